@@ -1,0 +1,49 @@
+"""A candidate: one setting of a space's knobs, named by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+Value = bool | int | float | str | None
+
+
+def digest(data: object) -> str:
+    """16 hexadecimal digits that stand for JSON-able ``data``, the same in every process."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One setting of the knobs of a space.
+
+    Args:
+        space: name of the space it belongs to.
+        values: knob name -> value; only knobs that are active in this candidate.
+    """
+
+    space: str
+    values: Mapping[str, Value]
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "key", digest([self.space, dict(self.values)]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Candidate) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"space": self.space, "values": dict(self.values)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Candidate:
+        return cls(data["space"], data["values"])

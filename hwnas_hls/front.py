@@ -1,0 +1,74 @@
+"""Pareto fronts and hypervolume; every loss is minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Losses = Sequence[Sequence[float]] | NDArray[np.float64]
+
+
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether ``a`` is nowhere worse than ``b`` and somewhere better."""
+    return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+
+
+def non_dominated(losses: Losses) -> list[int]:
+    """Indices of the points that no other point dominates, in their given order.
+
+    Of points with equal losses the first is kept.
+
+    Args:
+        losses: (points, objectives).
+    """
+    points = np.asarray(losses, np.float64)
+    kept: list[int] = []
+    # In lexicographic order a point can be dominated only by one that stands before it.
+    for index in np.lexsort(points.T[::-1]) if len(points) else ():
+        front = points[kept]
+        if not kept or not np.any(np.all(front <= points[index], axis=1)):
+            kept.append(int(index))
+    return sorted(kept)
+
+
+def hypervolume(losses: Losses, reference: Sequence[float]) -> float:
+    """Volume that the points dominate below ``reference`` (exact, by the WFG recursion).
+
+    Points at or beyond the reference in any objective count nothing.
+
+    Source: While, Bradstreet, Barone, "A Fast Way of Calculating Exact Hypervolumes",
+    IEEE Trans. Evol. Comp. 16(1), 2012.
+
+    Args:
+        losses: (points, objectives).
+        reference: (objectives,).
+    """
+    corner = np.asarray(reference, np.float64)
+    points = np.asarray(losses, np.float64).reshape(-1, len(corner))
+    points = points[np.all(points < corner, axis=1)]
+    return _volume(points[non_dominated(points)], corner)
+
+
+def _volume(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
+    if len(points) == 0:
+        return 0.0
+    if points.shape[1] == 1:
+        return float(corner[0] - points.min())
+    if points.shape[1] == 2:
+        return _area(points, corner)
+    # Worst first in the last objective keeps the limited sets small.
+    points = points[np.argsort(-points[:, -1], kind="stable")]
+    total = 0.0
+    for place, point in enumerate(points):
+        limited = np.maximum(points[place + 1 :], point)
+        inside = float(np.prod(corner - point))
+        total += inside - _volume(limited[non_dominated(limited)], corner)
+    return total
+
+
+def _area(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
+    points = points[np.argsort(points[:, 0], kind="stable")]
+    ceilings = np.minimum.accumulate(np.concatenate(([corner[1]], points[:, 1])))
+    return float(np.sum((corner[0] - points[:, 0]) * (ceilings[:-1] - ceilings[1:])))

@@ -1,0 +1,103 @@
+"""The hooks of hwnas-hls; pluggy project name and entry point group are both ``hwnas_hls``.
+
+A plugin is a module (or object) whose functions carry :data:`hookimpl`, named by an entry
+point of the group ``hwnas_hls``::
+
+    # hello.py
+    from hwnas_hls import hookimpl
+
+    @hookimpl
+    def hwnas_register_strategies():
+        from hello_strategy import Hello
+        return [Hello]
+
+    # pyproject.toml
+    [project.entry-points.hwnas_hls]
+    hello = "hello"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from hwnas_hls.candidate import Candidate
+    from hwnas_hls.exporter import Front
+    from hwnas_hls.record import Record
+    from hwnas_hls.target import Target
+
+PROJECT = "hwnas_hls"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def hwnas_register_spaces() -> Iterable[type]:
+    """Search spaces: classes that are :class:`hwnas_hls.space.Space`, with ``name`` and ``Config``."""
+
+
+@hookspec
+def hwnas_register_strategies() -> Iterable[type]:
+    """Strategies: classes that are :class:`hwnas_hls.strategy.Strategy`, with ``name`` and ``Config``."""
+
+
+@hookspec
+def hwnas_register_estimators() -> Iterable[type]:
+    """Estimators: classes that are :class:`hwnas_hls.estimator.Estimator`, with ``name`` and ``Config``."""
+
+
+@hookspec
+def hwnas_register_tasks() -> Iterable[type]:
+    """Tasks: classes that are :class:`hwnas_hls.task.Task`, with ``name`` and ``Config``."""
+
+
+@hookspec
+def hwnas_register_synthesizers() -> Iterable[type]:
+    """Synthesizers: classes that are :class:`hwnas_hls.synthesis.Synthesizer`, with ``name`` and ``Config``."""
+
+
+@hookspec
+def hwnas_register_exporters() -> Iterable[type]:
+    """Exporters: classes that are :class:`hwnas_hls.exporter.Exporter`, with ``name`` and ``Config``."""
+
+
+@hookspec
+def hwnas_target_dirs() -> Iterable[Path]:
+    """Folders of target files (``*.toml``); a later folder's target replaces one of the same name."""
+
+
+@hookspec
+def hwnas_register_commands(cli: click.Group) -> None:
+    """Add commands to the command line, by ``cli.add_command``."""
+
+
+@hookspec
+def hwnas_amend_project(project: dict[str, str], candidate: Candidate, target: Target) -> None:
+    """Add or change files of an HLS project before they are written.
+
+    Args:
+        project: path inside the project -> text; change it in place.
+        candidate: whose project it is.
+        target: the part.
+    """
+
+
+@hookspec
+def hwnas_run_started(run: dict[str, Any]) -> None:
+    """A run has begun. ``run`` holds its name, folder, seed and resolved spec."""
+
+
+@hookspec
+def hwnas_candidate_recorded(run: dict[str, Any], record: Record) -> None:
+    """A candidate has been judged and stored."""
+
+
+@hookspec
+def hwnas_run_finished(run: dict[str, Any], front: Front) -> None:
+    """A run is over, its files are written."""

@@ -1,0 +1,181 @@
+"""Fixed-point types as Vitis HLS has them: ``ap_fixed<W,I,Q,O>``.
+
+``W`` is the number of bits, ``I`` the number of integer bits (the sign counts), so that
+the least significant bit is worth ``2**-(W-I)``. The semantics of the modes are those of
+AMD UG1399, "Arbitrary Precision Fixed-Point Data Types".
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ROUNDINGS = ("TRN", "TRN_ZERO", "RND", "RND_ZERO", "RND_INF", "RND_MIN_INF", "RND_CONV")
+OVERFLOWS = ("WRAP", "SAT", "SAT_ZERO", "SAT_SYM")
+MAX_WIDTH = 256
+_PATTERN = re.compile(r"\s*(?:ap_)?(u?)fixed\s*<\s*(\d+)\s*,\s*(-?\d+)\s*((?:,\s*\w+\s*)*)>\s*")
+_INTEGER = re.compile(r"\s*(?:ap_)?(u?)int\s*<\s*(\d+)\s*>\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedType:
+    """One fixed-point type.
+
+    Args:
+        width: bits in all, at least 1.
+        integer: integer bits, the sign included; may be negative or above ``width``.
+        signed: two's complement if true.
+        rounding: one of :data:`ROUNDINGS`; ``TRN`` (floor) is Vitis' default.
+        overflow: one of :data:`OVERFLOWS`; ``WRAP`` is Vitis' default.
+    """
+
+    width: int
+    integer: int
+    signed: bool = True
+    rounding: str = "TRN"
+    overflow: str = "WRAP"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width <= MAX_WIDTH:
+            raise UserError(f"a fixed-point width lies between 1 and {MAX_WIDTH}", found=self.width)
+        if self.rounding not in ROUNDINGS:
+            raise UserError("unknown rounding mode", found=self.rounding, choices=ROUNDINGS)
+        if self.overflow not in OVERFLOWS:
+            raise UserError("unknown overflow mode", found=self.overflow, choices=OVERFLOWS)
+
+    @classmethod
+    def parse(cls, text: str) -> FixedType:
+        """Read ``ap_fixed<8,3>``, ``ufixed<6,0,RND,SAT>``, ``ap_int<8>`` and the like.
+
+        Raises:
+            UserError: the text is no such type.
+        """
+        match = _PATTERN.fullmatch(text)
+        if match is None:
+            whole = _INTEGER.fullmatch(text)
+            if whole is None:
+                raise UserError(
+                    "not a fixed-point type",
+                    found=text,
+                    remedy="write ap_fixed<W,I>, for example ap_fixed<8,3> or ap_ufixed<6,2,AP_RND,AP_SAT>",
+                )
+            width = int(whole[2])
+            return cls(width, width, signed=not whole[1])
+        modes = [mode.strip().removeprefix("AP_") for mode in match[4].split(",") if mode.strip()]
+        rounding = modes[0] if modes else "TRN"
+        overflow = modes[1] if len(modes) > 1 else "WRAP"
+        return cls(int(match[2]), int(match[3]), not match[1], rounding, overflow)
+
+    def __str__(self) -> str:
+        text = f"ap_{'' if self.signed else 'u'}fixed<{self.width},{self.integer}"
+        if (self.rounding, self.overflow) != ("TRN", "WRAP"):
+            text += f",AP_{self.rounding},AP_{self.overflow}"
+        return text + ">"
+
+    @property
+    def fraction(self) -> int:
+        """Fractional bits: the grid is ``2**-fraction``."""
+        return self.width - self.integer
+
+    @property
+    def lowest(self) -> int:
+        """The smallest value, counted in least significant bits."""
+        return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        """The largest value, counted in least significant bits."""
+        return (1 << (self.width - self.signed)) - 1
+
+    def integers(self, values: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Real values -> integers on this grid, rounded and limited as the type says.
+
+        Args:
+            values: any shape, finite.
+
+        Returns:
+            int64 of the same shape; ``result * 2**-fraction`` is the represented value.
+            Exact for widths up to 53 bits.
+        """
+        import numpy as np
+
+        scaled = np.asarray(values, np.float64) * 2.0**self.fraction
+        # A float beyond 2**62 has no int64; it is far outside every type, so it saturates first.
+        rounded = np.clip(_rounders()[self.rounding](scaled), -(2.0**62), 2.0**62)
+        return self._limit(rounded.astype(np.int64))
+
+    def requantise(self, values: NDArray[np.int64], fraction: int) -> NDArray[np.int64]:
+        """Integers on the grid ``2**-fraction`` -> integers on this type's grid.
+
+        Pure integer arithmetic (shifts), as the hardware does it; ``values`` must leave
+        room in 64 bits for a left shift where this grid is finer.
+        """
+        import numpy as np
+
+        shift = fraction - self.fraction
+        if shift <= 0:
+            return self._limit(values << -shift)
+        if shift > 62:
+            raise UserError("a shift of more than 62 bits cannot be emulated in 64-bit integers", found=shift)
+        half = np.int64(1) << np.int64(shift - 1)
+        floor = values >> shift
+        rest = values - (floor << shift)
+        if self.rounding == "TRN":
+            rounded = floor
+        elif self.rounding == "TRN_ZERO":
+            rounded = floor + ((values < 0) & (rest != 0))
+        elif self.rounding == "RND":
+            rounded = floor + (rest >= half)
+        elif self.rounding == "RND_MIN_INF":
+            rounded = floor + (rest > half)
+        elif self.rounding == "RND_INF":
+            rounded = floor + ((rest > half) | ((rest == half) & (values >= 0)))
+        elif self.rounding == "RND_ZERO":
+            rounded = floor + ((rest > half) | ((rest == half) & (values < 0)))
+        else:  # RND_CONV: ties to even
+            rounded = floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
+        return self._limit(rounded)
+
+    def _limit(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        import numpy as np
+
+        if self.width > 62:
+            return values
+        low, high = self.lowest, self.highest
+        if self.overflow == "WRAP":
+            return ((values - low) & np.int64((1 << self.width) - 1)) + low
+        if self.overflow == "SAT_ZERO":
+            return np.where((values < low) | (values > high), 0, values)
+        if self.overflow == "SAT_SYM" and self.signed:
+            low = -high
+        return np.clip(values, low, high)
+
+
+@functools.cache
+def _rounders() -> dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+    import numpy as np
+
+    def half_away(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.sign(values) * np.floor(np.abs(values) + 0.5)
+
+    def half_to_zero(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.sign(values) * np.ceil(np.abs(values) - 0.5)
+
+    return {
+        "TRN": np.floor,
+        "TRN_ZERO": np.trunc,
+        "RND": lambda values: np.floor(values + 0.5),
+        "RND_MIN_INF": lambda values: np.ceil(values - 0.5),
+        "RND_INF": half_away,
+        "RND_ZERO": half_to_zero,
+        "RND_CONV": np.rint,
+    }

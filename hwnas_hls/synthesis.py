@@ -1,0 +1,49 @@
+"""Synthesizers: what puts real hardware numbers behind a design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from hwnas_hls.design import Design
+    from hwnas_hls.estimate import Estimate
+    from hwnas_hls.target import Target
+
+STAGES = ("csynth", "cosim", "logic_synth", "post_route")
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisReport:
+    """What a synthesis found.
+
+    Args:
+        tool: name and version, for example ``vitis_hls 2023.2``.
+        stage: one of :data:`STAGES`, or a synthesizer's own.
+        estimates: metric -> measured number.
+        files: role -> path of logs, reports and netlists.
+        failure: why there is no result; empty on success.
+    """
+
+    tool: str
+    stage: str
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    failure: str = ""
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """What a synthesizer plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
+
+    name: str
+
+    def available(self, target: Target) -> str:
+        """Empty where it can run for ``target`` here, else what is missing and how to get it."""
+        ...
+
+    def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
+        """Run; a design that fails is a report with ``failure``, a missing tool raises ToolMissing."""
+        ...

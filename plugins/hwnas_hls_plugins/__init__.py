@@ -1,0 +1,50 @@
+"""The built-in plugins, by the same door as a stranger's: the entry point group ``hwnas_hls``.
+
+Every hook imports what it hands over when it is called, so that the command line starts fast.
+"""
+
+from __future__ import annotations
+
+from hwnas_hls import hookimpl
+
+
+@hookimpl
+def hwnas_register_spaces() -> list[type]:
+    from hwnas_hls_plugins.mlp_space import MlpSpace
+
+    return [MlpSpace]
+
+
+@hookimpl
+def hwnas_register_strategies() -> list[type]:
+    from hwnas_hls_plugins.evolution import EvolutionStrategy
+    from hwnas_hls_plugins.optuna_strategies import Nsga2Strategy, Nsga3Strategy, TpeStrategy
+    from hwnas_hls_plugins.random_strategy import RandomStrategy
+
+    return [RandomStrategy, EvolutionStrategy, Nsga2Strategy, Nsga3Strategy, TpeStrategy]
+
+
+@hookimpl
+def hwnas_register_estimators() -> list[type]:
+    from hwnas_hls_plugins.hls_model import HlsModelEstimator
+    from hwnas_hls_plugins.static_cost import StaticEstimator
+    from hwnas_hls_plugins.training import TrainingEstimator
+
+    return [StaticEstimator, HlsModelEstimator, TrainingEstimator]
+
+
+@hookimpl
+def hwnas_register_tasks() -> list[type]:
+    from hwnas_hls_plugins.digits_tasks import Digits16Task, DigitsTask
+    from hwnas_hls_plugins.file_task import FileTask
+    from hwnas_hls_plugins.jets_task import JetsTask
+
+    return [Digits16Task, DigitsTask, JetsTask, FileTask]
+
+
+@hookimpl
+def hwnas_register_exporters() -> list[type]:
+    from hwnas_hls_plugins.front_json import FrontJsonExporter
+    from hwnas_hls_plugins.html_report import HtmlReportExporter
+
+    return [FrontJsonExporter, HtmlReportExporter]
