@@ -1,0 +1,118 @@
+"""TOML tables -> the frozen ``Config`` dataclasses of plugins and of the spec, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from hwnas_hls.errors import UserError
+
+T = typing.TypeVar("T")
+
+
+def from_table(config: type[T], table: Mapping[str, Any], where: str) -> T:
+    """An instance of a dataclass from a table; defaults fill what the table leaves out.
+
+    Args:
+        config: a dataclass whose fields are plain values, tuples of them, or optional.
+        table: key -> value as TOML gives it.
+        where: file and table, for messages.
+
+    Raises:
+        UserError: an unknown key, a missing one, or a value of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config) if field.init}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(config)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in fields:
+            raise UserError("unknown key", where=where, found=key, choices=fields)
+        values[key] = _convert(value, hints[key], f"{where}.{key}")
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise UserError("a required key is missing", where=where, remedy=f"set {name}")
+    try:
+        return config(**values)
+    except ValueError as error:
+        raise UserError(str(error), where=where) from error
+
+
+def to_table(config: Any) -> dict[str, Any]:
+    """The inverse of :func:`from_table`: every field that is not ``None``, tuples as lists."""
+    return {
+        field.name: _plain(getattr(config, field.name))
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) is not None
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, get_args(hint), hint, where)
+    if origin is Literal:
+        if value in get_args(hint):
+            return value
+        raise UserError("not a choice", where=where, found=repr(value), choices=get_args(hint))
+    if origin in (tuple, list):
+        return _convert_sequence(value, hint, where)
+    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
+        if isinstance(value, Mapping):
+            item = get_args(hint)[1]
+            return {str(key): _convert(entry, item, f"{where}.{key}") for key, entry in value.items()}
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UserError(
+        f"{_name(hint)} expected", where=where, found=f"{value!r} ({type(value).__name__})"
+    )
+
+
+def _convert_union(value: Any, choices: tuple[Any, ...], hint: Any, where: str) -> Any:
+    if value is None and type(None) in choices:
+        return None
+    for choice in choices:
+        if choice is type(None):
+            continue
+        try:
+            return _convert(value, choice, where)
+        except UserError:
+            continue
+    raise UserError(f"{_name(hint)} expected", where=where, found=f"{value!r} ({type(value).__name__})")
+
+
+def _convert_sequence(value: Any, hint: Any, where: str) -> Any:
+    arguments = get_args(hint)
+    if not isinstance(value, list | tuple):
+        raise UserError(f"a list ({_name(hint)}) expected", where=where, found=repr(value))
+    if get_origin(hint) is list or (len(arguments) == 2 and arguments[1] is Ellipsis):
+        items = [_convert(item, arguments[0], f"{where}[{place}]") for place, item in enumerate(value)]
+    else:
+        if len(value) != len(arguments):
+            raise UserError(f"{len(arguments)} values expected", where=where, found=repr(value))
+        items = [
+            _convert(item, argument, f"{where}[{place}]")
+            for place, (item, argument) in enumerate(zip(value, arguments, strict=True))
+        ]
+    return items if get_origin(hint) is list else tuple(items)
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
