@@ -1,0 +1,184 @@
+"""What is asked of the hardware model: a network as hls4ml builds it, with everything known about it.
+
+Readers (a CSV of rows, a project folder, an :class:`~hwnas_hls.architecture.Architecture`) make
+:class:`Query` values; :func:`hwnas_hls_plugins.hls_model.predict` turns them into numbers::
+
+    query = query_of(architecture, "xcvu9p-flga2104-2L-e", clock_ns=5.0)
+    prediction = predict([query])[0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.precision import FixedType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwnas_hls.architecture import Architecture
+    from hwnas_hls.design import Design
+
+STAGES = ("csynth", "logic_synth", "post_route")
+#: What the tool is taken to be where nobody says.
+DEFAULT_TOOL = "vitis_hls 2023.2"
+DEFAULT_PART = "xcvu9p-flga2104-2L-e"
+DEFAULT_CLOCK_NS = 5.0
+#: hls4ml's own default type, and what a part of a row that names no type is taken to be.
+DEFAULT_TYPE = FixedType(16, 6)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerQuery:
+    """One dense layer with its activation.
+
+    Args:
+        n_in, n_out: width of its input and output.
+        input: type of its input.
+        weight: type of its weights.
+        bias: type of its biases; ``None`` for a layer without biases.
+        accum: type in which products are summed; ``None`` means exact (as wide as needed).
+        dense_out: type of the sum before the activation; ``None`` takes the accumulator's.
+        result: type after the activation; ``None`` takes ``dense_out``.
+        activation: hls4ml's name in lower case (``relu``, ``softmax``, ``linear``, ...).
+        reuse_factor: as asked for; the legal one is computed where the strategy needs it.
+        strategy: hls4ml's spelling, any case (``Latency``, ``Resource``, ``distributed_arithmetic``, ...).
+        n_nonzeros: number of weights that are not zero; ``None`` where unknown.
+        weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` where unknown.
+        biases: integers on the bias type's grid, shape (n_out,); ``None`` where unknown.
+        normalisation: ``batch`` where a batch normalisation layer of its own follows the activation.
+        multipliers: ``dsp`` or ``fabric`` where a BIND_OP or RESOURCE directive decides, else ``None``.
+    """
+
+    n_in: int
+    n_out: int
+    input: FixedType = DEFAULT_TYPE
+    weight: FixedType = DEFAULT_TYPE
+    bias: FixedType | None = DEFAULT_TYPE
+    accum: FixedType | None = DEFAULT_TYPE
+    dense_out: FixedType | None = None
+    result: FixedType | None = None
+    activation: str = "linear"
+    reuse_factor: int = 1
+    strategy: str = "Latency"
+    n_nonzeros: int | None = None
+    weights: NDArray[np.int64] | None = None
+    biases: NDArray[np.int64] | None = None
+    normalisation: str = "none"
+    multipliers: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One design.
+
+    Args:
+        layers: from input to output, at least one.
+        part: full part or device name, for example ``xcvu9p-flga2104-2L-e``.
+        clock_ns: target clock period in ns.
+        tool: name and version, for example ``vitis_hls 2023.2``, ``vivado_hls 2020.1``.
+        stage: one of :data:`STAGES`.
+        clock_uncertainty: share of the period kept back; ``None`` takes the tool's default
+            (12.5 % for Vivado HLS, 27 % for Vitis HLS).
+        io_type: ``io_parallel`` or ``io_stream``.
+        backend: hls4ml's backend (``Vitis``, ``Vivado``, ``VivadoAccelerator``, ...) or empty.
+        scope: ``core``, or ``core+AXI wrapper`` where the report includes one.
+        softmax: implementation (``stable``, ``latency``, ``argmax``, ...) or empty.
+        name: of the row or project, for messages.
+        warnings: what the reader had to assume or could not read.
+        reasons: why the design lies outside what the model knows, as far as the reader saw.
+        blockers: why there is no prediction at all; a query with any is answered without numbers.
+    """
+
+    layers: tuple[LayerQuery, ...]
+    part: str = DEFAULT_PART
+    clock_ns: float = DEFAULT_CLOCK_NS
+    tool: str = DEFAULT_TOOL
+    stage: str = "csynth"
+    clock_uncertainty: float | None = None
+    io_type: str = "io_parallel"
+    backend: str = ""
+    scope: str = "core"
+    softmax: str = ""
+    name: str = ""
+    warnings: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> str:
+        """For example ``16-64-32-32-5``; empty where there are no layers."""
+        if not self.layers:
+            return ""
+        return "-".join(str(n) for n in (self.layers[0].n_in, *(layer.n_out for layer in self.layers)))
+
+
+def query_of(
+    architecture: Architecture,
+    part: str,
+    clock_ns: float | None = None,
+    *,
+    tool: str = DEFAULT_TOOL,
+    stage: str = "csynth",
+    clock_uncertainty: float | None = None,
+    design: Design | None = None,
+    weights: Sequence[NDArray[np.int64]] | None = None,
+    biases: Sequence[NDArray[np.int64] | None] | None = None,
+    softmax: str = "",
+    name: str = "",
+) -> Query:
+    """The query of an architecture as this package exports it, with weights where they are known.
+
+    Args:
+        architecture: layer list; its own clock goes before ``clock_ns``.
+        part: full part or device name.
+        clock_ns: period in ns where the architecture names none; then :data:`DEFAULT_CLOCK_NS`.
+        design: trained design of this architecture; gives weights, biases and exact accumulators.
+        weights, biases: the same without a design, one array a layer, integers on the grids.
+    """
+    accums: Sequence[FixedType | None] = [layer.accum for layer in architecture.layers]
+    if design is not None:
+        weights, biases = design.weights, design.biases
+        accums = design.accumulators()
+    layers = []
+    source = architecture.input
+    for number, layer in enumerate(architecture.layers):
+        weight = None if weights is None else weights[number]
+        accum = accums[number] or layer.exact_accum(source)
+        n_nonzeros = None if weight is None else int((weight != 0).sum())
+        if weight is None and layer.sparsity > 0:
+            n_nonzeros = round(layer.n_products * (1.0 - layer.sparsity))
+        result = layer.result or accum
+        layers.append(
+            LayerQuery(
+                n_in=layer.n_in,
+                n_out=layer.n_out,
+                input=source,
+                weight=layer.weight,
+                bias=layer.bias,
+                accum=accum,
+                dense_out=accum,
+                result=result,
+                activation=layer.activation,
+                reuse_factor=layer.reuse_factor,
+                strategy=layer.strategy,
+                n_nonzeros=n_nonzeros,
+                weights=weight,
+                biases=None if biases is None else biases[number],
+            )
+        )
+        source = result
+    return Query(
+        layers=tuple(layers),
+        part=part,
+        clock_ns=architecture.clock_ns or clock_ns or DEFAULT_CLOCK_NS,
+        tool=tool,
+        stage=stage,
+        clock_uncertainty=clock_uncertainty,
+        io_type=architecture.io_type,
+        softmax=softmax,
+        name=name,
+    )
