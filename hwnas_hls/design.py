@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -119,17 +120,8 @@ class Design:
             ]
         )
 
-    def save(self, folder: Path) -> None:
-        """Write ``design.json`` and ``weights.npz`` into ``folder``."""
-        import numpy as np
-
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays = {f"weight{number}": weight for number, weight in enumerate(self.weights)}
-        arrays |= {f"bias{number}": bias for number, bias in enumerate(self.biases) if bias is not None}
-        if self.preprocessing is not None:
-            arrays |= {"mean": self.preprocessing.mean, "scale": self.preprocessing.scale}
-        np.savez(folder / "weights.npz", **arrays)
-        data = {
+    def _description(self) -> dict[str, Any]:
+        return {
             "schema": DESIGN_SCHEMA,
             "digest": self.digest(),
             "architecture": self.architecture.to_json(),
@@ -137,7 +129,40 @@ class Design:
             "labels": list(self.labels),
             "meta": dict(self.meta),
         }
-        (folder / "design.json").write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+    def _arrays(self) -> dict[str, Any]:
+        arrays: dict[str, Any] = {f"weight{number}": weight for number, weight in enumerate(self.weights)}
+        arrays |= {f"bias{number}": bias for number, bias in enumerate(self.biases) if bias is not None}
+        if self.preprocessing is not None:
+            arrays |= {"mean": self.preprocessing.mean, "scale": self.preprocessing.scale}
+        return arrays
+
+    def save(self, folder: Path) -> None:
+        """Write ``design.json`` and ``weights.npz`` into ``folder``."""
+        import numpy as np
+
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "weights.npz", **self._arrays())
+        text = json.dumps(self._description(), indent=2, allow_nan=False)
+        (folder / "design.json").write_text(text + "\n")
+
+    def to_bytes(self) -> bytes:
+        """The whole design in one piece: an npz whose entry ``description`` is the JSON text."""
+        import numpy as np
+
+        text = json.dumps(self._description(), allow_nan=False).encode()
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, description=np.frombuffer(text, np.uint8), **self._arrays())
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Design:
+        """The inverse of :meth:`to_bytes`."""
+        import numpy as np
+
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+        return cls._assembled(json.loads(held.pop("description").tobytes()), held, "the store")
 
     @classmethod
     def load(cls, folder: Path) -> Design:
@@ -157,12 +182,18 @@ class Design:
             raise UserError(
                 "a design of another schema", where=str(path), found=data.get("schema"), choices=[DESIGN_SCHEMA]
             )
-        architecture = Architecture.from_json(data["architecture"])
         try:
             with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
                 held = {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError) as error:
             raise UserError("no readable weights", where=str(folder / "weights.npz"), found=error) from error
+        return cls._assembled(data, held, str(folder))
+
+    @classmethod
+    def _assembled(cls, data: Mapping[str, Any], held: Mapping[str, NDArray[Any]], where: str) -> Design:
+        import numpy as np
+
+        architecture = Architecture.from_json(data["architecture"])
         count = len(architecture.layers)
         preprocessing = None
         if "mean" in held:
@@ -179,7 +210,7 @@ class Design:
             data["meta"],
         )
         if design.digest() != data["digest"]:
-            raise UserError("the design was altered after it was written", where=str(folder))
+            raise UserError("the design was altered after it was written", where=where)
         return design
 
 

@@ -1,0 +1,232 @@
+"""The run's store: an append-only SQLite file from which any interruption can be resumed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.design import Design
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.estimate import Estimate, Estimates
+from hwnas_hls.record import Record
+
+STORE_SCHEMA = 1
+_TABLES = """
+create table if not exists meta (name text primary key, value text not null);
+create table if not exists batch (
+    number integer primary key, candidates text not null, state text, hypervolume real, seconds real);
+create table if not exists evaluation (key text primary key, estimates text not null, design blob);
+create table if not exists record (number integer primary key, batch integer not null, data text not null);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One ask of the strategy.
+
+    Args:
+        number: from 0.
+        candidates: what was asked.
+        state: the strategy's state after it was told; ``None`` while the batch is not finished.
+        hypervolume: of the front after it.
+        seconds: of run time when it was finished, earlier sessions counted in.
+    """
+
+    number: int
+    candidates: tuple[Candidate, ...]
+    state: Told | None = None
+    hypervolume: float = 0.0
+    seconds: float = 0.0
+
+
+class Store:
+    """One run's records, evaluations and strategy states.
+
+    Everything is written in transactions: an evaluation is there whole or not at all. The file
+    is held by one process at a time.
+
+    Args:
+        folder: the run folder; ``run.sqlite`` and ``run.lock`` lie in it.
+
+    Raises:
+        UserError: another process holds the run, the store was written by a newer version, or
+            the file is no store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "run.sqlite"
+        self._lock = FileLock(folder / "run.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                "another process works on this run",
+                where=str(folder),
+                remedy="wait for it to end, or stop it, and try again",
+            ) from None
+        except OSError as error:
+            raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
+        try:
+            self._database = sqlite3.connect(self.path, isolation_level=None)
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._lock.release()
+            raise UserError("the store cannot be read", where=str(self.path), found=error) from error
+        except UserError:
+            self._lock.release()
+            raise
+
+    def _prepare(self) -> None:
+        self._database.execute("pragma journal_mode = wal")
+        # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
+        self._database.execute("pragma synchronous = full")
+        version = self._database.execute("pragma user_version").fetchone()[0]
+        if version > STORE_SCHEMA:
+            raise UserError(
+                "the store was written by a newer version of hwnas-hls",
+                where=str(self.path),
+                found=f"schema {version}",
+                choices=[f"schema {STORE_SCHEMA} and older"],
+                remedy="upgrade hwnas-hls",
+            )
+        with self._transaction():
+            for statement in _TABLES.strip().split(";\n"):
+                self._database.execute(statement)
+            self._database.execute(f"pragma user_version = {STORE_SCHEMA}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._database.execute("begin immediate")
+            yield
+            self._database.execute("commit")
+        except sqlite3.OperationalError as error:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+            raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+            raise
+
+    def close(self) -> None:
+        self._database.close()
+        self._lock.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- facts of the run --------------------------------------------------------------
+
+    def set_meta(self, **facts: Any) -> None:
+        with self._transaction():
+            self._database.executemany(
+                "insert or replace into meta values (?, ?)",
+                [(name, json.dumps(value)) for name, value in facts.items()],
+            )
+
+    def meta(self) -> dict[str, Any]:
+        return {name: json.loads(value) for name, value in self._database.execute("select * from meta")}
+
+    # -- batches and records -----------------------------------------------------------
+
+    def begin_batch(self, number: int, candidates: Sequence[Candidate]) -> None:
+        asked = json.dumps([candidate.to_json() for candidate in candidates])
+        with self._transaction():
+            self._database.execute(
+                "insert or ignore into batch (number, candidates) values (?, ?)", (number, asked)
+            )
+
+    def finish_batch(
+        self, number: int, records: Sequence[Record], state: Any, hypervolume: float, seconds: float
+    ) -> None:
+        """Records and the strategy's state after it was told them, in one transaction."""
+        with self._transaction():
+            self._database.executemany(
+                "insert into record values (?, ?, ?)",
+                [(record.number, number, json.dumps(record.to_json())) for record in records],
+            )
+            self._database.execute(
+                "update batch set state = ?, hypervolume = ?, seconds = ? where number = ?",
+                (json.dumps(state), hypervolume, seconds, number),
+            )
+
+    def batches(self) -> list[Batch]:
+        rows = self._database.execute("select * from batch order by number")
+        return [
+            Batch(
+                number,
+                tuple(Candidate.from_json(item) for item in json.loads(candidates)),
+                None if state is None else Told(json.loads(state)),
+                hypervolume or 0.0,
+                seconds or 0.0,
+            )
+            for number, candidates, state, hypervolume, seconds in rows
+        ]
+
+    def records(self) -> list[Record]:
+        rows = self._database.execute("select data from record order by number")
+        return [Record.from_json(json.loads(data)) for (data,) in rows]
+
+    # -- evaluations -------------------------------------------------------------------
+
+    def evaluations(self, keys: Iterable[str]) -> dict[str, Estimates]:
+        """Those of ``keys`` that were evaluated before."""
+        found = {}
+        for key in keys:
+            row = self._database.execute(
+                "select estimates, design from evaluation where key = ?", (key,)
+            ).fetchone()
+            if row is not None:
+                found[key] = _estimates(*row)
+        return found
+
+    def add_evaluations(self, found: Mapping[str, Estimates]) -> None:
+        """All of them, in one transaction."""
+        with self._transaction():
+            self._database.executemany(
+                "insert or ignore into evaluation values (?, ?, ?)",
+                [(key, *_row(estimates)) for key, estimates in found.items()],
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Wraps a saved state, so that a strategy whose state is ``None`` counts as told."""
+
+    state: Any
+
+
+def _row(estimates: Estimates) -> tuple[str, bytes | None]:
+    data = {
+        "values": {name: estimate.to_json() for name, estimate in estimates.values.items()},
+        "failure": estimates.failure,
+        "stopped": estimates.stopped,
+        "warnings": list(estimates.warnings),
+        "time": time.time(),
+    }
+    design = None if estimates.design is None else estimates.design.to_bytes()
+    return json.dumps(data), design
+
+
+def _estimates(text: str, design: bytes | None) -> Estimates:
+    data = json.loads(text)
+    return Estimates(
+        {name: Estimate.from_json(name, item) for name, item in data["values"].items()},
+        data["failure"],
+        data["stopped"],
+        None if design is None else Design.from_bytes(design),
+        tuple(data["warnings"]),
+    )
