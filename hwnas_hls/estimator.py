@@ -59,8 +59,10 @@ class Estimator(Protocol):
         version: changes whenever its numbers change; part of the cache key.
         cost: seconds a candidate, roughly; cheap estimators judge first.
 
-    A class attribute ``uses_weights = True`` asks to be called again, with ``context.designs``
-    filled, once candidates are trained.
+    Optional class attributes: ``uses_weights = True`` asks to be called again, with
+    ``context.designs`` filled, once candidates are trained. ``trains = True`` says that it
+    hands back designs; the mapping ``full_training`` then holds the configuration keys that
+    the final training of the front changes.
     """
 
     name: str

@@ -96,11 +96,13 @@ class LimitsTable:
     Args:
         max, min: metric -> bound.
         fit_part: also require that the design fits the part.
+        sub_microsecond: also require ``latency_ns`` of at most 1000 where no latency is limited.
     """
 
-    max: Mapping[str, float] = field(default_factory=lambda: {"latency_ns": 1000.0})
+    max: Mapping[str, float] = field(default_factory=dict)
     min: Mapping[str, float] = field(default_factory=dict)
     fit_part: bool = True
+    sub_microsecond: bool = True
 
     def __post_init__(self) -> None:
         for metric, low in self.min.items():

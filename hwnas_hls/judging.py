@@ -1,0 +1,228 @@
+"""Judging a batch of candidates: cheap estimators first, limits, training last, all of it cached."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hwnas_hls.architecture import Architecture
+from hwnas_hls.candidate import Candidate, digest
+from hwnas_hls.design import Design
+from hwnas_hls.estimate import Estimate, Estimates
+from hwnas_hls.estimator import Context, Keep, keep_all
+from hwnas_hls.halving import halving
+from hwnas_hls.problem import Part, Problem
+from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Case:
+    """What is known of one candidate while its batch is judged."""
+
+    candidate: Candidate
+    architecture: Architecture | None = None
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    design: Design | None = None
+    state: str = COMPLETE
+    reason: str = ""
+    violations: dict[str, float] = field(default_factory=dict)
+
+    def end(self, state: str, reason: str) -> None:
+        self.state, self.reason = state, reason
+
+
+class Judge:
+    """Turns batches of candidates into records.
+
+    The unit of work that is stored is one estimator's answer to one batch: a killed run
+    repeats at most the call it was in, and repeats it with the same candidates beside each
+    other, so that its numbers are the same to the bit.
+    """
+
+    def __init__(self, problem: Problem, store: Store) -> None:
+        self.problem = problem
+        self.store = store
+
+    def records(self, candidates: Sequence[Candidate], batch: int, first_number: int) -> list[Record]:
+        """One record a candidate, in order; never raises for a candidate's sake."""
+        began = time.perf_counter()
+        cases = [self._case(candidate) for candidate in candidates]
+        for part in self.problem.estimators:
+            self._apply(part, cases)
+            if getattr(part.instance, "trains", False):
+                self._refine(cases)
+        share = (time.perf_counter() - began) / max(len(cases), 1)
+        return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
+
+    def designs(
+        self, part: Part, candidates: Sequence[Candidate]
+    ) -> list[tuple[dict[str, Estimate], Design | None, str]]:
+        """The full training of a front and the estimates with its weights.
+
+        Returns:
+            per candidate: estimates, the trained design (``None`` if training failed), the reason.
+        """
+        cases = [self._case(candidate) for candidate in candidates]
+        self._apply(part, cases, early_stop=False, check=False)
+        for other in self.problem.estimators:
+            if getattr(other.instance, "trains", False):
+                continue
+            self._apply(other, cases, check=False)
+        return [(case.estimates, case.design, case.reason) for case in cases]
+
+    def _case(self, candidate: Candidate) -> _Case:
+        case = _Case(candidate)
+        try:
+            architecture = self.problem.architecture(candidate)
+        except Exception as error:
+            case.end(FAILED, f"the space builds no architecture: {type(error).__name__}: {error}")
+        else:
+            case.architecture = architecture
+        return case
+
+    def _refine(self, cases: Sequence[_Case]) -> None:
+        """Ask again those that can use the weights that training has found."""
+        trained = [case for case in cases if case.design is not None]
+        for part in self.problem.estimators:
+            if getattr(part.instance, "uses_weights", False):
+                self._apply(part, trained)
+
+    def _apply(
+        self, part: Part, cases: Sequence[_Case], *, early_stop: bool = True, check: bool = True
+    ) -> None:
+        alive = [case for case in cases if case.state == COMPLETE]
+        if not alive:
+            return
+        found = self._evaluate(part, alive, early_stop=early_stop)
+        for case, estimates in zip(alive, found, strict=True):
+            case.estimates.update(estimates.values)
+            case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
+            if estimates.design is not None:
+                case.design = estimates.design
+            if estimates.failure:
+                case.end(FAILED, f"{part.name}: {estimates.failure}")
+            elif estimates.stopped:
+                case.end(STOPPED, f"{part.name}: {estimates.stopped}")
+            elif check:
+                self._check(case)
+
+    def _check(self, case: _Case) -> None:
+        case.violations = self.problem.goal.violations(case.estimates)
+        if case.violations:
+            worst = ", ".join(
+                f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items())
+            )
+            case.end(INFEASIBLE, f"over the limit {worst} (bad end of the interval)")
+
+    # -- one estimator, one batch --------------------------------------------------------
+
+    def _evaluate(self, part: Part, cases: Sequence[_Case], *, early_stop: bool) -> list[Estimates]:
+        keys = [self._key(part, case, early_stop) for case in cases]
+        held = self.store.evaluations(dict.fromkeys(keys))
+        missing: dict[str, _Case] = {}
+        for key, case in zip(keys, cases, strict=True):
+            if key not in held:
+                missing.setdefault(key, case)
+        if missing:
+            fresh = self._ask(part, list(missing.values()), early_stop=early_stop)
+            answered = dict(zip(missing, fresh, strict=True))
+            self.store.add_evaluations(answered)
+            held |= answered
+        return [held[key] for key in keys]
+
+    def _key(self, part: Part, case: _Case, early_stop: bool) -> str:
+        """Content address of an evaluation: everything its numbers may depend on."""
+        problem = self.problem
+        architecture = case.architecture
+        return digest(
+            [
+                case.candidate.to_json(),
+                None if architecture is None else architecture.to_json(),
+                part.name,
+                part.provider,
+                str(part.instance.version),
+                dict(part.config),
+                problem.dataset.fingerprint,
+                problem.target.to_json(),
+                problem.spec.run.seed,
+                self._stopping(part) if early_stop else None,
+                case.design.digest() if case.design and getattr(part.instance, "uses_weights", False) else None,
+            ]
+        )
+
+    def _stopping(self, part: Part) -> object:
+        # Who is stopped depends on what the goal calls dominated.
+        stops = self.problem.spec.run.early_stop and getattr(part.instance, "trains", False)
+        return self.problem.goal.to_json() if stops else None
+
+    def _ask(self, part: Part, cases: Sequence[_Case], *, early_stop: bool) -> list[Estimates]:
+        keep: Keep = keep_all
+        if early_stop and self.problem.spec.run.early_stop:
+            keep = halving(self.problem.goal, self.problem.dataset.metric, [case.estimates for case in cases])
+        context = Context(
+            architecture=self.problem.architecture,
+            dataset=self.problem.dataset,
+            target=self.problem.target,
+            clock_ns=self.problem.clock_ns,
+            seed=self.problem.spec.run.seed,
+            device=self.problem.spec.run.device,
+            designs={case.candidate.key: case.design for case in cases if case.design is not None},
+            keep=keep,
+        )
+        candidates = [case.candidate for case in cases]
+        try:
+            return self._call(part, candidates, context)
+        except Exception as error:
+            if len(candidates) == 1:
+                log.warning("estimator %s failed: %s: %s", part.name, type(error).__name__, error)
+                return [Estimates(failure=f"{type(error).__name__}: {error}")]
+            # One candidate must not take its neighbours down: each is asked alone.
+            log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, error)
+            alone = replace(context, keep=keep_all)
+            return [self._alone(part, candidate, alone) for candidate in candidates]
+
+    def _alone(self, part: Part, candidate: Candidate, context: Context) -> Estimates:
+        try:
+            return self._call(part, [candidate], context)[0]
+        except Exception as error:
+            log.warning("estimator %s failed on %s: %s", part.name, candidate.key, error)
+            return Estimates(failure=f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _call(part: Part, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        found = list(part.instance.estimate(candidates, context))
+        if len(found) != len(candidates):
+            raise ValueError(f"{len(candidates)} candidates were asked for, {len(found)} answers came")
+        for item in found:
+            if not isinstance(item, Estimates):
+                raise TypeError(f"an answer is {type(item).__name__}, not Estimates")
+        return found
+
+    def _record(self, case: _Case, number: int, batch: int, seconds: float) -> Record:
+        losses = None
+        state, reason = case.state, case.reason
+        if state == COMPLETE:
+            losses = self.problem.goal.losses(case.estimates)
+            if losses is None:
+                missing: Mapping[str, None] = {
+                    o.metric: None for o in self.problem.goal.objectives if o.metric not in case.estimates
+                }
+                state, reason = FAILED, f"no estimator gave {', '.join(missing)}"
+        return Record(
+            number,
+            batch,
+            case.candidate,
+            state,
+            case.estimates,
+            losses,
+            case.violations,
+            reason,
+            tuple(case.warnings),
+            seconds,
+        )

@@ -1,0 +1,208 @@
+"""The search loop: ask, judge, store, tell; and the same again after any interruption."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.front import hypervolume, non_dominated
+from hwnas_hls.judging import Judge
+from hwnas_hls.problem import Problem
+from hwnas_hls.record import Record
+from hwnas_hls.store import Store
+from hwnas_hls.strategy import Strategy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a search stands after a batch.
+
+    Args:
+        judged: candidates with a record.
+        trials: the budget.
+        complete, infeasible, stopped, failed: how they ended.
+        front: size of the front.
+        hypervolume: of the front, 1 is the whole box between best and worst.
+        seconds: run time, earlier sessions counted in.
+    """
+
+    judged: int
+    trials: int
+    states: dict[str, int]
+    front: int
+    hypervolume: float
+    seconds: float
+
+
+class LiveFront:
+    """The non-dominated complete records so far."""
+
+    def __init__(self, n_losses: int) -> None:
+        self.records: list[Record] = []
+        self.hypervolume = 0.0
+        self._reference = [1.0] * n_losses
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Merge new records; of equals the earlier stays, and a candidate counts once."""
+        known = {record.key for record in self.records}
+        fresh: dict[str, Record] = {}
+        for record in records:
+            if record.feasible and record.losses is not None and record.key not in known:
+                fresh.setdefault(record.key, record)
+        merged = [*self.records, *fresh.values()]
+        losses = np.array([record.losses for record in merged])
+        kept = non_dominated(losses)
+        if len(kept) != len(self.records) or any(place >= len(self.records) for place in kept):
+            self.records = [merged[place] for place in kept]
+            self.hypervolume = hypervolume(losses[kept], self._reference)
+
+
+class Search:
+    """One run of one problem over one store; the only place that holds changing state.
+
+    Args:
+        problem: what is searched.
+        store: where everything goes; what it holds already is taken up.
+        on_records: called with each batch's records once they are stored.
+        on_progress: called after each batch.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        store: Store,
+        on_records: Callable[[Sequence[Record]], None] = lambda records: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.problem = problem
+        self.store = store
+        self.judge = Judge(problem, store)
+        self.strategy: Strategy = problem.make_strategy()
+        self.front = LiveFront(problem.goal.n_losses)
+        self.trace: list[tuple[int, float, float]] = []
+        self.states: dict[str, int] = {}
+        self.judged = 0
+        self._next_batch = 0
+        self._unfinished: tuple[Candidate, ...] = ()
+        self._seconds_before = 0.0
+        self._began = time.monotonic()
+        self._on_records = on_records
+        self._on_progress = on_progress
+        self._take_up()
+
+    def run(self) -> None:
+        """Search until the budget is spent or the space is exhausted."""
+        budget = self.problem.spec.run
+        while self.judged < budget.trials:
+            if budget.minutes is not None and self.seconds() >= 60 * budget.minutes:
+                break
+            candidates = self._ask(min(budget.batch, budget.trials - self.judged))
+            if not candidates:
+                log.info("the strategy has no further candidates after %d", self.judged)
+                break
+            self._finish(candidates)
+
+    def seconds(self) -> float:
+        """Run time so far; a clock that is set back meanwhile does not count."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    def _take_up(self) -> None:
+        """Bring the strategy and the front to where the store stands."""
+        by_batch: dict[int, list[Record]] = {}
+        for record in self.store.records():
+            by_batch.setdefault(record.batch, []).append(record)
+        state: Any = None
+        told = False
+        for batch in self.store.batches():
+            if batch.state is None:
+                self._unfinished = batch.candidates
+                break
+            records = by_batch.get(batch.number, [])
+            self.strategy.tell(records)
+            state, told = batch.state.state, True
+            self._count(records, batch.seconds)
+            self._next_batch = batch.number + 1
+            self._seconds_before = batch.seconds
+        if told:
+            self.strategy.restore(state)
+
+    def _ask(self, n: int) -> Sequence[Candidate]:
+        try:
+            asked: Sequence[Candidate] = self.strategy.ask(n)[:n]
+        except Exception as error:
+            name = self.problem.spec.strategy.name
+            raise HwnasError(f"strategy {name} failed to propose candidates: {error}") from error
+        if self._unfinished:
+            if list(asked) != list(self._unfinished):
+                log.warning("the strategy proposes others than before the interruption; the stored ones are judged")
+            asked, self._unfinished = self._unfinished, ()
+        return asked
+
+    def _finish(self, candidates: Sequence[Candidate]) -> None:
+        number = self._next_batch
+        self.store.begin_batch(number, candidates)
+        records = self.judge.records(candidates, number, self.judged)
+        try:
+            self.strategy.tell(records)
+        except Exception as error:
+            name = self.problem.spec.strategy.name
+            raise HwnasError(f"strategy {name} failed on the records of batch {number}: {error}") from error
+        self._count(records, self.seconds())
+        self.store.finish_batch(
+            number, records, self.strategy.state(), self.front.hypervolume, self.seconds()
+        )
+        self._next_batch += 1
+        self._on_records(records)
+        self._on_progress(self.progress())
+
+    def _count(self, records: Sequence[Record], seconds: float) -> None:
+        for record in records:
+            self.states[record.state] = self.states.get(record.state, 0) + 1
+        self.judged += len(records)
+        self.front.add(records)
+        self.trace.append((self.judged, seconds, self.front.hypervolume))
+
+    def progress(self) -> Progress:
+        return Progress(
+            self.judged,
+            self.problem.spec.run.trials,
+            dict(self.states),
+            len(self.front.records),
+            self.front.hypervolume,
+            self.seconds(),
+        )
+
+
+def choose(records: Sequence[Record], members: int) -> list[Record]:
+    """At most ``members`` of a front: greedily those that together dominate the most.
+
+    The best of every objective is always among them, as far as they fit.
+    """
+    if len(records) <= members:
+        return list(records)
+    losses = np.array([record.losses for record in records])
+    # Beyond the reference a point counts nothing, so extremes are taken first and by hand.
+    chosen = list(dict.fromkeys(int(place) for place in losses.argmin(axis=0)))[:members]
+    reference = [1.0 + 1e-9] * losses.shape[1]
+    while len(chosen) < members:
+        gains = [
+            -1.0 if place in chosen else hypervolume(losses[[*chosen, place]], reference)
+            for place in range(len(records))
+        ]
+        chosen.append(int(np.argmax(gains)))
+    return [records[place] for place in sorted(chosen)]
+
+
+def least_infeasible(records: Sequence[Record], count: int = 5) -> list[Record]:
+    """The records that break their limits least, once each."""
+    broken = {record.key: record for record in records if record.violations}
+    return sorted(broken.values(), key=lambda record: (sum(record.violations.values()), record.number))[:count]
