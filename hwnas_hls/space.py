@@ -1,96 +1,29 @@
-"""Search spaces: one table of knobs, from which everything else comes."""
+"""Search spaces: one table of knobs, from which everything else comes.
+
+Sampling, mutation, crossover, vectors (:class:`KnobSpace`), enumeration (:func:`lattice`) and
+documentation (:func:`hwnas_hls.knob.knob_table`) are all read off the same :class:`Knob` entries.
+"""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate, Value
 from hwnas_hls.errors import UserError
+from hwnas_hls.knob import Knob
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """One choice a candidate makes.
+__all__ = ["Knob", "KnobSpace", "Space", "assemble", "lattice"]
 
-    Args:
-        name: unique in its space.
-        choices: the values, in order where ``ordered``; empty for a continuous knob.
-        ordered: neighbours in ``choices`` are alike (mutation prefers them, vectors keep the order).
-        low, high: range of a continuous knob, both ends included.
-        log: a continuous knob spread evenly in its logarithm.
-        active_if: ``(other knob, values)``: this knob exists only where that one has such a
-            value. The other knob stands earlier in the table.
-        doc: one sentence for the documentation and the report.
-    """
-
-    name: str
-    choices: tuple[Value, ...] = ()
-    ordered: bool = True
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    active_if: tuple[str, tuple[Value, ...]] | None = None
-    doc: str = ""
-
-    def __post_init__(self) -> None:
-        if bool(self.choices) == (self.low is not None and self.high is not None):
-            raise ValueError(f"knob {self.name} has either choices or a range (low, high)")
-        if self.log and (self.low is None or self.low <= 0):
-            raise ValueError(f"knob {self.name} is logarithmic and so starts above zero")
-
-    @classmethod
-    def integer(cls, name: str, low: int, high: int, step: int = 1, **more: object) -> Knob:
-        """A knob over ``low, low+step, ..., high``."""
-        return cls(name, tuple(range(low, high + 1, step)), **more)  # type: ignore[arg-type]
-
-    @property
-    def continuous(self) -> bool:
-        return not self.choices
-
-    def active(self, values: Mapping[str, Value]) -> bool:
-        if self.active_if is None:
-            return True
-        other, allowed = self.active_if
-        return other in values and values[other] in allowed
-
-    def draw(self, rng: np.random.Generator) -> Value:
-        return self.at(float(rng.random()))
-
-    def at(self, position: float) -> Value:
-        """The value at ``position`` in [0, 1]; inverse of :meth:`position` up to its resolution."""
-        position = min(max(position, 0.0), 1.0)
-        if self.choices:
-            return self.choices[min(int(position * len(self.choices)), len(self.choices) - 1)]
-        low, high = float(self.low or 0.0), float(self.high or 0.0)
-        if self.log:
-            return math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
-        return low + position * (high - low)
-
-    def position(self, value: Value) -> float:
-        """Where ``value`` lies in [0, 1]: the middle of its share for a choice."""
-        if self.choices:
-            return (self.choices.index(value) + 0.5) / len(self.choices)
-        low, high, number = float(self.low or 0.0), float(self.high or 0.0), float(value or 0.0)
-        if self.log:
-            return (math.log(number) - math.log(low)) / (math.log(high) - math.log(low))
-        return (number - low) / (high - low) if high > low else 0.5
-
-    def check(self, value: Value) -> None:
-        """Raises UserError where ``value`` is not this knob's."""
-        if self.choices:
-            if value not in self.choices:
-                raise UserError("not a value of this knob", where=self.name, found=value, choices=self.choices)
-        elif not isinstance(value, int | float) or not float(self.low or 0) <= value <= float(self.high or 0):
-            raise UserError(f"knob {self.name} lies in [{self.low}, {self.high}]", found=value)
+#: Attempts at a changed candidate before a mutation gives way to a fresh sample.
+_TRIES = 20
 
 
 @runtime_checkable
@@ -148,7 +81,15 @@ class KnobSpace(ABC):
         """The layer list that trainers, predictors and exporters share."""
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
-        """Move values that do not go together to the nearest that do; the default keeps them."""
+        """Move values that do not go together to the nearest that do; the default keeps them.
+
+        Args:
+            values: of the active knobs; may be changed in place. Knobs that the repair switches
+                on must get a value; those that it switches off may stay and are dropped.
+
+        Returns:
+            Values of which the repair would change nothing any more.
+        """
         return values
 
     def candidate(self, values: Mapping[str, Value]) -> Candidate:
@@ -163,8 +104,17 @@ class KnobSpace(ABC):
                 if knob.name not in values:
                     raise UserError("a knob has no value", where=f"space {self.name}", found=knob.name)
                 knob.check(values[knob.name])
-                kept[knob.name] = values[knob.name]
-        return Candidate(self.name, self.repair(kept))
+                kept[knob.name] = knob.canonical(values[knob.name])
+        repaired = self.repair(dict(kept))
+        if repaired == kept:
+            return Candidate(self.name, kept)
+        # A repair may switch knobs off, and gives values to those that it switches on.
+        kept = {}
+        for knob in self.knobs:
+            if knob.active(kept):
+                knob.check(repaired[knob.name])
+                kept[knob.name] = repaired[knob.name]
+        return Candidate(self.name, kept)
 
     def sample(self, rng: np.random.Generator) -> Candidate:
         # Every knob is drawn, active or not, so that a draw's length does not depend on its outcome.
@@ -174,11 +124,23 @@ class KnobSpace(ABC):
         """A neighbour: each knob changes with the same small chance, at least one does.
 
         An ordered knob mostly moves to a neighbouring value, an unordered one anywhere else.
+        The result differs from ``candidate`` unless the space holds nothing else.
         """
+        child = candidate
+        for _ in range(_TRIES):
+            child = self._mutated(candidate, rng)
+            if child != candidate:
+                return child
+        for _ in range(_TRIES):
+            child = self.sample(rng)
+            if child != candidate:
+                break
+        return child
+
+    def _mutated(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
         values: dict[str, Value] = {}
-        changed = False
-        active = [knob.name for knob in self.knobs if knob.name in candidate.values]
-        forced = active[int(rng.integers(len(active)))]
+        active = [knob for knob in self.knobs if knob.name in candidate.values and len(knob.choices) != 1]
+        forced = active[int(rng.integers(len(active)))].name if active else ""
         chance = self.mutated_knobs / max(len(active), 1)
         for knob in self.knobs:
             fresh = knob.draw(rng)
@@ -186,9 +148,8 @@ class KnobSpace(ABC):
                 values[knob.name] = fresh
                 continue
             values[knob.name] = candidate.values[knob.name]
-            if rng.random() < chance or (knob.name == forced and not changed):
+            if knob.name == forced or rng.random() < chance:
                 values[knob.name] = self._neighbour(knob, candidate.values[knob.name], fresh, rng)
-                changed = True
         return self.candidate(values)
 
     @staticmethod
@@ -232,7 +193,7 @@ class KnobSpace(ABC):
         return np.array(parts)
 
     def decode(self, vector: NDArray[np.float64]) -> Candidate:
-        """The candidate nearest to a vector; ``decode(encode(c)) == c`` for finite knobs."""
+        """The candidate nearest to a vector; ``decode(encode(c)) == c``."""
         values: dict[str, Value] = {}
         place = 0
         for knob in self.knobs:
@@ -243,3 +204,49 @@ class KnobSpace(ABC):
                 values[knob.name] = knob.choices[int(vector[place : place + len(knob.choices)].argmax())]
                 place += len(knob.choices)
         return self.candidate(values)
+
+
+def assemble(space: Space, values: Mapping[str, Value]) -> Candidate:
+    """The candidate of ``space`` with these knob values; values of inactive knobs are ignored.
+
+    Works for every :class:`Space`: one that is no :class:`KnobSpace` gets to repair the values
+    by a round trip through its vector.
+    """
+    if isinstance(space, KnobSpace):
+        return space.candidate(values)
+    kept: dict[str, Value] = {}
+    for knob in space.knobs:
+        if knob.active(kept):
+            kept[knob.name] = knob.canonical(values[knob.name])
+    return space.decode(space.encode(Candidate(space.name, kept)))
+
+
+def lattice(space: Space) -> Iterator[Candidate]:
+    """Every candidate of a finite space exactly once, the last knob turning fastest.
+
+    Inactive knobs do not multiply candidates, nor do settings that a repair maps onto another.
+
+    Raises:
+        UserError: a knob is continuous.
+    """
+    knobs = list(space.knobs)
+    for knob in knobs:
+        if knob.continuous:
+            raise UserError(
+                "a continuous knob cannot be enumerated", where=f"space {space.name}", found=knob.name
+            )
+    seen: set[str] = set()
+    # A stack of partial settings instead of recursion: spaces may have hundreds of knobs.
+    open_settings: list[tuple[int, dict[str, Value]]] = [(0, {})]
+    while open_settings:
+        place, values = open_settings.pop()
+        while place < len(knobs) and not knobs[place].active(values):
+            place += 1
+        if place == len(knobs):
+            candidate = assemble(space, values)
+            if candidate.key not in seen:
+                seen.add(candidate.key)
+                yield candidate
+            continue
+        knob = knobs[place]
+        open_settings += [(place + 1, {**values, knob.name: value}) for value in reversed(knob.choices)]

@@ -1,0 +1,108 @@
+"""What an MLP space may hold: its settings, their defaults and their checks."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas_hls.architecture import NORMALISATIONS, STRATEGIES
+from hwnas_hls.precision import OVERFLOWS, ROUNDINGS
+
+#: Activations that hls4ml computes without a table, so that the emulator has them to the bit.
+EXACT_ACTIVATIONS = ("relu", "linear")
+
+
+@dataclass(frozen=True, slots=True)
+class MlpConfig:
+    """Settings of :class:`~hwnas_hls_plugins.mlp_space.MlpSpace`; one with a single value is no knob.
+
+    Args:
+        min_depth, max_depth: number of hidden layers; 0 is a linear model.
+        widths: neurons of a hidden layer.
+        activations: of the hidden layers, ``relu`` or ``linear``.
+        use_bias: whether layers have biases; folded batch normalisation always brings them.
+        normalisations: of the hidden layers, ``none`` or ``batch``.
+        dropouts: shares of a hidden layer's outputs dropped in training.
+        input_bits, input_integer_bits: type of the standardised inputs, sign included.
+        weight_bits, weight_integer_bits: type of each layer's weights, sign included.
+        activation_bits, activation_integer_bits: type of each hidden layer's result. It has a
+            sign unless the activation is a ReLU; the integer bits do not count it.
+        result_rounding, result_overflow: modes of that type.
+        strategies: of each layer, in hls4ml's spelling; empty means ``Latency``, ``Resource``
+            and, where da4ml is installed, ``distributed_arithmetic``.
+        reuse_factors: asked of layers of strategy ``Resource``; each takes the nearest that
+            hls4ml builds as it stands. Other strategies unroll wholly (1).
+        sparsities: shares of the weights pruned to zero in layers that are not ``Resource``
+            (there a zero weight saves nothing).
+        clock_periods_ns: target clock periods; empty means the target's default.
+        uniform_samples: share of the sampled networks whose layers agree in their per-layer
+            settings; the others draw each layer for itself.
+    """
+
+    min_depth: int = 1
+    max_depth: int = 4
+    widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+    activations: tuple[str, ...] = ("relu",)
+    use_bias: tuple[bool, ...] = (True, False)
+    normalisations: tuple[str, ...] = ("none", "batch")
+    dropouts: tuple[float, ...] = (0.0,)
+    input_bits: tuple[int, ...] = (4, 5, 6, 7, 8, 10, 12)
+    input_integer_bits: tuple[int, ...] = (2, 3, 4)
+    weight_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    weight_integer_bits: tuple[int, ...] = (0, 1, 2)
+    activation_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    activation_integer_bits: tuple[int, ...] = (0, 1, 2, 3)
+    result_rounding: str = "RND"
+    result_overflow: str = "SAT"
+    strategies: tuple[str, ...] = ()
+    reuse_factors: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
+    sparsities: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    clock_periods_ns: tuple[float, ...] = ()
+    uniform_samples: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_depth <= self.max_depth <= 16:
+            raise ValueError(
+                f"0 <= min_depth <= max_depth <= 16 is broken by {self.min_depth} and {self.max_depth}"
+            )
+        _check("widths", self.widths, lambda width: width >= 1, "at least 1")
+        _check("activations", self.activations, *_among(EXACT_ACTIVATIONS))
+        _check("use_bias", self.use_bias, lambda flag: isinstance(flag, bool), "true or false")
+        _check("normalisations", self.normalisations, *_among(NORMALISATIONS))
+        for name in ("dropouts", "sparsities"):
+            _check(name, getattr(self, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
+        for name in ("input_bits", "weight_bits", "activation_bits"):
+            _check(name, getattr(self, name), lambda bits: 2 <= bits <= 24, "between 2 and 24")
+        for name in ("input_integer_bits", "weight_integer_bits", "activation_integer_bits"):
+            _check(name, getattr(self, name), lambda bits: -8 <= bits <= 24, "between -8 and 24")
+        _check("result_rounding", (self.result_rounding,), *_among(ROUNDINGS))
+        _check("result_overflow", (self.result_overflow,), *_among(OVERFLOWS))
+        if self.strategies:
+            _check("strategies", self.strategies, *_among(STRATEGIES))
+        _check("reuse_factors", self.reuse_factors, lambda factor: factor >= 2, "at least 2")
+        if self.clock_periods_ns:
+            _check("clock_periods_ns", self.clock_periods_ns, lambda period: period > 0, "above 0")
+        _check("uniform_samples", (self.uniform_samples,), lambda share: 0 <= share <= 1, "between 0 and 1")
+
+
+def available_strategies() -> tuple[str, ...]:
+    """The HLS strategies that this machine can build: the third needs da4ml."""
+    if importlib.util.find_spec("da4ml") is None:
+        return tuple(strategy for strategy in STRATEGIES if strategy != "distributed_arithmetic")
+    return STRATEGIES
+
+
+def _among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value in choices, f"one of {', '.join(choices)}"
+
+
+def _check(name: str, values: Sequence[Any], good: Callable[[Any], bool], rule: str) -> None:
+    if not values:
+        raise ValueError(f"{name} needs at least one value")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} names a value twice: {', '.join(map(str, values))}")
+    for value in values:
+        if not good(value):
+            raise ValueError(f"{name}: {value} is not {rule}")
