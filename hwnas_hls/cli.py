@@ -1,0 +1,294 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hwnas_hls import __version__
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, HwnasError, UserError
+from hwnas_hls.inspection import doctor, plugins, targets
+
+if TYPE_CHECKING:
+    from hwnas_hls.run import Outcome
+    from hwnas_hls.spec import Spec
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hwnas-hls")
+def cli() -> None:
+    """Search small neural networks for FPGAs: accuracy against latency, LUT, DSP and energy.
+
+    The whole job in one line: hwnas-hls run --target xcvu9p
+    """
+
+
+def _watching(command: Command) -> Command:
+    """The options of every command that runs a while."""
+    for option in (
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors and the result's folder."),
+        click.option("--plain", is_flag=True, help="Lines instead of a live display, without colour."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("spec_file", metavar="[SPEC]", required=False, type=click.Path(path_type=Path))
+@click.option("--target", help="Part, board or path of a target file; `hwnas-hls targets` lists them.")
+@click.option("--task", help="Name of a task, or the path of a CSV, NPZ or Parquet file.")
+@click.option("--label", help="Label column of a task given as a file.")
+@click.option("--space", help="Search space; the default is mlp.")
+@click.option("--strategy", help="Search strategy; `hwnas-hls plugins` lists them.")
+@click.option("--trials", type=int, help="Candidates to judge.")
+@click.option("--minutes", type=float, help="Begin no new batch after this time.")
+@click.option(
+    "--objective", "objectives", multiple=True, metavar="METRIC[=WEIGHT]", help="What to optimise; repeat it."
+)
+@click.option(
+    "--mode", type=click.Choice(["pareto", "weighted", "constrained"]), help="How objectives combine."
+)
+@click.option("--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Hard upper limit; repeat it.")
+@click.option("--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Hard lower limit; repeat it.")
+@click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME, for example 1us.")
+@click.option("--clock", metavar="TIME", help="Clock period, for example 5ns; the target has a default.")
+@click.option("--seed", type=int, help="Of everything random; the same seed gives the same front.")
+@click.option("--workers", type=int, help="C simulations at once.")
+@click.option("--device", help="auto, cpu or cuda.")
+@click.option("--output", type=click.Path(path_type=Path), help="Run folder, new or empty.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Any other entry of the spec."
+)
+@_watching
+def run(
+    spec_file: Path | None, output: Path | None, quiet: bool, plain: bool, as_json: bool, **flags: Any
+) -> int:
+    """Search, train the front in full, and hand over hls4ml projects proven bit-exact.
+
+    SPEC is a TOML file that holds a whole run; flags override it. Works with --target alone.
+    """
+    from hwnas_hls import run as runs
+    from hwnas_hls.plugins import Registry
+    from hwnas_hls.terminal import watch
+
+    spec = _spec(spec_file, flags)
+    registry = Registry()
+    with watch(quiet=quiet or as_json, plain=plain) as observer:
+        outcome = runs.start(spec, registry, output, observer)
+    return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
+
+
+def _spec(path: Path | None, flags: Mapping[str, Any]) -> Spec:
+    from hwnas_hls import spec as specs
+
+    tables = {} if path is None else specs.read_tables(path)
+    for flag, place in _FLAG_PLACES.items():
+        if flags[flag] is not None:
+            _named(tables, place, flags[flag])
+    if flags["clock"] is not None:
+        specs.override(tables, ("target", "clock_ns"), specs.parse_time_ns(flags["clock"], "--clock"))
+    for kind, flag in (("max", "maxima"), ("min", "minima")):
+        for text in flags[flag]:
+            metric, bound = specs.parse_bound(text, f"--{kind}")
+            specs.override(tables, ("limits", kind, metric), bound)
+    if flags["max_latency"] is not None:
+        bound = specs.parse_time_ns(flags["max_latency"], "--max-latency")
+        specs.override(tables, ("limits", "max", "latency_ns"), bound)
+    if flags["objectives"]:
+        _objectives(tables, flags["objectives"])
+    for text in flags["settings"]:
+        specs.override(tables, *specs.parse_setting(text))
+    return specs.spec_from_tables(tables, str(path) if path else "the command line")
+
+
+_FLAG_PLACES = {
+    "target": ("target", "name"),
+    "task": ("task", "name"),
+    "label": ("task", "label"),
+    "space": ("space", "name"),
+    "strategy": ("strategy", "name"),
+    "trials": ("run", "trials"),
+    "minutes": ("run", "minutes"),
+    "seed": ("run", "seed"),
+    "workers": ("run", "workers"),
+    "device": ("run", "device"),
+    "mode": ("objectives", "mode"),
+}
+
+
+def _named(tables: dict[str, Any], place: tuple[str, str], value: Any) -> None:
+    from hwnas_hls.spec import override
+
+    table, key = place
+    if key == "name" and table != "target":
+        held = tables.get(table)
+        # Another plugin by flag: the file's configuration belongs to the one it replaces.
+        if isinstance(held, dict) and held.get("name") != value:
+            tables[table] = {}
+    override(tables, place, value)
+
+
+def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
+    from hwnas_hls.spec import override
+
+    names, weights = [], {}
+    for text in texts:
+        name, sign, weight = text.partition("=")
+        names.append(name)
+        if sign:
+            try:
+                weights[name] = float(weight)
+            except ValueError:
+                raise UserError("a weight is a number", where="--objective", found=text) from None
+    override(tables, ("objectives", "metrics"), names)
+    if weights:
+        override(tables, ("objectives", "weights"), weights)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@_watching
+def resume(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
+    """Go on with a run after any interruption; nothing finished is lost or done twice."""
+    from hwnas_hls import run as runs
+    from hwnas_hls.plugins import Registry
+    from hwnas_hls.terminal import watch
+
+    registry = Registry()
+    with watch(quiet=quiet or as_json, plain=plain) as observer:
+        outcome = runs.resume(run_folder, registry, observer)
+    return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@_watching
+def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
+    """Draw a run's report and front.json again; nothing is searched or trained."""
+    from hwnas_hls import run as runs
+    from hwnas_hls.plugins import Registry
+
+    registry = Registry()
+    outcome = runs.redraw(run_folder, registry)
+    _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
+    return EXIT_DONE
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("key", required=False)
+@_watching
+def export(run_folder: Path, key: str | None, quiet: bool, plain: bool, as_json: bool) -> int:
+    """Hand over one candidate (KEY) of a run as an hls4ml project, on the front or not.
+
+    Without KEY every member of the front is written again.
+    """
+    from hwnas_hls import run as runs
+    from hwnas_hls.plugins import Registry
+    from hwnas_hls.terminal import watch
+
+    registry = Registry()
+    if key is None:
+        with watch(quiet=quiet or as_json, plain=plain) as observer:
+            outcome = runs.resume(run_folder, registry, observer)
+        return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
+    with watch(quiet=quiet or as_json, plain=plain) as observer:
+        member = runs.hand_over_one(run_folder, key, registry, observer)
+    place = run_folder / "designs" / member.key
+    if as_json:
+        metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
+        text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": dict(member.checks)}
+        click.echo(json.dumps(text, indent=2))
+    else:
+        click.echo(place)
+        if not quiet:
+            for check, result in member.checks.items():
+                click.echo(f"  {check}: {result}")
+    return EXIT_DONE
+
+
+@cli.command()
+@click.argument("run_folders", metavar="RUN RUN...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def compare(run_folders: tuple[Path, ...], as_json: bool) -> int:
+    """Compare runs by the hypervolume of their fronts, below one shared reference."""
+    from hwnas_hls.comparison import compare_runs, comparison_table
+    from hwnas_hls.plugins import Registry
+    from hwnas_hls.terminal import console
+
+    if len(run_folders) < 2:
+        raise UserError(
+            "there is nothing to compare", found=len(run_folders), remedy="give two run folders or more"
+        )
+    rows = compare_runs(run_folders, Registry())
+    if as_json:
+        click.echo(json.dumps([row.to_json() for row in rows], indent=2))
+    else:
+        console().print(comparison_table(rows))
+    return EXIT_DONE
+
+
+for _command in (targets, plugins, doctor):
+    cli.add_command(_command)
+
+
+def _end(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json: bool) -> int:
+    """Print what came of a run; returns the exit code."""
+    from hwnas_hls.terminal import print_outcome
+
+    if as_json:
+        path = outcome.folder / "front.json"
+        front = json.loads(path.read_text()) if path.is_file() else None
+        text = {"folder": str(outcome.folder), "interrupted": outcome.interrupted, "front": front}
+        click.echo(json.dumps(text, indent=2))
+    elif quiet:
+        click.echo(outcome.folder)
+    else:
+        print_outcome(outcome, registry.faults, plain=plain)
+    return EXIT_INTERRUPTED if outcome.interrupted else EXIT_DONE
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that DESIGN documents."""
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    from hwnas_hls.plugins import Registry
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        Registry().call_each("hwnas_register_commands", cli=cli)
+        result = cli.main(arguments, prog_name="hwnas-hls", standalone_mode=False)
+    except HwnasError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USER
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if os.environ.get("HWNAS_DEBUG"):
+            raise
+        click.echo(
+            f"error: {type(error).__name__}: {error}\n"
+            "  this is a fault of hwnas-hls or of a plugin; HWNAS_DEBUG=1 shows where",
+            err=True,
+        )
+        return EXIT_FAILED
+    return result if isinstance(result, int) else EXIT_DONE

@@ -1,0 +1,155 @@
+"""The hand-over of a front: full training, test score, hls4ml project, proof that it is bit-exact."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls import emulator
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.design import Design
+from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
+from hwnas_hls.estimate import Estimate
+from hwnas_hls.exporter import Member
+from hwnas_hls.judging import Judge
+from hwnas_hls.problem import Problem
+from hwnas_hls.record import Record
+from hwnas_hls.scoring import score
+
+if TYPE_CHECKING:
+    from hwnas_hls.project import Verification
+
+log = logging.getLogger(__name__)
+
+
+def hand_over(
+    problem: Problem,
+    judge: Judge,
+    records: Sequence[Record],
+    folder: Path,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> list[Member]:
+    """Turn the chosen records of a front into designs below ``folder/designs``.
+
+    The test split is read here and nowhere else.
+
+    Args:
+        records: of the front, chosen.
+        folder: the run folder.
+        on_step: told in words what goes on.
+
+    Returns:
+        the members, best task metric first; a record whose training failed is left out with a
+        logged reason.
+    """
+    if not records:
+        return []
+    if problem.trainer is None:
+        log.warning("no estimator of this run trains: the front has no designs to hand over")
+        return []
+    on_step(f"full training of {len(records)} designs")
+    trained = judge.designs(problem.trainer, [record.candidate for record in records])
+    members = []
+    for record, (estimates, design, reason) in zip(records, trained, strict=True):
+        if design is None:
+            log.error("%s is not handed over: %s", record.key, reason or "training gave no design")
+            continue
+        members.append(_tested(problem, record, estimates, design))
+    on_step(f"hls4ml projects and C simulation of {len(members)} designs")
+    with ThreadPoolExecutor(problem.spec.run.workers) as pool:
+        done = list(pool.map(functools.partial(_build, problem, folder, on_step), members))
+    metric = problem.dataset.metric
+    sign = -1.0 if problem.dataset.direction == "max" else 1.0
+    return sorted(done, key=lambda member: (sign * member.estimates[metric].value, member.record.number))
+
+
+def _tested(problem: Problem, record: Record, estimates: dict[str, Estimate], design: Design) -> Member:
+    """A member with its score on the test split, by the emulator."""
+    dataset = problem.dataset
+    estimate = score(
+        dataset,
+        dataset.test,
+        emulator.outputs(design, dataset.test.x),
+        source="emulated",
+        evidence=f"integer emulation of the exported design on all {len(dataset.test)} test rows",
+        **_target_scale(design),
+    )
+    final = {**estimates, dataset.metric: estimate}
+    broken = problem.goal.violations(final)
+    warnings = tuple(
+        f"after full training over the limit {limit} by {by:.1%}" for limit, by in broken.items()
+    )
+    checks = {"limits": "; ".join(warnings) or "ok"}
+    return Member(record.key, record.candidate, record, design, final, checks, warnings)
+
+
+def _target_scale(design: Design) -> dict[str, np.ndarray]:
+    if "target_scale" not in design.meta:
+        return {}
+    return {name: np.asarray(design.meta[name], np.float64) for name in ("target_mean", "target_scale")}
+
+
+def _build(problem: Problem, folder: Path, on_step: Callable[[str], None], member: Member) -> Member:
+    """Write the member's files and, where asked, prove them by C simulation."""
+    import dataclasses
+
+    from hwnas_hls import lint, project
+
+    place = folder / "designs" / member.key
+    member.design.save(place)
+    warnings = list(member.warnings)
+    warnings += [str(finding) for finding in lint.lint_design(member.design, problem.target)]
+    checks = dict(member.checks)
+    estimates = dict(member.estimates)
+    try:
+        built = project.write_project(
+            member.design,
+            problem.target,
+            place / "hls4ml",
+            clock_ns=member.design.architecture.clock_ns or problem.clock_ns,
+            amend=functools.partial(_amend, problem, member.candidate),
+        )
+        checks["project"] = "ok"
+        if problem.spec.handover.csim:
+            found = project.verify(member.design, built, problem.dataset.test.x)
+            checks["csim"] = "ok" if found.exact else str(found)
+            if found.exact:
+                estimates[problem.dataset.metric] = _proven(problem, member, found)
+            else:
+                log.error("%s is NOT bit-exact: %s", member.key, found)
+                warnings.append(f"NOT BIT-EXACT: {found}")
+        else:
+            checks["csim"] = "not run (handover.csim = false)"
+    except (ToolMissing, Unsupported) as error:
+        checks["csim"] = f"not run: {error}"
+        log.warning("%s: %s", member.key, error)
+    except HwnasError as error:
+        checks["project"] = str(error)
+        log.error("%s: %s", member.key, error)
+    on_step(f"design {member.key}: C simulation {checks.get('csim', 'not reached')}")
+    return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
+
+
+def _proven(problem: Problem, member: Member, found: Verification) -> Estimate:
+    import dataclasses
+
+    metric = problem.dataset.metric
+    return dataclasses.replace(
+        member.estimates[metric],
+        source="csim",
+        evidence=(
+            f"hls4ml C simulation on all {found.n_rows} test rows, every output bit equal to the emulator's"
+        ),
+    )
+
+
+def _amend(problem: Problem, candidate: Candidate, files: dict[str, str]) -> None:
+    problem.registry.call_each(
+        "hwnas_amend_project", project=files, candidate=candidate, target=problem.target
+    )

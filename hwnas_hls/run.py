@@ -1,0 +1,287 @@
+"""A run from its spec to its folder: search, hand-over, exports; and taking one up again."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls import __version__
+from hwnas_hls.design import Design
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.estimate import Estimate
+from hwnas_hls.exporter import Front, Member
+from hwnas_hls.handover import hand_over
+from hwnas_hls.plugins import Registry
+from hwnas_hls.problem import Problem, pose
+from hwnas_hls.record import Record
+from hwnas_hls.search import Progress, Search, choose, least_infeasible
+from hwnas_hls.spec import Spec, read_tables, spec_from_tables
+from hwnas_hls.store import Store
+
+log = logging.getLogger(__name__)
+_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys")
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Who watches a run; every callable has a default that does nothing."""
+
+    on_problem: Callable[[Problem, Path], None] = lambda problem, folder: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_step: Callable[[str], None] = lambda step: None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that has ended.
+
+    Args:
+        folder: the run folder.
+        front: what was exported.
+        interrupted: whether it was stopped before its budget was spent.
+        files: what the exporters wrote.
+    """
+
+    folder: Path
+    front: Front
+    interrupted: bool
+    files: Sequence[Path]
+
+
+def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observer) -> Outcome:
+    """Run a spec in a new folder.
+
+    Args:
+        folder: must be new or empty; ``None`` makes ``runs/TASK-TARGET-NNN``.
+
+    Raises:
+        UserError: the spec does not hold together, or the folder is in use.
+    """
+    problem = pose(spec, registry)
+    folder = _new_folder(folder, problem)
+    (folder / "spec.toml").write_text(problem.spec.to_toml(), encoding="utf-8")
+    return _go(problem, folder, observer)
+
+
+def resume(folder: Path, registry: Registry, observer: Observer) -> Outcome:
+    """Take up a run where it stopped, whatever stopped it; nothing finished is done again."""
+    return _go(pose(run_spec(folder), registry), folder, observer)
+
+
+def run_spec(folder: Path) -> Spec:
+    """The resolved spec of a run folder.
+
+    Raises:
+        UserError: the folder is no run.
+    """
+    path = folder / "spec.toml"
+    if not path.is_file():
+        raise UserError(
+            "not a run folder: it has no spec.toml", where=str(folder), remedy="give a folder that `run` made"
+        )
+    return spec_from_tables(read_tables(path), str(path))
+
+
+def _new_folder(folder: Path | None, problem: Problem) -> Path:
+    try:
+        if folder is not None:
+            if folder.is_dir() and any(folder.iterdir()):
+                raise UserError(
+                    "the output folder is in use",
+                    where=str(folder),
+                    remedy=f"choose another --output, or go on with `hwnas-hls resume {folder}`",
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        task = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(problem.spec.task.name).stem)
+        number = 1
+        while True:
+            place = Path("runs") / f"{task}-{problem.target.name}-{number:03d}"
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(parents=True)
+                return place
+            number += 1
+    except OSError as error:
+        raise UserError(
+            "the output folder cannot be written",
+            where=str(folder or "runs"),
+            found=error,
+            remedy="choose another --output",
+        ) from error
+
+
+def _go(problem: Problem, folder: Path, observer: Observer) -> Outcome:
+    with _logged(folder), Store(folder) as store:
+        run = _facts(problem, folder)
+        store.set_meta(run=run)
+        observer.on_problem(problem, folder)
+        problem.registry.call_each("hwnas_run_started", run=run)
+
+        def announce(records: Sequence[Record]) -> None:
+            for record in records:
+                problem.registry.call_each("hwnas_candidate_recorded", run=run, record=record)
+
+        search = Search(problem, store, announce, observer.on_progress)
+        members: list[Member] = []
+        interrupted = False
+        try:
+            search.run()
+            chosen = choose(search.front.records, problem.spec.handover.members)
+            members = hand_over(problem, search.judge, chosen, folder, observer.on_step)
+            store.set_meta(members=[_member_to_json(member) for member in members], finished=True)
+        except KeyboardInterrupt:
+            log.warning("interrupted after %d candidates", search.judged)
+            interrupted = True
+        front = _front(problem, store, search, members, {**run, "finished": not interrupted})
+        files = export(problem, front, folder)
+        problem.registry.call_each("hwnas_run_finished", run=run, front=front)
+        return Outcome(folder, front, interrupted, files)
+
+
+def redraw(folder: Path, registry: Registry) -> Outcome:
+    """Write the exports of a run again from its store; nothing is searched or trained."""
+    problem = pose(run_spec(folder), registry)
+    with Store(folder) as store:
+        facts = store.meta()
+        search = Search(problem, store)
+        members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
+        finished = bool(facts.get("finished", False))
+        front = _front(problem, store, search, members, {**facts.get("run", {}), "finished": finished})
+        return Outcome(folder, front, not finished, export(problem, front, folder))
+
+
+def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer) -> Member:
+    """Hand over one candidate of a run, on the front or not, below ``folder/designs``.
+
+    Raises:
+        UserError: no complete record has this key (or a unique beginning of it).
+    """
+    problem = pose(run_spec(folder), registry)
+    with _logged(folder), Store(folder) as store:
+        search = Search(problem, store)
+        complete = {record.key: record for record in store.records() if record.feasible}
+        fitting = [record for name, record in complete.items() if name.startswith(key)]
+        if len(fitting) != 1:
+            raise UserError(
+                "no complete candidate has this key" if not fitting else "the key is not unique",
+                where=str(folder),
+                found=key,
+                choices=[record.key for record in search.front.records],
+            )
+        members = hand_over(problem, search.judge, fitting, folder, observer.on_step)
+        if not members:
+            raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")
+        return members[0]
+
+
+def export(problem: Problem, front: Front, folder: Path) -> list[Path]:
+    """Let every exporter of the spec write; one that fails is logged and the others go on."""
+    files: list[Path] = []
+    where = problem.spec.where("run.exporters")
+    for name in problem.spec.run.exporters:
+        offer = problem.registry.offer("exporter", name, where, is_default=True)
+        try:
+            exporter = problem.registry.build(offer, {}, where)
+            files.extend(exporter.export(front, folder))
+        except Exception as error:
+            log.exception("exporter %s failed", name)
+            print(f"exporter {name} failed: {error}", file=sys.stderr)  # noqa: T201
+    return files
+
+
+def _front(
+    problem: Problem, store: Store, search: Search, members: Sequence[Member], run: dict[str, Any]
+) -> Front:
+    records = store.records()
+    return Front(
+        run={**run, "seconds": round(search.seconds(), 3), "counts": dict(search.states)},
+        spec=problem.spec.to_toml(),
+        target=problem.target,
+        goal=problem.goal,
+        space=problem.space,
+        dataset=problem.dataset,
+        members=members,
+        records=records,
+        trace=search.trace,
+        hypervolume=search.front.hypervolume,
+        least_infeasible=() if search.front.records else least_infeasible(records),
+    )
+
+
+def _facts(problem: Problem, folder: Path) -> dict[str, Any]:
+    """Where, by whom and with what a run is made."""
+    versions = {"hwnas-hls": __version__, "python": platform.python_version()}
+    for name in _VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "name": folder.resolve().name,
+        "folder": str(folder),
+        "seed": problem.spec.run.seed,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": f"hwnas-hls run {folder / 'spec.toml'}",
+        "trials": problem.spec.run.trials,
+        "minutes": problem.spec.run.minutes,
+        "strategy": problem.spec.strategy.name,
+        "space": problem.spec.space.name,
+        "task": problem.spec.task.name,
+        "versions": versions,
+        "plugins": problem.registry.plugins(),
+        "host": {
+            "system": platform.platform(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+        },
+        "data_fingerprint": problem.dataset.fingerprint,
+    }
+
+
+def _member_to_json(member: Member) -> dict[str, Any]:
+    return {
+        "key": member.key,
+        "estimates": {name: estimate.to_json() for name, estimate in member.estimates.items()},
+        "checks": dict(member.checks),
+        "warnings": list(member.warnings),
+    }
+
+
+def _member_from_json(data: dict[str, Any], search: Search, folder: Path) -> Member:
+    record = next(record for record in search.store.records() if record.key == data["key"])
+    return Member(
+        data["key"],
+        record.candidate,
+        record,
+        Design.load(folder / "designs" / data["key"]),
+        {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
+        data["checks"],
+        tuple(data["warnings"]),
+    )
+
+
+@contextlib.contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Everything the tool logs also goes to ``log.txt`` of the run."""
+    root = logging.getLogger("hwnas_hls")
+    try:
+        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    except OSError as error:
+        raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    level = root.level
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()

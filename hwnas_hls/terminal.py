@@ -1,0 +1,124 @@
+"""What a run shows in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hwnas_hls import run as runs
+
+if TYPE_CHECKING:
+    from hwnas_hls import search
+    from hwnas_hls.plugins import Fault
+    from hwnas_hls.problem import Problem
+
+_PLAIN_WIDTH = 80
+
+
+def console(*, plain: bool = False, stderr: bool = False) -> Console:
+    """A console that drops colour and drawing where nobody looks at a terminal."""
+    probe = Console(stderr=stderr)
+    if plain or not probe.is_terminal:
+        return Console(
+            stderr=stderr, no_color=True, force_terminal=False, width=_PLAIN_WIDTH, highlight=False
+        )
+    return probe
+
+
+@contextmanager
+def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer]:
+    """An observer that shows a run's progress on standard error: live, or a line a batch."""
+    if quiet:
+        yield runs.Observer()
+        return
+    screen = console(plain=plain, stderr=True)
+    if screen.is_terminal:
+        with _Live(screen) as live:
+            yield runs.Observer(live.problem, live.progress, live.step)
+    else:
+        yield runs.Observer(
+            lambda problem, folder: print_problem(screen, problem, folder),
+            lambda progress: screen.print(_line(progress)),
+            lambda step: screen.print(step),
+        )
+
+
+class _Live:
+    """A progress bar with the figures of the search beside it."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=screen,
+            transient=True,
+        )
+        self._task = self._bar.add_task("search", total=1, figures="")
+
+    def __enter__(self) -> _Live:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def problem(self, problem: Problem, folder: Path) -> None:
+        print_problem(self._screen, problem, folder)
+        self._bar.update(self._task, total=problem.spec.run.trials)
+
+    def progress(self, progress: search.Progress) -> None:
+        figures = f"front {progress.front}, hypervolume {progress.hypervolume:.4f}"
+        self._bar.update(self._task, completed=progress.judged, figures=figures)
+
+    def step(self, step: str) -> None:
+        self._screen.print(step)
+
+
+def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
+    """What is about to be searched."""
+    dataset, target, goal = problem.dataset, problem.target, problem.goal
+    wanted = ", ".join(f"{o.metric} ({o.direction})" for o in goal.objectives)
+    limits = ", ".join(
+        str(limit) for limit in goal.limits if limit.bound != getattr(target, limit.metric, None)
+    )
+    screen.print(f"target   {target.name} ({target.part}), clock {problem.clock_ns:g} ns")
+    screen.print(
+        f"task     {problem.spec.task.name}: {dataset.n_in} inputs, {dataset.n_out} outputs, "
+        f"{len(dataset.train)}/{len(dataset.validation)}/{len(dataset.test)} rows"
+    )
+    screen.print(
+        f"search   {problem.spec.strategy.name} over {problem.spec.space.name}, seed {problem.spec.run.seed}"
+    )
+    screen.print(f"wanted   {wanted} ({goal.mode})")
+    screen.print(f"limits   {limits or 'none'}{', fits the part' if problem.spec.limits.fit_part else ''}")
+    screen.print(f"folder   {folder}")
+
+
+def _line(progress: search.Progress) -> str:
+    states = ", ".join(f"{count} {state}" for state, count in sorted(progress.states.items()))
+    return (
+        f"{progress.judged}/{progress.trials} judged ({states}); front {progress.front}, "
+        f"hypervolume {progress.hypervolume:.4f}, {progress.seconds:.0f} s"
+    )
+
+
+def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool = False) -> None:
+    """The front as a table, what is wrong, and what to do next."""
+    from hwnas_hls.tables import print_front
+
+    screen = console(plain=plain)
+    for fault in faults:
+        screen.print(f"plugin fault: {fault}", markup=False)
+    print_front(screen, outcome.front, outcome.folder)
+    if outcome.interrupted:
+        screen.print(f"not finished; go on with: hwnas-hls resume {outcome.folder}")
