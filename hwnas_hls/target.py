@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,12 @@ from typing import Any
 
 from hwnas_hls.errors import UserError
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESOURCES = ("lut", "ff", "dsp", "bram_18k", "uram")
+#: What follows the device in a full part: low-power or industrial letter, package, speed grade, temperature.
+_PACKAGE = re.compile(
+    r"(?P<device>[il]?)(?P<dash>-?)(?P<package>[a-z]{2,4}\d{3,4})-(?P<speed>\d[a-z]{0,2})(?P<rest>(-[a-z0-9]+)*)"
+)
 _PART = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+", re.IGNORECASE)
 
 
@@ -51,7 +57,7 @@ class Target:
 
     def share(self, resource: str, used: float) -> float:
         """Share of the part's ``resource`` (one of :data:`RESOURCES`) that ``used`` takes."""
-        available = getattr(self, resource)
+        available: int = getattr(self, resource)
         if available:
             return used / available
         return 0.0 if used == 0 else float("inf")
@@ -68,7 +74,7 @@ def read_target(path: Path) -> Target:
         UserError: not readable, a key missing, unknown or of the wrong type.
     """
     try:
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError("not a readable target file", where=str(path), found=error) from error
     return _target(data, str(path))
@@ -86,8 +92,17 @@ def _target(data: Mapping[str, Any], where: str) -> Target:
                 continue
             raise UserError("a key is missing in a target file", where=where, remedy=f"add {name}")
         values[name] = _checked(name, str(field.type), data[name], where)
-    if values["lut"] < 1 or values["clock_ns"] <= 0:
-        raise UserError("lut and clock_ns of a target are above zero", where=where)
+    for name in ("lut", "ff", "slr", "clock_ns"):
+        if values[name] <= 0 or values[name] == float("inf"):
+            raise UserError(f"{name} of a target is above zero", where=where, found=values[name])
+    if not _NAME.fullmatch(values["name"]):
+        raise UserError(
+            "a target's name is lower-case letters, digits, '-' and '_'", where=where, found=values["name"]
+        )
+    if not values["sources"]:
+        raise UserError(
+            "a target names the sources of its figures", where=where, remedy="add one text to sources"
+        )
     if not _PART.fullmatch(values["part"]):
         raise UserError("not a part name", where=f"{where}: part", found=values["part"])
     return Target(**values)
@@ -96,24 +111,36 @@ def _target(data: Mapping[str, Any], where: str) -> Target:
 def _checked(name: str, kind: str, value: Any, where: str) -> Any:
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool) and value == value:
         return float(value)
     if kind == "str" and isinstance(value, str):
         return value
     if kind.startswith("tuple[str") and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    if kind.startswith("tuple[int") and isinstance(value, list) and len(value) == 2:
-        if all(isinstance(v, int) and v > 0 for v in value):
-            return tuple(value)
+    pair = kind.startswith("tuple[int") and isinstance(value, list) and [type(v) for v in value] == [int, int]
+    if pair and min(value) > 0:
+        return tuple(value)
     raise UserError(f"{name} of a target must be {kind}", where=where, found=repr(value))
 
 
-def read_targets(folders: Iterable[Path]) -> dict[str, Target]:
-    """All targets of some folders, by name. A name met twice keeps the later folder's."""
+def read_targets(folders: Iterable[Path], faults: list[UserError] | None = None) -> dict[str, Target]:
+    """All targets of some folders, by name. A name met twice keeps the later folder's.
+
+    Args:
+        folders: which are looked through, not below.
+        faults: takes up what is wrong with files that cannot be read; without it the first
+            such file is an error.
+    """
     found: dict[str, Target] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
-            target = read_target(path)
+            try:
+                target = read_target(path)
+            except UserError as error:
+                if faults is None:
+                    raise
+                faults.append(error)
+                continue
             found[target.name] = target
     return found
 
@@ -122,23 +149,53 @@ def find_target(text: str, folders: Iterable[Path]) -> Target:
     """The target that ``text`` means: a name, an alias, a full part, or the path of a file.
 
     A full part that no file names exactly (another package or speed grade) is taken with the
-    device's figures: ``xcvu9p-flgb2104-2-e`` is found through ``xcvu9p``.
+    device's figures: ``xcvu9p-flgb2104-2-e`` is found through ``xcvu9p``. Upper and lower case
+    do not matter, nor whether the package of a 7-series part stands behind a dash.
 
     Raises:
         UserError: nothing matches; the choices are named.
     """
-    if text.endswith(".toml") or "/" in text:
+    if text.lower().endswith(".toml") or "/" in text:
         return read_target(Path(text).expanduser())
-    targets = read_targets(folders)
-    wanted = text.lower()
+    faults: list[UserError] = []
+    targets = read_targets(folders, faults)
+    wanted = text.strip().lower()
+    if wanted in targets:
+        return targets[wanted]
     for target in targets.values():
-        if wanted in (target.name, target.part.lower(), *(alias.lower() for alias in target.aliases)):
+        if wanted in (target.name.lower(), *(alias.lower() for alias in target.aliases)):
             return target
-    # Old and new spelling of 7-series parts: xc7z020clg400-1, xc7z020-clg400-1.
-    fitting = [target for target in targets.values() if wanted.startswith(target.name) and "-" in wanted]
-    if fitting:
-        import dataclasses
+    for target in targets.values():
+        part = _full_part(wanted, target)
+        if part:
+            return dataclasses.replace(target, part=part)
+    broken = [f"{fault.where}: {fault.what}" for fault in faults]
+    raise UserError(
+        "unknown target",
+        where="--target",
+        found=text,
+        choices=sorted(name for target in targets.values() for name in (target.name, *target.aliases)),
+        remedy="name one of these, a full part of one of them (xcvu9p-flgb2104-2-e), or the path of a "
+        + "target file (*.toml)"
+        + (f"; target files that could not be read: {'; '.join(broken)}" if broken else ""),
+    )
 
-        return dataclasses.replace(max(fitting, key=lambda target: len(target.name)), part=text)
-    names = [name for target in targets.values() for name in (target.name, *target.aliases)]
-    raise UserError("unknown target", where="--target", found=text, choices=sorted(names))
+
+def _full_part(wanted: str, target: Target) -> str:
+    """``wanted`` as the vendor spells it, where it is a full part of the target's device; else empty."""
+    if _undashed(wanted) == _undashed(target.part.lower()):
+        return target.part
+    rest = wanted.removeprefix(target.name.lower())
+    if rest == wanted:
+        return ""
+    match = _PACKAGE.fullmatch(rest)
+    # UltraScale parts have a dash before the package, 7-series parts have none in Vivado's spelling.
+    if match is None or (target.family != "7series" and not (match["dash"] and not match["device"])):
+        return ""
+    dash = "" if target.family == "7series" else "-"
+    # Only the letters of the speed grade are capitals: -2L-e, -2LV-c.
+    return f"{target.name}{match['device']}{dash}{match['package']}-{match['speed'].upper()}{match['rest']}"
+
+
+def _undashed(part: str) -> str:
+    return part.replace("-", "", 1)

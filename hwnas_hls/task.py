@@ -66,13 +66,18 @@ class Dataset:
     @cached_property
     def standardisation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(mean, scale), each (n_in,), fitted on the training split; constant columns get scale 1."""
-        import numpy as np
+        return _mean_and_scale(self.train.x)
 
-        mean = self.train.x.mean(axis=0)
-        scale = self.train.x.std(axis=0)
-        # A constant column has a standard deviation of rounding noise rather than of zero.
-        constant = scale <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-        return mean, np.where(constant, 1.0, scale)
+    @cached_property
+    def target_standardisation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(mean, scale), each (n_out,), of the training targets of a regression task.
+
+        A trainer that fits ``(y - mean) / scale`` keeps targets of any range inside the types of
+        the network; ``r2`` is the same for scaled and raw targets.
+        """
+        if self.kind != REGRESSION:
+            raise ValueError("only the targets of a regression task are standardised")
+        return _mean_and_scale(self.train.y)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -82,6 +87,28 @@ class Dataset:
             state.update(split.x.tobytes())
             state.update(split.y.tobytes())
         return state.hexdigest()[:16]
+
+
+def _mean_and_scale(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column, finite for every finite column.
+
+    Args:
+        columns: float64 (rows, n), at least one row.
+    """
+    import numpy as np
+
+    # Sums and squares of values like 1e300 or 1e-300 leave the range of float64, so each column is
+    # first divided by a power of two near its largest value, which costs no bit.
+    peak = np.abs(columns).max(axis=0)
+    exponent = np.frexp(peak)[1]
+    near_one = np.ldexp(columns, -exponent)
+    constant = columns.max(axis=0) == columns.min(axis=0)
+    mean = np.where(constant, columns[0], np.ldexp(near_one.mean(axis=0), exponent))
+    scale = np.ldexp(near_one.std(axis=0), exponent)
+    # What differs only by rounding noise is not blown up to full size: it stays below one.
+    noise = scale <= np.maximum(1e-12 * np.abs(mean), np.finfo(np.float64).tiny)
+    scale = np.where(noise, np.maximum(1.0, np.abs(mean)), scale)
+    return mean, np.where(constant, 1.0, scale)
 
 
 @runtime_checkable
