@@ -31,6 +31,8 @@ class Member:
         estimates: final numbers; ``accuracy`` (or the task's metric) is on the test split.
         checks: name -> ``ok`` or what is wrong (C simulation against emulator, lint).
         warnings: lint and others, for the report.
+        layer_estimates: per layer, metric -> estimate, where an estimator splits its numbers
+            by layer; empty otherwise.
     """
 
     key: str
@@ -40,6 +42,21 @@ class Member:
     estimates: Mapping[str, Estimate]
     checks: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    layer_estimates: Sequence[Mapping[str, Estimate]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A prediction and the measurement that followed it, for the report's parity plot.
+
+    Args:
+        key: of the design.
+        predicted, measured: of the same metric.
+    """
+
+    key: str
+    predicted: Estimate
+    measured: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,10 @@ class Front:
     """The outcome of a run: everything an exporter needs.
 
     Args:
-        run: name, seed, versions, seconds, counts: JSON-able.
+        run: what happened, JSON-able. The report looks for ``name seed trials minutes
+            strategy task clock_ns started seconds command versions
+            finished`` (each may be missing) and shows
+            the rest as it stands.
         spec: the resolved spec as TOML text.
         target, goal, space, dataset: what the run was about.
         members: the front's designs, best task metric first.
@@ -55,6 +75,7 @@ class Front:
         trace: (candidates, seconds, hypervolume) after each batch.
         hypervolume: of the search's front, on validation numbers.
         least_infeasible: where nothing was feasible, the records nearest to it.
+        syntheses: predictions met by measurements, beyond those of the members themselves.
     """
 
     run: Mapping[str, Any]
@@ -68,6 +89,30 @@ class Front:
     trace: Sequence[tuple[int, float, float]]
     hypervolume: float
     least_infeasible: Sequence[Record] = ()
+    syntheses: Sequence[Comparison] = ()
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period of designs that name none: the run's, else the part's."""
+        return float(self.run.get("clock_ns") or self.target.clock_ns)
+
+    @property
+    def reference(self) -> dict[str, float]:
+        """The corner that bounds the hypervolume: each objective's ``worst``, in its own unit."""
+        return {objective.metric: objective.worst for objective in self.goal.objectives}
+
+    def comparisons(self) -> list[Comparison]:
+        """Every prediction of the search that a stronger source has measured since."""
+        found = list(self.syntheses)
+        seen = {(item.key, item.measured.metric, item.measured.source) for item in found}
+        for member in self.members:
+            for name, measured in member.estimates.items():
+                predicted = member.record.estimates.get(name)
+                if predicted is None or predicted.source != "predicted" or measured.source == "predicted":
+                    continue
+                if (member.key, name, measured.source) not in seen:
+                    found.append(Comparison(member.key, predicted, measured))
+        return found
 
 
 @runtime_checkable

@@ -1,0 +1,66 @@
+"""Templates: one jinja2 environment, strict about names and safe in HTML."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.resources import data_folder
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def environment() -> jinja2.Environment:
+    """The environment over ``templates/``: an unknown name raises, HTML is escaped.
+
+    Templates end in ``.j2``; what stands before it decides on escaping, so that
+    ``report.html.j2`` is escaped and ``build_prj.tcl.j2`` is not.
+    """
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_folder("templates")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=_is_markup,  # noqa: S701 (by name: Tcl and Python must not be escaped)
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _is_markup(name: str | None) -> bool:
+    return name is None or name.removesuffix(".j2").endswith((".html", ".htm", ".xml", ".svg"))
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill the template ``templates/TEMPLATE``.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that ``values`` lacks.
+    """
+    return environment().get_template(template).render(**values)
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write ``text`` (UTF-8) so that ``path`` holds either the old or the whole new text.
+
+    Raises:
+        HwnasError: the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise HwnasError(f"cannot write {path}: {error}") from error
+    return path

@@ -1,0 +1,189 @@
+"""What a run came to, in sentences: what was found, what was not, what stood in the way."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.estimate import Estimate
+from hwnas_hls.notation import quantity
+from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STATES, STOPPED
+from hwnas_hls_plugins.html_report.cards import Card, summary
+
+if TYPE_CHECKING:
+    from hwnas_hls.exporter import Front, Member
+    from hwnas_hls.record import Record
+
+SUB_MICROSECOND_NS = 1000.0
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?")
+MAX_REASONS = 25
+MAX_REASON_LETTERS = 400
+
+STATE_MEANINGS = {
+    COMPLETE: "judged in full",
+    INFEASIBLE: "over a hard limit, so not trained further",
+    STOPPED: "cut short in training, since others did better",
+    FAILED: "could not be judged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Candidates that ended for the same reason; figures in the words may differ."""
+
+    state: str
+    count: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A limit and how many candidates broke it.
+
+    Args:
+        limit: as written, for example ``lut <= 20000``.
+        count: candidates that broke it.
+        nearest: the smallest relative excess among them.
+    """
+
+    limit: str
+    count: int
+    nearest: float
+
+    @property
+    def words(self) -> str:
+        return f"{self.limit}: broken by {self.count:,}, the nearest misses it by {100 * self.nearest:.3g} %"
+
+
+def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
+    """Sentences, the most important first."""
+    cut = (
+        ["The run was interrupted before its budget was spent; `hwnas-hls resume` goes on with it."]
+        if front.run.get("finished") is False
+        else []
+    )
+    return (_something(front, cards) if front.members else _nothing(front)) + cut
+
+
+def _something(front: Front, cards: Sequence[Card]) -> list[str]:
+    sentences = [_how_many(front)]
+    best = _best(front)
+    name = front.dataset.metric
+    if name in best.estimates:
+        sentences.append(f"The best by {name.replace('_', ' ')}: {summary(best.estimates, name)}.")
+    small = [member for member in front.members if "lut" in member.estimates]
+    if len(small) > 1:
+        smallest = min(small, key=lambda member: member.estimates["lut"].value)
+        sentences.append(f"The smallest: {summary(smallest.estimates, name)}.")
+    wrong = [card.key for card in cards if not card.sound]
+    unchecked = [card.key for card in cards if card.missing]
+    if wrong:
+        sentences.append(f"{_count(len(wrong), 'design')} failed a check: {', '.join(wrong)}.")
+    if unchecked:
+        sentences.append(f"{_count(len(unchecked), 'design')} lack a check.")
+    if not wrong and not unchecked:
+        sentences.append("Every check passed.")
+    return sentences
+
+
+def _how_many(front: Front) -> str:
+    total = len(front.members)
+    timed = [member.estimates["latency_ns"] for member in front.members if "latency_ns" in member.estimates]
+    fast = sum(_below(estimate) for estimate in timed)
+    if not timed:
+        return f"{_count(total, 'design')} on the front."
+    if fast == total:
+        return f"{_count(total, 'design')} on the front, {'all ' if total > 1 else ''}below 1 µs."
+    return f"{_count(total, 'design')} on the front, {fast} of them below 1 µs."
+
+
+def _below(estimate: Estimate) -> bool:
+    """Whether the whole interval lies below a microsecond."""
+    return estimate.high < SUB_MICROSECOND_NS
+
+
+def _best(front: Front) -> Member:
+    name = front.dataset.metric
+    scored = [member for member in front.members if name in member.estimates]
+    if not scored:
+        return front.members[0]
+    sign = 1 if front.dataset.direction == "max" else -1
+    return max(scored, key=lambda member: sign * member.estimates[name].value)
+
+
+def _nothing(front: Front) -> list[str]:
+    if not front.records:
+        return ["No candidate was judged."]
+    states = Counter(record.state for record in front.records)
+    if states[FAILED] == len(front.records):
+        return [
+            f"No design: {'all ' if len(front.records) > 1 else ''}{_count(len(front.records), 'candidate')} "
+            "failed; the reasons are listed below."
+        ]
+    if states[COMPLETE]:
+        return [
+            f"No design was handed over, although {_count(states[COMPLETE], 'candidate')} kept every limit."
+        ]
+    sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
+    found = bindings(front.least_infeasible or front.records)
+    if found:
+        sentences.append(f"The limit that binds: {found[0].words}.")
+    if front.least_infeasible:
+        nearest = front.least_infeasible[0]
+        broken = " and ".join(nearest.violations) or nearest.reason
+        sentences.append(
+            f"Nearest to feasible is {nearest.key}: {summary(nearest.estimates, front.dataset.metric)}"
+            f" (breaks {broken})."
+        )
+    return sentences
+
+
+def bindings(records: Iterable[Record]) -> list[Binding]:
+    """Broken limits, the one broken most often first, then the one missed by the most."""
+    excess: dict[str, list[float]] = {}
+    for record in records:
+        for limit, amount in record.violations.items():
+            excess.setdefault(limit, []).append(amount)
+    found = [Binding(limit, len(amounts), min(amounts)) for limit, amounts in excess.items()]
+    return sorted(found, key=lambda item: (-item.count, -item.nearest, item.limit))
+
+
+def reasons(records: Iterable[Record]) -> tuple[list[Reason], int]:
+    """Why candidates are not complete: grouped, the most frequent first; and how many groups are left out.
+
+    Reasons that differ only in their figures count as one and are shown by their first.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for record in records:
+        if record.state == COMPLETE:
+            continue
+        words = record.reason.strip().split("\n", 1)[0] or ", ".join(record.violations) or "no reason given"
+        if len(words) > MAX_REASON_LETTERS:
+            words = words[:MAX_REASON_LETTERS] + " …"
+        group = (record.state, _NUMBER.sub("#", words))
+        counts[group] += 1
+        first.setdefault(group, words)
+    groups = sorted(counts, key=lambda group: (STATES.index(group[0]), -counts[group], group[1]))
+    groups = sorted(groups, key=lambda group: group[0] != FAILED)
+    shown = [Reason(group[0], counts[group], first[group]) for group in groups[:MAX_REASONS]]
+    return shown, max(0, len(groups) - MAX_REASONS)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def nearest_rows(front: Front, limit: int = 10) -> list[tuple[str, str, str]]:
+    """(key, numbers, broken limits with their excess) of the least infeasible candidates."""
+    rows = []
+    for record in list(front.least_infeasible)[:limit]:
+        broken = ", ".join(f"{name} (+{100 * amount:.3g} %)" for name, amount in record.violations.items())
+        numbers = ", ".join(
+            quantity(name, estimate.value) for name, estimate in list(record.estimates.items())[:6]
+        )
+        rows.append((record.key, numbers, broken or record.reason))
+    return rows
