@@ -98,7 +98,9 @@ class Registry:
         found = metadata.entry_points(group=hookspecs.PROJECT) if entry_points is None else entry_points
         # An editable and a normal installation of one package show the same entry point twice.
         unique = {(point.name, point.value): point for point in found}
-        for point in sorted(unique.values(), key=lambda point: (point.name != BUILTIN, point.name, point.value)):
+        for point in sorted(
+            unique.values(), key=lambda point: (point.name != BUILTIN, point.name, point.value)
+        ):
             self._load(point)
 
     def _load(self, point: metadata.EntryPoint) -> None:
@@ -132,19 +134,21 @@ class Registry:
             if not caller.has_spec():
                 problem = UserError("unknown hook", found=caller.name, choices=known)
                 self.faults.append(Fault(name, f"{package}: {problem}"))
-        for impl in self._implementations(name):
-            extra = sorted(set(impl.kwargnames) - set(_spec_arguments(impl.function.__name__)))
+        for hook, impl in self._implementations(name):
+            extra = sorted(set(impl.kwargnames) - set(_spec_arguments(hook)))
             if extra:
                 self.faults.append(
-                    Fault(name, f"{package}: hook {impl.function.__name__} has no argument {', '.join(extra)}")
+                    Fault(
+                        name, f"{package}: hook {hook} has no argument {', '.join(extra)}"
+                    )
                 )
 
-    def _implementations(self, plugin_name: str) -> Iterable[pluggy.HookImpl]:
+    def _implementations(self, plugin_name: str) -> Iterable[tuple[str, pluggy.HookImpl]]:
         plugin = self._manager.get_plugin(plugin_name)
         for caller in self._manager.get_hookcallers(plugin) or []:
             for impl in caller.get_hookimpls():
                 if impl.plugin_name == plugin_name and caller.has_spec():
-                    yield impl
+                    yield caller.name, impl
 
     # -- what is offered ---------------------------------------------------------------
 
@@ -288,4 +292,4 @@ def _spec_arguments(hook: str) -> list[str]:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

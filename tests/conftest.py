@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import toy
+
+from hwnas_hls.plugins import Registry
+from hwnas_hls.spec import Spec, spec_from_tables
+
+TOY_SPEC: dict[str, Any] = {
+    "target": {"name": "xcvu9p"},
+    "run": {
+        "trials": 60,
+        "batch": 20,
+        "estimators": ["toy-cost", "toy-training"],
+        "exporters": [],
+    },
+    "task": {"name": "toy-task"},
+    "space": {"name": "toy"},
+    "strategy": {"name": "toy-random"},
+    "handover": {"members": 4, "csim": False},
+}
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """A registry with the toy plugin and nothing else."""
+    found = Registry(entry_points=[])
+    found.register(toy, "toy")
+    return found
+
+
+@pytest.fixture
+def toy_spec() -> Callable[..., Spec]:
+    """Makes the toy spec, with tables changed: ``toy_spec(run={"trials": 5})``."""
+
+    def make(**changes: dict[str, Any]) -> Spec:
+        tables = {name: {**table, **changes.pop(name, {})} for name, table in TOY_SPEC.items()}
+        return spec_from_tables({**tables, **changes}, "test.toml")
+
+    return make
