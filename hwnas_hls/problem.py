@@ -89,31 +89,28 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     """
     target = registry.target(spec.target)
     clock_ns = spec.clock_ns or target.clock_ns
-    spec, task = _build(spec, registry, "task", _task_table(spec.task))
+    spec, task = _build(spec, registry, "task", _task_table(spec.task), {})
     dataset: Dataset = task.load()
     common: dict[str, Any] = {
         "task": dataset,
         "target": target,
         "seed": spec.run.seed,
         "clock_ns": clock_ns,
-        "registry": registry,
     }
-    spec, space = _build(spec, registry, "space", spec.space, **common)
+    spec, space = _build(spec, registry, "space", spec.space, common)
     estimators = _estimators(spec, registry, common)
     goal = _goal(spec, dataset, target, clock_ns, [part.instance for part in estimators])
     common |= {"space": space, "goal": goal, "objectives": goal.objectives, "limits": goal.limits}
-    spec, _ = _build(spec, registry, "strategy", spec.strategy, **common)
+    spec, _ = _build(spec, registry, "strategy", spec.strategy, common)
 
     def make_strategy() -> Strategy:
-        strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, **common)[1]
+        strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, common)[1]
         return strategy
 
     for name in spec.run.exporters:
         registry.offer("exporter", name, spec.where("run"), is_default=name in _default_exporters())
     trainer = _trainer(spec, registry, estimators, common)
-    return Problem(
-        spec, registry, target, clock_ns, dataset, space, goal, estimators, trainer, make_strategy
-    )
+    return Problem(spec, registry, target, clock_ns, dataset, space, goal, estimators, trainer, make_strategy)
 
 
 def _default_exporters() -> tuple[str, ...]:
@@ -130,14 +127,23 @@ def _task_table(table: NamedTable) -> NamedTable:
 
 
 def _build(
-    spec: Spec, registry: Registry, kind: str, table: NamedTable, **common: Any
+    spec: Spec, registry: Registry, kind: str, table: NamedTable, available: Mapping[str, Any]
 ) -> tuple[Spec, Any]:
+    """The plugin that a table names, and the spec with that table resolved: every key stated."""
     where = spec.where(kind)
     offer = registry.offer(kind, table.name, where, is_default=table.is_default)
-    instance = registry.build(offer, table.config, where, **common)
-    name = table.name if len(registry.offers(kind)[offer.name]) == 1 else offer.qualified
-    resolved = dataclasses.replace(table, name=name)
+    instance = registry.build(offer, table.config, where, **available)
+    name = offer.name if len(registry.offers(kind)[offer.name]) == 1 else offer.qualified
+    resolved = NamedTable(name, _stated(instance, table.config))
     return dataclasses.replace(spec, **{kind: resolved}), instance
+
+
+def _stated(instance: object, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a plugin, defaults included where it keeps its ``config``."""
+    config = getattr(instance, "config", None)
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return to_table(config)
+    return dict(table)
 
 
 def _estimators(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> list[Part]:
@@ -163,9 +169,7 @@ def _estimator(
     for attribute in ("provides", "version", "cost"):
         if not hasattr(instance, attribute):
             raise UserError(f"estimator {name} has no `{attribute}`", where=offer.package)
-    config = getattr(instance, "config", None)
-    described = to_table(config) if dataclasses.is_dataclass(config) else dict(table)
-    return Part(name, instance, described, offer.package)
+    return Part(name, instance, _stated(instance, table), offer.package)
 
 
 def _trainer(
@@ -213,7 +217,10 @@ def _goal(
             name = dataset.metric
         if name not in provided:
             raise UserError(
-                "no estimator of this run gives this metric", where=where, found=name, choices=sorted(provided)
+                "no estimator of this run gives this metric",
+                where=where,
+                found=name,
+                choices=sorted(provided),
             )
         if stated in ("max", "min"):
             return name, stated
@@ -221,7 +228,10 @@ def _goal(
             raise UserError("a metric's direction is max or min", where=where, found=text)
         if not provided[name]:
             raise UserError(
-                f"is a large or a small {name} better?", where=where, found=name, remedy=f"write {name}:max or :min"
+                f"is a large or a small {name} better?",
+                where=where,
+                found=name,
+                remedy=f"write {name}:max or :min",
             )
         return name, direction_of(name, known)
 
@@ -248,7 +258,11 @@ def _limits(
         for text, bound in bounds.items():
             limits.append(Limit(metric_of(text, f"{spec.where('limits')}.{kind}")[0], kind, bound))
     held = {limit.metric for limit in limits if limit.kind == "max"}
-    if spec.limits.sub_microsecond and "latency_ns" in provided and not held & {"latency_ns", "latency_cycles"}:
+    if (
+        spec.limits.sub_microsecond
+        and "latency_ns" in provided
+        and not held & {"latency_ns", "latency_cycles"}
+    ):
         limits.append(Limit("latency_ns", "max", 1000.0))
     if spec.limits.fit_part:
         limits.extend(
