@@ -1,0 +1,258 @@
+"""What a report says, in one set of units whatever tool and version wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RESOURCES = ("lut", "ff", "dsp", "bram_18k", "uram")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Counts of primitives; ``None`` where the report does not say.
+
+    ``bram_18k`` counts 18 kbit halves, so that a 36 kbit tile is two.
+    """
+
+    lut: int | None = None
+    ff: int | None = None
+    dsp: int | None = None
+    bram_18k: int | None = None
+    uram: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One sub-module of a design.
+
+    Args:
+        name: of the module (the function after specialisation).
+        used: its resources, its own sub-modules included.
+        latency_min, latency_max, ii_min, ii_max: in cycles; ``None`` where not said.
+        pipeline: as written: ``function``, ``dataflow``, ``yes``, ``no``, ``none``.
+        instance: name of the instance, where the report has it.
+        clock_estimated_ns: of this module alone.
+    """
+
+    name: str
+    used: Resources
+    latency_min: int | None = None
+    latency_max: int | None = None
+    ii_min: int | None = None
+    ii_max: int | None = None
+    pipeline: str = ""
+    instance: str = ""
+    clock_estimated_ns: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Csynth:
+    """A C-synthesis report of a whole design or of one module.
+
+    Args:
+        path: the file it was read from.
+        tool: ``vivado_hls`` or ``vitis_hls``.
+        version: for example ``2019.2``; empty where the report has none.
+        part: as written, for example ``xcvu9p-flga2104-2L-e``.
+        family: the tool's name of the product family.
+        top: the function it is about.
+        clock_target_ns, clock_estimated_ns, clock_uncertainty_ns: in ns.
+        latency_min, latency_max, ii_min, ii_max: in cycles; ``None`` where undefined.
+        pipeline: as in :class:`Module`.
+        used, available: of the design and of the part.
+        modules: rows of sub-modules in this report (XML: each module once; text: each instance).
+    """
+
+    path: Path
+    tool: str
+    version: str
+    part: str
+    family: str
+    top: str
+    clock_target_ns: float
+    clock_estimated_ns: float | None
+    clock_uncertainty_ns: float | None
+    latency_min: int | None
+    latency_max: int | None
+    ii_min: int | None
+    ii_max: int | None
+    pipeline: str
+    used: Resources
+    available: Resources
+    modules: tuple[Module, ...] = ()
+
+    stage = "csynth"
+
+    @property
+    def tool_version(self) -> str:
+        return f"{self.tool} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Cosim:
+    """A C/RTL co-simulation report: the row of the language that was simulated.
+
+    Args:
+        rtl: ``Verilog`` or ``VHDL``; empty where nothing was simulated.
+        status: ``Pass``, ``Fail`` or ``NA``.
+        latency_min, latency_avg, latency_max, ii_min, ii_avg, ii_max: in cycles; ``None``
+            where not measured (the interval of a single transaction, say).
+    """
+
+    path: Path
+    rtl: str
+    status: str
+    top: str
+    tool: str
+    latency_min: int | None
+    latency_avg: int | None
+    latency_max: int | None
+    ii_min: int | None
+    ii_avg: int | None
+    ii_max: int | None
+
+    stage = "cosim"
+
+    @property
+    def passed(self) -> bool:
+        return self.status.lower() == "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Utilisation:
+    """What Vivado counted after logic synthesis, placement or routing.
+
+    Args:
+        tool: ``vivado``.
+        state: as written: ``Synthesized``, ``Optimized``, ``Fully Placed``, ``Routed`` ...
+        stage: ``logic_synth`` or ``post_route``.
+        lutram, srl, carry, ramb36, ramb18: parts of the above counts; ``None`` where not said.
+        modules: rows of a hierarchical report.
+    """
+
+    path: Path
+    tool: str
+    version: str
+    part: str
+    top: str
+    state: str
+    stage: str
+    used: Resources
+    available: Resources
+    lutram: int | None = None
+    srl: int | None = None
+    carry: int | None = None
+    ramb36: int | None = None
+    ramb18: int | None = None
+    modules: tuple[Module, ...] = ()
+
+    @property
+    def tool_version(self) -> str:
+        return f"{self.tool} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Slack after timing analysis, and the clock period that it amounts to.
+
+    Args:
+        wns_ns, tns_ns, whs_ns: worst and total setup slack, worst hold slack.
+        clock: name of the clock with the worst setup slack.
+        period_ns: period that was asked of it.
+        achieved_ns: ``period_ns - wns_ns``, the shortest period that would have been met.
+        stage: ``post_route`` if the design is routed, else ``logic_synth``.
+    """
+
+    path: Path
+    tool: str
+    version: str
+    part: str
+    top: str
+    state: str
+    stage: str
+    wns_ns: float | None
+    tns_ns: float | None
+    whs_ns: float | None
+    clock: str
+    period_ns: float | None
+    achieved_ns: float | None
+
+    @property
+    def tool_version(self) -> str:
+        return f"{self.tool} {self.version}".strip()
+
+    @property
+    def fmax_mhz(self) -> float | None:
+        return None if not self.achieved_ns else 1000.0 / self.achieved_ns
+
+    @property
+    def met(self) -> bool | None:
+        """Whether setup timing was met; ``None`` where nothing was constrained."""
+        return None if self.wns_ns is None else self.wns_ns >= 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The summary that HLS writes after running Vivado on its own result.
+
+    Its BRAM unit differs between versions, so ``used.bram_18k`` is given only where it is 0.
+    """
+
+    path: Path
+    tool: str
+    version: str
+    part: str
+    stage: str
+    used: Resources
+    clock_target_ns: float | None
+    achieved_ns: float | None
+
+    @property
+    def tool_version(self) -> str:
+        return f"{self.tool} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The reports of one HLS solution: at most one a stage, and its modules."""
+
+    name: str
+    csynth: Csynth | None = None
+    cosim: Cosim | None = None
+    export: Export | None = None
+    modules: tuple[Csynth, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectReports:
+    """All reports of a project folder.
+
+    Args:
+        solutions: by name; a folder of bare reports is one solution named after its place.
+        utilisations, timings: reports of Vivado, in order of their paths.
+        problems: one text for each report that could not be read (the others still count).
+    """
+
+    folder: Path
+    solutions: tuple[Solution, ...]
+    utilisations: tuple[Utilisation, ...]
+    timings: tuple[Timing, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def csynth(self) -> Csynth | None:
+        """The first solution's C-synthesis report."""
+        return next((solution.csynth for solution in self.solutions if solution.csynth), None)
+
+    @property
+    def cosim(self) -> Cosim | None:
+        """The first co-simulation report in which something was simulated."""
+        return next((s.cosim for s in self.solutions if s.cosim is not None and s.cosim.rtl), None)
+
+    def utilisation(self, stage: str) -> Utilisation | None:
+        """The first utilisation report of ``stage`` (``logic_synth`` or ``post_route``)."""
+        return next((report for report in self.utilisations if report.stage == stage), None)
+
+    def timing(self, stage: str) -> Timing | None:
+        return next((report for report in self.timings if report.stage == stage), None)
