@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls import emulator
+from hwnas_hls import __version__, emulator, evidence
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
@@ -97,11 +98,13 @@ def _target_scale(design: Design) -> dict[str, np.ndarray]:
 
 def _build(problem: Problem, folder: Path, on_step: Callable[[str], None], member: Member) -> Member:
     """Write the member's files and, where asked, prove them by C simulation."""
-    import dataclasses
-
     from hwnas_hls import lint, project
 
     place = folder / "designs" / member.key
+    made_for = {"target": problem.target.part, "task": problem.spec.task.name, "seed": problem.spec.run.seed}
+    member = dataclasses.replace(
+        member, design=dataclasses.replace(member.design, meta={**member.design.meta, **made_for})
+    )
     member.design.save(place)
     warnings = list(member.warnings)
     warnings += [str(finding) for finding in lint.lint_design(member.design, problem.target)]
@@ -132,13 +135,15 @@ def _build(problem: Problem, folder: Path, on_step: Callable[[str], None], membe
     except HwnasError as error:
         checks["project"] = str(error)
         log.error("%s: %s", member.key, error)
+    clock_ns = member.design.architecture.clock_ns or problem.clock_ns
+    digest = member.design.digest()
+    tool = f"hwnas-hls {__version__}"
+    evidence.write(place, evidence.Piece("handover", tool, digest, estimates, problem.target.part, clock_ns))
     on_step(f"design {member.key}: C simulation {checks.get('csim', 'not reached')}")
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
 
 
 def _proven(problem: Problem, member: Member, found: Verification) -> Estimate:
-    import dataclasses
-
     metric = problem.dataset.metric
     return dataclasses.replace(
         member.estimates[metric],
