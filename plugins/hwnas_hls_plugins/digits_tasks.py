@@ -74,7 +74,8 @@ class DigitsTask:
         """(rows, 64) -> (rows, (8 / pool)**2), the mean over each square of pixels."""
         side = _SIDE // self.pool
         squares = pixels.reshape(-1, side, self.pool, side, self.pool)
-        return squares.mean(axis=(2, 4)).reshape(-1, side * side)
+        pooled: NDArray[np.float64] = squares.mean(axis=(2, 4))
+        return pooled.reshape(-1, side * side)
 
 
 class Digits16Task(DigitsTask):

@@ -39,7 +39,7 @@ def stratified(
     """
     needed = len(shares) + 1
     counts = np.bincount(y, minlength=len(labels))
-    small = [f"{labels[number]!r} ({counts[number]})" for number in np.flatnonzero(counts < needed)]
+    small = [f"{labels[int(number)]!r} ({counts[number]})" for number in np.flatnonzero(counts < needed)]
     if small:
         raise UserError(
             f"a class needs at least {needed} rows, so that every split holds one",

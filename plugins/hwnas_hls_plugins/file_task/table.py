@@ -1,0 +1,99 @@
+"""A table as read from a file: named columns of equal length, not yet judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hwnas_hls.errors import UserError
+
+#: Values (rows times columns) that a table may hold: 0.8 GB as float64, a few times that while it is read.
+MAX_VALUES = 100_000_000
+#: Size in bytes up to which a file is opened at all.
+MAX_FILE_BYTES = 2_000_000_000
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns by name.
+
+    Args:
+        where: the file, for messages.
+        columns: name -> array (rows,): float64 (missing values are NaN), bool, or objects that
+            are ``str`` (a missing text is ``None``).
+        named: whether the names come from the file.
+        remarks: what the reader did beyond reading, for the report.
+    """
+
+    where: str
+    columns: dict[str, Column]
+    named: bool = True
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+
+def check_file(path: Path) -> None:
+    """Refuse what cannot be a data file.
+
+    Raises:
+        UserError: not there, a folder, not a plain file, empty, not readable, or too large.
+    """
+    where = str(path)
+    try:
+        status = path.stat()
+        if path.is_dir():
+            raise UserError("a data file is wanted, this is a folder", where=where)
+        if not path.is_file():
+            raise UserError("a data file is wanted, this is no plain file", where=where)
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise UserError(
+            "there is no such data file", where=where, remedy="name a .csv, .npz or .parquet file"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError("the data file cannot be read", where=where, found=error) from error
+    if status.st_size == 0:
+        raise UserError("the data file is empty", where=where)
+    if status.st_size > MAX_FILE_BYTES:
+        raise UserError(
+            f"the data file is larger than {MAX_FILE_BYTES / 1e9:.0f} GB, which is more than this tool reads",
+            where=where,
+            found=f"{status.st_size / 1e9:.1f} GB",
+            remedy="give a sample of the rows",
+        )
+
+
+def check_size(n_rows: int, n_columns: int, where: str) -> None:
+    """Raises UserError where a table has no rows or more values than :data:`MAX_VALUES`."""
+    if n_rows == 0:
+        raise UserError("the table has no rows", where=where)
+    if n_rows * n_columns > MAX_VALUES:
+        raise UserError(
+            f"the table has more than {MAX_VALUES:,} values, which is more than this tool holds in memory",
+            where=where,
+            found=f"{n_rows:,} rows of {n_columns:,} columns",
+            remedy="give a sample of the rows",
+        )
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raises UserError where two columns have the same name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(
+            "two columns have the same name",
+            where=where,
+            found=", ".join(repr(name) for name in twice[:10]),
+            remedy="rename one of them",
+        )
