@@ -137,7 +137,10 @@ def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: f
     if over:
         return Finding(str(limit), REFUTED, counted, known)
     if not timing:
-        why = f"{counted}, but {clock_ns:g} ns has no timing evidence: a routed design's timing report is missing"
+        why = (
+            f"{counted}, but {clock_ns:g} ns has no timing evidence: "
+            "a routed design's timing report is missing"
+        )
         return Finding(str(limit), NOT_PROVEN, why, known)
     period_ns = 1000.0 / timing[0].value
     if period_ns > clock_ns:
