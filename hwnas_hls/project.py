@@ -1,0 +1,342 @@
+"""Designs as hls4ml projects: written, read back, and compared with what was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.csim import Verification, simulate, verify, verify_all
+from hwnas_hls.design import Design
+from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, Unsupported
+from hwnas_hls.firmware import Firmware, FirmwareLayer, read_firmware
+from hwnas_hls.precision import FixedType
+from hwnas_hls.target import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Verification", "hls_config", "simulate", "verify", "verify_all", "write_project"]
+
+Amend = Callable[[dict[str, str]], None]
+
+#: Backends whose projects are read back and compared.
+BACKENDS = ("Vitis", "Vivado")
+# Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
+_BRAM_FACTOR = 10**9
+# A layer without biases still has an array of zeros in the firmware, of this type.
+_NO_BIAS = FixedType(1, 1, signed=False)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# hls4ml prints and keeps global state (its backends) while it converts.
+_CONVERTING = threading.Lock()
+
+
+def hls_config(design: Design) -> dict[str, Any]:
+    """The ``hls_config`` that makes hls4ml build exactly this design.
+
+    Every layer's types, reuse factor and strategy are given: nothing is left to a default.
+
+    Raises:
+        Unsupported: an activation that goes through a table, which is not bit-exact.
+    """
+    architecture = design.architecture
+    layers: dict[str, Any] = {"input_1": {"Precision": {"result": _plain(architecture.input)}}}
+    place = 0
+    for number, (layer, (_, accum, result)) in enumerate(
+        zip(architecture.layers, design.layer_types(), strict=True)
+    ):
+        if layer.activation not in ("relu", "linear"):
+            raise Unsupported(
+                f"layer {number}: {layer.activation} goes through a table in hls4ml, whose values are not "
+                "reproduced bit for bit; use relu or linear"
+            )
+        precision = {
+            "weight": str(layer.weight),
+            "bias": str(layer.bias or _NO_BIAS),
+            "accum": str(accum),
+            "result": str(accum if layer.activation == "relu" else result),
+        }
+        layers[f"_{place}"] = {
+            "Precision": precision,
+            "ReuseFactor": layer.reuse_factor,
+            "Strategy": layer.strategy,
+        }
+        place += 1
+        if layer.activation == "relu":
+            layers[f"_{place}"] = {"Precision": {"result": str(result)}}
+            place += 1
+    return {
+        "InputShape": (architecture.n_in,),
+        "Model": {
+            "Precision": {"default": "fixed<16,6>"},
+            "ReuseFactor": 1,
+            "Strategy": "Latency",
+            "BramFactor": _BRAM_FACTOR,
+            # Without these two, torch's weights are built untransposed and nothing says so.
+            "ChannelsLastConversion": "full" if architecture.io_type == "io_parallel" else "internal",
+            "TransposeOutputs": False,
+        },
+        "LayerName": layers,
+    }
+
+
+def write_project(
+    design: Design,
+    target: Target,
+    folder: Path,
+    *,
+    clock_ns: float,
+    name: str = "hwnas",
+    backend: str = "Vitis",
+    amend: Amend | None = None,
+    test_inputs: NDArray[np.int64] | None = None,
+) -> Path:
+    """Write the hls4ml project of ``design`` into ``folder`` and check what was written.
+
+    The project appears whole or not at all; one that was there before is replaced. It holds no
+    path of this machine. Safe to call from several threads (conversions take turns).
+
+    Args:
+        clock_ns: clock period in ns.
+        name: of the project and its top function.
+        backend: ``Vitis`` or ``Vivado``.
+        amend: gets ``{path inside the project: text}`` of every file and may change it in place.
+        test_inputs: int64 (rows, n_in) on the input grid, written with the emulator's outputs
+            into ``tb_data``, where the vendor's C simulation and cosimulation read them.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        Unsupported: the design cannot be built bit for bit (see :func:`hls_config`).
+        ToolMissing: distributed arithmetic without the package da4ml.
+        HwnasError: hls4ml failed, or wrote something else than was asked; a file of ``amend``
+            lies outside the project; ``folder`` holds something that is not a project.
+    """
+    if not _NAME.fullmatch(name) or name == "main":
+        raise HwnasError(f"not a name for a C++ function: {name}")
+    if backend not in BACKENDS:
+        raise Unsupported(f"projects are written for {', '.join(BACKENDS)}, not for {backend}")
+    if clock_ns <= 0:
+        raise HwnasError(f"a clock period is above zero, not {clock_ns} ns")
+    if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
+        raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        place = Path(scratch) / "project"
+        place.mkdir()
+        _convert(design, target, place, clock_ns, name, backend)
+        _check(design, target, place, clock_ns, backend, "hls4ml wrote something else than was asked")
+        if test_inputs is not None:
+            _write_vectors(design, place / "tb_data", test_inputs)
+        if amend is not None:
+            _amend(place, amend)
+            _check(design, target, place, clock_ns, backend, "a plugin's amendment changed the design")
+        if folder.exists():
+            shutil.rmtree(folder)
+        place.rename(folder)
+    return folder
+
+
+def _plain(kind: FixedType) -> str:
+    # Inputs arrive on the grid, so modes would never act; da4ml refuses a saturating input.
+    return str(FixedType(kind.width, kind.integer, kind.signed))
+
+
+def _convert(design: Design, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
+    """Let hls4ml write into ``place``; what it prints goes to ``hls4ml.log`` there."""
+    config = hls_config(design)
+    architecture = design.architecture
+    if any(layer.strategy == "distributed_arithmetic" for layer in architecture.layers):
+        _need_da4ml()
+    printed = io.StringIO()
+    with _CONVERTING, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            import hls4ml
+
+            model = hls4ml.converters.convert_from_pytorch_model(
+                _sequential(design),
+                hls_config=config,
+                output_dir=str(place),
+                project_name=name,
+                backend=backend,
+                io_type=architecture.io_type,
+                part=target.part,
+                clock_period=int(clock_ns) if float(clock_ns).is_integer() else float(clock_ns),
+            )
+            model.write()
+        except ImportError as error:
+            raise ToolMissing(f"hls4ml cannot be imported: {error}") from error
+        except Exception as error:  # hls4ml raises bare Exceptions, AssertionErrors and others
+            raise HwnasError(
+                f"hls4ml could not convert the design: {type(error).__name__}: {error}\n{printed.getvalue()}"
+            ) from error
+    (place / "hls4ml.log").write_text(printed.getvalue())
+    stamp = design.digest()[:8]
+    script = place / "build_lib.sh"
+    # hls4ml names each library by a random stamp; the design's digest makes projects reproducible.
+    script.write_text(re.sub(r"^LIB_STAMP=.*$", f"LIB_STAMP={stamp}", script.read_text(), flags=re.MULTILINE))
+    (place / "hls4ml_config.yml").write_text(_config_text(model.config.config, config, stamp))
+
+
+def _config_text(written: dict[str, Any], config: dict[str, Any], stamp: str) -> str:
+    """``hls4ml_config.yml`` without pickled torch objects and without this machine's paths."""
+    import yaml
+
+    kept = ("Backend", "ClockPeriod", "ClockUncertainty", "IOType", "Part", "ProjectName", "Version")
+    data = {key: written[key] for key in kept if key in written}
+    data |= {"HLSConfig": {"Model": config["Model"], "LayerName": config["LayerName"]}}
+    data |= {"InputShape": list(config["InputShape"]), "OutputDir": ".", "Stamp": stamp}
+    if "WriterConfig" in written:
+        data["WriterConfig"] = dict(written["WriterConfig"])
+    return str(yaml.safe_dump(data, sort_keys=True))
+
+
+def _need_da4ml() -> None:
+    try:
+        import da4ml  # noqa: F401
+    except ImportError as error:
+        raise ToolMissing(
+            "distributed_arithmetic needs the package da4ml: pip install 'hwnas-hls[open]' (da4ml==0.6.0)"
+        ) from error
+
+
+def _sequential(design: Design) -> Any:
+    """The torch module that hls4ml converts: float64 weights, exactly on their grids."""
+    import torch
+
+    modules: list[Any] = []
+    for layer, weight, bias in zip(design.architecture.layers, design.weights, design.biases, strict=True):
+        linear = torch.nn.Linear(layer.n_in, layer.n_out, bias=bias is not None, dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight.T * 2.0**-layer.weight.fraction))
+            if bias is not None and layer.bias is not None:
+                linear.bias.copy_(torch.from_numpy(bias * 2.0**-layer.bias.fraction))
+        modules.append(linear)
+        if layer.activation == "relu":
+            modules.append(torch.nn.ReLU())
+    return torch.nn.Sequential(*modules).eval()
+
+
+def _write_vectors(design: Design, folder: Path, inputs: NDArray[np.int64]) -> None:
+    from hwnas_hls.emulator import emulate, output_fraction
+
+    folder.mkdir(exist_ok=True)
+    for file, values, fraction in (
+        ("tb_input_features.dat", inputs, design.architecture.input.fraction),
+        ("tb_output_predictions.dat", emulate(design, inputs), output_fraction(design)),
+    ):
+        rows = (" ".join(repr(float(value)) for value in row) for row in values * 2.0**-fraction)
+        (folder / file).write_text("".join(f"{row}\n" for row in rows))
+
+
+def _amend(place: Path, amend: Amend) -> None:
+    before = {
+        path.relative_to(place).as_posix(): path.read_text()
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    }
+    files = dict(before)
+    amend(files)
+    for path, text in files.items():
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
+            raise HwnasError(f"a plugin's amendment leaves the project folder: {path!r}")
+        if not isinstance(text, str):
+            raise HwnasError(f"a plugin's amendment of {path} is not text but {type(text).__name__}")
+        if before.get(path) != text:
+            (place / pure).parent.mkdir(parents=True, exist_ok=True)
+            (place / pure).write_text(text)
+    for path in before.keys() - files.keys():
+        (place / path).unlink()
+
+
+def _check(design: Design, target: Target, place: Path, clock_ns: float, backend: str, blame: str) -> None:
+    """Compare the written firmware, Tcl and weights with the design, to the last bit."""
+    architecture = design.architecture
+    try:
+        firmware = read_firmware(place)
+    except ReportError as error:
+        raise HwnasError(f"{blame}: {error}") from error
+    types = design.layer_types()
+    wanted: list[tuple[str, str, object, object]] = [
+        ("project.tcl", "part", target.part, firmware.part),
+        ("project.tcl", "clock period in ns", float(clock_ns), firmware.clock_ns),
+        ("project.tcl", "backend", backend.lower(), firmware.backend),
+        (f"firmware/{firmware.name}.cpp", "io type", architecture.io_type, firmware.io_type),
+        (f"firmware/{firmware.name}.cpp", "inputs", architecture.n_in, firmware.n_in),
+        (f"firmware/{firmware.name}.cpp", "outputs", architecture.n_out, firmware.n_out),
+        ("firmware/defines.h", "type of the input", _plain(architecture.input), str(firmware.input)),
+        ("firmware/defines.h", "type of the output", str(types[-1][2]), str(firmware.output)),
+    ]
+    written = iter(firmware.layers)
+    for number, layer in enumerate(architecture.layers):
+        dense, where = next(written, None), f"of layer {number}"
+        if dense is None or dense.kind != "dense":
+            raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has no dense layer {number}")
+        accum, result = types[number][1:]
+        values = accum if layer.activation == "relu" else result
+        wanted += [
+            ("firmware/parameters.h", f"strategy {where}", layer.strategy.lower(), dense.strategy),
+            ("firmware/parameters.h", f"reuse factor {where}", layer.reuse_factor, dense.reuse_factor),
+            (
+                f"firmware/{firmware.name}.cpp",
+                f"shape {where}",
+                (layer.n_in, layer.n_out),
+                (dense.n_in, dense.n_out),
+            ),
+            ("firmware/defines.h", f"type of the sums {where}", str(values), str(dense.result)),
+        ]
+        if dense.weight is not None:
+            bias = str(layer.bias or _NO_BIAS)
+            wanted += [
+                ("firmware/defines.h", f"weight type {where}", str(layer.weight), str(dense.weight)),
+                ("firmware/defines.h", f"bias type {where}", bias, str(dense.bias)),
+                ("firmware/defines.h", f"accumulator type {where}", str(accum), str(dense.accum)),
+            ]
+            _check_weights(design, number, dense, firmware, blame)
+        if layer.activation == "relu":
+            relu = next(written, None)
+            if relu is None or relu.kind != "relu":
+                raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has no relu after layer {number}")
+            wanted.append(
+                ("firmware/defines.h", f"type after the relu {where}", str(result), str(relu.result))
+            )
+    if next(written, None) is not None:
+        raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has more layers than the design")
+    for file, what, asked, found in wanted:
+        if asked != found:
+            raise HwnasError(f"{blame}: {file}: {what} is {found}, asked for {asked}")
+
+
+def _check_weights(design: Design, number: int, dense: FirmwareLayer, firmware: Firmware, blame: str) -> None:
+    import numpy as np
+
+    layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
+    # The Resource strategy keeps its weights transposed.
+    flat = (weight.T if dense.strategy == "resource" else weight).ravel()
+    arrays = [(flat, layer.weight.fraction)]
+    if bias is None or layer.bias is None:
+        arrays.append((np.zeros(layer.n_out, np.int64), 0))
+    else:
+        arrays.append((bias, layer.bias.fraction))
+    for array, (integers, fraction) in zip(dense.weights, arrays, strict=True):
+        path = firmware.folder / "firmware" / "weights" / f"{array}.txt"
+        text = path.read_text().split(",") if path.exists() else []
+        if len(text) != len(integers):
+            raise HwnasError(f"{blame}: {path.name} holds {len(text)} values, asked for {len(integers)}")
+        found = np.array([float(value) for value in text]) * 2.0**fraction
+        wrong = np.flatnonzero(found != integers)
+        if len(wrong):
+            at = int(wrong[0])
+            raise HwnasError(
+                f"{blame}: {path.name}: value {at} is {text[at].strip()}, "
+                f"asked for {integers[at] * 2.0**-fraction}"
+            )
