@@ -44,6 +44,7 @@ _UNIT_SUFFIXES = {
     "percent": "%",
 }
 _RATIOS = ("accuracy",)
+_COUNTS = (*RESOURCES, "parameters", "macs", "bit_operations")
 
 
 def metric_of(name: str) -> Metric:
@@ -74,8 +75,8 @@ def figure(name: str, value: float | None) -> str:
         return f"{value:.3g}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    if value == int(value):
-        return str(int(value))
+    if value == int(value) or (abs(value) >= 100 and name in _COUNTS):
+        return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -89,7 +90,7 @@ def quantity(name: str, value: float | None) -> str:
 
 def interval(estimate: Estimate) -> str:
     """``low to high``, or nothing where the number was measured and is its own interval."""
-    if estimate.low == estimate.high == estimate.value:
+    if estimate.source != SOURCES[0] and estimate.low == estimate.high == estimate.value:
         return ""
     return f"{figure(estimate.metric, estimate.low)} to {figure(estimate.metric, estimate.high)}"
 
@@ -109,6 +110,8 @@ def share(target: Target, name: str, value: float) -> str:
     """Percentage of the part that ``value`` takes; empty for what is no resource of a part."""
     if name not in RESOURCES:
         return ""
+    if not math.isfinite(value):
+        return "unbounded"
     part = target.share(name, value)
     if not math.isfinite(part):
         return "the part has none"

@@ -140,7 +140,8 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
 
 def summary(estimates: Mapping[str, Estimate], metric: str) -> str:
     """One line of the numbers people ask for first, for example ``95.1 %, 32 ns, 3,120 LUT``."""
-    wanted = (metric, "latency_ns", "latency_cycles", "lut", "dsp")
+    latency = "latency_ns" if "latency_ns" in estimates else "latency_cycles"
+    wanted = (metric, latency, "lut", "dsp")
     parts = [_said(estimates[name]) for name in wanted if name in estimates]
     return ", ".join(parts)
 
@@ -148,7 +149,7 @@ def summary(estimates: Mapping[str, Estimate], metric: str) -> str:
 def _said(estimate: Estimate) -> str:
     words = quantity(estimate.metric, estimate.value)
     if estimate.source == SOURCES[0]:
-        words += f" (predicted, {interval(estimate) or 'no interval'})"
+        words += f" (predicted, {interval(estimate)})"
     return words
 
 
@@ -156,7 +157,7 @@ def _number(member: Member, estimate: Estimate, front: Front) -> Number:
     name = estimate.metric
     part = share(front.target, name, estimate.value)
     if part and estimate.high != estimate.value:
-        part += f" (at most {share(front.target, name, estimate.high)})"
+        part += f" (up to {share(front.target, name, estimate.high)})"
     seen = member.record.estimates.get(name)
     return Number(
         name=name,

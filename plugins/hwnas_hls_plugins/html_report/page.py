@@ -18,6 +18,7 @@ from hwnas_hls_plugins.html_report.verdict import (
     bindings,
     nearest_rows,
     reasons,
+    searched_rows,
     verdict,
 )
 
@@ -61,6 +62,7 @@ def page(front: Front, folder: Path) -> str:
         reasons_left_out=groups_left_out,
         bindings=bindings(front.records),
         nearest=nearest_rows(front),
+        searched=[] if cards else searched_rows(front),
         comparisons=_comparisons(front),
         sources=[(source, SOURCE_MEANINGS[source]) for source in SOURCES],
         rest=_rest(front),
@@ -109,7 +111,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
 def _budget(front: Front) -> str:
     parts = [f"{len(front.records):,} candidates judged"]
     if front.run.get("trials"):
-        parts.append(f"{front.run['trials']} trials asked for")
+        parts.append(f"{front.run['trials']:,} trials asked for")
     if front.run.get("minutes"):
         parts.append(f"{front.run['minutes']} minutes given")
     return ", ".join(parts)

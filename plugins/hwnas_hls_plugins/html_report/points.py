@@ -81,14 +81,13 @@ def embedded(data: object) -> str:
 
 
 def plotted_metrics(front: Front) -> list[str]:
-    """Metrics that may be an axis: the objectives first, then whatever anyone has a number for."""
-    found = dict.fromkeys(objective.metric for objective in front.goal.objectives)
-    found |= dict.fromkeys(limit.metric for limit in front.goal.limits)
-    for member in front.members:
-        found |= dict.fromkeys(member.estimates)
-    for record in front.records:
-        found |= dict.fromkeys(record.estimates)
-    return list(found)
+    """Metrics that anyone has a number for: objectives first, then limits, then the others."""
+    found: dict[str, None] = {}
+    for one in (*front.members, *front.records):
+        found |= dict.fromkeys(one.estimates)
+    wanted = [objective.metric for objective in front.goal.objectives]
+    wanted += [limit.metric for limit in front.goal.limits]
+    return list(dict.fromkeys((*(name for name in wanted if name in found), *found)))
 
 
 def default_axes(front: Front, metrics: Sequence[str]) -> tuple[str, str] | tuple[()]:
@@ -96,7 +95,7 @@ def default_axes(front: Front, metrics: Sequence[str]) -> tuple[str, str] | tupl
     if not metrics:
         return ()
     y = front.dataset.metric if front.dataset.metric in metrics else metrics[0]
-    costs = [objective.metric for objective in front.goal.objectives if objective.metric != y]
+    costs = [o.metric for o in front.goal.objectives if o.metric != y and o.metric in metrics]
     others = costs or [name for name in ("latency_ns", "lut", *metrics) if name in metrics and name != y]
     return (others[0] if others else y), y
 
@@ -158,6 +157,7 @@ def _knobs(front: Front, records: Sequence[Record]) -> list[dict[str, Any]]:
                 for member in front.members
             ]
         else:
+            entry["log"] = knob is not None and knob.log
             entry["column"] = [_number(candidate.values.get(name)) for candidate in candidates]
             entry["members"] = [_number(member.candidate.values.get(name)) for member in front.members]
         out.append(entry)

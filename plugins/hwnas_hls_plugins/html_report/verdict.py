@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas_hls.estimate import Estimate
-from hwnas_hls.notation import quantity
+from hwnas_hls.front import non_dominated
+from hwnas_hls.notation import figure, title
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STATES, STOPPED
 from hwnas_hls_plugins.html_report.cards import Card, summary
 
@@ -55,7 +56,7 @@ class Binding:
 
     @property
     def words(self) -> str:
-        return f"{self.limit}: broken by {self.count:,}, the nearest misses it by {100 * self.nearest:.3g} %"
+        return f"{self.limit}, broken by {self.count:,} candidates; the nearest misses it by {100 * self.nearest:.3g} %"
 
 
 def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
@@ -77,7 +78,8 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
     small = [member for member in front.members if "lut" in member.estimates]
     if len(small) > 1:
         smallest = min(small, key=lambda member: member.estimates["lut"].value)
-        sentences.append(f"The smallest: {summary(smallest.estimates, name)}.")
+        if smallest is not best:
+            sentences.append(f"The smallest: {summary(smallest.estimates, name)}.")
     wrong = [card.key for card in cards if not card.sound]
     unchecked = [card.key for card in cards if card.missing]
     if wrong:
@@ -128,9 +130,11 @@ def _nothing(front: Front) -> list[str]:
             f"No design was handed over, although {_count(states[COMPLETE], 'candidate')} kept every limit."
         ]
     sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
-    found = bindings(front.least_infeasible or front.records)
+    found = bindings(front.records)
+    near = Counter(limit for record in front.least_infeasible for limit in record.violations)
     if found:
-        sentences.append(f"The limit that binds: {found[0].words}.")
+        binding = max(found, key=lambda item: near[item.limit])
+        sentences.append(f"The limit that binds: {binding.words}.")
     if front.least_infeasible:
         nearest = front.least_infeasible[0]
         broken = " and ".join(nearest.violations) or nearest.reason
@@ -183,7 +187,16 @@ def nearest_rows(front: Front, limit: int = 10) -> list[tuple[str, str, str]]:
     for record in list(front.least_infeasible)[:limit]:
         broken = ", ".join(f"{name} (+{100 * amount:.3g} %)" for name, amount in record.violations.items())
         numbers = ", ".join(
-            quantity(name, estimate.value) for name, estimate in list(record.estimates.items())[:6]
+            f"{title(name)} {figure(name, estimate.value)}"
+            for name, estimate in list(record.estimates.items())[:6]
         )
         rows.append((record.key, numbers, broken or record.reason))
     return rows
+
+
+def searched_rows(front: Front, limit: int = 20) -> list[tuple[str, str]]:
+    """(key, numbers) of the search's own front, for a run that handed nothing over."""
+    complete = [record for record in front.records if record.losses is not None and record.feasible]
+    best = [complete[place] for place in non_dominated([record.losses or () for record in complete])]
+    best.sort(key=lambda record: record.losses or ())
+    return [(record.key, summary(record.estimates, front.dataset.metric)) for record in best[:limit]]

@@ -1,0 +1,177 @@
+"""The front as tables for the terminal: 80 columns, plain where there is no terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas_hls.estimate import Estimate
+from hwnas_hls.notation import SOURCE_MARKS, figure, interval, metric_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hwnas_hls.exporter import Front, Member
+
+KEY_DIGITS = 8
+MAX_NEAREST = 5
+
+
+def front_table(front: Front) -> Table:
+    """One row a design: its numbers, each with the mark of its source, and its checks."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("design", no_wrap=True)
+    table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
+    table.add_column("ns (cycles)", justify="right", no_wrap=True)
+    table.add_column("LUT (interval)", justify="right")
+    table.add_column("DSP", justify="right", no_wrap=True)
+    table.add_column("FF", justify="right", no_wrap=True)
+    table.add_column("checks")
+    for member in front.members:
+        numbers = member.estimates
+        table.add_row(
+            Text(member.key[:KEY_DIGITS]),
+            _marked(numbers, front.dataset.metric),
+            _latency(numbers),
+            _with_interval(numbers, "lut"),
+            _marked(numbers, "dsp"),
+            _marked(numbers, "ff"),
+            _checked(member),
+        )
+    return table
+
+
+def nearest_table(front: Front) -> Table:
+    """The candidates nearest to feasible and what they break; for a run without a design."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    table.add_column("broken limits")
+    for record in list(front.least_infeasible)[:MAX_NEAREST]:
+        broken = ", ".join(f"{limit} by {100 * amount:.3g} %" for limit, amount in record.violations.items())
+        table.add_row(Text(record.key[:KEY_DIGITS]), Text(_plain(broken or record.reason)))
+    return table
+
+
+def print_front(console: Console, front: Front, run_folder: Path) -> None:
+    """Print the front, what its marks mean, and what to do next."""
+    from rich.text import Text
+
+    def say(words: str, style: str = "") -> None:
+        console.print(Text(words, style=style), soft_wrap=False)
+
+    if front.members:
+        console.print(front_table(front))
+        say(_legend(front.members), "dim")
+    elif front.least_infeasible:
+        say("No feasible design. Nearest to feasible:", "bold")
+        console.print(nearest_table(front))
+    elif front.records:
+        states = ", ".join(f"{count} {state}" for state, count in _states(front).items())
+        say(f"No design was handed over ({states}).", "bold")
+    else:
+        say("No candidate was judged.", "bold")
+    wrong = [member for member in front.members if _failures(member)]
+    for member in wrong:
+        say(f"{member.key[:KEY_DIGITS]} FAILED {'; '.join(_failures(member))}", "bold red")
+    say("")
+    say("What next:", "bold")
+    for line in _what_next(front, run_folder):
+        # Commands and paths are printed whole, to be copied.
+        console.print(Text("  " + line), soft_wrap=True)
+
+
+def _what_next(front: Front, folder: Path) -> list[str]:
+    if front.run.get("finished") is False:
+        return [f"hwnas-hls resume {folder}", f"open {folder / 'report.html'}"]
+    lines = [f"open {folder / 'report.html'}"]
+    if front.members:
+        best = folder / "designs" / front.members[0].key
+        lines.append(f"hwnas-hls validate {best} --max-latency 1us")
+        lines.append(f"cd {best / 'hls4ml'} && vitis-run --tcl build_prj.tcl --mode hls")
+    elif front.least_infeasible:
+        broken = Counter(limit for record in front.least_infeasible for limit in record.violations)
+        binding = broken.most_common(1)[0][0] if broken else "the limit that binds"
+        lines.append(f"loosen {binding}, search longer (--trials), or take another part (--target)")
+    return lines
+
+
+def _marked(numbers: Mapping[str, Estimate], name: str) -> str:
+    if name not in numbers:
+        return "-"
+    estimate = numbers[name]
+    return f"{_short(name, estimate.value)} {SOURCE_MARKS[estimate.source]}"
+
+
+def _short(name: str, value: float) -> str:
+    return figure(name, value).replace(" %", "%")
+
+
+def _latency(numbers: Mapping[str, Estimate]) -> str:
+    if "latency_ns" not in numbers:
+        return _marked(numbers, "latency_cycles")
+    words = figure("latency_ns", numbers["latency_ns"].value)
+    if "latency_cycles" in numbers:
+        words += f" ({figure('latency_cycles', numbers['latency_cycles'].value)})"
+    return f"{words} {SOURCE_MARKS[numbers['latency_ns'].source]}"
+
+
+def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
+    if name not in numbers:
+        return "-"
+    estimate = numbers[name]
+    words = figure(name, estimate.value)
+    between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if interval(estimate) else ""
+    doubt = "" if estimate.in_domain else "?"
+    return f"{words}{f' ({between})' if between else ''}{doubt} {SOURCE_MARKS[estimate.source]}"
+
+
+def _compact(value: float) -> str:
+    """Three significant digits, thousands as ``k``: the ends of an interval need no more."""
+    if not math.isfinite(value):
+        return "?"
+    for power, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= power:
+            return f"{value / power:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _plain(words: str) -> str:
+    """Text from data without control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def _failures(member: Member) -> list[str]:
+    return [
+        _plain(f"{name}: {words}")
+        for name, words in member.checks.items()
+        if words.strip().lower() != "ok" and not words.lower().startswith("not run")
+    ]
+
+
+def _checked(member: Member) -> str:
+    if _failures(member):
+        return "FAILED"
+    if member.checks.get("csim", "").strip().lower() == "ok":
+        return "bit-exact"
+    return "not run"
+
+
+def _legend(members: Sequence[Member]) -> str:
+    met = {estimate.source for member in members for estimate in member.estimates.values()}
+    marks = ", ".join(f"{mark} {source}" for source, mark in SOURCE_MARKS.items() if source in met)
+    doubtful = any(not estimate.in_domain for member in members for estimate in member.estimates.values())
+    return f"Source of a number: {marks}." + (" ? outside the calibrated domain." if doubtful else "")
+
+
+def _states(front: Front) -> dict[str, int]:
+    return dict(Counter(record.state for record in front.records))
