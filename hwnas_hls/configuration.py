@@ -80,9 +80,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UserError(
-        f"{_name(hint)} expected", where=where, found=f"{value!r} ({type(value).__name__})"
-    )
+    raise UserError(f"{_name(hint)} expected", where=where, found=f"{value!r} ({type(value).__name__})")
 
 
 def _convert_union(value: Any, choices: tuple[Any, ...], hint: Any, where: str) -> Any:
@@ -115,4 +113,6 @@ def _convert_sequence(value: Any, hint: Any, where: str) -> Any:
 
 
 def _name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+    return (
+        hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+    )

@@ -14,9 +14,7 @@ from hwnas_hls.front import non_dominated
 from hwnas_hls.objective import Goal
 
 
-def halving(
-    goal: Goal, metric: str, known: Sequence[Mapping[str, Estimate]], share: float = 0.5
-) -> Keep:
+def halving(goal: Goal, metric: str, known: Sequence[Mapping[str, Estimate]], share: float = 0.5) -> Keep:
     """A :data:`Keep` for one batch.
 
     At each rung the candidates are sorted into non-dominated ranks by the goal's losses, the
@@ -33,7 +31,9 @@ def halving(
         losses = []
         for index, interim in zip(indices, scores, strict=True):
             # An interim score says nothing of hardware, so every other loss is the known one.
-            stand_in = Estimate(metric, interim, interim, interim, "trained", f"after {progress:.0%} of training")
+            stand_in = Estimate(
+                metric, interim, interim, interim, "trained", f"after {progress:.0%} of training"
+            )
             found = goal.losses({**known[index], metric: stand_in})
             if found is None:
                 return [True] * len(indices)

@@ -115,9 +115,7 @@ class Judge:
     def _check(self, case: _Case) -> None:
         case.violations = self.problem.goal.violations(case.estimates)
         if case.violations:
-            worst = ", ".join(
-                f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items())
-            )
+            worst = ", ".join(f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items()))
             case.end(INFEASIBLE, f"over the limit {worst} (bad end of the interval)")
 
     # -- one estimator, one batch --------------------------------------------------------
@@ -152,7 +150,9 @@ class Judge:
                 problem.target.to_json(),
                 problem.spec.run.seed,
                 self._stopping(part) if early_stop else None,
-                case.design.digest() if case.design and getattr(part.instance, "uses_weights", False) else None,
+                case.design.digest()
+                if case.design and getattr(part.instance, "uses_weights", False)
+                else None,
             ]
         )
 

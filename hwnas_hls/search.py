@@ -143,7 +143,9 @@ class Search:
             raise HwnasError(f"strategy {name} failed to propose candidates: {error}") from error
         if self._unfinished:
             if list(asked) != list(self._unfinished):
-                log.warning("the strategy proposes others than before the interruption; the stored ones are judged")
+                log.warning(
+                    "the strategy proposes others than before the interruption; the stored ones are judged"
+                )
             asked, self._unfinished = self._unfinished, ()
         return asked
 
@@ -205,4 +207,6 @@ def choose(records: Sequence[Record], members: int) -> list[Record]:
 def least_infeasible(records: Sequence[Record], count: int = 5) -> list[Record]:
     """The records that break their limits least, once each."""
     broken = {record.key: record for record in records if record.violations}
-    return sorted(broken.values(), key=lambda record: (sum(record.violations.values()), record.number))[:count]
+    return sorted(broken.values(), key=lambda record: (sum(record.violations.values()), record.number))[
+        :count
+    ]

@@ -207,7 +207,9 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
             raise UserError("unknown table in a spec", where=origin, found=name, choices=_TABLES)
     schema = tables.get("schema", SPEC_SCHEMA)
     if schema != SPEC_SCHEMA:
-        raise UserError("a spec of another schema", where=f"{origin}: schema", found=schema, choices=[SPEC_SCHEMA])
+        raise UserError(
+            "a spec of another schema", where=f"{origin}: schema", found=schema, choices=[SPEC_SCHEMA]
+        )
     for name in _TABLES[1:]:
         if name in tables and not isinstance(tables[name], Mapping):
             raise UserError(
@@ -250,7 +252,7 @@ def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
             "no target: which part is the design for?",
             where=where,
             found=None if name is None else repr(name),
-            remedy="give --target xcvu9p, or name = \"xcvu9p\" in [target]; `hwnas-hls targets` lists them",
+            remedy='give --target xcvu9p, or name = "xcvu9p" in [target]; `hwnas-hls targets` lists them',
         )
     clock = table.get("clock_ns")
     if clock is not None:
