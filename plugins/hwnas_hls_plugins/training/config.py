@@ -1,0 +1,63 @@
+"""Settings of the training estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwnas_hls.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How candidates are trained; the same for all of them, so that they can be compared.
+
+    Args:
+        epochs: passes over the training rows.
+        batch_size: rows a step; a smaller training split shrinks it.
+        learning_rate: peak of Adam's rate; see :attr:`warmup`. Weights are trained in units of
+            their initial spread, so one rate serves layers of every width and precision.
+        beta1, beta2: Adam's averaging of the gradient and of its square.
+        warmup: share of the steps over which the rate rises before it falls as a cosine.
+        rungs: shares of the training after which ``context.keep`` may stop candidates.
+        pruned_by: share of the training by which sparse layers have all their zeros; from
+            there on the zeros stay where they are.
+        max_rows: at most so many training rows an epoch, drawn anew for each; 0 takes all.
+        max_validation_rows: at most so many validation rows are scored; 0 takes all.
+        group_elements: candidates are trained together up to so many numbers (activations of
+            one step); what fits the processor's second-level cache is fastest.
+        group_candidates: at most so many candidates in one group.
+        threads: of torch, on a CPU. More than one is slower for networks this small.
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.99
+    warmup: float = 0.05
+    rungs: tuple[float, ...] = (0.25, 0.5)
+    pruned_by: float = 2 / 3
+    max_rows: int = 32768
+    max_validation_rows: int = 20000
+    group_elements: int = 400_000
+    group_candidates: int = 64
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "group_elements", "group_candidates", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} of the training is at least 1", found=getattr(self, name))
+        for name in ("max_rows", "max_validation_rows"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} of the training is 0 (all rows) or more", found=getattr(self, name))
+        if not self.learning_rate > 0:
+            raise UserError("the learning rate is above 0", found=self.learning_rate)
+        for name in ("beta1", "beta2", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} of the training lies in [0, 1)", found=getattr(self, name))
+        if not 0 < self.pruned_by <= 1:
+            raise UserError("pruned_by of the training lies in (0, 1]", found=self.pruned_by)
+        if any(not 0 < rung < 1 for rung in self.rungs):
+            raise UserError("every rung lies between 0 and 1", found=self.rungs)

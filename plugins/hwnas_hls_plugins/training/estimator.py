@@ -1,0 +1,191 @@
+"""The estimator ``training`` and the full training of chosen architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from hwnas_hls.architecture import Architecture
+from hwnas_hls.candidate import Candidate, digest
+from hwnas_hls.design import Design
+from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.estimate import Estimate, Estimates
+from hwnas_hls.estimator import Context, Keep, keep_all
+from hwnas_hls.task import REGRESSION, Dataset, Split
+from hwnas_hls_plugins.training import scoring
+from hwnas_hls_plugins.training.config import TrainingConfig
+from hwnas_hls_plugins.training.plan import plan, refusal
+
+TRAIN_ON = ("train", "train+validation")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """One fully trained architecture.
+
+    Args:
+        architecture, seed: what was trained, from which seed.
+        design: its integers.
+        validation: the task's metric on the validation split, by the integer emulator. Where
+            that split was trained on, its source is ``trained`` and it proves nothing.
+        progress: share of the training it was given; below 1 where ``keep`` stopped it.
+    """
+
+    architecture: Architecture
+    seed: int
+    design: Design
+    validation: Estimate
+    progress: float
+
+
+def train(
+    architectures: Sequence[Architecture],
+    dataset: Dataset,
+    *,
+    seeds: Sequence[int] = (0,),
+    epochs: int = 100,
+    batch_size: int = 64,
+    learning_rate: float | None = None,
+    device: str = "auto",
+    keep: Keep = keep_all,
+    train_on: str = "train",
+    config: TrainingConfig | None = None,
+) -> list[Trained]:
+    """Train a few architectures in full, each from every seed; the test split is never touched.
+
+    Args:
+        architectures: what to train, in one batch.
+        dataset: the task's data.
+        seeds: of the starting weights; the minibatches are those of the first one.
+        epochs, batch_size, learning_rate: replace those of ``config``.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        keep: early stopping; its indices count the results below.
+        train_on: one of :data:`TRAIN_ON`.
+        config: everything else; the default takes all training rows.
+
+    Returns:
+        ``len(architectures) * len(seeds)`` results, all seeds of the first architecture first.
+
+    Raises:
+        Unsupported: an architecture or metric that cannot be trained bit-exactly.
+    """
+    if train_on not in TRAIN_ON:
+        raise UserError("training takes the rows of one of these", found=train_on, choices=TRAIN_ON)
+    if not seeds:
+        raise UserError("training needs at least one seed")
+    config = config or TrainingConfig(max_rows=0)
+    config = replace(config, epochs=epochs, batch_size=batch_size)
+    if learning_rate is not None:
+        config = replace(config, learning_rate=learning_rate)
+    for architecture in architectures:
+        if reason := refusal(architecture):
+            raise Unsupported(reason)
+    wanted = [(architecture, seed) for architecture in architectures for seed in seeds]
+    keys = [digest(architecture.to_json()) for architecture, _ in wanted]
+    results = _train(
+        [architecture for architecture, _ in wanted],
+        keys,
+        [seed for _, seed in wanted],
+        dataset,
+        config,
+        seeds[0],
+        device,
+        keep,
+        joined(dataset) if train_on == "train+validation" else dataset.train,
+    )
+    out = []
+    for (architecture, seed), (design, estimate, progress) in zip(wanted, results, strict=True):
+        if train_on != "train":
+            estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
+        out.append(Trained(architecture, seed, design, estimate, progress))
+    return out
+
+
+def joined(dataset: Dataset) -> Split:
+    """The training and validation rows together."""
+    import numpy as np
+
+    parts = (dataset.train, dataset.validation)
+    return Split(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
+
+
+class TrainingEstimator:
+    """The task's metric after a short quantisation-aware training of many candidates at once.
+
+    Every candidate is trained with the arithmetic of its ``ap_fixed`` types and scored on the
+    validation split by the integer emulator, so the number is that of the hardware.
+    """
+
+    name: ClassVar[str] = "training"
+    version: ClassVar[str] = "1"
+    cost: ClassVar[float] = 0.1
+    Config = TrainingConfig
+
+    def __init__(self, config: TrainingConfig | None = None) -> None:
+        self.config = config or TrainingConfig()
+        self.provides: Sequence[str] = ("accuracy", *scoring.METRICS[1:])
+
+    def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        """See :class:`~hwnas_hls.estimator.Estimator`; designs come along in ``Estimates.design``."""
+        scoring.check_metric(context.dataset)
+        architectures = [context.architecture(candidate) for candidate in candidates]
+        reasons = [refusal(architecture) for architecture in architectures]
+        places = [place for place, reason in enumerate(reasons) if not reason]
+
+        def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> Sequence[bool]:
+            return context.keep([places[index] for index in indices], scores, progress)
+
+        results = _train(
+            [architectures[place] for place in places],
+            [candidates[place].key for place in places],
+            [context.seed] * len(places),
+            context.dataset,
+            self.config,
+            context.seed,
+            context.device,
+            keep,
+            context.dataset.train,
+        )
+        out = [Estimates(failure=reason) for reason in reasons]
+        for place, (design, estimate, progress) in zip(places, results, strict=True):
+            stopped = ""
+            if progress < 1:
+                stopped = f"dominated after {progress:.0%} of its training"
+                estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
+            out[place] = Estimates({estimate.metric: estimate}, stopped=stopped, design=design)
+        return out
+
+
+def _train(
+    architectures: Sequence[Architecture],
+    keys: Sequence[str],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    config: TrainingConfig,
+    seed: int,
+    device: str,
+    keep: Keep,
+    rows: Split,
+) -> list[tuple[Design, Estimate, float]]:
+    """(design, validation estimate, progress) of each architecture."""
+    if not architectures:
+        return []
+    from hwnas_hls_plugins.training.loop import Training
+
+    scoring.check_metric(dataset)
+    plans = [
+        plan(architecture, key, number, regression=dataset.kind == REGRESSION)
+        for architecture, key, number in zip(architectures, keys, seeds, strict=True)
+    ]
+    training = Training(plans, dataset, config, seed, device, rows)
+    outcomes = training.run(keep)
+    split = training.validation_split
+    return [
+        (
+            outcome.design,
+            scoring.score(outcome.design, split, dataset, where="validation"),
+            outcome.progress,
+        )
+        for outcome in outcomes
+    ]

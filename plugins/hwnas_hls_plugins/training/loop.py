@@ -1,0 +1,332 @@
+"""The training loop: groups, minibatches, rungs, pruning. Loaded only to train, hence torch at the top."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwnas_hls.design import Design, Preprocessing
+from hwnas_hls.precision import FixedType
+from hwnas_hls.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls_plugins.training import scoring
+from hwnas_hls_plugins.training.config import TrainingConfig
+from hwnas_hls_plugins.training.network import Member, Network
+from hwnas_hls_plugins.training.plan import Plan
+
+#: (places in the batch, interim metric, share done) -> who goes on; see :data:`hwnas_hls.estimator.Keep`.
+Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one network.
+
+    Args:
+        design: its integers when training ended.
+        progress: share of the training it was given; 1 where it was never stopped.
+    """
+
+    design: Design
+    progress: float
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch with ``count`` threads, and as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes CUDA where there is some."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def quantised_inputs(features: NDArray[np.float64], kind: FixedType) -> NDArray[np.float64]:
+    """Standardised (rows, n_in) -> whole numbers (n_in + 1, rows) on the input grid, ones below."""
+    scaled = np.clip(np.floor(features * 2.0**kind.fraction + 0.5), kind.lowest, kind.highest)
+    return np.ascontiguousarray(np.vstack([scaled.T, np.ones(len(features))]))
+
+
+class Rows:
+    """Rows of one split as training reads them: one quantised copy for each input type."""
+
+    def __init__(
+        self,
+        split: Split,
+        dataset: Dataset,
+        kinds: Sequence[FixedType],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        mean, scale = dataset.standardisation
+        features = (split.x - mean) / scale
+        self.inputs = [
+            torch.as_tensor(quantised_inputs(features, kind), dtype=dtype, device=device) for kind in kinds
+        ]
+        if dataset.kind == CLASSIFICATION:
+            targets = (split.y[None, :] == np.arange(dataset.n_out)[:, None]).astype(np.float64)
+        else:
+            target_mean, target_scale = target_standardisation(dataset)
+            targets = ((split.y - target_mean) / target_scale).T
+        self.targets = torch.as_tensor(np.ascontiguousarray(targets), dtype=dtype, device=device)
+        self.count = len(split)
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def target_standardisation(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(mean, scale) of regression targets on the training split, each (n_out,)."""
+    mean, scale = dataset.train.y.mean(axis=0), dataset.train.y.std(axis=0)
+    return mean, np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
+
+
+def some(split: Split, most: int, seed: int) -> Split:
+    """``most`` rows drawn from a split, the same for the same seed; 0 takes all."""
+    if most == 0 or len(split) <= most:
+        return split
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:most])
+    return Split(split.x[chosen], split.y[chosen])
+
+
+def group(members: Sequence[Member], config: TrainingConfig, rows: int) -> list[list[Member]]:
+    """Members that train together: alike in kind, neighbours in order, bounded in memory.
+
+    What a member computes does not depend on its group; only the speed does.
+    """
+    found: list[list[Member]] = []
+    kinds: dict[tuple[bool, bool, bool], list[Member]] = {}
+    for member in sorted(members, key=lambda member: member.plan.order):
+        kind = (member.plan.fast, member.plan.normalised, member.plan.dropped)
+        kinds.setdefault(kind, []).append(member)
+    for alike in kinds.values():
+        current: list[Member] = []
+        size = 0
+        for member in alike:
+            cost = member.plan.n_features * rows
+            full = size + cost > config.group_elements or len(current) == config.group_candidates
+            if current and full:
+                found.append(current)
+                current, size = [], 0
+            current.append(member)
+            size += cost
+        found.append(current)
+    return found
+
+
+class Training:
+    """Train many networks, in groups, from start to end.
+
+    Args:
+        plans: one a network.
+        dataset: ``train`` is learned from, ``validation`` scored; ``test`` is never touched.
+        config: how.
+        seed: of the run; fixes the order of the minibatches, the same for all networks.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        train: rows to learn from, where not ``dataset.train``.
+        dtype: of all arithmetic; float64 is exact for any type up to 53 bits, float32 for sums
+            of up to 24 bits (a wider one may round a bit differently while training; the integers
+            and their scores are exact either way).
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        dataset: Dataset,
+        config: TrainingConfig,
+        seed: int,
+        device: str = "auto",
+        train: Split | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
+        self.device, self.dtype = choose_device(device), dtype
+        kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
+        sources = {kind: number for number, kind in enumerate(kinds)}
+        self.train = Rows(train or dataset.train, dataset, kinds, dtype, self.device)
+        self.validation_split = some(dataset.validation, config.max_validation_rows, seed)
+        self.validation = Rows(self.validation_split, dataset, kinds, dtype, self.device)
+        self.members = [
+            Member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
+        ]
+        # Whole vectors of eight rows: no number then depends on where in memory it stands.
+        size = min(config.batch_size, len(self.train))
+        self.batch_rows = size - size % 8 if size >= 8 else size
+        per_epoch = len(self.train) if config.max_rows == 0 else min(config.max_rows, len(self.train))
+        self.epoch_steps = max(1, per_epoch // self.batch_rows)
+        self.total_steps = self.epoch_steps * config.epochs
+        self.classes = dataset.kind == CLASSIFICATION
+
+    def run(self, keep: Keep) -> list[Outcome]:
+        """Train; ``keep`` decides at each rung who goes on. One outcome a plan, in order."""
+        outcomes: dict[int, Outcome] = {}
+        with threads(self.config.threads):
+            for member in self.members:
+                member.start(self.dtype)
+            alive = list(self.members)
+            epochs = self.config.epochs
+            rungs = sorted({max(1, round(rung * epochs)) for rung in self.config.rungs} - {epochs})
+            begin = 0
+            for end in (*rungs, epochs):
+                scores: dict[int, float] = {}
+                for members in group(alive, self.config, self.batch_rows):
+                    network = self._network(members)
+                    self._train(network, begin, end)
+                    if end == epochs:
+                        for j, member in enumerate(network.members):
+                            outcomes[member.index] = Outcome(self._design(network, j, 1.0), 1.0)
+                    else:
+                        scores |= self._scores(network)
+                        network.save_members()
+                if end == epochs or not alive:
+                    break
+                alive = self._survivors(alive, scores, keep, end / epochs, outcomes)
+                begin = end
+        return [outcomes[number] for number in range(len(self.plans))]
+
+    def _network(self, members: Sequence[Member]) -> Network:
+        return Network(members, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
+
+    def _survivors(
+        self,
+        alive: list[Member],
+        scores: dict[int, float],
+        keep: Keep,
+        progress: float,
+        outcomes: dict[int, Outcome],
+    ) -> list[Member]:
+        alive.sort(key=lambda member: member.index)
+        indices = [member.index for member in alive]
+        kept = keep(indices, [scores[index] for index in indices], progress)
+        dropped = [member for member, stays in zip(alive, kept, strict=True) if not stays]
+        for members in group(dropped, self.config, self.batch_rows) if dropped else []:
+            network = self._network(members)
+            for j, member in enumerate(network.members):
+                outcomes[member.index] = Outcome(self._design(network, j, progress), progress)
+        return [member for member, stays in zip(alive, kept, strict=True) if stays]
+
+    # Steps
+
+    def _train(self, network: Network, begin: int, end: int) -> None:
+        for epoch in range(begin, end):
+            self._prune(network, epoch)
+            rng = np.random.default_rng([self.seed, epoch])
+            chosen = rng.permutation(len(self.train))[: self.epoch_steps * self.batch_rows]
+            order = torch.as_tensor(chosen, device=self.device)
+            used = {member.source for member in network.members}
+            inputs = [
+                copy.index_select(1, order) if number in used else copy[:, : len(chosen)]
+                for number, copy in enumerate(self.train.inputs)
+            ]
+            targets = self.train.targets.index_select(1, order)
+            for step in range(self.epoch_steps):
+                rows = slice(step * self.batch_rows, (step + 1) * self.batch_rows)
+                batch = [copy[:, rows] for copy in inputs]
+                if epoch == 0 and step == 0 and network.normalised:
+                    network.calibrate(batch)
+                network.forward(batch, training=True)
+                network.lose(targets[:, rows], classes=self.classes)
+                network.backward(batch)
+                number = epoch * self.epoch_steps + step + 1
+                network.update(self._rate(number), self.config.beta1, self.config.beta2, number)
+
+    def _rate(self, step: int) -> float:
+        """Learning rate of one step, from 1: a short linear rise, then half a cosine down to 0."""
+        warm = max(1, round(self.config.warmup * self.total_steps))
+        if step <= warm:
+            return self.config.learning_rate * step / warm
+        done = (step - warm) / max(1, self.total_steps - warm)
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def _prune(self, network: Network, epoch: int) -> None:
+        """Zeros of the smallest magnitude, more of them each epoch by a cubic (Zhu and Gupta, 2017)."""
+        until = max(1, round(self.config.pruned_by * self.config.epochs))
+        if epoch >= until:
+            return
+        share = 1 - (1 - (epoch + 1) / until) ** 3
+        touched = False
+        for j, member in enumerate(network.members):
+            for k, plan in enumerate(member.levels):
+                if plan.layer.sparsity <= 0:
+                    continue
+                touched = True
+                block = network.latent[slice(*network.places[j, k])].view(plan.rows, plan.cols)
+                body = block[: plan.layer.n_out, : plan.layer.n_in].abs().reshape(-1).cpu()
+                zeros = int(plan.layer.sparsity * share * body.numel())
+                kept = torch.ones_like(body)
+                kept[torch.sort(body, stable=True).indices[:zeros]] = 0
+                member.kept[k][: plan.layer.n_out, : plan.layer.n_in] = kept.view(plan.layer.n_out, -1)
+        if touched:
+            network.refresh_kept()
+            network.quantise()
+
+    # What comes out
+
+    def answers(self, network: Network, rows: Rows) -> Iterator[tuple[slice, Tensor]]:
+        """Outputs of all members in their counted units, (members, n_out, rows) a chunk.
+
+        The tensor is overwritten by the next chunk.
+        """
+        for start in range(0, len(rows), self.batch_rows):
+            stop = min(start + self.batch_rows, len(rows))
+            chunk = [copy[:, start:stop] for copy in rows.inputs]
+            if stop - start < self.batch_rows:
+                rest = self.batch_rows - (stop - start)
+                chunk = [torch.nn.functional.pad(copy, (0, rest)) for copy in chunk]
+            network.forward(chunk, training=False)
+            yield slice(start, stop), network.logits[:, :, : stop - start]
+
+    def _scores(self, network: Network) -> dict[int, float]:
+        parts = [chunk.cpu().numpy().copy() for _, chunk in self.answers(network, self.validation)]
+        answers = np.concatenate(parts, axis=2)
+        out = {}
+        for j, member in enumerate(network.members):
+            predicted = answers[j].T.astype(np.float64)
+            if not self.classes:
+                mean, scale = target_standardisation(self.dataset)
+                predicted = predicted * member.plan.temperature * scale + mean
+            value = scoring.metric(self.dataset.metric, predicted, self.validation_split.y)[0]
+            out[member.index] = value
+        return out
+
+    def _design(self, network: Network, j: int, progress: float) -> Design:
+        member = network.members[j]
+        architecture = member.plan.architecture
+        weights, biases = network.exported(j)
+        mean, scale = self.dataset.standardisation
+        meta: dict[str, object] = {
+            "task": self.dataset.source,
+            "seed": self.seed,
+            "epochs": round(progress * self.config.epochs),
+        }
+        if not self.classes:
+            target_mean, target_scale = target_standardisation(self.dataset)
+            unit = member.plan.temperature * 2.0 ** member.plan.layers[-1].out_fraction
+            meta["target_mean"] = [float(value) for value in target_mean]
+            meta["target_scale"] = [float(value) for value in target_scale * unit]
+        return Design(
+            architecture,
+            tuple(weights),
+            tuple(
+                bias if layer.bias is not None else None
+                for layer, bias in zip(architecture.layers, biases, strict=True)
+            ),
+            Preprocessing(mean, scale, tuple(self.dataset.features)),
+            tuple(self.dataset.labels),
+            meta,
+        )

@@ -1,0 +1,603 @@
+"""Many small networks as one: shared buffers, few calls, a backward pass written by hand.
+
+Activations of one depth (counted from the output) of all networks stand one below the other in
+one matrix, features x rows, with nothing between them: there is no padding. Every elementwise
+operation covers them all in one call; matrix products are one call for each run of neighbours
+of equal shape. Buffers are made once and every call writes into them.
+
+A network's numbers depend on nothing but itself: the same products in the same order, whatever
+stands beside it. Loaded only when something is trained, hence torch at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwnas_hls_plugins.training.plan import LayerPlan, Plan
+from hwnas_hls_plugins.training.quantiser import limited, lossy_sum, on_grid, rounded
+
+_CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
+#: Batch normalisation: share of a new batch in the running mean and deviation.
+_MOMENTUM = 0.1
+#: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
+_PUSH = 4.0
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One network in training: what it is and how far it has come.
+
+    Args:
+        plan: what it is.
+        index: its place among the candidates.
+        source: which quantised copy of the inputs it reads.
+        latent, mean, square: trained numbers and Adam's two averages, in pieces (see ``Layout``).
+        kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor a level.
+        running: batch normalisation's mean and deviation, one (rows, 2) tensor a level.
+        steps: updates made so far.
+    """
+
+    plan: Plan
+    index: int
+    source: int
+    latent: list[Tensor] = field(default_factory=list)
+    mean: list[Tensor] = field(default_factory=list)
+    square: list[Tensor] = field(default_factory=list)
+    kept: list[Tensor] = field(default_factory=list)
+    running: list[Tensor] = field(default_factory=list)
+    generator: torch.Generator = field(default_factory=torch.Generator)
+
+    @property
+    def levels(self) -> tuple[LayerPlan, ...]:
+        """Layers from output to input."""
+        return self.plan.layers[::-1]
+
+    def start(self, dtype: torch.dtype) -> None:
+        """Draw the starting weights."""
+        self.generator.manual_seed(self.plan.seed)
+        blocks = [
+            torch.tensor(layer.block(latent, fast=self.plan.fast)["latent"], dtype=dtype)
+            for layer, latent in zip(self.levels, self.plan.latents()[::-1], strict=True)
+        ]
+        self.latent = [block.reshape(-1) for block in blocks]
+        self.kept = [torch.ones_like(block) for block in blocks]
+        if self.plan.normalised:
+            for layer in self.levels:
+                self.latent.append(torch.ones(layer.rows, dtype=dtype))  # gamma
+                self.latent.append(torch.zeros(layer.rows, dtype=dtype))  # beta
+                self.running.append(torch.tensor([[0.0, 1.0]], dtype=dtype).repeat(layer.rows, 1))
+        self.latent.append(torch.zeros(1, dtype=dtype))  # logarithm of the temperature
+        self.mean = [torch.zeros_like(piece) for piece in self.latent]
+        self.square = [torch.zeros_like(piece) for piece in self.latent]
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Neighbours at one level whose product is one call.
+
+    A first layer reads the input copy ``source``; the others read their own slice of the
+    level before (``values``). Shapes: weights (n, rows, cols), or (n * rows, cols) where the
+    input is shared; sums and their gradients likewise with batch rows as the last axis.
+    """
+
+    source: int
+    weights: Tensor
+    weight_gradient: Tensor
+    sums: Tensor
+    gradient: Tensor
+    values: Tensor | None = None
+    values_gradient: Tensor | None = None
+    plain_weights: Tensor | None = None
+    plain_sums: Tensor | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Level:
+    """Everything of one depth, counted from the output; matrices are features x batch rows."""
+
+    layers: list[LayerPlan]
+    starts: list[int]
+    sums: Tensor
+    values: Tensor
+    gradient: Tensor
+    low: Tensor
+    high: Tensor
+    bounded: bool
+    rectified: Tensor
+    span: tuple[int, int]
+    runs: list[_Run] = field(default_factory=list)
+    dropout: Tensor | None = None
+    push: Tensor | None = None
+    norm: _Norm | None = None
+
+    def slice(self, number: int) -> slice:
+        return slice(self.starts[number], self.starts[number] + self.layers[number].rows)
+
+
+@dataclass(slots=True, eq=False)
+class _Norm:
+    """Batch normalisation of one level; columns are (features, 1) unless said otherwise.
+
+    ``sums`` are those of the unquantised weights before normalisation. ``row_of`` maps each
+    number of the level's weight span to its feature; ``bias_at`` are the places of the biases.
+    """
+
+    active: Tensor
+    sums: Tensor
+    scale: Tensor
+    unit: Tensor
+    bias_unit: Tensor
+    bias_at: Tensor
+    row_of: Tensor
+    running: Tensor
+    gamma: Tensor
+    beta: Tensor
+    gamma_gradient: Tensor
+    beta_gradient: Tensor
+
+
+class Network:
+    """A group of networks in training.
+
+    Args:
+        members: started or resumed; kept in the order of ``Plan.order``.
+        rows: batch rows.
+        n_out: outputs, the same for all.
+        dtype, device: of every tensor.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], rows: int, n_out: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.members = sorted(members, key=lambda member: member.plan.order)
+        self.rows, self.n_out, self.dtype, self.device = rows, n_out, dtype, device
+        plans = [member.plan for member in self.members]
+        self.fast = all(plan.fast for plan in plans)
+        self.normalised = any(plan.normalised for plan in plans)
+        self.depth = len(plans[0].layers)
+        #: how many members reach each level; they are the first ones, for the deepest come first
+        self.reach = [sum(len(plan.layers) > k for plan in plans) for k in range(self.depth)]
+        self.latent: Tensor
+        self.mean: Tensor
+        self.square: Tensor
+        self._lay_out()
+        self._make_levels()
+        self.temperature = self._tensor([plan.temperature for plan in plans]).reshape(-1, 1, 1)
+        self.answers = torch.empty_like(self.logits)
+        self.quantise()
+
+    # Layout of the trained numbers
+
+    def _tensor(self, data: object) -> Tensor:
+        return torch.as_tensor(data, dtype=self.dtype, device=self.device)
+
+    def _zeros(self, shape: tuple[int, int]) -> Tensor:
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def _lay_out(self) -> None:
+        """Pieces of all members in one vector: weights by level, then what is not a weight."""
+        pieces: list[tuple[int, int]] = []  # (member, piece)
+        for k in range(self.depth):
+            pieces += [(j, k) for j in range(self.reach[k])]
+        if self.normalised:
+            for k in range(self.depth):
+                depths = [len(member.levels) for member in self.members[: self.reach[k]]]
+                pieces += [(j, depth + 2 * k) for j, depth in enumerate(depths)]
+                pieces += [(j, depth + 2 * k + 1) for j, depth in enumerate(depths)]
+        pieces += [(j, len(member.latent) - 1) for j, member in enumerate(self.members)]
+        self.places: dict[tuple[int, int], tuple[int, int]] = {}
+        at = 0
+        for j, piece in pieces:
+            size = self.members[j].latent[piece].numel()
+            self.places[j, piece] = (at, at + size)
+            at += size
+        for name in ("latent", "mean", "square"):
+            parts = [getattr(self.members[j], name)[piece] for j, piece in pieces]
+            setattr(self, name, torch.cat(parts).to(self.device))
+        self.gradient, self.scratch = torch.zeros_like(self.latent), torch.empty_like(self.latent)
+        blocks = [
+            self.members[j].levels[k].block(np.zeros((layer.rows, layer.cols)), fast=self.fast)
+            for k in range(self.depth)
+            for j in range(self.reach[k])
+            for layer in [self.members[j].levels[k]]
+        ]
+        flat = {
+            name: self._tensor(np.concatenate([block[name].reshape(-1) for block in blocks]))
+            for name in _CONSTANTS
+        }
+        self.unit, self.low, self.high = flat["unit"], flat["low"], flat["high"]
+        self.factor, self.offset = flat["factor"], flat["offset"]
+        self.n_weights = self.unit.numel()
+        extra = self.latent.numel() - self.n_weights
+        self.floor = torch.cat([flat["floor"], self._tensor(np.full(extra, -np.inf))])
+        self.ceiling = torch.cat([flat["ceiling"], self._tensor(np.full(extra, np.inf))])
+        self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
+        self.plain_weights = torch.empty_like(self.unit) if self.normalised else self.weights
+        self.kept_factor = torch.empty_like(self.factor)
+        self.refresh_kept()
+
+    def refresh_kept(self) -> None:
+        """Take up the members' pruning masks."""
+        kept = [self.members[j].kept[k].reshape(-1) for k in range(self.depth) for j in range(self.reach[k])]
+        torch.mul(self.factor, torch.cat(kept).to(self.device), out=self.kept_factor)
+
+    def save_members(self) -> list[Member]:
+        """Write what was trained back into the members and return them."""
+        for j, member in enumerate(self.members):
+            for piece in range(len(member.latent)):
+                place = slice(*self.places[j, piece])
+                for name in ("latent", "mean", "square"):
+                    getattr(member, name)[piece] = getattr(self, name)[place].cpu().clone()
+            for k, _ in enumerate(member.running):
+                level = self.levels[k]
+                if level.norm is not None:
+                    member.running[k] = level.norm.running[level.slice(j)].cpu().clone()
+        return self.members
+
+    # Levels
+
+    def _make_levels(self) -> None:
+        self.levels: list[_Level] = []
+        for k in range(self.depth):
+            layers = [member.levels[k] for member in self.members[: self.reach[k]]]
+            starts = np.cumsum([0, *(layer.rows for layer in layers)])
+            shape = (int(starts[-1]), self.rows)
+            limits = [layer.limits if self.fast else (-np.inf, np.inf) for layer in layers]
+            rows = [layer.rows for layer in layers]
+            first, last = self.places[0, k][0], self.places[self.reach[k] - 1, k][1]
+            level = _Level(
+                layers,
+                [int(start) for start in starts],
+                sums=self._zeros(shape),
+                values=self._zeros(shape),
+                gradient=self._zeros(shape),
+                low=self._tensor(np.repeat([low for low, _ in limits], rows)[:, None]),
+                high=self._tensor(np.repeat([high for _, high in limits], rows)[:, None]),
+                bounded=not self.fast or any(np.isfinite(limit) for pair in limits for limit in pair),
+                rectified=self._tensor(np.repeat([layer.rectified for layer in layers], rows)[:, None]),
+                span=(first, last),
+            )
+            if not level.bounded:
+                level.values = level.sums
+            for j, layer in enumerate(layers):
+                if not layer.last and self.fast:
+                    # The constant 1 for the next layer's biases passes every type.
+                    level.low[level.starts[j] + layer.rows - 1] = 1.0
+                    level.high[level.starts[j] + layer.rows - 1] = 1.0
+            if any(layer.layer.dropout > 0 for layer in layers):
+                level.dropout = torch.ones(shape, dtype=self.dtype, device=self.device)
+            if any(
+                layer.layer.result is not None and layer.layer.result.overflow == "WRAP" for layer in layers
+            ):
+                level.push = None if self.fast else self._zeros(shape)
+            if any(layer.normalised for layer in layers):
+                level.norm = self._norm(k, level, shape)
+            self.levels.append(level)
+        for k in range(self.depth):
+            self._make_runs(k)
+        self.logits = self.levels[0].values.view(len(self.members), self.n_out, self.rows)
+        self.logit_gradient = self.levels[0].gradient.view(len(self.members), self.n_out, self.rows)
+        self.log_temperature = self.latent[-len(self.members) :]
+        self.log_temperature_gradient = self.gradient[-len(self.members) :]
+
+    def _norm(self, k: int, level: _Level, shape: tuple[int, int]) -> _Norm:
+        layers = level.layers
+        rows = [layer.rows for layer in layers]
+        features = [level.starts[j] + np.arange(layer.layer.n_out) for j, layer in enumerate(layers)]
+        active = np.zeros(shape[0], bool)
+        for j, layer in enumerate(layers):
+            if layer.normalised:
+                active[features[j]] = True
+        bias_fraction = [0 if layer.layer.bias is None else layer.layer.bias.fraction for layer in layers]
+        start = level.span[0]
+        row_of = [
+            np.repeat(level.starts[j] + np.arange(layer.rows), layer.cols) for j, layer in enumerate(layers)
+        ]
+        bias_at = [
+            self.places[j, k][0] - start + np.arange(layer.rows) * layer.cols + layer.cols - 1
+            for j, layer in enumerate(layers)
+        ]
+        depths = [len(member.levels) for member in self.members]
+        final = self.reach[k] - 1
+
+        def piece(vector: Tensor, which: int) -> Tensor:
+            begin = self.places[0, depths[0] + 2 * k + which][0]
+            end = self.places[final, depths[final] + 2 * k + which][1]
+            return vector[begin:end][:, None]
+
+        def column(values: list[float]) -> Tensor:
+            return self._tensor(np.repeat(values, rows)[:, None])
+
+        running = torch.cat([member.running[k] for member in self.members[: self.reach[k]]])
+        # A gain that crosses zero would turn its weights over.
+        piece(self.floor, 0).fill_(0.05)
+        return _Norm(
+            active=torch.as_tensor(active[:, None], device=self.device),
+            sums=self._zeros(shape),
+            scale=column([layer.scale for layer in layers]),
+            unit=column([layer.scale * 2.0**layer.out_fraction for layer in layers]),
+            bias_unit=column([2.0**fraction for fraction in bias_fraction]),
+            bias_at=torch.as_tensor(np.concatenate(bias_at), device=self.device)[
+                torch.as_tensor(active, device=self.device)
+            ],
+            row_of=torch.as_tensor(np.concatenate(row_of), device=self.device),
+            running=running.to(self.device),
+            gamma=piece(self.latent, 0),
+            beta=piece(self.latent, 1),
+            gamma_gradient=piece(self.gradient, 0),
+            beta_gradient=piece(self.gradient, 1),
+        )
+
+    def _make_runs(self, k: int) -> None:
+        level = self.levels[k]
+        start = 0
+        while start < self.reach[k]:
+            stop = start + 1
+            while stop < self.reach[k] and self._alike(k, start, stop):
+                stop += 1
+            level.runs.append(self._run(k, start, stop))
+            start = stop
+
+    def _alike(self, k: int, a: int, b: int) -> bool:
+        first, second = self.members[a], self.members[b]
+        is_first = len(first.levels) == k + 1
+        if is_first != (len(second.levels) == k + 1):
+            return False
+        if is_first:
+            return first.source == second.source
+        shape = [(member.levels[k].rows, member.levels[k].cols) for member in (first, second)]
+        return shape[0] == shape[1]
+
+    def _run(self, k: int, start: int, stop: int) -> _Run:
+        level = self.levels[k]
+        member, layer = self.members[start], level.layers[start]
+        place = slice(self.places[start, k][0], self.places[stop - 1, k][1])
+        outputs = slice(level.starts[start], level.starts[stop])
+        if len(member.levels) == k + 1:
+            shape: tuple[int, ...] = (-1, layer.cols)
+            out: tuple[int, ...] = (-1, self.rows)
+        else:
+            shape, out = (stop - start, layer.rows, layer.cols), (stop - start, layer.rows, self.rows)
+        run = _Run(
+            member.source,
+            self.weights[place].view(shape),
+            self.gradient[place].view(shape),
+            level.sums[outputs].view(out),
+            level.gradient[outputs].view(out),
+        )
+        if level.norm is not None:
+            run.plain_weights = self.plain_weights[place].view(shape)
+            run.plain_sums = level.norm.sums[outputs].view(out)
+        if len(out) == 3:
+            before = self.levels[k + 1]
+            inputs = slice(before.starts[start], before.starts[stop])
+            inner = (stop - start, layer.cols, self.rows)
+            run.values = before.values[inputs].view(inner)
+            run.values_gradient = before.gradient[inputs].view(inner)
+        return run
+
+    # One step
+
+    def quantise(self) -> None:
+        """Latents -> integers on the weights' grids -> the numbers that forward multiplies with."""
+        latent = self.latent[: self.n_weights]
+        torch.mul(latent, self.unit, out=self.integers)
+        if self.normalised:
+            torch.mul(self.integers, self.kept_factor, out=self.plain_weights)
+            for level in self.levels:
+                if level.norm is not None:
+                    self._fold(level, level.norm)
+        self.integers.add_(0.5).floor_()
+        torch.maximum(self.integers, self.low, out=self.integers)
+        torch.minimum(self.integers, self.high, out=self.integers)
+        torch.addcmul(self.offset, self.integers, self.kept_factor, out=self.weights)
+
+    def _fold(self, level: _Level, norm: _Norm) -> None:
+        """Batch normalisation into weights and biases, by its running mean and deviation."""
+        mean, deviation = norm.running[:, :1], norm.running[:, 1:]
+        gain = norm.gamma * norm.unit / deviation
+        gain = torch.where(norm.active, gain, torch.ones_like(gain))
+        span = self.integers[slice(*level.span)]
+        span.mul_(gain.reshape(-1)[norm.row_of])
+        bias = norm.scale * (0.5 * norm.beta - norm.gamma * mean / deviation) * norm.bias_unit
+        span[norm.bias_at] = bias[norm.active]
+
+    def forward(self, inputs: Sequence[Tensor], *, training: bool) -> None:
+        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy."""
+        for k in range(self.depth - 1, -1, -1):
+            level = self.levels[k]
+            for run in level.runs:
+                if run.values is None:
+                    torch.mm(run.weights, inputs[run.source], out=run.sums)
+                else:
+                    torch.bmm(run.weights, run.values, out=run.sums)
+            if training and level.norm is not None:
+                self._plain_sums(level, inputs)
+            self._activate(k, level, inputs)
+            if training and level.dropout is not None:
+                self._drop(level)
+
+    def _plain_sums(self, level: _Level, inputs: Sequence[Tensor]) -> None:
+        for run in level.runs:
+            if run.plain_weights is None or run.plain_sums is None:
+                continue
+            if run.values is None:
+                torch.mm(run.plain_weights, inputs[run.source], out=run.plain_sums)
+            else:
+                torch.bmm(run.plain_weights, run.values, out=run.plain_sums)
+
+    def _activate(self, k: int, level: _Level, inputs: Sequence[Tensor]) -> None:
+        """Sums -> values of the level; the sums become the mask of the gradient."""
+        if not self.fast:
+            for j in range(self.reach[k]):
+                self._activate_exactly(k, j, level, inputs)
+        elif level.bounded:
+            # Without bounds the values are the sums themselves.
+            torch.minimum(level.sums, level.high, out=level.values)
+            torch.maximum(level.values, level.low, out=level.values)
+            torch.eq(level.sums, level.values, out=level.sums)
+            level.values.floor_()
+
+    def _activate_exactly(self, k: int, j: int, level: _Level, inputs: Sequence[Tensor]) -> None:
+        """One network's layer with any rounding, overflow and accumulator."""
+        plan = level.layers[j]
+        layer, here = plan.layer, level.slice(j)
+        sums, values = level.sums[here][: layer.n_out], level.values[here][: layer.n_out]
+        raw = sums
+        if layer.accum is not None:
+            step = 2.0 ** (plan.out_fraction - layer.accum.fraction)
+            weights, inner, bias = self._operands(k, j, inputs)
+            cast = on_grid(bias / step, layer.accum) * step
+            if layer.accum.fraction < plan.product_fraction:
+                raw = lossy_sum(weights, inner, cast, step, layer.accum)
+            elif bool((cast != bias).any()):
+                raw = raw + (cast - bias)[:, None]
+            raw = on_grid(raw / step, layer.accum) * step
+        passed = torch.clamp_min(raw, 0.0) if plan.rectified else raw
+        kind = layer.result
+        if kind is None:
+            values.copy_(passed)
+        else:
+            values.copy_(limited(rounded(passed, kind.rounding), kind))
+            if kind.overflow == "WRAP" and level.push is not None:
+                excess = passed - torch.clamp(passed, float(kind.lowest), kind.highest + 1.0)
+                level.push[here][: layer.n_out] = excess / (kind.highest + 1.0)
+        inside = torch.ones_like(sums)
+        if kind is not None and kind.overflow != "WRAP":
+            inside = ((passed >= kind.lowest - 0.5) & (passed <= kind.highest + 0.5)).to(self.dtype)
+        if plan.rectified:
+            inside = inside * (raw > 0)
+        sums.copy_(inside)
+        if not plan.last:
+            level.values[here][-1] = 1.0
+
+    def _operands(self, k: int, j: int, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, inputs and biases of one layer of one network."""
+        member, plan = self.members[j], self.levels[k].layers[j]
+        block = self.weights[slice(*self.places[j, k])].view(plan.rows, plan.cols)[: plan.layer.n_out]
+        if len(member.levels) == k + 1:
+            values = inputs[member.source]
+        else:
+            before = self.levels[k + 1]
+            values = before.values[before.slice(j)]
+        return block[:, :-1], values[:-1], block[:, -1]
+
+    def _drop(self, level: _Level) -> None:
+        if level.dropout is None:
+            return
+        for j, plan in enumerate(level.layers):
+            share = plan.layer.dropout
+            if share > 0:
+                shape = (plan.layer.n_out, self.rows)
+                draws = torch.rand(shape, generator=self.members[j].generator, dtype=self.dtype)
+                mask = (draws >= share).to(self.dtype) / (1 - share)
+                level.dropout[level.slice(j)][: plan.layer.n_out] = mask.to(self.device)
+        level.values.mul_(level.dropout)
+
+    def lose(self, targets: Tensor, *, classes: bool) -> None:
+        """Gradient of the loss at the outputs, up to a factor a network (Adam sees none).
+
+        Args:
+            targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
+        """
+        if classes:
+            scale = self.temperature * self.log_temperature.exp()[:, None, None]
+            torch.mul(self.logits, scale, out=self.answers)
+            torch.sub(torch.softmax(self.answers, 1), targets, out=self.logit_gradient)
+            self.answers.mul_(self.logit_gradient)
+            torch.sum(self.answers, (1, 2), out=self.log_temperature_gradient)
+        else:
+            torch.mul(self.logits, self.temperature, out=self.answers)
+            torch.sub(self.answers, targets, out=self.logit_gradient)
+
+    def backward(self, inputs: Sequence[Tensor]) -> None:
+        """Gradients of all trained numbers, straight through every rounding."""
+        for level in self.levels:
+            if level.dropout is not None:
+                level.gradient.mul_(level.dropout)
+            if level.bounded:
+                level.gradient.mul_(level.sums)
+            if level.push is not None:
+                self._push_back(level, level.push)
+            if level.norm is not None:
+                self._normalise_gradient(level, level.norm)
+            for run in level.runs:
+                if run.values is None or run.values_gradient is None:
+                    torch.mm(run.gradient, inputs[run.source].t(), out=run.weight_gradient)
+                else:
+                    torch.bmm(run.gradient, run.values.transpose(1, 2), out=run.weight_gradient)
+                    torch.bmm(run.weights.transpose(1, 2), run.gradient, out=run.values_gradient)
+
+    def _push_back(self, level: _Level, push: Tensor) -> None:
+        """Sums that wrapped around have no useful gradient; drive them back into their type."""
+        for j in range(len(level.layers)):
+            here = level.slice(j)
+            size = level.gradient[here].abs().mean()
+            level.gradient[here] += push[here] * (_PUSH * size)
+
+    def _normalise_gradient(self, level: _Level, norm: _Norm) -> None:
+        """Gradient through batch statistics; the running ones move on."""
+        mean = norm.sums.mean(1, keepdim=True)
+        deviation = norm.sums.std(1, correction=0, keepdim=True)
+        fresh = torch.cat([mean, deviation.clamp_min(1e-6)], 1)
+        norm.running.lerp_(torch.where(norm.active, fresh, norm.running), _MOMENTUM)
+        unit = (norm.sums - mean) / deviation.clamp_min(1e-6)
+        gradient = level.gradient
+        along = (gradient * unit).mean(1, keepdim=True)
+        across = gradient.mean(1, keepdim=True)
+        norm.gamma_gradient.copy_(torch.where(norm.active, along, torch.zeros_like(along)))
+        norm.beta_gradient.copy_(torch.where(norm.active, across, torch.zeros_like(across)))
+        projected = gradient - across - unit * along
+        torch.where(norm.active, projected, gradient, out=gradient)
+
+    def calibrate(self, inputs: Sequence[Tensor]) -> None:
+        """Start batch normalisation from the statistics of one batch, level by level."""
+        for k in range(self.depth - 1, -1, -1):
+            level = self.levels[k]
+            if level.norm is not None:
+                self._plain_sums(level, inputs)
+                mean = level.norm.sums.mean(1, keepdim=True)
+                deviation = level.norm.sums.std(1, correction=0, keepdim=True).clamp_min(1e-6)
+                fresh = torch.cat([mean, deviation], 1)
+                level.norm.running.copy_(torch.where(level.norm.active, fresh, level.norm.running))
+                self.quantise()
+            for run in level.runs:
+                if run.values is None:
+                    torch.mm(run.weights, inputs[run.source], out=run.sums)
+                else:
+                    torch.bmm(run.weights, run.values, out=run.sums)
+            self._activate(k, level, inputs)
+
+    def update(self, rate: float, beta1: float, beta2: float, step: int) -> None:
+        """One step of Adam (Kingma and Ba, 2015), then latents back inside their grids."""
+        gradient = self.gradient
+        self.mean.lerp_(gradient, 1 - beta1)
+        self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        torch.sqrt(self.square, out=self.scratch)
+        # Far below any gradient that matters: Adam's step must not depend on a gradient's unit.
+        self.scratch.add_(1e-12)
+        size = rate * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
+        self.latent.addcdiv_(self.mean, self.scratch, value=-size)
+        torch.maximum(self.latent, self.floor, out=self.latent)
+        torch.minimum(self.latent, self.ceiling, out=self.latent)
+        self.quantise()
+
+    # What comes out
+
+    def exported(self, j: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+        """(weights, biases) of member ``j`` from input to output, int64, as forward used them."""
+        weights, biases = [], []
+        member = self.members[j]
+        for k in range(len(member.levels) - 1, -1, -1):
+            plan = member.levels[k]
+            whole = self.integers[slice(*self.places[j, k])].view(plan.rows, plan.cols).cpu()
+            block = (whole * member.kept[k])[: plan.layer.n_out].numpy().astype(np.int64)
+            weights.append(np.ascontiguousarray(block[:, :-1].T))
+            biases.append(block[:, -1].copy())
+        return weights, biases

@@ -1,0 +1,64 @@
+"""``ap_fixed`` rounding and overflow on torch tensors, with straight-through gradients.
+
+The same semantics as :class:`hwnas_hls.precision.FixedType`, to the bit. Loaded only when
+something is trained, hence torch at the top.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hwnas_hls.precision import FixedType
+
+
+def rounded(counted: Tensor, rounding: str) -> Tensor:
+    """Numbers counted in least significant bits -> whole ones, by one of ``ROUNDINGS``."""
+    if rounding == "TRN":
+        return torch.floor(counted)
+    if rounding == "TRN_ZERO":
+        return torch.trunc(counted)
+    if rounding == "RND":
+        return torch.floor(counted + 0.5)
+    if rounding == "RND_MIN_INF":
+        return torch.ceil(counted - 0.5)
+    if rounding == "RND_INF":
+        return torch.sign(counted) * torch.floor(torch.abs(counted) + 0.5)
+    if rounding == "RND_ZERO":
+        return torch.sign(counted) * torch.ceil(torch.abs(counted) - 0.5)
+    return torch.round(counted)  # RND_CONV: ties to even
+
+
+def limited(whole: Tensor, kind: FixedType) -> Tensor:
+    """Whole numbers -> whole numbers inside ``kind``, by its overflow mode."""
+    low, high = float(kind.lowest), float(kind.highest)
+    if kind.overflow == "WRAP":
+        span = 2.0**kind.width
+        return whole - span * torch.floor((whole - low) / span)
+    if kind.overflow == "SAT_ZERO":
+        return torch.where((whole < low) | (whole > high), torch.zeros_like(whole), whole)
+    if kind.overflow == "SAT_SYM" and kind.signed:
+        low = -high
+    return torch.clamp(whole, low, high)
+
+
+def on_grid(counted: Tensor, kind: FixedType) -> Tensor:
+    """Round and limit numbers counted in least significant bits of ``kind``."""
+    return limited(rounded(counted, kind.rounding), kind)
+
+
+def lossy_sum(weights: Tensor, values: Tensor, bias: Tensor, step: float, accum: FixedType) -> Tensor:
+    """Sum of products, each cast to an accumulator that has too few fractional bits for it.
+
+    Args:
+        weights: (n_out, n_in); values: (n_in, rows); bias: (n_out,), on the accumulator's grid.
+        step: what one of the accumulator's least significant bits counts in the unit of the sum.
+        accum: the accumulator.
+
+    Returns:
+        (n_out, rows), not yet limited to the accumulator's range.
+    """
+    total = (bias[:, None] / step).expand(-1, values.shape[1]).clone()
+    for column in range(weights.shape[1]):
+        total += on_grid(weights[:, column, None] * values[column] / step, accum)
+    return total * step
