@@ -70,7 +70,7 @@ class KnobSpace(ABC):
                 return Architecture(eight, (hidden, Dense(hidden.n_out, self.n_out, "linear", eight, eight)))
     """
 
-    name: ClassVar[str]
+    name: str
     knobs: Sequence[Knob]
 
     #: Expected number of knobs that one mutation changes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.objective import Goal
@@ -27,7 +27,7 @@ class OptunaStrategy(ABC):
     until they are new.
     """
 
-    name: ClassVar[str]
+    name: str
 
     def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
         self.goal = goal
@@ -102,7 +102,7 @@ class GeneticStrategy(OptunaStrategy):
             if rest == 0:
                 with quiet():
                     sampler = self._sampler(batch_seed(self.name, self.seed, generation, "parents"))
-                    sampler.get_parent_population(self._study.study, generation)
+                self._study.choose_parents(sampler)
 
 
 @dataclass(frozen=True, slots=True)

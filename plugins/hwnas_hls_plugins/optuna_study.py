@@ -142,6 +142,17 @@ class KnobStudy:
                 values[name] = knob.choices[trial.params[name]]
         return assemble(self.space, values)
 
+    def choose_parents(self, sampler: Any) -> None:
+        """Let a genetic sampler choose, and the study keep, the parents of the generation to come.
+
+        A sampler does so for the first trial of a generation, so one begins and fails.
+        """
+        from optuna.trial import TrialState
+
+        self.study.sampler = sampler
+        with quiet():
+            self.study.tell(self.study.ask(self.distributions), state=TrialState.FAIL)
+
     def end_batch(self) -> None:
         """Close the running trials: the judged candidates come back as trials of their own, which
         are the same whether this process asked for them or a former one did."""

@@ -1,0 +1,37 @@
+"""Contract tests for plugins: inherit one class, override one method, run pytest.
+
+Example, a whole test file of a plugin package::
+
+    from hwnas_hls.testing import StrategyContract
+    from my_plugin import Climb
+
+    class TestClimb(StrategyContract):
+        def strategy(self, space, goal, seed):
+            return Climb(space, seed)
+
+The contracts need no pytest: :func:`check` runs one and returns what it found.
+"""
+
+from __future__ import annotations
+
+from hwnas_hls.testing.contract import Contract, Finding, check
+from hwnas_hls.testing.estimator import EstimatorContract
+from hwnas_hls.testing.samples import MixedSpace, TinySpace, sample_context, sample_dataset, sample_target
+from hwnas_hls.testing.space import SpaceContract
+from hwnas_hls.testing.strategy import StrategyContract
+from hwnas_hls.testing.task import TaskContract
+
+__all__ = [
+    "Contract",
+    "EstimatorContract",
+    "Finding",
+    "MixedSpace",
+    "SpaceContract",
+    "StrategyContract",
+    "TaskContract",
+    "TinySpace",
+    "check",
+    "sample_context",
+    "sample_dataset",
+    "sample_target",
+]

@@ -1,0 +1,133 @@
+"""What all contracts share: running them, watching global random state, fresh processes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import inspect
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_CHILD_SECONDS = 600
+
+
+class Contract:
+    """Tests that any plugin of one kind passes; subclasses give the plugin.
+
+    :meth:`transcript` is what must come out alike in every process; ``None`` where there is
+    nothing of the kind.
+    """
+
+    def transcript(self) -> Any:
+        return None
+
+    def fresh_transcript(self) -> Any:
+        """:meth:`transcript` of a new process with another hash seed.
+
+        One process serves all contracts of a file: it imports the file in which the subclass
+        stands.
+        """
+        held = _transcripts(inspect.getfile(type(self)))
+        expect(
+            type(self).__name__ in held,
+            f"{type(self).__name__} must stand at the top level of its file to be run in a fresh process",
+        )
+        return held[type(self).__name__]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One test of a contract: its name and what is wrong; empty if nothing is."""
+
+    test: str
+    problem: str
+
+
+def check(contract: Contract) -> list[Finding]:
+    """Run every test of a contract without pytest."""
+    findings = []
+    for name in sorted(dir(contract)):
+        if not name.startswith("test_"):
+            continue
+        try:
+            getattr(contract, name)()
+        except Exception as error:
+            findings.append(Finding(name, f"{type(error).__name__}: {error}"))
+        else:
+            findings.append(Finding(name, ""))
+    return findings
+
+
+def expect(condition: bool, message: str) -> None:
+    """An assertion with a message that is there without pytest's rewriting, too."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def expect_equal(found: object, wanted: object, message: str) -> None:
+    expect(found == wanted, f"{message}: {found!r} is not {wanted!r}")
+
+
+@contextlib.contextmanager
+def untouched_random_state() -> Iterator[None]:
+    """Fails if the body draws from or seeds a global generator (Python's, numpy's, torch's)."""
+    before = _random_states()
+    yield
+    after = _random_states()
+    for name, state in before.items():
+        expect(after.get(name) == state, f"the global random state of {name} was touched")
+
+
+def _random_states() -> dict[str, object]:
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    states: dict[str, object] = {
+        "random": random.getstate(),
+        "numpy": (kind, np.asarray(keys).tobytes(), *rest),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        states["torch"] = bytes(torch.random.get_rng_state().tolist())
+    return states
+
+
+@functools.cache
+def _transcripts(file: str) -> dict[str, Any]:
+    # Another hash seed than this process': what hangs on the order of a set shows.
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    done = subprocess.run(
+        [sys.executable, "-m", "hwnas_hls.testing.fresh", file],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        timeout=_CHILD_SECONDS,
+        check=False,
+    )
+    expect(done.returncode == 0, f"a fresh process failed:\n{done.stderr[-4000:]}")
+    held: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return held
+
+
+def contracts_in(file: Path) -> dict[str, type[Contract]]:
+    """The contract subclasses that a file defines, by name."""
+    sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    return {
+        name: held
+        for name, held in vars(module).items()
+        if inspect.isclass(held) and issubclass(held, Contract) and held.__module__ == file.stem
+    }

@@ -1,0 +1,94 @@
+"""The contract of estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.estimate import Estimates
+from hwnas_hls.estimator import Context, Estimator
+from hwnas_hls.space import Space
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.samples import MixedSpace, sample_context
+
+_CANDIDATES = 6
+
+
+class EstimatorContract(Contract):
+    """Inherit and override :meth:`estimator`; :meth:`space` and :meth:`context` where it needs its own.
+
+    An estimator whose numbers are to be read only in the batch they came in (training, where
+    sums depend on the batch) sets ``batch_independent = False``.
+    """
+
+    batch_independent = True
+
+    def estimator(self) -> Estimator:
+        raise NotImplementedError
+
+    def space(self) -> Space:
+        return MixedSpace()
+
+    def context(self, space: Space) -> Context:
+        return sample_context(space)
+
+    def test_is_an_estimator_with_a_name_and_a_config(self) -> None:
+        estimator = self.estimator()
+        expect(isinstance(estimator, Estimator), "not an Estimator: something of the protocol is missing")
+        expect(bool(estimator.name) and bool(estimator.version), "the estimator has no name or no version")
+        expect(hasattr(type(estimator), "Config"), "the class has no Config")
+        expect(bool(estimator.provides), "the estimator provides no metric")
+        expect(estimator.cost >= 0, "the cost in seconds is negative")
+
+    def test_gives_one_answer_a_candidate(self) -> None:
+        estimator, candidates, context = self._case()
+        answers = estimator.estimate(candidates, context)
+        expect_equal(len(answers), len(candidates), "answers and candidates differ in number")
+        expect_equal(list(estimator.estimate([], context)), [], "an empty batch gets answers")
+        judged = [answer for answer in answers if not answer.failure]
+        expect(bool(judged), f"every sample failed: {answers[0].failure}")
+
+    def test_numbers_carry_their_metric_and_lie_in_their_interval(self) -> None:
+        estimator, candidates, context = self._case()
+        for answer in estimator.estimate(candidates, context):
+            for metric, estimate in answer.values.items():
+                expect(metric in estimator.provides, f"{metric} is not among those provided")
+                expect_equal(estimate.metric, metric, "an estimate is filed under another metric")
+                expect(
+                    estimate.low <= estimate.value <= estimate.high,
+                    f"{metric}: {estimate.value} is not in [{estimate.low}, {estimate.high}]",
+                )
+                expect(bool(estimate.evidence), f"{metric} says nothing of what it rests on")
+
+    def test_equal_questions_get_equal_answers(self) -> None:
+        estimator, candidates, context = self._case()
+        first = _numbers(estimator.estimate(candidates, context))
+        expect_equal(_numbers(self.estimator().estimate(candidates, context)), first, "answers differ")
+
+    def test_answers_do_not_depend_on_the_batch(self) -> None:
+        if not self.batch_independent:
+            return
+        estimator, candidates, context = self._case()
+        together = _numbers(estimator.estimate(candidates, context))
+        apart = [_numbers(estimator.estimate([candidate], context))[0] for candidate in candidates]
+        expect_equal(apart, together, "answers depend on the batch")
+
+    def test_touches_no_global_random_state(self) -> None:
+        estimator, candidates, context = self._case()
+        with untouched_random_state():
+            estimator.estimate(candidates, context)
+
+    def _case(self) -> tuple[Estimator, list[Candidate], Context]:
+        space = self.space()
+        rng = np.random.default_rng(3)
+        return self.estimator(), [space.sample(rng) for _ in range(_CANDIDATES)], self.context(space)
+
+
+def _numbers(answers: list[Estimates]) -> list[Any]:
+    return [
+        {metric: (item.value, item.low, item.high) for metric, item in answer.values.items()}
+        or answer.failure
+        for answer in answers
+    ]

@@ -1,0 +1,117 @@
+"""The contract of search spaces."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.space import Space
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+
+_SAMPLES = 50
+
+
+class SpaceContract(Contract):
+    """Inherit and override :meth:`space`."""
+
+    def space(self) -> Space:
+        raise NotImplementedError
+
+    def test_is_a_space_with_a_name_and_a_config(self) -> None:
+        space = self.space()
+        expect(isinstance(space, Space), "not a Space: a method of the protocol is missing")
+        expect(bool(space.name), "the space has no name")
+        expect(hasattr(type(space), "Config"), "the class has no Config")
+
+    def test_knobs_have_distinct_names_and_conditions_on_earlier_ones(self) -> None:
+        earlier: set[str] = set()
+        for knob in self.space().knobs:
+            expect(knob.name not in earlier, f"two knobs are called {knob.name}")
+            if knob.active_if is not None:
+                expect(knob.active_if[0] in earlier, f"{knob.name} hangs on a knob that comes later")
+            earlier.add(knob.name)
+
+    def test_candidates_hold_exactly_the_active_knobs(self) -> None:
+        space = self.space()
+        for candidate in self._candidates(space):
+            expect_equal(candidate.space, space.name, "a candidate belongs to another space")
+            active: dict[str, Any] = {}
+            for knob in space.knobs:
+                if knob.active(active):
+                    expect(knob.name in candidate.values, f"{knob.name} is active and has no value")
+                    knob.check(candidate.values[knob.name])
+                    active[knob.name] = candidate.values[knob.name]
+            expect_equal(dict(candidate.values), active, "inactive or unknown knobs have values")
+
+    def test_equal_generators_sample_alike(self) -> None:
+        space = self.space()
+        for seed in range(5):
+            first = space.sample(np.random.default_rng(seed))
+            expect_equal(first, space.sample(np.random.default_rng(seed)), "samples of one seed differ")
+
+    def test_vectors_have_one_length_and_lead_back(self) -> None:
+        space = self.space()
+        lengths = set()
+        for candidate in self._candidates(space):
+            vector = space.encode(candidate)
+            lengths.add(vector.shape)
+            expect(bool(np.all(np.isfinite(vector))), "a vector is not finite")
+            expect_equal(
+                dict(space.decode(vector).values), dict(candidate.values), "decode(encode(candidate)) differs"
+            )
+        expect_equal(len(lengths), 1, "vectors differ in shape")
+
+    def test_mutants_differ_and_leave_the_parent_alone(self) -> None:
+        space = self.space()
+        rng = np.random.default_rng(7)
+        for candidate in self._candidates(space):
+            values = dict(candidate.values)
+            expect(space.mutate(candidate, rng) != candidate, f"a mutant equals its parent {values}")
+            expect_equal(dict(candidate.values), values, "mutation changed the parent")
+
+    def test_children_take_their_values_from_the_space(self) -> None:
+        space = self.space()
+        rng = np.random.default_rng(8)
+        candidates = self._candidates(space)
+        for a, b in itertools.pairwise(candidates):
+            child = space.crossover(a, b, rng)
+            expect_equal(child, space.decode(space.encode(child)), "a child does not survive its vector")
+
+    def test_architectures_can_be_built_and_stored(self) -> None:
+        space = self.space()
+        for candidate in self._candidates(space):
+            architecture = space.architecture(candidate)
+            expect_equal(
+                type(architecture).from_json(architecture.to_json()),
+                architecture,
+                "an architecture does not survive JSON",
+            )
+            expect_equal(space.architecture(candidate), architecture, "one candidate, two architectures")
+
+    def test_candidates_survive_json(self) -> None:
+        for candidate in self._candidates(self.space()):
+            expect_equal(Candidate.from_json(candidate.to_json()).key, candidate.key, "the key changed")
+
+    def test_touches_no_global_random_state(self) -> None:
+        with untouched_random_state():
+            self.transcript()
+
+    def test_fresh_processes_give_the_same_candidates(self) -> None:
+        expect_equal(self.fresh_transcript(), self.transcript(), "a fresh process gives other candidates")
+
+    def transcript(self) -> Any:
+        space = self.space()
+        rng = np.random.default_rng(11)
+        candidates = [space.sample(rng) for _ in range(20)]
+        mutants = [space.mutate(candidate, rng) for candidate in candidates]
+        pairs = zip(candidates, mutants[::-1], strict=True)
+        children = [space.crossover(a, b, rng) for a, b in pairs]
+        return [candidate.key for candidate in (*candidates, *mutants, *children)]
+
+    def _candidates(self, space: Space) -> list[Candidate]:
+        rng = np.random.default_rng(5)
+        sampled = [space.sample(rng) for _ in range(_SAMPLES)]
+        return [*sampled, *(space.mutate(candidate, rng) for candidate in sampled)]

@@ -1,0 +1,167 @@
+"""The contract of search strategies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.errors import UserError
+from hwnas_hls.objective import Goal
+from hwnas_hls.record import FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.space import Space
+from hwnas_hls.strategy import Strategy
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.samples import MixedSpace, TinySpace, judge, sample_goal
+
+
+class StrategyContract(Contract):
+    """Inherit and override :meth:`strategy`; override :meth:`spaces` and :meth:`supports` where the
+    strategy does not take every space.
+
+    Class attributes ``batches`` and ``batch_size`` say how far the tests drive it: far enough
+    for it to have left its start-up phase.
+    """
+
+    batches = 6
+    batch_size = 5
+    modes: Sequence[str] = ("pareto", "constrained")
+
+    def strategy(self, space: Space, goal: Goal, seed: int) -> Strategy:
+        raise NotImplementedError
+
+    def spaces(self) -> list[Space]:
+        """Spaces to be driven on."""
+        return [TinySpace(), MixedSpace()]
+
+    def supports(self, space: Space) -> bool:
+        """Whether the strategy takes this space; if not, it must refuse it with a UserError."""
+        return True
+
+    def test_is_a_strategy_with_a_name_and_a_config(self) -> None:
+        for space, goal in self._cases():
+            strategy = self.strategy(space, goal, 0)
+            expect(isinstance(strategy, Strategy), "not a Strategy: a method of the protocol is missing")
+            expect(bool(strategy.name), "the strategy has no name")
+            expect(hasattr(type(strategy), "Config"), "the class has no Config")
+
+    def test_refuses_by_name_what_it_does_not_support(self) -> None:
+        for space in self.spaces():
+            if self.supports(space):
+                continue
+            try:
+                refused = self.strategy(space, sample_goal(), 0)
+            except UserError as error:
+                expect(space.name in str(error), f"the refusal does not name the space: {error}")
+            else:
+                raise AssertionError(f"{refused.name} took the space {space.name} that it does not support")
+
+    def test_asks_for_candidates_of_the_space(self) -> None:
+        for space, goal in self._cases():
+            asked, _ = self._run(self.strategy(space, goal, 0), space, goal)
+            expect(bool(asked[0]), f"nothing asked on {space.name}")
+            for candidate in (candidate for batch in asked for candidate in batch):
+                expect_equal(candidate.space, space.name, "a candidate belongs to another space")
+                expect_equal(space.decode(space.encode(candidate)), candidate, "not a candidate of the space")
+            expect(all(len(batch) <= self.batch_size for batch in asked), "more asked than wanted")
+
+    def test_seeds_matter(self) -> None:
+        cases = [(space, goal) for space, goal in self._cases() if not isinstance(space, TinySpace)]
+        for space, goal in cases:
+            runs = [_keys(self._run(self.strategy(space, goal, seed), space, goal)[0]) for seed in (0, 1)]
+            expect(runs[0] != runs[1] or self.deterministic, f"two seeds ask alike on {space.name}")
+
+    #: True for a strategy that has nothing random in it.
+    deterministic = False
+
+    def test_resume_continues_identically(self) -> None:
+        for space, goal in self._cases():
+            whole = self.strategy(space, goal, 3)
+            asked, records = self._run(whole, space, goal)
+            for stop in (1, self.batches // 2, self.batches - 1):
+                first = self.strategy(space, goal, 3)
+                _, told = self._run(first, space, goal, batches=stop)
+                saved = json.loads(json.dumps(first.state(), allow_nan=False))
+                second = self.strategy(space, goal, 3)
+                for batch in told:
+                    second.tell([Record.from_json(json.loads(json.dumps(item.to_json()))) for item in batch])
+                second.restore(saved)
+                again, _ = self._run(second, space, goal, first=stop, before=told)
+                expect_equal(
+                    _keys(again),
+                    _keys(asked[stop:]),
+                    f"resumed after batch {stop} on {space.name} ({goal.mode}), another course",
+                )
+            expect(bool(records), "no records")
+
+    def test_asking_again_after_a_crash_gives_the_same_batch(self) -> None:
+        for space, goal in self._cases():
+            strategy = self.strategy(space, goal, 4)
+            self._run(strategy, space, goal, batches=2)
+            saved = json.loads(json.dumps(strategy.state()))
+            lost = strategy.ask(self.batch_size)
+            again = self.strategy(space, goal, 4)
+            _, told = self._run(self.strategy(space, goal, 4), space, goal, batches=2)
+            for batch in told:
+                again.tell(batch)
+            again.restore(saved)
+            expect_equal(again.ask(self.batch_size), lost, f"a lost batch comes back changed on {space.name}")
+
+    def test_survives_records_that_are_not_complete(self) -> None:
+        for space, goal in self._cases():
+            for states in ((FAILED,), (INFEASIBLE,), (STOPPED,), (FAILED, INFEASIBLE, STOPPED)):
+                strategy = self.strategy(space, goal, 5)
+                asked, _ = self._run(strategy, space, goal, states=states)
+                expect(bool(asked[0]) and bool(asked[1]), f"stopped asking after {', '.join(states)} records")
+                strategy.tell([])
+
+    def test_touches_no_global_random_state(self) -> None:
+        for space, goal in self._cases():
+            with untouched_random_state():
+                self._run(self.strategy(space, goal, 6), space, goal)
+
+    def test_fresh_processes_ask_alike(self) -> None:
+        expect_equal(self.fresh_transcript(), self.transcript(), "a fresh process asks otherwise")
+
+    def transcript(self) -> Any:
+        return {
+            f"{space.name} {goal.mode}": _keys(self._run(self.strategy(space, goal, 9), space, goal)[0])
+            for space, goal in self._cases()
+        }
+
+    def _cases(self) -> list[tuple[Space, Goal]]:
+        return [
+            (space, sample_goal(mode))
+            for space in self.spaces()
+            if self.supports(space)
+            for mode in self.modes
+        ]
+
+    def _run(
+        self,
+        strategy: Strategy,
+        space: Space,
+        goal: Goal,
+        *,
+        batches: int | None = None,
+        first: int = 0,
+        before: Sequence[Sequence[Record]] = (),
+        states: Sequence[str] | None = None,
+    ) -> tuple[list[list[Candidate]], list[list[Record]]]:
+        """Ask and tell from batch ``first`` on; an exhausted space ends in empty batches."""
+        asked, told = [], []
+        number = sum(len(batch) for batch in before)
+        for batch in range(first, self.batches if batches is None else batches):
+            candidates = strategy.ask(self.batch_size)
+            more = {} if states is None else {"states": states}
+            records = judge(candidates, space, goal, batch, number, **more)
+            number += len(records)
+            strategy.tell(records)
+            asked.append(candidates)
+            told.append(records)
+        return asked, told
+
+
+def _keys(batches: Sequence[Sequence[Candidate]]) -> list[list[str]]:
+    return [[candidate.key for candidate in batch] for batch in batches]

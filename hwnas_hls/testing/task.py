@@ -1,0 +1,61 @@
+"""The contract of tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Task
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+
+
+class TaskContract(Contract):
+    """Inherit and override :meth:`task`."""
+
+    def task(self) -> Task:
+        raise NotImplementedError
+
+    def test_is_a_task_with_a_name_and_a_config(self) -> None:
+        task = self.task()
+        expect(isinstance(task, Task), "not a Task: a method of the protocol is missing")
+        expect(bool(task.name), "the task has no name")
+        expect(hasattr(type(task), "Config"), "the class has no Config")
+
+    def test_splits_fit_together(self) -> None:
+        data = self.task().load()
+        for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+            expect(len(split) > 0, f"the {name} split is empty")
+            expect_equal(split.x.shape, (len(split), data.n_in), f"shape of the features of {name}")
+            expect_equal(split.x.dtype, np.dtype(np.float64), f"type of the features of {name}")
+            expect(bool(np.all(np.isfinite(split.x))), f"features of {name} are not finite")
+        expect_equal(len(data.features), data.n_in, "feature names and columns differ in number")
+        expect(bool(data.source), "the data do not say where they come from")
+        expect(data.direction in ("max", "min"), f"direction of the metric: {data.direction}")
+
+    def test_targets_fit_the_kind(self) -> None:
+        data = self.task().load()
+        expect(data.kind in (CLASSIFICATION, REGRESSION), f"unknown kind {data.kind}")
+        for split in (data.train, data.validation, data.test):
+            if data.kind == CLASSIFICATION:
+                expect(np.issubdtype(split.y.dtype, np.integer), "class numbers are not whole numbers")
+                expect(int(split.y.min()) >= 0 and int(split.y.max()) < data.n_out, "a class has no label")
+            else:
+                expect_equal(split.y.shape, (len(split), data.n_out), "shape of the targets")
+                expect(bool(np.all(np.isfinite(split.y))), "targets are not finite")
+        if data.kind == CLASSIFICATION:
+            expect_equal(len(set(data.train.y.tolist())), data.n_out, "classes in the training split")
+
+    def test_loads_the_same_split_every_time(self) -> None:
+        first, second = self.task().load(), self.task().load()
+        expect_equal(first.fingerprint, second.fingerprint, "training or validation rows differ")
+        expect(bool(np.array_equal(first.test.x, second.test.x)), "test rows differ")
+
+    def test_touches_no_global_random_state(self) -> None:
+        with untouched_random_state():
+            self.task().load()
+
+    def test_fresh_processes_load_the_same_split(self) -> None:
+        expect_equal(self.fresh_transcript(), self.transcript(), "a fresh process loads other rows")
+
+    def transcript(self) -> str:
+        data: Dataset = self.task().load()
+        return data.fingerprint
