@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ReportError, UserError
 from hwnas_hls.precision import FixedType
 
 _TYPEDEF = re.compile(r"^typedef\s+(.+?)\s+(\w+);", re.MULTILINE)
@@ -151,7 +151,10 @@ def _types(path: Path) -> dict[str, tuple[FixedType, int]]:
     for meaning, name in _TYPEDEF.findall(_text(path)):
         array = _ARRAY_TYPE.fullmatch(meaning)
         text, size = (array[1], _product(array[2])) if array else (meaning, 1)
-        found[name] = (FixedType.parse(text), size)
+        try:
+            found[name] = (FixedType.parse(text), size)
+        except UserError as error:
+            raise ReportError(f"{path}: {name} is {text}, not a fixed-point type") from error
     return found
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.csim import Verification, simulate, verify, verify_all
+from hwnas_hls.conformance import NO_BIAS, check_project, plain_input
+from hwnas_hls.csim import simulate
 from hwnas_hls.design import Design
-from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, Unsupported
-from hwnas_hls.firmware import Firmware, FirmwareLayer, read_firmware
-from hwnas_hls.precision import FixedType
+from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.target import Target
+from hwnas_hls.verification import Verification, verify, verify_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +31,6 @@ Amend = Callable[[dict[str, str]], None]
 BACKENDS = ("Vitis", "Vivado")
 # Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
 _BRAM_FACTOR = 10**9
-# A layer without biases still has an array of zeros in the firmware, of this type.
-_NO_BIAS = FixedType(1, 1, signed=False)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # hls4ml prints and keeps global state (its backends) while it converts.
 _CONVERTING = threading.Lock()
@@ -47,7 +45,7 @@ def hls_config(design: Design) -> dict[str, Any]:
         Unsupported: an activation that goes through a table, which is not bit-exact.
     """
     architecture = design.architecture
-    layers: dict[str, Any] = {"input_1": {"Precision": {"result": _plain(architecture.input)}}}
+    layers: dict[str, Any] = {"input_1": {"Precision": {"result": str(plain_input(design))}}}
     place = 0
     for number, (layer, (_, accum, result)) in enumerate(
         zip(architecture.layers, design.layer_types(), strict=True)
@@ -59,7 +57,7 @@ def hls_config(design: Design) -> dict[str, Any]:
             )
         precision = {
             "weight": str(layer.weight),
-            "bias": str(layer.bias or _NO_BIAS),
+            "bias": str(layer.bias or NO_BIAS),
             "accum": str(accum),
             "result": str(accum if layer.activation == "relu" else result),
         }
@@ -133,21 +131,16 @@ def write_project(
         place = Path(scratch) / "project"
         place.mkdir()
         _convert(design, target, place, clock_ns, name, backend)
-        _check(design, target, place, clock_ns, backend, "hls4ml wrote something else than was asked")
+        check_project(design, target, place, clock_ns, backend, "hls4ml wrote something else than was asked")
         if test_inputs is not None:
             _write_vectors(design, place / "tb_data", test_inputs)
         if amend is not None:
             _amend(place, amend)
-            _check(design, target, place, clock_ns, backend, "a plugin's amendment changed the design")
+            check_project(design, target, place, clock_ns, backend, "a plugin's amendment changed the design")
         if folder.exists():
             shutil.rmtree(folder)
         place.rename(folder)
     return folder
-
-
-def _plain(kind: FixedType) -> str:
-    # Inputs arrive on the grid, so modes would never act; da4ml refuses a saturating input.
-    return str(FixedType(kind.width, kind.integer, kind.signed))
 
 
 def _convert(design: Design, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
@@ -256,87 +249,3 @@ def _amend(place: Path, amend: Amend) -> None:
             (place / pure).write_text(text)
     for path in before.keys() - files.keys():
         (place / path).unlink()
-
-
-def _check(design: Design, target: Target, place: Path, clock_ns: float, backend: str, blame: str) -> None:
-    """Compare the written firmware, Tcl and weights with the design, to the last bit."""
-    architecture = design.architecture
-    try:
-        firmware = read_firmware(place)
-    except ReportError as error:
-        raise HwnasError(f"{blame}: {error}") from error
-    types = design.layer_types()
-    wanted: list[tuple[str, str, object, object]] = [
-        ("project.tcl", "part", target.part, firmware.part),
-        ("project.tcl", "clock period in ns", float(clock_ns), firmware.clock_ns),
-        ("project.tcl", "backend", backend.lower(), firmware.backend),
-        (f"firmware/{firmware.name}.cpp", "io type", architecture.io_type, firmware.io_type),
-        (f"firmware/{firmware.name}.cpp", "inputs", architecture.n_in, firmware.n_in),
-        (f"firmware/{firmware.name}.cpp", "outputs", architecture.n_out, firmware.n_out),
-        ("firmware/defines.h", "type of the input", _plain(architecture.input), str(firmware.input)),
-        ("firmware/defines.h", "type of the output", str(types[-1][2]), str(firmware.output)),
-    ]
-    written = iter(firmware.layers)
-    for number, layer in enumerate(architecture.layers):
-        dense, where = next(written, None), f"of layer {number}"
-        if dense is None or dense.kind != "dense":
-            raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has no dense layer {number}")
-        accum, result = types[number][1:]
-        values = accum if layer.activation == "relu" else result
-        wanted += [
-            ("firmware/parameters.h", f"strategy {where}", layer.strategy.lower(), dense.strategy),
-            ("firmware/parameters.h", f"reuse factor {where}", layer.reuse_factor, dense.reuse_factor),
-            (
-                f"firmware/{firmware.name}.cpp",
-                f"shape {where}",
-                (layer.n_in, layer.n_out),
-                (dense.n_in, dense.n_out),
-            ),
-            ("firmware/defines.h", f"type of the sums {where}", str(values), str(dense.result)),
-        ]
-        if dense.weight is not None:
-            bias = str(layer.bias or _NO_BIAS)
-            wanted += [
-                ("firmware/defines.h", f"weight type {where}", str(layer.weight), str(dense.weight)),
-                ("firmware/defines.h", f"bias type {where}", bias, str(dense.bias)),
-                ("firmware/defines.h", f"accumulator type {where}", str(accum), str(dense.accum)),
-            ]
-            _check_weights(design, number, dense, firmware, blame)
-        if layer.activation == "relu":
-            relu = next(written, None)
-            if relu is None or relu.kind != "relu":
-                raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has no relu after layer {number}")
-            wanted.append(
-                ("firmware/defines.h", f"type after the relu {where}", str(result), str(relu.result))
-            )
-    if next(written, None) is not None:
-        raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has more layers than the design")
-    for file, what, asked, found in wanted:
-        if asked != found:
-            raise HwnasError(f"{blame}: {file}: {what} is {found}, asked for {asked}")
-
-
-def _check_weights(design: Design, number: int, dense: FirmwareLayer, firmware: Firmware, blame: str) -> None:
-    import numpy as np
-
-    layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
-    # The Resource strategy keeps its weights transposed.
-    flat = (weight.T if dense.strategy == "resource" else weight).ravel()
-    arrays = [(flat, layer.weight.fraction)]
-    if bias is None or layer.bias is None:
-        arrays.append((np.zeros(layer.n_out, np.int64), 0))
-    else:
-        arrays.append((bias, layer.bias.fraction))
-    for array, (integers, fraction) in zip(dense.weights, arrays, strict=True):
-        path = firmware.folder / "firmware" / "weights" / f"{array}.txt"
-        text = path.read_text().split(",") if path.exists() else []
-        if len(text) != len(integers):
-            raise HwnasError(f"{blame}: {path.name} holds {len(text)} values, asked for {len(integers)}")
-        found = np.array([float(value) for value in text]) * 2.0**fraction
-        wrong = np.flatnonzero(found != integers)
-        if len(wrong):
-            at = int(wrong[0])
-            raise HwnasError(
-                f"{blame}: {path.name}: value {at} is {text[at].strip()}, "
-                f"asked for {integers[at] * 2.0**-fraction}"
-            )
