@@ -109,8 +109,11 @@ class FixedType:
         import numpy as np
 
         scaled = np.asarray(values, np.float64) * 2.0**self.fraction
+        rounded = _rounders()[self.rounding](scaled)
+        if self.overflow == "WRAP" and self.width <= 62:
+            rounded = np.fmod(rounded, 2.0**self.width)  # exact, and in reach of int64
         # A float beyond 2**62 has no int64; it is far outside every type, so it saturates first.
-        rounded = np.clip(_rounders()[self.rounding](scaled), -(2.0**62), 2.0**62)
+        rounded = np.clip(rounded, -(2.0**62), 2.0**62)
         return self._limit(rounded.astype(np.int64))
 
     def requantise(self, values: NDArray[np.int64], fraction: int) -> NDArray[np.int64]:
@@ -164,18 +167,21 @@ class FixedType:
 def _rounders() -> dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
     import numpy as np
 
-    def half_away(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.sign(values) * np.floor(np.abs(values) + 0.5)
+    # Adding a half would itself round, just below a half and beyond 2**52; this difference is exact.
+    def half_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        floor = np.floor(values)
+        return np.where(values - floor >= 0.5, floor + 1.0, floor)
 
-    def half_to_zero(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.sign(values) * np.ceil(np.abs(values) - 0.5)
+    def half_down(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        floor = np.floor(values)
+        return np.where(values - floor > 0.5, floor + 1.0, floor)
 
     return {
         "TRN": np.floor,
         "TRN_ZERO": np.trunc,
-        "RND": lambda values: np.floor(values + 0.5),
-        "RND_MIN_INF": lambda values: np.ceil(values - 0.5),
-        "RND_INF": half_away,
-        "RND_ZERO": half_to_zero,
+        "RND": half_up,
+        "RND_MIN_INF": half_down,
+        "RND_INF": lambda values: np.copysign(half_up(np.abs(values)), values),
+        "RND_ZERO": lambda values: np.copysign(half_down(np.abs(values)), values),
         "RND_CONV": np.rint,
     }

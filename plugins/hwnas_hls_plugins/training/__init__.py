@@ -1,13 +1,12 @@
 """Quantisation-aware training of many candidates at once.
 
 ``TrainingEstimator`` serves the search, :func:`train` the full training of what it found,
-:func:`score` and :func:`predictions` judge a design. Torch is loaded when training starts.
+:func:`judged` scores a design. Torch is loaded when training starts.
 """
 
 from __future__ import annotations
 
 from hwnas_hls_plugins.training.config import TrainingConfig
-from hwnas_hls_plugins.training.estimator import Trained, TrainingEstimator, train
-from hwnas_hls_plugins.training.scoring import predictions, score
+from hwnas_hls_plugins.training.estimator import Trained, TrainingEstimator, judged, train
 
-__all__ = ["Trained", "TrainingConfig", "TrainingEstimator", "predictions", "score", "train"]
+__all__ = ["Trained", "TrainingConfig", "TrainingEstimator", "judged", "train"]

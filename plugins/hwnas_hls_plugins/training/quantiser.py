@@ -14,19 +14,26 @@ from hwnas_hls.precision import FixedType
 
 def rounded(counted: Tensor, rounding: str) -> Tensor:
     """Numbers counted in least significant bits -> whole ones, by one of ``ROUNDINGS``."""
-    if rounding == "TRN":
-        return torch.floor(counted)
     if rounding == "TRN_ZERO":
         return torch.trunc(counted)
-    if rounding == "RND":
-        return torch.floor(counted + 0.5)
-    if rounding == "RND_MIN_INF":
-        return torch.ceil(counted - 0.5)
-    if rounding == "RND_INF":
-        return torch.sign(counted) * torch.floor(torch.abs(counted) + 0.5)
-    if rounding == "RND_ZERO":
-        return torch.sign(counted) * torch.ceil(torch.abs(counted) - 0.5)
-    return torch.round(counted)  # RND_CONV: ties to even
+    if rounding == "RND_CONV":
+        return torch.round(counted)
+    if rounding in ("RND_INF", "RND_ZERO"):
+        size = counted.abs()
+        return torch.copysign(_nearest(size, up=rounding == "RND_INF"), counted)
+    if rounding == "TRN":
+        return torch.floor(counted)
+    return _nearest(counted, up=rounding == "RND")
+
+
+def _nearest(counted: Tensor, *, up: bool) -> Tensor:
+    """Nearest whole number, halves up or down.
+
+    Adding a half would itself round, just below a half and among the largest numbers.
+    """
+    floor = torch.floor(counted)
+    rest = counted - floor
+    return floor + (rest >= 0.5 if up else rest > 0.5).to(counted.dtype)
 
 
 def limited(whole: Tensor, kind: FixedType) -> Tensor:
