@@ -26,7 +26,7 @@ def front_table(front: Front) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("design", no_wrap=True)
     table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
     table.add_column("ns (cycles)", justify="right", no_wrap=True)
@@ -53,7 +53,7 @@ def nearest_table(front: Front) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("candidate", no_wrap=True)
     table.add_column("broken limits")
     for record in list(front.least_infeasible)[:MAX_NEAREST]:

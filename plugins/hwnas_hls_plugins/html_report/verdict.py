@@ -56,7 +56,8 @@ class Binding:
 
     @property
     def words(self) -> str:
-        return f"{self.limit}, broken by {self.count:,} candidates; the nearest misses it by {100 * self.nearest:.3g} %"
+        nearest = f"the nearest misses it by {100 * self.nearest:.3g} %"
+        return f"{self.limit}, broken by {_count(self.count, 'candidate')}; {nearest}"
 
 
 def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
