@@ -43,6 +43,13 @@ def hwnas_register_tasks() -> list[type]:
 
 
 @hookimpl
+def hwnas_register_synthesizers() -> list[type]:
+    from hwnas_hls_plugins.vendor_synthesis import VitisSynthesizer, VivadoSynthesizer
+
+    return [VitisSynthesizer, VivadoSynthesizer]
+
+
+@hookimpl
 def hwnas_register_exporters() -> list[type]:
     from hwnas_hls_plugins.front_json import FrontJsonExporter
     from hwnas_hls_plugins.html_report import HtmlReportExporter

@@ -1,0 +1,191 @@
+"""Where the vendor's programs lie, and how one is run: bounded in time, logged, ended whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas_hls.errors import ToolMissing
+
+#: environment variable -> programs that lie in its ``bin``
+_HOMES = {
+    "XILINX_VITIS": ("vitis-run", "vitis_hls"),
+    "XILINX_HLS": ("vitis_hls", "vivado_hls"),
+    "XILINX_VIVADO": ("vivado", "vivado_hls"),
+}
+_ERROR = re.compile(rb"^\s*(ERROR|FATAL|CRITICAL ERROR|error)\b[:\s]", re.MULTILINE)
+_LICENCE = re.compile(
+    rb"(valid license was not found|no license|license (checkout|check-out) (failed|error)|"
+    rb"licensed number of users already reached|cannot connect to license server|LICENSE_ERROR|"
+    rb"Failed to get license|flexnet|lmgrd)",
+    re.IGNORECASE,
+)
+#: Bytes of a log that are searched, from its beginning and from its end.
+_SEARCHED_BYTES = 4 * 2**20
+_QUOTED_CHARACTERS = 300
+_GRACE_S = 5.0
+
+
+def find_program(name: str) -> Path | None:
+    """A vendor's program: on PATH, else below ``XILINX_VITIS``, ``XILINX_HLS``, ``XILINX_VIVADO``."""
+    found = shutil.which(name)
+    if found is not None:
+        return Path(found)
+    for variable, programs in _HOMES.items():
+        home = os.environ.get(variable)
+        if home and name in programs:
+            found = shutil.which(name, path=str(Path(home) / "bin"))
+            if found is not None:
+                return Path(found)
+    return None
+
+
+def require_program(*names: str) -> Path:
+    """The first of ``names`` that is to be had.
+
+    Raises:
+        ToolMissing: none is; the text says where was looked.
+    """
+    for name in names:
+        found = find_program(name)
+        if found is not None:
+            return found
+    raise ToolMissing(
+        f"{' or '.join(names)} is neither on PATH nor below {', '.join(_HOMES)}; "
+        "install AMD Vitis/Vivado and source its settings64.sh"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    Args:
+        kind: ``done``, ``error`` (exit code above 0, or a signal), ``licence`` or ``time`` (its
+            time was up).
+        code: exit code; negative for a signal.
+        first_error: the first error line of its log, or a sentence.
+        log: where everything it printed lies.
+    """
+
+    kind: str
+    code: int
+    first_error: str
+    log: Path
+
+    @property
+    def failure(self) -> str:
+        """Empty where it is done, else what happened, with the first error and the log."""
+        if self.kind == "done":
+            return ""
+        lead = {"error": f"ended with code {self.code}", "licence": "no licence", "time": "time limit"}[
+            self.kind
+        ]
+        return f"{lead}: {self.first_error} (log: {self.log})"
+
+
+def run_program(
+    command: Sequence[str],
+    folder: Path,
+    log: Path,
+    timeout_s: float,
+    stop: threading.Event | None = None,
+) -> Ended:
+    """Run a program to its end, its whole process group with it.
+
+    What it prints goes to ``log`` only; memory does not grow with it.
+
+    Args:
+        command: program and arguments; no shell is involved.
+        folder: it runs there.
+        timeout_s: then its process group is ended.
+        stop: set by another thread to end it early.
+    """
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        timed_out = False
+        try:
+            timed_out = not _wait(process, timeout_s, stop)
+        finally:
+            # Also after a normal end: tools leave helpers running behind them.
+            _end_group(process)
+    first = first_error(log)
+    if timed_out:
+        return Ended("time", process.returncode, first or f"not done after {timeout_s:g} s", log)
+    if process.returncode != 0 or first:
+        if _licence(log):
+            return Ended("licence", process.returncode, first or "the log speaks of a licence", log)
+        if process.returncode != 0:
+            return Ended("error", process.returncode, first or "its log names no error", log)
+    return Ended("done", 0, first, log)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float, stop: threading.Event | None) -> bool:
+    """Whether it ended by itself in time."""
+    if stop is None:
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+    left = timeout_s
+    while left > 0 and not stop.is_set():
+        try:
+            process.wait(min(0.2, left))
+        except subprocess.TimeoutExpired:
+            left -= 0.2
+            continue
+        return True
+    return False
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def first_error(log: Path) -> str:
+    """The first line of a log that says ERROR, shortened; empty where none does."""
+    data = _searched(log)
+    found = _ERROR.search(data)
+    if found is None:
+        return ""
+    end = data.find(b"\n", found.end())
+    line = data[found.start() : end if end >= 0 else None].decode("utf-8", "replace").strip()
+    return line[:_QUOTED_CHARACTERS]
+
+
+def _licence(log: Path) -> bool:
+    return _LICENCE.search(_searched(log)) is not None
+
+
+def _searched(log: Path) -> bytes:
+    size = log.stat().st_size
+    with log.open("rb") as source:
+        data = source.read(_SEARCHED_BYTES)
+        if size > 2 * _SEARCHED_BYTES:
+            source.seek(size - _SEARCHED_BYTES)
+        data += source.read(_SEARCHED_BYTES)
+    return data
