@@ -1,0 +1,13 @@
+"""Project folders and configurations of hls4ml, of any version, read as queries of the hardware model.
+
+:func:`read_folder` reads a project that hls4ml wrote, from its firmware and weights;
+:func:`read_config` reads a lone ``hls4ml_config.yml``; :func:`lint_folder` and
+:func:`lint_config` find the pitfalls in them. No code of a project is run, nothing outside
+its folder is read, sizes are bounded.
+"""
+
+from __future__ import annotations
+
+from hwnas_hls_plugins.hls4ml_folder.folder import find_project, read_folder
+
+__all__ = ["find_project", "read_folder"]

@@ -1,0 +1,291 @@
+"""As much of C++ as hls4ml writes: constants, type names, configuration structs, calls.
+
+Nothing is compiled or executed. The text is cut into comments, preprocessor lines and
+statements by linear scans; what hls4ml never writes is left alone or refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+
+_MARK = re.compile(r'"|//|/\*')
+_DEFINE = re.compile(r"\s*#\s*define\s+([A-Za-z_]\w*)\s+([^\s].*)")
+_CONSTANT = re.compile(
+    r"(?:static\s+)?const(?:expr)?\s+(?:unsigned|int|bool|size_t|auto|[\w:]+)\s+(\w+)\s*=\s*(.+)"
+)
+_TYPEDEF = re.compile(r"typedef\s+(.+?)\s+(\w+)", re.DOTALL)
+_COMPRESSED = re.compile(r"typedef\s+struct\s+\w*\s*\{([^{}]*)\}\s*(\w+)\s*;")
+_STRUCT = re.compile(r"\bstruct\s+(\w+)\s*:\s*(?:public\s+)?([\w:]+)\s*\{")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_EXPRESSION = re.compile(r"[\w\s+\-*/%()]{1,200}")
+
+
+def without_comments(text: str) -> tuple[str, dict[int, str]]:
+    """C++ text with comments blanked, and line number -> text of the comment that ended it."""
+    out: list[str] = []
+    comments: dict[int, str] = {}
+    position = line = 0
+    while True:
+        match = _MARK.search(text, position)
+        if match is None:
+            out.append(text[position:])
+            return "".join(out), comments
+        start = match.start()
+        line += text.count("\n", position, start)
+        out.append(text[position:start])
+        if match[0] == '"':
+            newline = text.find("\n", start)
+            end = text.find('"', start + 1, newline if newline >= 0 else len(text))
+            end = start + 1 if end < 0 else end + 1
+            out.append(text[start:end])
+        elif match[0] == "//":
+            end = text.find("\n", start)
+            end = len(text) if end < 0 else end
+            comments[line] = text[start + 2 : end].strip()[:200]
+        else:
+            end = text.find("*/", start + 2)
+            end = len(text) if end < 0 else end + 2
+            out.append("\n" * text.count("\n", start, end))
+            line += text.count("\n", start, end)
+        position = end
+
+
+@dataclass(slots=True)
+class Source:
+    """One cleaned file.
+
+    Args:
+        text: statements only; every line keeps its number.
+        pragmas: text behind ``#pragma HLS``, in order.
+        defines: name -> expression of ``#define``.
+        comments: line number -> comment at its end.
+    """
+
+    text: str
+    pragmas: list[str] = field(default_factory=list)
+    defines: dict[str, str] = field(default_factory=dict)
+    comments: dict[int, str] = field(default_factory=dict)
+
+
+def clean(text: str) -> Source:
+    """Drop comments, preprocessor lines and what is hidden from synthesis."""
+    bare, comments = without_comments(text)
+    result = Source("", comments=comments)
+    kept: list[str] = []
+    hidden: list[bool | None] = []  # a level of #if: hidden, shown, or not about synthesis
+    for line in bare.split("\n"):
+        stripped = line.strip()
+        if not stripped.startswith("#"):
+            kept.append("" if True in hidden else line)
+            continue
+        kept.append("")
+        words = stripped[1:].split(None, 2)
+        if not words:
+            continue
+        if words[0] in ("ifndef", "ifdef", "if"):
+            about = "__SYNTHESIS__" in stripped
+            negative = words[0] == "ifndef" or "!" in stripped
+            hidden.append(negative if about else None)
+        elif words[0] == "else" and hidden:
+            hidden[-1] = None if hidden[-1] is None else not hidden[-1]
+        elif words[0] == "endif" and hidden:
+            hidden.pop()
+        elif True in hidden:
+            continue
+        elif words[:2] == ["pragma", "HLS"] and len(words) == 3:
+            result.pragmas.append(words[2].strip()[:500])
+        else:
+            match = _DEFINE.fullmatch(line[:500])
+            if match is not None:
+                result.defines[match[1]] = match[2].strip()
+    result.text = "\n".join(kept)
+    return result
+
+
+@dataclass(slots=True)
+class Struct:
+    """A configuration: ``struct config2 : nnet::dense_config { ... }``."""
+
+    name: str
+    base: str
+    constants: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+
+
+def structs(text: str) -> dict[str, Struct]:
+    """All configuration structs by name."""
+    out: dict[str, Struct] = {}
+    for match in _STRUCT.finditer(text):
+        end = text.find("};", match.end())
+        body = text[match.end() : end if end >= 0 else len(text)]
+        struct = Struct(match[1], match[2].rpartition("::")[2], text=body)
+        for statement in body.split(";"):
+            stripped = statement.strip()
+            constant = _CONSTANT.fullmatch(stripped[:500])
+            if constant is not None:
+                struct.constants[constant[1]] = constant[2].strip()
+                continue
+            typedef = _TYPEDEF.fullmatch(stripped[:500])
+            if typedef is not None:
+                struct.types[typedef[2]] = typedef[1].strip()
+        out.setdefault(struct.name, struct)
+    return out
+
+
+def typedefs(text: str) -> dict[str, str]:
+    """Global type names -> what they stand for; a compressed weight stands for its ``weight``."""
+    out: dict[str, str] = {}
+    for match in _COMPRESSED.finditer(text):
+        member = re.search(r"([\w:]+\s*(?:<[^;]*>)?)\s+weight\s*;", match[1])
+        if member is not None and "row_index" in match[1]:
+            out[match[2]] = member[1].strip()
+    for statement in _outside_structs(_COMPRESSED.sub("", text)).split(";"):
+        start = statement.rfind("typedef ")
+        found = _TYPEDEF.fullmatch(statement[start:].strip()[:500]) if start >= 0 else None
+        if found is not None:
+            out.setdefault(found[2], found[1].strip())
+    return out
+
+
+def _outside_structs(text: str) -> str:
+    parts, position = [], 0
+    for match in _STRUCT.finditer(text):
+        if match.start() < position:
+            continue
+        parts.append(text[position : match.start()])
+        end = text.find("};", match.end())
+        position = end + 2 if end >= 0 else len(text)
+    return ";".join([*parts, text[position:]])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``nnet::dense<input_t, layer2_t, config2>(input_1, layer2_out, w2, b2); // fc1``."""
+
+    function: str
+    types: tuple[str, ...]
+    arguments: tuple[str, ...]
+    comment: str
+
+
+def body_of(text: str, function: str) -> tuple[str, int]:
+    """Text between the braces of ``void function(...) {``, and the line number it starts on.
+
+    An empty text where there is no such definition.
+    """
+    match = re.search(rf"\bvoid\s+{re.escape(function)}\s*\(", text)
+    start = -1 if match is None else text.find("{", match.end())
+    if start < 0:
+        return "", 0
+    depth = 0
+    for brace in re.finditer(r"[{}]", text[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return text[start + 1 : start + brace.start()], text.count("\n", 0, start)
+    return text[start + 1 :], text.count("\n", 0, start)
+
+
+def statements(body: str, first_line: int) -> list[tuple[str, int]]:
+    """Statements of a body with the line number of their end."""
+    out = []
+    line = first_line
+    for statement in body.split(";"):
+        line += statement.count("\n")
+        stripped = " ".join(statement.replace("{", " ").replace("}", " ").split())
+        if stripped:
+            out.append((stripped, line))
+    return out
+
+
+def call_of(statement: str, comment: str) -> Call | None:
+    """The call of a layer's function template in a statement, or ``None``."""
+    match = re.match(r"(?:\w+::)*(\w+)\s*<", statement)
+    if match is None:
+        return None
+    close = _matching(statement, match.end() - 1, "<", ">")
+    if close < 0:
+        return None
+    rest = statement[close + 1 :].strip()
+    if not rest.startswith("(") or not rest.endswith(")"):
+        return None
+    return Call(
+        function=match[1],
+        types=tuple(split(statement[match.end() : close])),
+        arguments=tuple(split(rest[1:-1])),
+        comment=comment,
+    )
+
+
+def _matching(text: str, start: int, opening: str, closing: str) -> int:
+    depth = 0
+    for position in range(start, len(text)):
+        if text[position] == opening:
+            depth += 1
+        elif text[position] == closing:
+            depth -= 1
+            if depth == 0:
+                return position
+    return -1
+
+
+def split(text: str) -> list[str]:
+    """Cut at commas outside of any bracket."""
+    parts, depth, start = [], 0, 0
+    for position, letter in enumerate(text):
+        if letter in "<([{":
+            depth += 1
+        elif letter in ">)]}":
+            depth -= 1
+        elif letter == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    last = text[start:].strip()
+    return [*parts, last] if last or parts else []
+
+
+def evaluate(expression: str, names: dict[str, str], depth: int = 0) -> int | None:
+    """A whole number from a constant expression of numbers, names and + - * / %; else ``None``.
+
+    Args:
+        expression: as written in C++.
+        names: name -> expression, for the names in it.
+    """
+    if depth > 16 or not _EXPRESSION.fullmatch(expression):
+        return None
+    try:
+        tree = ast.parse(re.sub(r"\b(\d+)[uUlL]+\b", r"\1", expression.strip()), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    return _value(tree, names, depth)
+
+
+def _value(node: ast.expr, names: dict[str, str], depth: int) -> int | None:
+    if isinstance(node, ast.Constant):
+        return node.value if type(node.value) is int and abs(node.value) < 2**40 else None
+    if isinstance(node, ast.Name):
+        inner = names.get(node.id)
+        return None if inner is None else evaluate(inner, names, depth + 1)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _value(node.operand, names, depth)
+        return None if value is None else -value
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = _value(node.left, names, depth), _value(node.right, names, depth)
+    if left is None or right is None:
+        return None
+    if isinstance(node.op, ast.Add):
+        result = left + right
+    elif isinstance(node.op, ast.Sub):
+        result = left - right
+    elif isinstance(node.op, ast.Mult):
+        result = left * right
+    elif isinstance(node.op, ast.Div | ast.FloorDiv) and right:
+        result = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+    elif isinstance(node.op, ast.Mod) and right > 0 <= left:
+        result = left % right
+    else:
+        return None
+    return result if abs(result) < 2**40 else None

@@ -1,0 +1,84 @@
+"""Precision, reuse factor and strategy of each layer as ``HLSConfig`` has them, with hls4ml's fall-backs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.precision import FixedType
+from hwnas_hls_plugins.hls4ml_folder.config import mapping_of
+
+#: hls4ml's own default.
+DEFAULT = FixedType(16, 6)
+
+
+class Precisions:
+    """Looks settings up: the layer's name, then its type, then the model.
+
+    Args:
+        config: top level of ``hls4ml_config.yml``.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        hls = mapping_of(config, "HLSConfig")
+        self.model = mapping_of(hls, "Model")
+        self.by_type = {name.lower(): value for name, value in mapping_of(hls, "LayerType").items()}
+        self.by_name = {name.lower(): value for name, value in mapping_of(hls, "LayerName").items()}
+        # hls4ml 0.1 had its settings at the top level
+        for old, new in (("DefaultPrecision", "Precision"), ("ReuseFactor", "ReuseFactor")):
+            if old in config and new not in self.model:
+                self.model[new] = config[old]
+
+    def setting(self, name: str, kind: str, key: str) -> Any:
+        """``key`` of a layer called ``name`` of hls4ml's class ``kind``; ``None`` where unset."""
+        for level in (self.by_name.get(name.lower()), self.by_type.get(kind.lower()), self.model):
+            if isinstance(level, dict) and level.get(key) is not None:
+                return level[key]
+        return None
+
+    def precision(self, name: str, kind: str, role: str) -> FixedType | None:
+        """Type of ``weight``, ``bias``, ``accum`` or ``result``; ``None`` for ``auto``.
+
+        Raises:
+            UserError: what is there is no fixed-point type.
+        """
+        for level, values in (
+            ("LayerName", self.by_name.get(name.lower())),
+            ("LayerType", self.by_type.get(kind.lower())),
+            ("Model", self.model),
+        ):
+            value = values.get("Precision") if isinstance(values, dict) else None
+            if isinstance(value, dict):
+                value = value.get(role, value.get("default"))
+            if value is None:
+                continue
+            if not isinstance(value, str):
+                raise UserError(
+                    "not a precision", where=f"HLSConfig, {level}, {name}", found=type(value).__name__
+                )
+            return None if value.strip().lower() == "auto" else parse_precision(value)
+        return DEFAULT
+
+    def default(self) -> FixedType:
+        """The model's default, which hls4ml takes where ``auto`` has nothing to infer from."""
+        value = self.model.get("Precision")
+        if isinstance(value, dict):
+            value = value.get("default")
+        return parse_precision(value) if isinstance(value, str) and value.lower() != "auto" else DEFAULT
+
+    def weights(self) -> dict[str, FixedType]:
+        """Weight types of the layers that the configuration names."""
+        out: dict[str, FixedType] = {}
+        for name in mapping_of({"all": self.by_name}, "all"):
+            try:
+                found = self.precision(name, "Dense", "weight") or self.default()
+            except UserError:
+                continue
+            out[name] = found
+        return out
+
+
+def parse_precision(text: str) -> FixedType:
+    """``ap_fixed<16,6>``, ``fixed<8,3,RND,SAT,0>``, ``ufixed<...>``, ``int<4>``: as hls4ml spells them."""
+    return FixedType.parse(text)
