@@ -7,7 +7,6 @@ import datetime
 import logging
 import os
 import platform
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -193,8 +192,7 @@ def export(problem: Problem, front: Front, folder: Path) -> list[Path]:
             exporter = problem.registry.build(offer, {}, where)
             files.extend(exporter.export(front, folder))
         except Exception as error:
-            log.exception("exporter %s failed", name)
-            print(f"exporter {name} failed: {error}", file=sys.stderr)  # noqa: T201
+            log.error("exporter %s failed: %s: %s", name, type(error).__name__, error)
     return files
 
 
