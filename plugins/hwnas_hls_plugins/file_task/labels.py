@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.task import CLASSIFICATION, REGRESSION
-from hwnas_hls_plugins.file_task.examples import MAX_MAGNITUDE
 from hwnas_hls_plugins.file_task.table import Column
 
 #: Whole numbers with more different values than this are a quantity rather than classes, unless kind says so.
 MAX_CLASSES_BY_ITSELF = 64
+#: R2 squares targets and their differences.
+MAX_TARGET = 1e150
 #: More outputs than this have no place in a design of this kind.
 MAX_CLASSES = 1000
 
@@ -41,7 +42,8 @@ def encode(columns: tuple[Column, ...], names: tuple[str, ...], kind: str, where
         columns: label columns, each (rows,).
         names: of the columns, for messages.
         kind: ``classification``, ``regression`` or ``auto``: text, truth values, one-hot columns
-            and whole numbers of few different values are classes, other numbers are targets.
+            and whole numbers of few different values, each in two rows or more on average, are
+            classes, other numbers are targets.
         where: the file, for messages.
 
     Raises:
@@ -100,8 +102,11 @@ def _kind(columns: tuple[Column, ...]) -> str:
     column = columns[0]
     if column.dtype.kind != "f" and column.dtype.kind not in "iu":
         return CLASSIFICATION
-    whole = bool((column == np.round(column)).all())
-    return CLASSIFICATION if whole and len(np.unique(column)) <= MAX_CLASSES_BY_ITSELF else REGRESSION
+    values = column.astype(np.float64)
+    whole = bool((values == np.round(values)).all() and np.abs(values).max() < 2**53)
+    n_values = len(np.unique(values))
+    few = n_values <= MAX_CLASSES_BY_ITSELF and 2 * n_values <= len(values)
+    return CLASSIFICATION if whole and few else REGRESSION
 
 
 def _one_hot(columns: tuple[Column, ...]) -> bool:
@@ -120,12 +125,17 @@ def _target(column: Column, where: str) -> NDArray[np.float64]:
             remedy="name another label column, or set kind = 'classification'",
         )
     values = column.astype(np.float64)
-    if np.abs(values).max() > MAX_MAGNITUDE:
-        raise UserError(
-            f"a target has values beyond {MAX_MAGNITUDE:g}", where=where, remedy="change its unit"
-        )
     if values.min() == values.max():
         raise UserError("all rows have the same target", where=where, found=values[0])
+    peak, spread = np.abs(values).max(), values.max() - values.min()
+    if peak > MAX_TARGET or spread < 1 / MAX_TARGET:
+        raise UserError(
+            f"the squares of a target leave the range of numbers (values up to {MAX_TARGET:g}, differences "
+            f"from {1 / MAX_TARGET:g})",
+            where=where,
+            found=f"values up to {peak:g}, largest difference {spread:g}",
+            remedy="change its unit",
+        )
     return values
 
 

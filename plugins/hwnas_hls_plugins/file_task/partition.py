@@ -45,7 +45,7 @@ def partition(examples: Examples, labels: Labels, seed: int) -> tuple[Rows, ...]
             share = VALIDATION_SHARE / (1.0 - TEST_SHARE)
             training, validation = _drawn(training, labels, seed, examples.where, (share,))
         rows = (training, validation, held["test"])
-    _check(rows, labels, examples.where)
+    _check(rows, labels, examples)
     return rows
 
 
@@ -59,22 +59,23 @@ def _drawn(rows: Rows, labels: Labels, seed: int, where: str, shares: tuple[floa
     return tuple(rows[places] for places in drawn)
 
 
-def _check(rows: tuple[Rows, ...], labels: Labels, where: str) -> None:
+def _check(rows: tuple[Rows, ...], labels: Labels, examples: Examples) -> None:
     if labels.kind == CLASSIFICATION:
         lacking = np.setdiff1d(labels.y[np.concatenate(rows[1:])], labels.y[rows[0]])
         if len(lacking):
             raise UserError(
                 "classes occur in validation or test, but not in training",
-                where=where,
+                where=examples.where,
                 found=", ".join(repr(labels.classes[number]) for number in lacking[:10]),
                 remedy="add training rows of these classes, or drop their rows",
             )
         return
     for name, part in zip(("training", "validation", "test"), rows, strict=True):
-        if len(part) < 2 or (labels.y[part].min(axis=0) == labels.y[part].max(axis=0)).any():
+        same = np.flatnonzero(labels.y[part].min(axis=0) == labels.y[part].max(axis=0))
+        if len(same):
             raise UserError(
                 f"in the {name} split all rows have the same target, so that r2 has no meaning",
-                where=where,
+                where=f"{examples.where}: label column {examples.label_names[int(same[0])]!r}",
                 found=f"{len(part)} rows",
-                remedy="give more rows",
+                remedy="give more rows, or split them yourself (split_column)",
             )
