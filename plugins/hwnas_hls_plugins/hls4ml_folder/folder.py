@@ -19,8 +19,9 @@ from hwnas_hls_plugins.hls4ml_folder.cpp import (
     structs,
     typedefs,
 )
+from hwnas_hls_plugins.hls4ml_folder.directives import directive_multipliers
 from hwnas_hls_plugins.hls4ml_folder.files import inside, optional_source, source
-from hwnas_hls_plugins.hls4ml_folder.layers import Firmware, Layers, directive_multipliers, read_layers
+from hwnas_hls_plugins.hls4ml_folder.layers import Firmware, Layers, read_layers
 from hwnas_hls_plugins.hls4ml_folder.precisions import Precisions
 from hwnas_hls_plugins.hls4ml_folder.settings import BACKENDS, Settings, project_reports, read_settings
 from hwnas_hls_plugins.hls_model.query import Query

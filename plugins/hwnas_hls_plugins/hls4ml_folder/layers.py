@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -315,22 +314,3 @@ def _normalise(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     if last.activation == "linear":
         out.warnings.append(f"layer {name!r}: batch normalisation before the activation, counted as after it")
     out.layers[-1] = dataclasses.replace(last, normalisation="batch", result=result)
-
-
-def directive_multipliers(texts: list[str]) -> str | None:
-    """``dsp`` or ``fabric`` where a directive binds multiplications; ``None`` without or with both.
-
-    Args:
-        texts: scripts and sources in which ``BIND_OP``, ``RESOURCE ... core=`` or ``config_op`` may be.
-    """
-    found = set()
-    for text in texts:
-        for match in re.finditer(r"(?i)\b(?:BIND_OP|set_directive_bind_op|config_op)\b([^\n]{0,300})", text):
-            if re.search(r"(?i)\bmul\b", match[1]):
-                implementation = re.search(r"(?i)impl[\s=]+(\w+)", match[1])
-                if implementation is not None:
-                    found.add(implementation[1].lower())
-        for match in re.finditer(r"(?i)HLS\s+RESOURCE\b[^\n]{0,200}core=(Mul\w*|DSP48)", text):
-            found.add("fabric" if match[1].lower() == "mul_lut" else "dsp")
-    found &= {"dsp", "fabric"}
-    return found.pop() if len(found) == 1 else None

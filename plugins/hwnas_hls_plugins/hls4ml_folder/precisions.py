@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,14 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls4ml_folder.config import mapping_of
 
+#: What hls4ml 1.3 compares a strategy with, once folded by :func:`folded` -> its spelling.
+STRATEGIES = {
+    "latency": "Latency",
+    "resource": "Resource",
+    "resource_unrolled": "ResourceUnrolled",
+    "distributed_arithmetic": "distributed_arithmetic",
+    "da": "distributed_arithmetic",
+}
 #: hls4ml's own default.
 DEFAULT = FixedType(16, 6)
 
@@ -82,3 +91,19 @@ class Precisions:
 def parse_precision(text: str) -> FixedType:
     """``ap_fixed<16,6>``, ``fixed<8,3,RND,SAT,0>``, ``ufixed<...>``, ``int<4>``: as hls4ml spells them."""
     return FixedType.parse(text)
+
+
+def folded(strategy: str) -> str:
+    """``ResourceUnrolled`` -> ``resource_unrolled``, by the rule of hls4ml (``utils/string_utils.py``)."""
+    return re.sub(r"_{2,}", "_", re.sub(r"(?<!^)(?=[A-Z])", "_", strategy).lower())
+
+
+def built_strategy(strategy: str, compression: bool = False) -> tuple[str, bool]:
+    """What hls4ml builds where ``strategy`` is written, and whether it knows that spelling.
+
+    Whatever it does not know becomes Latency without a word (``RESOURCE`` and ``Unrolled``, too).
+    """
+    known = STRATEGIES.get(folded(strategy))
+    if known == "Resource" and compression:
+        known = "compressed"
+    return known or "Latency", known is not None
