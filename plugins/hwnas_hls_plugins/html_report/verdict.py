@@ -86,7 +86,8 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
     if wrong:
         sentences.append(f"{_count(len(wrong), 'design')} failed a check: {', '.join(wrong)}.")
     if unchecked:
-        sentences.append(f"{_count(len(unchecked), 'design')} lack a check.")
+        verb = "lacks" if len(unchecked) == 1 else "lack"
+        sentences.append(f"{_count(len(unchecked), 'design')} {verb} a check.")
     if not wrong and not unchecked:
         sentences.append("Every check passed.")
     return sentences
