@@ -60,7 +60,7 @@ def output_fraction(design: Design) -> int:
 def outputs(design: Design, features: NDArray[np.floating]) -> NDArray[np.float64]:
     """Raw features (rows, n_in) -> real-valued outputs (rows, n_out), exact."""
     integers = emulate(design, input_integers(design, features))
-    return integers * 2.0 ** -output_fraction(design)
+    return np.asarray(integers * 2.0 ** -output_fraction(design), np.float64)
 
 
 def _accumulate(

@@ -135,7 +135,8 @@ def _build(
     instance = registry.build(offer, table.config, where, **available)
     name = offer.name if len(registry.offers(kind)[offer.name]) == 1 else offer.qualified
     resolved = NamedTable(name, _stated(instance, table.config))
-    return dataclasses.replace(spec, **{kind: resolved}), instance
+    changed: dict[str, Any] = {kind: resolved}
+    return dataclasses.replace(spec, **changed), instance
 
 
 def _stated(instance: object, table: Mapping[str, Any]) -> dict[str, Any]:
