@@ -15,7 +15,7 @@ from hwnas_hls.precision import FixedType
 
 _TYPEDEF = re.compile(r"^typedef\s+(.+?)\s+(\w+);", re.MULTILINE)
 _ARRAY_TYPE = re.compile(r"nnet::array<\s*(.+?)\s*,\s*([\d*\s]+)>")
-_STRUCT = re.compile(r"struct\s+(\w+)\s*:\s*nnet::\w+\s*\{(.*?)\n\};", re.DOTALL)
+_STRUCT = re.compile(r"struct\s+(\w+)\s*(?::\s*nnet::\w+\s*)?\{(.*?)\n\};", re.DOTALL)
 _CONSTANT = re.compile(r"static const \w+ (\w+) = (?:nnet::)?(\w+);")
 _ALIAS = re.compile(r"typedef (\w+) (\w+);")
 _CALL = re.compile(r"^\s*(?:nnet|\w+)::(\w+)<(.*)>\((.*)\);\s*//\s*(\S+)", re.MULTILINE)
