@@ -197,3 +197,19 @@ def test_a_path_that_is_not_there_or_binary(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00name")
     with pytest.raises(UserError, match="not a readable target file"):
         find_target(str(tmp_path / "bytes.toml"), FOLDERS)
+
+
+def test_the_table_of_the_documentation_is_that_of_the_files() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "targets.md").read_text(encoding="utf-8")
+    for target in TARGETS.values():
+        figures = (target.lut, target.ff, target.dsp, target.bram_18k, target.uram, target.slr)
+        cells = " | ".join(f"{figure:,}" for figure in figures)
+        aliases = ", ".join(target.aliases)
+        assert f"| `{target.name}` | {aliases} | {cells} | `{target.part}` | {target.clock_ns:g} ns |" in text
+
+
+def test_the_example_of_the_documentation_is_a_target_file(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "targets.md").read_text(encoding="utf-8")
+    example = "\n".join(line for line in text.splitlines() if line.startswith("    "))
+    (tmp_path / "example.toml").write_text(example)
+    assert read_target(tmp_path / "example.toml").name == "xcau25p"
