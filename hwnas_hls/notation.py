@@ -77,7 +77,7 @@ def figure(name: str, value: float | None) -> str:
         return f"{value:,.0f}"
     if value == int(value) or (abs(value) >= 100 and name in _COUNTS):
         return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.1f}".removesuffix(".0") if abs(value) >= 100 else f"{value:.3g}"
 
 
 def quantity(name: str, value: float | None) -> str:

@@ -1,5 +1,6 @@
 """A report opened in headless Chromium without a driver: the page tells what came of it."""
 
+# ruff: noqa: E501 (lines of JavaScript)
 from __future__ import annotations
 
 import html

@@ -48,9 +48,9 @@ def _faults(data: Any, schema: dict[str, Any], root: dict[str, Any], at: str) ->
             return
     if isinstance(data, str) and "pattern" in schema and not re.search(schema["pattern"], data):
         yield f"{at}: {data!r} does not fit {schema['pattern']}"
-    if isinstance(data, int | float) and not isinstance(data, bool):
-        if data < schema.get("minimum", data) or data > schema.get("maximum", data):
-            yield f"{at}: {data} is out of range"
+    number = isinstance(data, int | float) and not isinstance(data, bool)
+    if number and not schema.get("minimum", data) <= data <= schema.get("maximum", data):
+        yield f"{at}: {data} is out of range"
     if isinstance(data, list):
         if not schema.get("minItems", 0) <= len(data) <= schema.get("maxItems", len(data)):
             yield f"{at}: {len(data)} items"

@@ -71,7 +71,7 @@ def make_dataset(metric: str = "accuracy", labels: tuple[str, ...] = ("a", "b", 
     def split(rows: int) -> Split:
         return Split(rng.normal(size=(rows, 16)), np.arange(rows) % 5)
 
-    features = tuple(f"f{number}" for number in range(15)) + (HOSTILE,)
+    features = (*(f"f{number}" for number in range(15)), HOSTILE)
     kind, direction = ("classification", "max") if metric == "accuracy" else ("regression", "min")
     if kind == "regression":
         labels = ()

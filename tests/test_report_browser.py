@@ -1,5 +1,6 @@
 """report.html in headless Chromium: it draws, its controls work, and it asks the network for nothing."""
 
+# ruff: noqa: E501 (lines of JavaScript)
 from __future__ import annotations
 
 from pathlib import Path

@@ -83,8 +83,8 @@ def embedded(data: object) -> str:
 def plotted_metrics(front: Front) -> list[str]:
     """Metrics that anyone has a number for: objectives first, then limits, then the others."""
     found: dict[str, None] = {}
-    for one in (*front.members, *front.records):
-        found |= dict.fromkeys(one.estimates)
+    for estimates in (one.estimates for group in (front.members, front.records) for one in group):
+        found |= dict.fromkeys(estimates)
     wanted = [objective.metric for objective in front.goal.objectives]
     wanted += [limit.metric for limit in front.goal.limits]
     return list(dict.fromkeys((*(name for name in wanted if name in found), *found)))
