@@ -25,6 +25,10 @@ class SynthesisReport:
         estimates: metric -> measured number.
         files: role -> path of logs, reports and netlists.
         failure: why there is no result; empty on success.
+        counts: what the tool counted besides the metrics (``carry_bits``, ``inv``, ...), raw.
+        seconds: step -> wall-clock seconds it took when it ran.
+        warnings: for the record and the report.
+        cached: whether an earlier run's result was handed back.
     """
 
     tool: str
@@ -32,6 +36,10 @@ class SynthesisReport:
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     failure: str = ""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    cached: bool = False
 
 
 @runtime_checkable

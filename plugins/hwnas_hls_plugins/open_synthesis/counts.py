@@ -1,0 +1,105 @@
+"""Cells of a mapped netlist -> resources."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas_hls.errors import ReportError
+
+_LUT = re.compile(r"LUT[1-6]")
+_SHIFT_REGISTER = re.compile(r"SRL.*")
+_FLIP_FLOP = re.compile(r"FD[RSCP]E(_1)?|FD[RSCP]")
+_DSP = re.compile(r"DSP48E\d*")
+_CARRY = re.compile(r"CARRY([48])")
+_BRAM18 = re.compile(r"RAMB18E\d")
+_BRAM36 = re.compile(r"RAMB36E\d")
+_URAM = re.compile(r"URAM288.*")
+_WIDE_MUX = re.compile(r"MUXF[789]")
+_IGNORED = re.compile(r"\$scopeinfo|GND|VCC|BUFG.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Resources of one netlist.
+
+    Args:
+        lut: LUT1 to LUT6.
+        inv: inverters; each is a LUT unless the vendor's tool absorbs it.
+        srl: shift registers, one LUT each.
+        ff, dsp, bram_18k, uram, wide_mux: as named; a 36-kbit block counts as two.
+        carry_bits: bits of carry primitives (CARRY4 has four, used or not).
+    """
+
+    lut: int
+    inv: int
+    srl: int
+    ff: int
+    dsp: int
+    bram_18k: int
+    uram: int
+    carry_bits: int
+    wide_mux: int
+
+    @property
+    def lut_low(self) -> int:
+        """LUTs if every inverter is absorbed."""
+        return self.lut + self.srl
+
+    @property
+    def lut_high(self) -> int:
+        """LUTs with every inverter one of them."""
+        return self.lut + self.srl + self.inv
+
+    def to_json(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def of(cls, cells: Mapping[str, int]) -> Counts:
+        """From cell type -> how many.
+
+        Raises:
+            ReportError: a cell that is no resource of a part: the netlist is not mapped.
+        """
+        tally = dict.fromkeys(cls.__dataclass_fields__, 0)
+        for name, count in cells.items():
+            carry = _CARRY.fullmatch(name)
+            if carry:
+                tally["carry_bits"] += int(carry[1]) * count
+            elif name == "INV":
+                tally["inv"] += count
+            elif _BRAM36.fullmatch(name):
+                tally["bram_18k"] += 2 * count
+            elif not _IGNORED.fullmatch(name):
+                kind = next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
+                if kind is None:
+                    raise ReportError(f"the netlist holds {count} cells of type {name}, which is no resource")
+                tally[kind] += count
+        return cls(**tally)
+
+    @classmethod
+    def read(cls, path: Path) -> Counts:
+        """From the JSON that Yosys' ``stat -json`` writes.
+
+        Raises:
+            ReportError: the file cannot be read as such.
+        """
+        try:
+            cells = json.loads(path.read_text())["design"]["num_cells_by_type"]
+        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ReportError(f"{path} is no statistics of Yosys: {error!r}") from error
+        return cls.of(cells)
+
+
+_KINDS = (
+    ("lut", _LUT),
+    ("srl", _SHIFT_REGISTER),
+    ("ff", _FLIP_FLOP),
+    ("dsp", _DSP),
+    ("bram_18k", _BRAM18),
+    ("uram", _URAM),
+    ("wide_mux", _WIDE_MUX),
+)

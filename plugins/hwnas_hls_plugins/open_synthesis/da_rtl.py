@@ -1,0 +1,112 @@
+"""Distributed-arithmetic RTL of a design, by da4ml. Run as a child process:
+
+``python -m hwnas_hls_plugins.open_synthesis.da_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS LEVELS PART``
+(``LEVELS`` 0: from the clock).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.design import Design
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.precision import FixedType
+from hwnas_hls_plugins.open_synthesis.ports import Port
+from hwnas_hls_plugins.open_synthesis.rtl import TOP, Rtl, check
+from hwnas_hls_plugins.open_synthesis.timing import latency_cutoff
+
+# da4ml takes constant matrices as float32.
+_WEIGHT_BITS = 24
+_STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
+_RECURSION = 100_000  # da4ml walks the graph of sums recursively
+
+
+def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str) -> Rtl:
+    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog.
+
+    Args:
+        design: relu and linear layers; see :func:`hwnas_hls_plugins.open_synthesis.rtl.check`.
+        folder: takes ``src/*.v``, constraints, da4ml's model and ``rtl.json``.
+        clock_ns: for the constraints, and for the cutoff where that is ``None``.
+        cutoff: adder levels between two register ranks.
+        part: full part name, for the project scripts da4ml writes beside the sources.
+    """
+    from da4ml.codegen.rtl import RTLModel
+
+    check(design)
+    comb = _trace(design)
+    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    model = RTLModel(
+        comb,
+        TOP,
+        folder,
+        flavor="verilog",
+        latency_cutoff=levels,
+        print_latency=False,
+        part_name=part,
+        clock_period=clock_ns,
+    )
+    model.write()
+    pipeline = model._pipe
+    stages = len(pipeline.solutions)
+    sources = [
+        *(f"src/static/{name}.v" for name in _STATIC),
+        *(f"src/{TOP}_stage{number}.v" for number in range(stages)),
+        f"src/{TOP}.v",
+    ]
+    facts = {
+        "generator": f"da4ml {importlib.metadata.version('da4ml')}",
+        "cost_lut": float(comb.cost),
+        "register_bits": int(pipeline.reg_bits),
+        "latency_cutoff": levels,
+        "adder_levels": int(model._latency_cutoff),
+    }
+    rtl = Rtl(folder, tuple(sources), Port.of(comb.inp_kifs.T), Port.of(comb.out_kifs.T), stages, facts)
+    rtl.save()
+    return rtl
+
+
+def _trace(design: Design) -> Any:
+    import numpy as np
+    from da4ml.trace import FixedVariableArrayInput, HWConfig, comb_trace
+    from da4ml.trace.ops import quantize, relu
+
+    # HWConfig(1, -1, -1): the unit of latency is one adder, whatever its width.
+    inputs = FixedVariableArrayInput(
+        (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
+    )
+    values = quantize(inputs, *_kif(design.architecture.input))
+    for number, (layer, (_, accum, result)) in enumerate(
+        zip(design.architecture.layers, design.layer_types(), strict=True)
+    ):
+        weight, bias = design.weights[number], design.biases[number]
+        if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:
+            raise Unsupported(f"layer {number}: da4ml takes weights of at most {_WEIGHT_BITS} bits")
+        values = values @ (weight * 2.0**-layer.weight.fraction)
+        if bias is not None and layer.bias is not None:
+            values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
+        values = quantize(values, *_kif(accum), accum.overflow, "TRN")
+        if layer.activation == "relu":
+            values = relu(values)
+        if result != accum:
+            values = quantize(values, *_kif(result), result.overflow, result.rounding)
+    # Without keep_dead_inputs the input port would shrink with the weights.
+    return comb_trace(inputs, values, keep_dead_inputs=True)
+
+
+def _kif(kind: FixedType) -> tuple[int, int, int]:
+    return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
+
+
+def main(arguments: list[str]) -> None:
+    design_folder, folder, clock_ns, cutoff, part = arguments
+    sys.setrecursionlimit(_RECURSION)
+    design = Design.load(Path(design_folder))
+    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

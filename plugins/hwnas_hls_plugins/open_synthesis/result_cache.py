@@ -1,0 +1,72 @@
+"""Finished syntheses by content: one folder each, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import HwnasError
+
+_RESULT = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCache:
+    """A folder of results; several processes may use it at once.
+
+    Args:
+        root: created when first written to.
+    """
+
+    root: Path
+
+    @classmethod
+    def of_user(cls) -> ResultCache:
+        """In the user's cache folder."""
+        import platformdirs
+
+        return cls(Path(platformdirs.user_cache_dir("hwnas-hls")) / "open_synthesis")
+
+    def folder(self, key: str) -> Path:
+        return self.root / key
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """The result under ``key``; ``None`` where there is none or it is damaged."""
+        try:
+            data = json.loads((self.folder(key) / _RESULT).read_text())
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            return None
+        return data if isinstance(data, dict) else None
+
+    def work_folder(self) -> Path:
+        """A new folder on the same file system, to be handed to :meth:`keep` or removed.
+
+        Raises:
+            HwnasError: the cache folder cannot be written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="work-", dir=self.root))
+        except OSError as error:
+            raise HwnasError(f"cannot write to the cache folder {self.root}: {error}") from error
+
+    def keep(self, key: str, work: Path, result: Mapping[str, Any]) -> Path:
+        """Make ``work`` the result under ``key``; where another was quicker, his stays."""
+        (work / _RESULT).write_text(json.dumps(result, indent=1, sort_keys=True, allow_nan=False) + "\n")
+        target = self.folder(key)
+        if self.read(key) is None and target.exists():
+            # Damaged: nobody can be using it. Two that clear it at once do no harm.
+            shutil.rmtree(target, ignore_errors=True)
+        try:
+            os.rename(work, target)  # noqa: PTH104 (Path.rename says the same; this names the system call)
+        except OSError:
+            shutil.rmtree(work, ignore_errors=True)
+            if self.read(key) is None:
+                raise
+        return target

@@ -1,0 +1,93 @@
+"""What every RTL generator here hands over, and what both demand of a design."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.design import Design
+from hwnas_hls.errors import Unsupported
+from hwnas_hls_plugins.open_synthesis.ports import Port
+
+TOP = "m"
+_ROUNDINGS = ("TRN", "RND")
+_OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
+
+
+@dataclass(frozen=True, slots=True)
+class Rtl:
+    """Generated Verilog: top module ``m`` with ports ``clk``, ``model_inp``, ``model_out``.
+
+    Args:
+        folder: where the sources lie.
+        sources: Verilog files relative to ``folder``, in reading order.
+        input, output: how integers lie in the two data ports.
+        stages: cycles from the clock edge that takes an input to its result being visible,
+            as the generator counts them.
+        facts: what the generator knows besides (cost, register bits, versions), JSON-able.
+    """
+
+    folder: Path
+    sources: tuple[str, ...]
+    input: Port
+    output: Port
+    stages: int
+    facts: Mapping[str, Any]
+
+    def save(self) -> None:
+        """Write ``rtl.json`` into the folder."""
+        data = {
+            "sources": list(self.sources),
+            "input": [[element.sign, element.integer, element.fraction] for element in self.input.elements],
+            "output": [[element.sign, element.integer, element.fraction] for element in self.output.elements],
+            "stages": self.stages,
+            "facts": dict(self.facts),
+        }
+        (self.folder / "rtl.json").write_text(json.dumps(data, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Rtl:
+        data = json.loads((folder / "rtl.json").read_text())
+        return cls(
+            folder,
+            tuple(data["sources"]),
+            Port.of(data["input"]),
+            Port.of(data["output"]),
+            data["stages"],
+            data["facts"],
+        )
+
+
+def check(design: Design) -> None:
+    """Refuse what plain adders, multipliers and comparators cannot build bit for bit.
+
+    Raises:
+        Unsupported: with the layer and the reason.
+    """
+    for number, (layer, (source, accum, result)) in enumerate(
+        zip(design.architecture.layers, design.layer_types(), strict=True)
+    ):
+        where = f"layer {number}"
+        if layer.activation not in ("relu", "linear"):
+            raise Unsupported(
+                f"{where}: {layer.activation} goes through a table; open synthesis builds relu, linear"
+            )
+        if accum.fraction < source.fraction + layer.weight.fraction:
+            raise Unsupported(
+                f"{where}: accumulator {accum} drops bits of every product (they have "
+                f"{source.fraction + layer.weight.fraction} fractional bits); leave it out or widen it"
+            )
+        if accum.overflow not in _OVERFLOWS:
+            raise Unsupported(
+                f"{where}: accumulator overflow {accum.overflow}; choices: {', '.join(_OVERFLOWS)}"
+            )
+        if result != accum and (result.rounding not in _ROUNDINGS or result.overflow not in _OVERFLOWS):
+            raise Unsupported(
+                f"{where}: result {result}; open synthesis rounds by {', '.join(_ROUNDINGS)} "
+                f"and limits by {', '.join(_OVERFLOWS)}"
+            )
+        if max(accum.width, result.width, layer.weight.width) > 62:
+            raise Unsupported(f"{where}: types beyond 62 bits are not simulated")
