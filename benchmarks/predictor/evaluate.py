@@ -1,0 +1,153 @@
+"""How wrong the hardware model is on designs of families that it has not seen; prints Markdown tables.
+
+    python benchmarks/predictor/evaluate.py CALIBRATION_DIR
+
+Every number is of a held-out fold (whole families; fifths of the shapes of the single-layer sweeps): the law
+constants and scale factors were fitted without it. Coverage is of intervals whose widths came from the
+other families only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+
+import numpy as np
+from fit import SWEEPS, Data, _best, cross_validate
+from rows import data_folder, read_rows
+
+from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration, half_width, regime_keys
+from hwnas_hls_plugins.hls_model.fitting import fit_bands, log_residual
+
+LEVELS = ("blind", "non-zeros", "weights")
+
+
+def main() -> None:
+    rows = read_rows(data_folder())
+    levels = [Data(rows, knowledge) for knowledge in (0, 1, 2)]
+    held = cross_validate(levels, _best(rows), lambda text: print(text, file=sys.stderr))
+    print(
+        "| stage | regime | known | n | families | LUT | FF | DSP exact | 10 % | cycles exact | +-2 | II exact |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for data, values, level in zip(levels, held, LEVELS, strict=True):
+        for key, mask in _groups(data):
+            _line(data, values, mask, key, level)
+    print()
+    print("| interval | designs | LUT | FF | DSP | cycles | II |")
+    print("|---|---|---|---|---|---|---|")
+    _coverage(levels, held)
+    if "--rows" in sys.argv:
+        for data, values, level in zip(levels, held, LEVELS, strict=True):
+            for number, place in enumerate(data.places):
+                if data.families[number] not in ("dend_single_resource",):
+                    text = " ".join(
+                        f"{m[:3]} {data.truth[m][number]:.0f}/{values[m][number]:.0f}" for m in METRICS
+                    )
+                    print(
+                        level,
+                        rows[place].raw["row_id"],
+                        data.families[number][:10],
+                        data.regimes[number],
+                        text,
+                    )
+
+
+def _groups(data: Data) -> list[tuple[tuple[str, str], np.ndarray]]:
+    stages = np.array(["csynth" if q.stage == "csynth" else "implemented" for q in data.queries])
+    names = np.array(data.regimes)
+    stream = data.table.design["stream"] > 0
+    out = []
+    for stage in ("csynth", "implemented"):
+        for regime in sorted(set(data.regimes)):
+            mask = (stages == stage) & (names == regime) & ~stream
+            if mask.any():
+                out.append(((stage, regime), mask))
+    out.append((("any", "io_stream"), stream))
+    return out
+
+
+def _line(
+    data: Data, values: dict[str, np.ndarray], mask: np.ndarray, key: tuple[str, str], level: str
+) -> None:
+    if not mask.any():
+        return
+    names = {data.families[row] for row in np.flatnonzero(mask)}
+
+    def share(metric: str, test: object) -> str:
+        told = mask & np.isfinite(data.truth[metric])
+        if not told.any():
+            return ""
+        return f"{100 * np.mean(test(data.truth[metric][told], values[metric][told])):.0f} %"  # type: ignore[operator]
+
+    def error(metric: str) -> str:
+        told = mask & np.isfinite(data.truth[metric]) & (data.truth[metric] > 0)
+        if not told.any():
+            return ""
+        ratio = np.abs(values[metric][told] / data.truth[metric][told] - 1.0)
+        return f"{100 * np.median(ratio):.1f} %"
+
+    cells = [
+        *key,
+        level,
+        str(int(mask.sum())),
+        str(len(names)),
+        error("lut"),
+        error("ff"),
+        share("dsp", lambda t, v: t == v),
+        share("dsp", lambda t, v: np.abs(v - t) <= np.maximum(1.0, 0.1 * t)),
+        share("latency_cycles", lambda t, v: t == v),
+        share("latency_cycles", lambda t, v: np.abs(t - v) <= 2),
+        share("ii_cycles", lambda t, v: t == v),
+    ]
+    print("| " + " | ".join(cells) + " |")
+
+
+def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
+    """Coverage of each design by bands fitted without its family (for a sweep: without its shape)."""
+    queries, families, shapes, regime, knowledge = [], [], [], [], []
+    scores: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    for data, values in zip(levels, held, strict=True):
+        queries += data.queries
+        families += data.families
+        shapes += data.shapes
+        regime += data.regimes
+        knowledge += data.knowledge.tolist()
+        for metric in METRICS:
+            scores[metric] += np.abs(log_residual(metric, data.truth[metric], values[metric])).tolist()
+    table = {metric: np.array(score) for metric, score in scores.items()}
+    hits: dict[tuple[str, float], dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    units = [f"{f} {s}" if f in SWEEPS else f for f, s in zip(families, shapes, strict=True)]
+    for unit in sorted(set(units)):
+        inside = np.array([name == unit for name in units])
+        others = np.flatnonzero(~inside)
+        bands = fit_bands(
+            [queries[row] for row in others],
+            [families[row] for row in others],
+            [shapes[row] for row in others],
+            [regime[row] for row in others],
+            [knowledge[row] for row in others],
+            [True] * len(others),
+            {metric: values[others] for metric, values in table.items()},
+        )
+        calibration = Calibration("fold", {}, {}, bands, {}, {})
+        for row in np.flatnonzero(inside):
+            keys = regime_keys(regime[row], queries[row].stage, knowledge[row], True)
+            for metric in ("lut", "ff", "dsp", "latency_cycles", "ii_cycles"):
+                if np.isfinite(table[metric][row]):
+                    band = calibration.band(keys, metric)
+                    name = "sweep" if families[row] in SWEEPS else "other"
+                    hit = table[metric][row] <= half_width(band, 0.0) + 1e-9
+                    hits[f"{name} {regime[row]}", band.coverage or 0.0][metric].append(bool(hit))
+    for (name, stated), found in sorted(hits.items()):
+        cells = [
+            f"{100 * np.mean(found[metric]):.0f} %" if found.get(metric) else ""
+            for metric in ("lut", "ff", "dsp", "latency_cycles", "ii_cycles")
+        ]
+        count = max(len(values) for values in found.values())
+        text = f"{stated:.0%} stated" if stated else "not calibrated"
+        print(f"| {name}, {text} | {count} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

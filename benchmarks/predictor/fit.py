@@ -1,0 +1,274 @@
+"""Fit the hardware model to a folder of real designs and write the calibration file that ships.
+
+    python benchmarks/predictor/fit.py CALIBRATION_DIR [--evaluate]
+
+Law constants are fitted by least squares on log residuals, every family weighing the same, held towards
+their starting values; scale factors by tool, silicon and stage are shrunken means; intervals come from
+designs of families that the fit has not seen (for the two single-layer sweeps: of shapes it has not seen).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from rows import Row, data_folder, measured, read_rows
+from scipy.optimize import least_squares
+
+from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.hls_model.coefficients import PLAIN, Coefficients
+from hwnas_hls_plugins.hls_model.fitting import fit_bands, fit_factors, log_residual
+from hwnas_hls_plugins.hls_model.laws import evaluate
+from hwnas_hls_plugins.hls_model.prediction import factor_group, knowledge_of, log_factors_of, regimes
+from hwnas_hls_plugins.hls_model.silicon import device_of, part_class, tool_of
+from hwnas_hls_plugins.hls_model.table import DesignTable, tabulate
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "hw_targets" / "calibration" / "hls_model.json"
+#: Constants of the laws that are fitted, by the metric they act on.
+FITTED = {
+    "lut": (
+        "tree_lut_per_bit",
+        "tree_lut_per_adder",
+        "bias_lut_per_bit",
+        "vitis_shift_adder_lut_per_bit",
+        "vivado_shift_adder_lut_per_bit",
+        "multiplier_lut_per_bit2",
+        "vitis_relu_lut_per_bit",
+        "vivado_relu_lut_per_bit",
+        "softmax_lut",
+        "softmax_fabric_lut",
+        "dataflow_lut_per_bit",
+    ),
+    "ff": (
+        "cut_ff_per_bit",
+        "edge_ff_per_bit",
+        "chained_ff_per_bit",
+        "softmax_ff",
+        "shared_ff_per_bit",
+        "dataflow_ff_per_bit",
+    ),
+}
+#: Standard deviation (natural logarithm) of a constant around its start, and of a design around its law.
+PRIOR_SPREAD, DESIGN_SPREAD = 0.25, 0.15
+#: Constants that act on the blocks of a ``Resource`` layer: fitted to single layers, alone and closely.
+RESOURCE = {
+    "lut": (
+        "resource_lut",
+        "resource_input_lut_per_bit",
+        "resource_output_lut_per_bit",
+        "resource_block_lut",
+        "resource_mux_lut_per_entry_bit",
+        "resource_mux_lut",
+        "resource_fabric_lut",
+    ),
+    "ff": ("resource_ff", "resource_ff_per_log2"),
+}
+SWEEPS = ("dend_single_resource", "dend_single_latency")
+
+
+class Data:
+    """One knowledge level: table, truth, families, strategies."""
+
+    def __init__(self, rows: list[Row], knowledge: int) -> None:
+        found, self.places = measured(rows, knowledge)
+        self.queries, self.families, self.truth = found.queries, list(found.families), found.truth
+        self.table: DesignTable = tabulate(self.queries)
+        self.regimes = regimes(self.table)
+        self.knowledge = knowledge_of(self.table)
+        self.shapes = [rows[place].shape for place in self.places]
+
+    def usable(self) -> np.ndarray:
+        """Designs that the laws describe: no streams, no wrapper, no chained adders."""
+        d = self.table.design
+        chained = self.table.largest((self.table.layer["n_in"] * self.table.layer["n_out"] > 4096) * 1.0) > 0
+        resource = np.array([name.startswith("resource") for name in self.regimes])
+        return (d["stream"] == 0) & (d["wrapped"] == 0) & (~chained | resource)
+
+
+def fit_laws(data: Data, train: np.ndarray) -> dict[str, float]:
+    """Law constants that fit the training designs, held towards their starting values."""
+    fitted: dict[str, float] = {}
+    keep = train & data.usable() & (data.table.design["stage"] == 0)
+    single = np.array([name == "resource-one" for name in data.regimes])
+    fits = [(metric, names, single, 0.005) for metric, names in RESOURCE.items()]
+    fits += [(metric, names, ~single, DESIGN_SPREAD) for metric, names in FITTED.items()]
+    for metric, names, subset, spread in fits:
+        told = np.flatnonzero(keep & subset & np.isfinite(data.truth[metric]))
+        if told.size == 0:
+            continue
+        groups = defaultdict(list)
+        for row in told:
+            groups[data.families[row]].append(row)
+        weight = np.zeros(len(data.queries))
+        for rows in groups.values():
+            weight[rows] = 1.0 / np.sqrt(len(rows))
+        scale = weight[told] * np.sqrt(10.0) / spread
+        start = np.array([PLAIN[name] for name in names])
+
+        def residual(
+            theta: np.ndarray,
+            names: tuple[str, ...] = names,
+            start: np.ndarray = start,
+            metric: str = metric,
+            told: np.ndarray = told,
+            scale: np.ndarray = scale,
+            before: dict[str, float] = dict(fitted),  # noqa: B006 - the constants fitted so far
+        ) -> np.ndarray:
+            k = Coefficients({**before, **dict(zip(names, (start * np.exp(theta)).tolist(), strict=True))})
+            predicted = evaluate(data.table, k).design[metric]
+            error = log_residual(metric, data.truth[metric], predicted)[told] * scale
+            return np.concatenate([error, theta / PRIOR_SPREAD])
+
+        solution = least_squares(residual, np.zeros(len(names)), loss="soft_l1", max_nfev=25, diff_step=1e-3)
+        fitted |= {
+            name: round(float(v), 5) for name, v in zip(names, start * np.exp(solution.x), strict=True)
+        }
+    return fitted
+
+
+def fit_all(data: Data, train: np.ndarray, name: str) -> Calibration:
+    """Laws and factors from the training designs."""
+    laws = fit_laws(data, train)
+    costs = evaluate(data.table, Coefficients(laws))
+    residuals = {
+        metric: np.where(train, log_residual(metric, data.truth[metric], costs.design[metric]), np.nan)
+        for metric in ("lut", "ff")
+    }
+    factors = fit_factors(
+        data.queries,
+        data.families,
+        [factor_group(name) for name in data.regimes],
+        residuals,
+        train & data.usable(),
+    )
+    rounded = {key: {m: round(v, 4) for m, v in values.items()} for key, values in factors.items()}
+    return Calibration(name, laws, rounded, {}, seen(data, train), {})
+
+
+def seen(data: Data, train: np.ndarray) -> dict[str, object]:
+    """What the training designs cover."""
+    tools: dict[str, set[float]] = defaultdict(set)
+    parts: dict[str, set[str]] = defaultdict(set)
+    pairs, stages, clocks = set(), set(), []
+    for row in np.flatnonzero(train):
+        query = data.queries[row]
+        tool, silicon = tool_of(query.tool), part_class(query.part)
+        tools[tool.family].add(tool.version)
+        parts[silicon].add(device_of(query.part))
+        pairs.add((tool.family, silicon))
+        stages.add(query.stage)
+        clocks.append(query.clock_ns)
+    return {
+        "tools": {key: sorted(values) for key, values in sorted(tools.items())},
+        "parts": {key: sorted(values) for key, values in sorted(parts.items())},
+        "part_classes": sorted(parts),
+        "pairs": sorted([list(pair) for pair in pairs]),
+        "stages": sorted(stages),
+        "clock_ns": [min(clocks), max(clocks)] if clocks else [0.0, 0.0],
+    }
+
+
+def folds(data: Data) -> list[np.ndarray]:
+    """Held-out masks: each family; for the sweeps, fifths of their shapes."""
+    out = []
+    families = np.array(data.families)
+    for family in sorted(set(data.families)):
+        mask = families == family
+        if family in SWEEPS:
+            shapes = sorted({shape for shape, inside in zip(data.shapes, mask, strict=True) if inside})
+            parts = min(5, len(shapes))
+            for part in range(parts):
+                chosen = set(shapes[part::parts])
+                out.append(mask & np.array([shape in chosen for shape in data.shapes]))
+        else:
+            out.append(mask)
+    return out
+
+
+def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
+    """Values of every metric, before intervals."""
+    costs = evaluate(data.table, calibration.coefficients)
+    factors = log_factors_of(data.table, calibration, data.regimes)
+    return {metric: np.rint(costs.design[metric] * np.exp(factors[metric])) for metric in METRICS}
+
+
+def cross_validate(
+    levels: Sequence[Data], best: Data, report: Callable[[str], None]
+) -> list[dict[str, np.ndarray]]:
+    """Held-out predictions of every design at every level of knowledge."""
+    out = [{metric: np.full(len(data.queries), np.nan) for metric in METRICS} for data in levels]
+    row_of = {place: number for number, place in enumerate(best.places)}
+    for held in folds(best):
+        calibration = fit_all(best, ~held, "fold")
+        for data, values in zip(levels, out, strict=True):
+            mask = np.array([held[row_of[place]] if place in row_of else False for place in data.places])
+            if not mask.any():
+                continue
+            found = predicted(data, calibration)
+            for metric in METRICS:
+                values[metric][mask] = found[metric][mask]
+        names = sorted({best.families[row] for row in np.flatnonzero(held)})
+        report(f"held out {int(held.sum())} designs of {', '.join(names)}")
+    return out
+
+
+def main() -> None:
+    folder = data_folder()
+    rows = read_rows(folder)
+    levels = [Data(rows, knowledge) for knowledge in (0, 1, 2)]
+    best = _best(rows)
+    held = cross_validate(levels, best, lambda text: print(text, file=sys.stderr))
+    final = fit_all(best, np.ones(len(best.queries), bool), "")
+    pairs = {tuple(pair) for pair in final.seen["pairs"]}
+    queries, families, shapes, regime, knowledge, known = [], [], [], [], [], []
+    scores: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    for data, values in zip(levels, held, strict=True):
+        queries += data.queries
+        families += data.families
+        shapes += data.shapes
+        regime += data.regimes
+        knowledge += data.knowledge.tolist()
+        known += [(tool_of(q.tool).family, part_class(q.part)) in pairs for q in data.queries]
+        for metric in METRICS:
+            scores[metric] += np.abs(log_residual(metric, data.truth[metric], values[metric])).tolist()
+    bands = fit_bands(
+        queries, families, shapes, regime, knowledge, known, {m: np.array(v) for m, v in scores.items()}
+    )
+    today = datetime.date.today().isoformat()
+    calibration = Calibration(
+        f"reports-{today}",
+        final.laws,
+        final.factors,
+        bands,
+        final.seen,
+        {
+            "data": "reports of hls4ml MLPs in public repositories, and hls4ml's own test baselines",
+            "designs": len(rows),
+            "families": {family: best.families.count(family) for family in sorted(set(best.families))},
+            "tools": sorted({query.tool for query in best.queries}),
+            "date": today,
+            "method": "benchmarks/predictor/fit.py",
+        },
+    )
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(calibration.to_json(), indent=1) + "\n")
+    print(f"wrote {OUTPUT.relative_to(ROOT)}: {len(rows)} designs, {len(bands)} regimes")
+
+
+def _best(rows: list[Row]) -> Data:
+    """Every row with all that is known of it."""
+    data = Data(rows, 0)
+    data.queries = [rows[place].query for place in data.places]
+    data.table = tabulate(data.queries)
+    data.knowledge = knowledge_of(data.table)
+    return data
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Fit scale factors and intervals to real reports, families of designs weighted equally.
+
+A *family* is one source of designs (a repository, a sweep). Its designs resemble each other, so that a
+thousand of one family say less about the next design than five families of one each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.hls_model.calibration import METRICS, OFFSETS, Band, group_keys, regime_keys
+from hwnas_hls_plugins.hls_model.query import Query
+from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
+
+FloatArray = NDArray[np.float64]
+
+#: A group's own factor counts as much as this many families of the group above it.
+SHRINKAGE = 1.0
+#: What C synthesis overstates, before any data: logarithms of logic synthesis over C synthesis.
+STAGE_PRIOR: dict[str, dict[str, float]] = {
+    "logic_synth|latency": {"lut": math.log(0.45), "ff": math.log(0.55)},
+    "post_route|latency": {"lut": math.log(0.45), "ff": math.log(0.55)},
+    "logic_synth|resource-one": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "post_route|resource-one": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "logic_synth|resource-several": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "post_route|resource-several": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "logic_synth|distributed": {"lut": math.log(1.0), "ff": math.log(0.7)},
+    "post_route|distributed": {"lut": math.log(1.0), "ff": math.log(0.7)},
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Designs with their reports.
+
+    Args:
+        queries: the designs.
+        families: source of each.
+        truth: metric -> array, NaN where the report does not say.
+    """
+
+    queries: Sequence[Query]
+    families: Sequence[str]
+    truth: Mapping[str, FloatArray]
+
+
+def log_residual(metric: str, truth: FloatArray, predicted: FloatArray) -> FloatArray:
+    """``log((truth + c) / (predicted + c))``, the ``c`` of :data:`OFFSETS`."""
+    c = OFFSETS[metric]
+    out: FloatArray = np.log((truth + c) / (np.maximum(predicted, 0.0) + c))
+    return out
+
+
+def fit_factors(
+    queries: Sequence[Query],
+    families: Sequence[str],
+    groups_of: Sequence[str],
+    residuals: Mapping[str, FloatArray],
+    usable: NDArray[np.bool_],
+    shrinkage: float = SHRINKAGE,
+) -> dict[str, dict[str, float]]:
+    """Shrunken log factors by group, coarse groups first.
+
+    Args:
+        groups_of: factor group of each design (:func:`prediction.factor_group`).
+        residuals: ``lut`` and ``ff`` -> log residual of the laws without any factor, NaN where unknown.
+        usable: designs that may be used (in domain, not held out).
+        shrinkage: families that the group above counts as.
+    """
+    keys = [
+        group_keys(
+            query.stage,
+            group_of,
+            tool_of(query.tool).family,
+            part_class(query.part),
+            tool_of(query.tool).version,
+        )
+        for query, group_of in zip(queries, groups_of, strict=True)
+    ]
+    factors: dict[str, dict[str, float]] = {key: dict(values) for key, values in STAGE_PRIOR.items()}
+    for metric, values in residuals.items():
+        left = values.copy()
+        for number, key in enumerate(keys):
+            left[number] -= factors.get(key[0], {}).get(metric, 0.0) if key[0] in STAGE_PRIOR else 0.0
+        for depth in range(4):
+            groups: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+            for row in np.flatnonzero(usable & np.isfinite(left)).tolist():
+                groups[keys[row][depth]][families[row]].append(float(left[row]))
+            found: dict[str, float] = {}
+            for group, members in groups.items():
+                # The median of a family: one odd design does not move it.
+                centres = [float(np.median(values)) for values in members.values()]
+                found[group] = float(np.mean(centres)) * len(centres) / (len(centres) + shrinkage)
+            for number, key in enumerate(keys):
+                left[number] -= found.get(key[depth], 0.0)
+            for group, value in found.items():
+                entry = factors.setdefault(group, {})
+                entry[metric] = entry.get(metric, 0.0) + value
+    return factors
+
+
+def family_quantile(scores: Iterable[float], families: Iterable[str], coverage: float) -> float | None:
+    """Conformal quantile of scores in which every family weighs the same.
+
+    One further family of infinite score stands for the design to come, as split conformal prediction
+    demands; ``None`` where that makes the quantile infinite.
+    """
+    by_family: dict[str, list[float]] = defaultdict(list)
+    for score, family in zip(scores, families, strict=True):
+        by_family[family].append(score)
+    count = len(by_family)
+    pairs = sorted(
+        (score, 1.0 / (len(values) * (count + 1))) for values in by_family.values() for score in values
+    )
+    total = 0.0
+    for score, weight in pairs:
+        total += weight
+        if total >= coverage - 1e-12:
+            return score
+    return None
+
+
+def fit_bands(
+    queries: Sequence[Query],
+    families: Sequence[str],
+    shapes: Sequence[str],
+    regime: Sequence[str],
+    knowledge: Sequence[int],
+    known: Sequence[bool],
+    scores: Mapping[str, FloatArray],
+) -> dict[str, dict[str, Band]]:
+    """Bands of every regime from held-out absolute log residuals (NaN where there is no truth).
+
+    Families weigh the same. Where a regime has one family only, a sweep, its shapes stand for families:
+    the band then speaks of new shapes under the same tool.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number, query in enumerate(queries):
+        for key in regime_keys(regime[number], query.stage, knowledge[number], known[number]):
+            groups[key].append(number)
+    out: dict[str, dict[str, Band]] = {}
+    for key, rows in sorted(groups.items()):
+        bands = {}
+        for metric in METRICS:
+            values = scores[metric][rows]
+            told = np.isfinite(values)
+            if not told.any():
+                continue
+            names = [families[row] for row, tell in zip(rows, told, strict=True) if tell]
+            if len(set(names)) == 1:
+                names = [shapes[row] for row, tell in zip(rows, told, strict=True) if tell]
+            q90 = family_quantile(values[told].tolist(), names, 0.9)
+            q80 = family_quantile(values[told].tolist(), names, 0.8)
+            bands[metric] = Band(
+                None if q90 is None else round(q90, 5),
+                None if q80 is None else round(q80, 5),
+                len(set(names)),
+            )
+        if bands:
+            out[key] = bands
+    return out

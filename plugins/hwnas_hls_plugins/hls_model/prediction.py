@@ -1,0 +1,314 @@
+"""From queries to numbers with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.hls_model.calibration import (
+    METRICS,
+    OFFSETS,
+    Band,
+    Calibration,
+    group_keys,
+    half_width,
+    read_calibration,
+    regime_keys,
+)
+from hwnas_hls_plugins.hls_model.capacity import target_of
+from hwnas_hls_plugins.hls_model.domain import design_reasons, design_warnings, novelty
+from hwnas_hls_plugins.hls_model.laws import Costs, evaluate
+from hwnas_hls_plugins.hls_model.query import Query
+from hwnas_hls_plugins.hls_model.silicon import PART_CLASSES, part_class, tool_of
+from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, KNOWLEDGE, RESOURCE, DesignTable, tabulate
+
+FloatArray = NDArray[np.float64]
+
+#: LUTs that replace one DSP, per bit of input times bit of weight, where a part runs out of DSPs.
+OVERFLOW_LUT_PER_BIT2 = 0.36
+_SHARED_METRICS = ("lut", "ff", "dsp", "bram_18k")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with its interval; ``coverage`` is ``None`` where nothing was calibrated."""
+
+    value: float
+    low: float
+    high: float
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShare:
+    """What one layer, its activation included, adds to a design."""
+
+    name: str
+    lut: float
+    ff: float
+    dsp: float
+    bram_18k: float
+    cycles: float
+    reuse_factor: int
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What the model says of one design.
+
+    Args:
+        query: what was asked.
+        metrics: ``latency_cycles latency_ns ii_cycles lut ff dsp bram_18k uram`` -> interval; empty
+            where the query was blocked.
+        in_domain: whether the design lies where the model was calibrated.
+        reasons: why not.
+        warnings: assumptions and lint.
+        layers: shares of each layer, summing to the design (wrappers aside).
+        knowledge: 0 architecture only, 1 non-zeros known, 2 weights known (the least of all layers).
+        calibration: name of the calibration.
+    """
+
+    query: Query
+    metrics: dict[str, Interval]
+    in_domain: bool
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    layers: tuple[LayerShare, ...]
+    knowledge: int
+    calibration: str
+
+    @property
+    def evidence(self) -> str:
+        """In words a reviewer can follow: calibration, knowledge, domain."""
+        text = f"hls-model, calibration {self.calibration}, {KNOWLEDGE[self.knowledge]}"
+        return text if self.in_domain else f"{text}; outside its domain: {'; '.join(self.reasons)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Predictions as arrays, one entry a design; blocked designs hold NaN.
+
+    Args:
+        value, low, high: metric -> array.
+        coverage: metric -> list.
+        layer: metric -> array over layers, scaled like the totals.
+    """
+
+    table: DesignTable
+    value: dict[str, FloatArray]
+    low: dict[str, FloatArray]
+    high: dict[str, FloatArray]
+    coverage: dict[str, list[float | None]]
+    layer: dict[str, FloatArray]
+    knowledge: NDArray[np.int64]
+    reasons: list[list[str]]
+    warnings: list[list[str]]
+
+
+def strategy_names(table: DesignTable) -> list[str]:
+    """``resource``, ``distributed`` or ``latency``: what most of a design's products are built by."""
+    c = table.layer
+    products = c["n_in"] * c["n_out"]
+    resource = table.total(products * ((c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)))
+    adders = table.total(products * (c["strategy"] == DISTRIBUTED))
+    total = table.total(products)
+    return [
+        "resource" if r * 2 > t else "distributed" if a * 2 > t else "latency"
+        for r, a, t in zip(resource, adders, total, strict=True)
+    ]
+
+
+def regimes(table: DesignTable) -> list[str]:
+    """Regime of each design: strategy, one or several layers, reuse factor one or more."""
+    reuse = table.largest(table.layer["legal_reuse"])
+    out = []
+    for number, strategy in enumerate(strategy_names(table)):
+        if strategy == "resource":
+            out.append("resource-one" if table.design["n_layers"][number] == 1 else "resource-several")
+        elif strategy == "latency":
+            out.append("latency-rf1" if reuse[number] <= 1 else "latency-shared")
+        else:
+            out.append("distributed")
+    return out
+
+
+def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
+    """The least known layer decides."""
+    out = np.full(len(table.queries), 2.0)
+    np.minimum.at(out, table.owner, table.layer["knowledge"])
+    return out.astype(np.int64)
+
+
+def predict_batch(queries: Sequence[Query], calibration: Calibration | None = None) -> Batch:
+    """Predict many designs at once, as arrays."""
+    calibration = calibration or read_calibration()
+    table = tabulate(queries)
+    costs = evaluate(table, calibration.coefficients)
+    names = regimes(table)
+    know = knowledge_of(table)
+    distance = novelty(table, calibration)
+    reasons = design_reasons(table, calibration)
+    warnings = design_warnings(table, calibration)
+    log_factors = log_factors_of(table, calibration, names)
+    value = {metric: costs.design[metric] * np.exp(log_factors[metric]) for metric in METRICS}
+    layer = {name: costs.layer[name] * np.exp(log_factors[name])[table.owner] for name in _SHARED_METRICS}
+    layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
+    _overflow(table, value, reasons)
+    low: dict[str, FloatArray] = {}
+    high: dict[str, FloatArray] = {}
+    coverage: dict[str, list[float | None]] = {}
+    cache: dict[tuple[str, str, int, bool], dict[str, Band]] = {}
+    widths = {metric: np.zeros(len(queries)) for metric in METRICS}
+    for metric in METRICS:
+        coverage[metric] = [None] * len(queries)
+    for number, query in enumerate(queries):
+        key = (names[number], query.stage, int(know[number]), distance[number] == 0)
+        bands = cache.get(key)
+        if bands is None:
+            keys = regime_keys(*key)
+            bands = cache[key] = {metric: calibration.band(keys, metric) for metric in METRICS}
+        for metric, band in bands.items():
+            exact = metric == "ii_cycles" or (metric == "latency_cycles" and band.width < 0.01)
+            widths[metric][number] = half_width(band, 0.0 if exact else distance[number])
+            coverage[metric][number] = band.coverage
+    for metric in METRICS:
+        c = OFFSETS[metric]
+        value[metric] = np.rint(value[metric])
+        low[metric] = np.maximum(0.0, np.floor((value[metric] + c) * np.exp(-widths[metric]) - c + 1e-6))
+        high[metric] = np.ceil((value[metric] + c) * np.exp(widths[metric]) - c - 1e-6)
+    low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
+    value["uram"] = low["uram"] = high["uram"] = np.zeros(len(queries))
+    coverage["uram"] = [None] * len(queries)
+    clock = table.design["clock_ns"]
+    for bound in (value, low, high):
+        bound["latency_ns"] = bound["latency_cycles"] * clock
+    coverage["latency_ns"] = coverage["latency_cycles"]
+    blocked = np.array([bool(query.blockers) or not query.layers for query in queries], bool)
+    if blocked.any():
+        for bound in (value, low, high):
+            for metric in bound:
+                bound[metric] = np.where(blocked, np.nan, bound[metric])
+    return Batch(table, value, low, high, coverage, layer, know, reasons, warnings)
+
+
+def factor_group(regime: str) -> str:
+    """Regimes that share scale factors: sharing multipliers does not change what logic costs."""
+    return "latency" if regime.startswith("latency") else regime
+
+
+def log_factors_of(
+    table: DesignTable, calibration: Calibration, names: Sequence[str]
+) -> dict[str, FloatArray]:
+    """Logarithm of the scale factor of each design and metric."""
+    out = {metric: np.zeros(len(table.queries)) for metric in METRICS}
+    cache: dict[tuple[str, ...], dict[str, float]] = {}
+    for number, query in enumerate(table.queries):
+        tool = tool_of(query.tool)
+        keys = group_keys(
+            query.stage, factor_group(names[number]), tool.family, part_class(query.part), tool.version
+        )
+        found = cache.get(keys)
+        if found is None:
+            found = cache[keys] = {metric: calibration.factor(keys, metric) for metric in ("lut", "ff")}
+        for metric, factor in found.items():
+            out[metric][number] = factor
+    return out
+
+
+def _overflow(table: DesignTable, value: dict[str, FloatArray], reasons: list[list[str]]) -> None:
+    """Say where a part runs out; after logic synthesis DSPs that are not there have become LUTs."""
+    bits = table.total(table.layer["in_bits"] * table.layer["w_bits"]) / np.maximum(
+        table.design["n_layers"], 1.0
+    )
+    for number, query in enumerate(table.queries):
+        target = target_of(query.part)
+        if target is None:
+            continue
+        excess = value["dsp"][number] - target.dsp
+        if excess > 0 and query.stage != "csynth":
+            value["lut"][number] += excess * bits[number] * OVERFLOW_LUT_PER_BIT2
+            value["dsp"][number] = target.dsp
+        for metric, held in (
+            ("lut", target.lut),
+            ("ff", target.ff),
+            ("dsp", target.dsp),
+            ("bram_18k", target.bram_18k),
+        ):
+            needed = value[metric][number] + (
+                excess if metric == "dsp" and query.stage != "csynth" and excess > 0 else 0
+            )
+            if needed > held:
+                reasons[number].append(f"{needed:,.0f} {metric} needed, {target.name} has {held:,}")
+
+
+def predict(queries: Sequence[Query], calibration: Calibration | None = None) -> list[Prediction]:
+    """Predict designs, one :class:`Prediction` a query, in order.
+
+    Args:
+        queries: any number; they are evaluated together.
+        calibration: ``None`` takes the one that ships.
+    """
+    calibration = calibration or read_calibration()
+    if not queries:
+        return []
+    batch = predict_batch(queries, calibration)
+    bounds = np.searchsorted(batch.table.owner, np.arange(len(queries) + 1))
+    return [
+        _prediction(batch, number, int(bounds[number]), int(bounds[number + 1]), calibration.name)
+        for number in range(len(queries))
+    ]
+
+
+def _prediction(batch: Batch, number: int, first: int, last: int, name: str) -> Prediction:
+    query = batch.table.queries[number]
+    metrics: dict[str, Interval] = {}
+    shares: list[LayerShare] = []
+    reasons = list(query.blockers) + batch.reasons[number]
+    if not query.blockers and query.layers:
+        for metric, values in batch.value.items():
+            metrics[metric] = Interval(
+                float(values[number]),
+                float(batch.low[metric][number]),
+                float(batch.high[metric][number]),
+                batch.coverage[metric][number],
+            )
+        for row in range(first, last):
+            layer = query.layers[row - first]
+            shares.append(
+                LayerShare(
+                    f"{layer.n_in} x {layer.n_out} {layer.activation}",
+                    float(batch.layer["lut"][row]),
+                    float(batch.layer["ff"][row]),
+                    float(batch.layer["dsp"][row]),
+                    float(batch.layer["bram_18k"][row]),
+                    float(batch.layer["cycles"][row]),
+                    int(batch.table.layer["legal_reuse"][row]),
+                    layer.strategy,
+                )
+            )
+    return Prediction(
+        query=query,
+        metrics=metrics,
+        in_domain=not reasons,
+        reasons=tuple(dict.fromkeys(reasons)),
+        warnings=tuple(dict.fromkeys(batch.warnings[number])),
+        layers=tuple(shares),
+        knowledge=int(batch.knowledge[number]),
+        calibration=name,
+    )
+
+
+__all__ = [
+    "PART_CLASSES",
+    "Batch",
+    "Costs",
+    "Interval",
+    "LayerShare",
+    "Prediction",
+    "predict",
+    "predict_batch",
+]

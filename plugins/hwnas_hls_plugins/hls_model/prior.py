@@ -1,0 +1,202 @@
+"""What the weights of a layer are expected to cost before anybody has trained them.
+
+The prior is that of trained MLPs: symmetric weights whose root mean square is ``kappa / sqrt(fan-in)``, the
+fan-in counted in weights that are not zero (a pruned layer has larger weights). Of 71 distinct trained layers
+behind the calibration rows half have a kappa of 0.9 to 2.1, last layers more. The number of distinct
+constants a multiplier can share then follows from the multinomial distribution over the weight type's grid.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.hls_model.constants import LEVELS, csd_weight
+
+FloatArray = NDArray[np.float64]
+
+#: kappa of hidden layers and of a last layer.
+KAPPA_HIDDEN, KAPPA_LAST = 1.15, 2.0
+#: Grid points of the weight distribution; finer grids are sampled.
+_POINTS = 1024
+_STEPS_AN_OCTAVE = 4
+#: Scale of the narrow half of unpruned weights against the wide half.
+_NARROW = 0.25
+#: Layers with at least this share of non-zeros are taken as unpruned.
+_UNPRUNED = 0.9
+#: Draws an input at which distinct constants are tabulated.
+_DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """One weight distribution; arrays run over :data:`_DRAWS`, distinct constants an input."""
+
+    zero_share: float
+    distinct: FloatArray
+    multipliers: FloatArray
+    multiplier_const_bits: FloatArray
+    small_multipliers: FloatArray
+    shift_adders: FloatArray
+    shift_adder_const_bits: FloatArray
+    digits: float
+    magnitude_bits: float
+    collision: float
+
+
+@functools.lru_cache(maxsize=4096)
+def _grid(bits: int, step: int, heavy: bool) -> _Grid:
+    """A ``bits`` wide weight with an rms of ``2**(step / 4)`` LSBs (Laplace, rounded, limited)."""
+    scale = 2.0 ** (step / _STEPS_AN_OCTAVE) / np.sqrt(2.0)
+    top = 2.0 ** (bits - 1)
+    reach = max(1.0, min(top, np.ceil(12.0 * scale)))
+    count = int(min(reach, _POINTS))
+    edges = 0.5 + np.linspace(0.0, reach, count + 1)
+    middles = (edges[:-1] + edges[1:]) / 2.0
+    spacing = reach / count
+    # Sampled grids get a jitter, or all samples would share their low bits.
+    jitter = ((np.arange(count) * 0.6180339887) % 1.0 - 0.5) * (spacing - 1.0)
+    k = np.maximum(1, np.rint(middles + jitter)).astype(np.int64)
+    # Unpruned nets have many more weights near zero than a Laplace law of their rms: a second, narrower part.
+    wide = scale * np.sqrt(2.0 / (1.0 + _NARROW**2)) if heavy else scale
+    tail = np.exp(-edges / wide)
+    if heavy:
+        tail = (tail + np.exp(-edges / (_NARROW * wide))) / 2.0
+    mass = tail[:-1] - tail[1:]
+    mass[-1] += tail[-1]
+    zero_share = 1.0 - float(mass.sum())
+    total = float(mass.sum())
+    if total < 1e-12:
+        mass = np.zeros_like(mass)
+        mass[0], total = 1.0, 1.0
+    mass = mass / total
+    digits = csd_weight(k)
+    trailing = np.frexp((k & -k).astype(np.float64))[1] - 1
+    const_bits = np.frexp(k.astype(np.float64))[1] - trailing
+    # Chance that a given constant (of both signs and `spacing` neighbours) is met at least once in n draws.
+    single = np.minimum(mass / (2.0 * spacing), 0.999999)
+    met = 2.0 * spacing * -np.expm1(np.outer(_DRAWS, np.log1p(-single)))
+    many, two = digits >= 3, digits == 2
+    return _Grid(
+        zero_share=zero_share,
+        distinct=met.sum(axis=1),
+        multipliers=met[:, many].sum(axis=1),
+        multiplier_const_bits=(met * const_bits)[:, many].sum(axis=1),
+        small_multipliers=met[:, (k == 11) | (k == 13)].sum(axis=1) / 2.0,
+        shift_adders=met[:, two].sum(axis=1),
+        shift_adder_const_bits=(met * const_bits)[:, two].sum(axis=1),
+        digits=float((mass * digits).sum()),
+        magnitude_bits=float((mass * np.log2(k)).sum()),
+        collision=float((single * mass).sum()),
+    )
+
+
+def expected_costs(
+    n_in: FloatArray,
+    n_out: FloatArray,
+    source_bits: FloatArray,
+    weight_bits: FloatArray,
+    weight_fraction: FloatArray,
+    accum_bits: FloatArray,
+    shift: FloatArray,
+    has_bias: FloatArray,
+    last: FloatArray,
+    nonzeros: FloatArray,
+) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Expected counts of :class:`~hwnas_hls_plugins.hls_model.constants.ConstantCost`, one a layer.
+
+    Args:
+        shift: fractional bits that the cast of a product to the accumulator drops.
+        last: 1 for a design's last layer.
+        nonzeros: known number of non-zero weights, NaN where unknown.
+
+    Returns:
+        attribute name -> array, and ``live_bits`` of shape (layers, LEVELS).
+    """
+    size = n_in.size
+    products = n_in * n_out
+    kappa = np.where(last > 0, KAPPA_LAST, KAPPA_HIDDEN)
+    known = ~np.isnan(nonzeros)
+    density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), 1.0)
+    rms_lsb = kappa / np.sqrt(np.maximum(density * n_in, 1.0)) * 2.0**weight_fraction
+    top = 2.0 ** (weight_bits - 1)
+    step = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * _STEPS_AN_OCTAVE).astype(np.int64)
+    bits = np.minimum(weight_bits, 32).astype(np.int64)
+    out = {
+        name: np.zeros(size)
+        for name in (
+            "nonzeros",
+            "multipliers",
+            "multiplier_bits",
+            "small_multipliers",
+            "shift_adders",
+            "shift_adder_bits",
+            "digits",
+        )
+    }
+    magnitude, collision, distinct = np.zeros(size), np.zeros(size), np.zeros(size)
+    heavy = density >= _UNPRUNED
+    keys, where = np.unique((bits * 4096 + (step + 1024)) * 2 + heavy, return_inverse=True)
+    order = np.argsort(where, kind="stable")
+    bounds = np.searchsorted(where[order], np.arange(keys.size + 1))
+    for number, key in enumerate(keys):
+        rows = order[bounds[number] : bounds[number + 1]]
+        grid = _grid(int(key) // 8192, int(key) // 2 % 4096 - 1024, bool(key % 2))
+        share = np.where(known[rows], density[rows], 1.0 - grid.zero_share)
+        draws = np.log2(np.clip(share * n_out[rows], _DRAWS[0], _DRAWS[-1]))
+        axis = np.log2(_DRAWS)
+
+        def tabulated(values: FloatArray, draws: FloatArray = draws, axis: FloatArray = axis) -> FloatArray:
+            return np.interp(draws, axis, values)
+
+        inputs = n_in[rows]
+        out["nonzeros"][rows] = share * products[rows]
+        out["multipliers"][rows] = inputs * tabulated(grid.multipliers)
+        out["multiplier_bits"][rows] = inputs * tabulated(grid.multiplier_const_bits) * source_bits[rows]
+        out["small_multipliers"][rows] = inputs * tabulated(grid.small_multipliers)
+        adders = tabulated(grid.shift_adders)
+        out["shift_adders"][rows] = inputs * adders
+        out["shift_adder_bits"][rows] = inputs * (
+            adders * source_bits[rows] + tabulated(grid.shift_adder_const_bits)
+        )
+        out["digits"][rows] = out["nonzeros"][rows] * grid.digits
+        distinct[rows] = inputs * tabulated(grid.distinct)
+        magnitude[rows], collision[rows] = grid.magnitude_bits, grid.collision
+
+    terms = out["nonzeros"] / n_out
+    spread = 1.0 + np.sqrt(np.maximum(1.0 - out["nonzeros"] / products, 0.0) / np.maximum(terms, 1.0))
+    largest = np.minimum(n_in, np.maximum(1.0, terms * spread))
+    fan_in = largest + has_bias
+    out["depth"] = np.where(out["nonzeros"] >= 1, np.ceil(np.log2(np.maximum(fan_in, 1.0)) - 1e-9), 0.0)
+    out["largest_sum"] = largest
+    out["bias_adders"] = n_out * has_bias
+    product_bits = np.clip(
+        source_bits + magnitude - np.maximum(shift, 0.0) + np.maximum(-shift, 0.0), 1.0, accum_bits
+    )
+    live = np.zeros((size, LEVELS))
+    live[:, 0] = distinct * product_bits
+    tree_adders, tree_bits = np.zeros(size), np.zeros(size)
+    # Another output holds the same pair of terms with the chance that all constants under it agree.
+    agree = np.clip(collision * (out["nonzeros"] / products), 0.0, 1.0)
+    remaining = np.maximum(terms, 1e-9)
+    for level in range(1, LEVELS):
+        added = np.where(remaining > 1.0, remaining / 2.0, 0.0)
+        agree = agree**2
+        different = np.where(
+            agree * n_out > 1e-6,
+            -np.expm1(n_out * np.log1p(-np.minimum(agree, 0.999999))) / np.maximum(agree * n_out, 1e-12),
+            1.0,
+        )
+        width = np.minimum(accum_bits, product_bits + level)
+        here = n_out * added * np.clip(different, 0.0, 1.0)
+        tree_adders += here
+        tree_bits += here * width
+        remaining = np.where(remaining > 1.0, remaining / 2.0, remaining)
+        live[:, level] = np.where(added > 0, here * width, 0.0)
+    total = np.maximum(0.0, out["nonzeros"] - n_out)
+    ratio = np.where(tree_adders > 0, np.minimum(1.0, total / np.maximum(tree_adders, 1e-9)), 0.0)
+    out["tree_adders"], out["tree_bits"] = tree_adders * ratio, tree_bits * ratio
+    return out, live

@@ -1,0 +1,133 @@
+"""A CSV of designs in, a CSV of predictions out: one line a row, whatever the row holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from hwnas_hls.errors import UserError
+from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.hls_model.prediction import predict_batch
+from hwnas_hls_plugins.hls_model.query import Query
+from hwnas_hls_plugins.hls_model.rows import COLUMNS, query_of_row
+
+#: Bytes of a rows file, and characters of one cell, that are read at most.
+MAX_FILE_BYTES, MAX_CELL = 256 * 2**20, 1 << 20
+CHUNK = 5000
+_METRICS = (
+    ("latency_cycles", "latency_cycles"),
+    ("ii", "ii_cycles"),
+    ("lut", "lut"),
+    ("ff", "ff"),
+    ("dsp", "dsp"),
+    ("bram18", "bram_18k"),
+)
+HEADER = (
+    "row_id",
+    *(f"{column}{end}" for column, _ in _METRICS for end in ("", "_low", "_high")),
+    "in_domain",
+    "warnings",
+)
+
+
+def read_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file as column -> text; short rows lack their last columns.
+
+    Raises:
+        UserError: not readable, not text, no column that is known, too large.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise UserError(
+                f"a rows file of more than {MAX_FILE_BYTES >> 20} MiB",
+                where=str(path),
+                found=f"{size >> 20} MiB",
+                remedy="split it",
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError("cannot read the rows file", where=str(path), found=error) from error
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            "the rows file is no UTF-8 text", where=f"{path}, byte {error.start}", remedy="save it as UTF-8"
+        ) from error
+    del raw
+    if "\0" in text:
+        raise UserError("the rows file holds NUL characters", where=str(path), remedy="save it as plain CSV")
+    csv.field_size_limit(MAX_CELL)
+    lines = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = [name.strip().lower() for name in next(lines, [])]
+        if not any(name in COLUMNS for name in header):
+            raise UserError(
+                "the first line of the rows file names no known column",
+                where=str(path),
+                found=", ".join(header)[:80] or "nothing",
+                choices=COLUMNS,
+            )
+        places = [(name, place) for place, name in enumerate(header) if name in COLUMNS]
+        for cells in lines:
+            if cells:
+                count = len(cells)
+                yield {name: cells[place] for name, place in places if place < count}
+    except csv.Error as error:
+        raise UserError("the rows file is no CSV", where=f"{path}, line {lines.line_num}", found=error) from error
+
+
+def write_predictions(
+    rows: Iterable[dict[str, str]],
+    output: TextIO,
+    weights: Path | None = None,
+    calibration: Calibration | None = None,
+) -> int:
+    """Predict rows and write :data:`HEADER` and a line each.
+
+    Args:
+        weights: folder that may hold ``<row_id>.npz``.
+
+    Returns:
+        number of rows written.
+    """
+    calibration = calibration or read_calibration()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(HEADER)
+    known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
+    count = 0
+    chunk: list[Query] = []
+    for row in rows:
+        folder = weights if known and row.get("row_id", "").strip() in known else None
+        chunk.append(query_of_row(row, folder))
+        if len(chunk) >= CHUNK:
+            writer.writerows(_lines(chunk, calibration))
+            count += len(chunk)
+            chunk = []
+    if chunk:
+        writer.writerows(_lines(chunk, calibration))
+        count += len(chunk)
+    return count
+
+
+def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[str]]:
+    batch = predict_batch(queries, calibration)
+    columns = [
+        values[metric].tolist()
+        for _, metric in _METRICS
+        for values in (batch.value, batch.low, batch.high)
+    ]
+    for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
+        reasons = [*query.blockers, *batch.reasons[number]]
+        messages = dict.fromkeys([*reasons, *batch.warnings[number]])
+        yield [
+            query.name,
+            *("" if math.isnan(value) else f"{value:.0f}" for value in numbers),
+            "false" if reasons else "true",
+            "; ".join(messages),
+        ]
