@@ -111,10 +111,17 @@ DESIGNS = {
         sparsity=0.4,
         seed=4,
     ),
+    # Accumulators that cut every product and that wrap.
     "mixed stream": design(
         [
-            layer(8, 8, "relu", "ap_fixed<5,1>", "ap_fixed<6,2>", "ap_ufixed<5,2,AP_RND,AP_SAT>", 3),
-            layer(8, 4, "linear", "ap_fixed<6,2>", "ap_fixed<6,2>", "ap_fixed<9,5>", 2, "Resource"),
+            layer(
+                *(8, 8, "relu", "ap_fixed<5,1>", "ap_fixed<6,2>", "ap_ufixed<5,2,AP_RND,AP_SAT>", 3),
+                accum="ap_fixed<11,6>",
+            ),
+            layer(
+                *(8, 4, "linear", "ap_fixed<6,2>", "ap_fixed<6,2>", "ap_fixed<9,5>", 2, "Resource"),
+                accum="ap_fixed<10,4>",
+            ),
         ],
         io_type="io_stream",
         seed=5,
