@@ -20,7 +20,7 @@ from hwnas_hls_plugins.hls4ml_folder.cpp import (
     typedefs,
 )
 from hwnas_hls_plugins.hls4ml_folder.directives import directive_multipliers
-from hwnas_hls_plugins.hls4ml_folder.files import inside, optional_source, source
+from hwnas_hls_plugins.hls4ml_folder.files import MAX_WEIGHT_BYTES, inside, optional_source, source
 from hwnas_hls_plugins.hls4ml_folder.layers import Firmware, Layers, read_layers
 from hwnas_hls_plugins.hls4ml_folder.precisions import Precisions
 from hwnas_hls_plugins.hls4ml_folder.settings import BACKENDS, Settings, project_reports, read_settings
@@ -148,6 +148,8 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
         directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
     directives.append(optional_source(folder, "build_prj.tcl"))
+    generated = "firmware/nnet_utils/nnet_code_gen.h"
+    by_graph = any(call.function.startswith("dense_da") for call in calls)
     return Firmware(
         folder=folder,
         calls=calls,
@@ -158,6 +160,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         aliases=aliases,
         multipliers=directive_multipliers(directives),
         da_weight=Precisions(config).weights(),
+        generated=optional_source(folder, generated, MAX_WEIGHT_BYTES) if by_graph else "",
     )
 
 

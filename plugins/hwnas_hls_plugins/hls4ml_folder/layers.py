@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.precision import FixedType
+from hwnas_hls_plugins.hls4ml_folder.adder_graph import read_graph
 from hwnas_hls_plugins.hls4ml_folder.cpp import Call, Struct, evaluate
 from hwnas_hls_plugins.hls4ml_folder.types import fixed_type
 from hwnas_hls_plugins.hls4ml_folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
@@ -59,7 +60,8 @@ class Firmware:
         sizes: array names -> number of elements.
         aliases: array names -> the array they are another name of.
         multipliers: ``dsp`` or ``fabric`` where a directive binds every multiplication.
-        da_weight: weight types of distributed-arithmetic layers, by name, from the configuration.
+        da_weight: weight types of layers, by name, from the configuration.
+        generated: text of ``nnet_code_gen.h``, where a layer is built by distributed arithmetic.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Firmware:
     aliases: Mapping[str, str]
     multipliers: str | None = None
     da_weight: Mapping[str, FixedType] = field(default_factory=dict)
+    generated: str = ""
 
 
 @dataclass(slots=True)
@@ -210,22 +213,37 @@ def _distributed(
         raise ReportError(
             f"{firmware.folder}: {where}: the size of {' or '.join(call.arguments[:2])} is not declared"
         )
-    weight = firmware.da_weight.get(name)
-    if weight is None:
-        out.warnings.append(f"{where}: the firmware does not tell its weight type; ap_fixed<16,6> is assumed")
-    else:
-        out.warnings.append(f"{where}: weight type {weight} is that of hls4ml_config.yml")
     if any("stream" in kind for kind in call.types):
         out.io_type = "io_stream"
-    return LayerQuery(
+    layer = LayerQuery(
         n_in=sizes[0],
         n_out=sizes[1],
         input=source,
-        weight=weight or FixedType(16, 6),
+        weight=firmware.da_weight.get(name, FixedType(16, 6)),
         accum=None,
         dense_out=result,
         result=result,
         strategy="distributed_arithmetic",
+    )
+    graph = read_graph(firmware.generated, call.function, layer.n_in, layer.n_out)
+    if graph is None:
+        out.warnings.append(
+            f"{where}: its adder graph could not be followed; weight type {layer.weight} is assumed"
+        )
+        return layer
+    given = firmware.da_weight.get(name)
+    if given is not None and given.fraction < graph.weight.fraction:
+        out.warnings.append(
+            f"{where}: hls4ml built distributed arithmetic from weights that were not rounded to "
+            f"{given}; they take {graph.weight}"
+        )
+    return dataclasses.replace(
+        layer,
+        weight=graph.weight,
+        bias=graph.bias if graph.biases.any() else None,
+        weights=graph.weights,
+        biases=graph.biases if graph.biases.any() else None,
+        n_nonzeros=int((graph.weights != 0).sum()),
     )
 
 

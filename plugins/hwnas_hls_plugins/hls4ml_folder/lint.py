@@ -101,6 +101,7 @@ def lint_folder(path: Path | str) -> list[Finding]:
     }
     findings = [*_config_findings(config, shapes)] if config else []
     findings += _firmware_findings(layers)
+    findings += _unrounded(layers, Precisions(config)) if config else []
     findings += _stale_findings(layers, Precisions(config)) if config else []
     seen: set[tuple[str, str]] = set()
     unique = []
@@ -263,6 +264,23 @@ def _firmware_findings(layers: Layers) -> Iterator[Finding]:
     for name, layer in zip(layers.names, layers.layers, strict=True):
         if layer.strategy != "ResourceUnrolled" or layer.reuse_factor > 1:
             yield from _layer_findings(name, layer.n_in, layer.n_out, layer.strategy, layer.reuse_factor)
+
+
+def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
+    """Seen in hls4ml 1.3: distributed arithmetic takes the weights as trained, not rounded to weight_t."""
+    given = precisions.weights()
+    for name, layer in zip(layers.names, layers.layers, strict=True):
+        asked = given.get(name.lower())
+        if layer.strategy != "distributed_arithmetic" or layer.weights is None or asked is None:
+            continue
+        if layer.weight.fraction > asked.fraction:
+            yield Finding(
+                "da-unrounded-weights",
+                f"layer {name}",
+                f"built from weights that were not rounded to {asked}; they take {layer.weight}, so it is larger "
+                "than need be and its outputs differ from those of the other strategies",
+                "round the weights onto their type's grid before conversion (train with quantisation)",
+            )
 
 
 def _stale_findings(layers: Layers, precisions: Precisions) -> Iterator[Finding]:

@@ -42,7 +42,7 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
         raise UserError(
             "the configuration does not tell the widths of its layers",
             where=str(path),
-            remedy="give the project's folder (with firmware/), or put the Keras model (JSON, .keras) beside it",
+            remedy="give the project's folder (with firmware/), or put the Keras model beside it",
         )
     settings = read_settings(path.parent, config, None)
     if settings.backend and settings.backend not in BACKENDS.values():
