@@ -54,10 +54,6 @@ class FileConfig:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.path:
-            raise UserError(
-                "the task 'file' needs a data file", where="task.path", remedy="run with --task PATH.csv"
-            )
         if len(self.delimiter) > 1 or self.delimiter in ("\n", "\r", '"', "."):
             raise UserError("not a delimiter", where="task.delimiter", found=repr(self.delimiter))
         if self.delimiter and self.delimiter == self.decimal:
@@ -95,6 +91,10 @@ class FileTask:
         """
         from hwnas_hls_plugins.file_task.labels import encode
 
+        if not self.config.path:
+            raise UserError(
+                "the task 'file' needs a data file", where="task.path", remedy="run with --task PATH.csv"
+            )
         examples = self._read(Path(self.config.path).expanduser())
         if self.config.test_path:
             examples = self._with_test(examples)

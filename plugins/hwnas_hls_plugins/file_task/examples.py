@@ -156,7 +156,8 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
                 "several columns may be the label",
                 where=table.where,
                 found=_listed(fitting),
-                remedy="set label to the one, and ignore to the other if it is no feature",
+                remedy="name one of them, by --label or by label in the table of the task; put the other into "
+                "ignore if it is no feature",
             )
     texts = [name for name, column in columns.items() if column.dtype == object]
     if len(texts) == 1:
@@ -171,7 +172,8 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
         "which column is the label?",
         where=table.where,
         found=f"columns {_listed(columns)}",
-        remedy="set label to one of them (a column called label, target, class or y is taken by itself)",
+        remedy="name one of them, by --label or by label in the table of the task (a column called label, "
+        "target, class or y is taken by itself)",
     )
 
 
