@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.conformance import NO_BIAS, check_project, plain_input
+from hwnas_hls.agreement import NO_BIAS, check_project, plain_input
 from hwnas_hls.csim import simulate
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from hwnas_hls.agreement import check_project
 from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.conformance import check_project
 from hwnas_hls.csim import simulate
 from hwnas_hls.design import Design, Preprocessing
 from hwnas_hls.emulator import emulate, input_integers
