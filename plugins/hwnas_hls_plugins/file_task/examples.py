@@ -156,7 +156,7 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
                 "several columns may be the label",
                 where=table.where,
                 found=_listed(fitting),
-                remedy="name one of them, by --label or by label in the table of the task; put the other into "
+                remedy="name one of them, by --label or by label in the task's table; put the other into "
                 "ignore if it is no feature",
             )
     texts = [name for name, column in columns.items() if column.dtype == object]
