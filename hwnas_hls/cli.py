@@ -15,6 +15,7 @@ import click
 from hwnas_hls import __version__
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, HwnasError, UserError
 from hwnas_hls.inspection import doctor, plugins, targets
+from hwnas_hls.scaffold import new_plugin
 from hwnas_hls.validation import synth, validate
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def compare(run_folders: tuple[Path, ...], as_json: bool) -> int:
     return EXIT_DONE
 
 
-for _command in (synth, validate, targets, plugins, doctor):
+for _command in (synth, validate, targets, plugins, new_plugin, doctor):
     cli.add_command(_command)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from hwnas_hls.design import Design
 from hwnas_hls.errors import UserError
 from hwnas_hls.estimate import Estimate
+from hwnas_hls.render import write_atomically
 from hwnas_hls.synthesis import SynthesisReport
 
 EVIDENCE_FOLDER = "evidence"
@@ -69,13 +69,8 @@ def of_report(
 
 def write(folder: Path, piece: Piece) -> Path:
     """Write a piece below a design's folder; one of the same origin is replaced whole."""
-    place = folder / EVIDENCE_FOLDER
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{piece.origin}.json"
-    scratch = path.with_suffix(".part")
-    scratch.write_text(json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
-    return path
+    path = folder / EVIDENCE_FOLDER / f"{piece.origin}.json"
+    return write_atomically(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
 
 
 def read(folder: Path, design: Design) -> list[Piece]:

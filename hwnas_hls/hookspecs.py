@@ -59,7 +59,7 @@ def hwnas_register_tasks() -> Iterable[type]:
 
 @hookspec
 def hwnas_register_synthesizers() -> Iterable[type]:
-    """Synthesizers: classes that are :class:`hwnas_hls.synthesis.Synthesizer`, with ``name`` and ``Config``."""
+    """Synthesizers: classes that are :class:`~hwnas_hls.synthesis.Synthesizer`, named, with ``Config``."""
 
 
 @hookspec

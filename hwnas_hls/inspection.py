@@ -8,10 +8,14 @@ import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import click
 
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
+
+if TYPE_CHECKING:
+    from hwnas_hls.plugins import Registry
 
 _VERSION_TIMEOUT_S = 20.0
 
@@ -40,12 +44,15 @@ def targets(as_json: bool) -> int:
 
 
 @click.command()
+@click.option("--check", "checked", metavar="NAME", help="Run the contract tests over a plugin or an offer.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def plugins(as_json: bool) -> int:
+def plugins(checked: str | None, as_json: bool) -> int:
     """List what plugins offer, and what is wrong with those that could not be loaded."""
     from hwnas_hls.plugins import KINDS, Registry
 
     registry = Registry()
+    if checked is not None:
+        return _check(registry, checked, as_json)
     offers = {kind: registry.offers(kind) for kind in KINDS}
     if as_json:
         listed = {
@@ -74,6 +81,28 @@ def plugins(as_json: bool) -> int:
     for fault in registry.faults:
         click.echo(f"FAULT {fault}", err=True)
     return EXIT_FAILED if registry.faults else EXIT_DONE
+
+
+def _check(registry: Registry, name: str, as_json: bool) -> int:
+    """Exit code 0 where every contract test holds, 1 where one does not."""
+    from hwnas_hls.contract_check import check_plugin
+
+    found = list(check_plugin(registry, name))
+    broken = [item for item in found if item.problem]
+    if as_json:
+        rows = [
+            {"offer": f"{i.offer.kind} {i.offer.qualified}", "test": i.test, "problem": i.problem}
+            for i in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for item in found:
+            mark = "FAILS" if item.problem else "holds"
+            click.echo(f"{mark}  {item.offer.kind} {item.offer.qualified}: {item.test}")
+            if item.problem:
+                click.echo(f"       {item.problem}")
+        click.echo(f"{len(found) - len(broken)} hold, {len(broken)} fail")
+    return EXIT_FAILED if broken else EXIT_DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +167,7 @@ def _program(name: str, ask: tuple[str, ...], needed_for: str, install: str) -> 
     if path is None:
         return Tool(name, "", "", needed_for, install)
     try:
-        answer = subprocess.run(  # noqa: S603
+        answer = subprocess.run(
             [path, *ask], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
         )
         said = (answer.stdout or answer.stderr).strip().split("\n", 1)[0]

@@ -56,10 +56,7 @@ class Limit:
         The interval's bad end counts: a design is inside a limit only if its prediction's
         upper end is (its lower end for ``min``).
         """
-        if self.kind == "max":
-            excess = estimate.high - self.bound
-        else:
-            excess = self.bound - estimate.low
+        excess = estimate.high - self.bound if self.kind == "max" else self.bound - estimate.low
         return max(0.0, excess) / max(abs(self.bound), 1e-12)
 
     def __str__(self) -> str:

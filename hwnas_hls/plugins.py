@@ -137,11 +137,7 @@ class Registry:
         for hook, impl in self._implementations(name):
             extra = sorted(set(impl.kwargnames) - set(_spec_arguments(hook)))
             if extra:
-                self.faults.append(
-                    Fault(
-                        name, f"{package}: hook {hook} has no argument {', '.join(extra)}"
-                    )
-                )
+                self.faults.append(Fault(name, f"{package}: hook {hook} has no argument {', '.join(extra)}"))
 
     def _implementations(self, plugin_name: str) -> Iterable[tuple[str, pluggy.HookImpl]]:
         plugin = self._manager.get_plugin(plugin_name)

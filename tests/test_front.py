@@ -21,9 +21,7 @@ points = st.integers(1, 4).flatmap(
 @settings(max_examples=150, deadline=None)
 def test_non_dominated_is_the_definition(losses: list[list[float]]) -> None:
     slow = [
-        i
-        for i, p in enumerate(losses)
-        if not any(dominates(q, p) for q in losses) and p not in losses[:i]
+        i for i, p in enumerate(losses) if not any(dominates(q, p) for q in losses) and p not in losses[:i]
     ]
     assert non_dominated(losses) == slow
 

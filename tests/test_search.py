@@ -85,9 +85,7 @@ def test_over_a_hard_limit_is_never_trained(
             assert "lut <= 500" in record.reason
 
 
-def test_nothing_feasible_shows_the_nearest(
-    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_nothing_feasible_shows_the_nearest(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     spec = toy_spec(limits={"max": {"lut": 1.0}})
     outcome = runs.start(spec, registry, tmp_path / "run", runs.Observer())
     assert outcome.front.members == []
@@ -132,7 +130,11 @@ def test_modes_give_one_loss_each(registry: Registry, toy_spec: MakeSpec, tmp_pa
 
 def test_weights_tip_the_balance(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     def best(lut: float) -> float:
-        objectives = {"mode": "weighted", "metrics": ["accuracy", "lut"], "weights": {"accuracy": 1.0, "lut": lut}}
+        objectives = {
+            "mode": "weighted",
+            "metrics": ["accuracy", "lut"],
+            "weights": {"accuracy": 1.0, "lut": lut},
+        }
         search = searched(toy_spec(objectives=objectives), registry, tmp_path / f"w{lut}")
         return search.front.records[0].estimates["lut"].value
 
@@ -218,9 +220,7 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_repeated(
 ) -> None:
     spec = tmp_path / "spec.toml"
     spec.write_text(
-        toy_spec(
-            run={"trials": 100, "batch": 10}, estimators={"toy-training": {"sleep_s": 0.02}}
-        ).to_toml()
+        toy_spec(run={"trials": 100, "batch": 10}, estimators={"toy-training": {"sleep_s": 0.02}}).to_toml()
     )
     whole = tmp_path / "whole"
     assert run_process(whole, spec, tmp_path / "whole-calls").wait() == 0
@@ -292,9 +292,7 @@ def test_interrupt_leaves_a_folder_that_resumes(
     assert stored(tmp_path / "run") == stored(tmp_path / "whole")
 
 
-def test_the_output_folder_in_use_is_refused(
-    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_the_output_folder_in_use_is_refused(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     with pytest.raises(UserError, match="the output folder is in use"):
         runs.start(toy_spec(), registry, tmp_path, runs.Observer())

@@ -32,7 +32,10 @@ def test_a_target_is_all_it_takes() -> None:
         ({"target": {"name": "a"}, "objectve": {}}, ["objectve", "did you mean: objectives", "x.toml"]),
         ({"target": {"name": "a"}, "run": {"trails": 3}}, ["[run]", "trails", "did you mean: trials"]),
         ({"target": {"name": "a"}, "run": {"trials": 0}}, ["[run]", "trials is at least 1, not 0"]),
-        ({"target": {"name": "a"}, "run": {"trials": "many"}}, ["[run].trials", "int expected", "'many' (str)"]),
+        (
+            {"target": {"name": "a"}, "run": {"trials": "many"}},
+            ["[run].trials", "int expected", "'many' (str)"],
+        ),
         ({"target": {"name": "a"}, "run": {"trials": True}}, ["int expected"]),
         ({"target": {"name": "a"}, "run": {"device": "tpu"}}, ["device is auto, cpu or cuda, not tpu"]),
         ({"target": {"name": "a"}, "run": 3}, ["[run] is a table"]),
@@ -95,7 +98,8 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "ns"), [("1us", 1000.0), ("5ns", 5.0), ("0.5 us", 500.0), ("800", 800.0), ("1e3ps", 1.0), ("2µs", 2000.0)]
+    ("text", "ns"),
+    [("1us", 1000.0), ("5ns", 5.0), ("0.5 us", 500.0), ("800", 800.0), ("1e3ps", 1.0), ("2µs", 2000.0)],
 )
 def test_times(text: str, ns: float) -> None:
     assert parse_time_ns(text, "--clock") == pytest.approx(ns)

@@ -16,22 +16,36 @@ from __future__ import annotations
 
 from hwnas_hls.testing.contract import Contract, Finding, check
 from hwnas_hls.testing.estimator import EstimatorContract
-from hwnas_hls.testing.samples import MixedSpace, TinySpace, sample_context, sample_dataset, sample_target
+from hwnas_hls.testing.exporter import ExporterContract
+from hwnas_hls.testing.samples import (
+    MixedSpace,
+    TinySpace,
+    sample_context,
+    sample_dataset,
+    sample_design,
+    sample_front,
+    sample_target,
+)
 from hwnas_hls.testing.space import SpaceContract
 from hwnas_hls.testing.strategy import StrategyContract
+from hwnas_hls.testing.synthesizer import SynthesizerContract
 from hwnas_hls.testing.task import TaskContract
 
 __all__ = [
     "Contract",
     "EstimatorContract",
+    "ExporterContract",
     "Finding",
     "MixedSpace",
     "SpaceContract",
     "StrategyContract",
+    "SynthesizerContract",
     "TaskContract",
     "TinySpace",
     "check",
     "sample_context",
     "sample_dataset",
+    "sample_design",
+    "sample_front",
     "sample_target",
 ]

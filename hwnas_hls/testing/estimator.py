@@ -52,9 +52,10 @@ class EstimatorContract(Contract):
 
     def test_numbers_carry_their_metric_and_lie_in_their_interval(self) -> None:
         estimator, candidates, context = self._case()
+        provided = {getattr(item, "name", item) for item in estimator.provides}
         for answer in estimator.estimate(candidates, context):
             for metric, estimate in answer.values.items():
-                expect(metric in estimator.provides, f"{metric} is not among those provided")
+                expect(metric in provided, f"{metric} is not among those provided")
                 expect_equal(estimate.metric, metric, "an estimate is filed under another metric")
                 expect(
                     estimate.low <= estimate.value <= estimate.high,

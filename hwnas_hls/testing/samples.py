@@ -10,9 +10,11 @@ import numpy as np
 
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.candidate import Candidate, digest
+from hwnas_hls.design import Design
 from hwnas_hls.errors import UserError
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.estimator import Context
+from hwnas_hls.exporter import Front, Member
 from hwnas_hls.objective import MODES, Goal, Limit, Objective
 from hwnas_hls.precision import FixedType
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
@@ -198,4 +200,38 @@ def _judged(
         goal.losses(estimates) if state == COMPLETE else None,
         goal.violations(estimates),
         "" if state == COMPLETE else f"invented: {state}",
+    )
+
+
+def sample_design(bits: int = 4) -> Design:
+    """Two layers with fixed weights, 6-8-3, on the grid of ``ap_fixed<bits,1>``."""
+    weight = FixedType(bits, 1)
+    hidden = Dense(6, 8, "relu", weight, None, result=_HIDDEN)
+    architecture = Architecture(_INPUT, (hidden, Dense(8, 3, "linear", weight, None)), 5.0)
+    rng = np.random.default_rng(0)
+    weights = tuple(
+        rng.integers(weight.lowest, weight.highest, (layer.n_in, layer.n_out), np.int64, endpoint=True)
+        for layer in architecture.layers
+    )
+    return Design(architecture, weights, (None, None), labels=("class 0", "class 1", "class 2"))
+
+
+def sample_front(members: int = 1) -> Front:
+    """The outcome of an invented run of :class:`TinySpace` with so many members (0 or 1)."""
+    space, goal = TinySpace(), sample_goal()
+    candidates = [space.sample(np.random.default_rng(number)) for number in range(8)]
+    records = judge(candidates, space, goal, batch=0, first=0)
+    done = next(record for record in records if record.state == COMPLETE)
+    member = Member(done.key, done.candidate, done, sample_design(), done.estimates, {"csim": "ok"})
+    return Front(
+        run={"name": "sample", "seed": 0, "seconds": 1.0},
+        spec="schema = 1\n",
+        target=sample_target(),
+        goal=goal,
+        space=space,
+        dataset=sample_dataset(),
+        members=[member][:members],
+        records=records,
+        trace=[(len(records), 1.0, 0.5)],
+        hypervolume=0.5,
     )

@@ -1,0 +1,5 @@
+"""``python -m hwnas_hls`` is ``hwnas-hls``."""
+
+from hwnas_hls.cli import main
+
+main()

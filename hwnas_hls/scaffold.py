@@ -1,0 +1,71 @@
+"""``new-plugin``: a small package that is already a working plugin."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+import click
+
+from hwnas_hls import __version__
+from hwnas_hls.errors import EXIT_DONE, UserError
+from hwnas_hls.plugins import KINDS
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PLURALS = {"strategy": "strategies"}
+
+
+def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
+    """Write a plugin package below ``folder/NAME``.
+
+    Args:
+        kind: one of :data:`~hwnas_hls.plugins.KINDS`.
+        name: lower-case words joined by hyphens; it names package, entry point and offer.
+        folder: where the package's own folder is made.
+
+    Raises:
+        UserError: no such kind, no such name, or the folder is there already.
+    """
+    from hwnas_hls.render import render, write_atomically
+
+    if kind not in KINDS:
+        raise UserError("unknown kind of plugin", where="KIND", found=kind, choices=KINDS)
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+        raise UserError(
+            "not a name for a package", where="NAME", found=name, remedy="write it like my-search-space"
+        )
+    place = folder / name
+    if place.exists():
+        raise UserError(
+            "the folder is there already", where=str(place), remedy="choose another NAME or --output"
+        )
+    values = {
+        "kind": kind,
+        "plural": _PLURALS.get(kind, f"{kind}s"),
+        "name": name,
+        "module": module,
+        "cls": "".join(word.capitalize() for word in name.split("-")),
+        "contract": f"{kind.capitalize()}Contract",
+        "version": __version__,
+    }
+    files = {
+        "pyproject.toml": "plugin/pyproject.toml.j2",
+        "README.md": "plugin/README.md.j2",
+        f"{module}.py": f"plugin/{kind}.py.j2",
+        f"tests/test_{module}.py": "plugin/test_plugin.py.j2",
+    }
+    return [write_atomically(place / path, render(template, **values)) for path, template in files.items()]
+
+
+@click.command("new-plugin")
+@click.argument("kind", metavar="KIND")
+@click.argument("name", metavar="NAME")
+@click.option("--output", default=".", type=click.Path(path_type=Path), help="Where the folder NAME is made.")
+def new_plugin(kind: str, name: str, output: Path) -> int:
+    """Write a plugin package: KIND is space, strategy, estimator, task, synthesizer or exporter."""
+    for path in write_plugin(kind, name, output):
+        click.echo(path)
+    click.echo(f"next: pip install -e {output / name}, then hwnas-hls plugins --check {name}")
+    return EXIT_DONE

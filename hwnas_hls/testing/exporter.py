@@ -1,0 +1,53 @@
+"""The contract of exporters."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hwnas_hls.exporter import Exporter
+from hwnas_hls.testing.contract import Contract, expect, untouched_random_state
+from hwnas_hls.testing.samples import sample_front
+
+
+class ExporterContract(Contract):
+    """Inherit and override :meth:`exporter`."""
+
+    def exporter(self) -> Exporter:
+        raise NotImplementedError
+
+    def test_is_an_exporter_with_a_name_and_a_config(self) -> None:
+        exporter = self.exporter()
+        expect(isinstance(exporter, Exporter), "not an Exporter: a method of the protocol is missing")
+        expect(bool(exporter.name), "the exporter has no name")
+        expect(hasattr(type(exporter), "Config"), "the class has no Config")
+
+    def test_writes_what_it_says_below_the_folder(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "run"
+            folder.mkdir()
+            written = [Path(path) for path in self.exporter().export(sample_front(), folder)]
+            expect(bool(written), "it says that it wrote nothing")
+            for path in written:
+                expect(path.exists(), f"{path} was not written")
+                expect(path.resolve().is_relative_to(folder.resolve()), f"{path} lies outside the run folder")
+            beside = [path.name for path in Path(scratch).iterdir()]
+            expect(beside == ["run"], f"it wrote beside the run folder: {beside}")
+
+    def test_takes_an_empty_front(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            self.exporter().export(sample_front(members=0), Path(scratch))
+
+    def test_equal_fronts_give_equal_files(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            texts = []
+            for name in ("a", "b"):
+                folder = Path(scratch) / name
+                folder.mkdir()
+                written = self.exporter().export(sample_front(), folder)
+                texts.append([Path(path).read_bytes() for path in written if Path(path).is_file()])
+            expect(texts[0] == texts[1], "the same front gives other files the second time")
+
+    def test_touches_no_global_random_state(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch, untouched_random_state():
+            self.exporter().export(sample_front(), Path(scratch))

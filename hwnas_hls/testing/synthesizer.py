@@ -1,0 +1,62 @@
+"""The contract of synthesizers."""
+
+from __future__ import annotations
+
+from hwnas_hls.errors import ToolMissing
+from hwnas_hls.estimate import SOURCES
+from hwnas_hls.synthesis import SynthesisReport, Synthesizer
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.samples import sample_design, sample_target
+
+
+class SynthesizerContract(Contract):
+    """Inherit and override :meth:`synthesizer`; ``stage`` is the stage it is asked for.
+
+    Where its tool is missing, the tests ask that it says so.
+    """
+
+    stage = ""
+
+    def synthesizer(self) -> Synthesizer:
+        raise NotImplementedError
+
+    def test_is_a_synthesizer_with_a_name_and_a_config(self) -> None:
+        synthesizer = self.synthesizer()
+        expect(isinstance(synthesizer, Synthesizer), "not a Synthesizer: a method of the protocol is missing")
+        expect(bool(synthesizer.name), "the synthesizer has no name")
+        expect(hasattr(type(synthesizer), "Config"), "the class has no Config")
+
+    def test_reports_numbers_with_sources_or_says_what_is_missing(self) -> None:
+        report = self._report()
+        if report is None:
+            return
+        expect(bool(report.tool), "the report does not name its tool")
+        expect(bool(report.estimates) != bool(report.failure), "neither numbers nor a failure, or both")
+        for name, estimate in report.estimates.items():
+            expect_equal(estimate.metric, name, "metric of a number")
+            expect(estimate.source in SOURCES, f"unknown source {estimate.source}")
+            expect(estimate.source != "predicted" or estimate.low < estimate.high, f"{name} has no interval")
+            expect(bool(estimate.evidence), f"{name} does not say what it rests on")
+            expect(estimate.low <= estimate.value <= estimate.high, f"{name} lies outside its interval")
+
+    def test_equal_designs_get_equal_numbers(self) -> None:
+        first, second = self._report(), self._report()
+        if first is not None and second is not None:
+            expect_equal(first.estimates, second.estimates, "the same design got other numbers")
+
+    def test_touches_no_global_random_state(self) -> None:
+        with untouched_random_state():
+            self._report()
+
+    def _report(self) -> SynthesisReport | None:
+        synthesizer, target = self.synthesizer(), sample_target()
+        missing = synthesizer.available(target)
+        stage = self.stage or str(getattr(synthesizer, "default_stage", "csynth"))
+        if not missing:
+            return synthesizer.synthesize(sample_design(), target, stage)
+        try:
+            synthesizer.synthesize(sample_design(), target, stage)
+        except ToolMissing as error:
+            expect(bool(str(error)), "ToolMissing says nothing")
+            return None
+        raise AssertionError(f"it says that something is missing ({missing}) and runs all the same")
