@@ -9,7 +9,8 @@ its folder is read, sizes are bounded.
 from __future__ import annotations
 
 from hwnas_hls_plugins.hls4ml_folder.folder import find_project, read_folder
-from hwnas_hls_plugins.hls4ml_folder.lint import Finding, lint_config, lint_folder
+from hwnas_hls_plugins.hls4ml_folder.lint import lint_config, lint_folder
+from hwnas_hls_plugins.hls4ml_folder.lint_layers import Finding
 from hwnas_hls_plugins.hls4ml_folder.yaml_query import read_config
 
 __all__ = ["Finding", "find_project", "lint_config", "lint_folder", "read_config", "read_folder"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls4ml_folder.adder_graph import read_graph
 from hwnas_hls_plugins.hls4ml_folder.cpp import Call, Struct, evaluate
+from hwnas_hls_plugins.hls4ml_folder.firmware import Firmware
 from hwnas_hls_plugins.hls4ml_folder.types import fixed_type
 from hwnas_hls_plugins.hls4ml_folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
 from hwnas_hls_plugins.hls_model.query import LayerQuery
@@ -45,35 +45,6 @@ STRATEGIES = {
     "distributed_arithmetic": "distributed_arithmetic",
 }
 _MAX_WIDTH = 1_000_000
-
-
-@dataclass(slots=True)
-class Firmware:
-    """What the sources of a project say, before its layers are put together.
-
-    Args:
-        folder: the project.
-        calls: layer calls of the top function, in order.
-        names: type names -> what they stand for.
-        constants: names -> expressions.
-        structs: configurations by name.
-        sizes: array names -> number of elements.
-        aliases: array names -> the array they are another name of.
-        multipliers: ``dsp`` or ``fabric`` where a directive binds every multiplication.
-        da_weight: weight types of layers, by name, from the configuration.
-        generated: text of ``nnet_code_gen.h``, where a layer is built by distributed arithmetic.
-    """
-
-    folder: Path
-    calls: list[Call]
-    names: Mapping[str, str]
-    constants: Mapping[str, str]
-    structs: Mapping[str, Struct]
-    sizes: Mapping[str, int]
-    aliases: Mapping[str, str]
-    multipliers: str | None = None
-    da_weight: Mapping[str, FixedType] = field(default_factory=dict)
-    generated: str = ""
 
 
 @dataclass(slots=True)

@@ -7,21 +7,19 @@ issue 123 of fastmachinelearning/hls4ml.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls_plugins.hls4ml_folder.config import load_config, mapping_of, text_of
-from hwnas_hls_plugins.hls4ml_folder.folder import find_project, read_firmware
-from hwnas_hls_plugins.hls4ml_folder.layers import Layers, read_layers
+from hwnas_hls_plugins.hls4ml_folder.firmware import read_firmware
+from hwnas_hls_plugins.hls4ml_folder.folder import find_project
+from hwnas_hls_plugins.hls4ml_folder.layers import read_layers
+from hwnas_hls_plugins.hls4ml_folder.lint_layers import Finding, firmware_findings, layer_findings
 from hwnas_hls_plugins.hls4ml_folder.precisions import STRATEGIES, Precisions, built_strategy, parse_precision
 from hwnas_hls_plugins.hls4ml_folder.settings import read_settings
 from hwnas_hls_plugins.hls4ml_folder.shapes import read_shapes
 
-#: Above this many products a fully unrolled layer meets Vivado's limit on arrays (H572, H903, H904).
-UNROLL_LIMIT = 4096
 #: Where the part of a project goes that names none.
 HLS4ML_DEFAULT_PART = "xcvu13p-flga2577-2-e"
 _ARGUMENTS = {
@@ -38,26 +36,6 @@ _ARGUMENTS = {
     "output_dir": "OutputDir",
     "projectname": "ProjectName",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One pitfall.
-
-    Args:
-        rule: its name, for example ``reuse-factor``.
-        where: key of the configuration or layer.
-        what: what hls4ml does there.
-        remedy: what to write instead.
-    """
-
-    rule: str
-    where: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"[{self.rule}] {self.where}: {self.what}; {self.remedy}"
 
 
 def lint_config(
@@ -100,9 +78,7 @@ def lint_folder(path: Path | str) -> list[Finding]:
         name: (layer.n_in, layer.n_out) for name, layer in zip(layers.names, layers.layers, strict=True)
     }
     findings = [*_config_findings(config, shapes)] if config else []
-    findings += _firmware_findings(layers)
-    findings += _unrounded(layers, Precisions(config)) if config else []
-    findings += _stale_findings(layers, Precisions(config)) if config else []
+    findings += firmware_findings(layers, Precisions(config) if config else None)
     seen: set[tuple[str, str]] = set()
     unique = []
     for finding in findings:
@@ -134,48 +110,13 @@ def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int
         strategy, _ = built_strategy(told if isinstance(told, str) else "Latency")
         factor = precisions.setting(name, "Dense", "ReuseFactor")
         if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
-            yield from _layer_findings(name, n_in, n_out, strategy, factor)
+            yield from layer_findings(name, n_in, n_out, strategy, factor)
     if "HLSConfig" in config and not text_of(config, "Part", "XilinxPart", "Device", "Board"):
         yield Finding(
             "part-missing",
             "Part",
             f"no part is named; hls4ml takes {HLS4ML_DEFAULT_PART}",
             "give part=... (or board=...) to the converter",
-        )
-
-
-def _layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int) -> Iterator[Finding]:
-    where = f"layer {name}"
-    products = n_in * n_out
-    if strategy == "Latency" and products > UNROLL_LIMIT:
-        yield Finding(
-            "unroll-limit",
-            where,
-            f"{n_in} x {n_out} = {products} products under Latency; synthesis stops or runs for hours "
-            f"above {UNROLL_LIMIT} (H572, H903, H904)",
-            "take Resource with a reuse factor above 1, or narrower layers",
-        )
-    if strategy == "Resource" and (legal := nearest_legal(n_in, n_out, "Resource", factor)) != factor:
-        near = [value for value in legal_reuse_factors(n_in, n_out) if legal / 4 <= value <= legal * 4]
-        yield Finding(
-            "reuse-factor",
-            where,
-            f"reuse factor {factor} is not legal for {n_in} x {n_out}; hls4ml moves it to {legal}",
-            f"take one of {', '.join(map(str, near[:12]))}",
-        )
-    if strategy == "distributed_arithmetic" and factor != 1:
-        yield Finding(
-            "da-reuse-factor",
-            where,
-            f"distributed_arithmetic with reuse factor {factor}; hls4ml raises an exception",
-            "set ReuseFactor to 1, or take Resource",
-        )
-    if strategy == "ResourceUnrolled" and factor == 1:
-        yield Finding(
-            "unrolled-reuse-factor",
-            where,
-            "ResourceUnrolled with reuse factor 1 becomes Resource",
-            "take a reuse factor above 1, or Latency",
         )
 
 
@@ -258,60 +199,3 @@ def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> 
         f"{value[:40]} reaches no layer: every layer names its own precision (granularity 'name', H445)",
         "change the precision of the layers, or make the configuration with granularity='model'",
     )
-
-
-def _firmware_findings(layers: Layers) -> Iterator[Finding]:
-    for name, layer in zip(layers.names, layers.layers, strict=True):
-        if layer.strategy != "ResourceUnrolled" or layer.reuse_factor > 1:
-            yield from _layer_findings(name, layer.n_in, layer.n_out, layer.strategy, layer.reuse_factor)
-
-
-def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
-    """Seen in hls4ml 1.3: distributed arithmetic takes the weights as trained, not rounded to weight_t."""
-    given = precisions.weights()
-    for name, layer in zip(layers.names, layers.layers, strict=True):
-        asked = given.get(name.lower())
-        if layer.strategy != "distributed_arithmetic" or layer.weights is None or asked is None:
-            continue
-        if layer.weight.fraction > asked.fraction:
-            yield Finding(
-                "da-unrounded-weights",
-                f"layer {name}",
-                f"built from weights that were not rounded to {asked}; they take {layer.weight}, so it is larger "
-                "than need be and its outputs differ from those of the other strategies",
-                "round the weights onto their type's grid before conversion (train with quantisation)",
-            )
-
-
-def _stale_findings(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
-    """Where the firmware was not built from this configuration."""
-    for name, layer in zip(layers.names, layers.layers, strict=True):
-        if name.lower() not in precisions.by_name:
-            continue
-        told = precisions.setting(name, "Dense", "Strategy")
-        strategy, _ = built_strategy(told if isinstance(told, str) else "Latency")
-        factor = precisions.setting(name, "Dense", "ReuseFactor")
-        pairs: list[tuple[str, object, object]] = []
-        if layer.strategy != "compressed" and strategy != layer.strategy:
-            pairs.append(("strategy", strategy, layer.strategy))
-        if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
-            resource = layer.strategy == "Resource"
-            built = nearest_legal(layer.n_in, layer.n_out, "Resource", factor) if resource else factor
-            if built != layer.reuse_factor and strategy == layer.strategy:
-                pairs.append(("reuse factor", built, layer.reuse_factor))
-        for role, found in (("weight", layer.weight), ("bias", layer.bias)):
-            try:
-                asked = precisions.precision(name, "Dense", role)
-            except UserError:
-                continue
-            if asked is not None and found is not None and found.width > 1 and asked != found:
-                pairs.append((f"{role} type", asked, found))
-        if layer.strategy == "distributed_arithmetic":
-            pairs = [pair for pair in pairs if not pair[0].endswith("type")]
-        for what, asked_for, built_as in pairs:
-            yield Finding(
-                "stale-config",
-                f"layer {name}, {what}",
-                f"the configuration says {asked_for}, the firmware was built with {built_as}",
-                "the firmware decides; write the project again if the configuration is meant",
-            )
