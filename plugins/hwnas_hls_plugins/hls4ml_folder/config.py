@@ -15,7 +15,8 @@ from hwnas_hls_plugins.hls4ml_folder.files import MAX_CONFIG_BYTES
 from hwnas_hls_plugins.vendor_reports.files import read_text
 
 #: What is left once the model blocks are gone is a few kilobytes; the parser gets no more than this.
-MAX_YAML_BYTES = 512 * 1024
+MAX_YAML_BYTES = 128 * 1024
+_MAX_DEPTH = 50
 _MODEL_KEYS = ("PytorchModel", "KerasModel", "OnnxModel")
 _TOP_KEY = re.compile(r"[A-Za-z_]\w*\s*:")
 
@@ -54,6 +55,8 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
 
     if len(text) > MAX_YAML_BYTES:
         raise ReportError(f"{where}: more than {MAX_YAML_BYTES // 1024} KiB of YAML beside the model")
+    if _depth(text) > _MAX_DEPTH:
+        raise ReportError(f"{where}: YAML nested deeper than {_MAX_DEPTH}")
     try:
         # The pure Python loader: its recursion ends in an exception, libyaml's in a crash.
         data = yaml.load(text, _loader())  # noqa: S506 - a SafeLoader that constructs nothing
@@ -62,6 +65,15 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ReportError(f"{where}: not an hls4ml configuration: no mapping at its top")
     return {str(key): value for key, value in data.items()}
+
+
+def _depth(text: str) -> int:
+    """Deepest nesting of brackets: the parser takes seconds to find out that it is too deep."""
+    deepest = depth = 0
+    for mark in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if mark[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _first_line(error: Exception) -> str:
