@@ -233,7 +233,10 @@ class Registry:
         return folders
 
     def targets(self) -> dict[str, Target]:
-        return read_targets(self.target_folders())
+        faults: list[UserError] = []
+        found = read_targets(self.target_folders(), faults)
+        self.faults.extend(Fault("target files", str(fault)) for fault in faults)
+        return found
 
     def target(self, text: str) -> Target:
         return find_target(text, self.target_folders())

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hwnas_hls.architecture import Architecture
@@ -22,7 +23,7 @@ from hwnas_hls.strategy import Strategy
 from hwnas_hls.target import RESOURCES, Target
 from hwnas_hls.task import CLASSIFICATION, Dataset
 
-_PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|npz|parquet|pq)|/.*)", re.IGNORECASE)
+_PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
 #: metric -> (best, worst) of its scale, where neither a limit nor the part gives an end.
 _SCALES = {
     "latency_cycles": (1.0, 1000.0),
@@ -122,7 +123,9 @@ def _default_exporters() -> tuple[str, ...]:
 def _task_table(table: NamedTable) -> NamedTable:
     """``--task PATH`` means the ``file`` task with that path."""
     if _PATH_LIKE.fullmatch(table.name):
-        return NamedTable("file", {"path": table.name, **table.config}, is_default=True)
+        # Absolute, so that the resolved spec means the same file from any folder.
+        path = str(Path(table.name).expanduser().absolute())
+        return NamedTable("file", {"path": path, **table.config}, is_default=True)
     return table
 
 

@@ -208,8 +208,9 @@ def _scope(design: Design) -> str:
     inside = f"{layers} dense layers with their activations and the registers between them"
     softmax = "softmax included" if last == "softmax" else "no softmax (the largest output is the class)"
     return (
-        f"from the inputs at the core's ports to its outputs: {inside}; {softmax}. Not counted: standardisation "
-        "and rounding of raw features, input and output registers outside the core, AXI wrappers, board links"
+        f"from the inputs at the core's ports to its outputs: {inside}; {softmax}. Not counted: "
+        "standardisation and rounding of raw features, input and output registers outside the core, "
+        "AXI wrappers, board links"
     )
 
 

@@ -110,7 +110,8 @@ ap_clk  {{0.000 2.500}}      {clock}          200.000
 
 
 def main():
-    Path(os.environ["FAKE_VENDOR_CALLS"]).open("a").write(json.dumps([NAME, *sys.argv[1:]]) + "\n")
+    with Path(os.environ["FAKE_VENDOR_CALLS"]).open("a") as calls:
+        calls.write(json.dumps([NAME, *sys.argv[1:]]) + "\n")
     if MODE == "licence":
         print("ERROR: [Common 17-345] A valid license was not found for feature 'HLS'")
         return 1

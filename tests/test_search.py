@@ -196,7 +196,8 @@ folder = Path(sys.argv[1])
 if (folder / "spec.toml").exists():
     outcome = runs.resume(folder, registry, runs.Observer())
 else:
-    outcome = runs.start(spec_from_tables(read_tables(Path(sys.argv[2])), "x"), registry, folder, runs.Observer())
+    spec = spec_from_tables(read_tables(Path(sys.argv[2])), "x")
+    outcome = runs.start(spec, registry, folder, runs.Observer())
 """
 
 

@@ -120,7 +120,7 @@ def test_bounds_and_settings() -> None:
     assert parse_setting("space.max_depth=3") == (["space", "max_depth"], 3)
     assert parse_setting("task.path=a.csv") == (["task", "path"], "a.csv")
     assert parse_setting("run.estimators=['a']")[1] == ["a"]
-    with pytest.raises(UserError, match="TABLE.KEY=VALUE"):
+    with pytest.raises(UserError, match=r"TABLE\.KEY=VALUE"):
         parse_setting("space.max_depth")
     tables: dict[str, Any] = {"run": 3}
     with pytest.raises(UserError, match="a value stands where a table should"):

@@ -136,7 +136,7 @@ def test_tools_below_their_home(
 
 
 def test_without_the_tool(tools: Path, run: Run, target: Target) -> None:
-    with pytest.raises(ToolMissing, match="vitis-run or vitis_hls.*XILINX_VITIS"):
+    with pytest.raises(ToolMissing, match=r"vitis-run or vitis_hls.*XILINX_VITIS"):
         run()
     assert "settings64.sh" in VitisSynthesizer(VitisSynthesizer.Config()).available(target)
     place(tools, "vitis-run")

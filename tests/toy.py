@@ -5,10 +5,12 @@ Its "accuracy" is a smooth function of the architecture, so searches take millis
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,7 @@ class ToySpace(KnobSpace):
         widths = [self.n_in, *[values["width"]] * (values["layers"] - 1), self.n_out]
         layers = [
             Dense(n_in, n_out, activation if n_out != self.n_out else "linear", weight, None)
-            for n_in, n_out in zip(widths, widths[1:], strict=False)
+            for n_in, n_out in itertools.pairwise(widths)
         ]
         return Architecture(io, tuple(layers))
 
@@ -96,7 +98,7 @@ class ToyTraining:
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         time.sleep(self.config.sleep_s)
         if "TOY_CALLS" in os.environ:
-            with open(os.environ["TOY_CALLS"], "a") as calls:
+            with Path(os.environ["TOY_CALLS"]).open("a") as calls:
                 calls.write("".join(f"{candidate.key}\n" for candidate in candidates))
         return [self._one(candidate, context) for candidate in candidates]
 
