@@ -128,8 +128,8 @@ class Netlist:
             inputs, table = _PLAIN[kind]
             cells.tables.append(([row(port) for port in inputs], row("O"), table))
         elif kind.startswith("LUT") and kind[3:] in "123456":
-            inputs = [f"I{place}" for place in range(int(kind[3:]))]
-            cells.tables.append(([row(port) for port in inputs], row("O"), _number(settings["INIT"])))
+            pins = [f"I{place}" for place in range(int(kind[3:]))]
+            cells.tables.append(([row(port) for port in pins], row("O"), _number(settings["INIT"])))
         elif kind == "CARRY4":
             self._carry(cells, wires)
         elif kind in ("FDRE", "FDSE"):

@@ -300,7 +300,7 @@ class OpenSynthesizer:
         *,
         cached: bool,
     ) -> SynthesisReport:
-        warnings = ()
+        warnings: tuple[str, ...] = ()
         if not builds_what_is_asked(design.architecture, distributed=self.distributed):
             kind = "distributed arithmetic" if self.distributed else "plain multipliers"
             asked = sorted(
