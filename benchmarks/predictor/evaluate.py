@@ -27,7 +27,7 @@ def main() -> None:
     levels = [Data(rows, knowledge) for knowledge in (0, 1, 2)]
     held = cross_validate(levels, _best(rows), lambda text: print(text, file=sys.stderr))
     print(
-        "| stage | regime | known | n | families | LUT | FF | DSP exact | 10 % | cycles exact | +-2 | II exact |"
+        "| stage | regime | known | n | families | LUT | FF | DSP = | 10 % | cycles exact | +-2 | II exact |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for data, values, level in zip(levels, held, LEVELS, strict=True):
@@ -55,15 +55,14 @@ def main() -> None:
 
 def _groups(data: Data) -> list[tuple[tuple[str, str], np.ndarray]]:
     stages = np.array(["csynth" if q.stage == "csynth" else "implemented" for q in data.queries])
-    names = np.array(data.regimes)
-    stream = data.table.design["stream"] > 0
+    names = np.array(data.bands)
     out = []
     for stage in ("csynth", "implemented"):
-        for regime in sorted(set(data.regimes)):
-            mask = (stages == stage) & (names == regime) & ~stream
+        for regime in sorted(set(data.bands) - {"outside"}):
+            mask = (stages == stage) & (names == regime)
             if mask.any():
                 out.append(((stage, regime), mask))
-    out.append((("any", "io_stream"), stream))
+    out.append((("any", "outside the domain"), names == "outside"))
     return out
 
 
@@ -111,7 +110,7 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
         queries += data.queries
         families += data.families
         shapes += data.shapes
-        regime += data.regimes
+        regime += data.bands
         knowledge += data.knowledge.tolist()
         for metric in METRICS:
             scores[metric] += np.abs(log_residual(metric, data.truth[metric], values[metric])).tolist()
@@ -137,7 +136,7 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
                 if np.isfinite(table[metric][row]):
                     band = calibration.band(keys, metric)
                     name = "sweep" if families[row] in SWEEPS else "other"
-                    hit = table[metric][row] <= half_width(band, 0.0) + 1e-9
+                    hit = table[metric][row] <= half_width(band, metric, 0.0) + 1e-9
                     hits[f"{name} {regime[row]}", band.coverage or 0.0][metric].append(bool(hit))
     for (name, stated), found in sorted(hits.items()):
         cells = [

@@ -22,6 +22,7 @@ from scipy.optimize import least_squares
 
 from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.hls_model.coefficients import PLAIN, Coefficients
+from hwnas_hls_plugins.hls_model.domain import unusual
 from hwnas_hls_plugins.hls_model.fitting import fit_bands, fit_factors, log_residual
 from hwnas_hls_plugins.hls_model.laws import evaluate
 from hwnas_hls_plugins.hls_model.prediction import factor_group, knowledge_of, log_factors_of, regimes
@@ -80,6 +81,8 @@ class Data:
         self.queries, self.families, self.truth = found.queries, list(found.families), found.truth
         self.table: DesignTable = tabulate(self.queries)
         self.regimes = regimes(self.table)
+        odd = unusual(self.table)
+        self.bands = ["outside" if o else name for o, name in zip(odd, self.regimes, strict=True)]
         self.knowledge = knowledge_of(self.table)
         self.shapes = [rows[place].shape for place in self.places]
 
@@ -161,7 +164,7 @@ def seen(data: Data, train: np.ndarray) -> dict[str, object]:
         tool, silicon = tool_of(query.tool), part_class(query.part)
         tools[tool.family].add(tool.version)
         parts[silicon].add(device_of(query.part))
-        pairs.add((tool.family, silicon))
+        pairs.add((tool.family, silicon, factor_group(data.regimes[row])))
         stages.add(query.stage)
         clocks.append(query.clock_ns)
     return {
@@ -232,9 +235,12 @@ def main() -> None:
         queries += data.queries
         families += data.families
         shapes += data.shapes
-        regime += data.regimes
+        regime += data.bands
         knowledge += data.knowledge.tolist()
-        known += [(tool_of(q.tool).family, part_class(q.part)) in pairs for q in data.queries]
+        known += [
+            (tool_of(q.tool).family, part_class(q.part), factor_group(name)) in pairs
+            for q, name in zip(data.queries, data.regimes, strict=True)
+        ]
         for metric in METRICS:
             scores[metric] += np.abs(log_residual(metric, data.truth[metric], values[metric])).tolist()
     bands = fit_bands(

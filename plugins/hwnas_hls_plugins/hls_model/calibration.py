@@ -134,7 +134,7 @@ def regime_keys(regime: str, stage: str, knowledge: int, known: bool) -> tuple[s
         f"{routed}|{regime}|{knowledge}|{place}",
         f"{routed}|{regime}|{knowledge}",
         f"{routed}|{regime}",
-        routed,
+        "outside" if regime == "outside" else routed,
     )
 
 
@@ -174,6 +174,10 @@ def read_calibration(path: Path | None = None) -> Calibration:
     return calibration
 
 
-def half_width(band: Band, novelty: float) -> float:
-    """Half width of an interval; ``novelty`` (0 none, 1 new tool or silicon, ...) widens it."""
-    return math.hypot(band.width, 0.25 * novelty)
+#: What a tool or silicon that a strategy was never measured on adds to a half width.
+NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
+
+
+def half_width(band: Band, metric: str, novelty: float) -> float:
+    """Half width of an interval; ``novelty`` (0 seen, 1 seen apart, 2 not seen) widens it."""
+    return math.hypot(band.width, NEW_PLACE[metric] * novelty)

@@ -59,7 +59,7 @@ PLAIN: dict[str, float] = {
     "resource_fabric_lut": 5.0,
     "resource_ff": 82.0,
     "resource_ff_per_log2": 3.0,
-    "resource_fabric_6bit_share": 0.055,
+    "resource_merged_lut": 4.75,
     "wide_multiplier_bits": 26.0,
     # Activations.
     "vitis_relu_lut_per_bit": 2.4,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hwnas_hls.errors import UserError
+
+if TYPE_CHECKING:
+    from hwnas_hls_plugins.hls_model.query import Query
 
 _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
 _STAGES = ("csynth", "logic_synth", "post_route")
@@ -19,9 +24,11 @@ _STAGES = ("csynth", "logic_synth", "post_route")
 @click.option("--layers", help="Widths from input to output, for example 16-64-32-32-5.")
 @click.option(
     "--precision",
-    help="One type for all, such as 'ap_fixed<8,3>', or parts 'in: ... w: ... b: ... acc: ... out: ... act: ...'.",
+    help="One type for all ('ap_fixed<8,3>'), or parts 'in: w: b: acc: out: act: result:' with a type each.",
 )
-@click.option("--activations", help="One a layer, for example relu-relu-softmax.  [default: relu, last one linear]")
+@click.option(
+    "--activations", help="One a layer, for example relu-relu-softmax.  [default: relu, last one linear]"
+)
 @click.option("--reuse-factor", help="One number, or one a layer: '8;32;16'.  [default: 1]")
 @click.option("--strategy", help="Latency, Resource or distributed_arithmetic.  [default: Latency]")
 @click.option("--target", help="Part, board, or the path of a target file.  [default: xcvu9p]")
@@ -29,10 +36,14 @@ _STAGES = ("csynth", "logic_synth", "post_route")
 @click.option("--tool", help="HLS compiler and version.  [default: vitis_hls 2023.2]")
 @click.option("--stage", help="csynth, logic_synth or post_route.  [default: csynth]")
 @click.option("--nonzeros", help="Non-zero weights of each layer: '512;1024;160'.")
-@click.option("--compare", help="Tools side by side, for example vitis,vivado or 'vitis_hls 2021.1,vitis_hls 2024.1'.")
+@click.option(
+    "--compare", help="Tools side by side, for example vitis,vivado or 'vitis_hls 2021.1,vitis_hls 2024.1'."
+)
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of <row_id>.npz for a CSV of rows.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where the predictions of a CSV go.")
-@click.option("--calibration", type=click.Path(path_type=Path), help="A calibration file in place of the built-in one.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="A calibration file in place of the built-in one."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def predict_command(
     path: str | None,
@@ -62,7 +73,9 @@ def predict_command(
 
     fitted = read_calibration(calibration)
     if path is not None and layers is not None:
-        raise UserError("PATH and --layers describe two designs", found=f"{path}, {layers}", remedy="give one")
+        raise UserError(
+            "PATH and --layers describe two designs", found=f"{path}, {layers}", remedy="give one"
+        )
     if path is not None and path.lower().endswith(".csv"):
         from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_predictions
 
@@ -72,16 +85,18 @@ def predict_command(
             raise UserError("no such folder", where="--weights", found=str(weights))
         known = folder if folder.is_dir() else None
         if output is None:
-            write_predictions(rows, click.get_text_stream("stdout"), known, fitted)
+            write_predictions(rows, sys.stdout, known, fitted)
             return
-        first = next(rows, None)  # a file that cannot be read must not leave an empty output behind
-        from itertools import chain
-
+        # A file that turns out to be broken half way must not leave half an answer behind.
+        draft = output.with_name(output.name + ".part")
         try:
-            with output.open("w", newline="", encoding="utf-8") as file:
-                count = write_predictions(chain([] if first is None else [first], rows), file, known, fitted)
+            with draft.open("w", newline="", encoding="utf-8") as file:
+                count = write_predictions(rows, file, known, fitted)
+            draft.replace(output)
         except OSError as error:
             raise UserError("cannot write the predictions", where=str(output), found=error) from error
+        finally:
+            draft.unlink(missing_ok=True)
         click.echo(f"{count} designs predicted, written to {output}", err=True)
         return
     if output is not None or weights is not None:
@@ -92,7 +107,9 @@ def predict_command(
     query = _placed(query, path is not None, target, clock, tool, stage)
     tools = [query.tool]
     if compare is not None:
-        tools = [_COMPARED.get(name.strip().lower(), name.strip()) for name in compare.split(",") if name.strip()]
+        tools = [
+            _COMPARED.get(name.strip().lower(), name.strip()) for name in compare.split(",") if name.strip()
+        ]
         if not tools:
             raise UserError("no tool to compare", where="--compare", found=compare, choices=_COMPARED)
     for name in tools:
@@ -121,7 +138,7 @@ def _check_tool(name: str) -> None:
         )
 
 
-def _of_path(path: str):  # type: ignore[no-untyped-def]
+def _of_path(path: str) -> Query:
     """The query of an hls4ml project folder or configuration file."""
     place = Path(path).expanduser()
     if not place.exists():
@@ -145,14 +162,14 @@ def _of_path(path: str):  # type: ignore[no-untyped-def]
     )
 
 
-def _of_flags(  # type: ignore[no-untyped-def]
+def _of_flags(
     layers: str | None,
     precision: str | None,
     activations: str | None,
     reuse_factor: str | None,
     strategy: str | None,
     nonzeros: str | None,
-):
+) -> Query:
     """The query of the flags; what a row would only warn of is an error here."""
     from hwnas_hls_plugins.hls_model.query import DEFAULT_TOOL
     from hwnas_hls_plugins.hls_model.rows import query_of_row
@@ -161,7 +178,7 @@ def _of_flags(  # type: ignore[no-untyped-def]
         raise UserError(
             "nothing to predict",
             where="predict",
-            remedy="give --layers 16-64-32-32-5, a CSV of rows, an hls4ml project folder or an hls4ml_config.yml",
+            remedy="give --layers 16-64-32-32-5, a CSV, an hls4ml project folder or an hls4ml_config.yml",
         )
     count = layers.count("-")
     row = {
@@ -200,7 +217,9 @@ def _of_flags(  # type: ignore[no-untyped-def]
     return query
 
 
-def _placed(query, of_path, target, clock, tool, stage):  # type: ignore[no-untyped-def]
+def _placed(
+    query: Query, of_path: bool, target: str | None, clock: str | None, tool: str | None, stage: str | None
+) -> Query:
     """The query on the asked part, at the asked clock, under the asked tool."""
     from hwnas_hls.resources import data_folder
     from hwnas_hls.target import find_target
@@ -230,10 +249,7 @@ def _period(text: str) -> float:
     """``5``, ``5ns``, ``200MHz`` -> ns."""
     lower = text.strip().lower().replace(" ", "")
     try:
-        if lower.endswith("mhz"):
-            value = 1000.0 / float(lower[:-3])
-        else:
-            value = float(lower.removesuffix("ns"))
+        value = 1000.0 / float(lower[:-3]) if lower.endswith("mhz") else float(lower.removesuffix("ns"))
     except (ValueError, ZeroDivisionError):
         value = 0.0
     if not 0.05 <= value <= 10_000.0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,14 +82,30 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> list[list[s
     return out
 
 
-def novelty(table: DesignTable, calibration: Calibration) -> NDArray[np.float64]:
-    """How far each design's tool and silicon are from the data: 0 seen together, 1 seen apart, 2 not seen."""
+def unusual(table: DesignTable) -> NDArray[np.bool_]:
+    """Designs that the laws do not claim to describe: streams, wrappers, adders that form no tree."""
+    c = table.layer
+    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
+    chained = ~resource & (c["n_in"] * c["n_out"] > UNROLL_LIMIT)
+    odd = chained | (c["acc_modes"] > 0) | (np.maximum(c["in_bits"], c["w_bits"]) > OPERAND_BITS)
+    out: NDArray[np.bool_] = (
+        (table.design["stream"] > 0) | (table.design["wrapped"] > 0) | (table.largest(odd.astype(float)) > 0)
+    )
+    return out
+
+
+def novelty(table: DesignTable, calibration: Calibration, groups: Sequence[str]) -> NDArray[np.float64]:
+    """How far each design is from the data.
+
+    0: its kind (``groups``) was measured under this compiler on this silicon; 1: both were seen, but
+    not so; 2: the silicon was never seen.
+    """
     pairs = {tuple(pair) for pair in calibration.seen.get("pairs", ())}
     classes = set(calibration.seen.get("part_classes", ()))
     out = np.zeros(len(table.queries))
     for number, query in enumerate(table.queries):
         tool, silicon = tool_of(query.tool), part_class(query.part)
-        if (tool.family, silicon) in pairs:
+        if (tool.family, silicon, groups[number]) in pairs:
             continue
         out[number] = 1.0 if silicon in classes else 2.0
     return out

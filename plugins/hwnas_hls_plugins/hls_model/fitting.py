@@ -20,6 +20,11 @@ from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 
 FloatArray = NDArray[np.float64]
 
+#: Families below which 90 % is not stated: the quantile would be the single worst design.
+FAMILIES_FOR_90 = 12
+#: Half widths that no band goes below across families: the laws' structure was chosen with these families
+#: in view, so that their held-out errors flatter it.
+FLOORS = {"latency_cycles": 0.25, "ii_cycles": 0.0, "lut": 0.3, "ff": 0.6, "dsp": 0.1, "bram_18k": 0.35}
 #: A group's own factor counts as much as this many families of the group above it.
 SHRINKAGE = 1.0
 #: What C synthesis overstates, before any data: logarithms of logic synthesis over C synthesis.
@@ -153,14 +158,19 @@ def fit_bands(
             if not told.any():
                 continue
             names = [families[row] for row, tell in zip(rows, told, strict=True) if tell]
-            if len(set(names)) == 1:
+            key_is_sweep = len(set(names)) == 1
+            if key_is_sweep:
                 names = [shapes[row] for row, tell in zip(rows, told, strict=True) if tell]
             q90 = family_quantile(values[told].tolist(), names, 0.9)
             q80 = family_quantile(values[told].tolist(), names, 0.8)
+            count = len(set(names))
+            if count < FAMILIES_FOR_90:
+                q90 = None  # it would be the worst design of all
+            floor = 0.0 if key_is_sweep else FLOORS[metric]
             bands[metric] = Band(
-                None if q90 is None else round(q90, 5),
-                None if q80 is None else round(q80, 5),
-                len(set(names)),
+                None if q90 is None else round(max(q90, floor), 5),
+                None if q80 is None else round(max(q80, floor), 5),
+                count,
             )
         if bands:
             out[key] = bands

@@ -70,9 +70,13 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
     n_layers = design["n_layers"]
     is_vitis = design["vitis"] > 0
     lines = table.total(activation["steps"])
+    # A single layer is inlined into the top function by every hls4ml of the last years.
+    inlined = (n_layers == 1) & ((design["version"] >= 2020) | (design["version"] == 0))
+    lines = np.where(inlined, 0.0, lines)
     pipelined = (
         table.total(layer["cycles"])
-        + n_layers * np.where(is_vitis, k["vitis_layer_cycles"], k["vivado_layer_cycles"])
+        + np.where(inlined, 0.0, n_layers)
+        * np.where(is_vitis, k["vitis_layer_cycles"], k["vivado_layer_cycles"])
         + lines
         * np.where(
             is_vitis,
@@ -152,8 +156,10 @@ def _unrolled(
     )
     # Bound to logic, a small product is one short stage.
     product_ns = np.where(c["to_fabric"] > 0, 0.3 * product_ns, product_ns)
+    # ``Resource`` at reuse factor 1 starts its sums from the biases: one level less.
+    started = (c["strategy"] == RESOURCE).astype(np.float64)
     growth = 1.0 + np.maximum(0.0, c["acc_bits"] - 16.0) / 32.0
-    path = product_ns + adder * c["depth"] * growth
+    path = product_ns + adder * np.maximum(c["depth"] - started, 0.0) * growth
     once = np.maximum(0.0, np.ceil(path / usable - 1e-9) - 1.0)
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
@@ -163,7 +169,8 @@ def _unrolled(
     passes = np.ceil(multipliers / limit)
     serial = np.where((reuse > 1) & (passes > 2), passes + 2.0, 0.0)
     cycles = np.maximum(once, serial)
-    ii = np.where(reuse > 1, np.minimum(c["legal_reuse"], cycles + 1.0), 1.0)
+    # Its top function is a dataflow of one step at a time, not a pipeline.
+    ii = np.where(reuse > 1, np.minimum(c["legal_reuse"], cycles + 1.0), 1.0 + started * cycles)
 
     # Shared multipliers in fabric are whole ones, and few.
     fabric_bits = c["multiplier_bits"] * fabric_share
@@ -180,6 +187,7 @@ def _unrolled(
         + k["output_lut_per_bit"] * c["n_out"] * c["out_bits"]
         + k["accum_mode_lut_per_bit"] * c["acc_modes"] * c["nonzeros"] * c["acc_bits"] / 4.0
     )
+    lut = np.maximum(lut - started * k["resource_merged_lut"] * in_dsp, 0.0)
     # Registers: what is alive at each pipeline cut; each cycle takes as many levels as fit.
     cuts = np.where(chained, 0.0, np.minimum(once, 40.0))
     live = table.live_bits
@@ -187,6 +195,8 @@ def _unrolled(
     for number in range(1, int(cuts.max(initial=0.0)) + 1):
         active = cuts >= number
         level = np.clip((number * usable - product_ns) / np.maximum(adder * growth, 1e-9), 0.0, c["depth"])
+        # ... but ``Resource`` keeps the products' first sums apart.
+        level = np.where((started > 0) & (in_dsp > 0.5), np.minimum(level, 1.0), level)
         low = np.minimum(np.floor(level), LEVELS - 2).astype(np.int64)
         rows = np.arange(live.shape[0])
         # Between two levels the live bits fall geometrically.

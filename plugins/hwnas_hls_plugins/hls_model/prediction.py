@@ -19,7 +19,7 @@ from hwnas_hls_plugins.hls_model.calibration import (
     regime_keys,
 )
 from hwnas_hls_plugins.hls_model.capacity import target_of
-from hwnas_hls_plugins.hls_model.domain import design_reasons, design_warnings, novelty
+from hwnas_hls_plugins.hls_model.domain import design_reasons, design_warnings, novelty, unusual
 from hwnas_hls_plugins.hls_model.laws import Costs, evaluate
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.hls_model.silicon import PART_CLASSES, part_class, tool_of
@@ -149,11 +149,12 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     table = tabulate(queries)
     costs = evaluate(table, calibration.coefficients)
     names = regimes(table)
-    know = knowledge_of(table)
-    distance = novelty(table, calibration)
-    reasons = design_reasons(table, calibration)
-    warnings = design_warnings(table, calibration)
     log_factors = log_factors_of(table, calibration, names)
+    know = knowledge_of(table)
+    distance = novelty(table, calibration, [factor_group(name) for name in names])
+    reasons = design_reasons(table, calibration)
+    names = ["outside" if outside else name for name, outside in zip(names, unusual(table), strict=True)]
+    warnings = design_warnings(table, calibration)
     value = {metric: costs.design[metric] * np.exp(log_factors[metric]) for metric in METRICS}
     layer = {name: costs.layer[name] * np.exp(log_factors[name])[table.owner] for name in _SHARED_METRICS}
     layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
@@ -172,8 +173,7 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
             keys = regime_keys(*key)
             bands = cache[key] = {metric: calibration.band(keys, metric) for metric in METRICS}
         for metric, band in bands.items():
-            exact = metric == "ii_cycles" or (metric == "latency_cycles" and band.width < 0.01)
-            widths[metric][number] = half_width(band, 0.0 if exact else distance[number])
+            widths[metric][number] = half_width(band, metric, distance[number])
             coverage[metric][number] = band.coverage
     for metric in METRICS:
         c = OFFSETS[metric]

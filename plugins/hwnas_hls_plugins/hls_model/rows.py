@@ -85,7 +85,7 @@ def _widths(text: str) -> tuple[int, ...] | str:
     """``16-64-5`` -> widths, or a text that says what is wrong."""
     if not text:
         return "layers: empty"
-    pieces = [piece.strip() for piece in re.split(r"[-,;x→> ]+", text.strip("[]() ")) if piece.strip()]
+    pieces = [piece.strip() for piece in re.split(r"[-,;→>\s]+", text.strip("[]() ")) if piece.strip()]
     widths = []
     for piece in pieces:
         try:

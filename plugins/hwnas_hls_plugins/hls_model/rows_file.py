@@ -79,7 +79,9 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
                 count = len(cells)
                 yield {name: cells[place] for name, place in places if place < count}
     except csv.Error as error:
-        raise UserError("the rows file is no CSV", where=f"{path}, line {lines.line_num}", found=error) from error
+        raise UserError(
+            "the rows file is no CSV", where=f"{path}, line {lines.line_num}", found=error
+        ) from error
 
 
 def write_predictions(
@@ -118,9 +120,7 @@ def write_predictions(
 def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[str]]:
     batch = predict_batch(queries, calibration)
     columns = [
-        values[metric].tolist()
-        for _, metric in _METRICS
-        for values in (batch.value, batch.low, batch.high)
+        values[metric].tolist() for _, metric in _METRICS for values in (batch.value, batch.low, batch.high)
     ]
     for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
         reasons = [*query.blockers, *batch.reasons[number]]

@@ -56,9 +56,8 @@ def prediction_text(prediction: Prediction) -> str:
         share = ""
         if target is not None and metric in ("lut", "ff", "dsp", "bram_18k", "uram"):
             share = f"{100 * target.share(metric, interval.value):.1f} %" if getattr(target, metric) else ""
-        lines.append(
-            f"{label:18}{interval.value:>10,.0f}  {_range(interval):>21}  {_coverage(interval):>14}  {share:>8}"
-        )
+        numbers = f"{interval.value:>10,.0f}  {_range(interval):>21}"
+        lines.append(f"{label:18}{numbers}  {_coverage(interval):>14}  {share:>8}")
     lines += [
         "",
         f"{'layer':27}{'strategy':>10}{'reuse':>7}{'cycles':>7}{'LUT':>9}{'FF':>8}{'DSP':>6}{'BRAM':>6}",
