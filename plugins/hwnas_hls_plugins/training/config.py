@@ -23,6 +23,8 @@ class TrainingConfig:
         rungs: shares of the training after which ``context.keep`` may stop candidates.
         pruned_by: share of the training by which sparse layers have all their zeros; from
             there on the zeros stay where they are.
+        leak: share of the gradient that passes through saturated and negative sums at the start;
+            it falls to nothing by the middle of the training.
         max_rows: at most so many training rows an epoch, drawn anew for each; 0 takes all.
         max_validation_rows: at most so many validation rows are scored; 0 takes all.
         group_elements: candidates are trained together up to so many numbers (activations of
@@ -39,10 +41,11 @@ class TrainingConfig:
     warmup: float = 0.05
     rungs: tuple[float, ...] = (0.25, 0.5)
     pruned_by: float = 2 / 3
+    leak: float = 0.2
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 400_000
-    group_candidates: int = 64
+    group_candidates: int = 256
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -54,7 +57,7 @@ class TrainingConfig:
                 raise UserError(f"{name} of the training is 0 (all rows) or more", found=getattr(self, name))
         if not self.learning_rate > 0:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
-        for name in ("beta1", "beta2", "warmup"):
+        for name in ("beta1", "beta2", "warmup", "leak"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} of the training lies in [0, 1)", found=getattr(self, name))
         if not 0 < self.pruned_by <= 1:

@@ -17,7 +17,9 @@ from hwnas_hls.design import Design, Preprocessing
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls_plugins.training.config import TrainingConfig
-from hwnas_hls_plugins.training.network import Member, Network
+from hwnas_hls_plugins.training.member import Member
+from hwnas_hls_plugins.training.network import Network
+from hwnas_hls_plugins.training.normalisation import MOMENTUM
 from hwnas_hls_plugins.training.plan import Plan
 
 #: (places in the batch, interim metric, share done) -> who goes on; see :data:`hwnas_hls.estimator.Keep`.
@@ -233,6 +235,7 @@ class Training:
     def _train(self, network: Network, begin: int, end: int) -> None:
         for epoch in range(begin, end):
             self._prune(network, epoch)
+            leak = self.config.leak * max(0.0, 1 - 2 * epoch / self.config.epochs)
             rng = np.random.default_rng([self.seed, epoch])
             chosen = rng.permutation(len(self.train))[: self.epoch_steps * self.batch_rows]
             order = torch.as_tensor(chosen, device=self.device)
@@ -247,10 +250,10 @@ class Training:
                 batch = [copy[:, rows] for copy in inputs]
                 if epoch == 0 and step == 0 and network.normalised:
                     network.calibrate(batch)
-                network.forward(batch, training=True)
-                network.lose(targets[:, rows], classes=self.classes)
-                network.backward(batch)
                 number = epoch * self.epoch_steps + step + 1
+                network.forward(batch, training=True, momentum=self._momentum(number))
+                network.lose(targets[:, rows], classes=self.classes)
+                network.backward(batch, leak)
                 network.update(self._rate(number), self.config.beta1, self.config.beta2, number)
 
     def _rate(self, step: int) -> float:
@@ -260,6 +263,13 @@ class Training:
             return self.config.learning_rate * step / warm
         done = (step - warm) / max(1, self.total_steps - warm)
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    @staticmethod
+    def _momentum(step: int) -> float:
+        """Batch statistics cost a product of their own: every step at first, then every fourth."""
+        if step <= 32:
+            return MOMENTUM
+        return 0.0 if step % 4 else 1 - (1 - MOMENTUM) ** 4
 
     def _prune(self, network: Network, epoch: int) -> None:
         """Zeros of the smallest magnitude, more of them each epoch by a cubic (Zhu and Gupta, 2017)."""
@@ -296,7 +306,7 @@ class Training:
             if stop - start < self.batch_rows:
                 rest = self.batch_rows - (stop - start)
                 chunk = [torch.nn.functional.pad(copy, (0, rest)) for copy in chunk]
-            network.forward(chunk, training=False)
+            network.forward(chunk)
             yield slice(start, stop), network.logits[:, :, : stop - start]
 
     def _scores(self, network: Network) -> dict[int, float]:

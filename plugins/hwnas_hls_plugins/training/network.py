@@ -12,134 +12,20 @@ stands beside it. Loaded only when something is trained, hence torch at the top.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwnas_hls_plugins.training.plan import LayerPlan, Plan
+from hwnas_hls_plugins.training.level import Level, Run
+from hwnas_hls_plugins.training.member import Member
+from hwnas_hls_plugins.training.normalisation import Normalisation
 from hwnas_hls_plugins.training.quantiser import limited, lossy_sum, on_grid, rounded
 
 _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
-#: Batch normalisation: share of a new batch in the running mean and deviation.
-_MOMENTUM = 0.1
 #: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
 _PUSH = 4.0
-
-
-@dataclass(slots=True, eq=False)
-class Member:
-    """One network in training: what it is and how far it has come.
-
-    Args:
-        plan: what it is.
-        index: its place among the candidates.
-        source: which quantised copy of the inputs it reads.
-        latent, mean, square: trained numbers and Adam's two averages, in pieces (see ``Layout``).
-        kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor a level.
-        running: batch normalisation's mean and deviation, one (rows, 2) tensor a level.
-        steps: updates made so far.
-    """
-
-    plan: Plan
-    index: int
-    source: int
-    latent: list[Tensor] = field(default_factory=list)
-    mean: list[Tensor] = field(default_factory=list)
-    square: list[Tensor] = field(default_factory=list)
-    kept: list[Tensor] = field(default_factory=list)
-    running: list[Tensor] = field(default_factory=list)
-    generator: torch.Generator = field(default_factory=torch.Generator)
-
-    @property
-    def levels(self) -> tuple[LayerPlan, ...]:
-        """Layers from output to input."""
-        return self.plan.layers[::-1]
-
-    def start(self, dtype: torch.dtype) -> None:
-        """Draw the starting weights."""
-        self.generator.manual_seed(self.plan.seed)
-        blocks = [
-            torch.tensor(layer.block(latent, fast=self.plan.fast)["latent"], dtype=dtype)
-            for layer, latent in zip(self.levels, self.plan.latents()[::-1], strict=True)
-        ]
-        self.latent = [block.reshape(-1) for block in blocks]
-        self.kept = [torch.ones_like(block) for block in blocks]
-        if self.plan.normalised:
-            for layer in self.levels:
-                self.latent.append(torch.ones(layer.rows, dtype=dtype))  # gamma
-                self.latent.append(torch.zeros(layer.rows, dtype=dtype))  # beta
-                self.running.append(torch.tensor([[0.0, 1.0]], dtype=dtype).repeat(layer.rows, 1))
-        self.latent.append(torch.zeros(1, dtype=dtype))  # logarithm of the temperature
-        self.mean = [torch.zeros_like(piece) for piece in self.latent]
-        self.square = [torch.zeros_like(piece) for piece in self.latent]
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """Neighbours at one level whose product is one call.
-
-    A first layer reads the input copy ``source``; the others read their own slice of the
-    level before (``values``). Shapes: weights (n, rows, cols), or (n * rows, cols) where the
-    input is shared; sums and their gradients likewise with batch rows as the last axis.
-    """
-
-    source: int
-    weights: Tensor
-    weight_gradient: Tensor
-    sums: Tensor
-    gradient: Tensor
-    values: Tensor | None = None
-    values_gradient: Tensor | None = None
-    plain_weights: Tensor | None = None
-    plain_sums: Tensor | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Level:
-    """Everything of one depth, counted from the output; matrices are features x batch rows."""
-
-    layers: list[LayerPlan]
-    starts: list[int]
-    sums: Tensor
-    values: Tensor
-    gradient: Tensor
-    low: Tensor
-    high: Tensor
-    bounded: bool
-    rectified: Tensor
-    span: tuple[int, int]
-    runs: list[_Run] = field(default_factory=list)
-    dropout: Tensor | None = None
-    push: Tensor | None = None
-    norm: _Norm | None = None
-
-    def slice(self, number: int) -> slice:
-        return slice(self.starts[number], self.starts[number] + self.layers[number].rows)
-
-
-@dataclass(slots=True, eq=False)
-class _Norm:
-    """Batch normalisation of one level; columns are (features, 1) unless said otherwise.
-
-    ``sums`` are those of the unquantised weights before normalisation. ``row_of`` maps each
-    number of the level's weight span to its feature; ``bias_at`` are the places of the biases.
-    """
-
-    active: Tensor
-    sums: Tensor
-    scale: Tensor
-    unit: Tensor
-    bias_unit: Tensor
-    bias_at: Tensor
-    row_of: Tensor
-    running: Tensor
-    gamma: Tensor
-    beta: Tensor
-    gamma_gradient: Tensor
-    beta_gradient: Tensor
 
 
 class Network:
@@ -243,7 +129,7 @@ class Network:
     # Levels
 
     def _make_levels(self) -> None:
-        self.levels: list[_Level] = []
+        self.levels: list[Level] = []
         for k in range(self.depth):
             layers = [member.levels[k] for member in self.members[: self.reach[k]]]
             starts = np.cumsum([0, *(layer.rows for layer in layers)])
@@ -251,11 +137,12 @@ class Network:
             limits = [layer.limits if self.fast else (-np.inf, np.inf) for layer in layers]
             rows = [layer.rows for layer in layers]
             first, last = self.places[0, k][0], self.places[self.reach[k] - 1, k][1]
-            level = _Level(
+            level = Level(
                 layers,
                 [int(start) for start in starts],
                 sums=self._zeros(shape),
                 values=self._zeros(shape),
+                mask=self._zeros(shape),
                 gradient=self._zeros(shape),
                 low=self._tensor(np.repeat([low for low, _ in limits], rows)[:, None]),
                 high=self._tensor(np.repeat([high for _, high in limits], rows)[:, None]),
@@ -278,6 +165,8 @@ class Network:
                 level.push = None if self.fast else self._zeros(shape)
             if any(layer.normalised for layer in layers):
                 level.norm = self._norm(k, level, shape)
+            elif self.fast:
+                level.mask = level.sums
             self.levels.append(level)
         for k in range(self.depth):
             self._make_runs(k)
@@ -286,7 +175,7 @@ class Network:
         self.log_temperature = self.latent[-len(self.members) :]
         self.log_temperature_gradient = self.gradient[-len(self.members) :]
 
-    def _norm(self, k: int, level: _Level, shape: tuple[int, int]) -> _Norm:
+    def _norm(self, k: int, level: Level, shape: tuple[int, int]) -> Normalisation:
         layers = level.layers
         rows = [layer.rows for layer in layers]
         features = [level.starts[j] + np.arange(layer.layer.n_out) for j, layer in enumerate(layers)]
@@ -317,8 +206,8 @@ class Network:
         running = torch.cat([member.running[k] for member in self.members[: self.reach[k]]])
         # A gain that crosses zero would turn its weights over.
         piece(self.floor, 0).fill_(0.05)
-        return _Norm(
-            active=torch.as_tensor(active[:, None], device=self.device),
+        return Normalisation(
+            active=self._tensor(active[:, None]),
             sums=self._zeros(shape),
             scale=column([layer.scale for layer in layers]),
             unit=column([layer.scale * 2.0**layer.out_fraction for layer in layers]),
@@ -328,10 +217,10 @@ class Network:
             ],
             row_of=torch.as_tensor(np.concatenate(row_of), device=self.device),
             running=running.to(self.device),
-            gamma=piece(self.latent, 0),
-            beta=piece(self.latent, 1),
-            gamma_gradient=piece(self.gradient, 0),
-            beta_gradient=piece(self.gradient, 1),
+            gain=piece(self.latent, 0),
+            shift=piece(self.latent, 1),
+            gain_gradient=piece(self.gradient, 0),
+            shift_gradient=piece(self.gradient, 1),
         )
 
     def _make_runs(self, k: int) -> None:
@@ -354,7 +243,7 @@ class Network:
         shape = [(member.levels[k].rows, member.levels[k].cols) for member in (first, second)]
         return shape[0] == shape[1]
 
-    def _run(self, k: int, start: int, stop: int) -> _Run:
+    def _run(self, k: int, start: int, stop: int) -> Run:
         level = self.levels[k]
         member, layer = self.members[start], level.layers[start]
         place = slice(self.places[start, k][0], self.places[stop - 1, k][1])
@@ -364,7 +253,7 @@ class Network:
             out: tuple[int, ...] = (-1, self.rows)
         else:
             shape, out = (stop - start, layer.rows, layer.cols), (stop - start, layer.rows, self.rows)
-        run = _Run(
+        run = Run(
             member.source,
             self.weights[place].view(shape),
             self.gradient[place].view(shape),
@@ -392,24 +281,19 @@ class Network:
             torch.mul(self.integers, self.kept_factor, out=self.plain_weights)
             for level in self.levels:
                 if level.norm is not None:
-                    self._fold(level, level.norm)
+                    level.norm.fold(self.integers[slice(*level.span)])
         self.integers.add_(0.5).floor_()
         torch.maximum(self.integers, self.low, out=self.integers)
         torch.minimum(self.integers, self.high, out=self.integers)
         torch.addcmul(self.offset, self.integers, self.kept_factor, out=self.weights)
 
-    def _fold(self, level: _Level, norm: _Norm) -> None:
-        """Batch normalisation into weights and biases, by its running mean and deviation."""
-        mean, deviation = norm.running[:, :1], norm.running[:, 1:]
-        gain = norm.gamma * norm.unit / deviation
-        gain = torch.where(norm.active, gain, torch.ones_like(gain))
-        span = self.integers[slice(*level.span)]
-        span.mul_(gain.reshape(-1)[norm.row_of])
-        bias = norm.scale * (0.5 * norm.beta - norm.gamma * mean / deviation) * norm.bias_unit
-        span[norm.bias_at] = bias[norm.active]
+    def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None:
+        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
 
-    def forward(self, inputs: Sequence[Tensor], *, training: bool) -> None:
-        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy."""
+        Args:
+            training: drop out what is to be dropped.
+            momentum: share of this batch in the running statistics; 0 leaves them alone.
+        """
         for k in range(self.depth - 1, -1, -1):
             level = self.levels[k]
             for run in level.runs:
@@ -417,13 +301,14 @@ class Network:
                     torch.mm(run.weights, inputs[run.source], out=run.sums)
                 else:
                     torch.bmm(run.weights, run.values, out=run.sums)
-            if training and level.norm is not None:
+            if momentum > 0 and level.norm is not None:
                 self._plain_sums(level, inputs)
+                level.norm.measure(momentum)
             self._activate(k, level, inputs)
             if training and level.dropout is not None:
                 self._drop(level)
 
-    def _plain_sums(self, level: _Level, inputs: Sequence[Tensor]) -> None:
+    def _plain_sums(self, level: Level, inputs: Sequence[Tensor]) -> None:
         for run in level.runs:
             if run.plain_weights is None or run.plain_sums is None:
                 continue
@@ -432,8 +317,8 @@ class Network:
             else:
                 torch.bmm(run.plain_weights, run.values, out=run.plain_sums)
 
-    def _activate(self, k: int, level: _Level, inputs: Sequence[Tensor]) -> None:
-        """Sums -> values of the level; the sums become the mask of the gradient."""
+    def _activate(self, k: int, level: Level, inputs: Sequence[Tensor]) -> None:
+        """Sums -> values of the level, and where the gradient passes."""
         if not self.fast:
             for j in range(self.reach[k]):
                 self._activate_exactly(k, j, level, inputs)
@@ -441,15 +326,14 @@ class Network:
             # Without bounds the values are the sums themselves.
             torch.minimum(level.sums, level.high, out=level.values)
             torch.maximum(level.values, level.low, out=level.values)
-            torch.eq(level.sums, level.values, out=level.sums)
+            torch.eq(level.sums, level.values, out=level.mask)
             level.values.floor_()
 
-    def _activate_exactly(self, k: int, j: int, level: _Level, inputs: Sequence[Tensor]) -> None:
+    def _activate_exactly(self, k: int, j: int, level: Level, inputs: Sequence[Tensor]) -> None:
         """One network's layer with any rounding, overflow and accumulator."""
         plan = level.layers[j]
         layer, here = plan.layer, level.slice(j)
-        sums, values = level.sums[here][: layer.n_out], level.values[here][: layer.n_out]
-        raw = sums
+        raw, values = level.sums[here][: layer.n_out], level.values[here][: layer.n_out]
         if layer.accum is not None:
             step = 2.0 ** (plan.out_fraction - layer.accum.fraction)
             weights, inner, bias = self._operands(k, j, inputs)
@@ -468,12 +352,12 @@ class Network:
             if kind.overflow == "WRAP" and level.push is not None:
                 excess = passed - torch.clamp(passed, float(kind.lowest), kind.highest + 1.0)
                 level.push[here][: layer.n_out] = excess / (kind.highest + 1.0)
-        inside = torch.ones_like(sums)
+        inside = torch.ones_like(raw)
         if kind is not None and kind.overflow != "WRAP":
             inside = ((passed >= kind.lowest - 0.5) & (passed <= kind.highest + 0.5)).to(self.dtype)
         if plan.rectified:
             inside = inside * (raw > 0)
-        sums.copy_(inside)
+        level.mask[here][: layer.n_out] = inside
         if not plan.last:
             level.values[here][-1] = 1.0
 
@@ -488,7 +372,7 @@ class Network:
             values = before.values[before.slice(j)]
         return block[:, :-1], values[:-1], block[:, -1]
 
-    def _drop(self, level: _Level) -> None:
+    def _drop(self, level: Level) -> None:
         if level.dropout is None:
             return
         for j, plan in enumerate(level.layers):
@@ -516,17 +400,23 @@ class Network:
             torch.mul(self.logits, self.temperature, out=self.answers)
             torch.sub(self.answers, targets, out=self.logit_gradient)
 
-    def backward(self, inputs: Sequence[Tensor]) -> None:
-        """Gradients of all trained numbers, straight through every rounding."""
+    def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None:
+        """Gradients of all trained numbers, straight through every rounding.
+
+        ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
+        a neuron that is never in them stays dead.
+        """
         for level in self.levels:
             if level.dropout is not None:
                 level.gradient.mul_(level.dropout)
             if level.bounded:
-                level.gradient.mul_(level.sums)
+                if leak > 0:
+                    level.mask.mul_(1 - leak).add_(leak)
+                level.gradient.mul_(level.mask)
             if level.push is not None:
                 self._push_back(level, level.push)
             if level.norm is not None:
-                self._normalise_gradient(level, level.norm)
+                level.norm.backward(level.gradient, level.sums)
             for run in level.runs:
                 if run.values is None or run.values_gradient is None:
                     torch.mm(run.gradient, inputs[run.source].t(), out=run.weight_gradient)
@@ -534,27 +424,12 @@ class Network:
                     torch.bmm(run.gradient, run.values.transpose(1, 2), out=run.weight_gradient)
                     torch.bmm(run.weights.transpose(1, 2), run.gradient, out=run.values_gradient)
 
-    def _push_back(self, level: _Level, push: Tensor) -> None:
+    def _push_back(self, level: Level, push: Tensor) -> None:
         """Sums that wrapped around have no useful gradient; drive them back into their type."""
         for j in range(len(level.layers)):
             here = level.slice(j)
             size = level.gradient[here].abs().mean()
             level.gradient[here] += push[here] * (_PUSH * size)
-
-    def _normalise_gradient(self, level: _Level, norm: _Norm) -> None:
-        """Gradient through batch statistics; the running ones move on."""
-        mean = norm.sums.mean(1, keepdim=True)
-        deviation = norm.sums.std(1, correction=0, keepdim=True)
-        fresh = torch.cat([mean, deviation.clamp_min(1e-6)], 1)
-        norm.running.lerp_(torch.where(norm.active, fresh, norm.running), _MOMENTUM)
-        unit = (norm.sums - mean) / deviation.clamp_min(1e-6)
-        gradient = level.gradient
-        along = (gradient * unit).mean(1, keepdim=True)
-        across = gradient.mean(1, keepdim=True)
-        norm.gamma_gradient.copy_(torch.where(norm.active, along, torch.zeros_like(along)))
-        norm.beta_gradient.copy_(torch.where(norm.active, across, torch.zeros_like(across)))
-        projected = gradient - across - unit * along
-        torch.where(norm.active, projected, gradient, out=gradient)
 
     def calibrate(self, inputs: Sequence[Tensor]) -> None:
         """Start batch normalisation from the statistics of one batch, level by level."""
@@ -562,10 +437,7 @@ class Network:
             level = self.levels[k]
             if level.norm is not None:
                 self._plain_sums(level, inputs)
-                mean = level.norm.sums.mean(1, keepdim=True)
-                deviation = level.norm.sums.std(1, correction=0, keepdim=True).clamp_min(1e-6)
-                fresh = torch.cat([mean, deviation], 1)
-                level.norm.running.copy_(torch.where(level.norm.active, fresh, level.norm.running))
+                level.norm.measure(1.0)
                 self.quantise()
             for run in level.runs:
                 if run.values is None:

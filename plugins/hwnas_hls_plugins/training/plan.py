@@ -202,10 +202,10 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
         wanted = _scale(layer.result)
         gain = 2.0 if layer.activation == "relu" else 1.0
         fan_in = math.sqrt(layer.n_in / gain) * scale
-        spread = wanted / fan_in
-        if layer.normalisation == "none":
-            spread = _fit(spread, layer.weight)
-            wanted = min(spread * fan_in, _reach(layer.result))
+        spread = _fit(wanted / fan_in, layer.weight)
+        wanted = min(spread * fan_in, _reach(layer.result))
+        if layer.normalisation == "batch":
+            spread = 1.0 / fan_in  # what it will be divided by is up to the normalisation
         layers.append(LayerPlan(layer, last, source.fraction, sink.fraction, product, wanted, spread))
         scale = wanted
     # Only the order of logits matters, so a narrow output type may stand for large ones. Standardised
