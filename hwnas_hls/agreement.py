@@ -6,6 +6,8 @@ part in the wrong place); a project that differs from its design in anything is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.design import Design
@@ -16,6 +18,7 @@ from hwnas_hls.target import Target
 
 #: A layer without biases still has an array of zeros in the firmware, of this type.
 NO_BIAS = FixedType(1, 1, signed=False)
+DEFINES, PARAMETERS = "firmware/defines.h", "firmware/parameters.h"
 
 
 def plain_input(design: Design) -> FixedType:
@@ -28,86 +31,94 @@ def plain_input(design: Design) -> FixedType:
 
 
 def check_project(
-    design: Design, target: Target, place: Path, clock_ns: float, backend: str, blame: str
+    design: Design, target: Target, folder: Path, clock_ns: float, backend: str, blame: str
 ) -> None:
-    """Compare the written firmware, Tcl and weights with the design, to the last bit."""
-    architecture = design.architecture
+    """Compare the written firmware, Tcl and weights with the design, to the last bit.
+
+    The weights of ``distributed_arithmetic`` layers are written into code and not compared.
+
+    Args:
+        folder: of the project.
+        blame: first words of the message, who is to blame for a difference.
+
+    Raises:
+        HwnasError: something differs; names the file, what was found and what was asked for.
+    """
     try:
-        firmware = read_firmware(place)
+        firmware = read_firmware(folder)
     except ReportError as error:
         raise HwnasError(f"{blame}: {error}") from error
-    types = design.layer_types()
-    wanted: list[tuple[str, str, object, object]] = [
-        ("project.tcl", "part", target.part, firmware.part),
-        ("project.tcl", "clock period in ns", float(clock_ns), firmware.clock_ns),
-        ("project.tcl", "backend", backend.lower(), firmware.backend),
-        (f"firmware/{firmware.name}.cpp", "io type", architecture.io_type, firmware.io_type),
-        (f"firmware/{firmware.name}.cpp", "inputs", architecture.n_in, firmware.n_in),
-        (f"firmware/{firmware.name}.cpp", "outputs", architecture.n_out, firmware.n_out),
-        ("firmware/defines.h", "type of the input", str(plain_input(design)), str(firmware.input)),
-        ("firmware/defines.h", "type of the output", str(types[-1][2]), str(firmware.output)),
-    ]
+    for fact in _facts(design, target, firmware, clock_ns, backend):
+        if fact.asked != fact.found:
+            raise HwnasError(f"{blame}: {fact.file}: {fact.what} is {fact.found}, asked for {fact.asked}")
+    dense = [layer for layer in firmware.layers if layer.kind == "dense"]
+    for number, layer in enumerate(dense):
+        if layer.weights:
+            _check_weights(design, number, layer, folder / "firmware" / "weights", blame)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    file: str
+    what: str
+    asked: object
+    found: object
+
+
+def _facts(
+    design: Design, target: Target, firmware: Firmware, clock_ns: float, backend: str
+) -> Iterator[_Fact]:
+    architecture, code = design.architecture, f"firmware/{firmware.name}.cpp"
+    yield _Fact("project.tcl", "part", target.part, firmware.part)
+    yield _Fact("project.tcl", "clock period in ns", float(clock_ns), firmware.clock_ns)
+    yield _Fact("project.tcl", "backend", backend.lower(), firmware.backend)
+    yield _Fact(code, "io type", architecture.io_type, firmware.io_type)
+    kinds = []
+    for each in architecture.layers:
+        kinds += ["dense", "relu"] if each.activation == "relu" else ["dense"]
+    yield _Fact(code, "order of layers", kinds, [layer.kind for layer in firmware.layers])
+    yield _Fact(DEFINES, "type of the input", str(plain_input(design)), str(firmware.input))
+    yield _Fact(DEFINES, "type of the output", str(design.layer_types()[-1][2]), str(firmware.output))
     written = iter(firmware.layers)
-    for number, layer in enumerate(architecture.layers):
-        dense, where = next(written, None), f"of layer {number}"
-        if dense is None or dense.kind != "dense":
-            raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has no dense layer {number}")
-        accum, result = types[number][1:]
-        values = accum if layer.activation == "relu" else result
-        wanted += [
-            ("firmware/parameters.h", f"strategy {where}", layer.strategy.lower(), dense.strategy),
-            ("firmware/parameters.h", f"reuse factor {where}", layer.reuse_factor, dense.reuse_factor),
-            (
-                f"firmware/{firmware.name}.cpp",
-                f"shape {where}",
-                (layer.n_in, layer.n_out),
-                (dense.n_in, dense.n_out),
-            ),
-            ("firmware/defines.h", f"type of the sums {where}", str(values), str(dense.result)),
-        ]
-        if dense.weight is not None:
-            bias = str(layer.bias or NO_BIAS)
-            wanted += [
-                ("firmware/defines.h", f"weight type {where}", str(layer.weight), str(dense.weight)),
-                ("firmware/defines.h", f"bias type {where}", bias, str(dense.bias)),
-                ("firmware/defines.h", f"accumulator type {where}", str(accum), str(dense.accum)),
-            ]
-            _check_weights(design, number, dense, firmware, blame)
+    for number, (layer, (_, accum, result)) in enumerate(
+        zip(architecture.layers, design.layer_types(), strict=True)
+    ):
+        dense, where = next(written), f"of layer {number}"
+        sums = accum if layer.activation == "relu" else result
+        yield _Fact(PARAMETERS, f"strategy {where}", layer.strategy.lower(), dense.strategy)
+        yield _Fact(PARAMETERS, f"reuse factor {where}", layer.reuse_factor, dense.reuse_factor)
+        yield _Fact(code, f"shape {where}", (layer.n_in, layer.n_out), (dense.n_in, dense.n_out))
+        yield _Fact(DEFINES, f"type of the sums {where}", str(sums), str(dense.result))
+        if dense.strategy != "distributed_arithmetic":
+            yield _Fact(DEFINES, f"weight type {where}", str(layer.weight), str(dense.weight))
+            yield _Fact(DEFINES, f"bias type {where}", str(layer.bias or NO_BIAS), str(dense.bias))
+            yield _Fact(DEFINES, f"accumulator type {where}", str(accum), str(dense.accum))
+            yield _Fact(code, f"number of weight arrays {where}", 2, len(dense.weights))
         if layer.activation == "relu":
-            relu = next(written, None)
-            if relu is None or relu.kind != "relu":
-                raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has no relu after layer {number}")
-            wanted.append(
-                ("firmware/defines.h", f"type after the relu {where}", str(result), str(relu.result))
-            )
-    if next(written, None) is not None:
-        raise HwnasError(f"{blame}: firmware/{firmware.name}.cpp has more layers than the design")
-    for file, what, asked, found in wanted:
-        if asked != found:
-            raise HwnasError(f"{blame}: {file}: {what} is {found}, asked for {asked}")
+            yield _Fact(DEFINES, f"type after the relu {where}", str(result), str(next(written).result))
 
 
-def _check_weights(design: Design, number: int, dense: FirmwareLayer, firmware: Firmware, blame: str) -> None:
+def _check_weights(design: Design, number: int, dense: FirmwareLayer, folder: Path, blame: str) -> None:
     import numpy as np
 
     layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
     # The Resource strategy keeps its weights transposed.
     flat = (weight.T if dense.strategy == "resource" else weight).ravel()
-    arrays = [(flat, layer.weight.fraction)]
-    if bias is None or layer.bias is None:
-        arrays.append((np.zeros(layer.n_out, np.int64), 0))
-    else:
-        arrays.append((bias, layer.bias.fraction))
-    for array, (integers, fraction) in zip(dense.weights, arrays, strict=True):
-        path = firmware.folder / "firmware" / "weights" / f"{array}.txt"
-        text = path.read_text().split(",") if path.exists() else []
-        if len(text) != len(integers):
-            raise HwnasError(f"{blame}: {path.name} holds {len(text)} values, asked for {len(integers)}")
-        found = np.array([float(value) for value in text]) * 2.0**fraction
-        wrong = np.flatnonzero(found != integers)
-        if len(wrong):
-            at = int(wrong[0])
+    offsets = (
+        (np.zeros(layer.n_out, np.int64), 0) if bias is None else (bias, (layer.bias or NO_BIAS).fraction)
+    )
+    for array, (integers, fraction) in zip(
+        dense.weights, ((flat, layer.weight.fraction), offsets), strict=True
+    ):
+        path = folder / f"{array}.txt"
+        try:
+            found = np.array([float(value) for value in path.read_text().split(",")])
+        except (OSError, ValueError) as error:
+            raise HwnasError(f"{blame}: {path.name} is not readable: {error}") from error
+        asked = integers * 2.0**-fraction
+        if found.shape != asked.shape:
+            raise HwnasError(f"{blame}: {path.name} holds {len(found)} values, asked for {len(asked)}")
+        for place in np.flatnonzero(found != asked)[:1]:
             raise HwnasError(
-                f"{blame}: {path.name}: value {at} is {text[at].strip()}, "
-                f"asked for {integers[at] * 2.0**-fraction}"
+                f"{blame}: {path.name}: value {place} is {found[place]}, asked for {asked[place]}"
             )

@@ -96,7 +96,6 @@ def simulate(
         HwnasError: g++ or the program failed or ran out of time, or an output lies off the
             grid of its type. The text names the log.
     """
-    import numpy as np
 
     if shutil.which(COMPILER) is None:
         raise ToolMissing(f"C simulation needs {COMPILER} on PATH (Debian, Ubuntu: apt install g++)")
@@ -109,6 +108,23 @@ def simulate(
         if kind.width > _DOUBLE_BITS:
             raise HwnasError(f"{folder}: {kind} is wider than the {_DOUBLE_BITS} bits that a double holds")
     log = folder / "csim.log"
+    try:
+        return _simulate(firmware, inputs, log, optimisation, timeout_s, stop)
+    except OSError as error:
+        raise HwnasError(f"C simulation cannot run in {folder}: {error}") from error
+
+
+def _simulate(
+    firmware: Firmware,
+    inputs: NDArray[np.int64],
+    log: Path,
+    optimisation: str | None,
+    timeout_s: float,
+    stop: threading.Event | None,
+) -> Simulation:
+    import numpy as np
+
+    folder = firmware.folder
     log.write_bytes(b"")
     with tempfile.TemporaryDirectory(prefix=".csim-", dir=folder) as scratch:
         place = Path(scratch)

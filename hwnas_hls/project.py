@@ -6,11 +6,12 @@ import contextlib
 import io
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from hwnas_hls.agreement import NO_BIAS, check_project, plain_input
 from hwnas_hls.csim import simulate
@@ -124,23 +125,48 @@ def write_project(
         raise Unsupported(f"projects are written for {', '.join(BACKENDS)}, not for {backend}")
     if clock_ns <= 0:
         raise HwnasError(f"a clock period is above zero, not {clock_ns} ns")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
-        raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        place = Path(scratch) / "project"
-        place.mkdir()
-        _convert(design, target, place, clock_ns, name, backend)
-        check_project(design, target, place, clock_ns, backend, "hls4ml wrote something else than was asked")
-        if test_inputs is not None:
-            _write_vectors(design, place / "tb_data", test_inputs)
-        if amend is not None:
-            _amend(place, amend)
-            check_project(design, target, place, clock_ns, backend, "a plugin's amendment changed the design")
-        if folder.exists():
-            shutil.rmtree(folder)
-        place.rename(folder)
+    try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
+            raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            place = Path(scratch) / "project"
+            place.mkdir()
+            _convert(design, target, place, clock_ns, name, backend)
+            check_project(
+                design, target, place, clock_ns, backend, "hls4ml wrote something else than was asked"
+            )
+            if test_inputs is not None:
+                _write_vectors(design, place / "tb_data", test_inputs)
+            if amend is not None:
+                _amend(place, amend)
+                check_project(
+                    design, target, place, clock_ns, backend, "a plugin's amendment changed the design"
+                )
+            if folder.exists():
+                shutil.rmtree(folder)
+            place.rename(folder)
+    except OSError as error:
+        raise HwnasError(f"the hls4ml project cannot be written to {folder}: {error}") from error
     return folder
+
+
+class _Diverted:
+    """A standard output of which only one thread's share goes to ``sink``.
+
+    hls4ml prints; what other threads (a progress bar) print meanwhile must not be lost.
+    """
+
+    def __init__(self, original: TextIO, sink: io.StringIO) -> None:
+        self._original, self._sink = original, sink
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        mine = threading.get_ident() == self._thread
+        return (self._sink if mine else self._original).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
 
 
 def _convert(design: Design, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
@@ -150,7 +176,11 @@ def _convert(design: Design, target: Target, place: Path, clock_ns: float, name:
     if any(layer.strategy == "distributed_arithmetic" for layer in architecture.layers):
         _need_da4ml()
     printed = io.StringIO()
-    with _CONVERTING, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    with (
+        _CONVERTING,
+        contextlib.redirect_stdout(cast("TextIO", _Diverted(sys.stdout, printed))),
+        contextlib.redirect_stderr(cast("TextIO", _Diverted(sys.stderr, printed))),
+    ):
         try:
             import hls4ml
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,6 +278,40 @@ def test_test_vectors_for_the_vendors_tools(tmp_path):
     np.testing.assert_array_equal(wanted * 2.0 ** made.layer_types()[-1][2].fraction, emulate(made, inputs))
 
 
+def test_what_hls4ml_prints_goes_to_its_log_and_nothing_else_does(tmp_path, capsys):
+    done = threading.Event()
+    others = []
+
+    def convert():
+        try:
+            others.append(write(SMALL, tmp_path / "p", name="trigger", backend="Vivado"))
+        finally:
+            done.set()
+
+    worker = threading.Thread(target=convert)
+    worker.start()
+    lines = 0
+    while not done.wait(0.001):
+        print("progress")  # noqa: T201
+        lines += 1
+    worker.join()
+    log = (others[0] / "hls4ml.log").read_text()
+    assert "Topology" in log
+    assert "progress" not in log
+    printed = capsys.readouterr().out
+    assert "Topology" not in printed
+    assert printed.count("progress") == lines > 0
+    firmware = read_firmware(others[0])
+    assert (firmware.name, firmware.backend) == ("trigger", "vivado")
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "p"):
+        with pytest.raises(HwnasError, match="cannot be written"):
+            write(SMALL, folder)
+
+
 def test_an_illegal_reuse_factor_is_not_moved_in_silence(tmp_path):
     made = design([layer(6, 4, "linear", "ap_fixed<4,1>", None, None, 5, "Resource")])
     with pytest.raises(HwnasError, match=r"reuse factor of layer 0 is 6, asked for 5"):
@@ -403,21 +440,25 @@ def slow_compiler(tmp_path, monkeypatch):
     return told
 
 
-def _alive(told):
-    try:
-        with open(f"/proc/{told.read_text().strip()}/stat") as file:  # noqa: PTH123
-            return file.read().split()[2] != "Z"
-    except FileNotFoundError:
-        return False
+def _gone(told):
+    """Whether the child is gone; a killed process may take a moment on a busy machine."""
+    stat = Path("/proc") / told.read_text().strip() / "stat"
+    for _ in range(200):
+        try:
+            if stat.read_text().split()[2] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_timeout_ends_the_whole_process_group(tmp_path, slow_compiler):
     made = SMALL
     folder = write(made, tmp_path / "p")
-    found = verify(made, folder, features(made, 2), timeout_s=1.0)
-    assert "took longer than 1 s" in found.failure
-    assert slow_compiler.exists()
-    assert not _alive(slow_compiler)
+    found = verify(made, folder, features(made, 2), timeout_s=3.0)
+    assert "took longer than 3 s" in found.failure
+    assert _gone(slow_compiler)
     assert [path.name for path in folder.glob(".*")] == []
 
 
@@ -429,8 +470,8 @@ def test_an_interruption_ends_running_simulations(tmp_path, slow_compiler):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verify_all(jobs, features(made, 2), workers=2, timeout_s=1.0, on_done=interrupt)
-    assert not _alive(slow_compiler)
+        verify_all(jobs, features(made, 2), workers=2, timeout_s=3.0, on_done=interrupt)
+    assert _gone(slow_compiler)
 
 
 def test_rows_of_the_wrong_width_and_types_too_wide_are_refused(tmp_path):
