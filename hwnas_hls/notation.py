@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas_hls.estimate import METRICS, SOURCES, Estimate, Metric
+from hwnas_hls.objective import Limit
 from hwnas_hls.target import RESOURCES, Target
 
 #: What each source means, in the words of a report's legend.
@@ -44,7 +45,8 @@ _UNIT_SUFFIXES = {
     "percent": "%",
 }
 _RATIOS = ("accuracy",)
-_COUNTS = (*RESOURCES, "parameters", "macs", "bit_operations")
+_COUNTED = ("parameters", "macs", "bit_operations", "model_size_bytes")
+_COUNTS = (*RESOURCES, *_COUNTED)
 
 
 def metric_of(name: str) -> Metric:
@@ -92,18 +94,26 @@ def interval(estimate: Estimate) -> str:
     """``low to high``, or nothing where the number was measured and is its own interval."""
     if estimate.source != SOURCES[0] and estimate.low == estimate.high == estimate.value:
         return ""
-    return f"{figure(estimate.metric, estimate.low)} to {figure(estimate.metric, estimate.high)}"
+    low, high = figure(estimate.metric, estimate.low), figure(estimate.metric, estimate.high)
+    return f"{low.removesuffix(' %')} to {high}"
 
 
 def basis(estimate: Estimate) -> str:
     """What a prediction's interval is worth: coverage, calibration, domain; empty if measured."""
     if estimate.source != "predicted":
         return "" if estimate.coverage is None else f"{100 * estimate.coverage:.0f} % interval"
+    if is_counted(estimate):
+        return "counted"
     if estimate.coverage is None:
         words = "uncalibrated"
     else:
         words = f"{100 * estimate.coverage:.0f} % interval, calibrated"
     return words if estimate.in_domain else f"{words}, outside the calibrated domain"
+
+
+def is_counted(estimate: Estimate) -> bool:
+    """Whether a number follows from the network alone, so that there is nothing to calibrate."""
+    return estimate.metric in _COUNTED and estimate.low == estimate.high == estimate.value
 
 
 def share(target: Target, name: str, value: float) -> str:
@@ -118,6 +128,24 @@ def share(target: Target, name: str, value: float) -> str:
     if part == 0:
         return "0 %"
     return f"{100 * part:.2g} %" if part >= 0.0001 else "< 0.01 %"
+
+
+def is_capacity(target: Target, limit: Limit) -> bool:
+    """Whether a limit only says that the part must hold the design."""
+    return limit.kind == "max" and limit.metric in RESOURCES and limit.bound == getattr(target, limit.metric)
+
+
+def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
+    """The limits as the user set them; those that are the part's capacity in three words."""
+    words = [
+        f"{title(limit.metric)} {'at most' if limit.kind == 'max' else 'at least'}"
+        f" {figure(limit.metric, limit.bound)}"
+        for limit in limits
+        if not is_capacity(target, limit)
+    ]
+    if any(is_capacity(target, limit) for limit in limits):
+        words.append("fits the part")
+    return "; ".join(words) or "none"
 
 
 def duration(seconds: float) -> str:

@@ -33,7 +33,7 @@ TARGET = Target(
     dsp_type="DSP48E2",
     dsp_widths=(27, 18),
     clock_ns=5.0,
-    sources=("vendor table", "Available column of a report"),
+    sources=("vendor table", "an-address-without-a-break.example/" + "of_one_hundred_letters_" * 4),
 )
 HOSTILE = "<script>alert(1)</script>"
 

@@ -15,7 +15,7 @@ from synthetic_front import HOSTILE, enlarged, make_front
 
 from hwnas_hls.estimate import SOURCES, Estimate, measured
 from hwnas_hls.exporter import Comparison, Exporter, Front
-from hwnas_hls.notation import figure
+from hwnas_hls.notation import figure, interval
 from hwnas_hls.record import FAILED, Record
 from hwnas_hls.render import environment, render
 from hwnas_hls_plugins.html_report import HtmlReportExporter
@@ -139,7 +139,7 @@ def test_every_number_stands_with_interval_source_and_evidence(tmp_path: Path) -
             assert figure(name, estimate.value) in card
             assert estimate.evidence in card
             assert estimate.source in card
-            assert f"{figure(name, estimate.low)} to {figure(name, estimate.high)}" in card
+            assert interval(estimate) in card
     assert "90 % interval, calibrated, outside the calibrated domain" in text
     assert "uncalibrated" in text
     assert all(source in text for source in SOURCES)

@@ -52,7 +52,7 @@ note.filtered = { points: count("plot-front"), knobs: count("plot-knobs"), note:
 pick("filter-knob", "any knob");
 note.unfiltered = count("plot-front");
 pick("stress", [...byId("stress").options][2].text);
-note.stressed = byId("plot-knobs").data.slice(1).map((trace) => trace.line.width);
+note.stressed = byId("plot-knobs").data.slice(1, -1).map((trace) => trace.line.width);
 pick("parity-metric", "LUT");
 note.parity = { x: byId("plot-parity").layout.xaxis.title.text, points: byId("plot-parity").data[1].x.length };
 note.closed = [...document.querySelectorAll(".card")].map((card) => card.open);

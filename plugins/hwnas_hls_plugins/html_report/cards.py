@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.estimate import SOURCES, Estimate
-from hwnas_hls.notation import Rung, basis, figure, interval, ladder, quantity, share, title
+from hwnas_hls.notation import (
+    Rung,
+    basis,
+    figure,
+    interval,
+    is_capacity,
+    is_counted,
+    ladder,
+    quantity,
+    share,
+    title,
+)
 from hwnas_hls_plugins.html_report.drawing import Drawing, draw
 
 if TYPE_CHECKING:
@@ -169,8 +180,12 @@ def _number(member: Member, estimate: Estimate, front: Front) -> Number:
         source=estimate.source,
         evidence=estimate.evidence,
         searched="" if seen is None else f"{figure(name, seen.value)} ({seen.source})",
-        doubtful=not estimate.in_domain or (estimate.source == SOURCES[0] and estimate.coverage is None),
+        doubtful=not estimate.in_domain or _is_unproven(estimate),
     )
+
+
+def _is_unproven(estimate: Estimate) -> bool:
+    return estimate.source == SOURCES[0] and estimate.coverage is None and not is_counted(estimate)
 
 
 def _layers(design: Design, member: Member, titles: tuple[str, ...]) -> list[Layer]:
@@ -229,7 +244,10 @@ def _commands(key: str, home: Path, front: Front) -> tuple[str, ...]:
     scripts = sorted(home.glob(PROJECT_SCRIPT)) or sorted(home.glob(f"*/{PROJECT_SCRIPT}"))
     within = scripts[0].parent.relative_to(home).as_posix() if scripts else PROJECT_FOLDER
     project = f"designs/{key}" + ("" if within == "." else f"/{within}")
-    limits = " ".join(_flag(limit) for limit in front.goal.limits if limit.kind == "max")
+    wanted = [
+        item for item in front.goal.limits if item.kind == "max" and not is_capacity(front.target, item)
+    ]
+    limits = " ".join(map(_flag, wanted))
     claims = limits or "--max-latency 1us"
     return (
         f"cd {shlex.quote(project)} && vitis-run --tcl {PROJECT_SCRIPT} --mode hls",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hwnas_hls.design import Design
+    from hwnas_hls.precision import FixedType
 
 #: Nodes drawn in a column; a wider layer shows an ellipsis in its middle.
 MAX_NODES = 7
@@ -15,7 +16,7 @@ COLUMN_PX = 108
 ROW_PX = 20
 RADIUS_PX = 6
 MARGIN_PX = 12
-CAPTION_PX = 46
+CAPTION_PX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Column:
         role: ``input``, ``hidden`` or ``output``.
         width: nodes in truth.
         caption: activation, or ``inputs``.
-        kind: the fixed-point type that leaves it.
+        kind: width and integer bits of the type that leaves it.
+        modes: that type's rounding and overflow, where they are not the default.
     """
 
     x: float
@@ -39,6 +41,7 @@ class Column:
     width: int
     caption: str
     kind: str
+    modes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def draw(design: Design) -> Drawing:
     architecture = design.architecture
     widths = [architecture.n_in, *(layer.n_out for layer in architecture.layers)]
     captions = ["inputs", *(layer.activation for layer in architecture.layers)]
-    kinds = [str(architecture.input), *(str(result) for _, _, result in design.layer_types())]
+    kinds = [architecture.input, *(result for _, _, result in design.layer_types())]
     rows = min(max(widths), MAX_NODES)
     middle = MARGIN_PX + RADIUS_PX + (rows - 1) * ROW_PX / 2
     columns = []
@@ -66,7 +69,7 @@ def draw(design: Design) -> Drawing:
         nodes, gap = _heights(width, middle)
         role = "input" if place == 0 else "output" if place == len(widths) - 1 else "hidden"
         x = COLUMN_PX * (place + 0.5)
-        columns.append(Column(x, nodes, gap, role, width, caption, _short(kind)))
+        columns.append(Column(x, nodes, gap, role, width, caption, *_short(kind)))
     return Drawing(
         width=COLUMN_PX * len(columns),
         height=2 * middle + CAPTION_PX,
@@ -96,5 +99,6 @@ def _edges(a: Column, b: Column) -> str:
     return "".join(f"M{left:g} {y:g}L{right:g} {z:g}" for y in a.nodes for z in b.nodes)
 
 
-def _short(kind: str) -> str:
-    return kind.removeprefix("ap_").replace("AP_", "")
+def _short(kind: FixedType) -> tuple[str, str]:
+    modes = "" if (kind.rounding, kind.overflow) == ("TRN", "WRAP") else f"{kind.rounding}, {kind.overflow}"
+    return f"{'' if kind.signed else 'u'}fixed<{kind.width},{kind.integer}>", modes

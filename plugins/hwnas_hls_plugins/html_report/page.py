@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.estimate import SOURCES
-from hwnas_hls.notation import SOURCE_MEANINGS, duration, figure, interval, quantity, title
+from hwnas_hls.notation import SOURCE_MEANINGS, duration, figure, interval, limits_in_words, quantity, title
 from hwnas_hls.record import STATES
 from hwnas_hls.render import render
 from hwnas_hls_plugins.html_report.cards import card
@@ -95,7 +95,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
             )
             + f" ({goal.mode})",
         ),
-        ("limits", "; ".join(str(limit) for limit in goal.limits) or "none"),
+        ("limits", limits_in_words(front.target, goal.limits)),
         ("budget", _budget(front)),
         ("seed", str(run.get("seed", "not recorded"))),
     ]
