@@ -20,7 +20,7 @@ class OpenConfig:
             takes ``netlist`` where the netlist is made and has no DSP block, else ``cxxrtl``.
         time_limit_s: wall-clock seconds for one design, all steps together.
         cache_dir: where results are kept by content; ``None`` means the user's cache folder.
-        cache: whether to look there and to write there.
+        cache: whether a result kept earlier is taken; without it everything runs anew.
     """
 
     latency_cutoff: int | None = None

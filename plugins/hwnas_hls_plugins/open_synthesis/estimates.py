@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from hwnas_hls.architecture import Architecture
-from hwnas_hls.estimate import Estimate, measured
+from hwnas_hls.estimate import Estimate
 from hwnas_hls.target import Target
 from hwnas_hls_plugins.open_synthesis.counts import Counts
 from hwnas_hls_plugins.open_synthesis.measurement import Measurement
@@ -71,7 +71,8 @@ def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[s
         cycles, source = measurement.stages, "predicted"
         evidence = f"pipeline stages counted by the generator; the outputs never change: {simulated}"
     latency = Estimate("latency_cycles", cycles, cycles, cycles, source, evidence, in_domain=in_domain)
-    interval = measured("ii_cycles", measurement.ii_cycles, "simulated_rtl", simulated)
+    ii = measurement.ii_cycles
+    interval = Estimate("ii_cycles", ii, ii, ii, "simulated_rtl", simulated, in_domain=in_domain)
     return {"latency_cycles": latency, "ii_cycles": interval}
 
 
@@ -87,7 +88,11 @@ def _timing(
     if timing is None:
         evidence = f"{proven}: no period model for this RTL on {target.family}"
         value = cycles * clock_ns
-        return {"latency_ns": Estimate("latency_ns", value, value, math.inf, "predicted", evidence)}
+        return {
+            "latency_ns": Estimate(
+                "latency_ns", value, value, math.inf, "predicted", evidence, in_domain=in_domain
+            )
+        }
     evidence = f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {PROVENANCE}"
     inside = timing.in_domain and in_domain
     slowest_ns = max(clock_ns, timing.high_ns)
@@ -129,14 +134,18 @@ def _resources(
         )
     else:
         lut += "; no calibration against Vivado for this RTL"
-    ff = f"{tool}: an upper bound (Vivado kept 0.4 to 0.95 of these on three published networks)"
+    if distributed:
+        # The least that was seen kept, so that the interval says what the evidence says.
+        ff_low = 0.4 * counts.ff
+        ff = f"{tool}: an upper bound (Vivado kept 0.4 to 0.95 of these on three published networks)"
+    else:
+        ff_low, ff = 0.0, f"{tool}: an upper bound (Vivado moves registers into DSP blocks)"
     dsp = f"{tool}: " + (
         "distributed arithmetic has no multiplier" if distributed else "DSP blocks by Yosys' width rules"
     )
     metrics = {
         "lut": (counts.lut_high, counts.lut_low, lut),
-        # The least that was seen kept, so that the interval says what the evidence says.
-        "ff": (counts.ff, 0.4 * counts.ff, ff),
+        "ff": (counts.ff, ff_low, ff),
         "dsp": (counts.dsp, counts.dsp, dsp),
         "bram_18k": (counts.bram_18k, counts.bram_18k, tool),
         "uram": (counts.uram, counts.uram, tool),

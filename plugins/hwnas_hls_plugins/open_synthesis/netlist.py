@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.errors import Unsupported
+from hwnas_hls_plugins.open_synthesis.process import Deadline
 
 NAME = "mapped netlist in numpy"
 _ZERO, _ONE = 0, 1
@@ -78,14 +79,18 @@ class Netlist:
         self._batches = _levels(cells.tables, held | set(self._input.tolist()))
         self._count = 2 + len(self._rows)
 
-    def simulate(self, streams: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def simulate(self, streams: NDArray[np.uint8], deadline: Deadline) -> NDArray[np.uint8]:
         """Feed each stream one row of bits a clock; outputs after each rising edge.
 
         Args:
             streams: (streams, clocks, input width).
+            deadline: looked at every clock.
 
         Returns:
             (streams, clocks, output width); all registers start at zero.
+
+        Raises:
+            TimeLimitError: the deadline has passed.
         """
         count, clocks, _ = streams.shape
         words = -(-count // 64)
@@ -97,6 +102,7 @@ class Netlist:
         nets[_ONE] = _ALL
         out = np.empty((clocks, len(self._output), words), "<u8")
         for clock in range(clocks):
+            deadline.check("the netlist simulation")
             nets[self._input] = packed[clock]
             for batch in self._batches:
                 nets[batch.outputs] = _look_up(batch, nets)

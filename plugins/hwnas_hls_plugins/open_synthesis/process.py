@@ -44,6 +44,11 @@ class Deadline:
     def left_s(self) -> float:
         return self.at_s - time.monotonic()
 
+    def check(self, step: str) -> None:
+        """Raises: TimeLimitError: it has passed."""
+        if self.left_s() <= 0:
+            raise TimeLimitError(f"{step} was stopped: the time limit of {self.limit_s:g} s was reached")
+
 
 def run(
     arguments: Sequence[str],

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,21 +12,25 @@ import numpy as np
 
 from hwnas_hls.candidate import digest
 from hwnas_hls.design import Design
-from hwnas_hls.emulator import emulate, output_fraction
 from hwnas_hls.errors import ReportError, Unsupported, UserError
 from hwnas_hls.synthesis import SynthesisReport
 from hwnas_hls.target import Target
-from hwnas_hls_plugins.open_synthesis import cxxrtl, multiplier_rtl, netlist
 from hwnas_hls_plugins.open_synthesis.config import OpenConfig
-from hwnas_hls_plugins.open_synthesis.counts import Counts
 from hwnas_hls_plugins.open_synthesis.estimates import builds_what_is_asked, estimates, table
+from hwnas_hls_plugins.open_synthesis.flow import (
+    DistributedArithmetic,
+    Generator,
+    Job,
+    PlainMultipliers,
+    measure,
+)
 from hwnas_hls_plugins.open_synthesis.measurement import Measurement
-from hwnas_hls_plugins.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError, run_module
+from hwnas_hls_plugins.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError
 from hwnas_hls_plugins.open_synthesis.result_cache import ResultCache
-from hwnas_hls_plugins.open_synthesis.rtl import TOP, Rtl, check
-from hwnas_hls_plugins.open_synthesis.streaming import MARGIN_CLOCKS, observe, random_inputs, streams
+from hwnas_hls_plugins.open_synthesis.rtl import check
+from hwnas_hls_plugins.open_synthesis.streaming import random_inputs
 from hwnas_hls_plugins.open_synthesis.tools import missing, require, version
-from hwnas_hls_plugins.open_synthesis.yosys import FAMILIES, FLOW, synthesis_passes
+from hwnas_hls_plugins.open_synthesis.yosys import FLOW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,36 +39,6 @@ if TYPE_CHECKING:
 STAGES = ("cosim", "logic_synth")
 #: Deterministic rows simulated after those that a caller gives: they make the latency unique.
 _OWN_ROWS_AFTER_GIVEN = 256
-_CLOCKS_A_STREAM = 64
-
-
-class MismatchError(ToolFailureError):
-    """The simulated circuit and the emulator differ."""
-
-
-@dataclass(slots=True)
-class _Job:
-    """One synthesis under way."""
-
-    design: Design
-    target: Target
-    stage: str
-    rows: NDArray[np.int64]
-    folder: Path
-    deadline: Deadline
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def clock_ns(self) -> float:
-        return self.design.architecture.clock_ns or self.target.clock_ns
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        start_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[step] = round(time.perf_counter() - start_s, 3)
 
 
 class OpenSynthesizer:
@@ -132,13 +103,14 @@ class OpenSynthesizer:
         report = self._kept(cache, key, design, target, stage)
         if report is None:
             work = cache.work_folder()
-            job = _Job(design, target, stage, inputs, work, Deadline.after(self.config.time_limit_s))
+            deadline = Deadline.after(self.config.time_limit_s)
+            job = Job(design, target, stage, inputs, self.config.simulator, work, deadline)
             report = self._run(job, cache, key)
         return report if folder is None else _copied(report, folder)
 
-    def _run(self, job: _Job, cache: ResultCache, key: str) -> SynthesisReport:
+    def _run(self, job: Job, cache: ResultCache, key: str) -> SynthesisReport:
         try:
-            measurement = self._measure(job)
+            measurement = measure(job, self._generator())
         except (Unsupported, TimeLimitError, ToolFailureError, ReportError) as error:
             # The folder stays, for its logs, until the next failure of the same content.
             failed = cache.root / f"failed-{key}"
@@ -155,83 +127,8 @@ class OpenSynthesizer:
         kept = cache.keep(key, job.folder, result)
         return self._report(measurement, job.design, job.target, job.stage, kept, job.seconds, cached=False)
 
-    def _measure(self, job: _Job) -> Measurement:
-        with job.timed("rtl"):
-            rtl = self._rtl(job)
-        counts, versions = None, {"yosys": version("pyosys")}
-        mapped = job.folder / "netlist.json"
-        if job.stage == "logic_synth":
-            with job.timed("synthesis"):
-                counts = self._map(job, rtl)
-        with job.timed("simulation"):
-            simulator, latency_cycles, rows = self._simulate(job, rtl, mapped if counts else None, counts)
-        mapped.unlink(missing_ok=True)
-        return Measurement(
-            job.clock_ns, rtl.stages, latency_cycles, 1, rows, simulator, counts, rtl.facts, versions
-        )
-
-    def _rtl(self, job: _Job) -> Rtl:
-        job.design.save(job.folder / "design")
-        arguments = [str(job.clock_ns), str(self.config.latency_cutoff or 0), job.target.part]
-        run_module(
-            "da_rtl",
-            ["design", "rtl", *arguments],
-            folder=job.folder,
-            log=job.folder / "rtl.log",
-            deadline=job.deadline,
-        )
-        return Rtl.load(job.folder / "rtl")
-
-    def _adders(self) -> str | None:
-        """Pattern of the modules whose sums become carry chains one by one; ``None`` for all."""
-        return None
-
-    def _map(self, job: _Job, rtl: Rtl) -> Counts:
-        passes = synthesis_passes(
-            [f"rtl/{source}" for source in rtl.sources],
-            TOP,
-            FAMILIES[job.target.family],
-            adders=self._adders(),
-            netlist="netlist.json",
-            statistics="statistics.json",
-        )
-        script = job.folder / "synthesis.ys"
-        script.write_text("\n".join(passes) + "\n")
-        log = job.folder / "synthesis.log"
-        run_module("yosys", [script.name], folder=job.folder, log=log, deadline=job.deadline)
-        return Counts.read(job.folder / "statistics.json")
-
-    def _simulate(
-        self, job: _Job, rtl: Rtl, mapped: Path | None, counts: Counts | None
-    ) -> tuple[str, int | None, int]:
-        """Simulator, latency in cycles, rows compared; raises MismatchError where they differ."""
-        by_netlist = mapped is not None and self._by_netlist(counts)
-        count = -(-len(job.rows) // (64 * _CLOCKS_A_STREAM)) * 64 if by_netlist else 1
-        stream, length = streams(job.rows, count, rtl.stages + MARGIN_CLOCKS)
-        number, clocks, n_in = stream.shape
-        bits = rtl.input.bits(stream.reshape(-1, n_in), job.design.architecture.input.fraction)
-        if by_netlist:
-            assert mapped is not None  # noqa: S101
-            simulator = netlist.NAME
-            response = netlist.Netlist(mapped, TOP).simulate(bits.reshape(number, clocks, -1))
-        else:
-            simulator = cxxrtl.NAME
-            response = cxxrtl.simulate(rtl, bits, job.folder, job.deadline)[None]
-        outputs = rtl.output.values(response, output_fraction(job.design))
-        expected = emulate(job.design, stream[:, :length].reshape(-1, n_in)).reshape(number, length, -1)
-        seen = observe(outputs, expected)
-        wrong, total = seen.mismatches
-        if wrong:
-            raise MismatchError(f"{wrong} of {total} simulated rows differ from the emulator ({simulator})")
-        if seen.latency_cycles is None and rtl.stages not in seen.shifts:
-            raise MismatchError(
-                f"outputs fit the emulator at shifts {seen.shifts}, not at {rtl.stages} ({simulator})"
-            )
-        return simulator, seen.latency_cycles, len(job.rows)
-
-    def _by_netlist(self, counts: Counts | None) -> bool:
-        wanted = self.config.simulator
-        return wanted == "netlist" or (wanted == "auto" and counts is not None and not counts.dsp)
+    def _generator(self) -> Generator:
+        return DistributedArithmetic(self.config.latency_cutoff)
 
     def _compiled(self, stage: str) -> bool:
         """Whether a C++ compiler will be needed."""
@@ -331,11 +228,8 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
     name: ClassVar[str] = "open-multiplier"
     distributed: ClassVar[bool] = False
 
-    def _rtl(self, job: _Job) -> Rtl:
-        return multiplier_rtl.write(job.design, job.folder / "rtl")
-
-    def _adders(self) -> str | None:
-        return f"*{multiplier_rtl.ADDER}*"
+    def _generator(self) -> Generator:
+        return PlainMultipliers()
 
     def _tool(self) -> str:
         return f"{self.name}: yosys {version('pyosys')}"
@@ -358,8 +252,6 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _copied(report: SynthesisReport, folder: Path) -> SynthesisReport:
     """The same report, its files copied into ``folder``."""
-    import dataclasses
-
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for role, path in report.files.items():
