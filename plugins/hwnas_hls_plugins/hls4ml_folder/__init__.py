@@ -8,9 +8,25 @@ its folder is read, sizes are bounded.
 
 from __future__ import annotations
 
-from hwnas_hls_plugins.hls4ml_folder.folder import find_project, read_folder
+from hwnas_hls_plugins.hls4ml_folder.folder import (
+    Project,
+    find_project,
+    find_projects,
+    read_folder,
+    read_whole,
+)
 from hwnas_hls_plugins.hls4ml_folder.lint import lint_config, lint_folder
 from hwnas_hls_plugins.hls4ml_folder.lint_layers import Finding
 from hwnas_hls_plugins.hls4ml_folder.yaml_query import read_config
 
-__all__ = ["Finding", "find_project", "lint_config", "lint_folder", "read_config", "read_folder"]
+__all__ = [
+    "Finding",
+    "Project",
+    "find_project",
+    "find_projects",
+    "lint_config",
+    "lint_folder",
+    "read_config",
+    "read_folder",
+    "read_whole",
+]

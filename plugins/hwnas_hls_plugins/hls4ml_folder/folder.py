@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ from hwnas_hls_plugins.hls4ml_folder.firmware import read_firmware
 from hwnas_hls_plugins.hls4ml_folder.layers import Layers, read_layers
 from hwnas_hls_plugins.hls4ml_folder.settings import BACKENDS, Settings, project_reports, read_settings
 from hwnas_hls_plugins.hls_model.query import Query
+from hwnas_hls_plugins.vendor_reports import ProjectReports
+
+#: Entries of a tree that are looked at in search of projects.
+MAX_ENTRIES = 500_000
 
 
 def find_project(path: Path | str) -> Path:
@@ -42,6 +48,25 @@ def find_project(path: Path | str) -> Path:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Project:
+    """A project with everything that was read of it.
+
+    Args:
+        folder: where it lies.
+        query: what the hardware model is asked.
+        reports: of the vendor's tools, where there are readable ones.
+        layer_names: hls4ml's names of the dense layers.
+        configs: names of their configuration structs, which the tools' module names contain.
+    """
+
+    folder: Path
+    query: Query
+    reports: ProjectReports | None
+    layer_names: tuple[str, ...]
+    configs: tuple[str, ...]
+
+
 def read_folder(path: Path | str, stage: str = "csynth") -> Query:
     """Read a project: layers, types, weights, part, clock and tool.
 
@@ -58,6 +83,11 @@ def read_folder(path: Path | str, stage: str = "csynth") -> Query:
         ReportError: a file is missing or damaged; it is named.
         Unsupported: a layer of another kind; it is named.
     """
+    return read_whole(path, stage).query
+
+
+def read_whole(path: Path | str, stage: str = "csynth") -> Project:
+    """As :func:`read_folder`, with the project's reports and names."""
     folder = find_project(path)
     warnings: list[str] = []
     config = _config(folder, warnings)
@@ -67,7 +97,32 @@ def read_folder(path: Path | str, stage: str = "csynth") -> Query:
         raise Unsupported(f"{folder}: backend {settings.backend}; only those for Xilinx parts are judged")
     layers = read_layers(read_firmware(folder, settings.top, config))
     scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"
-    return _query(layers, settings, scope, stage, warnings)
+    query = _query(layers, settings, scope, stage, warnings)
+    return Project(folder, query, reports, tuple(layers.names), tuple(layers.configs))
+
+
+def find_projects(root: Path | str) -> list[Path]:
+    """Every hls4ml project in a tree, sorted; links are not followed.
+
+    Raises:
+        UserError: no such folder, or more entries than are looked at.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError("no such folder", found=root)
+    found: list[Path] = []
+    seen = 0
+    for here, folders, names in os.walk(root, followlinks=False):
+        seen += len(folders) + len(names)
+        if seen > MAX_ENTRIES:
+            raise UserError(
+                "too many files to look for projects in", found=root, remedy="name a folder below it"
+            )
+        if (Path(here) / "firmware" / "parameters.h").is_file():
+            found.append(Path(here))
+            folders[:] = []
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    return found
 
 
 def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings: list[str]) -> Query:

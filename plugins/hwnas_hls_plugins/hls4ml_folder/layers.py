@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PLAIN = (
-    *("relu", "relu1", "relu6", "relu_max", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
+    *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
     *("silu", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softmax", "softplus", "softsign"),
     *("linear", "binary_tanh", "ternary_tanh", "unary_lut"),
 )
 #: hls4ml's functions -> names of activations as the hardware model knows them.
 ACTIVATIONS = {
     **{name: name for name in _PLAIN},
+    "relu1": "relu",
+    "relu6": "relu",
+    "relu_max": "relu",
     "softmax_stable": "softmax",
     "softmax_latency": "softmax",
     "softmax_legacy": "softmax",
@@ -49,10 +52,15 @@ _MAX_WIDTH = 1_000_000
 
 @dataclass(slots=True)
 class Layers:
-    """The layers and what was noticed on the way; the fields are those of ``Query``."""
+    """The layers and what was noticed on the way; most fields are those of ``Query``.
+
+    ``names`` are hls4ml's names of the dense layers, ``configs`` those of their configuration
+    structs (empty for distributed arithmetic).
+    """
 
     layers: list[LayerQuery] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    configs: list[str] = field(default_factory=list)
     io_type: str = "io_parallel"
     softmax: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -117,6 +125,7 @@ def _dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     if call.function.startswith("dense_da"):
         out.layers.append(_distributed(call, name, source, result, firmware, out))
         out.names.append(name)
+        out.configs.append("")
         return
     struct = firmware.structs.get(call.types[-1].rpartition("::")[2])
     if struct is None:
@@ -172,6 +181,7 @@ def _dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         )
     )
     out.names.append(name)
+    out.configs.append(struct.name)
 
 
 def _distributed(
@@ -276,6 +286,8 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         out.reasons.append(f"layer {name!r}: {kind} on the inputs, before any dense layer, is not counted")
         return
     last = out.layers[-1]
+    if kind == "relu" and call.function != "relu":
+        out.warnings.append(f"layer {name!r}: {call.function} is counted as relu; its upper limit costs more")
     if kind == "softmax":
         struct = firmware.structs.get(call.types[-1])
         told = struct.constants.get("implementation", "") if struct else ""

@@ -16,7 +16,13 @@ from hwnas_hls_plugins.hls4ml_folder.firmware import read_firmware
 from hwnas_hls_plugins.hls4ml_folder.folder import find_project
 from hwnas_hls_plugins.hls4ml_folder.layers import read_layers
 from hwnas_hls_plugins.hls4ml_folder.lint_layers import Finding, firmware_findings, layer_findings
-from hwnas_hls_plugins.hls4ml_folder.precisions import STRATEGIES, Precisions, built_strategy, parse_precision
+from hwnas_hls_plugins.hls4ml_folder.precisions import (
+    DEFAULT,
+    STRATEGIES,
+    Precisions,
+    built_strategy,
+    parse_precision,
+)
 from hwnas_hls_plugins.hls4ml_folder.settings import read_settings
 from hwnas_hls_plugins.hls4ml_folder.shapes import read_shapes
 
@@ -189,7 +195,8 @@ def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> 
         return
     try:
         default = parse_precision(value)
-        if any(parse_precision(part) == default for part in told):
+        # nobody asked for hls4ml's own default, so nobody misses it
+        if default == DEFAULT or any(parse_precision(part) == default for part in told):
             return
     except UserError:
         return
