@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import re
 import shutil
@@ -129,7 +130,10 @@ def write_project(
         if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
             raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        unfinished = f".{folder.name}-unfinished-"
+        for stale in folder.parent.glob(f"{glob.escape(unfinished)}*"):  # of a killed process
+            shutil.rmtree(stale)
+        with tempfile.TemporaryDirectory(prefix=unfinished, dir=folder.parent) as scratch:
             place = Path(scratch) / "project"
             place.mkdir()
             _convert(design, target, place, clock_ns, name, backend)

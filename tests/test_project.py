@@ -384,8 +384,10 @@ def test_an_older_project_is_replaced_and_other_folders_are_kept(tmp_path):
     made = SMALL
     folder = write(made, tmp_path / "p")
     (folder / "old.txt").write_text("x")
+    (tmp_path / ".p-unfinished-killed" / "project").mkdir(parents=True)
     write(made, folder)
     assert not (folder / "old.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "chapter1.tex").write_text("x")
