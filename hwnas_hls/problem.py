@@ -289,8 +289,9 @@ def _objective(
 ) -> Objective:
     table = spec.objectives
     if name == dataset.metric:
-        chance = 1.0 / max(dataset.n_out, 1) if dataset.kind == CLASSIFICATION else 0.0
-        best, worst, log = 1.0, chance, False
+        # Half way from chance to perfect: below it a classifier is of no use to anybody.
+        worst = (1.0 + 1.0 / max(dataset.n_out, 1)) / 2 if dataset.kind == CLASSIFICATION else 0.0
+        best, log = 1.0, False
         if dataset.direction == "min":
             best, worst = 0.0, 1.0
     elif name in _SCALES:

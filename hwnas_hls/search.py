@@ -187,12 +187,14 @@ class Search:
 def choose(records: Sequence[Record], members: int) -> list[Record]:
     """At most ``members`` of a front: greedily those that together dominate the most.
 
-    The best of every objective is always among them, as far as they fit.
+    The best of every objective is always among them, as far as they fit. Designs that are worse
+    than ``worst`` in an objective (an accuracy near chance, say) are left out if others are there.
     """
+    useful = [record for record in records if record.losses is not None and max(record.losses) < 1.0]
+    records = useful or records
     if len(records) <= members:
         return list(records)
     losses = np.array([record.losses for record in records])
-    # Beyond the reference a point counts nothing, so extremes are taken first and by hand.
     chosen = list(dict.fromkeys(int(place) for place in losses.argmin(axis=0)))[:members]
     reference = [1.0 + 1e-9] * losses.shape[1]
     while len(chosen) < members:

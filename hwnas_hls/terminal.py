@@ -105,10 +105,10 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
 
 
 def _line(progress: search.Progress) -> str:
-    states = ", ".join(f"{count} {state}" for state, count in sorted(progress.states.items()))
+    states = " ".join(f"{count} {state}" for state, count in sorted(progress.states.items()))
     return (
-        f"{progress.judged}/{progress.trials} judged ({states}); front {progress.front}, "
-        f"hypervolume {progress.hypervolume:.4f}, {progress.seconds:.0f} s"
+        f"{progress.judged}/{progress.trials}: {states}; front {progress.front}, "
+        f"hv {progress.hypervolume:.3f}, {progress.seconds:.0f} s"
     )
 
 

@@ -5,7 +5,12 @@ Every hook imports what it hands over when it is called, so that the command lin
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hwnas_hls import hookimpl
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -44,9 +49,10 @@ def hwnas_register_tasks() -> list[type]:
 
 @hookimpl
 def hwnas_register_synthesizers() -> list[type]:
+    from hwnas_hls_plugins.open_synthesis import OpenMultiplierSynthesizer, OpenSynthesizer
     from hwnas_hls_plugins.vendor_synthesis import VitisSynthesizer, VivadoSynthesizer
 
-    return [VitisSynthesizer, VivadoSynthesizer]
+    return [OpenSynthesizer, OpenMultiplierSynthesizer, VitisSynthesizer, VivadoSynthesizer]
 
 
 @hookimpl
@@ -55,3 +61,10 @@ def hwnas_register_exporters() -> list[type]:
     from hwnas_hls_plugins.html_report import HtmlReportExporter
 
     return [FrontJsonExporter, HtmlReportExporter]
+
+
+@hookimpl
+def hwnas_register_commands(cli: click.Group) -> None:
+    from hwnas_hls_plugins.hls_model.command import predict_command
+
+    cli.add_command(predict_command)
