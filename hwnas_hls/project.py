@@ -131,7 +131,7 @@ def write_project(
             raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = f".{folder.name}-unfinished-"
-        for stale in folder.parent.glob(f"{glob.escape(unfinished)}*"):  # of a killed process
+        for stale in list(folder.parent.glob(f"{glob.escape(unfinished)}*")):  # of a killed process
             shutil.rmtree(stale)
         with tempfile.TemporaryDirectory(prefix=unfinished, dir=folder.parent) as scratch:
             place = Path(scratch) / "project"
