@@ -26,7 +26,7 @@ class SynthesisReport:
         files: role -> path of logs, reports and netlists.
         failure: why there is no result; empty on success.
         counts: what the tool counted besides the metrics (``carry_bits``, ``inv``, ...), raw.
-        seconds: step -> wall-clock seconds it took when it ran.
+        seconds: step -> wall-clock seconds it took when it ran (``STEP_cpu``: CPU seconds).
         warnings: for the record and the report.
         cached: whether an earlier run's result was handed back.
     """

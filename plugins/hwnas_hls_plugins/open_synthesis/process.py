@@ -25,17 +25,19 @@ class ToolFailureError(HwnasError):
     """A tool ran and failed; the text quotes its first error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
     """A point in time by which all steps of one synthesis must be done.
 
     Args:
         at_s: on the monotonic clock.
         limit_s: the whole limit, for messages.
+        children_cpu_s: CPU seconds that children took so far; each that ends adds its own.
     """
 
     at_s: float
     limit_s: float
+    children_cpu_s: float = 0.0
 
     @classmethod
     def after(cls, limit_s: float) -> Deadline:
@@ -87,7 +89,9 @@ def run(
             # The leader is not reaped yet, so its group's number cannot belong to anyone else.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            deadline.children_cpu_s += usage.ru_utime + usage.ru_stime
     name = Path(arguments[0]).name
     if not in_time:
         raise TimeLimitError(
