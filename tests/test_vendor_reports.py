@@ -381,3 +381,10 @@ def test_other_encodings(tmp_path: Path, encoding: str) -> None:
     text = (DATA / "vivado_2016_csynth.rpt").read_text().replace("Mon Jan", "Mon Jän")
     path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
     assert read_csynth(path).used.lut == 12057
+
+
+def test_too_many_lines_are_refused_before_they_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "vivado_synth.rpt"
+    path.write_text("||\n" * 400_000)
+    with pytest.raises(ReportError, match="more than 300000 lines"):
+        read_utilisation(path)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hwnas_hls.errors import ReportError
-from hwnas_hls_plugins.vendor_reports.files import count, read_text
+from hwnas_hls_plugins.vendor_reports.files import count, read_lines
 from hwnas_hls_plugins.vendor_reports.reports import Cosim
 
 _TITLE = re.compile(r"==\s*(Vivado HLS|Vitis HLS|Vitis_HLS|Cosim\w*)[^']*'([^']*)'")
@@ -23,7 +23,7 @@ def read_cosim(path: Path | str) -> Cosim:
         ReportError: not readable, or no row for Verilog or VHDL.
     """
     path = Path(path)
-    lines = read_text(path).splitlines()
+    lines = read_lines(path)
     title = next((found for line in lines[:30] if (found := _TITLE.search(line))), None)
     rows = []
     for line in lines:

@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 from hwnas_hls.errors import ReportError
-from hwnas_hls_plugins.vendor_reports.csynth_text import csynth_from_text
+from hwnas_hls_plugins.vendor_reports.csynth_text import csynth_from_lines
 from hwnas_hls_plugins.vendor_reports.elements import Element, read_elements
-from hwnas_hls_plugins.vendor_reports.files import count, nanoseconds, read_text, required
+from hwnas_hls_plugins.vendor_reports.files import count, nanoseconds, read_lines, required
 from hwnas_hls_plugins.vendor_reports.reports import Csynth, Module, Resources
 
 _VERSION = re.compile(r"(\d{4})\.(\d)")
@@ -26,7 +26,7 @@ def read_csynth(path: Path | str) -> Csynth:
     path = Path(path)
     if path.suffix.lower() == ".xml":
         return _from_elements(read_elements(path), path)
-    return csynth_from_text(read_text(path), path)
+    return csynth_from_lines(read_lines(path), path)
 
 
 def _from_elements(root: Element, path: Path) -> Csynth:

@@ -22,9 +22,8 @@ _COLUMNS = {
 }
 
 
-def csynth_from_text(text: str, path: Path) -> Csynth:
+def csynth_from_lines(lines: list[str], path: Path) -> Csynth:
     """See :func:`hwnas_hls_plugins.vendor_reports.csynth.read_csynth`."""
-    lines = text.splitlines()
     title = next((found for line in lines[:60] if (found := _TITLE.search(line))), None)
     if title is None:
         raise ReportError(f"{path}: not a C-synthesis report: has no title line of Vivado HLS or Vitis HLS")

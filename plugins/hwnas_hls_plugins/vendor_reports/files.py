@@ -12,6 +12,8 @@ from hwnas_hls.errors import ReportError
 
 #: Larger reports are refused; at most this much (and one byte) of any file is read.
 MAX_BYTES = 32 * 1024 * 1024
+#: Reports of more lines are refused: a hundred bytes of text take a thousand once cut into cells.
+MAX_LINES = 300_000
 #: No count in a report is larger; what is, is not a count.
 MAX_COUNT = 10**12
 
@@ -70,6 +72,18 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text report, without their ends.
+
+    Raises:
+        ReportError: as :func:`read_text`, or more lines than :data:`MAX_LINES`.
+    """
+    text = read_text(path)
+    if text.count("\n") > MAX_LINES:
+        raise ReportError(f"{path}: more than {MAX_LINES} lines")
+    return [line.rstrip("\r") for line in text.split("\n")]
 
 
 def count(text: str | None, where: str) -> int | None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hwnas_hls.errors import ReportError
-from hwnas_hls_plugins.vendor_reports.files import count, number, read_text, required
+from hwnas_hls_plugins.vendor_reports.files import count, number, read_lines, read_text, required
 from hwnas_hls_plugins.vendor_reports.reports import Export, Resources, Timing
 from hwnas_hls_plugins.vendor_reports.vivado import read_head
 
@@ -21,7 +21,7 @@ def read_timing(path: Path | str) -> Timing:
         ReportError: not readable, or without the summary's row.
     """
     path = Path(path)
-    lines = read_text(path).splitlines()
+    lines = read_lines(path)
     head = read_head(lines)
     columns = _slack_row(lines, "WNS(ns)", path)
     if columns is None:

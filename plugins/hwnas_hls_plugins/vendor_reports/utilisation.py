@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hwnas_hls.errors import ReportError
-from hwnas_hls_plugins.vendor_reports.files import count, read_text, required
+from hwnas_hls_plugins.vendor_reports.files import count, read_lines, required
 from hwnas_hls_plugins.vendor_reports.reports import Module, Resources, Utilisation
 from hwnas_hls_plugins.vendor_reports.tables import Table, tables
 from hwnas_hls_plugins.vendor_reports.vivado import Head, read_head
@@ -29,7 +29,7 @@ def read_utilisation(path: Path | str) -> Utilisation:
         ReportError: not readable, or without LUTs, registers, block RAM or DSPs.
     """
     path = Path(path)
-    lines = read_text(path).splitlines()
+    lines = read_lines(path)
     head = read_head(lines)
     drawn = list(tables(lines))
     hierarchy = next((table for table in drawn if _is_hierarchy(table)), None)
