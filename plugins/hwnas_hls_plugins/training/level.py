@@ -26,8 +26,6 @@ class Run:
     gradient: Tensor
     values: Tensor | None = None
     values_gradient: Tensor | None = None
-    plain_weights: Tensor | None = None
-    plain_sums: Tensor | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -52,7 +52,8 @@ class Member:
             for layer in self.levels:
                 self.latent.append(torch.ones(layer.rows, dtype=dtype))  # gamma
                 self.latent.append(torch.zeros(layer.rows, dtype=dtype))  # beta
-                self.running.append(torch.tensor([[0.0, 1.0]], dtype=dtype).repeat(layer.rows, 1))
+                start = [[0.0, 2.0**layer.out_fraction]]  # sums of unit deviation
+                self.running.append(torch.tensor(start, dtype=dtype).repeat(layer.rows, 1))
         self.latent.append(torch.zeros(1, dtype=dtype))  # logarithm of the temperature
         self.mean = [torch.zeros_like(piece) for piece in self.latent]
         self.square = [torch.zeros_like(piece) for piece in self.latent]

@@ -20,12 +20,14 @@ from torch import Tensor
 
 from hwnas_hls_plugins.training.level import Level, Run
 from hwnas_hls_plugins.training.member import Member
-from hwnas_hls_plugins.training.normalisation import Normalisation
+from hwnas_hls_plugins.training.normalisation import REACH, Normalisation
 from hwnas_hls_plugins.training.quantiser import limited, lossy_sum, on_grid, rounded
 
 _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
 #: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
 _PUSH = 4.0
+#: Batch normalisation at the start: weights are rounded, so their statistics take a few rounds.
+_CALIBRATIONS = 4
 
 
 class Network:
@@ -104,7 +106,6 @@ class Network:
         self.floor = torch.cat([flat["floor"], self._tensor(np.full(extra, -np.inf))])
         self.ceiling = torch.cat([flat["ceiling"], self._tensor(np.full(extra, np.inf))])
         self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
-        self.plain_weights = torch.empty_like(self.unit) if self.normalised else self.weights
         self.kept_factor = torch.empty_like(self.factor)
         self.refresh_kept()
 
@@ -208,7 +209,7 @@ class Network:
         piece(self.floor, 0).fill_(0.05)
         return Normalisation(
             active=self._tensor(active[:, None]),
-            sums=self._zeros(shape),
+            scratch=self._zeros(shape),
             scale=column([layer.scale for layer in layers]),
             unit=column([layer.scale * 2.0**layer.out_fraction for layer in layers]),
             bias_unit=column([2.0**fraction for fraction in bias_fraction]),
@@ -216,6 +217,9 @@ class Network:
                 torch.as_tensor(active, device=self.device)
             ],
             row_of=torch.as_tensor(np.concatenate(row_of), device=self.device),
+            reach=column(
+                [REACH * max(layer.layer.weight.highest, 1) * layer.layer.n_in**0.5 for layer in layers]
+            ),
             running=running.to(self.device),
             gain=piece(self.latent, 0),
             shift=piece(self.latent, 1),
@@ -260,9 +264,6 @@ class Network:
             level.sums[outputs].view(out),
             level.gradient[outputs].view(out),
         )
-        if level.norm is not None:
-            run.plain_weights = self.plain_weights[place].view(shape)
-            run.plain_sums = level.norm.sums[outputs].view(out)
         if len(out) == 3:
             before = self.levels[k + 1]
             inputs = slice(before.starts[start], before.starts[stop])
@@ -278,7 +279,6 @@ class Network:
         latent = self.latent[: self.n_weights]
         torch.mul(latent, self.unit, out=self.integers)
         if self.normalised:
-            torch.mul(self.integers, self.kept_factor, out=self.plain_weights)
             for level in self.levels:
                 if level.norm is not None:
                     level.norm.fold(self.integers[slice(*level.span)])
@@ -296,26 +296,12 @@ class Network:
         """
         for k in range(self.depth - 1, -1, -1):
             level = self.levels[k]
-            for run in level.runs:
-                if run.values is None:
-                    torch.mm(run.weights, inputs[run.source], out=run.sums)
-                else:
-                    torch.bmm(run.weights, run.values, out=run.sums)
+            self._multiply(level, inputs)
             if momentum > 0 and level.norm is not None:
-                self._plain_sums(level, inputs)
-                level.norm.measure(momentum)
+                level.norm.measure(level.sums, self._counted(level), momentum)
             self._activate(k, level, inputs)
             if training and level.dropout is not None:
                 self._drop(level)
-
-    def _plain_sums(self, level: Level, inputs: Sequence[Tensor]) -> None:
-        for run in level.runs:
-            if run.plain_weights is None or run.plain_sums is None:
-                continue
-            if run.values is None:
-                torch.mm(run.plain_weights, inputs[run.source], out=run.plain_sums)
-            else:
-                torch.bmm(run.plain_weights, run.values, out=run.plain_sums)
 
     def _activate(self, k: int, level: Level, inputs: Sequence[Tensor]) -> None:
         """Sums -> values of the level, and where the gradient passes."""
@@ -436,15 +422,24 @@ class Network:
         for k in range(self.depth - 1, -1, -1):
             level = self.levels[k]
             if level.norm is not None:
-                self._plain_sums(level, inputs)
-                level.norm.measure(1.0)
-                self.quantise()
-            for run in level.runs:
-                if run.values is None:
-                    torch.mm(run.weights, inputs[run.source], out=run.sums)
-                else:
-                    torch.bmm(run.weights, run.values, out=run.sums)
+                for _ in range(_CALIBRATIONS):
+                    self._multiply(level, inputs)
+                    level.norm.measure(level.sums, self._counted(level), 1.0)
+                    self.quantise()
+            self._multiply(level, inputs)
             self._activate(k, level, inputs)
+
+    def _counted(self, level: Level) -> Tensor:
+        """Weights of a level in their least significant bits, neither folded nor rounded."""
+        span = slice(*level.span)
+        return self.latent[span] * self.unit[span]
+
+    def _multiply(self, level: Level, inputs: Sequence[Tensor]) -> None:
+        for run in level.runs:
+            if run.values is None:
+                torch.mm(run.weights, inputs[run.source], out=run.sums)
+            else:
+                torch.bmm(run.weights, run.values, out=run.sums)
 
     def update(self, rate: float, beta1: float, beta2: float, step: int) -> None:
         """One step of Adam (Kingma and Ba, 2015), then latents back inside their grids."""

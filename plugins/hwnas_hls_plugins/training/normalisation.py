@@ -9,37 +9,38 @@ from torch import Tensor
 
 #: Share of a new batch in the running mean and deviation.
 MOMENTUM = 0.1
-#: Smallest deviation, as a share of that of the first weights: a feature whose inputs have died
-#: must not blow up the weights it is folded into.
-_LEAST = 0.05
+#: Largest root mean square of folded weights, as a share of their type's largest value.
+REACH = 0.7
 
 
 @dataclass(slots=True, eq=False)
 class Normalisation:
     """Batch normalisation of one level; columns are (features, 1) unless said otherwise.
 
-    The weights that run are ``weight * gain / deviation`` with the running statistics, quantised,
-    as they will be in hardware. The running statistics are those of the unquantised weights. The
-    gradient is that of normalising the sums that ran by their own batch's statistics.
+    The weights that run are ``weight * gain / deviation``, quantised, as they will be in hardware.
+    Mean and deviation follow the sums that these weights really give, so that rounded and clipped
+    weights are normalised too. The gradient is that of normalising by the batch's own statistics.
 
     Args:
         active: 1 for features with normalisation, else 0.
-        sums: of the unquantised weights before normalisation, features x batch rows; also scratch.
+        scratch: features x batch rows.
         scale, unit: what a normalised sum of 1 stands for, in real units and as counted.
         bias_unit: least significant bits of the bias in a real unit.
         bias_at: places of the biases in the level's span of weights.
         row_of: feature of each number of that span.
-        running: (features, 2), mean and deviation, as counted.
+        reach: largest root mean square that weights of a feature may have, as they are counted.
+        running: (features, 2), mean and deviation of the sums of the unscaled weights.
         gain, shift, gain_gradient, shift_gradient: views of the trained numbers.
     """
 
     active: Tensor
-    sums: Tensor
+    scratch: Tensor
     scale: Tensor
     unit: Tensor
     bias_unit: Tensor
     bias_at: Tensor
     row_of: Tensor
+    reach: Tensor
     running: Tensor
     gain: Tensor
     shift: Tensor
@@ -54,18 +55,31 @@ class Normalisation:
         bias = self.scale * (0.5 * self.shift - self.gain * mean / deviation) * self.bias_unit
         span.index_copy_(0, self.bias_at, bias[self.active > 0])
 
-    def measure(self, momentum: float) -> None:
-        """Move the running statistics towards those of ``sums``, which are used up."""
-        mean = self.sums.mean(1, keepdim=True)
-        self.sums.sub_(mean)
-        deviation = self.sums.mul_(self.sums).mean(1, keepdim=True).sqrt_()
-        torch.maximum(deviation, _LEAST * self.unit / self.scale, out=deviation)
-        fresh = torch.cat([mean, deviation], 1)
-        self.running.lerp_(torch.where(self.active > 0, fresh, self.running), momentum)
+    def measure(self, sums: Tensor, weights: Tensor, momentum: float) -> None:
+        """Move the running statistics so that ``sums`` come nearer to what they should be.
+
+        Args:
+            sums: of the folded weights, features x batch rows.
+            weights: the level's span, counted, before it was folded.
+            momentum: 1 corrects what this batch shows at once.
+        """
+        mean = sums.mean(1, keepdim=True)
+        centred = torch.sub(sums, mean, out=self.scratch)
+        deviation = centred.mul_(centred).mean(1, keepdim=True).sqrt_()
+        wanted = self.gain * self.unit
+        error = mean - 0.5 * self.shift * self.unit
+        moved = self.running[:, :1] + momentum * error * self.running[:, 1:] / wanted
+        factor = (deviation / wanted).clamp_(0.25, 4.0).pow_(momentum)
+        spread = torch.zeros_like(wanted).view(-1).index_add_(0, self.row_of, weights * weights)
+        # Weights that are small for their type grow, but not so far that most of them saturate.
+        least = wanted * spread[:, None].sqrt_() / self.reach
+        scaled = torch.maximum(self.running[:, 1:] * factor, least)
+        fresh = torch.cat([moved, scaled], 1)
+        self.running.copy_(torch.where(self.active > 0, fresh, self.running))
 
     def backward(self, gradient: Tensor, sums: Tensor) -> None:
         """Gradient at the normalised sums -> at the sums before, in place; ``sums`` are used up."""
-        centred = torch.sub(sums, sums.mean(1, keepdim=True), out=self.sums)
+        centred = torch.sub(sums, sums.mean(1, keepdim=True), out=self.scratch)
         along = torch.mul(gradient, centred, out=sums).mean(1, keepdim=True)
         variance = torch.mul(centred, centred, out=sums).mean(1, keepdim=True).clamp_min_(1e-6)
         across = gradient.mean(1, keepdim=True).mul_(self.active)
