@@ -208,9 +208,10 @@ def enlarged(front: Front, candidates: int) -> Front:
     for number in range(candidates):
         record = base[number % len(base)]
         factor = 1 + 0.1 * (number // len(base)) / (1 + candidates // len(base))
-        estimates = {
-            name: Estimate(name, x.value / factor, x.low / factor, x.high / factor, x.source, x.evidence)
-            for name, x in record.estimates.items()
-        }
+        estimates = dict(record.estimates)
+        for name in ("accuracy", "lut"):
+            if name in estimates:
+                x = estimates[name]
+                estimates[name] = Estimate(name, x.value / factor, x.low, x.high, x.source, x.evidence)
         records.append(dataclasses.replace(record, number=number, estimates=estimates))
     return dataclasses.replace(front, records=records)

@@ -15,7 +15,7 @@ from synthetic_front import HOSTILE, enlarged, make_front
 
 from hwnas_hls.estimate import SOURCES, Estimate, measured
 from hwnas_hls.exporter import Comparison, Exporter, Front
-from hwnas_hls.notation import figure, interval
+from hwnas_hls.notation import figure, interval, title
 from hwnas_hls.record import FAILED, Record
 from hwnas_hls.render import environment, render
 from hwnas_hls_plugins.html_report import HtmlReportExporter
@@ -140,6 +140,11 @@ def test_every_number_stands_with_interval_source_and_evidence(tmp_path: Path) -
             assert estimate.evidence in card
             assert estimate.source in card
             assert interval(estimate) in card
+        places = [
+            card.index(f" {title(name)} {figure(name, member.estimates[name].value)} ")
+            for name in ("accuracy", "latency_ns", "lut", "energy_pj")
+        ]
+        assert places == sorted(places)
     assert "90 % interval, calibrated, outside the calibrated domain" in text
     assert "uncalibrated" in text
     assert all(source in text for source in SOURCES)

@@ -32,6 +32,18 @@ if TYPE_CHECKING:
 #: Where the hand-over puts the hls4ml project of a design.
 PROJECT_FOLDER = "hls4ml"
 PROJECT_SCRIPT = "build_prj.tcl"
+#: Rows that stand first in a card's table of numbers, after the task's metric.
+FIRST_METRICS = (
+    "latency_ns",
+    "latency_cycles",
+    "ii_cycles",
+    "fmax_mhz",
+    "lut",
+    "ff",
+    "dsp",
+    "bram_18k",
+    "uram",
+)
 #: More files than this and the rest is counted.
 MAX_FILES = 40
 _PASSED = "ok"
@@ -136,7 +148,11 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         io_type=design.architecture.io_type,
         input=str(design.architecture.input),
         drawing=draw(design),
-        numbers=tuple(_number(member, estimate, front) for estimate in member.estimates.values()),
+        numbers=tuple(
+            _number(member, member.estimates[name], front)
+            for name in dict.fromkeys((front.dataset.metric, *FIRST_METRICS, *member.estimates))
+            if name in member.estimates
+        ),
         layers=tuple(_layers(design, member, titles)),
         share_titles=tuple(f"share of {title(name)}" for name in titles),
         ladder=ladder(member.estimates),
@@ -220,7 +236,7 @@ def _layers(design: Design, member: Member, titles: tuple[str, ...]) -> list[Lay
 
 
 def _activation(layer: Dense) -> str:
-    return layer.activation + (", batch norm. folded" if layer.normalisation == "batch" else "")
+    return layer.activation + (" (batch norm. folded)" if layer.normalisation == "batch" else "")
 
 
 def _part(estimate: Estimate | None, total: float) -> str:
