@@ -67,6 +67,8 @@ def _watching(command: Command) -> Command:
 @click.option("--seed", type=int, help="Of everything random; the same seed gives the same front.")
 @click.option("--workers", type=int, help="C simulations at once.")
 @click.option("--device", help="auto, cpu or cuda.")
+@click.option("--synthesizer", help="Real hardware in the loop: open, vitis, vivado or a plugin's.")
+@click.option("--synthesis-budget", type=int, help="Syntheses in all; every design handed over is measured.")
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder, new or empty.")
 @click.option(
     "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Any other entry of the spec."
@@ -125,6 +127,8 @@ _FLAG_PLACES = {
     "workers": ("run", "workers"),
     "device": ("run", "device"),
     "mode": ("objectives", "mode"),
+    "synthesizer": ("synthesis", "synthesizer"),
+    "synthesis_budget": ("synthesis", "budget"),
 }
 
 

@@ -19,6 +19,7 @@ from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Member
 from hwnas_hls.judging import Judge
+from hwnas_hls.measuring import Measuring
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.scoring import score
@@ -35,6 +36,7 @@ def hand_over(
     records: Sequence[Record],
     folder: Path,
     on_step: Callable[[str], None] = lambda step: None,
+    measuring: Measuring | None = None,
 ) -> list[Member]:
     """Turn the chosen records of a front into designs below ``folder/designs``.
 
@@ -44,6 +46,7 @@ def hand_over(
         records: of the front, chosen.
         folder: the run folder.
         on_step: told in words what goes on.
+        measuring: synthesises each member, so that measured numbers stand beside its name.
 
     Returns:
         the members, best task metric first; a record whose training failed is left out with a
@@ -61,7 +64,12 @@ def hand_over(
         if design is None:
             log.error("%s is not handed over: %s", record.key, reason or "training gave no design")
             continue
-        members.append(_tested(problem, record, estimates, design))
+        if measuring is not None:
+            on_step(f"synthesis of {record.key}")
+            estimates, reason = measuring.final(design, estimates)
+            if reason:
+                log.error("synthesis of %s failed: %s", record.key, reason)
+        members.append(_tested(problem, record, dict(estimates), design))
     on_step(f"hls4ml projects and C simulation of {len(members)} designs")
     with ThreadPoolExecutor(problem.spec.run.workers) as pool:
         done = list(pool.map(functools.partial(_build, problem, folder, on_step), members))

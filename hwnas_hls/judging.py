@@ -76,6 +76,14 @@ class Judge:
             self._apply(other, cases, check=False)
         return [(case.estimates, case.design, case.reason) for case in cases]
 
+    def design(self, record: Record) -> Design | None:
+        """The design that the search's training made of a record, from the store."""
+        case = self._case(record.candidate)
+        for part in self.problem.estimators:
+            if getattr(part.instance, "trains", False) and case.state == COMPLETE:
+                case.design = self._evaluate(part, [case], early_stop=True)[0].design or case.design
+        return case.design
+
     def _case(self, candidate: Candidate) -> _Case:
         case = _Case(candidate)
         try:

@@ -20,6 +20,7 @@ from hwnas_hls.plugins import Registry
 from hwnas_hls.space import Space
 from hwnas_hls.spec import NamedTable, Spec
 from hwnas_hls.strategy import Strategy
+from hwnas_hls.synthesis import Synthesizer
 from hwnas_hls.target import RESOURCES, Target
 from hwnas_hls.task import CLASSIFICATION, Dataset
 
@@ -59,6 +60,7 @@ class Problem:
     Args:
         spec: as resolved (names of built-ins made unambiguous where a stranger claims one).
         estimators: cheapest first.
+        synthesizer: for hardware in the loop; ``None`` where there is none.
         trainer: the estimator whose designs are handed over, with the configuration for the
             full training; ``None`` where no estimator trains.
     """
@@ -72,6 +74,7 @@ class Problem:
     goal: Goal
     estimators: Sequence[Part]
     trainer: Part | None
+    synthesizer: Synthesizer | None
     make_strategy: Callable[[], Strategy]
 
     def architecture(self, candidate: Candidate) -> Architecture:
@@ -98,6 +101,8 @@ def pose(spec: Spec, registry: Registry) -> Problem:
         "seed": spec.run.seed,
         "clock_ns": clock_ns,
     }
+    synthesizer = _synthesizer(spec, registry)
+    common["synthesizer"] = synthesizer
     spec, space = _build(spec, registry, "space", spec.space, common)
     estimators = _estimators(spec, registry, common)
     goal = _goal(spec, dataset, target, clock_ns, [part.instance for part in estimators])
@@ -111,7 +116,19 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     for name in spec.run.exporters:
         registry.offer("exporter", name, spec.where("run"), is_default=name in _default_exporters())
     trainer = _trainer(spec, registry, estimators, common)
-    return Problem(spec, registry, target, clock_ns, dataset, space, goal, estimators, trainer, make_strategy)
+    return Problem(
+        spec,
+        registry,
+        target,
+        clock_ns,
+        dataset,
+        space,
+        goal,
+        estimators,
+        trainer,
+        synthesizer,
+        make_strategy,
+    )
 
 
 def _default_exporters() -> tuple[str, ...]:
@@ -140,6 +157,16 @@ def _build(
     resolved = NamedTable(name, _stated(instance, table.config))
     changed: dict[str, Any] = {kind: resolved}
     return dataclasses.replace(spec, **changed), instance
+
+
+def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer | None:
+    table = spec.synthesis
+    if not table.synthesizer:
+        return None
+    where = spec.where("synthesis")
+    offer = registry.offer("synthesizer", table.synthesizer, where)
+    built: Synthesizer = registry.build(offer, table.config, f"{where}.config")
+    return built
 
 
 def _stated(instance: object, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,13 +134,15 @@ def _go(problem: Problem, folder: Path, observer: Observer) -> Outcome:
         interrupted = False
         try:
             search.run()
-            chosen = choose(search.front.records, problem.spec.handover.members)
-            members = hand_over(problem, search.judge, chosen, folder, observer.on_step)
+            chosen = choose(search.front.records, problem.spec.members)
+            members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
             store.set_meta(members=[_member_to_json(member) for member in members], finished=True)
         except KeyboardInterrupt:
             log.warning("interrupted after %d candidates", search.judged)
             interrupted = True
-        front = _front(problem, store, search, members, {**run, "finished": not interrupted})
+        finally:
+            search.close()
+        front = _front(problem, search, members, {**run, "finished": not interrupted})
         files = export(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         return Outcome(folder, front, interrupted, files)
@@ -154,7 +156,7 @@ def redraw(folder: Path, registry: Registry) -> Outcome:
         search = Search(problem, store)
         members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
-        front = _front(problem, store, search, members, {**facts.get("run", {}), "finished": finished})
+        front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished})
         return Outcome(folder, front, not finished, export(problem, front, folder))
 
 
@@ -196,10 +198,8 @@ def export(problem: Problem, front: Front, folder: Path) -> list[Path]:
     return files
 
 
-def _front(
-    problem: Problem, store: Store, search: Search, members: Sequence[Member], run: dict[str, Any]
-) -> Front:
-    records = store.records()
+def _front(problem: Problem, search: Search, members: Sequence[Member], run: dict[str, Any]) -> Front:
+    records = search.records()
     return Front(
         run={**run, "seconds": round(search.seconds(), 3), "counts": dict(search.states)},
         spec=problem.spec.to_toml(),
@@ -211,6 +211,7 @@ def _front(
         records=records,
         trace=search.trace,
         hypervolume=search.front.hypervolume,
+        syntheses=search.measuring.comparisons() if search.measuring else (),
         least_infeasible=() if search.front.records else least_infeasible(records),
     )
 

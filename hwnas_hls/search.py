@@ -14,6 +14,7 @@ from hwnas_hls.candidate import Candidate
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.front import hypervolume, non_dominated
 from hwnas_hls.judging import Judge
+from hwnas_hls.measuring import Measuring
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.store import Store
@@ -95,6 +96,7 @@ class Search:
         self._unfinished: tuple[Candidate, ...] = ()
         self._seconds_before = 0.0
         self._began = time.monotonic()
+        self.measuring = Measuring(problem, store, self.judge.design) if problem.synthesizer else None
         self._on_records = on_records
         self._on_progress = on_progress
         self._take_up()
@@ -110,6 +112,10 @@ class Search:
                 log.info("the strategy has no further candidates after %d", self.judged)
                 break
             self._finish(candidates)
+        if self.measuring is not None:
+            self.measuring.learn()
+            self.front = LiveFront(self.problem.goal.n_losses)
+            self.front.add(self.measuring.population())
 
     def seconds(self) -> float:
         """Run time so far; a clock that is set back meanwhile does not count."""
@@ -127,6 +133,9 @@ class Search:
                 self._unfinished = batch.candidates
                 break
             records = by_batch.get(batch.number, [])
+            if self.measuring is not None:
+                # Judged again, from the store alone: corrections start from what was predicted first.
+                self._measured(self.judge.records(batch.candidates, batch.number, self.judged))
             self.strategy.tell(records)
             state, told = batch.state.state, True
             self._count(records, batch.seconds)
@@ -152,7 +161,7 @@ class Search:
     def _finish(self, candidates: Sequence[Candidate]) -> None:
         number = self._next_batch
         self.store.begin_batch(number, candidates)
-        records = self.judge.records(candidates, number, self.judged)
+        records = self._measured(self.judge.records(candidates, number, self.judged))
         try:
             self.strategy.tell(records)
         except Exception as error:
@@ -165,6 +174,30 @@ class Search:
         self._next_batch += 1
         self._on_records(records)
         self._on_progress(self.progress())
+
+    def _measured(self, records: list[Record]) -> list[Record]:
+        """Take in what was synthesised meanwhile, re-judge the population, begin what is due."""
+        if self.measuring is None:
+            return records
+        self.measuring.learn()
+        self.measuring.take(records)
+        self.measuring.begin((self.judged + len(records)) / self.problem.spec.run.trials)
+        # What was believed of the front may have changed: it is built anew from all records.
+        self.front = LiveFront(self.problem.goal.n_losses)
+        self.front.add(self.measuring.population())
+        return [self.measuring.revised(record) for record in records]
+
+    def close(self) -> None:
+        """End what runs beside the loop."""
+        if self.measuring is not None:
+            self.measuring.close()
+
+    def records(self) -> list[Record]:
+        """Every record, with what is known now."""
+        stored = self.store.records()
+        if self.measuring is None:
+            return stored
+        return [self.measuring.revised(record) for record in stored]
 
     def _count(self, records: Sequence[Record], seconds: float) -> None:
         for record in records:

@@ -132,6 +132,33 @@ class HandoverTable:
 
 
 @dataclass(frozen=True)
+class SynthesisTable:
+    """``[synthesis]``: real hardware in the loop.
+
+    Args:
+        synthesizer: name; empty for none.
+        budget: syntheses in all; ``None`` means one for each design handed over.
+        stage: how far each goes; empty takes the synthesizer's default.
+        workers: syntheses at once.
+        config: configuration of the synthesizer.
+    """
+
+    synthesizer: str = ""
+    budget: int | None = None
+    stage: str = ""
+    workers: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers is at least 1, not {self.workers}")
+        if self.budget is not None and self.budget < 1:
+            raise ValueError(f"budget is at least 1, not {self.budget}")
+        if self.budget is not None and not self.synthesizer:
+            raise ValueError("a budget of syntheses wants a synthesizer")
+
+
+@dataclass(frozen=True)
 class NamedTable:
     """A table that chooses a plugin by ``name``; its other keys are that plugin's configuration."""
 
@@ -161,7 +188,28 @@ class Spec:
     objectives: ObjectivesTable = field(default_factory=ObjectivesTable)
     limits: LimitsTable = field(default_factory=LimitsTable)
     handover: HandoverTable = field(default_factory=HandoverTable)
+    synthesis: SynthesisTable = field(default_factory=SynthesisTable)
     origin: str = "the command line"
+
+    @property
+    def synthesis_budget(self) -> int:
+        """Syntheses in all; 0 without a synthesizer."""
+        if not self.synthesis.synthesizer:
+            return 0
+        return self.handover.members if self.synthesis.budget is None else self.synthesis.budget
+
+    @property
+    def reserved_syntheses(self) -> int:
+        """Syntheses kept for the designs handed over, each of which is measured.
+
+        Two thirds of the budget, as far as there are members; the rest is spent in the search.
+        """
+        return min(self.handover.members, -(-2 * self.synthesis_budget // 3))
+
+    @property
+    def members(self) -> int:
+        """Designs handed over at most."""
+        return self.reserved_syntheses if self.synthesis.synthesizer else self.handover.members
 
     def where(self, table: str) -> str:
         return f"{self.origin}: [{table}]"
@@ -191,6 +239,7 @@ _PLAIN_TABLES = {
     "objectives": ObjectivesTable,
     "limits": LimitsTable,
     "handover": HandoverTable,
+    "synthesis": SynthesisTable,
 }
 _NAMED_TABLES = ("task", "space", "strategy")
 _TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ create table if not exists meta (name text primary key, value text not null);
 create table if not exists batch (
     number integer primary key, candidates text not null, state text, hypervolume real, seconds real);
 create table if not exists evaluation (key text primary key, estimates text not null, design blob);
+create table if not exists measurement (digest text primary key, estimates text not null, failure text);
 create table if not exists record (number integer primary key, batch integer not null, data text not null);
 """
 
@@ -64,7 +66,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run.sqlite"
-        self._lock = FileLock(folder / "run.lock")
+        # Threads that synthesise write their measurements beside the loop.
+        self._access = threading.RLock()
+        self._lock = FileLock(folder / "run.lock", thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -76,7 +80,7 @@ class Store:
         except OSError as error:
             raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
         try:
-            self._database = sqlite3.connect(self.path, isolation_level=None)
+            self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             self._prepare()
         except sqlite3.DatabaseError as error:
             self._lock.release()
@@ -105,18 +109,19 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
-            self._database.execute("begin immediate")
-            yield
-            self._database.execute("commit")
-        except sqlite3.OperationalError as error:
-            if self._database.in_transaction:
-                self._database.execute("rollback")
-            raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
-        except BaseException:
-            if self._database.in_transaction:
-                self._database.execute("rollback")
-            raise
+        with self._access:
+            try:
+                self._database.execute("begin immediate")
+                yield
+                self._database.execute("commit")
+            except sqlite3.OperationalError as error:
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
+                raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
+                raise
 
     def close(self) -> None:
         self._database.close()
@@ -179,6 +184,25 @@ class Store:
     def records(self) -> list[Record]:
         rows = self._database.execute("select data from record order by number")
         return [Record.from_json(json.loads(data)) for (data,) in rows]
+
+    # -- measurements ------------------------------------------------------------------
+
+    def measurement(self, digest: str) -> tuple[dict[str, Estimate], str] | None:
+        """What a synthesis found of the design of this digest; ``None`` if there was none."""
+        with self._access:
+            row = self._database.execute(
+                "select estimates, failure from measurement where digest = ?", (digest,)
+            ).fetchone()
+        if row is None:
+            return None
+        return {name: Estimate.from_json(name, item) for name, item in json.loads(row[0]).items()}, row[1]
+
+    def add_measurement(self, digest: str, estimates: Mapping[str, Estimate], failure: str) -> None:
+        text = json.dumps({name: estimate.to_json() for name, estimate in estimates.items()})
+        with self._transaction():
+            self._database.execute(
+                "insert or ignore into measurement values (?, ?, ?)", (digest, text, failure)
+            )
 
     # -- evaluations -------------------------------------------------------------------
 

@@ -77,6 +77,9 @@ def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float
     """
     ladder: dict[str, list[Estimate]] = {}
     for estimate in evidence:
+        # Numbers of another circuit (or from outside a calibration) decide nothing.
+        if not estimate.in_domain and estimate.source != "predicted":
+            continue
         ladder.setdefault(estimate.metric, []).append(estimate)
     for estimates in ladder.values():
         estimates.sort(key=lambda estimate: -SOURCES.index(estimate.source))

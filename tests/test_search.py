@@ -164,12 +164,14 @@ def test_choose_keeps_the_extremes_and_the_budget(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     front = searched(toy_spec(), registry, tmp_path).front.records
+    useful = [record for record in front if max(record.losses) < 1]
+    assert 4 < len(useful) < len(front), "some designs are worse than the reference"
     chosen = choose(front, 4)
     assert len(chosen) == 4
     for objective in range(3):
-        best = min(record.losses[objective] for record in front)
+        best = min(record.losses[objective] for record in useful)
         assert any(record.losses[objective] == best for record in chosen)
-    assert choose(front, 1000) == front
+    assert choose(front, 1000) == useful
 
 
 def test_a_live_front_is_the_front_of_everything(

@@ -19,10 +19,11 @@ from hwnas_hls import hookimpl
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.design import Design
-from hwnas_hls.estimate import Estimate, Estimates
+from hwnas_hls.estimate import Estimate, Estimates, measured
 from hwnas_hls.estimator import Context
 from hwnas_hls.precision import FixedType
 from hwnas_hls.space import Knob, KnobSpace
+from hwnas_hls.synthesis import SynthesisReport
 from hwnas_hls.task import Dataset, Split
 
 
@@ -143,6 +144,41 @@ class ToyStrategy:
         self.asked = state
 
 
+class ToySynthesizer:
+    """Real hardware is smaller than the toy formula says, by a factor with a little noise."""
+
+    name = "toy-synthesis"
+    default_stage = "logic_synth"
+
+    @dataclass(frozen=True)
+    class Config:
+        factor: float = 0.5
+        fail_every: int = 0
+        raises: bool = False
+        missing: str = ""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def available(self, target: object) -> str:
+        return self.config.missing
+
+    def synthesize(self, design: Design, target: object, stage: str) -> SynthesisReport:
+        if "TOY_CALLS" in os.environ:
+            with Path(os.environ["TOY_CALLS"] + ".synthesis").open("a") as calls:
+                calls.write(f"{design.digest()}\n")
+        if self.config.raises:
+            raise RuntimeError("the tool fell over")
+        noise = int(design.digest(), 16)
+        if self.config.fail_every and noise % self.config.fail_every == 0:
+            return SynthesisReport("toy 1", stage, failure="out of registers")
+        lut = sum(layer.n_products * layer.weight.width for layer in design.architecture.layers)
+        value = lut * self.config.factor * (1 + 0.02 * (noise % 1000) / 1000)
+        return SynthesisReport(
+            "toy 1", stage, {"lut": measured("lut", value, "logic_synthesis", "toy report")}
+        )
+
+
 class ToyTask:
     """Two Gaussian clouds."""
 
@@ -182,3 +218,8 @@ def hwnas_register_strategies() -> list[type]:
 @hookimpl
 def hwnas_register_tasks() -> list[type]:
     return [ToyTask]
+
+
+@hookimpl
+def hwnas_register_synthesizers() -> list[type]:
+    return [ToySynthesizer]
