@@ -35,13 +35,13 @@ class TrainingConfig:
 
     epochs: int = 30
     batch_size: int = 64
-    learning_rate: float = 0.05
+    learning_rate: float = 0.06
     beta1: float = 0.9
     beta2: float = 0.99
     warmup: float = 0.05
     rungs: tuple[float, ...] = (0.25, 0.5)
-    pruned_by: float = 2 / 3
-    leak: float = 0.2
+    pruned_by: float = 0.4
+    leak: float = 0.1
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 400_000
