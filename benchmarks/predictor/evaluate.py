@@ -16,7 +16,7 @@ import numpy as np
 from fit import SWEEPS, Data, _best, cross_validate
 from rows import data_folder, read_rows
 
-from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration, half_width, regime_keys
+from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration, half_width
 from hwnas_hls_plugins.hls_model.fitting import fit_bands, log_residual
 
 LEVELS = ("blind", "non-zeros", "weights")
@@ -131,10 +131,11 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
         )
         calibration = Calibration("fold", {}, {}, bands, {}, {})
         for row in np.flatnonzero(inside):
-            keys = regime_keys(regime[row], queries[row].stage, knowledge[row], True)
             for metric in ("lut", "ff", "dsp", "latency_cycles", "ii_cycles"):
                 if np.isfinite(table[metric][row]):
-                    band = calibration.band(keys, metric)
+                    band = calibration.stage_band(
+                        regime[row], queries[row].stage, knowledge[row], True, metric
+                    )
                     name = "sweep" if families[row] in SWEEPS else "other"
                     hit = table[metric][row] <= half_width(band, metric, 0.0) + 1e-9
                     hits[f"{name} {regime[row]}", band.coverage or 0.0][metric].append(bool(hit))

@@ -22,7 +22,7 @@ BY_CLASS: dict[str, tuple[float, ...]] = {
     "softmax_ns": (19.7, 14.0, 12.0, 12.0, 10.0, 14.0),
     "softmax_level_ns": (9.4, 5.0, 3.5, 2.8, 2.5, 5.0),
     # Resource strategy: cycles a layer beyond RF + 1.
-    "resource_extra_cycles": (2.0, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "resource_extra_cycles": (3.0, 1.0, 0.0, 0.0, 0.0, 0.0),
     # Activations of a pipelined design, cycles each: chained into the logic where silicon is fast.
     "vitis_activation_cycles": (2.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     "vivado_activation_cycles": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -61,6 +61,13 @@ PLAIN: dict[str, float] = {
     "resource_ff_per_log2": 3.0,
     "resource_merged_lut": 4.75,
     "wide_multiplier_bits": 26.0,
+    # Distributed arithmetic: da4ml's cost in closed form.
+    "da_lut": 2.368,
+    "da_adder_power": 0.953,
+    "da_input_power": 0.876,
+    "da_digit_power": -0.136,
+    "da_levels": 2.53,
+    "da_levels_per_log2": 1.08,
     # Activations.
     "vitis_relu_lut_per_bit": 2.4,
     "vivado_relu_lut_per_bit": 1.5,
@@ -77,6 +84,7 @@ PLAIN: dict[str, float] = {
     "vitis_design_cycles": 0.0,
     "vivado_design_cycles": 0.0,
     "resource_activation_cycles": 3.0,
+    "resource_softmax_cycles": 4.0,
 }
 
 

@@ -27,17 +27,16 @@ FAMILIES_FOR_90 = 12
 FLOORS = {"latency_cycles": 0.25, "ii_cycles": 0.0, "lut": 0.3, "ff": 0.6, "dsp": 0.1, "bram_18k": 0.35}
 #: A group's own factor counts as much as this many families of the group above it.
 SHRINKAGE = 1.0
-#: What C synthesis overstates, before any data: logarithms of logic synthesis over C synthesis.
+#: What C synthesis overstates, before any data: logarithms over C synthesis, and how many families the
+#: figure counts as (it stands on reports that are not among the rows).
 STAGE_PRIOR: dict[str, dict[str, float]] = {
-    "logic_synth|latency": {"lut": math.log(0.45), "ff": math.log(0.55)},
-    "post_route|latency": {"lut": math.log(0.45), "ff": math.log(0.55)},
-    "logic_synth|resource-one": {"lut": math.log(0.7), "ff": math.log(0.85)},
-    "post_route|resource-one": {"lut": math.log(0.7), "ff": math.log(0.85)},
-    "logic_synth|resource-several": {"lut": math.log(0.7), "ff": math.log(0.85)},
-    "post_route|resource-several": {"lut": math.log(0.7), "ff": math.log(0.85)},
-    "logic_synth|distributed": {"lut": math.log(1.0), "ff": math.log(0.7)},
-    "post_route|distributed": {"lut": math.log(1.0), "ff": math.log(0.7)},
+    "implemented|latency": {"lut": math.log(0.45), "ff": math.log(0.5)},
+    "implemented|resource-one": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "implemented|resource-several": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "csynth|distributed": {"lut": math.log(1.5), "ff": math.log(1.5)},
+    "implemented|distributed": {"lut": math.log(1.05), "ff": math.log(0.8)},
 }
+PRIOR_FAMILIES = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +100,11 @@ def fit_factors(
             for group, members in groups.items():
                 # The median of a family: one odd design does not move it.
                 centres = [float(np.median(values)) for values in members.values()]
-                found[group] = float(np.mean(centres)) * len(centres) / (len(centres) + shrinkage)
+                found[group] = (
+                    float(np.mean(centres))
+                    * len(centres)
+                    / (len(centres) + (PRIOR_FAMILIES if depth == 0 and group in STAGE_PRIOR else shrinkage))
+                )
             for number, key in enumerate(keys):
                 left[number] -= found.get(key[depth], 0.0)
             for group, value in found.items():

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from hwnas_hls_plugins.hls_model.calibration import (
     METRICS,
     OFFSETS,
-    Band,
     Calibration,
     group_keys,
     half_width,
     read_calibration,
-    regime_keys,
 )
 from hwnas_hls_plugins.hls_model.capacity import target_of
 from hwnas_hls_plugins.hls_model.domain import design_reasons, design_warnings, novelty, unusual
@@ -162,19 +160,30 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
     coverage: dict[str, list[float | None]] = {}
-    cache: dict[tuple[str, str, int, bool], dict[str, Band]] = {}
-    widths = {metric: np.zeros(len(queries)) for metric in METRICS}
-    for metric in METRICS:
-        coverage[metric] = [None] * len(queries)
-    for number, query in enumerate(queries):
-        key = (names[number], query.stage, int(know[number]), distance[number] == 0)
-        bands = cache.get(key)
-        if bands is None:
-            keys = regime_keys(*key)
-            bands = cache[key] = {metric: calibration.band(keys, metric) for metric in METRICS}
-        for metric, band in bands.items():
-            widths[metric][number] = half_width(band, metric, distance[number])
-            coverage[metric][number] = band.coverage
+    cache: dict[tuple[str, str, int, float], int] = {}
+    bands: list[tuple[list[float], list[float | None]]] = []
+    kinds = np.zeros(len(queries), np.int64)
+    for number, (query, name, level, away) in enumerate(
+        zip(queries, names, know.tolist(), distance.tolist(), strict=True)
+    ):
+        key = (name, query.stage, level, away)
+        kind = cache.get(key)
+        if kind is None:
+            kind = cache[key] = len(bands)
+            found = [
+                calibration.stage_band(name, query.stage, level, away == 0, metric) for metric in METRICS
+            ]
+            bands.append(
+                (
+                    [half_width(band, metric, away) for band, metric in zip(found, METRICS, strict=True)],
+                    [band.coverage for band in found],
+                )
+            )
+        kinds[number] = kind
+    widths: dict[str, FloatArray] = {}
+    for place, metric in enumerate(METRICS):
+        widths[metric] = np.array([band[0][place] for band in bands] or [0.0])[kinds]
+        coverage[metric] = [bands[kind][1][place] for kind in kinds.tolist()]
     for metric in METRICS:
         c = OFFSETS[metric]
         value[metric] = np.rint(value[metric])

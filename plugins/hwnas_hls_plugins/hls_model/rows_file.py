@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
+
+import numpy as np
 
 from hwnas_hls.errors import UserError
 from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
@@ -117,17 +118,20 @@ def write_predictions(
     return count
 
 
-def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[str]]:
+def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[object]]:
     batch = predict_batch(queries, calibration)
+    blocked = np.isnan(batch.value["lut"])
     columns = [
-        values[metric].tolist() for _, metric in _METRICS for values in (batch.value, batch.low, batch.high)
+        np.where(blocked, 0.0, values[metric]).astype(np.int64).tolist()
+        for _, metric in _METRICS
+        for values in (batch.value, batch.low, batch.high)
     ]
     for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
         reasons = [*query.blockers, *batch.reasons[number]]
         messages = dict.fromkeys([*reasons, *batch.warnings[number]])
         yield [
             query.name,
-            *("" if math.isnan(value) else f"{value:.0f}" for value in numbers),
+            *([""] * len(numbers) if blocked[number] else numbers),
             "false" if reasons else "true",
             "; ".join(messages),
         ]

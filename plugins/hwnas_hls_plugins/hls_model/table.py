@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,13 +43,18 @@ KNOWLEDGE = ("architecture only", "non-zeros known", "weights known")
 
 def strategy_code(layer: LayerQuery) -> int:
     """The strategy that hls4ml really builds: an unknown spelling becomes ``Latency``."""
-    name = layer.strategy.strip().lower()
+    return _strategy_code(layer.strategy, layer.reuse_factor == 1)
+
+
+@functools.lru_cache(maxsize=1024)
+def _strategy_code(strategy: str, whole: bool) -> int:
+    name = strategy.strip().lower()
     if name in ("resource", "compressed"):
         return RESOURCE
     if name in ("distributed_arithmetic", "da"):
         return DISTRIBUTED
     if name in ("resource_unrolled", "resourceunrolled"):
-        return RESOURCE if layer.reuse_factor == 1 else UNROLLED
+        return RESOURCE if whole else UNROLLED
     return LATENCY
 
 
@@ -84,20 +90,11 @@ class DesignTable:
         return out
 
 
+_TYPED = ("in", "w", "acc", "out", "result")
 _COLUMNS = (
     "n_in",
     "n_out",
-    "in_bits",
-    "in_fraction",
-    "in_signed",
-    "w_bits",
-    "w_fraction",
-    "acc_bits",
-    "acc_fraction",
-    "acc_modes",
-    "out_bits",
-    "result_bits",
-    "result_modes",
+    *(f"{kind}_{fact}" for kind in _TYPED for fact in ("bits", "fraction", "modes")),
     "reuse",
     "legal_reuse",
     "strategy",
@@ -110,6 +107,12 @@ _COLUMNS = (
     "to_dsp",
     "to_fabric",
 )
+
+
+@functools.lru_cache(maxsize=65536)
+def _facts(kind: FixedType) -> tuple[int, int, int]:
+    """Width, fraction, and how many of rounding and overflow are not the defaults."""
+    return kind.width, kind.fraction, (kind.rounding != "TRN") + (kind.overflow != "WRAP")
 
 
 def _exact_accum(layer: LayerQuery) -> FixedType:
@@ -158,17 +161,11 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
                 (
                     layer.n_in,
                     layer.n_out,
-                    source.width,
-                    source.fraction,
-                    source.signed,
-                    weight.width,
-                    weight.fraction,
-                    accum.width,
-                    accum.fraction,
-                    (accum.rounding != "TRN") + (accum.overflow != "WRAP"),
-                    dense_out.width,
-                    result.width,
-                    (result.rounding != "TRN") + (result.overflow != "WRAP"),
+                    *_facts(source),
+                    *_facts(weight),
+                    *_facts(accum),
+                    *_facts(dense_out),
+                    *_facts(result),
                     layer.reuse_factor,
                     legal,
                     code,
