@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["Knob", "KnobSpace", "Space", "assemble", "lattice"]
+__all__ = ["Knob", "KnobSpace", "Space", "assemble", "lattice", "settings"]
 
 #: Attempts at a changed candidate before a mutation gives way to a fresh sample.
 _TRIES = 20
@@ -221,10 +221,10 @@ def assemble(space: Space, values: Mapping[str, Value]) -> Candidate:
     return space.decode(space.encode(Candidate(space.name, kept)))
 
 
-def lattice(space: Space) -> Iterator[Candidate]:
-    """Every candidate of a finite space exactly once, the last knob turning fastest.
+def settings(space: Space) -> Iterator[dict[str, Value]]:
+    """Every setting of the active knobs of a finite space once, the last knob turning fastest.
 
-    Inactive knobs do not multiply candidates, nor do settings that a repair maps onto another.
+    Inactive knobs do not multiply settings; two settings may still be repaired into one candidate.
 
     Raises:
         UserError: a knob is continuous.
@@ -235,18 +235,28 @@ def lattice(space: Space) -> Iterator[Candidate]:
             raise UserError(
                 "a continuous knob cannot be enumerated", where=f"space {space.name}", found=knob.name
             )
-    seen: set[str] = set()
     # A stack of partial settings instead of recursion: spaces may have hundreds of knobs.
-    open_settings: list[tuple[int, dict[str, Value]]] = [(0, {})]
-    while open_settings:
-        place, values = open_settings.pop()
+    unfinished: list[tuple[int, dict[str, Value]]] = [(0, {})]
+    while unfinished:
+        place, values = unfinished.pop()
         while place < len(knobs) and not knobs[place].active(values):
             place += 1
         if place == len(knobs):
-            candidate = assemble(space, values)
-            if candidate.key not in seen:
-                seen.add(candidate.key)
-                yield candidate
+            yield values
             continue
         knob = knobs[place]
-        open_settings += [(place + 1, {**values, knob.name: value}) for value in reversed(knob.choices)]
+        unfinished += [(place + 1, {**values, knob.name: value}) for value in reversed(knob.choices)]
+
+
+def lattice(space: Space) -> Iterator[Candidate]:
+    """Every candidate of a finite space exactly once, in the order of :func:`settings`.
+
+    Raises:
+        UserError: a knob is continuous.
+    """
+    seen: set[str] = set()
+    for values in settings(space):
+        candidate = assemble(space, values)
+        if candidate.key not in seen:
+            seen.add(candidate.key)
+            yield candidate

@@ -12,7 +12,7 @@ from hwnas_hls.objective import Goal
 from hwnas_hls.record import Record
 from hwnas_hls.space import Space
 from hwnas_hls.strategy import Proposals, batch_seed
-from hwnas_hls_plugins.optuna_study import KnobStudy, quiet, told_losses, told_violation
+from hwnas_hls_plugins.optuna_study import Coding, KnobStudy, quiet, told_losses, told_violation
 
 
 class OptunaStrategy(ABC):
@@ -29,11 +29,14 @@ class OptunaStrategy(ABC):
 
     name: str
 
+    #: How knobs are written as Optuna's parameters.
+    coding: type[Coding] = Coding
+
     def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
         self.goal = goal
         self.seed = seed
         self.startup = startup
-        self._study = KnobStudy(self.name, space, goal)
+        self._study = KnobStudy(self.name, space, goal, self.coding)
         self._proposals = Proposals(self.name, space, seed)
 
     @abstractmethod

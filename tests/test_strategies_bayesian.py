@@ -1,0 +1,39 @@
+"""The Gaussian-process strategy under the contract; apart, since a proposal takes a second."""
+
+from __future__ import annotations
+
+from hwnas_hls.objective import Goal
+from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE
+from hwnas_hls.space import Space
+from hwnas_hls.strategy import Strategy
+from hwnas_hls.testing import MixedSpace, StrategyContract, TinySpace
+from hwnas_hls.testing.samples import judge, sample_goal
+from hwnas_hls_plugins.bayesian import BayesianStrategy
+
+
+def bayesian(space: Space, goal: Goal, seed: int, startup: int = 2) -> BayesianStrategy:
+    return BayesianStrategy(BayesianStrategy.Config(startup=startup), space, goal, seed)
+
+
+class TestBayesian(StrategyContract):
+    batches = 2
+    batch_size = 2
+    modes = ("pareto",)
+
+    def strategy(self, space: Space, goal: Goal, seed: int) -> Strategy:
+        return bayesian(space, goal, seed)
+
+    def spaces(self) -> list[Space]:
+        return [MixedSpace()]
+
+
+def test_limits_are_told_with_their_sign() -> None:
+    space, goal = TinySpace(), sample_goal()
+    strategy = bayesian(space, goal, 0, startup=4)
+    states = (COMPLETE, INFEASIBLE, FAILED)
+    for candidate, state in zip(strategy.ask(3), states, strict=True):
+        strategy.tell(judge([candidate], space, goal, 0, 0, (state,)))
+    told = [trial.constraints["lut <= 20000"] for trial in strategy._study.study.trials]
+    assert -1 < told[0] < 0
+    assert 1 < told[1] < 10
+    assert told[2] == 10
