@@ -13,6 +13,7 @@ from hwnas_hls_plugins.vendor_reports import (
     Resources,
     cosim_estimates,
     csynth_estimates,
+    export_estimates,
     project_estimates,
     read_cosim,
     read_csynth,
@@ -199,10 +200,12 @@ def test_a_slack_beyond_the_period_is_refused(tmp_path: Path) -> None:
         read_timing(path)
 
 
-def test_export_summary_does_not_guess_the_unit_of_block_ram() -> None:
+def test_export_summary() -> None:
     report = read_export(DATA / "vivado_export.rpt")
     assert (report.stage, report.part, report.achieved_ns) == ("post_route", "xcku115-flvb2104-2-i", 4.25)
-    assert report.used == Resources(1500, 1600, 17, None, None)
+    assert report.used == Resources(1500, 1600, 17, 2, None)
+    values = export_estimates(report)
+    assert (values["fmax_mhz"].value, values["lut"].source) == (pytest.approx(1000 / 4.25), "post_route")
 
 
 def test_estimates_name_tool_and_file() -> None:
@@ -388,3 +391,25 @@ def test_too_many_lines_are_refused_before_they_are_cut(tmp_path: Path) -> None:
     path.write_text("||\n" * 400_000)
     with pytest.raises(ReportError, match="more than 300000 lines"):
         read_utilisation(path)
+
+
+def test_reports_of_the_implementation_that_hls_runs(tmp_path: Path) -> None:
+    place = tmp_path / "tagger_prj/solution1/impl/verilog/report"
+    place.mkdir(parents=True)
+    shutil.copy(DATA / "series7_routed.rpt", place / "tagger_utilization_routed.rpt")
+    generated = tmp_path / "tagger_prj/solution1/syn/verilog/report"
+    generated.mkdir(parents=True)
+    shutil.copy(DATA / "ultrascale_synth.rpt", generated / "vivado_synth.rpt")
+    reports = read_project(tmp_path)
+    assert [report.path.name for report in reports.utilisations] == ["tagger_utilization_routed.rpt"]
+
+
+def test_the_overview_as_text_is_read_only_where_nothing_else_is(tmp_path: Path) -> None:
+    shutil.copy(DATA / "vitis_2024_overview.rpt", tmp_path / "csynth.rpt")
+    with pytest.raises(ReportError, match="no clock period"):
+        read_project(tmp_path)
+    shutil.copy(DATA / "vitis_2021_csynth.rpt", tmp_path / "tagger_csynth.rpt")
+    reports = read_project(tmp_path)
+    assert reports.problems == ()
+    assert reports.csynth is not None
+    assert reports.csynth.used.lut == 4000

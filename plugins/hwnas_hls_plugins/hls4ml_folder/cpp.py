@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 
 _MARK = re.compile(r'"|//|/\*')
 _DEFINE = re.compile(r"\s*#\s*define\s+([A-Za-z_]\w*)\s+([^\s].*)")
-_CONSTANT = re.compile(
-    r"(?:static\s+)?const(?:expr)?\s+(?:unsigned|int|bool|size_t|auto|[\w:]+)\s+(\w+)\s*=\s*(.+)"
-)
+_CONSTANT = re.compile(r"(?:static\s+)?const(?:expr)?\s+(?:unsigned\s+int|[\w:]+)\s+(\w+)\s*=\s*(.+)")
 _TYPEDEF = re.compile(r"typedef\s+(.+?)\s+(\w+)", re.DOTALL)
 _COMPRESSED = re.compile(r"typedef\s+struct\s+\w*\s*\{([^{}]*)\}\s*(\w+)\s*;")
-_STRUCT = re.compile(r"\bstruct\s+(\w+)\s*:\s*(?:public\s+)?([\w:]+)\s*\{")
+_STRUCT = re.compile(r"\bstruct\s+(\w+)\s*(?::\s*(?:public\s+)?([\w:]+)\s*)?\{")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _EXPRESSION = re.compile(r"[\w\s+\-*/%()]{1,200}")
 
@@ -121,7 +119,7 @@ def structs(text: str) -> dict[str, Struct]:
     for match in _STRUCT.finditer(text):
         end = text.find("};", match.end())
         body = text[match.end() : end if end >= 0 else len(text)]
-        struct = Struct(match[1], match[2].rpartition("::")[2], text=body)
+        struct = Struct(match[1], (match[2] or "").rpartition("::")[2], text=body)
         for statement in body.split(";"):
             stripped = statement.strip()
             constant = _CONSTANT.fullmatch(stripped[:500])

@@ -76,14 +76,16 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     for part in split(header):
         _declare(part, constants, sizes)
     for statement, line in statements(text, first_line):
+        if re.match(r"(?:static\s+)?hls::stream\s*<", statement):
+            continue
         alias = _ALIAS.fullmatch(statement)
         if alias is not None:
             aliases[alias[1]] = alias[2]
             continue
         call = call_of(statement, _name_in(comments.get(line, "")))
-        if call is not None and not statement.startswith("hls::stream"):
+        if call is not None:
             calls.append(call)
-        elif "nnet::" in statement and "(" in statement and not statement.startswith("hls::stream"):
+        elif "nnet::" in statement and "(" in statement:
             raise ReportError(f"{folder}: cannot make out the statement {statement[:100]!r} of its firmware")
         else:
             _declare(statement, constants, sizes)
@@ -92,7 +94,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
     directives.append(optional_source(folder, "build_prj.tcl"))
     generated = "firmware/nnet_utils/nnet_code_gen.h"
-    by_graph = any(call.function.startswith("dense_da") for call in calls)
+    by_graph = "dense_da" in text or "dense_da" in parameters.text
     return Firmware(
         folder=folder,
         calls=calls,

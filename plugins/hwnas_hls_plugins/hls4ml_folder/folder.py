@@ -9,9 +9,10 @@ from typing import Any
 
 from hwnas_hls.errors import ReportError, Unsupported, UserError
 from hwnas_hls_plugins.hls4ml_folder.config import load_config
+from hwnas_hls_plugins.hls4ml_folder.dense import Layers
 from hwnas_hls_plugins.hls4ml_folder.files import inside
 from hwnas_hls_plugins.hls4ml_folder.firmware import read_firmware
-from hwnas_hls_plugins.hls4ml_folder.layers import Layers, read_layers
+from hwnas_hls_plugins.hls4ml_folder.layers import read_layers
 from hwnas_hls_plugins.hls4ml_folder.settings import BACKENDS, Settings, project_reports, read_settings
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.vendor_reports import ProjectReports
@@ -91,7 +92,8 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     folder = find_project(path)
     warnings: list[str] = []
     config = _config(folder, warnings)
-    reports = project_reports(folder)
+    reports, problems = project_reports(folder)
+    warnings += problems
     settings = read_settings(folder, config, reports)
     if settings.backend and settings.backend not in BACKENDS.values():
         raise Unsupported(f"{folder}: backend {settings.backend}; only those for Xilinx parts are judged")

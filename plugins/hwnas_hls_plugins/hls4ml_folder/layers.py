@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import ReportError, Unsupported
-from hwnas_hls.precision import FixedType
-from hwnas_hls_plugins.hls4ml_folder.adder_graph import read_graph
-from hwnas_hls_plugins.hls4ml_folder.cpp import Call, Struct, evaluate
+from hwnas_hls_plugins.hls4ml_folder.cpp import Call
+from hwnas_hls_plugins.hls4ml_folder.dense import Layers, read_dense
 from hwnas_hls_plugins.hls4ml_folder.firmware import Firmware
 from hwnas_hls_plugins.hls4ml_folder.types import fixed_type
-from hwnas_hls_plugins.hls4ml_folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
-from hwnas_hls_plugins.hls_model.query import LayerQuery
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _PLAIN = (
     *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
@@ -40,31 +31,6 @@ ACTIVATIONS = {
 }
 #: Calls that build no hardware of their own.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
-STRATEGIES = {
-    "latency": "Latency",
-    "resource": "Resource",
-    "compressed": "compressed",
-    "resource_unrolled": "ResourceUnrolled",
-    "distributed_arithmetic": "distributed_arithmetic",
-}
-_MAX_WIDTH = 1_000_000
-
-
-@dataclass(slots=True)
-class Layers:
-    """The layers and what was noticed on the way; most fields are those of ``Query``.
-
-    ``names`` are hls4ml's names of the dense layers, ``configs`` those of their configuration
-    structs (empty for distributed arithmetic).
-    """
-
-    layers: list[LayerQuery] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    configs: list[str] = field(default_factory=list)
-    io_type: str = "io_parallel"
-    softmax: str = ""
-    warnings: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
 
 
 def read_layers(firmware: Firmware) -> Layers:
@@ -91,10 +57,12 @@ def read_layers(firmware: Firmware) -> Layers:
                 "only chains of layers are judged"
             )
         if call.function.startswith("dense") or call.function == "compute_layer":
-            _dense(call, name, firmware, out)
+            read_dense(call, name, firmware, out)
             previous = _origin(call.arguments[1], firmware.aliases)
         elif call.function == "normalize":
             _normalise(call, name, firmware, out)
+            previous = _origin(call.arguments[1], firmware.aliases)
+        elif call.function == "repack_stream":  # the same values in packets of another size
             previous = _origin(call.arguments[1], firmware.aliases)
         elif call.function in ACTIVATIONS:
             _activation(call, name, firmware, out)
@@ -116,165 +84,6 @@ def _origin(name: str, aliases: Mapping[str, str]) -> str:
             break
         name = aliases[name]
     return name
-
-
-def _dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
-    where = f"layer {name!r}"
-    source = fixed_type(call.types[0], firmware.names, f"{where}, input")
-    result = fixed_type(call.types[1], firmware.names, f"{where}, result")
-    if call.function.startswith("dense_da"):
-        out.layers.append(_distributed(call, name, source, result, firmware, out))
-        out.names.append(name)
-        out.configs.append("")
-        return
-    struct = firmware.structs.get(call.types[-1].rpartition("::")[2])
-    if struct is None:
-        raise ReportError(f"{firmware.folder}: {where}: struct {call.types[-1]} is not in parameters.h")
-    names = {**firmware.names, **struct.types}
-    n_in, n_out = (_size(struct, key, firmware, where) for key in ("n_in", "n_out"))
-    strategy = _strategy(call.function, struct)
-    types = {}
-    for role in ("weight_t", "bias_t", "accum_t"):
-        if role not in struct.types:
-            raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no {role}")
-        types[role] = fixed_type(struct.types[role], names, f"{where}, {role}")
-    weight, bias = types["weight_t"], types["bias_t"]
-    if "io_stream" in struct.constants.get("io_type", "") or "io_serial" in struct.constants.get(
-        "io_type", ""
-    ):
-        out.io_type = "io_stream" if "io_stream" in struct.constants["io_type"] else "io_serial"
-    weights = biases = None
-    if n_in * n_out > MAX_WEIGHTS:
-        out.warnings.append(f"{where}: more than {MAX_WEIGHTS} weights; they are not read")
-    elif len(call.arguments) > 3:
-        weights, biases = _weights(call, strategy, n_in, n_out, weight, bias, firmware)
-    if weights is None:
-        out.warnings.append(f"{where}: no weights in firmware/weights")
-    if weight.width == 1 and not weight.signed:
-        # binary networks keep the sign of a weight of +-1 in one bit
-        out.reasons.append(f"{where}: weights of one bit (+-1) are built from sign changes, not products")
-        weight = FixedType(2, 2)
-        weights = None if weights is None else 2 * weights - 1
-    n_nonzeros = _integer(struct, "n_nonzeros", firmware)
-    n_zeros = _integer(struct, "n_zeros", firmware)
-    if weights is not None:
-        n_nonzeros = int((weights != 0).sum())
-    elif n_nonzeros is None and n_zeros is not None:
-        n_nonzeros = n_in * n_out - n_zeros
-    none_at_all = biases is not None and bias.width == 1 and not biases.any()
-    out.layers.append(
-        LayerQuery(
-            n_in=n_in,
-            n_out=n_out,
-            input=source,
-            weight=weight,
-            bias=None if none_at_all else bias,
-            accum=types["accum_t"],
-            dense_out=result,
-            result=result,
-            reuse_factor=max(1, _integer(struct, "reuse_factor", firmware) or 1),
-            strategy=strategy,
-            n_nonzeros=n_nonzeros,
-            weights=weights,
-            biases=None if none_at_all else biases,
-            multipliers=firmware.multipliers,
-        )
-    )
-    out.names.append(name)
-    out.configs.append(struct.name)
-
-
-def _distributed(
-    call: Call, name: str, source: FixedType, result: FixedType, firmware: Firmware, out: Layers
-) -> LayerQuery:
-    """A layer of distributed arithmetic: an adder graph in nnet_code_gen.h, no weights anywhere."""
-    where = f"layer {name!r}"
-    sizes = [firmware.sizes.get(argument) for argument in call.arguments[:2]]
-    if sizes[0] is None or sizes[1] is None:
-        raise ReportError(
-            f"{firmware.folder}: {where}: the size of {' or '.join(call.arguments[:2])} is not declared"
-        )
-    if any("stream" in kind for kind in call.types):
-        out.io_type = "io_stream"
-    layer = LayerQuery(
-        n_in=sizes[0],
-        n_out=sizes[1],
-        input=source,
-        weight=firmware.da_weight.get(name, FixedType(16, 6)),
-        accum=None,
-        dense_out=result,
-        result=result,
-        strategy="distributed_arithmetic",
-    )
-    graph = read_graph(firmware.generated, call.function, layer.n_in, layer.n_out)
-    if graph is None:
-        out.warnings.append(
-            f"{where}: its adder graph could not be followed; weight type {layer.weight} is assumed"
-        )
-        return layer
-    given = firmware.da_weight.get(name)
-    if given is not None and given.fraction < graph.weight.fraction:
-        out.warnings.append(
-            f"{where}: hls4ml built distributed arithmetic from weights that were not rounded to "
-            f"{given}; they take {graph.weight}"
-        )
-    return dataclasses.replace(
-        layer,
-        weight=graph.weight,
-        bias=graph.bias if graph.biases.any() else None,
-        weights=graph.weights,
-        biases=graph.biases if graph.biases.any() else None,
-        n_nonzeros=int((graph.weights != 0).sum()),
-    )
-
-
-def _weights(
-    call: Call,
-    strategy: str,
-    n_in: int,
-    n_out: int,
-    weight: FixedType,
-    bias: FixedType,
-    firmware: Firmware,
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
-    folder = firmware.folder
-    if strategy == "compressed":
-        values = read_compressed(folder, call.arguments[2], n_in, n_out)
-    else:
-        values = read_values(folder, call.arguments[2], n_in * n_out)
-        if values is not None:
-            # Resource stores a row for each output, everything else a row for each input
-            transposed = strategy in ("Resource", "ResourceUnrolled")
-            values = values.reshape(n_out, n_in).T if transposed else values.reshape(n_in, n_out)
-    biases = read_values(folder, call.arguments[3], n_out)
-    return (
-        None if values is None else on_grid(values, weight),
-        None if biases is None else on_grid(biases, bias),
-    )
-
-
-def _strategy(function: str, struct: Struct) -> str:
-    """From the configuration (hls4ml 0.5 and later), else from the name of the function."""
-    told = struct.constants.get("strategy", "").rpartition("::")[2].strip().lower()
-    if told in STRATEGIES:
-        return STRATEGIES[told]
-    if "DenseResource" in struct.text or "resource" in function or "large" in function:
-        return "Resource"
-    return "compressed" if "compressed" in function else "Latency"
-
-
-def _size(struct: Struct, key: str, firmware: Firmware, where: str) -> int:
-    value = _integer(struct, key, firmware)
-    if value is None or not 1 <= value <= _MAX_WIDTH:
-        raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no believable {key}")
-    return value
-
-
-def _integer(struct: Struct, key: str, firmware: Firmware) -> int | None:
-    expression = struct.constants.get(key)
-    if expression is None:
-        return None
-    return evaluate(expression, {**firmware.constants, **struct.constants})
 
 
 def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:

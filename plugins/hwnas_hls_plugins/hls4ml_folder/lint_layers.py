@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
-from hwnas_hls_plugins.hls4ml_folder.layers import Layers
+from hwnas_hls_plugins.hls4ml_folder.dense import Layers
 from hwnas_hls_plugins.hls4ml_folder.precisions import Precisions, built_strategy
 
 #: Above this many products a fully unrolled layer meets Vivado's limit on arrays (H572, H903, H904).

@@ -48,12 +48,14 @@ class Settings:
     warnings: tuple[str, ...]
 
 
-def project_reports(folder: Path) -> ProjectReports | None:
-    """The reports of a project, where it has readable ones."""
+def project_reports(folder: Path) -> tuple[ProjectReports | None, list[str]]:
+    """The reports of a project, where it has readable ones, and what could not be read."""
     try:
-        return read_project(folder)
-    except ReportError:
-        return None
+        reports = read_project(folder)
+    except ReportError as error:
+        missing = "no report of" in str(error)
+        return None, [] if missing else str(error).splitlines()[:20]
+    return reports, list(reports.problems[:20])
 
 
 def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports | None) -> Settings:

@@ -14,6 +14,7 @@ from hwnas_hls_plugins.vendor_reports.csynth import read_csynth
 from hwnas_hls_plugins.vendor_reports.estimates import (
     cosim_estimates,
     csynth_estimates,
+    export_estimates,
     project_estimates,
     report_paths,
     timing_estimates,
@@ -46,6 +47,7 @@ __all__ = [
     "Utilisation",
     "cosim_estimates",
     "csynth_estimates",
+    "export_estimates",
     "find_reports",
     "project_estimates",
     "read_cosim",

@@ -25,6 +25,14 @@ def same_device(reported: str, part: str) -> bool:
     return not reported or plain_part(part).startswith(plain_part(reported))
 
 
+def same_top(reported: str, top: str) -> bool:
+    """Whether Vivado's report is of the network alone, not of a block design with a processor around it.
+
+    HLS wraps its result in a block design of its own, ``bd_0``, when it runs Vivado itself.
+    """
+    return not reported or reported in (top, "bd_0", "bd_0_wrapper")
+
+
 def contradictions(project: Project, solution: Solution) -> list[str]:
     """What in a solution's module names contradicts the firmware; empty where nothing does.
 

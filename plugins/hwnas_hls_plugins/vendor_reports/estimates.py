@@ -10,6 +10,7 @@ from hwnas_hls_plugins.vendor_reports.reports import (
     RESOURCES,
     Cosim,
     Csynth,
+    Export,
     ProjectReports,
     Resources,
     Timing,
@@ -73,6 +74,16 @@ def timing_estimates(report: Timing) -> dict[str, Estimate]:
     return {"fmax_mhz": measured("fmax_mhz", report.fmax_mhz, STAGE_SOURCES[report.stage], evidence)}
 
 
+def export_estimates(report: Export) -> dict[str, Estimate]:
+    """Resources and Fmax of the summary that HLS writes after running Vivado out of context."""
+    source = STAGE_SOURCES[report.stage]
+    evidence = f"export by {report.tool_version} for {report.part}: {report.path.name}"
+    out = _resources(report.used, source, evidence)
+    if report.achieved_ns:
+        out["fmax_mhz"] = measured("fmax_mhz", 1000.0 / report.achieved_ns, source, evidence)
+    return out
+
+
 def project_estimates(reports: ProjectReports, stage: str) -> dict[str, Estimate]:
     """What a project's reports of one stage say; empty where it has none of that stage.
 
@@ -88,6 +99,9 @@ def project_estimates(reports: ProjectReports, stage: str) -> dict[str, Estimate
         out = cosim_estimates(reports.cosim, clock)
     elif stage in ("logic_synth", "post_route"):
         utilisation, timing = reports.utilisation(stage), reports.timing(stage)
+        exports = [s.export for s in reports.solutions if s.export is not None and s.export.stage == stage]
+        if exports:
+            out |= export_estimates(exports[0])
         if utilisation is not None:
             out |= utilisation_estimates(utilisation)
         if timing is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from hwnas_hls.errors import HwnasError
 from hwnas_hls_plugins.hls4ml_folder import Project, find_projects, read_whole
 from hwnas_hls_plugins.hls_model.query import Query
-from hwnas_hls_plugins.vendor_reports.belonging import contradictions, same_device
+from hwnas_hls_plugins.vendor_reports.belonging import contradictions, same_device, same_top
 from hwnas_hls_plugins.vendor_reports.reports import Csynth, Resources, Solution
 
 
@@ -82,8 +82,7 @@ def _designs(project: Project, family: str, problems: list[str]) -> Iterable[Mea
         whole = whole or solution.csynth
         yield _of_csynth(project, solution, solution.csynth, family)
     for report in reports.utilisations:
-        if whole is not None and report.top and report.top != whole.top:
-            # of a block design with processor and DMA around the network, say
+        if whole is not None and not same_top(report.top, whole.top):
             problems.append(f"{report.path}: of {report.top}, not of {whole.top}")
             continue
         if not same_device(report.part, whole.part if whole is not None else project.query.part):

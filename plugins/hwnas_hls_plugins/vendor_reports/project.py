@@ -28,21 +28,12 @@ from hwnas_hls_plugins.vendor_reports.utilisation import read_utilisation
 MAX_DEPTH = 10
 MAX_ENTRIES = 50_000
 MAX_REPORTS = 2_000
-#: Folders of the tools' own scratch, generated RTL and hls4ml's headers: no report is in them.
+#: Folders of the tools' own scratch and hls4ml's headers: no report is in them.
 _SCRATCH = frozenset(
-    {
-        ".autopilot",
-        ".git",
-        "ap_types",
-        "nnet_utils",
-        "verilog",
-        "vhdl",
-        "wrapc",
-        "wrapc_pc",
-        "autowrap",
-        "tb_data",
-    }
+    {".autopilot", ".git", "ap_types", "nnet_utils", "autowrap", "tb_data", "wrapc", "wrapc_pc"}
 )
+#: Below these lie generated RTL and its simulation; reports are in their folder ``report`` alone.
+_GENERATED = frozenset({"syn", "sim"})
 _KINDS = ("csynth", "cosim", "export", "utilisation", "timing")
 T = TypeVar("T")
 
@@ -103,10 +94,13 @@ def _report_files(folder: Path) -> Iterator[Path]:
     seen = 0
     for here, folders, names in os.walk(folder, followlinks=False):
         depth = len(Path(here).relative_to(folder).parts)
-        folders[:] = sorted(name for name in folders if name not in _SCRATCH) if depth < MAX_DEPTH else []
-        # the export summary lies in impl/report/verilog, the one place below a skipped name
-        if Path(here).name == "report" and depth < MAX_DEPTH:
-            folders.extend(name for name in ("verilog", "vhdl") if (Path(here) / name).is_dir())
+        shallow = depth < MAX_DEPTH
+        generated = Path(here).name in _GENERATED
+        folders[:] = sorted(
+            name
+            for name in folders
+            if shallow and name not in _SCRATCH and (not generated or name == "report")
+        )
         seen += len(names) + len(folders)
         if seen > MAX_ENTRIES:
             raise ReportError(f"{folder}: more than {MAX_ENTRIES} files; name a single project")
@@ -121,13 +115,13 @@ def _report_files(folder: Path) -> Iterator[Path]:
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
-    if name == "csynth.xml" or name.endswith(("_csynth.xml", "_csynth.rpt")):
+    if name in ("csynth.xml", "csynth.rpt") or name.endswith(("_csynth.xml", "_csynth.rpt")):
         return "csynth"
     if not name.endswith(".rpt"):
         return ""
     if name.endswith("_cosim.rpt"):
         return "cosim"
-    if name.endswith("_export.rpt"):
+    if name.endswith("_export.rpt") or name in ("export_impl.rpt", "export_syn.rpt"):
         return "export"
     try:
         head = _start(path)
@@ -214,7 +208,7 @@ def _solutions(
                 name=name,
                 csynth=whole,
                 cosim=next((c for c in cosims if c.rtl), cosims[0] if cosims else None),
-                export=exports[0] if exports else None,
+                export=max(exports, key=lambda report: report.stage == "post_route", default=None),
                 modules=tuple(report for report in csynths if report is not whole),
             )
         )
@@ -224,7 +218,9 @@ def _solutions(
 def _preferred(paths: list[Path]) -> list[Path]:
     """Of ``x_csynth.xml`` and ``x_csynth.rpt`` the XML, which loses nothing to column widths."""
     stems = {path.with_suffix("") for path in paths if path.suffix.lower() == ".xml"}
-    return [p for p in paths if p.suffix.lower() == ".xml" or p.with_suffix("") not in stems]
+    kept = [p for p in paths if p.suffix.lower() == ".xml" or p.with_suffix("") not in stems]
+    # the overview as text has no clock: only where there is nothing else
+    return [p for p in kept if p.name.lower() != "csynth.rpt"] or kept
 
 
 def _top_report(

@@ -194,10 +194,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The summary that HLS writes after running Vivado on its own result.
-
-    Its BRAM unit differs between versions, so ``used.bram_18k`` is given only where it is 0.
-    """
+    """The summary that HLS writes after running Vivado on its own result (out of context)."""
 
     path: Path
     tool: str

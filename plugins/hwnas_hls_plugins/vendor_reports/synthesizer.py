@@ -140,7 +140,7 @@ class ReportsSynthesizer:
 
 def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectReports:
     """The reports without those of another firmware, top function, part or clock."""
-    from hwnas_hls_plugins.vendor_reports.belonging import contradictions, plain_part, same_device
+    from hwnas_hls_plugins.vendor_reports.belonging import contradictions, plain_part, same_device, same_top
 
     def fits(solution: Solution) -> bool:
         report = solution.csynth
@@ -155,8 +155,8 @@ def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectRepor
     tops = {solution.csynth.top for solution in solutions if solution.csynth is not None}
 
     def kept(report: Utilisation | Timing) -> bool:
-        top = not tops or not report.top or report.top in tops
-        return top and same_device(report.part, project.query.part)
+        network = not tops or any(same_top(report.top, top) for top in tops)
+        return network and same_device(report.part, project.query.part)
 
     return dataclasses.replace(
         reports,

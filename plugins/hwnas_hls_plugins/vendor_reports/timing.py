@@ -100,6 +100,8 @@ def _numeric(text: str) -> bool:
 def read_export(path: Path | str) -> Export:
     """Read the summary HLS writes after it ran Vivado: ``*_export.rpt`` (``export_design -flow``).
 
+    Its BRAM counts 18 kbit halves: the tool adds 2 x RAMB36 + RAMB18.
+
     Raises:
         ReportError: not readable, or without its block of resources.
     """
@@ -131,13 +133,7 @@ def read_export(path: Path | str) -> Export:
         version=version[1] if version else "",
         part=part[1] if part else "",
         stage="post_route" if post else "logic_synth",
-        used=Resources(
-            counts["LUT"],
-            counts["FF"],
-            counts["DSP"],
-            0 if counts.get("BRAM") == 0 else None,
-            counts.get("URAM"),
-        ),
+        used=Resources(counts["LUT"], counts["FF"], counts["DSP"], counts.get("BRAM"), counts.get("URAM")),
         clock_target_ns=period("required"),
         achieved_ns=period("achieved post-implementation") if post else period("achieved post-synthesis"),
     )
