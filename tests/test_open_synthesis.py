@@ -19,6 +19,7 @@ from hwnas_hls.precision import FixedType
 from hwnas_hls.resources import data_folder
 from hwnas_hls.synthesis import Synthesizer
 from hwnas_hls.target import Target, find_target
+from hwnas_hls.testing.synthesizer import SynthesizerContract
 from hwnas_hls_plugins.open_synthesis import (
     OpenConfig,
     OpenMultiplierSynthesizer,
@@ -88,6 +89,17 @@ DESIGNS = {
     "short accumulators that wrap": _design(accum="fixed<9,2>", seed=4),
     "short accumulators that saturate": _design(accum="fixed<10,3,TRN,SAT>", seed=5),
 }
+
+
+class TestContract(SynthesizerContract):
+    """What every synthesizer owes, here with or without the tools."""
+
+    @pytest.fixture(autouse=True)
+    def _cache(self, cache_dir: str) -> None:
+        self._cache_dir = cache_dir
+
+    def synthesizer(self) -> Synthesizer:
+        return OpenSynthesizer(OpenConfig(rows=300, cache_dir=self._cache_dir))
 
 
 @needs_yosys
@@ -222,6 +234,7 @@ def test_constant_and_dead_parts(target: Target, cache_dir: str) -> None:
     latency = report.estimates["latency_cycles"]
     assert latency.source == "predicted"  # a constant shows no latency
     assert "never change" in latency.evidence
+    assert latency.low == 0
 
 
 @needs_yosys

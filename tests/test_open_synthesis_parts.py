@@ -214,6 +214,52 @@ def test_a_whole_process_group_dies(tmp_path: Path, sleep_s: str, limit_s: float
     assert not _alive(pid)
 
 
+_THREAD = """
+import sys, threading
+from pathlib import Path
+from hwnas_hls_plugins.open_synthesis.process import Deadline, run
+folder = Path(sys.argv[1])
+code = "import os, time; open('pids', 'w').write(str(os.getpid())); time.sleep(600)"
+arguments = [sys.executable, '-c', code]
+keywords = {'folder': folder, 'log': folder / 'log', 'deadline': Deadline.after(600)}
+threading.Thread(target=run, args=(arguments,), kwargs=keywords).start()
+while not (folder / 'pids').exists() or not (folder / 'pids').read_text():
+    pass
+"""
+
+
+def test_a_program_that_ends_stops_what_its_threads_run(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _THREAD, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "the program is ending" in done.stderr
+    assert not _alive(int((tmp_path / "pids").read_text()))
+
+
+_PARENT = """
+import os, subprocess, sys, time
+code = (
+    "import time; from hwnas_hls_plugins.open_synthesis.process import die_with_parent; "
+    "die_with_parent(); print('ready', flush=True); time.sleep(600)"
+)
+child = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, start_new_session=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_a_child_dies_with_its_killed_parent() -> None:
+    done = subprocess.run([sys.executable, "-c", _PARENT], capture_output=True, text=True, check=False)
+    pid = int(done.stdout)
+    for _ in range(100):
+        if not _alive(pid):
+            break
+        time.sleep(0.05)
+    assert not _alive(pid)
+
+
 def test_a_failure_quotes_the_first_error(tmp_path: Path) -> None:
     code = "import sys; print('fine'); print('ERROR: no such module'); print('ERROR: more'); sys.exit(3)"
     with pytest.raises(ToolFailureError, match="status 3: ERROR: no such module"):
@@ -266,7 +312,7 @@ def test_the_cutoff_follows_the_clock() -> None:
     assert slower is not None
     assert fits.value_ns <= 3.5 < slower.value_ns
     assert fits.in_domain
-    assert not period(5, 900, "ultrascale+").in_domain  # type: ignore[union-attr]
+    assert not period(6, 900, "ultrascale+").in_domain  # type: ignore[union-attr]
     assert period(5, 10_000, "7series") is None
 
 

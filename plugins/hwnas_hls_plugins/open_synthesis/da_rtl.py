@@ -15,6 +15,7 @@ from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.open_synthesis.ports import Port
+from hwnas_hls_plugins.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.open_synthesis.timing import latency_cutoff
 
@@ -102,6 +103,7 @@ def _kif(kind: FixedType) -> tuple[int, int, int]:
 
 
 def main(arguments: list[str]) -> None:
+    die_with_parent()
     design_folder, folder, clock_ns, cutoff, part = arguments
     sys.setrecursionlimit(_RECURSION)
     design = Design.load(Path(design_folder))

@@ -65,12 +65,13 @@ def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bo
 
 def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[str, Estimate]:
     cycles, source = measurement.latency_cycles, "simulated_rtl"
+    low = cycles
     evidence = f"the only shift at which the output stream fits: {simulated}"
     if cycles is None:
-        # A network whose outputs are constant: there is nothing to see in a stream.
-        cycles, source = measurement.stages, "predicted"
+        # A network whose outputs are constant: there is nothing to see in a stream, and no wait.
+        cycles, low, source = measurement.stages, 0, "predicted"
         evidence = f"pipeline stages counted by the generator; the outputs never change: {simulated}"
-    latency = Estimate("latency_cycles", cycles, cycles, cycles, source, evidence, in_domain=in_domain)
+    latency = Estimate("latency_cycles", cycles, low or 0, cycles, source, evidence, in_domain=in_domain)
     ii = measurement.ii_cycles
     interval = Estimate("ii_cycles", ii, ii, ii, "simulated_rtl", simulated, in_domain=in_domain)
     return {"latency_cycles": latency, "ii_cycles": interval}
@@ -79,7 +80,10 @@ def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[s
 def _timing(
     measurement: Measurement, target: Target, timing: Period | None, in_domain: bool
 ) -> dict[str, Estimate]:
-    """``latency_ns`` stays predicted: cycles are proven, the clock is not."""
+    """``latency_ns`` stays predicted: cycles are proven, the clock is not.
+
+    Its value is that at the asked clock, its interval that of the periods the model allows.
+    """
     cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
     clock_ns = measurement.clock_ns
     proven = (
@@ -95,13 +99,14 @@ def _timing(
         }
     evidence = f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {PROVENANCE}"
     inside = timing.in_domain and in_domain
-    slowest_ns = max(clock_ns, timing.high_ns)
+    if not timing.in_domain:
+        evidence += " outside which this design lies"
     return {
         "latency_ns": Estimate(
             "latency_ns",
             cycles * clock_ns,
-            cycles * clock_ns,
-            cycles * slowest_ns,
+            cycles * min(clock_ns, timing.low_ns),
+            cycles * max(clock_ns, timing.high_ns),
             "predicted",
             f"{proven}; {evidence}",
             in_domain=inside,

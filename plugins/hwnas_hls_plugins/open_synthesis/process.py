@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from hwnas_hls.errors import HwnasError
 
 _LAST_LINES = 3
+_PR_SET_PDEATHSIG = 1
 
 
 class TimeLimitError(HwnasError):
@@ -104,9 +107,15 @@ def run(
 
 
 def _ended(pid: int, deadline: Deadline) -> bool:
-    """Wait, without reaping, until the process has ended; false at the deadline."""
+    """Wait, without reaping, until the process has ended; false at the deadline.
+
+    Raises:
+        ToolFailureError: the program is ending: a thread must not keep it waiting.
+    """
     pause_s = 0.002
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if not threading.main_thread().is_alive():
+            raise ToolFailureError("stopped: the program is ending")
         if deadline.left_s() <= 0:
             return False
         time.sleep(min(pause_s, max(deadline.left_s(), 0.001)))
@@ -137,6 +146,12 @@ def run_module(module: str, arguments: Sequence[str], *, folder: Path, log: Path
         deadline=deadline,
         environment=environment,
     )
+
+
+def die_with_parent() -> None:
+    """Called by a child at its start: the system kills it when its parent is gone (Linux only)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def first_error(log: Path) -> str:

@@ -54,6 +54,7 @@ class OpenSynthesizer:
 
     name: ClassVar[str] = "open"
     Config: ClassVar[type[OpenConfig]] = OpenConfig
+    default_stage: ClassVar[str] = "logic_synth"
     distributed: ClassVar[bool] = True
 
     def __init__(self, config: OpenConfig | None = None) -> None:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hwnas_hls_plugins.open_synthesis.process import die_with_parent
+
 #: Family of a target -> Yosys' name of it.
 FAMILIES = {"7series": "xc7", "ultrascale": "xcu", "ultrascale+": "xcup"}
 
@@ -80,6 +82,7 @@ def synthesis_passes(
 def main(arguments: list[str]) -> None:
     from pyosys import libyosys
 
+    die_with_parent()
     design = libyosys.Design()
     for line in Path(arguments[0]).read_text().splitlines():
         libyosys.run_pass(line, design)
