@@ -18,6 +18,8 @@ from hwnas_hls.record import Record
 _SHRINK = 2.0
 #: A count below this says nothing of a ratio (0 DSPs predicted, 1 measured).
 _FLOOR = 1.0
+#: A pipeline has no half cycle.
+_WHOLE = ("latency_cycles", "ii_cycles")
 _WORTH_STRADDLE = 1.0
 _WORTH_UNKNOWN = 0.5
 
@@ -102,11 +104,15 @@ def corrected(estimate: Estimate, correction: Correction) -> Estimate:
         return max((1 - weight) * own + weight * 2 * correction.spread, correction.spread)
 
     below, above = half(estimate.low), half(estimate.high)
+    low, high = 0.0 if math.isinf(below) else value * math.exp(-below), value * math.exp(above)
+    if estimate.metric in _WHOLE:
+        value, low = max(round(value), 1.0), max(math.floor(low), 1.0)
+        high = max(high if math.isinf(high) else math.ceil(high), value)
     return replace(
         estimate,
         value=value,
-        low=0.0 if math.isinf(below) else value * math.exp(-below),
-        high=value * math.exp(above),
+        low=low,
+        high=high,
         evidence=(
             f"{estimate.evidence}; x {correction.factor:.3f} by {correction.n} syntheses of this run in its "
             "regime (interval moved with it, not recalibrated)"
@@ -131,19 +137,17 @@ def revise(
         correction = factors.get((name, regime))
         if correction is not None and name != "latency_ns":
             out[name] = corrected(estimate, correction)
-    if ("latency_cycles", regime) in factors and "latency_ns" in out and "latency_cycles" in out:
-        cycles = out["latency_cycles"]
+    # Numbers of another circuit than the one asked for teach nothing about it.
+    known = {name: estimate for name, estimate in measured.items() if estimate.in_domain}
+    out |= known
+    cycles = out.get("latency_cycles")
+    if cycles is not None and "latency_ns" in out and cycles != estimates.get("latency_cycles"):
+        ends = (cycles.value * clock_ns, cycles.low * clock_ns, cycles.high * clock_ns)
+        text = f"{cycles.value:g} cycles x {clock_ns:g} ns, if that clock is met; cycles: {cycles.evidence}"
+        value, low, high = ends
         out["latency_ns"] = replace(
-            cycles,
-            metric="latency_ns",
-            value=cycles.value * clock_ns,
-            low=cycles.low * clock_ns,
-            high=cycles.high * clock_ns,
+            cycles, metric="latency_ns", value=value, low=low, high=high, evidence=text
         )
-    for name, estimate in measured.items():
-        # Numbers of another circuit than the one asked for teach nothing about it.
-        if estimate.in_domain:
-            out[name] = estimate
     return out
 
 

@@ -145,6 +145,21 @@ def test_intervals_move_with_the_value_and_narrow() -> None:
     assert "not recalibrated" in after.evidence
 
 
+def test_nanoseconds_follow_cycles_and_cycles_are_whole() -> None:
+    cycles = Estimate("latency_cycles", 5, 4, 7, "predicted", "a model", 0.8)
+    ns = Estimate("latency_ns", 25, 20, 35, "predicted", "a model", 0.8)
+    truth = measured("latency_cycles", 3, "simulated_rtl", "RTL")
+    factors = corrections([Observation("k", "Latency", cycles, truth, cycles)] * 3)
+    moved = revise({"latency_cycles": cycles, "latency_ns": ns}, "Latency", factors, {}, 5.0)
+    assert moved["latency_cycles"].value == 4
+    assert moved["latency_ns"].value == 20
+    known = revise(
+        {"latency_cycles": cycles, "latency_ns": ns}, "Latency", factors, {truth.metric: truth}, 5.0
+    )
+    assert (known["latency_ns"].value, known["latency_ns"].source) == (15, "simulated_rtl")
+    assert "if that clock is met" in known["latency_ns"].evidence
+
+
 def test_what_is_measured_or_of_another_circuit_is_left_alone() -> None:
     factors = corrections([seen(0.5)] * 5)
     truth = measured("lut", 700.0, "post_route", "util.rpt")
