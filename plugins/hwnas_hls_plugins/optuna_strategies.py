@@ -83,10 +83,10 @@ class OptunaStrategy(ABC):
 
 
 class GeneticStrategy(OptunaStrategy):
-    """A genetic sampler: records fill generations in the order in which they are told.
+    """A genetic sampler: whole batches fill a generation until it holds the population's size.
 
-    The parents of a generation are chosen as soon as the one before it is full, by a sampler
-    seeded for that generation, and Optuna remembers them.
+    A generation may so be larger than the population, and its best become parents. They are
+    chosen once, by a sampler seeded for that generation, and the study remembers them.
     """
 
     def __init__(self, space: Space, goal: Goal, seed: int, population_size: int) -> None:
@@ -94,18 +94,33 @@ class GeneticStrategy(OptunaStrategy):
         self.population_size = population_size
         with quiet():
             self._generation_key = f"{type(self._sampler(0)).__name__}:generation"
+        self._generation = 0
+        self._size = 0
+        self._last_batch = -1
 
-    def _system_attrs(self) -> dict[str, Any]:
-        return {self._generation_key: self._study.n_told // self.population_size}
+    def ask(self, n: int) -> list[Candidate]:
+        if self._size >= self.population_size:
+            self._choose_parents()
+        return super().ask(n)
 
     def tell(self, records: Sequence[Record]) -> None:
         for record in records:
+            if record.batch != self._last_batch and self._size >= self.population_size:
+                # Chosen already if this instance asked for the batch; not if it is resumed.
+                self._choose_parents()
+                self._generation += 1
+                self._size = 0
+            self._last_batch = record.batch
             super().tell([record])
-            generation, rest = divmod(self._study.n_told, self.population_size)
-            if rest == 0:
-                with quiet():
-                    sampler = self._sampler(batch_seed(self.name, self.seed, generation, "parents"))
-                self._study.choose_parents(sampler)
+            self._size += 1
+
+    def _system_attrs(self) -> dict[str, Any]:
+        return {self._generation_key: self._generation}
+
+    def _choose_parents(self) -> None:
+        with quiet():
+            sampler = self._sampler(batch_seed(self.name, self.seed, self._generation, "parents"))
+        self._study.choose_parents(sampler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class GeneticConfig:
     """Settings of the genetic samplers.
 
     Args:
-        population_size: candidates a generation.
+        population_size: parents a generation.
         crossover_chance: chance that a child has two parents.
         swap_chance: chance of each knob to come from the second parent.
         mutation_chance: chance of each knob to be drawn anew; 0 means one knob a child on
