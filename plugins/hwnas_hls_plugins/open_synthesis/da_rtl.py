@@ -65,7 +65,9 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         "latency_cutoff": levels,
         "adder_levels": int(model._latency_cutoff),
     }
-    rtl = Rtl(folder, tuple(sources), Port.of(comb.inp_kifs.T), Port.of(comb.out_kifs.T), stages, facts)
+    # Of the pipeline, not of the graph: retiming gives dead inputs no bits, whatever was kept before.
+    first, last = pipeline.solutions[0], pipeline.solutions[-1]
+    rtl = Rtl(folder, tuple(sources), Port.of(first.inp_kifs.T), Port.of(last.out_kifs.T), stages, facts)
     rtl.save()
     return rtl
 
