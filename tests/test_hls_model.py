@@ -259,7 +259,7 @@ def test_factors_are_shrunken_and_families_weigh_alike() -> None:
         queries, ["big"] * 10 + ["small"], ["latency"] * 11, residuals, np.ones(11, bool), shrinkage=1.0
     )
     assert factors["csynth|latency"]["lut"] == pytest.approx(0.2 * 2 / 3)
-    total = sum(values.get("lut", 0.0) for key, values in factors.items() if key.startswith("csynth"))
+    total = sum(values.get("lut", 0.0) for key, values in factors.items() if key.startswith("csynth|latency"))
     assert 0.13 < total < 0.2
 
 

@@ -112,5 +112,9 @@ class Coefficients:
         out: FloatArray = self._by_class[name][part_class.astype(np.int64)]
         return out
 
+    def of_class_index(self, name: str, place: int) -> float:
+        """A constant by silicon, for one index into PART_CLASSES."""
+        return float(self._by_class[name][place])
+
     def to_json(self) -> dict[str, object]:
         return {**self._plain, **{name: values.tolist() for name, values in self._by_class.items()}}

@@ -130,8 +130,8 @@ def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[obje
         reasons = [*query.blockers, *batch.reasons[number]]
         messages = dict.fromkeys([*reasons, *batch.warnings[number]])
         yield [
-            query.name,
+            " ".join(query.name.split()),
             *([""] * len(numbers) if blocked[number] else numbers),
             "false" if reasons else "true",
-            "; ".join(messages),
+            " ".join("; ".join(messages).split()),  # a stray line break would be two rows
         ]
