@@ -160,6 +160,7 @@ def test_rtl_and_mapped_netlist_show_the_same_cycles(target: Target, tmp_path: P
     assert "netlist" in mapped.estimates["latency_cycles"].evidence
     assert rtl.estimates["latency_cycles"].value == mapped.estimates["latency_cycles"].value
     assert "lut" not in rtl.estimates
+    assert rtl.estimates["fmax_mhz"].value == pytest.approx(mapped.estimates["fmax_mhz"].value, rel=0.01)
 
 
 @needs_yosys

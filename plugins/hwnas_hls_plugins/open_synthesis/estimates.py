@@ -45,8 +45,10 @@ def estimates(
     counts = measurement.counts
     if counts is not None:
         out |= _resources(measurement, counts, target, distributed, in_domain)
-        if distributed:
-            timing = period(measurement.facts["adder_levels"], counts.lut_high, target.family)
+    if distributed:
+        # Where nothing was mapped, da4ml's cost is as good for the small term that LUTs have.
+        lut = measurement.facts["cost_lut"] if counts is None else counts.lut_high
+        timing = period(measurement.facts["adder_levels"], lut, target.family)
     out |= _timing(measurement, target, timing, in_domain)
     return out
 
