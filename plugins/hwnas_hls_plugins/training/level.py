@@ -11,12 +11,33 @@ from hwnas_hls_plugins.training.plan import LayerPlan
 
 
 @dataclass(slots=True, eq=False)
+class Inner:
+    """The input side of a run that follows another layer, all views of shared buffers.
+
+    Args:
+        values, values_gradient: (n, cols, batch rows), the level before.
+        turned_values: (n, batch rows, n_in), without the constant 1.
+        turned_weights: (n, cols, rows).
+        all_gradient: (n, rows, batch rows), of the sums, the constant's row included.
+    """
+
+    values: Tensor
+    turned_values: Tensor
+    turned_weights: Tensor
+    all_gradient: Tensor
+    values_gradient: Tensor
+
+
+@dataclass(slots=True, eq=False)
 class Run:
     """Neighbours at one level whose product is one call.
 
-    A first layer reads the input copy ``source``; the others read their own slice of the
-    level before (``values``). Shapes: weights (n, rows, cols), or (n * rows, cols) where the
-    input is shared; sums and their gradients likewise with batch rows as the last axis.
+    First layers read the input copy ``source``: weights (all their rows, cols), sums (all rows,
+    batch rows). Others have ``inner``: weights (n, rows, cols), sums (n, rows, batch rows).
+
+    Args:
+        weight_gradient: without the biases and the row of the constant 1.
+        gradient: of the sums; for ``inner`` without the row of the constant 1.
     """
 
     source: int
@@ -24,8 +45,7 @@ class Run:
     weight_gradient: Tensor
     sums: Tensor
     gradient: Tensor
-    values: Tensor | None = None
-    values_gradient: Tensor | None = None
+    inner: Inner | None = None
 
 
 @dataclass(slots=True, eq=False)

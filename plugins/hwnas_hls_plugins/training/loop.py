@@ -235,6 +235,7 @@ class Training:
     def _train(self, network: Network, begin: int, end: int) -> None:
         for epoch in range(begin, end):
             self._prune(network, epoch)
+            network.settle()
             leak = self.config.leak * max(0.0, 1 - 2 * epoch / self.config.epochs)
             rng = np.random.default_rng([self.seed, epoch])
             chosen = rng.permutation(len(self.train))[: self.epoch_steps * self.batch_rows]

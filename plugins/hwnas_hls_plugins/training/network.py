@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwnas_hls_plugins.training.level import Level, Run
+from hwnas_hls_plugins.training.level import Inner, Level, Run
 from hwnas_hls_plugins.training.member import Member
 from hwnas_hls_plugins.training.normalisation import REACH, Normalisation
+from hwnas_hls_plugins.training.plan import LayerPlan
 from hwnas_hls_plugins.training.quantiser import limited, lossy_sum, on_grid, rounded
 
 _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
@@ -28,6 +29,8 @@ _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
 _PUSH = 4.0
 #: Batch normalisation at the start: weights are rounded, so their statistics take a few rounds.
 _CALIBRATIONS = 4
+#: A gradient's average below this is zero.
+_NOTHING = 1e-30
 
 
 class Network:
@@ -131,6 +134,13 @@ class Network:
 
     def _make_levels(self) -> None:
         self.levels: list[Level] = []
+        heights = [
+            sum(member.levels[k].rows for member in self.members[: self.reach[k]]) for k in range(self.depth)
+        ]
+        self.gradients = self._zeros((sum(heights), self.rows))
+        self.bias_gradients = self._tensor(np.zeros(sum(heights)))
+        slabs = torch.split(self.gradients, heights)
+        bias_places = []
         for k in range(self.depth):
             layers = [member.levels[k] for member in self.members[: self.reach[k]]]
             starts = np.cumsum([0, *(layer.rows for layer in layers)])
@@ -144,7 +154,7 @@ class Network:
                 sums=self._zeros(shape),
                 values=self._zeros(shape),
                 mask=self._zeros(shape),
-                gradient=self._zeros(shape),
+                gradient=slabs[k],
                 low=self._tensor(np.repeat([low for low, _ in limits], rows)[:, None]),
                 high=self._tensor(np.repeat([high for _, high in limits], rows)[:, None]),
                 bounded=not self.fast or any(np.isfinite(limit) for pair in limits for limit in pair),
@@ -169,6 +179,8 @@ class Network:
             elif self.fast:
                 level.mask = level.sums
             self.levels.append(level)
+            bias_places.append(self._bias_places(k, layers))
+        self.bias_places = torch.as_tensor(np.concatenate(bias_places), device=self.device)
         for k in range(self.depth):
             self._make_runs(k)
         self.logits = self.levels[0].values.view(len(self.members), self.n_out, self.rows)
@@ -189,10 +201,7 @@ class Network:
         row_of = [
             np.repeat(level.starts[j] + np.arange(layer.rows), layer.cols) for j, layer in enumerate(layers)
         ]
-        bias_at = [
-            self.places[j, k][0] - start + np.arange(layer.rows) * layer.cols + layer.cols - 1
-            for j, layer in enumerate(layers)
-        ]
+        bias_at = self._bias_places(k, layers) - start
         depths = [len(member.levels) for member in self.members]
         final = self.reach[k] - 1
 
@@ -213,9 +222,7 @@ class Network:
             scale=column([layer.scale for layer in layers]),
             unit=column([layer.scale * 2.0**layer.out_fraction for layer in layers]),
             bias_unit=column([2.0**fraction for fraction in bias_fraction]),
-            bias_at=torch.as_tensor(np.concatenate(bias_at), device=self.device)[
-                torch.as_tensor(active, device=self.device)
-            ],
+            bias_at=torch.as_tensor(bias_at, device=self.device)[torch.as_tensor(active, device=self.device)],
             row_of=torch.as_tensor(np.concatenate(row_of), device=self.device),
             reach=column(
                 [REACH * max(layer.layer.weight.highest, 1) * layer.layer.n_in**0.5 for layer in layers]
@@ -225,6 +232,15 @@ class Network:
             shift=piece(self.latent, 1),
             gain_gradient=piece(self.gradient, 0),
             shift_gradient=piece(self.gradient, 1),
+        )
+
+    def _bias_places(self, k: int, layers: list[LayerPlan]) -> NDArray[np.int64]:
+        """Where the biases of a level stand among the trained numbers, one a feature."""
+        return np.concatenate(
+            [
+                self.places[j, k][0] + np.arange(layer.rows) * layer.cols + layer.cols - 1
+                for j, layer in enumerate(layers)
+            ]
         )
 
     def _make_runs(self, k: int) -> None:
@@ -253,24 +269,38 @@ class Network:
         place = slice(self.places[start, k][0], self.places[stop - 1, k][1])
         outputs = slice(level.starts[start], level.starts[stop])
         if len(member.levels) == k + 1:
-            shape: tuple[int, ...] = (-1, layer.cols)
-            out: tuple[int, ...] = (-1, self.rows)
-        else:
-            shape, out = (stop - start, layer.rows, layer.cols), (stop - start, layer.rows, self.rows)
-        run = Run(
-            member.source,
-            self.weights[place].view(shape),
-            self.gradient[place].view(shape),
-            level.sums[outputs].view(out),
-            level.gradient[outputs].view(out),
+            weights, weight_gradient = (
+                vector[place].view(-1, layer.cols) for vector in (self.weights, self.gradient)
+            )
+            sums, gradient = level.sums[outputs], level.gradient[outputs]
+            return Run(member.source, weights, weight_gradient[:, :-1], sums, gradient)
+        count = stop - start
+        before = self.levels[k + 1]
+        inputs = slice(before.starts[start], before.starts[stop])
+        weights, weight_gradient = (
+            vector[place].view(count, layer.rows, layer.cols) for vector in (self.weights, self.gradient)
         )
-        if len(out) == 3:
-            before = self.levels[k + 1]
-            inputs = slice(before.starts[start], before.starts[stop])
-            inner = (stop - start, layer.cols, self.rows)
-            run.values = before.values[inputs].view(inner)
-            run.values_gradient = before.gradient[inputs].view(inner)
-        return run
+        sums, gradient = (
+            slab[outputs].view(count, layer.rows, self.rows) for slab in (level.sums, level.gradient)
+        )
+        values, values_gradient = (
+            slab[inputs].view(count, layer.cols, self.rows) for slab in (before.values, before.gradient)
+        )
+        width = layer.layer.n_out
+        return Run(
+            member.source,
+            weights,
+            weight_gradient[:, :width, :-1],
+            sums,
+            gradient[:, :width],
+            Inner(
+                values,
+                values[:, :-1].transpose(1, 2),
+                weights.transpose(1, 2),
+                gradient,
+                values_gradient,
+            ),
+        )
 
     # One step
 
@@ -404,11 +434,15 @@ class Network:
             if level.norm is not None:
                 level.norm.backward(level.gradient, level.sums)
             for run in level.runs:
-                if run.values is None or run.values_gradient is None:
-                    torch.mm(run.gradient, inputs[run.source].t(), out=run.weight_gradient)
+                if run.inner is None:
+                    torch.mm(run.gradient, inputs[run.source][:-1].t(), out=run.weight_gradient)
                 else:
-                    torch.bmm(run.gradient, run.values.transpose(1, 2), out=run.weight_gradient)
-                    torch.bmm(run.weights.transpose(1, 2), run.gradient, out=run.values_gradient)
+                    torch.bmm(run.gradient, run.inner.turned_values, out=run.weight_gradient)
+                    torch.bmm(run.inner.turned_weights, run.inner.all_gradient, out=run.inner.values_gradient)
+        # Biases multiply a constant 1: their gradients are sums. (As a column of the product they would
+        # make its sides odd, which costs the matrix library up to half as much again.)
+        torch.sum(self.gradients, 1, out=self.bias_gradients)
+        self.gradient.index_copy_(0, self.bias_places, self.bias_gradients)
 
     def _push_back(self, level: Level, push: Tensor) -> None:
         """Sums that wrapped around have no useful gradient; drive them back into their type."""
@@ -436,10 +470,10 @@ class Network:
 
     def _multiply(self, level: Level, inputs: Sequence[Tensor]) -> None:
         for run in level.runs:
-            if run.values is None:
+            if run.inner is None:
                 torch.mm(run.weights, inputs[run.source], out=run.sums)
             else:
-                torch.bmm(run.weights, run.values, out=run.sums)
+                torch.bmm(run.weights, run.inner.values, out=run.sums)
 
     def update(self, rate: float, beta1: float, beta2: float, step: int) -> None:
         """One step of Adam (Kingma and Ba, 2015), then latents back inside their grids."""
@@ -454,6 +488,11 @@ class Network:
         torch.maximum(self.latent, self.floor, out=self.latent)
         torch.minimum(self.latent, self.ceiling, out=self.latent)
         self.quantise()
+
+    def settle(self) -> None:
+        """Averages of gradients that have long been zero fade into denormal numbers, which are slow."""
+        for average in (self.mean, self.square):
+            average.masked_fill_(average.abs() < _NOTHING, 0.0)
 
     # What comes out
 
