@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
+import re
+import tomllib
 import types
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from hwnas_hls.architecture import Architecture
+from hwnas_hls.configuration import from_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.knob import Knob, knob_table
 from hwnas_hls.reuse import legal_reuse_factors
 from hwnas_hls.space import Space, assemble, lattice, settings
-from hwnas_hls.testing import MixedSpace, SpaceContract, TinySpace, check, sample_target
+from hwnas_hls.spec import spec_from_tables
+from hwnas_hls.testing import MixedSpace, SpaceContract, TinySpace, check
 from hwnas_hls_plugins.mlp_config import MlpConfig
 from hwnas_hls_plugins.mlp_space import UNROLL_LIMIT, MlpSpace
 
@@ -28,7 +31,7 @@ ALL_STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 def mlp_space(n_in: int = 16, n_out: int = 5, **changed: Any) -> MlpSpace:
     task: Any = types.SimpleNamespace(n_in=n_in, n_out=n_out)
     changed.setdefault("strategies", ALL_STRATEGIES)
-    return MlpSpace(MlpConfig(**changed), task, sample_target())
+    return MlpSpace(MlpConfig(**changed), task)
 
 
 def architectures(space: MlpSpace, count: int = 300) -> list[Architecture]:
@@ -132,15 +135,13 @@ def test_reuse_factors_that_are_built_alike_are_one_candidate() -> None:
     assert all(len(same) == 1 for same in keys.values())
 
 
-def test_distributed_arithmetic_is_offered_where_da4ml_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-    for installed, wanted in ((True, ALL_STRATEGIES), (False, ALL_STRATEGIES[:2])):
-
-        def fake(name: str, package: str | None = None, installed: bool = installed) -> object:
-            return (object() if installed else None) if name == "da4ml" else find(name, package)
-
-        monkeypatch.setattr(importlib.util, "find_spec", fake)
-        assert mlp_space(strategies=()).strategies == wanted
+def test_strategies_are_those_that_the_synthesizer_measures() -> None:
+    task: Any = types.SimpleNamespace(n_in=16, n_out=5)
+    measures = types.SimpleNamespace(hls_strategies=("distributed_arithmetic",))
+    assert MlpSpace(MlpConfig(), task).strategies == ("Latency", "Resource")
+    assert MlpSpace(MlpConfig(), task, measures).strategies == ("distributed_arithmetic",)
+    assert MlpSpace(MlpConfig(), task, object()).strategies == ("Latency", "Resource")
+    assert MlpSpace(MlpConfig(strategies=("Resource",)), task, measures).strategies == ("Resource",)
 
 
 def test_samples_hold_small_unrolled_and_shared_networks() -> None:
@@ -231,8 +232,9 @@ def test_settings_out_of_range_name_key_value_and_choices(changed: dict[str, Any
         MlpConfig(**changed)
 
 
-def test_the_clock_is_the_targets_unless_periods_are_offered() -> None:
-    assert {one.clock_ns for one in architectures(mlp_space(), 20)} == {sample_target().clock_ns}
+def test_the_clock_is_left_to_the_run_unless_periods_are_offered() -> None:
+    assert {one.clock_ns for one in architectures(mlp_space(), 20)} == {None}
+    assert {one.clock_ns for one in architectures(mlp_space(clock_periods_ns=(3.0,)), 20)} == {3.0}
     assert {one.clock_ns for one in architectures(mlp_space(clock_periods_ns=(2.5, 4.0)))} == {2.5, 4.0}
 
 
@@ -367,6 +369,17 @@ def test_the_page_shows_the_knob_table_as_it_is() -> None:
         PAGE.write_text(first + marks[0] + table + marks[1] + last)
         return
     assert shown == table, "run the tests with HWNAS_REGENERATE=1"
+
+
+def test_the_worked_example_is_a_spec_that_the_space_takes() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    spec = spec_from_tables(tomllib.loads(text), "the page")
+    config = from_table(MlpConfig, spec.space.config, "the page")
+    assert spec.space.name == "mlp"
+    assert spec.limits.max["latency_ns"] == 1000
+    found = architectures(mlp_space(**dataclasses.asdict(config)))
+    assert max(layer.reuse_factor for one in found for layer in one.layers) <= 26
+    assert max(len(one.layers) for one in found) == 4
 
 
 def test_the_page_names_every_setting_of_space_and_strategies() -> None:

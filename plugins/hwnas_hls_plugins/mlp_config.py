@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,13 +29,14 @@ class MlpConfig:
         activation_bits, activation_integer_bits: type of each hidden layer's result. It has a
             sign unless the activation is a ReLU; the integer bits do not count it.
         result_rounding, result_overflow: modes of that type.
-        strategies: of each layer, in hls4ml's spelling; empty means ``Latency``, ``Resource``
-            and, where da4ml is installed, ``distributed_arithmetic``.
+        strategies: of each layer, in hls4ml's spelling; empty means what the run's synthesizer
+            can measure (``open``: ``distributed_arithmetic``), and ``Latency`` and ``Resource``
+            without one. What is installed here makes no difference.
         reuse_factors: asked of layers of strategy ``Resource``; each takes the nearest that
             hls4ml builds as it stands. Other strategies unroll wholly (1).
         sparsities: shares of the weights pruned to zero in layers that are not ``Resource``
             (there a zero weight saves nothing).
-        clock_periods_ns: target clock periods; empty means the target's default.
+        clock_periods_ns: clock periods to choose from; empty leaves the clock to the run.
         uniform_samples: share of the sampled networks whose layers agree in their per-layer
             settings; the others draw each layer for itself.
     """
@@ -87,11 +87,13 @@ class MlpConfig:
         _check("uniform_samples", (self.uniform_samples,), lambda share: 0 <= share <= 1, "between 0 and 1")
 
 
-def available_strategies() -> tuple[str, ...]:
-    """The HLS strategies that this machine can build: the third needs da4ml."""
-    if importlib.util.find_spec("da4ml") is None:
-        return tuple(strategy for strategy in STRATEGIES if strategy != "distributed_arithmetic")
-    return STRATEGIES
+def default_strategies(synthesizer: object) -> tuple[str, ...]:
+    """The HLS strategies searched where none are named: those that ``synthesizer`` measures.
+
+    A synthesizer says so by an attribute ``hls_strategies``. Without one they are those that the
+    hardware model is calibrated for.
+    """
+    return tuple(getattr(synthesizer, "hls_strategies", ())) or ("Latency", "Resource")
 
 
 def _among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:

@@ -13,12 +13,11 @@ from hwnas_hls.knob import Knob
 from hwnas_hls.precision import FixedType
 from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls.space import KnobSpace
-from hwnas_hls_plugins.mlp_config import MlpConfig, available_strategies
+from hwnas_hls_plugins.mlp_config import MlpConfig, default_strategies
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from hwnas_hls.target import Target
     from hwnas_hls.task import Dataset
 
 #: An unrolled layer has fewer products than this (hls4ml issues 572, 903 and 904).
@@ -39,7 +38,7 @@ class MlpSpace(KnobSpace):
     Args:
         config: what may be built.
         task: gives the number of inputs and outputs.
-        target: gives the default clock.
+        synthesizer: of the run; what it measures is searched where the config names no strategies.
 
     Raises:
         UserError: a layer is too large to be unrolled whatever the widths, and ``Resource``
@@ -49,11 +48,10 @@ class MlpSpace(KnobSpace):
     name = "mlp"
     Config = MlpConfig
 
-    def __init__(self, config: MlpConfig, task: Dataset, target: Target) -> None:
+    def __init__(self, config: MlpConfig, task: Dataset, synthesizer: object = None) -> None:
         self.config = config
         self.n_in, self.n_out = task.n_in, task.n_out
-        self.strategies = config.strategies or available_strategies()
-        self.clock_periods_ns = config.clock_periods_ns or (target.clock_ns,)
+        self.strategies = config.strategies or default_strategies(synthesizer)
         self._fixed: dict[str, Value] = {}
         self.knobs: Sequence[Knob] = tuple(self._table())
         self._knobs = {knob.name: knob for knob in self.knobs}
@@ -82,7 +80,9 @@ class MlpSpace(KnobSpace):
         for tag, n_in, n_out in self._shapes(values):
             layers.append(self._layer(values, tag, n_in, n_out, source))
             source = layers[-1].output_type(source)
-        return Architecture(inputs, tuple(layers), float(self._of(values, "clock_ns")))
+        # Where the clock is not searched, it is the run's and no business of the candidate.
+        clock_ns = float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
+        return Architecture(inputs, tuple(layers), clock_ns)
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Keep fractions from going negative and unrolled layers small enough; spell reuse factors
@@ -122,7 +122,8 @@ class MlpSpace(KnobSpace):
         yield from self._knob(
             "dropout", config.dropouts, "share of hidden outputs dropped in training", hidden
         )
-        yield from self._knob("clock_ns", self.clock_periods_ns, "target clock period in ns")
+        if config.clock_periods_ns:
+            yield from self._knob("clock_ns", config.clock_periods_ns, "target clock period in ns")
         yield from self._knob("input_bits", config.input_bits, "width of the inputs' type")
         yield from self._knob(
             "input_integer", config.input_integer_bits, "integer bits of the inputs' type, sign included"

@@ -56,6 +56,9 @@ class OpenSynthesizer:
     Config: ClassVar[type[OpenConfig]] = OpenConfig
     default_stage: ClassVar[str] = "logic_synth"
     distributed: ClassVar[bool] = True
+    default_stage: ClassVar[str] = "logic_synth"
+    #: What it measures as it stands; other designs become the same outputs by another circuit.
+    hls_strategies: ClassVar[tuple[str, ...]] = ("distributed_arithmetic",)
 
     def __init__(self, config: OpenConfig | None = None) -> None:
         self.config = config or OpenConfig()
@@ -228,6 +231,7 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
 
     name: ClassVar[str] = "open-multiplier"
     distributed: ClassVar[bool] = False
+    hls_strategies: ClassVar[tuple[str, ...]] = ()
 
     def _generator(self) -> Generator:
         return PlainMultipliers()
