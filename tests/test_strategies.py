@@ -18,7 +18,7 @@ from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, Record
 from hwnas_hls.space import Space, lattice
 from hwnas_hls.strategy import Strategy
 from hwnas_hls.testing import StrategyContract, TinySpace
-from hwnas_hls.testing.samples import judge, sample_goal, sample_target
+from hwnas_hls.testing.samples import judge, sample_goal
 from hwnas_hls_plugins.evolution import EvolutionStrategy, Member, best_first, crowding_distance
 from hwnas_hls_plugins.grid_strategy import GridStrategy
 from hwnas_hls_plugins.mlp_space import MlpSpace
@@ -36,7 +36,7 @@ from hwnas_hls_plugins.reinforce import Policy, ReinforceStrategy
 
 def mlp_space(n_in: int = 16, n_out: int = 5, **settings: Any) -> MlpSpace:
     task: Any = types.SimpleNamespace(n_in=n_in, n_out=n_out)
-    return MlpSpace(MlpSpace.Config(**settings), task, sample_target())
+    return MlpSpace(MlpSpace.Config(**settings), task)
 
 
 def narrow_space() -> MlpSpace:

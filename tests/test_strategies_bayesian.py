@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hwnas_hls.objective import Goal
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE
 from hwnas_hls.space import Space
@@ -37,3 +39,18 @@ def test_limits_are_told_with_their_sign() -> None:
     assert -1 < told[0] < 0
     assert 1 < told[1] < 10
     assert told[2] == 10
+
+
+def test_a_process_that_cannot_be_fitted_costs_one_random_proposal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    space, goal = MixedSpace(), sample_goal()
+    strategy = bayesian(space, goal, 0)
+    strategy.tell(judge(strategy.ask(2), space, goal, 0, 0))
+
+    def fail(sampler: object) -> None:
+        raise ValueError("probabilities contain NaN")
+
+    monkeypatch.setattr(strategy._study, "ask", fail)
+    assert len({candidate.key for candidate in strategy.ask(3)}) == 3
+    assert caplog.text.count("probabilities contain NaN") == 3

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.objective import Goal
 from hwnas_hls.record import FAILED, Record
 from hwnas_hls.space import Space
 from hwnas_hls_plugins.optuna_strategies import OptunaStrategy
 from hwnas_hls_plugins.optuna_study import FAILED_VIOLATION, RelaxedCoding, told_losses
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hwnas_hls.candidate import Candidate
+
+log = logging.getLogger(__name__)
 
 
 class BayesianStrategy(OptunaStrategy):
@@ -62,6 +70,15 @@ class BayesianStrategy(OptunaStrategy):
             n_startup_trials=self.config.startup,
             deterministic_objective=self.config.deterministic,
         )
+
+    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
+        # A kernel matrix that cannot be factorised, or an acquisition that is nowhere a number
+        # (all candidates alike, say), costs one random proposal and not the run.
+        try:
+            return super()._propose(sampler, rng)
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            log.warning("strategy bayesian draws at random where no process could be fitted: %s", error)
+            return self.space.sample(rng)
 
     def tell(self, records: Sequence[Record]) -> None:
         self._proposals.tell(records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.objective import Goal
@@ -13,6 +13,9 @@ from hwnas_hls.record import Record
 from hwnas_hls.space import Space
 from hwnas_hls.strategy import Proposals, batch_seed
 from hwnas_hls_plugins.optuna_study import Coding, KnobStudy, quiet, told_losses, told_violation
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class OptunaStrategy(ABC):
@@ -33,6 +36,7 @@ class OptunaStrategy(ABC):
     coding: type[Coding] = Coding
 
     def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
+        self.space = space
         self.goal = goal
         self.seed = seed
         self.startup = startup
@@ -55,12 +59,15 @@ class OptunaStrategy(ABC):
                 if sampler is None:
                     with quiet():
                         sampler = self._sampler(batch_seed(self.name, self.seed, batch, "sampler"))
-                found = self._proposals.variant(self._study.ask(sampler), rng)
+                found = self._proposals.variant(self._propose(sampler, rng), rng)
             if found is None:
                 break
             asked.append(found)
         self._study.end_batch()
         return asked
+
+    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
+        return self._study.ask(sampler)
 
     def tell(self, records: Sequence[Record]) -> None:
         self._proposals.tell(records)
