@@ -299,7 +299,7 @@ def test_tiny_data_and_wide_batches_work() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"rungs": (1.0,)}, {"max_rows": -1}]
+    "bad", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"rungs": (1.0,)}, {"max_rows": -1}]
 )
 def test_settings_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(UserError):

@@ -75,7 +75,7 @@ def modes(rng: np.random.Generator) -> tuple[str, str]:
 
 def compare(architectures: list[Architecture], dataset: Dataset, dtype: object) -> int:
     """Train a little, then compare every output of every network; returns how many were not constant."""
-    from hwnas_hls_plugins.training.loop import Training, group, threads
+    from hwnas_hls_plugins.training.loop import Training, threads
 
     plans = [plan(item, str(number), 1) for number, item in enumerate(architectures)]
     config = TrainingConfig(epochs=2, batch_size=32)
@@ -84,7 +84,7 @@ def compare(architectures: list[Architecture], dataset: Dataset, dtype: object) 
     with threads(1):
         for member in training.members:
             member.start(training.dtype)
-        for members in group(training.members, config, training.batch_rows):
+        for members in training._groups(training.members):
             network = training._network(members)
             training._train(network, 0, 2)
             chunks = [chunk.numpy().copy() for _, chunk in training.answers(network, training.validation)]

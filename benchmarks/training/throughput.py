@@ -28,7 +28,7 @@ from hwnas_hls.emulator import emulate, input_integers
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import Dataset, Split
 from hwnas_hls_plugins.training import TrainingConfig
-from hwnas_hls_plugins.training.loop import Training, quantised_inputs
+from hwnas_hls_plugins.training.loop import Training, quantised
 from hwnas_hls_plugins.training.plan import plan
 
 WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -175,8 +175,9 @@ def check_same_arithmetic(architectures: list[Architecture], dataset: Dataset) -
                 model.norms[number] = nn.Identity()
             assert design.preprocessing is not None
             kind = design.architecture.input
-            rows = quantised_inputs(design.preprocessing(dataset.validation.x), kind)[:-1].T
-            answers = model(torch.as_tensor(rows * 2.0**-kind.fraction)).numpy()
+            features = torch.as_tensor(design.preprocessing(dataset.validation.x).T)
+            rows = quantised(features, kind, torch.float64)[:-1].T
+            answers = model(rows * 2.0**-kind.fraction).numpy()
         integers = emulate(design, input_integers(design, dataset.validation.x))
         fraction = design.layer_types()[-1][2].fraction
         np.testing.assert_array_equal(answers, integers * 2.0**-fraction)
@@ -188,7 +189,7 @@ def main() -> None:
     )
     parser.add_argument("--candidates", type=int, default=24)
     parser.add_argument("--rows", type=int, default=8192)
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512, 2048])
     parser.add_argument("--inputs", type=int, nargs="+", default=[16, 32, 64])

@@ -15,7 +15,7 @@ class TrainingConfig:
 
     Args:
         epochs: passes over the training rows.
-        batch_size: rows a step; a smaller training split shrinks it.
+        batch_size: rows a step; 0 takes 64 to 256, growing with the rows of an epoch.
         learning_rate: peak of Adam's rate; see :attr:`warmup`. Weights are trained in units of
             their initial spread, so one rate serves layers of every width and precision.
         beta1, beta2: Adam's averaging of the gradient and of its square.
@@ -28,13 +28,13 @@ class TrainingConfig:
         max_rows: at most so many training rows an epoch, drawn anew for each; 0 takes all.
         max_validation_rows: at most so many validation rows are scored; 0 takes all.
         group_elements: candidates are trained together up to so many numbers (activations of
-            one step); what fits the processor's second-level cache is fastest.
+            one step); 0 takes what suits the processor's caches, or half of a GPU's free memory.
         group_candidates: at most so many candidates in one group.
         threads: of torch, on a CPU. More than one is slower for networks this small.
     """
 
     epochs: int = 30
-    batch_size: int = 64
+    batch_size: int = 0
     learning_rate: float = 0.06
     beta1: float = 0.9
     beta2: float = 0.99
@@ -44,17 +44,17 @@ class TrainingConfig:
     leak: float = 0.1
     max_rows: int = 32768
     max_validation_rows: int = 20000
-    group_elements: int = 400_000
+    group_elements: int = 0
     group_candidates: int = 256
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "group_elements", "group_candidates", "threads"):
+        for name in ("epochs", "group_candidates", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} of the training is at least 1", found=getattr(self, name))
-        for name in ("max_rows", "max_validation_rows"):
+        for name in ("batch_size", "group_elements", "max_rows", "max_validation_rows"):
             if getattr(self, name) < 0:
-                raise UserError(f"{name} of the training is 0 (all rows) or more", found=getattr(self, name))
+                raise UserError(f"{name} of the training is 0 or more", found=getattr(self, name))
         if not self.learning_rate > 0:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
         for name in ("beta1", "beta2", "warmup", "leak"):

@@ -46,7 +46,7 @@ def train(
     *,
     seeds: Sequence[int] = (0,),
     epochs: int = 100,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     learning_rate: float | None = None,
     device: str = "auto",
     keep: Keep = keep_all,
@@ -59,7 +59,7 @@ def train(
         architectures: what to train, in one batch.
         dataset: the task's data.
         seeds: of the starting weights; the minibatches are those of the first one.
-        epochs, batch_size, learning_rate: replace those of ``config``.
+        epochs, batch_size, learning_rate: replace those of ``config``; ``None`` leaves its own.
         device: ``cpu``, ``cuda`` or ``auto``.
         keep: early stopping; its indices count the results below.
         train_on: one of :data:`TRAIN_ON`.
@@ -76,7 +76,9 @@ def train(
     if not seeds:
         raise UserError("training needs at least one seed")
     config = config or TrainingConfig(max_rows=0)
-    config = replace(config, epochs=epochs, batch_size=batch_size)
+    config = replace(config, epochs=epochs)
+    if batch_size is not None:
+        config = replace(config, batch_size=batch_size)
     if learning_rate is not None:
         config = replace(config, learning_rate=learning_rate)
     for architecture in architectures:

@@ -36,6 +36,7 @@ class Run:
     batch rows). Others have ``inner``: weights (n, rows, cols), sums (n, rows, batch rows).
 
     Args:
+        input: which of a batch's input copies holds ``source``.
         weight_gradient: without the biases and the row of the constant 1.
         gradient: of the sums; for ``inner`` without the row of the constant 1.
     """
@@ -46,6 +47,7 @@ class Run:
     sums: Tensor
     gradient: Tensor
     inner: Inner | None = None
+    input: int = 0
 
 
 @dataclass(slots=True, eq=False)

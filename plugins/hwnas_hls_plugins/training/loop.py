@@ -58,38 +58,42 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def quantised_inputs(features: NDArray[np.float64], kind: FixedType) -> NDArray[np.float64]:
-    """Standardised (rows, n_in) -> whole numbers (n_in + 1, rows) on the input grid, ones below."""
-    scaled = np.clip(np.floor(features * 2.0**kind.fraction + 0.5), kind.lowest, kind.highest)
-    return np.ascontiguousarray(np.vstack([scaled.T, np.ones(len(features))]))
-
-
 class Rows:
-    """Rows of one split as training reads them: one quantised copy for each input type."""
+    """Rows of one split, standardised; quantised only as they are read.
 
-    def __init__(
-        self,
-        split: Split,
-        dataset: Dataset,
-        kinds: Sequence[FixedType],
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> None:
+    Features stay in float64: they are rounded onto an input grid as the emulator rounds them.
+    """
+
+    def __init__(self, split: Split, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> None:
         mean, scale = dataset.standardisation
-        features = (split.x - mean) / scale
-        self.inputs = [
-            torch.as_tensor(quantised_inputs(features, kind), dtype=dtype, device=device) for kind in kinds
-        ]
+        features = np.ascontiguousarray(((split.x - mean) / scale).T)
+        self.features = torch.as_tensor(features, device=device)
         if dataset.kind == CLASSIFICATION:
             targets = (split.y[None, :] == np.arange(dataset.n_out)[:, None]).astype(np.float64)
         else:
             target_mean, target_scale = target_standardisation(dataset)
             targets = ((split.y - target_mean) / target_scale).T
         self.targets = torch.as_tensor(np.ascontiguousarray(targets), dtype=dtype, device=device)
-        self.count = len(split)
+        self.dtype = dtype
 
     def __len__(self) -> int:
-        return self.count
+        return self.features.shape[1]
+
+    def read(self, kinds: Sequence[FixedType], order: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Rows in ``order``: (n_in + 1, rows) whole numbers an input type, ones below; and targets."""
+        features = self.features.index_select(1, order)
+        return [quantised(features, kind, self.dtype) for kind in kinds], self.targets.index_select(1, order)
+
+
+def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:
+    """Standardised float64 (n_in, rows) -> whole numbers on the input grid, a row of ones below.
+
+    Rounded half up and saturated, as :func:`hwnas_hls.emulator.input_integers` does.
+    """
+    out = torch.ones((features.shape[0] + 1, features.shape[1]), dtype=dtype, device=features.device)
+    counted = torch.floor(features * 2.0**kind.fraction + 0.5)
+    out[:-1] = torch.clamp(counted, float(kind.lowest), float(kind.highest))
+    return out
 
 
 def as_emulated(architecture: Architecture) -> Architecture:
@@ -114,10 +118,28 @@ def some(split: Split, most: int, seed: int) -> Split:
     return Split(split.x[chosen], split.y[chosen])
 
 
-def group(members: Sequence[Member], config: TrainingConfig, rows: int) -> list[list[Member]]:
-    """Members that train together: alike in kind, neighbours in order, bounded in memory.
+def automatic_batch_size(rows: int) -> int:
+    """64 rows for up to some thousand an epoch, up to 256 for more: steps are what costs."""
+    return int(min(256, max(64, 2 ** round(math.log2(rows / 64)))))
 
-    What a member computes does not depend on its group; only the speed does.
+
+def automatic_group_elements(device: torch.device) -> int:
+    """How many activations of one step networks may have together."""
+    if device.type == "cuda":
+        # Sums, values, masks, gradients and scratch, and at most as much again for weights.
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(1, free // 2 // (4 * 10))
+    return 400_000
+
+
+def group(members: Sequence[Member], most_features: int, most: int) -> list[list[Member]]:
+    """Members that train together: alike in kind, neighbours in order.
+
+    What a member computes does not depend on its group; only speed and memory do.
+
+    Args:
+        most_features: activations of one row, at most, of a group of more than one.
+        most: members, at most.
     """
     found: list[list[Member]] = []
     kinds: dict[tuple[bool, bool, bool], list[Member]] = {}
@@ -128,13 +150,11 @@ def group(members: Sequence[Member], config: TrainingConfig, rows: int) -> list[
         current: list[Member] = []
         size = 0
         for member in alike:
-            cost = member.plan.n_features * rows
-            full = size + cost > config.group_elements or len(current) == config.group_candidates
-            if current and full:
+            if current and (size + member.plan.n_features > most_features or len(current) == most):
                 found.append(current)
                 current, size = [], 0
             current.append(member)
-            size += cost
+            size += member.plan.n_features
         found.append(current)
     return found
 
@@ -166,18 +186,19 @@ class Training:
     ) -> None:
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
         self.device, self.dtype = choose_device(device), dtype
-        kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
-        sources = {kind: number for number, kind in enumerate(kinds)}
-        self.train = Rows(train or dataset.train, dataset, kinds, dtype, self.device)
+        self.kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
+        sources = {kind: number for number, kind in enumerate(self.kinds)}
+        self.train = Rows(train or dataset.train, dataset, dtype, self.device)
         self.validation_split = some(dataset.validation, config.max_validation_rows, seed)
-        self.validation = Rows(self.validation_split, dataset, kinds, dtype, self.device)
+        self.validation = Rows(self.validation_split, dataset, dtype, self.device)
         self.members = [
             Member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
         ]
-        # Whole vectors of eight rows: no number then depends on where in memory it stands.
-        size = min(config.batch_size, len(self.train))
-        self.batch_rows = size - size % 8 if size >= 8 else size
         per_epoch = len(self.train) if config.max_rows == 0 else min(config.max_rows, len(self.train))
+        size = min(config.batch_size or automatic_batch_size(per_epoch), len(self.train))
+        # Whole vectors of eight rows: no number then depends on where in memory it stands.
+        self.batch_rows = size - size % 8 if size >= 8 else size
+        self.group_elements = config.group_elements or automatic_group_elements(self.device)
         self.epoch_steps = max(1, per_epoch // self.batch_rows)
         self.total_steps = self.epoch_steps * config.epochs
         self.classes = dataset.kind == CLASSIFICATION
@@ -194,7 +215,7 @@ class Training:
             begin = 0
             for end in (*rungs, epochs):
                 scores: dict[int, float] = {}
-                for members in group(alive, self.config, self.batch_rows):
+                for members in self._groups(alive):
                     network = self._network(members)
                     self._train(network, begin, end)
                     if end == epochs:
@@ -212,6 +233,9 @@ class Training:
     def _network(self, members: Sequence[Member]) -> Network:
         return Network(members, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
 
+    def _groups(self, members: Sequence[Member]) -> list[list[Member]]:
+        return group(members, self.group_elements // self.batch_rows, self.config.group_candidates)
+
     def _survivors(
         self,
         alive: list[Member],
@@ -224,7 +248,7 @@ class Training:
         indices = [member.index for member in alive]
         kept = keep(indices, [scores[index] for index in indices], progress)
         dropped = [member for member, stays in zip(alive, kept, strict=True) if not stays]
-        for members in group(dropped, self.config, self.batch_rows) if dropped else []:
+        for members in self._groups(dropped) if dropped else []:
             network = self._network(members)
             for j, member in enumerate(network.members):
                 outcomes[member.index] = Outcome(self._design(network, j, progress), progress)
@@ -232,7 +256,14 @@ class Training:
 
     # Steps
 
+    def _take_inputs(self, network: Network) -> list[FixedType]:
+        """The input types that a group reads; its first products are told which is which."""
+        used = sorted({member.source for member in network.members})
+        network.number_sources({source: number for number, source in enumerate(used)})
+        return [self.kinds[source] for source in used]
+
     def _train(self, network: Network, begin: int, end: int) -> None:
+        kinds = self._take_inputs(network)
         for epoch in range(begin, end):
             self._prune(network, epoch)
             network.settle()
@@ -240,12 +271,7 @@ class Training:
             rng = np.random.default_rng([self.seed, epoch])
             chosen = rng.permutation(len(self.train))[: self.epoch_steps * self.batch_rows]
             order = torch.as_tensor(chosen, device=self.device)
-            used = {member.source for member in network.members}
-            inputs = [
-                copy.index_select(1, order) if number in used else copy[:, : len(chosen)]
-                for number, copy in enumerate(self.train.inputs)
-            ]
-            targets = self.train.targets.index_select(1, order)
+            inputs, targets = self.train.read(kinds, order)
             for step in range(self.epoch_steps):
                 rows = slice(step * self.batch_rows, (step + 1) * self.batch_rows)
                 batch = [copy[:, rows] for copy in inputs]
@@ -301,12 +327,12 @@ class Training:
 
         The tensor is overwritten by the next chunk.
         """
+        kinds = self._take_inputs(network)
         for start in range(0, len(rows), self.batch_rows):
             stop = min(start + self.batch_rows, len(rows))
-            chunk = [copy[:, start:stop] for copy in rows.inputs]
-            if stop - start < self.batch_rows:
-                rest = self.batch_rows - (stop - start)
-                chunk = [torch.nn.functional.pad(copy, (0, rest)) for copy in chunk]
+            # The last chunk is filled up with its last row.
+            order = torch.arange(start, start + self.batch_rows, device=self.device).clamp_(max=stop - 1)
+            chunk, _ = rows.read(kinds, order)
             network.forward(chunk)
             yield slice(start, stop), network.logits[:, :, : stop - start]
 

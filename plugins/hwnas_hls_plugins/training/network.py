@@ -11,7 +11,7 @@ stands beside it. Loaded only when something is trained, hence torch at the top.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ class Network:
         self._make_levels()
         self.temperature = self._tensor([plan.temperature for plan in plans]).reshape(-1, 1, 1)
         self.answers = torch.empty_like(self.logits)
+        self.inputs: Mapping[int, int] = {}
         self.quantise()
 
     # Layout of the trained numbers
@@ -302,6 +303,13 @@ class Network:
             ),
         )
 
+    def number_sources(self, numbers: Mapping[int, int]) -> None:
+        """Which of the input copies handed to forward and backward each network reads."""
+        self.inputs = numbers
+        for level in self.levels:
+            for run in level.runs:
+                run.input = numbers[run.source]
+
     # One step
 
     def quantise(self) -> None:
@@ -382,7 +390,7 @@ class Network:
         member, plan = self.members[j], self.levels[k].layers[j]
         block = self.weights[slice(*self.places[j, k])].view(plan.rows, plan.cols)[: plan.layer.n_out]
         if len(member.levels) == k + 1:
-            values = inputs[member.source]
+            values = inputs[self.inputs[member.source]]
         else:
             before = self.levels[k + 1]
             values = before.values[before.slice(j)]
@@ -435,7 +443,7 @@ class Network:
                 level.norm.backward(level.gradient, level.sums)
             for run in level.runs:
                 if run.inner is None:
-                    torch.mm(run.gradient, inputs[run.source][:-1].t(), out=run.weight_gradient)
+                    torch.mm(run.gradient, inputs[run.input][:-1].t(), out=run.weight_gradient)
                 else:
                     torch.bmm(run.gradient, run.inner.turned_values, out=run.weight_gradient)
                     torch.bmm(run.inner.turned_weights, run.inner.all_gradient, out=run.inner.values_gradient)
@@ -471,7 +479,7 @@ class Network:
     def _multiply(self, level: Level, inputs: Sequence[Tensor]) -> None:
         for run in level.runs:
             if run.inner is None:
-                torch.mm(run.weights, inputs[run.source], out=run.sums)
+                torch.mm(run.weights, inputs[run.input], out=run.sums)
             else:
                 torch.bmm(run.weights, run.inner.values, out=run.sums)
 
