@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate, digest
@@ -13,6 +14,7 @@ from hwnas_hls.design import Design
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls.estimator import Context, Keep, keep_all
 from hwnas_hls.halving import halving
+from hwnas_hls.isolation import guarded
 from hwnas_hls.problem import Part, Problem
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 from hwnas_hls.store import Store
@@ -48,6 +50,7 @@ class Judge:
     def __init__(self, problem: Problem, store: Store) -> None:
         self.problem = problem
         self.store = store
+        self._isolated: dict[Part, Any] = {}
 
     def records(self, candidates: Sequence[Candidate], batch: int, first_number: int) -> list[Record]:
         """One record a candidate, in order; never raises for a candidate's sake."""
@@ -202,15 +205,23 @@ class Judge:
             log.warning("estimator %s failed on %s: %s", part.name, candidate.key, error)
             return Estimates(failure=f"{type(error).__name__}: {error}")
 
-    @staticmethod
-    def _call(part: Part, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        found = list(part.instance.estimate(candidates, context))
+    def _call(self, part: Part, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        found = list(self._estimator(part).estimate(candidates, context))
         if len(found) != len(candidates):
             raise ValueError(f"{len(candidates)} candidates were asked for, {len(found)} answers came")
         for item in found:
             if not isinstance(item, Estimates):
                 raise TypeError(f"an answer is {type(item).__name__}, not Estimates")
         return found
+
+    def _estimator(self, part: Part) -> Any:
+        """The estimator itself, or its stand-in where it asks for a process of its own."""
+        if part not in self._isolated:
+            problem = self.problem
+            facts: dict[str, Any] = {"seed": problem.spec.run.seed, "clock_ns": problem.clock_ns}
+            facts |= {"task": problem.dataset, "target": problem.target}
+            self._isolated[part] = guarded(problem.registry, "estimator", part.instance, part.config, **facts)
+        return self._isolated[part]
 
     def _record(self, case: _Case, number: int, batch: int, seconds: float) -> Record:
         losses = None

@@ -13,6 +13,7 @@ from hwnas_hls.design import Design
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Comparison
+from hwnas_hls.isolation import guarded
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import COMPLETE, INFEASIBLE, Record
 from hwnas_hls.store import Store
@@ -48,7 +49,8 @@ class Measuring:
         table = problem.spec.synthesis
         self._pool = ThreadPoolExecutor(table.workers, thread_name_prefix="synthesis")
         self._reserve = problem.spec.reserved_syntheses
-        missing = problem.synthesizer.available(problem.target) if problem.synthesizer else "no synthesizer"
+        self._synthesizer = guarded(problem.registry, "synthesizer", problem.synthesizer, table.config)
+        missing = self._synthesizer.available(problem.target) if problem.synthesizer else "no synthesizer"
         if missing:
             raise ToolMissing(f"synthesizer {table.synthesizer} cannot run here: {missing}")
 
@@ -139,7 +141,7 @@ class Measuring:
         if held is not None:
             return held
         table = self.problem.spec.synthesis
-        synthesizer: Any = self.problem.synthesizer
+        synthesizer: Any = self._synthesizer
         stage = table.stage or str(getattr(synthesizer, "default_stage", "csynth"))
         try:
             report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage)

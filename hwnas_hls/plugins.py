@@ -22,6 +22,7 @@ from hwnas_hls.target import Target, find_target, read_targets
 log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
+_BY_HAND = "registered in this process"
 #: kind of thing -> the hook that collects it
 COLLECTED = {
     "space": "hwnas_register_spaces",
@@ -94,6 +95,7 @@ class Registry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._packages: dict[str, str] = {}
+        self._by_hand: set[str] = set()
         self._offers: dict[str, dict[str, list[Offer]]] = {}
         found = metadata.entry_points(group=hookspecs.PROJECT) if entry_points is None else entry_points
         # An editable and a normal installation of one package show the same entry point twice.
@@ -117,9 +119,11 @@ class Registry:
             return
         self.register(plugin, point.name, package)
 
-    def register(self, plugin: object, name: str, package: str = "registered in this process") -> None:
+    def register(self, plugin: object, name: str, package: str = _BY_HAND) -> None:
         """Add a plugin object by hand, for tests and notebooks."""
         self._packages[name] = package
+        if package == _BY_HAND:
+            self._by_hand.add(name)
         try:
             self._manager.register(plugin, name=name)
         except Exception as error:
@@ -138,6 +142,15 @@ class Registry:
             extra = sorted(set(impl.kwargnames) - set(_spec_arguments(hook)))
             if extra:
                 self.faults.append(Fault(name, f"{package}: hook {hook} has no argument {', '.join(extra)}"))
+
+    def modules(self) -> dict[str, str]:
+        """name -> importable module, of the plugins registered by hand; others come by entry point."""
+        found = {}
+        for name in sorted(self._by_hand & self.plugins().keys()):
+            plugin = self._manager.get_plugin(name)
+            if inspect.ismodule(plugin) and plugin.__name__ != "__main__":
+                found[name] = plugin.__name__
+        return found
 
     def _implementations(self, plugin_name: str) -> Iterable[tuple[str, pluggy.HookImpl]]:
         plugin = self._manager.get_plugin(plugin_name)

@@ -77,8 +77,10 @@ def _subject(folder: Path, registry: Registry, target: str | None = None) -> Sub
 
 def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) -> tuple[Any, Path]:
     from hwnas_hls import evidence
+    from hwnas_hls.isolation import guarded
 
-    synthesizer: Synthesizer = registry.build(offer, {}, "--synthesizer")
+    built = registry.build(offer, {}, "--synthesizer")
+    synthesizer: Synthesizer = guarded(registry, "synthesizer", built, {})
     missing = synthesizer.available(subject.target)
     if missing:
         raise ToolMissing(f"{offer.name} cannot run here: {missing}")
