@@ -68,9 +68,10 @@ def read_dataset(data: Mapping[str, Any]) -> Dataset:
 
 def target_from_json(data: Mapping[str, Any]) -> Target:
     """The inverse of :meth:`Target.to_json`."""
-    return Target(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+    }
+    return Target(**values)
 
 
 def batch_to_json(candidates: Sequence[Candidate], context: Context, folder: Path) -> dict[str, Any]:
