@@ -7,16 +7,21 @@ statements by linear scans; what hls4ml never writes is left alone or refused.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _MARK = re.compile(r'"|//|/\*')
+_STRING = re.compile(r'"[^"\n]*"?')
 _DEFINE = re.compile(r"\s*#\s*define\s+([A-Za-z_]\w*)\s+([^\s].*)")
 _CONSTANT = re.compile(r"(?:static\s+)?const(?:expr)?\s+(?:unsigned\s+int|[\w:]+)\s+(\w+)\s*=\s*(.+)")
 _TYPEDEF = re.compile(r"typedef\s+(.+?)\s+(\w+)", re.DOTALL)
 _COMPRESSED = re.compile(r"typedef\s+struct\s+\w*\s*\{([^{}]*)\}\s*(\w+)\s*;")
 _STRUCT = re.compile(r"\bstruct\s+(\w+)\s*(?::\s*(?:public\s+)?([\w:]+)\s*)?\{")
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_FUNCTION = re.compile(r"\bvoid\s+\w+\s{0,4}\(([^(){};]*)\)\s*\{")
+_MAX_STRUCT = 5_000
+_BRACE = re.compile(r"[{}]")
 _EXPRESSION = re.compile(r"[\w\s+\-*/%()]{1,200}")
 
 
@@ -34,9 +39,8 @@ def without_comments(text: str) -> tuple[str, dict[int, str]]:
         line += text.count("\n", position, start)
         out.append(text[position:start])
         if match[0] == '"':
-            newline = text.find("\n", start)
-            end = text.find('"', start + 1, newline if newline >= 0 else len(text))
-            end = start + 1 if end < 0 else end + 1
+            string = _STRING.match(text, start)
+            end = string.end() if string is not None else start + 1
             out.append(text[start:end])
         elif match[0] == "//":
             end = text.find("\n", start)
@@ -116,9 +120,15 @@ class Struct:
 def structs(text: str) -> dict[str, Struct]:
     """All configuration structs by name."""
     out: dict[str, Struct] = {}
-    for match in _STRUCT.finditer(text):
-        end = text.find("};", match.end())
-        body = text[match.end() : end if end >= 0 else len(text)]
+    text = _single_spaced(text)
+    position = 0
+    while (match := _STRUCT.search(text, position)) is not None:
+        position = match.end()
+        end = text.find("};", match.end(), match.end() + _MAX_STRUCT)
+        if end < 0:
+            continue
+        position = end
+        body = text[match.end() : end]
         struct = Struct(match[1], (match[2] or "").rpartition("::")[2], text=body)
         for statement in body.split(";"):
             stripped = statement.strip()
@@ -136,6 +146,7 @@ def structs(text: str) -> dict[str, Struct]:
 def typedefs(text: str) -> dict[str, str]:
     """Global type names -> what they stand for; a compressed weight stands for its ``weight``."""
     out: dict[str, str] = {}
+    text = _single_spaced(text)
     for match in _COMPRESSED.finditer(text):
         member = re.search(r"([\w:]+\s*(?:<[^;]*>)?)\s+weight\s*;", match[1])
         if member is not None and "row_index" in match[1]:
@@ -146,6 +157,11 @@ def typedefs(text: str) -> dict[str, str]:
         if found is not None:
             out.setdefault(found[2], found[1].strip())
     return out
+
+
+def _single_spaced(text: str) -> str:
+    """Patterns with two runs of blanks in a row take quadratic time over long ones."""
+    return " ".join(text.split())
 
 
 def _outside_structs(text: str) -> str:
@@ -169,21 +185,27 @@ class Call:
     comment: str
 
 
-def body_of(text: str, function: str) -> tuple[str, int]:
-    """Text between the braces of ``void function(...) {``, and the line number it starts on.
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function definition: its parameter list, body, and the line number the body starts on."""
 
-    An empty text where there is no such definition.
-    """
-    match = re.search(rf"\bvoid\s+{re.escape(function)}\s*\(", text)
-    start = -1 if match is None else text.find("{", match.end())
-    if start < 0:
-        return "", 0
-    depth = 0
-    for brace in re.finditer(r"[{}]", text[start:]):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return text[start + 1 : start + brace.start()], text.count("\n", 0, start)
-    return text[start + 1 :], text.count("\n", 0, start)
+    parameters: str
+    body: str
+    first_line: int
+
+
+def functions(text: str, limit: int = 100) -> Iterator[Function]:
+    """The first ``void`` functions of a cleaned text, in order."""
+    for match in itertools.islice(_FUNCTION.finditer(text), limit):
+        start = match.end() - 1
+        depth = 0
+        end = len(text)
+        for brace in _BRACE.finditer(text, start):
+            depth += 1 if brace[0] == "{" else -1
+            if depth == 0:
+                end = brace.start()
+                break
+        yield Function(match[1], text[start + 1 : end], text.count("\n", 0, start))
 
 
 def statements(body: str, first_line: int) -> list[tuple[str, int]]:

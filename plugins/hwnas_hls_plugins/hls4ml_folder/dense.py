@@ -75,6 +75,10 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         "io_type", ""
     ):
         out.io_type = "io_stream" if "io_stream" in struct.constants["io_type"] else "io_serial"
+        if out.io_type == "io_serial":
+            out.reasons.append(
+                f"{where}: io_serial of the first hls4ml versions reads a value a cycle: no data"
+            )
     weights = biases = None
     if n_in * n_out > MAX_WEIGHTS:
         out.warnings.append(f"{where}: more than {MAX_WEIGHTS} weights; they are not read")

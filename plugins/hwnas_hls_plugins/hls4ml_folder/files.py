@@ -7,9 +7,9 @@ from pathlib import Path
 from hwnas_hls.errors import ReportError
 from hwnas_hls_plugins.vendor_reports.files import read_text
 
-MAX_SOURCE_BYTES = 4 * 1024 * 1024
-MAX_WEIGHT_BYTES = 64 * 1024 * 1024
-MAX_CONFIG_BYTES = 256 * 1024 * 1024
+MAX_SOURCE_BYTES = 2 * 1024 * 1024
+MAX_WEIGHT_BYTES = 32 * 1024 * 1024
+MAX_CONFIG_BYTES = 32 * 1024 * 1024
 
 
 def inside(folder: Path, path: Path) -> bool:

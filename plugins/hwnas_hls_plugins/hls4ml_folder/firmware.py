@@ -12,11 +12,13 @@ from hwnas_hls.errors import ReportError
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls4ml_folder.cpp import (
     Call,
+    Function,
+    Source,
     Struct,
-    body_of,
     call_of,
     clean,
     evaluate,
+    functions,
     split,
     statements,
     structs,
@@ -67,34 +69,34 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     """
     parameters = clean(source(folder, "firmware/parameters.h"))
     defines = clean(optional_source(folder, "firmware/defines.h"))
-    text, first_line, comments, header, pragmas = _top_body(folder, top)
+    function, cleaned = _top_function(folder, top)
     names = {**typedefs(parameters.text), **typedefs(defines.text)}
     constants = {**parameters.defines, **defines.defines}
     calls: list[Call] = []
     sizes: dict[str, int] = {}
     aliases: dict[str, str] = {}
-    for part in split(header):
+    for part in split(function.parameters):
         _declare(part, constants, sizes)
-    for statement, line in statements(text, first_line):
+    for statement, line in statements(function.body, function.first_line):
         if re.match(r"(?:static\s+)?hls::stream\s*<", statement):
             continue
         alias = _ALIAS.fullmatch(statement)
         if alias is not None:
             aliases[alias[1]] = alias[2]
             continue
-        call = call_of(statement, _name_in(comments.get(line, "")))
+        call = call_of(statement, _name_in(cleaned.comments.get(line, "")))
         if call is not None:
             calls.append(call)
         elif "nnet::" in statement and "(" in statement:
             raise ReportError(f"{folder}: cannot make out the statement {statement[:100]!r} of its firmware")
         else:
             _declare(statement, constants, sizes)
-    directives = [f"HLS {pragma}" for pragma in pragmas]
+    directives = [f"HLS {pragma}" for pragma in cleaned.pragmas]
     for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
         directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
     directives.append(optional_source(folder, "build_prj.tcl"))
     generated = "firmware/nnet_utils/nnet_code_gen.h"
-    by_graph = "dense_da" in text or "dense_da" in parameters.text
+    by_graph = "dense_da" in function.body or "dense_da" in parameters.text
     return Firmware(
         folder=folder,
         calls=calls,
@@ -109,8 +111,8 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     )
 
 
-def _top_body(folder: Path, top: str) -> tuple[str, int, dict[int, str], str, list[str]]:
-    """Body of the top function, its first line, comments, parameter list and directives."""
+def _top_function(folder: Path, top: str) -> tuple[Function, Source]:
+    """The function that calls the layers, and the file it is in."""
     names = [top, top.removesuffix("_axi"), "myproject"]
     files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names) if name]
     listed = sorted((folder / "firmware").glob("*.cpp"))[:50]
@@ -119,10 +121,9 @@ def _top_body(folder: Path, top: str) -> tuple[str, int, dict[int, str], str, li
         if not (folder / relative).is_file():
             continue
         cleaned = clean(source(folder, relative))
-        for match in re.finditer(r"\bvoid\s+(\w+)\s*\(([^)]*)\)\s*\{", cleaned.text):
-            body, first_line = body_of(cleaned.text, match[1])
-            if "nnet::" in body:
-                return body, first_line, cleaned.comments, match[2], cleaned.pragmas
+        for function in functions(cleaned.text):
+            if "nnet::" in function.body:
+                return function, cleaned
     raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
 
 

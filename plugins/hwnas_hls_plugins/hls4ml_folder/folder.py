@@ -22,7 +22,7 @@ MAX_ENTRIES = 500_000
 
 
 def find_project(path: Path | str) -> Path:
-    """The project folder that ``path`` means: itself, or the only one directly below it.
+    """The project folder that ``path`` means: itself, or the only one below it.
 
     Raises:
         UserError: no folder, no project, or several to choose from.
@@ -36,11 +36,12 @@ def find_project(path: Path | str) -> Path:
         return path
     if path.name == "firmware" and (path / "parameters.h").is_file():
         return path.parent
-    below = sorted(child.name for child in path.iterdir() if (child / "firmware" / "parameters.h").is_file())
-    if len(below) == 1 and inside(path, path / below[0]):
-        return path / below[0]
+    below = find_projects(path)
+    if len(below) == 1:
+        return below[0]
     if below:
-        raise UserError("more than one hls4ml project in this folder", where=str(path), choices=below)
+        choices = [place.relative_to(path).as_posix() for place in below[:20]]
+        raise UserError("more than one hls4ml project in this folder", where=str(path), choices=choices)
     raise UserError(
         "not an hls4ml project",
         where=str(path),

@@ -74,8 +74,8 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
     part = _choose(
         "part",
         [
-            ("project.tcl", _find(scripts["project.tcl"], rf"(?m)^\s*set\s+part\s+{_PART}")),
-            ("build_prj.tcl", _find(scripts["build_prj.tcl"], rf"(?m)^\s*set_part\s+{_PART}")),
+            ("project.tcl", _find(scripts["project.tcl"], rf"(?m)^[ \t]*set[ \t]+part[ \t]+{_PART}")),
+            ("build_prj.tcl", _find(scripts["build_prj.tcl"], rf"(?m)^[ \t]*set_part[ \t]+{_PART}")),
             ("vivado_synth.tcl", _find(scripts["vivado_synth.tcl"], rf"-part\s+{_PART}")),
             ("the report", csynth.part if csynth else ""),
             ("hls4ml_config.yml", text_of(config, "Part", "XilinxPart", "Device")),
@@ -86,7 +86,10 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
     period = _choose(
         "clock period",
         [
-            ("project.tcl", _find(scripts["project.tcl"], r"(?m)^\s*set\s+clock_period\s+\"?([\d.]+)")),
+            (
+                "project.tcl",
+                _find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+clock_period[ \t]+\"?([\d.]+)"),
+            ),
             ("build_prj.tcl", _find(scripts["build_prj.tcl"], r"create_clock\s+-period\s+\"?([\d.]+)")),
             ("the report", f"{csynth.clock_target_ns:g}" if csynth else ""),
             ("hls4ml_config.yml", text_of(config, "ClockPeriod")),
@@ -98,13 +101,17 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
         warnings.append(f"clock period {period!r} is no number; {DEFAULT_CLOCK_NS:g} ns is assumed")
         period = f"{DEFAULT_CLOCK_NS:g}"
     clock_ns = float(period)
-    uncertainty = _find(scripts["project.tcl"], r"(?m)^\s*set\s+clock_uncertainty\s+\"?([\d.]+\s*(?:%|ns)?)")
+    uncertainty = _find(
+        scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+clock_uncertainty[ \t]+\"?([\d.]+\s*(?:%|ns)?)"
+    )
     uncertainty = uncertainty or _find(scripts["build_prj.tcl"], r"set_clock_uncertainty\s+([\d.]+\s*%?)")
     uncertainty = uncertainty or text_of(config, "ClockUncertainty")
-    written = _find(scripts["project.tcl"], r"(?m)^\s*set\s+backend\s+\"?(\w+)") or text_of(config, "Backend")
+    written = _find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+backend[ \t]+\"?(\w+)") or text_of(
+        config, "Backend"
+    )
     backend = BACKENDS.get(written.lower(), written)
     return Settings(
-        name=_find(scripts["project.tcl"], r"(?m)^\s*set\s+project_name\s+\"?(\w+)")
+        name=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
         or text_of(config, "ProjectName")
         or folder.resolve().name,
         part=part,
@@ -112,8 +119,8 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
         clock_uncertainty=_share(uncertainty, clock_ns),
         backend=backend,
         tool=_tool(csynth.tool_version if csynth else "", backend, warnings),
-        top=_find(scripts["project.tcl"], r"(?m)^\s*set\s+project_name\s+\"?(\w+)")
-        or _find(scripts["build_prj.tcl"], r"(?m)^\s*set_top\s+\"?([A-Za-z_]\w*)")
+        top=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
+        or _find(scripts["build_prj.tcl"], r"(?m)^[ \t]*set_top[ \t]+\"?([A-Za-z_]\w*)")
         or text_of(config, "ProjectName"),
         warnings=tuple(warnings),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Layers with more weights are described without them.
-MAX_WEIGHTS = 4_000_000
+MAX_WEIGHTS = 1_000_000
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -94,12 +94,12 @@ def _text(folder: Path, name: str) -> tuple[Path, str] | None:
 def _numbers(text: str, path: Path) -> NDArray[np.float64]:
     import numpy as np
 
+    if text.count(",") > 3 * MAX_WEIGHTS:
+        raise ReportError(f"{path}: more than {3 * MAX_WEIGHTS} numbers")
     try:
         values = np.array(text.replace(",", " ").split(), dtype=np.float64)
     except ValueError as error:
         raise ReportError(f"{path}: not numbers: {str(error)[:80]}") from error
-    if values.size > 3 * MAX_WEIGHTS:
-        raise ReportError(f"{path}: more than {3 * MAX_WEIGHTS} numbers")
     if not np.isfinite(values).all():
         raise ReportError(f"{path}: has values that are not finite")
     return values
