@@ -63,7 +63,8 @@ def quiet() -> Iterator[None]:
     level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module="optuna.*")
+        for category in (UserWarning, RuntimeWarning):
+            warnings.filterwarnings("ignore", category=category, module="optuna.*")
         _ignore_experimental()
         logger.setLevel(logging.ERROR)
         try:
