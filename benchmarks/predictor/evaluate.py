@@ -34,6 +34,15 @@ def main() -> None:
         for key, mask in _groups(data):
             _line(data, values, mask, key, level)
     print()
+    print("| family | regime | known | n | LUT | FF | DSP = | 10 % | cycles exact | +-2 | II exact |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for data, values, level in zip(levels, held, LEVELS, strict=True):
+        families = np.array(data.families)
+        for (stage, regime), mask in _groups(data):
+            for family in sorted(set(families[mask])):
+                if regime.startswith("latency") and stage == "csynth":
+                    _line(data, values, mask & (families == family), (family, regime), level, False)
+    print()
     print("| interval | designs | LUT | FF | DSP | cycles | II |")
     print("|---|---|---|---|---|---|---|")
     _coverage(levels, held)
@@ -67,7 +76,12 @@ def _groups(data: Data) -> list[tuple[tuple[str, str], np.ndarray]]:
 
 
 def _line(
-    data: Data, values: dict[str, np.ndarray], mask: np.ndarray, key: tuple[str, str], level: str
+    data: Data,
+    values: dict[str, np.ndarray],
+    mask: np.ndarray,
+    key: tuple[str, str],
+    level: str,
+    count_families: bool = True,
 ) -> None:
     if not mask.any():
         return
@@ -90,7 +104,7 @@ def _line(
         *key,
         level,
         str(int(mask.sum())),
-        str(len(names)),
+        *([str(len(names))] if count_families else []),
         error("lut"),
         error("ff"),
         share("dsp", lambda t, v: t == v),

@@ -76,6 +76,7 @@ PLAIN: dict[str, float] = {
     "softmax_fabric_lut": 500.0,
     "softmax_ff": 200.0,
     "table_lut": 127.0,
+    "elu_lut": 60.0,
     "table_ff": 26.0,
     "batch_lut_per_bit": 1.5,
     # Latency of a design beside its layers (cycles).

@@ -29,7 +29,7 @@ def layer_reasons(table: DesignTable) -> dict[str, NDArray[np.bool_]]:
         "distributed arithmetic through C synthesis: no data": c["strategy"] == DISTRIBUTED,
         "ResourceUnrolled: no data": c["strategy"] == UNROLLED,
         "distributed arithmetic needs reuse factor 1": (c["strategy"] == DISTRIBUTED) & (c["reuse"] > 1),
-        "tanh, sigmoid or elu: hardly any data": c["activation"] == 3,
+        "tanh, sigmoid or elu: hardly any data": (c["activation"] == 3) | (c["activation"] == 6),
     }
 
 

@@ -264,7 +264,7 @@ def _resource(
     whole = blocks <= 1
     fabric = np.where(narrow_weight, 1.0, np.where(share > 0, 1.0 - share, 1.0))
     lut = (
-        k["resource_lut"] * c["in_bits"] / 16.0
+        k["resource_lut"] * c["acc_bits"] / 16.0
         + k["resource_input_lut_per_bit"] * c["n_in"] * c["in_bits"]
         + k["resource_output_lut_per_bit"] * c["n_out"] * c["acc_bits"] * np.where(whole, 2.0, 1.0)
         + blocks * (block_lut + k["resource_fabric_lut"] * fabric)
@@ -333,7 +333,7 @@ def _activations(
     """What stands after each dense layer; ``steps`` counts activation and normalisation modules."""
     c = table.layer
     kind = c["activation"]
-    relu, softmax, tabled, simple, leaky = (kind == code for code in (1, 2, 3, 4, 5))
+    relu, softmax, tabled, simple, leaky, elu = (kind == code for code in (1, 2, 3, 4, 5, 6))
     n = c["n_out"]
     zero = np.zeros_like(n)
     modes = c["result_modes"]
@@ -347,27 +347,27 @@ def _activations(
     in_fabric = c["to_fabric"] > 0
     softmax_lut = n * np.where(in_fabric, k["softmax_fabric_lut"], k["softmax_lut"])
     lut = np.select(
-        [relu, softmax, tabled, simple, leaky],
-        [relu_lut, softmax_lut, n * k["table_lut"], n * 20.0, n * 8.0],
+        [relu, softmax, tabled, simple, leaky, elu],
+        [relu_lut, softmax_lut, n * k["table_lut"], n * 20.0, n * 8.0, n * k["elu_lut"]],
         0.0,
     )
-    ff = np.select([softmax, tabled], [n * k["softmax_ff"], n * k["table_ff"]], 0.0)
+    ff = np.select([softmax, tabled | elu], [n * k["softmax_ff"], n * k["table_ff"]], 0.0)
     dsp = np.select([softmax & ~in_fabric, leaky], [n, zero], 0.0)
-    bram = np.select([softmax, tabled], [np.ceil(n / 2.0) + 1.0, np.ceil(n / 2.0)], 0.0)
+    bram = np.select([softmax, tabled | elu], [np.ceil(n / 2.0) + 1.0, np.ceil(n / 2.0)], 0.0)
     levels = np.log2(np.maximum(n, 1.0))
     softmax_cycles = np.floor(
         (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)
         / np.maximum(usable, 1e-9)
     )
     softmax_cycles = np.maximum(1.0, softmax_cycles - 2.0 * in_fabric)
-    cycles = np.select([softmax, tabled], [softmax_cycles, np.full_like(n, 2.0)], 0.0)
+    cycles = np.select([softmax, tabled | elu], [softmax_cycles, np.full_like(n, 2.0)], 0.0)
     batch = c["batch"] > 0
     lut = lut + np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"], 0.0)
     dsp = dsp + np.where(
         batch & (c["result_bits"] >= DSP_INPUT_BITS) & ~in_fabric & (c["to_dsp"] == 0), 0.8 * n, 0.0
     )
     # Softmax sits in its own module too, but its cycles are counted above.
-    steps = (relu | simple | leaky | tabled).astype(np.float64) + batch
+    steps = (relu | simple | leaky | tabled | elu).astype(np.float64) + batch
     return {"lut": lut, "ff": ff, "dsp": dsp, "bram_18k": bram, "cycles": cycles, "steps": steps}
 
 
