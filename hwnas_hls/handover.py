@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,8 +72,15 @@ def hand_over(
                 log.error("synthesis of %s failed: %s", record.key, reason)
         members.append(_tested(problem, record, dict(estimates), design))
     on_step(f"hls4ml projects and C simulation of {len(members)} designs")
+    stop = threading.Event()
     with ThreadPoolExecutor(problem.spec.run.workers) as pool:
-        done = list(pool.map(functools.partial(_build, problem, folder, on_step), members))
+        try:
+            done = list(pool.map(functools.partial(_build, problem, folder, on_step, stop), members))
+        except BaseException:
+            # Ctrl-C: a g++ may have minutes to go, and the pool waits for its threads.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     metric = problem.dataset.metric
     sign = -1.0 if problem.dataset.direction == "max" else 1.0
     return sorted(done, key=lambda member: (sign * member.estimates[metric].value, member.record.number))
@@ -104,7 +112,9 @@ def _target_scale(design: Design) -> dict[str, np.ndarray]:
     return {name: np.asarray(design.meta[name], np.float64) for name in ("target_mean", "target_scale")}
 
 
-def _build(problem: Problem, folder: Path, on_step: Callable[[str], None], member: Member) -> Member:
+def _build(
+    problem: Problem, folder: Path, on_step: Callable[[str], None], stop: threading.Event, member: Member
+) -> Member:
     """Write the member's files and, where asked, prove them by C simulation."""
     from hwnas_hls import lint, project
 
@@ -128,13 +138,13 @@ def _build(problem: Problem, folder: Path, on_step: Callable[[str], None], membe
         )
         checks["project"] = "ok"
         if problem.spec.handover.csim:
-            found = project.verify(member.design, built, problem.dataset.test.x)
+            found = project.verify(member.design, built, problem.dataset.test.x, stop=stop)
             checks["csim"] = "ok" if found.exact else str(found)
             if found.exact:
                 estimates[problem.dataset.metric] = _proven(problem, member, found)
             else:
-                log.error("%s is NOT bit-exact: %s", member.key, found)
-                warnings.append(f"NOT BIT-EXACT: {found}")
+                log.error("%s: %s", member.key, found)
+                warnings.append(str(found))
         else:
             checks["csim"] = "not run (handover.csim = false)"
     except (ToolMissing, Unsupported) as error:
