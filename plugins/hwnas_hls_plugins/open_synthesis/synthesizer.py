@@ -56,7 +56,6 @@ class OpenSynthesizer:
     Config: ClassVar[type[OpenConfig]] = OpenConfig
     default_stage: ClassVar[str] = "logic_synth"
     distributed: ClassVar[bool] = True
-    default_stage: ClassVar[str] = "logic_synth"
     #: What it measures as it stands; other designs become the same outputs by another circuit.
     hls_strategies: ClassVar[tuple[str, ...]] = ("distributed_arithmetic",)
 
