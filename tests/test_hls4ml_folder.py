@@ -99,6 +99,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
         for parameter in grid.parameters():
             parameter.copy_(torch.round(parameter * 16) / 16)
     make("grid", grid, 10, "Vitis", _all(Strategy="distributed_arithmetic"), part=PART)
+    stream = _all(Strategy="distributed_arithmetic")
+    make("grid_stream", grid, 10, "Vitis", stream, part=PART, io_type="io_stream", namespace="tagger")
     make("stream", net(), 10, "Vitis", part=PART, io_type="io_stream")
     odd = nn.Sequential(
         nn.Linear(6, 5, bias=False),
@@ -233,6 +235,14 @@ def test_distributed_arithmetic_on_the_grid(projects: dict[str, Project]) -> Non
         assert layer.weight.fraction <= 4
         np.testing.assert_array_equal(layer.weights * 2.0**-layer.weight.fraction, linear.weight.detach().T)
     assert lint_folder(project.folder) == []
+
+
+def test_distributed_arithmetic_streamed_and_in_a_namespace(projects: dict[str, Project]) -> None:
+    query = read_folder(projects["grid_stream"].folder)
+    assert query.io_type == "io_stream"
+    for plain, layer in zip(read_folder(projects["grid"].folder).layers, query.layers, strict=True):
+        np.testing.assert_array_equal(layer.weights, plain.weights)
+        assert (layer.strategy, layer.result) == (plain.strategy, plain.result)
 
 
 @pytest.mark.parametrize("name", ["latency", "resource", "stream", "odd"])
