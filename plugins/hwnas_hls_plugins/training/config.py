@@ -19,6 +19,8 @@ class TrainingConfig:
         learning_rate: peak of Adam's rate; see :attr:`warmup`. Weights are trained in units of
             their initial spread, so one rate serves layers of every width and precision.
         beta1, beta2: Adam's averaging of the gradient and of its square.
+        smoothing: share of each class label that is spread evenly over all classes.
+        decay: share of a weight lost a step, relative to the learning rate (AdamW).
         warmup: share of the steps over which the rate rises before it falls as a cosine.
         rungs: shares of the training after which ``context.keep`` may stop candidates.
         pruned_by: share of the training by which sparse layers have all their zeros; from
@@ -38,6 +40,8 @@ class TrainingConfig:
     learning_rate: float = 0.06
     beta1: float = 0.9
     beta2: float = 0.99
+    smoothing: float = 0.05
+    decay: float = 0.04
     warmup: float = 0.05
     rungs: tuple[float, ...] = (0.25, 0.5)
     pruned_by: float = 0.4
@@ -57,7 +61,7 @@ class TrainingConfig:
                 raise UserError(f"{name} of the training is 0 or more", found=getattr(self, name))
         if not self.learning_rate > 0:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
-        for name in ("beta1", "beta2", "warmup", "leak"):
+        for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} of the training lies in [0, 1)", found=getattr(self, name))
         if not 0 < self.pruned_by <= 1:

@@ -272,6 +272,9 @@ class Training:
             chosen = rng.permutation(len(self.train))[: self.epoch_steps * self.batch_rows]
             order = torch.as_tensor(chosen, device=self.device)
             inputs, targets = self.train.read(kinds, order)
+            if self.classes:
+                smoothing = self.config.smoothing
+                targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
             for step in range(self.epoch_steps):
                 rows = slice(step * self.batch_rows, (step + 1) * self.batch_rows)
                 batch = [copy[:, rows] for copy in inputs]
@@ -281,7 +284,8 @@ class Training:
                 network.forward(batch, training=True, momentum=self._momentum(number))
                 network.lose(targets[:, rows], classes=self.classes)
                 network.backward(batch, leak)
-                network.update(self._rate(number), self.config.beta1, self.config.beta2, number)
+                config = self.config
+                network.update(self._rate(number), config.beta1, config.beta2, config.decay, number)
 
     def _rate(self, step: int) -> float:
         """Learning rate of one step, from 1: a short linear rise, then half a cosine down to 0."""

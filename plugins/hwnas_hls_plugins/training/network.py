@@ -483,8 +483,8 @@ class Network:
             else:
                 torch.bmm(run.weights, run.inner.values, out=run.sums)
 
-    def update(self, rate: float, beta1: float, beta2: float, step: int) -> None:
-        """One step of Adam (Kingma and Ba, 2015), then latents back inside their grids."""
+    def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None:
+        """One step of AdamW (Loshchilov and Hutter, 2019), then latents back inside their grids."""
         gradient = self.gradient
         self.mean.lerp_(gradient, 1 - beta1)
         self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
@@ -492,6 +492,8 @@ class Network:
         # Far below any gradient that matters: Adam's step must not depend on a gradient's unit.
         self.scratch.add_(1e-12)
         size = rate * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
+        if decay > 0:
+            self.latent[: self.n_weights].mul_(1 - rate * decay)
         self.latent.addcdiv_(self.mean, self.scratch, value=-size)
         torch.maximum(self.latent, self.floor, out=self.latent)
         torch.minimum(self.latent, self.ceiling, out=self.latent)
