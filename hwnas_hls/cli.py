@@ -193,17 +193,29 @@ def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("key", required=False)
+@click.option(
+    "--format", "formats", multiple=True, metavar="NAME", help="An exporter: csv, optuna, ...; repeat it."
+)
 @_watching
-def export(run_folder: Path, key: str | None, quiet: bool, plain: bool, as_json: bool) -> int:
+def export(
+    run_folder: Path, key: str | None, formats: tuple[str, ...], quiet: bool, plain: bool, as_json: bool
+) -> int:
     """Hand over one candidate (KEY) of a run as an hls4ml project, on the front or not.
 
-    Without KEY every member of the front is written again.
+    Without KEY every member of the front is written again. With --format the run as it stands is
+    written in that form, and nothing is trained.
     """
     from hwnas_hls import run as runs
     from hwnas_hls.plugins import Registry
     from hwnas_hls.terminal import watch
 
     registry = Registry()
+    if formats:
+        if key is not None:
+            raise UserError("a format is of a whole run", where="--format", found=f"KEY {key}")
+        files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
+        click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
+        return EXIT_DONE
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
             outcome = runs.resume(run_folder, registry, observer)

@@ -91,6 +91,13 @@ class Front:
     least_infeasible: Sequence[Record] = ()
     syntheses: Sequence[Comparison] = ()
 
+    def __repr__(self) -> str:
+        """Short: the records may be tens of thousands."""
+        return (
+            f"Front({self.run.get('name', '')!r}, target {self.target.name}, {len(self.records)} records, "
+            f"{len(self.members)} members, hypervolume {self.hypervolume:.4f})"
+        )
+
     @property
     def clock_ns(self) -> float:
         """Clock period of designs that name none: the run's, else the part's."""

@@ -17,7 +17,7 @@ from hwnas_hls import __version__
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
-from hwnas_hls.exporter import Front, Member
+from hwnas_hls.exporter import Exporter, Front, Member
 from hwnas_hls.handover import hand_over
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
@@ -148,16 +148,34 @@ def _go(problem: Problem, folder: Path, observer: Observer) -> Outcome:
         return Outcome(folder, front, interrupted, files)
 
 
-def redraw(folder: Path, registry: Registry) -> Outcome:
-    """Write the exports of a run again from its store; nothing is searched or trained."""
+def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = None) -> Outcome:
+    """Write the exports of a run again from its store; nothing is searched or trained.
+
+    Args:
+        exporters: names instead of those of the spec. One that fails is then an error.
+
+    Raises:
+        UserError: the folder is no run, or there is no exporter of such a name.
+    """
     problem = pose(run_spec(folder), registry)
+    chosen = [_exporter(registry, name, "--format") for name in exporters or ()]
     with Store(folder) as store:
         facts = store.meta()
         search = Search(problem, store)
         members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
         front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished})
-        return Outcome(folder, front, not finished, export(problem, front, folder))
+        if exporters is None:
+            files = export(problem, front, folder)
+        else:
+            files = [path for exporter in chosen for path in exporter.export(front, folder)]
+        return Outcome(folder, front, not finished, files)
+
+
+def _exporter(registry: Registry, name: str, where: str, *, is_default: bool = False) -> Exporter:
+    offer = registry.offer("exporter", name, where, is_default=is_default)
+    exporter: Exporter = registry.build(offer, {}, where)
+    return exporter
 
 
 def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer) -> Member:
@@ -189,9 +207,8 @@ def export(problem: Problem, front: Front, folder: Path) -> list[Path]:
     files: list[Path] = []
     where = problem.spec.where("run.exporters")
     for name in problem.spec.run.exporters:
-        offer = problem.registry.offer("exporter", name, where, is_default=True)
         try:
-            exporter = problem.registry.build(offer, {}, where)
+            exporter = _exporter(problem.registry, name, where, is_default=True)
             files.extend(exporter.export(front, folder))
         except Exception as error:
             log.error("exporter %s failed: %s: %s", name, type(error).__name__, error)

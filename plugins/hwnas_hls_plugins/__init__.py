@@ -57,10 +57,12 @@ def hwnas_register_synthesizers() -> list[type]:
 
 @hookimpl
 def hwnas_register_exporters() -> list[type]:
+    from hwnas_hls_plugins.csv_export import CsvExporter
     from hwnas_hls_plugins.front_json import FrontJsonExporter
     from hwnas_hls_plugins.html_report import HtmlReportExporter
+    from hwnas_hls_plugins.optuna_export import OptunaExporter
 
-    return [FrontJsonExporter, HtmlReportExporter]
+    return [FrontJsonExporter, HtmlReportExporter, CsvExporter, OptunaExporter]
 
 
 @hookimpl

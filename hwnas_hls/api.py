@@ -1,0 +1,308 @@
+"""Searches from Python: everything that ``hwnas-hls run`` does, with objects instead of files.
+
+Example, a whole run::
+
+    from hwnas_hls import run_search
+
+    run = run_search(target="xcvu9p", task="digits16", trials=200, limits={"lut": 20_000}, seed=1)
+    print(run)                      # the front as a table
+    run.front_to_frame()            # the same as a pandas DataFrame
+    best = run.members[0]           # the most accurate design: weights, numbers, checks
+    print(run.folder / "designs" / best.key / "hls4ml")
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls import frames
+from hwnas_hls import run as runs
+from hwnas_hls import spec as specs
+from hwnas_hls.errors import UserError
+from hwnas_hls.objective import direction_of
+from hwnas_hls.plugins import Registry
+from hwnas_hls.rows import Rows, rows_of
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from hwnas_hls.design import Design
+    from hwnas_hls.exporter import Front, Member
+    from hwnas_hls.record import Record
+    from hwnas_hls.task import Dataset, Task
+
+__all__ = ["Run", "open_run", "resume_run", "run_search"]
+
+_NAMED = ("task", "space", "strategy")
+_LIMIT_KEYS = ("max", "min", "fit_part", "sub_microsecond")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """A run with all that came of it; printed, it is its front as a table.
+
+    Args:
+        folder: the run folder.
+        front: the outcome as exporters get it: goal, target, space, data, records, members.
+        finished: false where it was interrupted; :func:`resume_run` goes on.
+        files: what its exporters wrote.
+        plugins: registered in this process, beside the installed ones.
+    """
+
+    folder: Path
+    front: Front
+    finished: bool
+    files: tuple[Path, ...] = ()
+    plugins: tuple[object, ...] = ()
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """Every candidate that was judged, in order."""
+        return self.front.records
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The designs handed over, best task metric first."""
+        return self.front.members
+
+    @property
+    def designs(self) -> dict[str, Design]:
+        """key -> trained fixed-point design, in the order of :attr:`members`."""
+        return {member.key: member.design for member in self.front.members}
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the search's front: 1 is the whole box between ``best`` and ``worst``."""
+        return self.front.hypervolume
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Every candidate as a row; see :func:`hwnas_hls.frames.records_frame` for the columns."""
+        return frames.records_frame(self.front)
+
+    def front_to_frame(self) -> pandas.DataFrame:
+        """Every design handed over as a row, with its final numbers."""
+        return frames.members_frame(self.front)
+
+    def export(self, *formats: str) -> list[Path]:
+        """Let exporters write into the run folder (``csv``, ``optuna``, ...); returns the files.
+
+        Raises:
+            UserError: there is no exporter of such a name.
+        """
+        return list(runs.redraw(self.folder, _registry(self.plugins), formats).files)
+
+    def hand_over(self, key: str) -> Member:
+        """Train one candidate in full and write its project below ``designs/``, on the front or not.
+
+        Args:
+            key: of a complete record, or a unique beginning of it.
+        """
+        return runs.hand_over_one(self.folder, key, _registry(self.plugins), runs.Observer())
+
+    def __repr__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        screen = Console(file=StringIO(), no_color=True, force_terminal=False, width=80, highlight=False)
+        screen.print(self)
+        return str(screen.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from hwnas_hls.tables import front_table
+
+        yield self._headline()
+        if self.members:
+            yield front_table(self.front)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        # pandas escapes names and texts of the cells.
+        table = self.front_to_frame().to_html(float_format="{:.4g}".format) if self.members else ""
+        return f"<p>{escape(self._headline())}</p>{table}"
+
+    def _headline(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        return (
+            f"run {self.folder}: {state}, {len(self.records)} candidates, "
+            f"{len(self.members)} designs, hypervolume {self.hypervolume:.4f}"
+        )
+
+
+def run_search(
+    *,
+    target: str | None = None,
+    task: str | Path | Mapping[str, Any] | Dataset | Task | Rows | None = None,
+    label: str | None = None,
+    spec: specs.Spec | Path | str | Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    minutes: float | None = None,
+    seed: int | None = None,
+    limits: Mapping[str, Any] | None = None,
+    max_latency: str | float | None = None,
+    clock: str | float | None = None,
+    objectives: Sequence[str] | Mapping[str, Any] | None = None,
+    output: Path | str | None = None,
+    plugins: Iterable[object] = (),
+    progress: bool | runs.Observer = False,
+    **tables: Mapping[str, Any] | str,
+) -> Run:
+    """Search, train the front in full, and hand over hls4ml projects: ``hwnas-hls run``.
+
+    Args:
+        target: part, board, or path of a target file.
+        task: name of a task, path of a table, ``(X, y)``, a pandas DataFrame (with ``label``), a
+            :class:`~hwnas_hls.task.Dataset`, an object with ``load()``, or a ``[task]`` table.
+            Rows given as objects are written to ``data-*.npz`` beside the run folder, so that the
+            run can be resumed and repeated.
+        label: label column of a table.
+        spec: to start from: a :class:`~hwnas_hls.spec.Spec`, the path of a TOML file, or its tables.
+        trials, minutes, seed: as in ``[run]``.
+        limits: metric -> bound, an upper one where less is better and a lower one where more is;
+            the keys of ``[limits]`` (``max min fit_part sub_microsecond``) may stand beside them.
+            Times may be texts such as ``"1us"``.
+        max_latency: the limit of ``latency_ns``; a text with a unit, or ns.
+        clock: period; a text with a unit, or ns.
+        objectives: metric names, or an ``[objectives]`` table.
+        output: run folder, new or empty; by default ``runs/TASK-TARGET-NNN``.
+        plugins: modules (or objects) with hooks, registered in this process.
+        progress: shows it on standard error; an observer of your own is told instead.
+        tables: any table of a spec; for ``space`` and ``strategy`` a name will do.
+
+    Raises:
+        UserError: something is unknown, unreadable, contradictory or missing.
+    """
+    plugins = tuple(plugins)
+    output = None if output is None else Path(output)
+    held = _spec_tables(spec)
+    for name, table in tables.items():
+        _lay_over(held, name, table)
+    if target is not None:
+        specs.override(held, ("target", "name"), target)
+    if task is not None:
+        _lay_over(held, "task", _task_table(task, label, output))
+    if label is not None and isinstance(task, str | Path):
+        specs.override(held, ("task", "label"), label)
+    for name, value in (("trials", trials), ("minutes", minutes), ("seed", seed)):
+        if value is not None:
+            specs.override(held, ("run", name), value)
+    for kind, metric, bound in _limits(limits or {}):
+        specs.override(held, ("limits", kind, metric) if metric else ("limits", kind), bound)
+    if max_latency is not None:
+        specs.override(held, ("limits", "max", "latency_ns"), _nanoseconds(max_latency, "max_latency"))
+    if clock is not None:
+        specs.override(held, ("target", "clock_ns"), _nanoseconds(clock, "clock"))
+    if objectives is not None:
+        table = objectives if isinstance(objectives, Mapping) else {"metrics": list(objectives)}
+        _lay_over(held, "objectives", table)
+    resolved = specs.spec_from_tables(held, "the arguments of run_search")
+    registry = _registry(plugins)
+    with _watching(progress) as observer:
+        outcome = runs.start(resolved, registry, output, observer)
+    return _run(outcome, plugins)
+
+
+def open_run(folder: Path | str, *, plugins: Iterable[object] = ()) -> Run:
+    """A run from its folder, finished or not; nothing is searched, trained or exported.
+
+    Args:
+        folder: that ``run`` or :func:`run_search` made; no other process may work on it.
+        plugins: those that the run was made with and that are not installed.
+
+    Raises:
+        UserError: the folder is no run, or its store cannot be read.
+    """
+    plugins = tuple(plugins)
+    return _run(runs.redraw(Path(folder), _registry(plugins), ()), plugins)
+
+
+def resume_run(
+    folder: Path | str, *, plugins: Iterable[object] = (), progress: bool | runs.Observer = False
+) -> Run:
+    """Go on with a run after any interruption; nothing finished is done again."""
+    plugins = tuple(plugins)
+    with _watching(progress) as observer:
+        return _run(runs.resume(Path(folder), _registry(plugins), observer), plugins)
+
+
+def _run(outcome: runs.Outcome, plugins: tuple[object, ...]) -> Run:
+    return Run(outcome.folder, outcome.front, not outcome.interrupted, tuple(outcome.files), plugins)
+
+
+def _registry(plugins: Sequence[object]) -> Registry:
+    """The installed plugins and those given; a fault of one that was given is an error."""
+    registry = Registry()
+    before = len(registry.faults)
+    for number, plugin in enumerate(plugins):
+        registry.register(plugin, str(getattr(plugin, "__name__", f"plugin-{number}")).replace(":", "-"))
+    if faults := registry.faults[before:]:
+        raise UserError("a plugin cannot be used", where="plugins", found="; ".join(map(str, faults)))
+    return registry
+
+
+def _watching(progress: bool | runs.Observer) -> Any:
+    from contextlib import nullcontext
+
+    from hwnas_hls.terminal import watch
+
+    return nullcontext(progress) if isinstance(progress, runs.Observer) else watch(quiet=not progress)
+
+
+def _spec_tables(spec: specs.Spec | Path | str | Mapping[str, Any] | None) -> dict[str, Any]:
+    if spec is None:
+        return {}
+    if isinstance(spec, specs.Spec):
+        return spec.to_tables()
+    if isinstance(spec, Mapping):
+        return copy.deepcopy(dict(spec))
+    return specs.read_tables(Path(spec))
+
+
+def _lay_over(held: dict[str, Any], name: str, table: Mapping[str, Any] | str) -> None:
+    """Merge one table of a spec; another plugin's name drops the configuration of the former."""
+    if isinstance(table, str):
+        if name not in _NAMED:
+            raise UserError("a table is a mapping", where=name, found=repr(table))
+        table = {"name": table}
+    below = held.get(name)
+    if not isinstance(below, dict) or (
+        name in _NAMED and "name" in table and below.get("name") != table["name"]
+    ):
+        below = {}
+    held[name] = {**below, **copy.deepcopy(dict(table))}
+
+
+def _task_table(task: Any, label: str | None, output: Path | None) -> Mapping[str, Any] | str:
+    if isinstance(task, str | Mapping):
+        return task
+    if isinstance(task, Path):
+        return str(task)
+    place = Path("runs") if output is None else output.parent
+    return rows_of(task, label).save(place)
+
+
+def _limits(limits: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
+    """(key of ``[limits]``, metric or nothing, bound)."""
+    for name, bound in limits.items():
+        if name in _LIMIT_KEYS and isinstance(bound, Mapping):
+            yield from ((name, metric, _bound(metric, value)) for metric, value in bound.items())
+        elif name in _LIMIT_KEYS:
+            yield name, "", bound
+        else:
+            yield "max" if direction_of(name) == "min" else "min", name, _bound(name, bound)
+
+
+def _bound(metric: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return specs.parse_bound(f"{metric}={value}", f"limits: {metric}")[1]
+    return value
+
+
+def _nanoseconds(value: str | float, where: str) -> float:
+    return specs.parse_time_ns(value if isinstance(value, str) else f"{value:.12g}", where)

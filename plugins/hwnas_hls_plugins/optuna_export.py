@@ -1,0 +1,210 @@
+"""The exporter ``optuna``: the search as an Optuna study, for Optuna's dashboard and importances."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import datetime
+import itertools
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.candidate import Value
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE
+from hwnas_hls_plugins.optuna_study import quiet
+
+if TYPE_CHECKING:
+    from hwnas_hls.exporter import Front
+    from hwnas_hls.record import Record
+    from hwnas_hls.space import Knob
+
+_FILE = "optuna.sqlite3"
+_LARGEST = 1e300
+
+
+class OptunaExporter:
+    """Writes ``optuna.sqlite3``, a study of every candidate: ``optuna-dashboard sqlite:///RUN/optuna.sqlite3``.
+
+    A trial's parameters are the knobs that the candidate has, with their own values. Its values are
+    the objectives in their own units and directions (in the scalar modes the one loss). A
+    candidate that was judged in full is COMPLETE. One that breaks a limit is COMPLETE where every
+    objective has a number and PRUNED where training was spared; stopped ones are PRUNED, failed
+    ones FAIL. Constraints are each limit's ``bad end - bound`` (positive is broken). User
+    attributes hold the key, the state, the reason, and every metric with interval and source.
+    """
+
+    name = "optuna"
+
+    @dataclass(frozen=True)
+    class Config:
+        """Nothing to set."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write ``folder/optuna.sqlite3``, whole or not at all.
+
+        Raises:
+            HwnasError: the folder cannot be written to.
+        """
+        path = folder / _FILE
+        temporary = folder / f".{_FILE}.{os.getpid()}.tmp"
+        try:
+            temporary.unlink(missing_ok=True)
+            _write(front, temporary)
+            temporary.replace(path)
+        except OSError as error:
+            raise HwnasError(f"cannot write {path}: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return [path]
+
+
+def _write(front: Front, path: Path) -> None:
+    import optuna
+    from sqlalchemy.engine import URL
+
+    with quiet():
+        storage = optuna.storages.RDBStorage(
+            URL.create("sqlite", database=str(path)).render_as_string(),
+        )
+        try:
+            study = optuna.create_study(
+                storage=storage,
+                study_name=str(front.run.get("name") or "hwnas-hls"),
+                directions=_directions(front),
+            )
+            study.set_metric_names(_metric_names(front))
+            for name in ("strategy", "space", "task", "seed", "started"):
+                if name in front.run:
+                    study.set_user_attr(name, front.run[name])
+            study.set_user_attr("target", front.target.name)
+            study.set_user_attr("limits", [str(limit) for limit in front.goal.limits])
+            study.add_trials(_trials(front))
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _directions(front: Front) -> list[str]:
+    if front.goal.mode != "pareto":
+        return ["minimize"]
+    return [f"{objective.direction}imize" for objective in front.goal.objectives]
+
+
+def _metric_names(front: Front) -> list[str]:
+    if front.goal.mode != "pareto":
+        return ["loss"]
+    return [objective.metric for objective in front.goal.objectives]
+
+
+def _trials(front: Front) -> list[Any]:
+    began = _began(front)
+    knobs = {knob.name: knob for knob in front.space.knobs}
+    judged = [count for count, _, _ in front.trace]
+    members = {member.key for member in front.members}
+    trials = []
+    for record in front.records:
+        place = bisect.bisect_right(judged, record.number)
+        after = front.trace[place][1] if place < len(front.trace) else 0.0
+        ended = began + datetime.timedelta(seconds=after)
+        trials.append(_trial(record, front, knobs, ended, on_front=record.key in members))
+    return trials
+
+
+def _began(front: Front) -> datetime.datetime:
+    """Local to UTC, without zone, as Optuna keeps times; never the present: equal runs, equal files."""
+    try:
+        began = datetime.datetime.fromisoformat(str(front.run.get("started")))
+    except ValueError:
+        return datetime.datetime(2000, 1, 1)
+    return began.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _trial(
+    record: Record, front: Front, knobs: Mapping[str, Knob], ended: datetime.datetime, *, on_front: bool
+) -> Any:
+    from optuna.trial import TrialState, create_trial
+
+    values = _values(record, front)
+    state = TrialState.PRUNED
+    if record.state == FAILED:
+        state, values = TrialState.FAIL, None
+    elif record.state in (COMPLETE, INFEASIBLE) and values is not None:
+        state = TrialState.COMPLETE
+    params = {name: value for name, value in record.candidate.values.items() if name in knobs}
+    trial = create_trial(
+        state=state,
+        values=values if state == TrialState.COMPLETE else None,
+        params={name: _param(knobs[name], value) for name, value in params.items()},
+        distributions={name: _distribution(knobs[name]) for name in params},
+        user_attrs=_attributes(record, on_front=on_front),
+        constraints=_constraints(record, front) if state != TrialState.FAIL else None,
+    )
+    trial.datetime_start = ended - datetime.timedelta(seconds=record.seconds)
+    trial.datetime_complete = ended
+    return trial
+
+
+def _values(record: Record, front: Front) -> list[float] | None:
+    """The objectives' numbers; ``None`` where one is not known or not finite."""
+    if front.goal.mode != "pareto":
+        losses = record.losses or front.goal.losses(record.estimates)
+        return None if losses is None else [float(loss) for loss in losses]
+    numbers = [record.estimates.get(objective.metric) for objective in front.goal.objectives]
+    values = [float(number.value) for number in numbers if number is not None]
+    return values if len(values) == len(numbers) and all(map(math.isfinite, values)) else None
+
+
+def _constraints(record: Record, front: Front) -> dict[str, float]:
+    out = {}
+    for limit in front.goal.limits:
+        estimate = record.estimates.get(limit.metric)
+        if estimate is not None:
+            over = estimate.high - limit.bound if limit.kind == "max" else limit.bound - estimate.low
+            out[str(limit)] = min(max(float(over), -_LARGEST), _LARGEST)
+    return out
+
+
+def _param(knob: Knob, value: Value) -> Any:
+    return float(value or 0.0) if knob.continuous else value
+
+
+def _distribution(knob: Knob) -> Any:
+    """A category a choice, so that the dashboard shows the values themselves; numbers in even steps
+    become whole numbers."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if knob.continuous:
+        return FloatDistribution(float(knob.low or 0.0), float(knob.high or 0.0), log=knob.log)
+    numbers = [choice for choice in knob.choices if isinstance(choice, int) and not isinstance(choice, bool)]
+    if knob.ordered and len(numbers) == len(knob.choices) > 1:
+        steps = {after - before for before, after in itertools.pairwise(numbers)}
+        if len(steps) == 1 and (step := steps.pop()) > 0:
+            return IntDistribution(numbers[0], numbers[-1], step=step)
+    return CategoricalDistribution(knob.choices)
+
+
+def _attributes(record: Record, *, on_front: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "key": record.key,
+        "state": record.state,
+        "batch": record.batch,
+        "on_front": on_front,
+    }
+    if record.reason:
+        out["reason"] = record.reason
+    if record.warnings:
+        out["warnings"] = list(record.warnings)
+    for name, estimate in record.estimates.items():
+        numbers = estimate.to_json()
+        del numbers["evidence"]
+        out[name] = numbers if math.isfinite(estimate.value) else {**numbers, "value": None}
+    return out
