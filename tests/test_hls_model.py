@@ -27,7 +27,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.estimator import Estimator
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls_model import HlsModelEstimator, predict, query_of, read_calibration
-from hwnas_hls_plugins.hls_model.calibration import Band, Calibration, half_width
+from hwnas_hls_plugins.hls_model.calibration import Band, Calibration, half_widths
 from hwnas_hls_plugins.hls_model.command import predict_command
 from hwnas_hls_plugins.hls_model.fitting import family_quantile, fit_factors
 from hwnas_hls_plugins.hls_model.precision_text import parse_precision
@@ -269,7 +269,7 @@ def test_a_band_of_too_few_families_says_so() -> None:
     )
     assert calibration.band(("a", "b"), "lut").coverage == 0.8
     assert calibration.band(("a",), "lut").coverage is None
-    assert half_width(Band(None, 0.3, 6), "lut", 1.0) > 0.3
+    assert min(half_widths(Band(None, 0.3, 6), "lut", 1.0)) > 0.3
 
 
 def test_shipped_calibration_names_its_data() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from fit import SWEEPS, Data, _best, cross_validate
 from rows import data_folder, read_rows
 
-from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration, half_width
+from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.hls_model.fitting import fit_bands, log_residual
 
 LEVELS = ("blind", "non-zeros", "weights")
@@ -127,7 +127,7 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
         regime += data.bands
         knowledge += data.knowledge.tolist()
         for metric in METRICS:
-            scores[metric] += np.abs(log_residual(metric, data.truth[metric], values[metric])).tolist()
+            scores[metric] += log_residual(metric, data.truth[metric], values[metric]).tolist()
     table = {metric: np.array(score) for metric, score in scores.items()}
     hits: dict[tuple[str, float], dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     units = [f"{f} {s}" if f in SWEEPS else f for f, s in zip(families, shapes, strict=True)]
@@ -151,7 +151,7 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
                         regime[row], queries[row].stage, knowledge[row], True, metric
                     )
                     name = "sweep" if families[row] in SWEEPS else "other"
-                    hit = table[metric][row] <= half_width(band, metric, 0.0) + 1e-9
+                    hit = band.holds(float(table[metric][row]))
                     hits[f"{name} {regime[row]}", band.coverage or 0.0][metric].append(bool(hit))
     for (name, stated), found in sorted(hits.items()):
         cells = [

@@ -242,7 +242,7 @@ def main() -> None:
             for q, name in zip(data.queries, data.regimes, strict=True)
         ]
         for metric in METRICS:
-            scores[metric] += np.abs(log_residual(metric, data.truth[metric], values[metric])).tolist()
+            scores[metric] += log_residual(metric, data.truth[metric], values[metric]).tolist()
     bands = fit_bands(
         queries, families, shapes, regime, knowledge, known, {m: np.array(v) for m, v in scores.items()}
     )

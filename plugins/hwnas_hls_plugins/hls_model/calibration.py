@@ -29,26 +29,36 @@ STAGE_SPREAD = {"lut": 0.6, "ff": 0.9}
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Half widths of the log residual for one metric in one regime.
+    """How far log residuals of held-out designs reach, for one metric in one regime.
+
+    Residuals are seldom symmetric (a net that turns out pruned takes far fewer LUTs, hardly ever far
+    more), so that up and down have their own scales and one quantile stretches both.
 
     Args:
-        q90, q80: half widths that covered 90 % and 80 % of held-out families; ``None`` where
-            the families are too few to say.
+        q90, q80: stretch that covered 90 % and 80 % of held-out families; ``None`` where the families
+            are too few to say.
         families: independent sources behind them.
-        fallback: half width where neither is known.
+        up, down: scales of truth above and below the prediction, natural logarithm.
+        fallback: stretch where neither quantile is known.
     """
 
     q90: float | None
     q80: float | None
     families: int
+    up: float = 1.0
+    down: float = 1.0
     fallback: float = UNCALIBRATED
 
     @property
-    def width(self) -> float:
-        for width in (self.q90, self.q80):
-            if width is not None:
-                return width
+    def stretch(self) -> float:
+        for stretch in (self.q90, self.q80):
+            if stretch is not None:
+                return stretch
         return self.fallback
+
+    def holds(self, residual: float) -> bool:
+        """Whether a log residual (truth over prediction) lies inside."""
+        return -self.stretch * self.down - 1e-9 <= residual <= self.stretch * self.up + 1e-9
 
     @property
     def coverage(self) -> float | None:
@@ -111,7 +121,10 @@ class Calibration:
         found = self.band(regime_keys(regime, stage, knowledge, known), metric)
         if found.coverage is not None:
             return found
-        return Band(None, None, found.families, math.hypot(csynth.width, STAGE_SPREAD[metric]))
+        up, down = (
+            math.hypot(csynth.stretch * side, STAGE_SPREAD[metric]) for side in (csynth.up, csynth.down)
+        )
+        return Band(None, None, found.families, up, down, 1.0)
 
     def to_json(self) -> dict[str, Any]:
         body = {
@@ -122,7 +135,10 @@ class Calibration:
             "laws": dict(self.laws),
             "factors": {key: dict(values) for key, values in self.factors.items()},
             "bands": {
-                key: {metric: [band.q90, band.q80, band.families] for metric, band in bands.items()}
+                key: {
+                    metric: [band.q90, band.q80, band.families, band.up, band.down]
+                    for metric, band in bands.items()
+                }
                 for key, bands in self.bands.items()
             },
         }
@@ -200,6 +216,7 @@ def read_calibration(path: Path | None = None) -> Calibration:
 NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
 
 
-def half_width(band: Band, metric: str, novelty: float) -> float:
-    """Half width of an interval; ``novelty`` (0 seen, 1 seen apart, 2 not seen) widens it."""
-    return math.hypot(band.width, NEW_PLACE[metric] * novelty)
+def half_widths(band: Band, metric: str, novelty: float) -> tuple[float, float]:
+    """Half widths below and above; ``novelty`` (0 seen, 1 seen apart, 2 not seen) widens both."""
+    more = NEW_PLACE[metric] * novelty
+    return math.hypot(band.stretch * band.down, more), math.hypot(band.stretch * band.up, more)

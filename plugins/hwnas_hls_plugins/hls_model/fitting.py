@@ -20,6 +20,8 @@ from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 
 FloatArray = NDArray[np.float64]
 
+#: Quantile of a side's residuals that is its scale, and the least share of the other side's it may have.
+SIDE_QUANTILE, SIDE_RATIO = 0.7, 0.25
 #: Families below which 90 % is not stated: the quantile would be the single worst design.
 FAMILIES_FOR_90 = 12
 #: Half widths that no band goes below across families: the laws' structure was chosen with these families
@@ -141,9 +143,9 @@ def fit_bands(
     regime: Sequence[str],
     knowledge: Sequence[int],
     known: Sequence[bool],
-    scores: Mapping[str, FloatArray],
+    residuals: Mapping[str, FloatArray],
 ) -> dict[str, dict[str, Band]]:
-    """Bands of every regime from held-out absolute log residuals (NaN where there is no truth).
+    """Bands of every regime from held-out log residuals (NaN where there is no truth).
 
     Families weigh the same. Where a regime has one family only, a sweep, its shapes stand for families:
     the band then speaks of new shapes under the same tool.
@@ -156,7 +158,7 @@ def fit_bands(
     for key, rows in sorted(groups.items()):
         bands = {}
         for metric in METRICS:
-            values = scores[metric][rows]
+            values = residuals[metric][rows]
             told = np.isfinite(values)
             if not told.any():
                 continue
@@ -164,17 +166,36 @@ def fit_bands(
             key_is_sweep = len(set(names)) == 1
             if key_is_sweep:
                 names = [shapes[row] for row, tell in zip(rows, told, strict=True) if tell]
-            q90 = family_quantile(values[told].tolist(), names, 0.9)
-            q80 = family_quantile(values[told].tolist(), names, 0.8)
-            count = len(set(names))
-            if count < FAMILIES_FOR_90:
-                q90 = None  # it would be the worst design of all
-            floor = 0.0 if key_is_sweep else FLOORS[metric]
-            bands[metric] = Band(
-                None if q90 is None else round(max(q90, floor), 5),
-                None if q80 is None else round(max(q80, floor), 5),
-                count,
-            )
+            bands[metric] = _band(values[told], names, 0.0 if key_is_sweep else FLOORS[metric])
         if bands:
             out[key] = bands
     return out
+
+
+def _band(residuals: FloatArray, names: Sequence[str], floor: float) -> Band:
+    """Scales of both sides, and the quantile that stretches them over the families."""
+    count = len(set(names))
+    above, below = np.maximum(residuals, 0.0), np.maximum(-residuals, 0.0)
+    sides = []
+    for side in (above, below):
+        scale = family_quantile(side.tolist(), names, SIDE_QUANTILE)
+        sides.append(float(side.max()) if scale is None else scale)
+    least = max(1e-6, floor / 2.0, SIDE_RATIO * max(sides))
+    up, down = (max(side, least) for side in sides)
+    scores = np.maximum(above / up, below / down).tolist()
+    q90, q80 = family_quantile(scores, names, 0.9), family_quantile(scores, names, 0.8)
+    if count < FAMILIES_FOR_90:
+        q90 = None  # it would be the worst design of all
+    stretch = q90 if q90 is not None else q80
+    if stretch is None:
+        return Band(None, None, count)
+    stretch = max(stretch, 1e-6)
+    # Widths below the floor are lifted to it, side by side.
+    up, down = max(up, floor / stretch), max(down, floor / stretch)
+    return Band(
+        None if q90 is None else round(stretch, 6),
+        None if q80 is None else round(max(q80, 1e-6), 6),
+        count,
+        round(up, 6),
+        round(down, 6),
+    )

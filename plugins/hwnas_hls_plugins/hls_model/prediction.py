@@ -13,7 +13,7 @@ from hwnas_hls_plugins.hls_model.calibration import (
     OFFSETS,
     Calibration,
     group_keys,
-    half_width,
+    half_widths,
     read_calibration,
 )
 from hwnas_hls_plugins.hls_model.capacity import target_of
@@ -161,7 +161,7 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     high: dict[str, FloatArray] = {}
     coverage: dict[str, list[float | None]] = {}
     cache: dict[tuple[str, str, int, float], int] = {}
-    bands: list[tuple[list[float], list[float | None]]] = []
+    bands: list[tuple[list[tuple[float, float]], list[float | None]]] = []
     kinds = np.zeros(len(queries), np.int64)
     for number, (query, name, level, away) in enumerate(
         zip(queries, names, know.tolist(), distance.tolist(), strict=True)
@@ -175,20 +175,18 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
             ]
             bands.append(
                 (
-                    [half_width(band, metric, away) for band, metric in zip(found, METRICS, strict=True)],
+                    [half_widths(band, metric, away) for band, metric in zip(found, METRICS, strict=True)],
                     [band.coverage for band in found],
                 )
             )
         kinds[number] = kind
-    widths: dict[str, FloatArray] = {}
     for place, metric in enumerate(METRICS):
-        widths[metric] = np.array([band[0][place] for band in bands] or [0.0])[kinds]
+        sides = np.array([band[0][place] for band in bands] or [(0.0, 0.0)])[kinds]
         coverage[metric] = [bands[kind][1][place] for kind in kinds.tolist()]
-    for metric in METRICS:
         c = OFFSETS[metric]
         value[metric] = np.rint(value[metric])
-        low[metric] = np.maximum(0.0, np.floor((value[metric] + c) * np.exp(-widths[metric]) - c + 1e-6))
-        high[metric] = np.ceil((value[metric] + c) * np.exp(widths[metric]) - c - 1e-6)
+        low[metric] = np.maximum(0.0, np.floor((value[metric] + c) * np.exp(-sides[:, 0]) - c + 1e-6))
+        high[metric] = np.ceil((value[metric] + c) * np.exp(sides[:, 1]) - c - 1e-6)
     low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
     value["uram"] = low["uram"] = high["uram"] = np.zeros(len(queries))
     coverage["uram"] = [None] * len(queries)
