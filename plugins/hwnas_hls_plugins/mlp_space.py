@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.architecture import Architecture, Dense
@@ -14,6 +14,7 @@ from hwnas_hls.precision import FixedType
 from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls.space import KnobSpace
 from hwnas_hls_plugins.mlp_config import MlpConfig, default_strategies
+from hwnas_hls_plugins.mlp_table import OUTPUT, MlpTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +27,6 @@ UNROLL_LIMIT = 4096
 _BIAS_EXTRA_BITS = 4
 #: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.
 _OUTPUT_BIAS_INTEGER = 4
-_OUTPUT = "out"
-
-Condition = tuple[str, tuple[Value, ...]] | None
 
 
 class MlpSpace(KnobSpace):
@@ -52,9 +50,10 @@ class MlpSpace(KnobSpace):
         self.config = config
         self.n_in, self.n_out = task.n_in, task.n_out
         self.strategies = config.strategies or default_strategies(synthesizer)
-        self._fixed: dict[str, Value] = {}
-        self.knobs: Sequence[Knob] = tuple(self._table())
-        self._knobs = {knob.name: knob for knob in self.knobs}
+        self._table = MlpTable(config, self.strategies)
+        self._knobs = self._table.knobs
+        self._of = self._table.value
+        self.knobs: Sequence[Knob] = tuple(self._knobs.values())
         self._refuse_unbuildable()
 
     def sample(self, rng: np.random.Generator) -> Candidate:
@@ -68,7 +67,7 @@ class MlpSpace(KnobSpace):
             shared: dict[str, Value] = {}
             for name in values:
                 family, _, tag = name.rpartition("_")
-                if tag.isdigit() or tag == _OUTPUT:
+                if tag.isdigit() or tag == OUTPUT:
                     values[name] = shared.setdefault(family, values[name])
         return self.candidate(values)
 
@@ -91,107 +90,13 @@ class MlpSpace(KnobSpace):
         self._limit_unrolling(values)
         for tag, n_in, n_out in self._shapes(values):
             self._shorten(values, f"weight_integer_{tag}", self._of(values, "weight_bits", tag))
-            if tag != _OUTPUT:
+            if tag != OUTPUT:
                 bits = self._of(values, "activation_bits", tag) - self._signed(values)
                 self._shorten(values, f"activation_integer_{tag}", bits)
             reuse = f"reuse_factor_{tag}"
             if reuse in self._knobs and self._of(values, "strategy", tag) == "Resource":
                 values[reuse] = self._spelling(n_in, n_out, values.get(reuse, self._knobs[reuse].choices[0]))
         return values
-
-    # The table
-
-    def _table(self) -> Iterator[Knob]:
-        config = self.config
-        hidden = None
-        if config.min_depth == 0 < config.max_depth:
-            hidden = ("depth", tuple(range(1, config.max_depth + 1)))
-        depths = tuple(range(config.min_depth, config.max_depth + 1))
-        yield from self._knob("depth", depths, "number of hidden layers")
-        yield from self._knob(
-            "activation", config.activations, "after every hidden layer", hidden, ordered=False
-        )
-        yield from self._knob(
-            "normalisation",
-            config.normalisations,
-            "of every hidden layer, folded into it",
-            hidden,
-            ordered=False,
-        )
-        yield from self._knob("use_bias", config.use_bias, "whether layers have biases", ordered=False)
-        yield from self._knob(
-            "dropout", config.dropouts, "share of hidden outputs dropped in training", hidden
-        )
-        if config.clock_periods_ns:
-            yield from self._knob("clock_ns", config.clock_periods_ns, "target clock period in ns")
-        yield from self._knob("input_bits", config.input_bits, "width of the inputs' type")
-        yield from self._knob(
-            "input_integer", config.input_integer_bits, "integer bits of the inputs' type, sign included"
-        )
-        for number in range(1, config.max_depth + 1):
-            exists: Condition = None
-            if number > config.min_depth:
-                exists = ("depth", tuple(range(number, config.max_depth + 1)))
-            yield from self._knob("width", config.widths, "neurons of a hidden layer", exists, number)
-            yield from self._hardware(number, exists)
-            yield from self._knob(
-                "activation_bits", config.activation_bits, "width of a hidden layer's result", exists, number
-            )
-            yield from self._knob(
-                "activation_integer",
-                config.activation_integer_bits,
-                "integer bits of a hidden layer's result, sign not counted",
-                exists,
-                number,
-            )
-        yield from self._hardware(_OUTPUT, None)
-
-    def _hardware(self, tag: int | str, exists: Condition) -> Iterator[Knob]:
-        config = self.config
-        yield from self._knob("weight_bits", config.weight_bits, "width of a layer's weights", exists, tag)
-        yield from self._knob(
-            "weight_integer",
-            config.weight_integer_bits,
-            "integer bits of a layer's weights, sign included",
-            exists,
-            tag,
-        )
-        yield from self._knob(
-            "strategy", self.strategies, "hls4ml strategy of a layer", exists, tag, ordered=False
-        )
-        unrolled = tuple(strategy for strategy in self.strategies if strategy != "Resource")
-        if "Resource" in self.strategies:
-            yield from self._knob(
-                "reuse_factor",
-                config.reuse_factors,
-                "asked reuse factor of a layer; it takes the nearest above 1 that hls4ml builds",
-                (f"strategy_{tag}", ("Resource",)) if unrolled else exists,
-                tag,
-            )
-        if unrolled:
-            yield from self._knob(
-                "sparsity",
-                config.sparsities,
-                "share of a layer's weights pruned to zero",
-                (f"strategy_{tag}", unrolled) if len(unrolled) < len(self.strategies) else exists,
-                tag,
-            )
-
-    def _knob(
-        self,
-        family: str,
-        choices: Sequence[Any],
-        doc: str,
-        exists: Condition = None,
-        tag: int | str = "",
-        ordered: bool = True,
-    ) -> Iterator[Knob]:
-        """The knob, or nothing where there is nothing to choose: then the value is fixed."""
-        if len(choices) == 1:
-            self._fixed[family] = choices[0]
-            return
-        kept = tuple(sorted(choices)) if ordered else tuple(choices)
-        yield Knob(f"{family}_{tag}" if tag else family, kept, ordered, active_if=exists, doc=doc)
 
     def _refuse_unbuildable(self) -> None:
         if "Resource" in self.strategies:
@@ -214,10 +119,6 @@ class MlpSpace(KnobSpace):
 
     # Reading and repairing values
 
-    def _of(self, values: Mapping[str, Value], family: str, tag: str = "") -> Any:
-        name = f"{family}_{tag}" if tag else family
-        return values[name] if name in self._knobs else self._fixed[family]
-
     def _depth(self, values: Mapping[str, Value]) -> int:
         return int(self._of(values, "depth"))
 
@@ -228,7 +129,7 @@ class MlpSpace(KnobSpace):
         """(tag, n_in, n_out) of each layer."""
         tags = [str(number) for number in range(1, self._depth(values) + 1)]
         widths = [self.n_in, *(self._of(values, "width", tag) for tag in tags), self.n_out]
-        return list(zip([*tags, _OUTPUT], widths[:-1], widths[1:], strict=True))
+        return list(zip([*tags, OUTPUT], widths[:-1], widths[1:], strict=True))
 
     def _shorten(self, values: dict[str, Value], name: str, bits: int) -> None:
         if name not in self._knobs:
@@ -254,7 +155,7 @@ class MlpSpace(KnobSpace):
                 return
             tag, n_in, n_out = large[0]
             depth = self._depth(values)
-            number = depth + 1 if tag == _OUTPUT else int(tag)
+            number = depth + 1 if tag == OUTPUT else int(tag)
             neighbours = [(n_in, f"width_{number - 1}"), (n_out, f"width_{number}")]
             # The wider of the two that is a hidden width and can still shrink.
             width, name = max(
@@ -288,7 +189,7 @@ class MlpSpace(KnobSpace):
     def _layer(
         self, values: Mapping[str, Value], tag: str, n_in: int, n_out: int, source: FixedType
     ) -> Dense:
-        hidden = tag != _OUTPUT
+        hidden = tag != OUTPUT
         strategy = self._of(values, "strategy", tag)
         shared = strategy == "Resource"
         weight = FixedType(self._of(values, "weight_bits", tag), self._of(values, "weight_integer", tag))
