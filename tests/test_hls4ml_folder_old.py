@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hwnas_hls.errors import HwnasError, ReportError, Unsupported, UserError
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls4ml_folder import lint_config, lint_folder, read_config, read_folder
-from hwnas_hls_plugins.hls4ml_folder.cpp import evaluate
+from hwnas_hls_plugins.hls4ml_folder.expressions import evaluate
 
 WEIGHTS1 = np.array([[1, 0, -3, 2], [0, 0, 5, -8], [7, 1, 0, 0]])  # integers on ap_fixed<8,3>: 1/32
 WEIGHTS2 = np.array([[4, -1], [0, 2], [-6, 0], [3, 3]])

@@ -6,7 +6,6 @@ statements by linear scans; what hls4ml never writes is left alone or refused.
 
 from __future__ import annotations
 
-import ast
 import itertools
 import re
 from collections.abc import Iterator
@@ -22,7 +21,6 @@ _STRUCT = re.compile(r"\bstruct\s+(\w+)\s*(?::\s*(?:public\s+)?([\w:]+)\s*)?\{")
 _FUNCTION = re.compile(r"\bvoid\s+\w+\s{0,4}\(([^(){};]*)\)\s*\{")
 _MAX_STRUCT = 5_000
 _BRACE = re.compile(r"[{}]")
-_EXPRESSION = re.compile(r"[\w\s+\-*/%()]{1,200}")
 
 
 def without_comments(text: str) -> tuple[str, dict[int, str]]:
@@ -264,48 +262,3 @@ def split(text: str) -> list[str]:
             start = position + 1
     last = text[start:].strip()
     return [*parts, last] if last or parts else []
-
-
-def evaluate(expression: str, names: dict[str, str], depth: int = 0) -> int | None:
-    """A whole number from a constant expression of numbers, names and + - * / %; else ``None``.
-
-    Args:
-        expression: as written in C++.
-        names: name -> expression, for the names in it.
-    """
-    if depth > 16 or not _EXPRESSION.fullmatch(expression):
-        return None
-    try:
-        tree = ast.parse(re.sub(r"\b(\d+)[uUlL]+\b", r"\1", expression.strip()), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
-    return _value(tree, names, depth)
-
-
-def _value(node: ast.expr, names: dict[str, str], depth: int) -> int | None:
-    if isinstance(node, ast.Constant):
-        return node.value if type(node.value) is int and abs(node.value) < 2**40 else None
-    if isinstance(node, ast.Name):
-        inner = names.get(node.id)
-        return None if inner is None else evaluate(inner, names, depth + 1)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = _value(node.operand, names, depth)
-        return None if value is None else -value
-    if not isinstance(node, ast.BinOp):
-        return None
-    left, right = _value(node.left, names, depth), _value(node.right, names, depth)
-    if left is None or right is None:
-        return None
-    if isinstance(node.op, ast.Add):
-        result = left + right
-    elif isinstance(node.op, ast.Sub):
-        result = left - right
-    elif isinstance(node.op, ast.Mult):
-        result = left * right
-    elif isinstance(node.op, ast.Div | ast.FloorDiv) and right:
-        result = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
-    elif isinstance(node.op, ast.Mod) and right > 0 <= left:
-        result = left % right
-    else:
-        return None
-    return result if abs(result) < 2**40 else None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from hwnas_hls.errors import ReportError
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls4ml_folder.adder_graph import read_graph
-from hwnas_hls_plugins.hls4ml_folder.cpp import Call, Struct, evaluate
+from hwnas_hls_plugins.hls4ml_folder.cpp import Call, Struct
+from hwnas_hls_plugins.hls4ml_folder.expressions import evaluate
 from hwnas_hls_plugins.hls4ml_folder.firmware import Firmware
 from hwnas_hls_plugins.hls4ml_folder.types import fixed_type
 from hwnas_hls_plugins.hls4ml_folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values

@@ -17,7 +17,6 @@ from hwnas_hls_plugins.hls4ml_folder.cpp import (
     Struct,
     call_of,
     clean,
-    evaluate,
     functions,
     split,
     statements,
@@ -25,6 +24,7 @@ from hwnas_hls_plugins.hls4ml_folder.cpp import (
     typedefs,
 )
 from hwnas_hls_plugins.hls4ml_folder.directives import directive_multipliers
+from hwnas_hls_plugins.hls4ml_folder.expressions import evaluate
 from hwnas_hls_plugins.hls4ml_folder.files import MAX_WEIGHT_BYTES, optional_source, source
 from hwnas_hls_plugins.hls4ml_folder.precisions import Precisions
 
