@@ -95,9 +95,7 @@ class Dense:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Dense:
         fields = {name: data[name] for name in _PLAIN if name in data}
-        fields |= {
-            name: None if data.get(name) is None else FixedType.parse(data[name]) for name in _TYPES
-        }
+        fields |= {name: None if data.get(name) is None else FixedType.parse(data[name]) for name in _TYPES}
         return cls(**fields)
 
 

@@ -180,7 +180,10 @@ class Design:
             raise UserError("not a readable design", where=str(path), found=error) from error
         if data.get("schema") != DESIGN_SCHEMA:
             raise UserError(
-                "a design of another schema", where=str(path), found=data.get("schema"), choices=[DESIGN_SCHEMA]
+                "a design of another schema",
+                where=str(path),
+                found=data.get("schema"),
+                choices=[DESIGN_SCHEMA],
             )
         try:
             with np.load(folder / "weights.npz", allow_pickle=False) as arrays:

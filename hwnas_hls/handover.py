@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hwnas_hls.project import Verification
 
 log = logging.getLogger(__name__)
+_TESTBENCH_ROWS = 200
 
 
 def hand_over(
@@ -135,6 +136,8 @@ def _build(
             place / "hls4ml",
             clock_ns=member.design.architecture.clock_ns or problem.clock_ns,
             amend=functools.partial(_amend, problem, member.candidate),
+            # So that the vendor's own simulations run on data, not on zeros.
+            test_inputs=emulator.input_integers(member.design, problem.dataset.test.x[:_TESTBENCH_ROWS]),
         )
         checks["project"] = "ok"
         if problem.spec.handover.csim:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hwnas_hls.plugins import Registry
 
 _VERSION_TIMEOUT_S = 20.0
+_WIDTH = 80
 
 
 @click.command()
@@ -77,7 +78,8 @@ def plugins(checked: str | None, as_json: bool) -> int:
             for offer in same:
                 shown = name if len(same) == 1 else offer.qualified
                 origin = "" if offer.plugin == "builtin" else f"  [{offer.package}]"
-                click.echo(f"  {shown:<16} {offer.summary}{origin}"[:100])
+                line = f"  {shown:<16} {offer.summary}{origin}"
+                click.echo(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
     for fault in registry.faults:
         click.echo(f"FAULT {fault}", err=True)
     return EXIT_FAILED if registry.faults else EXIT_DONE

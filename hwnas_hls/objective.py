@@ -11,6 +11,8 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.estimate import METRICS, Estimate
 
 MODES = ("pareto", "weighted", "constrained")
+#: Share of the scale below which a shortfall counts linearly: its logarithm would have no end.
+_SHORTFALL_UNIT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,9 @@ class Objective:
         best, worst: the ends between which progress is measured; ``worst`` is the reference
             point of the hypervolume and the normalisation of the weighted sum.
         weight: its share in a weighted sum.
-        log: measured in its logarithm (costs that span orders of magnitude).
+        log: measured in its logarithm (costs that span orders of magnitude); for a ``max`` metric,
+            in the logarithm of its shortfall from ``best``, so that from 92 % to 94 % counts more
+            than from 70 % to 72 %.
     """
 
     metric: str
@@ -35,6 +39,10 @@ class Objective:
 
     def loss(self, value: float) -> float:
         """``value`` scaled so that 0 is ``best`` and 1 is ``worst``; smaller is better."""
+        if self.log and self.direction == "max":
+            scale = (self.best - self.worst) * _SHORTFALL_UNIT
+            shortfall = max(self.best - value, 0.0)
+            return math.log1p(shortfall / scale) / math.log1p(1 / _SHORTFALL_UNIT)
         if self.log:
             floor = min(self.best, self.worst)
             value = max(value, floor)

@@ -318,9 +318,9 @@ def _objective(
     if name == dataset.metric:
         # Half way from chance to perfect: below it a classifier is of no use to anybody.
         worst = (1.0 + 1.0 / max(dataset.n_out, 1)) / 2 if dataset.kind == CLASSIFICATION else 0.0
-        best, log = 1.0, False
+        best, log = 1.0, True
         if dataset.direction == "min":
-            best, worst = 0.0, 1.0
+            best, worst, log = 0.0, 1.0, False
     elif name in _SCALES:
         best, worst = _SCALES[name]
         log = True
@@ -340,7 +340,8 @@ def _objective(
             )
         best, worst, log = 0.0, 0.0, False
     best, worst = table.best.get(text, best), table.worst.get(text, worst)
-    if best == worst or (direction == "min") != (best < worst) or (log and min(best, worst) <= 0):
+    positive = direction == "max" or min(best, worst) > 0
+    if best == worst or (direction == "min") != (best < worst) or (log and not positive):
         raise UserError(
             f"best and worst of {name} do not fit: the better end of a {direction} metric is best",
             where=where,

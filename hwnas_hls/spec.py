@@ -34,7 +34,7 @@ class RunTable:
         exporters: names.
     """
 
-    trials: int = 400
+    trials: int = 600
     minutes: float | None = None
     batch: int = 50
     seed: int = 1

@@ -22,11 +22,23 @@ def hwnas_register_spaces() -> list[type]:
 
 @hookimpl
 def hwnas_register_strategies() -> list[type]:
+    from hwnas_hls_plugins.bayesian import BayesianStrategy
     from hwnas_hls_plugins.evolution import EvolutionStrategy
+    from hwnas_hls_plugins.grid_strategy import GridStrategy
     from hwnas_hls_plugins.optuna_strategies import Nsga2Strategy, Nsga3Strategy, TpeStrategy
     from hwnas_hls_plugins.random_strategy import RandomStrategy
+    from hwnas_hls_plugins.reinforce import ReinforceStrategy
 
-    return [RandomStrategy, EvolutionStrategy, Nsga2Strategy, Nsga3Strategy, TpeStrategy]
+    return [
+        RandomStrategy,
+        GridStrategy,
+        EvolutionStrategy,
+        Nsga2Strategy,
+        Nsga3Strategy,
+        TpeStrategy,
+        BayesianStrategy,
+        ReinforceStrategy,
+    ]
 
 
 @hookimpl
@@ -50,9 +62,16 @@ def hwnas_register_tasks() -> list[type]:
 @hookimpl
 def hwnas_register_synthesizers() -> list[type]:
     from hwnas_hls_plugins.open_synthesis import OpenMultiplierSynthesizer, OpenSynthesizer
+    from hwnas_hls_plugins.vendor_reports.synthesizer import ReportsSynthesizer
     from hwnas_hls_plugins.vendor_synthesis import VitisSynthesizer, VivadoSynthesizer
 
-    return [OpenSynthesizer, OpenMultiplierSynthesizer, VitisSynthesizer, VivadoSynthesizer]
+    return [
+        OpenSynthesizer,
+        OpenMultiplierSynthesizer,
+        VitisSynthesizer,
+        VivadoSynthesizer,
+        ReportsSynthesizer,
+    ]
 
 
 @hookimpl

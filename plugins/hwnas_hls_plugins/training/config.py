@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hwnas_hls.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
+TRAIN_ON = ("train", "train+validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class TrainingConfig:
         group_elements: candidates are trained together up to so many numbers (activations of
             one step); 0 takes what suits the processor's caches, or half of a GPU's free memory.
         group_candidates: at most so many candidates in one group.
+        train_on: ``train``, or ``train+validation`` where nothing is chosen by the result any more.
         threads: of torch, on a CPU. More than one is slower for networks this small.
     """
 
@@ -50,6 +52,7 @@ class TrainingConfig:
     max_validation_rows: int = 20000
     group_elements: int = 0
     group_candidates: int = 256
+    train_on: str = "train"
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -59,6 +62,8 @@ class TrainingConfig:
         for name in ("batch_size", "group_elements", "max_rows", "max_validation_rows"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} of the training is 0 or more", found=getattr(self, name))
+        if self.train_on not in TRAIN_ON:
+            raise UserError("training takes the rows of one of these", found=self.train_on, choices=TRAIN_ON)
         if not self.learning_rate > 0:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
         for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak"):

@@ -18,7 +18,6 @@ from hwnas_hls_plugins.training.config import TrainingConfig
 from hwnas_hls_plugins.training.plan import plan, refusal
 
 _TARGET = ("target_mean", "target_scale")
-TRAIN_ON = ("train", "train+validation")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +49,7 @@ def train(
     learning_rate: float | None = None,
     device: str = "auto",
     keep: Keep = keep_all,
-    train_on: str = "train",
+    train_on: str | None = None,
     config: TrainingConfig | None = None,
 ) -> list[Trained]:
     """Train a few architectures in full, each from every seed; the test split is never touched.
@@ -59,10 +58,10 @@ def train(
         architectures: what to train, in one batch.
         dataset: the task's data.
         seeds: of the starting weights; the minibatches are those of the first one.
-        epochs, batch_size, learning_rate: replace those of ``config``; ``None`` leaves its own.
+        epochs, batch_size, learning_rate, train_on: replace those of ``config``; ``None`` leaves
+            its own.
         device: ``cpu``, ``cuda`` or ``auto``.
         keep: early stopping; its indices count the results below.
-        train_on: one of :data:`TRAIN_ON`.
         config: everything else; the default takes all training rows.
 
     Returns:
@@ -71,8 +70,6 @@ def train(
     Raises:
         Unsupported: an architecture or metric that cannot be trained bit-exactly.
     """
-    if train_on not in TRAIN_ON:
-        raise UserError("training takes the rows of one of these", found=train_on, choices=TRAIN_ON)
     if not seeds:
         raise UserError("training needs at least one seed")
     config = config or TrainingConfig(max_rows=0)
@@ -81,6 +78,8 @@ def train(
         config = replace(config, batch_size=batch_size)
     if learning_rate is not None:
         config = replace(config, learning_rate=learning_rate)
+    if train_on is not None:
+        config = replace(config, train_on=train_on)
     for architecture in architectures:
         if reason := refusal(architecture):
             raise Unsupported(reason)
@@ -95,12 +94,9 @@ def train(
         seeds[0],
         device,
         keep,
-        joined(dataset) if train_on == "train+validation" else dataset.train,
     )
     out = []
     for (architecture, seed), (design, estimate, progress) in zip(wanted, results, strict=True):
-        if train_on != "train":
-            estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
         out.append(Trained(architecture, seed, design, estimate, progress))
     return out
 
@@ -125,7 +121,12 @@ class TrainingEstimator:
     cost: ClassVar[float] = 0.1
     trains: ClassVar[bool] = True
     #: What the final training of the front changes.
-    full_training: ClassVar[Mapping[str, Any]] = {"epochs": 100, "max_rows": 131072, "rungs": ()}
+    full_training: ClassVar[Mapping[str, Any]] = {
+        "epochs": 100,
+        "max_rows": 131072,
+        "rungs": (),
+        "train_on": "train+validation",
+    }
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
     provides: Sequence[str] = ("accuracy",)
 
@@ -150,7 +151,6 @@ class TrainingEstimator:
             context.seed,
             context.device,
             keep,
-            context.dataset.train,
         )
         out = [Estimates(failure=reason) for reason in reasons]
         for place, (design, estimate, progress) in zip(places, results, strict=True):
@@ -176,7 +176,6 @@ def _train(
     seed: int,
     device: str,
     keep: Keep,
-    rows: Split,
 ) -> list[tuple[Design, Estimate, float]]:
     """(design, validation estimate, progress) of each architecture."""
     if not architectures:
@@ -187,12 +186,16 @@ def _train(
         plan(architecture, key, number, regression=dataset.kind == REGRESSION)
         for architecture, key, number in zip(architectures, keys, seeds, strict=True)
     ]
-    training = Training(plans, dataset, config, seed, device, rows)
+    seen = config.train_on == "train+validation"
+    training = Training(plans, dataset, config, seed, device, joined(dataset) if seen else dataset.train)
     split = training.validation_split
-    return [
-        (outcome.design, judged(outcome.design, dataset, split, "validation"), outcome.progress)
-        for outcome in training.run(keep)
-    ]
+    found = []
+    for outcome in training.run(keep):
+        estimate = judged(outcome.design, dataset, split, "validation")
+        if seen:
+            estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
+        found.append((outcome.design, estimate, outcome.progress))
+    return found
 
 
 def judged(design: Design, dataset: Dataset, split: Split, name: str) -> Estimate:

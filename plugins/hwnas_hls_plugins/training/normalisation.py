@@ -65,7 +65,7 @@ class Normalisation:
         """
         mean = sums.mean(1, keepdim=True)
         centred = torch.sub(sums, mean, out=self.scratch)
-        deviation = centred.mul_(centred).mean(1, keepdim=True).sqrt_()
+        deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True).mul_(sums.shape[1] ** -0.5)
         wanted = self.gain * self.unit
         error = mean - 0.5 * self.shift * self.unit
         moved = self.running[:, :1] + momentum * error * self.running[:, 1:] / wanted
@@ -81,7 +81,8 @@ class Normalisation:
         """Gradient at the normalised sums -> at the sums before, in place; ``sums`` are used up."""
         centred = torch.sub(sums, sums.mean(1, keepdim=True), out=self.scratch)
         along = torch.mul(gradient, centred, out=sums).mean(1, keepdim=True)
-        variance = torch.mul(centred, centred, out=sums).mean(1, keepdim=True).clamp_min_(1e-6)
+        deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True).mul_(sums.shape[1] ** -0.5)
+        variance = deviation.square_().clamp_min_(1e-6)
         across = gradient.mean(1, keepdim=True).mul_(self.active)
         along.mul_(self.active)
         torch.div(along, variance.sqrt(), out=self.gain_gradient)
