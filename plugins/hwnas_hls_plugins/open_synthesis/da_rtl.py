@@ -22,7 +22,7 @@ from hwnas_hls_plugins.open_synthesis.timing import latency_cutoff
 # da4ml takes constant matrices as float32.
 _WEIGHT_BITS = 24
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
-_RECURSION = 100_000  # da4ml walks the graph of sums recursively
+RECURSION = 100_000  # da4ml walks the graph of sums recursively
 
 
 def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str) -> Rtl:
@@ -35,21 +35,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         cutoff: adder levels between two register ranks.
         part: full part name, for the project scripts da4ml writes beside the sources.
     """
-    from da4ml.codegen.rtl import RTLModel
-
-    check(design)
-    comb = _trace(design)
-    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
-    model = RTLModel(
-        comb,
-        TOP,
-        folder,
-        flavor="verilog",
-        latency_cutoff=levels,
-        print_latency=False,
-        part_name=part,
-        clock_period=clock_ns,
-    )
+    comb, model, levels = pipelined(design, folder, clock_ns, cutoff, part)
     model.write()
     pipeline = model._pipe
     stages = len(pipeline.solutions)
@@ -70,6 +56,31 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     rtl = Rtl(folder, tuple(sources), Port.of(first.inp_kifs.T), Port.of(last.out_kifs.T), stages, facts)
     rtl.save()
     return rtl
+
+
+def pipelined(
+    design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str
+) -> tuple[Any, Any, int]:
+    """da4ml's graph of adders, its RTL model (not written yet) and the asked adder levels a stage.
+
+    Arguments as for :func:`write`.
+    """
+    from da4ml.codegen.rtl import RTLModel
+
+    check(design)
+    comb = _trace(design)
+    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    model = RTLModel(
+        comb,
+        TOP,
+        folder,
+        flavor="verilog",
+        latency_cutoff=levels,
+        print_latency=False,
+        part_name=part,
+        clock_period=clock_ns,
+    )
+    return comb, model, levels
 
 
 def _trace(design: Design) -> Any:
@@ -107,7 +118,7 @@ def _kif(kind: FixedType) -> tuple[int, int, int]:
 def main(arguments: list[str]) -> None:
     die_with_parent()
     design_folder, folder, clock_ns, cutoff, part = arguments
-    sys.setrecursionlimit(_RECURSION)
+    sys.setrecursionlimit(RECURSION)
     design = Design.load(Path(design_folder))
     write(design, Path(folder), float(clock_ns), int(cutoff) or None, part)
 
