@@ -114,9 +114,12 @@ class Run:
         return str(screen.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
         from hwnas_hls.tables import front_table
 
-        yield self._headline()
+        yield Text(f"run {self.folder}", no_wrap=True, overflow="ignore")
+        yield self._summary()
         if self.members:
             yield front_table(self.front)
 
@@ -125,12 +128,11 @@ class Run:
 
         # pandas escapes names and texts of the cells.
         table = self.front_to_frame().to_html(float_format="{:.4g}".format) if self.members else ""
-        return f"<p>{escape(self._headline())}</p>{table}"
+        return f"<p>run {escape(str(self.folder))}: {self._summary()}</p>{table}"
 
-    def _headline(self) -> str:
-        state = "finished" if self.finished else "not finished"
+    def _summary(self) -> str:
         return (
-            f"run {self.folder}: {state}, {len(self.records)} candidates, "
+            f"{'finished' if self.finished else 'not finished'}, {len(self.records)} candidates, "
             f"{len(self.members)} designs, hypervolume {self.hypervolume:.4f}"
         )
 

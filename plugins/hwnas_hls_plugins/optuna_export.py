@@ -6,8 +6,10 @@ import bisect
 import contextlib
 import datetime
 import itertools
+import json
 import math
 import os
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
 
 _FILE = "optuna.sqlite3"
 _LARGEST = 1e300
+#: Revision of Optuna's tables (since Optuna 3.2) that :func:`_insert` fills; another one is filled
+#: by Optuna itself.
+_KNOWN_TABLES = "v3.2.0.a"
+_INSERTS = {
+    "trials": "trial_id, number, study_id, state, datetime_start, datetime_complete",
+    "trial_params": "trial_id, param_name, param_value, distribution_json",
+    "trial_values": "trial_id, objective, value, value_type",
+    "trial_user_attributes": "trial_id, key, value_json",
+    "trial_system_attributes": "trial_id, key, value_json",
+}
 
 
 class OptunaExporter:
@@ -87,10 +99,48 @@ def _write(front: Front, path: Path) -> None:
                     study.set_user_attr(name, front.run[name])
             study.set_user_attr("target", front.target.name)
             study.set_user_attr("limits", [str(limit) for limit in front.goal.limits])
-            study.add_trials(_trials(front))
+            trials = _trials(front)
+            if storage.get_head_version() != _KNOWN_TABLES:
+                study.add_trials(trials)
+                trials = []
+            study_id = study._study_id
         finally:
             storage.remove_session()
             storage.engine.dispose()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        _insert(database, study_id, trials)
+
+
+def _insert(database: sqlite3.Connection, study_id: int, trials: Sequence[Any]) -> None:
+    """Fill the tables that Optuna made, all in one transaction.
+
+    Optuna's own ``add_trials`` commits every trial: 0.05 s each, 40 minutes for 50,000 of them.
+    """
+    from optuna.distributions import distribution_to_json
+
+    rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERTS}
+    texts: dict[str, str] = {}
+    for number, trial in enumerate(trials):
+        place = number + 1
+        times = [
+            time.isoformat(" ", "microseconds") for time in (trial.datetime_start, trial.datetime_complete)
+        ]
+        rows["trials"].append((place, number, study_id, trial.state.name, *times))
+        for name, value in trial.params.items():
+            distribution = trial.distributions[name]
+            if name not in texts:
+                texts[name] = distribution_to_json(distribution)
+            rows["trial_params"].append((place, name, distribution.to_internal_repr(value), texts[name]))
+        for objective, value in enumerate(trial.values or ()):
+            rows["trial_values"].append((place, objective, value, "FINITE"))
+        for kind in ("user", "system"):
+            attributes = getattr(trial, f"{kind}_attrs")
+            rows[f"trial_{kind}_attributes"] += [
+                (place, key, json.dumps(value)) for key, value in attributes.items()
+            ]
+    for table, columns in _INSERTS.items():
+        marks = ", ".join("?" * len(columns.split(",")))
+        database.executemany(f"insert into {table} ({columns}) values ({marks})", rows[table])  # noqa: S608
 
 
 def _directions(front: Front) -> list[str]:
