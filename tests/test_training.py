@@ -298,6 +298,18 @@ def test_tiny_data_and_wide_batches_work() -> None:
     assert found.validation.value == 1.0
 
 
+def test_the_narrowest_types_and_no_candidates_do_no_harm(digits: Dataset) -> None:
+    narrow = FixedType(1, 1)
+    layers = (
+        Dense(16, 5, "linear", narrow, narrow, result=narrow, normalisation="batch"),
+        Dense(5, 4, "relu", FixedType(2, 9), None, result=FixedType(1, -3, False)),
+        Dense(4, 10, "linear", FixedType(40, 3), FixedType(50, 9), accum=FixedType(4, 2)),
+    )
+    found = estimate(digits, [Architecture(FixedType(1, 1, False), layers)], [0])[0]
+    assert 0 <= found.values["accuracy"].value <= 1
+    assert estimate(digits, [], []) == []
+
+
 @pytest.mark.parametrize(
     "bad", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"rungs": (1.0,)}, {"max_rows": -1}]
 )

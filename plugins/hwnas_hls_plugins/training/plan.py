@@ -219,7 +219,7 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
 
 def _reach(result: FixedType | None) -> float:
     """The largest value of a type."""
-    return 2.0**30 if result is None else result.highest * 2.0**-result.fraction
+    return 2.0**30 if result is None else max(result.highest, 1) * 2.0**-result.fraction
 
 
 def _scale(result: FixedType | None) -> float:
