@@ -146,6 +146,7 @@ class Estimates:
         stopped: why training was cut short (the candidate was dominated); empty otherwise.
         design: the trained fixed-point design, where the estimator made one.
         warnings: for the record and the report.
+        layers: per layer, metric -> its share, where the estimator splits its numbers by layer.
     """
 
     values: Mapping[str, Estimate] = field(default_factory=dict)
@@ -153,3 +154,4 @@ class Estimates:
     stopped: str = ""
     design: Design | None = None
     warnings: tuple[str, ...] = ()
+    layers: tuple[Mapping[str, Estimate], ...] = ()

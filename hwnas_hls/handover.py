@@ -62,16 +62,18 @@ def hand_over(
     on_step(f"full training of {len(records)} designs")
     trained = judge.designs(problem.trainer, [record.candidate for record in records])
     members = []
-    for record, (estimates, design, reason) in zip(records, trained, strict=True):
+    for record, result in zip(records, trained, strict=True):
+        design, estimates = result.design, result.estimates
         if design is None:
-            log.error("%s is not handed over: %s", record.key, reason or "training gave no design")
+            log.error("%s is not handed over: %s", record.key, result.reason or "training gave no design")
             continue
         if measuring is not None:
             on_step(f"synthesis of {record.key}")
             estimates, reason = measuring.final(design, estimates)
             if reason:
                 log.error("synthesis of %s failed: %s", record.key, reason)
-        members.append(_tested(problem, record, dict(estimates), design))
+        member = _tested(problem, record, dict(estimates), design)
+        members.append(dataclasses.replace(member, layer_estimates=result.layers))
     on_step(f"hls4ml projects and C simulation of {len(members)} designs")
     stop = threading.Event()
     with ThreadPoolExecutor(problem.spec.run.workers) as pool:

@@ -31,12 +31,30 @@ class _Case:
     estimates: dict[str, Estimate] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     design: Design | None = None
+    layers: tuple[Mapping[str, Estimate], ...] = ()
     state: str = COMPLETE
     reason: str = ""
     violations: dict[str, float] = field(default_factory=dict)
 
     def end(self, state: str, reason: str) -> None:
         self.state, self.reason = state, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The outcome of a full training.
+
+    Args:
+        estimates: metric -> estimate, with the weights known.
+        design: ``None`` where training failed.
+        layers: per layer, metric -> its share.
+        reason: why there is no design; empty otherwise.
+    """
+
+    estimates: Mapping[str, Estimate]
+    design: Design | None
+    layers: tuple[Mapping[str, Estimate], ...]
+    reason: str
 
 
 class Judge:
@@ -63,13 +81,11 @@ class Judge:
         share = (time.perf_counter() - began) / max(len(cases), 1)
         return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
 
-    def designs(
-        self, part: Part, candidates: Sequence[Candidate]
-    ) -> list[tuple[dict[str, Estimate], Design | None, str]]:
+    def designs(self, part: Part, candidates: Sequence[Candidate]) -> list[Trained]:
         """The full training of a front and the estimates with its weights.
 
         Returns:
-            per candidate: estimates, the trained design (``None`` if training failed), the reason.
+            one :class:`Trained` a candidate, in order.
         """
         cases = [self._case(candidate) for candidate in candidates]
         self._apply(part, cases, early_stop=False, check=False)
@@ -77,7 +93,7 @@ class Judge:
             if getattr(other.instance, "trains", False):
                 continue
             self._apply(other, cases, check=False)
-        return [(case.estimates, case.design, case.reason) for case in cases]
+        return [Trained(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
     def design(self, record: Record) -> Design | None:
         """The design that the search's training made of a record, from the store."""
@@ -114,6 +130,7 @@ class Judge:
         for case, estimates in zip(alive, found, strict=True):
             case.estimates.update(estimates.values)
             case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
+            case.layers = estimates.layers or case.layers
             if estimates.design is not None:
                 case.design = estimates.design
             if estimates.failure:

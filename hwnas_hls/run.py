@@ -267,6 +267,7 @@ def _member_to_json(member: Member) -> dict[str, Any]:
         "estimates": {name: estimate.to_json() for name, estimate in member.estimates.items()},
         "checks": dict(member.checks),
         "warnings": list(member.warnings),
+        "layers": [{n: e.to_json() for n, e in layer.items()} for layer in member.layer_estimates],
     }
 
 
@@ -280,6 +281,10 @@ def _member_from_json(data: dict[str, Any], search: Search, folder: Path) -> Mem
         {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
         data["checks"],
         tuple(data["warnings"]),
+        [
+            {name: Estimate.from_json(name, item) for name, item in layer.items()}
+            for layer in data.get("layers", ())
+        ],
     )
 
 

@@ -70,7 +70,7 @@ class ObjectivesTable:
     """
 
     mode: str = "pareto"
-    metrics: tuple[str, ...] = ("accuracy", "latency_ns", "lut")
+    metrics: tuple[str, ...] = ("accuracy", "lut", "latency_ns")
     weights: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
     worst: Mapping[str, float] = field(default_factory=dict)

@@ -239,6 +239,7 @@ def _row(estimates: Estimates) -> tuple[str, bytes | None]:
         "failure": estimates.failure,
         "stopped": estimates.stopped,
         "warnings": list(estimates.warnings),
+        "layers": [{name: item.to_json() for name, item in layer.items()} for layer in estimates.layers],
         "time": time.time(),
     }
     design = None if estimates.design is None else estimates.design.to_bytes()
@@ -253,4 +254,8 @@ def _estimates(text: str, design: bytes | None) -> Estimates:
         data["stopped"],
         None if design is None else Design.from_bytes(design),
         tuple(data["warnings"]),
+        tuple(
+            {name: Estimate.from_json(name, item) for name, item in layer.items()}
+            for layer in data.get("layers", ())
+        ),
     )

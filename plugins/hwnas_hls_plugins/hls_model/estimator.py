@@ -115,7 +115,24 @@ class HlsModelEstimator:
                 interval.coverage,
                 prediction.in_domain,
             )
-        return Estimates(values=values, warnings=prediction.warnings)
+        return Estimates(values=values, warnings=prediction.warnings, layers=_layers(prediction))
+
+
+def _layers(prediction: Prediction) -> tuple[dict[str, Estimate], ...]:
+    """Each layer's share of the design's numbers; its interval is the design's, in proportion."""
+    text = f"its share of the design's number: {prediction.evidence}"
+    found: list[dict[str, Estimate]] = []
+    for layer in prediction.layers:
+        shares = {"lut": layer.lut, "ff": layer.ff, "dsp": layer.dsp, "bram_18k": layer.bram_18k}
+        shares["latency_cycles"] = layer.cycles
+        found.append({})
+        for metric, value in shares.items():
+            whole = prediction.metrics[metric]
+            low, high = (value * end / whole.value if whole.value else end for end in (whole.low, whole.high))
+            found[-1][metric] = Estimate(
+                metric, value, low, high, "predicted", text, whole.coverage, prediction.in_domain
+            )
+    return tuple(found)
 
 
 def calibration_name() -> str:

@@ -32,7 +32,8 @@ def payload(front: Front) -> dict[str, Any]:
     """Everything the script needs, JSON-able; ``docs/reading-a-report.md`` is for people."""
     records = sorted(front.records, key=lambda record: record.number)
     metrics = plotted_metrics(front)
-    log = {objective.metric: objective.log for objective in front.goal.objectives}
+    # The shortfall's logarithm is for the search; people read accuracy on an even axis.
+    log = {o.metric: o.log and o.direction == "min" for o in front.goal.objectives}
     return {
         "metrics": [
             {"name": name, "title": title(name), "log": log.get(name, False), "percent": name == "accuracy"}
