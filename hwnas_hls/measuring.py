@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 
 from hwnas_hls.correction import Observation, corrections, most_worth, regime_of, revise
 from hwnas_hls.design import Design
+from hwnas_hls.emulator import input_integers
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Comparison
@@ -18,8 +20,10 @@ from hwnas_hls.problem import Problem
 from hwnas_hls.record import COMPLETE, INFEASIBLE, Record
 from hwnas_hls.store import Store
 from hwnas_hls.synthesis import SynthesisReport
+from hwnas_hls.task import Split
 
 log = logging.getLogger(__name__)
+_SIMULATED_ROWS = 10_000
 
 
 class Measuring:
@@ -68,11 +72,7 @@ class Measuring:
             regime = self._regimes[record.key]
             before = self.revised(record)
             raw = self._complete[record.key]
-            for name, estimate in measured.items():
-                if name in before.estimates and estimate.in_domain:
-                    self.observations.append(
-                        Observation(record.key, regime, before.estimates[name], estimate, raw.estimates[name])
-                    )
+            self._observe(record.key, regime, before.estimates, raw.estimates, measured)
             self._measured[record.key] = dict(measured)
         self._pending = []
 
@@ -134,8 +134,13 @@ class Measuring:
 
     # -- designs -------------------------------------------------------------------------
 
-    def measure(self, design: Design) -> tuple[Mapping[str, Estimate], str]:
-        """(metric -> measured number, failure) of a design; from the store where it holds it."""
+    def measure(self, design: Design, rows: Split | None = None) -> tuple[Mapping[str, Estimate], str]:
+        """(metric -> measured number, failure) of a design; from the store where it holds it.
+
+        Args:
+            rows: run through the circuit by a synthesizer that simulates; the validation split's
+                where none are given.
+        """
         digest = design.digest()
         held = self.store.measurement(digest)
         if held is not None:
@@ -144,7 +149,12 @@ class Measuring:
         synthesizer: Any = self._synthesizer
         stage = table.stage or str(getattr(synthesizer, "default_stage", "csynth"))
         try:
-            report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage)
+            more = {}
+            if "rows" in inspect.signature(synthesizer.synthesize).parameters:
+                more["rows"] = input_integers(
+                    design, (rows or self.problem.dataset.validation).x[:_SIMULATED_ROWS]
+                )
+            report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage, **more)
         except Exception as error:
             # A synthesizer is a stranger's code: its fault is this design's failure, not the run's.
             return {}, f"{type(error).__name__}: {error}"
@@ -156,12 +166,24 @@ class Measuring:
         regime = regime_of(design.architecture)
         clock_ns = design.architecture.clock_ns or self.problem.clock_ns
         predicted = revise(estimates, regime, corrections(self.observations), {}, clock_ns)
-        measured, failure = self.measure(design)
+        measured, failure = self.measure(design, self.problem.dataset.test)
         key = design.digest()
-        for name, estimate in measured.items():
-            if name in predicted and estimate.in_domain:
-                self.observations.append(Observation(key, regime, predicted[name], estimate, estimates[name]))
+        self._observe(key, regime, predicted, estimates, measured)
         return revise(predicted, regime, {}, measured, clock_ns), failure
+
+    def _observe(
+        self,
+        key: str,
+        regime: str,
+        predicted: Mapping[str, Estimate],
+        raw: Mapping[str, Estimate],
+        measured: Mapping[str, Estimate],
+    ) -> None:
+        for name, estimate in measured.items():
+            # A report may hold predictions too (a period that nobody routed): they teach nothing.
+            taught = estimate.in_domain and estimate.source != "predicted"
+            if name in predicted and name in raw and taught:
+                self.observations.append(Observation(key, regime, predicted[name], estimate, raw[name]))
 
     def comparisons(self) -> list[Comparison]:
         """Prediction against measurement, in the order they were made."""

@@ -41,7 +41,7 @@ class RunTable:
     workers: int = 2
     device: str = "auto"
     early_stop: bool = True
-    estimators: tuple[str, ...] = ("static", "hls-model", "training")
+    estimators: tuple[str, ...] = ("static", "hls-model", "training", "da-cost")
     exporters: tuple[str, ...] = ("front-json", "html-report")
 
     def __post_init__(self) -> None:
