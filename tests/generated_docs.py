@@ -1,0 +1,152 @@
+"""The parts of ``docs/`` that are read off the program, each between ``<!-- generated: ... -->`` marks."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hwnas_hls.cli import cli
+from hwnas_hls.errors import UserError
+from hwnas_hls.estimator import Estimator
+from hwnas_hls.exporter import Exporter
+from hwnas_hls.plugins import BUILTIN, Offer, Registry
+from hwnas_hls.problem import metrics_of
+from hwnas_hls.space import Space
+from hwnas_hls.strategy import Strategy
+from hwnas_hls.synthesis import Synthesizer
+from hwnas_hls.task import Task
+from hwnas_hls.testing import MixedSpace, TinySpace, sample_dataset, sample_target
+from hwnas_hls.testing.samples import sample_goal
+
+DOCS = Path(__file__).parent.parent / "docs"
+_PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_WIDTH = 100
+_PROTOCOLS = {
+    "space": Space,
+    "strategy": Strategy,
+    "estimator": Estimator,
+    "task": Task,
+    "synthesizer": Synthesizer,
+    "exporter": Exporter,
+}
+
+
+def refreshed(text: str) -> str:
+    """A page with every generated part as it should be now."""
+
+    def part(match: re.Match[str]) -> str:
+        kind, _, argument = match[2].partition(" ")
+        return f"{match[1]}{_PARTS[kind](argument)}{match[3]}"
+
+    return _PART.sub(part, text)
+
+
+def generated_pages() -> list[Path]:
+    return [path for path in sorted(DOCS.rglob("*.md")) if _PART.search(path.read_text(encoding="utf-8"))]
+
+
+def commands(_: str = "") -> str:
+    """``--help`` of every command, as wide as the command line makes it."""
+    Registry().call_each("hwnas_register_commands", cli=cli)
+    return "".join(f"## {name}\n\n```text\n{text}\n```\n\n" for name, text in _help(cli, "hwnas-hls", None))
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
+    settings = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
+    settings.pop("help_option_names", None)
+    context = click.Context(
+        command, parent=parent, info_name=name, help_option_names=["-h", "--help"], **settings
+    )
+    yield context.command_path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    if isinstance(command, click.Group):
+        for below in sorted(command.commands):
+            yield from _help(command.commands[below], below, context)
+
+
+def strategies(_: str = "") -> str:
+    rows = ["| strategy | what it does | real-valued knobs | settings |", "|---|---|---|---|"]
+    for offer in _builtin("strategy"):
+        reals = "yes" if _takes(offer, MixedSpace()) else "no"
+        assert _takes(offer, TinySpace()), offer.name
+        rows.append(f"| `{offer.name}` | {_summary(offer)} | {reals} | {_settings(offer)} |")
+    return "\n".join(rows) + "\n"
+
+
+def estimators(_: str = "") -> str:
+    rows = [
+        "| estimator | what it does | provides | trains | weights | cost (s) | version |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for offer in _builtin("estimator"):
+        instance = _built(offer)
+        provided = ", ".join(f"`{name}`" for name in metrics_of(instance))
+        trains, weights = (
+            "yes" if getattr(instance, name, False) else "no" for name in ("trains", "uses_weights")
+        )
+        version = f"`{instance.version}`" if len(str(instance.version)) < 20 else "by calibration"
+        rows.append(
+            f"| `{offer.name}` | {_summary(offer)} | {provided} | {trains} | {weights} "
+            f"| {float(instance.cost):.1g} | {version} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def protocol(kind: str) -> str:
+    """The protocol class as it stands in the engine; its docstring explains every method."""
+    source = inspect.getsource(_PROTOCOLS[kind])
+    return f"```python\n{source}```\n"
+
+
+def _builtin(kind: str) -> list[Offer]:
+    offers = [offer for same in Registry().offers(kind).values() for offer in same]
+    return sorted((offer for offer in offers if offer.plugin == BUILTIN), key=lambda offer: offer.name)
+
+
+def _built(offer: Offer, space: Space | None = None) -> Any:
+    goal = sample_goal()
+    return Registry().build(
+        offer,
+        {},
+        "documentation",
+        space=space or TinySpace(),
+        goal=goal,
+        objectives=goal.objectives,
+        limits=goal.limits,
+        seed=0,
+        task=sample_dataset(),
+        target=sample_target(),
+        clock_ns=5.0,
+        synthesizer=None,
+    )
+
+
+def _takes(offer: Offer, space: Space) -> bool:
+    try:
+        _built(offer, space)
+    except UserError:
+        return False
+    return True
+
+
+def _summary(offer: Offer) -> str:
+    """The first line of the docstring, without the marks of a documentation tool."""
+    return re.sub(r":\w+:`([^`]*)`", r"`\1`", offer.summary).replace("``", "`")
+
+
+def _settings(offer: Offer) -> str:
+    fields = dataclasses.fields(offer.config)
+    return ", ".join(f"`{field.name} = {field.default}`" for field in fields) or "none"
+
+
+_PARTS: dict[str, Callable[[str], str]] = {
+    "commands": commands,
+    "strategies": strategies,
+    "estimators": estimators,
+    "protocol": protocol,
+}
