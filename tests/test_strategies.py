@@ -59,6 +59,8 @@ def narrow_space() -> MlpSpace:
 
 
 class BuiltIn(StrategyContract):
+    batch_size = 5
+
     def spaces(self) -> list[Space]:
         return [*super().spaces(), mlp_space()]
 
