@@ -35,7 +35,8 @@ def toy_tables(**changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("api") / "run"
-    return run_search(spec=toy_tables(), output=folder, plugins=[toy], limits={"lut": 3000})
+    scale = {"worst": {"accuracy": 0.1}}
+    return run_search(spec=toy_tables(), output=folder, plugins=[toy], limits={"lut": 3000}, objectives=scale)
 
 
 def test_a_run(run: Run) -> None:
