@@ -91,7 +91,10 @@ def estimate(
         "board": board,
         "model": {"precision": precision, "reuse_factor": int(reuse), "strategy": strategy.lower()},
     }
-    frame = estimator.predict(model, hls_configs=[config])
+    # One of the versions it knows; without them it answers for every combination, minutes a row.
+    frame = estimator.predict(
+        model, hls_configs=[config], hls4ml_versions=["0.8.1"], vivado_versions=["2020.1"]
+    )
     mean = frame[["LUT", "FF", "DSP", "BRAM", "CYCLES"]].mean()
     return [round(float(value), 2) for value in mean]
 

@@ -119,13 +119,22 @@ def predict_command(
         raise UserError("; ".join(query.blockers), where=path or "--layers")
     from hwnas_hls_plugins.hls_model.text_table import comparison_text, prediction_json, prediction_text
 
+    view = None
+    if path is not None and compare is None and Path(path).expanduser().is_dir():
+        from hwnas_hls_plugins.hls_model.project_view import view_project
+
+        view = view_project(Path(path).expanduser(), fitted)
     if as_json:
         data = [prediction_json(prediction) for prediction in predictions]
+        if view is not None:
+            data[0] |= view.to_json()
         click.echo(json.dumps(data if compare is not None else data[0], indent=2))
     elif compare is not None:
         click.echo(comparison_text(predictions))
     else:
         click.echo(prediction_text(predictions[0]))
+        if view is not None and view.text:
+            click.echo(f"\n{view.text}")
 
 
 def _check_tool(name: str) -> None:

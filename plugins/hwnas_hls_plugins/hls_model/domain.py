@@ -102,10 +102,25 @@ def novelty(table: DesignTable, calibration: Calibration, groups: Sequence[str])
     """
     pairs = {tuple(pair) for pair in calibration.seen.get("pairs", ())}
     classes = set(calibration.seen.get("part_classes", ()))
+    versions = calibration.seen.get("tools", {})
+    c = table.layer
+    # Single Resource layers are known to a fraction of a per cent, but only as the sweep built them.
+    beyond = table.largest(
+        (
+            (c["in_bits"] != 16)
+            | (c["acc_bits"] != 16)
+            | (c["activation"] > 0)
+            | (c["batch"] > 0)
+            | (c["legal_reuse"] <= c["n_in"])
+            | (c["w_bits"] > 16)
+        ).astype(float)
+    )
     out = np.zeros(len(table.queries))
     for number, query in enumerate(table.queries):
         tool, silicon = tool_of(query.tool), part_class(query.part)
-        if (tool.family, silicon, groups[number]) in pairs:
-            continue
-        out[number] = 1.0 if silicon in classes else 2.0
+        if (tool.family, silicon, groups[number]) not in pairs:
+            out[number] = 1.0 if silicon in classes else 2.0
+        elif groups[number] == "resource-one":
+            newer = tool.version not in versions.get(tool.family, ())
+            out[number] = max(0.5 * newer, 0.8 * beyond[number])
     return out
