@@ -145,7 +145,7 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
         numbers = tuple(
             Reported(metric, design.truth[metric], prediction.metrics[metric])
             for metric in LABELS
-            if metric in design.truth
+            if metric in design.truth and (design.query.stage == "csynth" or "cycles" not in metric)
         )
         query = design.query
         title = f"{tool_of(query.tool).text}, {query.part}, {query.clock_ns:g} ns, {query.stage}"
