@@ -218,7 +218,7 @@ def export(
         return EXIT_DONE
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            outcome = runs.resume(run_folder, registry, observer)
+            outcome = runs.resume(run_folder, registry, observer, anew=True)
         return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
     with watch(quiet=quiet or as_json, plain=plain) as observer:
         member = runs.hand_over_one(run_folder, key, registry, observer)

@@ -7,13 +7,15 @@ import datetime
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from hwnas_hls import __version__
+from hwnas_hls.candidate import digest
+from hwnas_hls.changes import check_unchanged
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
@@ -22,6 +24,7 @@ from hwnas_hls.handover import hand_over
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
+from hwnas_hls.render import write_atomically
 from hwnas_hls.search import Progress, Search, choose, least_infeasible
 from hwnas_hls.spec import Spec, read_tables, spec_from_tables
 from hwnas_hls.store import Store
@@ -67,13 +70,20 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     """
     problem = pose(spec, registry)
     folder = _new_folder(folder, problem)
-    (folder / "spec.toml").write_text(problem.spec.to_toml(), encoding="utf-8")
+    write_atomically(folder / "spec.toml", problem.spec.to_toml())
     return _go(problem, folder, observer)
 
 
-def resume(folder: Path, registry: Registry, observer: Observer) -> Outcome:
-    """Take up a run where it stopped, whatever stopped it; nothing finished is done again."""
-    return _go(pose(run_spec(folder), registry), folder, observer)
+def resume(folder: Path, registry: Registry, observer: Observer, *, anew: bool = False) -> Outcome:
+    """Take up a run where it stopped, whatever stopped it; nothing finished is done again.
+
+    Args:
+        anew: hand the front over again, although it was.
+
+    Raises:
+        UserError: the folder is no run, or its spec or data changed since it began.
+    """
+    return _go(pose(run_spec(folder), registry), folder, observer, anew=anew)
 
 
 def run_spec(folder: Path) -> Spec:
@@ -118,10 +128,13 @@ def _new_folder(folder: Path | None, problem: Problem) -> Path:
         ) from error
 
 
-def _go(problem: Problem, folder: Path, observer: Observer) -> Outcome:
+def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = False) -> Outcome:
     with _logged(folder), Store(folder) as store:
-        run = _facts(problem, folder)
-        store.set_meta(run=run)
+        facts = store.meta()
+        check_unchanged(problem, facts, folder)
+        run = _facts(problem, folder) | {n: facts["run"][n] for n in ("started",) if "run" in facts}
+        if "spec" not in facts:
+            store.set_meta(run=run, spec=problem.spec.to_tables())
         observer.on_problem(problem, folder)
         problem.registry.call_each("hwnas_run_started", run=run)
 
@@ -135,8 +148,17 @@ def _go(problem: Problem, folder: Path, observer: Observer) -> Outcome:
         try:
             search.run()
             chosen = choose(search.front.records, problem.spec.members)
-            members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
-            store.set_meta(members=[_member_to_json(member) for member in members], finished=True)
+            whole = _hand_over_key(problem, chosen)
+            held = None if anew or facts.get("handed_over") != whole else _held(facts, search, folder)
+            if held is None:
+                store.set_meta(finished=False)
+                members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
+                run["seconds"] = round(search.seconds(), 3)
+                stated = [_member_to_json(member) for member in members]
+                store.set_meta(run=run, members=stated, handed_over=whole, finished=True)
+            else:
+                observer.on_step(f"finished before: {len(held)} designs are there")
+                run, members = facts["run"], held
         except KeyboardInterrupt:
             log.warning("interrupted after %d candidates", search.judged)
             interrupted = True
@@ -161,6 +183,7 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
     chosen = [_exporter(registry, name, "--format") for name in exporters or ()]
     with Store(folder) as store:
         facts = store.meta()
+        check_unchanged(problem, facts, folder)
         search = Search(problem, store)
         members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
@@ -186,6 +209,7 @@ def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer
     """
     problem = pose(run_spec(folder), registry)
     with _logged(folder), Store(folder) as store:
+        check_unchanged(problem, store.meta(), folder)
         search = Search(problem, store)
         complete = {record.key: record for record in store.records() if record.feasible}
         fitting = [record for name, record in complete.items() if name.startswith(key)]
@@ -218,7 +242,7 @@ def export(problem: Problem, front: Front, folder: Path) -> list[Path]:
 def _front(problem: Problem, search: Search, members: Sequence[Member], run: dict[str, Any]) -> Front:
     records = search.records()
     return Front(
-        run={**run, "seconds": round(search.seconds(), 3), "counts": dict(search.states)},
+        run={"seconds": round(search.seconds(), 3), **run, "counts": dict(search.states)},
         spec=problem.spec.to_toml(),
         target=problem.target,
         goal=problem.goal,
@@ -231,6 +255,27 @@ def _front(problem: Problem, search: Search, members: Sequence[Member], run: dic
         syntheses=search.measuring.comparisons() if search.measuring else (),
         least_infeasible=() if search.front.records else least_infeasible(records),
     )
+
+
+def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:
+    """Says of a hand-over what it was of: finished once, it is not done again."""
+    return digest([[record.key for record in chosen], problem.spec.to_tables()["handover"]])
+
+
+def _held(facts: Mapping[str, Any], search: Search, folder: Path) -> list[Member] | None:
+    """The members of a finished hand-over; ``None`` where one of their designs is damaged."""
+    members = []
+    for item in facts["members"]:
+        place = folder / "designs" / item["key"]
+        try:
+            members.append(_member_from_json(item, search, folder))
+        except UserError as error:
+            log.warning("%s is handed over again: %s", item["key"], error)
+            return None
+        if item["checks"].get("project") == "ok" and not (place / "hls4ml").is_dir():
+            log.warning("%s is handed over again: its hls4ml project is gone", item["key"])
+            return None
+    return members
 
 
 def _facts(problem: Problem, folder: Path) -> dict[str, Any]:
