@@ -167,8 +167,9 @@ def _designs(folder: Path) -> list[Path]:
 
 
 def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
-    """Judge one design and write ``validation.json`` into its folder."""
+    """Judge one design; writes ``validation.json`` and ``validation.html`` into its folder."""
     from hwnas_hls import evidence, verdict
+    from hwnas_hls.render import render, write_atomically
 
     pieces = evidence.read(subject.folder, subject.design)
     used = [piece for piece in pieces if not piece.failure]
@@ -199,8 +200,8 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
             + " ".join(f"--{x.kind} {x.metric}={x.bound:g}" for x in limits)
         ],
     }
-    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    (subject.folder / "validation.json").write_text(text, encoding="utf-8")
+    write_atomically(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_atomically(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
     return report
 
 
@@ -233,3 +234,4 @@ def _print(report: dict[str, Any]) -> None:
         click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
         click.echo(f"              {finding['why']}")
     click.echo(f"  latency counts {report['counted_in_latency']}")
+    click.echo(f"  for a reviewer: {report['design']}/validation.html")

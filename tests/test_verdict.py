@@ -132,6 +132,9 @@ def test_validate_exits_with_the_verdict(design_folder: Path, capsys: pytest.Cap
     (report,) = json.loads(capsys.readouterr().out)
     assert report == json.loads((design_folder / "validation.json").read_text())
     assert report["verdict"] == PROVEN
+    page = (design_folder / "validation.html").read_text()
+    assert "util.rpt" in page
+    assert report["files_sha256"]["design.json"] in page
     assert set(report["files_sha256"]) == {"design.json", "weights.npz"}
     assert report["repeat"][0].startswith("hwnas-hls validate")
     assert invoke(["validate", str(design_folder.parent.parent), "--max", "lut=89"]) == 1
