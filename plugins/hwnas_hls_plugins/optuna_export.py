@@ -46,8 +46,9 @@ class OptunaExporter:
     the objectives in their own units and directions (in the scalar modes the one loss). A
     candidate that was judged in full is COMPLETE. One that breaks a limit is COMPLETE where every
     objective has a number and PRUNED where training was spared; stopped ones are PRUNED, failed
-    ones FAIL. Constraints are each limit's ``bad end - bound`` (positive is broken). User
-    attributes hold the key, the state, the reason, and every metric with interval and source.
+    ones FAIL. Constraints are each limit's ``bad end - bound`` (positive is broken), in the
+    order of the study's attribute ``limits``. User attributes of a trial hold the key, the state, the
+    reason, and every metric with interval and source.
     """
 
     name = "optuna"
@@ -196,7 +197,7 @@ def _trial(
         params={name: _param(knobs[name], value) for name, value in params.items()},
         distributions={name: _distribution(knobs[name]) for name in params},
         user_attrs=_attributes(record, on_front=on_front),
-        constraints=_constraints(record, front) if state != TrialState.FAIL else None,
+        system_attrs={} if state == TrialState.FAIL else {"constraints": _constraints(record, front)},
     )
     trial.datetime_start = ended - datetime.timedelta(seconds=record.seconds)
     trial.datetime_complete = ended
@@ -213,13 +214,19 @@ def _values(record: Record, front: Front) -> list[float] | None:
     return values if len(values) == len(numbers) and all(map(math.isfinite, values)) else None
 
 
-def _constraints(record: Record, front: Front) -> dict[str, float]:
-    out = {}
+def _constraints(record: Record, front: Front) -> list[float]:
+    """One number a limit, in the order of the goal; 0 where the metric is not known.
+
+    This is the form that Optuna and every version of its dashboard read; the dashboard of today
+    does not see constraints that are kept by name.
+    """
+    out = []
     for limit in front.goal.limits:
+        over = 0.0
         estimate = record.estimates.get(limit.metric)
         if estimate is not None:
             over = estimate.high - limit.bound if limit.kind == "max" else limit.bound - estimate.low
-            out[str(limit)] = min(max(float(over), -_LARGEST), _LARGEST)
+        out.append(min(max(float(over), -_LARGEST), _LARGEST))
     return out
 
 
@@ -251,6 +258,8 @@ def _attributes(record: Record, *, on_front: bool) -> dict[str, Any]:
     }
     if record.reason:
         out["reason"] = record.reason
+    if record.violations:
+        out["excess"] = dict(record.violations)
     if record.warnings:
         out["warnings"] = list(record.warnings)
     for name, estimate in record.estimates.items():
