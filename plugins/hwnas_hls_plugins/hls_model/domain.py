@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls_plugins.hls_model.calibration import Calibration
-from hwnas_hls_plugins.hls_model.laws import UNROLL_LIMIT
 from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, UNROLLED, DesignTable
+from hwnas_hls_plugins.hls_model.unrolled import UNROLL_LIMIT
 
 #: Beyond this an operand takes two DSPs or collapses into logic, which the laws do not describe.
 OPERAND_BITS = 26

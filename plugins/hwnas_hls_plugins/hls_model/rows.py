@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from hwnas_hls_plugins.hls_model.precision_text import PrecisionText, parse_precision
@@ -20,6 +19,7 @@ from hwnas_hls_plugins.hls_model.query import (
 )
 from hwnas_hls_plugins.hls_model.silicon import tool_of
 from hwnas_hls_plugins.hls_model.table import ACTIVATION_CODES
+from hwnas_hls_plugins.hls_model.weights_file import layers_with_weights
 
 #: Columns that are read; any may be missing.
 COLUMNS = (
@@ -44,7 +44,6 @@ COLUMNS = (
     "notes",
 )
 MAX_LAYERS, MAX_WIDTH = 64, 65536
-MAX_WEIGHT_BYTES = 512 * 2**20
 _PLAIN_NAMES = {
     "": "linear",
     "none": "linear",
@@ -200,7 +199,8 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
     else:
         layers = _layers(row, widths, notes)
         if weights is not None and name:
-            layers = _with_weights(layers, weights, name, notes)
+            layers, complaints = layers_with_weights(layers, weights, name)
+            notes.warnings += complaints
     io_type = row.get("io_type", "").strip().lower() or "io_parallel"
     return Query(
         layers=layers,
@@ -297,59 +297,3 @@ def _per_layer(
         notes.warnings.append(f"{name}: {len(values)} values for {count} layers, ignored")
         return None
     return values + (values[-1],) * (count - len(values))
-
-
-def _with_weights(
-    layers: Sequence[LayerQuery], folder: Path, name: str, notes: _Notes
-) -> tuple[LayerQuery, ...]:
-    """Layers with the weights of ``folder/name.npz``, where they fit."""
-    import dataclasses
-
-    import numpy as np
-
-    if "/" in name or "\\" in name or name.startswith("."):
-        return tuple(layers)
-    path = folder / f"{name}.npz"
-    if not path.is_file():
-        return tuple(layers)
-    out = list(layers)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_WEIGHT_BYTES:
-                notes.warnings.append(
-                    f"weights: {path.name} unpacks to more than {MAX_WEIGHT_BYTES >> 20} MiB, ignored"
-                )
-                return tuple(layers)
-        with np.load(path, allow_pickle=False) as arrays:
-            for number, layer in enumerate(layers):
-                key = f"weight{number}"
-                if key not in arrays:
-                    continue
-                values = arrays[key]
-                if values.shape != (layer.n_in, layer.n_out) or not np.issubdtype(values.dtype, np.number):
-                    notes.warnings.append(
-                        f"weights: {key} has shape {values.shape}, "
-                        f"layer {number} is {layer.n_in} x {layer.n_out}; ignored"
-                    )
-                    continue
-                if not np.all(np.isfinite(values)):
-                    notes.warnings.append(f"weights: {key} holds numbers that are not finite; ignored")
-                    continue
-                bias = arrays.get(f"bias{number}")
-                if bias is not None and (bias.shape != (layer.n_out,) or not np.all(np.isfinite(bias))):
-                    bias = None
-                out[number] = dataclasses.replace(
-                    layer,
-                    weights=values.astype(np.int64)
-                    if values.dtype.kind in "iu"
-                    else layer.weight.integers(values),
-                    biases=None
-                    if bias is None
-                    else bias.astype(np.int64)
-                    if bias.dtype.kind in "iu" or layer.bias is None
-                    else layer.bias.integers(bias),
-                )
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        notes.warnings.append(f"weights: cannot read {path.name} ({str(error)[:80]}), ignored")
-        return tuple(layers)
-    return tuple(out)

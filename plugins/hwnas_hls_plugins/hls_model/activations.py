@@ -1,0 +1,56 @@
+"""What stands after a dense layer: ReLU, softmax, table functions, batch normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.hls_model.coefficients import Coefficients
+from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, DesignTable
+from hwnas_hls_plugins.hls_model.unrolled import DSP_INPUT_BITS
+
+FloatArray = NDArray[np.float64]
+
+
+def activation_costs(
+    table: DesignTable, k: Coefficients, usable: FloatArray, part: FloatArray, vitis: FloatArray
+) -> dict[str, FloatArray]:
+    """What stands after each dense layer; ``steps`` counts activation and normalisation modules."""
+    c = table.layer
+    kind = c["activation"]
+    relu, softmax, tabled, simple, leaky, elu = (kind == code for code in (1, 2, 3, 4, 5, 6))
+    n = c["n_out"]
+    zero = np.zeros_like(n)
+    modes = c["result_modes"]
+    # The adder graph's cost already holds its activation.
+    relu_kept = c["strategy"] != DISTRIBUTED
+    relu_bits = np.where(vitis > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"])
+    relu_lut = (
+        relu_kept * n * (relu_bits * c["result_bits"] + np.where(modes > 0, k["relu_mode_lut"] - 14.0, 0.0))
+    )
+    # Softmax: tables of exponentials, a sum, a table of inverses, one product a class.
+    in_fabric = c["to_fabric"] > 0
+    softmax_lut = n * np.where(in_fabric, k["softmax_fabric_lut"], k["softmax_lut"])
+    lut = np.select(
+        [relu, softmax, tabled, simple, leaky, elu],
+        [relu_lut, softmax_lut, n * k["table_lut"], n * 20.0, n * 8.0, n * k["elu_lut"]],
+        0.0,
+    )
+    ff = np.select([softmax, tabled | elu], [n * k["softmax_ff"], n * k["table_ff"]], 0.0)
+    dsp = np.select([softmax & ~in_fabric, leaky], [n, zero], 0.0)
+    bram = np.select([softmax, tabled | elu], [np.ceil(n / 2.0) + 1.0, np.ceil(n / 2.0)], 0.0)
+    levels = np.log2(np.maximum(n, 1.0))
+    softmax_cycles = np.floor(
+        (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)
+        / np.maximum(usable, 1e-9)
+    )
+    softmax_cycles = np.maximum(1.0, softmax_cycles - 2.0 * in_fabric)
+    cycles = np.select([softmax, tabled | elu], [softmax_cycles, np.full_like(n, 2.0)], 0.0)
+    batch = c["batch"] > 0
+    lut = lut + np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"], 0.0)
+    dsp = dsp + np.where(
+        batch & (c["result_bits"] >= DSP_INPUT_BITS) & ~in_fabric & (c["to_dsp"] == 0), 0.8 * n, 0.0
+    )
+    # Softmax sits in its own module too, but its cycles are counted above.
+    steps = (relu | simple | leaky | tabled | elu).astype(np.float64) + batch
+    return {"lut": lut, "ff": ff, "dsp": dsp, "bram_18k": bram, "cycles": cycles, "steps": steps}
