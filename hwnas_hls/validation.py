@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,10 +229,14 @@ def _hashes(folder: Path) -> dict[str, str]:
     }
 
 
+def _wrapped(text: str, margin: str) -> str:
+    return textwrap.fill(text, 80, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
+
+
 def _print(report: dict[str, Any]) -> None:
     click.echo(f"{report['verdict']}  {report['design']}")
     for finding in report["findings"]:
         click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
-        click.echo(f"              {finding['why']}")
-    click.echo(f"  latency counts {report['counted_in_latency']}")
+        click.echo(_wrapped(finding["why"], " " * 14))
+    click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
     click.echo(f"  for a reviewer: {report['design']}/validation.html")
