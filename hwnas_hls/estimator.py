@@ -62,7 +62,8 @@ class Estimator(Protocol):
     Optional class attributes: ``uses_weights = True`` asks to be called again, with
     ``context.designs`` filled, once candidates are trained. ``trains = True`` says that it
     hands back designs; the mapping ``full_training`` then holds the configuration keys that
-    the final training of the front changes.
+    the final training of the front changes. ``isolated = True`` asks for a process of its own,
+    see :mod:`hwnas_hls.isolation`.
     """
 
     name: str

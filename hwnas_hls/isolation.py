@@ -66,6 +66,12 @@ def guarded(registry: Registry, kind: str, instance: Any, table: Mapping[str, An
     return Isolated(registry, kind, instance, table, **facts)
 
 
+def release(instance: Any) -> None:
+    """End the workers of what :func:`guarded` handed back."""
+    if isinstance(instance, Isolated):
+        instance.close()
+
+
 class Isolated:
     """An estimator or synthesizer that lives in worker processes of its own.
 
@@ -110,11 +116,12 @@ class Isolated:
             self._setup["target"] = target.to_json()
         self._started = 0
         self._idle: list[_Process] = []
+        self._alive: set[_Process] = set()
         self._lock = threading.Lock()
-        self._close = weakref.finalize(self, _close, self._idle, self._folder)
+        self._close = weakref.finalize(self, _close, self._alive, self._folder)
 
     def close(self) -> None:
-        """End the workers that wait and remove their files; happens by itself at the latest at exit."""
+        """End the workers, busy ones too, and remove their files; at exit it happens by itself."""
         self._close()
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
@@ -161,19 +168,24 @@ class Isolated:
             number = self._started
         if worker is None:
             worker = _Process(self._what, Path(self._folder.name) / f"worker-{number}", self._setup)
+            self._alive.add(worker)
         try:
             yield worker
         except _Refused:
             self._keep(worker)
             raise
         except (KeyError, TypeError, ValueError, OSError) as error:
-            worker.end()
+            self._end(worker)
             raise IsolationError(f"{self._what} gave an answer that cannot be read: {error}") from error
         except BaseException:
-            worker.end()
+            self._end(worker)
             raise
         else:
             self._keep(worker)
+
+    def _end(self, worker: _Process) -> None:
+        worker.end()
+        self._alive.discard(worker)
 
     def _keep(self, worker: _Process) -> None:
         with self._lock:
@@ -277,9 +289,9 @@ class _Process:
                     self._said.append(line.decode(errors="replace"))
 
 
-def _close(idle: list[_Process], folder: tempfile.TemporaryDirectory[str]) -> None:
-    while idle:
-        idle.pop().end()
+def _close(alive: set[_Process], folder: tempfile.TemporaryDirectory[str]) -> None:
+    while alive:
+        alive.pop().end()
     folder.cleanup()
 
 

@@ -14,7 +14,7 @@ from hwnas_hls.design import Design
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls.estimator import Context, Keep, keep_all
 from hwnas_hls.halving import halving
-from hwnas_hls.isolation import guarded
+from hwnas_hls.isolation import guarded, release
 from hwnas_hls.problem import Part, Problem
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 from hwnas_hls.store import Store
@@ -69,6 +69,12 @@ class Judge:
         self.problem = problem
         self.store = store
         self._isolated: dict[Part, Any] = {}
+
+    def close(self) -> None:
+        """End what estimators have running in processes of their own."""
+        for estimator in self._isolated.values():
+            release(estimator)
+        self._isolated.clear()
 
     def records(self, candidates: Sequence[Candidate], batch: int, first_number: int) -> list[Record]:
         """One record a candidate, in order; never raises for a candidate's sake."""

@@ -15,7 +15,7 @@ from hwnas_hls.emulator import input_integers
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Comparison
-from hwnas_hls.isolation import guarded
+from hwnas_hls.isolation import guarded, release
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import COMPLETE, INFEASIBLE, Record
 from hwnas_hls.store import Store
@@ -60,6 +60,7 @@ class Measuring:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        release(self._synthesizer)
 
     # -- in the loop ---------------------------------------------------------------------
 

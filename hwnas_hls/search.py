@@ -189,6 +189,7 @@ class Search:
 
     def close(self) -> None:
         """End what runs beside the loop."""
+        self.judge.close()
         if self.measuring is not None:
             self.measuring.close()
 

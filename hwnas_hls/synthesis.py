@@ -44,7 +44,11 @@ class SynthesisReport:
 
 @runtime_checkable
 class Synthesizer(Protocol):
-    """What a synthesizer plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
+    """What a synthesizer plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+
+    Optional class attributes: ``default_stage``, where it goes if no stage is asked for;
+    ``isolated = True`` asks for a process of its own, see :mod:`hwnas_hls.isolation`.
+    """
 
     name: str
 

@@ -30,7 +30,8 @@ def harm(how: str) -> None:
         time.sleep(0.1)
         ctypes.string_at(0)
     elif how == "hang":
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        # The parent's number tells the tests whose child this is.
+        subprocess.Popen([sys.executable, "-c", f"import time; time.sleep(600) or {os.getppid()}"])
         time.sleep(600)
     elif how == "exit":
         sys.exit("I have had enough")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +18,14 @@ import numpy as np
 import pytest
 from toy import ToySpace
 
+from hwnas_hls.cli import invoke
 from hwnas_hls.estimator import Context
 from hwnas_hls.isolation import Isolated, IsolationError, guarded
 from hwnas_hls.judging import Judge
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
 from hwnas_hls.record import COMPLETE, FAILED
+from hwnas_hls.run import Observer, start
 from hwnas_hls.spec import Spec
 from hwnas_hls.store import Store
 from hwnas_hls.testing import sample_context, sample_dataset, sample_design
@@ -111,7 +115,15 @@ def test_nothing_that_a_hung_plugin_started_is_left(registry: Registry, batch: A
     estimator = isolated(registry, "estimator", "harmful", how="hang")
     with pytest.raises(IsolationError, match="took longer"):
         estimator.estimate(candidates, context)
-    assert _sleepers() == []
+    assert _none_sleeps()
+
+
+def _none_sleeps() -> bool:
+    """Whether all are gone; the system takes a moment to end a killed process."""
+    deadline = time.monotonic() + 20
+    while _sleepers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not _sleepers()
 
 
 def _sleepers() -> list[str]:
@@ -122,7 +134,7 @@ def _sleepers() -> list[str]:
             line = path.read_bytes()
         except OSError:
             continue
-        if b"time.sleep(600)" in line:
+        if f"time.sleep(600) or {os.getpid()}".encode() in line:
             found.append(line.decode())
     return found
 
@@ -185,6 +197,58 @@ def test_a_synthesizer_that_falls(registry: Registry) -> None:
     report = falling.synthesize(sample_design(), target, "csynth")
     assert "segmentation fault" in report.failure
     assert report.estimates == {}
+
+
+def test_a_run_with_isolated_synthesis_ends_whatever_happens(
+    registry: Registry, toy_spec: Specs, tmp_path: Path
+) -> None:
+    counted = {}
+    for how in ("", "leave"):
+        table = {"synthesizer": "harmful-synthesis", "budget": 3, "config": {"how": how}}
+        spec = toy_spec(synthesis=table, run={"trials": 20, "batch": 10}, handover={"members": 2})
+        outcome = start(spec, registry, tmp_path / f"run{how}", Observer())
+        assert not outcome.interrupted
+        assert outcome.front.members
+        counted[how] = len(outcome.front.comparisons())
+    assert counted[""] >= 1
+    assert counted["leave"] == 0
+    assert "exit status 0" in (tmp_path / "runleave" / "log.txt").read_text()
+
+
+def test_the_synth_command(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hwnas_hls.plugins.Registry", lambda: registry)
+    sample_design().save(tmp_path)
+    arguments = ["synth", str(tmp_path), "--target", "xcvu9p", "--synthesizer", "harmful-synthesis"]
+    assert invoke([*arguments, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert f"process {os.getpid()}" != said["estimates"]["lut"]["evidence"]
+    assert said["estimates"]["lut"]["evidence"].startswith("process ")
+
+
+def test_a_busy_worker_is_ended(registry: Registry, batch: Any) -> None:
+    candidates, context = batch
+    estimator = isolated(registry, "estimator", "harmful", how="hang")
+    estimator.estimate(candidates[:1], context)
+    failures: list[str] = []
+
+    def ask() -> None:
+        try:
+            estimator.estimate(candidates, context)
+        except IsolationError as error:
+            failures.append(str(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while thread.is_alive() and not _sleepers():
+        time.sleep(0.05)
+    estimator.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(failures) == 1
+    assert "SIGKILL" in failures[0] or "cannot be read" in failures[0]
+    assert _none_sleeps()
 
 
 def test_a_plugin_that_no_process_can_load_is_refused(registry: Registry, batch: Any) -> None:
