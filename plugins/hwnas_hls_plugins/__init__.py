@@ -87,6 +87,8 @@ def hwnas_register_exporters() -> list[type]:
 
 @hookimpl
 def hwnas_register_commands(cli: click.Group) -> None:
+    from hwnas_hls_plugins.hls_model.calibrate_command import calibrate_command
     from hwnas_hls_plugins.hls_model.command import predict_command
 
     cli.add_command(predict_command)
+    cli.add_command(calibrate_command)

@@ -110,11 +110,20 @@ class Calibration:
                 best = found
         return best
 
-    def stage_band(self, regime: str, stage: str, knowledge: int, known: bool, metric: str) -> Band:
+    def stage_band(
+        self, regime: str, stage: str, knowledge: int, known: bool, metric: str, site: str = ""
+    ) -> Band:
         """The band of a design at its stage.
 
         Cycles, DSPs and BRAMs of an implemented design are those of C synthesis; LUTs and FFs are not.
+
+        Args:
+            site: finest of the design's :func:`group_keys`, where its own bands go before all others.
         """
+        if site:
+            own = self.bands.get(own_band_key(site, regime, stage, knowledge), {}).get(metric)
+            if own is not None:
+                return own
         csynth = self.band(regime_keys(regime, "csynth", knowledge, known), metric)
         if stage == "csynth" or metric not in STAGE_SPREAD:
             return csynth
@@ -174,6 +183,11 @@ def regime_keys(regime: str, stage: str, knowledge: int, known: bool) -> tuple[s
         f"{routed}|{regime}",
         "outside" if regime == "outside" else routed,
     )
+
+
+def own_band_key(site: str, regime: str, stage: str, knowledge: int) -> str:
+    """Key of bands that hold for one site alone; ``site`` is the finest of :func:`group_keys`."""
+    return f"own|{site}|{stage}|{regime}|{knowledge}"
 
 
 @functools.lru_cache(maxsize=16)

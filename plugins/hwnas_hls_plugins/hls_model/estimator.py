@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import HwnasError, UserError
@@ -29,12 +30,14 @@ class HlsModelConfig:
         stage: ``csynth``, ``logic_synth`` or ``post_route``.
         clock_uncertainty: share of the clock period kept back; 0 takes the tool's default.
         softmax: hls4ml's softmax implementation.
+        calibration: file that ``hwnas-hls calibrate`` wrote; empty takes the built-in one.
     """
 
     tool: str = DEFAULT_TOOL
     stage: str = "csynth"
     clock_uncertainty: float = 0.0
     softmax: str = "stable"
+    calibration: str = ""
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -64,6 +67,8 @@ class HlsModelEstimator:
 
     def __init__(self, config: HlsModelConfig | None = None) -> None:
         self.config = config or HlsModelConfig()
+        file = self.config.calibration
+        self.calibration = read_calibration(Path(file).expanduser() if file else None)
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` a candidate; an architecture that cannot be made is a failure."""
@@ -76,7 +81,7 @@ class HlsModelEstimator:
                 places.append(number)
             except HwnasError as error:
                 out[number] = Estimates(failure=f"hls-model: {error}")
-        for number, prediction in zip(places, predict(queries), strict=True):
+        for number, prediction in zip(places, predict(queries, self.calibration), strict=True):
             out[number] = self._estimates(prediction)
         return [estimates or Estimates(failure="hls-model: no prediction") for estimates in out]
 

@@ -151,6 +151,7 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     know = knowledge_of(table)
     distance = novelty(table, calibration, [factor_group(name) for name in names])
     reasons = design_reasons(table, calibration)
+    sites = _sites(queries, names, calibration)
     names = ["outside" if outside else name for name, outside in zip(names, unusual(table), strict=True)]
     warnings = design_warnings(table, calibration)
     value = {metric: costs.design[metric] * np.exp(log_factors[metric]) for metric in METRICS}
@@ -160,18 +161,19 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
     coverage: dict[str, list[float | None]] = {}
-    cache: dict[tuple[str, str, int, float], int] = {}
+    cache: dict[tuple[str, str, int, float, str], int] = {}
     bands: list[tuple[list[tuple[float, float]], list[float | None]]] = []
     kinds = np.zeros(len(queries), np.int64)
-    for number, (query, name, level, away) in enumerate(
-        zip(queries, names, know.tolist(), distance.tolist(), strict=True)
+    for number, (query, name, level, away, site) in enumerate(
+        zip(queries, names, know.tolist(), distance.tolist(), sites, strict=True)
     ):
-        key = (name, query.stage, level, away)
+        key = (name, query.stage, level, away, site)
         kind = cache.get(key)
         if kind is None:
             kind = cache[key] = len(bands)
             found = [
-                calibration.stage_band(name, query.stage, level, away == 0, metric) for metric in METRICS
+                calibration.stage_band(name, query.stage, level, away == 0, metric, site)
+                for metric in METRICS
             ]
             bands.append(
                 (
@@ -200,6 +202,21 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
             for metric in bound:
                 bound[metric] = np.where(blocked, np.nan, bound[metric])
     return Batch(table, value, low, high, coverage, layer, know, reasons, warnings)
+
+
+def site_of(query: Query, regime: str) -> str:
+    """Finest group of a design's scale factors: stage, strategy, compiler and version, silicon."""
+    tool = tool_of(query.tool)
+    return group_keys(query.stage, factor_group(regime), tool.family, part_class(query.part), tool.version)[
+        -1
+    ]
+
+
+def _sites(queries: Sequence[Query], names: Sequence[str], calibration: Calibration) -> list[str]:
+    """Site of each design where the calibration has bands for single sites; else empty texts."""
+    if not any(key.startswith("own|") for key in calibration.bands):
+        return [""] * len(queries)
+    return [site_of(query, name) for query, name in zip(queries, names, strict=True)]
 
 
 def factor_group(regime: str) -> str:

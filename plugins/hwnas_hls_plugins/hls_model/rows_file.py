@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -35,8 +35,11 @@ HEADER = (
 )
 
 
-def read_rows(path: Path) -> Iterator[dict[str, str]]:
+def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, str]]:
     """Rows of a CSV file as column -> text; short rows lack their last columns.
+
+    Args:
+        columns: those that are read; the others are passed over.
 
     Raises:
         UserError: not readable, not text, no column that is known, too large.
@@ -74,7 +77,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
                 found=", ".join(header)[:80] or "nothing",
                 choices=COLUMNS,
             )
-        places = [(name, place) for place, name in enumerate(header) if name in COLUMNS]
+        places = [(name, place) for place, name in enumerate(header) if name in columns]
         for cells in lines:
             if cells:
                 count = len(cells)
