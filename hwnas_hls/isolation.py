@@ -174,7 +174,10 @@ class Isolated:
         except _Refused:
             self._keep(worker)
             raise
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except HwnasError:
+            self._end(worker)
+            raise
+        except Exception as error:
             self._end(worker)
             raise IsolationError(f"{self._what} gave an answer that cannot be read: {error}") from error
         except BaseException:
