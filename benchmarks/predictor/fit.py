@@ -52,7 +52,6 @@ FITTED = {
         "chained_ff_per_bit",
         "softmax_ff",
         "shared_ff_per_bit",
-        "dataflow_ff_per_bit",
     ),
 }
 #: Standard deviation (natural logarithm) of a constant around its start, and of a design around its law.

@@ -50,7 +50,7 @@ PLAIN: dict[str, float] = {
     # Resource strategy, LUT and FF (csynth).
     "resource_lut": 4660.0,
     "dataflow_lut_per_bit": 2.0,
-    "dataflow_ff_per_bit": 4.0,
+    "dataflow_ff_per_bit": 4.5,
     "resource_input_lut_per_bit": 2.0,
     "resource_output_lut_per_bit": 1.5,
     "resource_block_lut": 41.0,

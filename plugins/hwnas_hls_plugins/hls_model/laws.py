@@ -109,15 +109,17 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
 
 
 def _dataflow_bits(table: DesignTable, resource: NDArray[np.bool_]) -> FloatArray:
-    """Bits of the channels before each ``Resource`` layer of a design of several layers."""
+    """Bits of the channels between the processes before each ``Resource`` layer but the first.
+
+    A network's own input is read by a single layer too, whose law holds it already.
+    """
     c = table.layer
-    several = table.design["n_layers"][table.owner] > 1 if table.owner.size else np.zeros(0, bool)
+    if not table.owner.size:
+        return np.zeros(0)
+    inside = np.concatenate([[False], table.owner[1:] == table.owner[:-1]])
     previous = np.zeros_like(c["n_in"])
     previous[1:] = c["out_bits"][:-1] * (c["activation"][:-1] > 0)
-    inside = np.concatenate([[False], table.owner[1:] == table.owner[:-1]]) if table.owner.size else several
-    out: FloatArray = np.where(
-        several & resource, c["n_in"] * (c["in_bits"] + np.where(inside, previous, 0.0)), 0.0
-    )
+    out: FloatArray = np.where(inside & resource, c["n_in"] * (c["in_bits"] + previous), 0.0)
     return out
 
 
