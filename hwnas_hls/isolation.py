@@ -97,7 +97,7 @@ class Isolated:
         self.memory_limit_mb = int(getattr(instance, "memory_limit_mb", MEMORY_LIMIT_MB))
         self.time_limit_s = float(getattr(instance, "time_limit_s", TIME_LIMIT_S))
         self._what = f"{kind} {instance.name}"
-        self._folder = tempfile.TemporaryDirectory(prefix="hwnas-isolated-")
+        self._folder = tempfile.TemporaryDirectory(prefix=transfer.FOLDER_PREFIX)
         folder = Path(self._folder.name)
         self._setup = {
             "kind": kind,

@@ -19,6 +19,8 @@ from hwnas_hls.task import Dataset, Split
 
 #: An answer larger than this is no answer.
 MAX_ANSWER_BYTES = 256 * 2**20
+#: Begins the name of the temporary folder that a plugin's workers share.
+FOLDER_PREFIX = "hwnas-isolated-"
 _SPLITS = ("train", "validation", "test")
 
 

@@ -12,6 +12,7 @@ import importlib
 import os
 import queue
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -70,7 +71,7 @@ class Worker:
 
 def main(folder: Path) -> None:
     """Serve until standard input ends."""
-    requests, answers = _take_channels()
+    requests, answers = _take_channels(folder)
     setup = transfer.read_json(folder / "setup.json")
     _limit(setup["memory_limit_mb"])
     sys.path[:] = setup["sys_path"]
@@ -98,7 +99,7 @@ def main(folder: Path) -> None:
         os.write(answers, b"\n")
 
 
-def _take_channels() -> tuple[queue.Queue[int], int]:
+def _take_channels(folder: Path) -> tuple[queue.Queue[int], int]:
     """Requests as a queue and the descriptor that answers go to, both out of the plugin's reach."""
     incoming, outgoing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -110,7 +111,9 @@ def _take_channels() -> tuple[queue.Queue[int], int]:
         with os.fdopen(incoming) as lines:
             for line in lines:
                 requests.put(int(line))
-        # The tool is gone, however it ended: nothing of this process group stays behind.
+        # The tool is gone, however it ended: no file and nothing of this process group stays behind.
+        if folder.parent.name.startswith(transfer.FOLDER_PREFIX):
+            shutil.rmtree(folder.parent, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=listen, daemon=True).start()

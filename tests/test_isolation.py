@@ -157,19 +157,22 @@ registry = Registry(entry_points=[])
 registry.register(harmful, "harmful")
 synthesizer = harmful.HarmfulSynthesis(harmful.HarmfulSynthesis.Config())
 stand_in = guarded(registry, "synthesizer", synthesizer, {{}})
-print(repr(stand_in.available(registry.target("xcvu9p"))), stand_in._idle[0]._process.pid, flush=True)
+answer = stand_in.available(registry.target("xcvu9p"))
+print(repr(answer), stand_in._idle[0]._process.pid, stand_in._folder.name, flush=True)
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None
-        answer, pid = tool.stdout.readline().split()
+        answer, pid, folder = tool.stdout.readline().split()
         assert answer == "''"
         assert _alive(int(pid))
+        assert Path(folder).is_dir()
         tool.kill()
     deadline = time.monotonic() + 20
     while _alive(int(pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(int(pid))
+    assert not Path(folder).exists()
 
 
 def _alive(pid: int) -> bool:
