@@ -187,7 +187,7 @@ def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
     registry = Registry()
     outcome = runs.redraw(run_folder, registry)
     _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
-    return EXIT_DONE
+    return EXIT_FAILED if outcome.failures else EXIT_DONE
 
 
 @cli.command()
@@ -273,7 +273,11 @@ def _end(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json: 
         click.echo(outcome.folder)
     else:
         print_outcome(outcome, registry.faults, plain=plain)
-    return EXIT_INTERRUPTED if outcome.interrupted else EXIT_DONE
+    for failure in outcome.failures:
+        click.echo(f"error: {failure.splitlines()[0]}", err=True)
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if outcome.failures else EXIT_DONE
 
 
 def main(arguments: list[str] | None = None) -> None:

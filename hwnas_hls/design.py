@@ -141,10 +141,15 @@ class Design:
         """Write ``design.json`` and ``weights.npz`` into ``folder``."""
         import numpy as np
 
+        text = json.dumps(self._description(), indent=2, allow_nan=False) + "\n"
+        arrays = io.BytesIO()
+        np.savez(arrays, **self._arrays())
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(folder / "weights.npz", **self._arrays())
-        text = json.dumps(self._description(), indent=2, allow_nan=False)
-        (folder / "design.json").write_text(text + "\n")
+        # Each appears whole or not at all: a killed run leaves no half of a file behind.
+        for name, data in (("weights.npz", arrays.getvalue()), ("design.json", text.encode())):
+            unfinished = folder / f".{name}.tmp"
+            unfinished.write_bytes(data)
+            unfinished.replace(folder / name)
 
     def to_bytes(self) -> bytes:
         """The whole design in one piece: an npz whose entry ``description`` is the JSON text."""

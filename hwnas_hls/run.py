@@ -20,7 +20,7 @@ from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Exporter, Front, Member
-from hwnas_hls.handover import hand_over
+from hwnas_hls.handover import CSIM_NOT_ASKED, hand_over
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
@@ -51,12 +51,14 @@ class Outcome:
         front: what was exported.
         interrupted: whether it was stopped before its budget was spent.
         files: what the exporters wrote.
+        failures: exporters that failed and designs that are not what they should be, in words.
     """
 
     folder: Path
     front: Front
     interrupted: bool
     files: Sequence[Path]
+    failures: Sequence[str] = ()
 
 
 def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observer) -> Outcome:
@@ -165,9 +167,10 @@ def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = Fals
         finally:
             search.close()
         front = _front(problem, search, members, {**run, "finished": not interrupted})
-        files = export(problem, front, folder)
+        files, failures = export(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
-        return Outcome(folder, front, interrupted, files)
+        failures += [f"design {member.key}: {words}" for member in members for words in unproven(member)]
+        return Outcome(folder, front, interrupted, files, failures)
 
 
 def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = None) -> Outcome:
@@ -188,11 +191,12 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
         front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished})
+        failures: list[str] = []
         if exporters is None:
-            files = export(problem, front, folder)
+            files, failures = export(problem, front, folder)
         else:
             files = [path for exporter in chosen for path in exporter.export(front, folder)]
-        return Outcome(folder, front, not finished, files)
+        return Outcome(folder, front, not finished, files, failures)
 
 
 def _exporter(registry: Registry, name: str, where: str, *, is_default: bool = False) -> Exporter:
@@ -226,17 +230,31 @@ def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer
         return members[0]
 
 
-def export(problem: Problem, front: Front, folder: Path) -> list[Path]:
-    """Let every exporter of the spec write; one that fails is logged and the others go on."""
+def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
+    """Let every exporter of the spec write; one that fails is logged and the others go on.
+
+    Returns:
+        (the files that were written, what failed in words).
+    """
     files: list[Path] = []
+    failures: list[str] = []
     where = problem.spec.where("run.exporters")
     for name in problem.spec.run.exporters:
         try:
             exporter = _exporter(problem.registry, name, where, is_default=True)
             files.extend(exporter.export(front, folder))
         except Exception as error:
+            failures.append(f"exporter {name}: {type(error).__name__}: {error}")
             log.error("exporter %s failed: %s: %s", name, type(error).__name__, error)
-    return files
+    return files, failures
+
+
+def unproven(member: Member) -> list[str]:
+    """What failed of a hand-over: the project, or its C simulation; a check not run is no failure."""
+    found = {name: member.checks.get(name, "ok") for name in ("project", "csim")}
+    return [
+        f"{n}: {words}" for n, words in found.items() if words != "ok" and not words.startswith("not run")
+    ]
 
 
 def _front(problem: Problem, search: Search, members: Sequence[Member], run: dict[str, Any]) -> Front:
@@ -272,8 +290,12 @@ def _held(facts: Mapping[str, Any], search: Search, folder: Path) -> list[Member
         except UserError as error:
             log.warning("%s is handed over again: %s", item["key"], error)
             return None
-        if item["checks"].get("project") == "ok" and not (place / "hls4ml").is_dir():
-            log.warning("%s is handed over again: its hls4ml project is gone", item["key"])
+        reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is gone"
+        if item["checks"].get("csim", "") not in ("ok", CSIM_NOT_ASKED):
+            # A full disk or a missing g++ may be mended by now.
+            reason = f"C simulation {item['checks'].get('csim', 'was not reached')}"
+        if reason:
+            log.info("%s is handed over again: %s", item["key"], reason)
             return None
     return members
 

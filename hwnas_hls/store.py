@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from filelock import FileLock, Timeout
 
@@ -82,18 +83,22 @@ class Store:
         try:
             self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             self._prepare()
-        except sqlite3.DatabaseError as error:
+        except sqlite3.OperationalError as error:
             self._lock.release()
-            raise UserError("the store cannot be read", where=str(self.path), found=error) from error
-        except UserError:
+            raise UserError("the store cannot be opened", where=str(self.path), found=error) from error
+        except BaseException:
             self._lock.release()
             raise
 
     def _prepare(self) -> None:
-        self._database.execute("pragma journal_mode = wal")
+        self._read("pragma journal_mode = wal")
         # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
-        self._database.execute("pragma synchronous = full")
-        version = self._database.execute("pragma user_version").fetchone()[0]
+        self._read("pragma synchronous = full")
+        version = self._read("pragma user_version")[0][0]
+        # Milliseconds a megabyte; a damaged page would else be met in the middle of the run.
+        flaws = self._read("pragma quick_check(1)")
+        if flaws != [("ok",)]:
+            raise self._damaged(flaws[0][0])
         if version > STORE_SCHEMA:
             raise UserError(
                 "the store was written by a newer version of hwnas-hls",
@@ -107,6 +112,33 @@ class Store:
                 self._database.execute(statement)
             self._database.execute(f"pragma user_version = {STORE_SCHEMA}")
 
+    def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows that a statement finds."""
+        try:
+            with self._access:
+                return self._database.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            # Disk full, device gone, no permission: the file itself may be whole.
+            raise HwnasError(f"the store cannot be used: {error} ({self.path})") from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from error
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Rows that SQLite reads may still hold what nobody wrote: the file was cut or overwritten."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise self._damaged(f"{type(error).__name__}: {error}") from error
+
+    def _damaged(self, found: object) -> UserError:
+        return UserError(
+            "the store cannot be read: it is damaged, or no store",
+            where=str(self.path),
+            found=found,
+            remedy=f"restore it from a copy, or begin again: hwnas-hls run {self.path.parent / 'spec.toml'}",
+        )
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._access:
@@ -118,6 +150,8 @@ class Store:
                 if self._database.in_transaction:
                     self._database.execute("rollback")
                 raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(error) from error
             except BaseException:
                 if self._database.in_transaction:
                     self._database.execute("rollback")
@@ -143,7 +177,8 @@ class Store:
             )
 
     def meta(self) -> dict[str, Any]:
-        return {name: json.loads(value) for name, value in self._database.execute("select * from meta")}
+        with self._decoding():
+            return {name: json.loads(value) for name, value in self._read("select * from meta")}
 
     # -- batches and records -----------------------------------------------------------
 
@@ -169,33 +204,34 @@ class Store:
             )
 
     def batches(self) -> list[Batch]:
-        rows = self._database.execute("select * from batch order by number")
-        return [
-            Batch(
-                number,
-                tuple(Candidate.from_json(item) for item in json.loads(candidates)),
-                None if state is None else Told(json.loads(state)),
-                hypervolume or 0.0,
-                seconds or 0.0,
-            )
-            for number, candidates, state, hypervolume, seconds in rows
-        ]
+        rows = self._read("select * from batch order by number")
+        with self._decoding():
+            return [
+                Batch(
+                    number,
+                    tuple(Candidate.from_json(item) for item in json.loads(candidates)),
+                    None if state is None else Told(json.loads(state)),
+                    hypervolume or 0.0,
+                    seconds or 0.0,
+                )
+                for number, candidates, state, hypervolume, seconds in rows
+            ]
 
     def records(self) -> list[Record]:
-        rows = self._database.execute("select data from record order by number")
-        return [Record.from_json(json.loads(data)) for (data,) in rows]
+        rows = self._read("select data from record order by number")
+        with self._decoding():
+            return [Record.from_json(json.loads(data)) for (data,) in rows]
 
     # -- measurements ------------------------------------------------------------------
 
     def measurement(self, digest: str) -> tuple[dict[str, Estimate], str] | None:
         """What a synthesis found of the design of this digest; ``None`` if there was none."""
-        with self._access:
-            row = self._database.execute(
-                "select estimates, failure from measurement where digest = ?", (digest,)
-            ).fetchone()
-        if row is None:
+        rows = self._read("select estimates, failure from measurement where digest = ?", (digest,))
+        if not rows:
             return None
-        return {name: Estimate.from_json(name, item) for name, item in json.loads(row[0]).items()}, row[1]
+        row = rows[0]
+        with self._decoding():
+            return {name: Estimate.from_json(name, item) for name, item in json.loads(row[0]).items()}, row[1]
 
     def add_measurement(self, digest: str, estimates: Mapping[str, Estimate], failure: str) -> None:
         text = json.dumps({name: estimate.to_json() for name, estimate in estimates.items()})
@@ -210,11 +246,10 @@ class Store:
         """Those of ``keys`` that were evaluated before."""
         found = {}
         for key in keys:
-            row = self._database.execute(
-                "select estimates, design from evaluation where key = ?", (key,)
-            ).fetchone()
-            if row is not None:
-                found[key] = _estimates(*row)
+            rows = self._read("select estimates, design from evaluation where key = ?", (key,))
+            if rows:
+                with self._decoding():
+                    found[key] = _estimates(*rows[0])
         return found
 
     def add_evaluations(self, found: Mapping[str, Estimates]) -> None:

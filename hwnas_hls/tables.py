@@ -83,6 +83,11 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     wrong = [member for member in front.members if _failures(member)]
     for member in wrong:
         say(f"{member.key[:KEY_DIGITS]} FAILED {'; '.join(_failures(member))}", "bold red")
+    skipped = [member.checks["csim"] for member in front.members if _skipped(member)]
+    if skipped:
+        say(f"NOT VERIFIED by C simulation: {len(skipped)} of {len(front.members)} designs", "bold red")
+        for reason in dict.fromkeys(skipped):
+            say(f"  {_plain(reason)}")
     say("")
     say("What next:", "bold")
     for line in _what_next(front, run_folder):
@@ -152,10 +157,15 @@ def _plain(words: str) -> str:
 
 def _failures(member: Member) -> list[str]:
     return [
-        _plain(f"{name}: {words}")
+        # The first line says it; what a compiler printed besides stands in log.txt.
+        _plain(f"{name}: {words.strip().splitlines()[0]}")
         for name, words in member.checks.items()
         if words.strip().lower() != "ok" and not words.lower().startswith("not run")
     ]
+
+
+def _skipped(member: Member) -> bool:
+    return member.checks.get("csim", "").lower().startswith("not run")
 
 
 def _checked(member: Member) -> str:

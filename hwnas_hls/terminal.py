@@ -43,8 +43,8 @@ def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer
     else:
         yield runs.Observer(
             lambda problem, folder: print_problem(screen, problem, folder),
-            lambda progress: screen.print(_line(progress)),
-            lambda step: screen.print(step),
+            lambda progress: _say(screen, _line(progress)),
+            lambda step: _say(screen, step),
         )
 
 
@@ -81,7 +81,12 @@ class _Live:
         self._bar.update(self._task, completed=progress.judged, figures=figures)
 
     def step(self, step: str) -> None:
-        self._screen.print(step)
+        _say(self._screen, step)
+
+
+def _say(screen: Console, words: str) -> None:
+    """Words with names of files and plugins in them: nothing in square brackets is markup."""
+    screen.print(words, markup=False, soft_wrap=True)
 
 
 def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
@@ -91,17 +96,19 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
     limits = ", ".join(
         str(limit) for limit in goal.limits if limit.bound != getattr(target, limit.metric, None)
     )
-    screen.print(f"target   {target.name} ({target.part}), clock {problem.clock_ns:g} ns")
-    screen.print(
+    _say(screen, f"target   {target.name} ({target.part}), clock {problem.clock_ns:g} ns")
+    _say(
+        screen,
         f"task     {problem.spec.task.name}: {dataset.n_in} inputs, {dataset.n_out} outputs, "
-        f"{len(dataset.train)}/{len(dataset.validation)}/{len(dataset.test)} rows"
+        f"{len(dataset.train)}/{len(dataset.validation)}/{len(dataset.test)} rows",
     )
-    screen.print(
-        f"search   {problem.spec.strategy.name} over {problem.spec.space.name}, seed {problem.spec.run.seed}"
+    _say(
+        screen,
+        f"search   {problem.spec.strategy.name} over {problem.spec.space.name}, seed {problem.spec.run.seed}",
     )
-    screen.print(f"wanted   {wanted} ({goal.mode})")
-    screen.print(f"limits   {limits or 'none'}{', fits the part' if problem.spec.limits.fit_part else ''}")
-    screen.print(f"folder   {folder}")
+    _say(screen, f"wanted   {wanted} ({goal.mode})")
+    _say(screen, f"limits   {limits or 'none'}{', fits the part' if problem.spec.limits.fit_part else ''}")
+    _say(screen, f"folder   {folder}")
 
 
 def _line(progress: search.Progress) -> str:
@@ -121,4 +128,4 @@ def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool
         screen.print(f"plugin fault: {fault}", markup=False)
     print_front(screen, outcome.front, outcome.folder)
     if outcome.interrupted:
-        screen.print(f"not finished; go on with: hwnas-hls resume {outcome.folder}")
+        _say(screen, f"not finished; go on with: hwnas-hls resume {outcome.folder}")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from hwnas_hls import cli, hookimpl, terminal
 from hwnas_hls import run as runs
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.plugins import Registry
 from hwnas_hls.spec import Spec, read_tables
+from hwnas_hls.store import Store
+from hwnas_hls.tables import print_front
 
 MakeSpec = Callable[..., Spec]
 QUIET = runs.Observer()
@@ -124,3 +131,113 @@ def test_other_data_in_the_same_place_are_refused(
     monkeypatch.setattr(Dataset, "fingerprint", "another")
     with pytest.raises(UserError, match="data of the task changed"):
         runs.resume(tmp_path / "run", registry, QUIET)
+
+
+def sizes(path: Path) -> list[int]:
+    whole = path.stat().st_size
+    return [100, 4096, 5000, whole // 4, whole // 2, whole - 4096, whole - 1]
+
+
+def test_a_truncated_or_overwritten_store_is_the_users_to_restore(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    finished(registry, toy_spec(), tmp_path / "run")
+    path = tmp_path / "run" / "run.sqlite"
+    whole = path.read_bytes()
+    noisy = whole[: len(whole) // 2] + b"\x5a" * 8192 + whole[len(whole) // 2 + 8192 :]
+    for damaged in [*(whole[:size] for size in sizes(path)), noisy, b"not a store at all" * 500]:
+        path.write_bytes(damaged)
+        with pytest.raises(UserError) as caught:
+            runs.resume(tmp_path / "run", registry, QUIET)
+        assert "run.sqlite" in str(caught.value)
+        assert "begin again" in str(caught.value)
+    path.write_bytes(whole)
+    runs.resume(tmp_path / "run", registry, QUIET)
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store._database.execute("pragma max_page_count = 12")
+        with pytest.raises(HwnasError, match="database or disk is full") as caught:
+            store.set_meta(much="x" * 1_000_000)
+        assert not isinstance(caught.value, UserError)
+    with Store(tmp_path) as store:
+        store.set_meta(much="x" * 1_000_000)
+        assert len(store.meta()["much"]) == 1_000_000
+
+
+def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
+    (tmp_path / "run.sqlite").mkdir()
+    with pytest.raises(UserError, match="store cannot be opened"):
+        Store(tmp_path)
+    (tmp_path / "run.sqlite").rmdir()
+    with Store(tmp_path) as store:
+        store._database.execute("drop table record")
+        with pytest.raises(HwnasError, match="no such table"):
+            store.records()
+    assert sqlite3.connect(tmp_path / "run.sqlite").execute("pragma quick_check").fetchone() == ("ok",)
+
+
+class BrokenExporter:
+    """Writes nothing."""
+
+    name = "broken"
+
+    def export(self, front: object, folder: Path) -> list[Path]:
+        raise OSError(28, "No space left on device")
+
+
+class Breaker:
+    @hookimpl
+    def hwnas_register_exporters(self) -> list[type]:
+        return [BrokenExporter]
+
+
+def test_an_export_that_failed_is_an_exit_code(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.register(Breaker(), "breaker")
+    outcome = finished(registry, toy_spec(run={"exporters": ["broken"]}), tmp_path / "run")
+    assert outcome.failures == ["exporter broken: OSError: [Errno 28] No space left on device"]
+    assert cli._end(outcome, registry, quiet=True, plain=True, as_json=False) == 1
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "run")
+    assert "No space left" in said.err
+
+
+def shown(front: object, folder: Path) -> str:
+    sink = io.StringIO()
+    print_front(Console(file=sink, width=80, no_color=True), front, folder)  # type: ignore[arg-type]
+    return sink.getvalue()
+
+
+def test_designs_that_nobody_simulated_are_named_loudly(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    outcome = finished(registry, toy_spec(), tmp_path / "run")
+    members = [
+        dataclasses.replace(member, checks={"project": "ok", "csim": "not run: no g++"})
+        for member in outcome.front.members
+    ]
+    count = len(members)
+    said = shown(dataclasses.replace(outcome.front, members=members), tmp_path)
+    assert f"NOT VERIFIED by C simulation: {count} of {count} designs" in said
+    assert "no g++" in said
+    assert [words for member in members for words in runs.unproven(member)] == []
+    wrong = dataclasses.replace(members[0], checks={"project": "ok", "csim": "NOT BIT-EXACT: 1\nmore"})
+    assert runs.unproven(wrong) == ["csim: NOT BIT-EXACT: 1\nmore"]
+    said = shown(dataclasses.replace(outcome.front, members=[wrong]), tmp_path)
+    assert "FAILED csim: NOT BIT-EXACT: 1" in said
+    assert "more" not in said
+
+
+def test_words_in_square_brackets_are_no_markup(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "[red]a[" / "b]"
+    with terminal.watch(plain=True) as observer:
+        runs.start(toy_spec(), registry, folder, observer)
+        observer.on_step("[/nothing]")
+    said = capsys.readouterr().err
+    assert str(folder) in said
+    assert "[/nothing]" in said
