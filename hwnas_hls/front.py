@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ def non_dominated(losses: Losses) -> list[int]:
 
 
 def hypervolume(losses: Losses, reference: Sequence[float]) -> float:
-    """Volume that the points dominate below ``reference`` (exact, by the WFG recursion).
+    """Volume that the points dominate below ``reference`` (exact: a sweep up to three objectives, the WFG recursion above).
 
     Points at or beyond the reference in any objective count nothing.
 
@@ -58,6 +59,8 @@ def _volume(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
         return float(corner[0] - points.min())
     if points.shape[1] == 2:
         return _area(points, corner)
+    if points.shape[1] == 3:
+        return _solid(points, corner)
     # Worst first in the last objective keeps the limited sets small.
     points = points[np.argsort(-points[:, -1], kind="stable")]
     total = 0.0
@@ -66,6 +69,30 @@ def _volume(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
         inside = float(np.prod(corner - point))
         total += inside - _volume(limited[non_dominated(limited)], corner)
     return total
+
+
+def _solid(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
+    """Three objectives: a sweep along the third, with the staircase of the first two kept sorted."""
+    top_x, top_y, top_z = (float(end) for end in corner)
+    order = points[np.argsort(points[:, 2], kind="stable")].tolist()
+    xs: list[float] = [top_x]  # ascending; ys descend
+    ys: list[float] = [-np.inf]
+    area = volume = 0.0
+    for place, (x, y, z) in enumerate(order):
+        start = bisect.bisect_left(xs, x)
+        ceiling = ys[start - 1] if start > 0 else top_y
+        if y < ceiling:
+            # The new step covers, up to the next lower one, what lay between it and the old steps.
+            end, left, below = start, x, ceiling
+            while end < len(xs) and ys[end] >= y:
+                area += (xs[end] - left) * (below - y)
+                left, below = xs[end], ys[end]
+                end += 1
+            area += (xs[end] - left) * (below - y)
+            xs[start:end], ys[start:end] = [x], [y]
+        following = order[place + 1][2] if place + 1 < len(order) else top_z
+        volume += area * (following - z)
+    return volume
 
 
 def _area(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:

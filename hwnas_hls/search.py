@@ -53,7 +53,10 @@ class LiveFront:
         self._reference = [1.0] * n_losses
 
     def add(self, records: Sequence[Record]) -> None:
-        """Merge new records; of equals the earlier stays, and a candidate counts once."""
+        """Merge new records; of equals the earlier stays, and a candidate counts once.
+
+        The hypervolume is computed once a call: hand over many records together.
+        """
         known = {record.key for record in self.records}
         fresh: dict[str, Record] = {}
         for record in records:
@@ -128,6 +131,7 @@ class Search:
             by_batch.setdefault(record.batch, []).append(record)
         state: Any = None
         told = False
+        taken: list[Record] = []
         for batch in self.store.batches():
             if batch.state is None:
                 self._unfinished = batch.candidates
@@ -138,11 +142,14 @@ class Search:
                 self._measured(self.judge.records(batch.candidates, batch.number, self.judged))
             self.strategy.tell(records)
             state, told = batch.state.state, True
-            self._count(records, batch.seconds)
+            taken.extend(records)
+            self._tally(records)
+            self.trace.append((self.judged, batch.seconds, batch.hypervolume))
             self._next_batch = batch.number + 1
             self._seconds_before = batch.seconds
         if told:
             self.strategy.restore(state)
+        self.front.add(taken)
 
     def _ask(self, n: int) -> Sequence[Candidate]:
         try:
@@ -200,10 +207,13 @@ class Search:
             return stored
         return [self.measuring.revised(record) for record in stored]
 
-    def _count(self, records: Sequence[Record], seconds: float) -> None:
+    def _tally(self, records: Sequence[Record]) -> None:
         for record in records:
             self.states[record.state] = self.states.get(record.state, 0) + 1
         self.judged += len(records)
+
+    def _count(self, records: Sequence[Record], seconds: float) -> None:
+        self._tally(records)
         self.front.add(records)
         self.trace.append((self.judged, seconds, self.front.hypervolume))
 
