@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.hls_model.recalibration import Recalibration, SiteErrors
 
 WIDTH = 80
-#: A factor beyond this is more likely a report of another design than a habit of a compiler: the sources
-#: behind the built-in calibration, each left out of it, lie between 0.65 and 1.5 of it in C synthesis.
-SUSPICIOUS = 2.5
+#: Reports further from their prediction than this (by what is known of the weights) are more likely of another
+#: design than a habit of a compiler: the sources behind the built-in calibration, each left out of it, lie
+#: between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
+SUSPICIOUS = (8.0, 2.5, 2.5)
 
 
 @click.command("calibrate")
@@ -168,12 +169,7 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
     for site, factors in found.factors.items():
         moved = ", ".join(f"{metric.upper()} x {factor:.2f}" for metric, factor in factors.items())
         lines += ["", *textwrap.wrap(site_title(site), WIDTH), f"now predicted: {moved}"]
-        for metric, factor in factors.items():
-            if not 1.0 / SUSPICIOUS <= factor <= SUSPICIOUS:
-                text = (
-                    f"{metric.upper()} x {factor:.2f} is more than compilers and parts are known to differ by"
-                )
-                lines += textwrap.wrap(f"doubtful: {text}; are these the reports of these designs?", WIDTH)
+        lines += _doubts(next(errors for errors in found.errors if errors.site == site))
         lines.append(
             f"{'':18}{'n':>4}{'nets':>6}{'LUT error':>11}{'after':>8}{'FF error':>10}{'after':>8}"
             f"{'LUT interval':>15}"
@@ -213,6 +209,20 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
     return "\n".join(lines)
 
 
+def _doubts(errors: SiteErrors) -> list[str]:
+    lines = []
+    most = SUSPICIOUS[errors.knowledge]
+    for metric, ratio in errors.ratio.items():
+        if not 1.0 / most <= ratio <= most:
+            lines += textwrap.wrap(
+                f"doubtful: {metric.upper()} reported is {ratio:.2g} times what was predicted, more than "
+                "compilers are known to differ by; are these the reports of these designs?",
+                WIDTH,
+                subsequent_indent="  ",
+            )
+    return lines
+
+
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
@@ -241,6 +251,7 @@ def _json(
                         "left_out": errors.left_out or None,
                         "before": dict(errors.before),
                         "after": dict(errors.after),
+                        "reported_over_predicted": dict(errors.ratio),
                         "coverage": dict(errors.coverage),
                         "own_interval": list(errors.own_interval),
                     }

@@ -30,9 +30,9 @@ SCALED = ("lut", "ff")
 #: Networks that the base calibration counts as. Among the families behind the built-in one, sites differ
 #: from it by more than designs of one site do; benchmarks/predictor/one_report.py compares values.
 PRIOR_NETWORKS = 0.25
-#: What one network counts for by what is known of its weights (architecture only, non-zeros, weights): the
-#: inverse squares of the median LUT errors of the Latency strategy, 34, 16 and 14 %.
-KNOWLEDGE_WEIGHT = (0.17, 0.77, 1.0)
+#: What one network counts for by what is known of its weights (architecture only, non-zeros, weights):
+#: inverse squares of the spread of LUT residuals within one site, medians 0.44, 0.11 and 0.08 (natural log).
+KNOWLEDGE_WEIGHT = (0.03, 0.5, 1.0)
 #: Networks at a site from which whole families are left out, not single networks.
 FAMILIES_TO_LEAVE = 3
 
@@ -49,6 +49,7 @@ class SiteErrors:
             only network, so that the errors speak of its variants), or empty where there is one design.
         before, after: metric -> median of |predicted / reported - 1|; ``after`` is empty where
             ``left_out`` is.
+        ratio: metric -> median of reported / predicted before.
         coverage: metric -> what the interval of this site states now; ``None`` is not calibrated.
         own_interval: metrics whose interval is of these designs' own residuals.
     """
@@ -60,6 +61,7 @@ class SiteErrors:
     left_out: str
     before: Mapping[str, float]
     after: Mapping[str, float]
+    ratio: Mapping[str, float]
     coverage: Mapping[str, float | None]
     own_interval: tuple[str, ...]
 
@@ -308,6 +310,11 @@ def _judge(
         {}
         if alone
         else {m: e for m in SCALED if (e := _median_error(residuals[m], level, m, chosen)) is not None},
+        {
+            m: float(np.exp(np.median(told)))
+            for m in SCALED
+            if (told := (r := level.base_residual[m][chosen])[np.isfinite(r)]).size
+        },
         coverage,
         own,
     )

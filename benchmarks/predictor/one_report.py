@@ -1,0 +1,172 @@
+"""What one own report is worth: a source is taken out of the fit, one of its reports is given back.
+
+    python benchmarks/predictor/one_report.py CALIBRATION_DIR
+
+For each source (family) and each site of it (stage, strategy, compiler and version, silicon) with two or
+more designs: laws and factors are fitted without the source, its designs are predicted, then each of its
+reports in turn is given to ``recalibrate`` alone and the *other* designs of the site are predicted again.
+Printed are medians of |predicted / reported - 1| over all (report given, design predicted) pairs, as
+Markdown, by site and over sites, there also apart for designs of another network than the report's; then the
+same for other values of ``PRIOR_NETWORKS``; then how often the intervals held.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from fit import SWEEPS, Data, _best, fit_all
+from rows import Row, data_folder, read_rows
+
+from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level
+from hwnas_hls_plugins.hls_model.prediction import predict_batch, site_of
+from hwnas_hls_plugins.hls_model.recalibration import PRIOR_NETWORKS, recalibrate
+
+LEVELS = ("architecture only", "non-zeros", "weights")
+PRIORS = (0.0, 0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass
+class Pair:
+    """One report given, one other design predicted."""
+
+    family: str
+    site: str
+    knowledge: int
+    same_network: bool
+    prior: float
+    before: dict[str, float]
+    after: dict[str, float]
+    inside_before: dict[str, bool]
+    inside_after: dict[str, bool]
+
+
+def main() -> None:
+    rows = read_rows(data_folder())
+    best = _best(rows)
+    shipped = read_calibration()
+    pairs: list[Pair] = []
+    for family in sorted(set(best.families) - set(SWEEPS)):
+        train = np.array([name != family for name in best.families])
+        base = replace_bands(fit_all(best, train, "without " + family), shipped)
+        for knowledge in (2, 1, 0):
+            for site, designs in sites(rows, best, family, knowledge).items():
+                if len(designs) > 1:
+                    pairs += tried(family, site, knowledge, designs, base)
+        print(f"{family} done", file=sys.stderr)
+    print("| source | site | known | pairs | LUT before | after one report | FF before | after |")
+    print("|---|---|---|---|---|---|---|---|")
+    chosen = [pair for pair in pairs if pair.prior == PRIOR_NETWORKS]
+    groups: dict[tuple[int, str, str], list[Pair]] = defaultdict(list)
+    for pair in chosen:
+        groups[-pair.knowledge, pair.family, pair.site].append(pair)
+    for (level, family, site), found in sorted(groups.items()):
+        print(line([family, site.replace("|", " "), LEVELS[-level]], found))
+    print()
+    print(
+        "| C synthesis, Latency strategy, medians over sites | sites "
+        "| LUT before | after one report | FF before | after |"
+    )
+    print("|---|---|---|---|---|---|")
+    for level in (2, 1, 0):
+        for name, keep in (("any other design", None), ("another network", False), ("same network", True)):
+            medians = over_sites(chosen, level, keep)
+            print(f"| {LEVELS[level]}, {name} | {len(medians)} | " + cells(medians))
+    print()
+    print("| PRIOR_NETWORKS | " + " | ".join(f"LUT after, {name}" for name in LEVELS) + " |")
+    print("|---|" + "---|" * len(LEVELS))
+    for prior in PRIORS:
+        some = [pair for pair in pairs if pair.prior == prior]
+        values = [100 * np.median([m[1] for m in over_sites(some, level, None)]) for level in (0, 1, 2)]
+        print(f"| {prior:g} | " + " | ".join(f"{value:.1f} %" for value in values) + " |")
+    print()
+    print("| C synthesis, LUT interval | pairs | held before | held after |")
+    print("|---|---|---|---|")
+    for level in (2, 1, 0):
+        some = [p for p in chosen if p.knowledge == level and p.site.startswith("csynth")]
+        shares = [
+            100 * np.mean([getattr(p, side)["lut"] for p in some])
+            for side in ("inside_before", "inside_after")
+        ]
+        print(f"| {LEVELS[level]} | {len(some)} | {shares[0]:.0f} % | {shares[1]:.0f} % |")
+
+
+def replace_bands(fold: Calibration, shipped: Calibration) -> Calibration:
+    """The fold's laws and factors with the shipped intervals (whose widths have seen the source)."""
+    return Calibration(fold.name, fold.laws, fold.factors, shipped.bands, fold.seen, fold.provenance)
+
+
+def sites(rows: list[Row], best: Data, family: str, knowledge: int) -> dict[str, list[OwnDesign]]:
+    """The designs of a family that factors are learnt from, by site."""
+    out: dict[str, list[OwnDesign]] = defaultdict(list)
+    for number, place in enumerate(best.places):
+        if best.families[number] != family or best.bands[number] == "outside":
+            continue
+        query = at_level(best.queries[number], knowledge)
+        truth = {m: float(v[number]) for m, v in best.truth.items() if np.isfinite(v[number])}
+        if query is not None and "lut" in truth:
+            design = OwnDesign(query, truth, family, rows[place].raw["row_id"])
+            out[site_of(query, best.regimes[number])].append(design)
+    return out
+
+
+def tried(family: str, site: str, knowledge: int, designs: list[OwnDesign], base: Calibration) -> list[Pair]:
+    """Every report of a site given alone, every other design predicted."""
+    out = []
+    queries = [design.query for design in designs]
+    before = predict_batch(queries, base)
+    for given in designs:
+        for prior in PRIORS:
+            after = predict_batch(queries, recalibrate([given], base, "one", prior).calibration)
+            for number, other in enumerate(designs):
+                if other is given:
+                    continue
+                told = [metric for metric in ("lut", "ff") if other.truth.get(metric)]
+                out.append(
+                    Pair(
+                        family,
+                        site,
+                        knowledge,
+                        other.network == given.network,
+                        prior,
+                        {m: abs(before.value[m][number] / other.truth[m] - 1) for m in told},
+                        {m: abs(after.value[m][number] / other.truth[m] - 1) for m in told},
+                        {m: before.low[m][number] <= other.truth[m] <= before.high[m][number] for m in told},
+                        {m: after.low[m][number] <= other.truth[m] <= after.high[m][number] for m in told},
+                    )
+                )
+    return out
+
+
+def over_sites(pairs: list[Pair], level: int, same: bool | None) -> list[tuple[float, float, float, float]]:
+    """Medians of each site of C synthesis under Latency: LUT before, after, FF before, after."""
+    groups: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        fits = same is None or pair.same_network == same
+        if pair.knowledge == level and fits and pair.site.startswith("csynth|latency"):
+            groups[pair.family, pair.site].append(pair)
+    return [medians(found) for found in groups.values()]
+
+
+def medians(pairs: list[Pair]) -> tuple[float, float, float, float]:
+    first, second, third, fourth = (
+        float(np.median([getattr(pair, side)[metric] for pair in pairs]))
+        for metric in ("lut", "ff")
+        for side in ("before", "after")
+    )
+    return first, second, third, fourth
+
+
+def cells(found: list[tuple[float, float, float, float]]) -> str:
+    return " | ".join(f"{100 * np.median(column):.1f} %" for column in zip(*found, strict=True)) + " |"
+
+
+def line(names: list[str], pairs: list[Pair]) -> str:
+    return "| " + " | ".join([*names, str(len(pairs))]) + " | " + cells([medians(pairs)])
+
+
+if __name__ == "__main__":
+    main()
