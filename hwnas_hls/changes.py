@@ -8,6 +8,7 @@ from typing import Any
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.problem import Problem
+from hwnas_hls.spec import read_tables
 
 #: (table, key) of a spec that may change: how long and how a run goes on, not what it searches.
 FREE = frozenset(
@@ -35,8 +36,11 @@ def check_unchanged(problem: Problem, facts: Mapping[str, Any], folder: Path) ->
             data are not those that the run began with.
     """
     if "spec" in facts:
-        # By way of JSON the stored tables hold lists where the spec holds tuples: compared as text.
-        changed = list(_changes(facts["spec"], problem.spec.to_tables()))
+        # As written, not as resolved: a later version may know keys that this run never had.
+        changed = list(_changes(facts["spec"], read_tables(folder / "spec.toml")))
+        # Parts that come along are kept in order by their authors; a file is the user's to edit.
+        if problem.spec.target.endswith(".toml") and facts.get("target") != problem.target.to_json():
+            changed.append(f"the target file {problem.spec.target} reads otherwise")
         if changed:
             raise UserError(
                 "the spec was changed since this run began, and its records would not belong together",
@@ -60,15 +64,6 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(before, Mapping) or not isinstance(after, Mapping):
             before, after = {"": before}, {"": after}
         for key in sorted({*before, *after}):
-            if (table, key) in FREE or _plain(before.get(key)) == _plain(after.get(key)):
+            if (table, key) in FREE or before.get(key) == after.get(key):
                 continue
             yield f"[{table}] {key} = {after.get(key)!r}, not {before.get(key)!r}"
-
-
-def _plain(value: Any) -> Any:
-    """Lists for tuples, as JSON has it."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -80,6 +80,10 @@ def run(
     """Search, train the front in full, and hand over hls4ml projects proven bit-exact.
 
     SPEC is a TOML file that holds a whole run; flags override it. Works with --target alone.
+
+    Exit codes: 0 done, also where no design is feasible (front.json then has no members and the
+    terminal shows what binds); 1 failed, also where a design is not bit-exact or an export could
+    not be written; 2 your mistake; 130 interrupted, `resume` goes on.
     """
     from hwnas_hls import run as runs
     from hwnas_hls.plugins import Registry

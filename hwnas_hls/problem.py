@@ -91,6 +91,9 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     Raises:
         UserError: something is unknown, unreadable, contradictory or missing.
     """
+    if spec.target.endswith(".toml"):
+        # Absolute, so that the resolved spec means the same file from any folder.
+        spec = dataclasses.replace(spec, target=str(Path(spec.target).expanduser().absolute()))
     target = registry.target(spec.target)
     clock_ns = spec.clock_ns or target.clock_ns
     spec, task = _build(spec, registry, "task", _task_table(spec.task), {})

@@ -136,7 +136,7 @@ def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = Fals
         check_unchanged(problem, facts, folder)
         run = _facts(problem, folder) | {n: facts["run"][n] for n in ("started",) if "run" in facts}
         if "spec" not in facts:
-            store.set_meta(run=run, spec=problem.spec.to_tables())
+            store.set_meta(run=run, spec=read_tables(folder / "spec.toml"), target=problem.target.to_json())
         observer.on_problem(problem, folder)
         problem.registry.call_each("hwnas_run_started", run=run)
 

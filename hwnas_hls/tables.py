@@ -57,9 +57,13 @@ def nearest_table(front: Front) -> Table:
     table.add_column("candidate", no_wrap=True)
     table.add_column("broken limits")
     for record in list(front.least_infeasible)[:MAX_NEAREST]:
-        broken = ", ".join(f"{limit} by {100 * amount:.3g} %" for limit, amount in record.violations.items())
+        broken = ", ".join(f"{limit} {_over(amount)}" for limit, amount in record.violations.items())
         table.add_row(Text(record.key[:KEY_DIGITS]), Text(_plain(broken or record.reason)))
     return table
+
+
+def _over(amount: float) -> str:
+    return f"by {100 * amount:.3g} %" if amount < 10 else f"by a factor of {1 + amount:,.0f}"
 
 
 def print_front(console: Console, front: Front, run_folder: Path) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomli_w
 from rich.console import Console
 
-from hwnas_hls import cli, hookimpl, terminal
+from hwnas_hls import cli, hookimpl, resources, terminal
 from hwnas_hls import run as runs
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.plugins import Registry
@@ -241,3 +242,32 @@ def test_words_in_square_brackets_are_no_markup(
     said = capsys.readouterr().err
     assert str(folder) in said
     assert "[/nothing]" in said
+
+
+def test_a_target_file_means_the_same_from_any_folder(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = resources.data_folder("hw_targets") / "xcvu9p.toml"
+    (tmp_path / "own.toml").write_text(given.read_text().replace('"xcvu9p"', '"mine"'))
+    monkeypatch.chdir(tmp_path)
+    finished(registry, toy_spec(target={"name": "own.toml"}), tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert runs.resume(tmp_path / "run", registry, QUIET).front.target.name == "mine"
+    path = tmp_path / "own.toml"
+    path.write_text(path.read_text().replace("lut = 1182240", "lut = 118224"))
+    with pytest.raises(UserError, match=r"own\.toml reads otherwise"):
+        runs.resume(tmp_path / "run", registry, QUIET)
+
+
+def test_a_later_version_with_more_keys_takes_up_an_older_run(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    finished(registry, toy_spec(), folder)
+    tables = read_tables(folder / "spec.toml")
+    del tables["limits"]["sub_microsecond"]
+    (folder / "spec.toml").write_text(tomli_w.dumps(tables))
+    with Store(folder) as store:
+        store.set_meta(spec=tables)
+    assert runs.resume(folder, registry, QUIET).front.members
