@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.hls_model.recalibration import Recalibration, SiteErrors
 
 WIDTH = 80
-#: Reports further from their prediction than this (by what is known of the weights) are more likely of another
-#: design than a habit of a compiler: the sources behind the built-in calibration, each left out of it, lie
-#: between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
+#: Reports further from their prediction than this (by what is known of the weights) are more likely of
+#: another design than a habit of a compiler: the sources behind the built-in calibration, each left out of
+#: it, lie between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
 SUSPICIOUS = (8.0, 2.5, 2.5)
 
 

@@ -16,12 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls_plugins.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
-from hwnas_hls_plugins.hls_model.domain import unusual
-from hwnas_hls_plugins.hls_model.fitting import log_residual
-from hwnas_hls_plugins.hls_model.own_designs import LeftOut, OwnDesign, at_level
+from hwnas_hls_plugins.hls_model.own_designs import LeftOut, OwnDesign
 from hwnas_hls_plugins.hls_model.own_intervals import own_bands
-from hwnas_hls_plugins.hls_model.prediction import predict_batch, regimes, site_of
-from hwnas_hls_plugins.hls_model.query import Query
+from hwnas_hls_plugins.hls_model.own_levels import Level, best_levels, level_of
 from hwnas_hls_plugins.hls_model.silicon import device_of, part_class, tool_of
 
 FloatArray = NDArray[np.float64]
@@ -83,28 +80,6 @@ class Recalibration:
     unused: tuple[LeftOut, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Level:
-    """All designs of which this much is known, as arrays over them.
-
-    ``value``: metric -> prediction of the base; ``truth``: metric -> report, NaN where it does not say;
-    ``base_residual``: metric -> log residual of the base.
-    """
-
-    knowledge: int
-    places: list[int]
-    queries: list[Query]
-    sites: list[str]
-    bands: list[str]
-    value: Mapping[str, FloatArray]
-    truth: Mapping[str, FloatArray]
-    base_residual: Mapping[str, FloatArray]
-
-    def residual(self, metric: str, shift: FloatArray) -> FloatArray:
-        """Log residuals under predictions changed by ``exp(shift)``."""
-        return log_residual(metric, self.truth[metric], self.value[metric] * np.exp(shift))
-
-
 def recalibrate(
     designs: Sequence[OwnDesign],
     base: Calibration,
@@ -121,8 +96,8 @@ def recalibrate(
         prior_networks: networks that the base counts as.
         provenance: what the result says of itself beside the base's own.
     """
-    levels = [level for level in (_level(designs, base, know) for know in (0, 1, 2)) if level.places]
-    best = _best(levels, len(designs))
+    levels = [level for level in (level_of(designs, base, know) for know in (0, 1, 2)) if level.places]
+    best = best_levels(levels, len(designs))
     unused = [
         LeftOut(design.source, "its kind is outside what the laws describe; it moves no factor")
         for place, design in enumerate(designs)
@@ -169,49 +144,12 @@ def recalibrate(
     )
 
 
-def _level(designs: Sequence[OwnDesign], base: Calibration, knowledge: int) -> _Level:
-    places, queries = [], []
-    for place, design in enumerate(designs):
-        query = at_level(design.query, knowledge)
-        if query is not None:
-            places.append(place)
-            queries.append(query)
-    if not queries:
-        return _Level(knowledge, [], [], [], [], {}, {}, {})
-    batch = predict_batch(queries, base)
-    names = regimes(batch.table)
-    odd = unusual(batch.table)
-    truth = {
-        metric: np.array([designs[place].truth.get(metric, math.nan) for place in places])
-        for metric in METRICS
-    }
-    return _Level(
-        knowledge,
-        places,
-        queries,
-        [site_of(query, regime) for query, regime in zip(queries, names, strict=True)],
-        ["outside" if o else regime for o, regime in zip(odd, names, strict=True)],
-        {metric: batch.value[metric] for metric in METRICS},
-        truth,
-        {metric: log_residual(metric, truth[metric], batch.value[metric]) for metric in METRICS},
-    )
-
-
-def _best(levels: Sequence[_Level], count: int) -> list[tuple[_Level, int]]:
-    """For each design the level at which most is known of it, and its row there."""
-    out: list[tuple[_Level, int] | None] = [None] * count
-    for level in levels:
-        for row, place in enumerate(level.places):
-            out[place] = (level, row)
-    return [found for found in out if found is not None]
-
-
 #: One network's distance from the base: metric -> (log residual, weight).
 _Centre = Mapping[str, tuple[float, float]]
 
 
 def _centres(
-    best: Sequence[tuple[_Level, int]], places: Sequence[int], name_of: Callable[[int], str]
+    best: Sequence[tuple[Level, int]], places: Sequence[int], name_of: Callable[[int], str]
 ) -> dict[str, _Centre]:
     """Distance of each network of some designs; ``name_of`` says which network a design is of."""
     members: dict[str, list[int]] = defaultdict(list)
@@ -251,8 +189,8 @@ def _shifts(centres: Iterable[_Centre], prior_networks: float) -> dict[str, floa
 
 def _judge(
     designs: Sequence[OwnDesign],
-    best: Sequence[tuple[_Level, int]],
-    level: _Level,
+    best: Sequence[tuple[Level, int]],
+    level: Level,
     site: str,
     rows: Sequence[int],
     prior_networks: float,
@@ -320,7 +258,7 @@ def _judge(
     )
 
 
-def _median_error(residual: FloatArray, level: _Level, metric: str, rows: NDArray[np.int64]) -> float | None:
+def _median_error(residual: FloatArray, level: Level, metric: str, rows: NDArray[np.int64]) -> float | None:
     """Median of |predicted / reported - 1|, or nothing where no report tells."""
     c = OFFSETS[metric]
     truth = level.truth[metric][rows]
