@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas_hls.precision import FixedType
+from hwnas_hls.reuse import nearest_legal
 from hwnas_hls_plugins.hls_model import LayerQuery, Query, predict
 from hwnas_hls_plugins.hls_model.constants import constant_cost, csd_weight
-from hwnas_hls_plugins.hls_model.reuse import legal_reuse_factor, legal_reuse_factors
 from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import tabulate
 
@@ -28,20 +28,6 @@ def dense(n_in: int, n_out: int, **more: object) -> LayerQuery:
 def one(*layers: LayerQuery, **more: object) -> dict[str, float]:
     query = Query(layers, **more)  # type: ignore[arg-type]
     return {name: interval.value for name, interval in predict([query])[0].metrics.items()}
-
-
-@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 7), (16, 64), (64, 5), (12, 9), (128, 3)])
-def test_legal_reuse_factors_are_those_of_hls4ml(n_in: int, n_out: int) -> None:
-    from hls4ml.backends.fpga.fpga_backend import FPGABackend
-
-    class Backend:
-        _validate_reuse_factor = FPGABackend._validate_reuse_factor
-
-    theirs = FPGABackend.get_valid_reuse_factors(Backend(), n_in, n_out)
-    assert list(legal_reuse_factors(n_in, n_out)) == theirs
-    for asked in (1, 2, 5, 17, 100, 10_000):
-        closest = FPGABackend.get_closest_reuse_factor(None, theirs, asked)
-        assert legal_reuse_factor(n_in, n_out, asked) == closest
 
 
 def digits_by_hand(value: int) -> int:
@@ -174,7 +160,7 @@ def test_linear_resource_layers_add_up() -> None:
 def test_an_illegal_reuse_factor_is_moved_and_said() -> None:
     query = Query((dense(16, 5, strategy="resource", reuse_factor=7),))
     found = predict([query])[0]
-    assert found.metrics["ii_cycles"].value == legal_reuse_factor(16, 5, 7) == 8
+    assert found.metrics["ii_cycles"].value == nearest_legal(16, 5, "Resource", 7) == 8
     assert any("7 is not legal" in text and "takes 8" in text for text in found.warnings)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.precision import FixedType
+from hwnas_hls.reuse import nearest_legal
 from hwnas_hls_plugins.hls_model.constants import LEVELS, MAX_BITS, ConstantCost, constant_cost
 from hwnas_hls_plugins.hls_model.prior import expected_costs
 from hwnas_hls_plugins.hls_model.query import LayerQuery, Query
-from hwnas_hls_plugins.hls_model.reuse import legal_reuse_factor
 from hwnas_hls_plugins.hls_model.silicon import PART_CLASSES, default_uncertainty, part_class, tool_of
 
 FloatArray = NDArray[np.float64]
@@ -139,7 +139,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
             code = strategy_code(layer)
             legal = layer.reuse_factor
             if code in (RESOURCE, UNROLLED):
-                legal = legal_reuse_factor(layer.n_in, layer.n_out, legal)
+                legal = nearest_legal(layer.n_in, layer.n_out, "Resource", max(1, legal))
             knowledge = BLIND
             nonzeros = float("nan")
             if layer.weights is not None and max(source.width, weight.width) <= MAX_BITS:
