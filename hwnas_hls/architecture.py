@@ -180,3 +180,25 @@ class Architecture:
             clock_ns=data.get("clock_ns"),
             io_type=data.get("io_type", "io_parallel"),
         )
+
+
+def as_architecture(value: object) -> Architecture:
+    """What a space's ``architecture`` may hand over: an :class:`Architecture`, its JSON form, or a
+    plain list of layers, whose inputs then have hls4ml's default type ``ap_fixed<16,6>``.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    if isinstance(value, Architecture):
+        return value
+    if isinstance(value, Mapping) and "layers" in value:
+        return Architecture.from_json({"input": str(_DEFAULT_INPUT), **value})
+    if isinstance(value, list | tuple) and all(isinstance(layer, Dense | Mapping) for layer in value):
+        layers = [layer if isinstance(layer, Dense) else Dense.from_json(layer) for layer in value]
+        return Architecture(_DEFAULT_INPUT, tuple(layers))
+    raise UserError(
+        "a space's architecture is an Architecture or a list of layers", found=type(value).__name__
+    )
+
+
+_DEFAULT_INPUT = FixedType(16, 6)

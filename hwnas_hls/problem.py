@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.architecture import Architecture, as_architecture
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.configuration import to_table
 from hwnas_hls.errors import UserError
@@ -79,7 +79,7 @@ class Problem:
 
     def architecture(self, candidate: Candidate) -> Architecture:
         """The space's architecture, with the run's clock where it names none."""
-        architecture = self.space.architecture(candidate)
+        architecture = as_architecture(self.space.architecture(candidate))
         if architecture.clock_ns is None:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture
