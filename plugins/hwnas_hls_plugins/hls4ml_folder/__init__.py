@@ -8,6 +8,7 @@ its folder is read, sizes are bounded.
 
 from __future__ import annotations
 
+from hwnas_hls.lint import Finding
 from hwnas_hls_plugins.hls4ml_folder.folder import (
     Project,
     find_project,
@@ -16,7 +17,6 @@ from hwnas_hls_plugins.hls4ml_folder.folder import (
     read_whole,
 )
 from hwnas_hls_plugins.hls4ml_folder.lint import lint_config, lint_folder
-from hwnas_hls_plugins.hls4ml_folder.lint_layers import Finding
 from hwnas_hls_plugins.hls4ml_folder.yaml_query import read_config
 
 __all__ = [

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.lint import Finding
 from hwnas_hls_plugins.hls4ml_folder.config import load_config, mapping_of, text_of
 from hwnas_hls_plugins.hls4ml_folder.firmware import read_firmware
 from hwnas_hls_plugins.hls4ml_folder.folder import find_project
 from hwnas_hls_plugins.hls4ml_folder.layers import read_layers
-from hwnas_hls_plugins.hls4ml_folder.lint_layers import Finding, firmware_findings, layer_findings
+from hwnas_hls_plugins.hls4ml_folder.lint_layers import firmware_findings, layer_findings
 from hwnas_hls_plugins.hls4ml_folder.precisions import (
     DEFAULT,
     STRATEGIES,
@@ -120,6 +121,7 @@ def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int
     if "HLSConfig" in config and not text_of(config, "Part", "XilinxPart", "Device", "Board"):
         yield Finding(
             "part-missing",
+            "warning",
             "Part",
             f"no part is named; hls4ml takes {HLS4ML_DEFAULT_PART}",
             "give part=... (or board=...) to the converter",
@@ -134,6 +136,7 @@ def _misplaced(config: dict[str, Any]) -> Iterator[Finding]:
             if argument is not None:
                 yield Finding(
                     "misplaced-key",
+                    "warning",
                     f"{place}.{key}",
                     f"{key} inside {place} is dropped in silence"
                     + (f" and the project goes to {HLS4ML_DEFAULT_PART}" if argument == "Part" else ""),
@@ -156,6 +159,7 @@ def _strategies(config: dict[str, Any]) -> Iterator[Finding]:
         if not known:
             yield Finding(
                 "strategy-spelling",
+                "warning",
                 f"{place}.Strategy",
                 f"{told[:40]!r} is unknown to hls4ml and becomes Latency without a word",
                 f"take one of {', '.join(dict.fromkeys(STRATEGIES.values()))}",
@@ -168,12 +172,14 @@ def _misused_da(place: str, settings: dict[str, Any]) -> Iterator[Finding]:
     """hls4ml raises for distributed arithmetic on anything without weights, the model default included."""
     if place == "HLSConfig.Model":
         what = "distributed_arithmetic for the whole model reaches activations, for which hls4ml raises"
-        yield Finding("da-without-weights", f"{place}.Strategy", what, "set it for each dense layer by name")
+        yield Finding(
+            "da-without-weights", "error", f"{place}.Strategy", what, "set it for each dense layer by name"
+        )
         return
     precision = settings.get("Precision")
     if ".LayerName." in place and isinstance(precision, dict) and "weight" not in precision:
         what = "distributed_arithmetic on a layer without weights; hls4ml raises an exception"
-        yield Finding("da-without-weights", f"{place}.Strategy", what, "leave its strategy out")
+        yield Finding("da-without-weights", "error", f"{place}.Strategy", what, "leave its strategy out")
 
 
 def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
@@ -202,6 +208,7 @@ def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> 
         return
     yield Finding(
         "model-precision",
+        "warning",
         "HLSConfig.Model.Precision",
         f"{value[:40]} reaches no layer: every layer names its own precision (granularity 'name', H445)",
         "change the precision of the layers, or make the configuration with granularity='model'",

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.lint import Finding
 from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls_plugins.hls4ml_folder.dense import Layers
 from hwnas_hls_plugins.hls4ml_folder.precisions import Precisions, built_strategy
 
 #: Above this many products a fully unrolled layer meets Vivado's limit on arrays (H572, H903, H904).
 UNROLL_LIMIT = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One pitfall.
-
-    Args:
-        rule: its name, for example ``reuse-factor``.
-        where: key of the configuration or layer.
-        what: what hls4ml does there.
-        remedy: what to write instead.
-    """
-
-    rule: str
-    where: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"[{self.rule}] {self.where}: {self.what}; {self.remedy}"
 
 
 def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int) -> Iterator[Finding]:
@@ -41,6 +21,7 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
     if strategy == "Latency" and products > UNROLL_LIMIT:
         yield Finding(
             "unroll-limit",
+            "warning",
             where,
             f"{n_in} x {n_out} = {products} products under Latency; synthesis stops or runs for hours "
             f"above {UNROLL_LIMIT} (H572, H903, H904)",
@@ -50,6 +31,7 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
         near = [value for value in legal_reuse_factors(n_in, n_out) if legal / 4 <= value <= legal * 4]
         yield Finding(
             "reuse-factor",
+            "warning",
             where,
             f"reuse factor {factor} is not legal for {n_in} x {n_out}; hls4ml moves it to {legal}",
             f"take one of {', '.join(map(str, near[:12]))}",
@@ -57,6 +39,7 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
     if strategy == "distributed_arithmetic" and factor != 1:
         yield Finding(
             "da-reuse-factor",
+            "error",
             where,
             f"distributed_arithmetic with reuse factor {factor}; hls4ml raises an exception",
             "set ReuseFactor to 1, or take Resource",
@@ -64,6 +47,7 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
     if strategy == "ResourceUnrolled" and factor == 1:
         yield Finding(
             "unrolled-reuse-factor",
+            "note",
             where,
             "ResourceUnrolled with reuse factor 1 becomes Resource",
             "take a reuse factor above 1, or Latency",
@@ -90,6 +74,7 @@ def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
         if layer.weight.fraction > asked.fraction:
             yield Finding(
                 "da-unrounded-weights",
+                "warning",
                 f"layer {name}",
                 f"built from weights that were not rounded to {asked}; they take {layer.weight}, so it is "
                 "larger than need be and its outputs differ from those of the other strategies",
@@ -125,6 +110,7 @@ def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
         for what, asked_for, built_as in pairs:
             yield Finding(
                 "stale-config",
+                "warning",
                 f"layer {name}, {what}",
                 f"the configuration says {asked_for}, the firmware was built with {built_as}",
                 "the firmware decides; write the project again if the configuration is meant",
