@@ -135,6 +135,11 @@ class Calibration:
         )
         return Band(None, None, found.families, up, down, 1.0)
 
+    @property
+    def hash(self) -> str:
+        """Of everything that decides a number; the one in the file."""
+        return str(self.to_json()["hash"])
+
     def to_json(self) -> dict[str, Any]:
         body = {
             "schema": CALIBRATION_SCHEMA,
@@ -190,14 +195,24 @@ def own_band_key(site: str, regime: str, stage: str, knowledge: int) -> str:
     return f"own|{site}|{stage}|{regime}|{knowledge}"
 
 
-@functools.lru_cache(maxsize=16)
 def read_calibration(path: Path | None = None) -> Calibration:
     """Read a calibration file; ``None`` reads the one that ships.
+
+    A file that was not written to since is not read again.
 
     Raises:
         UserError: not readable, of another schema, or altered since it was written.
     """
     file = path or data_folder("hw_targets") / "calibration" / DEFAULT_FILE
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise UserError("not a readable calibration file", where=str(file), found=error) from error
+    return _read(file, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
     try:
         data = json.loads(file.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -61,7 +61,8 @@ class HlsModelEstimator:
     name = "hls-model"
     Config = HlsModelConfig
     provides = PROVIDES
-    version = "1"
+    #: Of the laws; an instance adds the hash of its calibration, so that no cache outlives one.
+    version = "2"
     cost = 0.0005
     uses_weights = True
 
@@ -69,6 +70,7 @@ class HlsModelEstimator:
         self.config = config or HlsModelConfig()
         file = self.config.calibration
         self.calibration = read_calibration(Path(file).expanduser() if file else None)
+        self.version = f"{type(self).version}+{self.calibration.hash}"
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` a candidate; an architecture that cannot be made is a failure."""
