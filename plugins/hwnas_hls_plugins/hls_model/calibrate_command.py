@@ -78,7 +78,6 @@ def calibrate_command(
         )
     data = found.calibration.to_json()
     _write(output, data, force)
-    read_calibration.cache_clear()
     left = [*left, *found.unused]
     if as_json:
         click.echo(json.dumps(_json(found, designs, left, output, str(data["hash"])), indent=2))

@@ -238,6 +238,8 @@ def _unfit(query: Query) -> str:
             # An accumulator that is not told matters little; a weight type that is not told, everything.
             if name == "precision" and " w" not in f" {what.partition(' unknown')[0]}".replace(",", " "):
                 continue
+            if name == "strategy" and all(layer.reuse_factor == 1 for layer in query.layers):
+                continue  # unrolled either way
             return f"{warning}; nothing is learnt from a guess"
     return ""
 
