@@ -7,7 +7,8 @@ more designs: laws and factors are fitted without the source, its designs are pr
 reports in turn is given to ``recalibrate`` alone and the *other* designs of the site are predicted again.
 Printed are medians of |predicted / reported - 1| over all (report given, design predicted) pairs, as
 Markdown, by site and over sites, there also apart for designs of another network than the report's; then the
-same for other values of ``PRIOR_NETWORKS``; then how often the intervals held.
+same for other values of ``PRIOR_NETWORKS``; then how often the intervals held; then the same of intervals
+made of one's own designs, for the two sweeps of single layers, ten draws each.
 """
 
 from __future__ import annotations
@@ -92,6 +93,38 @@ def main() -> None:
             for side in ("inside_before", "inside_after")
         ]
         print(f"| {LEVELS[level]} | {len(some)} | {shares[0]:.0f} % | {shares[1]:.0f} % |")
+    print()
+    own_coverage(rows, best)
+
+
+def own_coverage(rows: list[Row], best: Data) -> None:
+    """Own intervals of a sweep from some of its networks, on its other networks."""
+    shipped = read_calibration()
+    print("| sweep, fitted without it | own networks | stated | LUT held | FF held | LUT width |")
+    print("|---|---|---|---|---|---|")
+    for family in SWEEPS:
+        train = np.array([name != family for name in best.families])
+        base = replace_bands(fit_all(best, train, "without " + family), shipped)
+        _, designs = max(sites(rows, best, family, 0).items(), key=lambda found: len(found[1]))
+        networks = sorted({design.network for design in designs})
+        for count in (1, 5, 12, 20):
+            held: dict[str, list[bool]] = defaultdict(list)
+            stated, widths = set(), []
+            for seed in range(10):
+                drawn = np.random.default_rng(seed).permutation(len(networks))[:count]
+                chosen = {networks[place] for place in drawn.tolist()}
+                given = [design for design in designs if design.network in chosen]
+                others = [design for design in designs if design.network not in chosen]
+                calibration = recalibrate(given, base, "some").calibration
+                found = predict_batch([design.query for design in others], calibration)
+                stated |= set(found.coverage["lut"])
+                for metric in ("lut", "ff"):
+                    truth = np.array([other.truth[metric] for other in others])
+                    held[metric] += ((found.low[metric] <= truth) & (truth <= found.high[metric])).tolist()
+                widths.append(float(np.median(found.high["lut"] / np.maximum(found.low["lut"], 1.0))))
+            text = ", ".join("not calibrated" if c is None else f"{c:.0%}" for c in sorted(stated, key=str))
+            shares = " | ".join(f"{100 * np.mean(held[metric]):.0f} %" for metric in ("lut", "ff"))
+            print(f"| {family} | {count} | {text} | {shares} | x {np.median(widths):.2f} |")
 
 
 def replace_bands(fold: Calibration, shipped: Calibration) -> Calibration:

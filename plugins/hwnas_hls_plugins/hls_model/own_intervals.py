@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls_plugins.hls_model.calibration import METRICS, Band, Calibration, own_band_key
-from hwnas_hls_plugins.hls_model.fitting import fit_bands
+from hwnas_hls_plugins.hls_model.fitting import FAMILIES_FOR_90, fit_bands
 from hwnas_hls_plugins.hls_model.query import Query
 
 FloatArray = NDArray[np.float64]
@@ -88,7 +88,13 @@ def _fitted(
         queries, ["own"] * count, names, [regime] * count, [knowledge] * count, [True] * count, residuals
     )
     key = next((key for key in found if key.endswith(f"|{knowledge}|known")), "")
-    return found.get(key, {})
+    out = {}
+    for metric, band in found.get(key, {}).items():
+        # A handful of networks cannot tell that one side is shorter: it may only not have been met yet.
+        side = max(band.up, band.down)
+        few = band.families < FAMILIES_FOR_90
+        out[metric] = Band(band.q90, band.q80, band.families, side, side) if few else band
+    return out
 
 
 def _widened(general: Band, networks: Sequence[FloatArray]) -> Band:
