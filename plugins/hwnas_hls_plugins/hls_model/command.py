@@ -114,7 +114,7 @@ def predict_command(
             raise UserError("no tool to compare", where="--compare", found=compare, choices=_COMPARED)
     for name in tools:
         _check_tool(name)
-    predictions = predict([dataclasses.replace(query, tool=name) for name in tools], fitted)
+    predictions = predict([dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True)
     if query.blockers:
         raise UserError("; ".join(query.blockers), where=path or "--layers")
     from hwnas_hls_plugins.hls_model.text_table import comparison_text, prediction_json, prediction_text

@@ -68,6 +68,7 @@ class Prediction:
         layers: shares of each layer, summing to the design (wrappers aside).
         knowledge: 0 architecture only, 1 non-zeros known, 2 weights known (the least of all layers).
         calibration: name of the calibration.
+        origin: what the numbers rest on where that is not the calibration; empty otherwise.
     """
 
     query: Query
@@ -78,11 +79,17 @@ class Prediction:
     layers: tuple[LayerShare, ...]
     knowledge: int
     calibration: str
+    origin: str = ""
+
+    @property
+    def rests_on(self) -> str:
+        """Calibration by name, or the tool whose own numbers these are."""
+        return self.origin or f"calibration {self.calibration}"
 
     @property
     def evidence(self) -> str:
         """In words a reviewer can follow: calibration, knowledge, domain."""
-        text = f"hls-model, calibration {self.calibration}, {KNOWLEDGE[self.knowledge]}"
+        text = f"hls-model, {self.rests_on}, {KNOWLEDGE[self.knowledge]}"
         return text if self.in_domain else f"{text}; outside its domain: {'; '.join(self.reasons)}"
 
 
@@ -269,22 +276,32 @@ def _overflow(table: DesignTable, value: dict[str, FloatArray], reasons: list[li
                 reasons[number].append(f"{needed:,.0f} {metric} needed, {target.name} has {held:,}")
 
 
-def predict(queries: Sequence[Query], calibration: Calibration | None = None) -> list[Prediction]:
+def predict(
+    queries: Sequence[Query], calibration: Calibration | None = None, *, solve: bool = False
+) -> list[Prediction]:
     """Predict designs, one :class:`Prediction` a query, in order.
 
     Args:
         queries: any number; they are evaluated together.
         calibration: ``None`` takes the one that ships.
+        solve: ask da4ml, where it is installed, for implemented designs all of distributed arithmetic
+            whose weights are known (about a second); the others take no longer. ``False`` keeps to the
+            closed form.
     """
     calibration = calibration or read_calibration()
     if not queries:
         return []
     batch = predict_batch(queries, calibration)
     bounds = np.searchsorted(batch.table.owner, np.arange(len(queries) + 1))
-    return [
+    out = [
         _prediction(batch, number, int(bounds[number]), int(bounds[number + 1]), calibration.name)
         for number in range(len(queries))
     ]
+    if solve:
+        from hwnas_hls_plugins.hls_model.da_refinement import refined
+
+        out = refined(out)
+    return out
 
 
 def _prediction(batch: Batch, number: int, first: int, last: int, name: str) -> Prediction:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hwnas_hls.errors import UserError
 from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
-from hwnas_hls_plugins.hls_model.prediction import predict_batch
+from hwnas_hls_plugins.hls_model.prediction import Prediction, predict, predict_batch
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.hls_model.rows import COLUMNS, query_of_row
 
@@ -129,12 +129,31 @@ def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[obje
         for _, metric in _METRICS
         for values in (batch.value, batch.low, batch.high)
     ]
+    solved = _solved(queries, calibration)
     for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
         reasons = [*query.blockers, *batch.reasons[number]]
-        messages = dict.fromkeys([*reasons, *batch.warnings[number]])
+        notes = batch.warnings[number]
+        if number in solved:
+            better = solved[number]
+            ranges = [better.metrics[metric] for _, metric in _METRICS]
+            numbers = tuple(round(n) for r in ranges for n in (r.value, r.low, r.high))
+            reasons, notes = list(better.reasons), list(better.warnings)
+        messages = dict.fromkeys([*reasons, *notes])
         yield [
             " ".join(query.name.split()),
             *([""] * len(numbers) if blocked[number] else numbers),
             "false" if reasons else "true",
             " ".join("; ".join(messages).split()),  # a stray line break would be two rows
         ]
+
+
+def _solved(queries: list[Query], calibration: Calibration) -> dict[int, Prediction]:
+    """Place -> prediction of the few designs that da4ml itself can judge; costs nothing without any."""
+    from hwnas_hls_plugins.hls_model.da_refinement import TIME_LIMIT_S, refinable, refined
+
+    places = [number for number, query in enumerate(queries) if refinable(query)]
+    if not places:
+        return {}
+    first = predict([queries[number] for number in places], calibration)
+    limit_s = max(TIME_LIMIT_S, 3.0 * len(places))
+    return dict(zip(places, refined(first, limit_s), strict=True))

@@ -69,7 +69,10 @@ def prediction_text(prediction: Prediction) -> str:
             f"{layer.lut:>9,.0f}{layer.ff:>8,.0f}{layer.dsp:>6,.0f}{layer.bram_18k:>6,.0f}"
         )
     lines.append("")
-    lines += _wrapped("calibration", [f"{prediction.calibration}; {KNOWLEDGE[prediction.knowledge]}"])
+    lines += _wrapped(
+        "rests on" if prediction.origin else "calibration",
+        [f"{prediction.origin or prediction.calibration}; {KNOWLEDGE[prediction.knowledge]}"],
+    )
     if prediction.in_domain:
         lines.append("in domain: yes")
     else:
@@ -138,6 +141,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         ],
         "knowledge": KNOWLEDGE[prediction.knowledge],
         "calibration": prediction.calibration,
+        "origin": prediction.origin,
         "in_domain": prediction.in_domain,
         "reasons": list(prediction.reasons),
         "warnings": list(prediction.warnings),
