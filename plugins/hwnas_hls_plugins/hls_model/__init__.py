@@ -5,10 +5,28 @@ See ``docs/accuracy.md`` for how wrong it is, and :mod:`hwnas_hls_plugins.hls_mo
 
 from __future__ import annotations
 
-from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
-from hwnas_hls_plugins.hls_model.estimator import HlsModelEstimator
-from hwnas_hls_plugins.hls_model.prediction import Interval, LayerShare, Prediction, predict
-from hwnas_hls_plugins.hls_model.query import LayerQuery, Query, query_of
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
+    from hwnas_hls_plugins.hls_model.estimator import HlsModelEstimator
+    from hwnas_hls_plugins.hls_model.prediction import Interval, LayerShare, Prediction, predict
+    from hwnas_hls_plugins.hls_model.query import LayerQuery, Query, query_of
+
+#: Name -> module, imported when asked for: the command line lists its commands without numpy.
+_HOMES = {
+    "Calibration": "calibration",
+    "HlsModelEstimator": "estimator",
+    "Interval": "prediction",
+    "LayerQuery": "query",
+    "LayerShare": "prediction",
+    "Prediction": "prediction",
+    "Query": "query",
+    "predict": "prediction",
+    "query_of": "query",
+    "read_calibration": "calibration",
+}
 
 __all__ = [
     "Calibration",
@@ -22,3 +40,10 @@ __all__ = [
     "query_of",
     "read_calibration",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
