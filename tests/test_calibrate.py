@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from hwnas_hls.errors import UserError
 from hwnas_hls_plugins.hls_model import HlsModelEstimator, predict, read_calibration
 from hwnas_hls_plugins.hls_model.calibrate_command import calibrate_command
-from hwnas_hls_plugins.hls_model.calibration import Calibration
+from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.hls_model.command import predict_command
 from hwnas_hls_plugins.hls_model.estimator import HlsModelConfig
 from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level, read_designs
+from hwnas_hls_plugins.hls_model.own_intervals import own_bands
 from hwnas_hls_plugins.hls_model.recalibration import PRIOR_NETWORKS, recalibrate
 from hwnas_hls_plugins.hls_model.rows import query_of_row
 
@@ -253,6 +254,36 @@ def test_a_report_far_outside_takes_the_statement_away(tmp_path: Path) -> None:
     found = predict([query], read_calibration(tmp_path / "odd.json"))[0].metrics["lut"]
     assert found.coverage is None
     assert found.low <= float(row["lut"]) <= found.high
+
+
+@pytest.mark.parametrize(("outside", "coverage"), [(1, 0.8), (2, None)])
+def test_designs_outside_widen_and_too_many_of_them_end_the_statement(
+    outside: int, coverage: float | None
+) -> None:
+    base = read_calibration()
+    general = base.stage_band("latency-rf1", "csynth", 2, True, "lut")
+    assert general.coverage == 0.8
+    edge = general.stretch * general.up
+    residuals = {metric: np.full(2, np.nan) for metric in METRICS}
+    residuals["lut"] = np.array([1.2 * edge, 1.2 * edge if outside == 2 else 0.0])
+    kinds = [("latency-rf1", "csynth")] * 2
+    bands, stated, own = own_bands(SITE, 2, residuals, ["a", "b"], kinds, base)
+    (band,) = (found["lut"] for found in bands.values())
+    assert band.stretch * band.up == pytest.approx(1.2 * edge, rel=1e-4)
+    assert band.stretch * band.down == pytest.approx(general.stretch * general.down, rel=1e-4)
+    assert (band.coverage, stated["lut"], own) == (coverage, coverage, ())
+
+
+def test_five_networks_on_one_side_do_not_make_the_other_short() -> None:
+    residuals = {metric: np.full(5, np.nan) for metric in METRICS}
+    residuals["lut"] = np.array([0.02, 0.05, 0.1, 0.15, 0.2])
+    kinds = [("latency-rf1", "csynth")] * 5
+    bands, stated, own = own_bands(SITE, 2, residuals, list("abcde"), kinds, read_calibration())
+    (band,) = (found["lut"] for found in bands.values())
+    assert band.stretch * band.up == pytest.approx(0.2, rel=1e-3)
+    assert band.down == band.up
+    assert stated["lut"] == 0.8
+    assert own == ("lut",)
 
 
 def test_new_silicon_becomes_known(tmp_path: Path) -> None:
