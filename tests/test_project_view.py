@@ -131,3 +131,21 @@ def test_a_folder_of_projects_calibrates(project: Path, tmp_path: Path) -> None:
         if number.metric == "lut"
     ]
     assert off[1] < off[0]
+
+
+def test_a_lone_configuration_is_linted(tmp_path: Path) -> None:
+    config = tmp_path / "hls4ml_config.yml"
+    config.write_text(
+        "Part: xcvu9p-flga2104-2L-e\nClockPeriod: 5\nBackend: Vitis\nIOType: io_parallel\n"
+        "HLSConfig:\n  Model: {Precision: 'fixed<16,6>', ReuseFactor: 1, Strategy: Latncy}\n"
+    )
+    view = view_project(config, read_calibration())
+    assert any("strategy-spelling" in finding and finding.startswith("warning") for finding in view.findings)
+    assert view.reports == ()
+
+
+def test_the_configuration_of_a_project_stands_for_the_project(project: Path) -> None:
+    result = CliRunner().invoke(predict_command, [str(project / "hls4ml_config.yml")])
+    assert result.exit_code == 0, result.output
+    assert "stale-config" in result.output
+    assert "predicted against vivado_synth.rpt" in result.output

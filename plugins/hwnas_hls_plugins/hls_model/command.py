@@ -120,7 +120,7 @@ def predict_command(
     from hwnas_hls_plugins.hls_model.text_table import comparison_text, prediction_json, prediction_text
 
     view = None
-    if path is not None and compare is None and Path(path).expanduser().is_dir():
+    if path is not None and compare is None:
         from hwnas_hls_plugins.hls_model.project_view import view_project
 
         view = view_project(Path(path).expanduser(), fitted)

@@ -117,15 +117,21 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
     beside it was asked for. What cannot be read becomes a line of ``problems``.
 
     Args:
-        path: the folder that hls4ml wrote.
+        path: the folder that hls4ml wrote, or its configuration, which is looked at alone only where no
+            firmware lies beside it.
         calibration: of the predictions.
     """
-    from hwnas_hls_plugins.hls4ml_folder import find_project, lint_folder
+    from hwnas_hls_plugins.hls4ml_folder import find_project, lint_config, lint_folder
     from hwnas_hls_plugins.vendor_reports.measured_projects import measured_projects
 
     findings: list[str] = []
     problems: list[str] = []
+    path = Path(path)
     try:
+        if path.is_file():
+            if not (path.parent / "firmware" / "parameters.h").is_file():
+                return ProjectView(tuple(map(str, lint_config(path))), (), ())
+            path = path.parent
         folder = find_project(path)
         findings = [str(finding) for finding in lint_folder(folder)]
     except HwnasError as error:
