@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,8 @@ class LimitsTable:
     sub_microsecond: bool = True
 
     def __post_init__(self) -> None:
+        for metric, bound in (*self.min.items(), *self.max.items()):
+            _check_bound(metric, bound)
         for metric, low in self.min.items():
             high = self.max.get(metric)
             if high is not None and low > high:
@@ -367,10 +370,21 @@ def parse_bound(text: str, where: str) -> tuple[str, float]:
         raise UserError("a limit is METRIC=VALUE", where=where, found=text, remedy="for example lut=20000")
     if metric.endswith("_ns"):
         return metric, parse_time_ns(value, where)
+    share = value.strip().endswith("%")
     try:
-        return metric, float(value)
-    except ValueError:
-        raise UserError("a limit's value is a number", where=where, found=text) from None
+        bound = float(value.strip().removesuffix("%")) / (100.0 if share else 1.0)
+        _check_bound(metric, bound)
+    except ValueError as error:
+        what = "a limit's value is a number" if "could not convert" in str(error) else str(error)
+        raise UserError(what, where=where, found=text) from None
+    return metric, bound
+
+
+def _check_bound(metric: str, bound: float) -> None:
+    if not math.isfinite(bound):
+        raise ValueError(f"a limit's value is a finite number, not {bound:g}")
+    if metric.partition(":")[0] == "accuracy" and not 0 <= bound <= 1:
+        raise ValueError(f"accuracy is a share between 0 and 1, not {bound:g}; 93 % is 0.93")
 
 
 def parse_time_ns(text: str, where: str) -> float:

@@ -127,5 +127,3 @@ def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool
     for fault in faults:
         screen.print(f"plugin fault: {fault}", markup=False)
     print_front(screen, outcome.front, outcome.folder)
-    if outcome.interrupted:
-        _say(screen, f"not finished; go on with: hwnas-hls resume {outcome.folder}")

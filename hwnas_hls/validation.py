@@ -179,6 +179,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
         p for p in used if p.target in ("", subject.target.part) and p.clock_ns in (0.0, subject.clock_ns)
     ]
     known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
+    _check_names(limits, {estimate.metric for estimate in known})
     findings: list[Finding] = verdict.judge(limits, known, subject.clock_ns)
     report = {
         "schema": 1,
@@ -204,6 +205,19 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     write_atomically(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     write_atomically(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
     return report
+
+
+def _check_names(limits: Sequence[Limit], known: set[str]) -> None:
+    from hwnas_hls.estimate import METRICS
+
+    for limit in limits:
+        if limit.metric not in known | METRICS.keys():
+            raise UserError(
+                "no such metric",
+                where=f"--{limit.kind}",
+                found=limit.metric,
+                choices=sorted(known | METRICS.keys()),
+            )
 
 
 def _scope(design: Design) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_NOT_PROVEN
@@ -76,17 +76,25 @@ def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float
         clock_ns: the clock the design is to run at.
     """
     ladder: dict[str, list[Estimate]] = {}
+    aside: dict[str, Estimate] = {}
     for estimate in evidence:
         # Numbers of another circuit (or from outside a calibration) decide nothing.
         if not estimate.in_domain and estimate.source != "predicted":
+            aside[estimate.metric] = estimate
             continue
         ladder.setdefault(estimate.metric, []).append(estimate)
     for estimates in ladder.values():
         estimates.sort(key=lambda estimate: -SOURCES.index(estimate.source))
-    return [
-        _latency(limit, ladder, clock_ns) if limit.metric == "latency_ns" else _plain(limit, ladder)
-        for limit in limits
-    ]
+    findings = []
+    for limit in limits:
+        is_time = limit.metric == "latency_ns"
+        finding = _latency(limit, ladder, clock_ns) if is_time else _plain(limit, ladder)
+        other = aside.get("latency_cycles" if is_time else limit.metric)
+        if finding.verdict == NOT_PROVEN and other is not None:
+            why = f"{finding.why}; not counted, as it is of another circuit: {_said(other)}"
+            finding = replace(finding, why=why)
+        findings.append(finding)
+    return findings
 
 
 def overall(findings: Iterable[Finding]) -> str:

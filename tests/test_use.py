@@ -16,10 +16,13 @@ from rich.console import Console
 from hwnas_hls import cli, hookimpl, resources, terminal
 from hwnas_hls import run as runs
 from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.estimate import Estimate
+from hwnas_hls.objective import Limit
 from hwnas_hls.plugins import Registry
-from hwnas_hls.spec import Spec, read_tables
+from hwnas_hls.spec import Spec, parse_bound, read_tables, spec_from_tables
 from hwnas_hls.store import Store
 from hwnas_hls.tables import print_front
+from hwnas_hls.verdict import NOT_PROVEN, PROVEN, judge
 
 MakeSpec = Callable[..., Spec]
 QUIET = runs.Observer()
@@ -271,3 +274,52 @@ def test_a_later_version_with_more_keys_takes_up_an_older_run(
     with Store(folder) as store:
         store.set_meta(spec=tables)
     assert runs.resume(folder, registry, QUIET).front.members
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lut=nan", "finite number"),
+        ("lut=inf", "finite number"),
+        ("accuracy=93", "93 % is 0.93"),
+        ("lut=many", "a limit's value is a number"),
+    ],
+)
+def test_bounds_that_no_number_can_meet_are_refused(text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_bound(text, "--max")
+    assert said in str(caught.value)
+    if "accuracy" in text:
+        metric, _, value = text.partition("=")
+        with pytest.raises(UserError) as caught:
+            spec_from_tables({"target": {"name": "x"}, "limits": {"max": {metric: float(value)}}}, "a.toml")
+        assert said in str(caught.value)
+
+
+def test_a_bound_in_percent_is_a_share() -> None:
+    assert parse_bound("accuracy=93%", "--min") == ("accuracy", pytest.approx(0.93))
+
+
+def test_validate_refuses_a_metric_that_does_not_exist(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = finished(registry, toy_spec(), tmp_path / "run")
+    place = tmp_path / "run" / "designs" / outcome.front.members[0].key
+    assert cli.invoke(["validate", str(place), "--max", "luts=100"]) == 2
+    assert "did you mean: lut" in capsys.readouterr().err
+    assert not (place / "validation.json").exists()
+    assert cli.invoke(["validate", str(place), "--max", "lut=1e9"]) == 3
+
+
+def test_numbers_of_another_circuit_are_named_where_they_do_not_count() -> None:
+    def lut(value: float, source: str, *, in_domain: bool) -> Estimate:
+        return Estimate("lut", value, value, value, source, "adder graph", in_domain=in_domain)
+
+    other = lut(1219.0, "open_synthesis", in_domain=False)
+    (finding,) = judge([Limit("lut", "max", 2000.0)], [other], 5.0)
+    assert finding.verdict == NOT_PROVEN
+    assert "not counted" in finding.why
+    assert "1219" in finding.why
+    (finding,) = judge([Limit("lut", "max", 2000.0)], [other, lut(1500.0, "post_route", in_domain=True)], 5.0)
+    assert finding.verdict == PROVEN
+    assert "1219" not in finding.why
