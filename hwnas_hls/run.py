@@ -72,7 +72,12 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     """
     problem = pose(spec, registry)
     folder = _new_folder(folder, problem)
-    write_atomically(folder / "spec.toml", problem.spec.to_toml())
+    text = problem.spec.to_toml()
+    if not os.access(folder, os.W_OK):
+        raise UserError(
+            "the output folder cannot be written", where=str(folder), remedy="choose another --output"
+        )
+    write_atomically(folder / "spec.toml", text)
     return _go(problem, folder, observer)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -323,3 +324,13 @@ def test_numbers_of_another_circuit_are_named_where_they_do_not_count() -> None:
     (finding,) = judge([Limit("lut", "max", 2000.0)], [other, lut(1500.0, "post_route", in_domain=True)], 5.0)
     assert finding.verdict == PROVEN
     assert "1219" not in finding.why
+
+
+def test_an_empty_folder_without_write_permission_is_refused(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere: what the system says is stood in for.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match="the output folder cannot be written"):
+        runs.start(toy_spec(), registry, tmp_path, QUIET)
+    assert list(tmp_path.iterdir()) == []
