@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
     from hwnas_hls_plugins.hls_model.estimator import HlsModelEstimator
+    from hwnas_hls_plugins.hls_model.of_model import query_of_graph, query_of_torch
     from hwnas_hls_plugins.hls_model.prediction import Interval, LayerShare, Prediction, predict
     from hwnas_hls_plugins.hls_model.query import LayerQuery, Query, query_of
 
@@ -25,6 +26,8 @@ _HOMES = {
     "Query": "query",
     "predict": "prediction",
     "query_of": "query",
+    "query_of_graph": "of_model",
+    "query_of_torch": "of_model",
     "read_calibration": "calibration",
 }
 
@@ -38,6 +41,8 @@ __all__ = [
     "Query",
     "predict",
     "query_of",
+    "query_of_graph",
+    "query_of_torch",
     "read_calibration",
 ]
 
