@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -235,6 +236,21 @@ def test_mistakes() -> None:
         query_of_torch("model")
     with pytest.raises(UserError, match="not a graph"):
         query_of_graph(model)
+
+
+def test_the_examples_of_the_api_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hls4ml")
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / "python-api.md").read_text(encoding="utf-8")
+    section = text[text.index("## Predicting a model of one's own") :]
+    space: dict[str, Any] = {}
+    examples = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 2
+    for number, code in enumerate(examples):
+        exec(compile(code, f"<predicting {number}>", "exec"), space)  # noqa: S102 (as printed)
+        assert space["prediction"].knowledge == 2
+        assert space["prediction"].metrics["lut"].value > 0
+    assert not any(tmp_path.rglob("*.cpp"))
 
 
 def test_the_package_loads_neither_torch_nor_hls4ml() -> None:
