@@ -93,6 +93,28 @@ def test_the_numbers_are_da4mls_own() -> None:
 
 
 @needs_da4ml
+def test_cycles_of_an_hls4ml_project_are_not_taken_for_measured() -> None:
+    query = _query(_design())
+    own, project = predict([query, dataclasses.replace(query, backend="Vitis")], solve=True)
+    exact, guessed = own.metrics["latency_cycles"], project.metrics["latency_cycles"]
+    assert (exact.low, exact.high, exact.coverage) == (exact.value, exact.value, 0.9)
+    assert guessed.value == exact.value
+    assert guessed.low < guessed.value < guessed.high
+    assert guessed.coverage is None
+    assert "Vitis HLS schedules" in project.warnings[-1]
+
+
+@needs_da4ml
+def test_nanoseconds_allow_for_a_clock_that_is_missed() -> None:
+    query = _query(_design())
+    easy, hard = (dataclasses.replace(query, clock_ns=clock) for clock in (8.0, 1.5))
+    slow, fast = (found.metrics["latency_ns"] for found in predict([easy, hard], solve=True))
+    assert slow.high == slow.value
+    assert fast.high > fast.value
+    assert fast.coverage is None
+
+
+@needs_da4ml
 def test_what_da4ml_cannot_build_keeps_the_closed_form_and_says_so() -> None:
     table, latency = _design(activation="softmax"), _design(strategy="Latency")
     kept, other, good = predict([_query(table), _query(latency), _query(_design(2))], solve=True)

@@ -143,11 +143,10 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     query = prediction.query
     lut = LUT_OVER_COST[query.stage] * cost.cost_lut
     low, middle, high = (share * cost.register_bits for share in FF_OVER_BITS)
-    stages = float(cost.stages)
-    clock = query.clock_ns
+    cycles = _cycles(prediction, float(cost.stages))
     metrics = {
-        "latency_cycles": Interval(stages, stages, stages, 0.9),
-        "latency_ns": Interval(stages * clock, stages * clock, stages * clock, 0.9),
+        "latency_cycles": cycles,
+        "latency_ns": _nanoseconds(query, cycles, cost),
         "ii_cycles": Interval(1.0, 1.0, 1.0, 0.9),
         "lut": Interval(round(lut), RANGE[0] * cost.cost_lut // 1, -(-RANGE[1] * cost.cost_lut // 1), 0.9),
         "ff": Interval(round(middle), low // 1, -(-high // 1), None),
@@ -160,10 +159,10 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
         reasons.append("distributed arithmetic needs reuse factor 1")
     reasons += _capacity(query, metrics)
     notes = [text for text in prediction.warnings if not text.startswith("no data for")]
-    notes.append(
-        "cycles are da4ml's pipeline stages; Vitis HLS schedules the same adders by its own rules if hls4ml "
-        "builds them"
-    )
+    if query.backend:
+        notes.append(
+            "cycles are da4ml's pipeline stages; Vitis HLS schedules the same adders by its own rules"
+        )
     return dataclasses.replace(
         prediction,
         metrics=metrics,
@@ -173,6 +172,25 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
         layers=_shares(prediction, metrics),
         origin=f"da4ml {version('da4ml')}: its cost (LUT = {LUT_OVER_COST[query.stage]:g} x cost) and stages",
     )
+
+
+def _cycles(prediction: Prediction, stages: float) -> Interval:
+    """da4ml's RTL takes its stages exactly; what Vitis HLS makes of an hls4ml project was never measured."""
+    closed = prediction.metrics["latency_cycles"]
+    if prediction.query.backend:
+        return Interval(stages, min(max(1.0, stages // 2), closed.low), max(2 * stages, closed.high), None)
+    return Interval(stages, stages, stages, 0.9)
+
+
+def _nanoseconds(query: Query, cycles: Interval, cost: DaCost) -> Interval:
+    """Cycles x asked clock; above it where the predicted period of the adder levels may miss that clock."""
+    from hwnas_hls_plugins.open_synthesis.timing import period
+
+    clock, target = query.clock_ns, target_of(query.part)
+    timing = None if target is None else period(cost.adder_levels, cost.cost_lut, target.family)
+    slowest = clock if timing is None else max(clock, timing.high_ns)
+    coverage = cycles.coverage if slowest == clock and timing is not None else None
+    return Interval(cycles.value * clock, cycles.low * clock, cycles.high * slowest, coverage)
 
 
 def _capacity(query: Query, metrics: dict[str, Interval]) -> list[str]:
