@@ -58,6 +58,23 @@ class Comparison:
     predicted: Estimate
     measured: Estimate
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "metric": self.measured.metric,
+            "predicted": self.predicted.to_json(),
+            "measured": self.measured.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Comparison:
+        metric = data["metric"]
+        return cls(
+            data["key"],
+            Estimate.from_json(metric, data["predicted"]),
+            Estimate.from_json(metric, data["measured"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Front:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.estimate import Estimate
+from hwnas_hls.space import knobs_of
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +24,7 @@ def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
     ``warnings`` are joined by ``; ``.
     """
     members = {member.key for member in front.members}
-    knobs = [knob.name for knob in front.space.knobs]
+    knobs = [knob.name for knob in knobs_of(front.space)]
     rows = []
     metrics: dict[str, None] = dict.fromkeys(objective.metric for objective in front.goal.objectives)
     limits: dict[str, None] = {}

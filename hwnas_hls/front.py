@@ -35,9 +35,10 @@ def non_dominated(losses: Losses) -> list[int]:
 
 
 def hypervolume(losses: Losses, reference: Sequence[float]) -> float:
-    """Volume that the points dominate below ``reference`` (exact: a sweep up to three objectives, the WFG recursion above).
+    """Volume that the points dominate below ``reference``, exact.
 
-    Points at or beyond the reference in any objective count nothing.
+    A sweep up to three objectives, the WFG recursion above. Points at or beyond the reference in
+    any objective count nothing.
 
     Source: While, Bradstreet, Barone, "A Fast Way of Calculating Exact Hypervolumes",
     IEEE Trans. Evol. Comp. 16(1), 2012.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from hwnas_hls.target import RESOURCES, Target
 from hwnas_hls.task import CLASSIFICATION, Dataset
 
 _PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
+log = logging.getLogger(__name__)
+#: Needs nothing of a space but that it samples, mutates and crosses over.
+_ANY_SPACE = "evolution"
 #: metric -> (best, worst) of its scale, where neither a limit nor the part gives an end.
 _SCALES = {
     "latency_cycles": (1.0, 1000.0),
@@ -110,7 +114,7 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     estimators = _estimators(spec, registry, common)
     goal = _goal(spec, dataset, target, clock_ns, [part.instance for part in estimators])
     common |= {"space": space, "goal": goal, "objectives": goal.objectives, "limits": goal.limits}
-    spec, _ = _build(spec, registry, "strategy", spec.strategy, common)
+    spec = _strategy(spec, registry, common)
 
     def make_strategy() -> Strategy:
         strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, common)[1]
@@ -160,6 +164,22 @@ def _build(
     resolved = NamedTable(name, _stated(instance, table.config))
     changed: dict[str, Any] = {kind: resolved}
     return dataclasses.replace(spec, **changed), instance
+
+
+def _strategy(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> Spec:
+    """The spec with its strategy resolved.
+
+    A stranger's space need not have a table of knobs that the default strategy understands; one
+    that mutates and crosses over by the space's own methods then takes its place, and says so.
+    """
+    try:
+        return _build(spec, registry, "strategy", spec.strategy, common)[0]
+    except UserError as error:
+        if not spec.strategy.is_default or spec.strategy.config:
+            raise
+        log.warning("%s; %s is used instead", error.what, _ANY_SPACE)
+        table = NamedTable(_ANY_SPACE, is_default=True)
+        return _build(spec, registry, "strategy", table, common)[0]
 
 
 def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer | None:
@@ -245,7 +265,7 @@ def _goal(
         provided[dataset.metric] = dataset.direction
     known = {name: direction for name, direction in provided.items() if direction}
 
-    def metric_of(text: str, where: str) -> tuple[str, str]:
+    def metric_of(text: str, where: str, *, limit: bool = False) -> tuple[str, str]:
         name, _, stated = text.partition(":")
         if name == "accuracy" and dataset.kind != CLASSIFICATION:
             name = dataset.metric
@@ -260,6 +280,8 @@ def _goal(
             return name, stated
         if stated:
             raise UserError("a metric's direction is max or min", where=where, found=text)
+        if limit:  # which way is better does not matter: the bound says which side
+            return name, provided[name]
         if not provided[name]:
             raise UserError(
                 f"is a large or a small {name} better?",
@@ -284,13 +306,15 @@ def _limits(
     dataset: Dataset,
     target: Target,
     provided: Mapping[str, str],
-    metric_of: Callable[[str, str], tuple[str, str]],
+    metric_of: Callable[..., tuple[str, str]],
 ) -> list[Limit]:
     """The user's limits, then those of the part and of the sub-microsecond mission."""
     limits = []
     for kind, bounds in (("max", spec.limits.max), ("min", spec.limits.min)):
         for text, bound in bounds.items():
-            limits.append(Limit(metric_of(text, f"{spec.where('limits')}.{kind}")[0], kind, bound))
+            limits.append(
+                Limit(metric_of(text, f"{spec.where('limits')}.{kind}", limit=True)[0], kind, bound)
+            )
     held = {limit.metric for limit in limits if limit.kind == "max"}
     if (
         spec.limits.sub_microsecond

@@ -19,7 +19,7 @@ from hwnas_hls.changes import check_unchanged
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
-from hwnas_hls.exporter import Exporter, Front, Member
+from hwnas_hls.exporter import Comparison, Exporter, Front, Member
 from hwnas_hls.handover import CSIM_NOT_ASKED, hand_over
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
@@ -162,7 +162,15 @@ def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = Fals
                 members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
                 run["seconds"] = round(search.seconds(), 3)
                 stated = [_member_to_json(member) for member in members]
-                store.set_meta(run=run, members=stated, handed_over=whole, finished=True)
+                made = search.measuring.comparisons() if search.measuring else []
+                facts["syntheses"] = [item.to_json() for item in made]
+                store.set_meta(
+                    run=run,
+                    members=stated,
+                    syntheses=facts["syntheses"],
+                    handed_over=whole,
+                    finished=True,
+                )
             else:
                 observer.on_step(f"finished before: {len(held)} designs are there")
                 run, members = facts["run"], held
@@ -171,7 +179,7 @@ def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = Fals
             interrupted = True
         finally:
             search.close()
-        front = _front(problem, search, members, {**run, "finished": not interrupted})
+        front = _front(problem, search, members, {**run, "finished": not interrupted}, facts)
         files, failures = export(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in unproven(member)]
@@ -195,7 +203,7 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         search = Search(problem, store)
         members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
-        front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished})
+        front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished}, facts)
         failures: list[str] = []
         if exporters is None:
             files, failures = export(problem, front, folder)
@@ -262,8 +270,17 @@ def unproven(member: Member) -> list[str]:
     ]
 
 
-def _front(problem: Problem, search: Search, members: Sequence[Member], run: dict[str, Any]) -> Front:
+def _front(
+    problem: Problem,
+    search: Search,
+    members: Sequence[Member],
+    run: dict[str, Any],
+    facts: Mapping[str, Any],
+) -> Front:
     records = search.records()
+    syntheses = [Comparison.from_json(item) for item in facts.get("syntheses", [])]
+    if not syntheses and search.measuring:
+        syntheses = search.measuring.comparisons()
     return Front(
         run={"seconds": round(search.seconds(), 3), **run, "counts": dict(search.states)},
         spec=problem.spec.to_toml(),
@@ -275,7 +292,7 @@ def _front(problem: Problem, search: Search, members: Sequence[Member], run: dic
         records=records,
         trace=search.trace,
         hypervolume=search.front.hypervolume,
-        syntheses=search.measuring.comparisons() if search.measuring else (),
+        syntheses=syntheses,
         least_infeasible=() if search.front.records else least_infeasible(records),
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["Knob", "KnobSpace", "Space", "assemble", "lattice", "settings"]
+__all__ = ["Knob", "KnobSpace", "Space", "assemble", "knobs_of", "lattice", "settings"]
 
 #: Attempts at a changed candidate before a mutation gives way to a fresh sample.
 _TRIES = 20
@@ -204,6 +204,12 @@ class KnobSpace(ABC):
                 values[knob.name] = knob.choices[int(vector[place : place + len(knob.choices)].argmax())]
                 place += len(knob.choices)
         return self.candidate(values)
+
+
+def knobs_of(space: Space) -> tuple[Knob, ...]:
+    """The knobs of any space that is a table of :class:`Knob`; none where it describes itself otherwise."""
+    knobs = tuple(getattr(space, "knobs", ()))
+    return knobs if all(isinstance(knob, Knob) for knob in knobs) else ()
 
 
 def assemble(space: Space, values: Mapping[str, Value]) -> Candidate:

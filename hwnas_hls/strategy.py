@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from hwnas_hls.candidate import Candidate, digest
 from hwnas_hls.errors import UserError
 from hwnas_hls.record import Record
-from hwnas_hls.space import Space, lattice
+from hwnas_hls.space import Space, knobs_of, lattice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +119,8 @@ class Proposals:
         self._known: set[str] = set()
         self._pending: dict[str, None] = {}
         self._lattice: list[Candidate] | None = None
-        self._countable = all(not knob.continuous for knob in space.knobs) and bool(space.knobs)
+        knobs = knobs_of(space)
+        self._countable = bool(knobs) and all(not knob.continuous for knob in knobs)
 
     def next_rng(self) -> np.random.Generator:
         """Begin a batch: its random generator."""

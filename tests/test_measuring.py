@@ -54,6 +54,8 @@ def test_predictions_improve_from_synthesis_to_synthesis(
     assert errors[0] == pytest.approx(1.0, abs=0.05), "the formula is off by a factor of two"
     assert errors[-1] < 0.3 * errors[0]
     assert "syntheses of this run" in luts[-1].predicted.evidence
+    again = runs.redraw(tmp_path / "run", registry)
+    assert again.front.syntheses == outcome.front.syntheses, "the report can be drawn again with all of them"
 
 
 def test_the_population_is_judged_again(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:

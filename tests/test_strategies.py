@@ -168,7 +168,7 @@ def test_a_space_without_knobs_is_refused_by_name() -> None:
             self.knobs = ()
 
     for strategy in (Nsga2Strategy, TpeStrategy, ReinforceStrategy):
-        with pytest.raises(UserError, match=rf"{strategy.name} needs a space with knobs(.|\n)*opaque"):
+        with pytest.raises(UserError, match=rf"{strategy.name} needs a space whose knobs(.|\n)*opaque"):
             strategy(strategy.Config(), Opaque(), sample_goal(), 0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hwnas_hls.candidate import Candidate, Value
 from hwnas_hls.errors import UserError
 from hwnas_hls.record import Record
-from hwnas_hls.space import Space, assemble, settings
+from hwnas_hls.space import Space, assemble, knobs_of, settings
 from hwnas_hls.strategy import Proposals, batch_rng
 
 
@@ -46,8 +46,12 @@ class GridStrategy:
                 raise ValueError(f"max_settings is at least 1, found {self.max_settings}")
 
     def __init__(self, config: Config, space: Space, seed: int) -> None:
-        if not space.knobs:
-            raise UserError("strategy grid needs a space with knobs", found=f"space {space.name}")
+        if not knobs_of(space):
+            raise UserError(
+                "strategy grid needs a space whose knobs are a table of Knob",
+                found=f"space {space.name}",
+                remedy="use random or evolution",
+            )
         self._space = space
         self._proposals = Proposals(self.name, space, seed)
         found = list(itertools.islice(settings(space), config.max_settings + 1))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.candidate import Value
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE
+from hwnas_hls.space import knobs_of
 from hwnas_hls_plugins.optuna_study import quiet
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _metric_names(front: Front) -> list[str]:
 
 def _trials(front: Front) -> list[Any]:
     began = _began(front)
-    knobs = {knob.name: knob for knob in front.space.knobs}
+    knobs = {knob.name: knob for knob in knobs_of(front.space)}
     judged = [count for count, _, _ in front.trace]
     members = {member.key for member in front.members}
     trials = []

@@ -15,7 +15,7 @@ from hwnas_hls.candidate import Candidate, Value
 from hwnas_hls.errors import UserError
 from hwnas_hls.objective import Goal
 from hwnas_hls.record import FAILED, Record
-from hwnas_hls.space import Knob, Space, assemble
+from hwnas_hls.space import Knob, Space, assemble, knobs_of
 
 #: Loss told where an objective has no number: ``worst`` of every objective is 1 by definition.
 MISSING_LOSS = 1.0
@@ -94,8 +94,12 @@ class KnobStudy:
     def __init__(self, strategy: str, space: Space, goal: Goal, coding: type[Coding] | None = None) -> None:
         import optuna
 
-        if not space.knobs:
-            raise UserError(f"strategy {strategy} needs a space with knobs", found=f"space {space.name}")
+        if not knobs_of(space):
+            raise UserError(
+                f"strategy {strategy} needs a space whose knobs are a table of Knob",
+                found=f"space {space.name}",
+                remedy="use random or evolution",
+            )
         self.coding = (coding or Coding)(space)
         self._asked: list[Any] = []
         with quiet():

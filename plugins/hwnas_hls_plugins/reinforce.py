@@ -13,7 +13,7 @@ from hwnas_hls.candidate import Candidate, Value
 from hwnas_hls.errors import UserError
 from hwnas_hls.objective import Goal
 from hwnas_hls.record import Record
-from hwnas_hls.space import Knob, Space, assemble
+from hwnas_hls.space import Knob, Space, assemble, knobs_of
 from hwnas_hls.strategy import Proposals
 from hwnas_hls_plugins.optuna_study import told_losses, told_violation
 
@@ -80,8 +80,12 @@ class ReinforceStrategy:
                 raise ValueError(f"window is at least 1 and bins 2, found {self.window} and {self.bins}")
 
     def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
-        if not space.knobs:
-            raise UserError(f"strategy {self.name} needs a space with knobs", found=f"space {space.name}")
+        if not knobs_of(space):
+            raise UserError(
+                f"strategy {self.name} needs a space whose knobs are a table of Knob",
+                found=f"space {space.name}",
+                remedy="use random or evolution",
+            )
         self.config = config
         self.goal = goal
         self._space = space

@@ -12,7 +12,6 @@ from hwnas_hls_plugins.hls_model.calibration import (
     METRICS,
     OFFSETS,
     Calibration,
-    group_keys,
     half_widths,
     read_calibration,
 )
@@ -20,8 +19,15 @@ from hwnas_hls_plugins.hls_model.capacity import target_of
 from hwnas_hls_plugins.hls_model.domain import design_reasons, design_warnings, novelty, unusual
 from hwnas_hls_plugins.hls_model.laws import Costs, evaluate
 from hwnas_hls_plugins.hls_model.query import Query
-from hwnas_hls_plugins.hls_model.silicon import PART_CLASSES, part_class, tool_of
-from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, KNOWLEDGE, RESOURCE, DesignTable, tabulate
+from hwnas_hls_plugins.hls_model.regimes import (
+    factor_group,
+    knowledge_of,
+    log_factors_of,
+    regimes,
+    site_of,
+)
+from hwnas_hls_plugins.hls_model.silicon import PART_CLASSES
+from hwnas_hls_plugins.hls_model.table import KNOWLEDGE, DesignTable, tabulate
 
 FloatArray = NDArray[np.float64]
 
@@ -114,40 +120,6 @@ class Batch:
     warnings: list[list[str]]
 
 
-def strategy_names(table: DesignTable) -> list[str]:
-    """``resource``, ``distributed`` or ``latency``: what most of a design's products are built by."""
-    c = table.layer
-    products = c["n_in"] * c["n_out"]
-    resource = table.total(products * ((c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)))
-    adders = table.total(products * (c["strategy"] == DISTRIBUTED))
-    total = table.total(products)
-    return [
-        "resource" if r * 2 > t else "distributed" if a * 2 > t else "latency"
-        for r, a, t in zip(resource, adders, total, strict=True)
-    ]
-
-
-def regimes(table: DesignTable) -> list[str]:
-    """Regime of each design: strategy, one or several layers, reuse factor one or more."""
-    reuse = table.largest(table.layer["legal_reuse"])
-    out = []
-    for number, strategy in enumerate(strategy_names(table)):
-        if strategy == "resource":
-            out.append("resource-one" if table.design["n_layers"][number] == 1 else "resource-several")
-        elif strategy == "latency":
-            out.append("latency-rf1" if reuse[number] <= 1 else "latency-shared")
-        else:
-            out.append("distributed")
-    return out
-
-
-def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
-    """The least known layer decides."""
-    out = np.full(len(table.queries), 2.0)
-    np.minimum.at(out, table.owner, table.layer["knowledge"])
-    return out.astype(np.int64)
-
-
 def predict_batch(queries: Sequence[Query], calibration: Calibration | None = None) -> Batch:
     """Predict many designs at once, as arrays."""
     calibration = calibration or read_calibration()
@@ -211,43 +183,11 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     return Batch(table, value, low, high, coverage, layer, know, reasons, warnings)
 
 
-def site_of(query: Query, regime: str) -> str:
-    """Finest group of a design's scale factors: stage, strategy, compiler and version, silicon."""
-    tool = tool_of(query.tool)
-    return group_keys(query.stage, factor_group(regime), tool.family, part_class(query.part), tool.version)[
-        -1
-    ]
-
-
 def _sites(queries: Sequence[Query], names: Sequence[str], calibration: Calibration) -> list[str]:
     """Site of each design where the calibration has bands for single sites; else empty texts."""
     if not any(key.startswith("own|") for key in calibration.bands):
         return [""] * len(queries)
     return [site_of(query, name) for query, name in zip(queries, names, strict=True)]
-
-
-def factor_group(regime: str) -> str:
-    """Regimes that share scale factors: sharing multipliers does not change what logic costs."""
-    return "latency" if regime.startswith("latency") else regime
-
-
-def log_factors_of(
-    table: DesignTable, calibration: Calibration, names: Sequence[str]
-) -> dict[str, FloatArray]:
-    """Logarithm of the scale factor of each design and metric."""
-    out = {metric: np.zeros(len(table.queries)) for metric in METRICS}
-    cache: dict[tuple[str, ...], dict[str, float]] = {}
-    for number, query in enumerate(table.queries):
-        tool = tool_of(query.tool)
-        keys = group_keys(
-            query.stage, factor_group(names[number]), tool.family, part_class(query.part), tool.version
-        )
-        found = cache.get(keys)
-        if found is None:
-            found = cache[keys] = {metric: calibration.factor(keys, metric) for metric in ("lut", "ff")}
-        for metric, factor in found.items():
-            out[metric][number] = factor
-    return out
 
 
 def _overflow(table: DesignTable, value: dict[str, FloatArray], reasons: list[list[str]]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.estimate import SOURCES, Estimate
 from hwnas_hls.notation import metric_of, title
 from hwnas_hls.record import STATES
+from hwnas_hls.space import knobs_of
 
 if TYPE_CHECKING:
     from hwnas_hls.exporter import Front
@@ -131,7 +132,7 @@ def _bar(estimate: Estimate) -> dict[str, Any]:
 
 def _knobs(front: Front, records: Sequence[Record]) -> list[dict[str, Any]]:
     """Knobs that more than one value was tried of, each with a column over the candidates."""
-    declared = {knob.name: knob for knob in front.space.knobs}
+    declared = {knob.name: knob for knob in knobs_of(front.space)}
     columns = dict.fromkeys(declared)
     candidates = [record.candidate for record in records]
     everyone = [*candidates, *(member.candidate for member in front.members)]
