@@ -40,9 +40,8 @@ def main() -> int:
         errors["closed form"].append(abs(other.metrics["lut"].value / int(lut) - 1))
         inside += found.low <= int(lut) <= found.high
         equal += one.metrics["latency_cycles"].value == int(cycles)
-        print(
-            f"{number:2} {name:32} Yosys {lut:>6}  da4ml {found.value:6.0f} ({found.low:.0f}-{found.high:.0f})"
-        )
+        text = f"{found.value:6.0f} ({found.low:.0f}-{found.high:.0f})"
+        print(f"{number:2} {name:32} Yosys {lut:>6}  da4ml {text}")
     for what, values in errors.items():
         print(f"{what}: median error {statistics.median(values):.1%}, worst {max(values):.1%}")
     print(f"in the interval: {inside} of {len(rows)}; cycles equal: {equal} of {len(rows)}")

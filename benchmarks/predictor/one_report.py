@@ -23,8 +23,9 @@ from rows import Row, data_folder, read_rows
 
 from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
 from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level
-from hwnas_hls_plugins.hls_model.prediction import predict_batch, site_of
+from hwnas_hls_plugins.hls_model.prediction import predict_batch
 from hwnas_hls_plugins.hls_model.recalibration import PRIOR_NETWORKS, recalibrate
+from hwnas_hls_plugins.hls_model.regimes import site_of
 
 LEVELS = ("architecture only", "non-zeros", "weights")
 PRIORS = (0.0, 0.25, 0.5, 1.0, 2.0)
