@@ -14,37 +14,21 @@ from hwnas_hls.architecture import Architecture, as_architecture
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.configuration import to_table
 from hwnas_hls.errors import UserError
-from hwnas_hls.estimate import METRICS, Metric
-from hwnas_hls.estimator import Estimator
-from hwnas_hls.objective import Goal, Limit, Objective, direction_of
+from hwnas_hls.goal import goal_of
+from hwnas_hls.objective import Goal
 from hwnas_hls.plugins import Registry
 from hwnas_hls.space import Space
-from hwnas_hls.spec import NamedTable, Spec
+from hwnas_hls.spec import Spec
+from hwnas_hls.spec_tables import NamedTable
 from hwnas_hls.strategy import Strategy
 from hwnas_hls.synthesis import Synthesizer
-from hwnas_hls.target import RESOURCES, Target
-from hwnas_hls.task import CLASSIFICATION, Dataset
+from hwnas_hls.target import Target
+from hwnas_hls.task import Dataset
 
 _PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
 log = logging.getLogger(__name__)
 #: Needs nothing of a space but that it samples, mutates and crosses over.
 _ANY_SPACE = "evolution"
-#: metric -> (best, worst) of its scale, where neither a limit nor the part gives an end.
-_SCALES = {
-    "latency_cycles": (1.0, 1000.0),
-    "latency_ns": (1.0, 10_000.0),
-    "ii_cycles": (1.0, 1000.0),
-    "lut": (10.0, 1e6),
-    "ff": (10.0, 1e6),
-    "dsp": (1.0, 1e4),
-    "bram_18k": (1.0, 1e4),
-    "uram": (1.0, 1e3),
-    "energy_pj": (1.0, 1e6),
-    "model_size_bytes": (1.0, 1e6),
-    "parameters": (1.0, 1e6),
-    "macs": (1.0, 1e6),
-    "bit_operations": (1.0, 1e9),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +96,7 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     common["synthesizer"] = synthesizer
     spec, space = _build(spec, registry, "space", spec.space, common)
     estimators = _estimators(spec, registry, common)
-    goal = _goal(spec, dataset, target, clock_ns, [part.instance for part in estimators])
+    goal = goal_of(spec, dataset, target, clock_ns, [part.instance for part in estimators])
     common |= {"space": space, "goal": goal, "objectives": goal.objectives, "limits": goal.limits}
     spec = _strategy(spec, registry, common)
 
@@ -139,7 +123,7 @@ def pose(spec: Spec, registry: Registry) -> Problem:
 
 
 def _default_exporters() -> tuple[str, ...]:
-    from hwnas_hls.spec import RunTable
+    from hwnas_hls.spec_tables import RunTable
 
     return RunTable().exporters
 
@@ -239,139 +223,3 @@ def _trainer(
     full = getattr(part.instance, "full_training", {})
     table = {**spec.estimators.get(part.name, {}), **full, **spec.handover.training}
     return _estimator(spec, registry, part.name, table, True, common)
-
-
-def metrics_of(estimator: Estimator) -> dict[str, Metric | None]:
-    """What an estimator provides: name -> metric, ``None`` for a name nobody describes."""
-    found: dict[str, Metric | None] = {}
-    for item in estimator.provides:
-        if isinstance(item, Metric):
-            found[item.name] = item
-        else:
-            found[str(item)] = METRICS.get(str(item))
-    return found
-
-
-def _goal(
-    spec: Spec, dataset: Dataset, target: Target, clock_ns: float, estimators: Sequence[Estimator]
-) -> Goal:
-    provided: dict[str, str] = {}
-    for estimator in estimators:
-        for name, metric in metrics_of(estimator).items():
-            provided[name] = metric.direction if metric else ""
-    if dataset.kind != CLASSIFICATION:
-        provided.pop("accuracy", None)
-    if any(getattr(estimator, "trains", False) for estimator in estimators):
-        provided[dataset.metric] = dataset.direction
-    known = {name: direction for name, direction in provided.items() if direction}
-
-    def metric_of(text: str, where: str, *, limit: bool = False) -> tuple[str, str]:
-        name, _, stated = text.partition(":")
-        if name == "accuracy" and dataset.kind != CLASSIFICATION:
-            name = dataset.metric
-        if name not in provided:
-            raise UserError(
-                "no estimator of this run gives this metric",
-                where=where,
-                found=name,
-                choices=sorted(provided),
-            )
-        if stated in ("max", "min"):
-            return name, stated
-        if stated:
-            raise UserError("a metric's direction is max or min", where=where, found=text)
-        if limit:  # which way is better does not matter: the bound says which side
-            return name, provided[name]
-        if not provided[name]:
-            raise UserError(
-                f"is a large or a small {name} better?",
-                where=where,
-                found=name,
-                remedy=f"write {name}:max or :min",
-            )
-        return name, direction_of(name, known)
-
-    limits = _limits(spec, dataset, target, provided, metric_of)
-    where = spec.where("objectives")
-    upper = {limit.metric: limit.bound for limit in limits if limit.kind == "max"}
-    objectives = []
-    for text in spec.objectives.metrics:
-        name, direction = metric_of(text, f"{where}.metrics")
-        objectives.append(_objective(spec, text, name, direction, dataset, upper, clock_ns, where))
-    return Goal(tuple(objectives), tuple(limits), spec.objectives.mode)
-
-
-def _limits(
-    spec: Spec,
-    dataset: Dataset,
-    target: Target,
-    provided: Mapping[str, str],
-    metric_of: Callable[..., tuple[str, str]],
-) -> list[Limit]:
-    """The user's limits, then those of the part and of the sub-microsecond mission."""
-    limits = []
-    for kind, bounds in (("max", spec.limits.max), ("min", spec.limits.min)):
-        for text, bound in bounds.items():
-            limits.append(
-                Limit(metric_of(text, f"{spec.where('limits')}.{kind}", limit=True)[0], kind, bound)
-            )
-    held = {limit.metric for limit in limits if limit.kind == "max"}
-    if (
-        spec.limits.sub_microsecond
-        and "latency_ns" in provided
-        and not held & {"latency_ns", "latency_cycles"}
-    ):
-        limits.append(Limit("latency_ns", "max", 1000.0))
-    if spec.limits.fit_part:
-        limits.extend(
-            Limit(name, "max", float(getattr(target, name)))
-            for name in RESOURCES
-            if name in provided and name not in held
-        )
-    return limits
-
-
-def _objective(
-    spec: Spec,
-    text: str,
-    name: str,
-    direction: str,
-    dataset: Dataset,
-    upper: Mapping[str, float],
-    clock_ns: float,
-    where: str,
-) -> Objective:
-    table = spec.objectives
-    if name == dataset.metric:
-        # Half way from chance to perfect: below it a classifier is of no use to anybody.
-        worst = (1.0 + 1.0 / max(dataset.n_out, 1)) / 2 if dataset.kind == CLASSIFICATION else 0.0
-        best, log = 1.0, True
-        if dataset.direction == "min":
-            best, worst, log = 0.0, 1.0, False
-    elif name in _SCALES:
-        best, worst = _SCALES[name]
-        log = True
-        if name == "latency_ns":
-            best = clock_ns
-        if upper.get(name, 0.0) > best:
-            worst = upper[name]
-    elif name == "fmax_mhz":
-        best, worst, log = 1000.0, 1.0, False
-    else:
-        missing = [end for end in ("best", "worst") if text not in getattr(table, end)]
-        if missing:
-            raise UserError(
-                f"the scale of {name} is not known",
-                where=where,
-                remedy=f"set {' and '.join(f'objectives.{end}.{text}' for end in missing)}",
-            )
-        best, worst, log = 0.0, 0.0, False
-    best, worst = table.best.get(text, best), table.worst.get(text, worst)
-    positive = direction == "max" or min(best, worst) > 0
-    if best == worst or (direction == "min") != (best < worst) or (log and not positive):
-        raise UserError(
-            f"best and worst of {name} do not fit: the better end of a {direction} metric is best",
-            where=where,
-            found=f"best {best:g}, worst {worst:g}",
-        )
-    return Objective(name, direction, best, worst, table.weights.get(text, 1.0), log)

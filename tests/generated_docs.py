@@ -15,8 +15,8 @@ from hwnas_hls.cli import cli
 from hwnas_hls.errors import UserError
 from hwnas_hls.estimator import Estimator
 from hwnas_hls.exporter import Exporter
+from hwnas_hls.goal import metrics_of
 from hwnas_hls.plugins import BUILTIN, Offer, Registry
-from hwnas_hls.problem import metrics_of
 from hwnas_hls.space import Space
 from hwnas_hls.strategy import Strategy
 from hwnas_hls.synthesis import Synthesizer
