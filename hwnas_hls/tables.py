@@ -22,27 +22,24 @@ MAX_NEAREST = 5
 
 
 def front_table(front: Front) -> Table:
-    """One row a design: its numbers, each with the mark of its source, and its checks."""
+    """One row a design: its numbers, each with its interval and the mark of its source, and its checks."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("design", no_wrap=True)
     table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
-    table.add_column("ns (cycles)", justify="right", no_wrap=True)
-    table.add_column("LUT (interval)", justify="right")
-    table.add_column("DSP", justify="right", no_wrap=True)
-    table.add_column("FF", justify="right", no_wrap=True)
+    for heading in ("latency ns", "LUT", "DSP"):
+        table.add_column(heading, justify="right")
     table.add_column("checks")
     for member in front.members:
         numbers = member.estimates
         table.add_row(
             Text(member.key[:KEY_DIGITS]),
             _marked(numbers, front.dataset.metric),
-            _latency(numbers),
+            _with_interval(numbers, "latency_ns"),
             _with_interval(numbers, "lut"),
-            _marked(numbers, "dsp"),
-            _marked(numbers, "ff"),
+            _with_interval(numbers, "dsp"),
             _checked(member),
         )
     return table
@@ -125,15 +122,6 @@ def _short(name: str, value: float) -> str:
     return figure(name, value).replace(" %", "%")
 
 
-def _latency(numbers: Mapping[str, Estimate]) -> str:
-    if "latency_ns" not in numbers:
-        return _marked(numbers, "latency_cycles")
-    words = figure("latency_ns", numbers["latency_ns"].value)
-    if "latency_cycles" in numbers:
-        words += f" ({figure('latency_cycles', numbers['latency_cycles'].value)})"
-    return f"{words} {SOURCE_MARKS[numbers['latency_ns'].source]}"
-
-
 def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
     if name not in numbers:
         return "-"
@@ -184,7 +172,9 @@ def _legend(members: Sequence[Member]) -> str:
     met = {estimate.source for member in members for estimate in member.estimates.values()}
     marks = ", ".join(f"{mark} {source}" for source, mark in SOURCE_MARKS.items() if source in met)
     doubtful = any(not estimate.in_domain for member in members for estimate in member.estimates.values())
-    return f"Source of a number: {marks}." + (" ? outside the calibrated domain." if doubtful else "")
+    return f"In brackets: intervals. Source of a number: {marks}." + (
+        " ? outside the calibrated domain." if doubtful else ""
+    )
 
 
 def _states(front: Front) -> dict[str, int]:
