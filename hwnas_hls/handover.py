@@ -71,7 +71,7 @@ def hand_over(
             continue
         if measuring is not None:
             on_step(f"synthesis of {record.key}")
-            estimates, reason = measuring.final(design, estimates)
+            estimates, reason = measuring.final(record.key, design, estimates)
             if reason:
                 log.error("synthesis of %s failed: %s", record.key, reason)
         member = _tested(problem, record, dict(estimates), design)

@@ -162,13 +162,14 @@ class Measuring:
         self.store.add_measurement(digest, report.estimates, report.failure)
         return report.estimates, report.failure
 
-    def final(self, design: Design, estimates: Mapping[str, Estimate]) -> tuple[dict[str, Estimate], str]:
+    def final(
+        self, key: str, design: Design, estimates: Mapping[str, Estimate]
+    ) -> tuple[dict[str, Estimate], str]:
         """A handed-over design: corrected predictions, then measured; returns estimates and failure."""
         regime = regime_of(design.architecture)
         clock_ns = design.architecture.clock_ns or self.problem.clock_ns
         predicted = revise(estimates, regime, corrections(self.observations), {}, clock_ns)
         measured, failure = self.measure(design, self.problem.dataset.test)
-        key = design.digest()
         self._observe(key, regime, predicted, estimates, measured)
         return revise(predicted, regime, {}, measured, clock_ns), failure
 

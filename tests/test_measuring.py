@@ -43,6 +43,7 @@ def test_every_member_is_measured_within_the_budget(
     # The toy trainer makes the same weights in the search and in the end: those are measured once.
     assert len(calls) == len(set(calls)) <= 9
     assert len(outcome.front.syntheses) == 9
+    assert {c.key for c in outcome.front.syntheses} >= {member.key for member in members}
 
 
 def test_predictions_improve_from_synthesis_to_synthesis(
