@@ -25,7 +25,7 @@ WIDTH = 80
 SUSPICIOUS = (8.0, 2.5, 2.5)
 
 
-@click.command("calibrate")
+@click.command("calibrate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--output",

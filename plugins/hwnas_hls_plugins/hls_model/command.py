@@ -19,7 +19,7 @@ _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
 _STAGES = ("csynth", "logic_synth", "post_route")
 
 
-@click.command("predict")
+@click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("path", required=False)
 @click.option("--layers", help="Widths from input to output, for example 16-64-32-32-5.")
 @click.option(
