@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,3 @@ def crowding(losses: NDArray[np.float64]) -> NDArray[np.float64]:
         if extent > 0:
             distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / extent
     return distance
-
-
-KeepFactory = Callable[[Sequence[Mapping[str, Estimate]]], Keep]

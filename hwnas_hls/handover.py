@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +66,11 @@ def hand_over(
     members = []
     for record, result in zip(records, trained, strict=True):
         design, estimates = result.design, result.estimates
+        if design is not None and _worse(problem, estimates, record):
+            # Such a training has failed; the search's own design is there and was scored on rows
+            # that it had not seen.
+            log.warning("%s: the full training came out worse; the search's design is kept", record.key)
+            design, estimates = judge.design(record), record.estimates
         if design is None:
             log.error("%s is not handed over: %s", record.key, result.reason or "training gave no design")
             continue
@@ -89,6 +94,15 @@ def hand_over(
     metric = problem.dataset.metric
     sign = -1.0 if problem.dataset.direction == "max" else 1.0
     return sorted(done, key=lambda member: (sign * member.estimates[metric].value, member.record.number))
+
+
+def _worse(problem: Problem, estimates: Mapping[str, Estimate], record: Record) -> bool:
+    """Whether the full training scored below the search on the validation rows, test rows unseen."""
+    metric = problem.dataset.metric
+    if metric not in estimates or metric not in record.estimates:
+        return False
+    gain = estimates[metric].value - record.estimates[metric].value
+    return gain < 0 if problem.dataset.direction == "max" else gain > 0
 
 
 def _tested(problem: Problem, record: Record, estimates: dict[str, Estimate], design: Design) -> Member:

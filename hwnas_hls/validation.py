@@ -253,4 +253,7 @@ def _print(report: dict[str, Any]) -> None:
         click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
         click.echo(_wrapped(finding["why"], " " * 14))
     click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
+    if report["verdict"] == "NOT PROVEN":
+        click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")
+        click.echo("  (`hwnas-hls plugins` names synthesizers, `hwnas-hls doctor` what is installed)")
     click.echo(f"  for a reviewer: {report['design']}/validation.html")

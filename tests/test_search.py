@@ -314,3 +314,29 @@ def test_a_run_folder_says_what_made_it(registry: Registry, toy_spec: MakeSpec, 
     assert stated["space"] == {"name": "toy"}
     assert stated["task"] == {"name": "toy-task", "n_in": 6}
     assert stated["run"] == toy_spec().to_tables()["run"]
+
+
+def test_a_full_training_that_fails_does_not_replace_the_searchs_design(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import toy
+
+    spec = toy_spec()
+    plain = runs.start(spec, registry, tmp_path / "plain", runs.Observer())
+    first = toy.ToyTraining._one
+
+    def worse(self: Any, candidate: Any, context: Any) -> Any:
+        found = first(self, candidate, context)
+        if self.config.sleep_s:  # the full training, as configured below
+            low = dataclasses.replace(found.values["accuracy"], value=0.1, low=0.1, high=0.1)
+            weights = tuple(0 * weight for weight in found.design.weights)
+            design = dataclasses.replace(found.design, weights=weights)
+            found = dataclasses.replace(found, values={"accuracy": low}, design=design)
+        return found
+
+    monkeypatch.setattr(toy.ToyTraining, "_one", worse)
+    spec = toy_spec(handover={"training": {"sleep_s": 0.001}})
+    outcome = runs.start(spec, registry, tmp_path / "run", runs.Observer())
+    assert "the search's design is kept" in (tmp_path / "run" / "log.txt").read_text()
+    kept = {member.key: member.design.digest() for member in outcome.front.members}
+    assert kept == {member.key: member.design.digest() for member in plain.front.members}
