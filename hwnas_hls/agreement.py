@@ -74,14 +74,14 @@ def _facts(
     yield _Fact("project.tcl", "backend", backend.lower(), firmware.backend)
     yield _Fact(code, "io type", architecture.io_type, firmware.io_type)
     kinds = []
-    for each in architecture.layers:
+    for each in architecture.chain:
         kinds += ["dense", "relu"] if each.activation == "relu" else ["dense"]
     yield _Fact(code, "order of layers", kinds, [layer.kind for layer in firmware.layers])
     yield _Fact(DEFINES, "type of the input", str(plain_input(design)), str(firmware.input))
     yield _Fact(DEFINES, "type of the output", str(design.layer_types()[-1][2]), str(firmware.output))
     written = iter(firmware.layers)
     for number, (layer, (_, accum, result)) in enumerate(
-        zip(architecture.layers, design.layer_types(), strict=True)
+        zip(architecture.chain, design.layer_types(), strict=True)
     ):
         dense, where = next(written), f"of layer {number}"
         sums = accum if layer.activation == "relu" else result
@@ -101,7 +101,7 @@ def _facts(
 def _check_weights(design: Design, number: int, dense: FirmwareLayer, folder: Path, blame: str) -> None:
     import numpy as np
 
-    layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
+    layer, weight, bias = design.architecture.chain[number], design.weights[number], design.biases[number]
     # The Resource strategy keeps its weights transposed.
     flat = (weight.T if dense.strategy == "resource" else weight).ravel()
     offsets = (

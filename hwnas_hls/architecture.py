@@ -1,145 +1,116 @@
-"""The layer list that trainers, predictors, the emulator and exporters share."""
+"""The graph of layers that trainers, predictors, the emulator and exporters share."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.layer import (
+    ACTIVATIONS,
+    INPUT,
+    NORMALISATIONS,
+    STRATEGIES,
+    Conv2D,
+    Dense,
+    Layer,
+    Merge,
+    Pool2D,
+    layer_from_json,
+)
 from hwnas_hls.precision import FixedType
 
-ACTIVATIONS = ("relu", "linear", "tanh", "sigmoid", "softmax")
-STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
-NORMALISATIONS = ("none", "batch")
-
-
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """One fully connected layer with its activation, as hls4ml will build it.
-
-    Args:
-        n_in, n_out: width of its input and output.
-        activation: one of :data:`ACTIVATIONS`.
-        weight: type of every weight.
-        bias: type of every bias; ``None`` for a layer without biases.
-        accum: type of the accumulator; ``None`` means exact (the narrowest type in which no
-            sum can overflow or lose a bit, see :meth:`exact_accum`).
-        result: type after the activation; ``None`` hands the accumulator on unchanged.
-        reuse_factor: how many products share one multiplier.
-        strategy: one of :data:`STRATEGIES`, in hls4ml's spelling.
-        normalisation: ``batch`` trains with batch normalisation, folded into weights and bias.
-        dropout: share of the outputs dropped in training; nothing of it reaches hardware.
-        sparsity: share of the weights that training prunes to zero, by magnitude.
-    """
-
-    n_in: int
-    n_out: int
-    activation: str
-    weight: FixedType
-    bias: FixedType | None
-    accum: FixedType | None = None
-    result: FixedType | None = None
-    reuse_factor: int = 1
-    strategy: str = "Latency"
-    normalisation: str = "none"
-    dropout: float = 0.0
-    sparsity: float = 0.0
-    kind: str = field(default="dense", init=False)
-
-    def __post_init__(self) -> None:
-        for name in ("n_in", "n_out", "reuse_factor"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} of a dense layer is at least 1", found=getattr(self, name))
-        if self.activation not in ACTIVATIONS:
-            raise UserError("unknown activation", found=self.activation, choices=ACTIVATIONS)
-        if self.strategy not in STRATEGIES:
-            raise UserError("unknown HLS strategy", found=self.strategy, choices=STRATEGIES)
-        if self.normalisation not in NORMALISATIONS:
-            raise UserError("unknown normalisation", found=self.normalisation, choices=NORMALISATIONS)
-
-    @property
-    def n_products(self) -> int:
-        return self.n_in * self.n_out
-
-    def exact_accum(self, source: FixedType) -> FixedType:
-        """The type that holds every partial sum for *any* weights of this layer.
-
-        Args:
-            source: type of the layer's input.
-        """
-        fraction = source.fraction + self.weight.fraction
-        product_integer = source.integer + self.weight.integer
-        integer = product_integer + max(0, math.ceil(math.log2(self.n_in)))
-        if self.bias is not None:
-            fraction = max(fraction, self.bias.fraction)
-            integer = max(integer, self.bias.integer) + 1
-        return FixedType(integer + fraction, integer)
-
-    def output_type(self, source: FixedType) -> FixedType:
-        """The type this layer hands to the next one."""
-        if self.result is not None:
-            return self.result
-        return self.accum or self.exact_accum(source)
-
-    def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"kind": self.kind}
-        for name in _PLAIN:
-            out[name] = getattr(self, name)
-        for name in _TYPES:
-            value = getattr(self, name)
-            out[name] = None if value is None else str(value)
-        return out
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Dense:
-        fields = {name: data[name] for name in _PLAIN if name in data}
-        fields |= {name: None if data.get(name) is None else FixedType.parse(data[name]) for name in _TYPES}
-        return cls(**fields)
-
-
-_PLAIN = (
-    "n_in",
-    "n_out",
-    "activation",
-    "reuse_factor",
-    "strategy",
-    "normalisation",
-    "dropout",
-    "sparsity",
-)
-_TYPES = ("weight", "bias", "accum", "result")
+__all__ = [
+    "ACTIVATIONS",
+    "INPUT",
+    "NORMALISATIONS",
+    "STRATEGIES",
+    "Architecture",
+    "Conv2D",
+    "Dense",
+    "Layer",
+    "Merge",
+    "Pool2D",
+    "as_architecture",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A network as hardware: input type, layers from input to output, clock.
 
+    Most networks are *chains*: dense layers one after the other (:attr:`chain`). Others are graphs
+    whose layers name their inputs.
+
     Args:
         input: type of the inputs; the host rounds and limits them onto its grid.
-        layers: at least one; widths must fit together.
+        layers: at least one, each after those it takes; widths must fit together. The last one is
+            the output, and everything before it reaches it.
         clock_ns: target clock period in ns; ``None`` takes the target's default.
         io_type: hls4ml's ``io_parallel`` or ``io_stream``.
     """
 
     input: FixedType
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
     clock_ns: float | None = None
     io_type: str = "io_parallel"
+    _chain: tuple[Dense, ...] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise UserError("an architecture has at least one layer")
-        for number, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
-            if layer.n_out != following.n_in:
-                raise UserError(
-                    f"layer {number} has {layer.n_out} outputs, layer {number + 1} takes {following.n_in}"
-                )
+        straight = not any(layer.inputs for layer in self.layers)
+        dense = tuple(layer for layer in self.layers if isinstance(layer, Dense))
+        chain = dense if straight and len(dense) == len(self.layers) else None
+        object.__setattr__(self, "_chain", chain)
+        if straight:
+            for number, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+                if layer.n_out != following.input_widths[0]:
+                    raise UserError(
+                        f"layer {number} has {layer.n_out} outputs, layer {number + 1} takes "
+                        f"{following.input_widths[0]}"
+                    )
+        else:
+            self._check_graph()
+
+    def _check_graph(self) -> None:
+        taken: set[int] = set()
+        for number in range(len(self.layers)):
+            for source, wanted in zip(self.sources(number), self.layers[number].input_widths, strict=True):
+                if not INPUT <= source < number:
+                    raise UserError(
+                        f"layer {number} takes its inputs from layers before it, or from {INPUT} (the input)",
+                        found=source,
+                    )
+                given = self.n_in if source == INPUT else self.layers[source].n_out
+                if given != wanted:
+                    name = "the input" if source == INPUT else f"layer {source}"
+                    raise UserError(f"{name} has {given} values, layer {number} takes {wanted}")
+                taken.add(source)
+        for number in range(len(self.layers) - 1):
+            if number not in taken:
+                raise UserError(f"layer {number} reaches no output")
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is dense layers one after the other and nothing else."""
+        return self._chain is not None
+
+    @property
+    def chain(self) -> tuple[Dense, ...]:
+        """Its layers, where it is a chain.
+
+        Raises:
+            Unsupported: it is not; whoever asks for a chain cannot judge or build other networks.
+        """
+        if self._chain is None:
+            raise Unsupported(f"only chains of dense layers are known here, not {self.shape}")
+        return self._chain
 
     @property
     def n_in(self) -> int:
-        return self.layers[0].n_in
+        return self.layers[0].input_widths[0]
 
     @property
     def n_out(self) -> int:
@@ -147,13 +118,32 @@ class Architecture:
 
     @property
     def shape(self) -> str:
-        """For example ``16-64-32-32-5``."""
-        return "-".join(str(width) for width in (self.n_in, *(layer.n_out for layer in self.layers)))
+        """For example ``16-64-32-32-5``; a layer other than dense has its kind before its width."""
+        parts = [str(self.n_in)]
+        for layer in self.layers:
+            parts.append(f"{'' if isinstance(layer, Dense) else _mark(layer)}{layer.n_out}")
+        return "-".join(parts)
+
+    def sources(self, number: int) -> tuple[int, ...]:
+        """Whose outputs layer ``number`` takes: numbers of layers, or :data:`INPUT`."""
+        return self.layers[number].inputs or (number - 1,)
+
+    def output_types(self) -> tuple[FixedType, ...]:
+        """The type of each layer's outputs, from the types alone (weights may allow narrower ones)."""
+        types: list[FixedType] = []
+        for number, layer in enumerate(self.layers):
+            given = [self.input if source == INPUT else types[source] for source in self.sources(number)]
+            types.append(layer.output_type(*given))
+        return tuple(types)
 
     def layer_inputs(self) -> Iterable[tuple[FixedType, Dense]]:
-        """Each layer with the type of its input."""
+        """Each layer of a chain with the type of its input.
+
+        Raises:
+            Unsupported: it is no chain.
+        """
         source = self.input
-        for layer in self.layers:
+        for layer in self.chain:
             yield source, layer
             source = layer.output_type(source)
 
@@ -167,19 +157,22 @@ class Architecture:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Architecture:
-        layers = []
-        for number, layer in enumerate(data["layers"]):
-            if layer.get("kind", "dense") != "dense":
-                raise UserError(
-                    "unknown kind of layer", where=f"layer {number}", found=layer["kind"], choices=["dense"]
-                )
-            layers.append(Dense.from_json(layer))
         return cls(
             input=FixedType.parse(data["input"]),
-            layers=tuple(layers),
+            layers=tuple(
+                layer_from_json(layer, f"layer {number}") for number, layer in enumerate(data["layers"])
+            ),
             clock_ns=data.get("clock_ns"),
             io_type=data.get("io_type", "io_parallel"),
         )
+
+
+def _mark(layer: Layer) -> str:
+    if isinstance(layer, Merge):
+        return "add" if layer.merge == "add" else "cat"
+    if isinstance(layer, Pool2D):
+        return layer.pooling[:3]
+    return "dw" if isinstance(layer, Conv2D) and layer.depthwise else "conv"
 
 
 def as_architecture(value: object) -> Architecture:
@@ -193,8 +186,11 @@ def as_architecture(value: object) -> Architecture:
         return value
     if isinstance(value, Mapping) and "layers" in value:
         return Architecture.from_json({"input": str(_DEFAULT_INPUT), **value})
-    if isinstance(value, list | tuple) and all(isinstance(layer, Dense | Mapping) for layer in value):
-        layers = [layer if isinstance(layer, Dense) else Dense.from_json(layer) for layer in value]
+    if isinstance(value, list | tuple) and all(isinstance(layer, Layer | Mapping) for layer in value):
+        layers = [
+            layer_from_json(layer, f"layer {number}") if isinstance(layer, Mapping) else layer
+            for number, layer in enumerate(value)
+        ]
         return Architecture(_DEFAULT_INPUT, tuple(layers))
     raise UserError(
         "a space's architecture is an Architecture or a list of layers", found=type(value).__name__

@@ -61,7 +61,7 @@ class Correction:
 def regime_of(architecture: Architecture) -> str:
     """Designs whose predictions err alike: those of the same HLS strategies, unrolled or not."""
     kinds = {
-        f"{layer.strategy}{'' if layer.reuse_factor == 1 else ' reused'}" for layer in architecture.layers
+        f"{layer.strategy}{'' if layer.reuse_factor == 1 else ' reused'}" for layer in architecture.chain
     }
     return " + ".join(sorted(kinds))
 

@@ -61,13 +61,13 @@ class Design:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for number, (layer, weight) in enumerate(zip(self.architecture.layers, self.weights, strict=True)):
+        for number, (layer, weight) in enumerate(zip(self.architecture.chain, self.weights, strict=True)):
             if weight.shape != (layer.n_in, layer.n_out):
                 raise UserError(
                     f"layer {number} wants weights of shape ({layer.n_in}, {layer.n_out})", found=weight.shape
                 )
             _on_grid(f"weights of layer {number}", weight, layer.weight)
-        for number, (layer, bias) in enumerate(zip(self.architecture.layers, self.biases, strict=True)):
+        for number, (layer, bias) in enumerate(zip(self.architecture.chain, self.biases, strict=True)):
             if (bias is None) != (layer.bias is None):
                 raise UserError(f"layer {number}: biases and their type come together")
             if bias is not None and layer.bias is not None:
@@ -85,7 +85,7 @@ class Design:
         """(input, accumulator, output) type of each layer."""
         out = []
         source = self.architecture.input
-        for number, layer in enumerate(self.architecture.layers):
+        for number, layer in enumerate(self.architecture.chain):
             accum = layer.accum or self._exact_accum(number, source)
             result = layer.result or accum
             out.append((source, accum, result))
@@ -95,7 +95,7 @@ class Design:
     def _exact_accum(self, number: int, source: FixedType) -> FixedType:
         import numpy as np
 
-        layer = self.architecture.layers[number]
+        layer = self.architecture.chain[number]
         weight, bias = self.weights[number], self.biases[number]
         fraction = source.fraction + layer.weight.fraction
         at_high, at_low = weight * source.highest, weight * source.lowest
@@ -206,7 +206,7 @@ class Design:
         import numpy as np
 
         architecture = Architecture.from_json(data["architecture"])
-        count = len(architecture.layers)
+        count = len(architecture.chain)
         preprocessing = None
         if "mean" in held:
             preprocessing = Preprocessing(held["mean"], held["scale"], tuple(data["features"]))

@@ -40,7 +40,7 @@ def emulate(design: Design, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     values = inputs
     for number, (layer, (source, accum, result)) in enumerate(
-        zip(design.architecture.layers, design.layer_types(), strict=True)
+        zip(design.architecture.chain, design.layer_types(), strict=True)
     ):
         values = _accumulate(design, number, values, source.fraction, accum)
         if layer.activation == "relu":
@@ -71,7 +71,7 @@ def _accumulate(
     hls4ml casts every product and the bias to the accumulator type before it sums, so an
     accumulator with too few fractional bits loses bits of each product, not of the sum.
     """
-    layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
+    layer, weight, bias = design.architecture.chain[number], design.weights[number], design.biases[number]
     product_fraction = fraction + layer.weight.fraction
     if accum.fraction >= product_fraction:
         total = _matmul(values, weight) << (accum.fraction - product_fraction)

@@ -57,7 +57,7 @@ def lint_design(design: Design, target: Target) -> list[Finding]:
     """The pitfalls of ``design`` on ``target``, errors first, then in the order of the layers."""
     findings = [*_network(design, target)]
     types = design.layer_types()
-    for number, layer in enumerate(design.architecture.layers):
+    for number, layer in enumerate(design.architecture.chain):
         where = f"layer {number} ({layer.n_in}x{layer.n_out}, {layer.strategy})"
         source, accum, result = types[number]
         findings += _structure(layer, where)
@@ -231,7 +231,7 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
                 "predict() with float32 round it",
                 "feed predict() with float64",
             )
-    layers = architecture.layers
+    layers = architecture.chain
     if any(layer.strategy == "Resource" for layer in layers):
         others = [str(number) for number, layer in enumerate(layers) if layer.strategy != "Resource"]
         if others:

@@ -50,7 +50,7 @@ def hls_config(design: Design) -> dict[str, Any]:
     layers: dict[str, Any] = {"input_1": {"Precision": {"result": str(plain_input(design))}}}
     place = 0
     for number, (layer, (_, accum, result)) in enumerate(
-        zip(architecture.layers, design.layer_types(), strict=True)
+        zip(architecture.chain, design.layer_types(), strict=True)
     ):
         if layer.activation not in ("relu", "linear"):
             raise Unsupported(
@@ -177,7 +177,7 @@ def _convert(design: Design, target: Target, place: Path, clock_ns: float, name:
     """Let hls4ml write into ``place``; what it prints goes to ``hls4ml.log`` there."""
     config = hls_config(design)
     architecture = design.architecture
-    if any(layer.strategy == "distributed_arithmetic" for layer in architecture.layers):
+    if any(layer.strategy == "distributed_arithmetic" for layer in architecture.chain):
         _need_da4ml()
     printed = io.StringIO()
     with (
@@ -240,7 +240,7 @@ def _sequential(design: Design) -> Any:
     import torch
 
     modules: list[Any] = []
-    for layer, weight, bias in zip(design.architecture.layers, design.weights, design.biases, strict=True):
+    for layer, weight, bias in zip(design.architecture.chain, design.weights, design.biases, strict=True):
         linear = torch.nn.Linear(layer.n_in, layer.n_out, bias=bias is not None, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(weight.T * 2.0**-layer.weight.fraction))

@@ -221,8 +221,8 @@ def _check_names(limits: Sequence[Limit], known: set[str]) -> None:
 
 
 def _scope(design: Design) -> str:
-    layers = len(design.architecture.layers)
-    last = design.architecture.layers[-1].activation
+    layers = len(design.architecture.chain)
+    last = design.architecture.chain[-1].activation
     inside = f"{layers} dense layers with their activations and the registers between them"
     softmax = "softmax included" if last == "softmax" else "no softmax (the largest output is the class)"
     return (

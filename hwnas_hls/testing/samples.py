@@ -211,7 +211,7 @@ def sample_design(bits: int = 4) -> Design:
     rng = np.random.default_rng(0)
     weights = tuple(
         rng.integers(weight.lowest, weight.highest, (layer.n_in, layer.n_out), np.int64, endpoint=True)
-        for layer in architecture.layers
+        for layer in architecture.chain
     )
     return Design(architecture, weights, (None, None), labels=("class 0", "class 1", "class 2"))
 

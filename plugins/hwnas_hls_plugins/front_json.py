@@ -94,7 +94,7 @@ def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
     """The layers as built: exact accumulators and results are written out."""
     architecture = design.architecture
     layers = []
-    for layer, (_, accum, result) in zip(architecture.layers, design.layer_types(), strict=True):
+    for layer, (_, accum, result) in zip(architecture.chain, design.layer_types(), strict=True):
         layers.append({**layer.to_json(), "accum": str(accum), "result": str(result)})
     return {
         "shape": architecture.shape,

@@ -105,7 +105,7 @@ class StaticEstimator:
                     found.append(self._estimates(count_design(design), _WEIGHTS_KNOWN))
                 else:
                     architecture = context.architecture(candidate)
-                    sparse = any(layer.sparsity for layer in architecture.layers)
+                    sparse = any(layer.sparsity for layer in architecture.chain)
                     found.append(
                         self._estimates(count(architecture), _WEIGHTS_PRUNED if sparse else _WEIGHTS_OPEN)
                     )
@@ -161,8 +161,8 @@ def count(architecture: Architecture) -> Counts:
     return _count(
         architecture,
         types,
-        [layer.n_products - round(layer.sparsity * layer.n_products) for layer in architecture.layers],
-        [layer.n_out if layer.bias is not None else 0 for layer in architecture.layers],
+        [layer.n_products - round(layer.sparsity * layer.n_products) for layer in architecture.chain],
+        [layer.n_out if layer.bias is not None else 0 for layer in architecture.chain],
     )
 
 
@@ -186,7 +186,7 @@ def _count(
 ) -> Counts:
     bit_operations = size_bits = add_bits = 0
     for layer, (source, accum), n_weights, n_biases in zip(
-        architecture.layers, types, weights, biases, strict=True
+        architecture.chain, types, weights, biases, strict=True
     ):
         bit_operations += n_weights * layer.weight.width * source.width
         size_bits += n_weights * layer.weight.width

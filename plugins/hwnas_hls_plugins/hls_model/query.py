@@ -139,13 +139,13 @@ def query_of(
         design: trained design of this architecture; gives weights, biases and exact accumulators.
         weights, biases: the same without a design, one array a layer, integers on the grids.
     """
-    accums: Sequence[FixedType | None] = [layer.accum for layer in architecture.layers]
+    accums: Sequence[FixedType | None] = [layer.accum for layer in architecture.chain]
     if design is not None:
         weights, biases = design.weights, design.biases
         accums = design.accumulators()
     layers = []
     source = architecture.input
-    for number, layer in enumerate(architecture.layers):
+    for number, layer in enumerate(architecture.chain):
         weight = None if weights is None else weights[number]
         accum = accums[number] or layer.exact_accum(source)
         n_nonzeros = None if weight is None else int((weight != 0).sum())

@@ -210,7 +210,7 @@ def _layers(design: Design, member: Member, titles: tuple[str, ...]) -> list[Lay
         name: sum(layer[name].value for layer in member.layer_estimates if name in layer) for name in titles
     }
     for number, (layer, types) in enumerate(
-        zip(design.architecture.layers, design.layer_types(), strict=True)
+        zip(design.architecture.chain, design.layer_types(), strict=True)
     ):
         _, accum, result = types
         parts: Mapping[str, Estimate] = (

@@ -59,8 +59,8 @@ class Drawing:
 def draw(design: Design) -> Drawing:
     """The drawing of a design's network, from inputs on the left to outputs on the right."""
     architecture = design.architecture
-    widths = [architecture.n_in, *(layer.n_out for layer in architecture.layers)]
-    captions = ["inputs", *(layer.activation for layer in architecture.layers)]
+    widths = [architecture.n_in, *(layer.n_out for layer in architecture.chain)]
+    captions = ["inputs", *(layer.activation for layer in architecture.chain)]
     kinds = [architecture.input, *(result for _, _, result in design.layer_types())]
     rows = min(max(widths), MAX_NODES)
     middle = MARGIN_PX + RADIUS_PX + (rows - 1) * ROW_PX / 2
@@ -77,7 +77,7 @@ def draw(design: Design) -> Drawing:
         columns=tuple(columns),
         edges=tuple(_edges(a, b) for a, b in itertools.pairwise(columns)),
         description=(
-            f"network of {len(architecture.layers)} dense layers, widths {architecture.shape}, activations "
+            f"network of {len(architecture.chain)} dense layers, widths {architecture.shape}, activations "
             + ", ".join(captions[1:])
         ),
     )

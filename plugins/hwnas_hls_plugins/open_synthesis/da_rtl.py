@@ -94,7 +94,7 @@ def _trace(design: Design) -> Any:
     )
     values = quantize(inputs, *_kif(design.architecture.input))
     for number, (layer, (_, accum, result)) in enumerate(
-        zip(design.architecture.layers, design.layer_types(), strict=True)
+        zip(design.architecture.chain, design.layer_types(), strict=True)
     ):
         weight, bias = design.weights[number], design.biases[number]
         if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:

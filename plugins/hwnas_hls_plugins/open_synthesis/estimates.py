@@ -61,7 +61,7 @@ def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bo
     """
     return distributed and all(
         layer.strategy == "distributed_arithmetic" and layer.reuse_factor == 1
-        for layer in architecture.layers
+        for layer in architecture.chain
     )
 
 

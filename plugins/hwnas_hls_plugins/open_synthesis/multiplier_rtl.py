@@ -54,8 +54,8 @@ def write(design: Design, folder: Path) -> Rtl:
     for place in range(architecture.n_in):
         part = f"inp[{(place + 1) * kind.width - 1}:{place * kind.width}]"
         values.append(module.wire(part if kind.signed else f"{{1'b0, {part}}}", kind.lowest, kind.highest))
-    last = len(architecture.layers) - 1
-    for number in range(len(architecture.layers)):
+    last = len(architecture.chain) - 1
+    for number in range(len(architecture.chain)):
         values = _layer(module, design, number, values)
         if number < last:
             values = [module.register(value) for value in values]
@@ -69,7 +69,7 @@ def write(design: Design, folder: Path) -> Rtl:
         (f"src/{TOP}.v",),
         Port((_element(kind),) * architecture.n_in),
         Port((_element(result),) * architecture.n_out),
-        len(architecture.layers),
+        len(architecture.chain),
         {"generator": "plain multiplier", "products": module.products},
     )
     rtl.save()
@@ -78,7 +78,7 @@ def write(design: Design, folder: Path) -> Rtl:
 
 def _layer(module: _Module, design: Design, number: int, values: list[_Signal]) -> list[_Signal]:
     source, accum, result = design.layer_types()[number]
-    layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
+    layer, weight, bias = design.architecture.chain[number], design.weights[number], design.biases[number]
     constants = None
     if bias is not None and layer.bias is not None:
         constants = accum.requantise(bias, layer.bias.fraction)

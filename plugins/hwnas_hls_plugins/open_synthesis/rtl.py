@@ -68,7 +68,7 @@ def check(design: Design) -> None:
         Unsupported: with the layer and the reason.
     """
     for number, (layer, (source, accum, result)) in enumerate(
-        zip(design.architecture.layers, design.layer_types(), strict=True)
+        zip(design.architecture.chain, design.layer_types(), strict=True)
     ):
         where = f"layer {number}"
         if layer.activation not in ("relu", "linear"):

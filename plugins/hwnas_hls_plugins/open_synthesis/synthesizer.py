@@ -204,7 +204,7 @@ class OpenSynthesizer:
         if not builds_what_is_asked(design.architecture, distributed=self.distributed):
             kind = "distributed arithmetic" if self.distributed else "plain multipliers"
             asked = sorted(
-                {f"{x.strategy}, reuse factor {x.reuse_factor}" for x in design.architecture.layers}
+                {f"{x.strategy}, reuse factor {x.reuse_factor}" for x in design.architecture.chain}
             )
             warnings = (
                 f"the design asks for {'; '.join(asked)}; {self.name} builds {kind}: "

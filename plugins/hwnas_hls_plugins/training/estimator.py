@@ -159,7 +159,7 @@ class TrainingEstimator:
                 stopped = f"dominated after {progress:.0%} of its training"
                 estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
             warnings: tuple[str, ...] = ()
-            if architectures[place].layers[-1].activation == "softmax":
+            if architectures[place].chain[-1].activation == "softmax":
                 warnings = ("the softmax at the end is left out: it changes no class",)
             out[place] = Estimates(
                 {estimate.metric: estimate}, stopped=stopped, design=design, warnings=warnings

@@ -98,10 +98,10 @@ def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:
 
 def as_emulated(architecture: Architecture) -> Architecture:
     """Without a softmax at the end, which changes no class and goes through a table."""
-    last = architecture.layers[-1]
+    last = architecture.chain[-1]
     if last.activation != "softmax":
         return architecture
-    return replace(architecture, layers=(*architecture.layers[:-1], replace(last, activation="linear")))
+    return replace(architecture, layers=(*architecture.chain[:-1], replace(last, activation="linear")))
 
 
 def target_standardisation(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -380,7 +380,7 @@ class Training:
             tuple(weights),
             tuple(
                 bias if layer.bias is not None else None
-                for layer, bias in zip(architecture.layers, biases, strict=True)
+                for layer, bias in zip(architecture.chain, biases, strict=True)
             ),
             Preprocessing(mean, scale, tuple(self.dataset.features)),
             tuple(self.dataset.labels),

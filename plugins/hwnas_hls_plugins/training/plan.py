@@ -31,8 +31,8 @@ LAST = ("relu", "linear", "softmax")
 
 def refusal(architecture: Architecture) -> str:
     """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
-    last = len(architecture.layers) - 1
-    for number, layer in enumerate(architecture.layers):
+    last = len(architecture.chain) - 1
+    for number, layer in enumerate(architecture.chain):
         allowed = LAST if number == last else HIDDEN
         if layer.activation not in allowed:
             return (
@@ -196,7 +196,7 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
     layers: list[LayerPlan] = []
     scale = 1.0  # standardised inputs
     for number, (source, layer) in enumerate(architecture.layer_inputs()):
-        last = number == len(architecture.layers) - 1
+        last = number == len(architecture.chain) - 1
         product = source.fraction + layer.weight.fraction
         sink = layer.output_type(source)
         wanted = _scale(layer.result)
