@@ -26,6 +26,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.objective import direction_of
 from hwnas_hls.plugins import Registry
 from hwnas_hls.rows import Rows, rows_of
+from hwnas_hls.selection import parse_rule, select
 
 if TYPE_CHECKING:
     import pandas
@@ -103,6 +104,17 @@ class Run:
             key: of a complete record, or a unique beginning of it.
         """
         return runs.hand_over_one(self.folder, key, _registry(self.plugins), runs.Observer())
+
+    def pick(self, rule: str = "knee") -> Record:
+        """One candidate by a rule: ``knee``, or such as ``min lut where accuracy>=0.93``.
+
+        It goes by the numbers of the search (validation rows), before any full training;
+        :meth:`hand_over` of its key trains it in full and writes its project.
+
+        Raises:
+            UserError: it is no rule, or no complete candidate keeps its conditions.
+        """
+        return select(self.records, self.front.goal, parse_rule(rule, "rule"), str(self.folder))
 
     def __repr__(self) -> str:
         from io import StringIO

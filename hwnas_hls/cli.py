@@ -200,26 +200,44 @@ def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
 @click.option(
     "--format", "formats", multiple=True, metavar="NAME", help="An exporter: csv, optuna, ...; repeat it."
 )
+@click.option(
+    "--pick",
+    metavar="RULE",
+    help="In place of KEY: knee, or 'min lut where accuracy>=0.93 and dsp<=0', by the numbers of the search.",
+)
 @_watching
 def export(
-    run_folder: Path, key: str | None, formats: tuple[str, ...], quiet: bool, plain: bool, as_json: bool
+    run_folder: Path,
+    key: str | None,
+    formats: tuple[str, ...],
+    pick: str | None,
+    quiet: bool,
+    plain: bool,
+    as_json: bool,
 ) -> int:
-    """Hand over one candidate (KEY) of a run as an hls4ml project, on the front or not.
+    """Hand over one candidate (KEY, or by --pick) of a run as an hls4ml project, on the front or not.
 
-    Without KEY every member of the front is written again. With --format the run as it stands is
-    written in that form, and nothing is trained.
+    Without either every member of the front is written again. With --format the run as it stands
+    is written in that form, and nothing is trained.
     """
     from hwnas_hls import run as runs
     from hwnas_hls.plugins import Registry
+    from hwnas_hls.tables import picked_lines
     from hwnas_hls.terminal import watch
 
     registry = Registry()
     if formats:
-        if key is not None:
-            raise UserError("a format is of a whole run", where="--format", found=f"KEY {key}")
+        if key is not None or pick is not None:
+            raise UserError("a format is of a whole run", where="--format", found=f"KEY {key or pick}")
         files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
         click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
         return EXIT_DONE
+    picked = None
+    if pick is not None:
+        if key is not None:
+            raise UserError("a KEY is chosen already", where="--pick", found=f"KEY {key}")
+        picked = runs.pick(run_folder, pick, registry)
+        key = picked.key
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
             outcome = runs.resume(run_folder, registry, observer, anew=True)
@@ -230,10 +248,14 @@ def export(
     if as_json:
         metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
         text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": dict(member.checks)}
+        if picked is not None:
+            text["search"] = {name: estimate.to_json() for name, estimate in picked.estimates.items()}
         click.echo(json.dumps(text, indent=2))
     else:
         click.echo(place)
         if not quiet:
+            for line in picked_lines(picked.estimates, member.estimates) if picked else ():
+                click.echo(f"  {line}")
             for check, result in member.checks.items():
                 click.echo(f"  {check}: {result}")
     return EXIT_DONE

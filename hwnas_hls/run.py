@@ -26,6 +26,7 @@ from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
 from hwnas_hls.render import write_atomically
 from hwnas_hls.search import Progress, Search, choose, least_infeasible
+from hwnas_hls.selection import parse_rule, select
 from hwnas_hls.spec import Spec, read_tables, spec_from_tables
 from hwnas_hls.store import Store
 
@@ -241,6 +242,19 @@ def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer
         if not members:
             raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")
         return members[0]
+
+
+def pick(folder: Path, rule: str, registry: Registry) -> Record:
+    """The candidate of a run that a rule means: ``knee``, or ``min lut where accuracy>=0.93``.
+
+    Raises:
+        UserError: the folder is no run, the rule is none, or nothing keeps its conditions.
+    """
+    parsed = parse_rule(rule, "the rule")
+    problem = pose(run_spec(folder), registry)
+    with Store(folder) as store:
+        check_unchanged(problem, store.meta(), folder)
+        return select(Search(problem, store).records(), problem.goal, parsed, str(folder))
 
 
 def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KEY_DIGITS = 8
 MAX_NEAREST = 5
+_PICKED = ("accuracy", "r2", "latency_ns", "lut", "dsp")
 
 
 def front_table(front: Front) -> Table:
@@ -109,6 +110,16 @@ def _what_next(front: Front, folder: Path) -> list[str]:
         binding = broken.most_common(1)[0][0] if broken else "the limit that binds"
         lines.append(f"loosen {binding}, search longer (--trials), or take another part (--target)")
     return lines
+
+
+def picked_lines(found: Mapping[str, Estimate], handed_over: Mapping[str, Estimate]) -> list[str]:
+    """What a candidate was picked by, and what its full training and its proof made of it."""
+    names = [name for name in _PICKED if name in found and name in handed_over]
+    rows = (("in the search", found), ("handed over", handed_over))
+    return [
+        f"{title}: " + ", ".join(f"{name} {_with_interval(numbers, name)}" for name in names)
+        for title, numbers in rows
+    ]
 
 
 def _marked(numbers: Mapping[str, Estimate], name: str) -> str:
