@@ -117,7 +117,7 @@ class TrainingEstimator:
     """
 
     name: ClassVar[str] = "training"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     cost: ClassVar[float] = 0.1
     trains: ClassVar[bool] = True
     #: What the final training of the front changes.

@@ -415,7 +415,9 @@ class Network:
             targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
         """
         if classes:
-            scale = self.temperature * self.log_temperature.exp()[:, None, None]
+            # Through double precision, as in Normalisation.measure: the same bits at any place.
+            grown = self.log_temperature.double().exp_().to(self.dtype)
+            scale = self.temperature * grown[:, None, None]
             torch.mul(self.logits, scale, out=self.answers)
             torch.sub(torch.softmax(self.answers, 1), targets, out=self.logit_gradient)
             self.answers.mul_(self.logit_gradient)

@@ -69,7 +69,9 @@ class Normalisation:
         wanted = self.gain * self.unit
         error = mean - 0.5 * self.shift * self.unit
         moved = self.running[:, :1] + momentum * error * self.running[:, 1:] / wanted
-        factor = (deviation / wanted).clamp_(0.25, 4.0).pow_(momentum)
+        # In double precision: the last bit of a single power depends on the place in memory, since the
+        # processor's vectors and what is left over at the end go through different code.
+        factor = (deviation / wanted).clamp_(0.25, 4.0).double().pow_(momentum).to(deviation.dtype)
         spread = torch.zeros_like(wanted).view(-1).index_add_(0, self.row_of, weights * weights)
         # Weights that are small for their type grow, but not so far that most of them saturate.
         least = wanted * spread[:, None].sqrt_() / self.reach
