@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.architecture import INPUT, Architecture
 from hwnas_hls.errors import UserError
+from hwnas_hls.layer import Conv2D, Dense, Weighted
 from hwnas_hls.precision import FixedType
 
 if TYPE_CHECKING:
@@ -45,33 +46,56 @@ class Design:
 
     Args:
         architecture: types, shapes and HLS settings.
-        weights: one int64 array (n_in, n_out) a layer, counted in units of the weight's
-            least significant bit; batch normalisation is already folded in.
-        biases: one int64 array (n_out,) a layer on the bias type's grid, or ``None``.
+        weights: one int64 array of ``layer.weight_shape`` a layer, counted in units of the
+            weight's least significant bit; batch normalisation is already folded in. ``None``
+            for a layer that has none (pooling, merge).
+        biases: one int64 array (outputs or filters,) a layer on the bias type's grid, or ``None``.
         preprocessing: fitted standardisation; ``None`` where inputs arrive on the grid.
         labels: class names in output order; empty for regression.
         meta: where it comes from (task, seed, epochs), JSON-able.
     """
 
     architecture: Architecture
-    weights: tuple[NDArray[np.int64], ...]
+    weights: tuple[NDArray[np.int64] | None, ...]
     biases: tuple[NDArray[np.int64] | None, ...]
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for number, (layer, weight) in enumerate(zip(self.architecture.chain, self.weights, strict=True)):
-            if weight.shape != (layer.n_in, layer.n_out):
-                raise UserError(
-                    f"layer {number} wants weights of shape ({layer.n_in}, {layer.n_out})", found=weight.shape
-                )
-            _on_grid(f"weights of layer {number}", weight, layer.weight)
-        for number, (layer, bias) in enumerate(zip(self.architecture.chain, self.biases, strict=True)):
-            if (bias is None) != (layer.bias is None):
+        layers = self.architecture.layers
+        for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
+            shape = None if weight is None else weight.shape
+            if shape != layer.weight_shape:
+                raise UserError(f"layer {number} wants weights of shape {layer.weight_shape}", found=shape)
+            kind = layer.bias if isinstance(layer, Weighted) else None
+            if (bias is None) != (kind is None):
                 raise UserError(f"layer {number}: biases and their type come together")
-            if bias is not None and layer.bias is not None:
-                _on_grid(f"biases of layer {number}", bias, layer.bias)
+            if weight is not None and isinstance(layer, Weighted):
+                _on_grid(f"weights of layer {number}", weight, layer.weight)
+            if weight is not None and bias is not None and kind is not None:
+                if bias.shape != weight.shape[-1:]:
+                    raise UserError(
+                        f"layer {number} wants biases of shape {weight.shape[-1:]}", found=bias.shape
+                    )
+                _on_grid(f"biases of layer {number}", bias, kind)
+
+    @property
+    def chain_weights(self) -> tuple[NDArray[np.int64], ...]:
+        """The weights of a chain, each of shape (n_in, n_out).
+
+        Raises:
+            Unsupported: the architecture is no chain.
+        """
+        number_of_layers = len(self.architecture.chain)  # raises where it is no chain
+        return tuple(weight for weight in self.weights[:number_of_layers] if weight is not None)
+
+    def weighted(self) -> Iterator[tuple[int, Dense | Conv2D, NDArray[np.int64], NDArray[np.int64] | None]]:
+        """(number, layer, weights, biases) of every layer that has weights, in order."""
+        layers = self.architecture.layers
+        for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
+            if weight is not None and isinstance(layer, Weighted):
+                yield number, layer, weight, bias
 
     def accumulators(self) -> tuple[FixedType, ...]:
         """The accumulator of each layer: as given, or the narrowest exact one for these weights.
@@ -82,39 +106,32 @@ class Design:
         return tuple(accum for _, accum, _ in self.layer_types())
 
     def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
-        """(input, accumulator, output) type of each layer."""
-        out = []
-        source = self.architecture.input
-        for number, layer in enumerate(self.architecture.chain):
-            accum = layer.accum or self._exact_accum(number, source)
-            result = layer.result or accum
-            out.append((source, accum, result))
-            source = result
+        """(input, accumulator, output) type of each layer.
+
+        Of a merge, the input is its first one (see :meth:`Architecture.sources` for the other), and
+        the accumulator what the activation gets; of a pooling, what a window is summed up in.
+        """
+        out: list[tuple[FixedType, FixedType, FixedType]] = []
+        architecture = self.architecture
+        for number, layer in enumerate(architecture.layers):
+            given = [
+                architecture.input if source == INPUT else out[source][2]
+                for source in architecture.sources(number)
+            ]
+            weight = self.weights[number]
+            if weight is not None and isinstance(layer, Weighted):
+                accum = layer.accum or _exact_accum(layer, given[0], weight, self.biases[number])
+                result = layer.result or accum
+            else:
+                accum, result = layer.exact_accum(*given), layer.output_type(*given)
+            out.append((given[0], accum, result))
         return tuple(out)
-
-    def _exact_accum(self, number: int, source: FixedType) -> FixedType:
-        import numpy as np
-
-        layer = self.architecture.chain[number]
-        weight, bias = self.weights[number], self.biases[number]
-        fraction = source.fraction + layer.weight.fraction
-        at_high, at_low = weight * source.highest, weight * source.lowest
-        up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=0)
-        down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=0)
-        if bias is not None and layer.bias is not None:
-            common = max(fraction, layer.bias.fraction)
-            shifted = bias << (common - layer.bias.fraction)
-            up = (up << (common - fraction)) + np.maximum(shifted, 0)
-            down = (down << (common - fraction)) + np.minimum(shifted, 0)
-            fraction = common
-        width = max(int(up.max()), -int(down.min()) - 1, 0).bit_length() + 1
-        return FixedType(width, width - fraction)
 
     def digest(self) -> str:
         """Content address of the numbers and types (not of ``meta``)."""
         state = hashlib.sha256(json.dumps(self.architecture.to_json(), sort_keys=True).encode())
         for array in (*self.weights, *self.biases):
-            # Shapes follow from the architecture; a missing bias is told apart from an empty one.
+            # Shapes follow from the architecture; a missing array is told apart from an empty one.
             state.update(b"none" if array is None else array.astype("<i8").tobytes())
         return state.hexdigest()[:16]
 
@@ -129,8 +146,9 @@ class Design:
         }
 
     def _arrays(self) -> dict[str, Any]:
-        arrays: dict[str, Any] = {f"weight{number}": weight for number, weight in enumerate(self.weights)}
-        arrays |= {f"bias{number}": bias for number, bias in enumerate(self.biases) if bias is not None}
+        arrays: dict[str, Any] = {}
+        for name, parts in (("weight", self.weights), ("bias", self.biases)):
+            arrays |= {f"{name}{number}": part for number, part in enumerate(parts) if part is not None}
         if self.preprocessing is not None:
             arrays |= {"mean": self.preprocessing.mean, "scale": self.preprocessing.scale}
         return arrays
@@ -206,17 +224,18 @@ class Design:
         import numpy as np
 
         architecture = Architecture.from_json(data["architecture"])
-        count = len(architecture.chain)
+
+        def integers(what: str) -> tuple[NDArray[np.int64] | None, ...]:
+            names = [f"{what}{number}" for number in range(len(architecture.layers))]
+            return tuple(held[name].astype(np.int64) if name in held else None for name in names)
+
         preprocessing = None
         if "mean" in held:
             preprocessing = Preprocessing(held["mean"], held["scale"], tuple(data["features"]))
         design = cls(
             architecture,
-            tuple(held[f"weight{number}"].astype(np.int64) for number in range(count)),
-            tuple(
-                held[f"bias{number}"].astype(np.int64) if f"bias{number}" in held else None
-                for number in range(count)
-            ),
+            integers("weight"),
+            integers("bias"),
             preprocessing,
             tuple(data["labels"]),
             data["meta"],
@@ -224,6 +243,27 @@ class Design:
         if design.digest() != data["digest"]:
             raise UserError("the design was altered after it was written", where=where)
         return design
+
+
+def _exact_accum(
+    layer: Dense | Conv2D, source: FixedType, weight: NDArray[np.int64], bias: NDArray[np.int64] | None
+) -> FixedType:
+    import numpy as np
+
+    fraction = source.fraction + layer.weight.fraction
+    at_high, at_low = weight * source.highest, weight * source.lowest
+    # A window over the edge of an image has fewer products: sums of a part lie within these too.
+    each = tuple(range(weight.ndim - 1))
+    up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=each)
+    down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=each)
+    if bias is not None and layer.bias is not None:
+        common = max(fraction, layer.bias.fraction)
+        shifted = bias << (common - layer.bias.fraction)
+        up = (up << (common - fraction)) + np.maximum(shifted, 0)
+        down = (down << (common - fraction)) + np.minimum(shifted, 0)
+        fraction = common
+    width = max(int(up.max()), -int(down.min()) - 1, 0).bit_length() + 1
+    return FixedType(width, width - fraction)
 
 
 def _on_grid(what: str, values: NDArray[np.int64], grid: FixedType) -> None:

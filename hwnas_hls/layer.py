@@ -267,9 +267,17 @@ class Pool2D:
     def weight_shape(self) -> None:
         return None
 
+    def exact_accum(self, source: FixedType, *_: FixedType) -> FixedType:
+        """The type that holds the sum of a window and its average, or the largest value, exactly."""
+        if self.pooling == "max":
+            return FixedType(source.width, source.integer, source.signed)
+        more = self.window.bit_length() - 1
+        return FixedType(source.width + 2 * more, source.integer + more, source.signed)
+
     def output_type(self, source: FixedType, *_: FixedType) -> FixedType:
+        """The type this layer hands to the next one."""
         if self.result is not None or self.pooling == "max":
-            return self.result or source
+            return self.result or FixedType(source.width, source.integer, source.signed)
         return FixedType(source.width + self.window.bit_length() - 1, source.integer, source.signed)
 
     def to_json(self) -> dict[str, Any]:
@@ -320,8 +328,9 @@ class Merge:
     def weight_shape(self) -> None:
         return None
 
-    def exact_type(self, first: FixedType, second: FixedType) -> FixedType:
+    def exact_accum(self, first: FixedType, *others: FixedType) -> FixedType:
         """The narrowest type that holds every outcome before the activation."""
+        (second,) = others
         integer = max(
             source.integer + (not source.signed and (first.signed or second.signed))
             for source in (first, second)
@@ -332,7 +341,8 @@ class Merge:
         return FixedType(integer + fraction, integer, first.signed or second.signed)
 
     def output_type(self, first: FixedType, *others: FixedType) -> FixedType:
-        return self.result or self.exact_type(first, others[0])
+        """The type this layer hands to the next one."""
+        return self.result or self.exact_accum(first, *others)
 
     def to_json(self) -> dict[str, Any]:
         return _to_json(self, _MERGE_PLAIN, ("result",))

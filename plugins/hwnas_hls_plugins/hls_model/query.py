@@ -141,7 +141,7 @@ def query_of(
     """
     accums: Sequence[FixedType | None] = [layer.accum for layer in architecture.chain]
     if design is not None:
-        weights, biases = design.weights, design.biases
+        weights, biases = design.chain_weights, design.biases
         accums = design.accumulators()
     layers = []
     source = architecture.input

@@ -96,7 +96,7 @@ def _trace(design: Design) -> Any:
     for number, (layer, (_, accum, result)) in enumerate(
         zip(design.architecture.chain, design.layer_types(), strict=True)
     ):
-        weight, bias = design.weights[number], design.biases[number]
+        weight, bias = design.chain_weights[number], design.biases[number]
         if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:
             raise Unsupported(f"layer {number}: da4ml takes weights of at most {_WEIGHT_BITS} bits")
         values = values @ (weight * 2.0**-layer.weight.fraction)

@@ -78,7 +78,11 @@ def write(design: Design, folder: Path) -> Rtl:
 
 def _layer(module: _Module, design: Design, number: int, values: list[_Signal]) -> list[_Signal]:
     source, accum, result = design.layer_types()[number]
-    layer, weight, bias = design.architecture.chain[number], design.weights[number], design.biases[number]
+    layer, weight, bias = (
+        design.architecture.chain[number],
+        design.chain_weights[number],
+        design.biases[number],
+    )
     constants = None
     if bias is not None and layer.bias is not None:
         constants = accum.requantise(bias, layer.bias.fraction)
