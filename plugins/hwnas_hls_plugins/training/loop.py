@@ -203,30 +203,38 @@ class Training:
         self.total_steps = self.epoch_steps * config.epochs
         self.classes = dataset.kind == CLASSIFICATION
 
-    def run(self, keep: Keep) -> list[Outcome]:
-        """Train; ``keep`` decides at each rung who goes on. One outcome a plan, in order."""
+    def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[Outcome]:
+        """Train; ``keep`` decides at each rung who goes on. One outcome a plan, in order.
+
+        Args:
+            begin: epochs that the members, restored by the caller, have behind them; 0 starts them.
+            until: epochs after which training ends, the schedule unfinished and :attr:`members`
+                as they were left; 0 means all.
+        """
         outcomes: dict[int, Outcome] = {}
         with threads(self.config.threads):
-            for member in self.members:
-                member.start(self.dtype)
+            if begin == 0:
+                for member in self.members:
+                    member.start(self.dtype)
             alive = list(self.members)
-            epochs = self.config.epochs
-            rungs = sorted({max(1, round(rung * epochs)) for rung in self.config.rungs} - {epochs})
-            begin = 0
-            for end in (*rungs, epochs):
+            epochs = until or self.config.epochs
+            rungs = {max(1, round(rung * self.config.epochs)) for rung in self.config.rungs}
+            for end in (*sorted(rung for rung in rungs if begin < rung < epochs), epochs):
                 scores: dict[int, float] = {}
                 for members in self._groups(alive):
                     network = self._network(members)
                     self._train(network, begin, end)
+                    share = end / self.config.epochs
                     if end == epochs:
                         for j, member in enumerate(network.members):
-                            outcomes[member.index] = Outcome(self._design(network, j, 1.0), 1.0)
+                            outcomes[member.index] = Outcome(self._design(network, j, share), share)
                     else:
                         scores |= self._scores(network)
+                    if end < self.config.epochs:
                         network.save_members()
                 if end == epochs or not alive:
                     break
-                alive = self._survivors(alive, scores, keep, end / epochs, outcomes)
+                alive = self._survivors(alive, scores, keep, end / self.config.epochs, outcomes)
                 begin = end
         return [outcomes[number] for number in range(len(self.plans))]
 
