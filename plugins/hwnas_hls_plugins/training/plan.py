@@ -199,11 +199,11 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
         last = number == len(architecture.chain) - 1
         product = source.fraction + layer.weight.fraction
         sink = layer.output_type(source)
-        wanted = _scale(layer.result)
+        wanted = suited_scale(layer.result)
         gain = 2.0 if layer.activation == "relu" else 1.0
         fan_in = math.sqrt(layer.n_in / gain) * scale
-        spread = _fit(wanted / fan_in, layer.weight)
-        wanted = min(spread * fan_in, _reach(layer.result))
+        spread = fitted_spread(wanted / fan_in, layer.weight)
+        wanted = min(spread * fan_in, reach(layer.result))
         if layer.normalisation == "batch":
             spread = 1.0 / fan_in  # what it will be divided by is up to the normalisation
         layers.append(LayerPlan(layer, last, source.fraction, sink.fraction, product, wanted, spread))
@@ -212,25 +212,25 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
     # targets reach about four; an output type that does not gets a power of two as its unit.
     unit = 1.0 / max(layers[-1].scale, 1e-6)
     if regression:
-        unit = 2.0 ** max(0, math.ceil(math.log2(4.0 / max(_reach(layers[-1].layer.result), 1e-6))))
+        unit = 2.0 ** max(0, math.ceil(math.log2(4.0 / max(reach(layers[-1].layer.result), 1e-6))))
     temperature = unit * 2.0 ** -layers[-1].out_fraction
     return Plan(architecture, tuple(layers), int(digest([seed, key]), 16) >> 1, temperature)
 
 
-def _reach(result: FixedType | None) -> float:
+def reach(result: FixedType | None) -> float:
     """The largest value of a type."""
     return 2.0**30 if result is None else max(result.highest, 1) * 2.0**-result.fraction
 
 
-def _scale(result: FixedType | None) -> float:
+def suited_scale(result: FixedType | None) -> float:
     """Root mean square that suits a result type: few outputs saturate, and many bits are used."""
     if result is None:
         return 1.0
-    step, reach = 2.0**-result.fraction, max(_reach(result), 2.0**-result.fraction)
+    step, reach = 2.0**-result.fraction, max(reach(result), 2.0**-result.fraction)
     return min(max(1.0, 2.0 * step), reach / 2.0)
 
 
-def _fit(spread: float, weight: FixedType) -> float:
+def fitted_spread(spread: float, weight: FixedType) -> float:
     """The spread nearest to the wanted one at which a weight's grid neither clips nor is all zero."""
     step = 2.0**-weight.fraction
     reach = max(weight.highest, 1) * step
