@@ -226,12 +226,11 @@ def suited_scale(result: FixedType | None) -> float:
     """Root mean square that suits a result type: few outputs saturate, and many bits are used."""
     if result is None:
         return 1.0
-    step, reach = 2.0**-result.fraction, max(reach(result), 2.0**-result.fraction)
-    return min(max(1.0, 2.0 * step), reach / 2.0)
+    step = 2.0**-result.fraction
+    return min(max(1.0, 2.0 * step), max(reach(result), step) / 2.0)
 
 
 def fitted_spread(spread: float, weight: FixedType) -> float:
     """The spread nearest to the wanted one at which a weight's grid neither clips nor is all zero."""
     step = 2.0**-weight.fraction
-    reach = max(weight.highest, 1) * step
-    return min(max(spread, 0.4 * step), 0.7 * reach)
+    return min(max(spread, 0.4 * step), 0.7 * max(weight.highest, 1) * step)
