@@ -416,7 +416,7 @@ class Network:
         """
         if classes:
             # Through double precision, as in Normalisation.measure: the same bits at any place.
-            grown = self.log_temperature.double().exp_().to(self.dtype)
+            grown = self.log_temperature.double().exp().to(self.dtype)
             scale = self.temperature * grown[:, None, None]
             torch.mul(self.logits, scale, out=self.answers)
             torch.sub(torch.softmax(self.answers, 1), targets, out=self.logit_gradient)
