@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate
-from hwnas_hls.estimate import Estimates
+from hwnas_hls.estimate import Estimate, Estimates
 
 if TYPE_CHECKING:
     from hwnas_hls.design import Design
+    from hwnas_hls.record import Record
+    from hwnas_hls.space import Space
     from hwnas_hls.target import Target
     from hwnas_hls.task import Dataset
 
@@ -38,6 +40,12 @@ class Context:
         device: ``cpu``, ``cuda`` or ``auto``.
         designs: candidate key -> trained design, where one exists already.
         keep: early stopping; see :data:`Keep`.
+        space: that the candidates come from; ``None`` where it is not at hand (in a process of
+            the estimator's own).
+        known: candidate key -> what other estimators have said of it already.
+        records: of the batches before this one; only for an estimator that ``learns``.
+        cache: bytes by name that last as long as the run, over interruptions too. What stands
+            there must follow from the run's seed: nobody notices whether it was computed again.
     """
 
     architecture: Callable[[Candidate], Architecture]
@@ -48,6 +56,10 @@ class Context:
     device: str = "auto"
     designs: Mapping[str, Design] = field(default_factory=dict)
     keep: Keep = keep_all
+    space: Space | None = None
+    known: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    records: Sequence[Record] = ()
+    cache: MutableMapping[str, bytes] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -64,6 +76,13 @@ class Estimator(Protocol):
     hands back designs; the mapping ``full_training`` then holds the configuration keys that
     the final training of the front changes. ``isolated = True`` asks for a process of its own,
     see :mod:`hwnas_hls.isolation`.
+
+    Of several estimators that train, each next one gets what successive halving lets through.
+    ``learns = True`` asks for the records of earlier batches in ``context.records``.
+    ``forecast = "NAME"`` says that its metric NAME is a forecast of the task's metric, with an
+    honest interval: candidates that would be dominated even at its good end are not trained, see
+    :mod:`hwnas_hls.forecast`. ``proxies = True`` says that its metrics stand in for the task's:
+    a run reports how well they ranked its candidates.
     """
 
     name: str

@@ -13,6 +13,7 @@ from hwnas_hls.candidate import Candidate, digest
 from hwnas_hls.design import Design
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls.estimator import Context, Keep, keep_all
+from hwnas_hls.forecast import spared
 from hwnas_hls.halving import halving
 from hwnas_hls.isolation import guarded, release
 from hwnas_hls.problem import Part, Problem
@@ -69,6 +70,7 @@ class Judge:
         self.problem = problem
         self.store = store
         self._isolated: dict[Part, Any] = {}
+        self._past: Sequence[Record] = ()
 
     def close(self) -> None:
         """End what estimators have running in processes of their own."""
@@ -80,10 +82,17 @@ class Judge:
         """One record a candidate, in order; never raises for a candidate's sake."""
         began = time.perf_counter()
         cases = [self._case(candidate) for candidate in candidates]
+        if any(getattr(part.instance, "learns", False) for part in self.problem.estimators):
+            self._past = [record for record in self.store.records() if record.batch < batch]
+        trainers = self._trainers()
         for part in self.problem.estimators:
             self._apply(part, cases)
-            if getattr(part.instance, "trains", False):
+            if part in trainers:
                 self._refine(cases)
+            if part in trainers[:-1]:
+                self._promote(part, cases)
+            if forecast := getattr(part.instance, "forecast", ""):
+                self._spare(part, forecast, cases)
         share = (time.perf_counter() - began) / max(len(cases), 1)
         return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
 
@@ -96,16 +105,15 @@ class Judge:
         cases = [self._case(candidate) for candidate in candidates]
         self._apply(part, cases, early_stop=False, check=False)
         for other in self.problem.estimators:
-            if getattr(other.instance, "trains", False):
-                continue
-            self._apply(other, cases, check=False)
+            if other not in self._trainers() and not getattr(other.instance, "learns", False):
+                self._apply(other, cases, check=False)
         return [Trained(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
     def design(self, record: Record) -> Design | None:
         """The design that the search's training made of a record, from the store."""
         case = self._case(record.candidate)
-        for part in self.problem.estimators:
-            if getattr(part.instance, "trains", False) and case.state == COMPLETE:
+        for part in self._trainers():
+            if case.state == COMPLETE:
                 case.design = self._evaluate(part, [case], early_stop=True)[0].design or case.design
         return case.design
 
@@ -125,6 +133,38 @@ class Judge:
         for part in self.problem.estimators:
             if getattr(part.instance, "uses_weights", False):
                 self._apply(part, trained)
+
+    def _trainers(self) -> list[Part]:
+        return [part for part in self.problem.estimators if getattr(part.instance, "trains", False)]
+
+    def _promote(self, part: Part, cases: Sequence[_Case]) -> None:
+        """The rung between two estimators that train: who is dominated is not handed to the next."""
+        metric = self.problem.dataset.metric
+        alive = [case for case in cases if case.state == COMPLETE and metric in case.estimates]
+        if not alive or not self.problem.spec.run.early_stop:
+            return
+        scores = [case.estimates[metric].value for case in alive]
+        for case, stays in zip(alive, self._halving(alive)(range(len(alive)), scores, 1.0), strict=True):
+            if not stays:
+                case.end(STOPPED, f"{part.name}: dominated, and not promoted to the next training")
+
+    def _spare(self, part: Part, forecast: str, cases: Sequence[_Case]) -> None:
+        """Stop those that a forecast says are not worth training; its number stands for the score."""
+        metric = self.problem.dataset.metric
+        alive = [case for case in cases if case.state == COMPLETE and metric not in case.estimates]
+        if not self.problem.spec.run.early_stop:
+            return
+        known = [case.estimates for case in alive]
+        reasons = spared(self.problem.goal, metric, forecast, known, self._past)
+        for case, reason in zip(alive, reasons, strict=True):
+            if reason:
+                case.estimates[metric] = replace(case.estimates[forecast], metric=metric)
+                case.end(STOPPED, f"{part.name}: {reason}")
+
+    def _halving(self, cases: Sequence[_Case]) -> Keep:
+        known = [case.estimates for case in cases]
+        share = self.problem.spec.run.keep_share
+        return halving(self.problem.goal, self.problem.dataset.metric, known, share)
 
     def _apply(
         self, part: Part, cases: Sequence[_Case], *, early_stop: bool = True, check: bool = True
@@ -184,6 +224,7 @@ class Judge:
                 problem.target.to_json(),
                 problem.spec.run.seed,
                 self._stopping(part) if early_stop else None,
+                self._learnt(part),
                 case.design.digest()
                 if case.design and getattr(part.instance, "uses_weights", False)
                 else None,
@@ -193,12 +234,18 @@ class Judge:
     def _stopping(self, part: Part) -> object:
         # Who is stopped depends on what the goal calls dominated.
         stops = self.problem.spec.run.early_stop and getattr(part.instance, "trains", False)
-        return self.problem.goal.to_json() if stops else None
+        return [self.problem.goal.to_json(), self.problem.spec.run.keep_share] if stops else None
+
+    def _learnt(self, part: Part) -> object:
+        # The records of a run only grow: their number and the last one say which they were.
+        if not getattr(part.instance, "learns", False) or not self._past:
+            return None
+        return [len(self._past), self._past[-1].key]
 
     def _ask(self, part: Part, cases: Sequence[_Case], *, early_stop: bool) -> list[Estimates]:
         keep: Keep = keep_all
         if early_stop and self.problem.spec.run.early_stop:
-            keep = halving(self.problem.goal, self.problem.dataset.metric, [case.estimates for case in cases])
+            keep = self._halving(cases)
         context = Context(
             architecture=self.problem.architecture,
             dataset=self.problem.dataset,
@@ -208,6 +255,10 @@ class Judge:
             device=self.problem.spec.run.device,
             designs={case.candidate.key: case.design for case in cases if case.design is not None},
             keep=keep,
+            space=self.problem.space,
+            known={case.candidate.key: dict(case.estimates) for case in cases},
+            records=self._past if getattr(part.instance, "learns", False) else (),
+            cache=self.store.cache,
         )
         candidates = [case.candidate for case in cases]
         try:

@@ -21,7 +21,8 @@ class RunTable:
         seed: of everything random.
         workers: processes for C simulation.
         device: ``auto``, ``cpu`` or ``cuda``.
-        early_stop: drop dominated candidates during training.
+        early_stop: drop dominated candidates during training, and before it where a forecast says so.
+        keep_share: of a batch, that goes on at each rung of the successive halving, at least.
         estimators: names, in any order; cheap ones judge first.
         exporters: names.
     """
@@ -33,6 +34,7 @@ class RunTable:
     workers: int = 2
     device: str = "auto"
     early_stop: bool = True
+    keep_share: float = 0.5
     estimators: tuple[str, ...] = ("static", "hls-model", "training", "da-cost")
     exporters: tuple[str, ...] = ("front-json", "html-report")
 
@@ -46,6 +48,8 @@ class RunTable:
             raise ValueError(f"seed lies in [0, 2**63), not {self.seed}")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device is auto, cpu or cuda, not {self.device}")
+        if not 0 < self.keep_share <= 1:
+            raise ValueError(f"keep_share lies in (0, 1], not {self.keep_share}")
         if not self.estimators:
             raise ValueError("estimators names at least one")
 

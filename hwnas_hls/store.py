@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ create table if not exists meta (name text primary key, value text not null);
 create table if not exists batch (
     number integer primary key, candidates text not null, state text, hypervolume real, seconds real);
 create table if not exists evaluation (key text primary key, estimates text not null, design blob);
+create table if not exists cache (name text primary key, data blob not null);
 create table if not exists measurement (digest text primary key, estimates text not null, failure text);
 create table if not exists record (number integer primary key, batch integer not null, data text not null);
 """
@@ -240,6 +241,28 @@ class Store:
                 "insert or ignore into measurement values (?, ?, ?)", (digest, text, failure)
             )
 
+    # -- what estimators keep ----------------------------------------------------------
+
+    @property
+    def cache(self) -> Cache:
+        """Bytes by name; see :attr:`hwnas_hls.estimator.Context.cache`."""
+        return Cache(self)
+
+    def cached(self, name: str) -> bytes | None:
+        rows = self._read("select data from cache where name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def cached_names(self) -> list[str]:
+        return [name for (name,) in self._read("select name from cache order by name")]
+
+    def set_cached(self, name: str, data: bytes | None) -> None:
+        """Keep ``data``, or forget what is kept."""
+        with self._transaction():
+            if data is None:
+                self._database.execute("delete from cache where name = ?", (name,))
+            else:
+                self._database.execute("insert or replace into cache values (?, ?)", (name, data))
+
     # -- evaluations -------------------------------------------------------------------
 
     def evaluations(self, keys: Iterable[str]) -> dict[str, Estimates]:
@@ -259,6 +282,33 @@ class Store:
                 "insert or ignore into evaluation values (?, ?, ?)",
                 [(key, *_row(estimates)) for key, estimates in found.items()],
             )
+
+
+class Cache(MutableMapping[str, bytes]):
+    """What estimators keep in a run, as a mapping."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getitem__(self, name: str) -> bytes:
+        data = self._store.cached(name)
+        if data is None:
+            raise KeyError(name)
+        return data
+
+    def __setitem__(self, name: str, data: bytes) -> None:
+        self._store.set_cached(name, data)
+
+    def __delitem__(self, name: str) -> None:
+        if self._store.cached(name) is None:
+            raise KeyError(name)
+        self._store.set_cached(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._store.cached_names())
+
+    def __len__(self) -> int:
+        return len(self._store.cached_names())
 
 
 @dataclass(frozen=True, slots=True)
