@@ -80,9 +80,10 @@ def hwnas_register_exporters() -> list[type]:
     from hwnas_hls_plugins.csv_export import CsvExporter
     from hwnas_hls_plugins.front_json import FrontJsonExporter
     from hwnas_hls_plugins.html_report import HtmlReportExporter
+    from hwnas_hls_plugins.onnx_export import OnnxExporter
     from hwnas_hls_plugins.optuna_export import OptunaExporter
 
-    return [FrontJsonExporter, HtmlReportExporter, CsvExporter, OptunaExporter]
+    return [FrontJsonExporter, HtmlReportExporter, CsvExporter, OptunaExporter, OnnxExporter]
 
 
 @hookimpl
