@@ -101,7 +101,7 @@ class Isolated:
         folder = Path(self._folder.name)
         self._setup = {
             "kind": kind,
-            "offer": _qualified(registry, kind, instance),
+            "offer": qualified(registry, kind, instance),
             "table": dict(table),
             "modules": registry.modules(),
             "sys_path": [path or str(Path.cwd()) for path in sys.path],
@@ -111,7 +111,7 @@ class Isolated:
             **facts,
         }
         if task is not None:
-            self._setup["dataset"] = transfer.write_dataset(folder / "dataset.npz", task)
+            self._setup["dataset"] = transfer.dataset_to_json(task, transfer.Folder(folder))
         if target is not None:
             self._setup["target"] = target.to_json()
         self._started = 0
@@ -131,10 +131,11 @@ class Isolated:
             IsolationError: the plugin raised, crashed, or broke a limit.
         """
         with self._worker() as worker:
-            batch = transfer.batch_to_json(candidates, context, worker.folder)
+            parts = transfer.Folder(worker.folder)
+            batch = transfer.batch_to_json(candidates, context, parts)
             answers = worker.ask({"call": "estimate", "batch": batch}, self.time_limit_s)
             return [
-                transfer.estimates_from_json(answer, worker.answer_path(place))
+                transfer.estimates_from_json(answer, worker.answer_name(place), parts)
                 for place, answer in enumerate(answers)
             ]
 
@@ -235,9 +236,9 @@ class _Process:
         transfer.write_json(self.folder / f"request-{self._number}.json", request)
         return self._exchange(time_limit_s)
 
-    def answer_path(self, place: int) -> Path:
-        """Where the design of the last answer's entry ``place`` lies."""
-        return self.folder / f"answer-{self._number}-{place}.npz"
+    def answer_name(self, place: int) -> str:
+        """The file of the design of the last answer's entry ``place``."""
+        return f"answer-{self._number}-{place}.npz"
 
     def end(self) -> None:
         """Kill the process with all it started in its group."""
@@ -298,7 +299,7 @@ def _close(alive: set[_Process], folder: tempfile.TemporaryDirectory[str]) -> No
     folder.cleanup()
 
 
-def _qualified(registry: Registry, kind: str, instance: Any) -> str:
+def qualified(registry: Registry, kind: str, instance: Any) -> str:
     """``plugin:name`` of the offer that made ``instance``."""
     same = registry.offers(kind).get(instance.name, [])
     exact = [offer for offer in same if offer.cls is type(instance)]

@@ -1,11 +1,12 @@
-"""What passes between the tool and a worker process: JSON files, and npz archives without pickle."""
+"""What passes between the tool and a worker process: JSON, and npz archives without pickle."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate
@@ -22,6 +23,45 @@ MAX_ANSWER_BYTES = 256 * 2**20
 #: Begins the name of the temporary folder that a plugin's workers share.
 FOLDER_PREFIX = "hwnas-isolated-"
 _SPLITS = ("train", "validation", "test")
+_DATASET = "dataset.npz"
+
+
+class Parts(Protocol):
+    """Binary parts by name, beside the JSON that mentions them: a dict, or files of a :class:`Folder`."""
+
+    def __getitem__(self, name: str, /) -> bytes: ...
+
+    def __setitem__(self, name: str, data: bytes, /) -> None: ...
+
+
+class Folder:
+    """:class:`Parts` as the files of a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __getitem__(self, name: str, /) -> bytes:
+        return (self._path / name).read_bytes()
+
+    def __setitem__(self, name: str, data: bytes, /) -> None:
+        (self._path / name).write_bytes(data)
+
+
+def pack(data: object, parts: Mapping[str, bytes]) -> bytes:
+    """JSON-able data and its binary parts as one string of bytes."""
+    head = json.dumps({"data": data, "parts": {name: len(part) for name, part in parts.items()}}).encode()
+    return b"".join([len(head).to_bytes(8, "big"), head, *parts.values()])
+
+
+def unpack(message: bytes) -> tuple[Any, dict[str, bytes]]:
+    """The inverse of :func:`pack`."""
+    at = 8 + int.from_bytes(message[:8], "big")
+    head = json.loads(message[8:at])
+    parts = {}
+    for name, size in head["parts"].items():
+        parts[name] = message[at : at + size]
+        at += size
+    return head["data"], parts
 
 
 def write_json(path: Path, data: object) -> None:
@@ -40,8 +80,8 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_dataset(path: Path, dataset: Dataset) -> dict[str, Any]:
-    """Write the rows to the archive ``path``; returns what else makes the data set.
+def dataset_to_json(dataset: Dataset, parts: Parts) -> dict[str, Any]:
+    """A data set; its rows go into ``parts``.
 
     The test split stays behind (its arrays have no rows): no estimator may look at it.
     """
@@ -52,16 +92,18 @@ def write_dataset(path: Path, dataset: Dataset) -> dict[str, Any]:
         split: Split = getattr(dataset, name)
         rows = slice(0, 0) if name == "test" else slice(None)
         arrays |= {f"{name}_x": split.x[rows], f"{name}_y": split.y[rows]}
-    np.savez(path, **arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    parts[_DATASET] = buffer.getvalue()
     rest = ("kind", "labels", "features", "source", "metric", "direction")
-    return {"path": str(path), **{name: getattr(dataset, name) for name in rest}}
+    return {name: getattr(dataset, name) for name in rest}
 
 
-def read_dataset(data: Mapping[str, Any]) -> Dataset:
-    """The inverse of :func:`write_dataset`."""
+def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
+    """The inverse of :func:`dataset_to_json`."""
     import numpy as np
 
-    with np.load(data["path"], allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(parts[_DATASET]), allow_pickle=False) as arrays:
         splits = [Split(arrays[f"{name}_x"], arrays[f"{name}_y"]) for name in _SPLITS]
     labels, features = tuple(data["labels"]), tuple(data["features"])
     rest: dict[str, Any] = {name: data[name] for name in ("kind", "source", "metric", "direction")}
@@ -76,65 +118,72 @@ def target_from_json(data: Mapping[str, Any]) -> Target:
     return Target(**values)
 
 
-def batch_to_json(candidates: Sequence[Candidate], context: Context, folder: Path) -> dict[str, Any]:
-    """A batch with its architectures; designs lie beside it in ``folder``."""
+def batch_to_json(candidates: Sequence[Candidate], context: Context, parts: Parts) -> dict[str, Any]:
+    """A batch with its architectures and what is known of each; designs go into ``parts``."""
     items = []
     for candidate in candidates:
+        key = candidate.key
         item: dict[str, Any] = {
             "candidate": candidate.to_json(),
             "architecture": context.architecture(candidate).to_json(),
         }
-        if candidate.key in context.designs:
-            path = folder / f"design-{candidate.key}.npz"
-            path.write_bytes(context.designs[candidate.key].to_bytes())
-            item["design"] = str(path)
+        if key in context.designs:
+            item["design"] = f"design-{key}.npz"
+            parts[item["design"]] = context.designs[key].to_bytes()
+        if key in context.known:
+            item["known"] = _numbers_to_json(context.known[key])
         items.append(item)
     return {"items": items, "seed": context.seed, "clock_ns": context.clock_ns, "device": context.device}
 
 
 def batch_from_json(
-    data: Mapping[str, Any], dataset: Dataset, target: Target
+    data: Mapping[str, Any], parts: Parts, dataset: Dataset, target: Target
 ) -> tuple[list[Candidate], Context]:
     """The inverse of :func:`batch_to_json`."""
     candidates = [Candidate.from_json(item["candidate"]) for item in data["items"]]
     pairs = list(zip(candidates, data["items"], strict=True))
     architectures = {candidate.key: Architecture.from_json(item["architecture"]) for candidate, item in pairs}
-    designs = {
-        candidate.key: Design.from_bytes(Path(item["design"]).read_bytes())
-        for candidate, item in pairs
-        if "design" in item
-    }
+    designs = {c.key: Design.from_bytes(parts[item["design"]]) for c, item in pairs if "design" in item}
+    known = {c.key: _numbers_from_json(item["known"]) for c, item in pairs if "known" in item}
 
     def architecture(candidate: Candidate) -> Architecture:
         return architectures[candidate.key]
 
-    context = Context(
-        architecture, dataset, target, data["clock_ns"], data["seed"], data["device"], designs=designs
+    return candidates, Context(
+        architecture,
+        dataset,
+        target,
+        data["clock_ns"],
+        data["seed"],
+        data["device"],
+        designs=designs,
+        known=known,
     )
-    return candidates, context
 
 
-def estimates_to_json(found: Estimates, path: Path) -> dict[str, Any]:
-    """One answer of an estimator; its design is written to ``path``."""
+def estimates_to_json(found: Estimates, name: str, parts: Parts) -> dict[str, Any]:
+    """One answer of an estimator; its design becomes the part ``name``."""
     if found.design is not None:
-        path.write_bytes(found.design.to_bytes())
+        parts[name] = found.design.to_bytes()
     return {
         "values": _numbers_to_json(found.values),
         "failure": found.failure,
         "stopped": found.stopped,
         "design": found.design is not None,
         "warnings": list(found.warnings),
+        "layers": [_numbers_to_json(layer) for layer in found.layers],
     }
 
 
-def estimates_from_json(data: Mapping[str, Any], path: Path) -> Estimates:
+def estimates_from_json(data: Mapping[str, Any], name: str, parts: Parts) -> Estimates:
     """The inverse of :func:`estimates_to_json`."""
     return Estimates(
         _numbers_from_json(data["values"]),
         str(data["failure"]),
         str(data["stopped"]),
-        Design.from_bytes(path.read_bytes()) if data["design"] else None,
+        Design.from_bytes(parts[name]) if data["design"] else None,
         tuple(data["warnings"]),
+        tuple(_numbers_from_json(layer) for layer in data["layers"]),
     )
 
 

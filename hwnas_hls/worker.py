@@ -46,20 +46,20 @@ class Worker:
         if "target" in setup:
             available["target"] = transfer.target_from_json(setup["target"])
         if "dataset" in setup:
-            available["task"] = transfer.read_dataset(setup["dataset"])
+            available["task"] = transfer.dataset_from_json(setup["dataset"], transfer.Folder(folder.parent))
         self.available = available
         self.plugin = registry.build(offer, setup["table"], "the worker process", **available)
 
     def answer(self, request: Mapping[str, Any], number: int) -> Any:
         """JSON-able; the plugin's own exceptions pass through."""
         if request["call"] == "estimate":
-            batch = request["batch"]
+            parts = transfer.Folder(self.folder)
             candidates, context = transfer.batch_from_json(
-                batch, self.available["task"], self.available["target"]
+                request["batch"], parts, self.available["task"], self.available["target"]
             )
             found = list(self.plugin.estimate(candidates, context))
             return [
-                transfer.estimates_to_json(item, self.folder / f"answer-{number}-{place}.npz")
+                transfer.estimates_to_json(item, f"answer-{number}-{place}.npz", parts)
                 for place, item in enumerate(found)
             ]
         target = transfer.target_from_json(request["target"])
