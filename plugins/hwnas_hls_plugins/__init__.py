@@ -44,11 +44,19 @@ def hwnas_register_strategies() -> list[type]:
 @hookimpl
 def hwnas_register_estimators() -> list[type]:
     from hwnas_hls_plugins.hls_model import HlsModelEstimator
+    from hwnas_hls_plugins.multi_fidelity import FullTrainingEstimator, PartialTrainingEstimator
     from hwnas_hls_plugins.open_synthesis.cost_estimator import DaCostEstimator
     from hwnas_hls_plugins.static_cost import StaticEstimator
     from hwnas_hls_plugins.training import TrainingEstimator
 
-    return [StaticEstimator, HlsModelEstimator, TrainingEstimator, DaCostEstimator]
+    return [
+        StaticEstimator,
+        HlsModelEstimator,
+        TrainingEstimator,
+        PartialTrainingEstimator,
+        FullTrainingEstimator,
+        DaCostEstimator,
+    ]
 
 
 @hookimpl

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate, digest
@@ -16,6 +16,9 @@ from hwnas_hls.scoring import score
 from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Split
 from hwnas_hls_plugins.training.config import TrainingConfig
 from hwnas_hls_plugins.training.plan import plan, refusal
+
+if TYPE_CHECKING:
+    from hwnas_hls_plugins.training.loop import Outcome, Training
 
 _TARGET = ("target_mean", "target_scale")
 
@@ -93,7 +96,7 @@ def train(
         config,
         seeds[0],
         device,
-        keep,
+        lambda training: training.run(keep),
     )
     out = []
     for (architecture, seed), (design, estimate, progress) in zip(wanted, results, strict=True):
@@ -131,7 +134,21 @@ class TrainingEstimator:
     provides: Sequence[str] = ("accuracy",)
 
     def __init__(self, config: TrainingConfig | None = None) -> None:
-        self.config = config or TrainingConfig()
+        self.config: TrainingConfig = config or self.Config()
+
+    @property
+    def schedule(self) -> TrainingConfig:
+        """The settings of the whole training."""
+        return self.config
+
+    @property
+    def share(self) -> float:
+        """Share of its schedule after which a candidate is trained."""
+        return 1.0
+
+    def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
+        """Train what is planned; one outcome a member."""
+        return training.run(keep)
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """See :class:`~hwnas_hls.estimator.Estimator`; designs come along in ``Estimates.design``."""
@@ -147,15 +164,15 @@ class TrainingEstimator:
             [candidates[place].key for place in places],
             [context.seed] * len(places),
             context.dataset,
-            self.config,
+            self.schedule,
             context.seed,
             context.device,
-            keep,
+            lambda training: self.run(training, context, keep),
         )
         out = [Estimates(failure=reason) for reason in reasons]
         for place, (design, estimate, progress) in zip(places, results, strict=True):
             stopped = ""
-            if progress < 1:
+            if progress < self.share:
                 stopped = f"dominated after {progress:.0%} of its training"
                 estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
             warnings: tuple[str, ...] = ()
@@ -175,7 +192,7 @@ def _train(
     config: TrainingConfig,
     seed: int,
     device: str,
-    keep: Keep,
+    run: Callable[[Training], list[Outcome]],
 ) -> list[tuple[Design, Estimate, float]]:
     """(design, validation estimate, progress) of each architecture."""
     if not architectures:
@@ -190,7 +207,7 @@ def _train(
     training = Training(plans, dataset, config, seed, device, joined(dataset) if seen else dataset.train)
     split = training.validation_split
     found = []
-    for outcome in training.run(keep):
+    for outcome in run(training):
         estimate = judged(outcome.design, dataset, split, "validation")
         if seen:
             estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")

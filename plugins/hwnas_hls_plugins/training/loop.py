@@ -204,7 +204,7 @@ class Training:
         self.classes = dataset.kind == CLASSIFICATION
 
     def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[Outcome]:
-        """Train; ``keep`` decides at each rung who goes on. One outcome a plan, in order.
+        """Train :attr:`members`; ``keep`` decides at each rung who goes on. One outcome each, in order.
 
         Args:
             begin: epochs that the members, restored by the caller, have behind them; 0 starts them.
@@ -236,7 +236,7 @@ class Training:
                     break
                 alive = self._survivors(alive, scores, keep, end / self.config.epochs, outcomes)
                 begin = end
-        return [outcomes[number] for number in range(len(self.plans))]
+        return [outcomes[member.index] for member in self.members]
 
     def _network(self, members: Sequence[Member]) -> Network:
         return Network(members, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
