@@ -256,7 +256,12 @@ def test_factors_are_shrunken_and_families_weigh_alike() -> None:
     queries = [query_of_row(ROW) for _ in range(11)]
     residuals = {"lut": np.array([0.4] * 10 + [0.0])}
     factors = fit_factors(
-        queries, ["big"] * 10 + ["small"], ["latency"] * 11, residuals, np.ones(11, bool), shrinkage=1.0
+        queries,
+        ["big"] * 10 + ["small"],
+        ["latency"] * 11,
+        residuals,
+        np.ones(11, bool),
+        shrinkage={"lut": 1.0},
     )
     assert factors["csynth|latency"]["lut"] == pytest.approx(0.2 * 2 / 3)
     total = sum(values.get("lut", 0.0) for key, values in factors.items() if key.startswith("csynth|latency"))

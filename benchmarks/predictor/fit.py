@@ -21,10 +21,12 @@ from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
 from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.hls_model.capacity import target_of
 from hwnas_hls_plugins.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.hls_model.domain import unusual
 from hwnas_hls_plugins.hls_model.fitting import fit_bands, fit_factors, log_residual
 from hwnas_hls_plugins.hls_model.laws import evaluate
+from hwnas_hls_plugins.hls_model.prediction import overflow
 from hwnas_hls_plugins.hls_model.regimes import factor_group, knowledge_of, log_factors_of, regimes
 from hwnas_hls_plugins.hls_model.silicon import device_of, part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import DesignTable, tabulate
@@ -44,7 +46,6 @@ FITTED = {
         "vivado_relu_lut_per_bit",
         "softmax_lut",
         "softmax_fabric_lut",
-        "dataflow_lut_per_bit",
     ),
     "ff": (
         "cut_ff_per_bit",
@@ -59,12 +60,11 @@ PRIOR_SPREAD, DESIGN_SPREAD = 0.25, 0.15
 #: Constants that act on the blocks of a ``Resource`` layer: fitted to single layers, alone and closely.
 RESOURCE = {
     "lut": (
-        "resource_lut",
-        "resource_input_lut_per_bit",
-        "resource_output_lut_per_bit",
+        "resource_shift_lut",
+        "resource_select_lut_per_bit",
+        "resource_output_lut",
         "resource_block_lut",
-        "resource_mux_lut_per_entry_bit",
-        "resource_mux_lut",
+        "resource_mux_scale",
         "resource_fabric_lut",
     ),
     "ff": ("resource_ff", "resource_ff_per_log2"),
@@ -147,10 +147,16 @@ def fit_all(data: Data, train: np.ndarray, name: str) -> Calibration:
         data.families,
         [factor_group(name) for name in data.regimes],
         residuals,
-        train & data.usable(),
+        train & data.usable() & _fits(data, costs.design["dsp"]),
     )
     rounded = {key: {m: round(v, 4) for m, v in values.items()} for key, values in factors.items()}
     return Calibration(name, laws, rounded, {}, seen(data, train), {})
+
+
+def _fits(data: Data, dsp: np.ndarray) -> np.ndarray:
+    """Designs whose part has their DSPs: beyond, LUTs stand in, which no factor should learn."""
+    held = [target.dsp if (target := target_of(query.part)) else np.inf for query in data.queries]
+    return dsp <= np.array(held)
 
 
 def seen(data: Data, train: np.ndarray) -> dict[str, object]:
@@ -197,7 +203,9 @@ def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
     """Values of every metric, before intervals."""
     costs = evaluate(data.table, calibration.coefficients)
     factors = log_factors_of(data.table, calibration, data.regimes)
-    return {metric: np.rint(costs.design[metric] * np.exp(factors[metric])) for metric in METRICS}
+    values = {metric: costs.design[metric] * np.exp(factors[metric]) for metric in METRICS}
+    overflow(data.table, values, [[] for _ in data.queries])
+    return {metric: np.rint(values[metric]) for metric in METRICS}
 
 
 def cross_validate(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls_plugins.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, DesignTable
-from hwnas_hls_plugins.hls_model.unrolled import DSP_INPUT_BITS
+from hwnas_hls_plugins.hls_model.unrolled import DSP_INPUT_BITS, implemented_layers
 
 FloatArray = NDArray[np.float64]
 
@@ -21,19 +21,35 @@ def activation_costs(
     relu, softmax, tabled, simple, leaky, elu = (kind == code for code in (1, 2, 3, 4, 5, 6))
     n = c["n_out"]
     zero = np.zeros_like(n)
-    modes = c["result_modes"]
+    # Rounding costs where bits are dropped, saturation where range is.
+    changed = (c["out_fraction"] > c["result_fraction"]) | (
+        c["out_bits"] - c["out_fraction"] > c["result_bits"] - c["result_fraction"]
+    )
+    modes = (c["result_modes"] > 0) & changed
     # The adder graph's cost already holds its activation.
     relu_kept = c["strategy"] != DISTRIBUTED
+    built = implemented_layers(table) & relu_kept
     relu_bits = np.where(vitis > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"])
-    relu_lut = (
-        relu_kept * n * (relu_bits * c["result_bits"] + np.where(modes > 0, k["relu_mode_lut"] - 14.0, 0.0))
+    relu_lut = np.where(
+        built,
+        k["built_relu_lut_per_bit"] * c["result_bits"] + np.where(modes, k["built_relu_mode_lut"], 0.0),
+        relu_bits * c["result_bits"] + np.where(modes, k["relu_mode_lut"] - 14.0, 0.0),
     )
+    relu_lut = relu_kept * n * relu_lut
+    share = np.where(built, k["built_table_share"], 1.0)
     # Softmax: tables of exponentials, a sum, a table of inverses, one product a class.
     in_fabric = c["to_fabric"] > 0
     softmax_lut = n * np.where(in_fabric, k["softmax_fabric_lut"], k["softmax_lut"])
     lut = np.select(
         [relu, softmax, tabled, simple, leaky, elu],
-        [relu_lut, softmax_lut, n * k["table_lut"], n * 20.0, n * 8.0, n * k["elu_lut"]],
+        [
+            relu_lut,
+            softmax_lut * share,
+            n * k["table_lut"] * share,
+            n * 20.0 * share,
+            n * 8.0 * share,
+            n * k["elu_lut"] * share,
+        ],
         0.0,
     )
     ff = np.select([softmax, tabled | elu], [n * k["softmax_ff"], n * k["table_ff"]], 0.0)
@@ -47,7 +63,7 @@ def activation_costs(
     softmax_cycles = np.maximum(1.0, softmax_cycles - 2.0 * in_fabric)
     cycles = np.select([softmax, tabled | elu], [softmax_cycles, np.full_like(n, 2.0)], 0.0)
     batch = c["batch"] > 0
-    lut = lut + np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"], 0.0)
+    lut = lut + np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"] * share, 0.0)
     dsp = dsp + np.where(
         batch & (c["result_bits"] >= DSP_INPUT_BITS) & ~in_fabric & (c["to_dsp"] == 0), 0.8 * n, 0.0
     )

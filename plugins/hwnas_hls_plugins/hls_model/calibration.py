@@ -15,7 +15,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.resources import data_folder
 from hwnas_hls_plugins.hls_model.coefficients import Coefficients
 
-CALIBRATION_SCHEMA = 1
+CALIBRATION_SCHEMA = 2
 DEFAULT_FILE = "hls_model.json"
 METRICS = ("latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
 #: Added to truth and prediction before the logarithm, so that small counts are not all error.

@@ -22,7 +22,9 @@ BY_CLASS: dict[str, tuple[float, ...]] = {
     "softmax_ns": (19.7, 14.0, 12.0, 12.0, 10.0, 14.0),
     "softmax_level_ns": (9.4, 5.0, 3.5, 2.8, 2.5, 5.0),
     # Resource strategy: cycles a layer beyond RF + 1.
-    "resource_extra_cycles": (3.0, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "resource_extra_cycles": (4.0, 1.0, 0.0, 0.0, 0.0, 0.0),
+    # ... and how often a block's operands are registered more there.
+    "resource_operand_registers": (2.0, 1.0, 0.0, 0.0, 0.0, 0.0),
     # Activations of a pipelined design, cycles each: chained into the logic where silicon is fast.
     "vitis_activation_cycles": (2.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     "vivado_activation_cycles": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -38,6 +40,15 @@ PLAIN: dict[str, float] = {
     "multiplier_lut_per_bit2": 1.2,
     "output_lut_per_bit": 0.2,
     "accum_mode_lut_per_bit": 4.0,
+    # Latency strategy, LUT after logic synthesis: from how adders map to LUTs, held to no report alone.
+    "built_tree_lut_per_bit": 0.75,
+    "built_bias_lut_per_bit": 0.35,
+    "built_shift_adder_lut_per_bit": 0.3,
+    "built_multiplier_lut_per_bit2": 0.5,
+    "built_mux_lut_per_bit": 0.15,
+    "built_relu_lut_per_bit": 0.25,
+    "built_relu_mode_lut": 12.0,
+    "built_table_share": 0.35,
     # Latency strategy, FF: registers at the pipeline cuts.
     "cut_ff_per_bit": 1.0,
     "edge_ff_per_bit": 1.0,
@@ -48,17 +59,20 @@ PLAIN: dict[str, float] = {
     "shared_mux_lut_per_bit": 0.5,
     "shared_ff_per_bit": 0.35,
     # Resource strategy, LUT and FF (csynth).
-    "resource_lut": 4660.0,
-    "dataflow_lut_per_bit": 2.0,
-    "dataflow_ff_per_bit": 4.5,
-    "resource_input_lut_per_bit": 2.0,
-    "resource_output_lut_per_bit": 1.5,
-    "resource_block_lut": 41.0,
-    "resource_mux_lut_per_entry_bit": 0.338,
-    "resource_mux_lut": 7.0,
+    "resource_shift_lut": 0.4711,
+    "resource_select_lut_per_bit": 2.0,
+    "resource_output_lut": 24.0,
+    "resource_block_lut": 18.0,
+    "resource_mux_scale": 1.0,
     "resource_fabric_lut": 5.0,
+    "resource_index_lut": 80.0,
+    "resource_input_lut": 18.0,
     "resource_ff": 82.0,
     "resource_ff_per_log2": 3.0,
+    # Several processes: registers of what each reads, channels between them.
+    "process_input_ff_per_bit": 3.0,
+    "channel_lut": 17.0,
+    "channel_ff": 6.0,
     "resource_merged_lut": 4.75,
     "wide_multiplier_bits": 26.0,
     # Distributed arithmetic: da4ml's cost in closed form.

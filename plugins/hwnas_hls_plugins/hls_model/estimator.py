@@ -62,7 +62,7 @@ class HlsModelEstimator:
     Config = HlsModelConfig
     provides = PROVIDES
     #: Of the laws; an instance adds the hash of its calibration, so that no cache outlives one.
-    version = "2"
+    version = "3"
     cost = 0.0005
     uses_weights = True
 

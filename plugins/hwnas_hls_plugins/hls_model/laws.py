@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwnas_hls_plugins.hls_model.activations import activation_costs
 from hwnas_hls_plugins.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.hls_model.distributed import distributed_costs
-from hwnas_hls_plugins.hls_model.resource import resource_costs
+from hwnas_hls_plugins.hls_model.resource import process_costs, resource_costs
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 from hwnas_hls_plugins.hls_model.unrolled import unrolled_costs
 
@@ -53,12 +53,12 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
         for name in ("lut", "ff", "dsp", "bram_18k", "cycles", "ii")
     }
     activation = activation_costs(table, k, usable, part, vitis)
-    flow_bits = _dataflow_bits(table, resource)
+    process = process_costs(table, k, resource)
     streams = design["stream"][owner] if owner.size else np.zeros(0)
     for name in ("lut", "ff", "dsp", "bram_18k"):
         layer[name] = layer[name] + activation[name]
-    layer["lut"] = layer["lut"] + k["dataflow_lut_per_bit"] * flow_bits
-    layer["ff"] = layer["ff"] + k["dataflow_ff_per_bit"] * flow_bits
+    layer["lut"] = layer["lut"] + process["lut"]
+    layer["ff"] = layer["ff"] + process["ff"]
     # A stream carries FIFOs of the layer's output.
     layer["ff"] = layer["ff"] + streams * 2.0 * c["n_out"] * c["result_bits"]
     layer["lut"] = layer["lut"] + streams * 1.0 * c["n_out"] * c["result_bits"]
@@ -67,10 +67,10 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
     any_resource = table.largest(resource.astype(np.float64)) > 0
     n_layers = design["n_layers"]
     is_vitis = design["vitis"] > 0
-    lines = table.total(activation["steps"])
+    steps = table.total(activation["steps"])
     # A single layer is inlined into the top function by every hls4ml of the last years.
     inlined = (n_layers == 1) & ((design["version"] >= 2020) | (design["version"] == 0))
-    lines = np.where(inlined, 0.0, lines)
+    lines = np.where(inlined, 0.0, steps)
     pipelined = (
         table.total(layer["cycles"])
         + np.where(inlined, 0.0, n_layers)
@@ -89,7 +89,7 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
         table.total(layer["cycles"])
         + 2.0 * n_layers
         - 1.0
-        + lines * k["resource_activation_cycles"]
+        + steps * k["resource_activation_cycles"]
         + table.total((c["activation"] == 2) * 1.0) * k["resource_softmax_cycles"]
     )
     latency = np.where(any_resource, dataflow, pipelined) + table.total(activation["cycles"])
@@ -106,21 +106,6 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
     layer["steps"] = activation["steps"]
     layer["activation_cycles"] = activation["cycles"]
     return Costs(layer, totals)
-
-
-def _dataflow_bits(table: DesignTable, resource: NDArray[np.bool_]) -> FloatArray:
-    """Bits of the channels between the processes before each ``Resource`` layer but the first.
-
-    A network's own input is read by a single layer too, whose law holds it already.
-    """
-    c = table.layer
-    if not table.owner.size:
-        return np.zeros(0)
-    inside = np.concatenate([[False], table.owner[1:] == table.owner[:-1]])
-    previous = np.zeros_like(c["n_in"])
-    previous[1:] = c["out_bits"][:-1] * (c["activation"][:-1] > 0)
-    out: FloatArray = np.where(inside & resource, c["n_in"] * (c["in_bits"] + previous), 0.0)
-    return out
 
 
 def _ends(table: DesignTable) -> FloatArray:

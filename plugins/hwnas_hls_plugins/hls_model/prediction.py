@@ -136,7 +136,7 @@ def predict_batch(queries: Sequence[Query], calibration: Calibration | None = No
     value = {metric: costs.design[metric] * np.exp(log_factors[metric]) for metric in METRICS}
     layer = {name: costs.layer[name] * np.exp(log_factors[name])[table.owner] for name in _SHARED_METRICS}
     layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
-    _overflow(table, value, reasons)
+    overflow(table, value, reasons)
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
     coverage: dict[str, list[float | None]] = {}
@@ -190,7 +190,7 @@ def _sites(queries: Sequence[Query], names: Sequence[str], calibration: Calibrat
     return [site_of(query, name) for query, name in zip(queries, names, strict=True)]
 
 
-def _overflow(table: DesignTable, value: dict[str, FloatArray], reasons: list[list[str]]) -> None:
+def overflow(table: DesignTable, value: dict[str, FloatArray], reasons: list[list[str]]) -> None:
     """Say where a part runs out; after logic synthesis DSPs that are not there have become LUTs."""
     bits = table.total(table.layer["in_bits"] * table.layer["w_bits"]) / np.maximum(
         table.design["n_layers"], 1.0

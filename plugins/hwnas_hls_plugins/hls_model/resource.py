@@ -1,4 +1,9 @@
-"""The ``Resource`` strategy: multiply-accumulate blocks fed with weights from memory."""
+"""The ``Resource`` strategy: multiply-accumulate blocks fed with weights from memory.
+
+What hls4ml's ``nnet_dense_resource.h`` leads to: a loop of RF steps over ceil(n_in n_out / RF) blocks, each a
+product added to the accumulator that its step selects. A block reads its input through a selector, writes
+through another where RF is more than twice ``n_in``, and both are what C synthesis charges most for.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,34 @@ from hwnas_hls_plugins.hls_model.unrolled import DSP_INPUT_BITS
 
 FloatArray = NDArray[np.float64]
 
+#: LUTs of a selector of 16-bit words by log2 of its entries. 32 to 256 are read off the single layers to a
+#: LUT, the small ones are the tools' own table, the large ones go on in proportion.
+_SELECTOR_LOG2 = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 16.0])
+_SELECTOR_LUT = np.array([0.0, 9.0, 21.0, 43.0, 65.0, 153, 273, 673, 1362, 2740, 5490, 11000, 352000])
+#: LUTs of the index arithmetic before a selection out of one wide word, by log2 of its bits.
+_INDEX_LOG2, _INDEX_LUT = np.array([4.0, 9, 10, 11, 12, 17]), np.array([80.0, 256, 331, 350, 366, 430])
+#: Bits of a word above which the tools' cost of a shift no longer grows.
+_SHIFT_BITS = 512.0
+#: Selections of a first layer's wide word that are told apart at most.
+_MOST_READS = 8.0
+
+
+def selector_lut(entries: FloatArray, bits: FloatArray) -> FloatArray:
+    """LUTs of an n-to-1 selector of words; n counts as the next power of two."""
+    steps = np.ceil(np.log2(np.maximum(entries, 1.0)) - 1e-9)
+    out: FloatArray = np.interp(steps, _SELECTOR_LOG2, _SELECTOR_LUT) * bits / 16.0
+    return out
+
+
+def wide_read_lut(bits: FloatArray, k: Coefficients) -> FloatArray:
+    """LUTs of reading a slice at a variable place out of one word: two shifts, a reversal and a mask."""
+    bits = np.maximum(bits, 2.0)
+    shifted = np.minimum(bits, _SHIFT_BITS)
+    shift = k["resource_shift_lut"] * shifted * np.log2(shifted)
+    index = np.interp(np.log2(bits), _INDEX_LOG2, _INDEX_LUT)
+    out: FloatArray = 2.0 * shift + k["resource_select_lut_per_bit"] * bits + index
+    return out
+
 
 def resource_costs(
     table: DesignTable, k: Coefficients, part: FloatArray, vitis: FloatArray
@@ -20,54 +53,117 @@ def resource_costs(
     reuse = np.maximum(1.0, c["legal_reuse"])
     products = c["n_in"] * c["n_out"]
     blocks = np.ceil(products / reuse)
+    several = _processes(table)[table.owner] > 1 if table.owner.size else np.zeros(0, bool)
+    first = c["first"] > 0
+    few_steps = reuse <= c["n_in"]
     narrow_weight = c["w_bits"] <= 4
     narrow_input = c["in_bits"] < DSP_INPUT_BITS
-    six = (c["w_bits"] > 4) & (c["w_bits"] < 8)
-    share = np.where(narrow_weight | narrow_input, 0.0, np.where(six, np.where(vitis > 0, 0.0, 0.945), 1.0))
-    # ROM columns that are all zero lose their multiplier; one in a block or two at six bits.
-    dsp = np.where(six & (share > 0), np.maximum(0.0, np.rint(blocks * share)), blocks * share)
-    dsp = np.where(c["to_fabric"] > 0, 0.0, np.where(c["to_dsp"] > 0, blocks, dsp))
+    dsp = _dsp(table, blocks, vitis, few_steps)
+    multiplied = ~narrow_weight & ~narrow_input & ~((c["w_bits"] < 8) & (vitis > 0))
     wide = (np.maximum(c["in_bits"], c["w_bits"]) > k["wide_multiplier_bits"]) | (
         np.minimum(c["in_bits"], c["w_bits"]) > 18
     )
-    steps = reuse / c["n_in"]
-    two_fold = np.abs(steps - 2.0) < 1e-9
+    two_fold = np.abs(reuse / c["n_in"] - 2.0) < 1e-9
     muxed = (reuse > c["n_in"]) & ~two_fold
-    entries = 2.0 ** np.ceil(np.log2(np.maximum(c["n_out"], 1.0)))
-    # The tools' cost of an n-to-1 selector is not quite linear: the ratios are read off the single layers.
-    ratio = np.interp(
-        np.log2(np.maximum(entries, 1.0)), [4.0, 5.0, 6.0, 7.0, 8.0], [1.0, 0.977, 0.835, 0.9955, 0.995]
-    )
-    block_lut = np.where(
-        muxed,
-        k["resource_mux_lut"] + k["resource_mux_lut_per_entry_bit"] * c["acc_bits"] * entries * ratio,
-        k["resource_block_lut"] * c["acc_bits"] / 16.0,
-    )
     whole = blocks <= 1
-    fabric = np.where(narrow_weight, 1.0, np.where(share > 0, 1.0 - share, 1.0))
-    lut = (
-        k["resource_lut"] * c["acc_bits"] / 16.0
-        + k["resource_input_lut_per_bit"] * c["n_in"] * c["in_bits"]
-        + k["resource_output_lut_per_bit"] * c["n_out"] * c["acc_bits"] * np.where(whole, 2.0, 1.0)
-        + blocks * (block_lut + k["resource_fabric_lut"] * fabric)
+
+    # A first layer reads its port, one word; a later one the channels between two processes.
+    reads = np.where(few_steps, np.minimum(np.ceil(c["n_in"] / reuse), _MOST_READS), 1.0)
+    read = np.where(
+        first,
+        wide_read_lut(c["n_in"] * c["in_bits"], k),
+        selector_lut(c["n_in"], c["in_bits"]) + k["resource_input_lut"] * c["n_in"] / reads,
     )
-    operand = np.where(share > 0, c["acc_bits"], c["w_bits"])
+    adder = c["acc_bits"] + 7.0
+    block_lut = adder + np.where(
+        muxed,
+        k["resource_mux_scale"] * selector_lut(c["n_out"], c["acc_bits"]),
+        k["resource_block_lut"] + np.where(few_steps & several, k["resource_index_lut"], 0.0),
+    )
+    in_fabric = np.maximum(0.0, blocks - dsp)
+    product_lut = np.where(
+        narrow_weight,
+        k["resource_fabric_lut"],
+        np.where(muxed & ~narrow_input, k["resource_fabric_lut"], 40.0),
+    )
+    lut = (
+        reads * read
+        + k["resource_output_lut"] * c["n_out"] * np.where(whole, 2.0, 1.0)
+        + blocks * block_lut
+        + in_fabric * product_lut
+    )
+    operand = np.where(multiplied, c["acc_bits"], c["w_bits"])
+    registers = k.of_class("resource_operand_registers", part) * (c["in_bits"] + c["w_bits"])
     ff = (
         k["resource_ff"]
         + k["resource_ff_per_log2"] * np.log2(reuse)
-        + c["n_out"] * c["acc_bits"] * np.where(whole, 2.0, 1.0)
-        + blocks * np.where(two_fold, np.where(share > 0, c["w_bits"], 0.0), operand)
-        + np.where(two_fold, 37.0 * (share > 0), 0.0)
+        + c["n_out"] * c["acc_bits"] * np.where(whole | several, 2.0, 1.0)
+        + blocks * np.where(~muxed, np.where(multiplied, c["w_bits"], 0.0), operand)
+        + blocks * registers
+        + np.where(two_fold, 37.0 * multiplied, 0.0)
+        + np.where(several, k["process_input_ff_per_bit"] * c["n_in"] * c["in_bits"], 0.0)
     )
     depth_bits = np.where(reuse <= 512, 36.0, np.where(reuse <= 1024, 18.0, 9.0 / np.ceil(reuse / 2048.0)))
     bram = np.ceil(blocks * c["w_bits"] / depth_bits) + ((reuse >= 512) & muxed)
     extra = k.of_class("resource_extra_cycles", part)
+    # Slow silicon takes one cycle less where no wide product stands in the loop.
+    narrow = (c["in_bits"] + c["w_bits"] < 2.0 * DSP_INPUT_BITS) & (extra > 1)
     shorter = two_fold & (c["w_bits"] <= 4)
     return {
         "lut": lut,
         "ff": ff,
         "dsp": dsp * np.where(wide, 2.0, 1.0),
         "bram_18k": bram,
-        "cycles": reuse + extra - shorter,
+        "cycles": reuse + extra - shorter - narrow,
         "ii": reuse,
     }
+
+
+def _dsp(
+    table: DesignTable, blocks: FloatArray, vitis: FloatArray, few_steps: NDArray[np.bool_]
+) -> FloatArray:
+    """DSPs before operands that need two: a block each where its product is worth one."""
+    c = table.layer
+    weight = c["w_bits"]
+    six = (weight > 4) & (weight < 8)
+    # Vivado HLS leaves one of a layer's six-bit products in logic, Vitis HLS all.
+    of_six = np.where(vitis > 0, 0.0, np.maximum(0.0, blocks - (c["n_in"] > 32)))
+    dsp = np.where(weight <= 4, 0.0, np.where(six, of_six, blocks))
+    # Narrow products stay in logic, unless they are added to a fixed accumulator right away.
+    fused = np.where(
+        few_steps & (weight > 4) & (vitis == 0),
+        np.minimum(blocks, np.maximum(c["n_out"], np.ceil(blocks / 2.0))),
+        0.0,
+    )
+    dsp = np.where(c["in_bits"] < DSP_INPUT_BITS, fused, dsp)
+    out: FloatArray = np.where(c["to_fabric"] > 0, 0.0, np.where(c["to_dsp"] > 0, blocks, dsp))
+    return out
+
+
+def process_costs(table: DesignTable, k: Coefficients, resource: NDArray[np.bool_]) -> dict[str, FloatArray]:
+    """What a dataflow of several processes adds to each layer: channels, one a value, and their handshakes.
+
+    A network with any ``Resource`` layer above reuse factor 1 is a dataflow; each activation and
+    normalisation is a process of its own.
+    """
+    c = table.layer
+    flows = (table.largest(resource * 1.0) > 0) & (_processes(table) > 1)
+    inside = flows[table.owner] if table.owner.size else np.zeros(0, bool)
+    after = _after(table)
+    channels = np.where(inside, c["n_out"] * (after + (1.0 - c["last"])), 0.0)
+    values = np.where(inside, c["n_out"] * after, 0.0)
+    return {
+        "lut": k["channel_lut"] * channels,
+        "ff": k["channel_ff"] * channels + values * c["result_bits"],
+    }
+
+
+def _after(table: DesignTable) -> FloatArray:
+    """Activation and normalisation functions behind each dense layer."""
+    out: FloatArray = (table.layer["activation"] > 0) * 1.0 + (table.layer["batch"] > 0)
+    return out
+
+
+def _processes(table: DesignTable) -> FloatArray:
+    """Functions that each design's top calls one after the other."""
+    return table.total(1.0 + _after(table))

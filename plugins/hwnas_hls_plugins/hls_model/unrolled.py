@@ -72,16 +72,7 @@ def unrolled_costs(
     fabric_bits = np.where(
         passes > 1, np.minimum(fabric_bits, limit * fabric_share * c["in_bits"] * c["w_bits"]), fabric_bits
     )
-    tree = k["tree_lut_per_bit"] * c["tree_bits"] + k["tree_lut_per_adder"] * c["tree_adders"]
-    lut = (
-        tree
-        + k["bias_lut_per_bit"] * c["bias_adders"] * c["acc_bits"]
-        + np.where(vitis > 0, k["vitis_shift_adder_lut_per_bit"], k["vivado_shift_adder_lut_per_bit"])
-        * c["shift_adder_bits"]
-        + k["multiplier_lut_per_bit2"] * fabric_bits
-        + k["output_lut_per_bit"] * c["n_out"] * c["out_bits"]
-        + k["accum_mode_lut_per_bit"] * c["acc_modes"] * c["nonzeros"] * c["acc_bits"] / 4.0
-    )
+    lut = _logic(table, k, vitis, fabric_bits)
     lut = np.maximum(lut - started * k["resource_merged_lut"] * in_dsp, 0.0)
     # Registers: what is alive at each pipeline cut; each cycle takes as many levels as fit.
     cuts = np.where(chained, 0.0, np.minimum(once, 40.0))
@@ -107,7 +98,9 @@ def unrolled_costs(
     ff = k["cut_ff_per_bit"] * total_live * kept + k["edge_ff_per_bit"] * c["n_in"] * c["in_bits"]
     # Sharing: operands and results of each multiplication wait and are selected.
     waiting = np.where(passes > 2, multipliers * (c["in_bits"] + c["acc_bits"]), 0.0)
-    lut = lut + k["shared_mux_lut_per_bit"] * np.where(waiting > 0, multipliers * constant_bits, 0.0)
+    selected = np.where(waiting > 0, multipliers * constant_bits, 0.0)
+    selector = np.where(implemented_layers(table), k["built_mux_lut_per_bit"], k["shared_mux_lut_per_bit"])
+    lut = lut + selector * selected
     ff = ff + k["shared_ff_per_bit"] * waiting
     return {
         "lut": lut,
@@ -117,3 +110,38 @@ def unrolled_costs(
         "cycles": cycles,
         "ii": ii,
     }
+
+
+def _logic(table: DesignTable, k: Coefficients, vitis: FloatArray, fabric_bits: FloatArray) -> FloatArray:
+    """LUTs of adders and of products in fabric, as C synthesis counts them or as logic synthesis builds them.
+
+    C synthesis charges every adder and constant product by its width. Logic synthesis merges them: an adder
+    of two is one LUT a bit, of three often too, and a constant bias goes into the last one.
+    """
+    c = table.layer
+    modes = c["acc_modes"] * c["nonzeros"] * c["acc_bits"] / 4.0
+    estimated = (
+        k["tree_lut_per_bit"] * c["tree_bits"]
+        + k["tree_lut_per_adder"] * c["tree_adders"]
+        + k["bias_lut_per_bit"] * c["bias_adders"] * c["acc_bits"]
+        + np.where(vitis > 0, k["vitis_shift_adder_lut_per_bit"], k["vivado_shift_adder_lut_per_bit"])
+        * c["shift_adder_bits"]
+        + k["multiplier_lut_per_bit2"] * fabric_bits
+        + k["output_lut_per_bit"] * c["n_out"] * c["out_bits"]
+        + k["accum_mode_lut_per_bit"] * modes
+    )
+    built = (
+        k["built_tree_lut_per_bit"] * c["tree_bits"]
+        + k["built_bias_lut_per_bit"] * c["bias_adders"] * c["acc_bits"]
+        + k["built_shift_adder_lut_per_bit"] * c["shift_adder_bits"]
+        + k["built_multiplier_lut_per_bit2"] * fabric_bits
+        + 0.5 * k["accum_mode_lut_per_bit"] * modes
+    )
+    out: FloatArray = np.where(implemented_layers(table), built, estimated)
+    return out
+
+
+def implemented_layers(table: DesignTable) -> NDArray[np.bool_]:
+    """Layers of designs after logic synthesis or routing."""
+    stages: FloatArray = table.design["stage"]
+    return (stages > 0)[table.owner] if table.owner.size else np.zeros(0, bool)
