@@ -15,12 +15,12 @@ FREE = frozenset(
     [
         ("run", "trials"),
         ("run", "minutes"),
-        ("run", "workers"),
         ("run", "device"),
         ("run", "exporters"),
         ("synthesis", "budget"),
         ("synthesis", "workers"),
         ("handover", ""),
+        ("cluster", ""),
     ]
 )
 

@@ -45,6 +45,20 @@ def _watching(command: Command) -> Command:
     return command
 
 
+def _with_workers(command: Command) -> Command:
+    """The options of every command that can train on several processes."""
+    for option in (
+        click.option(
+            "--scheduler", metavar="ADDRESS", help="Use the workers of this dask scheduler: tcp://HOST:8786."
+        ),
+        click.option(
+            "--workers", type=int, metavar="N", help="Worker processes; with [cluster] system, in its jobs."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.argument("spec_file", metavar="[SPEC]", required=False, type=click.Path(path_type=Path))
 @click.option("--target", help="Part, board or path of a target file; `hwnas-hls targets` lists them.")
@@ -65,7 +79,7 @@ def _watching(command: Command) -> Command:
 @click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME, for example 1us.")
 @click.option("--clock", metavar="TIME", help="Clock period, for example 5ns; the target has a default.")
 @click.option("--seed", type=int, help="Of everything random; the same seed gives the same front.")
-@click.option("--workers", type=int, help="C simulations at once.")
+@_with_workers
 @click.option("--device", help="auto, cpu or cuda.")
 @click.option("--synthesizer", help="Real hardware in the loop: open, vitis, vivado or a plugin's.")
 @click.option("--synthesis-budget", type=int, help="Syntheses in all; every design handed over is measured.")
@@ -112,6 +126,7 @@ def _spec(path: Path | None, flags: Mapping[str, Any]) -> Spec:
     if flags["max_latency"] is not None:
         bound = specs.parse_time_ns(flags["max_latency"], "--max-latency")
         specs.override(tables, ("limits", "max", "latency_ns"), bound)
+    _cluster(tables, flags["workers"], flags["scheduler"])
     if flags["objectives"]:
         _objectives(tables, flags["objectives"])
     for text in flags["settings"]:
@@ -128,7 +143,6 @@ _FLAG_PLACES = {
     "trials": ("run", "trials"),
     "minutes": ("run", "minutes"),
     "seed": ("run", "seed"),
-    "workers": ("run", "workers"),
     "device": ("run", "device"),
     "mode": ("objectives", "mode"),
     "synthesizer": ("synthesis", "synthesizer"),
@@ -146,6 +160,21 @@ def _named(tables: dict[str, Any], place: tuple[str, str], value: Any) -> None:
         if isinstance(held, dict) and held.get("name") != value:
             tables[table] = {}
     override(tables, place, value)
+
+
+def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None) -> None:
+    """``--workers`` and ``--scheduler``; one of them takes the place of what a file says of the other."""
+    from hwnas_hls.spec import override
+
+    if workers is not None:
+        override(tables, ("cluster", "workers"), workers)
+        if scheduler is None:
+            tables["cluster"].pop("scheduler", None)
+    if scheduler is not None:
+        override(tables, ("cluster", "scheduler"), scheduler)
+        if workers is None:
+            for key in ("workers", "system"):
+                tables["cluster"].pop(key, None)
 
 
 def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
@@ -167,16 +196,30 @@ def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@_with_workers
 @_watching
-def resume(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
-    """Go on with a run after any interruption; nothing finished is lost or done twice."""
+def resume(
+    run_folder: Path, workers: int | None, scheduler: str | None, quiet: bool, plain: bool, as_json: bool
+) -> int:
+    """Go on with a run after any interruption; nothing finished is lost or done twice.
+
+    The workers may be others than before: --workers 0 goes on in one process.
+    """
     from hwnas_hls import run as runs
     from hwnas_hls.plugins import Registry
+    from hwnas_hls.spec import spec_from_tables
     from hwnas_hls.terminal import watch
 
+    cluster = None
+    if workers is not None or scheduler is not None:
+        tables = runs.run_spec(run_folder).to_tables()
+        _cluster(tables, workers, scheduler)
+        if not workers and not scheduler:
+            tables["cluster"].pop("system", None)
+        cluster = spec_from_tables(tables, str(run_folder / "spec.toml")).cluster
     registry = Registry()
     with watch(quiet=quiet or as_json, plain=plain) as observer:
-        outcome = runs.resume(run_folder, registry, observer)
+        outcome = runs.resume(run_folder, registry, observer, cluster=cluster)
     return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
 
 
@@ -263,8 +306,15 @@ def export(
 
 @cli.command()
 @click.argument("run_folders", metavar="RUN RUN...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write attainment and hypervolume plots to an HTML file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def compare(run_folders: tuple[Path, ...], as_json: bool) -> int:
+def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> int:
     """Compare runs by the hypervolume of their fronts, below one shared reference."""
     from hwnas_hls.comparison import compare_runs, comparison_table
     from hwnas_hls.plugins import Registry
@@ -274,7 +324,16 @@ def compare(run_folders: tuple[Path, ...], as_json: bool) -> int:
         raise UserError(
             "there is nothing to compare", found=len(run_folders), remedy="give two run folders or more"
         )
-    rows = compare_runs(run_folders, Registry())
+    registry = Registry()
+    rows = compare_runs(run_folders, registry)
+    if page is not None:
+        from hwnas_hls.comparison_page import comparison_page
+        from hwnas_hls.problem import pose
+        from hwnas_hls.render import write_atomically
+        from hwnas_hls.run import run_spec
+
+        goal = pose(run_spec(run_folders[0]), registry).goal
+        write_atomically(page, comparison_page(rows, goal))
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))
     else:

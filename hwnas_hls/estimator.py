@@ -97,3 +97,48 @@ class Estimator(Protocol):
         the whole batch.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A candidate whose training waits at a rung.
+
+    Args:
+        state: all that is needed to go on, on any machine; never pickle.
+        score: its interim task metric, as ``context.keep`` would be asked about.
+    """
+
+    state: bytes
+    score: float
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An :class:`Estimator` that trains and can pause at its rungs.
+
+    With workers (``[cluster]``) the halving of a batch is decided in the main process over chunks
+    that were trained on several machines. The numbers must be those of ``estimate``, however the
+    batch is divided at each rung.
+
+    Attributes:
+        rungs: shares of the training at which ``estimate`` asks ``context.keep``; ascending,
+            between 0 and 1, without both.
+    """
+
+    @property
+    def rungs(self) -> Sequence[float]: ...
+
+    def advance(
+        self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes | None], until: float
+    ) -> list[Paused | Estimates]:
+        """Train from each state (``None``: from the start) to the share ``until``.
+
+        One that cannot be trained gets its :class:`Estimates` with the reason.
+        """
+        ...
+
+    def conclude(
+        self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
+    ) -> list[Estimates]:
+        """What ``estimate`` says of candidates that ended in these states, stopped or trained to 1."""
+        ...

@@ -83,7 +83,7 @@ def hand_over(
         members.append(dataclasses.replace(member, layer_estimates=result.layers))
     on_step(f"hls4ml projects and C simulation of {len(members)} designs")
     stop = threading.Event()
-    with ThreadPoolExecutor(problem.spec.run.workers) as pool:
+    with ThreadPoolExecutor(problem.spec.handover.workers) as pool:
         try:
             done = list(pool.map(functools.partial(_build, problem, folder, on_step, stop), members))
         except BaseException:

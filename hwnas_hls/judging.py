@@ -10,6 +10,8 @@ from typing import Any
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate, digest
+from hwnas_hls.cluster import ClusterLost, Workers
+from hwnas_hls.cluster.remote import RemoteEstimator
 from hwnas_hls.design import Design
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls.estimator import Context, Keep, keep_all
@@ -66,9 +68,10 @@ class Judge:
     other, so that its numbers are the same to the bit.
     """
 
-    def __init__(self, problem: Problem, store: Store) -> None:
+    def __init__(self, problem: Problem, store: Store, workers: Workers | None = None) -> None:
         self.problem = problem
         self.store = store
+        self.workers = workers
         self._isolated: dict[Part, Any] = {}
         self._past: Sequence[Record] = ()
 
@@ -263,7 +266,13 @@ class Judge:
         candidates = [case.candidate for case in cases]
         try:
             return self._call(part, candidates, context)
+        except ClusterLost:
+            raise
         except Exception as error:
+            estimator = self._estimator(part)
+            if isinstance(estimator, RemoteEstimator):
+                log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, error)
+                return estimator.each(candidates, replace(context, keep=keep_all))
             if len(candidates) == 1:
                 log.warning("estimator %s failed: %s: %s", part.name, type(error).__name__, error)
                 return [Estimates(failure=f"{type(error).__name__}: {error}")]
@@ -289,7 +298,9 @@ class Judge:
         return found
 
     def _estimator(self, part: Part) -> Any:
-        """The estimator itself, or its stand-in where it asks for a process of its own."""
+        """The estimator itself, or its stand-in where workers or a process of its own do the work."""
+        if part not in self._isolated and self.workers is not None and self.workers.takes(part):
+            self._isolated[part] = RemoteEstimator(self.workers, part)
         if part not in self._isolated:
             problem = self.problem
             facts: dict[str, Any] = {"seed": problem.spec.run.seed, "clock_ns": problem.clock_ns}

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from hwnas_hls.cluster import ClusterLost, Workers
+from hwnas_hls.cluster.remote import RemoteSynthesizer
 from hwnas_hls.correction import Observation, corrections, most_worth, regime_of, revise
 from hwnas_hls.design import Design
 from hwnas_hls.emulator import input_integers
@@ -37,9 +39,16 @@ class Measuring:
         problem: with a synthesizer.
         store: keeps every measurement; a resumed run asks it first.
         design_of: record -> the design that training made.
+        workers: that synthesise; without them the tools of this machine do.
     """
 
-    def __init__(self, problem: Problem, store: Store, design_of: Callable[[Record], Design | None]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        store: Store,
+        design_of: Callable[[Record], Design | None],
+        workers: Workers | None = None,
+    ) -> None:
         self.problem = problem
         self.store = store
         self.observations: list[Observation] = []
@@ -53,7 +62,10 @@ class Measuring:
         table = problem.spec.synthesis
         self._pool = ThreadPoolExecutor(table.workers, thread_name_prefix="synthesis")
         self._reserve = problem.spec.reserved_syntheses
-        self._synthesizer = guarded(problem.registry, "synthesizer", problem.synthesizer, table.config)
+        self._synthesizer: Any = guarded(problem.registry, "synthesizer", problem.synthesizer, table.config)
+        self._wants_rows = "rows" in inspect.signature(self._synthesizer.synthesize).parameters
+        if workers is not None:
+            self._synthesizer = RemoteSynthesizer(workers, self._synthesizer)
         missing = self._synthesizer.available(problem.target) if problem.synthesizer else "no synthesizer"
         if missing:
             raise ToolMissing(f"synthesizer {table.synthesizer} cannot run here: {missing}")
@@ -151,11 +163,13 @@ class Measuring:
         stage = table.stage or str(getattr(synthesizer, "default_stage", "csynth"))
         try:
             more = {}
-            if "rows" in inspect.signature(synthesizer.synthesize).parameters:
+            if self._wants_rows:
                 more["rows"] = input_integers(
                     design, (rows or self.problem.dataset.validation).x[:_SIMULATED_ROWS]
                 )
             report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage, **more)
+        except ClusterLost:
+            raise
         except Exception as error:
             # A synthesizer is a stranger's code: its fault is this design's failure, not the run's.
             return {}, f"{type(error).__name__}: {error}"

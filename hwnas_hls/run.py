@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import logging
 import os
@@ -16,6 +17,8 @@ from typing import Any
 from hwnas_hls import __version__
 from hwnas_hls.candidate import digest
 from hwnas_hls.changes import check_unchanged
+from hwnas_hls.cluster import Workers
+from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
@@ -31,7 +34,7 @@ from hwnas_hls.spec import Spec, read_tables, spec_from_tables
 from hwnas_hls.store import Store
 
 log = logging.getLogger(__name__)
-_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys")
+_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys", "distributed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +75,51 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
         UserError: the spec does not hold together, or the folder is in use.
     """
     problem = pose(spec, registry)
-    folder = _new_folder(folder, problem)
-    text = problem.spec.to_toml()
-    if not os.access(folder, os.W_OK):
-        raise UserError(
-            "the output folder cannot be written", where=str(folder), remedy="choose another --output"
-        )
-    write_atomically(folder / "spec.toml", text)
-    return _go(problem, folder, observer)
+    # Before there is a folder: a scheduler that nobody answers for is no run.
+    with _workers(problem) as workers:
+        folder = _new_folder(folder, problem)
+        text = problem.spec.to_toml()
+        if not os.access(folder, os.W_OK):
+            raise UserError(
+                "the output folder cannot be written", where=str(folder), remedy="choose another --output"
+            )
+        write_atomically(folder / "spec.toml", text)
+        return _go(problem, folder, observer, workers)
 
 
-def resume(folder: Path, registry: Registry, observer: Observer, *, anew: bool = False) -> Outcome:
+def resume(
+    folder: Path,
+    registry: Registry,
+    observer: Observer,
+    *,
+    anew: bool = False,
+    cluster: ClusterTable | None = None,
+) -> Outcome:
     """Take up a run where it stopped, whatever stopped it; nothing finished is done again.
 
     Args:
         anew: hand the front over again, although it was.
+        cluster: workers for this session, instead of those that the spec in the folder names.
 
     Raises:
         UserError: the folder is no run, or its spec or data changed since it began.
     """
-    return _go(pose(run_spec(folder), registry), folder, observer, anew=anew)
+    spec = run_spec(folder)
+    problem = pose(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
+    with _workers(problem) as workers:
+        return _go(problem, folder, observer, workers, anew=anew)
+
+
+@contextlib.contextmanager
+def _workers(problem: Problem) -> Iterator[Workers | None]:
+    """The workers that the spec asks for; those of a scheduler are looked for at once."""
+    if not problem.spec.cluster.wanted:
+        yield None
+        return
+    with Workers(problem) as workers:
+        if problem.spec.cluster.scheduler:
+            workers.connect()
+        yield workers
 
 
 def run_spec(folder: Path) -> Spec:
@@ -136,7 +164,11 @@ def _new_folder(folder: Path | None, problem: Problem) -> Path:
         ) from error
 
 
-def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = False) -> Outcome:
+def _go(
+    problem: Problem, folder: Path, observer: Observer, workers: Workers | None, *, anew: bool = False
+) -> Outcome:
+    if workers is not None:
+        workers.folder = folder
     with _logged(folder), Store(folder) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
@@ -150,7 +182,7 @@ def _go(problem: Problem, folder: Path, observer: Observer, *, anew: bool = Fals
             for record in records:
                 problem.registry.call_each("hwnas_candidate_recorded", run=run, record=record)
 
-        search = Search(problem, store, announce, observer.on_progress)
+        search = Search(problem, store, announce, observer.on_progress, workers)
         members: list[Member] = []
         interrupted = False
         try:
@@ -313,7 +345,8 @@ def _front(
 
 def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:
     """Says of a hand-over what it was of: finished once, it is not done again."""
-    return digest([[record.key for record in chosen], problem.spec.to_tables()["handover"]])
+    table = {key: value for key, value in problem.spec.to_tables()["handover"].items() if key != "workers"}
+    return digest([[record.key for record in chosen], table])
 
 
 def _held(facts: Mapping[str, Any], search: Search, folder: Path) -> list[Member] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hwnas_hls.candidate import Candidate
+from hwnas_hls.cluster import Workers
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.front import hypervolume, non_dominated
 from hwnas_hls.judging import Judge
@@ -78,6 +79,7 @@ class Search:
         store: where everything goes; what it holds already is taken up.
         on_records: called with each batch's records once they are stored.
         on_progress: called after each batch.
+        workers: for what is dear; without them everything is done in this process.
     """
 
     def __init__(
@@ -86,10 +88,11 @@ class Search:
         store: Store,
         on_records: Callable[[Sequence[Record]], None] = lambda records: None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        workers: Workers | None = None,
     ) -> None:
         self.problem = problem
         self.store = store
-        self.judge = Judge(problem, store)
+        self.judge = Judge(problem, store, workers)
         self.strategy: Strategy = problem.make_strategy()
         self.front = LiveFront(problem.goal.n_losses)
         self.trace: list[tuple[int, float, float]] = []
@@ -99,7 +102,9 @@ class Search:
         self._unfinished: tuple[Candidate, ...] = ()
         self._seconds_before = 0.0
         self._began = time.monotonic()
-        self.measuring = Measuring(problem, store, self.judge.design) if problem.synthesizer else None
+        self.measuring = (
+            Measuring(problem, store, self.judge.design, workers) if problem.synthesizer else None
+        )
         self._on_records = on_records
         self._on_progress = on_progress
         self._take_up()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.configuration import from_table, to_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.spec_tables import (
@@ -48,6 +49,7 @@ class Spec:
     limits: LimitsTable = field(default_factory=LimitsTable)
     handover: HandoverTable = field(default_factory=HandoverTable)
     synthesis: SynthesisTable = field(default_factory=SynthesisTable)
+    cluster: ClusterTable = field(default_factory=ClusterTable)
     origin: str = "the command line"
 
     @property
@@ -99,6 +101,7 @@ _PLAIN_TABLES = {
     "limits": LimitsTable,
     "handover": HandoverTable,
     "synthesis": SynthesisTable,
+    "cluster": ClusterTable,
 }
 _NAMED_TABLES = ("task", "space", "strategy")
 _TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators")

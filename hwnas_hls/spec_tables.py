@@ -19,7 +19,6 @@ class RunTable:
         minutes: wall time after which no new batch begins; ``None`` means only trials count.
         batch: candidates a batch; a batch is asked, judged and told together.
         seed: of everything random.
-        workers: processes for C simulation.
         device: ``auto``, ``cpu`` or ``cuda``.
         early_stop: drop dominated candidates during training, and before it where a forecast says so.
         keep_share: of a batch, that goes on at each rung of the successive halving, at least.
@@ -31,7 +30,6 @@ class RunTable:
     minutes: float | None = None
     batch: int = 50
     seed: int = 1
-    workers: int = 2
     device: str = "auto"
     early_stop: bool = True
     keep_share: float = 0.5
@@ -39,7 +37,7 @@ class RunTable:
     exporters: tuple[str, ...] = ("front-json", "html-report")
 
     def __post_init__(self) -> None:
-        for name in ("trials", "batch", "workers"):
+        for name in ("trials", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.minutes is not None and self.minutes <= 0:
@@ -117,16 +115,19 @@ class HandoverTable:
         members: designs handed over at most; from a larger front those are chosen that
             together dominate the most.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
+        workers: C simulations at once.
         training: keys that override the training estimator's for the final, full training.
     """
 
     members: int = 10
     csim: bool = True
+    workers: int = 2
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise ValueError(f"members is at least 1, not {self.members}")
+        for name in ("members", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate
@@ -17,6 +17,9 @@ from hwnas_hls.estimator import Context
 from hwnas_hls.synthesis import SynthesisReport
 from hwnas_hls.target import Target
 from hwnas_hls.task import Dataset, Split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: An answer larger than this is no answer.
 MAX_ANSWER_BYTES = 256 * 2**20
@@ -78,6 +81,23 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > MAX_ANSWER_BYTES:
         raise HwnasError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def array_to_bytes(array: NDArray[Any]) -> bytes:
+    """An array as an npy file."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def array_from_bytes(data: bytes) -> NDArray[Any]:
+    """The inverse of :func:`array_to_bytes`."""
+    import numpy as np
+
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def dataset_to_json(dataset: Dataset, parts: Parts) -> dict[str, Any]:

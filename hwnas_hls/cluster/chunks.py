@@ -1,0 +1,46 @@
+"""How a batch is divided among workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwnas_hls.architecture import Architecture
+
+#: What a network costs besides its products: calls for its layers, and its share of a batch's.
+_FIXED_PRODUCTS = 500
+
+
+def chunks(architectures: Sequence[Architecture], slots: int, most: int = 0) -> list[list[int]]:
+    """Places of a batch in chunks of about equal cost, similar networks together.
+
+    Similar ones share calls when they are trained at once. The numbers of a candidate do not
+    depend on its chunk, so any division gives the same run.
+
+    Args:
+        slots: chunks wanted; there are fewer where there are fewer candidates.
+        most: candidates a chunk, at most; 0 for any number.
+    """
+    if not architectures:
+        return []
+    order = sorted(range(len(architectures)), key=lambda place: _likeness(architectures[place], place))
+    costs = [_cost(architectures[place]) for place in order]
+    count = max(1, min(slots, len(order)))
+    found: list[list[int]] = [[] for _ in range(count)]
+    spent, total = 0.0, float(sum(costs))
+    for place, cost in zip(order, costs, strict=True):
+        found[min(count - 1, int((spent + cost / 2) / total * count))].append(place)
+        spent += cost
+    if most:
+        found = [chunk[at : at + most] for chunk in found for at in range(0, len(chunk), most)]
+    return [chunk for chunk in found if chunk]
+
+
+def _likeness(architecture: Architecture, place: int) -> tuple[object, ...]:
+    layers = architecture.layers
+    kinds = sorted({str(getattr(layer, "normalisation", "")) for layer in layers})
+    return (kinds, -len(layers), [layer.n_out for layer in layers][::-1], str(architecture.input), place)
+
+
+def _cost(architecture: Architecture) -> float:
+    products = sum(int(getattr(layer, "n_products", layer.n_out)) for layer in architecture.layers)
+    return _FIXED_PRODUCTS * len(architecture.layers) + products

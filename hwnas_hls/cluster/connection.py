@@ -1,0 +1,196 @@
+"""Starting workers, or finding those of a scheduler. Loaded only with dask, hence it at the top."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+from hwnas_hls.cluster_table import ClusterTable
+from hwnas_hls.errors import HwnasError, ToolMissing, UserError
+
+#: A worker that was started here takes so many estimator tasks at once; its other threads synthesise.
+SLOT = "hwnas_slot"
+_CONNECT_S = 10.0
+_CLOSE_S = 10.0
+#: Started workers: one thread of arithmetic each, however many cores there are.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A client with what ends it, and the workers that were started for it."""
+
+    client: Any
+    close: Callable[[], None]
+
+
+def connect(table: ClusterTable, where: str, folder: Path) -> Connection:
+    """Start the workers of ``table``, or connect to its scheduler.
+
+    Args:
+        where: file and table, for messages.
+        folder: for files of batch jobs; on a disk that the nodes share.
+
+    Raises:
+        UserError: nobody answers at the address, or the batch system refuses the jobs' settings.
+        ToolMissing: TLS is wanted without ``cryptography``, or there is no such batch system here.
+        HwnasError: the workers did not start.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if table.scheduler:
+        return _running(table, where)
+    if table.system == "local":
+        return _local(table)
+    return _jobs(table, where, folder)
+
+
+def _running(table: ClusterTable, where: str) -> Connection:
+    security = None
+    if table.scheduler.startswith("tls://"):
+        for path in (table.tls_ca, table.tls_certificate, table.tls_key):
+            if not Path(path).is_file():
+                raise UserError("no such PEM file", where=where, found=path)
+        security = Security(
+            tls_ca_file=table.tls_ca,
+            tls_client_cert=table.tls_certificate,
+            tls_client_key=table.tls_key,
+            require_encryption=True,
+        )
+    try:
+        client = Client(
+            table.scheduler, timeout=_CONNECT_S, security=security, set_as_default=False, name="hwnas-hls"
+        )
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UserError(
+            "no dask scheduler answers",
+            where=f"{where}: scheduler",
+            found=f"{table.scheduler} ({' '.join(str(error).split()) or type(error).__name__})",
+            remedy="start one (`dask scheduler`) and its workers (`dask worker ADDRESS`), or leave the "
+            "address out and use --workers N",
+        ) from error
+    return Connection(client, client.close)
+
+
+def _security(table: ClusterTable) -> Security | None:
+    if not table.tls:
+        return None
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise ToolMissing(
+            "encryption between workers needs the package cryptography: pip install 'hwnas-hls[cluster]' "
+            "(or tls = false in [cluster], on a machine that nobody else uses)"
+        ) from error
+
+
+def _local(table: ClusterTable) -> Connection:
+    security = _security(table)
+    folder = tempfile.TemporaryDirectory(prefix="hwnas-workers-", ignore_cleanup_errors=True)
+    environment = dict.fromkeys(_THREAD_VARIABLES, "1")
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+        try:
+            cluster = LocalCluster(
+                n_workers=table.workers,
+                threads_per_worker=1 + table.syntheses,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://" if security else "tcp://",
+                security=security or False,
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                resources={SLOT: 1, **table.resources},
+                local_directory=folder.name,
+                silence_logs=logging.CRITICAL,
+                name="hwnas-hls",
+            )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            folder.cleanup()
+            raise HwnasError(
+                f"{table.workers} worker processes did not start: {error}. A Python script that searches "
+                'with workers wants its calls below `if __name__ == "__main__":`'
+            ) from error
+    client = Client(cluster, set_as_default=False, name="hwnas-hls")
+
+    def close() -> None:
+        with contextlib.suppress(Exception):
+            client.close(timeout=_CLOSE_S)
+        with contextlib.suppress(Exception):
+            cluster.close(timeout=_CLOSE_S)
+        folder.cleanup()
+
+    return Connection(client, close)
+
+
+def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
+    try:
+        from dask_jobqueue import HTCondorCluster, SLURMCluster
+    except ImportError as error:
+        raise ToolMissing(
+            f"system {table.system} needs dask-jobqueue: pip install 'hwnas-hls[cluster]'"
+        ) from error
+    logs = Path(table.log_folder).expanduser() if table.log_folder else folder / "jobs"
+    logs.mkdir(parents=True, exist_ok=True)
+    threads = 1 + table.syntheses
+    resources = " ".join(f"{name}={amount:g}" for name, amount in {SLOT: 1, **table.resources}.items())
+    common: dict[str, Any] = {
+        "cores": table.processes * threads,
+        "processes": table.processes,
+        "memory": table.memory,
+        "interface": table.interface or None,
+        "python": table.python or None,
+        "log_directory": str(logs),
+        "job_name": "hwnas-hls",
+        "job_script_prologue": [*(f"export {name}=1" for name in _THREAD_VARIABLES), *table.prologue],
+        "worker_extra_args": ["--resources", f"'{resources}'", "--no-dashboard"],
+        "scheduler_options": {"dashboard_address": None},
+        "security": _security(table),
+        "shared_temp_directory": str(logs),
+        "silence_logs": logging.CRITICAL,
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if table.system == "slurm":
+                cluster = SLURMCluster(
+                    queue=table.queue or None,
+                    account=table.account or None,
+                    walltime=table.walltime,
+                    job_extra_directives=list(table.directives),
+                    **common,
+                )
+            else:
+                directives = dict(_directive(line, where) for line in table.directives)
+                cluster = HTCondorCluster(disk=table.disk, job_extra_directives=directives, **common)
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"dask-jobqueue refuses the settings for {table.system}", where=where, found=error
+        ) from error
+    jobs = -(-table.workers // table.processes)
+    # Adaptive with equal ends: a job that ended (its wall time was over) is asked for again.
+    cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
+    client = Client(cluster, set_as_default=False, name="hwnas-hls")
+
+    def close() -> None:
+        with contextlib.suppress(Exception):
+            client.close(timeout=_CLOSE_S)
+        with contextlib.suppress(Exception):
+            cluster.close(timeout=_CLOSE_S)
+
+    return Connection(client, close)
+
+
+def _directive(line: str, where: str) -> tuple[str, str]:
+    name, sign, value = line.partition("=")
+    if not sign:
+        raise UserError("a directive for HTCondor is `key = value`", where=f"{where}: directives", found=line)
+    return name.strip(), value.strip()

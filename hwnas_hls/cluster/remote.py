@@ -1,0 +1,242 @@
+"""Estimators and synthesizers whose work is done by workers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hwnas_hls import transfer
+from hwnas_hls.candidate import Candidate
+from hwnas_hls.cluster import tasks
+from hwnas_hls.cluster.chunks import chunks
+from hwnas_hls.cluster.workers import TaskFailed, Workers
+from hwnas_hls.design import Design
+from hwnas_hls.estimate import Estimates
+from hwnas_hls.estimator import Context, Resumable, keep_all
+from hwnas_hls.problem import Part
+from hwnas_hls.synthesis import SynthesisReport
+from hwnas_hls.target import Target
+
+log = logging.getLogger(__name__)
+
+
+class RemoteEstimator:
+    """Stands in for an estimator; each batch goes to the workers in chunks.
+
+    Early stopping is decided here, over the whole batch: an estimator that is
+    :class:`~hwnas_hls.estimator.Resumable` pauses at its rungs. One that trains and is not works
+    in this process while early stopping is on, so that the same candidates are stopped as without
+    workers.
+    """
+
+    def __init__(self, workers: Workers, part: Part) -> None:
+        self._workers = workers
+        self._part = part
+        self._name = workers.part_name(part)
+        self._instance = part.instance
+        self._isolated = bool(getattr(part.instance, "isolated", False))
+        self._resumable = isinstance(part.instance, Resumable) and not self._isolated
+        self._said = False
+
+    def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        """As :meth:`hwnas_hls.estimator.Estimator.estimate`.
+
+        Raises:
+            TaskFailed: a chunk did not go well; :meth:`each` asks for its candidates one by one.
+            ClusterLost: there are no workers.
+        """
+        stops = context.keep is not keep_all and getattr(self._instance, "trains", False)
+        if stops and self._resumable:
+            return _Halving(self._workers, self._name, self._instance, candidates, context).run()
+        if stops and not self._isolated:
+            if not self._said:
+                log.warning(
+                    "estimator %s cannot pause at rungs, so it works in the main process; "
+                    "run.early_stop = false lets workers do it",
+                    self._part.name,
+                )
+                self._said = True
+            return list(self._instance.estimate(candidates, context))
+        return self._divided(candidates, context, self._workers.slots(), self._workers.table.chunk)
+
+    def each(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        """Every candidate in a task of its own; what goes wrong is a failure of that one."""
+        futures = [self._submit([candidate], context) for candidate in candidates]
+        found = []
+        for candidate, future in zip(candidates, futures, strict=True):
+            try:
+                result, parts = self._workers.results([future], [1])[0]
+                found.append(_estimates([candidate], result, parts)[0])
+            except TaskFailed as error:
+                log.warning("estimator %s failed on %s: %s", self._part.name, candidate.key, error)
+                found.append(Estimates(failure=str(error)))
+        return found
+
+    def _divided(
+        self, candidates: Sequence[Candidate], context: Context, slots: int, most: int
+    ) -> list[Estimates]:
+        groups = chunks([context.architecture(candidate) for candidate in candidates], slots, most)
+        futures = [self._submit([candidates[place] for place in group], context) for group in groups]
+        answers = self._workers.results(futures, [len(group) for group in groups])
+        found: dict[int, Estimates] = {}
+        for group, (result, parts) in zip(groups, answers, strict=True):
+            found |= zip(group, _estimates([candidates[p] for p in group], result, parts), strict=True)
+        if getattr(self._instance, "trains", False):
+            _remember(self._workers, found, zip(groups, futures, strict=True))
+        return [found[place] for place in range(len(candidates))]
+
+    def _submit(self, candidates: Sequence[Candidate], context: Context) -> Any:
+        if not context.designs:
+            return self._workers.estimate(tasks.estimate, _request(self._name, candidates, context))
+        # Weights that a worker has trained are fetched from it; they do not pass through here again.
+        held = {
+            c.key: self._workers.holder(context.designs[c.key].digest())
+            for c in candidates
+            if c.key in context.designs
+        }
+        rest = {key: design for key, design in context.designs.items() if held.get(key) is None}
+        shipped = [key for key, future in held.items() if future is not None]
+        request = _request(self._name, candidates, replace(context, designs=rest), shipped=shipped)
+        needed = {held[key].key: held[key] for key in shipped}
+        return self._workers.estimate(tasks.estimate, request, *needed.values())
+
+
+class _Halving:
+    """One batch that is trained from rung to rung.
+
+    The state of a training stays on the worker that computed it, and goes to another only where
+    the division of those that are left asks for it.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        name: str,
+        instance: Resumable,
+        candidates: Sequence[Candidate],
+        context: Context,
+    ) -> None:
+        self._workers, self._name = workers, name
+        self._candidates, self._context = candidates, context
+        self._architectures = [context.architecture(candidate) for candidate in candidates]
+        self._rungs = tuple(instance.rungs)
+        self._state_of: dict[int, Any] = {}
+        self._found: dict[int, Estimates] = {}
+        self._ending: list[tuple[list[int], Any]] = []
+
+    def run(self) -> list[Estimates]:
+        going = list(range(len(self._candidates)))
+        for until in self._rungs:
+            scores = self._advance(going, until)
+            going = [place for place in going if place in scores]
+            if not going:
+                break
+            kept = self._context.keep(going, [scores[place] for place in going], until)
+            dropped = [place for place, stays in zip(going, kept, strict=True) if not stays]
+            going = [place for place, stays in zip(going, kept, strict=True) if stays]
+            if dropped:
+                self._ending += [
+                    (group, self._submit(tasks.conclude, group)) for group in self._divide(dropped)
+                ]
+        self._ending += [
+            (group, self._submit(tasks.advance, group, until=1.0, conclude=True))
+            for group in self._divide(going)
+        ]
+        groups = [group for group, _ in self._ending]
+        answers = self._workers.results([future for _, future in self._ending], [len(g) for g in groups])
+        for group, (result, parts) in zip(groups, answers, strict=True):
+            found = _estimates([self._candidates[place] for place in group], result, parts)
+            self._found |= zip(group, found, strict=True)
+        _remember(self._workers, self._found, self._ending)
+        return [self._found[place] for place in range(len(self._candidates))]
+
+    def _advance(self, going: Sequence[int], until: float) -> dict[int, float]:
+        """Train up to a rung; place -> interim score of those that were not refused."""
+        groups = self._divide(going)
+        states = [self._submit(tasks.advance, group, until=until, conclude=False) for group in groups]
+        heads = [self._workers.headline(state) for state in states]
+        scores: dict[int, float] = {}
+        for group, state, (result, _) in zip(
+            groups, states, self._workers.results(heads, [len(group) for group in groups]), strict=True
+        ):
+            for place, item in zip(group, result, strict=True):
+                if "score" in item:
+                    scores[place] = item["score"]
+                    self._state_of[place] = state
+                else:
+                    self._found[place] = transfer.estimates_from_json(item, "", {})
+        return scores
+
+    def _divide(self, places: Sequence[int]) -> list[list[int]]:
+        if not places:
+            return []
+        table = self._workers.table
+        groups = chunks([self._architectures[place] for place in places], self._workers.slots(), table.chunk)
+        return [[places[number] for number in group] for group in groups]
+
+    def _submit(self, function: Any, group: Sequence[int], **more: Any) -> Any:
+        needed = {id(self._state_of[p]): self._state_of[p] for p in group if p in self._state_of}
+        request = _request(self._name, [self._candidates[place] for place in group], self._context, **more)
+        return self._workers.estimate(function, request, *needed.values())
+
+
+def _request(
+    name: str, candidates: Sequence[Candidate], context: Context, shipped: Sequence[str] = (), **more: Any
+) -> bytes:
+    """``shipped`` are the candidates whose designs lie on answers that the task gets besides."""
+    parts: dict[str, bytes] = {}
+    batch = transfer.batch_to_json(candidates, context, parts)
+    for item, candidate in zip(batch["items"], candidates, strict=True):
+        if candidate.key in shipped:
+            item["design"] = tasks.design_part(candidate.key)
+    return transfer.pack({"part": name, "batch": batch, **more}, parts)
+
+
+def _remember(
+    workers: Workers, found: Mapping[int, Estimates], answers: Iterable[tuple[Sequence[int], Any]]
+) -> None:
+    held = {}
+    for group, future in answers:
+        for place in group:
+            design = found[place].design
+            if design is not None:
+                held[design.digest()] = future
+    workers.remember(held)
+
+
+def _estimates(
+    candidates: Sequence[Candidate], result: Sequence[Any], parts: Mapping[str, bytes]
+) -> list[Estimates]:
+    held = dict(parts)
+    return [
+        transfer.estimates_from_json(item, tasks.design_part(candidate.key), held)
+        for candidate, item in zip(candidates, result, strict=True)
+    ]
+
+
+class RemoteSynthesizer:
+    """Stands in for a synthesizer; every synthesis is a task that takes its share of resources."""
+
+    def __init__(self, workers: Workers, synthesizer: Any) -> None:
+        self.name: str = synthesizer.name
+        self.default_stage = str(getattr(synthesizer, "default_stage", "csynth"))
+        self._workers = workers
+
+    def available(self, target: Target) -> str:
+        """As :meth:`hwnas_hls.synthesis.Synthesizer.available`, of a worker that has the resources."""
+        return str(self._result(tasks.available, transfer.pack({}, {})))
+
+    def synthesize(self, design: Design, target: Target, stage: str, rows: Any = None) -> SynthesisReport:
+        """As :meth:`hwnas_hls.synthesis.Synthesizer.synthesize`."""
+        parts = {"design": design.to_bytes()}
+        if rows is not None:
+            parts["rows"] = transfer.array_to_bytes(rows)
+        result = self._result(tasks.synthesize, transfer.pack({"stage": stage}, parts))
+        return transfer.report_from_json(result)
+
+    def _result(self, function: Any, request: bytes) -> Any:
+        workers = self._workers
+        future = workers.submit(function, request, resources=workers.table.needs)
+        return workers.results([future], [1])[0][0]

@@ -1,0 +1,248 @@
+"""What runs on a worker. Every function takes and gives bytes: JSON and npz, nothing pickled by us.
+
+A *delivery* is what a worker needs to know once: data set, target, plugins and their settings. It
+is kept under the hash of its content, which every task names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hwnas_hls import __version__, transfer
+from hwnas_hls.design import Design
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.estimate import Estimates
+from hwnas_hls.estimator import Context
+from hwnas_hls.isolation import guarded, release
+from hwnas_hls.plugins import Registry
+
+_deliveries: dict[str, bytes] = {}
+_benches: dict[str, Bench] = {}
+#: Torch and most plugins are not made for several threads; synthesizers run beside.
+_one_at_a_time = threading.Lock()
+
+
+class Unfit(HwnasError):
+    """This process cannot do the work that was delivered: a plugin or a version is missing."""
+
+
+class Bench:
+    """The plugins of one delivery, built once in this process.
+
+    Raises:
+        Unfit: this process runs another version of the tool than the main one.
+    """
+
+    def __init__(self, delivery: bytes) -> None:
+        data, parts = transfer.unpack(delivery)
+        if data["version"] != __version__:
+            raise Unfit(
+                f"the worker runs hwnas-hls {__version__}, the main process {data['version']}: "
+                "install the same version on all"
+            )
+        known = set(sys.path)
+        sys.path.extend(path for path in data["sys_path"] if path not in known)
+        self._parts = data["parts"]
+        self.registry = Registry()
+        for name, module in data["modules"].items():
+            if name not in self.registry.plugins():
+                self.registry.register(importlib.import_module(module), name)
+        self.dataset = transfer.dataset_from_json(data["dataset"], parts)
+        self.target = transfer.target_from_json(data["target"])
+        self.facts: dict[str, Any] = {name: data[name] for name in ("seed", "clock_ns")}
+        self.facts |= {"task": self.dataset, "target": self.target}
+        if "synthesizer" in self._parts:
+            self.facts["synthesizer"] = self._build("synthesizer")
+        self.space = self._build("space")
+        self.cache: dict[str, bytes] = {}
+        self._tools: dict[str, Any] = {}
+
+    def _build(self, name: str) -> Any:
+        part = self._parts[name]
+        offer = self.registry.offer(part["kind"], part["offer"], "a worker")
+        return self.registry.build(offer, part["table"], "a worker", **self.facts)
+
+    def tool(self, name: str) -> Any:
+        """An estimator or synthesizer of the delivery, in a process of its own where it asks for it."""
+        if name not in self._tools:
+            part = self._parts[name]
+            facts = {key: value for key, value in self.facts.items() if key != "synthesizer"}
+            facts = facts if part["kind"] == "estimator" else {}
+            try:
+                built = self._build(name)
+            except Exception as error:
+                raise Unfit(f"{type(error).__name__}: {error}") from error
+            self._tools[name] = guarded(self.registry, part["kind"], built, part["table"], **facts)
+        return self._tools[name]
+
+    def close(self) -> None:
+        for tool in self._tools.values():
+            release(tool)
+
+
+def receive(key: str, delivery: bytes) -> None:
+    """Keep a delivery; what is in it is built when a task first needs it."""
+    _deliveries[key] = delivery
+
+
+def forget(key: str) -> None:
+    """Drop a delivery with all that was built from it."""
+    _deliveries.pop(key, None)
+    bench = _benches.pop(key, None)
+    if bench is not None:
+        bench.close()
+
+
+def _bench(key: str) -> Bench:
+    with _one_at_a_time:
+        if key not in _benches:
+            if key not in _deliveries:
+                raise Unfit("the run's data did not reach the worker")
+            try:
+                _benches[key] = Bench(_deliveries[key])
+            except Unfit:
+                raise
+            except Exception as error:
+                raise Unfit(f"{type(error).__name__}: {error}") from error
+        return _benches[key]
+
+
+# -- tasks -------------------------------------------------------------------------------
+
+
+def estimate(key: str, request: bytes, *shipped: bytes) -> bytes:
+    """``Estimator.estimate`` of a chunk; ``shipped`` holds answers whose designs it reads."""
+
+    def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
+        candidates, context = _batch(bench, data, parts)
+        with _one_at_a_time:
+            found = list(bench.tool(data["part"]).estimate(candidates, context))
+        return _estimates(candidates, found)
+
+    return _answer("estimate", key, request, shipped, work)
+
+
+def advance(key: str, request: bytes, *shipped: bytes) -> bytes:
+    """``Resumable.advance`` of a chunk; ``shipped`` holds answers with the states it goes on from.
+
+    With ``conclude`` in the request whoever arrives is concluded at once.
+    """
+
+    def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
+        candidates, context = _batch(bench, data, parts)
+        states = [parts.get(f"state-{candidate.key}") for candidate in candidates]
+        tool = bench.tool(data["part"])
+        with _one_at_a_time:
+            found = list(tool.advance(candidates, context, states, data["until"]))
+            refused = {place: item for place, item in enumerate(found) if isinstance(item, Estimates)}
+            if data["conclude"]:
+                going = [place for place in range(len(found)) if place not in refused]
+                ended = tool.conclude(
+                    [candidates[place] for place in going], context, [found[place].state for place in going]
+                )
+                whole = {**refused, **dict(zip(going, ended, strict=True))}
+                return _estimates(candidates, [whole[place] for place in range(len(found))])
+        answer, out = _estimates(candidates, [refused.get(place) for place in range(len(found))])
+        for place, (candidate, item) in enumerate(zip(candidates, found, strict=True)):
+            if place not in refused:
+                out[f"state-{candidate.key}"] = item.state
+                answer[place] = {"score": item.score}
+        return answer, out
+
+    return _answer("advance", key, request, shipped, work)
+
+
+def conclude(key: str, request: bytes, *shipped: bytes) -> bytes:
+    """``Resumable.conclude`` of a chunk that goes no further."""
+
+    def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
+        candidates, context = _batch(bench, data, parts)
+        states = [parts[f"state-{candidate.key}"] for candidate in candidates]
+        with _one_at_a_time:
+            found = list(bench.tool(data["part"]).conclude(candidates, context, states))
+        return _estimates(candidates, found)
+
+    return _answer("conclude", key, request, shipped, work)
+
+
+def design_part(key: str) -> str:
+    """The part of an answer that holds the design of a candidate."""
+    return f"design-{key}.npz"
+
+
+def headline(answer: bytes) -> bytes:
+    """An answer without its binary parts, which stay on the worker."""
+    data, _ = transfer.unpack(answer)
+    return transfer.pack(data, {})
+
+
+def available(key: str, request: bytes) -> bytes:
+    """Whether the synthesizer can run on this worker."""
+
+    def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
+        return str(bench.tool("synthesizer").available(bench.target)), {}
+
+    return _answer("available", key, request, (), work)
+
+
+def synthesize(key: str, request: bytes) -> bytes:
+    """``Synthesizer.synthesize`` of one design."""
+
+    def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
+        design = Design.from_bytes(parts["design"])
+        more = {"rows": transfer.array_from_bytes(parts["rows"])} if "rows" in parts else {}
+        report = bench.tool("synthesizer").synthesize(design, bench.target, data["stage"], **more)
+        return transfer.report_to_json(report), {}
+
+    return _answer("synthesize", key, request, (), work)
+
+
+def _batch(bench: Bench, data: Any, parts: Mapping[str, bytes]) -> tuple[list[Any], Context]:
+    candidates, context = transfer.batch_from_json(data["batch"], dict(parts), bench.dataset, bench.target)
+    return candidates, replace(context, space=bench.space, cache=bench.cache)
+
+
+def _estimates(candidates: list[Any], found: list[Any]) -> tuple[list[Any], dict[str, bytes]]:
+    """Answers as JSON with their designs; ``None`` stands for one that is still to come."""
+    if len(found) != len(candidates):
+        raise ValueError(f"{len(candidates)} candidates were asked for, {len(found)} answers came")
+    parts: dict[str, bytes] = {}
+    answers: list[Any] = []
+    for candidate, item in zip(candidates, found, strict=True):
+        if item is not None and not isinstance(item, Estimates):
+            raise TypeError(f"an answer is {type(item).__name__}, not Estimates")
+        name = design_part(candidate.key)
+        answers.append(None if item is None else transfer.estimates_to_json(item, name, parts))
+    return answers, parts
+
+
+def _answer(
+    task: str,
+    key: str,
+    request: bytes,
+    shipped: tuple[bytes, ...],
+    work: Callable[[Bench, Any, dict[str, bytes]], tuple[Any, dict[str, bytes]]],
+) -> bytes:
+    """What ``work`` gives, or the words of its exception: no exception travels as an object."""
+    began = time.perf_counter()
+    answer: dict[str, Any] = {"task": task, "worker": f"{socket.gethostname()} process {os.getpid()}"}
+    parts: dict[str, bytes] = {}
+    try:
+        data, given = transfer.unpack(request)
+        for message in shipped:
+            given |= transfer.unpack(message)[1]
+        answer["result"], parts = work(_bench(key), data, given)
+    except Unfit as error:
+        answer["unfit"] = str(error)
+    except (Exception, SystemExit) as error:
+        answer["error"] = f"{type(error).__name__}: {error}"
+    answer["seconds"] = time.perf_counter() - began
+    return transfer.pack(answer, parts)

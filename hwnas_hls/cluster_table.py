@@ -1,0 +1,139 @@
+"""The table ``[cluster]`` of a spec: where worker processes come from."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SYSTEMS = ("local", "slurm", "htcondor")
+_MEMORY = re.compile(r"[0-9]+(\.[0-9]+)? ?[kMGT]i?B")
+_TLS_FILES = ("tls_ca", "tls_certificate", "tls_key")
+
+
+@dataclass(frozen=True)
+class ClusterTable:
+    """``[cluster]``: worker processes for training and synthesis. Without any, one process does it all.
+
+    Args:
+        workers: worker processes; 0 for none. With a batch system as many as its jobs hold in all.
+        system: who starts them: ``local`` (this machine), ``slurm`` or ``htcondor``.
+        scheduler: address of a dask scheduler that runs already, such as ``tcp://host:8786``; its
+            workers are used, and none are started.
+        wait_s: how long no worker at all may be there (a queue, a reservation that ended) before
+            the run is given up; ``resume`` then goes on. 0 takes a minute on this machine and for
+            a scheduler, an hour for a batch system.
+        min_cost_s: estimators that cost fewer seconds a candidate stay in the main process.
+        chunk: candidates a task at most; 0 divides each batch evenly among the workers.
+        resources: what each worker process has, by name, such as ``vivado_license = 2``. Ignored
+            with ``scheduler``: there ``dask worker --resources`` says it.
+        synthesis_needs: what one synthesis takes of it; left out, one of each of ``resources``.
+        tls: encrypt, and admit nobody without this run's own certificate (for workers that are
+            started here).
+        tls_ca, tls_certificate, tls_key: PEM files for a scheduler whose address begins ``tls://``.
+        processes: worker processes a job.
+        memory: of a job, such as ``8 GB``.
+        disk: of a job, for HTCondor.
+        walltime: of a job, for SLURM.
+        queue, account: of a job, for SLURM: partition and account.
+        directives: further lines of the job's head: ``--gres=gpu:1`` (SLURM), ``key = value``
+            (HTCondor).
+        prologue: shell lines before the worker starts, such as ``module load python``.
+        python: interpreter on the nodes; empty for the one that runs here.
+        interface: network interface that the nodes reach, such as ``ib0``.
+        log_folder: where jobs write their output; empty for the run's own folder.
+    """
+
+    workers: int = 0
+    system: str = "local"
+    scheduler: str = ""
+    wait_s: float = 0.0
+    min_cost_s: float = 0.01
+    chunk: int = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    synthesis_needs: Mapping[str, float] = field(default_factory=dict)
+    tls: bool = True
+    tls_ca: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    processes: int = 1
+    memory: str = "4 GB"
+    disk: str = "2 GB"
+    walltime: str = "01:00:00"
+    queue: str = ""
+    account: str = ""
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    python: str = ""
+    interface: str = ""
+    log_folder: str = ""
+
+    def __post_init__(self) -> None:
+        if self.system not in SYSTEMS:
+            raise ValueError(f"system is one of {', '.join(SYSTEMS)}, not {self.system}")
+        if self.workers < 0:
+            raise ValueError(f"workers is 0 or more, not {self.workers}")
+        if self.system != "local" and self.workers == 0:
+            raise ValueError(f"system {self.system} wants a number of workers")
+        if self.scheduler:
+            if self.workers or self.system != "local":
+                raise ValueError(
+                    "with a scheduler there are no workers to start: those that it has are used; "
+                    "leave out workers and system"
+                )
+            if "://" not in self.scheduler:
+                raise ValueError(
+                    f"scheduler is an address such as tcp://host:8786 or tls://host:8786, "
+                    f"not {self.scheduler}"
+                )
+        self._check_tls()
+        for name in ("wait_s", "min_cost_s", "chunk"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+        if self.processes < 1:
+            raise ValueError(f"processes is at least 1, not {self.processes}")
+        for name in ("memory", "disk"):
+            if not _MEMORY.fullmatch(getattr(self, name)):
+                raise ValueError(f"{name} is a size such as 8 GB, not {getattr(self, name)}")
+        for table in ("resources", "synthesis_needs"):
+            for name, amount in getattr(self, table).items():
+                if not (math.isfinite(amount) and amount > 0):
+                    raise ValueError(f"{table}.{name} is above 0, not {amount:g}")
+                if re.search(r"[\s=,]", name):
+                    raise ValueError(f"{table} names {name!r}: a name has no space, comma or equals sign")
+        if not self.scheduler:
+            for name, amount in self.synthesis_needs.items():
+                held = self.resources.get(name, 0)
+                if amount > held:
+                    raise ValueError(f"a synthesis needs {amount:g} {name} and a worker has {held:g}")
+
+    def _check_tls(self) -> None:
+        given = [name for name in _TLS_FILES if getattr(self, name)]
+        if self.scheduler.startswith("tls://") and len(given) < len(_TLS_FILES):
+            missing = [name for name in _TLS_FILES if name not in given]
+            raise ValueError(f"a scheduler at tls:// wants the PEM files {', '.join(missing)} too")
+        if given and not self.scheduler.startswith("tls://"):
+            raise ValueError(f"{given[0]} is for a scheduler whose address begins tls://")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are to be workers at all."""
+        return bool(self.workers or self.scheduler)
+
+    @property
+    def needs(self) -> Mapping[str, float]:
+        """What a synthesis takes of a worker's resources."""
+        return self.synthesis_needs or dict.fromkeys(self.resources, 1.0)
+
+    @property
+    def syntheses(self) -> int:
+        """Syntheses that one worker can run at once, beside its training; 0 without resources."""
+        if not self.resources:
+            return 0
+        return int(min(self.resources[name] / amount for name, amount in self.needs.items()))
+
+    @property
+    def patience_s(self) -> float:
+        """See ``wait_s``."""
+        return self.wait_s or (60.0 if self.system == "local" else 3600.0)
