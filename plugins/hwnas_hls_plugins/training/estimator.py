@@ -15,7 +15,7 @@ from hwnas_hls.estimator import Context, Keep, keep_all
 from hwnas_hls.scoring import score
 from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Split
 from hwnas_hls_plugins.training.config import TrainingConfig
-from hwnas_hls_plugins.training.plan import plan, refusal
+from hwnas_hls_plugins.training.routing import planned, refusal
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.training.loop import Outcome, Training
@@ -176,7 +176,7 @@ class TrainingEstimator:
                 stopped = f"dominated after {progress:.0%} of its training"
                 estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
             warnings: tuple[str, ...] = ()
-            if architectures[place].chain[-1].activation == "softmax":
+            if getattr(architectures[place].layers[-1], "activation", "") == "softmax":
                 warnings = ("the softmax at the end is left out: it changes no class",)
             out[place] = Estimates(
                 {estimate.metric: estimate}, stopped=stopped, design=design, warnings=warnings
@@ -200,7 +200,7 @@ def _train(
     from hwnas_hls_plugins.training.loop import Training
 
     plans = [
-        plan(architecture, key, number, regression=dataset.kind == REGRESSION)
+        planned(architecture, key, number, regression=dataset.kind == REGRESSION)
         for architecture, key, number in zip(architectures, keys, seeds, strict=True)
     ]
     seen = config.train_on == "train+validation"

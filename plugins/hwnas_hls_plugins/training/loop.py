@@ -12,10 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.architecture import Architecture, Pool2D
 from hwnas_hls.design import Design, Preprocessing
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls_plugins.graph_training.member import GraphMember
+from hwnas_hls_plugins.graph_training.network import GraphNetwork
+from hwnas_hls_plugins.graph_training.plan import GraphPlan
 from hwnas_hls_plugins.training.config import TrainingConfig
 from hwnas_hls_plugins.training.member import Member
 from hwnas_hls_plugins.training.network import Network
@@ -24,6 +27,9 @@ from hwnas_hls_plugins.training.plan import Plan
 
 #: (places in the batch, interim metric, share done) -> who goes on; see :data:`hwnas_hls.estimator.Keep`.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
+#: A chain, or a graph.
+AnyMember = Member | GraphMember
+AnyNetwork = Network | GraphNetwork
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,10 +104,10 @@ def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:
 
 def as_emulated(architecture: Architecture) -> Architecture:
     """Without a softmax at the end, which changes no class and goes through a table."""
-    last = architecture.chain[-1]
-    if last.activation != "softmax":
+    last = architecture.layers[-1]
+    if isinstance(last, Pool2D) or last.activation != "softmax":
         return architecture
-    return replace(architecture, layers=(*architecture.chain[:-1], replace(last, activation="linear")))
+    return replace(architecture, layers=(*architecture.layers[:-1], replace(last, activation="linear")))
 
 
 def target_standardisation(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -132,7 +138,7 @@ def automatic_group_elements(device: torch.device) -> int:
     return 400_000
 
 
-def group(members: Sequence[Member], most_features: int, most: int) -> list[list[Member]]:
+def group(members: Sequence[AnyMember], most_features: int, most: int) -> list[list[AnyMember]]:
     """Members that train together: alike in kind, neighbours in order.
 
     What a member computes does not depend on its group; only speed and memory do.
@@ -141,13 +147,14 @@ def group(members: Sequence[Member], most_features: int, most: int) -> list[list
         most_features: activations of one row, at most, of a group of more than one.
         most: members, at most.
     """
-    found: list[list[Member]] = []
-    kinds: dict[tuple[bool, bool, bool], list[Member]] = {}
+    found: list[list[AnyMember]] = []
+    kinds: dict[tuple[bool, ...], list[AnyMember]] = {}
     for member in sorted(members, key=lambda member: member.plan.order):
-        kind = (member.plan.fast, member.plan.normalised, member.plan.dropped)
+        is_graph = isinstance(member, GraphMember)
+        kind = (is_graph, member.plan.fast, member.plan.normalised, member.plan.dropped)
         kinds.setdefault(kind, []).append(member)
     for alike in kinds.values():
-        current: list[Member] = []
+        current: list[AnyMember] = []
         size = 0
         for member in alike:
             if current and (size + member.plan.n_features > most_features or len(current) == most):
@@ -157,6 +164,12 @@ def group(members: Sequence[Member], most_features: int, most: int) -> list[list
             size += member.plan.n_features
         found.append(current)
     return found
+
+
+def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
+    if isinstance(plan, GraphPlan):
+        return GraphMember(plan, index, source)
+    return Member(plan, index, source)
 
 
 class Training:
@@ -176,7 +189,7 @@ class Training:
 
     def __init__(
         self,
-        plans: Sequence[Plan],
+        plans: Sequence[Plan | GraphPlan],
         dataset: Dataset,
         config: TrainingConfig,
         seed: int,
@@ -192,7 +205,7 @@ class Training:
         self.validation_split = some(dataset.validation, config.max_validation_rows, seed)
         self.validation = Rows(self.validation_split, dataset, dtype, self.device)
         self.members = [
-            Member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
+            _member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
         ]
         per_epoch = len(self.train) if config.max_rows == 0 else min(config.max_rows, len(self.train))
         size = min(config.batch_size or automatic_batch_size(per_epoch), len(self.train))
@@ -238,20 +251,24 @@ class Training:
                 begin = end
         return [outcomes[member.index] for member in self.members]
 
-    def _network(self, members: Sequence[Member]) -> Network:
+    def _network(self, members: Sequence[AnyMember]) -> AnyNetwork:
+        graphs = [member for member in members if isinstance(member, GraphMember)]
+        if graphs:
+            return GraphNetwork(graphs, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
+        members = [member for member in members if isinstance(member, Member)]
         return Network(members, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
 
-    def _groups(self, members: Sequence[Member]) -> list[list[Member]]:
+    def _groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]:
         return group(members, self.group_elements // self.batch_rows, self.config.group_candidates)
 
     def _survivors(
         self,
-        alive: list[Member],
+        alive: list[AnyMember],
         scores: dict[int, float],
         keep: Keep,
         progress: float,
         outcomes: dict[int, Outcome],
-    ) -> list[Member]:
+    ) -> list[AnyMember]:
         alive.sort(key=lambda member: member.index)
         indices = [member.index for member in alive]
         kept = keep(indices, [scores[index] for index in indices], progress)
@@ -264,13 +281,13 @@ class Training:
 
     # Steps
 
-    def _take_inputs(self, network: Network) -> list[FixedType]:
+    def _take_inputs(self, network: AnyNetwork) -> list[FixedType]:
         """The input types that a group reads; its first products are told which is which."""
         used = sorted({member.source for member in network.members})
         network.number_sources({source: number for number, source in enumerate(used)})
         return [self.kinds[source] for source in used]
 
-    def _train(self, network: Network, begin: int, end: int) -> None:
+    def _train(self, network: AnyNetwork, begin: int, end: int) -> None:
         kinds = self._take_inputs(network)
         for epoch in range(begin, end):
             self._prune(network, epoch)
@@ -310,12 +327,15 @@ class Training:
             return MOMENTUM
         return 0.0 if step % 4 else 1 - (1 - MOMENTUM) ** 4
 
-    def _prune(self, network: Network, epoch: int) -> None:
+    def _prune(self, network: AnyNetwork, epoch: int) -> None:
         """Zeros of the smallest magnitude, more of them each epoch by a cubic (Zhu and Gupta, 2017)."""
         until = max(1, round(self.config.pruned_by * self.config.epochs))
         if epoch >= until:
             return
         share = 1 - (1 - (epoch + 1) / until) ** 3
+        if isinstance(network, GraphNetwork):
+            network.prune(share)
+            return
         touched = False
         for j, member in enumerate(network.members):
             for k, plan in enumerate(member.levels):
@@ -334,7 +354,7 @@ class Training:
 
     # What comes out
 
-    def answers(self, network: Network, rows: Rows) -> Iterator[tuple[slice, Tensor]]:
+    def answers(self, network: AnyNetwork, rows: Rows) -> Iterator[tuple[slice, Tensor]]:
         """Outputs of all members in their counted units, (members, n_out, rows) a chunk.
 
         The tensor is overwritten by the next chunk.
@@ -348,7 +368,7 @@ class Training:
             network.forward(chunk)
             yield slice(start, stop), network.logits[:, :, : stop - start]
 
-    def _scores(self, network: Network) -> dict[int, float]:
+    def _scores(self, network: AnyNetwork) -> dict[int, float]:
         parts = [chunk.cpu().numpy().copy() for _, chunk in self.answers(network, self.validation)]
         answers = np.concatenate(parts, axis=2)
         out = {}
@@ -368,10 +388,11 @@ class Training:
         spread = np.maximum(truth.var(axis=0), 1e-300)
         return float((1 - ((predicted - truth) ** 2).mean(axis=0) / spread).mean())
 
-    def _design(self, network: Network, j: int, progress: float) -> Design:
+    def _design(self, network: AnyNetwork, j: int, progress: float) -> Design:
         member = network.members[j]
         architecture = as_emulated(member.plan.architecture)
-        weights, biases = network.exported(j)
+        held = network.layout if isinstance(network, GraphNetwork) else network
+        weights, biases = held.exported(j)
         mean, scale = self.dataset.standardisation
         meta: dict[str, object] = {
             "task": self.dataset.source,
@@ -387,8 +408,8 @@ class Training:
             architecture,
             tuple(weights),
             tuple(
-                bias if layer.bias is not None else None
-                for layer, bias in zip(architecture.chain, biases, strict=True)
+                bias if getattr(layer, "bias", None) is not None else None
+                for layer, bias in zip(architecture.layers, biases, strict=True)
             ),
             Preprocessing(mean, scale, tuple(self.dataset.features)),
             tuple(self.dataset.labels),

@@ -1,0 +1,23 @@
+"""Which trainer an architecture goes to: chains to the batched one, all others to that of graphs."""
+
+from __future__ import annotations
+
+from hwnas_hls.architecture import Architecture
+from hwnas_hls_plugins.graph_training import plan as graph
+from hwnas_hls_plugins.training import plan as chain
+
+
+def refusal(architecture: Architecture) -> str:
+    """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
+    if architecture.is_chain and not chain.refusal(architecture):
+        return ""
+    return graph.refusal(architecture)
+
+
+def planned(
+    architecture: Architecture, key: str, seed: int, *, regression: bool = False
+) -> chain.Plan | graph.GraphPlan:
+    """The plan of what trains ``architecture``; ``key`` names the candidate."""
+    if architecture.is_chain and not chain.refusal(architecture):
+        return chain.plan(architecture, key, seed, regression=regression)
+    return graph.graph_plan(architecture, key, seed, regression=regression)
