@@ -7,6 +7,7 @@ that it does not understand without a word.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,19 @@ from hwnas_hls.precision import FixedType
 _TYPEDEF = re.compile(r"^typedef\s+(.+?)\s+(\w+);", re.MULTILINE)
 _ARRAY_TYPE = re.compile(r"nnet::array<\s*(.+?)\s*,\s*([\d*\s]+)>")
 _STRUCT = re.compile(r"struct\s+(\w+)\s*(?::\s*nnet::\w+\s*)?\{(.*?)\n\};", re.DOTALL)
-_CONSTANT = re.compile(r"static const \w+ (\w+) = (?:nnet::)?(\w+);")
+_CONSTANT = re.compile(r"static const (?:nnet::)?\w+ (\w+) = (?:nnet::)?(-?\w+);")
 _ALIAS = re.compile(r"typedef (\w+) (\w+);")
+_SAME = re.compile(r"^\s*auto\s*&\s*(\w+)\s*=\s*(\w+);", re.MULTILINE)
+# Functions of hls4ml's library that do one thing by several names.
+_KINDS = {
+    "conv_2d_cl": "conv2d",
+    "pointwise_conv_2d_cl": "conv2d",
+    "conv2d_cl": "conv2d",
+    "pooling2d_cl": "pool2d",
+    "concatenate1d": "concatenate",
+    "concatenate3d": "concatenate",
+}
+_BY_CODE = ("dense_da", "conv2d_cl")
 _CALL = re.compile(r"^\s*(?:nnet|\w+)::(\w+)<(.*)>\((.*)\);\s*//\s*(\S+)", re.MULTILINE)
 _VARIABLE = re.compile(
     r"^\s*(?:hls::stream<\s*)?(\w+)\s*>?\s*&?\s*(\w+)(?:\[([\d*\s]+)\])?\s*[;,(\n]", re.MULTILINE
@@ -31,18 +43,22 @@ class FirmwareLayer:
 
     Args:
         name: of the layer in hls4ml.
-        kind: ``dense``, ``relu`` or another function of hls4ml's library.
+        kind: ``dense``, ``conv2d``, ``pool2d``, ``add``, ``concatenate``, ``relu``, ``leaky_relu`` or
+            another function of hls4ml's library by its name.
+        inputs: names of the layers that it takes its inputs from, or of the network's input.
         n_in, n_out: number of values in and out; 0 where the code does not say.
-        source, result: types of its input and output.
+        source, result: types of its (first) input and output.
         strategy: ``latency``, ``resource``, ``distributed_arithmetic``; empty where it has none.
         reuse_factor: 1 where it has none.
-        weight, bias, accum: types of a dense layer; ``None`` where the code has none
+        weight, bias, accum, param: its types; ``None`` where the code has none
             (distributed arithmetic writes the weights into the code).
         weights: names of its weight arrays, in order.
+        settings: the constants of its configuration, as text; ``slope`` of a ``leaky_relu``.
     """
 
     name: str
     kind: str
+    inputs: tuple[str, ...]
     n_in: int
     n_out: int
     source: FixedType
@@ -52,7 +68,9 @@ class FirmwareLayer:
     weight: FixedType | None
     bias: FixedType | None
     accum: FixedType | None
+    param: FixedType | None
     weights: tuple[str, ...]
+    settings: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,16 @@ def read_firmware(folder: Path) -> Firmware:
         raise ReportError(f"{code_path}: no function {name}")
     ports = _variables(head[1] + "\n", types)
     variables = ports | _variables(code[head.end() :], types)
-    layers = tuple(_layer(call, variables, types, structs, code_path) for call in _CALL.findall(code))
+    for alias, meant in _SAME.findall(code):
+        if meant in variables:
+            variables[alias] = variables[meant]
+    makers = {port: port for port in ports}
+    layers = []
+    for call in _CALL.findall(code):
+        for alias, meant in _SAME.findall(code):
+            if meant in makers:
+                makers[alias] = makers[meant]
+        layers.append(_layer(call, variables, types, structs, makers, code_path))
     if len(ports) != 2 or not layers:
         raise ReportError(f"{code_path}: not one input and one output with layers between them")
     (input_type, n_in), (output_type, n_out) = ports.values()
@@ -120,7 +147,7 @@ def read_firmware(folder: Path) -> Firmware:
         n_out=n_out,
         input=input_type,
         output=output_type,
-        layers=layers,
+        layers=tuple(layers),
     )
 
 
@@ -173,29 +200,49 @@ def _layer(
     variables: dict[str, tuple[FixedType, int]],
     types: dict[str, tuple[FixedType, int]],
     structs: dict[str, str],
+    makers: dict[str, str],
     path: Path,
 ) -> FirmwareLayer:
+    """One call; ``makers`` (variable -> layer that fills it) learns of its output."""
     function, templates, arguments, name = call
     values = [part.strip() for part in arguments.split(",")]
-    for value in values[:2]:
+    kind = "dense" if function.startswith("dense_da") else _KINDS.get(function, function)
+    given = [part.strip() for part in templates.split(",")]
+    constants, aliases = _configuration(given, types, structs)
+    if kind == "leaky_relu" and len(values) == 3:
+        constants["slope"] = values.pop(1)
+        aliases |= {"param_t": types[given[1]][0]} if given[1] in types else {}
+    n_inputs = 2 if kind in ("add", "concatenate") else 1
+    for value in values[: n_inputs + 1]:
         if value not in variables:
             raise ReportError(f"{path}: layer {name} uses {value}, which is not declared")
-    (source, n_in), (result, n_out) = variables[values[0]], variables[values[1]]
-    body = structs.get(templates.split(",")[-1].strip(), "")
-    constants = dict(_CONSTANT.findall(body))
-    aliases = {alias: types[kind][0] for kind, alias in _ALIAS.findall(body) if kind in types}
-    by_code = function.startswith("dense_da")
+    inputs, output = values[:n_inputs], values[n_inputs]
+    sources = tuple(makers.get(value, value) for value in inputs)
+    makers[output] = name
+    by_code = function.startswith(_BY_CODE)
     return FirmwareLayer(
         name=name,
-        kind="dense" if by_code else function,
-        n_in=n_in,
-        n_out=n_out,
-        source=source,
-        result=result,
+        kind=kind,
+        inputs=sources,
+        n_in=variables[inputs[0]][1],
+        n_out=variables[output][1],
+        source=variables[inputs[0]][0],
+        result=variables[output][0],
         strategy="distributed_arithmetic" if by_code else constants.get("strategy", ""),
         reuse_factor=int(constants.get("reuse_factor", 1)),
         weight=aliases.get("weight_t"),
         bias=aliases.get("bias_t"),
         accum=aliases.get("accum_t"),
-        weights=tuple(values[2:]),
+        param=aliases.get("param_t"),
+        weights=tuple(values[n_inputs + 1 :]),
+        settings=constants,
     )
+
+
+def _configuration(
+    given: Sequence[str], types: dict[str, tuple[FixedType, int]], structs: dict[str, str]
+) -> tuple[dict[str, str], dict[str, FixedType]]:
+    """Constants and types of the configuration among a call's template arguments."""
+    body = next((structs[part] for part in reversed(given) if part in structs), "")
+    aliases = {alias: types[kind][0] for kind, alias in _ALIAS.findall(body) if kind in types}
+    return dict(_CONSTANT.findall(body)), aliases

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from hwnas_hls.agreement import NO_BIAS, check_project, plain_input
+from hwnas_hls.agreement import check_project
 from hwnas_hls.csim import simulate
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
+from hwnas_hls.hls4ml_graph import hls_config
+from hwnas_hls.hls4ml_module import torch_module
 from hwnas_hls.target import Target
 from hwnas_hls.verification import Verification, verify, verify_all
 
@@ -31,60 +33,9 @@ Amend = Callable[[dict[str, str]], None]
 
 #: Backends whose projects are read back and compared.
 BACKENDS = ("Vitis", "Vivado")
-# Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
-_BRAM_FACTOR = 10**9
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # hls4ml prints and keeps global state (its backends) while it converts.
 _CONVERTING = threading.Lock()
-
-
-def hls_config(design: Design) -> dict[str, Any]:
-    """The ``hls_config`` that makes hls4ml build exactly this design.
-
-    Every layer's types, reuse factor and strategy are given: nothing is left to a default.
-
-    Raises:
-        Unsupported: an activation that goes through a table, which is not bit-exact.
-    """
-    architecture = design.architecture
-    layers: dict[str, Any] = {"input_1": {"Precision": {"result": str(plain_input(design))}}}
-    place = 0
-    for number, (layer, (_, accum, result)) in enumerate(
-        zip(architecture.chain, design.layer_types(), strict=True)
-    ):
-        if layer.activation not in ("relu", "linear"):
-            raise Unsupported(
-                f"layer {number}: {layer.activation} goes through a table in hls4ml, whose values are not "
-                "reproduced bit for bit; use relu or linear"
-            )
-        precision = {
-            "weight": str(layer.weight),
-            "bias": str(layer.bias or NO_BIAS),
-            "accum": str(accum),
-            "result": str(accum if layer.activation == "relu" else result),
-        }
-        layers[f"_{place}"] = {
-            "Precision": precision,
-            "ReuseFactor": layer.reuse_factor,
-            "Strategy": layer.strategy,
-        }
-        place += 1
-        if layer.activation == "relu":
-            layers[f"_{place}"] = {"Precision": {"result": str(result)}}
-            place += 1
-    return {
-        "InputShape": (architecture.n_in,),
-        "Model": {
-            "Precision": {"default": "fixed<16,6>"},
-            "ReuseFactor": 1,
-            "Strategy": "Latency",
-            "BramFactor": _BRAM_FACTOR,
-            # Without these two, torch's weights are built untransposed and nothing says so.
-            "ChannelsLastConversion": "full" if architecture.io_type == "io_parallel" else "internal",
-            "TransposeOutputs": False,
-        },
-        "LayerName": layers,
-    }
 
 
 def write_project(
@@ -177,7 +128,7 @@ def _convert(design: Design, target: Target, place: Path, clock_ns: float, name:
     """Let hls4ml write into ``place``; what it prints goes to ``hls4ml.log`` there."""
     config = hls_config(design)
     architecture = design.architecture
-    if any(layer.strategy == "distributed_arithmetic" for layer in architecture.chain):
+    if any(layer.strategy == "distributed_arithmetic" for _, layer, _, _ in design.weighted()):
         _need_da4ml()
     printed = io.StringIO()
     with (
@@ -189,7 +140,7 @@ def _convert(design: Design, target: Target, place: Path, clock_ns: float, name:
             import hls4ml
 
             model = hls4ml.converters.convert_from_pytorch_model(
-                _sequential(design),
+                torch_module(design),
                 hls_config=config,
                 output_dir=str(place),
                 project_name=name,
@@ -233,23 +184,6 @@ def _need_da4ml() -> None:
         raise ToolMissing(
             "distributed_arithmetic needs the package da4ml: pip install 'hwnas-hls[open]' (da4ml==0.6.0)"
         ) from error
-
-
-def _sequential(design: Design) -> Any:
-    """The torch module that hls4ml converts: float64 weights, exactly on their grids."""
-    import torch
-
-    modules: list[Any] = []
-    for layer, weight, bias in zip(design.architecture.chain, design.weights, design.biases, strict=True):
-        linear = torch.nn.Linear(layer.n_in, layer.n_out, bias=bias is not None, dtype=torch.float64)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight.T * 2.0**-layer.weight.fraction))
-            if bias is not None and layer.bias is not None:
-                linear.bias.copy_(torch.from_numpy(bias * 2.0**-layer.bias.fraction))
-        modules.append(linear)
-        if layer.activation == "relu":
-            modules.append(torch.nn.ReLU())
-    return torch.nn.Sequential(*modules).eval()
 
 
 def _write_vectors(design: Design, folder: Path, inputs: NDArray[np.int64]) -> None:
