@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -17,7 +18,7 @@ import click
 import pytest
 from generated_docs import DOCS, generated_pages, refreshed
 
-from hwnas_hls import api, hookspecs
+from hwnas_hls import api, hookspecs, pytest_plugin
 from hwnas_hls.contract_check import check_plugin
 from hwnas_hls.plugins import KINDS, Registry
 from hwnas_hls.run import Observer, start
@@ -39,6 +40,7 @@ EXAMPLES = [
     (path.stem, number, code)
     for path in sorted(PLUGINS.glob("*.md"))
     for number, code in enumerate(_CODE.findall(written(path)))
+    if "\ndef test_" not in code
 ]
 
 
@@ -105,6 +107,25 @@ def test_the_guide_opens_with_a_plugin_of_under_25_lines(
         for batch in range(3)
     ]
     assert min(best[1:]) < best[0], "it does not climb"
+
+
+def test_the_test_of_the_guide_passes(tmp_path: Path) -> None:
+    """Run by pytest as a stranger would, with the plugin beside it."""
+    codes = _CODE.findall(written(PLUGINS / "index.md"))
+    (test,) = [code for code in codes if "\ndef test_" in code]
+    (tmp_path / "climb.py").write_text(codes[0])
+    (tmp_path / "test_climb.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "fixture", ["hwnas", "tiny_space", "tiny_task", "tiny_target", "fake_tools", "fake_vendor"]
+)
+def test_every_fixture_is_documented(fixture: str) -> None:
+    assert inspect.getdoc(getattr(pytest_plugin, fixture))
+    assert f"`{fixture}`" in written(PLUGINS / "index.md")
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from hwnas_hls.plugins import Registry
 from hwnas_hls.precision import FixedType
 from hwnas_hls.synthesis import SynthesisReport
 from hwnas_hls.target import Target
+from hwnas_hls.testing import FakeTools
 from hwnas_hls_plugins.vendor_synthesis import VitisSynthesizer, VivadoSynthesizer
 
 Run = Callable[..., SynthesisReport]
@@ -36,27 +35,14 @@ def target() -> Target:
 
 
 @pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder first on PATH with fake tools; PATH holds no real ones behind it."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("FAKE_VENDOR_CALLS", str(tmp_path / "calls"))
+def tools(fake_tools: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
+    """No tool is on PATH before a test puts a fake one there; licences are counted apart."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for variable in ("XILINX_VITIS", "XILINX_HLS", "XILINX_VIVADO"):
-        monkeypatch.delenv(variable, raising=False)
-    return folder
-
-
-def place(folder: Path, *names: str) -> None:
-    source = (Path(__file__).parent / "fake_vendor.py").read_text()
-    for name in names:
-        (folder / name).write_text(source)
-        (folder / name).chmod(0o755)
+    return fake_tools
 
 
 @pytest.fixture
-def run(tools: Path, tmp_path: Path, design: Design, target: Target) -> Run:
+def run(tools: FakeTools, tmp_path: Path, design: Design, target: Target) -> Run:
     def go(stage: str = "csynth", tool: type = VitisSynthesizer, timeout_s: float = 60.0) -> SynthesisReport:
         config = tool.Config(folder=str(tmp_path / "work"), timeout_s=timeout_s)
         return tool(config).synthesize(design, target, stage)
@@ -64,12 +50,8 @@ def run(tools: Path, tmp_path: Path, design: Design, target: Target) -> Run:
     return go
 
 
-def calls(tmp_path: Path) -> list[list[str]]:
-    return [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
-
-
-def test_c_synthesis_by_vitis_run(tools: Path, run: Run, tmp_path: Path) -> None:
-    place(tools, "vitis-run")
+def test_c_synthesis_by_vitis_run(tools: FakeTools, run: Run, tmp_path: Path) -> None:
+    tools.vendor("vitis-run")
     report = run()
     assert report.failure == ""
     assert report.tool == "vitis_hls 2023.2"
@@ -85,61 +67,61 @@ def test_c_synthesis_by_vitis_run(tools: Path, run: Run, tmp_path: Path) -> None
         "fmax_mhz": pytest.approx(1000 / 3.64),
     }
     assert {estimate.source for estimate in report.estimates.values()} == {"csynth"}
-    assert calls(tmp_path) == [["vitis-run", "--tcl", "build_prj.tcl", "--mode", "hls"]]
+    assert tools.calls() == [["vitis-run", "--tcl", "build_prj.tcl", "--mode", "hls"]]
 
 
-def test_older_vitis_is_driven_by_its_own_command(tools: Path, run: Run, tmp_path: Path) -> None:
-    place(tools, "vitis_hls")
+def test_older_vitis_is_driven_by_its_own_command(tools: FakeTools, run: Run, tmp_path: Path) -> None:
+    tools.vendor("vitis_hls")
     assert run().failure == ""
-    assert calls(tmp_path)[0][:3] == ["vitis_hls", "-f", "build_prj.tcl"]
+    assert tools.calls()[0][:3] == ["vitis_hls", "-f", "build_prj.tcl"]
 
 
-def test_vivado_hls_gets_its_options_as_arguments(tools: Path, run: Run, tmp_path: Path) -> None:
-    place(tools, "vivado_hls")
+def test_vivado_hls_gets_its_options_as_arguments(tools: FakeTools, run: Run, tmp_path: Path) -> None:
+    tools.vendor("vivado_hls")
     assert run(tool=VivadoSynthesizer).failure == ""
-    assert "synth=1" in calls(tmp_path)[0][3]
-    assert "cosim=0" in calls(tmp_path)[0][3]
+    assert "synth=1" in tools.calls()[0][3]
+    assert "cosim=0" in tools.calls()[0][3]
 
 
-def test_co_simulation(tools: Path, run: Run) -> None:
-    place(tools, "vitis-run")
+def test_co_simulation(tools: FakeTools, run: Run) -> None:
+    tools.vendor("vitis-run")
     report = run("cosim")
     assert report.failure == ""
     assert report.estimates["latency_cycles"].source == "simulated_rtl"
 
 
-def test_logic_synthesis_keeps_the_schedule_of_c_synthesis(tools: Path, run: Run) -> None:
-    place(tools, "vitis-run")
+def test_logic_synthesis_keeps_the_schedule_of_c_synthesis(tools: FakeTools, run: Run) -> None:
+    tools.vendor("vitis-run")
     report = run("logic_synth")
     assert report.failure == ""
     assert (report.estimates["lut"].value, report.estimates["lut"].source) == (199, "logic_synthesis")
     assert report.estimates["latency_cycles"].source == "csynth"
 
 
-def test_routing_gives_fmax(tools: Path, run: Run, tmp_path: Path) -> None:
-    place(tools, "vitis-run", "vivado")
+def test_routing_gives_fmax(tools: FakeTools, run: Run, tmp_path: Path) -> None:
+    tools.vendor("vitis-run", "vivado")
     report = run("post_route")
     assert report.failure == ""
     assert report.estimates["fmax_mhz"].value == pytest.approx(250.0)
     assert report.estimates["fmax_mhz"].source == "post_route"
-    assert [call[0] for call in calls(tmp_path)] == ["vitis-run", "vivado"]
+    assert [call[0] for call in tools.calls()] == ["vitis-run", "vivado"]
 
 
 def test_tools_below_their_home(
-    tools: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tools: FakeTools, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "Vitis" / "2023.2"
     (home / "bin").mkdir(parents=True)
-    place(home / "bin", "vitis-run")
+    tools.vendor("vitis-run", folder=home / "bin")
     monkeypatch.setenv("XILINX_VITIS", str(home))
     assert run().failure == ""
 
 
-def test_without_the_tool(tools: Path, run: Run, target: Target) -> None:
+def test_without_the_tool(tools: FakeTools, run: Run, target: Target) -> None:
     with pytest.raises(ToolMissing, match=r"vitis-run or vitis_hls.*XILINX_VITIS"):
         run()
     assert "settings64.sh" in VitisSynthesizer(VitisSynthesizer.Config()).available(target)
-    place(tools, "vitis-run")
+    tools.vendor("vitis-run")
     assert VitisSynthesizer(VitisSynthesizer.Config()).available(target) == ""
     with pytest.raises(ToolMissing, match="vivado"):
         run("post_route")
@@ -158,9 +140,9 @@ def test_without_the_tool(tools: Path, run: Run, target: Target) -> None:
     ],
 )
 def test_failures_are_told_apart(
-    tools: Path, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, begins: str, words: list[str]
+    tools: FakeTools, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, begins: str, words: list[str]
 ) -> None:
-    place(tools, "vitis-run")
+    tools.vendor("vitis-run")
     monkeypatch.setenv("FAKE_VENDOR_MODE", mode)
     report = run()
     assert report.failure.startswith(begins)
@@ -172,21 +154,21 @@ def test_failures_are_told_apart(
 
 
 def test_a_hanging_tool_is_ended_with_all_it_started(
-    tools: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tools: FakeTools, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place(tools, "vitis-run")
+    tools.vendor("vitis-run")
     monkeypatch.setenv("FAKE_VENDOR_MODE", "hang")
     began = time.monotonic()
     report = run(timeout_s=2.0)
     assert report.failure.startswith("time limit: not done after 2 s")
     assert time.monotonic() - began < 30
     time.sleep(0.2)
-    for number in (tmp_path / "calls.pids").read_text().split():
+    for number in (tools.folder / "pids").read_text().split():
         state = Path(f"/proc/{number}/stat")
         assert not state.exists() or state.read_text().split()[2] == "Z"
 
 
-def test_licences_are_counted_over_processes(tools: Path, tmp_path: Path) -> None:
+def test_licences_are_counted_over_processes(tools: FakeTools, tmp_path: Path) -> None:
     synthesizer = VitisSynthesizer(VitisSynthesizer.Config(licences=2))
     with synthesizer._licence(), synthesizer._licence():
         held = sorted(path.name for path in (tmp_path / "state").rglob("*.lock"))

@@ -9,7 +9,9 @@ Example, a whole test file of a plugin package::
         def strategy(self, space, goal, seed):
             return Climb(space, seed)
 
-The contracts need no pytest: :func:`check` runs one and returns what it found.
+The contracts need no pytest: :func:`check` runs one and returns what it found. With pytest there are
+fixtures besides (``hwnas tiny_space tiny_task tiny_target fake_tools fake_vendor``), see
+:mod:`hwnas_hls.pytest_plugin`.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ from hwnas_hls.testing.space import SpaceContract
 from hwnas_hls.testing.strategy import StrategyContract
 from hwnas_hls.testing.synthesizer import SynthesizerContract
 from hwnas_hls.testing.task import TaskContract
+from hwnas_hls.testing.tools import FakeTools
 
 __all__ = [
     "Contract",
     "EstimatorContract",
     "ExporterContract",
+    "FakeTools",
     "Finding",
     "MixedSpace",
     "SpaceContract",

@@ -70,12 +70,34 @@ def check(contract: Contract) -> list[Finding]:
 
 def expect(condition: bool, message: str) -> None:
     """An assertion with a message that is there without pytest's rewriting, too."""
+    __tracebackhide__ = True  # pytest then shows the contract's own line
     if not condition:
         raise AssertionError(message)
 
 
 def expect_equal(found: object, wanted: object, message: str) -> None:
-    expect(found == wanted, f"{message}: {found!r} is not {wanted!r}")
+    """As :func:`expect`; where the two differ inside, the first difference is pointed at."""
+    __tracebackhide__ = True
+    if found != wanted:
+        raise AssertionError(f"{message}: {_difference(found, wanted)}")
+
+
+def _difference(found: object, wanted: object, place: str = "") -> str:
+    at = f"differs first at {place}: " if place else ""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        if found.keys() != wanted.keys():
+            first, second = found.keys() - wanted.keys(), wanted.keys() - found.keys()
+            return (
+                f"{at}only in the first: {sorted(map(str, first))}, in the second: {sorted(map(str, second))}"
+            )
+        name = next(name for name in found if found[name] != wanted[name])
+        return _difference(found[name], wanted[name], f"{place}[{name!r}]")
+    if isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
+        for number, (one, other) in enumerate(zip(found, wanted, strict=False)):
+            if one != other:
+                return _difference(one, other, f"{place}[{number}]")
+        return f"{at}{len(found)} entries, not {len(wanted)}"
+    return f"{at}{found!r} is not {wanted!r}"
 
 
 @contextlib.contextmanager

@@ -1,10 +1,13 @@
-#!/usr/bin/env python3
 """Stands in for vitis-run, vitis_hls, vivado_hls and vivado: checks what it is given, drops reports.
 
-It is copied under the name of the tool it plays. ``FAKE_VENDOR_MODE`` chooses how it behaves.
+:meth:`hwnas_hls.testing.FakeTools.vendor` copies it under the name of the tool it plays, so it
+uses the standard library only. ``FAKE_VENDOR_MODE`` chooses how it behaves: ``ok``, ``licence``
+(refused), ``hang``, ``megabytes`` (of chatter, then an error), ``crash``, ``no_report`` or ``half``
+(a report that breaks off).
 """
 
-import json
+from __future__ import annotations
+
 import os
 import re
 import subprocess
@@ -15,18 +18,20 @@ from pathlib import Path
 MODE = os.environ.get("FAKE_VENDOR_MODE", "ok")
 NAME = Path(sys.argv[0]).name
 HERE = Path.cwd()
+#: Of a tool that hangs and of its child, beside the tool, for tests to see that both are gone.
+PIDS = Path(sys.argv[0]).with_name("pids")
 
 
-def need(condition, what):
+def need(condition: object, what: str) -> None:
     if not condition:
         print(f"ERROR: fake {NAME}: {what}")
         sys.exit(9)
 
 
-def tcl_value(text, name):
+def tcl_value(text: str, name: str) -> str:
     found = re.search(rf"set\s+{name}\s+\"?([^\"\n]+)\"?", text)
     need(found, f"project.tcl sets no {name}")
-    return found[1].strip()
+    return found[1].strip() if found else ""
 
 
 CSYNTH = """<?xml version="1.0"?>
@@ -109,15 +114,13 @@ ap_clk  {{0.000 2.500}}      {clock}          200.000
 """
 
 
-def main():
-    with Path(os.environ["FAKE_VENDOR_CALLS"]).open("a") as calls:
-        calls.write(json.dumps([NAME, *sys.argv[1:]]) + "\n")
+def main() -> int:
     if MODE == "licence":
         print("ERROR: [Common 17-345] A valid license was not found for feature 'HLS'")
         return 1
     if MODE == "hang":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        Path(os.environ["FAKE_VENDOR_CALLS"] + ".pids").write_text(f"{os.getpid()} {child.pid}")
+        PIDS.write_text(f"{os.getpid()} {child.pid}")
         time.sleep(600)
     if MODE == "megabytes":
         for _ in range(64):
@@ -176,4 +179,5 @@ def main():
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
