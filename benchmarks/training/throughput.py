@@ -28,8 +28,9 @@ from hwnas_hls.emulator import emulate, input_integers
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import Dataset, Split
 from hwnas_hls_plugins.training import TrainingConfig
-from hwnas_hls_plugins.training.loop import Training, quantised
+from hwnas_hls_plugins.training.loop import Training
 from hwnas_hls_plugins.training.plan import plan
+from hwnas_hls_plugins.training.rows import quantised
 
 WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 

@@ -8,6 +8,7 @@ from hwnas_hls.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
 TRAIN_ON = ("train", "train+validation")
+KERNELS = ("auto", "native", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class TrainingConfig:
         group_candidates: at most so many candidates in one group.
         train_on: ``train``, or ``train+validation`` where nothing is chosen by the result any more.
         threads: of torch, on a CPU. More than one is slower for networks this small.
+        kernels: what computes a step: ``native`` (compiled once by the machine's C compiler; CPU,
+            single precision), ``torch`` (anywhere), or ``auto``, native where that can be.
     """
 
     epochs: int = 30
@@ -54,6 +57,7 @@ class TrainingConfig:
     group_candidates: int = 256
     train_on: str = "train"
     threads: int = 1
+    kernels: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "group_candidates", "threads"):
@@ -64,6 +68,10 @@ class TrainingConfig:
                 raise UserError(f"{name} of the training is 0 or more", found=getattr(self, name))
         if self.train_on not in TRAIN_ON:
             raise UserError("training takes the rows of one of these", found=self.train_on, choices=TRAIN_ON)
+        if self.kernels not in KERNELS:
+            raise UserError(
+                "a training step is computed by one of these", found=self.kernels, choices=KERNELS
+            )
         if not self.learning_rate > 0:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
         for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak"):

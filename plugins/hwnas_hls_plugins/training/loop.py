@@ -5,30 +5,36 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwnas_hls.architecture import Architecture, Pool2D
-from hwnas_hls.design import Design, Preprocessing
+from hwnas_hls.design import Design
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls_plugins.graph_training.member import GraphMember
 from hwnas_hls_plugins.graph_training.network import GraphNetwork
 from hwnas_hls_plugins.graph_training.plan import GraphPlan
 from hwnas_hls_plugins.training.config import TrainingConfig
+from hwnas_hls_plugins.training.finished import finished
+from hwnas_hls_plugins.training.grouping import (
+    AnyMember,
+    automatic_batch_size,
+    automatic_group_elements,
+    group,
+)
 from hwnas_hls_plugins.training.member import Member
 from hwnas_hls_plugins.training.network import Network
 from hwnas_hls_plugins.training.normalisation import MOMENTUM
 from hwnas_hls_plugins.training.plan import Plan
+from hwnas_hls_plugins.training.rows import Rows, some, target_standardisation
 
 #: (places in the batch, interim metric, share done) -> who goes on; see :data:`hwnas_hls.estimator.Keep`.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
-#: A chain, or a graph.
-AnyMember = Member | GraphMember
+#: Of chains, or of graphs.
 AnyNetwork = Network | GraphNetwork
 
 
@@ -62,108 +68,6 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-class Rows:
-    """Rows of one split, standardised; quantised only as they are read.
-
-    Features stay in float64: they are rounded onto an input grid as the emulator rounds them.
-    """
-
-    def __init__(self, split: Split, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> None:
-        mean, scale = dataset.standardisation
-        features = np.ascontiguousarray(((split.x - mean) / scale).T)
-        self.features = torch.as_tensor(features, device=device)
-        if dataset.kind == CLASSIFICATION:
-            targets = (split.y[None, :] == np.arange(dataset.n_out)[:, None]).astype(np.float64)
-        else:
-            target_mean, target_scale = target_standardisation(dataset)
-            targets = ((split.y - target_mean) / target_scale).T
-        self.targets = torch.as_tensor(np.ascontiguousarray(targets), dtype=dtype, device=device)
-        self.dtype = dtype
-
-    def __len__(self) -> int:
-        return self.features.shape[1]
-
-    def read(self, kinds: Sequence[FixedType], order: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Rows in ``order``: (n_in + 1, rows) whole numbers an input type, ones below; and targets."""
-        features = self.features.index_select(1, order)
-        return [quantised(features, kind, self.dtype) for kind in kinds], self.targets.index_select(1, order)
-
-
-def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:
-    """Standardised float64 (n_in, rows) -> whole numbers on the input grid, a row of ones below.
-
-    Rounded half up and saturated, as :func:`hwnas_hls.emulator.input_integers` does.
-    """
-    out = torch.ones((features.shape[0] + 1, features.shape[1]), dtype=dtype, device=features.device)
-    counted = torch.floor(features * 2.0**kind.fraction + 0.5)
-    out[:-1] = torch.clamp(counted, float(kind.lowest), float(kind.highest))
-    return out
-
-
-def as_emulated(architecture: Architecture) -> Architecture:
-    """Without a softmax at the end, which changes no class and goes through a table."""
-    last = architecture.layers[-1]
-    if isinstance(last, Pool2D) or last.activation != "softmax":
-        return architecture
-    return replace(architecture, layers=(*architecture.layers[:-1], replace(last, activation="linear")))
-
-
-def target_standardisation(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(mean, scale) of regression targets on the training split, each (n_out,)."""
-    mean, scale = dataset.train.y.mean(axis=0), dataset.train.y.std(axis=0)
-    return mean, np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
-
-
-def some(split: Split, most: int, seed: int) -> Split:
-    """``most`` rows drawn from a split, the same for the same seed; 0 takes all."""
-    if most == 0 or len(split) <= most:
-        return split
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:most])
-    return Split(split.x[chosen], split.y[chosen])
-
-
-def automatic_batch_size(rows: int) -> int:
-    """64 rows for up to some thousand an epoch, up to 256 for more: steps are what costs."""
-    return int(min(256, max(64, 2 ** round(math.log2(rows / 64)))))
-
-
-def automatic_group_elements(device: torch.device) -> int:
-    """How many activations of one step networks may have together."""
-    if device.type == "cuda":
-        # Sums, values, masks, gradients and scratch, and at most as much again for weights.
-        free, _ = torch.cuda.mem_get_info(device)
-        return max(1, free // 2 // (4 * 10))
-    return 400_000
-
-
-def group(members: Sequence[AnyMember], most_features: int, most: int) -> list[list[AnyMember]]:
-    """Members that train together: alike in kind, neighbours in order.
-
-    What a member computes does not depend on its group; only speed and memory do.
-
-    Args:
-        most_features: activations of one row, at most, of a group of more than one.
-        most: members, at most.
-    """
-    found: list[list[AnyMember]] = []
-    kinds: dict[tuple[bool, ...], list[AnyMember]] = {}
-    for member in sorted(members, key=lambda member: member.plan.order):
-        is_graph = isinstance(member, GraphMember)
-        kind = (is_graph, member.plan.fast, member.plan.normalised, member.plan.dropped)
-        kinds.setdefault(kind, []).append(member)
-    for alike in kinds.values():
-        current: list[AnyMember] = []
-        size = 0
-        for member in alike:
-            if current and (size + member.plan.n_features > most_features or len(current) == most):
-                found.append(current)
-                current, size = [], 0
-            current.append(member)
-            size += member.plan.n_features
-        found.append(current)
-    return found
 
 
 def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
@@ -255,8 +159,10 @@ class Training:
         graphs = [member for member in members if isinstance(member, GraphMember)]
         if graphs:
             return GraphNetwork(graphs, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
-        members = [member for member in members if isinstance(member, Member)]
-        return Network(members, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
+        chains = [member for member in members if isinstance(member, Member)]
+        return Network(
+            chains, self.batch_rows, self.dataset.n_out, self.dtype, self.device, self.config.kernels
+        )
 
     def _groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]:
         return group(members, self.group_elements // self.batch_rows, self.config.group_candidates)
@@ -342,7 +248,7 @@ class Training:
                 if plan.layer.sparsity <= 0:
                     continue
                 touched = True
-                block = network.latent[slice(*network.places[j, k])].view(plan.rows, plan.cols)
+                block = network.layout.latent[slice(*network.layout.places[j, k])].view(plan.rows, plan.cols)
                 body = block[: plan.layer.n_out, : plan.layer.n_in].abs().reshape(-1).cpu()
                 zeros = int(plan.layer.sparsity * share * body.numel())
                 kept = torch.ones_like(body)
@@ -350,7 +256,6 @@ class Training:
                 member.kept[k][: plan.layer.n_out, : plan.layer.n_in] = kept.view(plan.layer.n_out, -1)
         if touched:
             network.refresh_kept()
-            network.quantise()
 
     # What comes out
 
@@ -389,29 +294,5 @@ class Training:
         return float((1 - ((predicted - truth) ** 2).mean(axis=0) / spread).mean())
 
     def _design(self, network: AnyNetwork, j: int, progress: float) -> Design:
-        member = network.members[j]
-        architecture = as_emulated(member.plan.architecture)
-        held = network.layout if isinstance(network, GraphNetwork) else network
-        weights, biases = held.exported(j)
-        mean, scale = self.dataset.standardisation
-        meta: dict[str, object] = {
-            "task": self.dataset.source,
-            "seed": self.seed,
-            "epochs": round(progress * self.config.epochs),
-        }
-        if not self.classes:
-            target_mean, target_scale = target_standardisation(self.dataset)
-            unit = member.plan.temperature * 2.0 ** member.plan.layers[-1].out_fraction
-            meta["target_mean"] = [float(value) for value in target_mean]
-            meta["target_scale"] = [float(value) for value in target_scale * unit]
-        return Design(
-            architecture,
-            tuple(weights),
-            tuple(
-                bias if getattr(layer, "bias", None) is not None else None
-                for layer, bias in zip(architecture.layers, biases, strict=True)
-            ),
-            Preprocessing(mean, scale, tuple(self.dataset.features)),
-            tuple(self.dataset.labels),
-            meta,
-        )
+        epochs = round(progress * self.config.epochs)
+        return finished(network.layout, j, self.dataset, self.seed, epochs)

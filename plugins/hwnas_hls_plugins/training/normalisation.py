@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from hwnas_hls_plugins.training.layout import Layout
 
 #: Share of a new batch in the running mean and deviation.
 MOMENTUM = 0.1
@@ -23,10 +27,10 @@ class Normalisation:
 
     Args:
         active: 1 for features with normalisation, else 0.
-        scratch: features x batch rows.
         scale, unit: what a normalised sum of 1 stands for, in real units and as counted.
         bias_unit: least significant bits of the bias in a real unit.
-        bias_at: places of the biases in the level's span of weights.
+        bias_at: places of the biases of active features in the level's span of weights.
+        bias_of: those features.
         row_of: feature of each number of that span.
         reach: largest root mean square that weights of a feature may have, as they are counted.
         running: (features, 2), mean and deviation of the sums of the unscaled weights.
@@ -34,11 +38,11 @@ class Normalisation:
     """
 
     active: Tensor
-    scratch: Tensor
     scale: Tensor
     unit: Tensor
     bias_unit: Tensor
     bias_at: Tensor
+    bias_of: Tensor
     row_of: Tensor
     reach: Tensor
     running: Tensor
@@ -53,7 +57,7 @@ class Normalisation:
         factor = torch.where(self.active > 0, self.gain * self.unit / deviation, 1.0)
         span.mul_(factor.view(-1).index_select(0, self.row_of))
         bias = self.scale * (0.5 * self.shift - self.gain * mean / deviation) * self.bias_unit
-        span.index_copy_(0, self.bias_at, bias[self.active > 0])
+        span.index_copy_(0, self.bias_at, bias.view(-1).index_select(0, self.bias_of))
 
     def measure(self, sums: Tensor, weights: Tensor, momentum: float) -> None:
         """Move the running statistics so that ``sums`` come nearer to what they should be.
@@ -64,8 +68,7 @@ class Normalisation:
             momentum: 1 corrects what this batch shows at once.
         """
         mean = sums.mean(1, keepdim=True)
-        centred = torch.sub(sums, mean, out=self.scratch)
-        deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True).mul_(sums.shape[1] ** -0.5)
+        deviation = _deviation(sums - mean)
         wanted = self.gain * self.unit
         error = mean - 0.5 * self.shift * self.unit
         moved = self.running[:, :1] + momentum * error * self.running[:, 1:] / wanted
@@ -81,13 +84,63 @@ class Normalisation:
 
     def backward(self, gradient: Tensor, sums: Tensor) -> None:
         """Gradient at the normalised sums -> at the sums before, in place; ``sums`` are used up."""
-        centred = torch.sub(sums, sums.mean(1, keepdim=True), out=self.scratch)
-        along = torch.mul(gradient, centred, out=sums).mean(1, keepdim=True)
-        deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True).mul_(sums.shape[1] ** -0.5)
-        variance = deviation.square_().clamp_min_(1e-6)
+        centred = sums.sub_(sums.mean(1, keepdim=True))
+        along = (gradient * centred).mean(1, keepdim=True)
+        variance = _deviation(centred).square_().clamp_min_(1e-6)
         across = gradient.mean(1, keepdim=True).mul_(self.active)
         along.mul_(self.active)
         torch.div(along, variance.sqrt(), out=self.gain_gradient)
         self.shift_gradient.copy_(across)
         gradient.sub_(across)
         gradient.addcmul_(centred, along.div_(variance), value=-1)
+
+
+def _deviation(centred: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    return length.mul_(centred.shape[1] ** -0.5)
+
+
+def normalisation(layout: Layout, k: int, starts: Sequence[int]) -> Normalisation:
+    """The batch normalisation of level ``k``; its gains are kept from turning their weights over."""
+    layers = layout.layers(k)
+    rows = [layer.rows for layer in layers]
+    active = np.zeros(sum(rows), bool)
+    for start, layer in zip(starts, layers, strict=False):
+        active[start : start + layer.layer.n_out] = layer.normalised
+    row_of = [
+        np.repeat(start + np.arange(layer.rows), layer.cols)
+        for start, layer in zip(starts, layers, strict=False)
+    ]
+    ends = [
+        layout.places[j, k][0] - layout.span(k)[0] + np.arange(1, layer.rows + 1) * layer.cols - 1
+        for j, layer in enumerate(layers)
+    ]
+
+    def column(values: list[float]) -> Tensor:
+        return layout.tensor(np.repeat(values, rows)[:, None])
+
+    def places(values: object) -> Tensor:
+        return torch.as_tensor(values, device=layout.device)
+
+    running = torch.cat([member.running[k] for member in layout.members[: layout.reach[k]]])
+    gains, shifts = layout.norm_span(k, 0), layout.norm_span(k, 1)
+    # A gain that crosses zero would turn its weights over.
+    layout.floor[gains] = 0.05
+    bias_fraction = [0 if layer.layer.bias is None else layer.layer.bias.fraction for layer in layers]
+    return Normalisation(
+        active=layout.tensor(active[:, None]),
+        scale=column([layer.scale for layer in layers]),
+        unit=column([layer.scale * 2.0**layer.out_fraction for layer in layers]),
+        bias_unit=column([2.0**fraction for fraction in bias_fraction]),
+        bias_at=places(np.concatenate(ends)[active]),
+        bias_of=places(np.flatnonzero(active)),
+        row_of=places(np.concatenate(row_of)),
+        reach=column(
+            [REACH * max(layer.layer.weight.highest, 1) * layer.layer.n_in**0.5 for layer in layers]
+        ),
+        running=running.to(layout.device),
+        gain=layout.latent[gains][:, None],
+        shift=layout.latent[shifts][:, None],
+        gain_gradient=layout.gradient[gains][:, None],
+        shift_gradient=layout.gradient[shifts][:, None],
+    )
