@@ -138,6 +138,7 @@ def sample_context(space: Space, dataset: Dataset | None = None, seed: int = 0) 
         clock_ns=5.0,
         seed=seed,
         device="cpu",
+        space=space,
     )
 
 
