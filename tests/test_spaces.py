@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.architecture import Architecture, Dense, Merge
 from hwnas_hls.configuration import from_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.knob import Knob, knob_table
@@ -26,6 +26,13 @@ from hwnas_hls_plugins.mlp_space import UNROLL_LIMIT, MlpSpace
 
 PAGE = Path(__file__).parents[1] / "docs" / "spaces-and-strategies.md"
 ALL_STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
+
+EVERY_KIND: dict[str, Any] = {
+    "layer_kinds": ("dense", "residual", "concatenate"),
+    "activations": ("relu", "leaky_relu", "linear", "hard_tanh"),
+    "activation_per_layer": True,
+    "dropouts": (0.0, 0.1),
+}
 
 
 def mlp_space(n_in: int = 16, n_out: int = 5, **changed: Any) -> MlpSpace:
@@ -67,6 +74,11 @@ class TestMlpFromLinearModelUp(SpaceContract):
         )
 
 
+class TestMlpOfEveryKind(SpaceContract):
+    def space(self) -> Space:
+        return mlp_space(16, 10, **EVERY_KIND)
+
+
 class TestMlpSharedOnly(SpaceContract):
     def space(self) -> Space:
         return mlp_space(strategies=("Resource",), reuse_factors=(2, 3, 5, 64))
@@ -96,6 +108,37 @@ def test_every_layer_is_what_hls4ml_builds_as_it_stands(n_in: int, n_out: int) -
             else:
                 assert layer.reuse_factor == 1
                 assert layer.n_products < UNROLL_LIMIT
+
+
+@pytest.mark.parametrize("strategies", [("Latency",), ALL_STRATEGIES])
+def test_residual_and_concatenating_layers_fit_together_and_stay_small(strategies: tuple[str, ...]) -> None:
+    found = architectures(mlp_space(48, 10, strategies=strategies, **EVERY_KIND), 400)
+    merges = {layer.merge for one in found for layer in one.layers if isinstance(layer, Merge)}
+    assert merges == {"add", "concatenate"}
+    assert sum(one.is_chain for one in found) > 20
+    for one in found:
+        types = one.output_types()
+        for number, layer in enumerate(one.layers):
+            if isinstance(layer, Dense):
+                assert layer.strategy == "Resource" or layer.n_products < UNROLL_LIMIT
+            elif layer.merge == "add" and layer.result is not None:
+                # What is added has the grid of the result and room for a sum.
+                inner = types[one.sources(number)[0]]
+                assert inner.fraction == layer.result.fraction
+                assert inner.integer > layer.result.integer
+
+
+def test_a_hard_tanh_is_a_linear_layer_that_saturates_at_one() -> None:
+    space = mlp_space(activations=("hard_tanh",), max_depth=1)
+    for one in architectures(space, 50):
+        hidden = one.chain[0]
+        assert hidden.activation == "linear"
+        assert hidden.result is not None
+        assert (hidden.result.integer, hidden.result.overflow) == (1, "SAT")
+    # Integer bits make no difference to it: they are spelt in one way.
+    assert (
+        len({space.sample(np.random.default_rng(k)).values["activation_integer_1"] for k in range(20)}) == 1
+    )
 
 
 def test_large_layers_shrink_where_they_cannot_be_shared() -> None:
@@ -217,7 +260,9 @@ def test_biases_reach_past_the_results_and_add_no_bits_to_the_accumulator() -> N
         ({"widths": ()}, "widths needs at least one value"),
         ({"widths": (8, 8)}, "widths names a value twice: 8, 8"),
         ({"widths": (0, 8)}, "widths: 0 is not at least 1"),
-        ({"activations": ("tanh",)}, "activations: tanh is not one of relu, linear"),
+        ({"activations": ("tanh",)}, "activations: tanh is not one of relu, leaky_relu, linear, hard_tanh"),
+        ({"layer_kinds": ("residual",)}, "layer_kinds: dense is among them"),
+        ({"layer_kinds": ("dense", "lstm")}, "layer_kinds: lstm is not one of dense, residual, concatenate"),
         ({"strategies": ("latency",)}, "strategies: latency is not one of Latency, Resource"),
         ({"sparsities": (0.5, 1.0)}, "sparsities: 1.0 is not at least 0 and below 1"),
         ({"weight_bits": (1,)}, "weight_bits: 1 is not between 2 and 24"),

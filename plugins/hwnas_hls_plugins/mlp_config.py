@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hwnas_hls.architecture import NORMALISATIONS, STRATEGIES
 from hwnas_hls.precision import OVERFLOWS, ROUNDINGS
+from hwnas_hls_plugins.layer_knobs import HARD_TANH, LayerConfig
 
 #: Activations that hls4ml computes without a table, so that the emulator has them to the bit.
-EXACT_ACTIVATIONS = ("relu", "linear")
+EXACT_ACTIVATIONS = ("relu", "leaky_relu", "linear", HARD_TANH)
+#: ``residual`` adds a layer's input to its output, ``concatenate`` puts it beside.
+LAYER_KINDS = ("dense", "residual", "concatenate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,11 @@ class MlpConfig:
     Args:
         min_depth, max_depth: number of hidden layers; 0 is a linear model.
         widths: neurons of a hidden layer.
-        activations: of the hidden layers, ``relu`` or ``linear``.
+        layer_kinds: of each hidden layer: ``dense``; ``residual``, whose input is added to its output
+            (it takes its input's width); ``concatenate``, whose input is put beside its output.
+        activations: of the hidden layers: ``relu``, ``leaky_relu`` (slope 1/8), ``linear`` or
+            ``hard_tanh`` (linear, with a result that saturates at -1 and 1).
+        activation_per_layer: whether each hidden layer has its own activation.
         use_bias: whether layers have biases; folded batch normalisation always brings them.
         normalisations: of the hidden layers, ``none`` or ``batch``.
         dropouts: shares of a hidden layer's outputs dropped in training.
@@ -44,7 +51,9 @@ class MlpConfig:
     min_depth: int = 1
     max_depth: int = 4
     widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+    layer_kinds: tuple[str, ...] = ("dense",)
     activations: tuple[str, ...] = ("relu",)
+    activation_per_layer: bool = False
     use_bias: tuple[bool, ...] = (True, False)
     normalisations: tuple[str, ...] = ("none", "batch")
     dropouts: tuple[float, ...] = (0.0,)
@@ -67,24 +76,62 @@ class MlpConfig:
             raise ValueError(
                 f"0 <= min_depth <= max_depth <= 16 is broken by {self.min_depth} and {self.max_depth}"
             )
-        _check("widths", self.widths, lambda width: width >= 1, "at least 1")
-        _check("activations", self.activations, *_among(EXACT_ACTIVATIONS))
-        _check("use_bias", self.use_bias, lambda flag: isinstance(flag, bool), "true or false")
-        _check("normalisations", self.normalisations, *_among(NORMALISATIONS))
-        for name in ("dropouts", "sparsities"):
-            _check(name, getattr(self, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
-        for name in ("input_bits", "weight_bits", "activation_bits"):
-            _check(name, getattr(self, name), lambda bits: 2 <= bits <= 24, "between 2 and 24")
-        for name in ("input_integer_bits", "weight_integer_bits", "activation_integer_bits"):
-            _check(name, getattr(self, name), lambda bits: -8 <= bits <= 24, "between -8 and 24")
-        _check("result_rounding", (self.result_rounding,), *_among(ROUNDINGS))
-        _check("result_overflow", (self.result_overflow,), *_among(OVERFLOWS))
-        if self.strategies:
-            _check("strategies", self.strategies, *_among(STRATEGIES))
-        _check("reuse_factors", self.reuse_factors, lambda factor: factor >= 2, "at least 2")
-        if self.clock_periods_ns:
-            _check("clock_periods_ns", self.clock_periods_ns, lambda period: period > 0, "above 0")
-        _check("uniform_samples", (self.uniform_samples,), lambda share: 0 <= share <= 1, "between 0 and 1")
+        check("widths", self.widths, lambda width: width >= 1, "at least 1")
+        check("layer_kinds", self.layer_kinds, *among(LAYER_KINDS))
+        if "dense" not in self.layer_kinds:
+            raise ValueError(
+                "layer_kinds: dense is among them, for layers that would grow too large otherwise"
+            )
+        check("activation_per_layer", (self.activation_per_layer,), lambda on: isinstance(on, bool), "a flag")
+        check_layers(self)
+
+
+class _Layers(LayerConfig, Protocol):
+    """The settings that spaces of dense layers share."""
+
+    @property
+    def activations(self) -> tuple[str, ...]: ...
+    @property
+    def use_bias(self) -> tuple[bool, ...]: ...
+    @property
+    def normalisations(self) -> tuple[str, ...]: ...
+    @property
+    def dropouts(self) -> tuple[float, ...]: ...
+    @property
+    def input_bits(self) -> tuple[int, ...]: ...
+    @property
+    def input_integer_bits(self) -> tuple[int, ...]: ...
+    @property
+    def strategies(self) -> tuple[str, ...]: ...
+    @property
+    def clock_periods_ns(self) -> tuple[float, ...]: ...
+    @property
+    def uniform_samples(self) -> float: ...
+
+
+def check_layers(config: _Layers) -> None:
+    """Check the settings that spaces of dense layers share.
+
+    Raises:
+        ValueError: one of them has no value, a value twice, or one that cannot be.
+    """
+    check("activations", config.activations, *among(EXACT_ACTIVATIONS))
+    check("use_bias", config.use_bias, lambda flag: isinstance(flag, bool), "true or false")
+    check("normalisations", config.normalisations, *among(NORMALISATIONS))
+    for name in ("dropouts", "sparsities"):
+        check(name, getattr(config, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
+    for name in ("input_bits", "weight_bits", "activation_bits"):
+        check(name, getattr(config, name), lambda bits: 2 <= bits <= 24, "between 2 and 24")
+    for name in ("input_integer_bits", "weight_integer_bits", "activation_integer_bits"):
+        check(name, getattr(config, name), lambda bits: -8 <= bits <= 24, "between -8 and 24")
+    check("result_rounding", (config.result_rounding,), *among(ROUNDINGS))
+    check("result_overflow", (config.result_overflow,), *among(OVERFLOWS))
+    if config.strategies:
+        check("strategies", config.strategies, *among(STRATEGIES))
+    check("reuse_factors", config.reuse_factors, lambda factor: factor >= 2, "at least 2")
+    if config.clock_periods_ns:
+        check("clock_periods_ns", config.clock_periods_ns, lambda period: period > 0, "above 0")
+    check("uniform_samples", (config.uniform_samples,), lambda share: 0 <= share <= 1, "between 0 and 1")
 
 
 def default_strategies(synthesizer: object) -> tuple[str, ...]:
@@ -96,11 +143,13 @@ def default_strategies(synthesizer: object) -> tuple[str, ...]:
     return tuple(getattr(synthesizer, "hls_strategies", ())) or ("Latency", "Resource")
 
 
-def _among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
+def among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
+    """A rule for :func:`check`: one of these."""
     return lambda value: value in choices, f"one of {', '.join(choices)}"
 
 
-def _check(name: str, values: Sequence[Any], good: Callable[[Any], bool], rule: str) -> None:
+def check(name: str, values: Sequence[Any], good: Callable[[Any], bool], rule: str) -> None:
+    """Raise ValueError where ``values`` of a setting are none, twice the same, or against the rule."""
     if not values:
         raise ValueError(f"{name} needs at least one value")
     if len(set(values)) < len(values):

@@ -1,0 +1,292 @@
+"""Knobs that every space of dense layers has, and the layers that they make.
+
+A family of knobs has one knob a layer, called ``FAMILY_TAG``. A family with a single value is no
+knob: its value is fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hwnas_hls.architecture import Dense
+from hwnas_hls.candidate import Value
+from hwnas_hls.knob import Knob
+from hwnas_hls.precision import FixedType
+from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
+
+#: Tag of the output layer's knobs.
+OUTPUT = "out"
+#: An unrolled layer has fewer products than this (hls4ml issues 572, 903 and 904).
+UNROLL_LIMIT = 4096
+#: A bias has this many fractional bits more than the weights, if the products have them.
+_BIAS_EXTRA_BITS = 4
+#: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.
+_OUTPUT_BIAS_INTEGER = 4
+#: A linear layer whose result saturates at -1 and 1: what the hardware has to do for it is nothing.
+HARD_TANH = "hard_tanh"
+
+Condition = tuple[str, tuple[Value, ...]] | None
+
+
+class LayerConfig(Protocol):
+    """What the configuration of a space of dense layers has."""
+
+    @property
+    def weight_bits(self) -> tuple[int, ...]: ...
+    @property
+    def weight_integer_bits(self) -> tuple[int, ...]: ...
+    @property
+    def activation_bits(self) -> tuple[int, ...]: ...
+    @property
+    def activation_integer_bits(self) -> tuple[int, ...]: ...
+    @property
+    def result_rounding(self) -> str: ...
+    @property
+    def result_overflow(self) -> str: ...
+    @property
+    def reuse_factors(self) -> tuple[int, ...]: ...
+    @property
+    def sparsities(self) -> tuple[float, ...]: ...
+
+
+class KnobTable:
+    """Knobs by name, and the value of every family that leaves no choice.
+
+    Attributes:
+        knobs: name -> knob, in order.
+        fixed: family -> its only value.
+    """
+
+    def __init__(self) -> None:
+        self.fixed: dict[str, Value] = {}
+        self.knobs: dict[str, Knob] = {}
+
+    def fill(self, knobs: Iterable[Knob]) -> None:
+        self.knobs |= {knob.name: knob for knob in knobs}
+
+    def value(self, values: Mapping[str, Value], family: str, tag: str = "") -> Any:
+        """What ``values`` says of a family's knob (of the layer ``tag``), or the fixed value."""
+        name = f"{family}_{tag}" if tag else family
+        return values[name] if name in self.knobs else self.fixed[family]
+
+    def knob(
+        self,
+        family: str,
+        choices: Sequence[Any],
+        doc: str,
+        exists: Condition = None,
+        tag: int | str = "",
+        ordered: bool = True,
+    ) -> Iterator[Knob]:
+        """The knob, or nothing where there is nothing to choose: then the value is fixed."""
+        if len(choices) == 1:
+            self.fixed[family] = choices[0]
+            return
+        kept = tuple(sorted(choices)) if ordered else tuple(choices)
+        yield Knob(f"{family}_{tag}" if tag else family, kept, ordered, active_if=exists, doc=doc)
+
+    def shorten(self, values: dict[str, Value], family: str, bits: int, tag: str = "") -> None:
+        """Take the largest choice of a family that is no more than ``bits``."""
+        name = f"{family}_{tag}" if tag else family
+        if name not in self.knobs:
+            return
+        integer: Any = values[name]
+        if integer > bits:
+            fitting = [choice for choice in self.knobs[name].choices if choice <= bits]  # type: ignore[operator]
+            values[name] = fitting[-1] if fitting else self.knobs[name].choices[0]
+
+    def first(self, values: dict[str, Value], family: str, tag: str = "") -> None:
+        """Take the first choice of a family whose value makes no difference."""
+        name = f"{family}_{tag}" if tag else family
+        if name in self.knobs:
+            values[name] = self.knobs[name].choices[0]
+
+
+class LayerTable(KnobTable):
+    """A table with the knobs of layers that have weights.
+
+    Args:
+        config: what may be built.
+        strategies: HLS strategies, at least one.
+    """
+
+    def __init__(self, config: LayerConfig, strategies: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.strategies = tuple(strategies)
+
+    def hardware(self, tag: int | str, exists: Condition) -> Iterator[Knob]:
+        """Precision of the weights, HLS strategy, reuse factor and sparsity of the layer ``tag``."""
+        config = self.config
+        yield from self.knob("weight_bits", config.weight_bits, "width of a layer's weights", exists, tag)
+        yield from self.knob(
+            "weight_integer",
+            config.weight_integer_bits,
+            "integer bits of a layer's weights, sign included",
+            exists,
+            tag,
+        )
+        yield from self.knob(
+            "strategy", self.strategies, "hls4ml strategy of a layer", exists, tag, ordered=False
+        )
+        unrolled = tuple(strategy for strategy in self.strategies if strategy != "Resource")
+        if "Resource" in self.strategies:
+            yield from self.knob(
+                "reuse_factor",
+                config.reuse_factors,
+                "asked reuse factor of a layer; it takes the nearest above 1 that hls4ml builds",
+                (f"strategy_{tag}", ("Resource",)) if unrolled else exists,
+                tag,
+            )
+        if unrolled:
+            yield from self.knob(
+                "sparsity",
+                config.sparsities,
+                "share of a layer's weights pruned to zero",
+                (f"strategy_{tag}", unrolled) if len(unrolled) < len(self.strategies) else exists,
+                tag,
+            )
+
+    def results(self, tag: int | str, exists: Condition, what: str = "a hidden layer") -> Iterator[Knob]:
+        """Precision of what the layer ``tag`` hands on."""
+        config = self.config
+        yield from self.knob(
+            "activation_bits", config.activation_bits, f"width of {what}'s result", exists, tag
+        )
+        yield from self.knob(
+            "activation_integer",
+            config.activation_integer_bits,
+            f"integer bits of {what}'s result, sign not counted",
+            exists,
+            tag,
+        )
+
+    # Types
+
+    def weight_type(self, values: Mapping[str, Value], tag: str) -> FixedType:
+        return FixedType(self.value(values, "weight_bits", tag), self.value(values, "weight_integer", tag))
+
+    def result_type(self, values: Mapping[str, Value], tag: str, activation: str) -> FixedType:
+        """Of an activation: without a sign after a ReLU, from -1 to 1 for :data:`HARD_TANH`."""
+        signed = activation != "relu"
+        integer = self.value(values, "activation_integer", tag) + signed
+        modes = (self.config.result_rounding, self.config.result_overflow)
+        if activation == HARD_TANH:
+            integer, modes = 1, (modes[0], "SAT")
+        return FixedType(self.value(values, "activation_bits", tag), integer, signed, *modes)
+
+    # Layers
+
+    def shared(self, values: Mapping[str, Value], tag: str) -> bool:
+        """Whether the layer ``tag`` shares multipliers."""
+        return bool(self.value(values, "strategy", tag) == "Resource")
+
+    def dense(self, values: Mapping[str, Value], tag: str, wanted: Wanted) -> Dense:
+        """The dense layer ``tag``."""
+        weight, shared = self.weight_type(values, tag), self.shared(values, tag)
+        bias = None
+        if wanted.use_bias or wanted.normalisation == "batch":
+            bias = bias_type(wanted.n_in, wanted.source, weight, wanted.result)
+        factor = 1
+        if shared:
+            factor = built_factor(wanted.n_in, wanted.n_out, self.value(values, "reuse_factor", tag))
+        return Dense(
+            wanted.n_in,
+            wanted.n_out,
+            "linear" if wanted.activation == HARD_TANH else wanted.activation,
+            weight,
+            bias,
+            result=wanted.result,
+            reuse_factor=factor,
+            strategy=self.value(values, "strategy", tag),
+            normalisation=wanted.normalisation,
+            dropout=wanted.dropout,
+            sparsity=0.0 if shared else self.value(values, "sparsity", tag),
+            inputs=wanted.inputs,
+        )
+
+    def repair_layer(
+        self, values: dict[str, Value], tag: str, n_in: int, n_out: int, activation: str | None = None
+    ) -> None:
+        """Keep fractions from going negative; spell reuse factors that are built alike in one way.
+
+        Args:
+            activation: of a layer whose result has a type, else ``None``.
+        """
+        self.shorten(values, "weight_integer", self.value(values, "weight_bits", tag), tag)
+        if activation is not None:
+            self.repair_result(values, tag, activation)
+        reuse = f"reuse_factor_{tag}"
+        if reuse in self.knobs and self.shared(values, tag):
+            values[reuse] = self._spelling(n_in, n_out, values.get(reuse, self.knobs[reuse].choices[0]))
+
+    def repair_result(self, values: dict[str, Value], tag: str, activation: str) -> None:
+        """Keep the fraction of a result from going negative."""
+        if activation == HARD_TANH:
+            self.first(values, "activation_integer", tag)
+            return
+        bits = self.value(values, "activation_bits", tag) - (activation != "relu")
+        self.shorten(values, "activation_integer", bits, tag)
+
+    def _spelling(self, n_in: int, n_out: int, wanted: Any) -> int:
+        """The smallest asked factor that is built as ``wanted`` is.
+
+        A factor that still unrolls too much is raised to the first that does not.
+        """
+        built = {level: built_factor(n_in, n_out, level) for level in sorted(self.config.reuse_factors)}
+        small = [level for level, factor in built.items() if math.ceil(n_in * n_out / factor) <= UNROLL_LIMIT]
+        if wanted not in small:
+            wanted = next((level for level in small if level > wanted), max(built))
+        return next(level for level, factor in built.items() if factor == built[wanted])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a dense layer is to be, apart from what its own knobs say.
+
+    Args:
+        n_in, n_out: its widths.
+        source: type of its inputs.
+        activation: one of hls4ml's, or :data:`HARD_TANH`.
+        result: type of its outputs; ``None`` hands the exact sums on.
+        use_bias: whether it has biases; normalisation always brings them.
+        normalisation, dropout: as in :class:`~hwnas_hls.architecture.Dense`.
+        inputs: whose output it takes; empty for the layer before.
+    """
+
+    n_in: int
+    n_out: int
+    source: FixedType
+    activation: str
+    result: FixedType | None
+    use_bias: bool = True
+    normalisation: str = "none"
+    dropout: float = 0.0
+    inputs: tuple[int, ...] = ()
+
+
+def built_factor(n_in: int, n_out: int, wanted: int) -> int:
+    """What hls4ml builds for a reuse factor of ``wanted``; never 1, which is no sharing at all."""
+    legal = nearest_legal(n_in, n_out, "Resource", wanted)
+    if legal > 1 or n_in * n_out == 1:
+        return legal
+    return legal_reuse_factors(n_in, n_out, "Resource")[1]
+
+
+def bias_type(products: int, source: FixedType, weight: FixedType, result: FixedType | None) -> FixedType:
+    """A bias type that costs the exact accumulator no bits.
+
+    Its grid is no finer than the products'. Its range reaches twice beyond the result's, past
+    which a neuron is constant anyway, and no further than the weighted sum itself.
+
+    Args:
+        products: that one output is the sum of.
+    """
+    fraction = min(source.fraction + weight.fraction, weight.fraction + _BIAS_EXTRA_BITS)
+    total = source.integer + weight.integer + math.ceil(math.log2(products))
+    reach = _OUTPUT_BIAS_INTEGER if result is None else result.integer + (not result.signed) + 1
+    integer = max(1, min(total, reach))
+    return FixedType(max(integer + fraction, 2), integer)
