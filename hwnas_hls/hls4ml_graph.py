@@ -179,6 +179,13 @@ class _Builder:
                 "ordinary ones whose other weights are zero, and Resource would multiply by every zero; use "
                 "Latency or distributed_arithmetic"
             )
+        if isinstance(layer, Conv2D) and layer.strategy == "Resource":
+            rows, _ = layer.matrix_shape
+            if layer.reuse_factor > rows:
+                raise Unsupported(
+                    f"{where}: hls4ml's convolutions under Resource compute something else where the reuse "
+                    f"factor ({layer.reuse_factor}) is above window times channels ({rows})"
+                )
         if isinstance(layer, Conv2D | Pool2D):
             wanted = (layer.in_height, layer.in_width, layer.in_channels)
             if shapes != [wanted]:

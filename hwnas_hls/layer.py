@@ -76,7 +76,13 @@ class Dense:
 
     @property
     def n_products(self) -> int:
+        """Products of one inference."""
         return self.n_in * self.n_out
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the matrix that hls4ml multiplies by."""
+        return (self.n_in, self.n_out)
 
     def exact_accum(self, source: FixedType) -> FixedType:
         """The type that holds every partial sum for *any* weights of this layer.
@@ -190,6 +196,14 @@ class Conv2D:
     def n_products(self) -> int:
         """Products of one inference, those with padded zeros included."""
         return self.out_height * self.out_width * math.prod(self.weight_shape)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the matrix that hls4ml multiplies by, once a position of the window.
+
+        A depthwise convolution is built as an ordinary one whose other weights are zero.
+        """
+        return (self.kernel_height * self.kernel_width * self.in_channels, self.filters)
 
     def exact_accum(self, source: FixedType) -> FixedType:
         """The type that holds every partial sum for *any* weights of this layer."""

@@ -7,19 +7,26 @@ that is an estimator's work.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hwnas_hls.architecture import Dense
+from hwnas_hls.architecture import Architecture
 from hwnas_hls.design import Design
+from hwnas_hls.layer import LEAKY_SLOPE, Conv2D, Dense, Layer, Weighted
+from hwnas_hls.lint_graph import graph_findings, words
+from hwnas_hls.pitfall import SEVERITIES, TABLES, UNROLL_LIMIT, Finding
 from hwnas_hls.precision import FixedType
 from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls.target import Target
 
-SEVERITIES = ("error", "warning", "note")
-#: Products a layer beyond which arrays stop being partitioned (``maximum_size`` in hls4ml's
-#: ``project.tcl``) and the adder tree of the Latency strategy is no longer balanced.
-UNROLL_LIMIT = 4096
+__all__ = ["SEVERITIES", "UNROLL_LIMIT", "Finding", "lint_design"]
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 #: A float32 holds every value up to this width.
 FLOAT_BITS = 24
 #: A double, through which C simulation gets its inputs and gives its outputs, up to this one.
@@ -30,63 +37,51 @@ OPERAND_BITS = 26
 DSP_INPUT_BITS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One pitfall that a design has stepped into.
-
-    Args:
-        rule: short name, for example ``unroll-limit``.
-        severity: ``error`` (cannot be built as it stands, or not bit for bit), ``warning``
-            (builds, but likely not as expected) or ``note``.
-        where: layer or setting.
-        what: the fact, with its figures.
-        remedy: what to do.
-    """
-
-    rule: str
-    severity: str
-    where: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.severity} {self.rule}, {self.where}: {self.what}; {self.remedy}"
-
-
 def lint_design(design: Design, target: Target) -> list[Finding]:
     """The pitfalls of ``design`` on ``target``, errors first, then in the order of the layers."""
-    findings = [*_network(design, target)]
-    types = design.layer_types()
-    for number, layer in enumerate(design.architecture.chain):
-        where = f"layer {number} ({layer.n_in}x{layer.n_out}, {layer.strategy})"
-        source, accum, result = types[number]
-        findings += _structure(layer, where)
-        findings += _accumulator(layer, source, where)
-        findings += _precision(layer, source, accum, result, where)
-        if not design.weights[number].any():
-            findings.append(
-                Finding(
-                    "dead-layer",
-                    "warning",
-                    where,
-                    "every weight is zero, so the network's output does not depend on its input",
-                    "train longer, prune less, or give the weights more fractional bits",
-                )
-            )
+    architecture, types = design.architecture, design.layer_types()
+    findings = [*_network(design, target), *graph_findings(design)]
+    for number, layer in enumerate(architecture.layers):
+        (source, accum, result), weight = types[number], design.weights[number]
+        where = f"layer {number} ({words(layer)})"
+        if weight is not None and isinstance(layer, Weighted):
+            findings += _structure(layer, where)
+            findings += _accumulator(layer, source, where)
+            findings += _operands(layer, source, where)
+            if not weight.any():
+                findings.append(_dead(architecture, where))
+        if getattr(layer, "activation", "linear") in TABLES:
+            findings.append(_table(layer, where))
+        findings += _result(layer, accum, result, where)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def _structure(layer: Dense, where: str) -> Iterator[Finding]:
+def _dead(architecture: Architecture, where: str) -> Finding:
+    so = ", so the network's output does not depend on its input" if architecture.is_chain else ""
+    return Finding(
+        "dead-layer",
+        "warning",
+        where,
+        f"every weight is zero{so}",
+        "train longer, prune less, or give the weights more fractional bits",
+    )
+
+
+def _table(layer: Layer, where: str) -> Finding:
+    activation = getattr(layer, "activation", "")
+    return Finding(
+        "table-activation",
+        "error",
+        where,
+        f"{activation} goes through a table in hls4ml, whose values are not reproduced bit for bit",
+        "use relu, leaky_relu or linear",
+    )
+
+
+def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
     wanted, strategy = layer.reuse_factor, layer.strategy
-    built = nearest_legal(layer.n_in, layer.n_out, strategy, wanted)
-    if layer.activation not in ("relu", "linear"):
-        yield Finding(
-            "table-activation",
-            "error",
-            where,
-            f"{layer.activation} goes through a table in hls4ml, whose values are not reproduced bit for bit",
-            "use relu or linear",
-        )
+    rows, columns = layer.matrix_shape
+    built = nearest_legal(rows, columns, strategy, wanted)
     if strategy == "distributed_arithmetic":
         if wanted != 1:
             yield Finding(
@@ -98,7 +93,7 @@ def _structure(layer: Dense, where: str) -> Iterator[Finding]:
             )
         return
     if built != wanted:  # H446: which are legal
-        legal = legal_reuse_factors(layer.n_in, layer.n_out, strategy)
+        legal = _legal(layer)
         yield Finding(
             "illegal-reuse-factor",
             "error",
@@ -106,7 +101,7 @@ def _structure(layer: Dense, where: str) -> Iterator[Finding]:
             f"reuse factor {wanted} is not among those that hls4ml builds; it would take {built}",
             f"use one of {', '.join(map(str, legal))}",
         )
-    unrolled = layer.n_products if strategy == "Latency" else -(-layer.n_products // built)
+    unrolled = rows * columns if strategy == "Latency" else -(-rows * columns // built)
     if unrolled > UNROLL_LIMIT:  # H572, H903, H904
         yield Finding(
             "unroll-limit",
@@ -135,15 +130,21 @@ def _structure(layer: Dense, where: str) -> Iterator[Finding]:
         )
 
 
-def _least_reuse(layer: Dense) -> int:
-    """The smallest legal reuse factor that keeps the unrolled products within the limit."""
-    legal = legal_reuse_factors(layer.n_in, layer.n_out, "Resource")
-    return next(
-        factor for factor in legal if layer.n_products <= factor * UNROLL_LIMIT or factor == legal[-1]
-    )
+def _legal(layer: Dense | Conv2D) -> list[int]:
+    """The reuse factors that hls4ml builds unchanged, and rightly."""
+    rows, columns = layer.matrix_shape
+    legal = legal_reuse_factors(rows, columns, layer.strategy)
+    return [factor for factor in legal if factor <= rows or isinstance(layer, Dense)]
 
 
-def _accumulator(layer: Dense, source: FixedType, where: str) -> Iterator[Finding]:
+def _least_reuse(layer: Dense | Conv2D) -> int:
+    """The smallest legal reuse factor of Resource that keeps the unrolled products within the limit."""
+    rows, columns = layer.matrix_shape
+    legal = _legal(dataclasses.replace(layer, strategy="Resource"))
+    return next(factor for factor in legal if rows * columns <= factor * UNROLL_LIMIT or factor == legal[-1])
+
+
+def _accumulator(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[Finding]:
     accum = layer.accum
     if accum is None:
         return
@@ -176,9 +177,7 @@ def _accumulator(layer: Dense, source: FixedType, where: str) -> Iterator[Findin
         )
 
 
-def _precision(
-    layer: Dense, source: FixedType, accum: FixedType, result: FixedType, where: str
-) -> Iterator[Finding]:
+def _operands(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[Finding]:
     for what, kind in (("input", source), ("weight", layer.weight)):
         if kind.width > OPERAND_BITS and layer.strategy != "distributed_arithmetic":
             yield Finding(
@@ -188,7 +187,12 @@ def _precision(
                 f"its {what} {kind} has over {OPERAND_BITS} bits: a product takes two DSPs or many LUTs",
                 f"use at most {OPERAND_BITS} bits",
             )
-    lowest = 0.0 if layer.activation == "relu" else accum.lowest * 2.0**-accum.fraction
+
+
+def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> Iterator[Finding]:
+    activation = getattr(layer, "activation", "linear")
+    slope = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE}.get(activation, 1.0)
+    lowest = slope * accum.lowest * 2.0**-accum.fraction
     highest, step = accum.highest * 2.0**-accum.fraction, 2.0**-result.fraction
     held = (result.lowest * step, result.highest * step)
     if result.overflow == "WRAP" and (lowest < held[0] or highest > held[1]):
@@ -231,9 +235,9 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
                 "predict() with float32 round it",
                 "feed predict() with float64",
             )
-    layers = architecture.chain
-    if any(layer.strategy == "Resource" for layer in layers):
-        others = [str(number) for number, layer in enumerate(layers) if layer.strategy != "Resource"]
+    weighted = list(design.weighted())
+    if any(layer.strategy == "Resource" for _, layer, _, _ in weighted):
+        others = [str(number) for number, layer, _, _ in weighted if layer.strategy != "Resource"]
         if others:
             yield Finding(
                 "mixed-strategies",
@@ -243,11 +247,9 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
                 f"{', '.join(others)} of other strategies too",
                 "count a handshake a layer; with no Resource layer it is one pipeline",
             )
+    types = design.layer_types()
     eligible = [
-        -(-layer.n_products // layer.reuse_factor)
-        - (int((weight == 0).sum()) // layer.reuse_factor if layer.strategy == "Latency" else 0)
-        for layer, weight, (source, _, _) in zip(layers, design.weights, design.layer_types(), strict=True)
-        if layer.strategy != "distributed_arithmetic" and source.width >= DSP_INPUT_BITS
+        _multipliers(layer, weight) for number, layer, weight, _ in weighted if _in_dsp(layer, types[number])
     ]
     if sum(eligible) > target.dsp:
         yield Finding(
@@ -257,3 +259,15 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
             f"up to {sum(eligible)} products go to DSPs, {target.name} has {target.dsp}",
             f"give layers inputs below {DSP_INPUT_BITS} bits (products in LUTs), raise reuse factors, prune",
         )
+
+
+def _in_dsp(layer: Dense | Conv2D, types: tuple[FixedType, FixedType, FixedType]) -> bool:
+    return layer.strategy != "distributed_arithmetic" and types[0].width >= DSP_INPUT_BITS
+
+
+def _multipliers(layer: Dense | Conv2D, weight: NDArray[np.int64]) -> int:
+    """Those that are built side by side."""
+    products = math.prod(layer.matrix_shape)
+    zeros = products - int((weight != 0).sum())
+    built = -(-products // layer.reuse_factor)
+    return built - (zeros // layer.reuse_factor if layer.strategy == "Latency" else 0)

@@ -119,14 +119,16 @@ class _Drawing:
         modes = str(rng.choice(ROUNDINGS)), str(rng.choice(OVERFLOWS))
         return FixedType(int(rng.integers(4, 11)), math.ceil(math.log2(reach)) + signed, signed, *modes)
 
-    def _weighted(self, n_in: int, n_out: int, *, depthwise: bool = False) -> dict[str, object]:
+    def _weighted(
+        self, n_in: int, n_out: int, *, depthwise: bool = False, largest: int = 1000
+    ) -> dict[str, object]:
         rng = self.rng
         strategy = str(rng.choice(list(self.strategies)))
         if depthwise and strategy == "Resource":
             strategy = "Latency"
         factor = 1
         if strategy == "Resource":
-            legal = legal_reuse_factors(n_in, n_out, "Resource")
+            legal = [each for each in legal_reuse_factors(n_in, n_out, "Resource") if each <= largest]
             factor = legal[int(rng.integers(len(legal)))]
         elif strategy == "Latency":
             factor = int(rng.choice([1, 1, 2, 3]))
@@ -166,6 +168,7 @@ class _Drawing:
         same = bool(rng.integers(3)) or kernel[0] > height or kernel[1] > width
         depthwise = bool(rng.random() < 0.3)
         filters = channels if depthwise else int(rng.integers(1, 4))
+        rows = kernel[0] * kernel[1] * channels
         layer = Conv2D(
             height,
             width,
@@ -175,7 +178,7 @@ class _Drawing:
             padding="same" if same else "valid",
             depthwise=depthwise,
             inputs=(source,),
-            **self._weighted(kernel[0] * kernel[1] * channels, filters, depthwise=depthwise),  # type: ignore[arg-type]
+            **self._weighted(rows, filters, depthwise=depthwise, largest=rows),  # type: ignore[arg-type]
         )
         self._add(layer, (layer.out_height, layer.out_width, filters), source)
 
