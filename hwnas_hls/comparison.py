@@ -1,22 +1,25 @@
-"""Comparing runs: the hypervolume of each front below one shared reference."""
+"""Comparing runs: fronts, hypervolumes below one shared reference, and how fast they were reached."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.front import hypervolume, non_dominated
 from hwnas_hls.objective import Goal
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
+from hwnas_hls.record import Record
 from hwnas_hls.run import run_spec
-from hwnas_hls.store import Store
+from hwnas_hls.search import LiveFront
+from hwnas_hls.store import Batch, Store
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_TRACE_POINTS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class RunRow:
         front: designs on its front, by the first run's objectives.
         hypervolume: below the first run's reference.
         best: objective -> best value on the front.
+        strategy: what proposed its candidates.
+        trace: (candidates, seconds, hypervolume below the first run's reference) after each batch,
+            thinned out where there are more than 400.
+        designs: objective -> value of each design on the front.
     """
 
     run: str
@@ -38,9 +45,13 @@ class RunRow:
     front: int
     hypervolume: float
     best: dict[str, float]
+    strategy: str
+    trace: tuple[tuple[int, float, float], ...] = ()
+    designs: tuple[dict[str, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The numbers of the table; not the trace and the designs, which are the runs' own."""
+        return {name: value for name, value in asdict(self).items() if name not in ("trace", "designs")}
 
 
 def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
@@ -52,7 +63,7 @@ def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
     problem = pose(run_spec(folders[0]), registry)
     rows = []
     for folder in folders:
-        run_spec(folder)
+        strategy = run_spec(folder).strategy.name
         with Store(folder) as store:
             facts = store.meta().get("run", {})
             if facts.get("data_fingerprint") != problem.dataset.fingerprint:
@@ -62,31 +73,58 @@ def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
                     found=facts.get("task"),
                     choices=[problem.spec.task.name],
                 )
-            rows.append(_row(folder, store, problem.goal))
+            rows.append(_row(folder, strategy, store, problem.goal))
     return rows
 
 
-def _row(folder: Path, store: Store, goal: Goal) -> RunRow:
+def _row(folder: Path, strategy: str, store: Store, goal: Goal) -> RunRow:
     records = store.records()
-    complete = [record for record in records if record.feasible]
-    losses = []
-    for record in complete:
-        found = goal.losses(record.estimates)
-        if found is None:
-            missing = [o.metric for o in goal.objectives if o.metric not in record.estimates]
-            raise UserError(
-                "a run lacks an objective of the first", where=str(folder), found=", ".join(missing)
-            )
-        losses.append(found)
-    kept = non_dominated(losses)
+    front = LiveFront(goal.n_losses)
+    trace: list[tuple[int, float, float]] = []
+    batches = list(store.batches())
+    for batch, members in _by_batch(records, batches):
+        front.add([_by(goal, record, folder) for record in members])
+        judged = (trace[-1][0] if trace else 0) + len(members)
+        trace.append((judged, batch.seconds, front.hypervolume))
+    designs = [
+        {objective.metric: record.estimates[objective.metric].value for objective in goal.objectives}
+        for record in front.records
+    ]
     best = {}
     for objective in goal.objectives:
-        values = [complete[place].estimates[objective.metric].value for place in kept]
+        values = [design[objective.metric] for design in designs]
         if values:
             best[objective.metric] = max(values) if objective.direction == "max" else min(values)
-    seconds = max((batch.seconds for batch in store.batches()), default=0.0)
-    volume = hypervolume([losses[place] for place in kept], [1.0] * goal.n_losses)
-    return RunRow(str(folder), len(records), seconds, len(kept), volume, best)
+    step = max(1, len(trace) // _TRACE_POINTS)
+    return RunRow(
+        str(folder),
+        len(records),
+        max((batch.seconds for batch in batches), default=0.0),
+        len(designs),
+        front.hypervolume,
+        best,
+        strategy,
+        (*trace[:-1:step], *trace[-1:]),
+        tuple(designs),
+    )
+
+
+def _by_batch(records: Sequence[Record], batches: Sequence[Batch]) -> list[tuple[Batch, list[Record]]]:
+    members: dict[int, list[Record]] = {batch.number: [] for batch in batches}
+    for record in records:
+        members[record.batch].append(record)
+    return [(batch, members[batch.number]) for batch in batches if members[batch.number]]
+
+
+def _by(goal: Goal, record: Record, folder: Path) -> Record:
+    """``record`` as the goal of the first run sees it."""
+    if not record.feasible:
+        return record
+    losses = goal.losses(record.estimates)
+    if losses is None:
+        missing = [item.metric for item in goal.objectives if item.metric not in record.estimates]
+        raise UserError("a run lacks an objective of the first", where=str(folder), found=", ".join(missing))
+    return replace(record, losses=losses)
 
 
 def comparison_table(rows: Sequence[RunRow]) -> Table:

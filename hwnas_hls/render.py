@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,12 @@ def render(template: str, **values: Any) -> str:
         jinja2.UndefinedError: the template uses a name that ``values`` lacks.
     """
     return environment().get_template(template).render(**values)
+
+
+def embedded(data: object) -> str:
+    """JSON for a script element: no character in it can end the element or start another."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def write_atomically(path: Path, text: str) -> Path:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.estimate import SOURCES
 from hwnas_hls.notation import SOURCE_MEANINGS, duration, figure, interval, limits_in_words, quantity, title
 from hwnas_hls.record import STATES
-from hwnas_hls.render import render
+from hwnas_hls.render import embedded, render
 from hwnas_hls_plugins.html_report.cards import card
-from hwnas_hls_plugins.html_report.points import default_axes, embedded, payload, plotted_metrics
+from hwnas_hls_plugins.html_report.points import default_axes, payload, plotted_metrics
 from hwnas_hls_plugins.html_report.verdict import (
     STATE_MEANINGS,
     bindings,

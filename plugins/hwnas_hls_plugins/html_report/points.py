@@ -6,7 +6,6 @@ significant digits and a knob's value is one letter, its place among the knob's 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -74,12 +73,6 @@ def payload(front: Front) -> dict[str, Any]:
             for item in front.comparisons()
         ],
     }
-
-
-def embedded(data: object) -> str:
-    """JSON for a script element: no character in it can end the element or start another."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def plotted_metrics(front: Front) -> list[str]:
