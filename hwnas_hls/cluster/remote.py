@@ -48,6 +48,8 @@ class RemoteEstimator:
             ClusterLost: there are no workers.
         """
         stops = context.keep is not keep_all and getattr(self._instance, "trains", False)
+        if stops and self._resumable and not self._instance.rungs:
+            stops = False  # nobody is asked before the end
         if stops and self._resumable:
             return _Halving(self._workers, self._name, self._instance, candidates, context).run()
         if stops and not self._isolated:

@@ -276,7 +276,8 @@ class Workers:
                 raise ClusterLost("the connection to the scheduler was lost")
             try:
                 if futures:
-                    wait(futures, timeout=_POLL_S)
+                    with client.as_current():
+                        wait(futures, timeout=_POLL_S)
                     return
                 time.sleep(_POLL_S / 20)
             except TimeoutError:

@@ -83,6 +83,12 @@ class PartialTrainingEstimator(TrainingEstimator):
         done = f"after {self.settings.epochs} of {self.schedule.epochs} epochs"
         return [self._dated(estimates, done) for estimates in super().estimate(candidates, context)]
 
+    def conclude(
+        self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
+    ) -> list[Estimates]:
+        done = f"after {self.settings.epochs} of {self.schedule.epochs} epochs"
+        return [self._dated(estimates, done) for estimates in super().conclude(candidates, context, states)]
+
     @staticmethod
     def _dated(estimates: Estimates, done: str) -> Estimates:
         if estimates.stopped:

@@ -11,7 +11,7 @@ from hwnas_hls.candidate import Candidate, digest
 from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.estimate import Estimate, Estimates
-from hwnas_hls.estimator import Context, Keep, keep_all
+from hwnas_hls.estimator import Context, Keep, Paused, keep_all
 from hwnas_hls.scoring import score
 from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Split
 from hwnas_hls_plugins.training.config import TrainingConfig
@@ -170,18 +170,71 @@ class TrainingEstimator:
             lambda training: self.run(training, context, keep),
         )
         out = [Estimates(failure=reason) for reason in reasons]
-        for place, (design, estimate, progress) in zip(places, results, strict=True):
-            stopped = ""
-            if progress < self.share:
-                stopped = f"dominated after {progress:.0%} of its training"
-                estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
-            warnings: tuple[str, ...] = ()
-            if getattr(architectures[place].layers[-1], "activation", "") == "softmax":
-                warnings = ("the softmax at the end is left out: it changes no class",)
-            out[place] = Estimates(
-                {estimate.metric: estimate}, stopped=stopped, design=design, warnings=warnings
-            )
+        for place, result in zip(places, results, strict=True):
+            out[place] = self._said(architectures[place], *result)
         return out
+
+    # In stretches, see hwnas_hls.estimator.Resumable
+
+    @property
+    def rungs(self) -> Sequence[float]:
+        """Shares of the schedule at which ``keep`` is asked."""
+        epochs = self.schedule.epochs
+        ends = sorted({max(1, round(rung * epochs)) for rung in self.schedule.rungs})
+        return [end / epochs for end in ends if end < round(self.share * epochs)]
+
+    def advance(
+        self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes | None], until: float
+    ) -> list[Paused | Estimates]:
+        """See :class:`~hwnas_hls.estimator.Resumable`."""
+        reasons = [refusal(context.architecture(candidate)) for candidate in candidates]
+        places = [place for place, reason in enumerate(reasons) if not reason]
+        found: list[Paused | Estimates] = [Estimates(failure=reason) for reason in reasons]
+        if places:
+            from hwnas_hls_plugins.training import rungs
+
+            training = self._training([candidates[place] for place in places], context)
+            end = round(min(until, self.share) * self.schedule.epochs)
+            reached = rungs.advance(training, [states[place] for place in places], end)
+            for place, (state, score) in zip(places, reached, strict=True):
+                found[place] = Paused(state, score)
+        return found
+
+    def conclude(
+        self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
+    ) -> list[Estimates]:
+        """See :class:`~hwnas_hls.estimator.Resumable`."""
+        if not candidates:
+            return []
+        from hwnas_hls_plugins.training import rungs
+
+        training = self._training(candidates, context)
+        results = _judged(training, rungs.conclude(training, states))
+        architectures = [context.architecture(candidate) for candidate in candidates]
+        return [self._said(a, *result) for a, result in zip(architectures, results, strict=True)]
+
+    def _training(self, candidates: Sequence[Candidate], context: Context) -> Training:
+        return _training(
+            [context.architecture(candidate) for candidate in candidates],
+            [candidate.key for candidate in candidates],
+            [context.seed] * len(candidates),
+            context.dataset,
+            self.schedule,
+            context.seed,
+            context.device,
+        )
+
+    def _said(
+        self, architecture: Architecture, design: Design, estimate: Estimate, progress: float
+    ) -> Estimates:
+        stopped = ""
+        if progress < self.share:
+            stopped = f"dominated after {progress:.0%} of its training"
+            estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
+        warnings: tuple[str, ...] = ()
+        if getattr(architecture.layers[-1], "activation", "") == "softmax":
+            warnings = ("the softmax at the end is left out: it changes no class",)
+        return Estimates({estimate.metric: estimate}, stopped=stopped, design=design, warnings=warnings)
 
 
 def _train(
@@ -197,6 +250,19 @@ def _train(
     """(design, validation estimate, progress) of each architecture."""
     if not architectures:
         return []
+    training = _training(architectures, keys, seeds, dataset, config, seed, device)
+    return _judged(training, run(training))
+
+
+def _training(
+    architectures: Sequence[Architecture],
+    keys: Sequence[str],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    config: TrainingConfig,
+    seed: int,
+    device: str,
+) -> Training:
     from hwnas_hls_plugins.training.loop import Training
 
     plans = [
@@ -204,12 +270,15 @@ def _train(
         for architecture, key, number in zip(architectures, keys, seeds, strict=True)
     ]
     seen = config.train_on == "train+validation"
-    training = Training(plans, dataset, config, seed, device, joined(dataset) if seen else dataset.train)
-    split = training.validation_split
+    return Training(plans, dataset, config, seed, device, joined(dataset) if seen else dataset.train)
+
+
+def _judged(training: Training, outcomes: Sequence[Outcome]) -> list[tuple[Design, Estimate, float]]:
+    """Outcomes with the validation estimate of each."""
     found = []
-    for outcome in run(training):
-        estimate = judged(outcome.design, dataset, split, "validation")
-        if seen:
+    for outcome in outcomes:
+        estimate = judged(outcome.design, training.dataset, training.validation_split, "validation")
+        if training.config.train_on == "train+validation":
             estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
         found.append((outcome.design, estimate, outcome.progress))
     return found
