@@ -23,6 +23,7 @@ def hwnas_register_spaces() -> list[type]:
 @hookimpl
 def hwnas_register_strategies() -> list[type]:
     from hwnas_hls_plugins.bayesian import BayesianStrategy
+    from hwnas_hls_plugins.differentiable import DifferentiableStrategy
     from hwnas_hls_plugins.evolution import EvolutionStrategy
     from hwnas_hls_plugins.grid_strategy import GridStrategy
     from hwnas_hls_plugins.optuna_strategies import Nsga2Strategy, Nsga3Strategy, TpeStrategy
@@ -38,6 +39,7 @@ def hwnas_register_strategies() -> list[type]:
         TpeStrategy,
         BayesianStrategy,
         ReinforceStrategy,
+        DifferentiableStrategy,
     ]
 
 

@@ -72,27 +72,27 @@ class EvolutionStrategy:
         self.config = config
         self.goal = goal
         self._space = space
-        self._proposals = Proposals(self.name, space, seed)
+        self.proposals = Proposals(self.name, space, seed)
         self._population: deque[Member] = deque(maxlen=config.population_size)
         self._front: list[Member] = []
         self._order: list[Member] = []
 
     def ask(self, n: int) -> list[Candidate]:
-        rng = self._proposals.next_rng()
+        rng = self.proposals.next_rng()
         asked: list[Candidate] = []
         while len(asked) < n:
             found: Candidate | None
             if len(self._population) < self.config.population_size:
-                found = self._proposals.sample(rng)
+                found = self.proposals.sample(rng)
             else:
-                found = self._proposals.variant(self._child(rng), rng)
+                found = self.proposals.variant(self._child(rng), rng)
             if found is None:
                 break
             asked.append(found)
         return asked
 
     def tell(self, records: Sequence[Record]) -> None:
-        self._proposals.tell(records)
+        self.proposals.tell(records)
         members = [
             Member(record.candidate, told_losses(self.goal, record), told_violation(record))
             for record in records
@@ -104,10 +104,10 @@ class EvolutionStrategy:
         self._order = best_first(list(self._population))
 
     def state(self) -> Any:
-        return self._proposals.state()
+        return self.proposals.state()
 
     def restore(self, state: Any) -> None:
-        self._proposals.restore(state)
+        self.proposals.restore(state)
 
     def _child(self, rng: np.random.Generator) -> Candidate:
         child = self._parent(rng)

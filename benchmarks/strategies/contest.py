@@ -1,0 +1,204 @@
+"""One run of one strategy on one task, counted in epochs of training and scored by hypervolume."""
+
+from __future__ import annotations
+
+import csv
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plain_optuna import PlainNsga2
+
+from hwnas_hls.front import hypervolume, non_dominated
+from hwnas_hls.judging import Judge
+from hwnas_hls.plugins import Registry
+from hwnas_hls.problem import Problem, pose
+from hwnas_hls.record import COMPLETE, FAILED, STOPPED, Record
+from hwnas_hls.spec import spec_from_tables
+from hwnas_hls.store import Store
+from hwnas_hls.strategy import Strategy
+
+#: Candidates a batch: a run of this benchmark is shorter than a default one, and has as many batches.
+BATCH = 25
+#: Without any trained candidate a strategy has so many batches before it counts as stuck.
+IDLE_BATCHES = 40
+
+PLAIN = "optuna-nsga2"
+#: Grid search cannot walk the whole space; this is a coarse one inside it.
+COARSE_SPACE = {
+    "max_depth": 2,
+    "widths": [8, 16, 32],
+    "use_bias": [True],
+    "normalisations": ["none", "batch"],
+    "input_bits": [6],
+    "input_integer_bits": [3],
+    "weight_bits": [4, 6],
+    "weight_integer_bits": [1],
+    "activation_bits": [4, 6],
+    "activation_integer_bits": [1],
+    "strategies": ["Latency"],
+    "sparsities": [0.0, 0.5],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one run.
+
+    Args:
+        task, strategy, seed, epochs: what was run, and its budget of training epochs.
+        hypervolume: below 1 in every loss, when the budget was spent.
+        own_epochs: of the budget, what the strategy itself trained with (a supernet).
+        judged, states: candidates, and how they ended.
+        proposing_s, judging_s: wall seconds.
+        trace: (epochs spent, candidates judged, hypervolume) after each batch.
+        front: the losses of the non-dominated candidates.
+    """
+
+    task: str
+    strategy: str
+    seed: int
+    epochs: int
+    hypervolume: float
+    own_epochs: float
+    judged: int
+    states: Mapping[str, int]
+    proposing_s: float
+    judging_s: float
+    trace: list[tuple[float, int, float]] = field(default_factory=list)
+    front: list[tuple[float, ...]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run(
+    task: str, strategy: str, seed: int, epochs: int, folder: Path, settings: Mapping[str, Any] | None = None
+) -> Result:
+    """Ask, judge and tell until the budget of training epochs is spent.
+
+    Candidates over a hard limit are never trained and cost nothing; those that early stopping ends
+    cost what they were trained; one that was judged before costs nothing. The candidate at which
+    the budget ends is the last that counts.
+
+    Args:
+        folder: where tables that tasks read are written.
+        settings: of the strategy.
+    """
+    problem = posed(task, strategy, seed, folder, settings or {})
+    searcher: Strategy = (
+        PlainNsga2(problem.space, problem.goal, seed) if strategy == PLAIN else problem.make_strategy()
+    )
+    full = next(part.config["epochs"] for part in problem.estimators if part.name == "training")
+    states: dict[str, int] = {}
+    trace: list[tuple[float, int, float]] = []
+    losses: list[tuple[float, ...]] = []
+    seen: set[str] = set()
+    spent, judged, idle = 0.0, 0, 0
+    proposing = judging = 0.0
+    with tempfile.TemporaryDirectory() as place:
+        store = Store(Path(place))
+        judge = Judge(problem, store)
+        batch = 0
+        while spent < epochs and idle < IDLE_BATCHES:
+            before = _own_epochs(searcher)
+            (asked, seconds) = _timed(lambda: searcher.ask(BATCH))
+            proposing += seconds
+            spent += _own_epochs(searcher) - before
+            if not asked:
+                break
+            records, seconds = _timed(lambda: judge.records(asked, batch, judged))  # noqa: B023
+            judging += seconds
+            _, seconds = _timed(lambda: searcher.tell(records))  # noqa: B023
+            proposing += seconds
+            cost = 0.0
+            for record in records:
+                if spent + cost >= epochs:
+                    break
+                cost += 0.0 if record.key in seen else trained_share(record) * full
+                seen.add(record.key)
+                states[record.state] = states.get(record.state, 0) + 1
+                judged += 1
+                if record.state == COMPLETE and record.losses is not None:
+                    losses.append(record.losses)
+            losses = [losses[index] for index in non_dominated(losses)]
+            spent += cost
+            idle = 0 if cost else idle + 1
+            trace.append((round(spent, 1), judged, volume(losses)))
+            batch += 1
+        judge.close()
+        store.close()
+    return Result(
+        task,
+        strategy,
+        seed,
+        epochs,
+        volume(losses),
+        round(_own_epochs(searcher), 1),
+        judged,
+        states,
+        round(proposing, 2),
+        round(judging, 2),
+        trace,
+        losses,
+    )
+
+
+def posed(task: str, strategy: str, seed: int, folder: Path, settings: Mapping[str, Any]) -> Problem:
+    """The problem as ``hwnas-hls run --target xcvu9p`` poses it, with this task, strategy and seed."""
+    tables: dict[str, Any] = {
+        "target": {"name": "xcvu9p"},
+        "task": {"name": task},
+        "strategy": {"name": "random" if strategy == PLAIN else strategy, **settings},
+        "run": {"seed": seed, "device": "cpu", "batch": BATCH},
+    }
+    if task == "breast-cancer":
+        tables["task"] = {"name": "file", "path": str(breast_cancer(folder)), "label": "diagnosis"}
+    if strategy == "grid":
+        tables["space"] = {"name": "mlp", **COARSE_SPACE}
+    return pose(spec_from_tables(tables, "benchmarks/strategies"), Registry())
+
+
+def breast_cancer(folder: Path) -> Path:
+    """scikit-learn's Wisconsin table (569 rows, 30 features) as a CSV file."""
+    path = folder / "breast-cancer.csv"
+    if not path.exists():
+        from sklearn.datasets import load_breast_cancer
+
+        bunch = load_breast_cancer()
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*(str(name).replace(" ", "_") for name in bunch.feature_names), "diagnosis"])
+            for row, label in zip(bunch.data, bunch.target, strict=True):
+                writer.writerow([*row.tolist(), str(bunch.target_names[label])])
+    return path
+
+
+def trained_share(record: Record) -> float:
+    """Share of a full search training that a record cost."""
+    if record.state == STOPPED:
+        found = re.search(r"after (\d+)% of its training", record.reason)
+        if found is None:
+            raise ValueError(f"how far was it trained? {record.reason}")
+        return int(found[1]) / 100
+    if record.state == FAILED:
+        return 1.0
+    return 1.0 if record.state == COMPLETE or "accuracy" in record.estimates else 0.0
+
+
+def volume(losses: list[tuple[float, ...]]) -> float:
+    return hypervolume(losses, [1.0] * len(losses[0])) if losses else 0.0
+
+
+def _own_epochs(strategy: Strategy) -> float:
+    return float(getattr(strategy, "training_epochs", 0.0))
+
+
+def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.perf_counter()
+    found = call()
+    return found, time.perf_counter() - began
