@@ -22,8 +22,9 @@ from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.hls_model.command import predict_command
 from hwnas_hls_plugins.hls_model.estimator import HlsModelConfig
 from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level, read_designs
+from hwnas_hls_plugins.hls_model.own_factors import CAUTION, NETWORK_SPREAD
 from hwnas_hls_plugins.hls_model.own_intervals import own_bands
-from hwnas_hls_plugins.hls_model.recalibration import PRIOR_NETWORKS, recalibrate
+from hwnas_hls_plugins.hls_model.recalibration import recalibrate
 from hwnas_hls_plugins.hls_model.rows import query_of_row
 
 TOOL, PART = "vitis_hls 2022.2", "xcu200-fsgd2104-2-e"
@@ -124,8 +125,9 @@ def test_the_bias_is_found_and_errors_are_of_designs_left_out(lab: Path, tmp_pat
     (site,) = data["sites"]
     assert site["site"] == SITE
     for metric, factor in BIAS.items():
-        # seven networks against a base that counts as a quarter of one
-        shrunken = factor ** (7 / (7 + PRIOR_NETWORKS))
+        # what seven networks scatter by is held back
+        scatter = CAUTION * NETWORK_SPREAD[metric][2] / math.sqrt(7)
+        shrunken = factor ** (1 - (scatter / math.log(factor)) ** 2)
         assert site["factors"][metric] == pytest.approx(shrunken, rel=0.03)
     best = site["errors"][0]
     assert (best["known"], best["designs"], best["networks"]) == ("weights known", 7, 7)
@@ -157,7 +159,7 @@ def test_families_are_left_out_whole_where_there_are_three() -> None:
             query = query_of_row(row_of(shape, ""))
             truth = {"lut": predict([query])[0].metrics["lut"].value * factor}
             designs.append(OwnDesign(query, truth, family, shape))
-    found = recalibrate(designs, read_calibration(), "families", prior_networks=0.0)
+    found = recalibrate(designs, read_calibration(), "families", caution=0.0)
     (errors,) = found.errors
     assert errors.left_out == "families"
     # a and b are predicted from the other and c, c from both: 1.3 / sqrt(1.3 * 0.8) and 0.8 / 1.3
@@ -214,8 +216,35 @@ def test_a_report_without_weights_says_less() -> None:
         truth = {"lut": predict([known])[0].metrics["lut"].value * 1.5}
         found = recalibrate([OwnDesign(known, truth, "lab", "x")], read_calibration(), "x")
         moved.append(found.factors[SITE]["lut"])
-    assert 1.0 < moved[0] < moved[1] < moved[2] < 1.5
-    assert moved[2] == pytest.approx(1.5 ** (1 / (1 + PRIOR_NETWORKS)), rel=0.01)
+    assert 1.0 == moved[0] < moved[1] < moved[2] < 1.5
+    scatter = CAUTION * NETWORK_SPREAD["lut"][2] / math.log(1.5)
+    assert moved[2] == pytest.approx(1.5 ** (1 - scatter**2), rel=0.01)
+
+
+def test_a_small_difference_is_scatter_for_other_networks_and_tells_of_its_own() -> None:
+    """One report 8 % off moves no other network, and nearly all the way further designs of its network."""
+    query = query_of_row(row_of("16-64-32-32-5", ""))
+    rng = np.random.default_rng(1)
+    layers = tuple(
+        dataclasses.replace(
+            layer, weights=np.rint(rng.normal(0, 9, (layer.n_in, layer.n_out))).astype(np.int64)
+        )
+        for layer in query.layers
+    )
+    known = dataclasses.replace(query, layers=layers)
+    before = predict([known])[0].metrics["lut"].value
+    found = recalibrate([OwnDesign(known, {"lut": before * 1.08}, "lab", "x")], read_calibration(), "x")
+    assert found.factors[SITE]["lut"] == 1.0
+    assert lut_of("12-30-8", found.calibration) == lut_of("12-30-8")
+    shared = dataclasses.replace(
+        known, layers=tuple(dataclasses.replace(la, reuse_factor=2) for la in layers)
+    )
+    moved = (
+        predict([shared], found.calibration)[0].metrics["lut"].value
+        / predict([shared])[0].metrics["lut"].value
+    )
+    assert moved == pytest.approx(1.08 ** (1 - (0.05 / math.log(1.08)) ** 2), rel=0.01)
+    assert moved > 1.03
 
 
 # Intervals

@@ -154,9 +154,9 @@ def fit_all(data: Data, train: np.ndarray, name: str) -> Calibration:
 
 
 def _fits(data: Data, dsp: np.ndarray) -> np.ndarray:
-    """Designs whose part has their DSPs: beyond, LUTs stand in, which no factor should learn."""
+    """Implemented designs whose part has their DSPs (beyond, LUTs stand in), and all of C synthesis."""
     held = [target.dsp if (target := target_of(query.part)) else np.inf for query in data.queries]
-    return dsp <= np.array(held)
+    return (dsp <= np.array(held)) | (data.table.design["stage"] == 0)
 
 
 def seen(data: Data, train: np.ndarray) -> dict[str, object]:

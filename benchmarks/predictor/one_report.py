@@ -7,7 +7,7 @@ more designs: laws and factors are fitted without the source, its designs are pr
 reports in turn is given to ``recalibrate`` alone and the *other* designs of the site are predicted again.
 Printed are medians of |predicted / reported - 1| over all (report given, design predicted) pairs, as
 Markdown, by site and over sites, there also apart for designs of another network than the report's; then the
-same for other values of ``PRIOR_NETWORKS``; then how often the intervals held; then the same of intervals
+same for other values of ``CAUTION``; then how often the intervals held; then the same of intervals
 made of one's own designs, for the two sweeps of single layers, ten draws each.
 """
 
@@ -23,12 +23,13 @@ from rows import Row, data_folder, read_rows
 
 from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
 from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level
+from hwnas_hls_plugins.hls_model.own_factors import CAUTION
 from hwnas_hls_plugins.hls_model.prediction import predict_batch
-from hwnas_hls_plugins.hls_model.recalibration import PRIOR_NETWORKS, recalibrate
+from hwnas_hls_plugins.hls_model.recalibration import recalibrate
 from hwnas_hls_plugins.hls_model.regimes import site_of
 
 LEVELS = ("architecture only", "non-zeros", "weights")
-PRIORS = (0.0, 0.25, 0.5, 1.0, 2.0)
+CAUTIONS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Pair:
     site: str
     knowledge: int
     same_network: bool
-    prior: float
+    caution: float
     before: dict[str, float]
     after: dict[str, float]
     inside_before: dict[str, bool]
@@ -61,7 +62,7 @@ def main() -> None:
         print(f"{family} done", file=sys.stderr)
     print("| source | site | known | pairs | LUT before | after one report | FF before | after |")
     print("|---|---|---|---|---|---|---|---|")
-    chosen = [pair for pair in pairs if pair.prior == PRIOR_NETWORKS]
+    chosen = [pair for pair in pairs if pair.caution == CAUTION]
     groups: dict[tuple[int, str, str], list[Pair]] = defaultdict(list)
     for pair in chosen:
         groups[-pair.knowledge, pair.family, pair.site].append(pair)
@@ -78,12 +79,12 @@ def main() -> None:
             medians = over_sites(chosen, level, keep)
             print(f"| {LEVELS[level]}, {name} | {len(medians)} | " + cells(medians))
     print()
-    print("| PRIOR_NETWORKS | " + " | ".join(f"LUT after, {name}" for name in LEVELS) + " |")
+    print("| CAUTION | " + " | ".join(f"LUT after, {name}" for name in LEVELS) + " |")
     print("|---|" + "---|" * len(LEVELS))
-    for prior in PRIORS:
-        some = [pair for pair in pairs if pair.prior == prior]
+    for caution in CAUTIONS:
+        some = [pair for pair in pairs if pair.caution == caution]
         values = [100 * np.median([m[1] for m in over_sites(some, level, None)]) for level in (0, 1, 2)]
-        print(f"| {prior:g} | " + " | ".join(f"{value:.1f} %" for value in values) + " |")
+        print(f"| {caution:g} | " + " | ".join(f"{value:.1f} %" for value in values) + " |")
     print()
     print("| C synthesis, LUT interval | pairs | held before | held after |")
     print("|---|---|---|---|")
@@ -153,8 +154,8 @@ def tried(family: str, site: str, knowledge: int, designs: list[OwnDesign], base
     queries = [design.query for design in designs]
     before = predict_batch(queries, base)
     for given in designs:
-        for prior in PRIORS:
-            after = predict_batch(queries, recalibrate([given], base, "one", prior).calibration)
+        for caution in CAUTIONS:
+            after = predict_batch(queries, recalibrate([given], base, "one", caution).calibration)
             for number, other in enumerate(designs):
                 if other is given:
                     continue
@@ -165,7 +166,7 @@ def tried(family: str, site: str, knowledge: int, designs: list[OwnDesign], base
                         site,
                         knowledge,
                         other.network == given.network,
-                        prior,
+                        caution,
                         {m: abs(before.value[m][number] / other.truth[m] - 1) for m in told},
                         {m: abs(after.value[m][number] / other.truth[m] - 1) for m in told},
                         {m: before.low[m][number] <= other.truth[m] <= before.high[m][number] for m in told},

@@ -122,8 +122,6 @@ def _part(name: str) -> str:
 def _provenance(
     designs: Sequence[OwnDesign], sources: Sequence[Path], base: Calibration, date: str
 ) -> dict[str, Any]:
-    from hwnas_hls_plugins.hls_model.recalibration import PRIOR_NETWORKS
-
     return {
         "own": {
             "sources": sorted({path.name or str(path) for path in sources}),
@@ -134,7 +132,7 @@ def _provenance(
             "parts": sorted({design.query.part for design in designs}),
             "stages": sorted({design.query.stage for design in designs}),
             "date": date,
-            "method": f"hwnas-hls calibrate; the base counts as {PRIOR_NETWORKS:g} networks",
+            "method": "hwnas-hls calibrate; factors moved by what exceeds the scatter of networks",
             "base": {"name": base.name, "hash": base.to_json()["hash"]},
         }
     }

@@ -1,15 +1,15 @@
 """One's own reports on top of a calibration: scale factors, intervals, and what they are worth.
 
 A *site* is what a factor belongs to: stage, strategy, compiler and version, silicon. The designs of a
-site move its factor from the base calibration's by ``n / (n + k)`` of what they differ from it; other
-sites stay as they were. Errors are those of designs that were left out.
+site move its factors, and more so those of their own networks (:mod:`own_factors`); other sites stay as
+they were. Errors are those of designs that were left out.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,19 +17,21 @@ from numpy.typing import NDArray
 
 from hwnas_hls_plugins.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
 from hwnas_hls_plugins.hls_model.own_designs import LeftOut, OwnDesign
+from hwnas_hls_plugins.hls_model.own_factors import (
+    CAUTION,
+    SCALED,
+    centres,
+    network_shifts,
+    same_network_shift,
+    shifts,
+    spread_of,
+)
 from hwnas_hls_plugins.hls_model.own_intervals import own_bands
 from hwnas_hls_plugins.hls_model.own_levels import Level, best_levels, level_of
 from hwnas_hls_plugins.hls_model.silicon import device_of, part_class, tool_of
 
 FloatArray = NDArray[np.float64]
 
-SCALED = ("lut", "ff")
-#: Networks that the base calibration counts as. Among the families behind the built-in one, sites differ
-#: from it by more than designs of one site do; benchmarks/predictor/one_report.py compares values.
-PRIOR_NETWORKS = 0.25
-#: What one network counts for by what is known of its weights (architecture only, non-zeros, weights):
-#: inverse squares of the spread of LUT residuals within one site, medians 0.44, 0.11 and 0.08 (natural log).
-KNOWLEDGE_WEIGHT = (0.03, 0.5, 1.0)
 #: Networks at a site from which whole families are left out, not single networks.
 FAMILIES_TO_LEAVE = 3
 
@@ -69,7 +71,7 @@ class Recalibration:
 
     Args:
         calibration: to write.
-        factors: site -> metric -> factor by which predictions there change.
+        factors: site -> metric -> factor by which predictions of further networks there change.
         errors: one entry a site and level of knowledge.
         unused: designs that no factor was learnt from, and why.
     """
@@ -84,7 +86,7 @@ def recalibrate(
     designs: Sequence[OwnDesign],
     base: Calibration,
     name: str,
-    prior_networks: float = PRIOR_NETWORKS,
+    caution: float = CAUTION,
     provenance: Mapping[str, object] | None = None,
 ) -> Recalibration:
     """Refit the sites of some designs on top of a calibration.
@@ -93,7 +95,7 @@ def recalibrate(
         designs: at least one.
         base: what is known without them.
         name: of the result.
-        prior_networks: networks that the base counts as.
+        caution: multiple of the networks' spread that keeps a factor at the base's.
         provenance: what the result says of itself beside the base's own.
     """
     levels = [level for level in (level_of(designs, base, know) for know in (0, 1, 2)) if level.places]
@@ -103,19 +105,25 @@ def recalibrate(
         for place, design in enumerate(designs)
         if best[place][0].bands[best[place][1]] == "outside"
     ]
-    shifts: dict[str, dict[str, float]] = {}
+    moves: dict[str, dict[str, float]] = {}
     by_site: dict[str, list[int]] = defaultdict(list)
     for place, (level, row) in enumerate(best):
         if level.bands[row] != "outside":
             by_site[level.sites[row]].append(place)
     for site, places in by_site.items():
-        centres = _centres(best, places, lambda place: designs[place].network)
-        shifts[site] = _shifts(centres.values(), prior_networks)
+        found = centres(best, places, lambda place: designs[place].network)
+        moves[site] = shifts(found.values(), caution)
     factors = {key: dict(values) for key, values in base.factors.items()}
-    for site, moved in shifts.items():
+    for site, moved in moves.items():
         entry = factors.setdefault(site, {})
         for metric, shift in moved.items():
             entry[metric] = round(entry.get(metric, 0.0) + shift, 4)
+    used = {place: site for site, places in by_site.items() for place in places}
+    for key, moved in network_shifts(levels, used).items():
+        site = "|".join(key.split("|")[1:6])
+        factors[key] = {
+            metric: round(shift - moves[site].get(metric, 0.0), 4) for metric, shift in moved.items()
+        }
     bands = {key: dict(values) for key, values in base.bands.items()}
     errors: list[SiteErrors] = []
     for level in levels:
@@ -126,8 +134,7 @@ def recalibrate(
                 if level.sites[row] == site and level.bands[row] != "outside" and place in by_site[site]
             ]
             if rows:
-                errors.append(_judge(designs, best, level, site, rows, prior_networks, base, bands))
-    used = {place: site for site, places in by_site.items() for place in places}
+                errors.append(_judge(designs, best, level, site, rows, caution, base, bands))
     calibration = Calibration(
         name,
         base.laws,
@@ -138,53 +145,10 @@ def recalibrate(
     )
     return Recalibration(
         calibration,
-        {site: {m: math.exp(s) for m, s in moved.items()} for site, moved in shifts.items()},
+        {site: {m: math.exp(s) for m, s in moved.items()} for site, moved in moves.items()},
         tuple(sorted(errors, key=lambda found: (found.site, -found.knowledge))),
         tuple(unused),
     )
-
-
-#: One network's distance from the base: metric -> (log residual, weight).
-_Centre = Mapping[str, tuple[float, float]]
-
-
-def _centres(
-    best: Sequence[tuple[Level, int]], places: Sequence[int], name_of: Callable[[int], str]
-) -> dict[str, _Centre]:
-    """Distance of each network of some designs; ``name_of`` says which network a design is of."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for place in places:
-        members[name_of(place)].append(place)
-    out: dict[str, _Centre] = {}
-    for name, found in members.items():
-        centre: dict[str, tuple[float, float]] = {}
-        for metric in SCALED:
-            residuals, weight = [], 0.0
-            for place in found:
-                level, row = best[place]
-                residual = float(level.base_residual[metric][row])
-                if math.isfinite(residual):
-                    # Under Resource nothing hangs on the weights.
-                    known = 2 if level.bands[row].startswith("resource") else level.knowledge
-                    residuals.append(residual)
-                    weight = max(weight, KNOWLEDGE_WEIGHT[known])
-            if residuals:
-                # The median of a network: one odd report of many does not move it.
-                centre[metric] = (float(np.median(residuals)), weight)
-        out[name] = centre
-    return out
-
-
-def _shifts(centres: Iterable[_Centre], prior_networks: float) -> dict[str, float]:
-    """What to add to a site's log factors: the mean of its networks, held towards the base's."""
-    known = list(centres)
-    out: dict[str, float] = {}
-    for metric in SCALED:
-        found = [centre[metric] for centre in known if metric in centre]
-        if found:
-            total = math.fsum(weight * residual for residual, weight in found)
-            out[metric] = total / (math.fsum(weight for _, weight in found) + prior_networks)
-    return out
 
 
 def _judge(
@@ -193,7 +157,7 @@ def _judge(
     level: Level,
     site: str,
     rows: Sequence[int],
-    prior_networks: float,
+    caution: float,
     base: Calibration,
     bands: dict[str, dict[str, Band]],
 ) -> SiteErrors:
@@ -211,23 +175,24 @@ def _judge(
     alone = len(everyone) == 1
     unit = "families" if by_family else "networks" if len(networks) > 1 else "" if alone else "designs"
 
-    def name_of(place: int) -> str:
-        return str(place) if unit == "designs" else designs[place].network
-
-    def group(place: int) -> str:
-        return designs[place].family if by_family else name_of(place)
-
-    centres = _centres(best, everyone, name_of)
-    group_of = {name_of(place): group(place) for place in everyone}
     shift = {metric: np.zeros(len(level.places)) for metric in METRICS}
-    moved: dict[str, dict[str, float]] = {}
-    for row, place in zip(rows, places, strict=True):
-        held = group(place)
-        if held not in moved:
-            others = [centre for name, centre in centres.items() if group_of[name] != held]
-            moved[held] = _shifts(others, prior_networks)
-        for metric, value in moved[held].items():
-            shift[metric][row] = value
+    if unit == "designs":
+        for metric in SCALED:
+            told = {row: float(level.base_residual[metric][row]) for row in rows}
+            for row in rows:
+                others = [r for other, r in told.items() if other != row and math.isfinite(r)]
+                shift[metric][row] = same_network_shift(others, spread_of(metric, level, row))
+    else:
+        by_network = centres(best, everyone, lambda place: designs[place].network)
+        group_of = {
+            designs[place].network: designs[place].family if by_family else designs[place].network
+            for place in everyone
+        }
+        for row, place in zip(rows, places, strict=True):
+            held = group_of[designs[place].network]
+            others_centres = [centre for name, centre in by_network.items() if group_of[name] != held]
+            for metric, value in shifts(others_centres, caution).items():
+                shift[metric][row] = value
     chosen = np.array(rows)
     residuals = {metric: level.residual(metric, shift[metric])[chosen] for metric in METRICS}
     names = [designs[place].network for place in places]

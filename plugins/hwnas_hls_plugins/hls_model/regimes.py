@@ -14,6 +14,9 @@ from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 
 FloatArray = NDArray[np.float64]
 
+#: What the factor groups of single networks begin with.
+OWN_NETWORK = "network|"
+
 
 def strategy_names(table: DesignTable) -> list[str]:
     """``resource``, ``distributed`` or ``latency``: what most of a design's products are built by."""
@@ -57,6 +60,12 @@ def site_of(query: Query, regime: str) -> str:
     ]
 
 
+def network_key(site: str, query: Query, knowledge: int) -> str:
+    """Group of one network at one site: its widths and weight types, and what is known of its weights."""
+    types = ",".join(str(layer.weight) for layer in query.layers)
+    return f"{OWN_NETWORK}{site}|{query.shape}|{types}|{knowledge}"
+
+
 def factor_group(regime: str) -> str:
     """Regimes that share scale factors: sharing multipliers does not change what logic costs."""
     return "latency" if regime.startswith("latency") else regime
@@ -68,6 +77,8 @@ def log_factors_of(
     """Logarithm of the scale factor of each design and metric."""
     out = {metric: np.zeros(len(table.queries)) for metric in METRICS}
     cache: dict[tuple[str, ...], dict[str, float]] = {}
+    own = any(key.startswith(OWN_NETWORK) for key in calibration.factors)
+    knowledge = knowledge_of(table) if own else None
     for number, query in enumerate(table.queries):
         tool = tool_of(query.tool)
         keys = group_keys(
@@ -78,4 +89,8 @@ def log_factors_of(
             found = cache[keys] = {metric: calibration.factor(keys, metric) for metric in ("lut", "ff")}
         for metric, factor in found.items():
             out[metric][number] = factor
+        if knowledge is not None and query.layers:
+            key = network_key(keys[-1], query, int(knowledge[number]))
+            for metric, factor in calibration.factors.get(key, {}).items():
+                out[metric][number] += factor
     return out
