@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.architecture import Architecture, Conv2D, Pool2D
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.front import hypervolume
+from hwnas_hls.layer import Weighted
 from hwnas_hls.objective import Goal
 from hwnas_hls.record import Record
 
@@ -59,10 +60,15 @@ class Correction:
 
 
 def regime_of(architecture: Architecture) -> str:
-    """Designs whose predictions err alike: those of the same HLS strategies, unrolled or not."""
+    """Designs whose predictions err alike: of the same HLS strategies, unrolled or not, and shape."""
     kinds = {
-        f"{layer.strategy}{'' if layer.reuse_factor == 1 else ' reused'}" for layer in architecture.chain
+        f"{layer.strategy}{'' if layer.reuse_factor == 1 else ' reused'}"
+        for layer in architecture.layers
+        if isinstance(layer, Weighted)
     }
+    if not architecture.is_chain:
+        images = any(isinstance(layer, Conv2D | Pool2D) for layer in architecture.layers)
+        kinds.add("convolution" if images else "graph")
     return " + ".join(sorted(kinds))
 
 

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,9 +222,12 @@ def _check_names(limits: Sequence[Limit], known: set[str]) -> None:
 
 
 def _scope(design: Design) -> str:
-    layers = len(design.architecture.chain)
-    last = design.architecture.chain[-1].activation
-    inside = f"{layers} dense layers with their activations and the registers between them"
+    architecture = design.architecture
+    names = {"dense": "dense", "conv2d": "convolutional", "pool2d": "pooling", "merge": "merging"}
+    counts = Counter(names[layer.kind] for layer in architecture.layers)
+    parts = [f"{count} {name}" for name, count in counts.items()]
+    last = getattr(architecture.layers[-1], "activation", "linear")
+    inside = f"{', '.join(parts)} layers with their activations and the registers between them"
     softmax = "softmax included" if last == "softmax" else "no softmax (the largest output is the class)"
     return (
         f"from the inputs at the core's ports to its outputs: {inside}; {softmax}. Not counted: "

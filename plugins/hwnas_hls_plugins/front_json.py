@@ -94,8 +94,11 @@ def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
     """The layers as built: exact accumulators and results are written out."""
     architecture = design.architecture
     layers = []
-    for layer, (_, accum, result) in zip(architecture.chain, design.layer_types(), strict=True):
-        layers.append({**layer.to_json(), "accum": str(accum), "result": str(result)})
+    for number, (layer, (_, accum, result)) in enumerate(
+        zip(architecture.layers, design.layer_types(), strict=True)
+    ):
+        built = {"n_out": layer.n_out, "inputs": list(architecture.sources(number))}
+        layers.append({**layer.to_json(), **built, "accum": str(accum), "result": str(result)})
     return {
         "shape": architecture.shape,
         "input": str(architecture.input),

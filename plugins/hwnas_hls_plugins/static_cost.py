@@ -5,6 +5,9 @@ model of the arithmetic only: the energies of integer operations in 45 nm CMOS a
 M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014 (8-bit add
 0.03 pJ, 32-bit add 0.1 pJ, 8-bit multiply 0.2 pJ, 32-bit multiply 3.1 pJ), scaled by bit width.
 
+Merges and poolings count as their additions and comparisons; convolutions as their products at
+every position.
+
 Zero weights are counted nowhere: hls4ml's ``Latency`` and ``distributed_arithmetic`` build
 nothing for them. (``Resource`` stores and multiplies them all the same; what hardware costs is
 the business of the hardware estimator.)
@@ -12,15 +15,17 @@ the business of the hardware estimator.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.architecture import INPUT, Architecture, Conv2D, Layer, Merge, Pool2D
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.estimate import Estimate, Estimates, measured
 from hwnas_hls.estimator import Context
+from hwnas_hls.layer import Weighted
 from hwnas_hls.precision import FixedType
 
 if TYPE_CHECKING:
@@ -64,7 +69,7 @@ class Counts:
         macs: multiply-accumulates per inference.
         bit_operations: products of bits: macs times weight bits times input bits.
         size_bits: bits of the parameters.
-        add_bits: bits of all sums, accumulator width times additions.
+        add_bits: bits of all sums, accumulator width times additions (and comparisons of poolings).
     """
 
     parameters: int
@@ -105,7 +110,7 @@ class StaticEstimator:
                     found.append(self._estimates(count_design(design), _WEIGHTS_KNOWN))
                 else:
                     architecture = context.architecture(candidate)
-                    sparse = any(layer.sparsity for layer in architecture.chain)
+                    sparse = any(getattr(layer, "sparsity", 0.0) for layer in architecture.layers)
                     found.append(
                         self._estimates(count(architecture), _WEIGHTS_PRUNED if sparse else _WEIGHTS_OPEN)
                     )
@@ -155,15 +160,17 @@ _WEIGHTS_KNOWN = "the non-zero weights and biases of the trained design are coun
 
 def count(architecture: Architecture) -> Counts:
     """Counts of a network without weights; pruned weights are left out, accumulators are exact."""
-    types = [
-        (source, layer.accum or layer.exact_accum(source)) for source, layer in architecture.layer_inputs()
-    ]
-    return _count(
-        architecture,
-        types,
-        [layer.n_products - round(layer.sparsity * layer.n_products) for layer in architecture.chain],
-        [layer.n_out if layer.bias is not None else 0 for layer in architecture.chain],
-    )
+    kinds = architecture.output_types()
+    types, weights, biases = [], [], []
+    for number, layer in enumerate(architecture.layers):
+        given = [architecture.input if k == INPUT else kinds[k] for k in architecture.sources(number)]
+        accum = getattr(layer, "accum", None) or layer.exact_accum(*given)
+        types.append((given[0], accum))
+        held = math.prod(layer.weight_shape or (0,))
+        weights.append(held - round(getattr(layer, "sparsity", 0.0) * held))
+        has_bias = isinstance(layer, Weighted) and layer.bias is not None
+        biases.append((layer.weight_shape or (0,))[-1] if has_bias else 0)
+    return _count(architecture, types, weights, biases)
 
 
 def count_design(design: Design) -> Counts:
@@ -173,7 +180,7 @@ def count_design(design: Design) -> Counts:
     return _count(
         design.architecture,
         [(source, accum) for source, accum, _ in design.layer_types()],
-        [int(np.count_nonzero(weight)) for weight in design.weights],
+        [0 if weight is None else int(np.count_nonzero(weight)) for weight in design.weights],
         [0 if bias is None else int(np.count_nonzero(bias)) for bias in design.biases],
     )
 
@@ -184,13 +191,27 @@ def _count(
     weights: Sequence[int],
     biases: Sequence[int],
 ) -> Counts:
-    bit_operations = size_bits = add_bits = 0
+    macs = bit_operations = size_bits = add_bits = 0
     for layer, (source, accum), n_weights, n_biases in zip(
-        architecture.chain, types, weights, biases, strict=True
+        architecture.layers, types, weights, biases, strict=True
     ):
-        bit_operations += n_weights * layer.weight.width * source.width
+        if not isinstance(layer, Weighted):
+            add_bits += _sums(layer) * accum.width
+            continue
+        # A convolution uses each weight once a position, in the padded margin too.
+        positions = layer.out_height * layer.out_width if isinstance(layer, Conv2D) else 1
+        outputs = (layer.weight_shape or (0,))[-1]
+        macs += n_weights * positions
+        bit_operations += n_weights * positions * layer.weight.width * source.width
         size_bits += n_weights * layer.weight.width
         size_bits += n_biases * (layer.bias.width if layer.bias is not None else 0)
         # An output of k products takes k - 1 additions, and one more for its bias.
-        add_bits += (max(0, n_weights - layer.n_out) + n_biases) * accum.width
-    return Counts(sum(weights) + sum(biases), sum(weights), bit_operations, size_bits, add_bits)
+        add_bits += (max(0, n_weights - outputs) + n_biases) * positions * accum.width
+    return Counts(sum(weights) + sum(biases), macs, bit_operations, size_bits, add_bits)
+
+
+def _sums(layer: Layer) -> int:
+    """Additions, or comparisons, of a layer without weights."""
+    if isinstance(layer, Pool2D):
+        return (layer.window - 1) * layer.n_out
+    return layer.n_out if isinstance(layer, Merge) and layer.merge == "add" else 0
