@@ -129,11 +129,15 @@ def _by(goal: Goal, record: Record, folder: Path) -> Record:
 
 def comparison_table(rows: Sequence[RunRow]) -> Table:
     """For the terminal."""
+    from rich import box
     from rich.table import Table
 
     table = Table(
-        "run", "judged", "seconds", "front", "hypervolume", *(f"best {name}" for name in rows[0].best)
+        "run", box=box.SIMPLE_HEAD, pad_edge=False, caption="hv: hypervolume below the first run's reference"
     )
+    for name in ("judged", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.columns[0].overflow = "fold"
     for row in rows:
         best = [f"{row.best[name]:.4g}" if name in row.best else "-" for name in rows[0].best]
         table.add_row(

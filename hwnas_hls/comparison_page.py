@@ -93,7 +93,7 @@ def _attainment(goal: Goal, groups: dict[str, list[RunRow]]) -> list[dict[str, A
             )
         out.append(
             {
-                "across": {"title": title(across.metric), "lower_is_better": signs[0] > 0},
+                "across": {"title": title(across.metric), "lower_is_better": signs[0] > 0, "log": across.log},
                 "up": {"title": title(up.metric), "lower_is_better": signs[1] > 0},
                 "groups": drawn,
             }
