@@ -69,8 +69,10 @@ def plugins(checked: str | None, as_json: bool) -> int:
             ]
             for kind, by_name in offers.items()
         }
-        faults = [asdict(fault) for fault in registry.faults]
-        click.echo(json.dumps({"plugins": registry.plugins(), "offers": listed, "faults": faults}, indent=2))
+        found = {"plugins": registry.plugins(), "offers": listed}
+        found["faults"] = [asdict(fault) for fault in registry.faults]
+        found["deprecated"] = [asdict(notice) for notice in registry.notices]
+        click.echo(json.dumps(found, indent=2))
         return EXIT_DONE
     for kind, by_name in offers.items():
         click.echo(f"{kind}")
@@ -80,6 +82,8 @@ def plugins(checked: str | None, as_json: bool) -> int:
                 origin = "" if offer.plugin == "builtin" else f"  [{offer.package}]"
                 line = f"  {shown:<16} {offer.summary}{origin}"
                 click.echo(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
+    for notice in registry.notices:
+        click.echo(f"DEPRECATED {notice}", err=True)
     for fault in registry.faults:
         click.echo(f"FAULT {fault}", err=True)
     return EXIT_FAILED if registry.faults else EXIT_DONE

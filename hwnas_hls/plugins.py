@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -92,6 +93,8 @@ class Registry:
 
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
         self.faults: list[Fault] = []
+        #: Deprecated hooks that plugins use; they work.
+        self.notices: list[Fault] = []
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._packages: dict[str, str] = {}
@@ -125,7 +128,9 @@ class Registry:
         if package == _BY_HAND:
             self._by_hand.add(name)
         try:
-            self._manager.register(plugin, name=name)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                self._manager.register(plugin, name=name)
         except Exception as error:
             # pluggy leaves what it had already taken of a plugin that fails validation.
             if self._manager.has_plugin(name):
@@ -133,6 +138,11 @@ class Registry:
             self.faults.append(Fault(name, f"{package} was refused: {_short(error)}"))
             return
         self._offers.clear()
+        for item in caught:
+            # pluggy says which hook; whose plugin it is only this place knows.
+            notice = Fault(name, f"{package}: {item.message}")
+            self.notices.append(notice)
+            warnings.warn(str(notice), item.category, stacklevel=2)
         known = [hook for hook in dir(hookspecs) if hook.startswith("hwnas_")]
         for caller in self._manager.get_hookcallers(plugin) or []:
             if not caller.has_spec():

@@ -115,11 +115,12 @@ def _what_next(front: Front, folder: Path) -> list[str]:
 def picked_lines(found: Mapping[str, Estimate], handed_over: Mapping[str, Estimate]) -> list[str]:
     """What a candidate was picked by, and what its full training and its proof made of it."""
     names = [name for name in _PICKED if name in found and name in handed_over]
-    rows = (("in the search", found), ("handed over", handed_over))
-    return [
-        f"{title}: " + ", ".join(f"{name} {_with_interval(numbers, name)}" for name in names)
-        for title, numbers in rows
-    ]
+    lines = [f"{'':<12}{'in the search':<30}handed over"]
+    for name in names:
+        # An accuracy's interval is that of its rows, and its figure a percentage.
+        shown = _marked if name in _PICKED[:2] else _with_interval
+        lines.append(f"{name:<12}{shown(found, name):<30}{shown(handed_over, name)}")
+    return lines
 
 
 def _marked(numbers: Mapping[str, Estimate], name: str) -> str:

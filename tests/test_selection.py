@@ -158,8 +158,9 @@ def test_export_hands_over_what_the_rule_picks(
     assert invoke([*command, "--plain"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == str(place)
-    assert out[1].startswith("  in the search: accuracy ")
-    assert out[2].startswith("  handed over: accuracy ")
+    assert out[1].split() == ["in", "the", "search", "handed", "over"]
+    assert [line.split()[0] for line in out[2:5]] == ["accuracy", "latency_ns", "lut"]
+    assert max(map(len, out[1:])) <= 80
     assert invoke([*command, wanted.key]) == 2
     assert invoke([*command, "--format", "csv"]) == 2
     assert invoke(["export", str(tmp_path / "run"), "--pick", "nicest"]) == 2
