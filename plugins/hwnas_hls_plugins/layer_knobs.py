@@ -209,11 +209,16 @@ class LayerTable(KnobTable):
         )
 
     def repair_layer(
-        self, values: dict[str, Value], tag: str, n_in: int, n_out: int, activation: str | None = None
+        self,
+        values: dict[str, Value],
+        tag: str,
+        shapes: Sequence[tuple[int, int]],
+        activation: str | None = None,
     ) -> None:
         """Keep fractions from going negative; spell reuse factors that are built alike in one way.
 
         Args:
+            shapes: (n_in, n_out) of every layer that has these settings.
             activation: of a layer whose result has a type, else ``None``.
         """
         self.shorten(values, "weight_integer", self.value(values, "weight_bits", tag), tag)
@@ -221,7 +226,7 @@ class LayerTable(KnobTable):
             self.repair_result(values, tag, activation)
         reuse = f"reuse_factor_{tag}"
         if reuse in self.knobs and self.shared(values, tag):
-            values[reuse] = self._spelling(n_in, n_out, values.get(reuse, self.knobs[reuse].choices[0]))
+            values[reuse] = self._spelling(shapes, values.get(reuse, self.knobs[reuse].choices[0]))
 
     def repair_result(self, values: dict[str, Value], tag: str, activation: str) -> None:
         """Keep the fraction of a result from going negative."""
@@ -231,16 +236,24 @@ class LayerTable(KnobTable):
         bits = self.value(values, "activation_bits", tag) - (activation != "relu")
         self.shorten(values, "activation_integer", bits, tag)
 
-    def _spelling(self, n_in: int, n_out: int, wanted: Any) -> int:
+    def _spelling(self, shapes: Sequence[tuple[int, int]], wanted: Any) -> int:
         """The smallest asked factor that is built as ``wanted`` is.
 
         A factor that still unrolls too much is raised to the first that does not.
         """
-        built = {level: built_factor(n_in, n_out, level) for level in sorted(self.config.reuse_factors)}
-        small = [level for level, factor in built.items() if math.ceil(n_in * n_out / factor) <= UNROLL_LIMIT]
+        levels = sorted(self.config.reuse_factors)
+        built = {level: [built_factor(*shape, level) for shape in shapes] for level in levels}
+        small = [
+            level
+            for level, factors in built.items()
+            if all(
+                math.ceil(n_in * n_out / factor) <= UNROLL_LIMIT
+                for (n_in, n_out), factor in zip(shapes, factors, strict=True)
+            )
+        ]
         if wanted not in small:
-            wanted = next((level for level in small if level > wanted), max(built))
-        return next(level for level, factor in built.items() if factor == built[wanted])
+            wanted = next((level for level in small if level > wanted), levels[-1])
+        return next(level for level, factors in built.items() if factors == built[wanted])
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,8 @@ class MlpSpace(KnobSpace):
         for tag, n_in, n_out in self._shapes(values):
             if self._kind(values, tag) == "residual":
                 table.first(values, "width", tag)
-            table.repair_layer(
-                values, tag, n_in, n_out, None if tag == OUTPUT else self._activation(values, tag)
-            )
+            activation = None if tag == OUTPUT else self._activation(values, tag)
+            table.repair_layer(values, tag, [(n_in, n_out)], activation)
         return values
 
     def _refuse_unbuildable(self) -> None:
