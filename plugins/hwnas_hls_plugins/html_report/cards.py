@@ -22,10 +22,9 @@ from hwnas_hls.notation import (
     title,
 )
 from hwnas_hls_plugins.html_report.drawing import Drawing, draw
+from hwnas_hls_plugins.html_report.layer_rows import LayerRow, layer_rows
 
 if TYPE_CHECKING:
-    from hwnas_hls.architecture import Dense
-    from hwnas_hls.design import Design
     from hwnas_hls.exporter import Front, Member
     from hwnas_hls.objective import Limit
 
@@ -67,23 +66,6 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One row of a card's table of layers, as text; ``shares`` in the order of the card's own."""
-
-    number: int
-    shape: str
-    activation: str
-    weight: str
-    bias: str
-    accum: str
-    result: str
-    reuse_factor: int
-    strategy: str
-    zeros: str
-    shares: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
     """One check of a design: passed, failed (``words`` says how) or not made (why not)."""
 
@@ -112,7 +94,7 @@ class Card:
     input: str
     drawing: Drawing
     numbers: tuple[Number, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerRow, ...]
     share_titles: tuple[str, ...]
     ladder: tuple[Rung, ...]
     checks: tuple[Check, ...]
@@ -153,7 +135,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
             for name in dict.fromkeys((front.dataset.metric, *FIRST_METRICS, *member.estimates))
             if name in member.estimates
         ),
-        layers=tuple(_layers(design, member, titles)),
+        layers=tuple(layer_rows(design, member, titles)),
         share_titles=tuple(f"share of {title(name)}" for name in titles),
         ladder=ladder(member.estimates),
         checks=tuple(check(name, words) for name, words in member.checks.items()),
@@ -202,48 +184,6 @@ def _number(member: Member, estimate: Estimate, front: Front) -> Number:
 
 def _is_unproven(estimate: Estimate) -> bool:
     return estimate.source == SOURCES[0] and estimate.coverage is None and not is_counted(estimate)
-
-
-def _layers(design: Design, member: Member, titles: tuple[str, ...]) -> list[Layer]:
-    rows = []
-    totals = {
-        name: sum(layer[name].value for layer in member.layer_estimates if name in layer) for name in titles
-    }
-    for number, (layer, types) in enumerate(
-        zip(design.architecture.chain, design.layer_types(), strict=True)
-    ):
-        _, accum, result = types
-        parts: Mapping[str, Estimate] = (
-            member.layer_estimates[number] if number < len(member.layer_estimates) else {}
-        )
-        weight = design.weights[number]
-        rows.append(
-            Layer(
-                number=number + 1,
-                shape=f"{layer.n_in} → {layer.n_out}",
-                activation=_activation(layer),
-                weight=str(layer.weight),
-                bias="none" if layer.bias is None else str(layer.bias),
-                accum=str(accum),
-                result=str(result),
-                reuse_factor=layer.reuse_factor,
-                strategy=layer.strategy,
-                zeros=f"{100 * float((weight == 0).mean()):.0f} %",
-                shares=tuple(_part(parts.get(name), totals[name]) for name in titles),
-            )
-        )
-    return rows
-
-
-def _activation(layer: Dense) -> str:
-    return layer.activation + (" (batch norm. folded)" if layer.normalisation == "batch" else "")
-
-
-def _part(estimate: Estimate | None, total: float) -> str:
-    if estimate is None:
-        return ""
-    words = figure(estimate.metric, estimate.value)
-    return f"{100 * estimate.value / total:.0f} % ({words})" if total > 0 else words
 
 
 def _files(home: Path) -> tuple[str, ...]:

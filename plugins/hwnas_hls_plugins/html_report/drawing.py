@@ -1,12 +1,17 @@
-"""A network as a small inline SVG: one column of nodes a layer, widths and types beneath."""
+"""A network as a small inline SVG: one column of nodes a layer, widths and types beneath.
+
+A layer that takes more than the one before it, or another, is reached by an arc above the columns.
+"""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.layer import Conv2D, Dense, Layer, Merge, Pool2D
+
 if TYPE_CHECKING:
+    from hwnas_hls.architecture import Architecture
     from hwnas_hls.design import Design
     from hwnas_hls.precision import FixedType
 
@@ -17,6 +22,8 @@ ROW_PX = 20
 RADIUS_PX = 6
 MARGIN_PX = 12
 CAPTION_PX = 60
+#: Room above the nodes for arcs.
+ARC_PX = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +66,64 @@ class Drawing:
 def draw(design: Design) -> Drawing:
     """The drawing of a design's network, from inputs on the left to outputs on the right."""
     architecture = design.architecture
-    widths = [architecture.n_in, *(layer.n_out for layer in architecture.chain)]
-    captions = ["inputs", *(layer.activation for layer in architecture.chain)]
+    widths = [architecture.n_in, *(layer.n_out for layer in architecture.layers)]
+    captions = ["inputs", *(_caption(layer) for layer in architecture.layers)]
     kinds = [architecture.input, *(result for _, _, result in design.layer_types())]
     rows = min(max(widths), MAX_NODES)
+    room = 0 if _is_straight(architecture) else ARC_PX
     middle = MARGIN_PX + RADIUS_PX + (rows - 1) * ROW_PX / 2
     columns = []
     for place, (width, caption, kind) in enumerate(zip(widths, captions, kinds, strict=True)):
-        nodes, gap = _heights(width, middle)
+        nodes, gap = _heights(width, middle + room)
         role = "input" if place == 0 else "output" if place == len(widths) - 1 else "hidden"
         x = COLUMN_PX * (place + 0.5)
         columns.append(Column(x, nodes, gap, role, width, caption, *_short(kind)))
+    # The input is column 0, layer k column k + 1.
+    paths = [
+        _path(columns[source + 1], columns[number + 1], whole=isinstance(layer, Dense | Conv2D))
+        for number, layer in enumerate(architecture.layers)
+        for source in architecture.sources(number)
+    ]
+    what = "dense layers" if architecture.is_chain else "layers"
     return Drawing(
         width=COLUMN_PX * len(columns),
-        height=2 * middle + CAPTION_PX,
+        height=2 * middle + room + CAPTION_PX,
         radius=RADIUS_PX,
         columns=tuple(columns),
-        edges=tuple(_edges(a, b) for a, b in itertools.pairwise(columns)),
+        edges=tuple(paths),
         description=(
-            f"network of {len(architecture.chain)} dense layers, widths {architecture.shape}, activations "
-            + ", ".join(captions[1:])
+            f"network of {len(architecture.layers)} {what}, widths {architecture.shape}, activations "
+            + ", ".join(getattr(layer, "activation", "none") for layer in architecture.layers)
         ),
     )
+
+
+def _is_straight(architecture: Architecture) -> bool:
+    """Whether every layer takes the one before it and nothing else."""
+    layers = range(len(architecture.layers))
+    return all(architecture.sources(number) == (number - 1,) for number in layers)
+
+
+def _caption(layer: Layer) -> str:
+    if isinstance(layer, Pool2D):
+        return f"{layer.pooling} {layer.pool_height} × {layer.pool_width}"
+    if isinstance(layer, Dense):
+        return layer.activation
+    kind = "depthwise" if isinstance(layer, Conv2D) and layer.depthwise else "conv"
+    name = layer.merge if isinstance(layer, Merge) else f"{kind} {layer.kernel_height} × {layer.kernel_width}"
+    return name if layer.activation == "linear" else f"{name}, {layer.activation}"
+
+
+def _path(a: Column, b: Column, *, whole: bool) -> str:
+    """The lines between two columns as the data of one SVG path; an arc where others lie between."""
+    if b.x - a.x > COLUMN_PX:
+        left, right = a.nodes[0] - RADIUS_PX, b.nodes[0] - RADIUS_PX
+        top = min(left, right) - ARC_PX
+        return f"M{a.x:g} {left:g}C{a.x:g} {top:g} {b.x:g} {top:g} {b.x:g} {right:g}"
+    if whole:
+        return _edges(a, b)
+    ends = zip(a.nodes, b.nodes, strict=False)
+    return "".join(f"M{a.x + RADIUS_PX:g} {y:g}L{b.x - RADIUS_PX:g} {z:g}" for y, z in ends)
 
 
 def _heights(width: int, middle: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
