@@ -15,6 +15,7 @@ from torch import Tensor
 from hwnas_hls_plugins.training.exactly import activate_exactly
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level
+from hwnas_hls_plugins.training.outputs import Outputs
 
 #: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
 _PUSH = 4.0
@@ -40,6 +41,10 @@ class Arithmetic(Protocol):
         ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
         a neuron that is never in them stays dead.
         """
+        ...
+
+    def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
+        """See :meth:`~hwnas_hls_plugins.training.outputs.Outputs.cross_entropy`."""
         ...
 
     def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:
@@ -130,6 +135,9 @@ class TorchArithmetic:
             # would make its sides odd, which costs the matrix library up to half as much again.)
             sums = torch.cat([level.gradient.sum(1) for level in self.levels])
             self.layout.gradient.index_copy_(0, self.bias_places, sums)
+
+    def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
+        outputs.cross_entropy(targets)
 
     def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:
         layout = self.layout

@@ -340,3 +340,66 @@ void update(const Trained *t, float beta1, float beta2, float decay, float size)
         latent[i] = value < ceiling[i] ? value : ceiling[i];
     }
 }
+
+/* exp of numbers up to 0, to about the last bit: a power of two times a polynomial of the rest. */
+INLINE lanes exponential(lanes x) {
+    x = pick(x > -87.0f, x, all(-87.0f));
+    const lanes power = x * 1.44269504f - 0.5f; /* truncated towards zero: the nearest whole number */
+    const flags whole = __builtin_convertvector(power, flags);
+    const lanes n = __builtin_convertvector(whole, lanes);
+    const lanes rest = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    lanes value = rest * 1.9875691500e-4f + 1.3981999507e-3f;
+    value = value * rest + 8.3334519073e-3f;
+    value = value * rest + 4.1665795894e-2f;
+    value = value * rest + 1.6666665459e-1f;
+    value = value * rest + 5.0000001201e-1f;
+    value = value * rest * rest + rest + 1.0f;
+    return value * (lanes)((whole + 127) << 23);
+}
+
+/* Softmax and cross entropy: their gradient at the outputs, and that of the temperature's logarithm.
+ * logits, gradient: networks x outputs x batch rows; targets: outputs x rows, `apart` numbers apart. */
+void cross_entropy(const float *logits, const float *targets, int64_t apart, const float *scale, float *gradient,
+                   float *scale_gradient, int64_t networks, int64_t outputs, int64_t rows) {
+    for (int64_t j = 0; j < networks; j++) {
+        const float *answers = logits + j * outputs * rows;
+        float *slopes = gradient + j * outputs * rows;
+        lanes moved = all(0.0f);
+        for (int64_t i = 0; i < rows; i += WIDTH) {
+            lanes most = load(answers + i);
+            for (int64_t o = 1; o < outputs; o++) {
+                const lanes here = load(answers + o * rows + i);
+                most = pick(here > most, here, most);
+            }
+            lanes sum = all(0.0f);
+            for (int64_t o = 0; o < outputs; o++) {
+                const lanes share = exponential((load(answers + o * rows + i) - most) * scale[j]);
+                store(slopes + o * rows + i, share);
+                sum += share;
+            }
+            const lanes inverse = 1.0f / sum;
+            for (int64_t o = 0; o < outputs; o++) {
+                const lanes slope = load(slopes + o * rows + i) * inverse - load(targets + o * apart + i);
+                store(slopes + o * rows + i, slope);
+                moved += slope * (load(answers + o * rows + i) * scale[j]);
+            }
+        }
+        scale_gradient[j] = total(moved);
+    }
+}
+
+/* Rows in `order` of standardised features (rows x width) -> whole numbers on an input grid, features x rows,
+ * and a row of ones below. */
+void gather(const double *features, int64_t width, const int64_t *order, int64_t rows, double scale, double low,
+            double high, float *out) {
+    for (int64_t begin = 0; begin < rows; begin += PANEL) {
+        const int64_t end = begin + PANEL < rows ? begin + PANEL : rows;
+        for (int64_t c = 0; c < width; c++)
+            for (int64_t i = begin; i < end; i++) {
+                double counted = floor(features[order[i] * width + c] * scale + 0.5);
+                counted = counted < high ? counted : high;
+                out[c * rows + i] = (float)(counted > low ? counted : low);
+            }
+    }
+    for (int64_t i = 0; i < rows; i++) out[width * rows + i] = 1.0f;
+}

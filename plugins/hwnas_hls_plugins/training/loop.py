@@ -105,9 +105,10 @@ class Training:
         self.device, self.dtype = choose_device(device), dtype
         self.kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
         sources = {kind: number for number, kind in enumerate(self.kinds)}
-        self.train = Rows(train or dataset.train, dataset, dtype, self.device)
+        compiled = config.kernels != "torch"
+        self.train = Rows(train or dataset.train, dataset, dtype, self.device, compiled=compiled)
         self.validation_split = some(dataset.validation, config.max_validation_rows, seed)
-        self.validation = Rows(self.validation_split, dataset, dtype, self.device)
+        self.validation = Rows(self.validation_split, dataset, dtype, self.device, compiled=compiled)
         self.members = [
             _member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
         ]

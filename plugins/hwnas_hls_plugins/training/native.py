@@ -1,36 +1,19 @@
-"""One step of a group of networks in compiled kernels, on a CPU. Loaded only to train.
-
-``kernels.c`` is compiled once by the machine's C compiler, for its very processor, and kept in the
-user's cache folder. Where there is no compiler, torch does the same arithmetic, more slowly.
-"""
+"""One step of a group of networks in compiled kernels, on a CPU. Loaded only to train."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import hashlib
-import logging
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from hwnas_hls.errors import ToolMissing
+from hwnas_hls_plugins.training.kernels import library
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level
+from hwnas_hls_plugins.training.outputs import Outputs
 
-log = logging.getLogger("hwnas_hls.training")
-
-SOURCE = Path(__file__).with_name("kernels.c")
-#: Nothing here lets a compiler reorder arithmetic: numbers depend on the source alone.
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-COMPILERS = ("cc", "gcc", "clang")
-TIMEOUT_S = 120.0
 #: Batch rows come in whole vectors of so many.
 VECTOR = 8
 _PANEL = 16
@@ -90,63 +73,6 @@ def serves(layout: Layout, rows: int, kernels: str) -> bool:
     if library() is None and kernels == "native":
         raise ToolMissing("the training kernels need a C compiler (cc, gcc or clang)")
     return library() is not None
-
-
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """The compiled kernels; ``None`` where this machine cannot compile them."""
-    try:
-        path = compiled()
-        kernels = ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", "") or error
-        log.warning("training takes torch alone, which is slower: no compiled kernels (%s)", detail)
-        return None
-    step = (_pointer, _pointer, _count, _count, _pointer, _count, _number, _count, _pointer)
-    kernels.forward.argtypes = kernels.backward.argtypes = step
-    kernels.quantise.argtypes = (_pointer, _count, _pointer)
-    kernels.update.argtypes = (_pointer, _number, _number, _number, _number)
-    for name in ("forward", "backward", "quantise", "update"):
-        getattr(kernels, name).restype = None
-    return kernels
-
-
-def compiled(folder: Path | None = None) -> Path:
-    """The shared library of ``kernels.c``, made by the first who needs it.
-
-    Args:
-        folder: where it is kept; ``None`` takes the user's cache folder.
-
-    Raises:
-        OSError: no compiler, or the folder cannot be written.
-        subprocess.SubprocessError: it does not compile.
-    """
-    import platformdirs
-
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None:
-        raise FileNotFoundError(f"none of {', '.join(COMPILERS)} is on the path")
-    folder = folder or Path(platformdirs.user_cache_dir("hwnas-hls")) / "training"
-    # Homes are shared between machines: the processor is part of the name.
-    facts = "\n".join([SOURCE.read_text(), " ".join(FLAGS), compiler, platform.machine(), _processor()])
-    path = folder / f"kernels-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.so"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            fresh = Path(place) / path.name
-            command = [compiler, *FLAGS, "-shared", "-fPIC", str(SOURCE), "-o", str(fresh), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-            fresh.replace(path)
-    return path
-
-
-def _processor() -> str:
-    """What the processor can do, as far as the system says."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 class NativeArithmetic:
@@ -221,6 +147,22 @@ class NativeArithmetic:
         return (
             *(self._levels, trained, top, bottom, addresses, apart, number, self._rows),
             self._panel.data_ptr(),
+        )
+
+    def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
+        scale = outputs.scale
+        networks, n_out, rows = outputs.logits.shape
+        if targets.stride(1) != 1:
+            raise ValueError("targets are a matrix of outputs x rows")
+        self._kernels.cross_entropy(
+            *(outputs.logits.data_ptr(), targets.data_ptr(), targets.stride(0), scale.data_ptr()),
+            *(
+                outputs.gradient.data_ptr(),
+                outputs.log_temperature_gradient.data_ptr(),
+                networks,
+                n_out,
+                rows,
+            ),
         )
 
     def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:

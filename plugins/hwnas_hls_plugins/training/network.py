@@ -19,6 +19,7 @@ from hwnas_hls_plugins.training.arithmetic import Arithmetic, TorchArithmetic
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level, make_levels
 from hwnas_hls_plugins.training.member import Member
+from hwnas_hls_plugins.training.outputs import Outputs
 
 #: Batch normalisation at the start: weights are rounded, so their statistics take a few rounds.
 _CALIBRATIONS = 4
@@ -52,13 +53,15 @@ class Network:
         self.rows = rows
         self.levels = make_levels(self.layout, rows)
         self.normalised = self.layout.normalised
-        self.temperature = self.layout.tensor([m.plan.temperature for m in self.members]).reshape(-1, 1, 1)
         shape = (len(self.members), n_out, rows)
-        self.logits = self.levels[0].values.view(shape)
-        self.logit_gradient = self.levels[0].gradient.view(shape)
-        self.log_temperature = self.layout.latent[-len(self.members) :]
-        self.log_temperature_gradient = self.layout.gradient[-len(self.members) :]
-        self.answers = torch.empty_like(self.logits)
+        self.outputs = Outputs(
+            self.levels[0].values.view(shape),
+            self.levels[0].gradient.view(shape),
+            self.layout.tensor([m.plan.temperature for m in self.members]).reshape(-1, 1, 1),
+            self.layout.latent[-len(self.members) :],
+            self.layout.gradient[-len(self.members) :],
+        )
+        self.logits = self.outputs.logits
         self.arithmetic: Arithmetic = (
             native.NativeArithmetic(self.layout, self.levels, rows)
             if native.serves(self.layout, rows, kernels)
@@ -110,16 +113,9 @@ class Network:
             targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
         """
         if classes:
-            # Through double precision, as in Normalisation.measure: the same bits at any place.
-            grown = self.log_temperature.double().exp().to(self.layout.dtype)
-            scale = self.temperature * grown[:, None, None]
-            torch.mul(self.logits, scale, out=self.answers)
-            torch.sub(torch.softmax(self.answers, 1), targets, out=self.logit_gradient)
-            self.answers.mul_(self.logit_gradient)
-            torch.sum(self.answers, (1, 2), out=self.log_temperature_gradient)
+            self.arithmetic.cross_entropy(self.outputs, targets)
         else:
-            torch.mul(self.logits, self.temperature, out=self.answers)
-            torch.sub(self.answers, targets, out=self.logit_gradient)
+            self.outputs.squares(targets)
 
     def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None:
         """Gradients of all trained numbers; see :meth:`Arithmetic.backward`."""

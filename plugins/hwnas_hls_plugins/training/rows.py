@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ctypes import CDLL
 
 import numpy as np
 import torch
@@ -11,17 +12,29 @@ from torch import Tensor
 
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls_plugins.training.kernels import library
 
 
 class Rows:
     """Rows of one split, standardised; quantised only as they are read.
 
     Features stay in float64: they are rounded onto an input grid as the emulator rounds them.
+
+    Args:
+        compiled: let the compiled kernels read, where there are some; the numbers are the same.
     """
 
-    def __init__(self, split: Split, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        split: Split,
+        dataset: Dataset,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        compiled: bool = True,
+    ) -> None:
         mean, scale = dataset.standardisation
-        features = np.ascontiguousarray(((split.x - mean) / scale).T)
+        features = np.ascontiguousarray((split.x - mean) / scale, np.float64)
         self.features = torch.as_tensor(features, device=device)
         if dataset.kind == CLASSIFICATION:
             targets = (split.y[None, :] == np.arange(dataset.n_out)[:, None]).astype(np.float64)
@@ -30,14 +43,28 @@ class Rows:
             targets = ((split.y - target_mean) / target_scale).T
         self.targets = torch.as_tensor(np.ascontiguousarray(targets), dtype=dtype, device=device)
         self.dtype = dtype
+        fits = compiled and dtype == torch.float32 and device.type == "cpu"
+        self._kernels = library() if fits else None
 
     def __len__(self) -> int:
-        return self.features.shape[1]
+        return self.features.shape[0]
 
     def read(self, kinds: Sequence[FixedType], order: Tensor) -> tuple[list[Tensor], Tensor]:
         """Rows in ``order``: (n_in + 1, rows) whole numbers an input type, ones below; and targets."""
-        features = self.features.index_select(1, order)
-        return [quantised(features, kind, self.dtype) for kind in kinds], self.targets.index_select(1, order)
+        targets = self.targets.index_select(1, order)
+        if self._kernels is not None:
+            return [self._gathered(self._kernels, kind, order) for kind in kinds], targets
+        features = self.features.index_select(0, order).t().contiguous()
+        return [quantised(features, kind, self.dtype) for kind in kinds], targets
+
+    def _gathered(self, kernels: CDLL, kind: FixedType, order: Tensor) -> Tensor:
+        width = self.features.shape[1]
+        out = torch.empty((width + 1, len(order)))
+        kernels.gather(
+            *(self.features.data_ptr(), width, order.contiguous().data_ptr(), len(order)),
+            *(2.0**kind.fraction, float(kind.lowest), float(kind.highest), out.data_ptr()),
+        )
+        return out
 
 
 def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:

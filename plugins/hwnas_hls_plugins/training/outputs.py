@@ -1,0 +1,41 @@
+"""The outputs of a group of networks and their loss. Loaded only to train, hence torch at the top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What networks answer, and the gradient there; (networks, n_out, batch rows).
+
+    Args:
+        temperature: (networks, 1, 1), what a least significant bit counts in the loss at the start.
+        log_temperature: (networks,), trained: the logarithm of what it counts beyond that.
+    """
+
+    logits: Tensor
+    gradient: Tensor
+    temperature: Tensor
+    log_temperature: Tensor
+    log_temperature_gradient: Tensor
+
+    @property
+    def scale(self) -> Tensor:
+        """(networks, 1, 1): what a least significant bit counts."""
+        # Through double precision, as in Normalisation.measure: the same bits at any place.
+        grown = self.log_temperature.double().exp().to(self.logits.dtype)
+        return self.temperature * grown[:, None, None]
+
+    def cross_entropy(self, targets: Tensor) -> None:
+        """Gradient of the cross entropy with shares of classes, (n_out, batch rows)."""
+        answers = self.logits * self.scale
+        torch.sub(torch.softmax(answers, 1), targets, out=self.gradient)
+        torch.sum(answers.mul_(self.gradient), (1, 2), out=self.log_temperature_gradient)
+
+    def squares(self, targets: Tensor) -> None:
+        """Gradient of the squared distance from standardised targets, (n_out, batch rows)."""
+        torch.sub(self.logits * self.temperature, targets, out=self.gradient)
