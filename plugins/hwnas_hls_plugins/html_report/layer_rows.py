@@ -78,6 +78,7 @@ def _shape(architecture: Architecture, number: int) -> str:
         if isinstance(layer, Pool2D):
             kind, channels = f"{layer.pooling} {layer.pool_height} × {layer.pool_width}", layer.in_channels
         else:
+            name = "depthwise" if layer.depthwise else "conv"
             kind = f"{name} {layer.kernel_height} × {layer.kernel_width}"
             channels = layer.filters
         words = f"{kind}: {taken} → {layer.out_height} × {layer.out_width} × {channels}"
