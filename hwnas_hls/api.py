@@ -26,7 +26,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.objective import direction_of
 from hwnas_hls.plugins import Registry
 from hwnas_hls.rows import Rows, rows_of
-from hwnas_hls.selection import parse_rule, select
+from hwnas_hls.selection import pick
 
 if TYPE_CHECKING:
     import pandas
@@ -105,16 +105,20 @@ class Run:
         """
         return runs.hand_over_one(self.folder, key, _registry(self.plugins), runs.Observer())
 
-    def pick(self, rule: str = "knee") -> Record:
-        """One candidate by a rule: ``knee``, or such as ``min lut where accuracy>=0.93``.
+    def pick(self, rule: str = "knee", among: str | None = None) -> Record:
+        """One design or candidate by a rule: ``knee``, or such as ``min lut where accuracy>=0.93``.
 
-        It goes by the numbers of the search (validation rows), before any full training;
-        :meth:`hand_over` of its key trains it in full and writes its project.
+        The record holds the numbers it was chosen by; its key finds the design, or is what
+        :meth:`hand_over` takes.
+
+        Args:
+            among: ``designs`` (handed over; final numbers, test rows included) or ``search`` (every
+                complete candidate; validation rows only); by default designs where there are any.
 
         Raises:
-            UserError: it is no rule, or no complete candidate keeps its conditions.
+            UserError: it is no rule, or nothing keeps its conditions.
         """
-        return select(self.records, self.front.goal, parse_rule(rule, "rule"), str(self.folder))
+        return pick(self.front, rule, among, str(self.folder)).record
 
     def __repr__(self) -> str:
         from io import StringIO

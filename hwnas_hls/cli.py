@@ -246,7 +246,12 @@ def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
 @click.option(
     "--pick",
     metavar="RULE",
-    help="In place of KEY: knee, or 'min lut where accuracy>=0.93 and dsp<=0', by the numbers of the search.",
+    help="In place of KEY: knee, or a rule such as 'min lut where accuracy>=0.93 and dsp<=0'.",
+)
+@click.option(
+    "--among",
+    type=click.Choice(["designs", "search"]),
+    help="Pick from what was handed over (default, where there is any) or from every complete candidate.",
 )
 @_watching
 def export(
@@ -254,6 +259,7 @@ def export(
     key: str | None,
     formats: tuple[str, ...],
     pick: str | None,
+    among: str | None,
     quiet: bool,
     plain: bool,
     as_json: bool,
@@ -279,26 +285,33 @@ def export(
     if pick is not None:
         if key is not None:
             raise UserError("a KEY is chosen already", where="--pick", found=f"KEY {key}")
-        picked = runs.pick(run_folder, pick, registry)
-        key = picked.key
+        picked = runs.pick(run_folder, pick, registry, among)
+        key = picked.record.key
+    elif among is not None:
+        raise UserError("there is nothing to pick by", where="--among", remedy="give --pick as well")
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
             outcome = runs.resume(run_folder, registry, observer, anew=True)
         return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
-    with watch(quiet=quiet or as_json, plain=plain) as observer:
-        member = runs.hand_over_one(run_folder, key, registry, observer)
+    if picked is not None and picked.member is not None:
+        member = picked.member
+    else:
+        with watch(quiet=quiet or as_json, plain=plain) as observer:
+            member = runs.hand_over_one(run_folder, key, registry, observer)
     place = run_folder / "designs" / member.key
     if as_json:
         metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
         text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": dict(member.checks)}
         if picked is not None:
-            text["search"] = {name: estimate.to_json() for name, estimate in picked.estimates.items()}
+            text["search"] = {n: estimate.to_json() for n, estimate in member.record.estimates.items()}
         click.echo(json.dumps(text, indent=2))
     else:
         click.echo(place)
         if not quiet:
-            for line in picked_lines(picked.estimates, member.estimates) if picked else ():
+            for line in picked_lines(member) if picked else ():
                 click.echo(f"  {line}")
+            if picked and picked.by_test_rows:
+                click.echo("  chosen by the score on the test rows, which flatters it a little")
             for check, result in member.checks.items():
                 click.echo(f"  {check}: {result}")
     return EXIT_DONE

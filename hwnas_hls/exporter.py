@@ -44,6 +44,16 @@ class Member:
     warnings: tuple[str, ...] = ()
     layer_estimates: Sequence[Mapping[str, Estimate]] = ()
 
+    @property
+    def unproven(self) -> list[str]:
+        """What failed of the hand-over: the project, or its C simulation; a check not run is no failure."""
+        found = {name: self.checks.get(name, "ok") for name in ("project", "csim")}
+        return [
+            f"{name}: {words}"
+            for name, words in found.items()
+            if words != "ok" and not words.startswith("not run")
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

@@ -14,10 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls import __version__
+from hwnas_hls import __version__, selection
 from hwnas_hls.candidate import digest
 from hwnas_hls.changes import check_unchanged
-from hwnas_hls.cluster import Workers
+from hwnas_hls.cluster import Workers, require
 from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
@@ -29,7 +29,7 @@ from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
 from hwnas_hls.render import write_atomically
 from hwnas_hls.search import Progress, Search, choose, least_infeasible
-from hwnas_hls.selection import parse_rule, select
+from hwnas_hls.selection import Picked
 from hwnas_hls.spec import Spec, read_tables, spec_from_tables
 from hwnas_hls.store import Store
 
@@ -74,6 +74,8 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     Raises:
         UserError: the spec does not hold together, or the folder is in use.
     """
+    if spec.cluster.wanted:
+        require(spec.cluster)
     problem = pose(spec, registry)
     # Before there is a folder: a scheduler that nobody answers for is no run.
     with _workers(problem) as workers:
@@ -215,7 +217,7 @@ def _go(
         front = _front(problem, search, members, {**run, "finished": not interrupted}, facts)
         files, failures = export(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
-        failures += [f"design {member.key}: {words}" for member in members for words in unproven(member)]
+        failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
         return Outcome(folder, front, interrupted, files, failures)
 
 
@@ -276,17 +278,16 @@ def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer
         return members[0]
 
 
-def pick(folder: Path, rule: str, registry: Registry) -> Record:
-    """The candidate of a run that a rule means: ``knee``, or ``min lut where accuracy>=0.93``.
+def pick(folder: Path, rule: str, registry: Registry, among: str | None = None) -> Picked:
+    """What a rule means in a run: ``knee``, or ``min lut where accuracy>=0.93``.
+
+    Args:
+        among: as in :func:`hwnas_hls.selection.pick`.
 
     Raises:
         UserError: the folder is no run, the rule is none, or nothing keeps its conditions.
     """
-    parsed = parse_rule(rule, "the rule")
-    problem = pose(run_spec(folder), registry)
-    with Store(folder) as store:
-        check_unchanged(problem, store.meta(), folder)
-        return select(Search(problem, store).records(), problem.goal, parsed, str(folder))
+    return selection.pick(redraw(folder, registry, ()).front, rule, among, str(folder))
 
 
 def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
@@ -306,14 +307,6 @@ def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], li
             failures.append(f"exporter {name}: {type(error).__name__}: {error}")
             log.error("exporter %s failed: %s: %s", name, type(error).__name__, error)
     return files, failures
-
-
-def unproven(member: Member) -> list[str]:
-    """What failed of a hand-over: the project, or its C simulation; a check not run is no failure."""
-    found = {name: member.checks.get(name, "ok") for name in ("project", "csim")}
-    return [
-        f"{n}: {words}" for n, words in found.items() if words != "ok" and not words.startswith("not run")
-    ]
 
 
 def _front(

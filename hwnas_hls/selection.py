@@ -1,12 +1,14 @@
-"""Choosing one design of a search: the knee of its front, or the best by a stated rule.
+"""Choosing one design of a run: the knee of its front, or the best by a stated rule.
 
-Both read the numbers of the *search*: accuracies on the validation rows, costs as estimated (or
-measured) then. The test split takes no part, so that the score it gives the chosen design is not
-flattered by the choice.
+Among the *designs* that were handed over final numbers count: costs with the trained weights known,
+the score on the test rows. Choosing by that score flatters it a little. Among all complete
+candidates of the *search* the test rows take no part: accuracies are those of the validation rows
+after a short training, costs as known then; what is chosen is yet to be trained in full.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.exporter import Front, Member
 from hwnas_hls.front import non_dominated
 from hwnas_hls.objective import Goal, Limit, direction_of
 from hwnas_hls.record import Record
 from hwnas_hls.spec import parse_bound
 
 KNEE = "knee"
+DESIGNS = "designs"
+SEARCH = "search"
+AMONG = (DESIGNS, SEARCH)
 _RULE = re.compile(r"(min|max)\s+([A-Za-z_]\w*)(?:\s+where\s+(.+))?", re.DOTALL)
 _CONDITION = re.compile(r"([A-Za-z_]\w*)\s*(<=|>=)\s*(.+)", re.DOTALL)
 _EXAMPLES = "write knee, or a rule such as 'min lut where accuracy>=0.93 and latency_ns<=100ns'"
@@ -42,6 +48,49 @@ class Rule:
     def __str__(self) -> str:
         where = " and ".join(map(str, self.conditions))
         return f"{self.direction} {self.metric}" + (f" where {where}" if where else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What a rule chose.
+
+    Args:
+        record: with the numbers that it was chosen by.
+        member: of the front, where the choice was among designs.
+        by_test_rows: whether the score on the test rows had a say.
+    """
+
+    record: Record
+    member: Member | None = None
+    by_test_rows: bool = False
+
+
+def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
+    """The design or candidate of a run that a rule means.
+
+    Args:
+        text: ``knee``, or such as ``min lut where accuracy>=0.93``.
+        among: ``designs`` or ``search``; ``None`` takes the designs where there are any.
+
+    Raises:
+        UserError: it is no rule, or nothing keeps its conditions.
+    """
+    rule = parse_rule(text, where)
+    if among not in (None, *AMONG):
+        raise UserError("a design is chosen among designs or search", where=where, found=among, choices=AMONG)
+    sound = {member.key: member for member in front.members if not member.unproven}
+    if among == SEARCH or (among is None and not sound):
+        return Picked(select(front.records, front.goal, rule, where))
+    final = [dataclasses.replace(m.record, estimates=m.estimates) for m in sound.values()]
+    record = select(final, front.goal, rule, where)
+    return Picked(record, sound[record.key], front.dataset.metric in _named(front.goal, rule))
+
+
+def _named(goal: Goal, rule: Rule | None) -> set[str]:
+    """The metrics that a rule looks at."""
+    if rule is None:
+        return {objective.metric for objective in goal.objectives}
+    return {rule.metric, *(limit.metric for limit in rule.conditions)}
 
 
 def parse_rule(text: str, where: str) -> Rule | None:
@@ -120,7 +169,7 @@ def knee(records: Sequence[Record], goal: Goal) -> Record:
 
 
 def _best(complete: Sequence[Record], goal: Goal, rule: Rule, where: str) -> Record:
-    named = {rule.metric, *(limit.metric for limit in rule.conditions)}
+    named = _named(goal, rule)
     known = sorted(set.intersection(*(set(record.estimates) for record in complete)))
     for metric in sorted(named):
         if metric not in known:

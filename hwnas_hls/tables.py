@@ -112,8 +112,9 @@ def _what_next(front: Front, folder: Path) -> list[str]:
     return lines
 
 
-def picked_lines(found: Mapping[str, Estimate], handed_over: Mapping[str, Estimate]) -> list[str]:
-    """What a candidate was picked by, and what its full training and its proof made of it."""
+def picked_lines(member: Member) -> list[str]:
+    """What the search saw of a design, and what full training and proof made of it."""
+    found, handed_over = member.record.estimates, member.estimates
     names = [name for name in _PICKED if name in found and name in handed_over]
     lines = [f"{'':<12}{'in the search':<30}handed over"]
     for name in names:

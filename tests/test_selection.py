@@ -21,7 +21,7 @@ from hwnas_hls.estimate import Estimate
 from hwnas_hls.objective import Goal, Objective
 from hwnas_hls.plugins import Registry
 from hwnas_hls.record import COMPLETE, INFEASIBLE, Record
-from hwnas_hls.selection import knee, parse_rule, select
+from hwnas_hls.selection import knee, parse_rule, pick, select
 
 GOAL = Goal((Objective("accuracy", "max", 1.0, 0.0), Objective("lut", "min", 0.0, 1000.0)))
 
@@ -137,31 +137,78 @@ def test_the_nearest_is_named_with_its_numbers() -> None:
     assert "accuracy 0.9 (0.81 to 0.99)" in str(caught.value)
 
 
-def test_export_hands_over_what_the_rule_picks(
-    registry: Registry,
-    toy_spec: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    runs.start(toy_spec(handover={"members": 1, "csim": False}), registry, tmp_path / "run", runs.Observer())
+@pytest.fixture
+def run(
+    registry: Registry, toy_spec: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A finished run of the toy plugin with two designs."""
+    runs.start(toy_spec(handover={"members": 2, "csim": False}), registry, tmp_path / "run", runs.Observer())
     monkeypatch.setattr("hwnas_hls.plugins.Registry", lambda: registry)
-    wanted = runs.pick(tmp_path / "run", "min lut where accuracy>=0.5", registry)
-    place = tmp_path / "run" / "designs" / wanted.key
-    assert not place.exists()
-    command = ["export", str(tmp_path / "run"), "--pick", "min lut where accuracy>=0.5"]
-    assert invoke([*command, "--json"]) == 0
+    return tmp_path / "run"
+
+
+def test_export_picks_among_the_designs(
+    run: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = {member.key: member for member in runs.redraw(run, registry, ()).front.members}
+    cheapest = min(members.values(), key=lambda member: member.estimates["lut"].value)
+    stamps = {path: path.stat().st_mtime_ns for path in (run / "designs").rglob("*")}
+    assert invoke(["export", str(run), "--pick", "min lut", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["key"] == wanted.key
-    assert said["search"]["lut"]["value"] == wanted.estimates["lut"].value
-    assert (place / "design.json").is_file()
-    assert invoke([*command, "--plain"]) == 0
+    assert said["key"] == cheapest.key
+    assert said["metrics"]["lut"]["value"] == cheapest.estimates["lut"].value
+    assert said["search"]["accuracy"]["value"] == cheapest.record.estimates["accuracy"].value
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, "nothing is trained again"
+    assert invoke(["export", str(run), "--pick", "max accuracy"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == str(place)
+    assert out[0] == str(run / "designs" / next(iter(members)))
     assert out[1].split() == ["in", "the", "search", "handed", "over"]
     assert [line.split()[0] for line in out[2:5]] == ["accuracy", "latency_ns", "lut"]
     assert max(map(len, out[1:])) <= 80
-    assert invoke([*command, wanted.key]) == 2
-    assert invoke([*command, "--format", "csv"]) == 2
-    assert invoke(["export", str(tmp_path / "run"), "--pick", "nicest"]) == 2
-    assert "write knee" in capsys.readouterr().err
+    assert "chosen by the score on the test rows" in "".join(out)
+
+
+def test_export_hands_over_what_is_picked_among_the_search(
+    run: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = "min lut where accuracy>=0.5"
+    wanted = runs.pick(run, rule, registry, "search")
+    assert wanted.member is None
+    assert not wanted.by_test_rows
+    place = run / "designs" / wanted.record.key
+    assert not place.exists()
+    assert invoke(["export", str(run), "--pick", rule, "--among", "search", "--plain"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == str(place)
+    assert "test rows" not in out
+    assert (place / "design.json").is_file()
+
+
+def test_a_design_that_is_not_what_it_should_be_is_not_picked(run: Path, registry: Registry) -> None:
+    front = runs.redraw(run, registry, ()).front
+    rule = "min lut"
+    best = pick(front, rule, None, "test")
+    assert best.member is not None
+    broken = dataclasses.replace(best.member, checks={"csim": "NOT BIT-EXACT"})
+    others = [broken if member.key == broken.key else member for member in front.members]
+    assert pick(dataclasses.replace(front, members=others), rule, None, "test").record.key != broken.key
+    searched = pick(dataclasses.replace(front, members=[]), rule, None, "test")
+    assert searched.member is None
+    with pytest.raises(UserError, match="nothing to choose from"):
+        pick(dataclasses.replace(front, members=[]), rule, "designs", "test")
+    with pytest.raises(UserError, match="designs, search"):
+        pick(front, rule, "all", "test")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--pick", "knee", "0123"],
+        ["--pick", "knee", "--format", "csv"],
+        ["--pick", "nicest"],
+        ["--among", "search"],
+        ["--pick", "knee", "--among", "all"],
+    ],
+)
+def test_contradictions_are_the_users_mistake(more: list[str], run: Path) -> None:
+    assert invoke(["export", str(run), *more]) == 2

@@ -228,9 +228,9 @@ def test_designs_that_nobody_simulated_are_named_loudly(
     said = shown(dataclasses.replace(outcome.front, members=members), tmp_path)
     assert f"NOT VERIFIED by C simulation: {count} of {count} designs" in said
     assert "no g++" in said
-    assert [words for member in members for words in runs.unproven(member)] == []
+    assert [words for member in members for words in member.unproven] == []
     wrong = dataclasses.replace(members[0], checks={"project": "ok", "csim": "NOT BIT-EXACT: 1\nmore"})
-    assert runs.unproven(wrong) == ["csim: NOT BIT-EXACT: 1\nmore"]
+    assert wrong.unproven == ["csim: NOT BIT-EXACT: 1\nmore"]
     said = shown(dataclasses.replace(outcome.front, members=[wrong]), tmp_path)
     assert "FAILED csim: NOT BIT-EXACT: 1" in said
     assert "more" not in said
