@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from hwnas_hls.errors import HwnasError, ToolMissing, UserError
 #: A worker that was started here takes so many estimator tasks at once; its other threads synthesise.
 SLOT = "hwnas_slot"
 _CONNECT_S = 10.0
+#: Dask's status pages cannot be switched off: for this machine alone, at any free port.
+_STATUS = "127.0.0.1:0"
 _CLOSE_S = 10.0
 #: Started workers: one thread of arithmetic each, however many cores there are.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -43,7 +46,7 @@ def connect(table: ClusterTable, where: str, folder: Path) -> Connection:
 
     Raises:
         UserError: nobody answers at the address, or the batch system refuses the jobs' settings.
-        ToolMissing: TLS is wanted without ``cryptography``, or there is no such batch system here.
+        ToolMissing: there is no such batch system here.
         HwnasError: the workers did not start.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -81,20 +84,8 @@ def _running(table: ClusterTable, where: str) -> Connection:
     return Connection(client, client.close)
 
 
-def _security(table: ClusterTable) -> Security | None:
-    if not table.tls:
-        return None
-    try:
-        return Security.temporary()
-    except ImportError as error:
-        raise ToolMissing(
-            "encryption between workers needs the package cryptography: pip install 'hwnas-hls[cluster]' "
-            "(or tls = false in [cluster], on a machine that nobody else uses)"
-        ) from error
-
-
 def _local(table: ClusterTable) -> Connection:
-    security = _security(table)
+    security = Security.temporary() if table.tls else None
     folder = tempfile.TemporaryDirectory(prefix="hwnas-workers-", ignore_cleanup_errors=True)
     environment = dict.fromkeys(_THREAD_VARIABLES, "1")
     with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
@@ -106,8 +97,8 @@ def _local(table: ClusterTable) -> Connection:
                 host="127.0.0.1",
                 protocol="tls://" if security else "tcp://",
                 security=security or False,
-                dashboard_address=None,
-                worker_dashboard_address=None,
+                dashboard_address=_STATUS,
+                worker_dashboard_address=_STATUS,
                 resources={SLOT: 1, **table.resources},
                 local_directory=folder.name,
                 silence_logs=logging.CRITICAL,
@@ -132,12 +123,11 @@ def _local(table: ClusterTable) -> Connection:
 
 
 def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
-    try:
-        from dask_jobqueue import HTCondorCluster, SLURMCluster
-    except ImportError as error:
-        raise ToolMissing(
-            f"system {table.system} needs dask-jobqueue: pip install 'hwnas-hls[cluster]'"
-        ) from error
+    from dask_jobqueue import HTCondorCluster, SLURMCluster
+
+    command = {"slurm": "sbatch", "htcondor": "condor_submit"}[table.system]
+    if shutil.which(command) is None:
+        raise ToolMissing(f'system = "{table.system}" in [cluster] needs {command}, which is not on PATH')
     logs = Path(table.log_folder).expanduser() if table.log_folder else folder / "jobs"
     logs.mkdir(parents=True, exist_ok=True)
     threads = 1 + table.syntheses
@@ -152,8 +142,8 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
         "job_name": "hwnas-hls",
         "job_script_prologue": [*(f"export {name}=1" for name in _THREAD_VARIABLES), *table.prologue],
         "worker_extra_args": ["--resources", f"'{resources}'", "--no-dashboard"],
-        "scheduler_options": {"dashboard_address": None},
-        "security": _security(table),
+        "scheduler_options": {"dashboard_address": _STATUS},
+        "security": Security.temporary() if table.tls else None,
         "shared_temp_directory": str(logs),
         "silence_logs": logging.CRITICAL,
     }

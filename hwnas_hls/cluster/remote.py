@@ -11,7 +11,7 @@ from hwnas_hls import transfer
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.cluster import tasks
 from hwnas_hls.cluster.chunks import chunks
-from hwnas_hls.cluster.workers import TaskFailed, Workers
+from hwnas_hls.cluster.workers import TaskFailed, WorkerKilled, Workers
 from hwnas_hls.design import Design
 from hwnas_hls.estimate import Estimates
 from hwnas_hls.estimator import Context, Resumable, keep_all
@@ -66,15 +66,33 @@ class RemoteEstimator:
     def each(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """Every candidate in a task of its own; what goes wrong is a failure of that one."""
         futures = [self._submit([candidate], context) for candidate in candidates]
-        found = []
+        found: list[Estimates | None] = []
         for candidate, future in zip(candidates, futures, strict=True):
+            answer: Estimates | None
             try:
-                result, parts = self._workers.results([future], [1])[0]
-                found.append(_estimates([candidate], result, parts)[0])
+                answer = self._one(candidate, future)
+            except WorkerKilled:
+                answer = None
             except TaskFailed as error:
-                log.warning("estimator %s failed on %s: %s", self._part.name, candidate.key, error)
-                found.append(Estimates(failure=str(error)))
-        return found
+                answer = self._failure(candidate, error)
+            found.append(answer)
+        # Whoever waited on a worker that died is under suspicion with the one who killed it. Alone
+        # it is known.
+        for place, candidate in enumerate(candidates):
+            if found[place] is None:
+                try:
+                    found[place] = self._one(candidate, self._submit([candidate], context))
+                except TaskFailed as error:
+                    found[place] = self._failure(candidate, error)
+        return [answer for answer in found if answer is not None]
+
+    def _one(self, candidate: Candidate, future: Any) -> Estimates:
+        result, parts = self._workers.results([future], [1])[0]
+        return _estimates([candidate], result, parts)[0]
+
+    def _failure(self, candidate: Candidate, error: TaskFailed) -> Estimates:
+        log.warning("estimator %s failed on %s: %s", self._part.name, candidate.key, error)
+        return Estimates(failure=str(error))
 
     def _divided(
         self, candidates: Sequence[Candidate], context: Context, slots: int, most: int

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls import __version__, transfer
 from hwnas_hls.candidate import digest
+from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.errors import HwnasError, ToolMissing
 from hwnas_hls.isolation import qualified
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _POLL_S = 1.0
-INSTALL = "pip install 'hwnas-hls[cluster]'"
+_PACKAGES = {
+    "distributed": "dask.distributed",
+    "cryptography": "cryptography",
+    "dask_jobqueue": "dask-jobqueue",
+}
 
 
 class ClusterLost(HwnasError):
@@ -35,7 +40,11 @@ class ClusterLost(HwnasError):
 
 
 class TaskFailed(HwnasError):
-    """A task raised, or took its workers down; the text is that of its exception."""
+    """A task raised; the text is that of its exception."""
+
+
+class WorkerKilled(TaskFailed):
+    """Every worker that took the task was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,25 @@ class Timing:
     worker: str
 
 
+def require(table: ClusterTable) -> None:
+    """Raise where a package is missing that the table needs.
+
+    Raises:
+        ToolMissing: with the command that installs it.
+    """
+    needed = ["distributed"]
+    if table.tls and not table.scheduler:
+        needed.append("cryptography")
+    if table.system != "local":
+        needed.append("dask_jobqueue")
+    missing = [_PACKAGES[name] for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolMissing(
+            f"--workers, --scheduler and [cluster] need {' and '.join(missing)}: "
+            "pip install 'hwnas-hls[cluster]'"
+        )
+
+
 class Workers:
     """Connected on first use; close it, whatever happens.
 
@@ -62,12 +90,11 @@ class Workers:
         problem: its spec's ``[cluster]`` says where the workers are.
 
     Raises:
-        ToolMissing: dask.distributed is not installed.
+        ToolMissing: see :func:`require`.
     """
 
     def __init__(self, problem: Problem) -> None:
-        if importlib.util.find_spec("distributed") is None:
-            raise ToolMissing(f"--workers, --scheduler and [cluster] need dask.distributed: {INSTALL}")
+        require(problem.spec.cluster)
         self.problem = problem
         self.table = problem.spec.cluster
         self.timings: list[Timing] = []
@@ -264,7 +291,11 @@ class Workers:
         if future.status in ("cancelled", "lost"):
             raise ClusterLost("the connection to the scheduler was lost")
         error = future.exception()
-        raise TaskFailed(" ".join(f"{type(error).__name__}: {error}".split()))
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        if type(error).__name__ == "KilledWorker":
+            words = f"KilledWorker: every process that worked on it was lost ({words})"
+            raise WorkerKilled(words)
+        raise TaskFailed(words)
 
     def _until(self, done: Callable[[], bool], client: Any, futures: Sequence[Any] = ()) -> None:
         """Wait, as long as there are workers or hope of some."""

@@ -1,0 +1,423 @@
+"""Workers: the same run however many there are and whatever happens to them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cluster_plugin
+import pytest
+from cluster_plugin import Line, read_log
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwnas_hls import transfer
+from hwnas_hls.architecture import Architecture, Dense
+from hwnas_hls.cli import invoke
+from hwnas_hls.cluster import ClusterLost, Workers
+from hwnas_hls.cluster import connection as connections
+from hwnas_hls.cluster.chunks import chunks
+from hwnas_hls.cluster_table import ClusterTable
+from hwnas_hls.errors import ToolMissing, UserError
+from hwnas_hls.plugins import Registry
+from hwnas_hls.precision import FixedType
+from hwnas_hls.problem import pose
+from hwnas_hls.run import Observer, Outcome, resume, start
+from hwnas_hls.spec import Spec, spec_from_tables
+
+Specs = Callable[..., Spec]
+distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+#: Patience with processes on a machine that is busy with other things.
+LONG_S = 60.0
+
+
+@pytest.fixture
+def registry(registry: Registry) -> Registry:
+    registry.register(cluster_plugin, "cluster-plugin")
+    return registry
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A scheduler with two workers, as an administrator may have started it."""
+    import logging
+
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=3,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+        resources={"hwnas_slot": 1, "vivado_license": 1},
+        silence_logs=logging.CRITICAL,
+    ) as found:
+        yield found
+
+
+@pytest.fixture
+def scheduler(cluster: Any) -> str:
+    address: str = cluster.scheduler_address
+    return address
+
+
+def halving_spec(toy_spec: Specs, log: Path, **changes: Any) -> Spec:
+    """60 candidates in three batches, halved at two rungs."""
+    training = {"log": str(log), **changes.pop("training", {})}
+    run = {"estimators": ["toy-cost", "rung-training", "weight-reader"], **changes.pop("run", {})}
+    estimators = {"rung-training": training, "weight-reader": {"log": str(log)}}
+    return toy_spec(run=run, estimators=estimators, **changes)
+
+
+def content(outcome: Outcome) -> list[Any]:
+    """All that a run found: records without their times, and designs to the bit."""
+    records = [{**record.to_json(), "seconds": 0} for record in outcome.front.records]
+    for record in records:
+        record["estimates"] = json.loads(json.dumps(record["estimates"]))
+    members = [(member.key, member.design.digest()) for member in outcome.front.members]
+    return [records, members, outcome.front.hypervolume]
+
+
+def done(log: Path, what: str) -> list[str]:
+    return sorted(key for line in read_log(log) if line.what == what for key in line.keys)
+
+
+# -- the table -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"workers": -1}, "workers is 0 or more"),
+        ({"workers": "many"}, "int expected"),
+        ({"system": "pbs", "workers": 1}, "system is one of local, slurm, htcondor"),
+        ({"system": "slurm"}, "wants a number of workers"),
+        ({"scheduler": "tcp://a:1", "workers": 2}, "no workers to start"),
+        ({"scheduler": "head-node"}, "tcp://host:8786"),
+        ({"scheduler": "tls://a:1", "tls_ca": "ca.pem"}, "tls_certificate, tls_key"),
+        ({"workers": 1, "tls_key": "key.pem"}, "begins tls://"),
+        ({"workers": 1, "memory": "lots"}, "a size such as 8 GB"),
+        ({"workers": 1, "resources": {"vivado_license": 0.0}}, "above 0"),
+        ({"workers": 1, "resources": {"two words": 1.0}}, "no space"),
+        ({"workers": 1, "synthesis_needs": {"vivado_license": 1.0}}, "a worker has 0"),
+        ({"worker": 1}, "workers"),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(table: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        spec_from_tables({"target": {"name": "xcvu9p"}, "cluster": table}, "test.toml")
+
+
+def test_resources_say_how_many_syntheses_a_worker_runs() -> None:
+    assert ClusterTable(workers=1).syntheses == 0
+    assert ClusterTable(workers=1, resources={"vivado_license": 2.0}).syntheses == 2
+    needs = {"vivado_license": 1.0, "memory_gb": 8.0}
+    table = ClusterTable(
+        workers=1, resources={"vivado_license": 4.0, "memory_gb": 20.0}, synthesis_needs=needs
+    )
+    assert table.syntheses == 2
+
+
+@given(st.lists(st.integers(1, 200), max_size=40), st.integers(1, 9), st.integers(0, 5))
+def test_chunks_hold_everyone_once(widths: list[int], slots: int, most: int) -> None:
+    kind = FixedType(8, 3)
+    nets = [Architecture(kind, (Dense(4, width, "relu", kind, None),)) for width in widths]
+    found = chunks(nets, slots, most)
+    assert sorted(place for chunk in found for place in chunk) == list(range(len(widths)))
+    assert all(found)
+    if most:
+        assert max((len(chunk) for chunk in found), default=0) <= most
+    else:
+        assert len(found) <= slots
+        cost = [sum(500 + 4 * widths[place] for place in chunk) for chunk in found]
+        # Nobody is more than two of the largest candidates away from an even share.
+        assert not cost or max(cost) <= sum(cost) / min(slots, len(widths)) + 2 * (500 + 4 * max(widths))
+
+
+def test_messages_keep_their_parts() -> None:
+    data, parts = {"a": [1, None, "é"]}, {"x": b"\x00\xff", "empty": b"", "y": b"123"}
+    assert transfer.unpack(transfer.pack(data, parts)) == (data, parts)
+
+
+# -- mistakes ------------------------------------------------------------------------------
+
+
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "distributed" else find(name)
+    )
+    code = invoke(["run", "--target", "xcvu9p", "--workers", "2", "--output", str(tmp_path / "run")])
+    assert code == ToolMissing.exit_code
+    assert "pip install 'hwnas-hls[cluster]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "gopher://127.0.0.1:1"])
+def test_a_scheduler_that_is_not_there_is_the_users_mistake(
+    address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "_CONNECT_S", 1.0)
+    began = time.monotonic()
+    code = invoke(["run", "--target", "xcvu9p", "--scheduler", address, "--output", str(tmp_path / "run")])
+    assert code == UserError.exit_code
+    said = capsys.readouterr().err
+    assert "no dask scheduler answers" in said
+    assert address in said
+    assert time.monotonic() - began < LONG_S
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scheduler_without_workers_is_given_up(registry: Registry, toy_spec: Specs) -> None:
+    with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty:
+        cluster = {"scheduler": empty.scheduler_address, "wait_s": 0.2}
+        problem = pose(toy_spec(cluster=cluster), registry)
+        with Workers(problem) as workers, pytest.raises(ClusterLost, match=r"no worker .* 0\.2 s"):
+            workers.connect()
+
+
+# -- the same run --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(registry: Registry, toy_spec: Specs, tmp_path: Path) -> list[Any]:
+    """The run without workers."""
+    return content(start(halving_spec(toy_spec, tmp_path / "log0"), registry, tmp_path / "run0", Observer()))
+
+
+def test_any_number_of_workers_finds_the_same(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, alone: list[Any]
+) -> None:
+    states = {record["state"] for record in alone[0]}
+    assert {"complete", "stopped"} <= states
+    for name, cluster in (
+        ("one", {"workers": 1}),
+        ("two", {"scheduler": scheduler}),
+        ("small", {"scheduler": scheduler, "chunk": 3}),
+    ):
+        log = tmp_path / f"log-{name}"
+        spec = halving_spec(toy_spec, log, cluster=cluster)
+        outcome = start(spec, registry, tmp_path / name, Observer())
+        # The log's path is part of the estimators' configuration, and of nothing that is compared.
+        assert content(outcome) == alone, name
+        pids = {line.pid for line in read_log(log)}
+        assert os.getpid() not in pids
+        assert len(pids) == (1 if name == "one" else 2)
+        for what in ("advance-0.25", "advance-0.5", "advance-1", "conclude"):
+            assert done(log, what) == done(tmp_path / "log0", what), (name, what)
+        # With weights, not without them: those of the trained ones came along.
+        read = [record["estimates"].get("parameters") for record in alone[0] if record["state"] == "complete"]
+        assert all(item["value"] > 0 for item in read)
+
+
+def test_one_who_cannot_pause_works_in_the_main_process_or_without_stopping(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = content(start(toy_spec(), registry, tmp_path / "run0", Observer()))
+    calls = tmp_path / "calls"
+    monkeypatch.setenv("TOY_CALLS", str(calls))
+    outcome = start(toy_spec(cluster={"scheduler": scheduler}), registry, tmp_path / "run1", Observer())
+    assert content(outcome) == plain
+    assert calls.exists()  # in this process: workers do not have the variable
+    assert "cannot pause at rungs" in (tmp_path / "run1" / "log.txt").read_text()
+    calls.unlink()
+    spec = toy_spec(cluster={"scheduler": scheduler}, run={"early_stop": False})
+    outcome = start(spec, registry, tmp_path / "run2", Observer())
+    assert content(outcome) == plain  # nobody is stopped by the toy training either way
+    assert not calls.exists()
+
+
+def test_failures_are_those_of_one_process(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, alone: list[Any]
+) -> None:
+    raising, failing = [record["candidate"]["values"]["width"] for record in alone[0][:2]]
+    training = {"raise_width": raising, "fail_width": failing}
+    found = []
+    for name, cluster in (("none", {}), ("two", {"scheduler": scheduler})):
+        spec = halving_spec(toy_spec, tmp_path / f"log-{name}", training=training, cluster=cluster)
+        found.append(content(start(spec, registry, tmp_path / name, Observer())))
+    assert found[0] == found[1]
+    reasons = {record["reason"] for record in found[0][0] if record["state"] == "failed"}
+    assert any("RuntimeError: this width breaks the trainer" in reason for reason in reasons)
+    assert any("loss is not a number" in reason for reason in reasons)
+
+
+def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) -> None:
+    tables = {
+        "target": {"name": "xcvu9p"},
+        "run": {"trials": 12, "batch": 12, "estimators": ["hls-model", "training"], "exporters": []},
+        "strategy": {"name": "random"},
+        "estimators": {"training": {"epochs": 6}},
+        "handover": {"members": 2, "csim": False, "training": {"epochs": 4}},
+    }
+    found = []
+    for name, cluster in (("none", {}), ("two", {"scheduler": scheduler})):
+        spec = spec_from_tables({**tables, "cluster": cluster}, "test.toml")
+        found.append(content(start(spec, Registry(), tmp_path / name, Observer())))
+    assert found[0] == found[1]
+    assert {"complete", "stopped"} <= {record["state"] for record in found[0][0]}
+    assert len(found[0][1]) == 2
+
+
+# -- lost workers --------------------------------------------------------------------------
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + LONG_S
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+def number_in(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return int(path.read_text())
+    return 0
+
+
+def test_a_killed_workers_chunk_is_done_again(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, alone: list[Any]
+) -> None:
+    marker, log = tmp_path / "marker", tmp_path / "log"
+    killed = []
+
+    def kill() -> None:
+        killed.append(wait_for(lambda: number_in(marker), "a worker in the middle of a chunk"))
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    spec = halving_spec(toy_spec, log, training={"marker": str(marker)}, cluster={"scheduler": scheduler})
+    outcome = start(spec, registry, tmp_path / "run", Observer())
+    thread.join()
+    assert content(outcome) == alone
+    assert killed[0] not in {line.pid for line in read_log(log)}
+    numbers = [record.number for record in outcome.front.records]
+    assert numbers == list(range(60))
+    assert done(log, "conclude") == done(tmp_path / "log0", "conclude")
+
+
+def test_a_candidate_that_kills_its_workers_fails_and_the_others_do_not(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One loss is enough: a worker takes seconds to come back.
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    log = tmp_path / "log"
+    run = {"trials": 6, "early_stop": False, "estimators": ["toy-cost", "rung-training"]}
+    probe = start(toy_spec(run=run), registry, tmp_path / "probe", Observer())
+    fatal = probe.front.records[2]
+    tables = toy_spec(run=run, cluster={"scheduler": cluster.scheduler_address}).to_tables()
+    tables["estimators"] = {"rung-training": {"log": str(log), "die_width": fatal.candidate.values["width"]}}
+    outcome = start(spec_from_tables(tables, "test.toml"), registry, tmp_path / "run", Observer())
+    for record in outcome.front.records:
+        if record.candidate.values["width"] == fatal.candidate.values["width"]:
+            assert record.state == "failed"
+            assert "KilledWorker" in record.reason
+        else:
+            assert record.state == "complete"
+
+
+# -- synthesis -----------------------------------------------------------------------------
+
+
+def most_at_once(lines: list[Line]) -> int:
+    return max(sum(other.begin <= line.begin < other.end for other in lines) for line in lines)
+
+
+def test_syntheses_keep_to_the_resources(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str
+) -> None:
+    log = tmp_path / "log"
+    synthesis = {"synthesizer": "slow-synthesis", "budget": 15, "workers": 5}
+    found = []
+    for name, cluster in (
+        ("none", {}),
+        ("two", {"scheduler": scheduler, "synthesis_needs": {"vivado_license": 1.0}}),
+    ):
+        config = {"log": str(log), "seconds": 0.15} if cluster else {}
+        spec = toy_spec(cluster=cluster, synthesis={**synthesis, "config": config})
+        found.append(content(start(spec, registry, tmp_path / name, Observer())))
+    assert found[0] == found[1]
+    lines = [line for line in read_log(log) if line.what == "synthesize"]
+    assert len(lines) >= 5
+    assert os.getpid() not in {line.pid for line in lines}
+    for pid in {line.pid for line in lines}:
+        # Each worker has three threads and one licence.
+        assert most_at_once([line for line in lines if line.pid == pid]) == 1
+    assert most_at_once(lines) == 2
+
+
+# -- the main process ends -----------------------------------------------------------------
+
+_SCRIPT = """
+import json, sys
+sys.path.insert(0, {tests!r})
+import cluster_plugin, toy
+from pathlib import Path
+from hwnas_hls.plugins import Registry
+from hwnas_hls.run import Observer, start
+from hwnas_hls.spec import spec_from_tables
+
+if __name__ == "__main__":
+    registry = Registry(entry_points=[])
+    registry.register(toy, "toy")
+    registry.register(cluster_plugin, "cluster-plugin")
+    tables = json.loads(Path({tables!r}).read_text())
+    start(spec_from_tables(tables, "test.toml"), registry, Path({folder!r}), Observer())
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie has ended; who started it has not asked yet.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_the_main_process(
+    how: signal.Signals, registry: Registry, toy_spec: Specs, tmp_path: Path, alone: list[Any]
+) -> None:
+    log, folder, marker = tmp_path / "log", tmp_path / "run", tmp_path / "marker"
+    marker_of = {"marker": str(marker)} if how == signal.SIGINT else {}
+    training = {"sleep_s": 0.3, **marker_of}
+    spec = halving_spec(toy_spec, log, training=training, cluster={"workers": 2})
+    (tmp_path / "tables.json").write_text(json.dumps(spec.to_tables()))
+    script = tmp_path / "script.py"
+    tests = str(Path(__file__).parent)
+    script.write_text(_SCRIPT.format(tests=tests, tables=str(tmp_path / "tables.json"), folder=str(folder)))
+    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    try:
+        # Ctrl-C reaches workers in the middle of a chunk too.
+        wait_for(lambda: len(read_log(log)) >= 3 or number_in(marker), "workers at work")
+        pids = {line.pid for line in read_log(log)} | ({number_in(marker)} - {0})
+        if how == signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, how)
+        process.wait(LONG_S)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    assert pids
+    wait_for(lambda: not any(alive(pid) for pid in pids), "the workers to end")
+    if how == signal.SIGKILL:
+        # Half a run; another number of workers (none) finishes it.
+        outcome = resume(folder, registry, Observer(), cluster=ClusterTable())
+        assert content(outcome) == alone
