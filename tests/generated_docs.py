@@ -70,12 +70,21 @@ def _help(command: click.Command, name: str, parent: click.Context | None) -> It
 
 
 def strategies(_: str = "") -> str:
-    rows = ["| strategy | what it does | real-valued knobs | settings |", "|---|---|---|---|"]
+    rows = ["| strategy | what it does | spaces | settings |", "|---|---|---|---|"]
     for offer in _builtin("strategy"):
-        reals = "yes" if _takes(offer, MixedSpace()) else "no"
-        assert _takes(offer, TinySpace()), offer.name
-        rows.append(f"| `{offer.name}` | {_summary(offer)} | {reals} | {_settings(offer)} |")
+        rows.append(f"| `{offer.name}` | {_summary(offer)} | {_spaces(offer)} | {_settings(offer)} |")
     return "\n".join(rows) + "\n"
+
+
+def _spaces(offer: Offer) -> str:
+    """Which spaces a strategy takes, found by offering it some."""
+    if _takes(offer, MixedSpace()):
+        return "any"
+    if _takes(offer, TinySpace()):
+        return "finite knobs"
+    taken = [f"`{space.name}`" for space in _builtin("space") if _takes(offer, _built(space))]
+    assert taken, f"{offer.name} takes none of the built-in spaces"
+    return ", ".join(taken)
 
 
 def estimators(_: str = "") -> str:
