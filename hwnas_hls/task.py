@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from hwnas_hls.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +46,11 @@ class Dataset:
         metric: name of the task's metric, ``accuracy`` or for example ``r2``.
         direction: ``max`` or ``min`` for that metric.
         source: where the data come from, for the report.
+        input_shape: (height, width, channels) where a row is an image, channels last; a series has
+            height 1. ``None`` where it is a plain table.
+
+    Raises:
+        UserError: the shape does not have as many values as a row.
     """
 
     train: Split
@@ -54,6 +62,16 @@ class Dataset:
     source: str
     metric: str = "accuracy"
     direction: str = "max"
+    input_shape: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.input_shape
+        if shape is not None and (min(shape) < 1 or math.prod(shape) != self.n_in):
+            raise UserError(
+                "the image does not have as many values as a row has features",
+                where="task: image",
+                found=f"{' x '.join(map(str, shape))} = {math.prod(shape)}, {self.n_in} features",
+            )
 
     @property
     def n_in(self) -> int:

@@ -115,7 +115,7 @@ def dataset_to_json(dataset: Dataset, parts: Parts) -> dict[str, Any]:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     parts[_DATASET] = buffer.getvalue()
-    rest = ("kind", "labels", "features", "source", "metric", "direction")
+    rest = ("kind", "labels", "features", "source", "metric", "direction", "input_shape")
     return {name: getattr(dataset, name) for name in rest}
 
 
@@ -127,7 +127,10 @@ def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
         splits = [Split(arrays[f"{name}_x"], arrays[f"{name}_y"]) for name in _SPLITS]
     labels, features = tuple(data["labels"]), tuple(data["features"])
     rest: dict[str, Any] = {name: data[name] for name in ("kind", "source", "metric", "direction")}
-    return Dataset(splits[0], splits[1], splits[2], labels=labels, features=features, **rest)
+    shape = None if data.get("input_shape") is None else tuple(data["input_shape"])
+    return Dataset(
+        splits[0], splits[1], splits[2], labels=labels, features=features, input_shape=shape, **rest
+    )
 
 
 def target_from_json(data: Mapping[str, Any]) -> Target:

@@ -93,7 +93,7 @@ class MixedSpace(KnobSpace):
 
 
 def sample_dataset(n_in: int = 6, n_out: int = 3, rows: int = 240, seed: int = 0) -> Dataset:
-    """A classification of overlapping clusters, split 60:20:20."""
+    """A classification of overlapping clusters, split 60:20:20; a row also passes for a series."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % n_out
     centres = rng.standard_normal((n_out, n_in)) * 2
@@ -107,6 +107,7 @@ def sample_dataset(n_in: int = 6, n_out: int = 3, rows: int = 240, seed: int = 0
         labels=tuple(f"class {number}" for number in range(n_out)),
         features=tuple(f"feature {number}" for number in range(n_in)),
         source="synthetic clusters of the contract tests",
+        input_shape=(1, n_in, 1),
     )
 
 

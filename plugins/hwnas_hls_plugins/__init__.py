@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 @hookimpl
 def hwnas_register_spaces() -> list[type]:
     from hwnas_hls_plugins.cell_space import CellSpace
+    from hwnas_hls_plugins.conv_cell_space import ConvCellSpace
     from hwnas_hls_plugins.hierarchical_space import HierarchicalSpace
     from hwnas_hls_plugins.mlp_space import MlpSpace
 
-    return [MlpSpace, CellSpace, HierarchicalSpace]
+    return [MlpSpace, CellSpace, ConvCellSpace, HierarchicalSpace]
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.candidate import Candidate, Value
@@ -44,8 +44,12 @@ class CellNetworkSpace(KnobSpace):
         """The network of these values, whether it can be built as it stands or not."""
 
     @abstractmethod
-    def shrink(self, values: dict[str, Value]) -> bool:
-        """Take one step towards smaller layers; whether there was one left."""
+    def shrink(self, values: dict[str, Value], tag: str) -> bool:
+        """Take one step towards smaller layers, first of all ``tag``; whether there was one left."""
+
+    def shareable(self, tag: str) -> bool:
+        """Whether a layer that is too large to be unrolled may share its multipliers."""
+        return "Resource" in self.strategies
 
     def sample(self, rng: np.random.Generator) -> Candidate:
         """Operations mostly have weights and take the one before, and a share of the networks
@@ -61,7 +65,8 @@ class CellNetworkSpace(KnobSpace):
             for name in values:
                 family = name.rpartition("_")[0]
                 if family in HARDWARE:
-                    values[name] = shared.setdefault(family, values[name])
+                    first = shared.setdefault(family, values[name])
+                    values[name] = first if first in self._table.knobs[name].choices else values[name]
         return self.candidate(values)
 
     def architecture(self, candidate: Candidate) -> Architecture:
@@ -87,12 +92,12 @@ class CellNetworkSpace(KnobSpace):
             large = network.large
             if not large:
                 break
-            if "Resource" in self.strategies:
-                for tag in large:
-                    values[f"strategy_{tag}"] = "Resource"
-                    if f"reuse_factor_{tag}" not in values:
-                        table.first(values, "reuse_factor", tag)
-            elif not self.shrink(values):
+            shareable = [tag for tag in large if self.shareable(tag)]
+            for tag in shareable:
+                values[f"strategy_{tag}"] = "Resource"
+                if f"reuse_factor_{tag}" not in values:
+                    table.first(values, "reuse_factor", tag)
+            if not shareable and not self.shrink(values, large[0]):
                 raise UserError(
                     f"a layer is too large to be unrolled (hls4ml wants fewer than {UNROLL_LIMIT} products)",
                     where=f"space {self.name}",
@@ -185,10 +190,5 @@ class CellSpace(CellNetworkSpace):
         network.dense(OUTPUT, end, self.n_out)
         return network
 
-    def shrink(self, values: dict[str, Value]) -> bool:
-        width: Any = values.get("width")
-        if width is not None and width > min(self.config.widths):
-            choices = self._table.knobs["width"].choices
-            values["width"] = choices[choices.index(width) - 1]
-            return True
-        return self.separate_last(values)
+    def shrink(self, values: dict[str, Value], tag: str) -> bool:
+        return self._table.lower(values, "width") or self.separate_last(values)

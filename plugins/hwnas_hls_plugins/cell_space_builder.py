@@ -8,7 +8,7 @@ from typing import Any
 from hwnas_hls.candidate import Value
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.cell_space_table import CellTable, Operation
-from hwnas_hls_plugins.layer_graph import End, LayerGraph, summand
+from hwnas_hls_plugins.layer_graph import End, LayerGraph, Shape, summand
 from hwnas_hls_plugins.layer_knobs import HARD_TANH, OUTPUT, UNROLL_LIMIT, Wanted
 
 
@@ -19,16 +19,19 @@ class CellNetwork:
         table: reads the knobs.
         values: of the knobs.
         n_in: inputs.
+        image: their shape, if they are an image.
 
     Attributes:
         shapes: tag -> (n_in, n_out) of every layer with that tag's settings.
         misfits: tags of operations that cannot be joined with what they name; they were not.
     """
 
-    def __init__(self, table: CellTable, values: Mapping[str, Value], n_in: int) -> None:
+    def __init__(
+        self, table: CellTable, values: Mapping[str, Value], n_in: int, image: Shape | None = None
+    ) -> None:
         self.table, self.values = table, values
         inputs = FixedType(self._of("input_bits"), self._of("input_integer"))
-        self.graph = LayerGraph(inputs, n_in)
+        self.graph = LayerGraph(inputs, n_in, image)
         self.shapes: dict[str, list[tuple[int, int]]] = {}
         self.misfits: set[str] = set()
 

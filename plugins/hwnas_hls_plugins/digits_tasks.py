@@ -68,6 +68,7 @@ class DigitsTask:
             tuple(f"pixel_{row}_{column}" for row in range(side) for column in range(side)),
             f"scikit-learn load_digits (UCI optical digits, {len(y)} rows){pooled}; stratified 60/20/20 "
             f"split, seed {self.config.split_seed}",
+            input_shape=(side, side, 1),
         )
 
     def _pooled(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas_hls.candidate import Value
 from hwnas_hls.knob import Knob
@@ -133,20 +133,14 @@ class HierarchicalSpace(CellNetworkSpace):
         for kind in self.kinds[len(order) :]:
             self._reset(values, kind)
 
-    def shrink(self, values: dict[str, Value]) -> bool:
-        table = self._table
-        width: Any = values.get("width")
+    def shrink(self, values: dict[str, Value], tag: str) -> bool:
         doubled = [name for name in values if name.startswith("resize_") and values[name] == "double"]
         if doubled:
             kept = [resize for resize in self.config.resizes if resize != "double"]
             if kept:
                 values[doubled[-1]] = kept[-1]
                 return True
-        if width is not None and width > min(self.config.widths):
-            choices = table.knobs["width"].choices
-            values["width"] = choices[choices.index(width) - 1]
-            return True
-        return self.separate_last(values)
+        return self._table.lower(values, "width") or self.separate_last(values)
 
     def _order(self, values: Mapping[str, Value]) -> list[str]:
         """Which cell stands at which position."""

@@ -98,6 +98,16 @@ class KnobTable:
             fitting = [choice for choice in self.knobs[name].choices if choice <= bits]  # type: ignore[operator]
             values[name] = fitting[-1] if fitting else self.knobs[name].choices[0]
 
+    def lower(self, values: dict[str, Value], name: str) -> bool:
+        """Take the next lower choice of a knob; whether there was one."""
+        if name not in values:
+            return False
+        choices = self.knobs[name].choices
+        place = choices.index(values[name])
+        if place > 0:
+            values[name] = choices[place - 1]
+        return place > 0
+
     def first(self, values: dict[str, Value], family: str, tag: str = "") -> None:
         """Take the first choice of a family whose value makes no difference."""
         name = f"{family}_{tag}" if tag else family
@@ -118,9 +128,15 @@ class LayerTable(KnobTable):
         self.config = config
         self.strategies = tuple(strategies)
 
-    def hardware(self, tag: int | str, exists: Condition) -> Iterator[Knob]:
-        """Precision of the weights, HLS strategy, reuse factor and sparsity of the layer ``tag``."""
-        config = self.config
+    def hardware(
+        self, tag: int | str, exists: Condition, strategies: Sequence[str] | None = None
+    ) -> Iterator[Knob]:
+        """Precision of the weights, HLS strategy, reuse factor and sparsity of the layer ``tag``.
+
+        Args:
+            strategies: to choose from, where not all of the table.
+        """
+        config, strategies = self.config, tuple(strategies or self.strategies)
         yield from self.knob("weight_bits", config.weight_bits, "width of a layer's weights", exists, tag)
         yield from self.knob(
             "weight_integer",
@@ -129,11 +145,9 @@ class LayerTable(KnobTable):
             exists,
             tag,
         )
-        yield from self.knob(
-            "strategy", self.strategies, "hls4ml strategy of a layer", exists, tag, ordered=False
-        )
-        unrolled = tuple(strategy for strategy in self.strategies if strategy != "Resource")
-        if "Resource" in self.strategies:
+        yield from self.knob("strategy", strategies, "hls4ml strategy of a layer", exists, tag, ordered=False)
+        unrolled = tuple(strategy for strategy in strategies if strategy != "Resource")
+        if "Resource" in strategies:
             yield from self.knob(
                 "reuse_factor",
                 config.reuse_factors,
@@ -146,7 +160,7 @@ class LayerTable(KnobTable):
                 "sparsity",
                 config.sparsities,
                 "share of a layer's weights pruned to zero",
-                (f"strategy_{tag}", unrolled) if len(unrolled) < len(self.strategies) else exists,
+                (f"strategy_{tag}", unrolled) if len(unrolled) < len(strategies) else exists,
                 tag,
             )
 

@@ -39,6 +39,8 @@ class FileConfig:
         decimal: decimal sign of a CSV file.
         encoding: of a CSV file; empty means UTF-8.
         split_seed: seed of the split into 60 % training, 20 % validation, 20 % test.
+        image: height, width and channels, where a row is an image (channels last) or a series
+            (height 1).
     """
 
     path: str = ""
@@ -52,8 +54,13 @@ class FileConfig:
     decimal: Literal[".", ","] = "."
     encoding: str = ""
     split_seed: int = 0
+    image: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.image and (len(self.image) != 3 or min(self.image) < 1):
+            raise UserError(
+                "an image is [height, width, channels]", where="task.image", found=list(self.image)
+            )
         if len(self.delimiter) > 1 or self.delimiter in ("\n", "\r", '"', "."):
             raise UserError("not a delimiter", where="task.delimiter", found=repr(self.delimiter))
         if self.delimiter and self.delimiter == self.decimal:
@@ -112,6 +119,9 @@ class FileTask:
             examples.features,
             _source(examples, labels, self.config),
             metric="accuracy" if classes else "r2",
+            input_shape=(self.config.image[0], self.config.image[1], self.config.image[2])
+            if self.config.image
+            else None,
         )
 
     def _read(self, path: Path, like: Examples | None = None) -> Examples:
