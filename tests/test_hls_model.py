@@ -373,7 +373,8 @@ def test_other_encodings_of_good_rows(tmp_path: Path) -> None:
     [
         ((), "nothing to predict"),
         (("--layers", "16"), "fewer than two"),
-        (("--layers", "16-5", "--precision", "int8"), "cannot read"),
+        (("--layers", "16-5", "--precision", "eight"), "cannot read"),
+        (("--layers", "16-5", "--precision", "int8"), "names no point"),
         (("--layers", "16-5", "--strategy", "Unrolled"), "unknown strategy"),
         (("--layers", "16-5", "--target", "xcvu9"), "unknown target"),
         (("--layers", "16-5", "--clock", "0ns"), "clock period"),

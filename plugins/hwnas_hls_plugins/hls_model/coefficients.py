@@ -65,7 +65,7 @@ PLAIN: dict[str, float] = {
     "resource_block_lut": 18.0,
     "resource_mux_scale": 1.0,
     "resource_fabric_lut": 5.0,
-    "resource_index_lut": 80.0,
+    "resource_index_lut": 91.0,
     "resource_input_lut": 18.0,
     "resource_ff": 82.0,
     "resource_ff_per_log2": 3.0,

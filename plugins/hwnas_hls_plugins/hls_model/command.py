@@ -207,7 +207,7 @@ def _of_flags(
     for warning in query.warnings:
         name, _, what = warning.partition(": ")
         if name in ("precision", "reuse_factor", "n_nonzeros", "activations") and "unknown, took" not in what:
-            raise UserError(what, where=flags.get(name, f"--{name}"))
+            raise UserError(what.partition(", took ")[0], where=flags.get(name, f"--{name}"))
     if query.reasons:
         from hwnas_hls_plugins.hls_model.table import ACTIVATION_CODES
 

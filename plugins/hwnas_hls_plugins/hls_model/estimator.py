@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls_plugins.hls_model.calibration import read_calibration
+from hwnas_hls_plugins.hls_model.graphs import graph_estimates, graph_query
 from hwnas_hls_plugins.hls_model.prediction import Prediction, predict
 from hwnas_hls_plugins.hls_model.query import DEFAULT_TOOL, STAGES, Query, query_of
 
 if TYPE_CHECKING:
+    from hwnas_hls.architecture import Architecture
     from hwnas_hls.candidate import Candidate
+    from hwnas_hls.design import Design
     from hwnas_hls.estimator import Context
 
 PROVIDES = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
@@ -84,13 +87,22 @@ class HlsModelEstimator:
             except HwnasError as error:
                 out[number] = Estimates(failure=f"hls-model: {error}")
         for number, prediction in zip(places, predict(queries, self.calibration), strict=True):
-            out[number] = self._estimates(prediction)
+            architecture, design = self._network(candidates[number], context)
+            if architecture.is_chain:
+                out[number] = self._estimates(prediction)
+            else:
+                suffix = f"{self.config.tool} {self.config.stage}"
+                out[number] = graph_estimates(prediction, architecture, design, suffix)
         return [estimates or Estimates(failure="hls-model: no prediction") for estimates in out]
 
-    def _query(self, candidate: Candidate, context: Context) -> Query:
+    def _network(self, candidate: Candidate, context: Context) -> tuple[Architecture, Design | None]:
         design = context.designs.get(candidate.key)
-        architecture = design.architecture if design is not None else context.architecture(candidate)
-        return query_of(
+        return (context.architecture(candidate) if design is None else design.architecture), design
+
+    def _query(self, candidate: Candidate, context: Context) -> Query:
+        architecture, design = self._network(candidate, context)
+        ask = query_of if architecture.is_chain else graph_query
+        return ask(
             architecture,
             context.target.part,
             context.clock_ns,

@@ -11,12 +11,39 @@ from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.hls_model.query import DEFAULT_TYPE
 
 PARTS = ("in", "w", "b", "acc", "out", "act", "result")
-_KEY = re.compile(
-    r"(?:^|(?<=\s))((?:input|in|weight|w|bias|b|accum|acc|out|act|result)(?:/(?:input|in|weight|w|bias|b|accum|acc|out|act|result))*)\s*:"
+_WORD = (
+    r"(?:inputs?|in|weights?|w|kernel|bias(?:es)?|b|accum(?:ulator)?(?:_t)?|acc|outputs?|out"
+    r"|activations?|act|results?|default|model|precision)"
 )
-_NAMES = {"input": "in", "weight": "w", "bias": "b", "accum": "acc"}
-_TYPE = re.compile(r"(?:ap_)?u?fixed\s*<[^<>]*>|(?:ap_)?u?int\s*<[^<>]*>", re.IGNORECASE)
+_KEY = re.compile(rf"(?:^|(?<=[\s,;])){_WORD}(?:/{_WORD})*\s*[:=]", re.IGNORECASE)
+_NAMES = {
+    "input": "in",
+    "inputs": "in",
+    "weight": "w",
+    "weights": "w",
+    "kernel": "w",
+    "bias": "b",
+    "biases": "b",
+    "accum": "acc",
+    "accumulator": "acc",
+    "accum_t": "acc",
+    "accumulator_t": "acc",
+    "output": "out",
+    "outputs": "out",
+    "activation": "act",
+    "activations": "act",
+    "results": "result",
+    "default": "all",
+    "model": "all",
+    "precision": "all",
+}
+_TYPE = re.compile(r"(?:a[pc]_)?u?fixed\s*<[^<>]*>|(?:a[pc]_)?u?int\s*<[^<>]*>", re.IGNORECASE)
 _QUANTISER = re.compile(r"quantized_(bits|relu)\s*\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?[^)]*\)")
+#: Widths without a name: ``<16,6>``, ``16,6``, ``(16, 6)``; ``8``, ``int8``, ``8 bits``; ``w4a8``.
+_PAIR = re.compile(r"[<(\[]?\s*(\d{1,4})\s*[,;]\s*(-?\d{1,4})\s*[>)\]]?")
+_BITS = re.compile(r"(?:u?int|fixed|fxp|q)?\s*(\d{1,3})\s*(?:-?\s*bits?)?", re.IGNORECASE)
+_WEIGHTS_ACTS = re.compile(r"w(\d{1,3})\s*[-_/]?\s*a(\d{1,3})", re.IGNORECASE)
+_FLOAT = re.compile(r"\b(?:b?float|half|double|fp)(?:\d*)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +56,26 @@ class PrecisionText:
         activation: type after the activation, one a layer.
         assumed: parts that the text does not name.
         warnings: what could not be read.
+        reasons: why no type of this kind is known.
+
+    An ``auto`` accumulator or sum is ``None``: as wide as needed.
     """
 
     input: FixedType
     weight: tuple[FixedType, ...]
     bias: tuple[FixedType, ...]
-    accum: tuple[FixedType, ...]
-    out: tuple[FixedType, ...]
-    activation: tuple[FixedType, ...]
+    accum: tuple[FixedType | None, ...]
+    out: tuple[FixedType | None, ...]
+    activation: tuple[FixedType | None, ...]
     assumed: tuple[str, ...]
     warnings: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
 @functools.lru_cache(maxsize=65536)
 def _type(text: str) -> FixedType:
     return FixedType.parse(
-        text.lower()
+        _algorithmic_c(text.lower())
         .replace("ap_rnd", "AP_RND")
         .replace("ap_trn", "AP_TRN")
         .replace("ap_sat", "AP_SAT")
@@ -61,6 +92,23 @@ def _type(text: str) -> FixedType:
     )
 
 
+def _algorithmic_c(text: str) -> str:
+    """``ac_fixed<16,6,true,AC_RND,AC_SAT>`` in ap_fixed's words; other texts as they are."""
+    match = re.fullmatch(r"ac_(fixed|int)\s*<([^<>]*)>", text.strip())
+    if match is None:
+        return text
+    numbers = [piece.strip() for piece in match[2].split(",")]
+    sign = 2 if match[1] == "fixed" else 1
+    unsigned = len(numbers) > sign and numbers[sign] in ("false", "0")
+    kept = [*numbers[:sign], *(mode.replace("ac_", "ap_") for mode in numbers[sign + 1 :])]
+    return f"ap_{'u' if unsigned else ''}{match[1]}<{','.join(kept)}>"
+
+
+def _of_bits(bits: int) -> FixedType:
+    """A width without a point: three eighths before it, as hls4ml's own default type has."""
+    return FixedType(bits, max(1, round(bits * DEFAULT_TYPE.integer / DEFAULT_TYPE.width)))
+
+
 def _types(text: str) -> list[FixedType]:
     """All types in a text; raises :class:`UserError` for one that is none."""
     found = [_type(match[0]) for match in _TYPE.finditer(text)]
@@ -75,22 +123,67 @@ def _types(text: str) -> list[FixedType]:
     return found
 
 
+def _unnamed(text: str, warnings: list[str]) -> dict[str, list[FixedType]]:
+    """Parts of a text without keys."""
+    types = _types(text)
+    if types:
+        return dict.fromkeys(PARTS, types[:1])
+    bare = text.strip().strip("\"' ")
+    if match := _WEIGHTS_ACTS.fullmatch(bare):
+        weight, other = _of_bits(max(1, int(match[1]))), _of_bits(max(1, int(match[2])))
+        return {"w": [weight], "b": [weight], "in": [other], "act": [other]}
+    if match := _PAIR.fullmatch(bare):
+        return {part: [FixedType(int(match[1]), int(match[2]))] for part in PARTS}
+    if (match := _BITS.fullmatch(bare)) and 1 <= int(match[1]) <= 256:
+        found = _of_bits(int(match[1]))
+        warnings.append(f"precision: {bare[:30]!r} names no point, took {found}")
+        return {part: [found] for part in PARTS}
+    warnings.append(f"precision: cannot read {bare[:60]!r}, took {DEFAULT_TYPE}")
+    return {}
+
+
+def _named(
+    text: str, keys: list[re.Match[str]], warnings: list[str]
+) -> tuple[dict[str, list[FixedType]], set[str]]:
+    """Parts of a text with keys, and those that are said to be ``auto``."""
+    parts: dict[str, list[FixedType]] = {}
+    automatic: set[str] = set()
+    for number, match in enumerate(keys):
+        end = keys[number + 1].start() if number + 1 < len(keys) else len(text)
+        value = text[match.end() : end]
+        names = [name.strip() for name in match[0].lower().rstrip(":= ").split("/")]
+        names = [_NAMES.get(name, name) for name in names]
+        if not _TYPE.search(value) and "auto" in value.lower():
+            automatic |= set(names)
+            continue
+        if not value.strip(" ,;") and "all" in names:
+            continue  # a heading, as in {Model: {Precision: ...}}
+        types = _types(value)
+        if not types:
+            bare = value.strip(" ,;")
+            types = _unnamed(bare, warnings)["in"] if _PAIR.fullmatch(bare) or _BITS.fullmatch(bare) else []
+        if not types:
+            warnings.append(f"precision: no type after {match[0].rstrip(':= ')}:")
+            continue
+        for name in names:
+            for part in PARTS if name == "all" else (name,):
+                if name != "all" or part not in parts:
+                    parts[part] = types
+    return parts, automatic
+
+
 @functools.lru_cache(maxsize=65536)
 def parse_precision(text: str, n_layers: int) -> PrecisionText:
     """Read a precision text for a network of ``n_layers`` dense layers. Never raises: it warns."""
     warnings: list[str] = []
     parts: dict[str, list[FixedType]] = {}
+    automatic: set[str] = set()
+    reasons = ("floating point: no data",) if _FLOAT.search(text) and not _TYPE.search(text) else ()
+    text = re.sub(r"[{}\"']", " ", text)
     keys = list(_KEY.finditer(text))
     try:
         if keys:
-            for number, match in enumerate(keys):
-                end = keys[number + 1].start() if number + 1 < len(keys) else len(text)
-                types = _types(text[match.end() : end])
-                if not types:
-                    warnings.append(f"precision: no type after {match[1]}:")
-                    continue
-                for name in match[1].split("/"):
-                    parts[_NAMES.get(name, name)] = types
+            parts, automatic = _named(text, keys, warnings)
         elif "quantized_" in text and not _TYPE.search(text):
             weights: list[FixedType] = []
             relu: list[FixedType] = []
@@ -101,17 +194,13 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
             if relu:
                 parts["act"] = relu
         elif text.strip():
-            types = _types(text)
-            if types:
-                parts = dict.fromkeys(PARTS, types[:1])
-            else:
-                warnings.append(f"precision: cannot read {text.strip()[:60]!r}, took {DEFAULT_TYPE}")
+            parts = _unnamed(text, warnings)
     except UserError as error:
         warnings.append(f"precision: {error.what} ({str(error.found)[:60]}), took {DEFAULT_TYPE} instead")
         parts = {}
-    assumed = tuple(name for name in ("in", "w", "acc") if name not in parts)
+    assumed = tuple(name for name in ("in", "w", "acc") if name not in parts and name not in automatic)
 
-    def column(name: str, fallback: tuple[FixedType, ...]) -> tuple[FixedType, ...]:
+    def column(name: str, fallback: tuple[FixedType | None, ...]) -> tuple[FixedType | None, ...]:
         types = parts.get(name)
         if not types:
             return fallback
@@ -119,10 +208,10 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
             warnings.append(f"precision: {len(types)} types for {name}, {n_layers} layers; repeated the last")
         return tuple(types[min(number, len(types) - 1)] for number in range(n_layers))
 
-    default = (DEFAULT_TYPE,) * n_layers
-    weight = column("w", default)
-    accum = column("acc", default)
-    out = column("out", accum if "acc" in parts else default)
+    default: tuple[FixedType | None, ...] = (DEFAULT_TYPE,) * n_layers
+    weight, bias = (tuple(kind or DEFAULT_TYPE for kind in column(name, default)) for name in ("w", "b"))
+    accum = column("acc", (None,) * n_layers if "acc" in automatic else default)
+    out = column("out", accum if "acc" in parts or automatic & {"acc", "out"} else default)
     activation = list(column("act", out))
     if n_layers:
         # The last layer's activation writes the network's result; `act` speaks of hidden layers.
@@ -130,10 +219,11 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
     return PrecisionText(
         input=parts.get("in", [DEFAULT_TYPE])[0],
         weight=weight,
-        bias=column("b", default),
+        bias=bias,
         accum=accum,
         out=out,
         activation=tuple(activation),
         assumed=assumed,
         warnings=tuple(warnings),
+        reasons=reasons,
     )

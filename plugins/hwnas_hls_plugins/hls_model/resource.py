@@ -24,8 +24,6 @@ _SELECTOR_LUT = np.array([0.0, 9.0, 21.0, 43.0, 65.0, 153, 273, 673, 1362, 2740,
 _INDEX_LOG2, _INDEX_LUT = np.array([4.0, 9, 10, 11, 12, 17]), np.array([80.0, 256, 331, 350, 366, 430])
 #: Bits of a word above which the tools' cost of a shift no longer grows.
 _SHIFT_BITS = 512.0
-#: Selections of a first layer's wide word that are told apart at most.
-_MOST_READS = 8.0
 
 
 def selector_lut(entries: FloatArray, bits: FloatArray) -> FloatArray:
@@ -67,12 +65,13 @@ def resource_costs(
     muxed = (reuse > c["n_in"]) & ~two_fold
     whole = blocks <= 1
 
-    # A first layer reads its port, one word; a later one the channels between two processes.
-    reads = np.where(few_steps, np.minimum(np.ceil(c["n_in"] / reuse), _MOST_READS), 1.0)
+    # A first layer reads its port, one word; a later one the channels between two processes. Below n_in steps
+    # there are several reads; how many of the wide ones the tools merge is not known: between one and all.
+    reads = np.where(few_steps, np.ceil(c["n_in"] / reuse), 1.0)
     read = np.where(
         first,
-        wide_read_lut(c["n_in"] * c["in_bits"], k),
-        selector_lut(c["n_in"], c["in_bits"]) + k["resource_input_lut"] * c["n_in"] / reads,
+        np.sqrt(reads) * wide_read_lut(c["n_in"] * c["in_bits"], k),
+        reads * selector_lut(c["n_in"], c["in_bits"]) + k["resource_input_lut"] * c["n_in"],
     )
     adder = c["acc_bits"] + 7.0
     block_lut = adder + np.where(
@@ -87,7 +86,7 @@ def resource_costs(
         np.where(muxed & ~narrow_input, k["resource_fabric_lut"], 40.0),
     )
     lut = (
-        reads * read
+        read
         + k["resource_output_lut"] * c["n_out"] * np.where(whole, 2.0, 1.0)
         + blocks * block_lut
         + in_fabric * product_lut
@@ -147,7 +146,7 @@ def process_costs(table: DesignTable, k: Coefficients, resource: NDArray[np.bool
     normalisation is a process of its own.
     """
     c = table.layer
-    flows = (table.largest(resource * 1.0) > 0) & (_processes(table) > 1)
+    flows = (table.largest(resource.astype(np.float64)) > 0) & (_processes(table) > 1)
     inside = flows[table.owner] if table.owner.size else np.zeros(0, bool)
     after = _after(table)
     channels = np.where(inside, c["n_out"] * (after + (1.0 - c["last"])), 0.0)
@@ -160,7 +159,8 @@ def process_costs(table: DesignTable, k: Coefficients, resource: NDArray[np.bool
 
 def _after(table: DesignTable) -> FloatArray:
     """Activation and normalisation functions behind each dense layer."""
-    out: FloatArray = (table.layer["activation"] > 0) * 1.0 + (table.layer["batch"] > 0)
+    c = table.layer
+    out: FloatArray = np.where(c["activation"] > 0, 1.0, 0.0) + np.where(c["batch"] > 0, 1.0, 0.0)
     return out
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,8 +15,18 @@ from hwnas_hls_plugins.hls_model.query import (
     LayerQuery,
     Query,
 )
+from hwnas_hls_plugins.hls_model.row_cells import (
+    activations_of,
+    integers_of,
+    io_type_of,
+    period_ns_of,
+    plain,
+    stage_of,
+    strategies_of,
+    widths_of,
+)
 from hwnas_hls_plugins.hls_model.silicon import tool_of
-from hwnas_hls_plugins.hls_model.table import ACTIVATION_CODES
+from hwnas_hls_plugins.hls_model.table import exact_accum
 from hwnas_hls_plugins.hls_model.weights_file import layers_with_weights
 
 #: Columns that are read; any may be missing.
@@ -43,29 +51,8 @@ COLUMNS = (
     "multipliers",
     "notes",
 )
-MAX_LAYERS, MAX_WIDTH = 64, 65536
-_PLAIN_NAMES = {
-    "": "linear",
-    "none": "linear",
-    "quantized_relu": "relu",
-    "relu6": "relu",
-    "leakyrelu": "leaky_relu",
-    "activation": "linear",
-}
-_STAGE_NAMES = {
-    "": "",
-    "csynth": "csynth",
-    "hls": "csynth",
-    "c_synthesis": "csynth",
-    "logic_synth": "logic_synth",
-    "logic_synthesis": "logic_synth",
-    "synth": "logic_synth",
-    "vsynth": "logic_synth",
-    "post_route": "post_route",
-    "impl": "post_route",
-    "implementation": "post_route",
-    "routed": "post_route",
-}
+#: Makers whose compilers were never measured.
+_OTHER_TOOLS = ("catapult", "quartus", "oneapi", "intel", "libero", "smarthls", "xls", "bambu", "legup")
 
 
 class _Notes:
@@ -79,88 +66,6 @@ class _Notes:
         self.blockers: list[str] = []
 
 
-@functools.lru_cache(maxsize=65536)
-def _widths(text: str) -> tuple[int, ...] | str:
-    """``16-64-5`` -> widths, or a text that says what is wrong."""
-    if not text:
-        return "layers: empty"
-    pieces = [piece.strip() for piece in re.split(r"[-,;→>\s]+", text.strip("[]() ")) if piece.strip()]
-    widths = []
-    for piece in pieces:
-        try:
-            value = float(piece)
-        except ValueError:
-            return f"layers: {text[:60]!r} is no list of widths such as 16-64-5"
-        if not math.isfinite(value) or value != int(value) or not 1 <= value <= MAX_WIDTH:
-            return f"layers: {piece[:20]!r} is no width between 1 and {MAX_WIDTH}"
-        widths.append(int(value))
-    if len(widths) < 2:
-        return f"layers: {text[:60]!r} names fewer than two widths"
-    if len(widths) > MAX_LAYERS + 1:
-        return f"layers: more than {MAX_LAYERS} layers"
-    return tuple(widths)
-
-
-@functools.lru_cache(maxsize=65536)
-def _activations(
-    text: str, n_layers: int
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Activation and normalisation of each layer, warnings, reasons."""
-    names = ["linear"] * n_layers
-    normal = ["none"] * n_layers
-    warnings: list[str] = []
-    reasons: list[str] = []
-    place = 0
-    for token in re.split(r"[-,;\s]+", text.strip().lower()):
-        if token in ("bn", "batchnorm", "batch_normalization", "batchnormalization"):
-            normal[max(0, min(place, n_layers) - 1)] = "batch"
-            continue
-        if not token and not text.strip():
-            break
-        name = _PLAIN_NAMES.get(token, token)
-        if name not in ACTIVATION_CODES:
-            reasons.append(f"unknown activation {token[:30]!r}")
-            name = "linear"
-        if place >= n_layers:
-            if name == "linear":
-                continue
-            warnings.append(f"activations: more than the {n_layers} layers take")
-            break
-        names[place] = name
-        place += 1
-    return tuple(names), tuple(normal), tuple(warnings), tuple(reasons)
-
-
-@functools.lru_cache(maxsize=65536)
-def _integers(text: str) -> tuple[int, ...] | None:
-    """``8;32`` -> numbers, ``None`` where one is none."""
-    out = []
-    for piece in re.split(r"[;,\s]+", text.strip("[]() ")):
-        if not piece:
-            continue
-        try:
-            value = float(piece)
-        except ValueError:
-            return None
-        if not math.isfinite(value) or value < 0 or value > 1e12:
-            return None
-        out.append(int(value))
-    return tuple(out)
-
-
-def _positive(text: str, name: str, default: float | None, notes: _Notes) -> float | None:
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0 or value > 1e6:
-        notes.warnings.append(f"{name}: {text[:20]!r} is no positive number, took {default}")
-        return default
-    return value
-
-
 def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
     """One row as a query.
 
@@ -169,50 +74,41 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
         weights: folder that may hold ``<row_id>.npz`` with ``weight0``, ``bias0``, ...
     """
     notes = _Notes()
+    cell = {key: plain(text) for key, text in row.items()}
     name = row.get("row_id", "").strip()
-    widths = _widths(row.get("layers", "").strip())
-    tool_text = row.get("tool", "").strip()
-    if not tool_text:
-        tool_text = DEFAULT_TOOL
-        notes.warnings.append(f"tool: unknown, took {DEFAULT_TOOL}")
-    tool = tool_of(tool_text)
-    stage_text = row.get("stage", "").strip().lower()
-    stage = _STAGE_NAMES.get(stage_text)
+    widths = widths_of(cell.get("layers", ""))
+    tool_text = _tool(cell, notes)
+    stage = stage_of(cell.get("stage", ""))
     if stage is None:
         notes.warnings.append(
-            f"stage: unknown {stage_text[:20]!r}, took csynth (choices: {', '.join(STAGES)})"
+            f"stage: unknown {cell['stage'][:20]!r}, took csynth (choices: {', '.join(STAGES)})"
         )
         stage = "csynth"
     if not stage:
-        stage = "logic_synth" if tool.place else "csynth"
-    part = row.get("part", "").strip()
+        stage = "logic_synth" if tool_of(tool_text).place else "csynth"
+    part = cell.get("part", "")
     if not part:
         part = DEFAULT_PART
         notes.warnings.append(f"part: unknown, took {DEFAULT_PART}")
-    clock = _positive(row.get("clock_ns_target", "").strip(), "clock_ns_target", DEFAULT_CLOCK_NS, notes)
-    spare = _positive(row.get("clock_uncertainty", "").strip().rstrip("%"), "clock_uncertainty", None, notes)
-    if spare is not None and spare >= 1.0:
-        spare = spare / 100.0 if spare < 100.0 else None
     layers: tuple[LayerQuery, ...] = ()
     if isinstance(widths, str):
         notes.blockers.append(widths)
     else:
-        layers = _layers(row, widths, notes)
+        layers = _layers(cell, widths, notes)
         if weights is not None and name:
             layers, complaints = layers_with_weights(layers, weights, name)
             notes.warnings += complaints
-    io_type = row.get("io_type", "").strip().lower() or "io_parallel"
     return Query(
         layers=layers,
         part=part,
-        clock_ns=clock or DEFAULT_CLOCK_NS,
+        clock_ns=_clock(cell.get("clock_ns_target", ""), notes),
         tool=tool_text,
         stage=stage,
-        clock_uncertainty=spare,
-        io_type=io_type,
-        backend=row.get("backend", "").strip(),
-        scope=row.get("scope", "").strip() or "core",
-        softmax=row.get("softmax", "").strip().lower(),
+        clock_uncertainty=_spare(cell.get("clock_uncertainty", ""), notes),
+        io_type=io_type_of(cell.get("io_type", "")),
+        backend=cell.get("backend", ""),
+        scope=cell.get("scope", "") or "core",
+        softmax=cell.get("softmax", "").lower(),
         name=name,
         warnings=tuple(notes.warnings),
         reasons=tuple(notes.reasons),
@@ -220,33 +116,80 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
     )
 
 
-def _layers(row: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> tuple[LayerQuery, ...]:
+def _tool(cell: Mapping[str, str], notes: _Notes) -> str:
+    text = cell.get("tool", "")
+    lower = f"{text} {cell.get('backend', '')}".lower()
+    other = next((name for name in _OTHER_TOOLS if name in lower), None)
+    if other is not None:
+        notes.reasons.append(f"tool {other}: no data")
+    if not text:
+        backend = cell.get("backend", "").lower()
+        text = "vivado_hls" if backend.startswith(("vivado", "pynq")) else DEFAULT_TOOL
+        notes.warnings.append(f"tool: unknown, took {text}")
+    elif not any(maker in text.lower() for maker in ("vitis", "vivado")) and not tool_of(text).version:
+        if other is None:
+            notes.warnings.append(f"tool: cannot read {text[:30]!r}, took {DEFAULT_TOOL}")
+        text = DEFAULT_TOOL
+    return text
+
+
+def _clock(text: str, notes: _Notes) -> float:
+    if not text:
+        notes.warnings.append(f"clock_ns_target: unknown, took {DEFAULT_CLOCK_NS:g}")
+        return DEFAULT_CLOCK_NS
+    period = period_ns_of(text)
+    if period is None:
+        notes.warnings.append(
+            f"clock_ns_target: {text[:20]!r} is no positive number, took {DEFAULT_CLOCK_NS:g}"
+        )
+        return DEFAULT_CLOCK_NS
+    return period
+
+
+def _spare(text: str, notes: _Notes) -> float | None:
+    """Share of the clock period kept back: ``0.27``, ``27``, ``27%``."""
+    if not text:
+        return None
+    try:
+        value = float(text.rstrip("% "))
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < 100.0:
+        notes.warnings.append(f"clock_uncertainty: {text[:20]!r} is no share, took the tool's own")
+        return None
+    return value / 100.0 if value >= 1.0 or text.endswith("%") else value
+
+
+def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> tuple[LayerQuery, ...]:
     count = len(widths) - 1
-    names, normal, warnings, reasons = _activations(row.get("activations", ""), count)
+    spoken = bool(cell.get("softmax", "")) and cell["softmax"].lower() != "false"
+    names, normal, warnings, reasons = activations_of(cell.get("activations", ""), count, spoken)
     notes.warnings += warnings
     notes.reasons += reasons
-    types: PrecisionText = parse_precision(row.get("precision", "").strip(), count)
+    types: PrecisionText = parse_precision(cell.get("precision", ""), count)
     notes.warnings += types.warnings
+    notes.reasons += types.reasons
     if types.assumed:
         notes.warnings.append(f"precision: {', '.join(types.assumed)} unknown, took ap_fixed<16,6>")
-    reuse = _per_layer(row, "reuse_factor", count, notes)
+    reuse = _per_layer(cell, "reuse_factor", count, notes)
     if reuse is None:
-        reuse = _per_layer(row, "reuse_factor_effective", count, notes)
+        reuse = _per_layer(cell, "reuse_factor_effective", count, notes)
         if reuse is None:
             reuse = (1,) * count
             notes.warnings.append("reuse_factor: unknown, took 1")
-    strategies = [piece.strip() for piece in row.get("strategy", "").split(";") if piece.strip()]
+    strategies, complaints = strategies_of(cell.get("strategy", ""))
+    notes.warnings += complaints
     if not strategies:
         # hls4ml pipelines what has reuse factor 1 and runs large factors as Resource.
-        strategies = ["Latency" if max(reuse) <= 1 else "Resource"]
+        strategies = ("Latency" if max(reuse) <= 1 else "Resource",)
         notes.warnings.append(f"strategy: unknown, took {strategies[0]}")
-    nonzeros = _per_layer(row, "n_nonzeros", count, notes, exact=True)
-    bound = row.get("multipliers", "").strip().lower() or None
+    nonzeros = _per_layer(cell, "n_nonzeros", count, notes, exact=True)
+    bound = cell.get("multipliers", "").lower() or None
     if bound not in ("dsp", "fabric", None):
         notes.warnings.append(f"multipliers: unknown {bound[:20]!r} (choices: dsp, fabric)")
         bound = None
-    if bound is None and "multiplies bound to" in row.get("notes", ""):
-        bound = "dsp" if "multiplies bound to DSP" in row["notes"] else "fabric"
+    if bound is None and "multiplies bound to" in cell.get("notes", ""):
+        bound = "dsp" if "multiplies bound to DSP" in cell["notes"] else "fabric"
     out = []
     source = types.input
     for number in range(count):
@@ -257,37 +200,36 @@ def _layers(row: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> t
                 f"n_nonzeros: {known} of layer {number} exceed its {products} weights; ignored"
             )
             known = None
-        out.append(
-            LayerQuery(
-                widths[number],
-                widths[number + 1],
-                source,
-                types.weight[number],
-                types.bias[number],
-                types.accum[number],
-                types.out[number],
-                types.activation[number],
-                names[number],
-                max(1, reuse[number]),
-                strategies[min(number, len(strategies) - 1)],
-                known,
-                None,
-                None,
-                normal[number],
-                bound,
-            )
+        layer = LayerQuery(
+            widths[number],
+            widths[number + 1],
+            source,
+            types.weight[number],
+            types.bias[number],
+            types.accum[number],
+            types.out[number],
+            types.activation[number],
+            names[number],
+            max(1, reuse[number]),
+            strategies[min(number, len(strategies) - 1)],
+            known,
+            None,
+            None,
+            normal[number],
+            bound,
         )
-        source = types.activation[number]
+        out.append(layer)
+        source = layer.result or layer.dense_out or exact_accum(layer)
     return tuple(out)
 
 
 def _per_layer(
-    row: Mapping[str, str], name: str, count: int, notes: _Notes, exact: bool = False
+    cell: Mapping[str, str], name: str, count: int, notes: _Notes, exact: bool = False
 ) -> tuple[int, ...] | None:
-    text = row.get(name, "").strip()
+    text = cell.get(name, "")
     if not text:
         return None
-    values = _integers(text)
+    values = integers_of(text)
     if values is None or not values:
         notes.warnings.append(f"{name}: cannot read {text[:30]!r}, ignored")
         return None

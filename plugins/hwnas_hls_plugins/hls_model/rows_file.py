@@ -19,6 +19,25 @@ from hwnas_hls_plugins.hls_model.rows import COLUMNS, query_of_row
 #: Bytes of a rows file, and characters of one cell, that are read at most.
 MAX_FILE_BYTES, MAX_CELL = 256 * 2**20, 1 << 20
 CHUNK = 5000
+#: Other names of columns.
+ALIASES = {
+    "id": "row_id",
+    "name": "row_id",
+    "architecture": "layers",
+    "topology": "layers",
+    "rf": "reuse_factor",
+    "reuse": "reuse_factor",
+    "clock": "clock_ns_target",
+    "clock_ns": "clock_ns_target",
+    "clock_period": "clock_ns_target",
+    "clock_period_ns": "clock_ns_target",
+    "device": "part",
+    "fpga_part": "part",
+    "target": "part",
+    "activation": "activations",
+    "nonzeros": "n_nonzeros",
+    "iotype": "io_type",
+}
 _METRICS = (
     ("latency_cycles", "latency_cycles"),
     ("ii", "ii_cycles"),
@@ -67,9 +86,9 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
     if "\0" in text:
         raise UserError("the rows file holds NUL characters", where=str(path), remedy="save it as plain CSV")
     csv.field_size_limit(MAX_CELL)
-    lines = csv.reader(io.StringIO(text, newline=""))
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
-        header = [name.strip().lower() for name in next(lines, [])]
+        header = _columns(next(lines, []))
         if not any(name in COLUMNS for name in header):
             raise UserError(
                 "the first line of the rows file names no known column",
@@ -86,6 +105,22 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
         raise UserError(
             "the rows file is no CSV", where=f"{path}, line {lines.line_num}", found=error
         ) from error
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    """Columns' own names for what a header may call them; where it holds both, the own one counts."""
+    words = ["_".join(name.strip().lower().split()) for name in header]
+    return [ALIASES.get(word, word) if ALIASES.get(word) not in words else word for word in words]
+
+
+def _delimiter(text: str) -> str:
+    """What parts the first line into most columns that are known; a comma where nothing does."""
+    line = text[: text.find("\n")][:MAX_CELL] if "\n" in text else text[:MAX_CELL]
+    known = {
+        mark: sum(name in COLUMNS for name in _columns([cell.strip("\"' ") for cell in line.split(mark)]))
+        for mark in ",;\t"
+    }
+    return max(known, key=lambda mark: known[mark])
 
 
 def write_predictions(

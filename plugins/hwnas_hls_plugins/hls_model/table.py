@@ -37,6 +37,16 @@ ACTIVATION_CODES = {
     "binary_tanh": 4,
     "ternary_tanh": 4,
 }
+#: Spellings of strategies that hls4ml builds as asked; every other becomes ``Latency``.
+STRATEGY_NAMES = (
+    "latency",
+    "resource",
+    "compressed",
+    "distributed_arithmetic",
+    "da",
+    "resource_unrolled",
+    "resourceunrolled",
+)
 BLIND, COUNTED, WEIGHTS = 0, 1, 2
 KNOWLEDGE = ("architecture only", "non-zeros known", "weights known")
 
@@ -116,7 +126,8 @@ def _facts(kind: FixedType) -> tuple[int, int, int]:
     return kind.width, kind.fraction, (kind.rounding != "TRN") + (kind.overflow != "WRAP")
 
 
-def _exact_accum(layer: LayerQuery) -> FixedType:
+def exact_accum(layer: LayerQuery) -> FixedType:
+    """The narrowest type that holds every sum of a layer, its bias included."""
     fraction = layer.input.fraction + layer.weight.fraction
     integer = layer.input.integer + layer.weight.integer + max(0, (layer.n_in - 1).bit_length())
     if layer.bias is not None:
@@ -134,7 +145,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
         count = len(query.layers)
         for place, layer in enumerate(query.layers):
             source, weight = layer.input, layer.weight
-            accum = layer.accum or _exact_accum(layer)
+            accum = layer.accum or exact_accum(layer)
             dense_out = layer.dense_out or accum
             result = layer.result or dense_out
             code = strategy_code(layer)

@@ -1,0 +1,142 @@
+"""Rows of designs as strangers write them: every spelling, every column that is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from hwnas_hls_plugins.hls_model.precision_text import parse_precision
+from hwnas_hls_plugins.hls_model.rows import query_of_row
+from hwnas_hls_plugins.hls_model.rows_file import HEADER, read_rows, write_predictions
+
+ROW = {
+    "row_id": "R1",
+    "tool": "vivado_hls 2019.2",
+    "stage": "csynth",
+    "part": "xcu250-figd2104-2L-e",
+    "clock_ns_target": "5.0",
+    "layers": "16-64-32-32-5",
+    "activations": "relu-relu-relu-softmax",
+    "precision": "ap_fixed<16,6>",
+    "reuse_factor": "1",
+    "strategy": "Latency",
+    "io_type": "io_parallel",
+}
+
+
+def written(rows: list[dict[str, str]], weights: Path | None = None) -> list[dict[str, str]]:
+    output = io.StringIO()
+    assert write_predictions(rows, output, weights) == len(rows)
+    output.seek(0)
+    return list(csv.DictReader(output))
+
+
+_THE_SAME = (
+    {"layers": "[16, 64, 32, 32, 5]"},
+    {"layers": "16x64x32x32x5"},
+    {"layers": " 16 -> 64 -> 32 -> 32 -> 5 "},
+    {"activations": "['ReLU', 'ReLU', 'ReLU', 'softmax']"},
+    {"activations": "quantized_relu(6,0);quantized_relu(6);relu;softmax"},
+    {"activations": "relu-softmax"},
+    {"precision": "<16,6>"},
+    {"precision": "16, 6"},
+    {"precision": "fixed<16,6>"},
+    {"precision": "ac_fixed<16,6,true>"},
+    {"precision": "{'Model': {'Precision': 'ap_fixed<16,6>'}}"},
+    {"precision": "weight=ap_fixed<16,6>, bias=ap_fixed<16,6>; accum: 16,6 input: <16,6>"},
+    {"reuse_factor": "[2; 2; 2; 2]"},
+    {"reuse_factor": "2-2-2-2"},
+    {"reuse_factor": "2.0"},
+    {"strategy": "LATENCY"},
+    {"strategy": "latency;latency;latency;latency"},
+    {"clock_ns_target": "200 MHz"},
+    {"clock_ns_target": "5ns"},
+    {"stage": "C Synthesis"},
+    {"stage": ""},
+    {"tool": "Vitis_HLS_2023.2"},
+    {"tool": "Vitis HLS (2023.2)"},
+    {"io_type": "Parallel"},
+    {"io_type": ""},
+    {"part": "XCU250-FIGD2104-2L-E"},
+    {"n_nonzeros": "unknown"},
+)
+
+
+@pytest.mark.parametrize("change", _THE_SAME, ids=lambda change: "=".join(*change.items()))
+def test_strangers_spellings_mean_the_same(change: dict[str, str]) -> None:
+    plain = {
+        "layers": "16-64-32-32-5",
+        "activations": "relu-relu-relu-softmax",
+        "precision": "ap_fixed<16,6>",
+        "reuse_factor": "2",
+        "strategy": "Latency",
+        "clock_ns_target": "5",
+        "stage": "csynth",
+        "tool": "vitis_hls 2023.2",
+        "io_type": "io_parallel",
+        "part": "xcu250-figd2104-2L-e",
+    }
+    wanted, found = (written([row])[0] for row in (plain, plain | change))
+    for column in HEADER[1:-1]:
+        assert found[column] == wanted[column], column
+
+
+def test_any_column_may_be_missing_or_empty() -> None:
+    """Every subset of a full row's columns gets numbers, as long as it has layers."""
+    more = {"activations": "relu-softmax", "io_type": "io_parallel", "scope": "core", "backend": "Vitis"}
+    full = ROW | more
+    rows = []
+    for number, name in enumerate(full):
+        for other in list(full)[number:]:
+            rows.append(full | {name: "", other: ""})
+            rows.append({key: cell for key, cell in full.items() if key not in (name, other)})
+    for row, line in zip(rows, written(rows), strict=True):
+        assert bool(line["lut"]) == bool(row.get("layers")), row
+        if line["lut"]:
+            for metric in ("latency_cycles", "ii", "lut", "ff", "dsp", "bram18"):
+                low, value, high = (int(line[f"{metric}{end}"]) for end in ("_low", "", "_high"))
+                assert 0 <= low <= value <= high
+
+
+def test_a_hidden_unknown_is_said() -> None:
+    line = written([{"row_id": "A", "layers": "16-8-4"}])[0]
+    for name in ("tool", "part", "clock_ns_target", "precision", "reuse_factor", "strategy", "activations"):
+        assert f"{name}: " in line["warnings"], name
+    for change, reason in (
+        ({"precision": "float32"}, "floating point"),
+        ({"tool": "quartus 21.1"}, "tool quartus"),
+        ({"activations": "swish"}, "unknown activation"),
+        ({"io_type": "io_magic"}, "unknown io_type"),
+    ):
+        line = written([ROW | change])[0]
+        assert line["in_domain"] == "false"
+        assert reason in line["warnings"]
+        assert int(line["lut"]) > 0
+
+
+def test_automatic_accumulators_are_as_wide_as_needed() -> None:
+    types = parse_precision("in: ap_fixed<8,2> w: ap_fixed<6,1> b: ap_fixed<6,1> acc: auto result: auto", 2)
+    assert types.accum == (None, None)
+    assert "acc" not in types.assumed
+    row = ROW | {"layers": "64-64-5", "precision": "in: ap_fixed<8,2> w: ap_fixed<6,1> acc: auto"}
+    query = query_of_row(row)
+    # 8 + 6 bits of a product, six levels of adders, a bias
+    assert query.layers[1].input.width == 21
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_columns_under_other_names_and_delimiters(tmp_path: Path, delimiter: str) -> None:
+    names = {"Row ID": "A", "Architecture": "16-8-4", "RF": "4", "Clock Period": "10", "Device": "xc7z020"}
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(delimiter.join(cells) for cells in (names, names.values())) + "\n")
+    (row,) = read_rows(path)
+    assert row == {
+        "row_id": "A",
+        "layers": "16-8-4",
+        "reuse_factor": "4",
+        "clock_ns_target": "10",
+        "part": "xc7z020",
+    }
