@@ -66,6 +66,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture
 def scheduler(cluster: Any) -> str:
+    cluster.wait_for_workers(2, timeout=LONG_S)  # one may have been killed by the test before
     address: str = cluster.scheduler_address
     return address
 
@@ -312,7 +313,12 @@ def test_a_killed_workers_chunk_is_done_again(
 
 
 def test_a_candidate_that_kills_its_workers_fails_and_the_others_do_not(
-    registry: Registry, toy_spec: Specs, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+    registry: Registry,
+    toy_spec: Specs,
+    tmp_path: Path,
+    cluster: Any,
+    scheduler: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # One loss is enough: a worker takes seconds to come back.
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
@@ -320,7 +326,7 @@ def test_a_candidate_that_kills_its_workers_fails_and_the_others_do_not(
     run = {"trials": 6, "early_stop": False, "estimators": ["toy-cost", "rung-training"]}
     probe = start(toy_spec(run=run), registry, tmp_path / "probe", Observer())
     fatal = probe.front.records[2]
-    tables = toy_spec(run=run, cluster={"scheduler": cluster.scheduler_address}).to_tables()
+    tables = toy_spec(run=run, cluster={"scheduler": scheduler}).to_tables()
     tables["estimators"] = {"rung-training": {"log": str(log), "die_width": fatal.candidate.values["width"]}}
     outcome = start(spec_from_tables(tables, "test.toml"), registry, tmp_path / "run", Observer())
     for record in outcome.front.records:

@@ -175,6 +175,10 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
             client.close(timeout=_CLOSE_S)
         with contextlib.suppress(Exception):
             cluster.close(timeout=_CLOSE_S)
+        # The certificate's files vanish when they are closed, or else with the last reference.
+        for held in vars(cluster).values():
+            if isinstance(held, tempfile._TemporaryFileWrapper):
+                held.close()
 
     return Connection(client, close)
 

@@ -284,18 +284,22 @@ class Workers:
             found.append((data["result"], parts))
         return found
 
-    def _message(self, future: Any) -> bytes:
-        if future.status == "finished":
-            message: bytes = future.result()
-            return message
+    @staticmethod
+    def _message(future: Any) -> bytes:
         if future.status in ("cancelled", "lost"):
             raise ClusterLost("the connection to the scheduler was lost")
-        error = future.exception()
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        if type(error).__name__ == "KilledWorker":
-            words = f"KilledWorker: every process that worked on it was lost ({words})"
-            raise WorkerKilled(words)
-        raise TaskFailed(words)
+        try:
+            # A result that was there may go down with its worker, and is computed again.
+            message: bytes = future.result()
+            return message
+        except (asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+            raise ClusterLost("the connection to the scheduler was lost") from error
+        except Exception as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            if type(error).__name__ == "KilledWorker":
+                words = f"KilledWorker: every process that worked on it was lost ({words})"
+                raise WorkerKilled(words) from error
+            raise TaskFailed(words) from error
 
     def _until(self, done: Callable[[], bool], client: Any, futures: Sequence[Any] = ()) -> None:
         """Wait, as long as there are workers or hope of some."""
