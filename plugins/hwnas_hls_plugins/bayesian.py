@@ -75,7 +75,7 @@ class BayesianStrategy(OptunaStrategy):
         # A kernel matrix that cannot be factorised, or an acquisition that is nowhere a number
         # (all candidates alike, say), costs one random proposal and not the run.
         try:
-            return super()._propose(sampler, rng)
+            return self._study.ask(sampler)
         except (ArithmeticError, RuntimeError, ValueError) as error:
             log.warning("strategy bayesian draws at random where no process could be fitted: %s", error)
             return self.space.sample(rng)

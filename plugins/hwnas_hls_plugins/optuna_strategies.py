@@ -76,11 +76,7 @@ class OptunaStrategy(ABC):
                 record.candidate,
                 told_losses(self.goal, record),
                 {"violation": told_violation(record)},
-                self._system_attrs(),
             )
-
-    def _system_attrs(self) -> dict[str, Any]:
-        return {}
 
     def state(self) -> Any:
         return self._proposals.state()
@@ -93,7 +89,10 @@ class GeneticStrategy(OptunaStrategy):
     """A genetic sampler: whole batches fill a generation until it holds the population's size.
 
     A generation may so be larger than the population, and its best become parents. They are
-    chosen once, by a sampler seeded for that generation, and the study remembers them.
+    chosen once, by a sampler seeded for that generation, from the generation and its own parents.
+
+    The study holds no more than these: what a sampler does for one candidate takes time in
+    proportion to the trials that its study holds, and all that it uses of them are the parents.
     """
 
     def __init__(self, space: Space, goal: Goal, seed: int, population_size: int) -> None:
@@ -102,32 +101,43 @@ class GeneticStrategy(OptunaStrategy):
         with quiet():
             self._generation_key = f"{type(self._sampler(0)).__name__}:generation"
         self._generation = 0
+        self._members: list[Any] = []
         self._size = 0
         self._last_batch = -1
 
     def ask(self, n: int) -> list[Candidate]:
         if self._size >= self.population_size:
-            self._choose_parents()
+            self._breed()
         return super().ask(n)
 
     def tell(self, records: Sequence[Record]) -> None:
+        self._proposals.tell(records)
         for record in records:
             if record.batch != self._last_batch and self._size >= self.population_size:
-                # Chosen already if this instance asked for the batch; not if it is resumed.
-                self._choose_parents()
-                self._generation += 1
-                self._size = 0
+                # Bred already if this instance asked for the batch; not if it is resumed.
+                self._breed()
             self._last_batch = record.batch
-            super().tell([record])
+            self._members.append(
+                self._study.trial(
+                    record.candidate,
+                    told_losses(self.goal, record),
+                    {"violation": told_violation(record)},
+                    {self._generation_key: 0},
+                )
+            )
             self._size += 1
 
-    def _system_attrs(self) -> dict[str, Any]:
-        return {self._generation_key: self._generation}
+    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
+        return self._study.draw(sampler, {self._generation_key: 1})
 
-    def _choose_parents(self) -> None:
+    def _breed(self) -> None:
+        """Begin a generation: its parents are the best of the last one and of that one's parents."""
+        self._study.renew(self._members)
         with quiet():
             sampler = self._sampler(batch_seed(self.name, self.seed, self._generation, "parents"))
-        self._study.choose_parents(sampler)
+            self._members = sampler.get_parent_population(self._study.study, 1)
+        self._generation += 1
+        self._size = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,31 +102,44 @@ class KnobStudy:
             )
         self.coding = (coding or Coding)(space)
         self._asked: list[Any] = []
+        self._drawing: tuple[Any, Any, Mapping[str, Any]] | None = None
         with quiet():
             self.study = optuna.create_study(directions=["minimize"] * goal.n_losses)
         self.n_told = 0
 
-    def tell(
+    def trial(
         self,
         candidate: Candidate,
         losses: tuple[float, ...],
         constraints: Mapping[str, float],
         system_attrs: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Add a judged candidate; a constraint above 0 is broken."""
+    ) -> Any:
+        """A judged candidate as a finished trial, counted as told; a constraint above 0 is broken."""
         from optuna.trial import TrialState, create_trial
 
-        self.study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE,
-                values=list(losses),
-                params=self.coding.params(candidate),
-                distributions=self.coding.distributions,
-                constraints=dict(constraints),
-                system_attrs=dict(system_attrs or {}),
-            )
-        )
         self.n_told += 1
+        trial = create_trial(
+            state=TrialState.COMPLETE,
+            values=list(losses),
+            params=self.coding.params(candidate),
+            distributions=self.coding.distributions,
+            constraints=dict(constraints),
+            system_attrs=dict(system_attrs or {}),
+        )
+        trial.distributions = self.coding.distributions  # it has made a plain dictionary of them
+        return trial
+
+    def tell(self, candidate: Candidate, losses: tuple[float, ...], constraints: Mapping[str, float]) -> None:
+        """Add a judged candidate."""
+        self.study.add_trial(self.trial(candidate, losses, constraints))
+
+    def renew(self, trials: Sequence[Any]) -> None:
+        """Forget all trials but these."""
+        import optuna
+
+        with quiet():
+            self.study = optuna.create_study(directions=self.study.directions)
+            self.study.add_trials(trials)
 
     def ask(self, sampler: Any) -> Candidate:
         """What ``sampler`` proposes; it stays a running trial until :meth:`end_batch`."""
@@ -136,16 +149,31 @@ class KnobStudy:
         self._asked.append(trial)
         return self.coding.candidate(trial.params)
 
-    def choose_parents(self, sampler: Any) -> None:
-        """Let a genetic sampler choose, and the study keep, the parents of the generation to come.
+    def draw(self, sampler: Any, system_attrs: Mapping[str, Any] | None = None) -> Candidate:
+        """What ``sampler`` proposes, for one that does not look at running trials.
 
-        A sampler does so for the first trial of a generation, so one begins and fails.
+        Most of the time of :meth:`ask` goes into the bookkeeping of a trial that would never be
+        finished: the sampler alone takes a fifth of it.
+
+        Args:
+            system_attrs: of the trial that the sampler is told it proposes for.
         """
-        from optuna.trial import TrialState
+        from optuna.trial import TrialState, create_trial
 
-        self.study.sampler = sampler
-        with quiet():
-            self.study.tell(self.study.ask(self.coding.distributions), state=TrialState.FAIL)
+        if self._drawing is None or self._drawing[0] is not sampler:
+            trial = create_trial(state=TrialState.RUNNING, system_attrs=dict(system_attrs or {}))
+            relative = sampler.infer_relative_search_space(self.study, trial)
+            self._drawing = (sampler, trial, relative)
+        _, trial, relative = self._drawing
+        params = sampler.sample_relative(self.study, trial, relative)
+        return self.coding.candidate(
+            {
+                name: kind.to_external_repr(kind.to_internal_repr(params[name]))
+                if name in params
+                else sampler.sample_independent(self.study, trial, name, kind)
+                for name, kind in self.coding.distributions.items()
+            }
+        )
 
     def end_batch(self) -> None:
         """Close the running trials: the judged candidates come back as trials of their own, which
@@ -155,6 +183,14 @@ class KnobStudy:
         for trial in self._asked:
             self.study.tell(trial, state=TrialState.FAIL)
         self._asked.clear()
+
+
+class Shared(dict[str, Any]):
+    """Distributions of parameters, which nobody changes: Optuna copies them with every trial that it is
+    given, which is most of what a trial costs."""
+
+    def __deepcopy__(self, memo: object) -> Shared:
+        return self
 
 
 class Coding:
@@ -169,9 +205,9 @@ class Coding:
         self.space = space
         self.knobs = [knob for knob in space.knobs if len(knob.choices) != 1]
         self.fixed = {knob.name: knob.choices[0] for knob in space.knobs if len(knob.choices) == 1}
-        self.distributions: dict[str, Any] = {}
+        self.distributions = Shared()
         for knob in self.knobs:
-            self.distributions |= self._distributions(knob)
+            self.distributions.update(self._distributions(knob))
 
     def params(self, candidate: Candidate) -> dict[str, Any]:
         rng = np.random.default_rng(int(candidate.key, 16))

@@ -31,7 +31,7 @@ class DifferentiableConfig:
     hot: float = 2.0
     cold: float = 0.3
     max_rows: int = 8192
-    draws: int = 3
+    draws: int = 4
     population_size: int = 32
     tournament_size: int = 8
     crossover_chance: float = 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -54,7 +55,7 @@ class Supernet:
         self.width = max(widths)
         sizes = [relaxation.n_in, *[self.width] * self.depth, relaxation.n_out]
         self.weights, self.biases = [], []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in itertools.pairwise(sizes):
             start = torch.randn(count, n_out, n_in, generator=generator) * math.sqrt(2.0 / n_in)
             self.weights.append(start.requires_grad_())
             self.biases.append(torch.zeros(count, n_out, 1, requires_grad=True))
@@ -128,7 +129,7 @@ class Supernet:
 
         def rounded(name: str, values: Tensor, dimension: int) -> Tensor:
             probe = (dimension, self.passes // 2)
-            found: Tensor = Rounded.apply(values, chosen[name], self.grids[name], probe)
+            found: Tensor = Rounded.apply(values, chosen[name], self.grids[name], probe)  # type: ignore[no-untyped-call]
             return found
 
         values = rounded("input", rows.expand(self.count, -1, -1), 2)
@@ -138,7 +139,7 @@ class Supernet:
             if tag != "out" and not alive[number] and not bool((gates[:, number] > 0).any()):
                 continue
             weights = rounded(f"weight_{tag}", self.weights[number], 1)
-            weights = Pruned.apply(
+            weights = Pruned.apply(  # type: ignore[no-untyped-call]
                 weights,
                 chosen[f"sparsity_{tag}"],
                 self.weights[number].detach().abs(),
