@@ -24,7 +24,12 @@ _MAX_WIDTH = 22
 
 
 def random_graph(
-    seed: int, *, image: bool = False, layers: int = 6, strategies: Sequence[str] = ("Latency", "Resource")
+    seed: int,
+    *,
+    image: bool = False,
+    layers: int = 6,
+    strategies: Sequence[str] = ("Latency", "Resource"),
+    usual: bool = False,
 ) -> Design:
     """A random graph with random integers, the extremes of every type among them.
 
@@ -34,13 +39,16 @@ def random_graph(
             layers and merges only.
         layers: drawn; those that do not reach the output are taken out again.
         strategies: to draw from, for each layer.
+        usual: results are rounded to the nearest and saturate; otherwise by any modes.
     """
-    return _Drawing(np.random.default_rng([int(image), seed]), image, layers, strategies).design()
+    return _Drawing(np.random.default_rng([int(image), seed]), image, layers, strategies, usual).design()
 
 
 class _Drawing:
-    def __init__(self, rng: np.random.Generator, image: bool, layers: int, strategies: Sequence[str]) -> None:
-        self.rng, self.image, self.strategies = rng, image, strategies
+    def __init__(
+        self, rng: np.random.Generator, image: bool, layers: int, strategies: Sequence[str], usual: bool
+    ) -> None:
+        self.rng, self.image, self.strategies, self.usual = rng, image, strategies, usual
         self.input = FixedType(int(rng.integers(4, 9)), int(rng.integers(1, 4)), bool(rng.integers(4)))
         shape: _Shape = (int(rng.choice([5, 8, 9])),)
         if image:
@@ -117,6 +125,7 @@ class _Drawing:
         reach = max(float(np.quantile(values, 0.9)), 2.0**-12)
         signed = getattr(made.architecture.layers[-1], "activation", "") != "relu" or bool(rng.integers(2))
         modes = str(rng.choice(ROUNDINGS)), str(rng.choice(OVERFLOWS))
+        modes = ("RND", "SAT") if self.usual else modes
         return FixedType(int(rng.integers(4, 11)), math.ceil(math.log2(reach)) + signed, signed, *modes)
 
     def _weighted(

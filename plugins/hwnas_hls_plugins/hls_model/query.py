@@ -91,6 +91,7 @@ class Query:
         warnings: what the reader had to assume or could not read.
         reasons: why the design lies outside what the model knows, as far as the reader saw.
         blockers: why there is no prediction at all; a query with any is answered without numbers.
+        clock_known: whether anybody said the clock; else the intervals of cycles and FFs are wider.
     """
 
     layers: tuple[LayerQuery, ...]
@@ -107,6 +108,7 @@ class Query:
     warnings: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     blockers: tuple[str, ...] = ()
+    clock_known: bool = True
 
     @property
     def shape(self) -> str:
@@ -162,7 +164,8 @@ def query_of(
                 accum=accum,
                 dense_out=accum,
                 result=result,
-                activation=layer.activation,
+                # A slope of 1/8, held in a type of one bit, is wires and a multiplexer, as relu is.
+                activation="relu" if layer.activation == "leaky_relu" else layer.activation,
                 reuse_factor=layer.reuse_factor,
                 strategy=layer.strategy,
                 n_nonzeros=n_nonzeros,

@@ -13,6 +13,7 @@ from typing import Any
 
 from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported
+from hwnas_hls.layer import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.open_synthesis.ports import Port
 from hwnas_hls_plugins.open_synthesis.process import die_with_parent
@@ -29,7 +30,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog.
 
     Args:
-        design: relu and linear layers; see :func:`hwnas_hls_plugins.open_synthesis.rtl.check`.
+        design: dense layers and merges; see :func:`hwnas_hls_plugins.open_synthesis.rtl.check`.
         folder: takes ``src/*.v``, constraints, da4ml's model and ``rtl.json``.
         clock_ns: for the constraints, and for the cutoff where that is ``None``.
         cutoff: adder levels between two register ranks.
@@ -67,7 +68,7 @@ def pipelined(
     """
     from da4ml.codegen.rtl import RTLModel
 
-    check(design)
+    check(design, graphs=True)
     comb = _trace(design)
     levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
     model = RTLModel(
@@ -86,29 +87,43 @@ def pipelined(
 def _trace(design: Design) -> Any:
     import numpy as np
     from da4ml.trace import FixedVariableArrayInput, HWConfig, comb_trace
-    from da4ml.trace.ops import quantize, relu
+    from da4ml.trace.ops import quantize
 
     # HWConfig(1, -1, -1): the unit of latency is one adder, whatever its width.
     inputs = FixedVariableArrayInput(
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
     )
-    values = quantize(inputs, *_kif(design.architecture.input))
+    architecture = design.architecture
+    held = {INPUT: quantize(inputs, *_kif(architecture.input))}
     for number, (layer, (_, accum, result)) in enumerate(
-        zip(design.architecture.chain, design.layer_types(), strict=True)
+        zip(architecture.layers, design.layer_types(), strict=True)
     ):
-        weight, bias = design.chain_weights[number], design.biases[number]
-        if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:
-            raise Unsupported(f"layer {number}: da4ml takes weights of at most {_WEIGHT_BITS} bits")
-        values = values @ (weight * 2.0**-layer.weight.fraction)
-        if bias is not None and layer.bias is not None:
-            values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
-        values = quantize(values, *_kif(accum), accum.overflow, "TRN")
-        if layer.activation == "relu":
-            values = relu(values)
-        if result != accum:
-            values = quantize(values, *_kif(result), result.overflow, result.rounding)
+        given = [held[source] for source in architecture.sources(number)]
+        weight, bias = design.weights[number], design.biases[number]
+        if isinstance(layer, Merge):
+            values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
+        elif weight is not None and isinstance(layer, Dense):
+            if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:
+                raise Unsupported(f"layer {number}: da4ml takes weights of at most {_WEIGHT_BITS} bits")
+            values = given[0] @ (weight * 2.0**-layer.weight.fraction)
+            if bias is not None and layer.bias is not None:
+                values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
+            values = quantize(values, *_kif(accum), accum.overflow, "TRN")
+        held[number] = _activated(values, layer)
+        if result != accum or getattr(layer, "activation", "linear") == "leaky_relu":
+            held[number] = quantize(held[number], *_kif(result), result.overflow, result.rounding)
+    values = held[len(architecture.layers) - 1]
     # Without keep_dead_inputs the input port would shrink with the weights.
     return comb_trace(inputs, values, keep_dead_inputs=True)
+
+
+def _activated(values: Any, layer: Layer) -> Any:
+    from da4ml.trace.ops import relu
+
+    activation = getattr(layer, "activation", "linear")
+    if activation == "leaky_relu":
+        return relu(values) - relu(-values) * LEAKY_SLOPE
+    return relu(values) if activation == "relu" else values
 
 
 def _kif(kind: FixedType) -> tuple[int, int, int]:

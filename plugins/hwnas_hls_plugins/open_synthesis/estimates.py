@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from hwnas_hls.architecture import Architecture
 from hwnas_hls.estimate import Estimate
+from hwnas_hls.layer import Weighted
 from hwnas_hls.target import Target
 from hwnas_hls_plugins.open_synthesis.counts import Counts
 from hwnas_hls_plugins.open_synthesis.measurement import Measurement
@@ -61,7 +62,8 @@ def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bo
     """
     return distributed and all(
         layer.strategy == "distributed_arithmetic" and layer.reuse_factor == 1
-        for layer in architecture.chain
+        for layer in architecture.layers
+        if isinstance(layer, Weighted)
     )
 
 

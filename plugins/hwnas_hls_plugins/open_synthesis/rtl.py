@@ -10,6 +10,7 @@ from typing import Any
 
 from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported
+from hwnas_hls.layer import Dense, Merge
 from hwnas_hls_plugins.open_synthesis.ports import Port
 
 TOP = "m"
@@ -61,21 +62,32 @@ class Rtl:
         )
 
 
-def check(design: Design) -> None:
+def check(design: Design, *, graphs: bool = False) -> None:
     """Refuse what plain adders, multipliers and comparators cannot build bit for bit.
+
+    Args:
+        graphs: whether merges, branches and ``leaky_relu`` are built, which only distributed
+            arithmetic does.
 
     Raises:
         Unsupported: with the layer and the reason.
     """
-    for number, (layer, (source, accum, result)) in enumerate(
-        zip(design.architecture.chain, design.layer_types(), strict=True)
-    ):
+    architecture = design.architecture
+    layers = architecture.layers if graphs else architecture.chain
+    activations = ("relu", "leaky_relu", "linear") if graphs else ("relu", "linear")
+    for number, (layer, (source, accum, result)) in enumerate(zip(layers, design.layer_types(), strict=True)):
         where = f"layer {number}"
-        if layer.activation not in ("relu", "linear"):
+        if not isinstance(layer, Dense | Merge):
             raise Unsupported(
-                f"{where}: {layer.activation} goes through a table; open synthesis builds relu, linear"
+                f"{where}: a {layer.kind} layer; open synthesis builds dense layers and merges, since hls4ml "
+                "shares one product among all positions of an image"
             )
-        if accum.fraction < source.fraction + layer.weight.fraction:
+        if layer.activation not in activations:
+            raise Unsupported(
+                f"{where}: {layer.activation} is not built by open synthesis; it builds "
+                f"{', '.join(activations)}"
+            )
+        if isinstance(layer, Dense) and accum.fraction < source.fraction + layer.weight.fraction:
             raise Unsupported(
                 f"{where}: accumulator {accum} drops bits of every product (they have "
                 f"{source.fraction + layer.weight.fraction} fractional bits); leave it out or widen it"
@@ -89,5 +101,6 @@ def check(design: Design) -> None:
                 f"{where}: result {result}; open synthesis rounds by {', '.join(_ROUNDINGS)} "
                 f"and limits by {', '.join(_OVERFLOWS)}"
             )
-        if max(accum.width, result.width, layer.weight.width) > 62:
+        weight = layer.weight.width if isinstance(layer, Dense) else 0
+        if max(accum.width, result.width, weight) > 62:
             raise Unsupported(f"{where}: types beyond 62 bits are not simulated")

@@ -13,6 +13,7 @@ import numpy as np
 from hwnas_hls.candidate import digest
 from hwnas_hls.design import Design
 from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.layer import Weighted
 from hwnas_hls.synthesis import SynthesisReport
 from hwnas_hls.target import Target
 from hwnas_hls_plugins.open_synthesis.config import OpenConfig
@@ -98,7 +99,7 @@ class OpenSynthesizer:
         inputs = self._rows(design, rows)
         require(target, distributed=self.distributed, compiled=self._compiled(stage))
         try:
-            check(design)
+            check(design, graphs=self.distributed)
         except Unsupported as error:
             return SynthesisReport(self._tool(), stage, failure=str(error))
         cache = self._cache()
@@ -203,9 +204,8 @@ class OpenSynthesizer:
         warnings: tuple[str, ...] = ()
         if not builds_what_is_asked(design.architecture, distributed=self.distributed):
             kind = "distributed arithmetic" if self.distributed else "plain multipliers"
-            asked = sorted(
-                {f"{x.strategy}, reuse factor {x.reuse_factor}" for x in design.architecture.chain}
-            )
+            layers = [x for x in design.architecture.layers if isinstance(x, Weighted)]
+            asked = sorted({f"{x.strategy}, reuse factor {x.reuse_factor}" for x in layers})
             warnings = (
                 f"the design asks for {'; '.join(asked)}; {self.name} builds {kind}: "
                 "the same outputs by another circuit",
