@@ -83,10 +83,12 @@ def test_vivado_hls_gets_its_options_as_arguments(tools: FakeTools, run: Run, tm
     assert "cosim=0" in tools.calls()[0][3]
 
 
-def test_co_simulation(tools: FakeTools, run: Run) -> None:
+def test_co_simulation(tools: FakeTools, run: Run, tmp_path: Path) -> None:
     tools.vendor("vitis-run")
     report = run("cosim")
     assert report.failure == ""
+    (vectors,) = (tmp_path / "work").rglob("tb_input_features.dat")
+    assert len(vectors.read_text().splitlines()) == 64
     assert report.estimates["latency_cycles"].source == "simulated_rtl"
 
 

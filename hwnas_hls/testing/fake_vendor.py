@@ -168,7 +168,8 @@ def main() -> int:
         return 0
     (report / f"{top}_csynth.xml").write_text(text[: len(text) // 2] if MODE == "half" else text)
     if re.search(r"cosim\s+1", options):
-        need(sum(1 for _ in (HERE / "tb_data" / "tb_input_features.dat").open()) == 64, "no test vectors")
+        vectors = HERE / "tb_data" / "tb_input_features.dat"
+        need(vectors.is_file() and vectors.read_text().strip(), "no test vectors")
         place = report.parent.parent / "sim" / "report"
         place.mkdir(parents=True)
         (place / f"{top}_cosim.rpt").write_text(COSIM)
