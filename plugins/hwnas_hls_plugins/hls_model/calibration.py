@@ -245,7 +245,13 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
 NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
 
 
-def half_widths(band: Band, metric: str, novelty: float) -> tuple[float, float]:
+#: What an unknown clock adds: pipeline cuts follow from it, from none to one after every adder.
+UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
+
+
+def half_widths(band: Band, metric: str, novelty: float, clock_known: bool = True) -> tuple[float, float]:
     """Half widths below and above; ``novelty`` (0 seen, 1 seen apart, 2 not seen) widens both."""
     more = NEW_PLACE[metric] * novelty
+    if not clock_known:
+        more = math.hypot(more, UNKNOWN_CLOCK.get(metric, 0.0))
     return math.hypot(band.stretch * band.down, more), math.hypot(band.stretch * band.up, more)

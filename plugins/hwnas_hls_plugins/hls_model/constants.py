@@ -160,7 +160,8 @@ def constant_cost(
         ids[both] = known + inverse.reshape(-1)
         node_low, node_high = np.concatenate([node_low, new_low]), np.concatenate([node_high, new_high])
         node_zeros, node_width = np.concatenate([node_zeros, new_zeros]), np.concatenate([node_width, width])
-        alive = np.unique(ids[ids >= 0])
+        alive = np.zeros(len(node_width), bool)
+        alive[ids[ids >= 0]] = True
         live[min(level, LEVELS - 1)] = float(node_width[alive].sum())
     with_bias = has_bias if biases is None else biases != 0
     bias_adders = int(np.sum((counts > 0) & with_bias))

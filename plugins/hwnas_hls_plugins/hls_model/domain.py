@@ -12,6 +12,8 @@ from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, UNROLLED, DesignTable
 from hwnas_hls_plugins.hls_model.unrolled import UNROLL_LIMIT
 
+#: Widths and reuse factors of the sweep of single ``Resource`` layers.
+SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 #: Beyond this an operand takes two DSPs or collapses into logic, which the laws do not describe.
 OPERAND_BITS = 26
 
@@ -115,6 +117,16 @@ def novelty(table: DesignTable, calibration: Calibration, groups: Sequence[str])
             | (c["w_bits"] > 16)
         ).astype(float)
     )
+    low, high = SWEPT_WIDTHS
+    widths = np.stack([c["n_in"], c["n_out"]]) if c["n_in"].size else np.zeros((2, 0))
+    fewest, most = SWEPT_REUSE
+    unswept = table.largest(
+        (
+            ((widths < low) | (widths > high)).any(axis=0)
+            | (c["legal_reuse"] < fewest)
+            | (c["legal_reuse"] > most)
+        ).astype(float)
+    )
     out = np.zeros(len(table.queries))
     for number, query in enumerate(table.queries):
         tool, silicon = tool_of(query.tool), part_class(query.part)
@@ -122,5 +134,5 @@ def novelty(table: DesignTable, calibration: Calibration, groups: Sequence[str])
             out[number] = 1.0 if silicon in classes else 2.0
         elif groups[number] == "resource-one":
             newer = tool.version not in versions.get(tool.family, ())
-            out[number] = max(0.5 * newer, 0.8 * beyond[number])
+            out[number] = max(0.5 * newer, 0.8 * beyond[number], 0.3 * unswept[number])
     return out

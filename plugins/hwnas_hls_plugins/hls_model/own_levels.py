@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls_plugins.hls_model.batch import predict_batch
 from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.hls_model.domain import unusual
 from hwnas_hls_plugins.hls_model.fitting import log_residual
 from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level
-from hwnas_hls_plugins.hls_model.prediction import predict_batch
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.hls_model.regimes import regimes, site_of
 

@@ -113,6 +113,7 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
         warnings=tuple(notes.warnings),
         reasons=tuple(notes.reasons),
         blockers=tuple(notes.blockers),
+        clock_known=period_ns_of(cell.get("clock_ns_target", "")) is not None,
     )
 
 

@@ -11,8 +11,9 @@ from typing import TextIO
 import numpy as np
 
 from hwnas_hls.errors import UserError
+from hwnas_hls_plugins.hls_model.batch import predict_batch
 from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
-from hwnas_hls_plugins.hls_model.prediction import Prediction, predict, predict_batch
+from hwnas_hls_plugins.hls_model.prediction import Prediction, predict
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.hls_model.rows import COLUMNS, query_of_row
 

@@ -73,6 +73,11 @@ def part_class(part: str) -> str:
     return "unknown"
 
 
+#: Delays by speed grade over those of grade 2.
+SLOWER_BY_GRADE = {1: 1.10, 2: 1.0, 3: 0.92}
+
+
+@functools.lru_cache(maxsize=4096)
 def speed_grade(part: str) -> int:
     """1 (slow) to 3 (fast); 2 where the part does not say."""
     match = re.search(r"-(\d)[a-z]*(-|$)", part.strip().lower())

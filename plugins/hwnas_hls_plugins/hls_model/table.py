@@ -14,7 +14,14 @@ from hwnas_hls.reuse import nearest_legal
 from hwnas_hls_plugins.hls_model.constants import LEVELS, MAX_BITS, ConstantCost, constant_cost
 from hwnas_hls_plugins.hls_model.prior import expected_costs
 from hwnas_hls_plugins.hls_model.query import LayerQuery, Query
-from hwnas_hls_plugins.hls_model.silicon import PART_CLASSES, default_uncertainty, part_class, tool_of
+from hwnas_hls_plugins.hls_model.silicon import (
+    PART_CLASSES,
+    SLOWER_BY_GRADE,
+    default_uncertainty,
+    part_class,
+    speed_grade,
+    tool_of,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -227,7 +234,7 @@ def _design_columns(queries: Sequence[Query]) -> dict[str, FloatArray]:
         rows.append(
             (
                 query.clock_ns,
-                query.clock_ns * (1.0 - spare),
+                query.clock_ns * (1.0 - spare) / SLOWER_BY_GRADE[speed_grade(query.part)],
                 tool.family == "vitis",
                 tool.version,
                 PART_CLASSES.index(part_class(query.part)),
