@@ -33,12 +33,16 @@ class Metric:
         direction: ``max`` or ``min``, which way is better.
         label: for tables and axes.
         unit: as printed; empty for pure numbers.
+        best, worst: ends of its scale as an objective, where it has natural ones; a spec's own
+            come before them.
     """
 
     name: str
     direction: str
     label: str
     unit: str = ""
+    best: float | None = None
+    worst: float | None = None
 
 
 METRICS = {

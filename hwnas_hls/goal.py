@@ -54,9 +54,12 @@ def goal_of(
             ends are the wrong way round.
     """
     provided: dict[str, str] = {}
+    scales: dict[str, tuple[float, float]] = {}
     for estimator in estimators:
         for name, metric in metrics_of(estimator).items():
             provided[name] = metric.direction if metric else ""
+            if metric and metric.best is not None and metric.worst is not None:
+                scales[name] = (metric.best, metric.worst)
     if dataset.kind != CLASSIFICATION:
         provided.pop("accuracy", None)
     if any(getattr(estimator, "trains", False) for estimator in estimators):
@@ -95,7 +98,8 @@ def goal_of(
     objectives = []
     for text in spec.objectives.metrics:
         name, direction = metric_of(text, f"{where}.metrics")
-        objectives.append(_objective(spec, text, name, direction, dataset, upper, clock_ns, where))
+        scale = scales.get(name)
+        objectives.append(_objective(spec, text, name, direction, dataset, upper, clock_ns, scale, where))
     return Goal(tuple(objectives), tuple(limits), spec.objectives.mode)
 
 
@@ -137,6 +141,7 @@ def _objective(
     dataset: Dataset,
     upper: Mapping[str, float],
     clock_ns: float,
+    scale: tuple[float, float] | None,
     where: str,
 ) -> Objective:
     table = spec.objectives
@@ -155,6 +160,8 @@ def _objective(
             worst = upper[name]
     elif name == "fmax_mhz":
         best, worst, log = 1000.0, 1.0, False
+    elif scale is not None:
+        best, worst, log = *scale, False
     else:
         missing = [end for end in ("best", "worst") if text not in getattr(table, end)]
         if missing:

@@ -95,9 +95,10 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     synthesizer = _synthesizer(spec, registry)
     common["synthesizer"] = synthesizer
     spec, space = _build(spec, registry, "space", spec.space, common)
+    common["space"] = space
     estimators = _estimators(spec, registry, common)
     goal = goal_of(spec, dataset, target, clock_ns, [part.instance for part in estimators])
-    common |= {"space": space, "goal": goal, "objectives": goal.objectives, "limits": goal.limits}
+    common |= {"goal": goal, "objectives": goal.objectives, "limits": goal.limits}
     spec = _strategy(spec, registry, common)
 
     def make_strategy() -> Strategy:

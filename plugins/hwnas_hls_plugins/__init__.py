@@ -51,8 +51,11 @@ def hwnas_register_estimators() -> list[type]:
     from hwnas_hls_plugins.hls_model import HlsModelEstimator
     from hwnas_hls_plugins.multi_fidelity import FullTrainingEstimator, PartialTrainingEstimator
     from hwnas_hls_plugins.open_synthesis.cost_estimator import DaCostEstimator
+    from hwnas_hls_plugins.performance_predictor import PerformancePredictorEstimator
     from hwnas_hls_plugins.static_cost import StaticEstimator
     from hwnas_hls_plugins.training import TrainingEstimator
+    from hwnas_hls_plugins.weight_sharing import WeightSharingEstimator
+    from hwnas_hls_plugins.zero_cost import ZeroCostEstimator
 
     return [
         StaticEstimator,
@@ -60,6 +63,9 @@ def hwnas_register_estimators() -> list[type]:
         TrainingEstimator,
         PartialTrainingEstimator,
         FullTrainingEstimator,
+        WeightSharingEstimator,
+        PerformancePredictorEstimator,
+        ZeroCostEstimator,
         DaCostEstimator,
     ]
 
