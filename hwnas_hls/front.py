@@ -25,13 +25,42 @@ def non_dominated(losses: Losses) -> list[int]:
         losses: (points, objectives).
     """
     points = np.asarray(losses, np.float64)
-    kept: list[int] = []
+    if len(points) == 0:
+        return []
     # In lexicographic order a point can be dominated only by one that stands before it.
-    for index in np.lexsort(points.T[::-1]) if len(points) else ():
-        front = points[kept]
-        if not kept or not np.any(np.all(front <= points[index], axis=1)):
+    order = np.lexsort(points.T[::-1])
+    if points.shape[1] <= 3:
+        return sorted(_staircase(points, order))
+    kept: list[int] = []
+    for index in order:
+        if not kept or not np.any(np.all(points[kept] <= points[index], axis=1)):
             kept.append(int(index))
     return sorted(kept)
+
+
+def _staircase(points: NDArray[np.float64], order: NDArray[np.int64]) -> list[int]:
+    """The non-dominated of up to three objectives: the last two of what stands before, as a staircase."""
+    places = order.tolist()
+    if points.shape[1] == 1:
+        return places[:1]
+    kept = []
+    # Ascending; the other objective descends.
+    ys: list[float] = [-np.inf]
+    zs: list[float] = [np.inf]
+    pairs = points[order][:, 1:]
+    if points.shape[1] == 2:
+        pairs = np.column_stack([np.zeros(len(pairs)), pairs])
+    for place, (y, z) in zip(places, pairs.tolist(), strict=True):
+        step = bisect.bisect_right(ys, y)
+        # The first step is no point: one that is nowhere below infinity is dominated by nobody.
+        if zs[step - 1] <= z and step > 1:
+            continue
+        kept.append(place)
+        end = step
+        while end < len(zs) and zs[end] >= z:
+            end += 1
+        ys[step:end], zs[step:end] = [y], [z]
+    return kept
 
 
 def hypervolume(losses: Losses, reference: Sequence[float]) -> float:

@@ -52,23 +52,34 @@ class LiveFront:
         self.records: list[Record] = []
         self.hypervolume = 0.0
         self._reference = [1.0] * n_losses
+        self._losses = np.empty((0, n_losses))
 
     def add(self, records: Sequence[Record]) -> None:
         """Merge new records; of equals the earlier stays, and a candidate counts once.
 
-        The hypervolume is computed once a call: hand over many records together.
+        Only the new ones are compared with the front, and the hypervolume is computed once a
+        call, if anything changed.
         """
-        known = {record.key for record in self.records}
         fresh: dict[str, Record] = {}
         for record in records:
-            if record.feasible and record.losses is not None and record.key not in known:
+            if record.feasible and record.losses is not None:
                 fresh.setdefault(record.key, record)
-        merged = [*self.records, *fresh.values()]
-        losses = np.array([record.losses for record in merged])
-        kept = non_dominated(losses)
-        if len(kept) != len(self.records) or any(place >= len(self.records) for place in kept):
-            self.records = [merged[place] for place in kept]
-            self.hypervolume = hypervolume(losses[kept], self._reference)
+        for record in self.records:
+            fresh.pop(record.key, None)
+        found = list(fresh.values())
+        if not found:
+            return
+        losses = np.array([record.losses for record in found])
+        places = non_dominated(losses)
+        places = [place for place in places if not np.any(np.all(self._losses <= losses[place], axis=1))]
+        if not places:
+            return
+        new = losses[places]
+        left = [not np.any(np.all(new <= held, axis=1)) for held in self._losses]
+        self.records = [record for record, stays in zip(self.records, left, strict=True) if stays]
+        self.records += [found[place] for place in places]
+        self._losses = np.concatenate([self._losses[np.array(left, bool)], new])
+        self.hypervolume = hypervolume(self._losses, self._reference)
 
 
 class Search:
