@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from hwnas_hls.architecture import INPUT, Architecture, Conv2D, Dense, Layer, Merge, Pool2D
+from hwnas_hls.candidate import Candidate
 from hwnas_hls.emulator import emulate, input_integers, output_fraction
+from hwnas_hls.estimate import Estimates
+from hwnas_hls.estimator import Context, Keep, keep_all
 from hwnas_hls.precision import OVERFLOWS, ROUNDINGS, FixedType
 from hwnas_hls.target import Target
 from hwnas_hls.task import Dataset, Split
-from hwnas_hls_plugins.training import TrainingConfig
-from hwnas_hls_plugins.training.routing import planned
+from hwnas_hls_plugins.training import TrainingConfig, TrainingEstimator, train
+from hwnas_hls_plugins.training.routing import planned, refusal
 
 torch = pytest.importorskip("torch")
 
@@ -300,3 +303,147 @@ def test_gradients_are_those_of_automatic_differentiation(draw: Any) -> None:
             for mine, torchs in ((own, weights[number].grad), (own_bias, biases[number].grad)):
                 size = float(torchs.abs().max())
                 np.testing.assert_allclose(mine, torchs, rtol=1e-3, atol=1e-4 * size, err_msg=str(number))
+
+
+# The estimator
+
+
+def dense(n_in: int, n_out: int, inputs: tuple[int, ...], activation: str = "relu", **more: Any) -> Dense:
+    result = FixedType(8, 3, activation != "relu", "RND", "SAT")
+    settings = {"weight": FixedType(6, 1), "bias": FixedType(10, 4), "result": result, **more}
+    return Dense(n_in, n_out, activation, inputs=inputs, **settings)
+
+
+def residual(width: int, **more: Any) -> Architecture:
+    """16 inputs, a block of ``width`` neurons added to what it takes, 10 outputs."""
+    sum_of_two = FixedType(8, 3, False, "RND", "SAT")
+    layers: list[Layer] = [
+        dense(16, width, (INPUT,), **more),
+        dense(width, width, (0,), "leaky_relu", **more),
+        Merge("add", (width, width), (1, 0), "relu", sum_of_two),
+        dense(width, 10, (2,), "linear", result=None),
+    ]
+    return Architecture(FixedType(8, 3), tuple(layers))
+
+
+def chain(width: int, **more: Any) -> Architecture:
+    return Architecture(
+        FixedType(8, 3), (dense(16, width, (), **more), dense(width, 10, (), "linear", result=None))
+    )
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    from hwnas_hls_plugins.digits_tasks import Digits16Task, DigitsConfig
+
+    return Digits16Task(DigitsConfig()).load()
+
+
+def estimate(
+    dataset: Dataset,
+    architectures: Sequence[Architecture],
+    numbers: Sequence[int],
+    keep: Keep = keep_all,
+    **config: Any,
+) -> list[Estimates]:
+    """Estimate the architectures of the given numbers; a candidate's key is its number's."""
+    candidates = [Candidate("toy", {"number": number}) for number in numbers]
+
+    def architecture(candidate: Candidate) -> Architecture:
+        return architectures[int(candidate.values["number"] or 0)]
+
+    context = Context(architecture, dataset, PART, 5.0, 7, "cpu", keep=keep)
+    return TrainingEstimator(TrainingConfig(**{"epochs": 4, **config})).estimate(candidates, context)
+
+
+def crowd() -> list[Architecture]:
+    """Chains and graphs, with everything that training knows."""
+    found = []
+    for number in range(12):
+        more = {
+            "normalisation": "batch" if number % 2 else "none",
+            "sparsity": 0.5 if number % 3 == 0 else 0.0,
+            "dropout": 0.1 if number % 4 == 3 else 0.0,
+        }
+        found.append((chain if number % 3 == 2 else residual)(8 + number, **more))
+    return found
+
+
+def test_graphs_and_chains_train_in_one_batch_as_they_do_alone(digits: Dataset) -> None:
+    architectures = crowd()
+    together = estimate(digits, architectures, range(12))
+    for number in (0, 1, 2, 3, 7):
+        alone = estimate(digits, architectures, [number])[0]
+        assert alone.values["accuracy"] == together[number].values["accuracy"], number
+        assert alone.design is not None
+        assert together[number].design is not None
+        assert alone.design.digest() == together[number].design.digest()
+
+
+def test_one_keep_is_asked_of_graphs_and_chains_together(digits: Dataset) -> None:
+    asked: list[tuple[list[int], float]] = []
+
+    def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
+        asked.append((list(indices), progress))
+        assert all(0 <= score <= 1 for score in scores)
+        return [index % 2 == 0 for index in indices]
+
+    found = estimate(digits, crowd(), range(12), keep, epochs=8, rungs=(0.25, 0.5))
+    assert asked == [(list(range(12)), 0.25), (list(range(0, 12, 2)), 0.5)]
+    assert [bool(one.stopped) for one in found] == [bool(number % 2) for number in range(12)]
+    assert all(one.design is not None for one in found)
+
+
+def test_a_graph_learns_as_well_as_a_chain(digits: Dataset) -> None:
+    found = estimate(digits, [residual(24), chain(24)], [0, 1], epochs=30)
+    graph, plain = (one.values["accuracy"].value for one in found)
+    assert graph > 0.92
+    assert graph > plain - 0.03
+
+
+def test_pruning_leaves_as_many_zeros_as_asked(digits: Dataset) -> None:
+    (found,) = estimate(digits, [residual(16, sparsity=0.75)], [0], epochs=10)
+    assert found.design is not None
+    for number, layer, weight, _ in found.design.weighted():
+        if layer.sparsity:
+            assert np.count_nonzero(weight) <= 0.25 * weight.size, number
+        else:
+            assert np.count_nonzero(weight) > 0.5 * weight.size, number
+
+
+def test_a_chain_with_a_leaky_relu_is_trained_as_a_graph(digits: Dataset) -> None:
+    leaky = Architecture(
+        FixedType(8, 3), (dense(16, 16, (), "leaky_relu"), dense(16, 10, (), "linear", result=None))
+    )
+    assert leaky.is_chain
+    assert not refusal(leaky)
+    (found,) = train([leaky], digits, epochs=15, device="cpu")
+    assert found.validation.value > 0.85
+    assert found.validation.source == "emulated"
+
+
+def test_a_softmax_at_the_end_is_left_out_and_a_tanh_refused(digits: Dataset) -> None:
+    last = residual(8).layers[-1]
+    soft = replace(residual(8), layers=(*residual(8).layers[:-1], replace(last, activation="softmax")))
+    (found,) = estimate(digits, [soft], [0])
+    assert found.warnings == ("the softmax at the end is left out: it changes no class",)
+    assert found.design is not None
+    assert found.design.architecture.layers[-1].activation == "linear"  # type: ignore[union-attr]
+    curved = replace(
+        residual(8), layers=(replace(residual(8).layers[0], activation="tanh"), *soft.layers[1:])
+    )
+    (refused,) = estimate(digits, [curved], [0])
+    assert "layer 0: tanh goes through a table" in refused.failure
+
+
+def test_a_graph_fits_targets(digits: Dataset) -> None:
+    data = toy(6, kind="regression")
+    layers: list[Layer] = [dense(6, 16, (INPUT,))]
+    layers += [
+        dense(16, 16, (0,), "leaky_relu"),
+        Merge("add", (16, 16), (0, 1)),
+        dense(16, 3, (2,), "linear"),
+    ]
+    (found,) = train([Architecture(FixedType(10, 3), tuple(layers))], data, epochs=60, device="cpu")
+    assert found.validation.metric == "r2"
+    assert found.validation.value > 0.8
