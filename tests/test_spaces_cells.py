@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
+import tomllib
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +15,20 @@ import pytest
 
 from hwnas_hls.architecture import Architecture, Dense, Merge
 from hwnas_hls.candidate import Candidate
+from hwnas_hls.configuration import from_table
 from hwnas_hls.errors import UserError
+from hwnas_hls.knob import knob_table
 from hwnas_hls.reuse import legal_reuse_factors
 from hwnas_hls.space import KnobSpace, Space
 from hwnas_hls.testing import SpaceContract
 from hwnas_hls_plugins.cell_space import CellSpace
-from hwnas_hls_plugins.cell_space_config import CellConfig
+from hwnas_hls_plugins.cell_space_config import CellConfig, CellLayers
+from hwnas_hls_plugins.conv_cell_space import ConvCellSpace
+from hwnas_hls_plugins.conv_cell_space_config import ConvCellConfig
 from hwnas_hls_plugins.hierarchical_space import HierarchicalConfig, HierarchicalSpace
 from hwnas_hls_plugins.layer_knobs import UNROLL_LIMIT
+from hwnas_hls_plugins.mlp_config import MlpConfig
+from hwnas_hls_plugins.mlp_space import MlpSpace
 
 ALL_STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
@@ -231,3 +242,52 @@ def test_a_space_that_cannot_be_unrolled_is_refused_at_once() -> None:
 def test_settings_out_of_range_name_key_value_and_choices(config: Any, changed: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config(**changed)
+
+
+# Documentation
+
+PAGE = Path(__file__).parents[1] / "docs" / "spaces.md"
+
+
+def documented() -> dict[str, KnobSpace]:
+    task: Any = types.SimpleNamespace(n_in=64, n_out=10, input_shape=(8, 8, 1))
+    images = ConvCellConfig(strategies=("Latency", "Resource"))
+    return {
+        "cell": cell_space(strategies=("Latency", "Resource")),
+        "hierarchical": hierarchical_space(strategies=("Latency", "Resource")),
+        "conv-cell": ConvCellSpace(images, task),
+    }
+
+
+@pytest.mark.parametrize("name", ["cell", "hierarchical", "conv-cell"])
+def test_the_page_shows_the_knob_table_as_it_is(name: str) -> None:
+    """With HWNAS_REGENERATE=1 the page is rewritten instead."""
+    marks = (f"<!-- knobs of the {name} space -->\n", "<!-- end of the knobs -->\n")
+    first, rest = PAGE.read_text().split(marks[0])
+    shown, last = rest.split(marks[1], 1)
+    table = knob_table(documented()[name].knobs)
+    if os.environ.get("HWNAS_REGENERATE"):
+        PAGE.write_text(first + marks[0] + table + marks[1] + last)
+        return
+    assert shown == table, "run the tests with HWNAS_REGENERATE=1"
+
+
+@pytest.mark.parametrize("config", [CellConfig, HierarchicalConfig, ConvCellConfig])
+def test_the_page_names_every_setting(config: Any) -> None:
+    page = PAGE.read_text()
+    for field in dataclasses.fields(config):
+        default = field.default
+        # Settings that all spaces of cells share are named once, with the default of most of them.
+        shared = field.name in CellLayers.__dataclass_fields__ and config is not HierarchicalConfig
+        wanted = f"`{field.name}`" if isinstance(default, tuple) or shared else f"`{field.name} = {default}`"
+        assert wanted in page or f"`{field.name} = {default}`" in page, f"{wanted} is not on the page"
+
+
+def test_the_specs_on_the_page_are_taken() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    table = tomllib.loads(text)["space"]
+    assert table.pop("name") == "mlp"
+    task: Any = types.SimpleNamespace(n_in=16, n_out=5)
+    space = MlpSpace(from_table(MlpConfig, table, "the page"), task)
+    found = architectures(space, 100)
+    assert any(isinstance(layer, Merge) for one in found for layer in one.layers)
