@@ -196,10 +196,17 @@ def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--salvage", "salvaging", is_flag=True, help="First keep what is whole of a damaged store.")
 @_with_workers
 @_watching
 def resume(
-    run_folder: Path, workers: int | None, scheduler: str | None, quiet: bool, plain: bool, as_json: bool
+    run_folder: Path,
+    salvaging: bool,
+    workers: int | None,
+    scheduler: str | None,
+    quiet: bool,
+    plain: bool,
+    as_json: bool,
 ) -> int:
     """Go on with a run after any interruption; nothing finished is lost or done twice.
 
@@ -217,6 +224,11 @@ def resume(
         if not workers and not scheduler:
             tables["cluster"].pop("system", None)
         cluster = spec_from_tables(tables, str(run_folder / "spec.toml")).cluster
+    if salvaging:
+        from hwnas_hls.salvage import salvage
+
+        runs.run_spec(run_folder)
+        click.echo(f"salvage: {salvage(run_folder)}", err=True)
     registry = Registry()
     with watch(quiet=quiet or as_json, plain=plain) as observer:
         outcome = runs.resume(run_folder, registry, observer, cluster=cluster)

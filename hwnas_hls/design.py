@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DESIGN_SCHEMA = 1
+#: Far above any network that fits a part: 30 million weights of 64 bits.
+_MAX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,26 +202,25 @@ class Design:
         Raises:
             UserError: a file is missing, not readable, of another schema, or altered.
         """
-        import numpy as np
-
         path = folder / "design.json"
         try:
-            data = json.loads(path.read_text())
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            data = json.loads(_limited(path).decode())
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError("not a readable design", where=str(path), found=error) from error
-        if data.get("schema") != DESIGN_SCHEMA:
+        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+        if found != DESIGN_SCHEMA:
             raise UserError(
-                "a design of another schema",
-                where=str(path),
-                found=data.get("schema"),
-                choices=[DESIGN_SCHEMA],
+                "a design of another schema", where=str(path), found=found, choices=[DESIGN_SCHEMA]
             )
+        held = _read_arrays(folder / "weights.npz")
         try:
-            with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
-                held = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
-            raise UserError("no readable weights", where=str(folder / "weights.npz"), found=error) from error
-        return cls._assembled(data, held, str(folder))
+            return cls._assembled(data, held, str(folder))
+        except UserError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise UserError(
+                "not a design that this tool wrote", where=str(path), found=f"{type(error).__name__}: {error}"
+            ) from error
 
     @classmethod
     def _assembled(cls, data: Mapping[str, Any], held: Mapping[str, NDArray[Any]], where: str) -> Design:
@@ -243,6 +246,43 @@ class Design:
         if design.digest() != data["digest"]:
             raise UserError("the design was altered after it was written", where=where)
         return design
+
+
+def _limited(path: Path) -> bytes:
+    """The bytes of a file of a size that a design can have."""
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
+    return path.read_bytes()
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    try:
+        data = io.BytesIO(_limited(path))
+        with zipfile.ZipFile(data) as archive:
+            # Said before anything is unpacked, so that a small file cannot fill the memory.
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > _MAX_BYTES:
+            raise ValueError(f"{unpacked:,} bytes unpacked; at most {_MAX_BYTES:,} are read")
+        with np.load(data, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,
+        SyntaxError,  # of a header that is no Python literal
+        TypeError,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        zlib.error,
+    ) as error:
+        raise UserError("no readable weights", where=str(path), found=error) from error
 
 
 def _exact_accum(

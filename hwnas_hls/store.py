@@ -39,17 +39,22 @@ class Batch:
 
     Args:
         number: from 0.
-        candidates: what was asked.
+        asked: the candidates, as they are stored.
         state: the strategy's state after it was told; ``None`` while the batch is not finished.
         hypervolume: of the front after it.
         seconds: of run time when it was finished, earlier sessions counted in.
     """
 
     number: int
-    candidates: tuple[Candidate, ...]
+    asked: str
     state: Told | None = None
     hypervolume: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What was asked; read when it is wanted, since finished batches have records."""
+        return tuple(Candidate.from_json(item) for item in json.loads(self.asked))
 
 
 class Store:
@@ -137,7 +142,10 @@ class Store:
             "the store cannot be read: it is damaged, or no store",
             where=str(self.path),
             found=found,
-            remedy=f"restore it from a copy, or begin again: hwnas-hls run {self.path.parent / 'spec.toml'}",
+            remedy=(
+                f"restore it from a copy; keep what is whole: hwnas-hls resume {self.path.parent} --salvage; "
+                f"or begin again: hwnas-hls run {self.path.parent / 'spec.toml'}"
+            ),
         )
 
     @contextmanager
@@ -207,16 +215,21 @@ class Store:
     def batches(self) -> list[Batch]:
         rows = self._read("select * from batch order by number")
         with self._decoding():
-            return [
+            found = [
                 Batch(
                     number,
-                    tuple(Candidate.from_json(item) for item in json.loads(candidates)),
+                    asked,
                     None if state is None else Told(json.loads(state)),
                     hypervolume or 0.0,
                     seconds or 0.0,
                 )
-                for number, candidates, state, hypervolume, seconds in rows
+                for number, asked, state, hypervolume, seconds in rows
             ]
+            # Of these alone the candidates are needed for sure: damage shows here.
+            for batch in found:
+                if batch.state is None:
+                    _ = batch.candidates
+            return found
 
     def records(self) -> list[Record]:
         rows = self._read("select data from record order by number")

@@ -1,0 +1,223 @@
+"""Damage, full disks, foreign folders and clocks that jump: nothing finished is lost or counted twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwnas_hls import run as runs
+from hwnas_hls.cli import invoke
+from hwnas_hls.design import Design
+from hwnas_hls.errors import UserError
+from hwnas_hls.plugins import Registry
+from hwnas_hls.run import Observer
+from hwnas_hls.salvage import salvage
+from hwnas_hls.spec import Spec
+from hwnas_hls.store import Store
+from hwnas_hls.testing import sample_front
+
+MakeSpec = Callable[..., Spec]
+QUIET = Observer()
+HERE = Path(__file__).parent
+
+
+def outcome(folder: Path) -> list[Any]:
+    with Store(folder) as store:
+        return [dataclasses.replace(record, seconds=0.0).to_json() for record in store.records()]
+
+
+@pytest.fixture
+def finished(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    runs.start(toy_spec(run={"trials": 200, "batch": 10}), registry, folder, QUIET)
+    return folder
+
+
+# -- a damaged store -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.97, 0.7, 0.4, 0.1])
+def test_of_a_store_that_was_cut_off_everything_whole_is_kept(
+    finished: Path, registry: Registry, share: float
+) -> None:
+    wanted = outcome(finished)
+    path = finished / "run.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match="--salvage"):
+        runs.resume(finished, registry, QUIET)
+    kept = salvage(finished)
+    assert kept.damaged.read_bytes() == whole[: int(len(whole) * share)]
+    assert kept.records == 10 * kept.batches <= 200
+    assert kept.records > 0 or share < 0.5
+    assert outcome(finished) == wanted[: kept.records]
+    runs.resume(finished, registry, QUIET)
+    assert outcome(finished) == wanted
+
+
+def test_of_a_store_that_was_overwritten_in_the_middle_the_rest_is_kept(
+    finished: Path, registry: Registry
+) -> None:
+    wanted = outcome(finished)
+    path = finished / "run.sqlite"
+    whole = path.read_bytes()
+    rng = random.Random(5)
+    salvaged = []
+    for _ in range(6):
+        place = rng.randrange(4096, len(whole) - 8192)
+        path.write_bytes(whole[:place] + rng.randbytes(6000) + whole[place + 6000 :])
+        salvaged.append(salvage(finished))
+        assert outcome(finished) == wanted[: salvaged[-1].records]
+        runs.resume(finished, registry, QUIET)
+        assert outcome(finished) == wanted
+    # Most of a run survives the loss of two pages of it.
+    assert max(kept.evaluations for kept in salvaged) > 150
+    assert len({kept.damaged for kept in salvaged}) == 6
+
+
+def test_a_whole_store_loses_nothing_by_salvage(finished: Path, registry: Registry) -> None:
+    wanted = outcome(finished)
+    with Store(finished) as store:
+        evaluations = store._read("select count(*) from evaluation")[0][0]
+    kept = salvage(finished)
+    assert (kept.batches, kept.records, kept.evaluations) == (20, 200, evaluations)
+    assert outcome(finished) == wanted
+
+
+def test_what_is_no_store_stays_where_it_is(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = finished / "run.sqlite"
+    path.write_bytes(b"not a store at all" * 500)
+    assert invoke(["resume", str(finished), "--salvage"]) == 2
+    assert "no SQLite file" in capsys.readouterr().err
+    assert path.read_bytes() == b"not a store at all" * 500
+
+
+def test_a_store_that_is_in_use_is_not_salvaged(tmp_path: Path) -> None:
+    with Store(tmp_path), pytest.raises(UserError, match="another process works on this run"):
+        salvage(tmp_path)
+
+
+# -- a full disk ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 500 KiB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system takes rights that this user has not")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_loses_nothing(
+    small_disk: Path,
+    registry: Registry,
+    toy_spec: MakeSpec,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = toy_spec(run={"trials": 200, "batch": 10})
+    runs.start(spec, registry, tmp_path / "ample", QUIET)
+    with pytest.raises(Exception, match=r"disk|space") as caught:
+        runs.start(spec, registry, small_disk / "run", QUIET)
+    assert "Traceback" not in str(caught.value)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    judged = len(outcome(small_disk / "run"))
+    assert 0 < judged < 200
+    assert outcome(small_disk / "run") == outcome(tmp_path / "ample")[:judged]
+    runs.resume(small_disk / "run", registry, QUIET)
+    assert outcome(small_disk / "run") == outcome(tmp_path / "ample")
+
+
+# -- folders and clocks --------------------------------------------------------------------
+
+
+def test_a_disk_that_is_read_only_is_refused(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Root may write everywhere, but not there."""
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert invoke(["run", "--target", "xcvu9p", "--output", str(small_disk / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert str(small_disk) in said
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_clock_that_jumps_back_changes_nothing(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = toy_spec(run={"trials": 60, "batch": 10, "minutes": 5})
+    runs.start(spec, registry, tmp_path / "straight", QUIET)
+    hours = iter(range(10**6))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3600.0 * next(hours))
+    runs.start(spec, registry, tmp_path / "back", QUIET)
+    with Store(tmp_path / "back") as store:
+        seconds = [batch.seconds for batch in store.batches()]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] < 300
+    assert outcome(tmp_path / "back") == outcome(tmp_path / "straight")
+
+
+# -- designs from strangers ----------------------------------------------------------------
+
+
+def changed(data: dict[str, Any], *path: Any, value: Any) -> dict[str, Any]:
+    copy: Any = json.loads(json.dumps(data))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return copy  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("digest",), None),
+        (("architecture",), []),
+        (("architecture", "layers"), {}),
+        (("architecture", "layers", 0, "n_in"), 10**12),
+        (("architecture", "layers", 0, "weight"), 5),
+        (("architecture", "layers", 0, "inputs"), [7]),
+        (("architecture", "layers", 0, "kind"), "../../etc"),
+        (("labels",), 3),
+        (("schema",), 99),
+    ],
+)
+def test_a_design_with_a_wrong_value_is_the_users_mistake(tmp_path: Path, path: Any, value: Any) -> None:
+    sample_front().members[0].design.save(tmp_path)
+    file = tmp_path / "design.json"
+    file.write_text(json.dumps(changed(json.loads(file.read_text()), *path, value=value)))
+    with pytest.raises(UserError):
+        Design.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"schema": 1}', '{"schema": NaN}', "\xff"])
+def test_a_design_that_is_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    sample_front().members[0].design.save(tmp_path)
+    (tmp_path / "design.json").write_text(text, encoding="latin-1")
+    with pytest.raises(UserError):
+        Design.load(tmp_path)
+
+
+def test_weights_that_would_fill_the_memory_are_not_unpacked(tmp_path: Path) -> None:
+    import zipfile
+
+    sample_front().members[0].design.save(tmp_path)
+    with zipfile.ZipFile(tmp_path / "weights.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weight0.npy", b"\0" * (300 << 20))
+    assert (tmp_path / "weights.npz").stat().st_size < 1_000_000
+    with pytest.raises(UserError, match="unpacked"):
+        Design.load(tmp_path)
