@@ -11,6 +11,7 @@ from typing import Any
 from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.layer import Dense, Merge
+from hwnas_hls.pitfall import TABLES
 from hwnas_hls_plugins.open_synthesis.ports import Port
 
 TOP = "m"
@@ -83,9 +84,9 @@ def check(design: Design, *, graphs: bool = False) -> None:
                 "shares one product among all positions of an image"
             )
         if layer.activation not in activations:
+            why = "goes through a table" if layer.activation in TABLES else "is not built here"
             raise Unsupported(
-                f"{where}: {layer.activation} is not built by open synthesis; it builds "
-                f"{', '.join(activations)}"
+                f"{where}: {layer.activation} {why}; open synthesis builds {', '.join(activations)}"
             )
         if isinstance(layer, Dense) and accum.fraction < source.fraction + layer.weight.fraction:
             raise Unsupported(
