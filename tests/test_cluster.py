@@ -38,7 +38,7 @@ from hwnas_hls.spec import Spec, spec_from_tables
 Specs = Callable[..., Spec]
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 #: Patience with processes on a machine that is busy with other things.
-LONG_S = 60.0
+LONG_S = 120.0
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def cluster() -> Iterator[Any]:
         resources={"hwnas_slot": 1, "vivado_license": 1},
         silence_logs=logging.CRITICAL,
     ) as found:
+        found.adapt(minimum=2, maximum=2)  # others in the place of killed ones
         yield found
 
 

@@ -110,6 +110,8 @@ def _local(table: ClusterTable) -> Connection:
                 f"{table.workers} worker processes did not start: {error}. A Python script that searches "
                 'with workers wants its calls below `if __name__ == "__main__":`'
             ) from error
+    # A worker that dies while it starts takes its supervisor along; this starts another pair.
+    cluster.adapt(minimum=table.workers, maximum=table.workers)
     client = Client(cluster, set_as_default=False, name="hwnas-hls")
 
     def close() -> None:
