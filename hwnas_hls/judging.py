@@ -249,8 +249,9 @@ class Judge:
         keep: Keep = keep_all
         if early_stop and self.problem.spec.run.early_stop:
             keep = self._halving(cases)
+        built = {case.candidate.key: case.architecture for case in cases if case.architecture is not None}
         context = Context(
-            architecture=self.problem.architecture,
+            architecture=lambda candidate: built.get(candidate.key) or self.problem.architecture(candidate),
             dataset=self.problem.dataset,
             target=self.problem.target,
             clock_ns=self.problem.clock_ns,
