@@ -119,7 +119,7 @@ class RemoteEstimator:
         rest = {key: design for key, design in context.designs.items() if held.get(key) is None}
         shipped = [key for key, future in held.items() if future is not None]
         request = _request(self._name, candidates, replace(context, designs=rest), shipped=shipped)
-        needed = {held[key].key: held[key] for key in shipped}
+        needed = {id(held[key]): held[key] for key in shipped}
         return self._workers.estimate(tasks.estimate, request, *needed.values())
 
 
