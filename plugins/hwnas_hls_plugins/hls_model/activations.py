@@ -58,15 +58,18 @@ def activation_costs(
     levels = np.log2(np.maximum(n, 1.0))
     softmax_cycles = np.floor(
         (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)
+        * (table.design["slower"][table.owner] if table.owner.size else 1.0)
         / np.maximum(usable, 1e-9)
     )
     softmax_cycles = np.maximum(1.0, softmax_cycles - 2.0 * in_fabric)
     cycles = np.select([softmax, tabled | elu], [softmax_cycles, np.full_like(n, 2.0)], 0.0)
     batch = c["batch"] > 0
     lut = lut + np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"] * share, 0.0)
-    dsp = dsp + np.where(
-        batch & (c["result_bits"] >= DSP_INPUT_BITS) & ~in_fabric & (c["to_dsp"] == 0), 0.8 * n, 0.0
-    )
+    # hls4ml shares a normalisation's multipliers like those of the layer before.
+    reuse = np.maximum(1.0, c["legal_reuse"])
+    products = np.where(reuse > 1, np.minimum(0.8 * n, np.ceil(n / reuse)), 0.8 * n)
+    in_dsp = batch & (c["result_bits"] >= DSP_INPUT_BITS) & ~in_fabric & (c["to_dsp"] == 0)
+    dsp = dsp + np.where(in_dsp, products, 0.0)
     # Softmax sits in its own module too, but its cycles are counted above.
     steps = (relu | simple | leaky | tabled | elu).astype(np.float64) + batch
     return {"lut": lut, "ff": ff, "dsp": dsp, "bram_18k": bram, "cycles": cycles, "steps": steps}

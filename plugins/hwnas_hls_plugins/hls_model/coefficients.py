@@ -65,7 +65,7 @@ PLAIN: dict[str, float] = {
     "resource_block_lut": 18.0,
     "resource_mux_scale": 1.0,
     "resource_fabric_lut": 5.0,
-    "resource_index_lut": 91.0,
+    "resource_index_lut": 110.0,
     "resource_input_lut": 18.0,
     "resource_ff": 82.0,
     "resource_ff_per_log2": 3.0,
@@ -99,7 +99,7 @@ PLAIN: dict[str, float] = {
     "vitis_design_cycles": 0.0,
     "vivado_design_cycles": 0.0,
     "resource_activation_cycles": 3.0,
-    "resource_softmax_cycles": 4.0,
+    "resource_softmax_cycles": 3.0,
 }
 
 

@@ -15,8 +15,10 @@ from hwnas_hls_plugins.hls_model.calibration import Calibration, group_keys, rea
 from hwnas_hls_plugins.hls_model.prior import KAPPA_HIDDEN, KAPPA_LAST
 from hwnas_hls_plugins.hls_model.silicon import (
     PART_CLASSES,
+    SLOWER_BY_GRADE,
     default_uncertainty,
     part_class,
+    speed_grade,
     tool_of,
 )
 
@@ -129,7 +131,7 @@ def smooth_cost(
     factor = sum(fitted.factors.get(key, {}).get("lut", 0.0) for key in keys)
     lut = lut * torch.exp(torch.tensor(factor, dtype=lut.dtype, device=lut.device))
 
-    usable = clock_ns * (1.0 - default_uncertainty(compiler))
+    usable = clock_ns * (1.0 - default_uncertainty(compiler)) / SLOWER_BY_GRADE[speed_grade(part)]
     depth = torch.log2(terms) + 1.0
     product_ns = k.of_class_index("multiplier_ns", place) * ((input_bits / 16.0) ** 2) ** k.of_class_index(
         "multiplier_power", place

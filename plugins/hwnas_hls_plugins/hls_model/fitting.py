@@ -34,8 +34,8 @@ SHRINKAGE = {"lut": 4.0, "ff": 1.0}
 #: figure counts as (it stands on reports that are not among the rows).
 STAGE_PRIOR: dict[str, dict[str, float]] = {
     "implemented|latency": {"lut": 0.0, "ff": math.log(0.5)},
-    "implemented|resource-one": {"lut": math.log(0.7), "ff": math.log(0.85)},
-    "implemented|resource-several": {"lut": math.log(0.7), "ff": math.log(0.85)},
+    "implemented|resource-one": {"lut": math.log(0.75), "ff": math.log(0.85)},
+    "implemented|resource-several": {"lut": math.log(0.75), "ff": math.log(0.85)},
     "csynth|distributed": {"lut": math.log(1.5), "ff": math.log(1.5)},
     "implemented|distributed": {"lut": math.log(1.05), "ff": math.log(0.8)},
 }

@@ -74,10 +74,14 @@ def resource_costs(
         reads * selector_lut(c["n_in"], c["in_bits"]) + k["resource_input_lut"] * c["n_in"],
     )
     adder = c["acc_bits"] + 7.0
+    # Up to n_in steps a block works its index out anew; two designs of one source show what that costs, its
+    # growth with the steps lies between none and that of a selector.
+    index = k["resource_index_lut"]
+    index = np.minimum(index, np.sqrt(index * selector_lut(reuse, np.full_like(reuse, 16.0))))
     block_lut = adder + np.where(
         muxed,
         k["resource_mux_scale"] * selector_lut(c["n_out"], c["acc_bits"]),
-        k["resource_block_lut"] + np.where(few_steps & several, k["resource_index_lut"], 0.0),
+        k["resource_block_lut"] + np.where(few_steps & several, index, 0.0),
     )
     in_fabric = np.maximum(0.0, blocks - dsp)
     product_lut = np.where(

@@ -234,7 +234,8 @@ def _design_columns(queries: Sequence[Query]) -> dict[str, FloatArray]:
         rows.append(
             (
                 query.clock_ns,
-                query.clock_ns * (1.0 - spare) / SLOWER_BY_GRADE[speed_grade(query.part)],
+                query.clock_ns * (1.0 - spare),
+                SLOWER_BY_GRADE[speed_grade(query.part)],
                 tool.family == "vitis",
                 tool.version,
                 PART_CLASSES.index(part_class(query.part)),
@@ -244,10 +245,11 @@ def _design_columns(queries: Sequence[Query]) -> dict[str, FloatArray]:
                 len(query.layers),
             )
         )
-    values = np.array(rows, np.float64).reshape(len(rows), 9)
+    values = np.array(rows, np.float64).reshape(len(rows), 10)
     names = (
         "clock_ns",
         "usable_ns",
+        "slower",
         "vitis",
         "version",
         "part_class",

@@ -55,7 +55,8 @@ def unrolled_costs(
     started = (c["strategy"] == RESOURCE).astype(np.float64)
     growth = 1.0 + np.maximum(0.0, c["acc_bits"] - 16.0) / 32.0
     path = product_ns + adder * np.maximum(c["depth"] - started, 0.0) * growth
-    once = np.maximum(0.0, np.ceil(path / usable - 1e-9) - 1.0)
+    slower = table.design["slower"][table.owner] if table.owner.size else np.zeros(0)
+    once, cuts = (np.maximum(0.0, np.ceil(path * delay / usable - 1e-9) - 1.0) for delay in (slower, 1.0))
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
     once = np.where(chained, np.maximum(once, np.ceil(c["nonzeros"] / c["n_out"] / 2.0)), once)
@@ -74,8 +75,9 @@ def unrolled_costs(
     )
     lut = _logic(table, k, vitis, fabric_bits)
     lut = np.maximum(lut - started * k["resource_merged_lut"] * in_dsp, 0.0)
-    # Registers: what is alive at each pipeline cut; each cycle takes as many levels as fit.
-    cuts = np.where(chained, 0.0, np.minimum(once, 40.0))
+    # Registers: what is alive at each pipeline cut; each cycle takes as many levels as fit. What is kept was
+    # fitted at one speed grade: a slower one's further cuts made it worse on families left out.
+    cuts = np.where(chained, 0.0, np.minimum(cuts, 40.0))
     live = table.live_bits
     total_live = np.zeros_like(cuts)
     for number in range(1, int(cuts.max(initial=0.0)) + 1):
