@@ -8,7 +8,7 @@ and one of its designs. Comments before a block say what else there is to know::
     <!-- test: vitis -->                 fakes of AMD's tools are on PATH
     <!-- test: exit 1 or 3 -->           it ends with one of these codes
     <!-- test: skip (why) -->            it is not run; the reasons are counted by a test
-    <!-- test: exact -->                 the output is compared to the letter
+    <!-- test: like -->                  the output is as printed, but for its numbers
     <!-- test: trials 100 -->            a search needs so many candidates to find something
     <!-- test: file cells.toml -->       the block is no command but this file
 
@@ -199,6 +199,11 @@ class Scratch:
         """The printed run had a larger budget and other designs: the first of this one stands for it."""
         designs = sorted(path.name for path in (self.folder / match[1]).glob("*"))
         return f"{match[1]}/{match[2] if match[2] in designs or not designs else designs[0]}"
+
+
+def shape(output: str) -> list[str]:
+    """What an output looks like: numbers may change with a calibration, words may not."""
+    return [re.sub(r"\s+", " ", re.sub(r"\d[\d.,]*", "#", line)).strip() for line in output.splitlines()]
 
 
 def small(arguments: Sequence[str], trials: int = 6) -> list[str]:
