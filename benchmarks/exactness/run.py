@@ -1,11 +1,16 @@
 """Bit-exactness of the hand-over on random designs: hls4ml's C simulation against the emulator.
 
     python benchmarks/exactness/run.py --designs 20 --rows 10000
+    python benchmarks/exactness/run.py --designs 24 --rows 2000 --graphs
 
 Each design is drawn from a seed: shape, strategies (mixed within a network too), reuse factors,
 2 to 8 bit weights, sparsity, biases, rounding and overflow modes, io type, and weights that are
 either uniform over their grid or normal as after training. Half of the rows are uniform over
 the whole input grid, half are normal. Ends with 1 where any value differs.
+
+``--graphs`` draws networks that are no chains (``hwnas_hls.testing.graphs``): residual cells and
+branches of dense layers, and every other one convolutions, poolings and merges of images,
+by turns for Vitis and for Vivado.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from hwnas_hls.precision import OVERFLOWS, ROUNDINGS, FixedType
 from hwnas_hls.project import verify, write_project
 from hwnas_hls.reuse import legal_reuse_factors
 from hwnas_hls.target import Target
+from hwnas_hls.testing.graphs import random_graph
 
 SHAPES = (
     (16, 64, 32, 32, 5),
@@ -135,18 +141,21 @@ def rows_of(design: Design, n_rows: int, rng: np.random.Generator) -> np.ndarray
     return np.concatenate([uniform, rng.normal(0.0, 1.0, (n_rows - n_rows // 2, n_in))])
 
 
-def measure(design: Design, folder: Path, n_rows: int, rng: np.random.Generator) -> tuple[bool, str]:
+def measure(
+    design: Design, folder: Path, n_rows: int, rng: np.random.Generator, backend: str = "Vitis"
+) -> tuple[bool, str]:
     """(bit-exact, the table's cells)."""
-    layers = design.architecture.layers
     marks = {"Latency": "L", "Resource": "R", "distributed_arithmetic": "D"}
     began = time.monotonic()
-    strategies = "".join(f"{marks[layer.strategy]}{layer.reuse_factor}" for layer in layers)
-    bits = ",".join(str(layer.weight.width) for layer in layers)
-    zeros = np.mean([float((weight == 0).mean()) for weight in design.weights])
+    weighted = [layer for _, layer, _, _ in design.weighted()]
+    strategies = "".join(f"{marks[layer.strategy]}{layer.reuse_factor}" for layer in weighted)
+    bits = ",".join(str(layer.weight.width) for layer in weighted)
+    zeros = np.mean([float((weight == 0).mean()) for _, _, weight, _ in design.weighted()])
     io_type = design.architecture.io_type.removeprefix("io_")
     cells = f"{design.architecture.shape:17} {strategies:16} {bits:9} {zeros:4.0%} {io_type:8}"
+    cells += f" {backend:6}" if backend != "Vitis" else ""
     try:
-        write_project(design, PART, folder, clock_ns=design.architecture.clock_ns or 5.0)
+        write_project(design, PART, folder, clock_ns=design.architecture.clock_ns or 5.0, backend=backend)
     except HwnasError as error:
         return False, f"{cells} NOT WRITTEN: {error}"
     written_s = time.monotonic() - began
@@ -166,6 +175,7 @@ def main(arguments: list[str] | None = None, tell: Callable[[str], None] = print
     parser.add_argument("--designs", type=int, default=20)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--graphs", action="store_true", help="networks that are no chains")
     asked = parser.parse_args(arguments)
     kinds = ["Latency", "Resource", "Latency"]
     if importlib.util.find_spec("da4ml"):
@@ -178,8 +188,15 @@ def main(arguments: list[str] | None = None, tell: Callable[[str], None] = print
     with tempfile.TemporaryDirectory() as folder:
         for number in range(asked.designs):
             rng = np.random.default_rng([asked.seed, number])
-            design = draw(rng, kinds[number % len(kinds)])
-            exact, cells = measure(design, Path(folder) / str(number), asked.rows, rng)
+            backend = "Vitis"
+            if asked.graphs:
+                strategies = tuple(dict.fromkeys(kind for kind in kinds if kind != "mixed"))
+                drawn = asked.seed * 1000 + number
+                design = random_graph(drawn, image=bool(number % 2), layers=8, strategies=strategies)
+                backend = ("Vitis", "Vivado")[number // 2 % 2]
+            else:
+                design = draw(rng, kinds[number % len(kinds)])
+            exact, cells = measure(design, Path(folder) / str(number), asked.rows, rng, backend)
             wrong += not exact
             tell(f"{number:3} {cells}")
     tell(f"{asked.designs - wrong} of {asked.designs} designs bit-exact on {asked.rows} rows each")

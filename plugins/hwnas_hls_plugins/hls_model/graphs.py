@@ -48,12 +48,18 @@ HANDSHAKE_CYCLES = 2.0
 #: Interval ends over the dense laws' own: a guess, since there are no data.
 DENSE_SPREAD = 1.25
 IMAGE_SPREAD = 2.5
+#: Ends of cycles that are counted: loops may take longer to start, or overlap.
+LOOP_SPREAD = (1 / 1.25, 1.5)
 _SHARED = ("lut", "ff", "dsp", "bram_18k")
+_CYCLES = ("latency_cycles", "ii_cycles")
 
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What one layer takes, and how long: ``ii_cycles`` until it can start anew."""
+    """What one layer takes, and how long: ``ii_cycles`` until it can start anew.
+
+    ``loop_cycles`` of its ``cycles`` are counted: the positions of a window, one after the other.
+    """
 
     lut: float
     ff: float
@@ -61,6 +67,7 @@ class _Cost:
     bram_18k: float
     cycles: float
     ii_cycles: float
+    loop_cycles: float = 0.0
 
 
 def graph_query(
@@ -159,7 +166,11 @@ def graph_estimates(
         "never measured: uncalibrated"
     )
     spread = IMAGE_SPREAD if images else DENSE_SPREAD
-    ends = {name: _ends(prediction, name, value, spread) for name, value in values.items()}
+    loops = _totals(prediction, architecture, [_unlooped(cost) for cost in costs], dataflow=dataflow)
+    counted = {name: values[name] - loops[name] for name in _CYCLES}
+    ends = {
+        name: _ends(prediction, name, value, spread, counted.get(name, 0.0)) for name, value in values.items()
+    }
     clock_ns = query.clock_ns
     values["latency_ns"] = values["latency_cycles"] * clock_ns
     ends["latency_ns"] = (ends["latency_cycles"][0] * clock_ns, ends["latency_cycles"][1] * clock_ns)
@@ -195,12 +206,14 @@ def _convolved(layer: Conv2D, query: LayerQuery, product: _Cost, result: FixedTy
     held = layer.n_out * result.width if positions > 1 else 0
     # The activation is built for every position at once, behind the one shared product.
     activation = 0 if layer.activation == "linear" else (positions - 1) * layer.filters * result.width
-    cycles = product.cycles + (positions - 1) * product.ii_cycles
-    if layer.strategy == "Resource":
-        cycles = positions * max(product.cycles, product.ii_cycles)
-    ii = positions * product.ii_cycles if layer.strategy != "Resource" else cycles
+    each = max(product.cycles, product.ii_cycles) if layer.strategy == "Resource" else product.ii_cycles
     return dataclasses.replace(
-        product, lut=product.lut + mux + activation, ff=product.ff + held, cycles=cycles, ii_cycles=ii
+        product,
+        lut=product.lut + mux + activation,
+        ff=product.ff + held,
+        cycles=product.cycles + (positions - 1) * each,
+        ii_cycles=positions * each,
+        loop_cycles=(positions - 1) * each,
     )
 
 
@@ -249,13 +262,24 @@ def _totals(
     return values
 
 
-def _ends(prediction: Prediction, name: str, value: float, spread: float) -> tuple[float, float]:
-    """The dense laws' own interval around this value, spread further."""
-    base = prediction.metrics[name]
+def _unlooped(cost: _Cost) -> _Cost:
+    """As if there were one position."""
+    cycles = cost.cycles - cost.loop_cycles
+    return dataclasses.replace(cost, cycles=cycles, ii_cycles=max(1.0, cost.ii_cycles - cost.loop_cycles))
+
+
+def _ends(
+    prediction: Prediction, name: str, value: float, spread: float, counted: float
+) -> tuple[float, float]:
+    """The dense laws' own interval, spread further, around what is not ``counted``."""
+    base, rest = prediction.metrics[name], value - counted
+    if name in _CYCLES:
+        spread = DENSE_SPREAD
     below = base.low / base.value if base.value > 0 else 1.0
     above = base.high / base.value if base.value > 0 else 1.0
-    low, high = math.floor(value * below / spread), math.ceil(value * above * spread)
-    if name in ("latency_cycles", "ii_cycles"):
+    low = math.floor(rest * below / spread + counted * LOOP_SPREAD[0])
+    high = math.ceil(rest * above * spread + counted * LOOP_SPREAD[1])
+    if name in _CYCLES:
         return float(max(1, low)), float(high)
     return float(max(0, low)), float(max(high, base.high if base.value == 0 else 0))
 
