@@ -111,9 +111,10 @@ class Plain(nn.Module):
         layers = self.architecture.layers
         for layer, weight, bias, norm in zip(layers, self.weights, self.biases, self.norms, strict=True):
             kind, bias_kind = layer.weight, layer.bias
-            assert bias_kind is not None
             whole = Rounded.apply(weight, 2.0**kind.fraction, kind.lowest, kind.highest)
-            shift = Rounded.apply(bias, 2.0**bias_kind.fraction, bias_kind.lowest, bias_kind.highest)
+            shift = None
+            if bias_kind is not None:
+                shift = Rounded.apply(bias, 2.0**bias_kind.fraction, bias_kind.lowest, bias_kind.highest)
             values = norm(nn.functional.linear(values, whole, shift))
             if layer.activation == "relu":
                 values = nn.functional.relu(values)
@@ -125,8 +126,9 @@ class Plain(nn.Module):
 
 def plain_loop(
     architectures: list[Architecture], dataset: Dataset, config: TrainingConfig, adam: dict[str, bool]
-) -> None:
+) -> list[Plain]:
     """One model after another; everything that can be done once for all models is done once."""
+    trained = []
     mean, scale = dataset.standardisation
     rows = torch.as_tensor((dataset.train.x - mean) / scale, dtype=torch.float32)
     targets = torch.as_tensor(dataset.train.y)
@@ -151,6 +153,8 @@ def plain_loop(
                 done += 1
                 optimiser.param_groups[0]["lr"] = 1e-2 * 0.5 * (1 + math.cos(math.pi * done / total))
                 optimiser.step()
+        trained.append(model)
+    return trained
 
 
 def batched(architectures: list[Architecture], dataset: Dataset, config: TrainingConfig) -> None:
