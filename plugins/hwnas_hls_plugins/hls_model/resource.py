@@ -76,8 +76,8 @@ def resource_costs(
     adder = c["acc_bits"] + 7.0
     # Up to n_in steps a block works its index out anew; two designs of one source show what that costs, its
     # growth with the steps lies between none and that of a selector.
-    index = k["resource_index_lut"]
-    index = np.minimum(index, np.sqrt(index * selector_lut(reuse, np.full_like(reuse, 16.0))))
+    most = k["resource_index_lut"]
+    index = np.minimum(most, np.sqrt(most * selector_lut(reuse, np.full_like(reuse, 16.0))))
     block_lut = adder + np.where(
         muxed,
         k["resource_mux_scale"] * selector_lut(c["n_out"], c["acc_bits"]),
