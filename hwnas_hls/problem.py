@@ -97,6 +97,8 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     spec, space = _build(spec, registry, "space", spec.space, common)
     common["space"] = space
     estimators = _estimators(spec, registry, common)
+    configured = {part.name: dict(part.config) for part in estimators if part.name in spec.estimators}
+    spec = dataclasses.replace(spec, estimators=configured)
     goal = goal_of(spec, dataset, target, clock_ns, [part.instance for part in estimators])
     common |= {"goal": goal, "objectives": goal.objectives, "limits": goal.limits}
     spec = _strategy(spec, registry, common)

@@ -39,15 +39,15 @@ class Ensemble:
             bootstrap=True,
             random_state=seed % 2**32,
         ).fit(x, y)
-        unseen = np.ones((trees, len(y)), bool)
+        unseen = np.ones((len(y), trees), bool)
         for number, rows in enumerate(self._trees.estimators_samples_):
-            unseen[number, rows] = False
+            unseen[rows, number] = False
         # An example in every sample (there is hardly one) is judged by all trees.
-        unseen[:, ~unseen.any(axis=0)] = True
+        unseen[~unseen.any(axis=1)] = True
         votes = np.where(unseen, self._votes(x), np.nan)
         #: out-of-bag predictions of the examples
-        self.fitted: NDArray[np.float64] = np.nanmean(votes, axis=0)
-        spread = np.nanstd(votes, axis=0)
+        self.fitted: NDArray[np.float64] = np.nanmean(votes, axis=1)
+        spread = np.nanstd(votes, axis=1)
         self._least = max(float(np.median(spread)), 1e-9)
         errors = np.sort((y - self.fitted) / (spread + self._least))
         tail = (len(y) + 1) * (1 - coverage) / 2
@@ -56,13 +56,14 @@ class Ensemble:
         self._low, self._high = min(float(errors[low]), 0.0), max(float(errors[high]), 0.0)
 
     def _votes(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = np.stack([tree.predict(x) for tree in self._trees.estimators_])
-        return found
+        """(rows, trees), one row beside the other in memory: each is summed alike in any batch."""
+        votes = np.stack([tree.predict(x) for tree in self._trees.estimators_])
+        return np.ascontiguousarray(votes.T, np.float64)
 
     def predict(
         self, x: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """(value, low, high), each (rows,)."""
         votes = self._votes(x)
-        value, spread = votes.mean(axis=0), votes.std(axis=0) + self._least
+        value, spread = votes.mean(axis=1), votes.std(axis=1) + self._least
         return value, value + self._low * spread, value + self._high * spread

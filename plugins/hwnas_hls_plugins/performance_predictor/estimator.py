@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import HwnasError, Unsupported
 from hwnas_hls.estimate import Estimate, Estimates, Metric
 from hwnas_hls.task import CLASSIFICATION, Dataset
 from hwnas_hls_plugins.performance_predictor.config import PerformancePredictorConfig
@@ -78,25 +78,24 @@ class PerformancePredictorEstimator:
             f"{self.config.trees} trees on {len(examples)} trained candidates of this run{where}; "
             f"interval from their errors on candidates that they had not seen"
         )
-        found = []
-        for candidate in candidates:
+        found = [Estimates() for _ in candidates]
+        rows: dict[int, NDArray[np.float64]] = {}
+        for place, candidate in enumerate(candidates):
             known = {name: item.value for name, item in context.known.get(candidate.key, {}).items()}
             missing = [name for name in self.config.features if name not in known]
-            if missing:
-                reason = (
-                    f"no estimator that judges earlier gives {', '.join(missing)}, a feature of the predictor"
-                )
-                found.append(Estimates(failure=reason))
-                continue
             try:
-                row = self._row(candidate, known, context)
+                if missing:
+                    raise Unsupported(f"no estimator that judges before the predictor gives {missing[0]}")
+                rows[place] = self._row(candidate, known, context)
             except HwnasError as error:
-                found.append(Estimates(failure=str(error)))
-                continue
-            ends = [float(_accuracy(end[0]) if classes else end[0]) for end in model.predict(row[None])]
-            value, low, high = ends
-            estimate = Estimate(self.metric, value, low, high, "predicted", evidence, self.config.coverage)
-            found.append(Estimates({self.metric: estimate}))
+                found[place] = Estimates(failure=str(error))
+        if rows:
+            ends = model.predict(np.stack(list(rows.values())))
+            value, low, high = (_accuracy(end) if classes else end for end in ends)
+            for number, place in enumerate(rows):
+                numbers = (float(value[number]), float(low[number]), float(high[number]))
+                estimate = Estimate(self.metric, *numbers, "predicted", evidence, self.config.coverage)
+                found[place] = Estimates({self.metric: estimate})
         return found
 
     def _examples(self, context: Context) -> list[Example]:
@@ -143,5 +142,5 @@ def _shortfall(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
     return -np.log(1.0 - accuracy + _SMALLEST_SHORTFALL)
 
 
-def _accuracy(shortfall: float) -> float:
-    return float(np.clip(1.0 + _SMALLEST_SHORTFALL - np.exp(-shortfall), 0.0, 1.0))
+def _accuracy(shortfall: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(1.0 + _SMALLEST_SHORTFALL - np.exp(-shortfall), 0.0, 1.0)
