@@ -98,7 +98,9 @@ def estimators(_: str = "") -> str:
         trains, weights = (
             "yes" if getattr(instance, name, False) else "no" for name in ("trains", "uses_weights")
         )
-        version = f"`{instance.version}`" if len(str(instance.version)) < 20 else "by calibration"
+        # What follows a plus is a hash, of a calibration say: new with every fit, and no news here.
+        number, plus, _ = str(instance.version).partition("+")
+        version = f"`{number}`{', and a hash' if plus else ''}"
         rows.append(
             f"| `{offer.name}` | {_summary(offer)} | {provided} | {trains} | {weights} "
             f"| {float(instance.cost):.1g} | {version} |"

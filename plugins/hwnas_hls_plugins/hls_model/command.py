@@ -199,6 +199,7 @@ def _of_flags(
         "n_nonzeros": nonzeros or "",
         "tool": DEFAULT_TOOL,
         "part": "xcvu9p",
+        "clock_ns_target": "5",  # of that part; `_placed` knows of others
     }
     query = query_of_row(row)
     flags = {"reuse_factor": "--reuse-factor", "n_nonzeros": "--nonzeros"}
