@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwnas_hls import transfer
 from hwnas_hls.cluster import Workers, tasks
 from hwnas_hls.cluster_table import ClusterTable
@@ -32,10 +34,23 @@ from hwnas_hls.run import Observer, start
 from hwnas_hls.spec import Spec, spec_from_tables
 from hwnas_hls.store import Store
 
+#: Where the made data lie, if any were asked for.
+_data: list[str] = []
+
+
+def make_data(rows: int, folder: Path) -> None:
+    """Five overlapping classes in 16 features, as a file that the task ``file`` reads."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 5, rows)
+    centres = rng.normal(size=(5, 16))
+    np.savez(folder / "made.npz", x=centres[y] + 1.5 * rng.normal(size=(rows, 16)), y=y)
+    _data.append(str(folder / "made.npz"))
+
 
 def spec(trials: int, batch: int, **cluster: Any) -> Spec:
     tables = {
         "target": {"name": "xcvu9p"},
+        "task": {"name": _data[-1] if _data else "digits16"},
         "run": {"trials": trials, "batch": batch, "exporters": []},
         "strategy": {"name": "random"},
         "handover": {"members": 1, "csim": False, "training": {"epochs": 1}},
@@ -233,11 +248,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8, 64])
     parser.add_argument("--trials", type=int, default=250)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=0, help="of made data; 0 takes digits16")
     chosen = parser.parse_args()
-    if chosen.what == "simulate":
-        simulate(chosen.batches, chosen.workers, chosen.repeats)
-    else:
-        measure(chosen.trials, chosen.batches[0], chosen.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.rows:
+            make_data(chosen.rows, Path(folder))
+        if chosen.what == "simulate":
+            simulate(chosen.batches, chosen.workers, chosen.repeats)
+        else:
+            measure(chosen.trials, chosen.batches[0], chosen.repeats)
 
 
 if __name__ == "__main__":
