@@ -151,6 +151,17 @@ def image_graph(rng: np.random.Generator, plain: bool) -> Architecture:
     return Architecture(FixedType(5, 3), tuple(sketch.layers))
 
 
+def pooled_input(rng: np.random.Generator, plain: bool) -> Architecture:
+    """Poolings that take the network's input, which wants no gradient."""
+    sketch = Sketch(rng, plain)
+    image = (HEIGHT, WIDTH, CHANNELS, 2, 2)
+    largest = sketch.add(Pool2D(*image, "max", inputs=(INPUT,)))
+    mean = sketch.add(Pool2D(*image, "average", inputs=(INPUT,)))
+    both = sketch.merge("concatenate", (largest, mean), (12, 12), channels=(CHANNELS, CHANNELS))
+    sketch.dense(both, 24, 3, activation="linear", result=None, accum=None)
+    return Architecture(FixedType(5, 3), tuple(sketch.layers))
+
+
 def compare(architectures: Sequence[Architecture], dataset: Dataset, dtype: Any) -> int:
     """Train a little, then compare every output of every network; returns how many were not constant."""
     from hwnas_hls_plugins.training.loop import Training, threads
@@ -185,7 +196,7 @@ def test_outputs_of_vector_graphs_are_those_of_the_emulator(plain: bool) -> None
 @pytest.mark.parametrize("plain", [True, False])
 def test_outputs_of_image_graphs_are_those_of_the_emulator(plain: bool) -> None:
     rng = np.random.default_rng(2)
-    graphs = [image_graph(rng, plain) for _ in range(24)]
+    graphs = [image_graph(rng, plain) for _ in range(24)] + [pooled_input(rng, plain) for _ in range(4)]
     assert compare(graphs, toy(HEIGHT * WIDTH * CHANNELS), torch.float64) > 16
 
 
@@ -239,7 +250,7 @@ def with_autograd(architecture: Architecture, x: Any, weights: list[Any], biases
     return out
 
 
-@pytest.mark.parametrize("draw", [vector_graph, image_graph])
+@pytest.mark.parametrize("draw", [vector_graph, image_graph, pooled_input])
 def test_gradients_are_those_of_automatic_differentiation(draw: Any) -> None:
     """With types so fine that rounding changes nothing."""
     from hwnas_hls_plugins.graph_training.member import GraphMember

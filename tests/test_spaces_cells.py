@@ -18,17 +18,23 @@ from hwnas_hls.candidate import Candidate
 from hwnas_hls.configuration import from_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.knob import knob_table
+from hwnas_hls.objective import Goal
 from hwnas_hls.reuse import legal_reuse_factors
 from hwnas_hls.space import KnobSpace, Space
-from hwnas_hls.testing import SpaceContract
+from hwnas_hls.strategy import Strategy
+from hwnas_hls.testing import SpaceContract, StrategyContract
 from hwnas_hls_plugins.cell_space import CellSpace
 from hwnas_hls_plugins.cell_space_config import CellConfig, CellLayers
 from hwnas_hls_plugins.conv_cell_space import ConvCellSpace
 from hwnas_hls_plugins.conv_cell_space_config import ConvCellConfig
+from hwnas_hls_plugins.evolution import EvolutionStrategy
 from hwnas_hls_plugins.hierarchical_space import HierarchicalConfig, HierarchicalSpace
 from hwnas_hls_plugins.layer_knobs import UNROLL_LIMIT
 from hwnas_hls_plugins.mlp_config import MlpConfig
 from hwnas_hls_plugins.mlp_space import MlpSpace
+from hwnas_hls_plugins.optuna_strategies import GeneticConfig, Nsga2Strategy, TpeConfig, TpeStrategy
+from hwnas_hls_plugins.random_strategy import RandomStrategy
+from hwnas_hls_plugins.reinforce import ReinforceStrategy
 
 ALL_STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
@@ -291,3 +297,33 @@ def test_the_specs_on_the_page_are_taken() -> None:
     space = MlpSpace(from_table(MlpConfig, table, "the page"), task)
     found = architectures(space, 100)
     assert any(isinstance(layer, Merge) for one in found for layer in one.layers)
+
+
+# Strategies
+
+STRATEGIES: dict[str, Any] = {
+    "random": lambda space, goal, seed: RandomStrategy(RandomStrategy.Config(), space, seed),
+    "evolution": lambda space, goal, seed: EvolutionStrategy(
+        EvolutionStrategy.Config(8, 3), space, goal, seed
+    ),
+    "nsga2": lambda space, goal, seed: Nsga2Strategy(GeneticConfig(8), space, goal, seed),
+    "tpe": lambda space, goal, seed: TpeStrategy(TpeConfig(8), space, goal, seed),
+    "reinforce": lambda space, goal, seed: ReinforceStrategy(ReinforceStrategy.Config(), space, goal, seed),
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_strategies_go_on_as_they_would_have_on_cells(strategy: str) -> None:
+    class OnCells(StrategyContract):
+        batch_size, batches = 4, 3
+        modes = ("pareto",)
+
+        def strategy(self, space: Space, goal: Goal, seed: int) -> Strategy:
+            made: Strategy = STRATEGIES[strategy](space, goal, seed)
+            return made
+
+        def spaces(self) -> list[Space]:
+            return [documented()[name] for name in ("hierarchical", "conv-cell")]
+
+    OnCells().test_asks_for_candidates_of_the_space()
+    OnCells().test_resume_continues_identically()

@@ -219,6 +219,8 @@ class PoolNode:
             for wanted in self._wanted:
                 wanted.add_(self._gradient, alpha=self.factor)
             return
+        if not self._wanted:
+            return
         # The first of equal values takes the whole gradient.
         left = torch.mul(self._gradient, self.factor, out=self._left)
         for values, wanted in zip(self._windows, self._wanted, strict=True):
