@@ -141,6 +141,7 @@ class Workplace:
         with (
             contextlib.chdir(self.folder),
             mock.patch("hwnas_hls.plugins.Registry", self.registry),
+            mock.patch.dict(cli.cli.commands),  # plugins may add some
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):

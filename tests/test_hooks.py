@@ -117,7 +117,10 @@ def test_a_project_is_amended(listened: tuple[Workplace, Listener, Outcome]) -> 
 
 
 def test_a_command_of_a_plugin_runs(listened: tuple[Workplace, Listener, Outcome]) -> None:
+    from hwnas_hls.cli import cli
+
     assert listened[0].invoke("say-hello").stdout == "hello\n"
+    assert "say-hello" not in cli.commands, "it stays with the plugin's own tests"
 
 
 def test_every_hook_has_a_test_beside_its_documentation() -> None:
