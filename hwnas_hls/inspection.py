@@ -149,6 +149,7 @@ _PACKAGES = (
     ("optuna", "strategies nsga2, nsga3, tpe", "pip install optuna"),
     ("da4ml", "strategy distributed_arithmetic, open synthesis", "pip install 'hwnas-hls[open]'"),
     ("pyosys", "open synthesis", "pip install 'hwnas-hls[open]'"),
+    ("distributed", "--workers and [cluster]", "pip install 'hwnas-hls[cluster]'"),
 )
 
 

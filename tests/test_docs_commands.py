@@ -22,6 +22,8 @@ REGENERATE = bool(os.environ.get("HWNAS_REGENERATE_DOCS"))
 #: (page, why) -> commands that are shown and not run. Benchmarks only have to be there.
 SKIPPED = {
     ("README.md", "installs something"): 2,
+    ("docs/cluster.md", "installs something"): 1,
+    ("docs/cluster.md", "needs several machines"): 3,
     ("docs/installation.md", "installs into a fresh environment; README.md's command does it in CI"): 3,
     ("docs/open-synthesis.md", "installs something"): 1,
     ("docs/using-vitis.md", "needs AMD's installation"): 1,
