@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls import __version__, selection
+from hwnas_hls import __version__, ranking, selection
 from hwnas_hls.candidate import digest
 from hwnas_hls.changes import check_unchanged
 from hwnas_hls.cluster import Workers, require
@@ -189,6 +189,8 @@ def _go(
         interrupted = False
         try:
             search.run()
+            for words in _ranked(problem, search):
+                observer.on_step(words)
             chosen = choose(search.front.records, problem.spec.members)
             whole = _hand_over_key(problem, chosen)
             held = None if anew or facts.get("handed_over") != whole else _held(facts, search, folder)
@@ -334,6 +336,15 @@ def _front(
         syntheses=syntheses,
         least_infeasible=() if search.front.records else least_infeasible(records),
     )
+
+
+def _ranked(problem: Problem, search: Search) -> Iterator[str]:
+    """How the stand-ins for the task's metric ranked, where the run had any."""
+    dataset = problem.dataset
+    parts = [part.instance for part in problem.estimators]
+    for words in ranking.of_run(parts, dataset.metric, dataset.direction, search.records()):
+        log.info("%s", words)
+        yield words
 
 
 def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:
