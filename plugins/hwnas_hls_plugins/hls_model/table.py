@@ -127,7 +127,6 @@ _COLUMNS = (
 )
 
 
-@functools.lru_cache(maxsize=65536)
 def _facts(kind: FixedType) -> tuple[int, int, int]:
     """Width, fraction, and how many of rounding and overflow are not the defaults."""
     return kind.width, kind.fraction, (kind.rounding != "TRN") + (kind.overflow != "WRAP")
