@@ -1,7 +1,8 @@
 """The bit-exact emulator against hls4ml's C simulation: the time until a design's outputs are known.
 
 hls4ml converts the design once and then does what it does in a search: ``compile()`` (which writes the
-C++ and runs g++ on it) and ``predict()``. The emulator starts from the design in memory. Both get the same rows; their outputs are compared to the bit before anything is reported.
+C++ and runs g++ on it) and ``predict()``. The emulator starts from the design in memory. Both get the
+same rows; the table says how many of their outputs differ.
 
     python benchmarks/emulator/speed.py --rows 10000 --shapes 16-16-10 16-64-32-32-5
 
@@ -28,9 +29,9 @@ import numpy as np
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.design import Design
 from hwnas_hls.emulator import emulate, input_integers, output_fraction, outputs
+from hwnas_hls.hls4ml_module import torch_module
 from hwnas_hls.precision import FixedType
 from hwnas_hls.project import hls_config
-from hwnas_hls.hls4ml_module import torch_module
 
 PART = "xcvu9p-flga2104-2L-e"
 

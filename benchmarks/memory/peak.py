@@ -94,8 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for candidates in options.finished:
         found = alone("finished", candidates, options.strategy)
         more = found["peak_mb"] - found["before_mb"]
+        kilobytes = 1024 * more / candidates
         print(
-            f"| {candidates} | {found['before_mb']:.0f} | {found['peak_mb']:.0f} | {1024 * more / candidates:.2f} |",
+            f"| {candidates} | {found['before_mb']:.0f} | {found['peak_mb']:.0f} | {kilobytes:.2f} |",
             flush=True,
         )
 
