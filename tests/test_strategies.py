@@ -186,6 +186,15 @@ def test_children_of_a_genetic_strategy_descend_from_the_better_half(strategy: t
         assert shared(ancestor.candidate, child) > 0.6 * len(child.values)
 
 
+@pytest.mark.parametrize("strategy", [Nsga2Strategy, Nsga3Strategy])
+def test_a_genetic_study_stays_small(strategy: type[Nsga2Strategy]) -> None:
+    """What a proposal costs grows with the trials of the study, so only parents and a generation stay."""
+    space, goal = mlp_space(), sample_goal()
+    searcher = strategy(GeneticConfig(8), space, goal, 0)
+    drive(searcher, space, goal, 12, 10)
+    assert len(searcher._study.study.get_trials(deepcopy=False)) <= 8 + 10
+
+
 def shared(a: Candidate, b: Candidate) -> int:
     return len(a.values.items() & b.values.items())
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from contest import PLAIN, run
 
-TASKS = ("digits16", "digits", "breast-cancer")
+TASKS = ("digits16", "digits", "showers")
 STRATEGIES = (
     "random",
     PLAIN,

@@ -125,6 +125,7 @@ class GeneticStrategy(OptunaStrategy):
                     {self._generation_key: 0},
                 )
             )
+            self._study.n_told += 1
             self._size += 1
 
     def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:

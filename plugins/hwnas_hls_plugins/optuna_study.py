@@ -114,10 +114,9 @@ class KnobStudy:
         constraints: Mapping[str, float],
         system_attrs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """A judged candidate as a finished trial, counted as told; a constraint above 0 is broken."""
+        """A judged candidate as a finished trial; a constraint above 0 is broken."""
         from optuna.trial import TrialState, create_trial
 
-        self.n_told += 1
         trial = create_trial(
             state=TrialState.COMPLETE,
             values=list(losses),
@@ -132,6 +131,7 @@ class KnobStudy:
     def tell(self, candidate: Candidate, losses: tuple[float, ...], constraints: Mapping[str, float]) -> None:
         """Add a judged candidate."""
         self.study.add_trial(self.trial(candidate, losses, constraints))
+        self.n_told += 1
 
     def renew(self, trials: Sequence[Any]) -> None:
         """Forget all trials but these."""
