@@ -15,7 +15,7 @@ class Delivery(WorkerPlugin):  # type: ignore[misc]
     Scattered data would be gone with the last worker that holds it; this is not.
 
     Args:
-        key: hash of ``data``.
+        key: hash of ``data`` and mark of the run.
         data: see :mod:`hwnas_hls.cluster.tasks`.
     """
 

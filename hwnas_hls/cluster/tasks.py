@@ -1,7 +1,7 @@
 """What runs on a worker. Every function takes and gives bytes: JSON and npz, nothing pickled by us.
 
 A *delivery* is what a worker needs to know once: data set, target, plugins and their settings. It
-is kept under the hash of its content, which every task names.
+is kept under the hash of its content and the run's own mark, which every task names.
 """
 
 from __future__ import annotations

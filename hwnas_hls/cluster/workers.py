@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,8 @@ class Workers:
             connection = connect(self.table, self.problem.spec.where("cluster"), self.folder)
             try:
                 delivery = self._delivery()
-                self._key = hashlib.sha256(delivery).hexdigest()[:16]
+                # Another run may ask the same scheduler for the same; each ends what is its own.
+                self._key = f"{hashlib.sha256(delivery).hexdigest()[:16]}-{uuid.uuid4().hex[:8]}"
                 connection.client.register_plugin(Delivery(self._key, delivery))
                 self._connection = connection
                 self._until(lambda: self._count() > 0, connection.client)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.estimate import Estimates
-from hwnas_hls.estimator import Context, Estimator
+from hwnas_hls.estimator import Context, Estimator, Resumable
 from hwnas_hls.space import Space
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 from hwnas_hls.testing.samples import MixedSpace, sample_context
@@ -75,6 +75,34 @@ class EstimatorContract(Contract):
         together = _numbers(estimator.estimate(candidates, context))
         apart = [_numbers(estimator.estimate([candidate], context))[0] for candidate in candidates]
         expect_equal(apart, together, "answers depend on the batch")
+
+    def test_pausing_at_rungs_changes_nothing(self) -> None:
+        """Of a :class:`~hwnas_hls.estimator.Resumable`: a batch divided anew at every rung."""
+        estimator, candidates, context = self._case()
+        if not isinstance(estimator, Resumable):
+            return
+        whole = _numbers(estimator.estimate(candidates, context))
+        found: dict[int, Estimates] = {}
+        states: dict[int, bytes] = {}
+        going = list(range(len(candidates)))
+        for number, until in enumerate([*estimator.rungs, 1.0]):
+            parts = [going[: number + 1], going[number + 1 :]]
+            for part in [part for part in parts if part]:
+                chosen = [candidates[place] for place in part]
+                reached = estimator.advance(chosen, context, [states.get(place) for place in part], until)
+                expect_equal(len(reached), len(part), "answers and candidates differ in number")
+                for place, item in zip(part, reached, strict=True):
+                    if isinstance(item, Estimates):
+                        found[place] = item
+                    else:
+                        states[place] = item.state
+            going = [place for place in going if place not in found]
+        ended = estimator.conclude(
+            [candidates[place] for place in going], context, [states[place] for place in going]
+        )
+        found |= dict(zip(going, ended, strict=True))
+        apart = _numbers([found[place] for place in range(len(candidates))])
+        expect_equal(apart, whole, "a training that pauses gives other numbers")
 
     def test_touches_no_global_random_state(self) -> None:
         estimator, candidates, context = self._case()
