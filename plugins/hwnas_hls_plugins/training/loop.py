@@ -70,6 +70,10 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _members(network: AnyNetwork) -> Sequence[AnyMember]:
+    return network.members
+
+
 def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
     if isinstance(plan, GraphPlan):
         return GraphMember(plan, index, source)
@@ -144,7 +148,7 @@ class Training:
                     self._train(network, begin, end)
                     share = end / self.config.epochs
                     if end == epochs:
-                        for j, member in enumerate(network.members):
+                        for j, member in enumerate(_members(network)):
                             outcomes[member.index] = Outcome(self._design(network, j, share), share)
                     else:
                         scores |= self._scores(network)
@@ -182,7 +186,7 @@ class Training:
         dropped = [member for member, stays in zip(alive, kept, strict=True) if not stays]
         for members in self._groups(dropped) if dropped else []:
             network = self._network(members)
-            for j, member in enumerate(network.members):
+            for j, member in enumerate(_members(network)):
                 outcomes[member.index] = Outcome(self._design(network, j, progress), progress)
         return [member for member, stays in zip(alive, kept, strict=True) if stays]
 
@@ -278,7 +282,7 @@ class Training:
         parts = [chunk.cpu().numpy().copy() for _, chunk in self.answers(network, self.validation)]
         answers = np.concatenate(parts, axis=2)
         out = {}
-        for j, member in enumerate(network.members):
+        for j, member in enumerate(_members(network)):
             predicted = answers[j].T.astype(np.float64)
             if not self.classes:
                 mean, scale = target_standardisation(self.dataset)
