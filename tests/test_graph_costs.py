@@ -20,7 +20,9 @@ from hwnas_hls.estimate import Estimates
 from hwnas_hls.estimator import Context
 from hwnas_hls.exporter import Front
 from hwnas_hls.layer import Conv2D, Dense, Merge, Pool2D
+from hwnas_hls.plugins import Registry
 from hwnas_hls.precision import FixedType
+from hwnas_hls.testing import FakeTools
 from hwnas_hls.testing.graphs import random_graph
 from hwnas_hls.testing.samples import MixedSpace, sample_context, sample_design, sample_target
 from hwnas_hls.validation import _scope
@@ -32,12 +34,15 @@ from hwnas_hls_plugins.html_report.layer_rows import layer_rows
 from hwnas_hls_plugins.open_synthesis import OpenConfig, OpenSynthesizer
 from hwnas_hls_plugins.open_synthesis.cost_estimator import DaCostEstimator
 from hwnas_hls_plugins.static_cost import StaticConfig, StaticEstimator, count, count_design
+from hwnas_hls_plugins.vendor_synthesis import VitisSynthesizer
 
 needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 needs_yosys = pytest.mark.skipif(importlib.util.find_spec("pyosys") is None, reason="pyosys is not installed")
 
 GRID, WEIGHT = FixedType(6, 2), FixedType(4, 1)
 PART = "xcvu9p-flga2104-2L-e"
+#: Estimators that cannot judge a graph, and fail it by name.
+CHAINS_ONLY = ("weight-sharing", "zero-cost")
 
 
 def batch(*designs: Design, known: bool) -> tuple[list[Candidate], Context]:
@@ -261,3 +266,45 @@ def test_regimes_and_scope_name_what_a_graph_is() -> None:
     assert "convolution" in regime_of(random_graph(1, image=True).architecture)
     assert "3 dense, 1 merging layers with their activations" in _scope(cell())
     assert "2 dense layers with their activations" in _scope(sample_design())
+
+
+def test_vendor_tools_get_graphs_as_any_other_project(
+    fake_tools: FakeTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    fake_tools.vendor("vitis-run")
+    config = VitisSynthesizer.Config(folder=str(tmp_path / "work"), timeout_s=60.0)
+    report = VitisSynthesizer(config).synthesize(cell(), Registry().target("xcvu9p"), "csynth")
+    assert report.failure == ""
+    assert report.estimates["lut"].source == "csynth"
+
+
+@pytest.mark.parametrize("name", sorted(Registry().offers("estimator")))
+def test_no_estimator_stops_at_a_graph(name: str) -> None:
+    """It judges it, says nothing, or fails that candidate alone: the chain beside it is judged."""
+    registry, candidates = Registry(), [Candidate("mixed", {"depth": number}) for number in range(3)]
+    image = (
+        Conv2D(2, 3, 1, 2, 1, 3, "relu", WEIGHT, None, None, GRID, inputs=(INPUT,)),
+        Pool2D(2, 3, 2, 2, 1, "max", inputs=(0,)),
+        Dense(6, 3, "linear", WEIGHT, None, inputs=(1,)),
+    )
+    made = [sample_design().architecture, cell().architecture, Architecture(GRID, image)]
+    held = {candidate.key: architecture for candidate, architecture in zip(candidates, made, strict=True)}
+    context = dataclasses.replace(
+        sample_context(MixedSpace()),
+        architecture=lambda candidate: held[candidate.key],
+        target=dataclasses.replace(sample_target(), part=PART),
+    )
+    (offer,) = registry.offers("estimator")[name]
+    settings = {field.name for field in dataclasses.fields(offer.config)}
+    table = {key: value for key, value in {"epochs": 1, "steps": 10}.items() if key in settings}
+    estimator = registry.build(
+        offer, table, "test", space=MixedSpace(), target=context.target, dataset=context.dataset
+    )
+    found = estimator.estimate(candidates, context)
+    assert len(found) == 3
+    assert not found[0].failure
+    # Those that know chains only say so of each graph; nobody else fails.
+    refused = [estimates.failure for estimates in found[1:] if estimates.failure]
+    assert all("only chains of dense layers are known here" in reason for reason in refused)
+    assert bool(refused) == (name in CHAINS_ONLY)
