@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from hwnas_hls.spec_tables import (
     SynthesisTable,
     check_bound,
 )
+
+log = logging.getLogger(__name__)
 
 SPEC_SCHEMA = 1
 _TIME_UNITS = {"": 1.0, "ps": 1e-3, "ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
@@ -103,6 +106,8 @@ _PLAIN_TABLES = {
     "synthesis": SynthesisTable,
     "cluster": ClusterTable,
 }
+#: Keys of specs and runs from before they had another place; runs begun with them can be resumed.
+_RETIRED = {"run.workers": "C simulations at once are handover.workers now"}
 _NAMED_TABLES = ("task", "space", "strategy")
 _TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators")
 
@@ -130,7 +135,10 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     values |= _target_values(tables.get("target", {}), origin)
     for name, table in _PLAIN_TABLES.items():
         if name in tables:
-            values[name] = from_table(table, tables[name], f"{origin}: [{name}]")
+            given = {key: value for key, value in tables[name].items() if f"{name}.{key}" not in _RETIRED}
+            for key in tables[name].keys() - given.keys():
+                log.warning("%s: %s.%s is read over: %s", origin, name, key, _RETIRED[f"{name}.{key}"])
+            values[name] = from_table(table, given, f"{origin}: [{name}]")
     for name in _NAMED_TABLES:
         if name in tables:
             values[name] = _named(name, tables[name], origin)
