@@ -119,6 +119,14 @@ def test_a_strangers_space_with_the_same_knobs_is_searched() -> None:
     assert all(candidate.space == "named" for candidate in asked)
 
 
+def test_of_a_grown_mlp_space_it_takes_plain_layers_with_relu() -> None:
+    space = mlp_space(
+        layer_kinds=("residual", "dense"), activations=("leaky_relu", "relu"), activation_per_layer=True
+    )
+    (first, *_) = differentiable(space, epochs=1).ask(4)
+    assert {first.values[name] for name in ("layer_1", "activation_1")} == {"dense", "relu"}
+
+
 def test_what_is_fixed_in_the_space_is_one_option() -> None:
     space = mlp_space(max_depth=1, widths=(8,), weight_bits=(4,), weight_integer_bits=(1,))
     sites = Relaxation("test", space).sites

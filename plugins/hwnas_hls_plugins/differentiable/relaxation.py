@@ -27,8 +27,10 @@ RELAXED = (
 )
 #: Families that the supernet leaves open: they cost no hardware that its cost model knows.
 LEFT_OPEN = ("normalisation", "use_bias", "dropout", "clock_ns")
-#: Families of which only what the cost model knows is taken: unrolled layers, ReLU where there is one.
-SETTLED = ("strategy", "reuse_factor", "activation")
+#: Families of which one choice is taken, since the supernet and its cost model know no other: plain
+#: layers, unrolled, with a ReLU where there is one.
+SETTLED = ("strategy", "reuse_factor", "activation", "layer")
+_PREFERRED = {"activation": "relu", "layer": "dense"}
 _OUTPUT = "out"
 
 
@@ -108,16 +110,18 @@ class Relaxation:
         )
 
     def _settled_choices(self) -> dict[str, Value]:
-        """strategy knob -> its first choice that unrolls the layer; and ReLU."""
+        """knob -> its only choice, of the families of :data:`SETTLED`."""
         found: dict[str, Value] = {}
         for name, knob in self.knobs.items():
-            if _family(name) == "strategy":
+            family = _family(name)
+            if family == "strategy":
                 unrolled = [choice for choice in knob.choices if choice != "Resource"]
                 if not unrolled:
                     raise self._refusal(f"{name} without a choice that unrolls")
                 found[name] = unrolled[0]
-            if name == "activation" and "relu" in knob.choices:
-                found[name] = "relu"
+            elif family in _PREFERRED:
+                preferred = _PREFERRED[family]
+                found[name] = preferred if preferred in knob.choices else knob.choices[0]
         return found
 
     def _deepest(self) -> tuple[tuple[Dense, ...], FixedType]:
