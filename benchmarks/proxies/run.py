@@ -187,19 +187,26 @@ def _exact(name: str, value: float) -> Estimate:
 
 def table(benches: Sequence[Bench]) -> str:
     """Markdown: one row an estimator, tau over all networks and over the top half for each task."""
-    columns: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = {}
+    seconds: dict[str, list[float]] = {}
+    covered: dict[str, list[str]] = {}
     for bench in benches:
         truth = bench.truth()
         top = truth >= np.median(truth)
         for row in bench.rows():
-            cells = columns.setdefault(row["label"], [])
+            label = row["label"]
             whole, half = tau(row["scores"], truth), tau(row["scores"][top], truth[top])
-            cells += [str(whole), str(half), f"{row['seconds']:.2g}"]
+            cells.setdefault(label, []).extend([str(whole), str(half)])
+            seconds.setdefault(label, []).append(row["seconds"])
             if "covered" in row:
-                cells[-1] += f" ({row['covered']:.0%} covered)"
-    names = [f"{bench.name} {part}" for bench in benches for part in ("all", "top half", "s")]
-    lines = [f"| estimator | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
-    lines += [f"| {label} | {' | '.join(cells)} |" for label, cells in columns.items()]
+                covered.setdefault(label, []).append(f"{row['covered']:.0%}")
+    names = [f"{bench.name}, {part}" for bench in benches for part in ("all", "top half")]
+    lines = [f"| estimator | {' | '.join(names)} | s a network |", f"|---|{'---|' * (len(names) + 1)}"]
+    for label, each in cells.items():
+        spent = seconds[label]
+        lines.append(f"| {label} | {' | '.join(each)} | {min(spent):.2g} to {max(spent):.2g} |")
+    lines += ["", "Held-out networks inside the predictor's interval of 90 %, task by task:", ""]
+    lines += [f"- {label}: {', '.join(shares)}" for label, shares in covered.items()]
     return "\n".join(lines)
 
 

@@ -33,7 +33,7 @@ class PartialTrainingConfig(TrainingConfig):
             learning rate down to nothing within ``epochs``: a better score, but nobody can go on.
     """
 
-    epochs: int = 8
+    epochs: int = 16
     rungs: tuple[float, ...] = ()
     schedule_epochs: int = 100
 

@@ -1,0 +1,60 @@
+"""The specs of docs/estimators.md hold together, and its table of estimators names those that there are."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hwnas_hls.plugins import Registry
+from hwnas_hls.problem import pose
+from hwnas_hls.spec import spec_from_tables
+
+PAGE = (Path(__file__).parent.parent / "docs" / "estimators.md").read_text(encoding="utf-8")
+SPECS = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+NAMES = (
+    "training",
+    "full-training",
+    "partial-training",
+    "weight-sharing",
+    "performance-predictor",
+    "zero-cost",
+)
+
+
+@pytest.mark.parametrize("number", range(len(SPECS)))
+def test_its_specs_hold_together(number: int) -> None:
+    problem = pose(spec_from_tables(tomllib.loads(SPECS[number]), "docs/estimators.md"), Registry())
+    wanted = tomllib.loads(SPECS[number])["run"]["estimators"]
+    assert sorted(part.name for part in problem.estimators) == sorted(wanted)
+    costs = [part.instance.cost for part in problem.estimators]
+    assert costs == sorted(costs)
+
+
+def test_every_name_is_registered_and_explained() -> None:
+    registry = Registry()
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \|", PAGE, re.MULTILINE)
+    assert {name for name, _ in rows} == set(NAMES)
+    for name, metrics in rows:
+        offer = registry.offer("estimator", name, "test")
+        built = registry.build(offer, {}, "test", task=None, space=None)
+        provided = {getattr(item, "name", item) for item in built.provides}
+        assert provided == set(re.findall(r"`(\w+)`", metrics))
+
+
+def test_the_cheap_ones_judge_before_the_trainings() -> None:
+    """A forecast after the training that it is to spare would be of no use."""
+    registry = Registry()
+    cost = {name: registry.offer("estimator", name, "test").cls.cost for name in NAMES}
+    order = ("zero-cost", "weight-sharing", "performance-predictor", "partial-training", "training")
+    assert [*order, "full-training"] == sorted(cost, key=lambda name: float(cost[name]))
+
+
+def test_a_partial_training_begins_what_a_full_one_ends() -> None:
+    """By their defaults, too: else nothing would be continued and nobody would notice."""
+    from hwnas_hls_plugins.multi_fidelity import FullTrainingConfig, PartialTrainingConfig
+
+    partial, full = PartialTrainingConfig(), FullTrainingConfig()
+    assert partial.schedule.epochs == full.epochs > partial.epochs
