@@ -29,6 +29,10 @@ NETWORK_SPREAD: Mapping[str, tuple[float, float, float]] = {
 #: further designs of the same one; benchmarks/predictor/one_report.py compares values.
 CAUTION, NETWORK_CAUTION = 1.5, 0.5
 
+#: ... and on top where nothing is known of the weights: what a design differs by is then mostly its pruning,
+#: which no other network shares.
+BLIND_DOUBT = 1.5
+
 #: One network's distance from the base: metric -> (log residual, spread).
 Centre = Mapping[str, tuple[float, float]]
 
@@ -50,7 +54,9 @@ def centres(
                 residual = float(level.base_residual[metric][row])
                 if math.isfinite(residual):
                     residuals.append(residual)
-                    spread = min(spread, spread_of(metric, level, row))
+                    here = spread_of(metric, level, row)
+                    blind = here == NETWORK_SPREAD[metric][0]
+                    spread = min(spread, here * (BLIND_DOUBT if blind else 1.0))
             if residuals:
                 # The median of a network: one odd report of many does not move it.
                 centre[metric] = (float(np.median(residuals)), spread)
