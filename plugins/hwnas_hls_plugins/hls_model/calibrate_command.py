@@ -165,7 +165,11 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
         lines += ["left out:", f"    {summary(left)}"]
     for site, factors in found.factors.items():
         moved = ", ".join(f"{metric.upper()} x {factor:.2f}" for metric, factor in factors.items())
-        lines += ["", *textwrap.wrap(site_title(site), WIDTH), f"now predicted: {moved}"]
+        lines += [
+            "",
+            *textwrap.wrap(site_title(site), WIDTH),
+            f"now predicted: {moved} (other networks; those reported are moved further)",
+        ]
         lines += _doubts(next(errors for errors in found.errors if errors.site == site))
         lines.append(
             f"{'':18}{'n':>4}{'nets':>6}{'LUT error':>11}{'after':>8}{'FF error':>10}{'after':>8}"
