@@ -11,37 +11,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas_hls.architecture import INPUT, Architecture
 from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.layer import Conv2D, Dense, Layer, Merge, Pool2D, Weighted
+from hwnas_hls.layer import Conv2D, Dense, Layer, Merge, Pool2D
 from hwnas_hls.precision import FixedType
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = [
-    "NO_BIAS",
-    "SLOPE",
-    "Image",
-    "Node",
-    "hls_config",
-    "input_name",
-    "input_shape",
-    "kernel",
-    "nodes_of",
-    "plain_input",
-]
-
 #: A layer without biases still has an array of zeros in the firmware, of this type.
 NO_BIAS = FixedType(1, 1, signed=False)
 #: Holds the slope of ``leaky_relu`` and nothing else.
 SLOPE = FixedType(1, -2, signed=False)
-# Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
-_BRAM_FACTOR = 10**9
 
 #: (height, width, channels) of what travels as an image; ``None`` for a flat tensor.
 Image = tuple[int, int, int] | None
@@ -275,45 +260,3 @@ def kernel(design: Design, number: int) -> NDArray[np.int64]:
 
 def _plain(kind: FixedType) -> FixedType:
     return FixedType(kind.width, kind.integer, kind.signed)
-
-
-def hls_config(design: Design) -> dict[str, Any]:
-    """The ``hls_config`` that makes hls4ml build exactly this design.
-
-    Every layer's types, reuse factor and strategy are given: nothing is left to a default.
-
-    Raises:
-        Unsupported: see :func:`nodes_of`.
-    """
-    architecture = design.architecture
-    image = input_shape(architecture)
-    names: dict[str, Any] = {input_name(architecture): {"Precision": {"result": str(plain_input(design))}}}
-    names |= {node.name: _settings(node, architecture.layers[node.number]) for node in nodes_of(design)}
-    return {
-        "InputShape": (architecture.n_in,) if image is None else (image[2], image[0], image[1]),
-        "Model": {
-            "Precision": {"default": "fixed<16,6>"},
-            "ReuseFactor": 1,
-            "Strategy": "Latency",
-            "BramFactor": _BRAM_FACTOR,
-            # Without these two, torch's weights are built untransposed and nothing says so. For
-            # images, "full" would transpose the input too, which arrives channels last already.
-            "ChannelsLastConversion": (
-                "full" if architecture.is_chain and architecture.io_type == "io_parallel" else "internal"
-            ),
-            "TransposeOutputs": False,
-        },
-        "LayerName": names,
-    }
-
-
-def _settings(node: Node, layer: Layer) -> dict[str, Any]:
-    precision = {"result": str(node.result)}
-    if node.accum is not None:
-        precision = {"accum": str(node.accum)} | precision
-    if node.kind == "leaky_relu":
-        precision["param"] = str(SLOPE)
-    if not (isinstance(layer, Weighted) and node.kind == layer.kind):
-        return {"Precision": precision}
-    precision = {"weight": str(layer.weight), "bias": str(layer.bias or NO_BIAS)} | precision
-    return {"Precision": precision, "ReuseFactor": layer.reuse_factor, "Strategy": layer.strategy}

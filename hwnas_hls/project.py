@@ -18,7 +18,7 @@ from hwnas_hls.agreement import check_project
 from hwnas_hls.csim import simulate
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
-from hwnas_hls.hls4ml_graph import hls_config
+from hwnas_hls.hls4ml_config import hls_config
 from hwnas_hls.hls4ml_module import torch_module
 from hwnas_hls.target import Target
 from hwnas_hls.verification import Verification, verify, verify_all

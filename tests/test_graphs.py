@@ -14,7 +14,8 @@ from hwnas_hls.architecture import INPUT, Architecture
 from hwnas_hls.design import Design
 from hwnas_hls.emulator import emulate, output_fraction
 from hwnas_hls.errors import Unsupported, UserError
-from hwnas_hls.hls4ml_graph import hls_config, nodes_of
+from hwnas_hls.hls4ml_config import hls_config
+from hwnas_hls.hls4ml_graph import nodes_of
 from hwnas_hls.layer import Conv2D, Dense, Merge, Pool2D
 from hwnas_hls.lint import lint_design
 from hwnas_hls.precision import FixedType
