@@ -58,6 +58,7 @@ class Result:
         proposing_s, judging_s: wall seconds.
         trace: (epochs spent, candidates judged, hypervolume) after each batch.
         front: the losses of the non-dominated candidates.
+        settings: of the strategy, where they are not its defaults.
     """
 
     task: str
@@ -72,6 +73,7 @@ class Result:
     judging_s: float
     trace: list[tuple[float, int, float]] = field(default_factory=list)
     front: list[tuple[float, ...]] = field(default_factory=list)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -146,6 +148,7 @@ def run(
         round(judging, 2),
         trace,
         losses,
+        dict(settings or {}),
     )
 
 

@@ -44,16 +44,17 @@ def main() -> int:
     parser.add_argument("--settings", default="{}", help="of the strategies, as JSON (for experiments)")
     options = parser.parse_args()
     options.results.parent.mkdir(parents=True, exist_ok=True)
+    settings = json.loads(options.settings)
     done = set()
     if options.results.exists():
         for line in options.results.read_text().splitlines():
             held = json.loads(line)
-            done.add((held["task"], held["strategy"], held["seed"], held["epochs"]))
+            done.add(key_of(held["task"], held["strategy"], held["seed"], held["epochs"], held["settings"]))
     # Seeds outermost: whatever is there after an interruption is a whole comparison.
     for seed in options.seeds:
         for task in options.tasks:
             for strategy in options.strategies:
-                if (task, strategy, seed, options.epochs) in done:
+                if key_of(task, strategy, seed, options.epochs, settings) in done:
                     continue
                 began = time.perf_counter()
                 result = run(
@@ -62,7 +63,7 @@ def main() -> int:
                     seed,
                     options.epochs,
                     options.results.parent,
-                    json.loads(options.settings),
+                    settings,
                 )
                 with options.results.open("a") as file:
                     file.write(json.dumps(result.to_json()) + "\n")
@@ -73,6 +74,10 @@ def main() -> int:
                     flush=True,
                 )
     return 0
+
+
+def key_of(*parts: object) -> str:
+    return json.dumps(parts, sort_keys=True)
 
 
 if __name__ == "__main__":

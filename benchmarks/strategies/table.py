@@ -63,6 +63,9 @@ def main() -> int:
     parser.add_argument("results", type=Path, nargs="+")
     options = parser.parse_args()
     runs = [json.loads(line) for path in options.results for line in path.read_text().splitlines()]
+    for run in runs:
+        changed = [f"{name} {value}".replace("_", " ") for name, value in run["settings"].items()]
+        run["strategy"] = ", ".join([run["strategy"], *changed])
     for epochs in sorted({run["epochs"] for run in runs}):
         print(f"\n{epochs} training epochs a run\n")
         print(table([run for run in runs if run["epochs"] == epochs]))

@@ -153,7 +153,7 @@ class GeneticConfig:
             average.
     """
 
-    population_size: int = 32
+    population_size: int = 16
     crossover_chance: float = 0.9
     swap_chance: float = 0.5
     mutation_chance: float = 0.0
