@@ -28,8 +28,11 @@ def spared(
     """Why each candidate of a batch need not be trained; empty for those that should be.
 
     A candidate is spared if a finished one is at least as good in every objective, and better in
-    one, than it would be at the good end of *every* interval: of the forecast, and of what is
-    known of its hardware.
+    one, than it would be with its task metric at the good end of the forecast's interval. Hardware
+    counts with its best guess: the same estimator judged both, and what it errs by is largely common
+    to them. (Before training it knows no weights; on the default run the LUTs known afterwards were
+    0.92 to 1.54 times as many, 5 % to 95 %, the latency 1.0 to 1.33 times as long, so the candidate
+    is rather flattered.)
 
     Args:
         metric: the task's.
@@ -46,7 +49,7 @@ def spared(
     for place, estimates in enumerate(known):
         if forecast not in estimates:
             continue
-        losses = goal.losses(hopeful(goal, {**estimates, metric: estimates[forecast]}))
+        losses = goal.losses({**estimates, metric: hopeful(goal, metric, estimates[forecast])})
         if losses is not None:
             places.append(place)
             hopes.append(losses)
@@ -65,16 +68,11 @@ def spared(
     return reasons
 
 
-def hopeful(goal: Goal, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """``estimates`` with every objective at the good end of its interval."""
-    found = dict(estimates)
-    for objective in goal.objectives:
-        if objective.metric in found:
-            estimate = found[objective.metric]
-            best = estimate.high if objective.direction == "max" else estimate.low
-            if math.isfinite(best):
-                found[objective.metric] = replace(estimate, value=best)
-    return found
+def hopeful(goal: Goal, metric: str, forecast: Estimate) -> Estimate:
+    """A forecast at the good end of its interval, as the goal sees the task's ``metric``."""
+    direction = next((o.direction for o in goal.objectives if o.metric == metric), "max")
+    best = forecast.high if direction == "max" else forecast.low
+    return replace(forecast, value=best if math.isfinite(best) else forecast.value)
 
 
 def _dominates(ours: Sequence[float], theirs: Sequence[float]) -> bool:

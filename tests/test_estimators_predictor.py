@@ -188,7 +188,7 @@ def test_only_what_is_dominated_at_its_best_is_spared() -> None:
         good,
         numbers((0.80, 0.75, 0.89), (300.0, 250.0, 350.0)),  # dominated by the first
         numbers((0.80, 0.75, 0.91), (300.0, 250.0, 350.0)),  # may be more accurate
-        numbers((0.80, 0.75, 0.89), (300.0, 190.0, 350.0)),  # may be smaller
+        numbers((0.80, 0.75, 0.89), (190.0, 150.0, 350.0)),  # smaller
         numbers((0.60, 0.50, 0.65), (60.0, 55.0, 65.0)),  # dominated by the second
         {"lut": good["lut"]},  # without a forecast
     ]
@@ -200,8 +200,11 @@ def test_only_what_is_dominated_at_its_best_is_spared() -> None:
     assert spared(GOAL, "accuracy", "forecast", known, []) == [""] * 6
     failed = dataclasses.replace(front[0], state=FAILED, losses=None)
     assert spared(GOAL, "accuracy", "forecast", known, [failed]) == [""] * 6
-    best = hopeful(GOAL, {"lut": good["lut"]})
-    assert best["lut"].value == 90.0
+    assert hopeful(GOAL, "accuracy", good["forecast"]).value == 0.96
+    least = Goal((Objective("error", "min", 0.0, 1.0),))
+    assert hopeful(least, "error", good["forecast"]).value == 0.94
+    open_end = dataclasses.replace(good["forecast"], high=math.inf)
+    assert hopeful(GOAL, "accuracy", open_end).value == 0.95
 
 
 def test_a_tenth_is_trained_whatever_is_forecast() -> None:

@@ -34,7 +34,7 @@ class PerformancePredictorEstimator:
     The number is called ``predicted_accuracy`` (or after the task's own metric) and has an interval
     of stated coverage, from the errors on candidates that the model had not seen. It learns from
     validation scores only, anew at each batch. A candidate that a finished one would dominate even
-    at the good end of every interval is recorded as stopped, with the reason.
+    at the good end of that interval is recorded as stopped, with the reason.
     """
 
     name: ClassVar[str] = "performance-predictor"
