@@ -139,8 +139,11 @@ class _Halving:
         context: Context,
     ) -> None:
         self._workers, self._name = workers, name
-        self._candidates, self._context = candidates, context
+        self._candidates = candidates
         self._architectures = [context.architecture(candidate) for candidate in candidates]
+        built = {c.key: found for c, found in zip(candidates, self._architectures, strict=True)}
+        # Built once, not once a rung.
+        self._context = replace(context, architecture=lambda candidate: built[candidate.key])
         self._rungs = tuple(instance.rungs)
         self._state_of: dict[int, Any] = {}
         self._found: dict[int, Estimates] = {}
