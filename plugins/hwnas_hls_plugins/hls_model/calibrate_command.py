@@ -168,7 +168,7 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
         lines += [
             "",
             *textwrap.wrap(site_title(site), WIDTH),
-            f"now predicted: {moved} (other networks; those reported are moved further)",
+            f"now predicted: {moved}",
         ]
         lines += _doubts(next(errors for errors in found.errors if errors.site == site))
         lines.append(
@@ -196,6 +196,11 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
         "": "- : one design alone cannot show what it is worth; the next ones can",
     }
     lines.append("")
+    lines += textwrap.wrap(
+        "factors: of other networks; further designs of these are moved by nearly all they differ",
+        WIDTH,
+        subsequent_indent="  ",
+    )
     for kind in ("families", "networks", "designs", ""):
         if kind in left_out:
             lines += textwrap.wrap(notes[kind], WIDTH, subsequent_indent="  ")
