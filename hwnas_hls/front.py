@@ -40,7 +40,7 @@ def non_dominated(losses: Losses) -> list[int]:
 
 def _staircase(points: NDArray[np.float64], order: NDArray[np.int64]) -> list[int]:
     """The non-dominated of up to three objectives: the last two of what stands before, as a staircase."""
-    places = order.tolist()
+    places: list[int] = order.tolist()
     if points.shape[1] == 1:
         return places[:1]
     kept = []
