@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hwnas_hls.candidate import Value
 from hwnas_hls.knob import Knob
 from hwnas_hls_plugins.cell_space_config import CellLayers
-from hwnas_hls_plugins.layer_knobs import Condition, LayerTable
+from hwnas_hls_plugins.knob_families import Condition
+from hwnas_hls_plugins.layer_knobs import LayerTable
 
 #: Families of an operation's knobs that say what it is made of, not what it does.
 HARDWARE = (

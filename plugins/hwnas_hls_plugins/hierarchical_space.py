@@ -12,7 +12,8 @@ from hwnas_hls_plugins.cell_space import CellNetworkSpace
 from hwnas_hls_plugins.cell_space_builder import CellNetwork
 from hwnas_hls_plugins.cell_space_config import OPERATIONS, CellLayers
 from hwnas_hls_plugins.cell_space_table import CellTable
-from hwnas_hls_plugins.layer_knobs import OUTPUT, Condition
+from hwnas_hls_plugins.knob_families import Condition
+from hwnas_hls_plugins.layer_knobs import OUTPUT
 from hwnas_hls_plugins.mlp_config import check, default_strategies
 
 if TYPE_CHECKING:

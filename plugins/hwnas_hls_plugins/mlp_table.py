@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hwnas_hls.knob import Knob
-from hwnas_hls_plugins.layer_knobs import OUTPUT, Condition, LayerTable
+from hwnas_hls_plugins.knob_families import Condition
+from hwnas_hls_plugins.layer_knobs import OUTPUT, LayerTable
 from hwnas_hls_plugins.mlp_config import MlpConfig
 
 
