@@ -1,6 +1,8 @@
 """The table of ``run.py``'s results as Markdown, to standard output.
 
-``python benchmarks/strategies/table.py RESULTS.jsonl [RESULTS.jsonl ...]``
+``python benchmarks/strategies/table.py RESULTS.jsonl [RESULTS.jsonl ...] [--at EPOCHS]``
+
+``--at`` shows all runs as they stood when they had spent so many epochs (after the last whole batch).
 
 Hypervolumes are means over seeds with 90 % intervals of the mean by Student's t; the reference is the
 point 1 in every loss, so all runs of a task share it. A strategy is marked + where its interval lies
@@ -61,11 +63,16 @@ def volume_at(run: dict[str, Any], epochs: float) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--at", type=int, help="training epochs, instead of each run's whole budget")
     options = parser.parse_args()
     runs = [json.loads(line) for path in options.results for line in path.read_text().splitlines()]
     for run in runs:
         changed = [f"{name} {value}".replace("_", " ") for name, value in run["settings"].items()]
         run["strategy"] = ", ".join([run["strategy"], *changed])
+    if options.at:
+        runs = [run for run in runs if run["epochs"] >= options.at]
+        for run in runs:
+            run["hypervolume"], run["epochs"] = volume_at(run, options.at), options.at
     for epochs in sorted({run["epochs"] for run in runs}):
         print(f"\n{epochs} training epochs a run\n")
         print(table([run for run in runs if run["epochs"] == epochs]))
