@@ -55,6 +55,7 @@ def networks() -> list[Architecture]:
         (12, {"normalisation": "batch"}, ("RND", "SAT")),
         (8, {"dropout": 0.3}, ("RND", "SAT")),
         (16, {"sparsity": 0.5}, ("RND_CONV", "SAT")),
+        (16, {"sparsity": 0.5}, ("TRN", "WRAP")),
     ):
         weight, bias = FixedType(6, 1), FixedType(10, 4)
         result = FixedType(6, 2, False, *modes)
@@ -76,7 +77,7 @@ def context(cache: MutableMapping[str, bytes], architectures: Sequence[Architect
 
 
 def ask(
-    estimator: Any, cache: MutableMapping[str, bytes], numbers: Sequence[int] = range(4)
+    estimator: Any, cache: MutableMapping[str, bytes], numbers: Sequence[int] = range(5)
 ) -> list[Estimates]:
     return estimator.estimate(  # type: ignore[no-any-return]
         [Candidate("toy", {"number": number}) for number in numbers], context(cache, networks())
@@ -89,16 +90,16 @@ def digests(found: Sequence[Estimates]) -> list[str]:
 
 @pytest.mark.parametrize("begin", [1, 4, 7])
 def test_a_continued_training_is_the_one_made_in_one_go(begin: int) -> None:
-    """Four networks, left after ``begin`` of ten epochs and continued by another estimator."""
+    """Five networks, left after ``begin`` of ten epochs and continued by another estimator."""
     once = ask(FullTrainingEstimator(FullTrainingConfig(epochs=10)), {})
     cache: dict[str, bytes] = {}
     partial = PartialTrainingConfig(epochs=begin, schedule_epochs=10)
     first = ask(PartialTrainingEstimator(partial), cache)
-    assert len(cache) == 4
+    assert len(cache) == 5
     # Continued alone and in another order, from nothing but bytes.
     kept = {name: bytes(data) for name, data in cache.items()}
-    continued = ask(FullTrainingEstimator(FullTrainingConfig(epochs=10)), kept, [3, 1, 0, 2])
-    continued = [continued[place] for place in (2, 1, 3, 0)]
+    continued = ask(FullTrainingEstimator(FullTrainingConfig(epochs=10)), kept, [3, 1, 0, 2, 4])
+    continued = [continued[place] for place in (2, 1, 3, 0, 4)]
     for whole, resumed, start_ in zip(once, continued, first, strict=True):
         assert whole.design is not None
         assert resumed.design is not None

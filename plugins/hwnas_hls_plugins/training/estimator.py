@@ -120,7 +120,7 @@ class TrainingEstimator:
     """
 
     name: ClassVar[str] = "training"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     cost: ClassVar[float] = 0.1
     trains: ClassVar[bool] = True
     #: What the final training of the front changes.

@@ -44,6 +44,8 @@ def activate_exactly(
     if plan.rectified:
         inside = inside * (raw > 0)
     mask[here][: layer.n_out] = inside
+    # The constant's row would keep what the leak made of it in earlier steps.
+    mask[here][layer.n_out :] = 0.0
     if not plan.last:
         level.values[here][-1] = 1.0
 
