@@ -6,6 +6,7 @@ until it ends by itself. Its records, its store and its front must then be those
 undisturbed run of the same seed. Run it as
 
     python benchmarks/robustness/kills.py --kills 200
+    python benchmarks/robustness/kills.py --kills 200 --light
 """
 
 from __future__ import annotations
@@ -27,13 +28,31 @@ from typing import Any
 _TIMES = {"seconds", "started", "finished", "name", "command", "host", "sessions", "evidence"}
 
 
-def command(folder: Path, seed: int, trials: int) -> list[str]:
-    run = [sys.executable, "-m", "hwnas_hls"]
+#: ``python -c`` with the arguments of ``hwnas-hls``: the command with the plugin of our own tests.
+_LIGHT = (
+    "import sys\n"
+    "from hwnas_hls import cli, plugins\n"
+    "from hwnas_hls.testing import tiny\n"
+    "class Registry(plugins.Registry):\n"
+    "    def __init__(self, *given, **more):\n"
+    "        super().__init__(*given, **more)\n"
+    "        self.register(tiny, 'tiny')\n"
+    "plugins.Registry = Registry\n"
+    "sys.exit(cli.invoke(sys.argv[1:]))\n"
+)
+
+
+def command(folder: Path, seed: int, trials: int, *, light: bool) -> list[str]:
+    program = [sys.executable, "-c", _LIGHT] if light else [sys.executable, "-m", "hwnas_hls"]
     if (folder / "spec.toml").exists():
-        return [*run, "resume", str(folder), "--quiet"]
+        return [*program, "resume", str(folder), "--quiet"]
     given = ["--target", "xcvu9p", "--trials", str(trials), "--seed", str(seed), "--output", str(folder)]
     settings = ["run.batch=10", "handover.members=2"]
-    return [*run, "run", *given, "--quiet", *(word for item in settings for word in ("--set", item))]
+    if light:
+        given += ["--space", "mixed", "--task", "tiny"]
+        estimators = 'run.estimators=["static", "hls-model", "least-squares"]'
+        settings += [estimators, "handover.csim=false", 'run.exporters=["front-json"]']
+    return [*program, "run", *given, "--quiet", *(word for item in settings for word in ("--set", item))]
 
 
 def settled(value: Any) -> Any:
@@ -83,6 +102,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--trials", type=int, default=120)
+    parser.add_argument(
+        "--light", action="store_true", help="a trainer without torch and no C simulation: kills in seconds"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the moments and of the runs")
     parser.add_argument("--json", type=Path, help="write the counts here")
     arguments = parser.parse_args()
@@ -95,12 +117,16 @@ def main() -> int:
             whole = Path(scratch) / f"whole{seed}"
             if not whole.exists():
                 begun = time.monotonic()
-                subprocess.run(command(whole, seed, arguments.trials), check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    command(whole, seed, arguments.trials, light=arguments.light),
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
                 length_s = time.monotonic() - begun
             victim = Path(scratch) / f"victim{victims}"
             while True:
                 process = subprocess.Popen(
-                    command(victim, seed, arguments.trials),
+                    command(victim, seed, arguments.trials, light=arguments.light),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     text=True,
