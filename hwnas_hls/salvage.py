@@ -166,8 +166,9 @@ def _batches(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int
             new.execute("insert into batch values (?, ?, ?, ?, ?)", row)
             break
         count = len(json.loads(row[1]))
-        records = [_one(old, "record", "number, batch, data", copied + place) for place in range(count)]
-        if any(item is None or item[1] != finished or not _is_json(item[2]) for item in records):
+        found = (_one(old, "record", "number, batch, data", copied + place) for place in range(count))
+        records = [item for item in found if item and item[1] == finished and _is_json(item[2])]
+        if len(records) < count:
             break
         new.execute("insert into batch values (?, ?, ?, ?, ?)", row)
         new.executemany("insert into record values (?, ?, ?)", records)
