@@ -87,13 +87,13 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         volumes.setdefault((run["task"], run["strategy"]), []).append(run["hypervolume"])
         if run["strategy"] == "differentiable":
             extra = (SUPERNET_EPOCH - 1) * run["own_epochs"]
+            if run["epochs"] <= extra:
+                continue
             volumes.setdefault((run["task"], CHARGED), []).append(volume_at(run, run["epochs"] - extra))
-    if "differentiable" in strategies:
+    if any(strategy == CHARGED for _, strategy in volumes):
         strategies.insert(strategies.index("differentiable") + 1, CHARGED)
     means = {place: mean_of(values) for place, values in volumes.items()}
-    best = {
-        task: max((m for (t, _), m in means.items() if t == task), key=lambda m: m.value) for task in tasks
-    }
+    best = {task: _best([mean for (t, _), mean in means.items() if t == task]) for task in tasks}
     lines = [
         f"| strategy | {' | '.join(tasks)} | seeds | candidates a run | proposing, ms a candidate |",
         "|---|" + "---|" * (len(tasks) + 3),
@@ -111,6 +111,12 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         count = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
         lines.append(f"| {strategy} | {' | '.join(cells)} | {count} | {judged} | {spent} |")
     return "\n".join(lines)
+
+
+def _best(means: Sequence[Mean]) -> Mean:
+    """The highest mean; one run alone has no interval and is the best of nothing."""
+    several = [mean for mean in means if mean.count > 1]
+    return max(several or means, key=lambda mean: mean.value)
 
 
 def _cell(means: dict[tuple[str, str], Mean], task: str, strategy: str, best: Mean) -> str:
