@@ -17,7 +17,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -36,10 +36,11 @@ WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 def mix(count: int, n_in: int, n_out: int, seed: int, normalisation: str) -> list[Architecture]:
-    """The networks of a search in its first, random phase."""
+    """The networks of a search in its first, random phase; ``mixed`` normalises every second one."""
     rng = np.random.default_rng(seed)
     found = []
-    for _ in range(count):
+    for place in range(count):
+        kind = ("none", "batch")[place % 2] if normalisation == "mixed" else normalisation
         depth = int(rng.integers(1, 7))
         widths = [int(width) for width in rng.choice(WIDTHS, depth - 1)]
         layers, before = [], n_in
@@ -54,7 +55,7 @@ def mix(count: int, n_in: int, n_out: int, seed: int, normalisation: str) -> lis
                     FixedType(bits, 1),
                     FixedType(bits + 4, 4),
                     result=result,
-                    normalisation="none" if last else normalisation,
+                    normalisation="none" if last else kind,
                 )
             )
             before = width
@@ -188,7 +189,7 @@ def check_same_arithmetic(architectures: list[Architecture], dataset: Dataset) -
         np.testing.assert_array_equal(answers, integers * 2.0**-fraction)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -199,10 +200,11 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512, 2048])
     parser.add_argument("--inputs", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--outputs", type=int, default=5)
-    parser.add_argument("--normalisation", choices=("none", "batch"), default="none")
+    parser.add_argument("--normalisation", choices=("none", "batch", "mixed"), default="none")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
+    parser.add_argument("--kernels", choices=("auto", "native", "torch"), default="auto")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     clock: Callable[[], float] = time.process_time if options.clock == "cpu" else time.perf_counter
     tasks = []
@@ -214,7 +216,7 @@ def main() -> None:
         tasks.append((dataset, networks))
     products = statistics.mean(sum(layer.n_products for layer in a.layers) for _, n in tasks for a in n)
     table = [
-        {"batch": size, **compare(tasks, size, options.epochs, options.repeats, clock)}
+        {"batch": size, **compare(tasks, size, options.epochs, options.repeats, clock, options.kernels)}
         for size in options.batch_sizes
     ]
     for row in table:
@@ -236,9 +238,10 @@ def compare(
     epochs: int,
     repeats: int,
     clock: Callable[[], float],
+    kernels: str = "auto",
 ) -> dict[str, float]:
     """Medians of both sides, in candidates times epochs a second, and of their ratio."""
-    config = TrainingConfig(epochs=epochs, batch_size=batch_size, max_rows=0, rungs=())
+    config = TrainingConfig(epochs=epochs, batch_size=batch_size, max_rows=0, rungs=(), kernels=kernels)
     adam = quickest_adam(tasks[0], config, clock)
     count = sum(len(networks) for _, networks in tasks) * epochs
     plain, fast = [], []
