@@ -189,6 +189,12 @@ def _files(pattern: str) -> list[bytes]:
     return found[:20]
 
 
+def _resolved_spec() -> bytes:
+    from hwnas_hls.spec import Spec
+
+    return Spec("xcvu9p", 5.0).to_toml().encode()
+
+
 def _npz_sample() -> bytes:
     import io
 
@@ -199,6 +205,10 @@ def _npz_sample() -> bytes:
     return buffer.getvalue()
 
 
+_SPEC = (
+    b'[target]\nname = "xcvu9p"\n[run]\ntrials = 10\n[limits.max]\nlut = 1e4\n'
+    b'[strategy]\nname = "random"\n[estimators.training]\nepochs = 5\n'
+)
 _ROW = b'layers,precision,reuse_factor,strategy,part\n16-32-5,"ap_fixed<8,3>",1,Latency,xcvu9p\n'
 _FIRMWARE = (
     b"struct config2 : nnet::dense_config {\n static const unsigned n_in = 16; // inputs\n"
@@ -207,7 +217,7 @@ _FIRMWARE = (
 )
 #: name -> (what makes the parser, first inputs)
 PARSERS: dict[str, tuple[Callable[[], Callable[[bytes, Path], Any]], Callable[[], list[bytes]]]] = {
-    "spec": (_spec, lambda: [b'[run]\ntrials = 10\n[limits.max]\nlut = 1e4\n[strategy]\nname = "random"\n']),
+    "spec": (_spec, lambda: [_SPEC, _resolved_spec()]),
     "target": (_target, lambda: [path.read_bytes() for path in sorted((ROOT / "hw_targets").glob("*.toml"))]),
     "table": (
         _table,
@@ -217,7 +227,10 @@ PARSERS: dict[str, tuple[Callable[[], Callable[[bytes, Path], Any]], Callable[[]
     "csynth": (_csynth, lambda: _files("*csynth.xml")),
     "csynth-text": (_csynth_text, lambda: _files("*csynth.rpt")),
     "cosim": (_cosim, lambda: _files("*cosim.rpt")),
-    "utilisation": (_utilisation, lambda: _files("*util*.rpt") + _files("vivado_synth*.rpt")),
+    "utilisation": (
+        _utilisation,
+        lambda: _files("*synth.rpt") + _files("hierarchical.rpt") + _files("*routed.rpt"),
+    ),
     "timing": (_timing, lambda: _files("*timing*.rpt")),
     "config": (_config, lambda: [b"HLSConfig:\n  Model:\n    Precision: ap_fixed<16,6>\nPart: xcvu9p\n"]),
     "firmware": (_firmware, lambda: [_FIRMWARE]),
