@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import logging
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls import __version__, ranking, selection
+from hwnas_hls import ranking, selection
 from hwnas_hls.candidate import digest
 from hwnas_hls.changes import check_unchanged
 from hwnas_hls.cluster import Workers, require
 from hwnas_hls.cluster_table import ClusterTable
-from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Comparison, Exporter, Front, Member
-from hwnas_hls.handover import CSIM_NOT_ASKED, hand_over
+from hwnas_hls.handed import held_members, member_from_json, member_to_json
+from hwnas_hls.handover import hand_over
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
 from hwnas_hls.render import write_atomically
+from hwnas_hls.run_facts import logged, run_facts
 from hwnas_hls.search import Progress, Search, choose, least_infeasible
 from hwnas_hls.selection import Picked
 from hwnas_hls.spec import Spec, read_tables, spec_from_tables
 from hwnas_hls.store import Store
 
 log = logging.getLogger(__name__)
-_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys", "distributed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +167,10 @@ def _go(
 ) -> Outcome:
     if workers is not None:
         workers.folder = folder
-    with _logged(folder), Store(folder) as store:
+    with logged(folder), Store(folder) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
-        run = _facts(problem, folder) | {n: facts["run"][n] for n in ("started",) if "run" in facts}
+        run = run_facts(problem, folder) | {n: facts["run"][n] for n in ("started",) if "run" in facts}
         if "spec" not in facts:
             store.set_meta(run=run, spec=read_tables(folder / "spec.toml"), target=problem.target.to_json())
         observer.on_problem(problem, folder)
@@ -193,12 +189,12 @@ def _go(
                 observer.on_step(words)
             chosen = choose(search.front.records, problem.spec.members)
             whole = _hand_over_key(problem, chosen)
-            held = None if anew or facts.get("handed_over") != whole else _held(facts, search, folder)
+            held = None if anew or facts.get("handed_over") != whole else held_members(facts, search, folder)
             if held is None:
                 store.set_meta(finished=False)
                 members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
                 run["seconds"] = round(search.seconds(), 3)
-                stated = [_member_to_json(member) for member in members]
+                stated = [member_to_json(member) for member in members]
                 made = search.measuring.comparisons() if search.measuring else []
                 facts["syntheses"] = [item.to_json() for item in made]
                 store.set_meta(
@@ -238,7 +234,7 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         facts = store.meta()
         check_unchanged(problem, facts, folder)
         search = Search(problem, store)
-        members = [_member_from_json(item, search, folder) for item in facts.get("members", [])]
+        members = [member_from_json(item, search, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
         front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished}, facts)
         failures: list[str] = []
@@ -262,7 +258,7 @@ def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer
         UserError: no complete record has this key (or a unique beginning of it).
     """
     problem = pose(run_spec(folder), registry)
-    with _logged(folder), Store(folder) as store:
+    with logged(folder), Store(folder) as store:
         check_unchanged(problem, store.meta(), folder)
         search = Search(problem, store)
         complete = {record.key: record for record in store.records() if record.feasible}
@@ -351,98 +347,3 @@ def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:
     """Says of a hand-over what it was of: finished once, it is not done again."""
     table = {key: value for key, value in problem.spec.to_tables()["handover"].items() if key != "workers"}
     return digest([[record.key for record in chosen], table])
-
-
-def _held(facts: Mapping[str, Any], search: Search, folder: Path) -> list[Member] | None:
-    """The members of a finished hand-over; ``None`` where one of their designs is damaged."""
-    members = []
-    for item in facts["members"]:
-        place = folder / "designs" / item["key"]
-        try:
-            members.append(_member_from_json(item, search, folder))
-        except UserError as error:
-            log.warning("%s is handed over again: %s", item["key"], error)
-            return None
-        reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is gone"
-        if item["checks"].get("csim", "") not in ("ok", CSIM_NOT_ASKED):
-            # A full disk or a missing g++ may be mended by now.
-            reason = f"C simulation {item['checks'].get('csim', 'was not reached')}"
-        if reason:
-            log.info("%s is handed over again: %s", item["key"], reason)
-            return None
-    return members
-
-
-def _facts(problem: Problem, folder: Path) -> dict[str, Any]:
-    """Where, by whom and with what a run is made."""
-    versions = {"hwnas-hls": __version__, "python": platform.python_version()}
-    for name in _VERSIONED:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return {
-        "name": folder.resolve().name,
-        "folder": str(folder),
-        "seed": problem.spec.run.seed,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": f"hwnas-hls run {folder / 'spec.toml'}",
-        "trials": problem.spec.run.trials,
-        "minutes": problem.spec.run.minutes,
-        "strategy": problem.spec.strategy.name,
-        "space": problem.spec.space.name,
-        "task": problem.spec.task.name,
-        "versions": versions,
-        "plugins": problem.registry.plugins(),
-        "host": {
-            "system": platform.platform(),
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
-        },
-        "data_fingerprint": problem.dataset.fingerprint,
-    }
-
-
-def _member_to_json(member: Member) -> dict[str, Any]:
-    return {
-        "key": member.key,
-        "estimates": {name: estimate.to_json() for name, estimate in member.estimates.items()},
-        "checks": dict(member.checks),
-        "warnings": list(member.warnings),
-        "layers": [{n: e.to_json() for n, e in layer.items()} for layer in member.layer_estimates],
-    }
-
-
-def _member_from_json(data: dict[str, Any], search: Search, folder: Path) -> Member:
-    record = next(record for record in search.store.records() if record.key == data["key"])
-    return Member(
-        data["key"],
-        record.candidate,
-        record,
-        Design.load(folder / "designs" / data["key"]),
-        {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
-        data["checks"],
-        tuple(data["warnings"]),
-        [
-            {name: Estimate.from_json(name, item) for name, item in layer.items()}
-            for layer in data.get("layers", ())
-        ],
-    )
-
-
-@contextlib.contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Everything the tool logs also goes to ``log.txt`` of the run."""
-    root = logging.getLogger("hwnas_hls")
-    try:
-        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    except OSError as error:
-        raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root.addHandler(handler)
-    level = root.level
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        handler.close()

@@ -1,0 +1,67 @@
+"""What a run says of itself (where, by whom, with what), and its log."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls import __version__
+from hwnas_hls.errors import UserError
+from hwnas_hls.problem import Problem
+
+_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys", "distributed")
+
+
+def run_facts(problem: Problem, folder: Path) -> dict[str, Any]:
+    """Where, by whom and with what a run is made."""
+    versions = {"hwnas-hls": __version__, "python": platform.python_version()}
+    for name in _VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "name": folder.resolve().name,
+        "folder": str(folder),
+        "seed": problem.spec.run.seed,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": f"hwnas-hls run {folder / 'spec.toml'}",
+        "trials": problem.spec.run.trials,
+        "minutes": problem.spec.run.minutes,
+        "strategy": problem.spec.strategy.name,
+        "space": problem.spec.space.name,
+        "task": problem.spec.task.name,
+        "versions": versions,
+        "plugins": problem.registry.plugins(),
+        "host": {
+            "system": platform.platform(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+        },
+        "data_fingerprint": problem.dataset.fingerprint,
+    }
+
+
+@contextlib.contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Everything the tool logs also goes to ``log.txt`` of the run."""
+    root = logging.getLogger("hwnas_hls")
+    try:
+        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    except OSError as error:
+        raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    level = root.level
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
