@@ -56,6 +56,10 @@ def logged(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # Libraries that configure logging by file (Optuna's migrations) switch off every logger they meet.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.split(".")[0] in ("hwnas_hls", "hwnas_hls_plugins") and isinstance(logger, logging.Logger):
+            logger.disabled = False
     root.addHandler(handler)
     level = root.level
     root.setLevel(logging.INFO)
@@ -63,5 +67,7 @@ def logged(folder: Path) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
-        root.setLevel(level)
+        # Another run of this process (in a thread, say) may still write its log.
+        if not any(isinstance(other, logging.FileHandler) for other in root.handlers):
+            root.setLevel(level)
         handler.close()

@@ -20,6 +20,7 @@ from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.objective import Limit
 from hwnas_hls.plugins import Registry
+from hwnas_hls.run_facts import logged
 from hwnas_hls.spec import Spec, parse_bound, read_tables, spec_from_tables
 from hwnas_hls.store import Store
 from hwnas_hls.tables import print_front
@@ -335,3 +336,29 @@ def test_an_empty_folder_without_write_permission_is_refused(
     with pytest.raises(UserError, match="the output folder cannot be written"):
         runs.start(toy_spec(), registry, tmp_path, QUIET)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_log_is_written_after_a_library_switched_loggers_off(tmp_path: Path) -> None:
+    import logging
+
+    logger = logging.getLogger("hwnas_hls.run")
+    logger.disabled = True
+    with logged(tmp_path):
+        logger.info("begun")
+    assert "INFO hwnas_hls.run: begun" in (tmp_path / "log.txt").read_text()
+
+
+def test_two_runs_of_a_process_write_their_own_logs(tmp_path: Path) -> None:
+    import logging
+
+    logger = logging.getLogger("hwnas_hls.run")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first, second = logged(tmp_path / "first"), logged(tmp_path / "second")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    logger.info("late")
+    second.__exit__(None, None, None)
+    assert "late" in (tmp_path / "second" / "log.txt").read_text()
+    assert "late" not in (tmp_path / "first" / "log.txt").read_text()
