@@ -137,7 +137,12 @@ def run_spec(folder: Path) -> Spec:
 def _new_folder(folder: Path | None, problem: Problem) -> Path:
     try:
         if folder is not None:
-            if folder.is_dir() and any(folder.iterdir()):
+            there = list(folder.iterdir()) if folder.is_dir() else []
+            # What a start that was killed while it wrote its spec left behind is no run.
+            unfinished = [path for path in there if path.match(".spec.toml.*.tmp")]
+            for path in unfinished:
+                path.unlink(missing_ok=True)
+            if len(there) > len(unfinished):
                 raise UserError(
                     "the output folder is in use",
                     where=str(folder),

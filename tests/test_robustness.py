@@ -106,6 +106,16 @@ def test_a_store_that_is_in_use_is_not_salvaged(tmp_path: Path) -> None:
         salvage(tmp_path)
 
 
+def test_a_start_that_was_killed_while_it_wrote_its_spec_can_be_started_again(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".spec.toml.4711.tmp").write_text("[run]")
+    runs.start(toy_spec(), registry, tmp_path / "run", QUIET)
+    assert len(outcome(tmp_path / "run")) == 60
+    assert not list((tmp_path / "run").glob(".spec*"))
+
+
 # -- a full disk ---------------------------------------------------------------------------
 
 
