@@ -347,7 +347,10 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
 
     if len(run_folders) < 2:
         raise UserError(
-            "there is nothing to compare", found=len(run_folders), remedy="give two run folders or more"
+            "there is nothing to compare",
+            where="RUN RUN...",
+            found=f"{len(run_folders)} run folder(s)",
+            remedy="give two or more",
         )
     registry = Registry()
     rows = compare_runs(run_folders, registry)

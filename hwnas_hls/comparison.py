@@ -60,6 +60,11 @@ def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
     Raises:
         UserError: a folder is no run, the tasks differ, or a run lacks an objective's metric.
     """
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise UserError("a run is given twice", where=str(folder), found=seen[folder.resolve()])
+        seen[folder.resolve()] = folder
     problem = pose(run_spec(folders[0]), registry)
     rows = []
     for folder in folders:
@@ -133,7 +138,10 @@ def comparison_table(rows: Sequence[RunRow]) -> Table:
     from rich.table import Table
 
     table = Table(
-        "run", box=box.SIMPLE_HEAD, pad_edge=False, caption="hv: hypervolume below the first run's reference"
+        "run",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption="numbers of the searches, on validation rows; hv: hypervolume",
     )
     for name in ("judged", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
         table.add_column(name, justify="right", no_wrap=True)

@@ -35,9 +35,16 @@ def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
     fitting = [offer for offer in every if name in (offer.name, offer.plugin, offer.qualified)]
     if not fitting:
         names = sorted({offer.name for offer in every} | {offer.plugin for offer in every})
+        own = [str(fault) for fault in registry.faults if fault.plugin == name]
+        if own:
+            raise UserError("this plugin has a fault and offers nothing", found=name, cause="; ".join(own))
         faults = "; ".join(str(fault) for fault in registry.faults)
         raise UserError(
-            "no plugin and no offer of this name", found=name, choices=names, remedy=faults or None
+            "no plugin and no offer of this name",
+            where="--check",
+            found=name,
+            choices=names,
+            cause=f"plugins with faults: {faults}" if faults else None,
         )
     for offer in fitting:
         try:

@@ -27,6 +27,7 @@ class UserError(HwnasError):
         found: what was there.
         choices: what would do; near spellings of ``found`` are put first.
         remedy: what to do, where a list of choices is not the answer.
+        cause: what lies behind it, where that is known (a plugin that failed to load).
     """
 
     exit_code = EXIT_USER
@@ -39,12 +40,14 @@ class UserError(HwnasError):
         found: object = None,
         choices: Iterable[object] | None = None,
         remedy: str | None = None,
+        cause: str | None = None,
     ) -> None:
         self.what = what
         self.where = where
         self.found = found
         self.choices = None if choices is None else [str(choice) for choice in choices]
         self.remedy = remedy
+        self.cause = cause
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -58,6 +61,8 @@ class UserError(HwnasError):
             if near:
                 lines.append(f"  did you mean: {near[0]}")
             lines.append(f"  choices: {', '.join(self.choices) or '(none)'}")
+        if self.cause is not None:
+            lines.append(f"  cause: {self.cause}")
         if self.remedy is not None:
             lines.append(f"  remedy: {self.remedy}")
         return "\n".join(lines)

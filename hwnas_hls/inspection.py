@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
+import textwrap
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -80,8 +81,8 @@ def plugins(checked: str | None, as_json: bool) -> int:
             for offer in same:
                 shown = name if len(same) == 1 else offer.qualified
                 origin = "" if offer.plugin == "builtin" else f"  [{offer.package}]"
-                line = f"  {shown:<16} {offer.summary}{origin}"
-                click.echo(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
+                line = f"  {shown:<21} {offer.summary}{origin}"
+                click.echo(textwrap.fill(line, _WIDTH, subsequent_indent=" " * 24))
     for notice in registry.notices:
         click.echo(f"DEPRECATED {notice}", err=True)
     for fault in registry.faults:

@@ -215,13 +215,13 @@ class Registry:
         plugin, _, plain = name.rpartition(":")
         fitting = [offer for offer in every.get(plain, []) if plugin in ("", offer.plugin)]
         if not fitting:
-            faults = [str(fault) for fault in self.faults]
+            faults = "; ".join(str(fault) for fault in self.faults)
             raise UserError(
                 f"unknown {kind}",
                 where=where,
                 found=name,
                 choices=sorted(every),
-                remedy=f"plugins with faults: {'; '.join(faults)}" if faults else None,
+                cause=f"plugins with faults: {faults}" if faults else None,
             )
         if len(fitting) > 1 and not is_default:
             raise UserError(

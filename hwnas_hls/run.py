@@ -146,7 +146,12 @@ def _new_folder(folder: Path | None, problem: Problem) -> Path:
                 raise UserError(
                     "the output folder is in use",
                     where=str(folder),
-                    remedy=f"choose another --output, or go on with `hwnas-hls resume {folder}`",
+                    remedy="choose another --output"
+                    + (
+                        f", or go on with `hwnas-hls resume {folder}`"
+                        if (folder / "spec.toml").exists()
+                        else ""
+                    ),
                 )
             folder.mkdir(parents=True, exist_ok=True)
             return folder
@@ -273,7 +278,7 @@ def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer
                 "no complete candidate has this key" if not fitting else "the key is not unique",
                 where=str(folder),
                 found=key,
-                choices=[record.key for record in search.front.records],
+                choices=sorted(record.key for record in fitting) or sorted(complete),
             )
         members = hand_over(problem, search.judge, fitting, folder, observer.on_step)
         if not members:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import keyword
 import re
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import click
 
 from hwnas_hls import __version__
 from hwnas_hls.errors import EXIT_DONE, UserError
-from hwnas_hls.plugins import KINDS
+from hwnas_hls.plugins import KINDS, Registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLURALS = {"strategy": "strategies"}
@@ -25,7 +29,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         folder: where the package's own folder is made.
 
     Raises:
-        UserError: no such kind, no such name, or the folder is there already.
+        UserError: no such kind, no such name, a name that is taken, or the folder is there already.
     """
     from hwnas_hls.render import render, write_atomically
 
@@ -35,6 +39,12 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     if not _NAME.fullmatch(name) or keyword.iskeyword(module):
         raise UserError(
             "not a name for a package", where="NAME", found=name, remedy="write it like my-search-space"
+        )
+    taken = _taken(name, module)
+    if taken:
+        # `pip install -e` of such a package would replace or hide what has the name.
+        raise UserError(
+            f"this name is taken: {taken}", where="NAME", found=name, remedy=f"choose another, like my-{name}"
         )
     place = folder / name
     if place.exists():
@@ -57,6 +67,23 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         f"tests/test_{module}.py": "plugin/test_plugin.py.j2",
     }
     return [write_atomically(place / path, render(template, **values)) for path, template in files.items()]
+
+
+def _taken(name: str, module: str) -> str:
+    """Who has a name already, as a module, a package or an offer; empty where nobody does."""
+    if module in sys.stdlib_module_names:
+        return "a module of Python"
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return f"the package {metadata.distribution(name).name} is installed"
+    spec = importlib.util.find_spec(module)
+    # Without an origin it is a folder beside us, not a module.
+    if spec is not None and spec.origin is not None:
+        return f"the module {spec.origin} is installed"
+    registry = Registry()
+    for kind in KINDS:
+        if name in registry.offers(kind):
+            return f"{registry.offers(kind)[name][0].package} offers a {kind} of this name"
+    return ""
 
 
 @click.command("new-plugin")

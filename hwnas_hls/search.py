@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,10 +170,12 @@ class Search:
 
     def _ask(self, n: int) -> Sequence[Candidate]:
         try:
-            asked: Sequence[Candidate] = self.strategy.ask(n)[:n]
+            asked: Sequence[Candidate] = list(self.strategy.ask(n))[:n]
+            strange = next((item for item in asked if not isinstance(item, Candidate)), None)
+            if strange is not None:
+                raise TypeError(f"ask returned {strange!r} where a Candidate should be")
         except Exception as error:
-            name = self.problem.spec.strategy.name
-            raise HwnasError(f"strategy {name} failed to propose candidates: {error}") from error
+            raise self._fault("failed to propose candidates", error) from error
         if self._unfinished:
             if list(asked) != list(self._unfinished):
                 log.warning(
@@ -181,6 +184,18 @@ class Search:
             asked, self._unfinished = self._unfinished, ()
         return asked
 
+    def _fault(self, what: str, error: Exception) -> HwnasError:
+        """Of the strategy: without it no search goes on. The traceback goes to the log."""
+        log.info("strategy %s %s", self.problem.spec.strategy.name, what, exc_info=error)
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+        folder = self.store.path.parent
+        return HwnasError(
+            f"strategy {self.problem.spec.strategy.name} {what}: {type(error).__name__}: {error}{place}\n"
+            f"  what was judged is kept; mend the strategy, then: hwnas-hls resume {folder}\n"
+            f"  the traceback is in {folder / 'log.txt'}"
+        )
+
     def _finish(self, candidates: Sequence[Candidate]) -> None:
         number = self._next_batch
         self.store.begin_batch(number, candidates)
@@ -188,8 +203,7 @@ class Search:
         try:
             self.strategy.tell(records)
         except Exception as error:
-            name = self.problem.spec.strategy.name
-            raise HwnasError(f"strategy {name} failed on the records of batch {number}: {error}") from error
+            raise self._fault(f"failed on the records of batch {number}", error) from error
         self._count(records, self.seconds())
         self.store.finish_batch(
             number, records, self.strategy.state(), self.front.hypervolume, self.seconds()

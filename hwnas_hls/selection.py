@@ -75,7 +75,7 @@ def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
     Raises:
         UserError: it is no rule, or nothing keeps its conditions.
     """
-    rule = parse_rule(text, where)
+    rule = parse_rule(text, "the rule to pick by")
     if among not in (None, *AMONG):
         raise UserError("a design is chosen among designs or search", where=where, found=among, choices=AMONG)
     sound = {member.key: member for member in front.members if not member.unproven}

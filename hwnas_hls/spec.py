@@ -200,6 +200,12 @@ def read_tables(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            "there is no such spec",
+            where=str(path),
+            remedy="give the path of a spec file, or none: `hwnas-hls run --target xcvu9p`",
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError("the spec cannot be read", where=str(path), found=error) from error
     except tomllib.TOMLDecodeError as error:

@@ -75,6 +75,12 @@ def read_target(path: Path) -> Target:
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            "there is no such target file",
+            where=str(path),
+            remedy="give the path of a TOML file, or a name: `hwnas-hls targets` lists them",
+        ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError("not a readable target file", where=str(path), found=error) from error
     return _target(data, str(path))

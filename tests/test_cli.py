@@ -53,7 +53,7 @@ BAD = {
     ),
     "a clock that is none": (["run", "--target", "xcvu9p", "--clock", "0ns"], ["--clock", "0ns"]),
     "a missing file": (["run", "--target", "xcvu9p", "--task", "no/such.csv"], ["no/such.csv"]),
-    "a missing spec": (["run", "no-such.toml"], ["no-such.toml", "cannot be read"]),
+    "a missing spec": (["run", "no-such.toml"], ["no-such.toml", "no such spec", "remedy"]),
     "a setting that is none": (["run", "--target", "xcvu9p", "--set", "trials"], ["TABLE.KEY=VALUE"]),
     "a key that is none": (
         ["run", "--target", "xcvu9p", "--set", "space.max_deph=3"],
@@ -83,7 +83,11 @@ def test_a_folder_in_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     (tmp_path / "precious").write_text("mine")
     said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path))
     assert "in use" in said
-    assert "hwnas-hls resume" in said
+    assert "resume" not in said  # there is no run to go on with
+    (tmp_path / "spec.toml").write_text("")
+    assert f"hwnas-hls resume {tmp_path}" in refused(
+        capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path)
+    )
 
 
 @pytest.mark.parametrize("content", ["a,b,label\n1,2\n", "", "\x00\x01binary", "a,label\n1,x\n,y\n"])

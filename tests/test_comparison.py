@@ -15,6 +15,7 @@ from hwnas_hls.attainment import staircase, surface
 from hwnas_hls.cli import invoke
 from hwnas_hls.comparison import RunRow, compare_runs
 from hwnas_hls.comparison_page import comparison_page, volume_in_words
+from hwnas_hls.errors import UserError
 from hwnas_hls.objective import Goal, Objective
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
@@ -122,6 +123,14 @@ def test_runs_are_read_with_their_traces_and_fronts(
         assert row.strategy == "toy-random"
     page = comparison_page(found, pose(run_spec(folders[0]), registry).goal)
     assert all(str(folder) in page for folder in folders)
+
+
+def test_a_run_given_twice_is_refused(
+    tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec]
+) -> None:
+    start(toy_spec(), registry, tmp_path / "run", Observer())
+    with pytest.raises(UserError, match="given twice"):
+        compare_runs([tmp_path / "run", tmp_path / "other" / ".." / "run"], registry)
 
 
 def test_one_run_is_refused_and_nothing_written(tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def test_a_new_synthesizer_is_asked(installed: Path, tmp_path: Path) -> None:
         ("strategy", "My_Plugin", "my-search-space"),
         ("strategy", "../evil", "not a name"),
         ("strategy", "class", "not a name"),
+        ("strategy", "random", "a module of Python"),
+        ("strategy", "numpy", "the package numpy is installed"),
+        ("task", "hwnas-hls", "the package hwnas-hls is installed"),
+        ("space", "sklearn", "is installed"),
+        ("strategy", "nsga2", "offers a strategy of this name"),
     ],
 )
 def test_bad_names_are_refused(kind: str, name: str, words: str, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_broken_file_in_a_folder_harms_no_other_target(tmp_path: Path) -> None
 
 
 def test_a_path_that_is_not_there_or_binary(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not a readable target file"):
+    with pytest.raises(UserError, match="no such target file"):
         find_target(str(tmp_path / "none.toml"), FOLDERS)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00name")
     with pytest.raises(UserError, match="not a readable target file"):

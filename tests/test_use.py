@@ -8,10 +8,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
+import toy
 from rich.console import Console
 
 from hwnas_hls import cli, hookimpl, resources, terminal
@@ -362,3 +366,60 @@ def test_two_runs_of_a_process_write_their_own_logs(tmp_path: Path) -> None:
     second.__exit__(None, None, None)
     assert "late" in (tmp_path / "second" / "log.txt").read_text()
     assert "late" not in (tmp_path / "first" / "log.txt").read_text()
+
+
+class Broken:
+    """A strategy that goes wrong in its second batch."""
+
+    name = "broken"
+    how = "raise"
+
+    @dataclass(frozen=True)
+    class Config:
+        """Nothing to set."""
+
+    def __init__(self, space: Any, seed: int) -> None:
+        self.space, self.rng, self.asked = space, np.random.default_rng(seed), 0
+
+    def ask(self, n: int) -> list[Any]:
+        self.asked += 1
+        if self.asked == 2:
+            if self.how == "raise":
+                raise RuntimeError("furnace is out")
+            return [1, 2]
+        return [self.space.sample(self.rng) for _ in range(n)]
+
+    def tell(self, records: object) -> None: ...
+
+    def state(self) -> int:
+        return self.asked
+
+    def restore(self, state: int) -> None:
+        self.asked = state
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("raise", "RuntimeError: furnace is out"), ("return", "ask returned 1 where a Candidate should be")],
+)
+def test_a_strategy_that_goes_wrong_is_named_and_its_run_goes_on_once_it_is_mended(
+    toy_spec: MakeSpec, tmp_path: Path, how: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Plugin:
+        @hookimpl
+        def hwnas_register_strategies(self) -> list[type]:
+            return [Broken]
+
+    registry = Registry(entry_points=[])
+    registry.register(toy, "toy")
+    registry.register(Plugin(), "breaker")
+    monkeypatch.setattr(Broken, "how", how)
+    with pytest.raises(HwnasError) as caught:
+        runs.start(toy_spec(strategy={"name": "broken"}), registry, tmp_path / "run", QUIET)
+    said = str(caught.value)
+    assert "strategy broken failed to propose candidates" in said
+    assert words in said
+    assert f"hwnas-hls resume {tmp_path / 'run'}" in said
+    assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
+    monkeypatch.setattr(Broken, "ask", lambda self, n: [self.space.sample(self.rng) for _ in range(n)])
+    assert len(runs.resume(tmp_path / "run", registry, QUIET).front.records) == 60
