@@ -21,9 +21,9 @@ class ClusterTable:
         system: who starts them: ``local`` (this machine), ``slurm`` or ``htcondor``.
         scheduler: address of a dask scheduler that runs already, such as ``tcp://host:8786``; its
             workers are used, and none are started.
-        wait_s: how long no worker at all may be there (a queue, a reservation that ended) before
-            the run is given up; ``resume`` then goes on. 0 takes a minute on this machine and for
-            a scheduler, an hour for a batch system.
+        wait_s: how long no worker may be there (a queue, a reservation that ended), or none that
+            offers what a synthesis needs, before the run is given up; ``resume`` then goes on. 0
+            takes a minute on this machine and for a scheduler, an hour for a batch system.
         min_cost_s: estimators that cost fewer seconds a candidate stay in the main process.
         chunk: candidates a task at most; 0 divides each batch evenly among the workers.
         resources: what each worker process has, by name, such as ``vivado_license = 2``. Ignored
@@ -123,13 +123,15 @@ class ClusterTable:
 
     @property
     def needs(self) -> Mapping[str, float]:
-        """What a synthesis takes of a worker's resources."""
+        """What a synthesis takes of a worker's resources; with a scheduler only what the table says of it."""
+        if self.scheduler:
+            return self.synthesis_needs
         return self.synthesis_needs or dict.fromkeys(self.resources, 1.0)
 
     @property
     def syntheses(self) -> int:
-        """Syntheses that one worker can run at once, beside its training; 0 without resources."""
-        if not self.resources:
+        """Syntheses that a worker started here runs at once, beside its training; 0 without resources."""
+        if self.scheduler or not self.resources:
             return 0
         return int(min(self.resources[name] / amount for name, amount in self.needs.items()))
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls import transfer
 from hwnas_hls.errors import HwnasError, Unsupported
+from hwnas_hls.kit import kit_of
 
 if TYPE_CHECKING:
     from hwnas_hls.candidate import Candidate
@@ -99,21 +100,13 @@ class Isolated:
         self._what = f"{kind} {instance.name}"
         self._folder = tempfile.TemporaryDirectory(prefix=transfer.FOLDER_PREFIX)
         folder = Path(self._folder.name)
+        built = {"plugin": (kind, instance, table)}
         self._setup = {
-            "kind": kind,
-            "offer": qualified(registry, kind, instance),
-            "table": dict(table),
-            "modules": registry.modules(),
-            "sys_path": [path or str(Path.cwd()) for path in sys.path],
+            "kit": kit_of(registry, built, transfer.Folder(folder), task=task, target=target, **facts),
             "memory_limit_mb": self.memory_limit_mb,
             "time_limit_s": self.time_limit_s,
             "start_limit_s": _START_LIMIT_S,
-            **facts,
         }
-        if task is not None:
-            self._setup["dataset"] = transfer.dataset_to_json(task, transfer.Folder(folder))
-        if target is not None:
-            self._setup["target"] = target.to_json()
         self._started = 0
         self._idle: list[_Process] = []
         self._alive: set[_Process] = set()
@@ -297,14 +290,3 @@ def _close(alive: set[_Process], folder: tempfile.TemporaryDirectory[str]) -> No
     while alive:
         alive.pop().end()
     folder.cleanup()
-
-
-def qualified(registry: Registry, kind: str, instance: Any) -> str:
-    """``plugin:name`` of the offer that made ``instance``."""
-    same = registry.offers(kind).get(instance.name, [])
-    exact = [offer for offer in same if offer.cls is type(instance)]
-    if not same:
-        raise Unsupported(
-            f"{kind} {instance.name} runs isolated, and is in no plugin that a process can load"
-        )
-    return (exact or same)[0].qualified

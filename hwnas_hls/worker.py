@@ -8,7 +8,6 @@ standard error.
 
 from __future__ import annotations
 
-import importlib
 import os
 import queue
 import resource
@@ -22,7 +21,7 @@ from typing import Any
 
 from hwnas_hls import transfer
 from hwnas_hls.design import Design
-from hwnas_hls.plugins import Registry
+from hwnas_hls.kit import Kit
 
 #: After the time limit the tool ends this process; this long after it, the process ends itself.
 _GRACE_S = 10.0
@@ -38,24 +37,15 @@ class Worker:
 
     def __init__(self, folder: Path, setup: Mapping[str, Any]) -> None:
         self.folder = folder
-        registry = Registry()
-        for name, module in setup["modules"].items():
-            registry.register(importlib.import_module(module), name)
-        offer = registry.offer(setup["kind"], setup["offer"], "the worker process")
-        available: dict[str, Any] = {name: setup[name] for name in ("seed", "clock_ns") if name in setup}
-        if "target" in setup:
-            available["target"] = transfer.target_from_json(setup["target"])
-        if "dataset" in setup:
-            available["task"] = transfer.dataset_from_json(setup["dataset"], transfer.Folder(folder.parent))
-        self.available = available
-        self.plugin = registry.build(offer, setup["table"], "the worker process", **available)
+        self.kit = Kit(setup["kit"], transfer.Folder(folder.parent), "the worker process")
+        self.plugin = self.kit.build("plugin")
 
     def answer(self, request: Mapping[str, Any], number: int) -> Any:
         """JSON-able; the plugin's own exceptions pass through."""
         if request["call"] == "estimate":
             parts = transfer.Folder(self.folder)
             candidates, context = transfer.batch_from_json(
-                request["batch"], parts, self.available["task"], self.available["target"]
+                request["batch"], parts, self.kit.facts["task"], self.kit.facts["target"]
             )
             found = list(self.plugin.estimate(candidates, context))
             return [
@@ -74,7 +64,8 @@ def main(folder: Path) -> None:
     requests, answers = _take_channels(folder)
     setup = transfer.read_json(folder / "setup.json")
     _limit(setup["memory_limit_mb"])
-    sys.path[:] = setup["sys_path"]
+    # In the order of the main process, whatever -P and this module's place have made of it.
+    sys.path[:] = setup["kit"]["sys_path"]
     worker: Worker | None = None
     while True:
         number = requests.get()

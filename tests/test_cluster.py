@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from hypothesis import strategies as st
 from hwnas_hls import transfer
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.cli import invoke
-from hwnas_hls.cluster import ClusterLost, Workers
+from hwnas_hls.cluster import ClusterLost, Workers, tasks
 from hwnas_hls.cluster import connection as connections
+from hwnas_hls.cluster.cache import BoundedCache
 from hwnas_hls.cluster.chunks import chunks
 from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.errors import ToolMissing, UserError
@@ -127,6 +129,15 @@ def test_resources_say_how_many_syntheses_a_worker_runs() -> None:
         workers=1, resources={"vivado_license": 4.0, "memory_gb": 20.0}, synthesis_needs=needs
     )
     assert table.syntheses == 2
+    assert table.needs == needs
+    assert ClusterTable(workers=1, resources={"lic": 2.0}).needs == {"lic": 1.0}
+
+
+def test_with_a_scheduler_resources_are_ignored() -> None:
+    table = ClusterTable(scheduler="tcp://a:1", resources={"lic": 2.0})
+    assert table.needs == {}
+    assert table.syntheses == 0
+    assert ClusterTable(scheduler="tcp://a:1", synthesis_needs={"lic": 1.0}).needs == {"lic": 1.0}
 
 
 @given(st.lists(st.integers(1, 200), max_size=40), st.integers(1, 9), st.integers(0, 5))
@@ -179,6 +190,55 @@ def test_a_scheduler_that_is_not_there_is_the_users_mistake(
     assert address in said
     assert time.monotonic() - began < LONG_S
     assert not (tmp_path / "run").exists()
+
+
+def test_a_worker_forgets_what_it_used_least() -> None:
+    cache = BoundedCache(10)
+    cache["a"], cache["b"] = b"1234", b"5678"
+    assert cache["a"] == b"1234"
+    cache["c"] = b"9abc"  # 12 bytes: the one not asked for since goes
+    assert dict(cache) == {"a": b"1234", "c": b"9abc"}
+    cache["a"] = b"12"
+    cache["d"] = b"defg"  # 10 bytes again: overwritten ones are counted once
+    assert dict(cache) == {"a": b"12", "c": b"9abc", "d": b"defg"}
+    del cache["c"]
+    cache["e"] = b"hijk"
+    assert set(cache) == {"a", "d", "e"}
+    cache["huge"] = bytes(99)
+    assert list(cache) == ["huge"]
+    assert cache.get("a") is None
+
+
+def test_threads_that_come_at_once_share_a_tool(
+    registry: Registry, toy_spec: Specs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = toy_spec(synthesis={"synthesizer": "slow-synthesis", "budget": 1}, cluster={"workers": 1})
+    workers = Workers(pose(spec, registry))
+    bench = tasks.Bench(workers._delivery())
+    made = []
+    plain = cluster_plugin.SlowSynthesizer.__init__
+
+    def slow(self: Any, config: Any) -> None:
+        made.append(self)
+        time.sleep(0.1)
+        plain(self, config)
+
+    monkeypatch.setattr(cluster_plugin.SlowSynthesizer, "__init__", slow)
+    with ThreadPoolExecutor(3) as pool:
+        tools = list(pool.map(bench.tool, ["synthesizer"] * 3))
+    bench.close()
+    assert made == tools[:1] == tools[1:2] == tools[2:]
+
+
+@pytest.mark.parametrize("amount", [1.0, 3.0])
+def test_resources_that_no_worker_has_are_given_up(
+    amount: float, registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str
+) -> None:
+    name = "vivado_license" if amount > 1 else "vivado_licence"  # too much of it, and a typo
+    cluster = {"scheduler": scheduler, "wait_s": 0.2, "synthesis_needs": {name: amount}}
+    spec = toy_spec(synthesis={"synthesizer": "slow-synthesis", "budget": 2}, cluster=cluster)
+    with pytest.raises(ClusterLost, match=rf"no worker offers {name}={amount:g}, .* --resources"):
+        start(spec, registry, tmp_path / "run", Observer())
 
 
 def test_a_scheduler_without_workers_is_given_up(registry: Registry, toy_spec: Specs) -> None:

@@ -154,7 +154,9 @@ class VirtualWorkers(Workers):
         self.now_s += self.task_s
         return done
 
-    def results(self, futures: Sequence[Any], counts: Sequence[int]) -> list[tuple[Any, dict[str, bytes]]]:
+    def results(
+        self, futures: Sequence[Any], resources: Mapping[str, float] | None = None
+    ) -> list[tuple[Any, dict[str, bytes]]]:
         self.lap()
         self.now_s = max(self.now_s, max((f.end_s for f in futures), default=0.0) + self.latency_s / 2)
         found = []

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
@@ -25,7 +24,7 @@ _CONNECT_S = 10.0
 #: Dask's status pages cannot be switched off: for this machine alone, at any free port.
 _STATUS = "127.0.0.1:0"
 _CLOSE_S = 10.0
-#: Started workers: one thread of arithmetic each, however many cores there are.
+#: Jobs: one thread of arithmetic a worker, however many cores its node has.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -87,29 +86,28 @@ def _running(table: ClusterTable, where: str) -> Connection:
 def _local(table: ClusterTable) -> Connection:
     security = Security.temporary() if table.tls else None
     folder = tempfile.TemporaryDirectory(prefix="hwnas-workers-", ignore_cleanup_errors=True)
-    environment = dict.fromkeys(_THREAD_VARIABLES, "1")
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
-        try:
-            cluster = LocalCluster(
-                n_workers=table.workers,
-                threads_per_worker=1 + table.syntheses,
-                processes=True,
-                host="127.0.0.1",
-                protocol="tls://" if security else "tcp://",
-                security=security or False,
-                dashboard_address=_STATUS,
-                worker_dashboard_address=_STATUS,
-                resources={SLOT: 1, **table.resources},
-                local_directory=folder.name,
-                silence_logs=logging.CRITICAL,
-                name="hwnas-hls",
-            )
-        except (RuntimeError, OSError, TimeoutError) as error:
-            folder.cleanup()
-            raise HwnasError(
-                f"{table.workers} worker processes did not start: {error}. A Python script that searches "
-                'with workers wants its calls below `if __name__ == "__main__":`'
-            ) from error
+    # Dask's nannies give each worker one thread of arithmetic by themselves (pre-spawn-environ).
+    try:
+        cluster = LocalCluster(
+            n_workers=table.workers,
+            threads_per_worker=1 + table.syntheses,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls://" if security else "tcp://",
+            security=security or False,
+            dashboard_address=_STATUS,
+            worker_dashboard_address=_STATUS,
+            resources={SLOT: 1, **table.resources},
+            local_directory=folder.name,
+            silence_logs=logging.CRITICAL,
+            name="hwnas-hls",
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        folder.cleanup()
+        raise HwnasError(
+            f"{table.workers} worker processes did not start: {error}. A Python script that searches "
+            'with workers wants its calls below `if __name__ == "__main__":`'
+        ) from error
     # A worker that dies while it starts takes its supervisor along; this starts another pair.
     cluster.adapt(minimum=table.workers, maximum=table.workers)
     client = Client(cluster, set_as_default=False, name="hwnas-hls")

@@ -87,7 +87,7 @@ class RemoteEstimator:
         return [answer for answer in found if answer is not None]
 
     def _one(self, candidate: Candidate, future: Any) -> Estimates:
-        result, parts = self._workers.results([future], [1])[0]
+        result, parts = self._workers.results([future])[0]
         return _estimates([candidate], result, parts)[0]
 
     def _failure(self, candidate: Candidate, error: TaskFailed) -> Estimates:
@@ -99,7 +99,7 @@ class RemoteEstimator:
     ) -> list[Estimates]:
         groups = chunks([context.architecture(candidate) for candidate in candidates], slots, most)
         futures = [self._submit([candidates[place] for place in group], context) for group in groups]
-        answers = self._workers.results(futures, [len(group) for group in groups])
+        answers = self._workers.results(futures)
         found: dict[int, Estimates] = {}
         for group, (result, parts) in zip(groups, answers, strict=True):
             found |= zip(group, _estimates([candidates[p] for p in group], result, parts), strict=True)
@@ -167,9 +167,8 @@ class _Halving:
             (group, self._submit(tasks.advance, group, until=1.0, conclude=True))
             for group in self._divide(going)
         ]
-        groups = [group for group, _ in self._ending]
-        answers = self._workers.results([future for _, future in self._ending], [len(g) for g in groups])
-        for group, (result, parts) in zip(groups, answers, strict=True):
+        answers = self._workers.results([future for _, future in self._ending])
+        for (group, _), (result, parts) in zip(self._ending, answers, strict=True):
             found = _estimates([self._candidates[place] for place in group], result, parts)
             self._found |= zip(group, found, strict=True)
         _remember(self._workers, self._found, self._ending)
@@ -181,9 +180,7 @@ class _Halving:
         states = [self._submit(tasks.advance, group, until=until, conclude=False) for group in groups]
         heads = [self._workers.headline(state) for state in states]
         scores: dict[int, float] = {}
-        for group, state, (result, _) in zip(
-            groups, states, self._workers.results(heads, [len(group) for group in groups]), strict=True
-        ):
+        for group, state, (result, _) in zip(groups, states, self._workers.results(heads), strict=True):
             for place, item in zip(group, result, strict=True):
                 if "score" in item:
                     scores[place] = item["score"]
@@ -261,5 +258,5 @@ class RemoteSynthesizer:
 
     def _result(self, function: Any, request: bytes) -> Any:
         workers = self._workers
-        future = workers.submit(function, request, resources=workers.table.needs)
-        return workers.results([future], [1])[0][0]
+        needs = workers.table.needs
+        return workers.results([workers.submit(function, request, resources=needs)], needs)[0][0]

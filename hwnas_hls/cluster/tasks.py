@@ -6,23 +6,21 @@ is kept under the hash of its content and the run's own mark, which every task n
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
-import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from hwnas_hls import __version__, transfer
+from hwnas_hls.cluster.cache import CACHE_BYTES, BoundedCache
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.estimate import Estimates
 from hwnas_hls.estimator import Context
 from hwnas_hls.isolation import guarded, release
-from hwnas_hls.plugins import Registry
+from hwnas_hls.kit import Kit
 
 _deliveries: dict[str, bytes] = {}
 _benches: dict[str, Bench] = {}
@@ -48,44 +46,34 @@ class Bench:
                 f"the worker runs hwnas-hls {__version__}, the main process {data['version']}: "
                 "install the same version on all"
             )
-        known = set(sys.path)
-        sys.path.extend(path for path in data["sys_path"] if path not in known)
-        self._parts = data["parts"]
-        self.registry = Registry()
-        for name, module in data["modules"].items():
-            if name not in self.registry.plugins():
-                self.registry.register(importlib.import_module(module), name)
-        self.dataset = transfer.dataset_from_json(data["dataset"], parts)
-        self.target = transfer.target_from_json(data["target"])
-        self.facts: dict[str, Any] = {name: data[name] for name in ("seed", "clock_ns")}
-        self.facts |= {"task": self.dataset, "target": self.target}
-        if "synthesizer" in self._parts:
-            self.facts["synthesizer"] = self._build("synthesizer")
-        self.space = self._build("space")
-        self.cache: dict[str, bytes] = {}
+        self.kit = Kit(data["kit"], parts, "a worker")
+        self.dataset, self.target = self.kit.facts["task"], self.kit.facts["target"]
+        # Estimators may ask for the synthesizer.
+        self._more = {"synthesizer": self.kit.build("synthesizer")} if "synthesizer" in self.kit.built else {}
+        self.space = self.kit.build("space", **self._more)
+        self.cache = BoundedCache(CACHE_BYTES)
         self._tools: dict[str, Any] = {}
-
-    def _build(self, name: str) -> Any:
-        part = self._parts[name]
-        offer = self.registry.offer(part["kind"], part["offer"], "a worker")
-        return self.registry.build(offer, part["table"], "a worker", **self.facts)
+        self._tools_lock = threading.Lock()
 
     def tool(self, name: str) -> Any:
         """An estimator or synthesizer of the delivery, in a process of its own where it asks for it."""
-        if name not in self._tools:
-            part = self._parts[name]
-            facts = {key: value for key, value in self.facts.items() if key != "synthesizer"}
-            facts = facts if part["kind"] == "estimator" else {}
-            try:
-                built = self._build(name)
-            except Exception as error:
-                raise Unfit(f"{type(error).__name__}: {error}") from error
-            self._tools[name] = guarded(self.registry, part["kind"], built, part["table"], **facts)
-        return self._tools[name]
+        # Syntheses run in several threads, and the first two of them may come here at once.
+        with self._tools_lock:
+            if name not in self._tools:
+                try:
+                    built = self.kit.build(name, **self._more)
+                except Exception as error:
+                    raise Unfit(f"{type(error).__name__}: {error}") from error
+                item = self.kit.built[name]
+                facts = self.kit.facts if item["kind"] == "estimator" else {}
+                self._tools[name] = guarded(self.kit.registry, item["kind"], built, item["table"], **facts)
+            return self._tools[name]
 
     def close(self) -> None:
-        for tool in self._tools.values():
-            release(tool)
+        """End what the plugins have running in processes of their own."""
+        with self._tools_lock:
+            for tool in self._tools.values():
+                release(tool)
 
 
 def receive(key: str, delivery: bytes) -> None:
@@ -127,7 +115,7 @@ def estimate(key: str, request: bytes, *shipped: bytes) -> bytes:
             found = list(bench.tool(data["part"]).estimate(candidates, context))
         return _estimates(candidates, found)
 
-    return _answer("estimate", key, request, shipped, work)
+    return _answer(key, request, shipped, work)
 
 
 def advance(key: str, request: bytes, *shipped: bytes) -> bytes:
@@ -157,7 +145,7 @@ def advance(key: str, request: bytes, *shipped: bytes) -> bytes:
                 answer[place] = {"score": item.score}
         return answer, out
 
-    return _answer("advance", key, request, shipped, work)
+    return _answer(key, request, shipped, work)
 
 
 def conclude(key: str, request: bytes, *shipped: bytes) -> bytes:
@@ -170,7 +158,7 @@ def conclude(key: str, request: bytes, *shipped: bytes) -> bytes:
             found = list(bench.tool(data["part"]).conclude(candidates, context, states))
         return _estimates(candidates, found)
 
-    return _answer("conclude", key, request, shipped, work)
+    return _answer(key, request, shipped, work)
 
 
 def design_part(key: str) -> str:
@@ -190,7 +178,7 @@ def available(key: str, request: bytes) -> bytes:
     def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
         return str(bench.tool("synthesizer").available(bench.target)), {}
 
-    return _answer("available", key, request, (), work)
+    return _answer(key, request, (), work)
 
 
 def synthesize(key: str, request: bytes) -> bytes:
@@ -202,7 +190,7 @@ def synthesize(key: str, request: bytes) -> bytes:
         report = bench.tool("synthesizer").synthesize(design, bench.target, data["stage"], **more)
         return transfer.report_to_json(report), {}
 
-    return _answer("synthesize", key, request, (), work)
+    return _answer(key, request, (), work)
 
 
 def _batch(bench: Bench, data: Any, parts: Mapping[str, bytes]) -> tuple[list[Any], Context]:
@@ -225,15 +213,13 @@ def _estimates(candidates: list[Any], found: list[Any]) -> tuple[list[Any], dict
 
 
 def _answer(
-    task: str,
     key: str,
     request: bytes,
     shipped: tuple[bytes, ...],
     work: Callable[[Bench, Any, dict[str, bytes]], tuple[Any, dict[str, bytes]]],
 ) -> bytes:
     """What ``work`` gives, or the words of its exception: no exception travels as an object."""
-    began = time.perf_counter()
-    answer: dict[str, Any] = {"task": task, "worker": f"{socket.gethostname()} process {os.getpid()}"}
+    answer: dict[str, Any] = {"worker": f"{socket.gethostname()} process {os.getpid()}"}
     parts: dict[str, bytes] = {}
     try:
         data, given = transfer.unpack(request)
@@ -244,5 +230,4 @@ def _answer(
         answer["unfit"] = str(error)
     except (Exception, SystemExit) as error:
         answer["error"] = f"{type(error).__name__}: {error}"
-    answer["seconds"] = time.perf_counter() - began
     return transfer.pack(answer, parts)

@@ -8,12 +8,10 @@ import hashlib
 import importlib.util
 import itertools
 import logging
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ from hwnas_hls import __version__, transfer
 from hwnas_hls.candidate import digest
 from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.errors import HwnasError, ToolMissing
-from hwnas_hls.isolation import qualified
+from hwnas_hls.kit import kit_of
 
 if TYPE_CHECKING:
     from hwnas_hls.cluster.connection import Connection
@@ -46,23 +44,6 @@ class TaskFailed(HwnasError):
 
 class WorkerKilled(TaskFailed):
     """Every worker that took the task was lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long one task took.
-
-    Args:
-        task: name of the function.
-        candidates: how many it was about.
-        seconds: on the worker.
-        worker: host and process.
-    """
-
-    task: str
-    candidates: int
-    seconds: float
-    worker: str
 
 
 def require(table: ClusterTable) -> None:
@@ -98,13 +79,12 @@ class Workers:
         require(problem.spec.cluster)
         self.problem = problem
         self.table = problem.spec.cluster
-        self.timings: list[Timing] = []
         #: For files of batch jobs; the run's own once it has one.
         self.folder = Path()
         self._parts = {self.part_name(part): part for part in self._dear()}
         self._connection: Connection | None = None
         self._key = ""
-        self._slot = ""
+        self._training: Mapping[str, float] = {}
         self._designs: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
@@ -131,29 +111,18 @@ class Workers:
 
     def _delivery(self) -> bytes:
         """See :mod:`hwnas_hls.cluster.tasks`."""
-        problem, registry = self.problem, self.problem.registry
-        parts: dict[str, bytes] = {}
-        tables: dict[str, tuple[str, Any, Mapping[str, Any]]] = {
-            "space": ("space", problem.space, problem.spec.space.config)
+        problem, spec = self.problem, self.problem.spec
+        built: dict[str, tuple[str, Any, Mapping[str, Any]]] = {
+            "space": ("space", problem.space, spec.space.config)
         }
         for name, part in self._parts.items():
-            tables[name] = ("estimator", part.instance, part.config)
+            built[name] = ("estimator", part.instance, part.config)
         if problem.synthesizer is not None:
-            tables["synthesizer"] = ("synthesizer", problem.synthesizer, problem.spec.synthesis.config)
-        data = {
-            "version": __version__,
-            "sys_path": [str(Path(path or ".").absolute()) for path in sys.path],
-            "modules": registry.modules(),
-            "seed": problem.spec.run.seed,
-            "clock_ns": problem.clock_ns,
-            "target": problem.target.to_json(),
-            "dataset": transfer.dataset_to_json(problem.dataset, parts),
-            "parts": {
-                name: {"kind": kind, "offer": qualified(registry, kind, instance), "table": dict(table)}
-                for name, (kind, instance, table) in tables.items()
-            },
-        }
-        return transfer.pack(data, parts)
+            built["synthesizer"] = ("synthesizer", problem.synthesizer, spec.synthesis.config)
+        facts = {"seed": spec.run.seed, "clock_ns": problem.clock_ns}
+        parts: dict[str, bytes] = {}
+        kit = kit_of(problem.registry, built, parts, task=problem.dataset, target=problem.target, **facts)
+        return transfer.pack({"version": __version__, "kit": kit}, parts)
 
     # -- connection ----------------------------------------------------------------------
 
@@ -178,14 +147,14 @@ class Workers:
                 self._key = f"{hashlib.sha256(delivery).hexdigest()[:16]}-{uuid.uuid4().hex[:8]}"
                 connection.client.register_plugin(Delivery(self._key, delivery))
                 self._connection = connection
-                self._until(lambda: self._count() > 0, connection.client)
+                self._until(lambda: self._able({}) > 0, connection.client, {})
                 found = self._workers(connection.client)
             except BaseException:
                 self._connection = None
                 connection.close()
                 raise
             if all(SLOT in worker["resources"] for worker in found.values()):
-                self._slot = SLOT
+                self._training = {SLOT: 1.0}
             log.info(
                 "%d workers after %.1f s; %d bytes of data for each",
                 len(found),
@@ -224,10 +193,6 @@ class Workers:
         found: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
         return found
 
-    def _count(self) -> int:
-        connection = self._connection
-        return 0 if connection is None else len(self._workers(connection.client))
-
     # -- tasks ---------------------------------------------------------------------------
 
     def submit(
@@ -243,7 +208,7 @@ class Workers:
     def estimate(self, function: Callable[..., bytes], request: bytes, *needed: Any) -> Any:
         """As :meth:`submit`, of an estimator's task."""
         self.connect()
-        return self.submit(function, request, *needed, resources={self._slot: 1.0} if self._slot else {})
+        return self.submit(function, request, *needed, resources=self._training)
 
     def remember(self, designs: Mapping[str, Any]) -> None:
         """Note on which answers designs lie (digest -> future), until those of the next training come."""
@@ -260,27 +225,29 @@ class Workers:
         client = self.connect()
         return client.submit(tasks.headline, answer, key=f"hwnas-headline-{answer.key}", pure=False)
 
-    def results(self, futures: Sequence[Any], counts: Sequence[int]) -> list[tuple[Any, dict[str, bytes]]]:
+    def results(
+        self, futures: Sequence[Any], resources: Mapping[str, float] | None = None
+    ) -> list[tuple[Any, dict[str, bytes]]]:
         """Wait for answers.
 
         Args:
-            counts: candidates of each, for :attr:`timings`.
+            resources: what their tasks take of a worker; ``None`` is what an estimator's take.
 
         Returns:
             (JSON, binary parts) of each, in order.
 
         Raises:
             TaskFailed: one raised, or killed its workers.
-            ClusterLost: there are no workers, or they cannot do the work.
+            ClusterLost: no worker has the resources, or they cannot do the work.
         """
         client = self.connect()
-        self._until(lambda: all(future.done() for future in futures), client, futures)
+        needed = self._training if resources is None else resources
+        self._until(lambda: all(future.done() for future in futures), client, needed, futures)
         found = []
-        for future, count in zip(futures, counts, strict=True):
+        for future in futures:
             data, parts = transfer.unpack(self._message(future))
             if "unfit" in data:
                 raise ClusterLost(f"{data['worker']} cannot do the work: {data['unfit']}")
-            self.timings.append(Timing(data["task"], count, data["seconds"], data["worker"]))
             if "error" in data:
                 raise TaskFailed(data["error"])
             found.append((data["result"], parts))
@@ -303,8 +270,14 @@ class Workers:
                 raise WorkerKilled(words) from error
             raise TaskFailed(words) from error
 
-    def _until(self, done: Callable[[], bool], client: Any, futures: Sequence[Any] = ()) -> None:
-        """Wait, as long as there are workers or hope of some."""
+    def _until(
+        self,
+        done: Callable[[], bool],
+        client: Any,
+        resources: Mapping[str, float],
+        futures: Sequence[Any] = (),
+    ) -> None:
+        """Wait, as long as there are workers with the resources, or hope of some."""
         from distributed import wait
 
         alone_since = None
@@ -321,12 +294,30 @@ class Workers:
                 pass
             except (asyncio.CancelledError, concurrent.futures.CancelledError) as error:
                 raise ClusterLost("the connection to the scheduler was lost") from error
-            if self._count():
+            if self._able(resources):
                 alone_since = None
                 continue
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > self.table.patience_s:
-                raise ClusterLost(
-                    f"no worker has been there for {self.table.patience_s:g} s (wait_s in [cluster]); "
-                    "`resume` goes on where the run stopped"
-                )
+                raise ClusterLost(self._lack(resources))
+
+    def _able(self, resources: Mapping[str, float]) -> int:
+        """Workers that offer at least so much, busy ones too."""
+        connection = self._connection
+        if connection is None:
+            return 0
+        offers = [worker.get("resources") or {} for worker in self._workers(connection.client).values()]
+        return sum(
+            all(offer.get(name, 0.0) >= amount for name, amount in resources.items()) for offer in offers
+        )
+
+    def _lack(self, resources: Mapping[str, float]) -> str:
+        patience = f"for {self.table.patience_s:g} s (wait_s in [cluster])"
+        if not resources or not self._able({}):
+            return f"no worker has been there {patience}; `resume` goes on where the run stopped"
+        wanted = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
+        return (
+            f"no worker offers {wanted}, and none has {patience}: start one with `dask worker "
+            f'{self.table.scheduler or "ADDRESS"} --resources "{wanted}"`, or correct synthesis_needs in '
+            "[cluster]; `resume` goes on where the run stopped"
+        )
