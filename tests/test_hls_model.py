@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -20,7 +21,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas_hls.architecture import Architecture, Dense
+from hwnas_hls.architecture import Architecture, Dense, Merge
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.design import Design
 from hwnas_hls.errors import UserError
@@ -31,6 +32,7 @@ from hwnas_hls_plugins.hls_model.calibration import Band, Calibration, half_widt
 from hwnas_hls_plugins.hls_model.command import predict_command
 from hwnas_hls_plugins.hls_model.fitting import family_quantile, fit_factors
 from hwnas_hls_plugins.hls_model.precision_text import parse_precision
+from hwnas_hls_plugins.hls_model.query import NO_CHAIN
 from hwnas_hls_plugins.hls_model.rows import query_of_row
 from hwnas_hls_plugins.hls_model.rows_file import HEADER, write_predictions
 
@@ -476,6 +478,24 @@ def test_estimator_turns_a_bad_architecture_into_a_failure() -> None:
 def test_estimator_config_is_checked() -> None:
     with pytest.raises(UserError, match="unknown stage"):
         HlsModelEstimator.Config(stage="moon")
+
+
+def test_a_graph_is_asked_by_its_layers_with_weights_and_says_that_it_is_none() -> None:
+    whole = architecture()
+    first = whole.chain[0]
+    kind = first.output_type(whole.input)
+    joined = Merge("concatenate", (first.n_out, first.n_out), (0, 0))
+    last = Dense(2 * first.n_out, 3, "linear", first.weight, None, inputs=(1,))
+    graph = dataclasses.replace(whole, layers=(first, joined, last))
+    query = query_of(graph, "xcvu9p")
+    assert [(layer.n_in, layer.n_out) for layer in query.layers] == [
+        (first.n_in, first.n_out),
+        (2 * first.n_out, 3),
+    ]
+    assert query.layers[1].input == joined.output_type(kind, kind)
+    assert query.warnings == (NO_CHAIN,)
+    assert NO_CHAIN in predict([query])[0].warnings
+    assert query_of(whole, "xcvu9p").warnings == ()
 
 
 def test_query_of_takes_exact_accumulators() -> None:

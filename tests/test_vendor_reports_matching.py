@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwnas_hls.architecture import Architecture, Dense
+from hwnas_hls.architecture import Architecture, Dense, Merge
 from hwnas_hls.design import Design
-from hwnas_hls.errors import ToolMissing, UserError
+from hwnas_hls.errors import ToolMissing, Unsupported, UserError
 from hwnas_hls.precision import FixedType
 from hwnas_hls.target import Target
 from hwnas_hls.testing import SynthesizerContract
@@ -149,6 +149,21 @@ def test_what_differs_is_named(reports: ReportsSynthesizer) -> None:
         assert said in report.failure
         assert "none of 4 projects" in report.failure
         assert not report.estimates
+
+
+def test_a_graph_is_refused_though_its_layers_are_those_of_a_project(reports: ReportsSynthesizer) -> None:
+    chain = _design(0)
+    first, last = chain.architecture.layers
+    joined = Merge("add", (8, 8), (0, 0), result=FixedType(7, 3, False, "RND", "SAT"))
+    layers = (first, joined, dataclasses.replace(last, inputs=(1,)))
+    graph = Design(
+        dataclasses.replace(chain.architecture, layers=layers),
+        (chain.weights[0], None, chain.weights[1]),
+        (chain.biases[0], None, chain.biases[1]),
+    )
+    assert not reports.synthesize(chain, TARGET, "csynth").failure
+    with pytest.raises(Unsupported, match="only chains"):
+        reports.synthesize(graph, TARGET, "csynth")
 
 
 def test_a_missing_stage_is_not_made_up(reports: ReportsSynthesizer) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls_plugins.hls_model.calibration import read_calibration
-from hwnas_hls_plugins.hls_model.graphs import graph_estimates, graph_query
+from hwnas_hls_plugins.hls_model.graphs import graph_estimates
 from hwnas_hls_plugins.hls_model.prediction import Prediction, predict
 from hwnas_hls_plugins.hls_model.query import DEFAULT_TOOL, STAGES, Query, query_of
 
@@ -101,8 +101,7 @@ class HlsModelEstimator:
 
     def _query(self, candidate: Candidate, context: Context) -> Query:
         architecture, design = self._network(candidate, context)
-        ask = query_of if architecture.is_chain else graph_query
-        return ask(
+        return query_of(
             architecture,
             context.target.part,
             context.clock_ns,

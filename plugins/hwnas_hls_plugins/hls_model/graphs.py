@@ -26,18 +26,14 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.architecture import INPUT, Architecture
 from hwnas_hls.estimate import Estimate, Estimates
-from hwnas_hls.hls4ml_graph import kernel
 from hwnas_hls.layer import Conv2D, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.lint_graph import uses_dataflow
-from hwnas_hls_plugins.hls_model.query import DEFAULT_CLOCK_NS, DEFAULT_TOOL, LayerQuery, Query
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hwnas_hls.design import Design
     from hwnas_hls.precision import FixedType
     from hwnas_hls_plugins.hls_model.prediction import Prediction
+    from hwnas_hls_plugins.hls_model.query import LayerQuery
 
 #: A 4-to-1 multiplexer of one bit takes one six-input LUT, so an n-to-1 one (n - 1) / 3 of them.
 MUX_INPUTS_PER_LUT = 3.0
@@ -70,82 +66,13 @@ class _Cost:
     loop_cycles: float = 0.0
 
 
-def graph_query(
-    architecture: Architecture,
-    part: str,
-    clock_ns: float | None = None,
-    *,
-    tool: str = DEFAULT_TOOL,
-    stage: str = "csynth",
-    clock_uncertainty: float | None = None,
-    design: Design | None = None,
-    softmax: str = "",
-    name: str = "",
-) -> Query:
-    """As :func:`hwnas_hls_plugins.hls_model.query.query_of`, of a graph: its layers with weights."""
-    return Query(
-        layers=tuple(_layer_queries(architecture, design)),
-        part=part,
-        clock_ns=architecture.clock_ns or clock_ns or DEFAULT_CLOCK_NS,
-        tool=tool,
-        stage=stage,
-        clock_uncertainty=clock_uncertainty,
-        io_type=architecture.io_type,
-        softmax=softmax,
-        name=name,
-    )
-
-
-def _layer_queries(architecture: Architecture, design: Design | None) -> list[LayerQuery]:
-    """The layers with weights, each as the dense layer that hls4ml multiplies by, in order."""
-    kinds, types = architecture.output_types(), None if design is None else design.layer_types()
-    queries = []
-    for number, layer in enumerate(architecture.layers):
-        if not isinstance(layer, Weighted):
-            continue
-        source = architecture.sources(number)[0]
-        if types is not None:
-            given, accum, result = types[number]
-        else:
-            given = architecture.input if source == INPUT else kinds[source]
-            accum = layer.accum or layer.exact_accum(given)
-            result = layer.result or accum
-        rows, columns = layer.matrix_shape
-        held = math.prod(layer.weight_shape)
-        nonzeros = round(held * (1.0 - layer.sparsity)) if layer.sparsity or held < rows * columns else None
-        weights: NDArray[np.int64] | None = None
-        if design is not None:
-            weights = kernel(design, number).reshape(rows, columns)
-            nonzeros = int((weights != 0).sum())
-        queries.append(
-            LayerQuery(
-                n_in=rows,
-                n_out=columns,
-                input=given,
-                weight=layer.weight,
-                bias=layer.bias,
-                accum=accum,
-                dense_out=accum,
-                result=result,
-                # A slope of 1/8, held in a type of one bit, is wires and a multiplexer, as relu is.
-                activation="relu" if layer.activation == "leaky_relu" else layer.activation,
-                reuse_factor=layer.reuse_factor,
-                strategy=layer.strategy,
-                n_nonzeros=nonzeros,
-                weights=weights,
-                biases=None if design is None else design.biases[number],
-            )
-        )
-    return queries
-
-
 def graph_estimates(
     prediction: Prediction, architecture: Architecture, design: Design | None, suffix: str
 ) -> Estimates:
     """Estimates of a graph from the prediction of its layers with weights.
 
     Args:
-        prediction: of the query whose layers are :func:`graph_query`.
+        prediction: of the network's :func:`~hwnas_hls_plugins.hls_model.query.query_of`.
         architecture, design: the network.
         suffix: of the evidence: tool and stage.
     """
@@ -180,8 +107,7 @@ def graph_estimates(
     }
     text = f"its share of the design's number: {evidence}"
     shares = tuple(_shares(cost, values, ends, text) for cost in costs)
-    reason = "networks that are no chains of dense layers were never measured"
-    return Estimates(values=found, warnings=(*prediction.warnings, reason), layers=shares)
+    return Estimates(values=found, warnings=prediction.warnings, layers=shares)
 
 
 def _costs(prediction: Prediction, architecture: Architecture, design: Design | None) -> list[_Cost]:

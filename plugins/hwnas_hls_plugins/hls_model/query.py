@@ -9,10 +9,14 @@ Readers (a CSV of rows, a project folder, an :class:`~hwnas_hls.architecture.Arc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.architecture import INPUT
+from hwnas_hls.hls4ml_graph import kernel
+from hwnas_hls.layer import Weighted
 from hwnas_hls.precision import FixedType
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ DEFAULT_PART = "xcvu9p-flga2104-2L-e"
 DEFAULT_CLOCK_NS = 5.0
 #: hls4ml's own default type, and what a part of a row that names no type is taken to be.
 DEFAULT_TYPE = FixedType(16, 6)
+#: Warning of a query of a graph.
+NO_CHAIN = "networks that are no chains of dense layers were never measured"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,55 +133,23 @@ def query_of(
     stage: str = "csynth",
     clock_uncertainty: float | None = None,
     design: Design | None = None,
-    weights: Sequence[NDArray[np.int64]] | None = None,
-    biases: Sequence[NDArray[np.int64] | None] | None = None,
     softmax: str = "",
     name: str = "",
 ) -> Query:
     """The query of an architecture as this package exports it, with weights where they are known.
+
+    The layers of the query are those that have weights. What else a graph has (merges, poolings, the
+    positions of a convolution) is not in it: :func:`~hwnas_hls_plugins.hls_model.graphs.graph_estimates` adds
+    that to the prediction, and the estimator ``hls-model`` does both.
 
     Args:
         architecture: layer list; its own clock goes before ``clock_ns``.
         part: full part or device name.
         clock_ns: period in ns where the architecture names none; then :data:`DEFAULT_CLOCK_NS`.
         design: trained design of this architecture; gives weights, biases and exact accumulators.
-        weights, biases: the same without a design, one array a layer, integers on the grids.
     """
-    accums: Sequence[FixedType | None] = [layer.accum for layer in architecture.chain]
-    if design is not None:
-        weights, biases = design.chain_weights, design.biases
-        accums = design.accumulators()
-    layers = []
-    source = architecture.input
-    for number, layer in enumerate(architecture.chain):
-        weight = None if weights is None else weights[number]
-        accum = accums[number] or layer.exact_accum(source)
-        n_nonzeros = None if weight is None else int((weight != 0).sum())
-        if weight is None and layer.sparsity > 0:
-            n_nonzeros = round(layer.n_products * (1.0 - layer.sparsity))
-        result = layer.result or accum
-        layers.append(
-            LayerQuery(
-                n_in=layer.n_in,
-                n_out=layer.n_out,
-                input=source,
-                weight=layer.weight,
-                bias=layer.bias,
-                accum=accum,
-                dense_out=accum,
-                result=result,
-                # A slope of 1/8, held in a type of one bit, is wires and a multiplexer, as relu is.
-                activation="relu" if layer.activation == "leaky_relu" else layer.activation,
-                reuse_factor=layer.reuse_factor,
-                strategy=layer.strategy,
-                n_nonzeros=n_nonzeros,
-                weights=weight,
-                biases=None if biases is None else biases[number],
-            )
-        )
-        source = result
     return Query(
-        layers=tuple(layers),
+        layers=tuple(_layer_queries(architecture, design)),
         part=part,
         clock_ns=architecture.clock_ns or clock_ns or DEFAULT_CLOCK_NS,
         tool=tool,
@@ -184,4 +158,46 @@ def query_of(
         io_type=architecture.io_type,
         softmax=softmax,
         name=name,
+        warnings=() if architecture.is_chain else (NO_CHAIN,),
     )
+
+
+def _layer_queries(architecture: Architecture, design: Design | None) -> Iterator[LayerQuery]:
+    """The layers with weights, each as the dense layer that hls4ml multiplies by, in order."""
+    # Only a design settles the types of its layers; without one they follow from each other.
+    types = None if design is None else design.layer_types()
+    kinds = architecture.output_types() if types is None else ()
+    for number, layer in enumerate(architecture.layers):
+        if not isinstance(layer, Weighted):
+            continue
+        if types is not None:
+            given, accum, result = types[number]
+        else:
+            source = architecture.sources(number)[0]
+            given = architecture.input if source == INPUT else kinds[source]
+            accum = layer.accum or layer.exact_accum(given)
+            result = kinds[number]
+        rows, columns = layer.matrix_shape
+        held = math.prod(layer.weight_shape)
+        nonzeros = round(held * (1.0 - layer.sparsity)) if layer.sparsity or held < rows * columns else None
+        weights: NDArray[np.int64] | None = None
+        if design is not None:
+            weights = kernel(design, number).reshape(rows, columns)
+            nonzeros = int((weights != 0).sum())
+        yield LayerQuery(
+            n_in=rows,
+            n_out=columns,
+            input=given,
+            weight=layer.weight,
+            bias=layer.bias,
+            accum=accum,
+            dense_out=accum,
+            result=result,
+            # A slope of 1/8, held in a type of one bit, is wires and a multiplexer, as relu is.
+            activation="relu" if layer.activation == "leaky_relu" else layer.activation,
+            reuse_factor=layer.reuse_factor,
+            strategy=layer.strategy,
+            n_nonzeros=nonzeros,
+            weights=weights,
+            biases=None if design is None else design.biases[number],
+        )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import HwnasError, ToolMissing, UserError
+from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
 from hwnas_hls.synthesis import STAGES, SynthesisReport
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class ReportsSynthesizer:
         Raises:
             UserError: no such stage.
             ToolMissing: no folder of projects is known.
+            Unsupported: the design is no chain of dense layers; projects are compared layer by layer, and
+                two graphs of the same layers may be joined differently.
         """
         from hwnas_hls_plugins.hls_model.query import query_of
         from hwnas_hls_plugins.vendor_reports.matching import differences
@@ -74,6 +76,8 @@ class ReportsSynthesizer:
         missing = self.available(target)
         if missing:
             raise ToolMissing(f"{self.name} cannot answer: {missing}")
+        if not design.architecture.is_chain:
+            raise Unsupported(f"only chains of dense layers are looked for, not {design.architecture.shape}")
         clock_ns = design.architecture.clock_ns or target.clock_ns
         asked = query_of(design.architecture, target.part, clock_ns, design=design)
         nearest: tuple[int, str] | None = None
