@@ -115,8 +115,7 @@ def _of_image(node: Node, layer: Layer, written: FirmwareLayer, where: str) -> I
         asked |= {"filt_height": layer.kernel_height, "filt_width": layer.kernel_width}
         asked |= {"stride_height": 1, "stride_width": 1}
         if written.strategy != "distributed_arithmetic":  # its padding is written into code
-            same = layer.padding == "same"
-            above, left = (layer.kernel_height // 2, layer.kernel_width // 2) if same else (0, 0)
+            above, left = layer.margins
             asked |= {"pad_top": above, "pad_bottom": above, "pad_left": left, "pad_right": left}
     elif isinstance(layer, Pool2D):
         asked |= {"pool_op": layer.pooling.capitalize(), "pad_top": 0, "pad_left": 0}

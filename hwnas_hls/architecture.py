@@ -60,7 +60,7 @@ class Architecture:
     def __post_init__(self) -> None:
         if not self.layers:
             raise UserError("an architecture has at least one layer")
-        straight = not any(layer.inputs for layer in self.layers)
+        straight = all(self.sources(number) == (number - 1,) for number in range(len(self.layers)))
         dense = tuple(layer for layer in self.layers if isinstance(layer, Dense))
         chain = dense if straight and len(dense) == len(self.layers) else None
         object.__setattr__(self, "_chain", chain)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.problem import Problem
-from hwnas_hls.spec import read_tables
+from hwnas_hls.spec import RETIRED, read_tables
 
 #: (table, key) of a spec that may change: how long and how a run goes on, not what it searches.
 FREE = frozenset(
@@ -17,6 +17,7 @@ FREE = frozenset(
         ("run", "minutes"),
         ("run", "device"),
         ("run", "exporters"),
+        *(tuple(name.split(".")) for name in RETIRED),
         ("synthesis", "budget"),
         ("synthesis", "workers"),
         ("handover", ""),

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hwnas_hls import __version__
+from hwnas_hls.cluster_table import TLS_FILES
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, HwnasError, UserError
 from hwnas_hls.inspection import doctor, plugins, targets
 from hwnas_hls.scaffold import new_plugin
 from hwnas_hls.validation import synth, validate
 
 if TYPE_CHECKING:
+    from hwnas_hls.cluster_table import ClusterTable
     from hwnas_hls.run import Outcome
     from hwnas_hls.spec import Spec
 
@@ -166,15 +168,38 @@ def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None)
     """``--workers`` and ``--scheduler``; one of them takes the place of what a file says of the other."""
     from hwnas_hls.spec import override
 
+    if workers == 0 and scheduler is None:
+        tables["cluster"] = {}
+        return
     if workers is not None:
         override(tables, ("cluster", "workers"), workers)
-        if scheduler is None:
-            tables["cluster"].pop("scheduler", None)
     if scheduler is not None:
         override(tables, ("cluster", "scheduler"), scheduler)
-        if workers is None:
-            for key in ("workers", "system"):
-                tables["cluster"].pop(key, None)
+    if workers is None and scheduler is None:
+        return
+    held = tables["cluster"]
+    gone: tuple[str, ...] = ()
+    if scheduler is not None:
+        gone = () if workers else ("workers", "system")
+        if not scheduler.startswith("tls://"):
+            gone += TLS_FILES
+    elif held.get("scheduler"):
+        # What a synthesis takes was said of that scheduler's workers.
+        gone = ("scheduler", "synthesis_needs", *TLS_FILES)
+    for key in gone:
+        held.pop(key, None)
+
+
+def _session_cluster(run_folder: Path, workers: int | None, scheduler: str | None) -> ClusterTable | None:
+    """The workers that flags give a run which has begun; ``None`` for those of its spec."""
+    from hwnas_hls.run import run_spec
+    from hwnas_hls.spec import spec_from_tables
+
+    if workers is None and scheduler is None:
+        return None
+    tables = run_spec(run_folder).to_tables()
+    _cluster(tables, workers, scheduler)
+    return spec_from_tables(tables, str(run_folder / "spec.toml")).cluster
 
 
 def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
@@ -214,16 +239,9 @@ def resume(
     """
     from hwnas_hls import run as runs
     from hwnas_hls.plugins import Registry
-    from hwnas_hls.spec import spec_from_tables
     from hwnas_hls.terminal import watch
 
-    cluster = None
-    if workers is not None or scheduler is not None:
-        tables = runs.run_spec(run_folder).to_tables()
-        _cluster(tables, workers, scheduler)
-        if not workers and not scheduler:
-            tables["cluster"].pop("system", None)
-        cluster = spec_from_tables(tables, str(run_folder / "spec.toml")).cluster
+    cluster = _session_cluster(run_folder, workers, scheduler)
     if salvaging:
         from hwnas_hls.salvage import salvage
 
@@ -265,6 +283,7 @@ def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
     type=click.Choice(["designs", "search"]),
     help="Pick from what was handed over (default, where there is any) or from every complete candidate.",
 )
+@_with_workers
 @_watching
 def export(
     run_folder: Path,
@@ -272,6 +291,8 @@ def export(
     formats: tuple[str, ...],
     pick: str | None,
     among: str | None,
+    workers: int | None,
+    scheduler: str | None,
     quiet: bool,
     plain: bool,
     as_json: bool,
@@ -293,6 +314,7 @@ def export(
         files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
         click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
         return EXIT_DONE
+    cluster = _session_cluster(run_folder, workers, scheduler)
     picked = None
     if pick is not None:
         if key is not None:
@@ -303,13 +325,13 @@ def export(
         raise UserError("there is nothing to pick by", where="--among", remedy="give --pick as well")
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            outcome = runs.resume(run_folder, registry, observer, anew=True)
+            outcome = runs.resume(run_folder, registry, observer, anew=True, cluster=cluster)
         return _end(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
     if picked is not None and picked.member is not None:
         member = picked.member
     else:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            member = runs.hand_over_one(run_folder, key, registry, observer)
+            member = runs.hand_over_one(run_folder, key, registry, observer, cluster=cluster)
     place = run_folder / "designs" / member.key
     if as_json:
         metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
@@ -320,7 +342,7 @@ def export(
     else:
         click.echo(place)
         if not quiet:
-            for line in picked_lines(member) if picked else ():
+            for line in picked_lines(member, picked.metrics) if picked else ():
                 click.echo(f"  {line}")
             if picked and picked.by_test_rows:
                 click.echo("  chosen by the score on the test rows, which flatters it a little")
@@ -341,7 +363,7 @@ def export(
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> int:
     """Compare runs by the hypervolume of their fronts, below one shared reference."""
-    from hwnas_hls.comparison import compare_runs, comparison_table
+    from hwnas_hls.comparison import compared, comparison_table
     from hwnas_hls.plugins import Registry
     from hwnas_hls.terminal import console
 
@@ -353,14 +375,11 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
             remedy="give two or more",
         )
     registry = Registry()
-    rows = compare_runs(run_folders, registry)
+    rows, goal = compared(run_folders, registry)
     if page is not None:
         from hwnas_hls.comparison_page import comparison_page
-        from hwnas_hls.problem import pose
         from hwnas_hls.render import write_atomically
-        from hwnas_hls.run import run_spec
 
-        goal = pose(run_spec(run_folders[0]), registry).goal
         write_atomically(page, comparison_page(rows, goal))
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))

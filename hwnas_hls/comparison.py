@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -55,7 +56,12 @@ class RunRow:
 
 
 def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
-    """Each run's front by the goal (objectives, scales, reference) of the first.
+    """Each run's front by the goal (objectives, scales, reference) of the first; see :func:`compared`."""
+    return compared(folders, registry)[0]
+
+
+def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow], Goal]:
+    """Each run's front by the goal of the first, and that goal.
 
     Raises:
         UserError: a folder is no run, the tasks differ, or a run lacks an objective's metric.
@@ -79,7 +85,7 @@ def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
                     choices=[problem.spec.task.name],
                 )
             rows.append(_row(folder, strategy, store, problem.goal))
-    return rows
+    return rows, problem.goal
 
 
 def _row(folder: Path, strategy: str, store: Store, goal: Goal) -> RunRow:
@@ -100,7 +106,7 @@ def _row(folder: Path, strategy: str, store: Store, goal: Goal) -> RunRow:
         values = [design[objective.metric] for design in designs]
         if values:
             best[objective.metric] = max(values) if objective.direction == "max" else min(values)
-    step = max(1, len(trace) // _TRACE_POINTS)
+    step = max(1, math.ceil(len(trace) / _TRACE_POINTS))
     return RunRow(
         str(folder),
         len(records),

@@ -165,8 +165,8 @@ def _products(
         yield values, weight
         return
     image = values.reshape(-1, layer.in_height, layer.in_width, layer.in_channels)
-    if layer.padding == "same":
-        above, left = layer.kernel_height // 2, layer.kernel_width // 2
+    above, left = layer.margins
+    if above or left:
         image = np.pad(image, ((0, 0), (above, above), (left, left), (0, 0)))
     height, width = layer.out_height, layer.out_width
     for row in range(layer.kernel_height):

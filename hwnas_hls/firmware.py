@@ -122,13 +122,14 @@ def read_firmware(folder: Path) -> Firmware:
         raise ReportError(f"{code_path}: no function {name}")
     ports = _variables(head[1] + "\n", types)
     variables = ports | _variables(code[head.end() :], types)
-    for alias, meant in _SAME.findall(code):
+    same = _SAME.findall(code)
+    for alias, meant in same:
         if meant in variables:
             variables[alias] = variables[meant]
     makers = {port: port for port in ports}
     layers = []
     for call in _CALL.findall(code):
-        for alias, meant in _SAME.findall(code):
+        for alias, meant in same:
             if meant in makers:
                 makers[alias] = makers[meant]
         layers.append(_layer(call, variables, types, structs, makers, code_path))

@@ -12,18 +12,20 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Member
 from hwnas_hls.handover import CSIM_NOT_ASKED
-from hwnas_hls.search import Search
+from hwnas_hls.record import Record
 
 log = logging.getLogger(__name__)
 
 
-def held_members(facts: Mapping[str, Any], search: Search, folder: Path) -> list[Member] | None:
+def held_members(
+    facts: Mapping[str, Any], records: Mapping[str, Record], folder: Path
+) -> list[Member] | None:
     """The members of a finished hand-over; ``None`` where one of their designs is damaged."""
     members = []
     for item in facts["members"]:
         place = folder / "designs" / item["key"]
         try:
-            members.append(member_from_json(item, search, folder))
+            members.append(member_from_json(item, records, folder))
         except UserError as error:
             log.warning("%s is handed over again: %s", item["key"], error)
             return None
@@ -48,13 +50,13 @@ def member_to_json(member: Member) -> dict[str, Any]:
     }
 
 
-def member_from_json(data: dict[str, Any], search: Search, folder: Path) -> Member:
+def member_from_json(data: dict[str, Any], records: Mapping[str, Record], folder: Path) -> Member:
     """The inverse of :func:`member_to_json`.
 
     Raises:
         UserError: the design in its folder is damaged or gone.
     """
-    record = next(record for record in search.store.records() if record.key == data["key"])
+    record = records[data["key"]]
     return Member(
         data["key"],
         record.candidate,

@@ -65,12 +65,12 @@ def hand_over(
     trained = judge.designs(problem.trainer, [record.candidate for record in records])
     members = []
     for record, result in zip(records, trained, strict=True):
-        design, estimates = result.design, result.estimates
+        design, estimates, layers = result.design, result.estimates, result.layers
         if design is not None and _worse(problem, estimates, record):
-            # Such a training has failed; the search's own design is there and was scored on rows
-            # that it had not seen.
+            # It was trained on the validation rows too, and scores lower on them than the search's
+            # design, which had not seen them: such a training has failed.
             log.warning("%s: the full training came out worse; the search's design is kept", record.key)
-            design, estimates = judge.design(record), record.estimates
+            design, estimates, layers = judge.design(record), record.estimates, ()
         if design is None:
             log.error("%s is not handed over: %s", record.key, result.reason or "training gave no design")
             continue
@@ -80,7 +80,7 @@ def hand_over(
             if reason:
                 log.error("synthesis of %s failed: %s", record.key, reason)
         member = _tested(problem, record, dict(estimates), design)
-        members.append(dataclasses.replace(member, layer_estimates=result.layers))
+        members.append(dataclasses.replace(member, layer_estimates=layers))
     on_step(f"hls4ml projects and C simulation of {len(members)} designs")
     stop = threading.Event()
     with ThreadPoolExecutor(problem.spec.handover.workers) as pool:

@@ -63,7 +63,7 @@ def plain_input(design: Design) -> FixedType:
 
     Inputs arrive on the grid, so modes would never act, and da4ml refuses a saturating input.
     """
-    return _plain(design.architecture.input)
+    return design.architecture.input.plain
 
 
 def input_name(architecture: Architecture) -> str:
@@ -226,7 +226,7 @@ class _Builder:
             )
         for taker in takers:
             source = self.last[number]
-            name, result = f"layer{taker}_flat", _plain(source.result)
+            name, result = f"layer{taker}_flat", source.result.plain
             self.flat[taker] = Node(name, "flatten", taker, (source.name,), None, result, None, image)
             self.nodes.append(self.flat[taker])
 
@@ -256,7 +256,3 @@ def kernel(design: Design, number: int) -> NDArray[np.int64]:
     if isinstance(layer, Conv2D) and layer.depthwise:
         return weight * np.eye(layer.filters, dtype=np.int64)
     return weight
-
-
-def _plain(kind: FixedType) -> FixedType:
-    return FixedType(kind.width, kind.integer, kind.signed)

@@ -67,12 +67,11 @@ def _weighted_module(design: Design, node: Node) -> Any:
     weight = kernel(design, node.number)
     module: Any
     if isinstance(layer, Conv2D):
-        padding = (layer.kernel_height // 2, layer.kernel_width // 2) if layer.padding == "same" else 0
         module = torch.nn.Conv2d(
             layer.in_channels,
             layer.filters,
             (layer.kernel_height, layer.kernel_width),
-            padding=padding,
+            padding=layer.margins,
             bias=bias is not None,
             dtype=torch.float64,
         )

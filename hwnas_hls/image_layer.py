@@ -94,6 +94,11 @@ class Conv2D:
             )
 
     @property
+    def margins(self) -> tuple[int, int]:
+        """Rows of zeros above (and below) the image, columns left (and right) of it."""
+        return (self.kernel_height // 2, self.kernel_width // 2) if self.padding == "same" else (0, 0)
+
+    @property
     def out_height(self) -> int:
         return self.in_height - (0 if self.padding == "same" else self.kernel_height - 1)
 
@@ -207,14 +212,14 @@ class Pool2D:
     def exact_accum(self, source: FixedType, *_: FixedType) -> FixedType:
         """The type that holds the sum of a window and its average, or the largest value, exactly."""
         if self.pooling == "max":
-            return FixedType(source.width, source.integer, source.signed)
+            return source.plain
         more = self.window.bit_length() - 1
         return FixedType(source.width + 2 * more, source.integer + more, source.signed)
 
     def output_type(self, source: FixedType, *_: FixedType) -> FixedType:
         """The type this layer hands to the next one."""
         if self.result is not None or self.pooling == "max":
-            return self.result or FixedType(source.width, source.integer, source.signed)
+            return self.result or source.plain
         return FixedType(source.width + self.window.bit_length() - 1, source.integer, source.signed)
 
     def to_json(self) -> dict[str, Any]:

@@ -85,7 +85,8 @@ class Judge:
         """One record a candidate, in order; never raises for a candidate's sake."""
         began = time.perf_counter()
         cases = [self._case(candidate) for candidate in candidates]
-        if any(getattr(part.instance, "learns", False) for part in self.problem.estimators):
+        instances = [part.instance for part in self.problem.estimators]
+        if any(getattr(one, "learns", False) or getattr(one, "forecast", "") for one in instances):
             self._past = [record for record in self.store.records() if record.batch < batch]
         trainers = self._trainers()
         for part in self.problem.estimators:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -66,9 +67,20 @@ class Measuring:
         self._wants_rows = "rows" in inspect.signature(self._synthesizer.synthesize).parameters
         if workers is not None:
             self._synthesizer = RemoteSynthesizer(workers, self._synthesizer)
-        missing = self._synthesizer.available(problem.target) if problem.synthesizer else "no synthesizer"
-        if missing:
-            raise ToolMissing(f"synthesizer {table.synthesizer} cannot run here: {missing}")
+
+    def require(self) -> None:
+        """Say at once that nothing can be synthesised; what is measured already needs no tool.
+
+        Raises:
+            ToolMissing: the synthesizer cannot run here.
+        """
+        if self._missing:
+            table = self.problem.spec.synthesis
+            raise ToolMissing(f"synthesizer {table.synthesizer} cannot run here: {self._missing}")
+
+    @functools.cached_property
+    def _missing(self) -> str:
+        return str(self._synthesizer.available(self.problem.target))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -158,6 +170,8 @@ class Measuring:
         held = self.store.measurement(digest)
         if held is not None:
             return held
+        if self._missing:
+            return {}, f"not synthesised: {self._missing}"
         table = self.problem.spec.synthesis
         synthesizer: Any = self._synthesizer
         stage = table.stage or str(getattr(synthesizer, "default_stage", "csynth"))

@@ -87,6 +87,11 @@ class FixedType:
         return self.width - self.integer
 
     @property
+    def plain(self) -> FixedType:
+        """The same grid and range with Vitis' default modes."""
+        return FixedType(self.width, self.integer, self.signed)
+
+    @property
     def lowest(self) -> int:
         """The smallest value, counted in least significant bits."""
         return -(1 << (self.width - 1)) if self.signed else 0

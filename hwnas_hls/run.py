@@ -199,7 +199,11 @@ def _go(
                 observer.on_step(words)
             chosen = choose(search.front.records, problem.spec.members)
             whole = _hand_over_key(problem, chosen)
-            held = None if anew or facts.get("handed_over") != whole else held_members(facts, search, folder)
+            held = (
+                None
+                if anew or facts.get("handed_over") != whole
+                else held_members(facts, _records(store), folder)
+            )
             if held is None:
                 store.set_meta(finished=False)
                 members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
@@ -244,7 +248,8 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         facts = store.meta()
         check_unchanged(problem, facts, folder)
         search = Search(problem, store)
-        members = [member_from_json(item, search, folder) for item in facts.get("members", [])]
+        records = _records(store)
+        members = [member_from_json(item, records, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
         front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished}, facts)
         failures: list[str] = []
@@ -261,16 +266,24 @@ def _exporter(registry: Registry, name: str, where: str, *, is_default: bool = F
     return exporter
 
 
-def hand_over_one(folder: Path, key: str, registry: Registry, observer: Observer) -> Member:
+def hand_over_one(
+    folder: Path, key: str, registry: Registry, observer: Observer, *, cluster: ClusterTable | None = None
+) -> Member:
     """Hand over one candidate of a run, on the front or not, below ``folder/designs``.
+
+    Args:
+        cluster: as in :func:`resume`.
 
     Raises:
         UserError: no complete record has this key (or a unique beginning of it).
     """
-    problem = pose(run_spec(folder), registry)
-    with logged(folder), Store(folder) as store:
+    spec = run_spec(folder)
+    problem = pose(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
+    with _workers(problem) as workers, logged(folder), Store(folder) as store:
+        if workers is not None:
+            workers.folder = folder
         check_unchanged(problem, store.meta(), folder)
-        search = Search(problem, store)
+        search = Search(problem, store, workers=workers)
         complete = {record.key: record for record in store.records() if record.feasible}
         fitting = [record for name, record in complete.items() if name.startswith(key)]
         if len(fitting) != 1:
@@ -351,6 +364,10 @@ def _ranked(problem: Problem, search: Search) -> Iterator[str]:
     for words in ranking.of_run(parts, dataset.metric, dataset.direction, search.records()):
         log.info("%s", words)
         yield words
+
+
+def _records(store: Store) -> dict[str, Record]:
+    return {record.key: record for record in store.records()}
 
 
 def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:

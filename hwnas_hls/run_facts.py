@@ -7,6 +7,7 @@ import datetime
 import logging
 import os
 import platform
+import threading
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,10 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.problem import Problem
 
 _VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys", "distributed")
+
+#: Levels that the open logs of runs found, the one from before them all first.
+_LEVELS: list[int] = []
+_LEVELS_LOCK = threading.Lock()
 
 
 def run_facts(problem: Problem, folder: Path) -> dict[str, Any]:
@@ -61,13 +66,16 @@ def logged(folder: Path) -> Iterator[None]:
         if name.split(".")[0] in ("hwnas_hls", "hwnas_hls_plugins") and isinstance(logger, logging.Logger):
             logger.disabled = False
     root.addHandler(handler)
-    level = root.level
-    root.setLevel(logging.INFO)
+    # Runs of one process (in threads, say) may overlap: the first sets the level, the last puts it back.
+    with _LEVELS_LOCK:
+        _LEVELS.append(root.level)
+        root.setLevel(logging.INFO)
     try:
         yield
     finally:
         root.removeHandler(handler)
-        # Another run of this process (in a thread, say) may still write its log.
-        if not any(isinstance(other, logging.FileHandler) for other in root.handlers):
-            root.setLevel(level)
+        with _LEVELS_LOCK:
+            # What the others found is INFO; only the level from before the first is worth keeping.
+            root.setLevel(logging.INFO if len(_LEVELS) > 1 else _LEVELS[0])
+            _LEVELS.pop()
         handler.close()

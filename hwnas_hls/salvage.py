@@ -77,7 +77,7 @@ def salvage(folder: Path) -> Salvage:
                 counts = _copied(old, Path(scratch) / "new")
             damaged = _aside(path)
             (Path(scratch) / "new" / "run.sqlite").replace(path)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise HwnasError(f"the store cannot be salvaged: {error}") from error
     finally:
         lock.release()
@@ -118,6 +118,10 @@ def _guarded(ask: Callable[[], Any]) -> Any:
     """What ``ask`` finds; ``None`` where that part of the file cannot be read."""
     try:
         return ask()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM):
+            raise  # of this machine, not of the file
+        return None
     except sqlite3.DatabaseError:
         return None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.cluster import Workers
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.front import hypervolume, non_dominated
 from hwnas_hls.judging import Judge
 from hwnas_hls.measuring import Measuring
@@ -124,6 +125,8 @@ class Search:
     def run(self) -> None:
         """Search until the budget is spent or the space is exhausted."""
         budget = self.problem.spec.run
+        if self.measuring is not None and self.judged < budget.trials:
+            self.measuring.require()
         while self.judged < budget.trials:
             if budget.minutes is not None and self.seconds() >= 60 * budget.minutes:
                 break
@@ -157,7 +160,8 @@ class Search:
             if self.measuring is not None:
                 # Judged again, from the store alone: corrections start from what was predicted first.
                 self._measured(self.judge.records(batch.candidates, batch.number, self.judged))
-            self.strategy.tell(records)
+            with self._strategy(f"failed on the records of batch {batch.number}"):
+                self.strategy.tell(records)
             state, told = batch.state.state, True
             taken.extend(records)
             self._tally(records)
@@ -165,17 +169,16 @@ class Search:
             self._next_batch = batch.number + 1
             self._seconds_before = batch.seconds
         if told:
-            self.strategy.restore(state)
+            with self._strategy("does not go on from its saved state"):
+                self.strategy.restore(state)
         self.front.add(taken)
 
     def _ask(self, n: int) -> Sequence[Candidate]:
-        try:
+        with self._strategy("failed to propose candidates"):
             asked: Sequence[Candidate] = list(self.strategy.ask(n))[:n]
             strange = next((item for item in asked if not isinstance(item, Candidate)), None)
             if strange is not None:
                 raise TypeError(f"ask returned {strange!r} where a Candidate should be")
-        except Exception as error:
-            raise self._fault("failed to propose candidates", error) from error
         if self._unfinished:
             if list(asked) != list(self._unfinished):
                 log.warning(
@@ -184,30 +187,34 @@ class Search:
             asked, self._unfinished = self._unfinished, ()
         return asked
 
-    def _fault(self, what: str, error: Exception) -> HwnasError:
-        """Of the strategy: without it no search goes on. The traceback goes to the log."""
-        log.info("strategy %s %s", self.problem.spec.strategy.name, what, exc_info=error)
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-        folder = self.store.path.parent
-        return HwnasError(
-            f"strategy {self.problem.spec.strategy.name} {what}: {type(error).__name__}: {error}{place}\n"
-            f"  what was judged is kept; mend the strategy, then: hwnas-hls resume {folder}\n"
-            f"  the traceback is in {folder / 'log.txt'}"
-        )
+    @contextlib.contextmanager
+    def _strategy(self, what: str) -> Iterator[None]:
+        """Round what a strategy does: without it no search goes on. Its traceback goes to the log."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            name = self.problem.spec.strategy.name
+            log.info("strategy %s %s", name, what, exc_info=error)
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            fault = f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
+            folder = self.store.path.parent
+            raise HwnasError(
+                f"strategy {name} {what}: {fault}\n"
+                f"  what was judged is kept; mend the strategy, then: hwnas-hls resume {folder}\n"
+                f"  the traceback is in {folder / 'log.txt'}"
+            ) from error
 
     def _finish(self, candidates: Sequence[Candidate]) -> None:
         number = self._next_batch
         self.store.begin_batch(number, candidates)
         records = self._measured(self.judge.records(candidates, number, self.judged))
-        try:
+        with self._strategy(f"failed on the records of batch {number}"):
             self.strategy.tell(records)
-        except Exception as error:
-            raise self._fault(f"failed on the records of batch {number}", error) from error
+            state = self.strategy.state()
         self._count(records, self.seconds())
-        self.store.finish_batch(
-            number, records, self.strategy.state(), self.front.hypervolume, self.seconds()
-        )
+        self.store.finish_batch(number, records, state, self.front.hypervolume, self.seconds())
         self._next_batch += 1
         self._on_records(records)
         self._on_progress(self.progress())

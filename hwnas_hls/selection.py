@@ -58,11 +58,13 @@ class Picked:
         record: with the numbers that it was chosen by.
         member: of the front, where the choice was among designs.
         by_test_rows: whether the score on the test rows had a say.
+        metrics: what the run and the rule look at, the task's own first.
     """
 
     record: Record
     member: Member | None = None
     by_test_rows: bool = False
+    metrics: tuple[str, ...] = ()
 
 
 def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
@@ -78,12 +80,15 @@ def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
     rule = parse_rule(text, "the rule to pick by")
     if among not in (None, *AMONG):
         raise UserError("a design is chosen among designs or search", where=where, found=among, choices=AMONG)
+    wanted = [objective.metric for objective in front.goal.objectives]
+    metrics = tuple(dict.fromkeys([front.dataset.metric, *wanted, *sorted(_named(front.goal, rule))]))
     sound = {member.key: member for member in front.members if not member.unproven}
     if among == SEARCH or (among is None and not sound):
-        return Picked(select(front.records, front.goal, rule, where))
+        return Picked(select(front.records, front.goal, rule, where), metrics=metrics)
     final = [dataclasses.replace(m.record, estimates=m.estimates) for m in sound.values()]
     record = select(final, front.goal, rule, where)
-    return Picked(record, sound[record.key], front.dataset.metric in _named(front.goal, rule))
+    named = _named(front.goal, rule)
+    return Picked(record, sound[record.key], front.dataset.metric in named, metrics)
 
 
 def _named(goal: Goal, rule: Rule | None) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.configuration import from_table, to_table
+from hwnas_hls.deprecation import declare
 from hwnas_hls.errors import UserError
 from hwnas_hls.spec_tables import (
     HandoverTable,
@@ -107,7 +108,9 @@ _PLAIN_TABLES = {
     "cluster": ClusterTable,
 }
 #: Keys of specs and runs from before they had another place; runs begun with them can be resumed.
-_RETIRED = {"run.workers": "C simulations at once are handover.workers now"}
+RETIRED = {
+    "run.workers": declare("run.workers in a spec", "handover.workers", since="0.1", removal="0.3"),
+}
 _NAMED_TABLES = ("task", "space", "strategy")
 _TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators")
 
@@ -135,9 +138,9 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     values |= _target_values(tables.get("target", {}), origin)
     for name, table in _PLAIN_TABLES.items():
         if name in tables:
-            given = {key: value for key, value in tables[name].items() if f"{name}.{key}" not in _RETIRED}
+            given = {key: value for key, value in tables[name].items() if f"{name}.{key}" not in RETIRED}
             for key in tables[name].keys() - given.keys():
-                log.warning("%s: %s.%s is read over: %s", origin, name, key, _RETIRED[f"{name}.{key}"])
+                log.warning("%s: %s", origin, RETIRED[f"{name}.{key}"])
             values[name] = from_table(table, given, f"{origin}: [{name}]")
     for name in _NAMED_TABLES:
         if name in tables:

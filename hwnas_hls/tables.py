@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 KEY_DIGITS = 8
 MAX_NEAREST = 5
-_PICKED = ("accuracy", "r2", "latency_ns", "lut", "dsp")
 
 
 def front_table(front: Front) -> Table:
@@ -112,15 +111,20 @@ def _what_next(front: Front, folder: Path) -> list[str]:
     return lines
 
 
-def picked_lines(member: Member) -> list[str]:
-    """What the search saw of a design, and what full training and proof made of it."""
+def picked_lines(member: Member, metrics: Sequence[str]) -> list[str]:
+    """What the search saw of a design, and what full training and proof made of it.
+
+    Args:
+        metrics: the task's own first, as :class:`~hwnas_hls.selection.Picked` has them.
+    """
     found, handed_over = member.record.estimates, member.estimates
-    names = [name for name in _PICKED if name in found and name in handed_over]
-    lines = [f"{'':<12}{'in the search':<30}handed over"]
+    names = [name for name in metrics if name in found or name in handed_over]
+    width = max(map(len, names), default=0) + 2
+    lines = [f"{'':<{width}}{'in the search':<30}handed over"]
     for name in names:
         # An accuracy's interval is that of its rows, and its figure a percentage.
-        shown = _marked if name in _PICKED[:2] else _with_interval
-        lines.append(f"{name:<12}{shown(found, name):<30}{shown(handed_over, name)}")
+        shown = _marked if name == metrics[0] else _with_interval
+        lines.append(f"{name:<{width}}{shown(found, name):<30}{shown(handed_over, name)}")
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwnas_hls.architecture import Architecture, Dense, as_architecture
+from hwnas_hls.architecture import Architecture, Dense, Merge, as_architecture
 from hwnas_hls.errors import UserError
 from hwnas_hls.precision import FixedType
 
@@ -63,3 +63,13 @@ def test_unknown_kinds_and_choices_are_named() -> None:
         Architecture.from_json(data)
     with pytest.raises(UserError, match="did you mean: Resource"):
         Dense(2, 2, "relu", EIGHT, None, strategy="Resorce")
+
+
+def test_a_chain_that_names_its_inputs_is_a_chain() -> None:
+    eight = FixedType(8, 3)
+    first, second = (Dense(4, 4, "relu", eight, eight, inputs=(k - 1,)) for k in range(2))
+    named = Architecture(eight, (first, second))
+    assert named.is_chain
+    assert named.chain == (first, second)
+    skipping = Architecture(eight, (first, second, Merge("add", (4, 4), (0, 1))))
+    assert not skipping.is_chain

@@ -125,6 +125,17 @@ def test_runs_are_read_with_their_traces_and_fronts(
     assert all(str(folder) in page for folder in folders)
 
 
+def test_a_long_trace_is_thinned_out_and_keeps_its_end(
+    tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec]
+) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder, trials in zip(folders, (799, 10), strict=True):
+        start(toy_spec(run={"trials": trials, "batch": 1}), registry, folder, Observer())
+    trace = compare_runs(folders, registry)[0].trace
+    assert 200 <= len(trace) <= 401
+    assert trace[-1][0] == 799
+
+
 def test_a_run_given_twice_is_refused(
     tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec]
 ) -> None:

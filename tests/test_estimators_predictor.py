@@ -6,12 +6,14 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hwnas_hls import hookimpl
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.errors import UserError
 from hwnas_hls.estimate import Estimate, Estimates
@@ -364,3 +366,43 @@ def test_earlier_runs_of_other_data_or_spaces_are_refused(
 def test_settings_are_checked(bad: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         PerformancePredictorConfig(**bad)
+
+
+def test_a_forecast_that_learns_nothing_of_the_run_spares_too(
+    toy_spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    """An estimator that only forecasts is judged against the run's own front all the same."""
+    import toy
+
+    class Oracle:
+        """Knows that wide networks come to nothing."""
+
+        name = "oracle"
+        provides = ("oracle_accuracy",)
+        version = "1"
+        cost = 1e-6
+        forecast = "oracle_accuracy"
+
+        @dataclass(frozen=True)
+        class Config:
+            """Nothing to set."""
+
+        def estimate(self, candidates: Sequence[Any], context: Any) -> list[Estimates]:
+            return [
+                Estimates({"oracle_accuracy": Estimate("oracle_accuracy", v, v, v, "predicted", "told")})
+                for v in (0.0 if candidate.values["width"] > 32 else 1.0 for candidate in candidates)
+            ]
+
+    class Plugin:
+        @hookimpl
+        def hwnas_register_estimators(self) -> list[type]:
+            return [Oracle]
+
+    registry = Registry(entry_points=[])
+    registry.register(toy, "toy")
+    registry.register(Plugin(), "oracle")
+    spec = toy_spec(run={"estimators": ["toy-cost", "oracle", "toy-training"]})
+    front = start(spec, registry, tmp_path / "run", Observer()).front
+    spared = [record for record in front.records if record.reason.startswith("oracle:")]
+    assert spared
+    assert all(record.candidate.values["width"] > 32 for record in spared)

@@ -113,6 +113,19 @@ def test_a_missing_tool_is_said_before_anything_is_searched(
         go(with_synthesis(toy_spec, missing="buy a licence"), registry, tmp_path / "run")
 
 
+def test_a_run_is_drawn_exported_and_picked_from_where_its_tool_is_not(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import toy
+
+    outcome = go(with_synthesis(toy_spec), registry, tmp_path / "run")
+    monkeypatch.setattr(toy.ToySynthesizer, "available", lambda self, target: "it is on the cluster")
+    again = runs.redraw(tmp_path / "run", registry, ())
+    assert [m.estimates for m in again.front.members] == [m.estimates for m in outcome.front.members]
+    assert runs.pick(tmp_path / "run", "min lut", registry).record.key
+    assert runs.resume(tmp_path / "run", registry, runs.Observer()).front.members
+
+
 def test_a_budget_wants_a_synthesizer(toy_spec: MakeSpec) -> None:
     with pytest.raises(UserError, match="wants a synthesizer"):
         toy_spec(synthesis={"budget": 3})

@@ -340,3 +340,5 @@ def test_a_full_training_that_fails_does_not_replace_the_searchs_design(
     assert "the search's design is kept" in (tmp_path / "run" / "log.txt").read_text()
     kept = {member.key: member.design.digest() for member in outcome.front.members}
     assert kept == {member.key: member.design.digest() for member in plain.front.members}
+    # Shares by layer that were estimated of the design that was thrown away would mislead.
+    assert all(member.layer_estimates == () for member in outcome.front.members)

@@ -164,7 +164,7 @@ def test_export_picks_among_the_designs(
     out = capsys.readouterr().out.splitlines()
     assert out[0] == str(run / "designs" / next(iter(members)))
     assert out[1].split() == ["in", "the", "search", "handed", "over"]
-    assert [line.split()[0] for line in out[2:5]] == ["accuracy", "latency_ns", "lut"]
+    assert [line.split()[0] for line in out[2:5]] == ["accuracy", "lut", "latency_ns"]
     assert max(map(len, out[1:])) <= 80
     assert "chosen by the score on the test rows" in "".join(out)
 

@@ -281,6 +281,11 @@ def test_a_later_version_with_more_keys_takes_up_an_older_run(
     with Store(folder) as store:
         store.set_meta(spec=tables)
     assert runs.resume(folder, registry, QUIET).front.members
+    # As the warning about the key advises.
+    del tables["run"]["workers"]
+    tables["handover"]["workers"] = 4
+    (folder / "spec.toml").write_text(tomli_w.dumps(tables))
+    assert runs.resume(folder, registry, QUIET).front.members
 
 
 @pytest.mark.parametrize(
@@ -358,12 +363,16 @@ def test_two_runs_of_a_process_write_their_own_logs(tmp_path: Path) -> None:
     logger = logging.getLogger("hwnas_hls.run")
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
+    before = logging.getLogger("hwnas_hls").level
     first, second = logged(tmp_path / "first"), logged(tmp_path / "second")
     first.__enter__()
     second.__enter__()
+    level = logging.getLogger("hwnas_hls").level
     first.__exit__(None, None, None)
     logger.info("late")
     second.__exit__(None, None, None)
+    assert level == logging.INFO
+    assert logging.getLogger("hwnas_hls").level == before
     assert "late" in (tmp_path / "second" / "log.txt").read_text()
     assert "late" not in (tmp_path / "first" / "log.txt").read_text()
 
