@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 SYSTEMS = ("local", "slurm", "htcondor")
 _MEMORY = re.compile(r"[0-9]+(\.[0-9]+)? ?[kMGT]i?B")
-_TLS_FILES = ("tls_ca", "tls_certificate", "tls_key")
+TLS_FILES = ("tls_ca", "tls_certificate", "tls_key")
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class ClusterTable:
                     raise ValueError(f"a synthesis needs {amount:g} {name} and a worker has {held:g}")
 
     def _check_tls(self) -> None:
-        given = [name for name in _TLS_FILES if getattr(self, name)]
-        if self.scheduler.startswith("tls://") and len(given) < len(_TLS_FILES):
-            missing = [name for name in _TLS_FILES if name not in given]
+        given = [name for name in TLS_FILES if getattr(self, name)]
+        if self.scheduler.startswith("tls://") and len(given) < len(TLS_FILES):
+            missing = [name for name in TLS_FILES if name not in given]
             raise ValueError(f"a scheduler at tls:// wants the PEM files {', '.join(missing)} too")
         if given and not self.scheduler.startswith("tls://"):
             raise ValueError(f"{given[0]} is for a scheduler whose address begins tls://")

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from cluster_plugin import Line, read_log
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas_hls import transfer
+from hwnas_hls import cli, transfer
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.cli import invoke
 from hwnas_hls.cluster import ClusterLost, Workers, tasks
@@ -34,7 +35,7 @@ from hwnas_hls.errors import ToolMissing, UserError
 from hwnas_hls.plugins import Registry
 from hwnas_hls.precision import FixedType
 from hwnas_hls.problem import pose
-from hwnas_hls.run import Observer, Outcome, resume, start
+from hwnas_hls.run import Observer, Outcome, hand_over_one, resume, start
 from hwnas_hls.spec import Spec, spec_from_tables
 
 Specs = Callable[..., Spec]
@@ -162,6 +163,60 @@ def test_messages_keep_their_parts() -> None:
 
 
 # -- mistakes ------------------------------------------------------------------------------
+
+
+TLS = {"tls_ca": "ca.pem", "tls_certificate": "crt.pem", "tls_key": "key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("held", "flags", "becomes"),
+    [
+        ({"scheduler": "tls://a:1", **TLS}, {"workers": 0}, {}),
+        ({"scheduler": "tcp://a:1", "synthesis_needs": {"lic": 1.0}}, {"workers": 0}, {}),
+        ({"system": "slurm", "workers": 4, "resources": {"lic": 1.0}}, {"workers": 0}, {}),
+        ({"system": "slurm", "workers": 4}, {"workers": 8}, {"system": "slurm", "workers": 8}),
+        (
+            {"workers": 4, "resources": {"lic": 2.0}, "synthesis_needs": {"lic": 2.0}},
+            {"workers": 8},
+            {"workers": 8, "resources": {"lic": 2.0}, "synthesis_needs": {"lic": 2.0}},
+        ),
+        (
+            {"scheduler": "tls://a:1", **TLS, "synthesis_needs": {"lic": 1.0}, "chunk": 3},
+            {"workers": 2},
+            {"workers": 2, "chunk": 3},
+        ),
+        (
+            {"scheduler": "tls://a:1", **TLS, "synthesis_needs": {"lic": 1.0}},
+            {"scheduler": "tcp://b:2"},
+            {"scheduler": "tcp://b:2", "synthesis_needs": {"lic": 1.0}},
+        ),
+        # Another address of the same site: its certificates are those of before.
+        (
+            {"scheduler": "tls://a:1", **TLS},
+            {"scheduler": "tls://b:2"},
+            {"scheduler": "tls://b:2", **TLS},
+        ),
+        ({"system": "slurm", "workers": 4}, {"scheduler": "tcp://b:2"}, {"scheduler": "tcp://b:2"}),
+        (
+            {"system": "slurm", "workers": 4},
+            {"scheduler": "tcp://b:2", "workers": 0},
+            {"scheduler": "tcp://b:2"},
+        ),
+        ({"workers": 4}, {}, {"workers": 4}),
+    ],
+)
+def test_flags_take_the_place_of_a_files_workers(
+    held: dict[str, Any], flags: dict[str, Any], becomes: dict[str, Any], tmp_path: Path
+) -> None:
+    begun = spec_from_tables({"target": {"name": "xcvu9p"}, "cluster": held}, "test.toml")
+    (tmp_path / "spec.toml").write_text(begun.to_toml())
+    given = {"workers": None, "scheduler": None, **flags}
+    # Of a file as it was written, and of a run, whose spec holds every key.
+    tables = {"target": {"name": "xcvu9p"}, "cluster": dict(held)}
+    cli._cluster(tables, given["workers"], given["scheduler"])
+    assert spec_from_tables(tables, "test.toml").cluster == ClusterTable(**becomes)
+    found = cli._session_cluster(tmp_path, given["workers"], given["scheduler"])
+    assert found == (ClusterTable(**becomes) if flags else None)
 
 
 def test_without_the_extra_it_says_what_to_install(
@@ -330,6 +385,25 @@ def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) ->
     assert found[0] == found[1]
     assert {"complete", "stopped"} <= {record["state"] for record in found[0][0]}
     assert len(found[0][1]) == 2
+
+
+def test_one_candidate_is_handed_over_by_workers_or_without(
+    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str
+) -> None:
+    log, folder = tmp_path / "log", tmp_path / "run"
+    spec = halving_spec(toy_spec, log, run={"trials": 20}, cluster={"scheduler": scheduler})
+    outcome = start(spec, registry, folder, Observer())
+    handed = {member.key for member in outcome.front.members}
+    key = next(r.key for r in outcome.front.records if r.feasible and r.key not in handed)
+    other = shutil.copytree(folder, tmp_path / "other")  # a store holds what was trained
+    found = []
+    for place, cluster in ((folder, None), (other, ClusterTable())):
+        seen = len(read_log(log))
+        found.append(hand_over_one(place, key, registry, Observer(), cluster=cluster).design.digest())
+        pids = {line.pid for line in read_log(log)[seen:]}
+        assert pids
+        assert (os.getpid() in pids) == (cluster is not None)
+    assert found[0] == found[1]
 
 
 # -- lost workers --------------------------------------------------------------------------
