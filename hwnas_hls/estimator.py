@@ -46,6 +46,8 @@ class Context:
         records: of the batches before this one; only for an estimator that ``learns``.
         cache: bytes by name that last as long as the run, over interruptions too. What stands
             there must follow from the run's seed: nobody notices whether it was computed again.
+            On workers (``[cluster]``) each has its own, bounded, which ends with it: there a name
+            may be missing although another worker, or this one earlier, has stored it.
     """
 
     architecture: Callable[[Candidate], Architecture]
