@@ -27,40 +27,56 @@ class Strategy(Protocol):
     The constructor takes, by name, any of ``config space goal seed task target``. A strategy
     owns its random state and touches no global one.
 
-    A resumed run makes a fresh strategy, tells it every past batch in order, and then calls
-    :meth:`restore` with the state saved after the last of them. It must then go on exactly as
-    the uninterrupted run would have. A strategy may therefore keep its whole memory in the
-    state, or only what records cannot tell (its random state).
+    A resumed run makes a fresh strategy, tells it every past batch in order, one call of
+    :meth:`tell` a batch, and then calls :meth:`restore` with the state saved after the last of
+    them. It must then go on exactly as the uninterrupted run would have. A strategy may
+    therefore keep its whole memory in the state, or only what records cannot tell (its random
+    state).
 
-    Example, a whole strategy::
+    Example, a whole strategy. The sum of the losses treats all objectives alike and seeks one
+    point of the front; for the whole front keep the records that
+    :func:`hwnas_hls.front.non_dominated` finds, as ``evolution`` does::
+
+        from dataclasses import dataclass
+
+        from hwnas_hls.strategy import batch_rng
+
 
         class Climb:
+            # Changes the best candidate so far; now and then draws a fresh one.
+
             name = "climb"
 
             @dataclass(frozen=True)
             class Config:
-                pass
+                explore: float = 0.3
 
-            def __init__(self, space, seed):
-                self.space, self.seed, self.batch, self.best = space, seed, 0, None
+            def __init__(self, config, space, seed):
+                self.config, self.space, self.seed = config, space, seed
+                self.batch, self.best = 0, None
 
             def ask(self, n):
                 rng = batch_rng(self.name, self.seed, self.batch)
                 self.batch += 1
-                if self.best is None:
-                    return [self.space.sample(rng) for _ in range(n)]
-                return [self.space.mutate(self.best.candidate, rng) for _ in range(n)]
+                return [self.proposal(rng) for _ in range(n)]
+
+            def proposal(self, rng):
+                if self.best is None or rng.random() < self.config.explore:
+                    return self.space.sample(rng)
+                return self.space.mutate(self.best.candidate, rng)
 
             def tell(self, records):
                 for record in records:
-                    if record.feasible and (self.best is None or record.losses < self.best.losses):
+                    if not record.feasible:
+                        continue  # failed, over a limit, or stopped early
+                    if self.best is None or sum(record.losses) < sum(self.best.losses):
                         self.best = record
 
             def state(self):
-                return {"batch": self.batch}
+                return self.batch
 
             def restore(self, state):
-                self.batch = state["batch"]
+                self.batch = state
     """
 
     name: str

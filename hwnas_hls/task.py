@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -32,6 +33,15 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def drawn(self, most: int, seed: int | Sequence[int]) -> Split:
+        """``most`` rows, in their order, the same for the same seed; 0 takes all."""
+        import numpy as np
+
+        if most == 0 or len(self) <= most:
+            return self
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:most])
+        return Split(self.x[chosen], self.y[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +106,24 @@ class Dataset:
         if self.kind != REGRESSION:
             raise ValueError("only the targets of a regression task are standardised")
         return _mean_and_scale(self.train.y)
+
+    def standardised(self, split: Split) -> NDArray[np.float64]:
+        """The features of ``split`` as networks take them, (rows, n_in): see :attr:`standardisation`."""
+        mean, scale = self.standardisation
+        found: NDArray[np.float64] = (split.x - mean) / scale
+        return found
+
+    def wanted(self, split: Split) -> NDArray[np.float64]:
+        """What networks are to answer for ``split``, float64 (rows, n_out).
+
+        One-hot classes, or targets by :attr:`target_standardisation`.
+        """
+        import numpy as np
+
+        if self.kind == CLASSIFICATION:
+            return np.asarray(split.y[:, None] == np.arange(self.n_out), np.float64)
+        mean, scale = self.target_standardisation
+        return np.asarray((split.y - mean) / scale, np.float64)
 
     @cached_property
     def fingerprint(self) -> str:

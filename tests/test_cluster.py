@@ -285,6 +285,18 @@ def test_threads_that_come_at_once_share_a_tool(
     assert made == tools[:1] == tools[1:2] == tools[2:]
 
 
+def test_started_workers_compute_on_one_core_and_give_memory_back(
+    registry: Registry, toy_spec: Specs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.setenv(name, "")  # to be as before afterwards: dask sets them here too
+        monkeypatch.delenv(name)
+    with Workers(pose(toy_spec(cluster={"workers": 1}), registry)) as workers:
+        (found,) = workers.connect().run(lambda: dict(os.environ)).values()
+    assert found["OMP_NUM_THREADS"] == "1"
+    assert found["MALLOC_TRIM_THRESHOLD_"] == "65536"
+
+
 @pytest.mark.parametrize("amount", [1.0, 3.0])
 def test_resources_that_no_worker_has_are_given_up(
     amount: float, registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str

@@ -54,7 +54,8 @@ def example(documented: type) -> Any:
 
 class TestExampleStrategy(StrategyContract):
     def strategy(self, space: Space, goal: Goal, seed: int) -> Strategy:
-        climb: Strategy = example(Strategy)(space, seed)
+        made = example(Strategy)
+        climb: Strategy = made(made.Config(), space, seed)
         return climb
 
 
@@ -120,11 +121,11 @@ def test_a_strategy_that_forgets_its_course_is_found() -> None:
 
     class Forgetful(climb):
         def state(self) -> Any:
-            return {"batch": 0}
+            return 0
 
     class Contract(Unsure):
         def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
-            return Forgetful(space, seed)
+            return Forgetful(climb.Config(), space, seed)
 
     found = problems(Contract())
     assert "another course" in found["test_resume_continues_identically"]
@@ -142,7 +143,7 @@ def test_a_strategy_that_draws_globally_is_found() -> None:
 
     class Contract(Unsure):
         def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
-            return Global(space, seed)
+            return Global(climb.Config(), space, seed)
 
     found = problems(Contract())
     assert set(found) == {"test_touches_no_global_random_state"}
@@ -158,7 +159,7 @@ def test_a_strategy_that_breaks_on_failures_is_found() -> None:
 
     class Contract(Unsure):
         def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
-            return Careless(space, seed)
+            return Careless(climb.Config(), space, seed)
 
     assert "TypeError" in problems(Contract())["test_survives_records_that_are_not_complete"]
 
@@ -166,7 +167,8 @@ def test_a_strategy_that_breaks_on_failures_is_found() -> None:
 def test_a_strategy_that_takes_what_it_does_not_support_is_found() -> None:
     class Contract(Unsure):
         def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
-            return example(Strategy)(space, seed)
+            climb = example(Strategy)
+            return climb(climb.Config(), space, seed)
 
         def supports(self, space: Space) -> bool:
             return space.name == "tiny"

@@ -70,7 +70,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
         Dense(4, 3, "linear", fine, None),
     )
     question = asked(Architecture(fine, layers))
-    gradients = question.loss_gradients()
+    gradients = question.loss_gradients
 
     def loss() -> float:
         logits = question.probe.forward(question.rows).logits

@@ -164,12 +164,13 @@ def pooled_input(rng: np.random.Generator, plain: bool) -> Architecture:
 
 def compare(architectures: Sequence[Architecture], dataset: Dataset, dtype: Any) -> int:
     """Train a little, then compare every output of every network; returns how many were not constant."""
-    from hwnas_hls_plugins.training.loop import Training, threads
+    from hwnas_hls_plugins.training.loop import Training
+    from hwnas_hls_plugins.training.threads import threads
 
     plans = [planned(item, str(number), 1) for number, item in enumerate(architectures)]
     training = Training(plans, dataset, TrainingConfig(epochs=2, batch_size=32), 1, "cpu", dtype=dtype)
     lively = 0
-    with threads(1):
+    with threads(1), torch.inference_mode():
         for member in training.members:
             member.start(training.dtype)
         for members in training._groups(training.members):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy
 
+from hwnas_hls import hookimpl
 from hwnas_hls import run as runs
+from hwnas_hls.candidate import Candidate
 from hwnas_hls.cli import invoke
 from hwnas_hls.design import Design
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.plugins import Registry
 from hwnas_hls.run import Observer
 from hwnas_hls.salvage import salvage
@@ -120,9 +124,9 @@ def test_a_start_that_was_killed_while_it_wrote_its_spec_can_be_started_again(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 500 KiB of its own."""
-    place = tmp_path / "disk"
+def small_volume(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 500 KiB of its own, under a name that no message about a full one would hold."""
+    place = tmp_path / "volume"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -132,36 +136,112 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_fills_up_loses_nothing(
-    small_disk: Path,
+    small_volume: Path,
     registry: Registry,
     toy_spec: MakeSpec,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec = toy_spec(run={"trials": 200, "batch": 10})
     runs.start(spec, registry, tmp_path / "ample", QUIET)
-    with pytest.raises(Exception, match=r"disk|space") as caught:
-        runs.start(spec, registry, small_disk / "run", QUIET)
-    assert "Traceback" not in str(caught.value)
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    judged = len(outcome(small_disk / "run"))
+    monkeypatch.setattr("hwnas_hls.plugins.Registry", lambda: registry)
+    folder = small_volume / "a"
+    code = invoke(["run", str(tmp_path / "ample" / "spec.toml"), "--output", str(folder), "--plain"])
+    said = capsys.readouterr().err
+    assert code in (1, 2), said
+    assert re.search(r"\bfull\b|No space left", said), said
+    assert str(folder) in said
+    assert "Traceback" not in said
+    assert "a fault of hwnas-hls" not in said
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_volume)], check=True)
+    judged = len(outcome(folder))
     assert 0 < judged < 200
-    assert outcome(small_disk / "run") == outcome(tmp_path / "ample")[:judged]
-    runs.resume(small_disk / "run", registry, QUIET)
-    assert outcome(small_disk / "run") == outcome(tmp_path / "ample")
+    assert outcome(folder) == outcome(tmp_path / "ample")[:judged]
+    assert invoke(["resume", str(folder), "--plain"]) == 0
+    assert outcome(folder) == outcome(tmp_path / "ample")
+
+
+# -- plugins that raise --------------------------------------------------------------------
+
+
+class Fussy(toy.ToySpace):
+    """The toy space, which cannot build networks of some width, or draw any after a while."""
+
+    name = "fussy"
+    no_draws_after = 10**9
+
+    def architecture(self, candidate: Candidate) -> Any:
+        if candidate.values["width"] == 7:  # type: ignore[comparison-overlap]
+            raise ArithmeticError("seven is too much")
+        return super().architecture(candidate)
+
+    def sample(self, rng: Any) -> Candidate:
+        type(self).no_draws_after -= 1
+        if self.no_draws_after < 0:
+            raise ArithmeticError("the urn is empty")
+        return super().sample(rng)
+
+
+class FussyPlugin:
+    @hookimpl
+    def hwnas_register_spaces(self) -> list[type]:
+        return [Fussy]
+
+    @hookimpl
+    def hwnas_run_started(self) -> None:
+        raise ArithmeticError("not now")
+
+
+@pytest.fixture
+def fussy(registry: Registry) -> Registry:
+    registry.register(FussyPlugin(), "fussy")
+    return registry
+
+
+def test_what_raises_in_a_space_or_a_hook_and_may_is_one_failed_record_or_a_line_in_the_log(
+    fussy: Registry, toy_spec: MakeSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.start(toy_spec(space={"name": "fussy", "max_width": 8}), fussy, tmp_path / "run", QUIET)
+    with Store(tmp_path / "run") as store:
+        records = store.records()
+    assert len(records) == 60
+    seven = [record for record in records if record.candidate.values["width"] == 7]
+    assert seven
+    assert [record for record in records if record.state == "failed"] == seven
+    assert all("seven is too much" in record.reason for record in seven)
+    assert "not now" in caplog.text
+    assert "fussy" in caplog.text
+
+
+def test_a_space_that_cannot_draw_ends_the_run_which_goes_on_once_it_can(
+    fussy: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = toy_spec(space={"name": "fussy", "max_width": 64})
+    runs.start(spec, fussy, tmp_path / "whole", QUIET)
+    monkeypatch.setattr(Fussy, "no_draws_after", 45)
+    with pytest.raises(HwnasError, match="the urn is empty") as caught:
+        runs.start(spec, fussy, tmp_path / "run", QUIET)
+    assert caught.value.exit_code == 1
+    assert "hwnas-hls resume" in str(caught.value)
+    assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
+    assert len(outcome(tmp_path / "run")) == 40
+    monkeypatch.setattr(Fussy, "no_draws_after", 10**9)
+    runs.resume(tmp_path / "run", fussy, QUIET)
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
 # -- folders and clocks --------------------------------------------------------------------
 
 
-def test_a_disk_that_is_read_only_is_refused(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_is_read_only_is_refused(small_volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Root may write everywhere, but not there."""
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert invoke(["run", "--target", "xcvu9p", "--output", str(small_disk / "run")]) == 2
+    subprocess.run(["mount", "-o", "remount,ro", str(small_volume)], check=True)
+    assert invoke(["run", "--target", "xcvu9p", "--output", str(small_volume / "run")]) == 2
     said = capsys.readouterr().err
     assert "cannot be written" in said
-    assert str(small_disk) in said
-    assert list(small_disk.iterdir()) == []
+    assert str(small_volume) in said
+    assert list(small_volume.iterdir()) == []
 
 
 def test_a_clock_that_jumps_back_changes_nothing(

@@ -75,13 +75,14 @@ def modes(rng: np.random.Generator) -> tuple[str, str]:
 
 def compare(architectures: list[Architecture], dataset: Dataset, dtype: object) -> int:
     """Train a little, then compare every output of every network; returns how many were not constant."""
-    from hwnas_hls_plugins.training.loop import Training, threads
+    from hwnas_hls_plugins.training.loop import Training
+    from hwnas_hls_plugins.training.threads import threads
 
     plans = [plan(item, str(number), 1) for number, item in enumerate(architectures)]
     config = TrainingConfig(epochs=2, batch_size=32)
     training = Training(plans, dataset, config, 1, "cpu", dtype=dtype)
     lively = 0
-    with threads(1):
+    with threads(1), torch.inference_mode():
         for member in training.members:
             member.start(training.dtype)
         for members in training._groups(training.members):

@@ -179,7 +179,7 @@ def test_both_learn_as_well() -> None:
 def test_without_a_compiler_torch_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     from hwnas_hls_plugins.training import kernels
 
-    kernels.library.cache_clear()
+    kernels.loaded.cache_clear()
     monkeypatch.setattr(kernels, "COMPILERS", ("no-such-compiler",))
     try:
         architectures = crowd("none")[:2]
@@ -187,7 +187,7 @@ def test_without_a_compiler_torch_serves(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(ToolMissing, match="C compiler"):
             train(architectures, small(), epochs=1, config=TrainingConfig(kernels="native"))
     finally:
-        kernels.library.cache_clear()
+        kernels.loaded.cache_clear()
 
 
 def test_a_compiler_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hwnas_hls_plugins.cell_space_builder import CellNetwork
 from hwnas_hls_plugins.cell_space_config import OPERATIONS, CellConfig, CellLayers
 from hwnas_hls_plugins.cell_space_table import HARDWARE, CellTable
 from hwnas_hls_plugins.layer_knobs import OUTPUT, UNROLL_LIMIT
-from hwnas_hls_plugins.mlp_config import default_strategies
+from hwnas_hls_plugins.layer_settings import default_strategies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +33,15 @@ STEM = "stem"
 class CellNetworkSpace(KnobSpace):
     """What spaces of cells of dense layers have in common."""
 
+    config: CellLayers
     _table: CellTable
-    _cells: CellLayers
-    strategies: tuple[str, ...]
     #: Names of the cells, as they stand in the tags of their knobs.
     kinds: Sequence[str] = ("",)
+
+    def __init__(self, config: CellLayers, task: Dataset, synthesizer: object = None) -> None:
+        self.config = config
+        self.n_in, self.n_out = task.n_in, task.n_out
+        self.strategies = config.strategies or default_strategies(synthesizer)
 
     @abstractmethod
     def network(self, values: Mapping[str, Value]) -> CellNetwork:
@@ -60,7 +64,7 @@ class CellNetworkSpace(KnobSpace):
                 values[name] = 1
             if name.startswith("op_") and rng.random() < _WEIGHTED:
                 values[name] = self._table.weighted[int(rng.integers(len(self._table.weighted)))]
-        if rng.random() < self._cells.uniform_samples:
+        if rng.random() < self.config.uniform_samples:
             shared: dict[str, Value] = {}
             for name in values:
                 family = name.rpartition("_")[0]
@@ -73,7 +77,7 @@ class CellNetworkSpace(KnobSpace):
         network = self.network(candidate.values)
         # Where the clock is not searched, it is the run's and no business of the candidate.
         clock_ns = None
-        if self._cells.clock_periods_ns:
+        if self.config.clock_periods_ns:
             clock_ns = float(self._table.value(candidate.values, "clock_ns"))
         return network.graph.architecture(clock_ns)
 
@@ -118,8 +122,11 @@ class CellNetworkSpace(KnobSpace):
     def settle(self, values: dict[str, Value]) -> None:
         """Spell what does not lie inside the cells alike."""
 
-    def _refuse_unbuildable(self) -> None:
-        """Repair the largest network once: a space in which that fails is refused at the start."""
+    def _take(self, table: CellTable) -> None:
+        """Take the finished table, and repair the largest network once: a space in which that fails is
+        refused at the start."""
+        self._table = table
+        self.knobs: Sequence[Knob] = tuple(table.knobs.values())
         self.candidate({knob.name: knob.choices[-1] for knob in self.knobs})
 
     def separate_last(self, values: dict[str, Value]) -> bool:
@@ -150,10 +157,8 @@ class CellSpace(CellNetworkSpace):
     Config = CellConfig
 
     def __init__(self, config: CellConfig, task: Dataset, synthesizer: object = None) -> None:
-        self.config = self._cells = config
-        self.n_in, self.n_out = task.n_in, task.n_out
-        self.strategies = config.strategies or default_strategies(synthesizer)
-        self._table = table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
+        super().__init__(config, task, synthesizer)
+        table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
         table.fill(table.knob("cells", range(1, config.max_cells + 1), "how often the cell is repeated"))
         table.fill(table.knob("width", config.widths, "neurons of an operation not added to another"))
         table.fill(
@@ -163,19 +168,9 @@ class CellSpace(CellNetworkSpace):
         table.fill(table.cell())
         stem = ("stem", (True,)) if len(config.stems) > 1 else None
         if True in config.stems:
-            table.fill(
-                table.knob("activation", config.activations, "after the operation", stem, STEM, ordered=False)
-            )
-            table.fill(
-                table.knob(
-                    "normalisation", config.normalisations, "folded into the operation", stem, STEM, False
-                )
-            )
-            table.fill(table.hardware(STEM, stem))
-            table.fill(table.results(STEM, stem, "an operation"))
+            table.fill(table.layer(STEM, stem, stem))
         table.fill(table.hardware(OUTPUT, None))
-        self.knobs: Sequence[Knob] = tuple(table.knobs.values())
-        self._refuse_unbuildable()
+        self._take(table)
 
     def network(self, values: Mapping[str, Value]) -> CellNetwork:
         table, width = self._table, int(self._table.value(values, "width"))

@@ -9,7 +9,8 @@ from hwnas_hls.candidate import Value
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.cell_space_table import CellTable, Operation
 from hwnas_hls_plugins.layer_graph import End, LayerGraph, Shape, summand
-from hwnas_hls_plugins.layer_knobs import HARD_TANH, OUTPUT, UNROLL_LIMIT, Wanted
+from hwnas_hls_plugins.layer_knobs import OUTPUT, UNROLL_LIMIT, Wanted
+from hwnas_hls_plugins.layer_settings import HARD_TANH
 
 
 class CellNetwork:

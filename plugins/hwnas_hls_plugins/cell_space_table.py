@@ -42,11 +42,6 @@ class Operation:
     skip: str
     other: int
 
-    @property
-    def alias(self) -> bool:
-        """Whether it is what it takes, and so nothing at all."""
-        return self.op == "identity" and (self.skip == "none" or self.other == self.source)
-
 
 class CellTable(LayerTable):
     """Knobs of cells; those of operation 2 of the cell ``a`` are called ``FAMILY_a2``.
@@ -58,6 +53,8 @@ class CellTable(LayerTable):
         weighted: those that have weights.
     """
 
+    config: CellLayers
+
     def __init__(
         self,
         config: CellLayers,
@@ -66,13 +63,12 @@ class CellTable(LayerTable):
         weighted: Sequence[str],
     ) -> None:
         super().__init__(config, strategies)
-        self.cells = config
         self.weighted = tuple(weighted)
         self._operations = tuple(operations)
 
     def inputs(self) -> Iterator[Knob]:
         """Knobs of the whole network."""
-        config = self.cells
+        config = self.config
         yield from self.knob("use_bias", config.use_bias, "whether layers have biases", ordered=False)
         yield from self.knob(
             "dropout", config.dropouts, "share of an operation's outputs dropped in training"
@@ -86,7 +82,7 @@ class CellTable(LayerTable):
 
     def cell(self, kind: str = "") -> Iterator[Knob]:
         """Knobs of the cell ``kind``."""
-        config, most = self.cells, self.cells.max_operations
+        config, most = self.config, self.config.max_operations
         count = f"operations_{kind}" if kind else "operations"
         yield from self.knob("operations", range(1, most + 1), "number of operations in the cell", tag=kind)
         for number in range(1, most + 1):
@@ -109,17 +105,32 @@ class CellTable(LayerTable):
                 yield from self.knob(
                     "skip_back", backs, "which earlier one, counted backwards", (f"skip_{tag}", joined), tag
                 )
-            yield from self.knob(
-                "activation", config.activations, "after the operation", exists, tag, ordered=False
-            )
             has_weights = exists
             if len(self._operations) > len(self.weighted):
                 has_weights = (f"op_{tag}", self.weighted)
-            yield from self.knob(
-                "normalisation", config.normalisations, "folded into the operation", has_weights, tag, False
-            )
-            yield from self.hardware(tag, has_weights)
-            yield from self.results(tag, exists, "an operation")
+            yield from self.layer(tag, exists, has_weights)
+
+    def layer(
+        self,
+        tag: str,
+        exists: Condition,
+        has_weights: Condition,
+        what: str = "an operation",
+        strategies: Sequence[str] | None = None,
+    ) -> Iterator[Knob]:
+        """What an operation, or a layer outside the cells, is made of: activation, normalisation,
+        precision and HLS settings.
+
+        Args:
+            strategies: to choose from, where not all of the table.
+        """
+        config = self.config
+        yield from self.knob("activation", config.activations, f"after {what}", exists, tag, ordered=False)
+        yield from self.knob(
+            "normalisation", config.normalisations, f"folded into {what}", has_weights, tag, ordered=False
+        )
+        yield from self.hardware(tag, has_weights, strategies)
+        yield from self.results(tag, exists, what)
 
     # Reading
 
@@ -149,7 +160,7 @@ class CellTable(LayerTable):
         stands_for = [0]  # each number's, after identities are taken out
         for operation in operations:
             source, other = stands_for[operation.source], stands_for[operation.other]
-            alias = operation.alias or (operation.op == "identity" and source == other)
+            alias = operation.op == "identity" and (operation.skip == "none" or source == other)
             stands_for.append(source if alias else len(stands_for))
         live: set[int] = set()
         waiting = [stands_for[-1]]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hwnas_hls.architecture import Conv2D, Pool2D
 from hwnas_hls.candidate import Value
 from hwnas_hls.errors import UserError
-from hwnas_hls.knob import Knob
 from hwnas_hls.precision import FixedType
 from hwnas_hls_plugins.cell_space import CellNetworkSpace
 from hwnas_hls_plugins.cell_space_builder import CellNetwork
 from hwnas_hls_plugins.cell_space_table import CellTable, Operation
 from hwnas_hls_plugins.conv_cell_space_config import CONVOLUTIONS, POOLS, ConvCellConfig
 from hwnas_hls_plugins.layer_graph import End, Shape, summand
-from hwnas_hls_plugins.layer_knobs import HARD_TANH, OUTPUT, bias_type
-from hwnas_hls_plugins.mlp_config import default_strategies
+from hwnas_hls_plugins.layer_knobs import OUTPUT, bias_type
+from hwnas_hls_plugins.layer_settings import HARD_TANH
 
 if TYPE_CHECKING:
     from hwnas_hls.task import Dataset
@@ -142,16 +141,14 @@ class ConvCellSpace(CellNetworkSpace):
 
     name = "conv-cell"
     Config = ConvCellConfig
+    config: ConvCellConfig
 
     def __init__(self, config: ConvCellConfig, task: Dataset, synthesizer: object = None) -> None:
-        self.config = self._cells = config
-        self.n_out = task.n_out
+        super().__init__(config, task, synthesizer)
         self.image = _shape(config, task)
-        self.n_in = math.prod(self.image)
-        self.strategies = config.strategies or default_strategies(synthesizer)
         unrolled = tuple(strategy for strategy in self.strategies if strategy != "Resource") or ("Latency",)
         weighted = tuple(name for name in config.operations if name in CONVOLUTIONS)
-        self._table = table = CellTable(config, unrolled, config.operations, weighted)
+        table = CellTable(config, unrolled, config.operations, weighted)
         table.fill(table.knob("cells", range(1, config.max_cells + 1), "how often the cell is repeated"))
         table.fill(table.knob("filters", config.filters, "of a convolution that is not added to another"))
         table.fill(
@@ -163,17 +160,9 @@ class ConvCellSpace(CellNetworkSpace):
         hidden = tuple(width for width in config.head_widths if width > 0)
         if hidden:
             exists = ("head_width", hidden) if len(hidden) < len(config.head_widths) else None
-            table.fill(
-                table.knob("activation", config.activations, "after the layer", exists, HEAD, ordered=False)
-            )
-            table.fill(
-                table.knob("normalisation", config.normalisations, "folded into it", exists, HEAD, False)
-            )
-            table.fill(table.hardware(HEAD, exists, self.strategies))
-            table.fill(table.results(HEAD, exists))
+            table.fill(table.layer(HEAD, exists, exists, "a hidden layer", self.strategies))
         table.fill(table.hardware(OUTPUT, None, self.strategies))
-        self.knobs: Sequence[Knob] = tuple(table.knobs.values())
-        self._refuse_unbuildable()
+        self._take(table)
 
     def network(self, values: Mapping[str, Value]) -> ConvCellNetwork:
         network = ConvCellNetwork(self._table, values, self.image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwnas_hls_plugins.cell_space_config import CellLayers
-from hwnas_hls_plugins.mlp_config import among, check
+from hwnas_hls_plugins.layer_settings import among, check
 
 #: Operations that have weights, with the side of their window.
 CONVOLUTIONS = {"conv3": 3, "conv5": 5, "depthwise3": 3}

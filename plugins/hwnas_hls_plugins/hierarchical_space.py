@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas_hls.candidate import Value
-from hwnas_hls.knob import Knob
 from hwnas_hls_plugins.cell_space import CellNetworkSpace
 from hwnas_hls_plugins.cell_space_builder import CellNetwork
 from hwnas_hls_plugins.cell_space_config import OPERATIONS, CellLayers
 from hwnas_hls_plugins.cell_space_table import CellTable
 from hwnas_hls_plugins.knob_families import Condition
 from hwnas_hls_plugins.layer_knobs import OUTPUT
-from hwnas_hls_plugins.mlp_config import check, default_strategies
+from hwnas_hls_plugins.layer_settings import check
 
 if TYPE_CHECKING:
     from hwnas_hls.task import Dataset
@@ -75,13 +74,12 @@ class HierarchicalSpace(CellNetworkSpace):
 
     name = "hierarchical"
     Config = HierarchicalConfig
+    config: HierarchicalConfig
 
     def __init__(self, config: HierarchicalConfig, task: Dataset, synthesizer: object = None) -> None:
-        self.config = self._cells = config
-        self.n_in, self.n_out = task.n_in, task.n_out
-        self.strategies = config.strategies or default_strategies(synthesizer)
+        super().__init__(config, task, synthesizer)
         self.kinds = "abcd"[: config.kinds]
-        self._table = table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
+        table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
         positions = range(1, config.max_positions + 1)
         table.fill(table.knob("positions", positions, "how many cells follow one another"))
         table.fill(table.knob("width", config.widths, "neurons of an operation of the first cell"))
@@ -107,8 +105,7 @@ class HierarchicalSpace(CellNetworkSpace):
         for kind in self.kinds:
             table.fill(table.cell(kind))
         table.fill(table.hardware(OUTPUT, None))
-        self.knobs: Sequence[Knob] = tuple(table.knobs.values())
-        self._refuse_unbuildable()
+        self._take(table)
 
     def network(self, values: Mapping[str, Value]) -> CellNetwork:
         network = CellNetwork(self._table, values, self.n_in)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from hwnas_hls.architecture import Dense
 from hwnas_hls.candidate import Value
@@ -13,6 +13,7 @@ from hwnas_hls.knob import Knob
 from hwnas_hls.precision import FixedType
 from hwnas_hls.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls_plugins.knob_families import Condition, KnobTable
+from hwnas_hls_plugins.layer_settings import HARD_TANH, LayerSettings
 
 #: Tag of the output layer's knobs.
 OUTPUT = "out"
@@ -22,29 +23,6 @@ UNROLL_LIMIT = 4096
 _BIAS_EXTRA_BITS = 4
 #: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.
 _OUTPUT_BIAS_INTEGER = 4
-#: A linear layer whose result saturates at -1 and 1: what the hardware has to do for it is nothing.
-HARD_TANH = "hard_tanh"
-
-
-class LayerConfig(Protocol):
-    """What the configuration of a space of dense layers has."""
-
-    @property
-    def weight_bits(self) -> tuple[int, ...]: ...
-    @property
-    def weight_integer_bits(self) -> tuple[int, ...]: ...
-    @property
-    def activation_bits(self) -> tuple[int, ...]: ...
-    @property
-    def activation_integer_bits(self) -> tuple[int, ...]: ...
-    @property
-    def result_rounding(self) -> str: ...
-    @property
-    def result_overflow(self) -> str: ...
-    @property
-    def reuse_factors(self) -> tuple[int, ...]: ...
-    @property
-    def sparsities(self) -> tuple[float, ...]: ...
 
 
 class LayerTable(KnobTable):
@@ -55,7 +33,7 @@ class LayerTable(KnobTable):
         strategies: HLS strategies, at least one.
     """
 
-    def __init__(self, config: LayerConfig, strategies: Sequence[str]) -> None:
+    def __init__(self, config: LayerSettings, strategies: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.strategies = tuple(strategies)
@@ -151,7 +129,6 @@ class LayerTable(KnobTable):
             normalisation=wanted.normalisation,
             dropout=wanted.dropout,
             sparsity=0.0 if shared else self.value(values, "sparsity", tag),
-            inputs=wanted.inputs,
         )
 
     def repair_layer(
@@ -213,7 +190,6 @@ class Wanted:
         result: type of its outputs; ``None`` hands the exact sums on.
         use_bias: whether it has biases; normalisation always brings them.
         normalisation, dropout: as in :class:`~hwnas_hls.architecture.Dense`.
-        inputs: whose output it takes; empty for the layer before.
     """
 
     n_in: int
@@ -224,7 +200,6 @@ class Wanted:
     use_bias: bool = True
     normalisation: str = "none"
     dropout: float = 0.0
-    inputs: tuple[int, ...] = ()
 
 
 def built_factor(n_in: int, n_out: int, wanted: int) -> int:

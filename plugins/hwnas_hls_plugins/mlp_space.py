@@ -12,8 +12,9 @@ from hwnas_hls.knob import Knob
 from hwnas_hls.precision import FixedType
 from hwnas_hls.space import KnobSpace
 from hwnas_hls_plugins.layer_graph import End, LayerGraph, summand
-from hwnas_hls_plugins.layer_knobs import HARD_TANH, OUTPUT, UNROLL_LIMIT, Wanted
-from hwnas_hls_plugins.mlp_config import MlpConfig, default_strategies
+from hwnas_hls_plugins.layer_knobs import OUTPUT, UNROLL_LIMIT, Wanted
+from hwnas_hls_plugins.layer_settings import HARD_TANH, default_strategies
+from hwnas_hls_plugins.mlp_config import MlpConfig
 from hwnas_hls_plugins.mlp_table import MlpTable
 
 if TYPE_CHECKING:

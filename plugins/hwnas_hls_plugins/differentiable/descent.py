@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from hwnas_hls_plugins.differentiable.config import DifferentiableConfig
 from hwnas_hls_plugins.differentiable.cost import HardwareLoss
 from hwnas_hls_plugins.differentiable.relaxation import Relaxation
 from hwnas_hls_plugins.differentiable.supernet import Supernet
+from hwnas_hls_plugins.training.threads import threads
 
 _SMOOTHING = 0.05
 _CLIP = 5.0
@@ -53,7 +53,7 @@ def descend(
     Args:
         seed: of everything random; no global random state is touched.
     """
-    with _one_thread():
+    with threads(1):
         generator = torch.Generator().manual_seed(seed)
         net = Supernet(relaxation, len(config.tradeoffs), generator)
         hardware = HardwareLoss(net, goal, target, clock_ns)
@@ -97,14 +97,12 @@ class _Rows:
     """Training rows, standardised, in shuffled minibatches of 16 to 128, at least 16 of them a pass."""
 
     def __init__(self, dataset: Dataset, most: int) -> None:
-        mean, scale = dataset.standardisation
         self.classes = dataset.kind == CLASSIFICATION
-        self.features = torch.tensor(((dataset.train.x - mean) / scale).T, dtype=torch.float32)
+        self.features = torch.tensor(dataset.standardised(dataset.train).T, dtype=torch.float32)
         if self.classes:
             self.targets = torch.tensor(dataset.train.y)
         else:
-            middle, spread = dataset.target_standardisation
-            self.targets = torch.tensor(((dataset.train.y - middle) / spread).T, dtype=torch.float32)
+            self.targets = torch.tensor(dataset.wanted(dataset.train).T, dtype=torch.float32)
         count = len(dataset.train)
         self.count = min(most, count) if most else count
         self.size = min(128, max(16, 2 ** int(math.log2(max(self.count / 16, 1)))))
@@ -124,14 +122,3 @@ class _Rows:
             outputs, targets.expand(nets, -1), reduction="none", label_smoothing=_SMOOTHING
         )
         return each.mean(1)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads, and sums then depend on their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

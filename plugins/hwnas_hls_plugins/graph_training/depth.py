@@ -13,10 +13,7 @@ from hwnas_hls_plugins.graph_training.layout import GraphLayout, Place
 from hwnas_hls_plugins.graph_training.nodes import ConvNode, DenseNode, Node
 from hwnas_hls_plugins.graph_training.normalisation import ChannelNormalisation
 from hwnas_hls_plugins.training.normalisation import REACH
-from hwnas_hls_plugins.training.quantiser import limited, on_grid, rounded
-
-#: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
-_PUSH = 4.0
+from hwnas_hls_plugins.training.quantiser import limited, on_grid, push_back, rounded
 
 
 @dataclass(slots=True, eq=False)
@@ -138,11 +135,7 @@ class Depth:
             self.mask.mul_(torch.where(self.sums < 0, self.slope, 1.0))
         self.gradient.mul_(self.mask)
         if self.push is not None:
-            # Sums that wrapped around have no useful gradient: they are driven back into their type.
-            for place in self.places:
-                here = self.own(place)
-                size = self.gradient[here].abs().mean()
-                self.gradient[here] += self.push[here] * (_PUSH * size)
+            push_back(self.gradient, self.push, map(self.own, self.places))
 
 
 def make_depth(layout: GraphLayout, number: int, buffers: Buffers) -> Depth:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hwnas_hls_plugins.graph_training.member import GraphMember
 from hwnas_hls_plugins.graph_training.plan import NodePlan
+from hwnas_hls_plugins.training.layout import smallest_dropped
 
 _CONSTANTS = ("unit", "low", "high", "factor", "floor", "ceiling")
 
@@ -136,7 +137,7 @@ class GraphLayout:
         for name in ("latent", "mean", "square"):
             held = [getattr(self.members[j], name)[piece] for j, piece in pieces]
             setattr(self, name, torch.cat(held).to(self.device))
-        self.gradient, self.scratch = torch.zeros_like(self.latent), torch.empty_like(self.latent)
+        self.gradient = torch.zeros_like(self.latent)
         flat = {name: np.concatenate([part[name] for part in parts]) for name in _CONSTANTS}
         self.unit, self.low, self.high = (self.tensor(flat[name]) for name in ("unit", "low", "high"))
         self.factor = self.tensor(flat["factor"])
@@ -175,8 +176,7 @@ class GraphLayout:
                 continue
             touched = True
             body = self.latent[place.weights].abs().cpu()
-            kept = torch.ones_like(body)
-            kept[torch.sort(body, stable=True).indices[: int(sparsity * share * body.numel())]] = 0
+            kept = smallest_dropped(body, sparsity * share)
             self.members[place.member].kept[place.which] = kept.view(place.plan.matrix)
         return touched
 

@@ -26,11 +26,9 @@ from hwnas_hls_plugins.graph_training.nodes import (
     PoolNode,
     Port,
 )
-
-#: Batch normalisation at the start: weights are rounded, so their statistics take a few rounds.
-_CALIBRATIONS = 4
-#: A gradient's average below this is zero.
-_NOTHING = 1e-30
+from hwnas_hls_plugins.training import adam
+from hwnas_hls_plugins.training.normalisation import CALIBRATIONS
+from hwnas_hls_plugins.training.outputs import Outputs
 
 
 class GraphNetwork:
@@ -42,6 +40,9 @@ class GraphNetwork:
         n_out: outputs, the same for all.
         dtype, device: of every tensor.
     """
+
+    #: What computes the steps.
+    kernels = "torch"
 
     def __init__(
         self, members: Sequence[GraphMember], rows: int, n_out: int, dtype: torch.dtype, device: torch.device
@@ -60,17 +61,21 @@ class GraphNetwork:
         ]
         for depth in self.depths:
             depth.nodes = [self._node(place) for place in depth.places]
-        self.temperature = self.layout.tensor([m.plan.temperature for m in self.members]).reshape(-1, 1, 1)
         final, count = self.depths[-1], len(self.members)
         shape = (count, n_out, rows)
-        self.logits, self.logit_gradient = final.values.view(shape), final.gradient.view(shape)
-        self.answers = torch.empty_like(self.logits)
-        self.log_temperature = self.layout.latent[-count:]
-        self.log_temperature_gradient = self.layout.gradient[-count:]
+        self.outputs = Outputs(
+            final.values.view(shape),
+            final.gradient.view(shape),
+            self.layout.tensor([m.plan.temperature for m in self.members]).reshape(-1, 1, 1),
+            self.layout.latent[-count:],
+            self.layout.gradient[-count:],
+        )
+        self.logits = self.outputs.logits
+        self.scratch = torch.empty_like(self.layout.latent)
         self.quantise()
 
-    def save_members(self) -> list[GraphMember]:
-        """Write what was trained back into the members and return them."""
+    def save_members(self) -> None:
+        """Write what was trained back into the members."""
         for (j, piece), here in self.layout.pieces.items():
             for name in ("latent", "mean", "square"):
                 getattr(self.members[j], name)[piece] = getattr(self.layout, name)[here].cpu().clone()
@@ -84,7 +89,6 @@ class GraphNetwork:
                     running = depth.norm.running[start:stop].cpu().clone()
                     self.members[place.member].running[place.which] = running
                     start = stop
-        return self.members
 
     def _port(self, place: Place, source: int) -> Port:
         if source == INPUT:
@@ -163,15 +167,9 @@ class GraphNetwork:
         """
         self.buffers.gradients.zero_()
         if classes:
-            # Through double precision, as in ChannelNormalisation.measure: the same bits at any place.
-            grown = self.log_temperature.double().exp().to(self.layout.dtype)
-            torch.mul(self.logits, self.temperature * grown[:, None, None], out=self.answers)
-            torch.sub(torch.softmax(self.answers, 1), targets, out=self.logit_gradient)
-            self.answers.mul_(self.logit_gradient)
-            torch.sum(self.answers, (1, 2), out=self.log_temperature_gradient)
+            self.outputs.cross_entropy(targets)
         else:
-            torch.mul(self.logits, self.temperature, out=self.answers)
-            torch.sub(self.answers, targets, out=self.logit_gradient)
+            self.outputs.squares(targets)
 
     def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None:
         """Gradients of all trained numbers, straight through every rounding.
@@ -192,7 +190,7 @@ class GraphNetwork:
         self._take(inputs)
         for depth in self.depths:
             if depth.norm is not None:
-                for _ in range(_CALIBRATIONS):
+                for _ in range(CALIBRATIONS):
                     for node in depth.nodes:
                         node.forward()
                     depth.norm.measure(depth.sums, self._counted(depth), 1.0)
@@ -203,31 +201,16 @@ class GraphNetwork:
 
     def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None:
         """One step of AdamW (Loshchilov and Hutter, 2019), then latents back inside their grids."""
-        layout = self.layout
-        layout.mean.lerp_(layout.gradient, 1 - beta1)
-        layout.square.mul_(beta2).addcmul_(layout.gradient, layout.gradient, value=1 - beta2)
-        torch.sqrt(layout.square, out=layout.scratch)
-        # Far below any gradient that matters: Adam's step must not depend on a gradient's unit.
-        layout.scratch.add_(1e-12)
-        size = rate * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
-        if decay > 0:
-            layout.latent[: layout.n_weights].mul_(1 - rate * decay)
-        layout.latent.addcdiv_(layout.mean, layout.scratch, value=-size)
-        torch.maximum(layout.latent, layout.floor, out=layout.latent)
-        torch.minimum(layout.latent, layout.ceiling, out=layout.latent)
+        size = adam.step_size(rate, beta1, beta2, step)
+        adam.update(self.layout, self.scratch, beta1, beta2, 1 - rate * decay, size)
         self.quantise()
 
     def settle(self) -> None:
-        """Averages of gradients that have long been zero fade into denormal numbers, which are slow."""
-        for average in (self.layout.mean, self.layout.square):
-            average.masked_fill_(average.abs() < _NOTHING, 0.0)
-
-    def refresh_kept(self) -> None:
-        """Take up the members' pruning masks."""
-        self.layout.refresh_kept()
-        self.quantise()
+        """See :func:`~hwnas_hls_plugins.training.adam.settle`."""
+        adam.settle(self.layout)
 
     def prune(self, share: float) -> None:
         """Zero the smallest weights of each layer, ``share`` of its sparsity."""
         if self.layout.prune(share):
-            self.refresh_kept()
+            self.layout.refresh_kept()
+            self.quantise()

@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.architecture import INPUT, Architecture, Conv2D, Dense, Layer, Merge, Pool2D
-from hwnas_hls.candidate import digest
 from hwnas_hls.layer import LEAKY_SLOPE
 from hwnas_hls.precision import FixedType
-from hwnas_hls_plugins.training.plan import fitted_spread, reach, suited_scale
+from hwnas_hls_plugins.training.plan import (
+    AnyPlan,
+    clamp_limits,
+    clamps,
+    fitted_spread,
+    reach,
+    seed_of,
+    start_temperature,
+    suited_scale,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,17 +140,12 @@ class NodePlan:
     @property
     def fast(self) -> bool:
         """Whether clamping and one ``floor`` are its exact arithmetic."""
-        kind = self.result
-        return self.accum is None and (
-            kind is None or (kind.rounding in ("TRN", "RND") and kind.overflow == "SAT")
-        )
+        return self.accum is None and clamps(self.result)
 
     @property
     def limits(self) -> tuple[float, float]:
         """Range of its sums before ``floor``, of a fast layer."""
-        kind = self.result
-        low, high = (-math.inf, math.inf) if kind is None else (float(kind.lowest), kind.highest + 0.5)
-        return (max(low, 0.0) if self.activation == "relu" else low), high
+        return clamp_limits(self.result, rectified=self.activation == "relu")
 
     @property
     def offset(self) -> float:
@@ -179,40 +182,20 @@ class NodePlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GraphPlan:
-    """One graph to be trained; what it shares with ``Plan`` of a chain means the same.
+class GraphPlan(AnyPlan):
+    """One graph to be trained."""
 
-    Args:
-        architecture: what it is.
-        layers: from input to output.
-        seed: 63 bits from the run's seed and the candidate's key; nothing else of the batch.
-        temperature: what an output's least significant bit counts in the loss at the start.
-    """
-
-    architecture: Architecture
     layers: tuple[NodePlan, ...]
-    seed: int
-    temperature: float
-
-    @property
-    def fast(self) -> bool:
-        return all(layer.fast for layer in self.layers)
-
-    @property
-    def normalised(self) -> bool:
-        return any(layer.normalised for layer in self.layers)
-
-    @property
-    def dropped(self) -> bool:
-        return any(layer.dropout > 0 for layer in self.layers)
 
     @property
     def n_features(self) -> int:
-        """Activations of one row, and the windows of its convolutions."""
+        """Activations of one row, and the windows of its convolutions with their gradients."""
         windows = sum(
-            layer.positions * layer.matrix[1] for layer in self.layers if isinstance(layer.layer, Conv2D)
+            layer.positions * layer.layer.kernel_height * layer.layer.kernel_width * layer.layer.in_channels
+            for layer in self.layers
+            if isinstance(layer.layer, Conv2D)
         )
-        return sum(layer.layer.n_out for layer in self.layers) + windows
+        return sum(layer.layer.n_out for layer in self.layers) + 2 * windows
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -244,11 +227,8 @@ def graph_plan(architecture: Architecture, key: str, seed: int, *, regression: b
         scale, spread = _start(layer, scales, types[number])
         layers.append(NodePlan(layer, sources, given, types[number], depth, scale, spread))
     last = layers[-1]
-    unit = 1.0 / max(last.scale, 1e-6)
-    if regression:
-        unit = 2.0 ** max(0, math.ceil(math.log2(4.0 / max(reach(last.result), 1e-6))))
-    temperature = unit * 2.0**-last.out_fraction
-    return GraphPlan(architecture, tuple(layers), int(digest([seed, key]), 16) >> 1, temperature)
+    temperature = start_temperature(last.scale, last.result, last.out_fraction, regression=regression)
+    return GraphPlan(architecture, tuple(layers), seed_of(seed, key), temperature)
 
 
 def _start(layer: Layer, scales: Sequence[float], kind: FixedType) -> tuple[float, float]:

@@ -13,16 +13,15 @@ from hwnas_hls.candidate import digest
 from hwnas_hls_plugins.training.rungs import from_bytes, to_bytes
 
 if TYPE_CHECKING:
-    from hwnas_hls_plugins.graph_training.plan import GraphPlan
     from hwnas_hls_plugins.training.config import TrainingConfig
-    from hwnas_hls_plugins.training.grouping import AnyMember
-    from hwnas_hls_plugins.training.plan import Plan
+    from hwnas_hls_plugins.training.member import AnyMember
+    from hwnas_hls_plugins.training.plan import AnyPlan
 
 #: Settings that change only how fast a training is, or whom it stops.
 _FREE = ("rungs", "group_elements", "group_candidates", "threads", "schedule_epochs", "max_validation_rows")
 
 
-def checkpoint_name(plan: Plan | GraphPlan, config: TrainingConfig, fingerprint: str, version: str) -> str:
+def checkpoint_name(plan: AnyPlan, config: TrainingConfig, fingerprint: str, version: str) -> str:
     """Under which a network's state is kept: everything that its numbers depend on, but the epochs done.
 
     Args:

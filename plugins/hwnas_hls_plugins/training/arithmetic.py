@@ -12,13 +12,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hwnas_hls_plugins.training import adam
 from hwnas_hls_plugins.training.exactly import activate_exactly
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level
 from hwnas_hls_plugins.training.outputs import Outputs
-
-#: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
-_PUSH = 4.0
+from hwnas_hls_plugins.training.quantiser import push_back
 
 
 class Arithmetic(Protocol):
@@ -121,7 +120,7 @@ class TorchArithmetic:
                     mask.mul_(1 - leak).add_(leak)
                 level.gradient.mul_(mask)
             if level.push is not None:
-                _push_back(level, level.push)
+                push_back(level.gradient, level.push, map(level.slice, range(len(level.layers))))
             if level.norm is not None:
                 level.norm.backward(level.gradient, level.sums)
             for run in level.runs:
@@ -140,23 +139,4 @@ class TorchArithmetic:
         outputs.cross_entropy(targets)
 
     def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:
-        layout = self.layout
-        gradient, scratch = layout.gradient, self.scratch
-        layout.mean.lerp_(gradient, 1 - beta1)
-        layout.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        torch.sqrt(layout.square, out=scratch)
-        # Far below any gradient that matters: Adam's step must not depend on a gradient's unit.
-        scratch.add_(1e-12)
-        if decay < 1:
-            layout.latent[: layout.n_weights].mul_(decay)
-        layout.latent.addcdiv_(layout.mean, scratch, value=-size)
-        torch.maximum(layout.latent, layout.floor, out=layout.latent)
-        torch.minimum(layout.latent, layout.ceiling, out=layout.latent)
-
-
-def _push_back(level: Level, push: Tensor) -> None:
-    """Sums that wrapped around have no useful gradient; drive them back into their type."""
-    for j in range(len(level.layers)):
-        here = level.slice(j)
-        size = level.gradient[here].abs().mean()
-        level.gradient[here] += push[here] * (_PUSH * size)
+        adam.update(self.layout, self.scratch, beta1, beta2, decay, size)

@@ -9,7 +9,6 @@ from hwnas_hls.design import Design, Preprocessing
 from hwnas_hls.task import CLASSIFICATION, Dataset
 from hwnas_hls_plugins.graph_training.layout import GraphLayout
 from hwnas_hls_plugins.training.layout import Layout
-from hwnas_hls_plugins.training.rows import target_standardisation
 
 
 def as_emulated(architecture: Architecture) -> Architecture:
@@ -33,8 +32,9 @@ def finished(layout: Layout | GraphLayout, j: int, dataset: Dataset, seed: int, 
     weights, biases = layout.exported(j)
     mean, scale = dataset.standardisation
     meta: dict[str, object] = {"task": dataset.source, "seed": seed, "epochs": epochs}
+    meta["kernels"] = " and ".join(member.kernels)
     if dataset.kind != CLASSIFICATION:
-        target_mean, target_scale = target_standardisation(dataset)
+        target_mean, target_scale = dataset.target_standardisation
         unit = member.plan.temperature * 2.0 ** member.plan.layers[-1].out_fraction
         meta["target_mean"] = [float(value) for value in target_mean]
         meta["target_scale"] = [float(value) for value in target_scale * unit]

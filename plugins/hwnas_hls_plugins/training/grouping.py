@@ -8,10 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from hwnas_hls_plugins.graph_training.member import GraphMember
-from hwnas_hls_plugins.training.member import Member
-
-#: A chain, or a graph.
-AnyMember = Member | GraphMember
+from hwnas_hls_plugins.training.member import AnyMember
 
 
 def automatic_batch_size(rows: int) -> int:

@@ -16,10 +16,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from hwnas_hls.errors import ToolMissing
+
 log = logging.getLogger("hwnas_hls.training")
 
 SOURCE = Path(__file__).with_name("kernels.c")
-#: Nothing here lets a compiler reorder arithmetic: numbers depend on the source alone.
+#: Sums keep their order, but a compiler may fuse a product with a sum and round once instead of twice:
+#: the last bits of gradients depend on the compiler and the processor, as those of torch do. Whole
+#: numbers, and so outputs on their grids, are exact either way. A design says which kernels trained it.
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
 COMPILERS = ("cc", "gcc", "clang")
 TIMEOUT_S = 120.0
@@ -35,20 +39,46 @@ _SIGNATURES = {
 }
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; ``None`` where this machine cannot compile them."""
+    return loaded()[0]
+
+
+def required() -> ctypes.CDLL:
+    """The compiled kernels.
+
+    Raises:
+        ToolMissing: this machine cannot compile them.
+    """
+    kernels, cause = loaded()
+    if kernels is None:
+        raise ToolMissing(f"the training kernels need a C compiler (cc, gcc or clang) that works: {cause}")
+    return kernels
+
+
+@functools.cache
+def loaded() -> tuple[ctypes.CDLL | None, str]:
+    """The compiled kernels, or why there are none."""
     try:
-        path = compiled()
-        kernels = ctypes.CDLL(str(path))
+        kernels = _opened()
     except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", "") or error
-        log.warning("training takes torch alone, which is slower: no compiled kernels (%s)", detail)
-        return None
+        cause = str(getattr(error, "stderr", "") or error).strip()
+        log.warning("training takes torch alone, which is slower: no compiled kernels (%s)", cause)
+        return None, cause
     for name, arguments in _SIGNATURES.items():
         function = getattr(kernels, name)
         function.argtypes, function.restype = [_TYPES[letter] for letter in arguments], None
-    return kernels
+    return kernels, ""
+
+
+def _opened() -> ctypes.CDLL:
+    path = compiled()
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:
+        # A disk that was full, or a machine that went down: what is kept may be half a file.
+        path.unlink(missing_ok=True)
+        return ctypes.CDLL(str(compiled()))
 
 
 def compiled(folder: Path | None = None) -> Path:

@@ -92,6 +92,20 @@ class Layout:
         kept = [self.members[j].kept[k].reshape(-1) for k in range(self.depth) for j in range(self.reach[k])]
         torch.mul(self._factor, torch.cat(kept).to(self.device), out=self.kept_factor)
 
+    def prune(self, share: float) -> bool:
+        """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""
+        touched = False
+        for j, member in enumerate(self.members):
+            for k, plan in enumerate(member.levels):
+                if plan.layer.sparsity <= 0:
+                    continue
+                touched = True
+                block = self.latent[slice(*self.places[j, k])].view(plan.rows, plan.cols)
+                body = block[: plan.layer.n_out, : plan.layer.n_in].abs().reshape(-1).cpu()
+                kept = smallest_dropped(body, plan.layer.sparsity * share)
+                member.kept[k][: plan.layer.n_out, : plan.layer.n_in] = kept.view(plan.layer.n_out, -1)
+        return touched
+
     def save_members(self) -> None:
         """Write what was trained back into the members."""
         for j, member in enumerate(self.members):
@@ -132,3 +146,10 @@ class Layout:
             name: self.tensor(np.concatenate([block[name].reshape(-1) for block in blocks]))
             for name in _CONSTANTS
         }
+
+
+def smallest_dropped(sizes: Tensor, share: float) -> Tensor:
+    """1 for what is kept of a vector, 0 for this share of its numbers, the smallest; of equals the first."""
+    kept = torch.ones_like(sizes)
+    kept[torch.sort(sizes, stable=True).indices[: int(share * sizes.numel())]] = 0
+    return kept

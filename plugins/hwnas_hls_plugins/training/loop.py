@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,27 +15,23 @@ from torch import Tensor
 from hwnas_hls.design import Design
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls_plugins.graph_training.layout import GraphLayout
 from hwnas_hls_plugins.graph_training.member import GraphMember
 from hwnas_hls_plugins.graph_training.network import GraphNetwork
 from hwnas_hls_plugins.graph_training.plan import GraphPlan
 from hwnas_hls_plugins.training.config import TrainingConfig
 from hwnas_hls_plugins.training.finished import finished
-from hwnas_hls_plugins.training.grouping import (
-    AnyMember,
-    automatic_batch_size,
-    automatic_group_elements,
-    group,
-)
-from hwnas_hls_plugins.training.member import Member
+from hwnas_hls_plugins.training.grouping import automatic_batch_size, automatic_group_elements, group
+from hwnas_hls_plugins.training.layout import Layout
+from hwnas_hls_plugins.training.member import AnyMember, Member
 from hwnas_hls_plugins.training.network import Network
 from hwnas_hls_plugins.training.normalisation import MOMENTUM
 from hwnas_hls_plugins.training.plan import Plan
-from hwnas_hls_plugins.training.rows import Rows, some, target_standardisation
+from hwnas_hls_plugins.training.rows import Rows
+from hwnas_hls_plugins.training.threads import threads
 
 #: (places in the batch, interim metric, share done) -> who goes on; see :data:`hwnas_hls.estimator.Keep`.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
-#: Of chains, or of graphs.
-AnyNetwork = Network | GraphNetwork
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,18 +47,6 @@ class Outcome:
     progress: float
 
 
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Torch with ``count`` threads, and as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def choose_device(name: str) -> torch.device:
     """``auto`` takes CUDA where there is some."""
     if name == "auto":
@@ -70,8 +54,27 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _members(network: AnyNetwork) -> Sequence[AnyMember]:
-    return network.members
+class AnyNetwork(Protocol):
+    """A group of chains, or of graphs; its methods are explained at :class:`Network`."""
+
+    normalised: bool
+    logits: Tensor
+
+    @property
+    def members(self) -> Sequence[AnyMember]: ...
+    @property
+    def layout(self) -> Layout | GraphLayout: ...
+    @property
+    def kernels(self) -> str: ...
+    def number_sources(self, numbers: Mapping[int, int]) -> None: ...
+    def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None: ...
+    def lose(self, targets: Tensor, *, classes: bool) -> None: ...
+    def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None: ...
+    def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None: ...
+    def calibrate(self, inputs: Sequence[Tensor]) -> None: ...
+    def settle(self) -> None: ...
+    def prune(self, share: float) -> None: ...
+    def save_members(self) -> None: ...
 
 
 def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
@@ -111,7 +114,7 @@ class Training:
         sources = {kind: number for number, kind in enumerate(self.kinds)}
         compiled = config.kernels != "torch"
         self.train = Rows(train or dataset.train, dataset, dtype, self.device, compiled=compiled)
-        self.validation_split = some(dataset.validation, config.max_validation_rows, seed)
+        self.validation_split = dataset.validation.drawn(config.max_validation_rows, seed)
         self.validation = Rows(self.validation_split, dataset, dtype, self.device, compiled=compiled)
         self.members = [
             _member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
@@ -134,7 +137,7 @@ class Training:
                 as they were left; 0 means all.
         """
         outcomes: dict[int, Outcome] = {}
-        with threads(self.config.threads):
+        with threads(self.config.threads), torch.inference_mode():
             if begin == 0:
                 for member in self.members:
                     member.start(self.dtype)
@@ -143,22 +146,48 @@ class Training:
             rungs = {max(1, round(rung * self.config.epochs)) for rung in self.config.rungs}
             for end in (*sorted(rung for rung in rungs if begin < rung < epochs), epochs):
                 scores: dict[int, float] = {}
-                for members in self._groups(alive):
-                    network = self._network(members)
-                    self._train(network, begin, end)
-                    share = end / self.config.epochs
+                for network in self.stretch(alive, begin, end):
                     if end == epochs:
-                        for j, member in enumerate(_members(network)):
-                            outcomes[member.index] = Outcome(self._design(network, j, share), share)
+                        outcomes |= self._outcomes(network, end / self.config.epochs)
                     else:
-                        scores |= self._scores(network)
+                        scores |= self.scores(network)
                     if end < self.config.epochs:
                         network.save_members()
                 if end == epochs or not alive:
                     break
-                alive = self._survivors(alive, scores, keep, end / self.config.epochs, outcomes)
+                share = end / self.config.epochs
+                alive.sort(key=lambda member: member.index)
+                indices = [member.index for member in alive]
+                kept = keep(indices, [scores[index] for index in indices], share)
+                judged = list(zip(alive, kept, strict=True))
+                outcomes |= self.designs([member for member, stays in judged if not stays], share)
+                alive = [member for member, stays in judged if stays]
                 begin = end
         return [outcomes[member.index] for member in self.members]
+
+    def stretch(self, members: Sequence[AnyMember], begin: int, end: int) -> Iterator[AnyNetwork]:
+        """Train members from one epoch to another, group by group; what of it is kept is the caller's."""
+        for group_members in self._groups(members):
+            network = self._network(group_members)
+            self._train(network, begin, end)
+            yield network
+
+    def designs(self, members: Sequence[AnyMember], share: float) -> dict[int, Outcome]:
+        """By its index, what became of each member that goes no further.
+
+        Args:
+            share: of the training that they were given.
+        """
+        found: dict[int, Outcome] = {}
+        for group_members in self._groups(members):
+            found |= self._outcomes(self._network(group_members), share)
+        return found
+
+    def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, Outcome]:
+        return {
+            member.index: Outcome(self._design(network, j, share), share)
+            for j, member in enumerate(network.members)
+        }
 
     def _network(self, members: Sequence[AnyMember]) -> AnyNetwork:
         graphs = [member for member in members if isinstance(member, GraphMember)]
@@ -172,24 +201,6 @@ class Training:
     def _groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]:
         return group(members, self.group_elements // self.batch_rows, self.config.group_candidates)
 
-    def _survivors(
-        self,
-        alive: list[AnyMember],
-        scores: dict[int, float],
-        keep: Keep,
-        progress: float,
-        outcomes: dict[int, Outcome],
-    ) -> list[AnyMember]:
-        alive.sort(key=lambda member: member.index)
-        indices = [member.index for member in alive]
-        kept = keep(indices, [scores[index] for index in indices], progress)
-        dropped = [member for member, stays in zip(alive, kept, strict=True) if not stays]
-        for members in self._groups(dropped) if dropped else []:
-            network = self._network(members)
-            for j, member in enumerate(_members(network)):
-                outcomes[member.index] = Outcome(self._design(network, j, progress), progress)
-        return [member for member, stays in zip(alive, kept, strict=True) if stays]
-
     # Steps
 
     def _take_inputs(self, network: AnyNetwork) -> list[FixedType]:
@@ -200,6 +211,9 @@ class Training:
 
     def _train(self, network: AnyNetwork, begin: int, end: int) -> None:
         kinds = self._take_inputs(network)
+        for member in network.members if begin < end else ():
+            if network.kernels not in member.kernels:
+                member.kernels.append(network.kernels)
         for epoch in range(begin, end):
             self._prune(network, epoch)
             network.settle()
@@ -243,24 +257,7 @@ class Training:
         until = max(1, round(self.config.pruned_by * self.config.epochs))
         if epoch >= until:
             return
-        share = 1 - (1 - (epoch + 1) / until) ** 3
-        if isinstance(network, GraphNetwork):
-            network.prune(share)
-            return
-        touched = False
-        for j, member in enumerate(network.members):
-            for k, plan in enumerate(member.levels):
-                if plan.layer.sparsity <= 0:
-                    continue
-                touched = True
-                block = network.layout.latent[slice(*network.layout.places[j, k])].view(plan.rows, plan.cols)
-                body = block[: plan.layer.n_out, : plan.layer.n_in].abs().reshape(-1).cpu()
-                zeros = int(plan.layer.sparsity * share * body.numel())
-                kept = torch.ones_like(body)
-                kept[torch.sort(body, stable=True).indices[:zeros]] = 0
-                member.kept[k][: plan.layer.n_out, : plan.layer.n_in] = kept.view(plan.layer.n_out, -1)
-        if touched:
-            network.refresh_kept()
+        network.prune(1 - (1 - (epoch + 1) / until) ** 3)
 
     # What comes out
 
@@ -278,14 +275,15 @@ class Training:
             network.forward(chunk)
             yield slice(start, stop), network.logits[:, :, : stop - start]
 
-    def _scores(self, network: AnyNetwork) -> dict[int, float]:
+    def scores(self, network: AnyNetwork) -> dict[int, float]:
+        """By its index, the interim metric of each member on the validation rows."""
         parts = [chunk.cpu().numpy().copy() for _, chunk in self.answers(network, self.validation)]
         answers = np.concatenate(parts, axis=2)
         out = {}
-        for j, member in enumerate(_members(network)):
+        for j, member in enumerate(network.members):
             predicted = answers[j].T.astype(np.float64)
             if not self.classes:
-                mean, scale = target_standardisation(self.dataset)
+                mean, scale = self.dataset.target_standardisation
                 predicted = predicted * member.plan.temperature * scale + mean
             out[member.index] = self._interim(predicted)
         return out

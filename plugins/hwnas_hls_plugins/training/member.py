@@ -7,24 +7,26 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hwnas_hls_plugins.training.plan import LayerPlan, Plan
+from hwnas_hls_plugins.training.plan import AnyPlan, LayerPlan, Plan
 
 
 @dataclass(slots=True, eq=False)
-class Member:
-    """One network in training: what it is and how far it has come.
+class AnyMember:
+    """One network in training, a chain or a graph: what it is and how far it has come.
 
     Args:
         plan: what it is.
         index: its place among the candidates.
         source: which quantised copy of the inputs it reads.
-        latent, mean, square: trained numbers and Adam's two averages, in pieces (see ``Layout``).
-        kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor a level.
-        running: batch normalisation's mean and deviation, one (rows, 2) tensor a level.
-        steps: updates made so far.
+        latent, mean, square: trained numbers and Adam's two averages, in pieces (see the layouts);
+            the last is the logarithm of the temperature.
+        kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor each layer with weights.
+        running: batch normalisation's mean and deviation, one (rows, 2) tensor each such layer.
+        generator: of what is dropped.
+        kernels: what has computed its steps so far, ``native`` or ``torch``, or one after the other.
     """
 
-    plan: Plan
+    plan: AnyPlan
     index: int
     source: int
     latent: list[Tensor] = field(default_factory=list)
@@ -33,27 +35,49 @@ class Member:
     kept: list[Tensor] = field(default_factory=list)
     running: list[Tensor] = field(default_factory=list)
     generator: torch.Generator = field(default_factory=torch.Generator)
+    kernels: list[str] = field(default_factory=list)
+
+    def start(self, dtype: torch.dtype) -> None:
+        """Draw the starting weights."""
+        self.generator.manual_seed(self.plan.seed)
+        self._draw(dtype)
+        if self.plan.normalised:
+            for rows, out_fraction in self._normalised_layers():
+                self.latent.append(torch.ones(rows, dtype=dtype))  # gain
+                self.latent.append(torch.zeros(rows, dtype=dtype))  # shift
+                start = [[0.0, 2.0**out_fraction]]  # sums of unit deviation
+                self.running.append(torch.tensor(start, dtype=dtype).repeat(rows, 1))
+        self.latent.append(torch.zeros(1, dtype=dtype))
+        self.mean = [torch.zeros_like(piece) for piece in self.latent]
+        self.square = [torch.zeros_like(piece) for piece in self.latent]
+
+    def _draw(self, dtype: torch.dtype) -> None:
+        """Put the pieces of all weights and biases into ``latent``, and their masks into ``kept``."""
+        raise NotImplementedError
+
+    def _normalised_layers(self) -> list[tuple[int, int]]:
+        """(rows, fractional bits of the sums) of the layers with weights, in the order of the pieces."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class Member(AnyMember):
+    """One chain in training; its pieces, levels and masks are counted from the output."""
+
+    plan: Plan
 
     @property
     def levels(self) -> tuple[LayerPlan, ...]:
         """Layers from output to input."""
         return self.plan.layers[::-1]
 
-    def start(self, dtype: torch.dtype) -> None:
-        """Draw the starting weights."""
-        self.generator.manual_seed(self.plan.seed)
+    def _draw(self, dtype: torch.dtype) -> None:
         blocks = [
             torch.tensor(layer.block(latent, fast=self.plan.fast)["latent"], dtype=dtype)
             for layer, latent in zip(self.levels, self.plan.latents()[::-1], strict=True)
         ]
         self.latent = [block.reshape(-1) for block in blocks]
         self.kept = [torch.ones_like(block) for block in blocks]
-        if self.plan.normalised:
-            for layer in self.levels:
-                self.latent.append(torch.ones(layer.rows, dtype=dtype))  # gamma
-                self.latent.append(torch.zeros(layer.rows, dtype=dtype))  # beta
-                start = [[0.0, 2.0**layer.out_fraction]]  # sums of unit deviation
-                self.running.append(torch.tensor(start, dtype=dtype).repeat(layer.rows, 1))
-        self.latent.append(torch.zeros(1, dtype=dtype))  # logarithm of the temperature
-        self.mean = [torch.zeros_like(piece) for piece in self.latent]
-        self.square = [torch.zeros_like(piece) for piece in self.latent]
+
+    def _normalised_layers(self) -> list[tuple[int, int]]:
+        return [(layer.rows, layer.out_fraction) for layer in self.levels]

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hwnas_hls.errors import ToolMissing
-from hwnas_hls_plugins.training.kernels import library
+from hwnas_hls_plugins.training.kernels import library, required
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level
 from hwnas_hls_plugins.training.outputs import Outputs
@@ -70,8 +69,8 @@ def serves(layout: Layout, rows: int, kernels: str) -> bool:
     )
     if kernels == "torch" or not fits:
         return False
-    if library() is None and kernels == "native":
-        raise ToolMissing("the training kernels need a C compiler (cc, gcc or clang)")
+    if kernels == "native":
+        required()
     return library() is not None
 
 
@@ -83,10 +82,7 @@ class NativeArithmetic:
     """
 
     def __init__(self, layout: Layout, levels: Sequence[Level], rows: int) -> None:
-        kernels = library()
-        if kernels is None:
-            raise ToolMissing("the training kernels need a C compiler (cc, gcc or clang)")
-        self._kernels, self._rows, self._depth = kernels, rows, len(levels)
+        self._kernels, self._rows, self._depth = required(), rows, len(levels)
         # The structures hold addresses only: what they point to is kept alive here.
         self._held = (layout, levels)
         self._layers = [self._level_layers(layout, levels, k) for k in range(len(levels))]

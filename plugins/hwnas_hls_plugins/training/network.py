@@ -14,17 +14,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hwnas_hls_plugins.training import native
+from hwnas_hls_plugins.training import adam, native
 from hwnas_hls_plugins.training.arithmetic import Arithmetic, TorchArithmetic
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level, make_levels
 from hwnas_hls_plugins.training.member import Member
+from hwnas_hls_plugins.training.normalisation import CALIBRATIONS
 from hwnas_hls_plugins.training.outputs import Outputs
-
-#: Batch normalisation at the start: weights are rounded, so their statistics take a few rounds.
-_CALIBRATIONS = 4
-#: A gradient's average below this is zero.
-_NOTHING = 1e-30
 
 
 class Network:
@@ -68,6 +64,11 @@ class Network:
             else TorchArithmetic(self.layout, self.levels)
         )
         self.arithmetic.quantise()
+
+    @property
+    def kernels(self) -> str:
+        """What computes the steps: ``native`` or ``torch``."""
+        return "native" if isinstance(self.arithmetic, native.NativeArithmetic) else "torch"
 
     def number_sources(self, numbers: Mapping[int, int]) -> None:
         """Which of the input copies handed to forward and backward each network reads."""
@@ -134,26 +135,26 @@ class Network:
         """Start batch normalisation from the statistics of one batch, level by level."""
         for k in range(len(self.levels) - 1, -1, -1):
             if self.levels[k].norm is not None:
-                for _ in range(_CALIBRATIONS):
+                for _ in range(CALIBRATIONS):
                     self.arithmetic.forward(k, k, inputs, 1.0)
                     self.arithmetic.quantise()
             self.arithmetic.forward(k, k, inputs, 0.0)
 
     def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None:
         """One step of AdamW (Loshchilov and Hutter, 2019); ``decay`` is relative to the rate."""
-        size = rate * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
+        size = adam.step_size(rate, beta1, beta2, step)
         self.arithmetic.update(beta1, beta2, 1 - rate * decay, size)
         self.arithmetic.quantise()
 
     def settle(self) -> None:
-        """Averages of gradients that have long been zero fade into denormal numbers, which are slow."""
-        for average in (self.layout.mean, self.layout.square):
-            average.masked_fill_(average.abs() < _NOTHING, 0.0)
+        """See :func:`~hwnas_hls_plugins.training.adam.settle`."""
+        adam.settle(self.layout)
 
-    def refresh_kept(self) -> None:
-        """Take up pruning masks that have changed."""
-        self.layout.refresh_kept()
-        self.arithmetic.quantise()
+    def prune(self, share: float) -> None:
+        """Zero the smallest weights of each layer, ``share`` of its sparsity."""
+        if self.layout.prune(share):
+            self.layout.refresh_kept()
+            self.arithmetic.quantise()
 
     def save_members(self) -> None:
         """Write what was trained back into the members."""

@@ -13,6 +13,8 @@ from hwnas_hls_plugins.training.layout import Layout
 
 #: Share of a new batch in the running mean and deviation.
 MOMENTUM = 0.1
+#: Rounds at the start: weights are rounded, so statistics do not settle at once.
+CALIBRATIONS = 4
 #: Largest root mean square of folded weights, as a share of their type's largest value.
 REACH = 0.7
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class LayerPlan:
     Args:
         layer: as the architecture has it.
         last: whether it is the network's output.
-        in_fraction, out_fraction: fractional bits of its inputs and of its counted sums.
+        out_fraction: fractional bits of its counted sums.
         product_fraction: fractional bits of input times weight.
         scale: root mean square that its outputs (before the activation) start from.
         spread: standard deviation of its weights at the start, the unit of its latents.
@@ -59,7 +59,6 @@ class LayerPlan:
 
     layer: Dense
     last: bool
-    in_fraction: int
     out_fraction: int
     product_fraction: int
     scale: float
@@ -84,17 +83,16 @@ class LayerPlan:
     @property
     def fast(self) -> bool:
         """Whether clamping and one ``floor`` are its exact arithmetic."""
-        kind = self.layer.result
-        return self.layer.accum is None and (
-            kind is None or (kind.rounding in ("TRN", "RND") and kind.overflow == "SAT")
-        )
+        return self.layer.accum is None and clamps(self.layer.result)
+
+    @property
+    def dropout(self) -> float:
+        return self.layer.dropout
 
     @property
     def limits(self) -> tuple[float, float]:
         """Range of the sums before ``floor``, activation included, of a fast layer."""
-        kind = self.layer.result
-        low, high = (-math.inf, math.inf) if kind is None else (float(kind.lowest), kind.highest + 0.5)
-        return (max(low, 0.0) if self.rectified else low), high
+        return clamp_limits(self.layer.result, rectified=self.rectified)
 
     @property
     def bias_unit(self) -> float:
@@ -140,9 +138,22 @@ class LayerPlan:
         }
 
 
+class AnyLayerPlan(Protocol):
+    """One layer, of a chain or of a graph."""
+
+    @property
+    def out_fraction(self) -> int: ...
+    @property
+    def fast(self) -> bool: ...
+    @property
+    def normalised(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """One network to be trained.
+class AnyPlan:
+    """One network to be trained, a chain or a graph.
 
     Args:
         architecture: what it is.
@@ -152,7 +163,7 @@ class Plan:
     """
 
     architecture: Architecture
-    layers: tuple[LayerPlan, ...]
+    layers: tuple[AnyLayerPlan, ...]
     seed: int
     temperature: float
 
@@ -166,7 +177,24 @@ class Plan:
 
     @property
     def dropped(self) -> bool:
-        return any(layer.layer.dropout > 0 for layer in self.layers)
+        return any(layer.dropout > 0 for layer in self.layers)
+
+    @property
+    def n_features(self) -> int:
+        """Numbers of one row, as groups are measured by them."""
+        raise NotImplementedError
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Networks that can share calls stand together."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan(AnyPlan):
+    """One chain to be trained."""
+
+    layers: tuple[LayerPlan, ...]
 
     @property
     def n_features(self) -> int:
@@ -175,7 +203,7 @@ class Plan:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Networks that can share calls stand together: same depth, then same widths from the output."""
+        """Chains stand by depth, then by widths from the output."""
         widths = [layer.layer.n_in for layer in self.layers]
         return (-len(self.layers), widths[::-1], str(self.architecture.input), self.seed)
 
@@ -206,15 +234,42 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
         wanted = min(spread * fan_in, reach(layer.result))
         if layer.normalisation == "batch":
             spread = 1.0 / fan_in  # what it will be divided by is up to the normalisation
-        layers.append(LayerPlan(layer, last, source.fraction, sink.fraction, product, wanted, spread))
+        layers.append(LayerPlan(layer, last, sink.fraction, product, wanted, spread))
         scale = wanted
+    end = layers[-1]
+    temperature = start_temperature(end.scale, end.layer.result, end.out_fraction, regression=regression)
+    return Plan(architecture, tuple(layers), seed_of(seed, key), temperature)
+
+
+def seed_of(seed: int, key: str) -> int:
+    """63 bits from the run's seed and the candidate's key."""
+    return int(digest([seed, key]), 16) >> 1
+
+
+def start_temperature(scale: float, result: FixedType | None, fraction: int, *, regression: bool) -> float:
+    """What an output's least significant bit counts in the loss at the start.
+
+    Args:
+        scale: root mean square that the outputs start from.
+        result, fraction: of the outputs.
+    """
     # Only the order of logits matters, so a narrow output type may stand for large ones. Standardised
     # targets reach about four; an output type that does not gets a power of two as its unit.
-    unit = 1.0 / max(layers[-1].scale, 1e-6)
+    unit = 1.0 / max(scale, 1e-6)
     if regression:
-        unit = 2.0 ** max(0, math.ceil(math.log2(4.0 / max(reach(layers[-1].layer.result), 1e-6))))
-    temperature = unit * 2.0 ** -layers[-1].out_fraction
-    return Plan(architecture, tuple(layers), int(digest([seed, key]), 16) >> 1, temperature)
+        unit = 2.0 ** max(0, math.ceil(math.log2(4.0 / max(reach(result), 1e-6))))
+    return unit * 2.0**-fraction
+
+
+def clamps(result: FixedType | None) -> bool:
+    """Whether clamping and one ``floor`` are the exact arithmetic of a result type."""
+    return result is None or (result.rounding in ("TRN", "RND") and result.overflow == "SAT")
+
+
+def clamp_limits(result: FixedType | None, *, rectified: bool) -> tuple[float, float]:
+    """Range of sums before ``floor``, of a result type that clamps."""
+    low, high = (-math.inf, math.inf) if result is None else (float(result.lowest), result.highest + 0.5)
+    return (max(low, 0.0) if rectified else low), high
 
 
 def reach(result: FixedType | None) -> float:

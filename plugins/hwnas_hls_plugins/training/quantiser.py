@@ -6,10 +6,15 @@ something is trained, hence torch at the top.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from hwnas_hls.precision import FixedType
+
+#: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
+_PUSH = 4.0
 
 
 def rounded(counted: Tensor, rounding: str) -> Tensor:
@@ -69,3 +74,16 @@ def lossy_sum(weights: Tensor, values: Tensor, bias: Tensor, step: float, accum:
     for column in range(weights.shape[1]):
         total += on_grid(weights[:, column, None] * values[column] / step, accum)
     return total * step
+
+
+def push_back(gradient: Tensor, push: Tensor, layers: Iterable[slice]) -> None:
+    """Sums that wrapped around have no useful gradient: they are driven back into their type.
+
+    Args:
+        gradient: of the sums, (features, rows), changed in place.
+        push: how far outside each lies.
+        layers: the features of each layer.
+    """
+    for here in layers:
+        size = gradient[here].abs().mean()
+        gradient[here] += push[here] * (_PUSH * size)

@@ -9,7 +9,7 @@ from hwnas_hls_plugins.training import plan as chain
 
 def refusal(architecture: Architecture) -> str:
     """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
-    if architecture.is_chain and not chain.refusal(architecture):
+    if _is_chain(architecture):
         return ""
     return graph.refusal(architecture)
 
@@ -18,6 +18,10 @@ def planned(
     architecture: Architecture, key: str, seed: int, *, regression: bool = False
 ) -> chain.Plan | graph.GraphPlan:
     """The plan of what trains ``architecture``; ``key`` names the candidate."""
-    if architecture.is_chain and not chain.refusal(architecture):
+    if _is_chain(architecture):
         return chain.plan(architecture, key, seed, regression=regression)
     return graph.graph_plan(architecture, key, seed, regression=regression)
+
+
+def _is_chain(architecture: Architecture) -> bool:
+    return architecture.is_chain and not chain.refusal(architecture)

@@ -7,11 +7,10 @@ from ctypes import CDLL
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas_hls.precision import FixedType
-from hwnas_hls.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.task import Dataset, Split
 from hwnas_hls_plugins.training.kernels import library
 
 
@@ -33,15 +32,10 @@ class Rows:
         *,
         compiled: bool = True,
     ) -> None:
-        mean, scale = dataset.standardisation
-        features = np.ascontiguousarray((split.x - mean) / scale, np.float64)
+        features = np.ascontiguousarray(dataset.standardised(split), np.float64)
         self.features = torch.as_tensor(features, device=device)
-        if dataset.kind == CLASSIFICATION:
-            targets = (split.y[None, :] == np.arange(dataset.n_out)[:, None]).astype(np.float64)
-        else:
-            target_mean, target_scale = target_standardisation(dataset)
-            targets = ((split.y - target_mean) / target_scale).T
-        self.targets = torch.as_tensor(np.ascontiguousarray(targets), dtype=dtype, device=device)
+        targets = np.ascontiguousarray(dataset.wanted(split).T)
+        self.targets = torch.as_tensor(targets, dtype=dtype, device=device)
         self.dtype = dtype
         fits = compiled and dtype == torch.float32 and device.type == "cpu"
         self._kernels = library() if fits else None
@@ -59,9 +53,11 @@ class Rows:
 
     def _gathered(self, kernels: CDLL, kind: FixedType, order: Tensor) -> Tensor:
         width = self.features.shape[1]
+        # Named, so that the copy is alive while the kernel reads it.
+        order = order.to(torch.int64).contiguous()
         out = torch.empty((width + 1, len(order)))
         kernels.gather(
-            *(self.features.data_ptr(), width, order.contiguous().data_ptr(), len(order)),
+            *(self.features.data_ptr(), width, order.data_ptr(), len(order)),
             *(2.0**kind.fraction, float(kind.lowest), float(kind.highest), out.data_ptr()),
         )
         return out
@@ -76,17 +72,3 @@ def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:
     counted = torch.floor(features * 2.0**kind.fraction + 0.5)
     out[:-1] = torch.clamp(counted, float(kind.lowest), float(kind.highest))
     return out
-
-
-def target_standardisation(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(mean, scale) of regression targets on the training split, each (n_out,)."""
-    mean, scale = dataset.train.y.mean(axis=0), dataset.train.y.std(axis=0)
-    return mean, np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
-
-
-def some(split: Split, most: int, seed: int) -> Split:
-    """``most`` rows drawn from a split, the same for the same seed; 0 takes all."""
-    if most == 0 or len(split) <= most:
-        return split
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:most])
-    return Split(split.x[chosen], split.y[chosen])

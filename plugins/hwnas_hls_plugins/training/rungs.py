@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from hwnas_hls import transfer
-from hwnas_hls_plugins.training.loop import Outcome, threads
+from hwnas_hls_plugins.training.threads import threads
 
 if TYPE_CHECKING:
-    from hwnas_hls_plugins.training.grouping import AnyMember
-    from hwnas_hls_plugins.training.loop import Training
+    from hwnas_hls_plugins.training.loop import Outcome, Training
+    from hwnas_hls_plugins.training.member import AnyMember
 
 #: Everything of a member that training changes, each a list of tensors.
 _PIECES = ("latent", "mean", "square", "kept", "running")
@@ -28,6 +28,7 @@ def to_bytes(member: AnyMember, epochs: int) -> bytes:
     numbers = torch.cat([tensor.reshape(-1) for _, tensor in tensors]).cpu()
     data = {
         "epochs": epochs,
+        "kernels": member.kernels,
         "dtype": str(numbers.numpy().dtype),
         "pieces": [[name, list(tensor.shape)] for name, tensor in tensors],
     }
@@ -49,34 +50,30 @@ def from_bytes(member: AnyMember, state: bytes) -> int:
         setattr(member, name, tensors)
     if parts["generator"]:
         member.generator.set_state(torch.from_numpy(np.frombuffer(parts["generator"], np.uint8).copy()))
+    # States of earlier versions do not say.
+    member.kernels = list(data.get("kernels", ()))
     return int(data["epochs"])
 
 
 def advance(training: Training, states: Sequence[bytes | None], end: int) -> list[tuple[bytes, float]]:
     """Train every member from its state to the epoch ``end``; its state then and its interim metric."""
     found: dict[int, tuple[bytes, float]] = {}
-    with threads(training.config.threads):
+    with threads(training.config.threads), torch.inference_mode():
         for begin, members in _by_epoch(training, states):
-            for group in training._groups(members):
-                network = training._network(group)
-                training._train(network, begin, end)
-                scores = training._scores(network)
+            for network in training.stretch(members, begin, end):
+                scores = training.scores(network)
                 network.save_members()
-                found |= {member.index: (to_bytes(member, end), scores[member.index]) for member in group}
+                for member in network.members:
+                    found[member.index] = to_bytes(member, end), scores[member.index]
     return [found[number] for number in range(len(states))]
 
 
 def conclude(training: Training, states: Sequence[bytes]) -> list[Outcome]:
     """The designs of members that go no further."""
     found: dict[int, Outcome] = {}
-    with threads(training.config.threads):
+    with threads(training.config.threads), torch.inference_mode():
         for epochs, members in _by_epoch(training, states):
-            share = epochs / training.config.epochs
-            for group in training._groups(members):
-                network = training._network(group)
-                ordered: Sequence[AnyMember] = network.members
-                for j, member in enumerate(ordered):
-                    found[member.index] = Outcome(training._design(network, j, share), share)
+            found |= training.designs(members, epochs / training.config.epochs)
     return [found[number] for number in range(len(states))]
 
 

@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwnas_hls.candidate import digest
 from hwnas_hls.errors import HwnasError, Unsupported, UserError
 from hwnas_hls.estimate import Estimate, Estimates, Metric
 from hwnas_hls.scoring import score
-from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Split
+from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset
 from hwnas_hls_plugins.weight_sharing.layout import Layout, Paths, planned
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class WeightSharingEstimator:
         from hwnas_hls_plugins.weight_sharing.supernet import answers
 
         dataset = context.dataset
-        split = _some(dataset.validation, self.config.max_validation_rows, context.seed)
+        split = dataset.validation.drawn(self.config.max_validation_rows, [context.seed, 0x50E])
         paths = Paths.of([planned(item, regression=dataset.kind == REGRESSION) for item in architectures])
         scales = {}
         if dataset.kind == REGRESSION:
@@ -134,7 +133,7 @@ class WeightSharingEstimator:
                 score(dataset, split, outputs, source="trained", evidence=evidence, **scales),
                 metric=self.metric,
             )
-            for outputs in answers(net, paths, _standardised(split, dataset))
+            for outputs in answers(net, paths, dataset.standardised(split))
         ]
 
     def _supernet(self, space: Space, context: Context) -> tuple[Layout, Supernet]:
@@ -173,8 +172,8 @@ class WeightSharingEstimator:
         train(
             net,
             groups,
-            _standardised(dataset.train, dataset),
-            _targets(dataset),
+            dataset.standardised(dataset.train),
+            dataset.wanted(dataset.train),
             classes=classes,
             steps=config.steps,
             batch_size=config.batch_size,
@@ -212,23 +211,3 @@ def drawn(space: Space, count: int, seed: int) -> list[Architecture]:
     if 2 * len(found) < count:
         raise Unsupported(f"weight sharing is for spaces of chains of dense layers: {reason}")
     return found
-
-
-def _some(split: Split, most: int, seed: int) -> Split:
-    if len(split) <= most:
-        return split
-    chosen = np.sort(np.random.default_rng([seed, 0x50E]).permutation(len(split))[:most])
-    return Split(split.x[chosen], split.y[chosen])
-
-
-def _standardised(split: Split, dataset: Dataset) -> NDArray[np.float64]:
-    mean, scale = dataset.standardisation
-    return np.asarray((split.x - mean) / scale, np.float64)
-
-
-def _targets(dataset: Dataset) -> NDArray[np.float64]:
-    """(rows, n_out) of the training split: one-hot classes, or standardised values."""
-    if dataset.kind == CLASSIFICATION:
-        return np.asarray(dataset.train.y[:, None] == np.arange(dataset.n_out), np.float64)
-    mean, scale = dataset.target_standardisation
-    return np.asarray((dataset.train.y - mean) / scale, np.float64)

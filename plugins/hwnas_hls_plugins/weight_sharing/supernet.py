@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,20 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas_hls_plugins.training.adam import averages, step_size
+from hwnas_hls_plugins.training.threads import threads
 from hwnas_hls_plugins.weight_sharing.layout import Layout, Paths, Slices
 
 _SMALLEST = 1e-6
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch with one thread, and as before afterwards: networks this small are no faster with more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Supernet:
@@ -230,7 +220,7 @@ def train(
     optimiser = _Adam(list(net.parameters.values()))
     size = min(batch_size, len(features))
     order, at = rng.permutation(len(features)), 0
-    with one_thread(), torch.enable_grad():
+    with threads(1), torch.enable_grad():
         for step in range(steps):
             if at + size > len(order):
                 order, at = rng.permutation(len(features)), 0
@@ -265,9 +255,9 @@ class _Adam:
                     continue
                 self.steps[number] += 1
                 done = self.steps[number]
-                mean = self.means[number].lerp_(gradient, 1 - beta1)
-                square = self.squares[number].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                size = rate * (1 - beta2**done) ** 0.5 / (1 - beta1**done)
+                mean, square = self.means[number], self.squares[number]
+                averages(mean, square, gradient, beta1, beta2)
+                size = step_size(rate, beta1, beta2, done)
                 parameter.addcdiv_(mean, square.sqrt().add_(1e-8), value=-size)
                 parameter.grad = None
 
@@ -276,7 +266,7 @@ def answers(net: Supernet, paths: Paths, features: NDArray[np.float64]) -> NDArr
     """Outputs of the networks for standardised (rows, n_in): (networks, rows, n_out), in the order
     in which the networks came; for a regression in units of the standardised targets."""
     rows = torch.as_tensor(np.ascontiguousarray(features.T), dtype=torch.float32)
-    with one_thread(), torch.no_grad():
+    with threads(1), torch.no_grad():
         found = net.logits(Group(paths, net.layout), rows).transpose(1, 2).numpy().astype(np.float64)
     out = np.empty_like(found)
     out[paths.order] = found

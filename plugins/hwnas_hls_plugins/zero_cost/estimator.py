@@ -10,7 +10,7 @@ import numpy as np
 
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate, Estimates, Metric
-from hwnas_hls.task import CLASSIFICATION
+from hwnas_hls.task import CLASSIFICATION, Split
 from hwnas_hls_plugins.zero_cost.probe import Matrix, Probe
 from hwnas_hls_plugins.zero_cost.scores import METRICS, SCORES, Question
 
@@ -98,9 +98,5 @@ def _sample(dataset: Dataset, count: int, seed: int) -> tuple[Matrix, Matrix]:
     (one-hot classes or standardised values)."""
     split = dataset.train
     chosen = np.random.default_rng([seed, 0x2E50]).permutation(len(split))[:count]
-    mean, scale = dataset.standardisation
-    rows = np.asarray((split.x[chosen] - mean) / scale, np.float64)
-    if dataset.kind == CLASSIFICATION:
-        return rows, (split.y[chosen][:, None] == np.arange(dataset.n_out)).astype(np.float64)
-    mean, scale = dataset.target_standardisation
-    return rows, np.asarray((split.y[chosen] - mean) / scale, np.float64)
+    sample = Split(split.x[chosen], split.y[chosen])
+    return dataset.standardised(sample), dataset.wanted(sample)

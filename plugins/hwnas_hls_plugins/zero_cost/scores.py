@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ _WAYS = 16
 _RIDGE = 1e-3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Question:
     """What the proxies are asked about.
 
@@ -43,6 +44,7 @@ class Question:
     classes: bool
     done: Pass
 
+    @cached_property
     def loss_gradients(self) -> list[Matrix]:
         """Gradient of the mean loss (cross entropy or half the squares) by each weight matrix."""
         logits = self.done.logits
@@ -73,13 +75,13 @@ def synflow(question: Question) -> float:
 
 def snip(question: Question) -> float:
     """Logarithm of the sum of |weight x gradient of the loss|."""
-    pairs = zip(question.probe.weights, question.loss_gradients(), strict=True)
+    pairs = zip(question.probe.weights, question.loss_gradients, strict=True)
     return _logarithm(sum(float(np.abs(weight * gradient).sum()) for weight, gradient in pairs))
 
 
 def grad_norm(question: Question) -> float:
     """Logarithm of the summed norms of the layers' gradients of the loss."""
-    return _logarithm(sum(float(np.linalg.norm(gradient)) for gradient in question.loss_gradients()))
+    return _logarithm(sum(float(np.linalg.norm(gradient)) for gradient in question.loss_gradients))
 
 
 def jacob_cov(question: Question) -> float:

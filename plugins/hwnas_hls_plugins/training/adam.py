@@ -1,0 +1,70 @@
+"""AdamW on the trained numbers of a group (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
+
+Loaded only to train, hence torch at the top.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+#: Far below any gradient that matters: Adam's step must not depend on a gradient's unit.
+_SMALLEST = 1e-12
+#: A gradient's average below this is zero.
+_NOTHING = 1e-30
+
+
+class Trained(Protocol):
+    """Trained numbers in one vector, the weights first, with all that Adam keeps of them.
+
+    Attributes:
+        latent, mean, square, gradient: the numbers, Adam's two averages, the gradient.
+        floor, ceiling: bounds of the numbers.
+        n_weights: so many of them decay.
+    """
+
+    latent: Tensor
+    mean: Tensor
+    square: Tensor
+    gradient: Tensor
+    floor: Tensor
+    ceiling: Tensor
+    n_weights: int
+
+
+def step_size(rate: float, beta1: float, beta2: float, step: int) -> float:
+    """The rate with Adam's bias corrections of the update ``step``, from 1."""
+    return float(rate * (1 - beta2**step) ** 0.5 / (1 - beta1**step))
+
+
+def averages(mean: Tensor, square: Tensor, gradient: Tensor, beta1: float, beta2: float) -> None:
+    """Take a gradient up into Adam's two averages."""
+    mean.lerp_(gradient, 1 - beta1)
+    square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+
+
+def update(trained: Trained, scratch: Tensor, beta1: float, beta2: float, decay: float, size: float) -> None:
+    """One step, then the numbers back inside their bounds.
+
+    Args:
+        scratch: as long as the numbers, overwritten.
+        decay: what is left of a weight.
+        size: of the step, see :func:`step_size`.
+    """
+    latent = trained.latent
+    averages(trained.mean, trained.square, trained.gradient, beta1, beta2)
+    torch.sqrt(trained.square, out=scratch)
+    scratch.add_(_SMALLEST)
+    if decay < 1:
+        latent[: trained.n_weights].mul_(decay)
+    latent.addcdiv_(trained.mean, scratch, value=-size)
+    torch.maximum(latent, trained.floor, out=latent)
+    torch.minimum(latent, trained.ceiling, out=latent)
+
+
+def settle(trained: Trained) -> None:
+    """Averages of gradients that have long been zero fade into denormal numbers, which are slow."""
+    for average in (trained.mean, trained.square):
+        average.masked_fill_(average.abs() < _NOTHING, 0.0)

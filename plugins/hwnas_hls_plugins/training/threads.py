@@ -1,0 +1,22 @@
+"""Torch's threads while something is trained. Loaded only to train, hence torch at the top."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch with ``count`` threads, and as before afterwards.
+
+    Networks this small are slower on several threads, and sums then depend on their number.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
