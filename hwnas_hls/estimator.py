@@ -36,14 +36,16 @@ class Context:
         dataset: the task's data; estimators use ``train`` and ``validation`` only.
         target: the part.
         clock_ns: clock period where the architecture names none.
-        seed: of the run; derive one's own from it and the candidate's key.
+        seed: the run's; derive one's own from it and the candidate's key.
         device: ``cpu``, ``cuda`` or ``auto``.
         designs: candidate key -> trained design, where one exists already.
-        keep: early stopping; see :data:`Keep`.
+        keep: early stopping: ``keep(indices, scores, progress)`` is told the interim scores of the
+            candidates at these places of the batch after this share of the training, and says
+            for each whether it goes on.
         space: that the candidates come from; ``None`` where it is not at hand (in a process of
             the estimator's own).
         known: candidate key -> what other estimators have said of it already.
-        records: of the batches before this one; only for an estimator that ``learns``.
+        records: those of the batches before this one; only for an estimator that ``learns``.
         cache: bytes by name that last as long as the run, over interruptions too. What stands
             there must follow from the run's seed: nobody notices whether it was computed again.
             On workers (``[cluster]``) each has its own, bounded, which ends with it: there a name

@@ -13,10 +13,12 @@ import click
 
 from hwnas_hls.cli import cli
 from hwnas_hls.errors import UserError
-from hwnas_hls.estimator import Estimator
+from hwnas_hls.estimate import Estimate, Estimates
+from hwnas_hls.estimator import Context, Estimator
 from hwnas_hls.exporter import Exporter
 from hwnas_hls.goal import metrics_of
 from hwnas_hls.plugins import BUILTIN, Offer, Registry
+from hwnas_hls.record import Record
 from hwnas_hls.space import Space
 from hwnas_hls.strategy import Strategy
 from hwnas_hls.synthesis import Synthesizer
@@ -27,6 +29,7 @@ from hwnas_hls.testing.samples import sample_goal
 DOCS = Path(__file__).parent.parent / "docs"
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 100
+_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Record, Context, Estimate, Estimates)}
 _PROTOCOLS = {
     "space": Space,
     "strategy": Strategy,
@@ -114,6 +117,30 @@ def protocol(kind: str) -> str:
     return f"```python\n{source}```\n"
 
 
+def fields(name: str) -> str:
+    """A dataclass' fields with what its docstring says of each; one that it leaves out is an error."""
+    cls = _CLASSES[name]
+    meanings = _meanings(cls)
+    rows = ["| field | type | what |", "|---|---|---|"]
+    for field in dataclasses.fields(cls):
+        kind = str(field.type).replace("|", "\\|")
+        rows.append(f"| `{field.name}` | `{kind}` | {meanings.pop(field.name)} |")
+    assert not meanings, f"{name} has no such fields: {', '.join(meanings)}"
+    return "\n".join(rows) + "\n"
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """The ``Args:`` of a docstring: names -> text; ``low, high: ...`` speaks of two."""
+    _, _, text = (inspect.getdoc(cls) or "").partition("\nArgs:\n")
+    section = re.split(r"\n(?=\S)", text)[0]
+    found = {}
+    for item in re.split(r"\n(?= {4}\S)", "\n" + section):
+        names, colon, meaning = " ".join(item.split()).partition(": ")
+        if colon:
+            found |= {each: _readable(meaning) for each in names.split(", ")}
+    return found
+
+
 def _builtin(kind: str) -> list[Offer]:
     offers = [offer for same in Registry().offers(kind).values() for offer in same]
     return sorted((offer for offer in offers if offer.plugin == BUILTIN), key=lambda offer: offer.name)
@@ -146,8 +173,12 @@ def _takes(offer: Offer, space: Space) -> bool:
 
 
 def _summary(offer: Offer) -> str:
-    """The first line of the docstring, without the marks of a documentation tool."""
-    return re.sub(r":\w+:`([^`]*)`", r"`\1`", offer.summary).replace("``", "`")
+    return _readable(offer.summary)
+
+
+def _readable(text: str) -> str:
+    """A docstring's words without the marks of a documentation tool."""
+    return re.sub(r":\w+:`([^`]*)`", r"`\1`", text).replace("``", "`")
 
 
 def _settings(offer: Offer) -> str:
@@ -160,4 +191,5 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "strategies": strategies,
     "estimators": estimators,
     "protocol": protocol,
+    "fields": fields,
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import re
@@ -17,10 +18,11 @@ from typing import Any
 
 import click
 import pytest
-from generated_docs import DOCS, generated_pages, refreshed
+from generated_docs import DOCS, fields, generated_pages, refreshed
 
 from hwnas_hls import api, hookspecs, pytest_plugin
 from hwnas_hls.contract_check import check_plugin
+from hwnas_hls.estimate import SOURCES, Estimate
 from hwnas_hls.plugins import KINDS, Registry
 from hwnas_hls.run import Observer, start
 from hwnas_hls.testing import sample_front, sample_target
@@ -58,6 +60,20 @@ def test_generated_parts_are_fresh(page: Path) -> None:
 def test_every_page_with_generated_parts_is_known() -> None:
     names = {path.stem for path in generated_pages()}
     assert names == {"index", "command-line", *KINDS}
+
+
+def test_the_sources_stand_in_their_order() -> None:
+    (text,) = re.findall(r"from the weakest:\n(.*?)\.\n", written(PLUGINS / "estimator.md"), re.DOTALL)
+    assert tuple(re.findall(r"`(\w+)`", text)) == SOURCES
+
+
+def test_fields_are_read_off_docstrings() -> None:
+    """The table has every field; two that are named together have a row each."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| `.*?` \| (.*?) \|$", fields("Estimate"), re.MULTILINE))
+    assert list(rows) == [field.name for field in dataclasses.fields(Estimate)]
+    assert rows["low"] == rows["high"]
+    assert rows["low"].startswith("interval of the stated coverage")
+    assert "`SOURCES`" in rows["source"]
 
 
 def as_module(name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:

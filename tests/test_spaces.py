@@ -405,15 +405,15 @@ def test_the_contract_finds_a_space_that_breaks_it() -> None:
 
 
 def test_the_page_shows_the_knob_table_as_it_is() -> None:
-    """With HWNAS_REGENERATE=1 the page is rewritten instead."""
+    """With HWNAS_REGENERATE_DOCS=1 the page is rewritten instead."""
     first, rest = PAGE.read_text().split("<!-- knobs of the mlp space -->\n")
     shown, last = rest.split("<!-- end of the knobs -->\n")
     table = knob_table(mlp_space(clock_periods_ns=(4.0, 5.0), activations=("relu", "linear")).knobs)
-    if os.environ.get("HWNAS_REGENERATE"):
+    if os.environ.get("HWNAS_REGENERATE_DOCS"):
         marks = ("<!-- knobs of the mlp space -->\n", "<!-- end of the knobs -->\n")
         PAGE.write_text(first + marks[0] + table + marks[1] + last)
         return
-    assert shown == table, "run the tests with HWNAS_REGENERATE=1"
+    assert shown == table, "run the tests with HWNAS_REGENERATE_DOCS=1"
 
 
 def test_the_worked_example_is_a_spec_that_the_space_takes() -> None:

@@ -267,15 +267,15 @@ def documented() -> dict[str, KnobSpace]:
 
 @pytest.mark.parametrize("name", ["cell", "hierarchical", "conv-cell"])
 def test_the_page_shows_the_knob_table_as_it_is(name: str) -> None:
-    """With HWNAS_REGENERATE=1 the page is rewritten instead."""
+    """With HWNAS_REGENERATE_DOCS=1 the page is rewritten instead."""
     marks = (f"<!-- knobs of the {name} space -->\n", "<!-- end of the knobs -->\n")
     first, rest = PAGE.read_text().split(marks[0])
     shown, last = rest.split(marks[1], 1)
     table = knob_table(documented()[name].knobs)
-    if os.environ.get("HWNAS_REGENERATE"):
+    if os.environ.get("HWNAS_REGENERATE_DOCS"):
         PAGE.write_text(first + marks[0] + table + marks[1] + last)
         return
-    assert shown == table, "run the tests with HWNAS_REGENERATE=1"
+    assert shown == table, "run the tests with HWNAS_REGENERATE_DOCS=1"
 
 
 @pytest.mark.parametrize("config", [CellConfig, HierarchicalConfig, ConvCellConfig])
