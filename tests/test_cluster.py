@@ -285,16 +285,17 @@ def test_threads_that_come_at_once_share_a_tool(
     assert made == tools[:1] == tools[1:2] == tools[2:]
 
 
-def test_started_workers_compute_on_one_core_and_give_memory_back(
+def test_started_workers_compute_on_one_core_and_keep_freed_memory(
     registry: Registry, toy_spec: Specs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
+    for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         monkeypatch.setenv(name, "")  # to be as before afterwards: dask sets them here too
         monkeypatch.delenv(name)
     with Workers(pose(toy_spec(cluster={"workers": 1}), registry)) as workers:
         (found,) = workers.connect().run(lambda: dict(os.environ)).values()
     assert found["OMP_NUM_THREADS"] == "1"
-    assert found["MALLOC_TRIM_THRESHOLD_"] == "65536"
+    # Dask's own setting gives all of it back: every array of a training then costs page faults.
+    assert int(found["MALLOC_TRIM_THRESHOLD_"]) > int(found["MALLOC_MMAP_THRESHOLD_"]) >= 2**25
 
 
 @pytest.mark.parametrize("amount", [1.0, 3.0])

@@ -88,6 +88,7 @@ def test_slurm_jobs_do_the_work_and_end_with_the_run(
         "#SBATCH --gres=gpu:1",
         "export FROM_PROLOGUE=1",
         "export OMP_NUM_THREADS=1",
+        "export MALLOC_TRIM_THRESHOLD_=67108864",
     ):
         assert line in scripts[0].splitlines(), line
     assert re.search(r"--resources 'hwnas_slot=1 vivado_license=1'", scripts[0])
