@@ -15,7 +15,8 @@ from hwnas_hls_plugins.hls_model.differentiable import SmoothCost, smooth_cost
 
 #: Metrics that the differentiable cost model knows.
 METRICS = ("lut", "dsp", "latency_cycles", "latency_ns")
-#: How much more than an objective the logarithm of the excess over a limit weighs.
+#: How much more than an objective the logarithm of the excess over a limit weighs: a guess, set by hand; a
+#: limit broken by a tenth then counts like the whole scale of an objective.
 _LIMIT_WEIGHT = 10.0
 
 

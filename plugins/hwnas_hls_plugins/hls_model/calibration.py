@@ -241,11 +241,12 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
     return calibration
 
 
-#: What a tool or silicon that a strategy was never measured on adds to a half width.
+#: What a tool or silicon that a strategy was never measured on adds to a half width: guesses, set by hand.
 NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
 
 
-#: What an unknown clock adds: pipeline cuts follow from it, from none to one after every adder.
+#: What an unknown clock adds: pipeline cuts follow from it, from none to one after every adder. Guesses, set
+#: by hand: half or twice the cycles, a quarter or four times the registers.
 UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
 
 

@@ -133,6 +133,7 @@ def novelty(table: DesignTable, calibration: Calibration, groups: Sequence[str])
         if (tool.family, silicon, groups[number]) not in pairs:
             out[number] = 1.0 if silicon in classes else 2.0
         elif groups[number] == "resource-one":
+            # Shares of the step to a new place: guesses, set by hand.
             newer = tool.version not in versions.get(tool.family, ())
             out[number] = max(0.5 * newer, 0.8 * beyond[number], 0.3 * unswept[number])
     return out

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 MUX_INPUTS_PER_LUT = 3.0
 #: A comparator and the multiplexer behind it, per bit: half a LUT each way of the compare, one to choose.
 MAXIMUM_LUT_PER_BIT = 1.5
-#: Start and end of a process under DATAFLOW, cycles.
+#: Start and end of a process under DATAFLOW, cycles: what each further Resource layer takes beyond its own
+#: loop in the reports (:mod:`hwnas_hls_plugins.hls_model.laws`).
 HANDSHAKE_CYCLES = 2.0
 #: Interval ends over the dense laws' own: a guess, since there are no data.
 DENSE_SPREAD = 1.25

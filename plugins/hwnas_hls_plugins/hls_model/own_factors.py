@@ -54,9 +54,8 @@ def centres(
                 residual = float(level.base_residual[metric][row])
                 if math.isfinite(residual):
                     residuals.append(residual)
-                    here = spread_of(metric, level, row)
-                    blind = here == NETWORK_SPREAD[metric][0]
-                    spread = min(spread, here * (BLIND_DOUBT if blind else 1.0))
+                    doubt = BLIND_DOUBT if _known(level, row) == 0 else 1.0
+                    spread = min(spread, spread_of(metric, level, row) * doubt)
             if residuals:
                 # The median of a network: one odd report of many does not move it.
                 centre[metric] = (float(np.median(residuals)), spread)
@@ -117,9 +116,13 @@ def same_network_shift(residuals: Sequence[float], spread: float) -> float:
 
 
 def spread_of(metric: str, level: Level, row: int) -> float:
-    """Scatter of networks around their site. Under Resource nothing hangs on the weights."""
-    known = 2 if level.bands[row].startswith("resource") else level.knowledge
-    return NETWORK_SPREAD[metric][known]
+    """Scatter of networks around their site."""
+    return NETWORK_SPREAD[metric][_known(level, row)]
+
+
+def _known(level: Level, row: int) -> int:
+    """What is known of the weights, as far as it matters: under Resource nothing hangs on them."""
+    return 2 if level.bands[row].startswith("resource") else level.knowledge
 
 
 def _held_back(distance: float, scatter: float) -> float:

@@ -73,6 +73,7 @@ def resource_costs(
         np.sqrt(reads) * wide_read_lut(c["n_in"] * c["in_bits"], k),
         reads * selector_lut(c["n_in"], c["in_bits"]) + k["resource_input_lut"] * c["n_in"],
     )
+    # Read off the single layers: with 6 or 8 in place of 7 their mean error is four times as large.
     adder = c["acc_bits"] + 7.0
     # Up to n_in steps a block works its index out anew; two designs of one source show what that costs, its
     # growth with the steps lies between none and that of a selector.
@@ -84,6 +85,7 @@ def resource_costs(
         k["resource_block_lut"] + np.where(few_steps & several, index, 0.0),
     )
     in_fabric = np.maximum(0.0, blocks - dsp)
+    # 40 is a guess, set by hand: the single layers hold few such products (36 or 44 change nothing there).
     product_lut = np.where(
         narrow_weight,
         k["resource_fabric_lut"],
@@ -103,6 +105,7 @@ def resource_costs(
         + c["n_out"] * c["acc_bits"] * np.where(whole | several, 2.0, 1.0)
         + blocks * np.where(~muxed, np.where(multiplied, c["w_bits"], 0.0), operand)
         + blocks * registers
+        # Set by hand near the single layers, which 33 or 41 fit as well.
         + np.where(two_fold, 37.0 * multiplied, 0.0)
         + np.where(several, k["process_input_ff_per_bit"] * c["n_in"] * c["in_bits"], 0.0)
     )

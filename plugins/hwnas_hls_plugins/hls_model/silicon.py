@@ -73,7 +73,8 @@ def part_class(part: str) -> str:
     return "unknown"
 
 
-#: Delays by speed grade over those of grade 2.
+#: Delays by speed grade over those of grade 2. With 1.10 the cycles of families left out came out right more
+#: often than with 1 (docs/decisions.md); 0.92 is a guess, set by hand, with three designs of grade 3 in view.
 SLOWER_BY_GRADE = {1: 1.10, 2: 1.0, 3: 0.92}
 
 
