@@ -13,7 +13,7 @@ import pytest
 
 import hwnas_hls
 import hwnas_hls_plugins
-from hwnas_hls import deprecation, hookimpl, hookspecs, inspection
+from hwnas_hls import hookimpl, hookspecs, inspection
 from hwnas_hls.deprecation import (
     DECLARED,
     Deprecation,
@@ -87,7 +87,7 @@ def test_functions_arguments_and_names() -> None:
         assert find("Old").__name__ == "FixedType"  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="Older"):
         find("Older")
-    assert len(DECLARED) >= 3
+    assert [found.what.rpartition(".")[2] for found in DECLARED[-3:]] == ["old_way", "sample", "Old"]
 
 
 @pytest.mark.usefixtures("declared")
@@ -114,4 +114,6 @@ def test_a_plugin_with_a_deprecated_hook_is_named(monkeypatch: pytest.MonkeyPatc
     done = click.testing.CliRunner().invoke(inspection.plugins, [], standalone_mode=False)
     assert "DEPRECATED plugin mine: registered in this process: hook hwnas_old" in done.output
     assert done.return_value == 0
-    assert deprecation.DECLARED is DECLARED
+    declaration = DECLARED[-1]
+    assert (declaration.what, declaration.instead) == ("hook hwnas_old", "hwnas_run_started")
+    assert declaration.due("0.4")

@@ -6,7 +6,6 @@ from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from hwnas_hls.architecture import Architecture, Dense
@@ -34,15 +33,11 @@ DATA = sample_dataset(rows=600)
 
 
 class TestFullTraining(EstimatorContract):
-    batch_independent = False
-
     def estimator(self) -> FullTrainingEstimator:
         return FullTrainingEstimator(FullTrainingConfig(epochs=3))
 
 
 class TestPartialTraining(EstimatorContract):
-    batch_independent = False
-
     def estimator(self) -> PartialTrainingEstimator:
         return PartialTrainingEstimator(PartialTrainingConfig(epochs=2, schedule_epochs=6))
 
@@ -100,15 +95,10 @@ def test_a_continued_training_is_the_one_made_in_one_go(begin: int) -> None:
     kept = {name: bytes(data) for name, data in cache.items()}
     continued = ask(FullTrainingEstimator(FullTrainingConfig(epochs=10)), kept, [3, 1, 0, 2, 4])
     continued = [continued[place] for place in (2, 1, 3, 0, 4)]
-    for whole, resumed, start_ in zip(once, continued, first, strict=True):
-        assert whole.design is not None
-        assert resumed.design is not None
-        assert start_.design is not None
-        moved = [np.mean(a != b) for a, b in zip(whole.design.weights, resumed.design.weights, strict=True)]
-        # Float noise may take a weight across a rounding boundary.
-        assert max(moved) <= 0.02
-        assert start_.design.digest() != whole.design.digest()
-        assert whole.values["accuracy"].value == pytest.approx(resumed.values["accuracy"].value, abs=0.02)
+    assert digests(continued) == digests(once)
+    assert not set(digests(first)) & set(digests(once))
+    for whole, resumed in zip(once, continued, strict=True):
+        assert whole.values["accuracy"].value == resumed.values["accuracy"].value
 
 
 def test_what_is_continued_is_cheaper_than_what_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ _CANDIDATES = 6
 class EstimatorContract(Contract):
     """Inherit and override :meth:`estimator`; :meth:`space` and :meth:`context` where it needs its own.
 
-    An estimator whose numbers are to be read only in the batch they came in (training, where
-    sums depend on the batch) sets ``batch_independent = False``.
+    An estimator whose numbers are to be read only in the batch they came in (a trainer whose sums
+    depend on who is trained beside it, for one) sets ``batch_independent = False``.
     """
 
     batch_independent = True
