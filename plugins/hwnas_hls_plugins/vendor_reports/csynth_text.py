@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def _instances(drawn: list[Table], path: Path) -> tuple[Module, ...]:
 
 
 def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csynth:
-    """Vitis HLS' ``csynth.rpt``: one table of all modules and loops; no clock before 2021."""
+    """Vitis HLS' ``csynth.rpt``: one table of all modules and loops, most often without the clock."""
     table = next((t for t in drawn if _is_area(t) and "& Loops" in " ".join(t.header)), None)
     table = required(table, "table of modules and loops", path)
     rows = []
@@ -199,17 +200,16 @@ def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csyn
     if not rows:
         raise ReportError(f"{path}: the table of modules and loops has no module")
     clock = next((t for t in drawn if {"Clock", "Target"} <= set(t.header)), None)
-    if clock is None:
+    clocks = _row(clock, path) if clock else {}
+    target = nanoseconds(clocks.get("Target"), f"{path}: Target") if clock else _period_ns(table, path)
+    if target is None:
         raise ReportError(
             f"{path}: this overview has no clock period; read the report of the top function beside it"
         )
-    clocks = _row(clock, path)
     top = rows[0]
     return Csynth(
         tool="vitis_hls",
-        clock_target_ns=required(
-            nanoseconds(clocks.get("Target"), f"{path}: Target"), "target clock period", path
-        ),
+        clock_target_ns=target,
         clock_estimated_ns=nanoseconds(clocks.get("Estimated"), f"{path}: Estimated"),
         clock_uncertainty_ns=nanoseconds(clocks.get("Uncertainty"), f"{path}: Uncertainty"),
         latency_min=top.latency_min,
@@ -222,6 +222,23 @@ def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csyn
         modules=tuple(rows[1:]),
         **common,  # type: ignore[arg-type]
     )
+
+
+def _period_ns(table: Table, path: Path) -> float | None:
+    """The clock period that the first row's latency was multiplied with: printed in cycles and in ns.
+
+    Where the estimated period is above the target (negative slack) it is not said which of the two it was.
+    """
+    cells = {name: cell.strip() for name, cell in zip(table.header, table.rows[0], strict=False)}
+    cycles = _overview_count(cells.get("(cycles)"), path)
+    try:
+        latency_ns, slack_ns = float(cells["(ns)"]), float(cells["Slack"])
+    except (KeyError, ValueError):
+        return None
+    if not cycles or slack_ns < 0 or not 0 < latency_ns < math.inf:
+        return None
+    # Printed with four digits at least.
+    return float(f"{latency_ns / cycles:.4g}")
 
 
 def _without_dashes(table: Table, used: Resources) -> Resources:
