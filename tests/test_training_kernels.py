@@ -88,6 +88,8 @@ def near(a: object, b: object, share: float = 2e-4) -> None:
 @pytest.mark.parametrize("normalisation", ["none", "batch"])
 @pytest.mark.parametrize("rows", [8, 72, 640])
 def test_one_step_is_torchs(normalisation: str, rows: int) -> None:
+    from hwnas_hls_plugins.training.adam import step_size
+
     by_torch, native = networks(normalisation, rows)
     rng = np.random.default_rng(0)
     # Slices of wider matrices, as the loop hands them over.
@@ -124,7 +126,7 @@ def test_one_step_is_torchs(normalisation: str, rows: int) -> None:
     # From the same gradient, the same step.
     native.layout.gradient.copy_(by_torch.layout.gradient)
     for network in (by_torch, native):
-        network.update(0.05, 0.9, 0.99, 0.04, 1)
+        network.update(0.9, 0.99, 1 - 0.05 * 0.04, step_size(0.05, 0.9, 0.99, 1))
     near(by_torch.layout.latent, native.layout.latent)
     near(by_torch.layout.mean, native.layout.mean)
     near(by_torch.layout.square, native.layout.square)
@@ -151,6 +153,7 @@ def test_dropout_is_drawn_alike() -> None:
     by_torch, native = networks("none", 64, dropout=0.5)
     batch = [torch.ones((12, 64)), torch.ones((12, 64))]
     for network in (by_torch, native):
+        network.draw()
         network.forward(batch, training=True)
     for a, b in zip(by_torch.levels, native.levels, strict=True):
         assert np.array_equal(a.values, b.values)

@@ -12,8 +12,11 @@ from torch import Tensor
 from hwnas_hls_plugins.graph_training.layout import GraphLayout, Place
 from hwnas_hls_plugins.graph_training.nodes import ConvNode, DenseNode, Node
 from hwnas_hls_plugins.graph_training.normalisation import ChannelNormalisation
+from hwnas_hls_plugins.training.dropout import draw
 from hwnas_hls_plugins.training.normalisation import REACH
 from hwnas_hls_plugins.training.quantiser import limited, on_grid, push_back, rounded
+from hwnas_hls_plugins.training.schedule import Number
+from hwnas_hls_plugins.training.totals import Totals
 
 
 @dataclass(slots=True, eq=False)
@@ -109,8 +112,8 @@ class Depth:
             inside = inside * (raw > 0)
         self.mask[here] = inside
 
-    def drop(self, generators: Sequence[torch.Generator]) -> None:
-        """Zero a share of the values of those layers that want it.
+    def draw(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw what is dropped of those layers that want it.
 
         Args:
             generators: of each graph.
@@ -118,18 +121,19 @@ class Depth:
         if self.dropout is None:
             return
         for place in self.places:
-            share = place.plan.dropout
-            if share > 0:
-                here = self.dropout[self.own(place)]
-                draws = torch.rand(here.shape, generator=generators[place.member], dtype=here.dtype)
-                here.copy_((draws >= share).to(here.dtype) / (1 - share))
-        self.values.mul_(self.dropout)
+            if place.plan.dropout > 0:
+                draw(self.dropout[self.own(place)], place.plan.dropout, generators[place.member])
 
-    def pass_back(self, leak: float) -> None:
+    def drop(self) -> None:
+        """Zero what was drawn."""
+        if self.dropout is not None:
+            self.values.mul_(self.dropout)
+
+    def pass_back(self, leak: Number) -> None:
         """Gradient of the values -> of the sums, in place; batch normalisation not yet."""
         if self.dropout is not None:
             self.gradient.mul_(self.dropout)
-        if leak > 0:
+        if isinstance(leak, Tensor) or leak > 0:
             self.mask.mul_(1 - leak).add_(leak)
         if not self.steep:
             self.mask.mul_(torch.where(self.sums < 0, self.slope, 1.0))
@@ -203,8 +207,10 @@ def _normalisation(layout: GraphLayout, depth: Depth) -> ChannelNormalisation:
     counts = np.bincount(channel_of, minlength=start + 1)
     return ChannelNormalisation(
         channel_of=layout.index(channel_of),
+        by_channel=Totals(channel_of, start + 1, layout.device, idle=True),
         features_of=layout.tensor(np.maximum(counts, 1)),
         row_of=layout.index(row_of),
+        by_row=Totals(row_of, start + 1, layout.device, idle=True),
         bias_at=layout.index(np.concatenate(bias_at)),
         scale=each([plan.scale for plan in plans]),
         unit=each([plan.scale * 2.0**plan.out_fraction for plan in plans]),

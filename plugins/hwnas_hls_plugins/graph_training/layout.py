@@ -14,6 +14,7 @@ from torch import Tensor
 from hwnas_hls_plugins.graph_training.member import GraphMember
 from hwnas_hls_plugins.graph_training.plan import NodePlan
 from hwnas_hls_plugins.training.layout import smallest_dropped
+from hwnas_hls_plugins.training.totals import Totals
 
 _CONSTANTS = ("unit", "low", "high", "factor", "floor", "ceiling")
 
@@ -69,7 +70,10 @@ class GraphLayout:
         self.square: Tensor
         self._stand()
         self._lay_out()
-        self._bias_rows, self._bias_at = (self.index(numbers) for numbers in self._biases())
+        rows, owner = self._biases()
+        at, which = np.unique(owner, return_inverse=True)
+        self._bias_rows, self._bias_at = self.index(rows), self.index(at)
+        self._by_bias = Totals(which, len(at), device)
 
     def tensor(self, data: object) -> Tensor:
         return torch.as_tensor(data, dtype=self.dtype, device=self.device)
@@ -182,9 +186,8 @@ class GraphLayout:
 
     def collect_biases(self, sums: Tensor) -> None:
         """Gradients of the biases from those of the features, each summed over the batch."""
-        for place in self.weighted():
-            self.gradient[place.biases].zero_()
-        self.gradient.index_add_(0, self._bias_at, sums.index_select(0, self._bias_rows))
+        totals = self._by_bias(sums.index_select(0, self._bias_rows))
+        self.gradient.index_copy_(0, self._bias_at, totals)
 
     def exported(self, j: int) -> tuple[list[NDArray[np.int64] | None], list[NDArray[np.int64] | None]]:
         """(weights, biases) of member ``j``, one a layer, int64, as forward used them."""

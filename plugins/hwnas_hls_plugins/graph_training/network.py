@@ -29,6 +29,7 @@ from hwnas_hls_plugins.graph_training.nodes import (
 from hwnas_hls_plugins.training import adam
 from hwnas_hls_plugins.training.normalisation import CALIBRATIONS
 from hwnas_hls_plugins.training.outputs import Outputs
+from hwnas_hls_plugins.training.schedule import Number
 
 
 class GraphNetwork:
@@ -71,7 +72,7 @@ class GraphNetwork:
             self.layout.gradient[-count:],
         )
         self.logits = self.outputs.logits
-        self.scratch = torch.empty_like(self.layout.latent)
+        self.scratch = torch.empty_like(self.layout.latent).repeat(2)
         self.quantise()
 
     def save_members(self) -> None:
@@ -142,7 +143,7 @@ class GraphNetwork:
         """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
 
         Args:
-            training: drop out what is to be dropped.
+            training: drop what :meth:`draw` has drawn.
             momentum: share of this batch in the running statistics; 0 leaves them alone.
         """
         self._take(inputs)
@@ -153,7 +154,13 @@ class GraphNetwork:
                 depth.norm.measure(depth.sums, self._counted(depth), momentum)
             depth.activate(exactly=not self.layout.fast)
             if training:
-                depth.drop([member.generator for member in self.members])
+                depth.drop()
+
+    def draw(self) -> None:
+        """Draw what the next step drops, from input to output."""
+        generators = [member.generator for member in self.members]
+        for depth in self.depths:
+            depth.draw(generators)
 
     def _counted(self, depth: Depth) -> Tensor:
         """Weights of a depth in their least significant bits, neither folded nor rounded."""
@@ -171,7 +178,7 @@ class GraphNetwork:
         else:
             self.outputs.squares(targets)
 
-    def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None:
+    def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None:
         """Gradients of all trained numbers, straight through every rounding.
 
         ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
@@ -199,11 +206,17 @@ class GraphNetwork:
                 node.forward()
             depth.activate(exactly=not self.layout.fast)
 
-    def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None:
-        """One step of AdamW (Loshchilov and Hutter, 2019), then latents back inside their grids."""
-        size = adam.step_size(rate, beta1, beta2, step)
-        adam.update(self.layout, self.scratch, beta1, beta2, 1 - rate * decay, size)
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        """One step of AdamW, see :meth:`~hwnas_hls_plugins.training.arithmetic.Arithmetic.update`."""
+        adam.update(self.layout, self.scratch, beta1, beta2, left, size)
         self.quantise()
+
+    def state(self) -> list[Tensor]:
+        """All that a step leaves to the next one."""
+        layout = self.layout
+        norms = [depth.norm.running for depth in self.depths if depth.norm is not None]
+        held = [layout.latent, layout.mean, layout.square, layout.gradient, layout.integers, layout.weights]
+        return [*held, *norms]
 
     def settle(self) -> None:
         """See :func:`~hwnas_hls_plugins.training.adam.settle`."""

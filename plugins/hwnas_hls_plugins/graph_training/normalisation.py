@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hwnas_hls_plugins.training.totals import Totals
+
 
 @dataclass(slots=True, eq=False)
 class ChannelNormalisation:
@@ -18,9 +20,9 @@ class ChannelNormalisation:
     stands for every feature that is not normalised.
 
     Args:
-        channel_of: channel of each feature of the depth.
+        channel_of: channel of each feature of the depth; by_channel: sums over them.
         features_of: features of each channel.
-        row_of: channel of each number of the depth's span of weights and biases.
+        row_of: channel of each number of the depth's span of weights and biases; by_row: sums over them.
         bias_at: place of each channel's bias among the group's numbers.
         scale, unit: what a normalised sum of 1 stands for, in real units and as counted.
         bias_unit: least significant bits of the bias in a real unit.
@@ -32,8 +34,10 @@ class ChannelNormalisation:
     """
 
     channel_of: Tensor
+    by_channel: Totals
     features_of: Tensor
     row_of: Tensor
+    by_row: Totals
     bias_at: Tensor
     scale: Tensor
     unit: Tensor
@@ -57,8 +61,7 @@ class ChannelNormalisation:
 
     def _mean(self, of_features: Tensor) -> Tensor:
         """(features,) means over the rows -> (channels,) means."""
-        total = torch.zeros(len(self.features_of), dtype=of_features.dtype, device=of_features.device)
-        return total.index_add_(0, self.channel_of, of_features).div_(self.features_of)
+        return self.by_channel(of_features).div_(self.features_of)
 
     def _centred(self, sums: Tensor) -> tuple[Tensor, Tensor]:
         """(mean a channel, sums less the mean of their channel)."""
@@ -80,8 +83,7 @@ class ChannelNormalisation:
         moved = self.running[:, 0] + momentum * error * self.running[:, 1] / wanted
         # Through double precision: the last bit of a single power depends on its place in memory.
         factor = (deviation / wanted).clamp_(0.25, 4.0).double().pow_(momentum).to(deviation.dtype)
-        spread = torch.zeros(len(self.features_of), dtype=weights.dtype, device=weights.device)
-        spread.index_add_(0, self.row_of, weights * weights)
+        spread = self.by_row(weights * weights)
         # Weights that are small for their type grow, but not so far that most of them saturate.
         least = wanted * spread[:-1].sqrt_() / self.reach
         scaled = torch.maximum(self.running[:, 1] * factor, least)

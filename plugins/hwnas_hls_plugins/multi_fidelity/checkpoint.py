@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.training.plan import AnyPlan
 
 #: Settings that change only how fast a training is, or whom it stops.
-_FREE = ("rungs", "group_elements", "group_candidates", "threads", "schedule_epochs", "max_validation_rows")
+_FREE = (
+    *("rungs", "group_elements", "group_candidates", "threads", "graphs"),
+    *("schedule_epochs", "max_validation_rows"),
+)
 
 
 def checkpoint_name(plan: AnyPlan, config: TrainingConfig, fingerprint: str, version: str) -> str:

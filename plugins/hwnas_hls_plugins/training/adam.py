@@ -45,21 +45,30 @@ def averages(mean: Tensor, square: Tensor, gradient: Tensor, beta1: float, beta2
     square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
 
 
-def update(trained: Trained, scratch: Tensor, beta1: float, beta2: float, decay: float, size: float) -> None:
+def update(
+    trained: Trained,
+    scratch: Tensor,
+    beta1: float,
+    beta2: float,
+    left: float | Tensor,
+    size: float | Tensor,
+) -> None:
     """One step, then the numbers back inside their bounds.
 
     Args:
-        scratch: as long as the numbers, overwritten.
-        decay: what is left of a weight.
+        scratch: twice as long as the numbers, overwritten.
+        left: what decay leaves of a weight.
         size: of the step, see :func:`step_size`.
     """
     latent = trained.latent
     averages(trained.mean, trained.square, trained.gradient, beta1, beta2)
-    torch.sqrt(trained.square, out=scratch)
-    scratch.add_(_SMALLEST)
-    if decay < 1:
-        latent[: trained.n_weights].mul_(decay)
-    latent.addcdiv_(trained.mean, scratch, value=-size)
+    root, moved = scratch.chunk(2)
+    torch.sqrt(trained.square, out=root)
+    root.add_(_SMALLEST)
+    latent[: trained.n_weights].mul_(left)
+    # ``addcdiv_``, whose factor cannot be read from a device.
+    torch.mul(trained.mean, -size, out=moved)
+    latent.add_(moved.div_(root))
     torch.maximum(latent, trained.floor, out=latent)
     torch.minimum(latent, trained.ceiling, out=latent)
 

@@ -18,6 +18,7 @@ from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level
 from hwnas_hls_plugins.training.outputs import Outputs
 from hwnas_hls_plugins.training.quantiser import push_back
+from hwnas_hls_plugins.training.schedule import Number
 
 
 class Arithmetic(Protocol):
@@ -34,7 +35,7 @@ class Arithmetic(Protocol):
         """Levels from ``top`` down to ``bottom``; ``momentum`` above 0 measures normalised ones."""
         ...
 
-    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: float) -> None:
+    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: Number) -> None:
         """Gradients of levels ``top`` up to ``bottom``, straight through every rounding.
 
         ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
@@ -46,11 +47,11 @@ class Arithmetic(Protocol):
         """See :meth:`~hwnas_hls_plugins.training.outputs.Outputs.cross_entropy`."""
         ...
 
-    def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
         """One step of AdamW, then latents back inside their grids.
 
         Args:
-            decay: what is left of a weight.
+            left: what decay leaves of a weight.
             size: of the step, Adam's bias corrections included.
         """
         ...
@@ -61,7 +62,7 @@ class TorchArithmetic:
 
     def __init__(self, layout: Layout, levels: Sequence[Level]) -> None:
         self.layout, self.levels = layout, levels
-        self.scratch = torch.empty_like(layout.latent)
+        self.scratch = torch.empty_like(layout.latent).repeat(2)
         # Where the gradient passes; it may take the place of the sums, which nobody needs any more.
         self.masks = [
             level.sums
@@ -112,11 +113,11 @@ class TorchArithmetic:
         span = slice(*level.span)
         return self.layout.latent[span] * self.layout.unit[span]
 
-    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: float) -> None:
+    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: Number) -> None:
         for k in range(top, bottom + 1):
             level, mask = self.levels[k], self.masks[k]
             if level.bounded:
-                if leak > 0:
+                if isinstance(leak, Tensor) or leak > 0:
                     mask.mul_(1 - leak).add_(leak)
                 level.gradient.mul_(mask)
             if level.push is not None:
@@ -138,5 +139,5 @@ class TorchArithmetic:
     def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
         outputs.cross_entropy(targets)
 
-    def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:
-        adam.update(self.layout, self.scratch, beta1, beta2, decay, size)
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        adam.update(self.layout, self.scratch, beta1, beta2, left, size)

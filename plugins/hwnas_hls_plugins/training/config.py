@@ -9,6 +9,7 @@ from hwnas_hls.errors import UserError
 DEVICES = ("auto", "cpu", "cuda")
 TRAIN_ON = ("train", "train+validation")
 KERNELS = ("auto", "native", "torch")
+GRAPHS = ("auto", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class TrainingConfig:
         threads: of torch, on a CPU. More than one is slower for networks this small.
         kernels: what computes a step: ``native`` (compiled once by the machine's C compiler; CPU,
             single precision), ``torch`` (anywhere), or ``auto``, native where that can be.
+        graphs: on a GPU, ``auto`` replays steps from CUDA graphs, the first replay checked against the
+            step computed; ``off`` computes every step. Never run on a real GPU by the authors.
     """
 
     epochs: int = 30
@@ -58,6 +61,7 @@ class TrainingConfig:
     train_on: str = "train"
     threads: int = 1
     kernels: str = "auto"
+    graphs: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "group_candidates", "threads"):
@@ -72,6 +76,8 @@ class TrainingConfig:
             raise UserError(
                 "a training step is computed by one of these", found=self.kernels, choices=KERNELS
             )
+        if self.graphs not in GRAPHS:
+            raise UserError("CUDA graphs are one of these", found=self.graphs, choices=GRAPHS)
         if not self.learning_rate > 0:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
         for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak"):

@@ -26,7 +26,7 @@ def activate_exactly(
         cast = on_grid(bias / step, layer.accum) * step
         if layer.accum.fraction < plan.product_fraction:
             raw = lossy_sum(weights, inner, cast, step, layer.accum)
-        elif bool((cast != bias).any()):
+        else:
             raw = raw + (cast - bias)[:, None]
         raw = on_grid(raw / step, layer.accum) * step
     passed = torch.clamp_min(raw, 0.0) if plan.rectified else raw

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,19 +13,19 @@ from torch import Tensor
 from hwnas_hls.design import Design
 from hwnas_hls.precision import FixedType
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
-from hwnas_hls_plugins.graph_training.layout import GraphLayout
 from hwnas_hls_plugins.graph_training.member import GraphMember
 from hwnas_hls_plugins.graph_training.network import GraphNetwork
 from hwnas_hls_plugins.graph_training.plan import GraphPlan
+from hwnas_hls_plugins.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.training.config import TrainingConfig
 from hwnas_hls_plugins.training.finished import finished
 from hwnas_hls_plugins.training.grouping import automatic_batch_size, automatic_group_elements, group
-from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.member import AnyMember, Member
 from hwnas_hls_plugins.training.network import Network
-from hwnas_hls_plugins.training.normalisation import MOMENTUM
 from hwnas_hls_plugins.training.plan import Plan
 from hwnas_hls_plugins.training.rows import Rows
+from hwnas_hls_plugins.training.schedule import Schedule
+from hwnas_hls_plugins.training.step import AnyNetwork, AnyStep, Step
 from hwnas_hls_plugins.training.threads import threads
 
 #: (places in the batch, interim metric, share done) -> who goes on; see :data:`hwnas_hls.estimator.Keep`.
@@ -52,29 +50,6 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-class AnyNetwork(Protocol):
-    """A group of chains, or of graphs; its methods are explained at :class:`Network`."""
-
-    normalised: bool
-    logits: Tensor
-
-    @property
-    def members(self) -> Sequence[AnyMember]: ...
-    @property
-    def layout(self) -> Layout | GraphLayout: ...
-    @property
-    def kernels(self) -> str: ...
-    def number_sources(self, numbers: Mapping[int, int]) -> None: ...
-    def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None: ...
-    def lose(self, targets: Tensor, *, classes: bool) -> None: ...
-    def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None: ...
-    def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None: ...
-    def calibrate(self, inputs: Sequence[Tensor]) -> None: ...
-    def settle(self) -> None: ...
-    def prune(self, share: float) -> None: ...
-    def save_members(self) -> None: ...
 
 
 def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
@@ -124,8 +99,7 @@ class Training:
         # Whole vectors of eight rows: no number then depends on where in memory it stands.
         self.batch_rows = size - size % 8 if size >= 8 else size
         self.group_elements = config.group_elements or automatic_group_elements(self.device)
-        self.epoch_steps = max(1, per_epoch // self.batch_rows)
-        self.total_steps = self.epoch_steps * config.epochs
+        self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows))
         self.classes = dataset.kind == CLASSIFICATION
 
     def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[Outcome]:
@@ -214,50 +188,31 @@ class Training:
         for member in network.members if begin < end else ():
             if network.kernels not in member.kernels:
                 member.kernels.append(network.kernels)
+        step = self._step(network, (end - begin) * self.schedule.epoch_steps)
         for epoch in range(begin, end):
-            self._prune(network, epoch)
+            zeros = self.schedule.zeros(epoch)
+            if zeros is not None:
+                network.prune(zeros)
             network.settle()
-            leak = self.config.leak * max(0.0, 1 - 2 * epoch / self.config.epochs)
             rng = np.random.default_rng([self.seed, epoch])
-            chosen = rng.permutation(len(self.train))[: self.epoch_steps * self.batch_rows]
+            chosen = rng.permutation(len(self.train))[: self.schedule.epoch_steps * self.batch_rows]
             order = torch.as_tensor(chosen, device=self.device)
             inputs, targets = self.train.read(kinds, order)
             if self.classes:
                 smoothing = self.config.smoothing
                 targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
-            for step in range(self.epoch_steps):
-                rows = slice(step * self.batch_rows, (step + 1) * self.batch_rows)
+            step.begin(self.schedule.paces(epoch))
+            for number in range(self.schedule.epoch_steps):
+                rows = slice(number * self.batch_rows, (number + 1) * self.batch_rows)
                 batch = [copy[:, rows] for copy in inputs]
-                if epoch == 0 and step == 0 and network.normalised:
+                if epoch == 0 and number == 0 and network.normalised:
                     network.calibrate(batch)
-                number = epoch * self.epoch_steps + step + 1
-                network.forward(batch, training=True, momentum=self._momentum(number))
-                network.lose(targets[:, rows], classes=self.classes)
-                network.backward(batch, leak)
-                config = self.config
-                network.update(self._rate(number), config.beta1, config.beta2, config.decay, number)
+                step.take(number, batch, targets[:, rows])
 
-    def _rate(self, step: int) -> float:
-        """Learning rate of one step, from 1: a short linear rise, then half a cosine down to 0."""
-        warm = max(1, round(self.config.warmup * self.total_steps))
-        if step <= warm:
-            return self.config.learning_rate * step / warm
-        done = (step - warm) / max(1, self.total_steps - warm)
-        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-    @staticmethod
-    def _momentum(step: int) -> float:
-        """Batch statistics cost a product of their own: every step at first, then every fourth."""
-        if step <= 32:
-            return MOMENTUM
-        return 0.0 if step % 4 else 1 - (1 - MOMENTUM) ** 4
-
-    def _prune(self, network: AnyNetwork, epoch: int) -> None:
-        """Zeros of the smallest magnitude, more of them each epoch by a cubic (Zhu and Gupta, 2017)."""
-        until = max(1, round(self.config.pruned_by * self.config.epochs))
-        if epoch >= until:
-            return
-        network.prune(1 - (1 - (epoch + 1) / until) ** 3)
+    def _step(self, network: AnyNetwork, steps: int) -> AnyStep:
+        step = Step(network, self.config, classes=self.classes)
+        captures = self.device.type == "cuda" and self.config.graphs == "auto" and steps >= WORTHWHILE
+        return CapturedStep(step) if captures else step
 
     # What comes out
 

@@ -12,6 +12,7 @@ from hwnas_hls_plugins.training.kernels import library, required
 from hwnas_hls_plugins.training.layout import Layout
 from hwnas_hls_plugins.training.level import Level
 from hwnas_hls_plugins.training.outputs import Outputs
+from hwnas_hls_plugins.training.schedule import Number
 
 #: Batch rows come in whole vectors of so many.
 VECTOR = 8
@@ -131,8 +132,8 @@ class NativeArithmetic:
     def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:
         self._kernels.forward(*self._step(top, bottom, inputs, momentum))
 
-    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: float) -> None:
-        self._kernels.backward(*self._step(top, bottom, inputs, leak))
+    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: Number) -> None:
+        self._kernels.backward(*self._step(top, bottom, inputs, float(leak)))
 
     def _step(self, top: int, bottom: int, inputs: Sequence[Tensor], number: float) -> tuple[object, ...]:
         addresses = (_pointer * len(inputs))(*(copy.data_ptr() for copy in inputs))
@@ -161,8 +162,8 @@ class NativeArithmetic:
             ),
         )
 
-    def update(self, beta1: float, beta2: float, decay: float, size: float) -> None:
-        self._kernels.update(ctypes.byref(self._trained), beta1, beta2, decay, size)
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        self._kernels.update(ctypes.byref(self._trained), beta1, beta2, float(left), float(size))
 
 
 def _level(level: Level, layers: ctypes.Array[_Layer]) -> _Level:

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hwnas_hls_plugins.training import adam, native
+from hwnas_hls_plugins.training import adam, dropout, native
 from hwnas_hls_plugins.training.arithmetic import Arithmetic, TorchArithmetic
 from hwnas_hls_plugins.training.layout import Layout
-from hwnas_hls_plugins.training.level import Level, make_levels
+from hwnas_hls_plugins.training.level import make_levels
 from hwnas_hls_plugins.training.member import Member
 from hwnas_hls_plugins.training.normalisation import CALIBRATIONS
 from hwnas_hls_plugins.training.outputs import Outputs
+from hwnas_hls_plugins.training.schedule import Number
 
 
 class Network:
@@ -82,7 +83,7 @@ class Network:
         """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
 
         Args:
-            training: drop out what is to be dropped.
+            training: drop what :meth:`draw` has drawn.
             momentum: share of this batch in the running statistics; 0 leaves them alone.
         """
         top = len(self.levels) - 1
@@ -91,21 +92,18 @@ class Network:
                 mask = self.levels[k].dropout
                 if mask is not None:
                     self.arithmetic.forward(top, k, inputs, momentum)
-                    self._draw(self.levels[k], mask)
                     self.levels[k].values.mul_(mask)
                     top = k - 1
         self.arithmetic.forward(top, 0, inputs, momentum)
 
-    def _draw(self, level: Level, mask: Tensor) -> None:
-        """Draw what is dropped; on the CPU, so that it is the same on every device."""
-        for j, plan in enumerate(level.layers):
-            share = plan.layer.dropout
-            if share > 0:
-                draws = torch.rand(
-                    (plan.layer.n_out, self.rows), generator=self.members[j].generator, dtype=mask.dtype
-                )
-                kept = (draws >= share).to(mask.dtype) / (1 - share)
-                mask[level.slice(j)][: plan.layer.n_out] = kept.to(mask.device)
+    def draw(self) -> None:
+        """Draw what the next step drops, from input to output."""
+        for level in reversed(self.levels):
+            if level.dropout is not None:
+                for j, plan in enumerate(level.layers):
+                    if plan.layer.dropout > 0:
+                        own = level.dropout[level.slice(j)][: plan.layer.n_out]
+                        dropout.draw(own, plan.layer.dropout, self.members[j].generator)
 
     def lose(self, targets: Tensor, *, classes: bool) -> None:
         """Gradient of the loss at the outputs, up to a factor a network (Adam sees none).
@@ -118,7 +116,7 @@ class Network:
         else:
             self.outputs.squares(targets)
 
-    def backward(self, inputs: Sequence[Tensor], leak: float = 0.0) -> None:
+    def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None:
         """Gradients of all trained numbers; see :meth:`Arithmetic.backward`."""
         bottom = len(self.levels) - 1
         start = 0
@@ -140,11 +138,17 @@ class Network:
                     self.arithmetic.quantise()
             self.arithmetic.forward(k, k, inputs, 0.0)
 
-    def update(self, rate: float, beta1: float, beta2: float, decay: float, step: int) -> None:
-        """One step of AdamW (Loshchilov and Hutter, 2019); ``decay`` is relative to the rate."""
-        size = adam.step_size(rate, beta1, beta2, step)
-        self.arithmetic.update(beta1, beta2, 1 - rate * decay, size)
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        """One step of AdamW; see :meth:`Arithmetic.update`."""
+        self.arithmetic.update(beta1, beta2, left, size)
         self.arithmetic.quantise()
+
+    def state(self) -> list[Tensor]:
+        """All that a step leaves to the next one."""
+        layout = self.layout
+        norms = [level.norm.running for level in self.levels if level.norm is not None]
+        held = [layout.latent, layout.mean, layout.square, layout.gradient, layout.integers, layout.weights]
+        return [*held, *norms]
 
     def settle(self) -> None:
         """See :func:`~hwnas_hls_plugins.training.adam.settle`."""

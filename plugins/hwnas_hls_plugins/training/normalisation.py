@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hwnas_hls_plugins.training.layout import Layout
+from hwnas_hls_plugins.training.totals import Totals
 
 #: Share of a new batch in the running mean and deviation.
 MOMENTUM = 0.1
@@ -33,7 +34,7 @@ class Normalisation:
         bias_unit: least significant bits of the bias in a real unit.
         bias_at: places of the biases of active features in the level's span of weights.
         bias_of: those features.
-        row_of: feature of each number of that span.
+        row_of: feature of each number of that span; by_row: sums over them.
         reach: largest root mean square that weights of a feature may have, as they are counted.
         running: (features, 2), mean and deviation of the sums of the unscaled weights.
         gain, shift, gain_gradient, shift_gradient: views of the trained numbers.
@@ -46,6 +47,7 @@ class Normalisation:
     bias_at: Tensor
     bias_of: Tensor
     row_of: Tensor
+    by_row: Totals
     reach: Tensor
     running: Tensor
     gain: Tensor
@@ -77,7 +79,7 @@ class Normalisation:
         # In double precision: the last bit of a single power depends on the place in memory, since the
         # processor's vectors and what is left over at the end go through different code.
         factor = (deviation / wanted).clamp_(0.25, 4.0).double().pow_(momentum).to(deviation.dtype)
-        spread = torch.zeros_like(wanted).view(-1).index_add_(0, self.row_of, weights * weights)
+        spread = self.by_row(weights * weights)
         # Weights that are small for their type grow, but not so far that most of them saturate.
         least = wanted * spread[:, None].sqrt_() / self.reach
         scaled = torch.maximum(self.running[:, 1:] * factor, least)
@@ -109,10 +111,12 @@ def normalisation(layout: Layout, k: int, starts: Sequence[int]) -> Normalisatio
     active = np.zeros(sum(rows), bool)
     for start, layer in zip(starts, layers, strict=False):
         active[start : start + layer.layer.n_out] = layer.normalised
-    row_of = [
-        np.repeat(start + np.arange(layer.rows), layer.cols)
-        for start, layer in zip(starts, layers, strict=False)
-    ]
+    row_of = np.concatenate(
+        [
+            np.repeat(start + np.arange(layer.rows), layer.cols)
+            for start, layer in zip(starts, layers, strict=False)
+        ]
+    )
     ends = [
         layout.places[j, k][0] - layout.span(k)[0] + np.arange(1, layer.rows + 1) * layer.cols - 1
         for j, layer in enumerate(layers)
@@ -136,7 +140,8 @@ def normalisation(layout: Layout, k: int, starts: Sequence[int]) -> Normalisatio
         bias_unit=column([2.0**fraction for fraction in bias_fraction]),
         bias_at=places(np.concatenate(ends)[active]),
         bias_of=places(np.flatnonzero(active)),
-        row_of=places(np.concatenate(row_of)),
+        row_of=places(row_of),
+        by_row=Totals(row_of, sum(rows), layout.device),
         reach=column(
             [REACH * max(layer.layer.weight.highest, 1) * layer.layer.n_in**0.5 for layer in layers]
         ),
