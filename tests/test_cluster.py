@@ -23,7 +23,7 @@ from cluster_plugin import Line, read_log
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas_hls import cli, transfer
+from hwnas_hls import spec_flags, transfer
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.cli import invoke
 from hwnas_hls.cluster import ClusterLost, Workers, tasks
@@ -213,9 +213,9 @@ def test_flags_take_the_place_of_a_files_workers(
     given = {"workers": None, "scheduler": None, **flags}
     # Of a file as it was written, and of a run, whose spec holds every key.
     tables = {"target": {"name": "xcvu9p"}, "cluster": dict(held)}
-    cli._cluster(tables, given["workers"], given["scheduler"])
+    spec_flags._cluster(tables, given["workers"], given["scheduler"])
     assert spec_from_tables(tables, "test.toml").cluster == ClusterTable(**becomes)
-    found = cli._session_cluster(tmp_path, given["workers"], given["scheduler"])
+    found = spec_flags.session_cluster(tmp_path, given["workers"], given["scheduler"])
     assert found == (ClusterTable(**becomes) if flags else None)
 
 

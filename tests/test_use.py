@@ -18,7 +18,7 @@ import tomli_w
 import toy
 from rich.console import Console
 
-from hwnas_hls import cli, hookimpl, resources, terminal
+from hwnas_hls import cli, command_parts, hookimpl, resources, terminal
 from hwnas_hls import run as runs
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
@@ -209,7 +209,7 @@ def test_an_export_that_failed_is_an_exit_code(
     registry.register(Breaker(), "breaker")
     outcome = finished(registry, toy_spec(run={"exporters": ["broken"]}), tmp_path / "run")
     assert outcome.failures == ["exporter broken: OSError: [Errno 28] No space left on device"]
-    assert cli._end(outcome, registry, quiet=True, plain=True, as_json=False) == 1
+    assert command_parts.ended(outcome, registry, quiet=True, plain=True, as_json=False) == 1
     said = capsys.readouterr()
     assert said.out.strip() == str(tmp_path / "run")
     assert "No space left" in said.err
