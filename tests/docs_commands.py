@@ -106,11 +106,15 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+def _written(path: Path) -> str:
+    """A page without its generated parts."""
+    return re.sub(r"<!-- generated: .*?<!-- end -->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
 def steps(path: Path) -> Iterator[Command | File]:
     """Commands and files of a page, in order."""
     page = path.relative_to(ROOT).as_posix()
-    text = re.sub(r"<!-- generated: .*?<!-- end -->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for match in _BLOCK.finditer(text):
+    for match in _BLOCK.finditer(_written(path)):
         notes = tuple(note.strip() for note in (match["notes"] or "").split(",") if note.strip())
         body = match["fenced"] if match["fenced"] is not None else match["indented"]
         files = [note.removeprefix("file ") for note in notes if note.startswith("file ")]
@@ -127,6 +131,27 @@ def steps(path: Path) -> Iterator[Command | File]:
                 words = [w for w in line.split() if not _SETTING.fullmatch(w)]
                 if words and words[0] in PROGRAMS:
                     yield Command(page, _bare(line), "", notes)
+
+
+def hidden(path: Path) -> Iterator[str]:
+    """Lines of blocks that look like commands and that :func:`steps` passes over.
+
+    Blocks count however they are fenced or indented; prose does not.
+    """
+    left = _written(path)
+    for match in _BLOCK.finditer(left):
+        notes = match["notes"] or ""
+        if match["kind"] in ("sh", "bash", "console") or match["indented"] or "file " in notes:
+            left = left.replace(match[0], "\n")
+    fence = ""
+    for line in left.splitlines():
+        mark = re.match(r"\s*(```|~~~)", line)
+        if mark and fence in ("", mark[1]):
+            fence = "" if fence else mark[1]
+        elif fence or line.startswith("    "):
+            words = [word for word in line.split() if not _SETTING.fullmatch(word)]
+            if words and words[0] in ("$", *PROGRAMS):
+                yield line.strip()
 
 
 def _console(page: str, body: str, notes: tuple[str, ...]) -> Iterator[Command]:
