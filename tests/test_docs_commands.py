@@ -140,7 +140,6 @@ def test_a_hidden_command_is_found(tmp_path: Path) -> None:
 
 def test_commands_are_found(tmp_path: Path) -> None:
     """The search itself: each kind of block, notes, comments, continued lines, files."""
-    (ROOT / "docs").is_dir()
     page = tmp_path / "page.md"
     page.write_text(
         "Text\n\n    hwnas-hls run  # comment\n    more text\n\n"
