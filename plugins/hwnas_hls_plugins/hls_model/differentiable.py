@@ -2,8 +2,9 @@
 
 Bit widths, densities and even layer widths may be real numbers: counts are expectations under the prior on
 weights of :mod:`hwnas_hls_plugins.hls_model.prior`, rounding is left out, and the steps of pipelining are
-softened. It agrees with :func:`hwnas_hls_plugins.hls_model.predict` on architecture alone within about 5 %
-in LUTs (a test holds it to 30 %), and its gradients say which bit or weight is worth dropping.
+softened. Of 60 random networks of one to four layers, told by their architecture alone, its LUTs are 7 % off
+those of :func:`hwnas_hls_plugins.hls_model.predict` in the median, 15 % in the ninth decile and 18 % at most;
+a test holds it to 8, 16 and 20 %. Its gradients say which bit or weight is worth dropping.
 """
 
 from __future__ import annotations
