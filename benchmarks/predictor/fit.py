@@ -27,7 +27,13 @@ from hwnas_hls_plugins.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.hls_model.domain import unusual
 from hwnas_hls_plugins.hls_model.fitting import fit_bands, fit_factors, log_residual
 from hwnas_hls_plugins.hls_model.laws import evaluate
-from hwnas_hls_plugins.hls_model.regimes import factor_group, knowledge_of, log_factors_of, regimes
+from hwnas_hls_plugins.hls_model.regimes import (
+    factor_group,
+    knowledge_of,
+    log_factors_of,
+    regime_codes,
+    regimes,
+)
 from hwnas_hls_plugins.hls_model.silicon import device_of, part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import DesignTable, tabulate
 
@@ -202,9 +208,9 @@ def folds(data: Data) -> list[np.ndarray]:
 def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
     """Values of every metric, before intervals."""
     costs = evaluate(data.table, calibration.coefficients)
-    factors = log_factors_of(data.table, calibration, data.regimes)
-    values = {metric: costs.design[metric] * np.exp(factors[metric]) for metric in METRICS}
-    overflow(data.table, values, [[] for _ in data.queries])
+    factors = log_factors_of(data.table, calibration, regime_codes(data.table))
+    values = {metric: costs.design[metric] * np.exp(factors.get(metric, 0.0)) for metric in METRICS}
+    overflow(data.table, values)
     return {metric: np.rint(values[metric]) for metric in METRICS}
 
 

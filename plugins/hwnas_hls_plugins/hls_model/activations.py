@@ -12,15 +12,37 @@ from hwnas_hls_plugins.hls_model.unrolled import DSP_INPUT_BITS, implemented_lay
 FloatArray = NDArray[np.float64]
 
 
-def activation_costs(
-    table: DesignTable, k: Coefficients, usable: FloatArray, part: FloatArray, vitis: FloatArray
-) -> dict[str, FloatArray]:
+def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     """What stands after each dense layer; ``steps`` counts activation and normalisation modules."""
     c = table.layer
     kind = c["activation"]
-    relu, softmax, tabled, simple, leaky, elu = (kind == code for code in (1, 2, 3, 4, 5, 6))
     n = c["n_out"]
-    zero = np.zeros_like(n)
+    built = implemented_layers(table)
+    costs = {name: np.zeros_like(n) for name in ("lut", "ff", "dsp", "bram_18k", "cycles")}
+    rows = np.flatnonzero(kind == 1)
+    if rows.size:
+        costs["lut"][rows] = _relu_lut(table.with_layers(rows), k)
+    rows = np.flatnonzero(kind > 1)
+    if rows.size:
+        for name, values in _other_costs(table.with_layers(rows), k).items():
+            costs[name][rows] = values
+    batch = c["batch"] > 0
+    if batch.any():
+        share = np.where(built & (c["strategy"] != DISTRIBUTED), k["built_table_share"], 1.0)
+        costs["lut"] += np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"] * share, 0.0)
+        # hls4ml shares a normalisation's multipliers like those of the layer before.
+        reuse = np.maximum(1.0, c["legal_reuse"])
+        products = np.where(reuse > 1, np.minimum(0.8 * n, np.ceil(n / reuse)), 0.8 * n)
+        wide = c["result_bits"] >= DSP_INPUT_BITS
+        in_dsp = batch & wide & (c["to_fabric"] <= 0) & (c["to_dsp"] == 0)
+        costs["dsp"] += np.where(in_dsp, products, 0.0)
+    # Softmax sits in its own module too, but its cycles are counted above.
+    costs["steps"] = ((kind > 0) & (kind != 2)).astype(np.float64) + batch
+    return costs
+
+
+def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
+    c = table.layer
     # Rounding costs where bits are dropped, saturation where range is.
     changed = (c["out_fraction"] > c["result_fraction"]) | (
         c["out_bits"] - c["out_fraction"] > c["result_bits"] - c["result_fraction"]
@@ -31,21 +53,34 @@ def activation_costs(
     built = implemented_layers(table) & relu_kept
     # Reports have 28 LUTs a neuron of a plain ReLU and 60 with RND and SAT; of the difference 14 (a guess,
     # set by hand) are taken for what its bits pay already.
-    relu_bits = np.where(vitis > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"])
+    relu_bits = np.where(
+        table.of_layers("vitis") > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"]
+    )
     relu_lut = np.where(
         built,
         k["built_relu_lut_per_bit"] * c["result_bits"] + np.where(modes, k["built_relu_mode_lut"], 0.0),
         relu_bits * c["result_bits"] + np.where(modes, k["relu_mode_lut"] - 14.0, 0.0),
     )
-    relu_lut = relu_kept * n * relu_lut
+    out: FloatArray = relu_kept * c["n_out"] * relu_lut
+    return out
+
+
+def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
+    """Every activation but linear and ReLU."""
+    c = table.layer
+    kind = c["activation"]
+    softmax, tabled, simple, leaky, elu = (kind == code for code in (2, 3, 4, 5, 6))
+    n = c["n_out"]
+    zero = np.zeros_like(n)
+    part, usable = table.of_layers("part_class"), table.of_layers("usable_ns")
+    built = implemented_layers(table) & (c["strategy"] != DISTRIBUTED)
     share = np.where(built, k["built_table_share"], 1.0)
     # Softmax: tables of exponentials, a sum, a table of inverses, one product a class.
     in_fabric = c["to_fabric"] > 0
     softmax_lut = n * np.where(in_fabric, k["softmax_fabric_lut"], k["softmax_lut"])
     lut = np.select(
-        [relu, softmax, tabled, simple, leaky, elu],
+        [softmax, tabled, simple, leaky, elu],
         [
-            relu_lut,
             softmax_lut * share,
             n * k["table_lut"] * share,
             n * 20.0 * share,
@@ -60,18 +95,9 @@ def activation_costs(
     levels = np.log2(np.maximum(n, 1.0))
     softmax_cycles = np.floor(
         (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)
-        * (table.design["slower"][table.owner] if table.owner.size else 1.0)
+        * table.of_layers("slower")
         / np.maximum(usable, 1e-9)
     )
     softmax_cycles = np.maximum(1.0, softmax_cycles - 2.0 * in_fabric)
     cycles = np.select([softmax, tabled | elu], [softmax_cycles, np.full_like(n, 2.0)], 0.0)
-    batch = c["batch"] > 0
-    lut = lut + np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"] * share, 0.0)
-    # hls4ml shares a normalisation's multipliers like those of the layer before.
-    reuse = np.maximum(1.0, c["legal_reuse"])
-    products = np.where(reuse > 1, np.minimum(0.8 * n, np.ceil(n / reuse)), 0.8 * n)
-    in_dsp = batch & (c["result_bits"] >= DSP_INPUT_BITS) & ~in_fabric & (c["to_dsp"] == 0)
-    dsp = dsp + np.where(in_dsp, products, 0.0)
-    # Softmax sits in its own module too, but its cycles are counted above.
-    steps = (relu | simple | leaky | tabled | elu).astype(np.float64) + batch
-    return {"lut": lut, "ff": ff, "dsp": dsp, "bram_18k": bram, "cycles": cycles, "steps": steps}
+    return {"lut": lut, "ff": ff, "dsp": dsp, "bram_18k": bram, "cycles": cycles}

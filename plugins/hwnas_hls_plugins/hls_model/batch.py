@@ -16,17 +16,17 @@ from hwnas_hls_plugins.hls_model.calibration import (
     read_calibration,
 )
 from hwnas_hls_plugins.hls_model.capacity import target_of
-from hwnas_hls_plugins.hls_model.domain import design_reasons, design_warnings, novelty, unusual
+from hwnas_hls_plugins.hls_model.domain import Notes, design_reasons, design_warnings, novelty, unusual
 from hwnas_hls_plugins.hls_model.laws import evaluate
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.hls_model.regimes import (
-    factor_group,
     knowledge_of,
     log_factors_of,
-    regimes,
+    regime_codes,
+    site_kinds,
     site_of,
 )
-from hwnas_hls_plugins.hls_model.table import DesignTable, tabulate
+from hwnas_hls_plugins.hls_model.table import KNOWLEDGE, DesignTable, tabulate
 
 FloatArray = NDArray[np.float64]
 
@@ -40,132 +40,141 @@ class Batch:
     """Predictions as arrays, one entry a design; blocked designs hold NaN.
 
     Args:
-        value, low, high: metric -> array.
-        coverage: metric -> list.
+        table: the designs.
+        value, low, high: metric -> array; without intervals only ``value`` is filled.
+        coverage: metric -> array, NaN where an interval is not calibrated.
         layer: metric -> array over layers, scaled like the totals.
+        knowledge: places in :data:`~hwnas_hls_plugins.hls_model.table.KNOWLEDGE`.
+        reasons, warnings: of each design.
     """
 
     table: DesignTable
     value: dict[str, FloatArray]
     low: dict[str, FloatArray]
     high: dict[str, FloatArray]
-    coverage: dict[str, list[float | None]]
+    coverage: dict[str, FloatArray]
     layer: dict[str, FloatArray]
     knowledge: NDArray[np.int64]
-    reasons: list[list[str]]
-    warnings: list[list[str]]
+    reasons: Notes
+    warnings: Notes
 
 
 def predict_batch(queries: Sequence[Query], calibration: Calibration | None = None) -> Batch:
     """Predict many designs at once, as arrays."""
+    return predict_table(tabulate(queries), calibration)
+
+
+def predict_table(
+    table: DesignTable, calibration: Calibration | None = None, *, intervals: bool = True
+) -> Batch:
+    """Predict the designs of a table.
+
+    Args:
+        calibration: ``None`` takes the one that ships.
+        intervals: ``False`` leaves them out, which takes a third less time.
+    """
     calibration = calibration or read_calibration()
-    table = tabulate(queries)
     costs = evaluate(table, calibration.coefficients)
-    names = regimes(table)
-    log_factors = log_factors_of(table, calibration, names)
-    know = knowledge_of(table)
-    distance = novelty(table, calibration, [factor_group(name) for name in names])
-    reasons = design_reasons(table, calibration)
-    sites = _sites(queries, names, calibration)
-    names = ["outside" if outside else name for name, outside in zip(names, unusual(table), strict=True)]
-    warnings = design_warnings(table, calibration)
-    value = {metric: costs.design[metric] * np.exp(log_factors[metric]) for metric in METRICS}
-    layer = {name: costs.layer[name] * np.exp(log_factors[name])[table.owner] for name in _SHARED_METRICS}
+    codes = regime_codes(table)
+    value = {metric: costs.design[metric] for metric in METRICS}
+    layer = {name: costs.layer[name] for name in _SHARED_METRICS}
+    for metric, log_factors in log_factors_of(table, calibration, codes).items():
+        factors = np.exp(log_factors)
+        value[metric] = value[metric] * factors
+        layer[metric] = layer[metric] * factors[table.owner]
     layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
-    overflow(table, value, reasons)
-    sides, coverage = _sides(queries, names, know, distance, sites, calibration)
+    full = overflow(table, value)
+    knowledge = knowledge_of(table)
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
-    for metric, (below, above) in sides.items():
-        c = OFFSETS[metric]
+    coverage: dict[str, FloatArray] = {}
+    if intervals:
+        sides, coverage = _sides(table, codes, knowledge, calibration)
+        for metric, (below, above) in sides.items():
+            c = OFFSETS[metric]
+            raw = np.rint(value[metric]) + c
+            low[metric] = np.maximum(0.0, np.floor(raw * below - c + 1e-6))
+            high[metric] = np.ceil(raw * above - c - 1e-6)
+        low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
+        coverage["uram"] = np.full(table.count, np.nan)
+        coverage["latency_ns"] = coverage["latency_cycles"]
+    for metric in METRICS:
         value[metric] = np.rint(value[metric])
-        low[metric] = np.maximum(0.0, np.floor((value[metric] + c) * np.exp(-below) - c + 1e-6))
-        high[metric] = np.ceil((value[metric] + c) * np.exp(above) - c - 1e-6)
-    low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
-    value["uram"] = low["uram"] = high["uram"] = np.zeros(len(queries))
-    coverage["uram"] = [None] * len(queries)
+    bounds = (value, low, high) if intervals else (value,)
     clock = table.design["clock_ns"]
-    for bound in (value, low, high):
+    for bound in bounds:
+        bound["uram"] = np.zeros(table.count)
         bound["latency_ns"] = bound["latency_cycles"] * clock
-    coverage["latency_ns"] = coverage["latency_cycles"]
-    blocked = np.array([bool(query.blockers) or not query.layers for query in queries], bool)
+    blocked = np.array([bool(query.blockers) or not query.layers for query in table.queries], bool)
     if blocked.any():
-        for bound in (value, low, high):
+        for bound in bounds:
             for metric in bound:
                 bound[metric] = np.where(blocked, np.nan, bound[metric])
-    return Batch(table, value, low, high, coverage, layer, know, reasons, warnings)
+    reasons = design_reasons(table, calibration, full)
+    warnings = design_warnings(table, calibration)
+    return Batch(table, value, low, high, coverage, layer, knowledge, reasons, warnings)
 
 
 def _sides(
-    queries: Sequence[Query],
-    names: Sequence[str],
-    knowledge: NDArray[np.int64],
-    distance: FloatArray,
-    sites: Sequence[str],
-    calibration: Calibration,
-) -> tuple[dict[str, tuple[FloatArray, FloatArray]], dict[str, list[float | None]]]:
-    """Half widths below and above, and coverage, of every metric of every design.
+    table: DesignTable, codes: NDArray[np.int64], knowledge: NDArray[np.int64], calibration: Calibration
+) -> tuple[dict[str, tuple[FloatArray, FloatArray]], dict[str, FloatArray]]:
+    """Factors of both ends of the interval, and coverage, of every metric of every design.
 
     Designs of one kind share theirs, so that each is looked up once.
     """
-    cache: dict[tuple[str, str, int, float, str, bool], int] = {}
-    bands: list[list[tuple[tuple[float, float], float | None]]] = []
-    kinds = np.zeros(len(queries), np.int64)
-    for number, (query, name, level, away, site) in enumerate(
-        zip(queries, names, knowledge.tolist(), distance.tolist(), sites, strict=True)
-    ):
-        key = (name, query.stage, level, away, site, query.clock_known)
-        kind = cache.get(key)
-        if kind is None:
-            kind = cache[key] = len(bands)
-            found = (
-                (metric, calibration.stage_band(name, query.stage, level, away == 0, metric, site))
-                for metric in METRICS
-            )
-            bands.append(
-                [
-                    (half_widths(band, metric, away, query.clock_known), band.coverage)
-                    for metric, band in found
-                ]
-            )
-        kinds[number] = kind
-    sides: dict[str, tuple[FloatArray, FloatArray]] = {}
-    coverage: dict[str, list[float | None]] = {}
-    for place, metric in enumerate(METRICS):
-        both = np.array([band[place][0] for band in bands] or [(0.0, 0.0)])[kinds]
-        sides[metric] = (both[:, 0], both[:, 1])
-        coverage[metric] = [bands[kind][place][1] for kind in kinds.tolist()]
-    return sides, coverage
+    distances, distance = np.unique(novelty(table, calibration, codes), return_inverse=True)
+    sites, site = site_kinds(table, codes)
+    key = ((site * 2 + unusual(table)) * len(KNOWLEDGE) + knowledge) * distances.size + distance
+    keys, kinds = np.unique(key, return_inverse=True)
+    own = any(name.startswith("own|") for name in calibration.bands)
+    found = np.empty((len(METRICS), 3, keys.size))
+    for number, code in enumerate(keys.tolist()):
+        code, place = divmod(code, distances.size)
+        code, level = divmod(code, len(KNOWLEDGE))
+        code, outside = divmod(code, 2)
+        away, (each, regime) = float(distances[place]), sites[code]
+        at = site_of(each, regime) if own else ""
+        name = "outside" if outside else regime
+        for row, metric in enumerate(METRICS):
+            band = calibration.stage_band(name, each.stage, level, away == 0, metric, at)
+            stated = np.nan if band.coverage is None else band.coverage
+            found[row, :, number] = (*half_widths(band, metric, away, each.clock_known), stated)
+    below, above, coverage = np.exp(-found[:, 0]), np.exp(found[:, 1]), found[:, 2]
+    sides = {metric: (below[row][kinds], above[row][kinds]) for row, metric in enumerate(METRICS)}
+    return sides, {metric: coverage[row][kinds] for row, metric in enumerate(METRICS)}
 
 
-def _sites(queries: Sequence[Query], names: Sequence[str], calibration: Calibration) -> list[str]:
-    """Site of each design where the calibration has bands for single sites; else empty texts."""
-    if not any(key.startswith("own|") for key in calibration.bands):
-        return [""] * len(queries)
-    return [site_of(query, name) for query, name in zip(queries, names, strict=True)]
+def overflow(table: DesignTable, value: dict[str, FloatArray]) -> dict[int, list[str]]:
+    """What a part does not hold; after logic synthesis DSPs that are not there have become LUTs.
 
+    Args:
+        value: metric -> array; LUTs and DSPs are changed.
 
-def overflow(table: DesignTable, value: dict[str, FloatArray], reasons: list[list[str]]) -> None:
-    """Say where a part runs out; after logic synthesis DSPs that are not there have become LUTs."""
-    bits = table.total(table.layer["in_bits"] * table.layer["w_bits"]) / np.maximum(
-        table.design["n_layers"], 1.0
-    )
-    for number, query in enumerate(table.queries):
-        target = target_of(query.part)
-        if target is None:
-            continue
-        excess = value["dsp"][number] - target.dsp
-        if excess > 0 and query.stage != "csynth":
-            value["lut"][number] += excess * bits[number] * OVERFLOW_LUT_PER_BIT2
-            value["dsp"][number] = target.dsp
-        for metric, held in (
-            ("lut", target.lut),
-            ("ff", target.ff),
-            ("dsp", target.dsp),
-            ("bram_18k", target.bram_18k),
-        ):
-            needed = value[metric][number] + (
-                excess if metric == "dsp" and query.stage != "csynth" and excess > 0 else 0
-            )
-            if needed > held:
-                reasons[number].append(f"{needed:,.0f} {metric} needed, {target.name} has {held:,}")
+    Returns:
+        design -> reasons.
+    """
+    targets = [target_of(each.part) for each in table.conditions]
+    held = {
+        metric: np.array([np.inf if target is None else getattr(target, metric) for target in targets])
+        for metric in _SHARED_METRICS
+    }
+    room = {metric: capacities[table.condition] for metric, capacities in held.items()}
+    needed = dict(value)
+    replaced = (table.design["stage"] > 0) & (value["dsp"] > room["dsp"])
+    if replaced.any():
+        layers = table.layer
+        bits = table.total(layers["in_bits"] * layers["w_bits"]) / np.maximum(table.design["n_layers"], 1.0)
+        excess = np.where(replaced, value["dsp"] - room["dsp"], 0.0)
+        value["lut"] = np.where(replaced, value["lut"] + excess * bits * OVERFLOW_LUT_PER_BIT2, value["lut"])
+        value["dsp"] = np.where(replaced, room["dsp"], value["dsp"])
+        needed = {**value, "dsp": np.where(replaced, value["dsp"] + excess, value["dsp"])}
+    out: dict[int, list[str]] = {}
+    for metric in _SHARED_METRICS:
+        for number in np.flatnonzero(needed[metric] > room[metric]).tolist():
+            target = targets[table.condition[number]]
+            if target is not None:
+                amount, most = needed[metric][number], getattr(target, metric)
+                out.setdefault(number, []).append(
+                    f"{amount:,.0f} {metric} needed, {target.name} has {most:,}"
+                )
+    return out

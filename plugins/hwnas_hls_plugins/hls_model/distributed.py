@@ -11,9 +11,7 @@ from hwnas_hls_plugins.hls_model.table import DesignTable
 FloatArray = NDArray[np.float64]
 
 
-def distributed_costs(
-    table: DesignTable, k: Coefficients, usable: FloatArray, part: FloatArray
-) -> dict[str, FloatArray]:
+def distributed_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     """Distributed arithmetic (da4ml): no multiplier, adders of CSD digits shared between the outputs.
 
     Closed form for da4ml's own cost (which is the LUT count after routing within about 5 %), fitted to its
@@ -33,8 +31,8 @@ def distributed_costs(
     lut = np.where(c["digits"] >= 1.0, lut, 0.0)
     levels = k["da_levels"] + k["da_levels_per_log2"] * np.log2(digits)
     # A stage of n levels takes 0.87 + 0.80 n ns and 0.0071 ns per thousand LUTs (UltraScale+).
-    slow = k.of_class("adder_ns", part) / 0.7
-    clock = table.design["clock_ns"][table.owner] if table.owner.size else usable
+    slow = k.of_class("adder_ns", table.of_layers("part_class")) / 0.7
+    clock = table.of_layers("clock_ns")
     fit = np.maximum(1.0, np.floor((clock / slow - 0.87 - 0.0071 * lut / 1000.0) / 0.80))
     stages = np.maximum(1.0, np.ceil(levels / fit))
     return {

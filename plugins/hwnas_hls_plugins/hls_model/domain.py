@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls_plugins.hls_model.calibration import Calibration
+from hwnas_hls_plugins.hls_model.regimes import factor_group, site_kinds
 from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, UNROLLED, DesignTable
 from hwnas_hls_plugins.hls_model.unrolled import UNROLL_LIMIT
@@ -35,53 +37,90 @@ def layer_reasons(table: DesignTable) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def design_reasons(table: DesignTable, calibration: Calibration) -> list[list[str]]:
-    """Reasons of each design, from its layers, its interface, its tool and its silicon."""
-    out: list[list[str]] = [list(query.reasons) for query in table.queries]
+@dataclass(frozen=True, slots=True, eq=False)
+class Notes:
+    """What is to be said of each design: most of it is said of all that share its conditions.
+
+    Args:
+        before: design -> texts that come first; designs of which there is nothing to say are left out.
+        shared: texts of each of the table's conditions.
+        condition: index of each design's conditions.
+        after: design -> texts that come last.
+    """
+
+    before: Mapping[int, Sequence[str]]
+    shared: Sequence[Sequence[str]]
+    condition: NDArray[np.int64]
+    after: Mapping[int, Sequence[str]]
+
+    def __getitem__(self, number: int) -> list[str]:
+        """The texts of one design."""
+        shared = self.shared[self.condition[number]]
+        return [*self.before.get(number, ()), *shared, *self.after.get(number, ())]
+
+    def present(self) -> NDArray[np.bool_]:
+        """Designs of which there is anything to say."""
+        out: NDArray[np.bool_] = np.array([bool(texts) for texts in self.shared], bool)[self.condition]
+        for texts in (self.before, self.after):
+            out[list(texts)] = True
+        return out
+
+
+def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[int, Sequence[str]]) -> Notes:
+    """Reasons of each design, from its layers, its interface, its tool and its silicon.
+
+    Args:
+        full: design -> what its part does not hold.
+    """
+    own = {number: list(query.reasons) for number, query in enumerate(table.queries) if query.reasons}
     for reason, mask in layer_reasons(table).items():
-        for design in np.unique(table.owner[mask]):
-            out[design].append(reason)
+        if mask.any():
+            for design in np.unique(table.owner[mask]).tolist():
+                own.setdefault(design, []).append(reason)
     stages = set(calibration.seen.get("stages", ()))
-    for number, query in enumerate(table.queries):
-        if query.io_type != "io_parallel":
-            out[number].append(
-                "io_stream: hardly any data"
-                if query.io_type == "io_stream"
-                else f"unknown io_type {query.io_type[:20]!r}"
-            )
-        if part_class(query.part) not in calibration.seen.get("part_classes", ()):
-            out[number].append(f"silicon of {query.part[:40]}: no data")
-        if query.stage not in stages:
-            out[number].append(f"stage {query.stage}: no data")
-        low, high = calibration.seen.get("clock_ns", (0.0, np.inf))
-        if not low * 0.8 <= query.clock_ns <= high * 1.25:
-            out[number].append(f"clock of {query.clock_ns:g} ns: data cover {low:g} to {high:g} ns")
-    return out
+    low, high = calibration.seen.get("clock_ns", (0.0, np.inf))
+    shared: list[list[str]] = []
+    for each in table.conditions:
+        texts: list[str] = []
+        if each.io_type == "io_stream":
+            texts.append("io_stream: hardly any data")
+        elif each.io_type != "io_parallel":
+            texts.append(f"unknown io_type {each.io_type[:20]!r}")
+        if part_class(each.part) not in calibration.seen.get("part_classes", ()):
+            texts.append(f"silicon of {each.part[:40]}: no data")
+        if each.stage not in stages:
+            texts.append(f"stage {each.stage}: no data")
+        if not low * 0.8 <= each.clock_ns <= high * 1.25:
+            texts.append(f"clock of {each.clock_ns:g} ns: data cover {low:g} to {high:g} ns")
+        shared.append(texts)
+    return Notes(own, shared, table.condition, full)
 
 
-def design_warnings(table: DesignTable, calibration: Calibration) -> list[list[str]]:
+def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
     """Warnings: what was assumed, and how near the nearest data are."""
-    out: list[list[str]] = [list(query.warnings) for query in table.queries]
+    own = {number: query.warnings for number, query in enumerate(table.queries) if query.warnings}
     seen_tools = calibration.seen.get("tools", {})
     parts = calibration.seen.get("parts", {})
-    for number, query in enumerate(table.queries):
-        tool = tool_of(query.tool)
-        silicon = part_class(query.part)
+    shared: list[list[str]] = []
+    for each in table.conditions:
+        texts: list[str] = []
+        tool = tool_of(each.tool)
         versions = seen_tools.get(tool.family, [])
         if versions and tool.version and tool.version not in versions:
             nearest = min(versions, key=lambda version: abs(version - tool.version))
-            out[number].append(f"no data for {tool.text}, nearest is {tool.family}_hls {nearest:.1f}")
-        known = parts.get(silicon, [])
-        if known and not any(query.part.lower().startswith(name) for name in known):
-            out[number].append(f"no data for this part, same silicon: {', '.join(known)}")
+            texts.append(f"no data for {tool.text}, nearest is {tool.family}_hls {nearest:.1f}")
+        known = parts.get(part_class(each.part), [])
+        if known and not any(each.part.lower().startswith(name) for name in known):
+            texts.append(f"no data for this part, same silicon: {', '.join(known)}")
+        shared.append(texts)
     c = table.layer
-    moved = (c["legal_reuse"] != c["reuse"]) & (c["strategy"] == RESOURCE)
-    for layer in np.flatnonzero(moved):
-        out[table.owner[layer]].append(
+    moved: dict[int, list[str]] = {}
+    for layer in np.flatnonzero((c["legal_reuse"] != c["reuse"]) & (c["strategy"] == RESOURCE)):
+        moved.setdefault(int(table.owner[layer]), []).append(
             f"reuse factor {c['reuse'][layer]:.0f} is not legal for "
             f"{c['n_in'][layer]:.0f} x {c['n_out'][layer]:.0f}, hls4ml takes {c['legal_reuse'][layer]:.0f}"
         )
-    return out
+    return Notes(own, shared, table.condition, moved)
 
 
 def unusual(table: DesignTable) -> NDArray[np.bool_]:
@@ -91,49 +130,55 @@ def unusual(table: DesignTable) -> NDArray[np.bool_]:
     chained = ~resource & (c["n_in"] * c["n_out"] > UNROLL_LIMIT)
     odd = chained | (c["acc_modes"] > 0) | (np.maximum(c["in_bits"], c["w_bits"]) > OPERAND_BITS)
     out: NDArray[np.bool_] = (
-        (table.design["stream"] > 0) | (table.design["wrapped"] > 0) | (table.largest(odd.astype(float)) > 0)
+        (table.design["stream"] > 0) | (table.design["wrapped"] > 0) | (table.largest(odd) > 0)
     )
     return out
 
 
-def novelty(table: DesignTable, calibration: Calibration, groups: Sequence[str]) -> NDArray[np.float64]:
+def novelty(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """How far each design is from the data.
 
-    0: its kind (``groups``) was measured under this compiler on this silicon; 1: both were seen, but
-    not so; 2: the silicon was never seen.
+    0: its kind was measured under this compiler on this silicon; 1: both were seen, but not so; 2: the
+    silicon was never seen. In between lie single ``Resource`` layers: they are known to a fraction of a per
+    cent, but only as the sweep built them.
+
+    Args:
+        codes: of :func:`~hwnas_hls_plugins.hls_model.regimes.regime_codes`.
     """
     pairs = {tuple(pair) for pair in calibration.seen.get("pairs", ())}
     classes = set(calibration.seen.get("part_classes", ()))
     versions = calibration.seen.get("tools", {})
-    c = table.layer
-    # Single Resource layers are known to a fraction of a per cent, but only as the sweep built them.
-    beyond = table.largest(
-        (
-            (c["in_bits"] != 16)
-            | (c["acc_bits"] != 16)
-            | (c["activation"] > 0)
-            | (c["batch"] > 0)
-            | (c["legal_reuse"] <= c["n_in"])
-            | (c["w_bits"] > 16)
-        ).astype(float)
-    )
-    low, high = SWEPT_WIDTHS
-    widths = np.stack([c["n_in"], c["n_out"]]) if c["n_in"].size else np.zeros((2, 0))
-    fewest, most = SWEPT_REUSE
-    unswept = table.largest(
-        (
-            ((widths < low) | (widths > high)).any(axis=0)
-            | (c["legal_reuse"] < fewest)
-            | (c["legal_reuse"] > most)
-        ).astype(float)
-    )
-    out = np.zeros(len(table.queries))
-    for number, query in enumerate(table.queries):
-        tool, silicon = tool_of(query.tool), part_class(query.part)
-        if (tool.family, silicon, groups[number]) not in pairs:
-            out[number] = 1.0 if silicon in classes else 2.0
-        elif groups[number] == "resource-one":
-            # Shares of the step to a new place: guesses, set by hand.
-            newer = tool.version not in versions.get(tool.family, ())
-            out[number] = max(0.5 * newer, 0.8 * beyond[number], 0.3 * unswept[number])
+    kinds, place = site_kinds(table, codes)
+    away, swept, newer = np.zeros(len(kinds)), np.zeros(len(kinds), bool), np.zeros(len(kinds))
+    for number, (each, regime) in enumerate(kinds):
+        tool, silicon = tool_of(each.tool), part_class(each.part)
+        if (tool.family, silicon, factor_group(regime)) not in pairs:
+            away[number] = 1.0 if silicon in classes else 2.0
+        elif regime == "resource-one":
+            swept[number] = True
+            newer[number] = tool.version not in versions.get(tool.family, ())
+    out: NDArray[np.float64] = away[place]
+    if swept.any():
+        beyond, unswept = _unswept(table)
+        # Shares of the step to a new place: guesses, set by hand.
+        apart = np.maximum(np.maximum(0.5 * newer[place], 0.8 * beyond), 0.3 * unswept)
+        out = np.where(swept[place], apart, out)
     return out
+
+
+def _unswept(table: DesignTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1 for designs beyond the sweep's types and steps, and for those beyond its widths and reuse factors."""
+    c = table.layer
+    beyond = (
+        (c["in_bits"] != 16)
+        | (c["acc_bits"] != 16)
+        | (c["activation"] > 0)
+        | (c["batch"] > 0)
+        | (c["legal_reuse"] <= c["n_in"])
+        | (c["w_bits"] > 16)
+    )
+    (low, high), (fewest, most) = SWEPT_WIDTHS, SWEPT_REUSE
+    unswept = (c["legal_reuse"] < fewest) | (c["legal_reuse"] > most)
+    for width in (c["n_in"], c["n_out"]):
+        unswept |= (width < low) | (width > high)
+    return table.largest(beyond), table.largest(unswept)

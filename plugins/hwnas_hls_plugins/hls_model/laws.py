@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwnas_hls_plugins.hls_model.activations import activation_costs
 from hwnas_hls_plugins.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.hls_model.distributed import distributed_costs
-from hwnas_hls_plugins.hls_model.resource import process_costs, resource_costs
+from hwnas_hls_plugins.hls_model.resource import process_costs, processes, resource_costs
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 from hwnas_hls_plugins.hls_model.unrolled import unrolled_costs
 
@@ -34,45 +34,68 @@ class Costs:
     design: dict[str, FloatArray]
 
 
+#: Designs that are worked out together: their columns stay in a core's cache.
+_BLOCK_DESIGNS = 2048
+_SHARED = ("lut", "ff", "dsp", "bram_18k")
+
+
 def evaluate(table: DesignTable, k: Coefficients) -> Costs:
     """All laws over all designs."""
+    if table.count <= _BLOCK_DESIGNS:
+        return _evaluate(table, k)
+    found = [_evaluate(block, k) for block in table.blocks(_BLOCK_DESIGNS)]
+    return Costs(
+        {name: np.concatenate([costs.layer[name] for costs in found]) for name in found[0].layer},
+        {name: np.concatenate([costs.design[name] for costs in found]) for name in found[0].design},
+    )
+
+
+def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
     c = table.layer
-    owner = table.owner
     design = table.design
-    usable = design["usable_ns"][owner] if owner.size else np.zeros(0)
-    part = design["part_class"][owner] if owner.size else np.zeros(0)
-    vitis = design["vitis"][owner] if owner.size else np.zeros(0)
     resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
     distributed = c["strategy"] == DISTRIBUTED
+    several = (processes(table) > 1)[table.owner]
 
-    unrolled = unrolled_costs(table, k, usable, part, vitis)
-    shared = resource_costs(table, k, part, vitis)
-    adders = distributed_costs(table, k, usable, part)
-    layer = {
-        name: np.where(resource, shared[name], np.where(distributed, adders[name], unrolled[name]))
-        for name in ("lut", "ff", "dsp", "bram_18k", "cycles", "ii")
-    }
-    activation = activation_costs(table, k, usable, part, vitis)
-    process = process_costs(table, k, resource)
-    streams = design["stream"][owner] if owner.size else np.zeros(0)
-    for name in ("lut", "ff", "dsp", "bram_18k"):
-        layer[name] = layer[name] + activation[name]
-    layer["lut"] = layer["lut"] + process["lut"]
-    layer["ff"] = layer["ff"] + process["ff"]
-    # A stream carries FIFOs of the layer's output.
-    layer["ff"] = layer["ff"] + streams * 2.0 * c["n_out"] * c["result_bits"]
-    layer["lut"] = layer["lut"] + streams * 1.0 * c["n_out"] * c["result_bits"]
+    # Each law sees the layers that are built by it.
+    layer = {name: np.zeros(table.owner.size) for name in (*_SHARED, "cycles", "ii")}
+    for built in (resource, distributed, ~(resource | distributed)):
+        rows = np.flatnonzero(built)
+        if not rows.size:
+            continue
+        part = table.with_layers(rows)
+        if built is resource:
+            found = resource_costs(part, k, several[rows])
+        elif built is distributed:
+            found = distributed_costs(part, k)
+        else:
+            found = unrolled_costs(part, k)
+        for name, values in layer.items():
+            values[rows] = found[name]
+    activation = activation_costs(table, k)
+    for name in _SHARED:
+        layer[name] += activation[name]
+    any_resource = table.largest(resource) > 0
+    if any_resource.any():
+        process = process_costs(table, k, any_resource[table.owner] & several)
+        layer["lut"] += process["lut"]
+        layer["ff"] += process["ff"]
+    if (design["stream"] > 0).any():
+        # A stream carries FIFOs of the layer's output.
+        streams = table.of_layers("stream")
+        layer["ff"] += streams * 2.0 * c["n_out"] * c["result_bits"]
+        layer["lut"] += streams * 1.0 * c["n_out"] * c["result_bits"]
 
-    totals = {name: table.total(layer[name]) for name in ("lut", "ff", "dsp", "bram_18k")}
-    any_resource = table.largest(resource.astype(np.float64)) > 0
+    totals = {name: table.total(layer[name]) for name in _SHARED}
     n_layers = design["n_layers"]
     is_vitis = design["vitis"] > 0
     steps = table.total(activation["steps"])
     # A single layer is inlined into the top function by every hls4ml of the last years.
     inlined = (n_layers == 1) & ((design["version"] >= 2020) | (design["version"] == 0))
     lines = np.where(inlined, 0.0, steps)
+    cycles, interval = table.total(layer["cycles"]), table.largest(layer["ii"])
     pipelined = (
-        table.total(layer["cycles"])
+        cycles
         + np.where(inlined, 0.0, n_layers)
         * np.where(is_vitis, k["vitis_layer_cycles"], k["vivado_layer_cycles"])
         + lines
@@ -82,18 +105,17 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
             k.of_class("vivado_activation_cycles", design["part_class"]),
         )
         # An interval above one cycle leaves room to chain an activation.
-        - np.where(is_vitis & (table.largest(layer["ii"]) > 1), lines + 1.0, 0.0)
+        - np.where(is_vitis & (interval > 1), lines + 1.0, 0.0)
         + np.where(is_vitis, k["vitis_design_cycles"], k["vivado_design_cycles"])
     )
     dataflow = (
-        table.total(layer["cycles"])
+        cycles
         + 2.0 * n_layers
         - 1.0
         + steps * k["resource_activation_cycles"]
         + table.total((c["activation"] == 2) * 1.0) * k["resource_softmax_cycles"]
     )
     latency = np.where(any_resource, dataflow, pipelined) + table.total(activation["cycles"])
-    interval = table.largest(layer["ii"])
     wrapper = design["wrapped"]
     ends = _ends(table)
     latency = np.maximum(0.0, np.floor(latency + 0.5)) + wrapper * (1.5 * ends + 6.0)
@@ -102,7 +124,7 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
     totals["ii_cycles"] = interval
     totals["lut"] = totals["lut"] + wrapper * 300.0 * ends
     totals["ff"] = totals["ff"] + wrapper * 150.0 * ends
-    totals["uram"] = np.zeros(len(table.queries))
+    totals["uram"] = np.zeros(table.count)
     layer["steps"] = activation["steps"]
     layer["activation_cycles"] = activation["cycles"]
     return Costs(layer, totals)
@@ -110,4 +132,5 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
 
 def _ends(table: DesignTable) -> FloatArray:
     """Inputs plus outputs of each design."""
-    return np.array([q.layers[0].n_in + q.layers[-1].n_out if q.layers else 0.0 for q in table.queries])
+    c = table.layer
+    return table.total(c["n_in"] * c["first"] + c["n_out"] * c["last"])

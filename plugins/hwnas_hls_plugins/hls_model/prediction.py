@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,7 @@ def _prediction(batch: Batch, number: int, first: int, last: int, name: str) -> 
                 float(values[number]),
                 float(batch.low[metric][number]),
                 float(batch.high[metric][number]),
-                batch.coverage[metric][number],
+                None if math.isnan(batch.coverage[metric][number]) else float(batch.coverage[metric][number]),
             )
         for row in range(first, last):
             layer = query.layers[row - first]

@@ -9,6 +9,7 @@ constants a multiplier can share then follows from the multinomial distribution 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,33 @@ _NARROW = 0.25
 _UNPRUNED = 0.9
 #: Draws an input at which distinct constants are tabulated.
 _DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
+_LOG_DRAWS = np.log2(_DRAWS)
+_SPACING = np.diff(_LOG_DRAWS, append=np.inf)
+#: Attributes of :class:`_Grid` that are arrays over them.
+_CURVES = (
+    "distinct",
+    "multipliers",
+    "multiplier_const_bits",
+    "small_multipliers",
+    "shift_adders",
+    "shift_adder_const_bits",
+)
+#: What :func:`expected_costs` counts, attributes of
+#: :class:`~hwnas_hls_plugins.hls_model.constants.ConstantCost`.
+EXPECTED = (
+    "nonzeros",
+    "multipliers",
+    "multiplier_bits",
+    "small_multipliers",
+    "shift_adders",
+    "shift_adder_bits",
+    "tree_adders",
+    "tree_bits",
+    "bias_adders",
+    "depth",
+    "largest_sum",
+    "digits",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,46 +156,23 @@ def expected_costs(
     top = 2.0 ** (weight_bits - 1)
     step = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * _STEPS_AN_OCTAVE).astype(np.int64)
     bits = np.minimum(weight_bits, 32).astype(np.int64)
-    out = {
-        name: np.zeros(size)
-        for name in (
-            "nonzeros",
-            "multipliers",
-            "multiplier_bits",
-            "small_multipliers",
-            "shift_adders",
-            "shift_adder_bits",
-            "digits",
-        )
-    }
-    magnitude, collision, distinct = np.zeros(size), np.zeros(size), np.zeros(size)
     heavy = density >= _UNPRUNED
-    keys, where = np.unique((bits * 4096 + (step + 1024)) * 2 + heavy, return_inverse=True)
-    order = np.argsort(where, kind="stable")
-    bounds = np.searchsorted(where[order], np.arange(keys.size + 1))
-    for number, key in enumerate(keys):
-        rows = order[bounds[number] : bounds[number + 1]]
-        grid = _grid(int(key) // 8192, int(key) // 2 % 4096 - 1024, bool(key % 2))
-        share = np.where(known[rows], density[rows], (1.0 - grid.zero_share) * KEPT)
-        draws = np.log2(np.clip(share * n_out[rows], _DRAWS[0], _DRAWS[-1]))
-        axis = np.log2(_DRAWS)
-
-        def tabulated(values: FloatArray, draws: FloatArray = draws, axis: FloatArray = axis) -> FloatArray:
-            return np.interp(draws, axis, values)
-
-        inputs = n_in[rows]
-        out["nonzeros"][rows] = share * products[rows]
-        out["multipliers"][rows] = inputs * tabulated(grid.multipliers)
-        out["multiplier_bits"][rows] = inputs * tabulated(grid.multiplier_const_bits) * source_bits[rows]
-        out["small_multipliers"][rows] = inputs * tabulated(grid.small_multipliers)
-        adders = tabulated(grid.shift_adders)
-        out["shift_adders"][rows] = inputs * adders
-        out["shift_adder_bits"][rows] = inputs * (
-            adders * source_bits[rows] + tabulated(grid.shift_adder_const_bits)
-        )
-        out["digits"][rows] = out["nonzeros"][rows] * grid.digits
-        distinct[rows] = inputs * tabulated(grid.distinct)
-        magnitude[rows], collision[rows] = grid.magnitude_bits, grid.collision
+    keys, grid = np.unique((bits * 4096 + (step + 1024)) * 2 + heavy, return_inverse=True)
+    grids = [_grid(key // 8192, key // 2 % 4096 - 1024, bool(key % 2)) for key in keys.tolist()]
+    plain = np.array([(g.zero_share, g.digits, g.magnitude_bits, g.collision) for g in grids]).reshape(-1, 4)
+    zero_share, digits, magnitude, collision = plain[grid].T
+    share = np.where(known, density, (1.0 - zero_share) * KEPT)
+    curves = _interpolated(grids, grid, np.log2(np.clip(share * n_out, _DRAWS[0], _DRAWS[-1])))
+    out = {
+        "nonzeros": share * products,
+        "multipliers": n_in * curves["multipliers"],
+        "multiplier_bits": n_in * curves["multiplier_const_bits"] * source_bits,
+        "small_multipliers": n_in * curves["small_multipliers"],
+        "shift_adders": n_in * curves["shift_adders"],
+        "shift_adder_bits": n_in * (curves["shift_adders"] * source_bits + curves["shift_adder_const_bits"]),
+    }
+    out["digits"] = out["nonzeros"] * digits
+    distinct = n_in * curves["distinct"]
 
     terms = out["nonzeros"] / n_out
     spread = 1.0 + np.sqrt(np.maximum(1.0 - out["nonzeros"] / products, 0.0) / np.maximum(terms, 1.0))
@@ -179,27 +184,49 @@ def expected_costs(
     product_bits = np.clip(
         source_bits + magnitude - np.maximum(shift, 0.0) + np.maximum(-shift, 0.0), 1.0, accum_bits
     )
-    live = np.zeros((size, LEVELS))
-    live[:, 0] = distinct * product_bits
+    # One row a level, for they are filled in level by level.
+    live = np.zeros((LEVELS, size))
+    live[0] = distinct * product_bits
     tree_adders, tree_bits = np.zeros(size), np.zeros(size)
     # Another output holds the same pair of terms with the chance that all constants under it agree.
     agree = np.clip(collision * (out["nonzeros"] / products), 0.0, 1.0)
     remaining = np.maximum(terms, 1e-9)
     for level in range(1, LEVELS):
-        added = np.where(remaining > 1.0, remaining / 2.0, 0.0)
+        more = remaining > 1.0
+        if not more.any():
+            break
+        added = np.where(more, remaining / 2.0, 0.0)
         agree = agree**2
-        different = np.where(
-            agree * n_out > 1e-6,
-            -np.expm1(n_out * np.log1p(-np.minimum(agree, 0.999999))) / np.maximum(agree * n_out, 1e-12),
-            1.0,
-        )
-        width = np.minimum(accum_bits, product_bits + level)
-        here = n_out * added * np.clip(different, 0.0, 1.0)
+        here = n_out * added
+        alike = np.flatnonzero(agree * n_out > 1e-6)
+        if alike.size:
+            outputs, chance = n_out[alike], agree[alike]
+            pairs = -np.expm1(outputs * np.log1p(-np.minimum(chance, 0.999999)))
+            here[alike] *= np.clip(pairs / np.maximum(chance * outputs, 1e-12), 0.0, 1.0)
         tree_adders += here
-        tree_bits += here * width
-        remaining = np.where(remaining > 1.0, remaining / 2.0, remaining)
-        live[:, level] = np.where(added > 0, here * width, 0.0)
+        bits_here = here * np.minimum(accum_bits, product_bits + level)
+        tree_bits += bits_here
+        remaining = np.where(more, added, remaining)
+        live[level] = bits_here
     total = np.maximum(0.0, out["nonzeros"] - n_out)
     ratio = np.where(tree_adders > 0, np.minimum(1.0, total / np.maximum(tree_adders, 1e-9)), 0.0)
     out["tree_adders"], out["tree_bits"] = tree_adders * ratio, tree_bits * ratio
-    return out, live
+    return out, live.T
+
+
+def _interpolated(
+    grids: Sequence[_Grid], grid: NDArray[np.int64], draws: FloatArray
+) -> dict[str, FloatArray]:
+    """What :data:`_CURVES` of each layer's grid are at its ``draws``, the logarithm of draws an input.
+
+    To the bit what ``numpy.interp`` gives for each grid alone.
+    """
+    tables = np.array([[getattr(g, name) for name in _CURVES] for g in grids])
+    tables = tables.reshape(-1, len(_CURVES), _LOG_DRAWS.size).transpose(0, 2, 1)
+    # The last point stands twice: beyond it nothing rises.
+    points = np.concatenate([tables, tables[:, -1:]], axis=1).reshape(-1, len(_CURVES))
+    place = np.searchsorted(_LOG_DRAWS, draws, side="right") - 1
+    first = grid * (_LOG_DRAWS.size + 1) + place
+    lower, upper = points[first].T, points[first + 1].T
+    found = (upper - lower) / _SPACING[place] * (draws - _LOG_DRAWS[place]) + lower
+    return dict(zip(_CURVES, found, strict=True))

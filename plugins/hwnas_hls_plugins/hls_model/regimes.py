@@ -2,62 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration, group_keys
+from hwnas_hls_plugins.hls_model.calibration import Calibration, group_keys
+from hwnas_hls_plugins.hls_model.conditions import Conditions
 from hwnas_hls_plugins.hls_model.query import Query
 from hwnas_hls_plugins.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 
 FloatArray = NDArray[np.float64]
 
+#: What a calibration scales.
+SCALED_METRICS = ("lut", "ff")
 #: What the factor groups of single networks begin with.
 OWN_NETWORK = "network|"
 
 
-def strategy_names(table: DesignTable) -> list[str]:
-    """``resource``, ``distributed`` or ``latency``: what most of a design's products are built by."""
+#: Every regime; a code is a place in it.
+REGIMES = ("latency-rf1", "latency-shared", "resource-one", "resource-several", "distributed")
+
+
+def regime_codes(table: DesignTable) -> NDArray[np.int64]:
+    """Regime of each design, a place in :data:`REGIMES`.
+
+    What most of its products are built by, one or several layers, reuse factor one or more.
+    """
     c = table.layer
     products = c["n_in"] * c["n_out"]
-    resource = table.total(products * ((c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)))
-    adders = table.total(products * (c["strategy"] == DISTRIBUTED))
     total = table.total(products)
-    return [
-        "resource" if r * 2 > t else "distributed" if a * 2 > t else "latency"
-        for r, a, t in zip(resource, adders, total, strict=True)
-    ]
+    resource = table.total(products * ((c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1))) * 2 > total
+    adders = table.total(products * (c["strategy"] == DISTRIBUTED)) * 2 > total
+    several = table.design["n_layers"] != 1
+    shared = table.largest(c["legal_reuse"]) > 1
+    out: NDArray[np.int64] = np.where(resource, 2 + several, np.where(adders, 4, shared.astype(np.int64)))
+    return out
 
 
 def regimes(table: DesignTable) -> list[str]:
-    """Regime of each design: strategy, one or several layers, reuse factor one or more."""
-    reuse = table.largest(table.layer["legal_reuse"])
-    out = []
-    for number, strategy in enumerate(strategy_names(table)):
-        if strategy == "resource":
-            out.append("resource-one" if table.design["n_layers"][number] == 1 else "resource-several")
-        elif strategy == "latency":
-            out.append("latency-rf1" if reuse[number] <= 1 else "latency-shared")
-        else:
-            out.append("distributed")
-    return out
+    """Regime of each design, by name."""
+    return [REGIMES[code] for code in regime_codes(table).tolist()]
+
+
+def site_kinds(
+    table: DesignTable, codes: NDArray[np.int64]
+) -> tuple[list[tuple[Conditions, str]], NDArray[np.int64]]:
+    """(conditions, regime) of all designs, each once, and the place of each design's."""
+    found, place = np.unique(table.condition * len(REGIMES) + codes, return_inverse=True)
+    kinds = [(table.conditions[key // len(REGIMES)], REGIMES[key % len(REGIMES)]) for key in found.tolist()]
+    return kinds, place.astype(np.int64, copy=False)
 
 
 def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
     """The least known layer decides."""
-    out = np.full(len(table.queries), 2.0)
-    np.minimum.at(out, table.owner, table.layer["knowledge"])
-    return out.astype(np.int64)
+    out: NDArray[np.int64] = 2 - table.largest(2.0 - table.layer["knowledge"]).astype(np.int64)
+    return out
 
 
-def site_of(query: Query, regime: str) -> str:
+def site_of(design: Query | Conditions, regime: str) -> str:
     """Finest group of a design's scale factors: stage, strategy, compiler and version, silicon."""
-    tool = tool_of(query.tool)
-    return group_keys(query.stage, factor_group(regime), tool.family, part_class(query.part), tool.version)[
-        -1
-    ]
+    return _groups(design, regime)[-1]
+
+
+def _groups(design: Query | Conditions, regime: str) -> tuple[str, ...]:
+    tool = tool_of(design.tool)
+    return group_keys(design.stage, factor_group(regime), tool.family, part_class(design.part), tool.version)
 
 
 def network_key(site: str, query: Query, knowledge: int) -> str:
@@ -72,25 +81,20 @@ def factor_group(regime: str) -> str:
 
 
 def log_factors_of(
-    table: DesignTable, calibration: Calibration, names: Sequence[str]
+    table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]
 ) -> dict[str, FloatArray]:
-    """Logarithm of the scale factor of each design and metric."""
-    out = {metric: np.zeros(len(table.queries)) for metric in METRICS}
-    cache: dict[tuple[str, ...], dict[str, float]] = {}
-    own = any(key.startswith(OWN_NETWORK) for key in calibration.factors)
-    knowledge = knowledge_of(table) if own else None
-    for number, query in enumerate(table.queries):
-        tool = tool_of(query.tool)
-        keys = group_keys(
-            query.stage, factor_group(names[number]), tool.family, part_class(query.part), tool.version
-        )
-        found = cache.get(keys)
-        if found is None:
-            found = cache[keys] = {metric: calibration.factor(keys, metric) for metric in ("lut", "ff")}
-        for metric, factor in found.items():
-            out[metric][number] = factor
-        if knowledge is not None and query.layers:
-            key = network_key(keys[-1], query, int(knowledge[number]))
-            for metric, factor in calibration.factors.get(key, {}).items():
-                out[metric][number] += factor
+    """Logarithm of the scale factor of each design, for the metrics that have one."""
+    kinds, place = site_kinds(table, codes)
+    groups = [_groups(conditions, regime) for conditions, regime in kinds]
+    out = {}
+    for metric in SCALED_METRICS:
+        factors = np.array([calibration.factor(keys, metric) for keys in groups], np.float64)
+        out[metric] = factors[place]
+    if any(key.startswith(OWN_NETWORK) for key in calibration.factors):
+        knowledge = knowledge_of(table).tolist()
+        for number, query in enumerate(table.queries):
+            if query.layers:
+                key = network_key(groups[place[number]][-1], query, knowledge[number])
+                for metric, factor in calibration.factors.get(key, {}).items():
+                    out[metric][number] += factor
     return out

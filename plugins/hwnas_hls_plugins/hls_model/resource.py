@@ -43,15 +43,17 @@ def wide_read_lut(bits: FloatArray, k: Coefficients) -> FloatArray:
     return out
 
 
-def resource_costs(
-    table: DesignTable, k: Coefficients, part: FloatArray, vitis: FloatArray
-) -> dict[str, FloatArray]:
-    """The ``Resource`` strategy, reuse factor above 1: multiply-accumulate blocks fed from memory."""
+def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool_]) -> dict[str, FloatArray]:
+    """The ``Resource`` strategy, reuse factor above 1: multiply-accumulate blocks fed from memory.
+
+    Args:
+        several: layers of designs of several :func:`processes`.
+    """
     c = table.layer
+    part, vitis = table.of_layers("part_class"), table.of_layers("vitis")
     reuse = np.maximum(1.0, c["legal_reuse"])
     products = c["n_in"] * c["n_out"]
     blocks = np.ceil(products / reuse)
-    several = _processes(table)[table.owner] > 1 if table.owner.size else np.zeros(0, bool)
     first = c["first"] > 0
     few_steps = reuse <= c["n_in"]
     narrow_weight = c["w_bits"] <= 4
@@ -146,15 +148,16 @@ def _dsp(
     return out
 
 
-def process_costs(table: DesignTable, k: Coefficients, resource: NDArray[np.bool_]) -> dict[str, FloatArray]:
+def process_costs(table: DesignTable, k: Coefficients, inside: NDArray[np.bool_]) -> dict[str, FloatArray]:
     """What a dataflow of several processes adds to each layer: channels, one a value, and their handshakes.
 
     A network with any ``Resource`` layer above reuse factor 1 is a dataflow; each activation and
     normalisation is a process of its own.
+
+    Args:
+        inside: layers of such networks.
     """
     c = table.layer
-    flows = (table.largest(resource.astype(np.float64)) > 0) & (_processes(table) > 1)
-    inside = flows[table.owner] if table.owner.size else np.zeros(0, bool)
     after = _after(table)
     channels = np.where(inside, c["n_out"] * (after + (1.0 - c["last"])), 0.0)
     values = np.where(inside, c["n_out"] * after, 0.0)
@@ -171,6 +174,6 @@ def _after(table: DesignTable) -> FloatArray:
     return out
 
 
-def _processes(table: DesignTable) -> FloatArray:
+def processes(table: DesignTable) -> FloatArray:
     """Functions that each design's top calls one after the other."""
     return table.total(1.0 + _after(table))

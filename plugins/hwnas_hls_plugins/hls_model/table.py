@@ -1,27 +1,20 @@
-"""Queries as columns: one row a layer, one row a design, so that the laws run over all at once."""
+"""Designs as columns: one row a layer, one row a design, so that the laws run over all at once."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.precision import FixedType
 from hwnas_hls.reuse import nearest_legal
+from hwnas_hls_plugins.hls_model.conditions import Conditions, condition_columns
 from hwnas_hls_plugins.hls_model.constants import LEVELS, MAX_BITS, ConstantCost, constant_cost
-from hwnas_hls_plugins.hls_model.prior import expected_costs
+from hwnas_hls_plugins.hls_model.prior import EXPECTED, expected_costs
 from hwnas_hls_plugins.hls_model.query import LayerQuery, Query
-from hwnas_hls_plugins.hls_model.silicon import (
-    PART_CLASSES,
-    SLOWER_BY_GRADE,
-    default_uncertainty,
-    part_class,
-    speed_grade,
-    tool_of,
-)
 
 FloatArray = NDArray[np.float64]
 
@@ -75,38 +68,101 @@ def _strategy_code(strategy: str, whole: bool) -> int:
     return LATENCY
 
 
+class _Some(dict[str, FloatArray]):
+    """Some rows of columns, taken where a column is asked for."""
+
+    def __init__(self, columns: dict[str, FloatArray], rows: NDArray[np.int64]) -> None:
+        super().__init__()
+        self._columns, self._rows = columns, rows
+
+    def __missing__(self, name: str) -> FloatArray:
+        taken = self[name] = self._columns[name][self._rows]
+        return taken
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DesignTable:
-    """Queries as arrays.
+    """Designs as arrays.
 
     Attributes:
-        queries: what was asked, in order.
-        layer: column name -> array, one entry a layer of any design.
+        layer: column name -> array, one entry a layer of any design; those of one design stand together.
         live_bits: shape (layers, LEVELS), see :class:`ConstantCost`.
+        owner: index of each layer's design, ascending.
         design: column name -> array, one entry a design.
-        owner: index of each layer's design.
-        starts: first layer of each design.
+        conditions: that designs are built under, each once.
+        condition: index of each design's conditions.
+        queries: what was asked, in order; empty where the columns come from elsewhere.
     """
 
-    queries: Sequence[Query]
     layer: dict[str, FloatArray]
     live_bits: FloatArray
-    design: dict[str, FloatArray]
     owner: NDArray[np.int64]
+    design: dict[str, FloatArray]
+    conditions: Sequence[Conditions]
+    condition: NDArray[np.int64]
+    queries: Sequence[Query] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of designs."""
+        return self.condition.size
+
+    def of_layers(self, name: str) -> FloatArray:
+        """A column of designs, one entry a layer."""
+        return self.design[name][self.owner]
 
     def total(self, values: FloatArray) -> FloatArray:
         """Sum of a layer column over each design."""
-        sums = np.bincount(self.owner, weights=values, minlength=len(self.queries))
-        out: FloatArray = sums.astype(np.float64)
+        sums = np.bincount(self.owner, weights=values, minlength=self.count)
+        out: FloatArray = sums.astype(np.float64, copy=False)
         return out
 
-    def largest(self, values: FloatArray) -> FloatArray:
-        """Maximum of a layer column over each design; 0 for a design without layers."""
-        out = np.zeros(len(self.queries))
-        np.maximum.at(out, self.owner, values)
+    def largest(self, values: FloatArray | NDArray[np.bool_]) -> FloatArray:
+        """Maximum of a layer column over each design, at least 0; 0 for a design without layers."""
+        out = np.zeros(self.count)
+        if self.owner.size:
+            starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+            out[self.owner[starts]] = np.maximum(np.maximum.reduceat(values, starts), 0.0)
         return out
 
+    def with_layers(self, rows: NDArray[np.int64]) -> DesignTable:
+        """The same designs with some of their layers only."""
+        if rows.size == self.owner.size:
+            return self
+        return replace(
+            self, layer=_Some(self.layer, rows), live_bits=self.live_bits[rows], owner=self.owner[rows]
+        )
 
+    def blocks(self, designs: int) -> Iterator[DesignTable]:
+        """Tables of so many designs each, without their queries; columns are views."""
+        for first in range(0, self.count, designs):
+            last = min(first + designs, self.count)
+            left, right = (int(row) for row in np.searchsorted(self.owner, (first, last)))
+            yield DesignTable(
+                {name: values[left:right] for name, values in self.layer.items()},
+                self.live_bits[left:right],
+                self.owner[left:right] - first,
+                {name: values[first:last] for name, values in self.design.items()},
+                self.conditions,
+                self.condition[first:last],
+            )
+
+
+#: Layers that are worked out together: their columns stay in a core's cache.
+_BLOCK_LAYERS = 8192
+_PRIOR_COLUMNS = (
+    "n_in",
+    "n_out",
+    "in_bits",
+    "w_bits",
+    "w_fraction",
+    "acc_bits",
+    "in_fraction",
+    "acc_fraction",
+    "has_bias",
+    "last",
+    "known_nonzeros",
+)
 _TYPED = ("in", "w", "acc", "out", "result")
 _COLUMNS = (
     "n_in",
@@ -200,64 +256,54 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
             )
             owner.append(number)
     values = np.array(rows, np.float64).reshape(len(rows), len(_COLUMNS))
-    layer_columns = {name: values[:, place].copy() for place, name in enumerate(_COLUMNS)}
-    c = layer_columns
-    costs, live = expected_costs(
-        c["n_in"],
-        c["n_out"],
-        c["in_bits"],
-        c["w_bits"],
-        c["w_fraction"],
-        c["acc_bits"],
-        c["in_fraction"] + c["w_fraction"] - c["acc_fraction"],
-        c["has_bias"],
-        c["last"],
-        c["known_nonzeros"],
-    )
+    columns = {name: values[:, place].copy() for place, name in enumerate(_COLUMNS)}
+    known: dict[Conditions, int] = {}
+    condition = [known.setdefault(Conditions.of(query), len(known)) for query in queries]
+    table = table_of(columns, np.array(owner, np.int64), tuple(known), np.array(condition, np.int64), queries)
     for row, cost in exact:
-        for name in costs:
-            costs[name][row] = getattr(cost, name)
-        live[row] = cost.live_bits
-    layer_columns |= costs
-    owners = np.array(owner, np.int64)
-    return DesignTable(queries, layer_columns, live, _design_columns(queries), owners)
+        for name in EXPECTED:
+            table.layer[name][row] = getattr(cost, name)
+        table.live_bits[row] = cost.live_bits
+    return table
 
 
-def _design_columns(queries: Sequence[Query]) -> dict[str, FloatArray]:
-    rows = []
-    for query in queries:
-        tool = tool_of(query.tool)
-        spare = query.clock_uncertainty
-        if spare is None:
-            spare = default_uncertainty(tool)
-        rows.append(
-            (
-                query.clock_ns,
-                query.clock_ns * (1.0 - spare),
-                SLOWER_BY_GRADE[speed_grade(query.part)],
-                tool.family == "vitis",
-                tool.version,
-                PART_CLASSES.index(part_class(query.part)),
-                ("csynth", "logic_synth", "post_route").index(query.stage),
-                query.io_type == "io_stream",
-                "axi" in query.scope.lower(),
-                len(query.layers),
-            )
+def table_of(
+    columns: dict[str, FloatArray],
+    owner: NDArray[np.int64],
+    conditions: Sequence[Conditions],
+    condition: NDArray[np.int64],
+    queries: Sequence[Query] = (),
+) -> DesignTable:
+    """The table of layers whose constants are not known, with what these are expected to cost.
+
+    Args:
+        columns: every one of the layers' columns but those counts.
+        owner, conditions, condition, queries: as in :class:`DesignTable`.
+    """
+    size = owner.size
+    # Where multipliers are shared, weights lie in memory, and what they are costs nothing.
+    unrolled = np.flatnonzero((columns["strategy"] != RESOURCE) | (columns["legal_reuse"] <= 1))
+    costs, live = {name: np.zeros(size) for name in EXPECTED}, np.zeros((LEVELS, size)).T
+    for first in range(0, unrolled.size, _BLOCK_LAYERS):
+        rows = unrolled[first : first + _BLOCK_LAYERS]
+        c = {name: columns[name][rows] for name in _PRIOR_COLUMNS}
+        found, live[rows] = expected_costs(
+            c["n_in"],
+            c["n_out"],
+            c["in_bits"],
+            c["w_bits"],
+            c["w_fraction"],
+            c["acc_bits"],
+            c["in_fraction"] + c["w_fraction"] - c["acc_fraction"],
+            c["has_bias"],
+            c["last"],
+            c["known_nonzeros"],
         )
-    values = np.array(rows, np.float64).reshape(len(rows), 10)
-    names = (
-        "clock_ns",
-        "usable_ns",
-        "slower",
-        "vitis",
-        "version",
-        "part_class",
-        "stage",
-        "stream",
-        "wrapped",
-        "n_layers",
-    )
-    return {name: values[:, place].copy() for place, name in enumerate(names)}
+        for name, values in found.items():
+            costs[name][rows] = values
+    design = {name: values[condition] for name, values in condition_columns(conditions).items()}
+    design["n_layers"] = np.bincount(owner, minlength=condition.size).astype(np.float64)
+    return DesignTable({**columns, **costs}, live, owner, design, conditions, condition, queries)
 
 
-__all__ = ["LEVELS", "DesignTable", "strategy_code", "tabulate"]
+__all__ = ["LEVELS", "DesignTable", "strategy_code", "table_of", "tabulate"]

@@ -17,11 +17,10 @@ UNROLL_LIMIT = 4096
 DSP_INPUT_BITS = 12
 
 
-def unrolled_costs(
-    table: DesignTable, k: Coefficients, usable: FloatArray, part: FloatArray, vitis: FloatArray
-) -> dict[str, FloatArray]:
+def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     """The ``Latency`` strategy (and ``Resource`` at reuse factor 1, which unrolls alike)."""
     c = table.layer
+    usable, part, vitis = (table.of_layers(name) for name in ("usable_ns", "part_class", "vitis"))
     multipliers = c["multipliers"]
     eligible = c["in_bits"] >= DSP_INPUT_BITS
     in_dsp = np.where(eligible, multipliers - np.where(vitis > 0, 0.0, c["small_multipliers"]), 0.0)
@@ -55,7 +54,7 @@ def unrolled_costs(
     started = (c["strategy"] == RESOURCE).astype(np.float64)
     growth = 1.0 + np.maximum(0.0, c["acc_bits"] - 16.0) / 32.0
     path = product_ns + adder * np.maximum(c["depth"] - started, 0.0) * growth
-    slower = table.design["slower"][table.owner] if table.owner.size else np.zeros(0)
+    slower = table.of_layers("slower")
     once, cuts = (np.maximum(0.0, np.ceil(path * delay / usable - 1e-9) - 1.0) for delay in (slower, 1.0))
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
@@ -78,22 +77,21 @@ def unrolled_costs(
     # Registers: what is alive at each pipeline cut; each cycle takes as many levels as fit. What is kept was
     # fitted at one speed grade: a slower one's further cuts made it worse on families left out.
     cuts = np.where(chained, 0.0, np.minimum(cuts, 40.0))
-    live = table.live_bits
     total_live = np.zeros_like(cuts)
+    held = multipliers * (c["in_bits"] + constant_bits) + c["shift_adder_bits"]
+    level_ns = np.maximum(adder * growth, 1e-9)
+    # ... but ``Resource`` keeps the products' first sums apart.
+    deepest = np.where((started > 0) & (in_dsp > 0.5), np.minimum(c["depth"], 1.0), c["depth"])
+    rows = np.arange(cuts.size)
     for number in range(1, int(cuts.max(initial=0.0)) + 1):
-        active = cuts >= number
-        level = np.clip((number * usable - product_ns) / np.maximum(adder * growth, 1e-9), 0.0, c["depth"])
-        # ... but ``Resource`` keeps the products' first sums apart.
-        level = np.where((started > 0) & (in_dsp > 0.5), np.minimum(level, 1.0), level)
+        rows = rows[cuts[rows] >= number]
+        passed = number * usable[rows]
+        level = np.clip((passed - product_ns[rows]) / level_ns[rows], 0.0, deepest[rows])
         low = np.minimum(np.floor(level), LEVELS - 2).astype(np.int64)
-        rows = np.arange(live.shape[0])
         # Between two levels the live bits fall geometrically.
-        first, second = np.maximum(live[rows, low], 1.0), np.maximum(live[rows, low + 1], 1.0)
-        inside = number * usable < product_ns
-        held = multipliers * (c["in_bits"] + constant_bits) + c["shift_adder_bits"]
-        total_live += np.where(active & inside, held, 0.0)
-        total_live += np.where(
-            active & ~inside, first ** (1.0 - (level - low)) * second ** (level - low), 0.0
+        first, second = (np.maximum(table.live_bits[rows, at], 1.0) for at in (low, low + 1))
+        total_live[rows] += np.where(
+            passed < product_ns[rows], held[rows], first ** (1.0 - (level - low)) * second ** (level - low)
         )
     total_live = np.where(chained, k["chained_ff_per_bit"] * c["tree_bits"], total_live)
     kept = np.where(reuse > 8, k["much_shared_ff_share"], np.where(reuse > 1, k["shared_ff_share"], 1.0))
@@ -146,4 +144,4 @@ def _logic(table: DesignTable, k: Coefficients, vitis: FloatArray, fabric_bits: 
 def implemented_layers(table: DesignTable) -> NDArray[np.bool_]:
     """Layers of designs after logic synthesis or routing."""
     stages: FloatArray = table.design["stage"]
-    return (stages > 0)[table.owner] if table.owner.size else np.zeros(0, bool)
+    return (stages > 0)[table.owner]
