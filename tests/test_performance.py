@@ -101,10 +101,20 @@ def test_predictor_speed(load: Any) -> None:
 
 def test_the_emulators_design_saturates_some_sums(load: Any) -> None:
     speed = load("emulator", "speed")
+    from hwnas_hls.architecture import Architecture
+    from hwnas_hls.design import Design
     from hwnas_hls.emulator import emulate, input_integers
 
-    design = speed.design_of([16, 12, 5], 6, 0)
-    rows = np.random.default_rng(0).normal(0, 1, (500, 16))
+    design = speed.design_of([16, 64, 32, 32, 5], 6, 0)
+    architecture, rows = design.architecture, np.random.default_rng(0).normal(0, 1, (500, 16))
+    shares = []
+    for depth in (1, 2, 3):
+        top = Architecture(architecture.input, architecture.layers[:depth])
+        first = Design(top, design.weights[:depth], design.biases[:depth])
+        result = top.layers[-1].result
+        assert result is not None
+        shares.append(np.mean(emulate(first, input_integers(first, rows)) == result.highest))
+    assert 0.001 < shares[0] < shares[1] < shares[2] < 0.1
     answers = emulate(design, input_integers(design, rows))
     assert answers.shape == (500, 5)
     assert len(np.unique(answers, axis=0)) > 400
