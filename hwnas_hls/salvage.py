@@ -20,9 +20,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hwnas_hls.database import STORE_SCHEMA
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.store import STORE_SCHEMA, Store
+from hwnas_hls.store import Store
 
 #: Neighbouring rows that may be missing or unreadable before a table is taken to end.
 _GAP = 5000

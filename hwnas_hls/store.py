@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-from filelock import FileLock, Timeout
 
 from hwnas_hls.candidate import Candidate
+from hwnas_hls.database import Database
 from hwnas_hls.design import Design
-from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls.record import Record
-
-STORE_SCHEMA = 1
-_TABLES = """
-create table if not exists meta (name text primary key, value text not null);
-create table if not exists batch (
-    number integer primary key, candidates text not null, state text, hypervolume real, seconds real);
-create table if not exists evaluation (key text primary key, estimates text not null, design blob);
-create table if not exists cache (name text primary key, data blob not null);
-create table if not exists measurement (digest text primary key, estimates text not null, failure text);
-create table if not exists record (number integer primary key, batch integer not null, data text not null);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,103 +55,15 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "run.sqlite"
-        # Threads that synthesise write their measurements beside the loop.
-        self._access = threading.RLock()
-        self._lock = FileLock(folder / "run.lock", thread_local=False)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                "another process works on this run",
-                where=str(folder),
-                remedy="wait for it to end, or stop it, and try again",
-            ) from None
-        except OSError as error:
-            raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
-        try:
-            self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._prepare()
-        except sqlite3.OperationalError as error:
-            self._lock.release()
-            raise UserError("the store cannot be opened", where=str(self.path), found=error) from error
-        except BaseException:
-            self._lock.release()
-            raise
+        self._database = Database(folder)
 
-    def _prepare(self) -> None:
-        self._read("pragma journal_mode = wal")
-        # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
-        self._read("pragma synchronous = full")
-        version = self._read("pragma user_version")[0][0]
-        # Milliseconds a megabyte; a damaged page would else be met in the middle of the run.
-        flaws = self._read("pragma quick_check(1)")
-        if flaws != [("ok",)]:
-            raise self._damaged(flaws[0][0])
-        if version > STORE_SCHEMA:
-            raise UserError(
-                "the store was written by a newer version of hwnas-hls",
-                where=str(self.path),
-                found=f"schema {version}",
-                choices=[f"schema {STORE_SCHEMA} and older"],
-                remedy="upgrade hwnas-hls",
-            )
-        with self._transaction():
-            for statement in _TABLES.strip().split(";\n"):
-                self._database.execute(statement)
-            self._database.execute(f"pragma user_version = {STORE_SCHEMA}")
-
-    def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """All rows that a statement finds."""
-        try:
-            with self._access:
-                return self._database.execute(statement, values).fetchall()
-        except sqlite3.OperationalError as error:
-            # Disk full, device gone, no permission: the file itself may be whole.
-            raise HwnasError(f"the store cannot be used: {error} ({self.path})") from error
-        except sqlite3.DatabaseError as error:
-            raise self._damaged(error) from error
-
-    @contextmanager
-    def _decoding(self) -> Iterator[None]:
-        """Rows that SQLite reads may still hold what nobody wrote: the file was cut or overwritten."""
-        try:
-            yield
-        except (ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise self._damaged(f"{type(error).__name__}: {error}") from error
-
-    def _damaged(self, found: object) -> UserError:
-        return UserError(
-            "the store cannot be read: it is damaged, or no store",
-            where=str(self.path),
-            found=found,
-            remedy=(
-                f"restore it from a copy; keep what is whole: hwnas-hls resume {self.path.parent} --salvage; "
-                f"or begin again: hwnas-hls run {self.path.parent / 'spec.toml'}"
-            ),
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._access:
-            try:
-                self._database.execute("begin immediate")
-                yield
-                self._database.execute("commit")
-            except sqlite3.OperationalError as error:
-                if self._database.in_transaction:
-                    self._database.execute("rollback")
-                raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
-            except sqlite3.DatabaseError as error:
-                raise self._damaged(error) from error
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("rollback")
-                raise
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._database.path
 
     def close(self) -> None:
         self._database.close()
-        self._lock.release()
 
     def __enter__(self) -> Store:
         return self
@@ -179,22 +74,22 @@ class Store:
     # -- facts of the run --------------------------------------------------------------
 
     def set_meta(self, **facts: Any) -> None:
-        with self._transaction():
-            self._database.executemany(
+        with self._database.transaction() as connection:
+            connection.executemany(
                 "insert or replace into meta values (?, ?)",
                 [(name, json.dumps(value)) for name, value in facts.items()],
             )
 
     def meta(self) -> dict[str, Any]:
-        with self._decoding():
-            return {name: json.loads(value) for name, value in self._read("select * from meta")}
+        with self._database.decoding():
+            return {name: json.loads(value) for name, value in self._database.read("select * from meta")}
 
     # -- batches and records -----------------------------------------------------------
 
     def begin_batch(self, number: int, candidates: Sequence[Candidate]) -> None:
         asked = json.dumps([candidate.to_json() for candidate in candidates])
-        with self._transaction():
-            self._database.execute(
+        with self._database.transaction() as connection:
+            connection.execute(
                 "insert or ignore into batch (number, candidates) values (?, ?)", (number, asked)
             )
 
@@ -202,19 +97,19 @@ class Store:
         self, number: int, records: Sequence[Record], state: Any, hypervolume: float, seconds: float
     ) -> None:
         """Records and the strategy's state after it was told them, in one transaction."""
-        with self._transaction():
-            self._database.executemany(
+        with self._database.transaction() as connection:
+            connection.executemany(
                 "insert into record values (?, ?, ?)",
                 [(record.number, number, json.dumps(record.to_json())) for record in records],
             )
-            self._database.execute(
+            connection.execute(
                 "update batch set state = ?, hypervolume = ?, seconds = ? where number = ?",
                 (json.dumps(state), hypervolume, seconds, number),
             )
 
     def batches(self) -> list[Batch]:
-        rows = self._read("select * from batch order by number")
-        with self._decoding():
+        rows = self._database.read("select * from batch order by number")
+        with self._database.decoding():
             found = [
                 Batch(
                     number,
@@ -232,27 +127,25 @@ class Store:
             return found
 
     def records(self) -> list[Record]:
-        rows = self._read("select data from record order by number")
-        with self._decoding():
+        rows = self._database.read("select data from record order by number")
+        with self._database.decoding():
             return [Record.from_json(json.loads(data)) for (data,) in rows]
 
     # -- measurements ------------------------------------------------------------------
 
     def measurement(self, digest: str) -> tuple[dict[str, Estimate], str] | None:
         """What a synthesis found of the design of this digest; ``None`` if there was none."""
-        rows = self._read("select estimates, failure from measurement where digest = ?", (digest,))
+        rows = self._database.read("select estimates, failure from measurement where digest = ?", (digest,))
         if not rows:
             return None
         row = rows[0]
-        with self._decoding():
+        with self._database.decoding():
             return {name: Estimate.from_json(name, item) for name, item in json.loads(row[0]).items()}, row[1]
 
     def add_measurement(self, digest: str, estimates: Mapping[str, Estimate], failure: str) -> None:
         text = json.dumps({name: estimate.to_json() for name, estimate in estimates.items()})
-        with self._transaction():
-            self._database.execute(
-                "insert or ignore into measurement values (?, ?, ?)", (digest, text, failure)
-            )
+        with self._database.transaction() as connection:
+            connection.execute("insert or ignore into measurement values (?, ?, ?)", (digest, text, failure))
 
     # -- what estimators keep ----------------------------------------------------------
 
@@ -262,19 +155,19 @@ class Store:
         return Cache(self)
 
     def cached(self, name: str) -> bytes | None:
-        rows = self._read("select data from cache where name = ?", (name,))
+        rows = self._database.read("select data from cache where name = ?", (name,))
         return rows[0][0] if rows else None
 
     def cached_names(self) -> list[str]:
-        return [name for (name,) in self._read("select name from cache order by name")]
+        return [name for (name,) in self._database.read("select name from cache order by name")]
 
     def set_cached(self, name: str, data: bytes | None) -> None:
         """Keep ``data``, or forget what is kept."""
-        with self._transaction():
+        with self._database.transaction() as connection:
             if data is None:
-                self._database.execute("delete from cache where name = ?", (name,))
+                connection.execute("delete from cache where name = ?", (name,))
             else:
-                self._database.execute("insert or replace into cache values (?, ?)", (name, data))
+                connection.execute("insert or replace into cache values (?, ?)", (name, data))
 
     # -- evaluations -------------------------------------------------------------------
 
@@ -282,16 +175,16 @@ class Store:
         """Those of ``keys`` that were evaluated before."""
         found = {}
         for key in keys:
-            rows = self._read("select estimates, design from evaluation where key = ?", (key,))
+            rows = self._database.read("select estimates, design from evaluation where key = ?", (key,))
             if rows:
-                with self._decoding():
+                with self._database.decoding():
                     found[key] = _estimates(*rows[0])
         return found
 
     def add_evaluations(self, found: Mapping[str, Estimates]) -> None:
         """All of them, in one transaction."""
-        with self._transaction():
-            self._database.executemany(
+        with self._database.transaction() as connection:
+            connection.executemany(
                 "insert or ignore into evaluation values (?, ?, ?)",
                 [(key, *_row(estimates)) for key, estimates in found.items()],
             )

@@ -91,7 +91,7 @@ def test_of_a_store_that_was_overwritten_in_the_middle_the_rest_is_kept(
 def test_a_whole_store_loses_nothing_by_salvage(finished: Path, registry: Registry) -> None:
     wanted = outcome(finished)
     with Store(finished) as store:
-        evaluations = store._read("select count(*) from evaluation")[0][0]
+        evaluations = store._database.read("select count(*) from evaluation")[0][0]
     kept = salvage(finished)
     assert (kept.batches, kept.records, kept.evaluations) == (20, 200, evaluations)
     assert outcome(finished) == wanted

@@ -167,7 +167,7 @@ def test_a_truncated_or_overwritten_store_is_the_users_to_restore(
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store._database.execute("pragma max_page_count = 12")
+        store._database._connection.execute("pragma max_page_count = 12")
         with pytest.raises(HwnasError, match="database or disk is full") as caught:
             store.set_meta(much="x" * 1_000_000)
         assert not isinstance(caught.value, UserError)
@@ -182,7 +182,7 @@ def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
         Store(tmp_path)
     (tmp_path / "run.sqlite").rmdir()
     with Store(tmp_path) as store:
-        store._database.execute("drop table record")
+        store._database._connection.execute("drop table record")
         with pytest.raises(HwnasError, match="no such table"):
             store.records()
     assert sqlite3.connect(tmp_path / "run.sqlite").execute("pragma quick_check").fetchone() == ("ok",)
