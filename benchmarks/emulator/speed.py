@@ -37,7 +37,7 @@ PART = "xcvu9p-flga2104-2L-e"
 
 
 def design_of(shape: Sequence[int], bits: int, seed: int) -> Design:
-    """Random weights; ReLUs with a type that some results saturate (0.2 % behind one layer, 9 % behind three)."""
+    """Random weights; ReLUs whose type some results saturate (0.2 % behind one layer, 9 % behind three)."""
     rng = np.random.default_rng(seed)
     layers: list[Dense] = []
     weights: list[np.ndarray] = []
