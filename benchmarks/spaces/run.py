@@ -1,7 +1,8 @@
 """Every space on two tasks under equal budgets of training epochs, with one strategy.
 
 ``OMP_NUM_THREADS=1 python benchmarks/spaces/run.py --results RESULTS.jsonl [--epochs 900] [--strategy nsga2]
-[--tasks ...] [--spaces ...] [--seeds ...]``, then ``--table`` prints the table of what the file holds.
+[--tasks ...] [--spaces ...] [--seeds ...]``, then the same with ``--table`` prints the table of what the
+file holds of this strategy and budget.
 
 Appends a line a run; runs that the file holds already are not repeated. All spaces have the same
 part, clock, objectives and limits: 5 us of latency, which convolutions of an 8x8 image need. The
@@ -22,65 +23,37 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "strategies"))
 
-from contest import trained_share, volume
+from contest import run as contest
 
-from hwnas_hls.judging import Judge
-from hwnas_hls.plugins import Registry
-from hwnas_hls.problem import pose
-from hwnas_hls.record import COMPLETE
-from hwnas_hls.spec import spec_from_tables
-from hwnas_hls.store import Store
+from hwnas_hls.record import COMPLETE, Record
 
 TASKS = ("digits16", "digits")
 SPACES = ("mlp", "cell", "hierarchical", "conv-cell")
-BATCH = 24
 LATENCY_NS = 5000
 
 
 def run(task: str, space: str, strategy: str, seed: int, epochs: int) -> dict[str, Any]:
-    """Ask, judge and tell until the budget of training epochs is spent."""
-    tables: dict[str, Any] = {
-        "target": {"name": "xcvu9p"},
-        "task": {"name": task},
-        "space": {"name": space},
-        "strategy": {"name": strategy},
-        "limits": {"max": {"latency_ns": LATENCY_NS}},
-        "run": {"seed": seed, "device": "cpu", "batch": BATCH},
-    }
-    problem = pose(spec_from_tables(tables, "benchmarks/spaces"), Registry())
-    searcher = problem.make_strategy()
-    full = next(part.config["epochs"] for part in problem.estimators if part.name == "training")
-    spent, judged, began = 0.0, 0, time.process_time()
-    complete: list[tuple[tuple[float, ...], dict[str, float]]] = []
-    with tempfile.TemporaryDirectory() as place:
-        store = Store(Path(place))
-        judge = Judge(problem, store)
-        batch = 0
-        while spent < epochs:
-            records = judge.records(searcher.ask(BATCH), batch, judged)
-            searcher.tell(records)
-            batch += 1
-            for record in records:
-                if spent >= epochs:
-                    break
-                spent += trained_share(record) * full
-                judged += 1
-                if record.state == COMPLETE and record.losses is not None:
-                    numbers = {
-                        name: record.estimates[name].value for name in ("accuracy", "lut", "latency_ns")
-                    }
-                    complete.append((record.losses, numbers))
-        judge.close()
-        store.close()
+    """One run of :func:`contest.run` in ``space``, as a line of the results."""
+    complete: list[dict[str, float]] = []
+
+    def counted(record: Record) -> None:
+        if record.state == COMPLETE and record.losses is not None:
+            names = ("accuracy", "lut", "latency_ns")
+            complete.append({name: record.estimates[name].value for name in names})
+
+    tables = {"space": {"name": space}, "limits": {"max": {"latency_ns": LATENCY_NS}}}
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        found = contest(task, strategy, seed, epochs, Path(folder), tables=tables, counted=counted)
     return {
         "task": task,
         "space": space,
         "strategy": strategy,
         "seed": seed,
         "epochs": epochs,
-        "hypervolume": volume([losses for losses, _ in complete]),
-        "judged": judged,
-        "complete": [numbers for _, numbers in complete],
+        "hypervolume": found.hypervolume,
+        "judged": found.judged,
+        "complete": complete,
         "cpu_s": round(time.process_time() - began, 1),
     }
 
@@ -125,13 +98,14 @@ def main() -> int:
     if options.results.exists():
         results = [json.loads(line) for line in options.results.read_text().splitlines()]
     if options.table:
-        print(table(results))
+        asked = (options.strategy, options.epochs)
+        print(table([one for one in results if (one["strategy"], one["epochs"]) == asked]))
         return 0
-    done = {(one["task"], one["space"], one["seed"]) for one in results}
+    done = {(one["task"], one["space"], one["strategy"], one["seed"], one["epochs"]) for one in results}
     for seed in options.seeds:
         for task in options.tasks:
             for space in options.spaces:
-                if (task, space, seed) in done:
+                if (task, space, options.strategy, seed, options.epochs) in done:
                     continue
                 result = run(task, space, options.strategy, seed, options.epochs)
                 with options.results.open("a") as file:

@@ -80,7 +80,14 @@ class Result:
 
 
 def run(
-    task: str, strategy: str, seed: int, epochs: int, folder: Path, settings: Mapping[str, Any] | None = None
+    task: str,
+    strategy: str,
+    seed: int,
+    epochs: int,
+    folder: Path,
+    settings: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
+    counted: Callable[[Record], None] = lambda record: None,
 ) -> Result:
     """Ask, judge and tell until the budget of training epochs is spent.
 
@@ -91,8 +98,10 @@ def run(
     Args:
         folder: where tables that tasks read are written.
         settings: of the strategy.
+        tables: of the spec, in place of those that :func:`posed` fills.
+        counted: is told every record that counts.
     """
-    problem = posed(task, strategy, seed, folder, settings or {})
+    problem = posed(task, strategy, seed, folder, settings or {}, tables)
     searcher: Strategy = (
         PlainNsga2(problem.space, problem.goal, seed) if strategy == PLAIN else problem.make_strategy()
     )
@@ -126,6 +135,7 @@ def run(
                 seen.add(record.key)
                 states[record.state] = states.get(record.state, 0) + 1
                 judged += 1
+                counted(record)
                 if record.state == COMPLETE and record.losses is not None:
                     losses.append(record.losses)
             losses = [losses[index] for index in non_dominated(losses)]
@@ -152,8 +162,19 @@ def run(
     )
 
 
-def posed(task: str, strategy: str, seed: int, folder: Path, settings: Mapping[str, Any]) -> Problem:
-    """The problem as ``hwnas-hls run --target xcvu9p`` poses it, with this task, strategy and seed."""
+def posed(
+    task: str,
+    strategy: str,
+    seed: int,
+    folder: Path,
+    settings: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+) -> Problem:
+    """The problem as ``hwnas-hls run --target xcvu9p`` poses it, with this task, strategy and seed.
+
+    Args:
+        more: tables of the spec that take the place of these.
+    """
     tables: dict[str, Any] = {
         "target": {"name": "xcvu9p"},
         "task": {"name": task},
@@ -164,7 +185,7 @@ def posed(task: str, strategy: str, seed: int, folder: Path, settings: Mapping[s
         tables["task"] = {"name": "file", "path": str(showers(folder)), "label": "particle"}
     if strategy == "grid":
         tables["space"] = {"name": "mlp", **COARSE_SPACE}
-    return pose(spec_from_tables(tables, "benchmarks/strategies"), Registry())
+    return pose(spec_from_tables({**tables, **(more or {})}, "benchmarks/strategies"), Registry())
 
 
 def showers(folder: Path) -> Path:
