@@ -13,7 +13,7 @@ from hwnas_hls.objective import Goal
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
 from hwnas_hls.record import Record
-from hwnas_hls.run import run_spec
+from hwnas_hls.run_folder import run_spec
 from hwnas_hls.search import LiveFront
 from hwnas_hls.store import Batch, Store
 

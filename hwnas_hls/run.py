@@ -6,10 +6,9 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hwnas_hls import ranking, selection
 from hwnas_hls.candidate import digest
@@ -17,7 +16,8 @@ from hwnas_hls.changes import check_unchanged
 from hwnas_hls.cluster import Workers, require
 from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.exporter import Comparison, Exporter, Front, Member
+from hwnas_hls.exporter import Front, Member
+from hwnas_hls.exports import export, exporter_named, front_of
 from hwnas_hls.handed import held_members, member_from_json, member_to_json
 from hwnas_hls.handover import hand_over
 from hwnas_hls.plugins import Registry
@@ -25,9 +25,10 @@ from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
 from hwnas_hls.render import write_atomically
 from hwnas_hls.run_facts import logged, run_facts
-from hwnas_hls.search import Progress, Search, choose, least_infeasible
+from hwnas_hls.run_folder import new_folder, run_spec
+from hwnas_hls.search import Progress, Search, choose
 from hwnas_hls.selection import Picked
-from hwnas_hls.spec import Spec, read_tables, spec_from_tables
+from hwnas_hls.spec import Spec, read_tables
 from hwnas_hls.store import Store
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     problem = pose(spec, registry)
     # Before there is a folder: a scheduler that nobody answers for is no run.
     with _workers(problem) as workers:
-        folder = _new_folder(folder, problem)
+        folder = new_folder(folder, problem)
         text = problem.spec.to_toml()
         if not os.access(folder, os.W_OK):
             raise UserError(
@@ -118,58 +119,6 @@ def _workers(problem: Problem) -> Iterator[Workers | None]:
         if problem.spec.cluster.scheduler:
             workers.connect()
         yield workers
-
-
-def run_spec(folder: Path) -> Spec:
-    """The resolved spec of a run folder.
-
-    Raises:
-        UserError: the folder is no run.
-    """
-    path = folder / "spec.toml"
-    if not path.is_file():
-        raise UserError(
-            "not a run folder: it has no spec.toml", where=str(folder), remedy="give a folder that `run` made"
-        )
-    return spec_from_tables(read_tables(path), str(path))
-
-
-def _new_folder(folder: Path | None, problem: Problem) -> Path:
-    try:
-        if folder is not None:
-            there = list(folder.iterdir()) if folder.is_dir() else []
-            # What a start that was killed while it wrote its spec left behind is no run.
-            unfinished = [path for path in there if path.match(".spec.toml.*.tmp")]
-            for path in unfinished:
-                path.unlink(missing_ok=True)
-            if len(there) > len(unfinished):
-                raise UserError(
-                    "the output folder is in use",
-                    where=str(folder),
-                    remedy="choose another --output"
-                    + (
-                        f", or go on with `hwnas-hls resume {folder}`"
-                        if (folder / "spec.toml").exists()
-                        else ""
-                    ),
-                )
-            folder.mkdir(parents=True, exist_ok=True)
-            return folder
-        task = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(problem.spec.task.name).stem)
-        number = 1
-        while True:
-            place = Path("runs") / f"{task}-{problem.target.name}-{number:03d}"
-            with contextlib.suppress(FileExistsError):
-                place.mkdir(parents=True)
-                return place
-            number += 1
-    except OSError as error:
-        raise UserError(
-            "the output folder cannot be written",
-            where=str(folder or "runs"),
-            found=error,
-            remedy="choose another --output",
-        ) from error
 
 
 def _go(
@@ -226,7 +175,7 @@ def _go(
             interrupted = True
         finally:
             search.close()
-        front = _front(problem, search, members, {**run, "finished": not interrupted}, facts)
+        front = front_of(problem, search, members, {**run, "finished": not interrupted}, facts)
         files, failures = export(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
@@ -243,7 +192,7 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         UserError: the folder is no run, or there is no exporter of such a name.
     """
     problem = pose(run_spec(folder), registry)
-    chosen = [_exporter(registry, name, "--format") for name in exporters or ()]
+    chosen = [exporter_named(registry, name, "--format") for name in exporters or ()]
     with Store(folder) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
@@ -251,19 +200,13 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         records = _records(store)
         members = [member_from_json(item, records, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
-        front = _front(problem, search, members, {**facts.get("run", {}), "finished": finished}, facts)
+        front = front_of(problem, search, members, {**facts.get("run", {}), "finished": finished}, facts)
         failures: list[str] = []
         if exporters is None:
             files, failures = export(problem, front, folder)
         else:
             files = [path for exporter in chosen for path in exporter.export(front, folder)]
         return Outcome(folder, front, not finished, files, failures)
-
-
-def _exporter(registry: Registry, name: str, where: str, *, is_default: bool = False) -> Exporter:
-    offer = registry.offer("exporter", name, where, is_default=is_default)
-    exporter: Exporter = registry.build(offer, {}, where)
-    return exporter
 
 
 def hand_over_one(
@@ -309,52 +252,6 @@ def pick(folder: Path, rule: str, registry: Registry, among: str | None = None) 
         UserError: the folder is no run, the rule is none, or nothing keeps its conditions.
     """
     return selection.pick(redraw(folder, registry, ()).front, rule, among, str(folder))
-
-
-def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
-    """Let every exporter of the spec write; one that fails is logged and the others go on.
-
-    Returns:
-        (the files that were written, what failed in words).
-    """
-    files: list[Path] = []
-    failures: list[str] = []
-    where = problem.spec.where("run.exporters")
-    for name in problem.spec.run.exporters:
-        try:
-            exporter = _exporter(problem.registry, name, where, is_default=True)
-            files.extend(exporter.export(front, folder))
-        except Exception as error:
-            failures.append(f"exporter {name}: {type(error).__name__}: {error}")
-            log.error("exporter %s failed: %s: %s", name, type(error).__name__, error)
-    return files, failures
-
-
-def _front(
-    problem: Problem,
-    search: Search,
-    members: Sequence[Member],
-    run: dict[str, Any],
-    facts: Mapping[str, Any],
-) -> Front:
-    records = search.records()
-    syntheses = [Comparison.from_json(item) for item in facts.get("syntheses", [])]
-    if not syntheses and search.measuring:
-        syntheses = search.measuring.comparisons()
-    return Front(
-        run={"seconds": round(search.seconds(), 3), **run, "counts": dict(search.states)},
-        spec=problem.spec.to_toml(),
-        target=problem.target,
-        goal=problem.goal,
-        space=problem.space,
-        dataset=problem.dataset,
-        members=members,
-        records=records,
-        trace=search.trace,
-        hypervolume=search.front.hypervolume,
-        syntheses=syntheses,
-        least_infeasible=() if search.front.records else least_infeasible(records),
-    )
 
 
 def _ranked(problem: Problem, search: Search) -> Iterator[str]:

@@ -87,9 +87,10 @@ def resume(
 
     cluster = session_cluster(run_folder, workers, scheduler)
     if salvaging:
+        from hwnas_hls.run_folder import run_spec
         from hwnas_hls.salvage import salvage
 
-        runs.run_spec(run_folder)
+        run_spec(run_folder)
         click.echo(f"salvage: {salvage(run_folder)}", err=True)
     registry = Registry()
     with watch(quiet=quiet or as_json, plain=plain) as observer:

@@ -99,7 +99,7 @@ def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None)
 
 def session_cluster(run_folder: Path, workers: int | None, scheduler: str | None) -> ClusterTable | None:
     """The workers that flags give a run which has begun; ``None`` for those of its spec."""
-    from hwnas_hls.run import run_spec
+    from hwnas_hls.run_folder import run_spec
     from hwnas_hls.spec import spec_from_tables
 
     if workers is None and scheduler is None:

@@ -21,6 +21,7 @@ from hwnas_hls.plugins import Registry
 from hwnas_hls.record import COMPLETE
 from hwnas_hls.rows import rows_of
 from hwnas_hls.run import Observer
+from hwnas_hls.run_folder import run_spec
 from hwnas_hls.testing import sample_dataset
 
 
@@ -154,7 +155,7 @@ def test_arguments_become_the_spec(tmp_path: Path) -> None:
         output=tmp_path / "run",
         plugins=[toy],
     )
-    spec = hwnas_hls.api.runs.run_spec(done.folder)  # type: ignore[attr-defined]
+    spec = run_spec(done.folder)
     assert (spec.target, spec.clock_ns, spec.run.trials, spec.run.seed) == ("pynq-z2", 8.0, 4, 7)
     assert spec.limits.max == {"lut": 900.0, "latency_ns": 500.0, "dsp": 3.0}
     assert spec.limits.min == {"accuracy": 0.1}

@@ -19,7 +19,8 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.objective import Goal, Objective
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
-from hwnas_hls.run import Observer, run_spec, start
+from hwnas_hls.run import Observer, start
+from hwnas_hls.run_folder import run_spec
 from hwnas_hls.spec import Spec
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)

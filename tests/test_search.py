@@ -22,6 +22,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, Record
+from hwnas_hls.run_folder import run_spec
 from hwnas_hls.search import LiveFront, Search, choose
 from hwnas_hls.spec import Spec
 from hwnas_hls.store import Store
@@ -309,7 +310,7 @@ def test_a_run_folder_says_what_made_it(registry: Registry, toy_spec: MakeSpec, 
     assert facts["seed"] == 1
     assert facts["versions"]["hwnas-hls"]
     assert json.dumps(facts)
-    again = runs.run_spec(outcome.folder)
+    again = run_spec(outcome.folder)
     stated = again.to_tables()
     assert stated["space"] == {"name": "toy"}
     assert stated["task"] == {"name": "toy-task", "n_in": 6}

@@ -13,7 +13,7 @@ from hwnas_hls.candidate import Candidate
 from hwnas_hls.configuration import to_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.record import COMPLETE, INFEASIBLE, Record
-from hwnas_hls.run import run_spec
+from hwnas_hls.run_folder import run_spec
 from hwnas_hls.space import Space
 from hwnas_hls.store import Store
 from hwnas_hls.task import Dataset
