@@ -82,6 +82,13 @@ def figure(name: str, value: float | None) -> str:
     return f"{value:.1f}".removesuffix(".0") if abs(value) >= 100 else f"{value:.3g}"
 
 
+def plain_number(name: str, value: float) -> float | None:
+    """What :func:`figure` writes, as a number in the same unit; ``None`` where it is unbounded."""
+    if not math.isfinite(value):
+        return None
+    return 100 * value if name in _RATIOS else value
+
+
 def quantity(name: str, value: float | None) -> str:
     """A number with its unit, for example ``35 ns``; counts carry their name: ``3,120 LUT``."""
     metric = metric_of(name)

@@ -34,6 +34,9 @@ function pick(id, text) {
 function click(element) { element.click(); }
 window.addEventListener("load", async function () {
   const root = document.documentElement;
+  note.loaded_ms = Math.round(performance.now());
+  // What stands further down a page is drawn after it was loaded.
+  for (let waits = 0; byId("payload") && !root.dataset.drawn && !root.dataset.errors && waits < 1000; waits++) await new Promise((done) => setTimeout(done, 10));
   note.drawn = Number(root.dataset.drawn || 0);
   note.drawn_ms = Math.round(performance.now());
   note.overflow_px = root.scrollWidth - root.clientWidth;

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 (lines of JavaScript)
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from browser import Visit, needs_browser, visit
 from synthetic_front import enlarged, make_front
 
 from hwnas_hls.exporter import Front
+from hwnas_hls.objective import Limit
 from hwnas_hls_plugins.html_report import HtmlReportExporter
 
 pytestmark = needs_browser
@@ -59,7 +61,7 @@ note.closed = [...document.querySelectorAll(".card")].map((card) => card.open);
 location.hash = "design-5";
 await new Promise((done) => setTimeout(done, 50));
 note.open = byId("design-5").open;
-note.unlabelled = [...document.querySelectorAll("select, input")].filter((item) => !item.closest("label")).length;
+note.unlabelled = [...document.querySelectorAll("select, input")].filter((item) => !item.closest("label") && !item.getAttribute("aria-label")).length;
 window.dispatchEvent(new Event("beforeprint"));
 note.printed = [...document.querySelectorAll("details")].every((item) => item.open);
 note.print_width = byId("plot-front").layout.width;
@@ -108,6 +110,163 @@ def test_controls_on_a_desktop(tmp_path: Path) -> None:
     assert note["print_width"] == 680
 
 
+TABLE_PROBE = """
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+const fill = async (table, column, words) => {
+  const field = byId(table).querySelectorAll(".filters input")[column];
+  field.value = words;
+  field.dispatchEvent(new Event("input"));
+  await wait(300);
+  return field.getAttribute("aria-invalid");
+};
+const cells = (table, column) => [...byId(table).tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[column].firstChild.textContent);
+const column = (table, title) => [...byId(table).tHead.rows[0].cells].findIndex((cell) => cell.textContent === title);
+const sort = (table, place) => byId(table).tHead.rows[0].cells[place].querySelector("button").click();
+const order = (table, place) => byId(table).tHead.rows[0].cells[place].getAttribute("aria-sort");
+"""
+
+
+def test_tables_are_sorted_and_filtered_by_their_columns(tmp_path: Path) -> None:
+    front = make_front(200, members=7, synthesised=True)
+    probe = (
+        TABLE_PROBE
+        + """
+    const lut = column("front-designs", "LUT");
+    note.came = cells("front-designs", 0);
+    sort("front-designs", lut); note.up = cells("front-designs", lut); note.order = [order("front-designs", lut), order("front-designs", 0)];
+    sort("front-designs", lut); note.down = cells("front-designs", lut);
+    sort("front-designs", lut); note.back = cells("front-designs", 0);
+    note.focusable = [...document.querySelectorAll("button.sort")].every((item) => item.tabIndex === 0 && item.type === "button");
+    await fill("front-designs", column("front-designs", "checks"), "failed"); note.failed = cells("front-designs", 0).length;
+    await fill("front-designs", column("front-designs", "checks"), "");
+
+    const all = "all-candidates", cost = column(all, "LUT"), state = column(all, "state");
+    note.first = cells(all, column(all, "accuracy"));
+    note.words = byId("candidates-page").textContent;
+    click(byId("page-after")); note.second = cells(all, column(all, "accuracy")); note.next_words = byId("candidates-page").textContent;
+    note.before = { points: count("plot-front"), knobs: count("plot-knobs") };
+    note.valid = await fill(all, cost, "<= 500"); note.cheap = cells(all, cost);
+    note.narrowed = { points: count("plot-front"), knobs: count("plot-knobs"), note: byId("front-note").textContent };
+    await fill(all, state, "stopp"); note.states = cells(all, state);
+    await fill(all, state, ""); note.range_valid = await fill(all, cost, "300..500"); note.range = cells(all, cost);
+    note.invalid = await fill(all, cost, ">= many"); note.status = [...document.querySelectorAll("[role=status]")].map((item) => item.textContent).join(" ");
+    await fill(all, cost, ""); note.after = { points: count("plot-front"), knobs: count("plot-knobs") };
+    pick("filter-knob", "depth"); pick("filter-value", "2"); note.knob = byId("candidates-page").textContent;
+    """
+    )
+    note = sound(visit(report(front, tmp_path), tmp_path / "visit", probe))
+
+    def numbers(words: list[str]) -> list[float]:
+        return [float(word.replace(",", "").removesuffix(" %")) for word in words if word != "–"]
+
+    luts = sorted(member.estimates["lut"].value for member in front.members)
+    assert numbers(note["up"]) == [pytest.approx(value, abs=0.6) for value in luts]
+    assert note["order"] == ["ascending", "none"]
+    assert note["down"] == note["up"][::-1]
+    assert note["back"] == note["came"] == [m.key[:8] for m in front.members]
+    assert note["focusable"] is True
+    assert note["failed"] == sum(m.record.number % 5 == 0 for m in front.members)
+
+    best = sorted(r.estimates["accuracy"].value for r in front.records if "accuracy" in r.estimates)[::-1]
+    assert numbers(note["first"]) == [pytest.approx(100 * value, abs=0.06) for value in best[:25]]
+    assert numbers(note["second"]) == [pytest.approx(100 * value, abs=0.06) for value in best[25:50]]
+    assert (note["words"], note["next_words"]) == ("1 to 25 of 200", "26 to 50 of 200")
+    luts = [r.estimates["lut"].value for r in front.records if "lut" in r.estimates]
+    assert note["valid"] == note["range_valid"] == "false"
+    assert len(note["cheap"]) == min(25, sum(value <= 500 for value in luts))
+    assert max(numbers(note["cheap"])) <= 500
+    assert note["narrowed"]["points"] < note["before"]["points"]
+    assert note["narrowed"]["knobs"] < note["before"]["knobs"]
+    assert "narrowed by the filters" in note["narrowed"]["note"]
+    assert set(note["states"]) == {"stopped"}
+    assert all(300 <= value <= 500 for value in numbers(note["range"]))
+    assert note["invalid"] == "true"
+    assert "“>= many” is not understood: write" in note["status"]
+    assert note["after"] == note["before"]
+    two = sum(r.candidate.values["depth"] == 2 for r in front.records)
+    assert note["knob"].endswith(f" of {two}")
+
+
+def test_what_is_pointed_at_is_marked_everywhere(tmp_path: Path) -> None:
+    front = make_front(200, members=7, synthesised=True)
+    probe = (
+        TABLE_PROBE
+        + """
+    const ring = document.querySelector(".ring"), line = document.querySelector(".overlay polyline");
+    const hot = () => [...document.querySelectorAll(".hot")].map((item) => item.id || (item.dataset.member !== undefined ? "row " + item.dataset.member : "candidate " + item.dataset.candidate));
+    const corners = () => line.getAttribute("points").split(" ").filter(Boolean).length;
+    const centre = (element) => { const box = element.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; };
+    note.none = [ring.hidden, corners(), hot()];
+    const trace = byId("plot-front").data.findIndex((item) => item.name === "on the front, predicted");
+    const anchor = byId("plot-front").data[trace].customdata[0];
+    const drawn = byId("plot-front").querySelectorAll(".scatterlayer .trace")[trace].querySelector(".point"), drag = byId("plot-front").querySelector(".nsewdrag");
+    const mouse = async (kind) => { drag.dispatchEvent(new MouseEvent(kind, { clientX: centre(drawn)[0], clientY: centre(drawn)[1], bubbles: true })); await wait(200); };
+    await mouse("mousemove");
+    note.member = { anchor, hidden: ring.hidden, corners: corners(), hot: hot() };
+    note.off = Math.hypot(centre(drawn)[0] - centre(ring)[0], centre(drawn)[1] - centre(ring)[1]);
+    await mouse("mouseout");
+    note.left = [ring.hidden, corners(), hot()];
+
+    byId("front-designs").tBodies[0].rows[2].querySelector("a").focus();
+    note.focused = [ring.hidden, hot()];
+    document.activeElement.blur();
+
+    const i = byId("plot-front").data[0].customdata[3];
+    byId("plot-front").emit("plotly_click", { points: [{ customdata: i }] });
+    note.chosen = { text: byId("chosen").textContent, row: hot().includes("candidate " + i), links: [...byId("chosen").querySelectorAll("a")].map((item) => item.hash) };
+    pick("axis-x", "LUT");
+    note.moved = ring.hidden;
+    click(byId("chosen").querySelector("button"));
+    note.cleared = [ring.hidden, corners(), hot(), byId("chosen").textContent];
+
+    click(byId("all-candidates").tBodies[0].rows[0].querySelector("button"));
+    note.from_row = [ring.hidden, byId("chosen").textContent.startsWith("Candidate") || byId("chosen").textContent.startsWith("Design")];
+    byId("design-6").open = false;
+    byId("plot-front").emit("plotly_click", { points: [{ customdata: "design-6" }] });
+    await wait(50);
+    note.card = { open: byId("design-6").open, hash: location.hash, stress: byId("stress").value, links: [...byId("chosen").querySelectorAll("a")].map((item) => item.hash) };
+    """
+    )
+    note = sound(visit(report(front, tmp_path), tmp_path / "visit", probe))
+    knobs = len(front.space.knobs)
+    assert note["none"] == note["left"] == [True, 0, []]
+    place = note["member"]["anchor"].removeprefix("design-")
+    assert note["member"]["hidden"] is False
+    assert note["member"]["corners"] == knobs
+    assert {f"row {place}", f"design-{place}"} <= set(note["member"]["hot"])
+    assert note["off"] < 2
+    assert note["focused"][0] is False
+    assert "row 2" in note["focused"][1]
+    assert note["chosen"]["row"] is True
+    assert note["chosen"]["links"] == ["#candidates", "#knobs"]
+    assert "accuracy" in note["chosen"]["text"]
+    assert "depth = " in note["chosen"]["text"]
+    assert note["moved"] is False
+    assert note["cleared"] == [True, 0, [], ""]
+    assert note["from_row"] == [False, True]
+    assert note["card"] == {
+        "open": True,
+        "hash": "#design-6",
+        "stress": "6",
+        "links": ["#design-6", "#candidates", "#knobs"],
+    }
+
+
+def test_a_limit_far_off_is_said_and_squeezes_nothing(tmp_path: Path) -> None:
+    front = make_front(100)
+    far = dataclasses.replace(front.goal, limits=(Limit("lut", "max", 1_182_240),))
+    probe = """
+    pick("axis-x", "LUT");
+    note.range = byId("plot-front").layout.xaxis.range;
+    note.full = byId("plot-front")._fullLayout.xaxis.range;
+    note.words = byId("front-note").textContent;
+    """
+    path = report(dataclasses.replace(front, goal=far), tmp_path)
+    note = sound(visit(path, tmp_path / "visit", probe))
+    assert note["full"][1] < 5.5
+    assert "the limit LUT ≤ 1,182,240 lies far off" in note["words"]
+
+
 def test_a_phone_scrolls_downwards_only(tmp_path: Path) -> None:
     path = report(make_front(300, members=5, synthesised=True), tmp_path)
     probe = """
@@ -128,6 +287,11 @@ def test_fifty_thousand_candidates_stay_usable(tmp_path: Path) -> None:
     probe = """
     note.points = count("plot-front");
     note.words = byId("front-note").textContent;
+    note.rows = byId("all-candidates").tBodies[0].rows.length;
+    note.page = byId("candidates-page").textContent;
+    const clicked = performance.now();
+    byId("all-candidates").tHead.rows[0].cells[4].querySelector("button").click();
+    note.sort_ms = performance.now() - clicked;
     const began = performance.now();
     pick("axis-x", "LUT");
     note.switch_ms = performance.now() - began;
@@ -140,6 +304,8 @@ def test_fifty_thousand_candidates_stay_usable(tmp_path: Path) -> None:
     assert 500 < note["points"] < 20_000
     assert "of 50,000 candidates on these axes; one mark stands for all" in note["words"]
     assert note["drawn_ms"] < 30_000
+    assert (note["rows"], note["page"]) == (25, "1 to 25 of 50,000")
+    assert note["sort_ms"] < 5_000
     assert note["switch_ms"] < 10_000
     assert note["range"] == [2.8, 3.0]
     assert len(note["zoomed"]) > 100

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.estimate import SOURCES
-from hwnas_hls.notation import SOURCE_MEANINGS, duration, figure, interval, limits_in_words, quantity, title
+from hwnas_hls.notation import (
+    SOURCE_MEANINGS,
+    duration,
+    figure,
+    interval,
+    limits_in_words,
+    plain_number,
+    quantity,
+    title,
+)
 from hwnas_hls.record import STATES
 from hwnas_hls.render import embedded, render
 from hwnas_hls_plugins.html_report.cards import card
@@ -129,18 +138,19 @@ def _columns(front: Front) -> list[str]:
     return [name for name in wanted if any(name in member.estimates for member in front.members)]
 
 
-def _rows(front: Front) -> list[list[dict[str, str]]]:
-    """Cells of the table of designs: value, interval and source of each number."""
+def _rows(front: Front) -> list[list[dict[str, Any]]]:
+    """Cells of the table of designs: value, its place in an order, interval and source of each number."""
     rows = []
     for member in front.members:
         cells = []
         for name in _columns(front):
             estimate = member.estimates.get(name)
             cells.append(
-                {"value": "", "interval": "", "source": ""}
+                {"value": "", "order": None, "interval": "", "source": ""}
                 if estimate is None
                 else {
                     "value": figure(name, estimate.value),
+                    "order": plain_number(name, estimate.value),
                     "interval": interval(estimate),
                     "source": estimate.source,
                 }
@@ -155,8 +165,10 @@ def _comparisons(front: Front) -> list[dict[str, Any]]:
             "key": item.key,
             "title": title(item.measured.metric),
             "predicted": figure(item.predicted.metric, item.predicted.value),
+            "predicted_order": plain_number(item.predicted.metric, item.predicted.value),
             "interval": interval(item.predicted),
             "measured": figure(item.measured.metric, item.measured.value),
+            "measured_order": plain_number(item.measured.metric, item.measured.value),
             "source": item.measured.source,
             "inside": item.predicted.low <= item.measured.value <= item.predicted.high,
         }

@@ -34,9 +34,16 @@ def payload(front: Front) -> dict[str, Any]:
     metrics = plotted_metrics(front)
     # The shortfall's logarithm is for the search; people read accuracy on an even axis.
     log = {o.metric: o.log and o.direction == "min" for o in front.goal.objectives}
+    higher = {o.metric: o.direction == "max" for o in front.goal.objectives}
     return {
         "metrics": [
-            {"name": name, "title": title(name), "log": log.get(name, False), "percent": name == "accuracy"}
+            {
+                "name": name,
+                "title": title(name),
+                "log": log.get(name, False),
+                "percent": name == "accuracy",
+                "higher": higher.get(name, False),
+            }
             for name in metrics
         ],
         "axes": list(default_axes(front, metrics)),
@@ -59,7 +66,7 @@ def payload(front: Front) -> dict[str, Any]:
             for place, member in enumerate(front.members)
         ],
         "limits": [
-            {"metric": limit.metric, "kind": limit.kind, "bound": _rounded(limit.bound)}
+            {"metric": limit.metric, "kind": limit.kind, "bound": _exact(limit.bound)}
             for limit in front.goal.limits
         ],
         "trace": _trace(front.trace),
@@ -110,6 +117,10 @@ def _rounded(value: float) -> float | None:
         return None
     short = float(f"{value:.5g}")
     return int(short) if short == int(short) and abs(short) < 2**53 else short
+
+
+def _exact(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _bar(estimate: Estimate) -> dict[str, Any]:
