@@ -9,7 +9,9 @@ and one of its designs. Comments before a block say what else there is to know::
     <!-- test: exit 1 or 3 -->           it ends with one of these codes
     <!-- test: skip (why) -->            it is not run; the reasons are counted by a test
     <!-- test: like -->                  the output is as printed, but for its numbers
+    <!-- test: words -->                 every word that is printed is said (if it ends with 0 or 3)
     <!-- test: trials 100 -->            a search needs so many candidates to find something
+    <!-- test: set KEY=VALUE -->         the same of a setting that the budget of seconds changes
     <!-- test: file cells.toml -->       the block is no command but this file
 
 Several are joined by commas: ``<!-- test: vitis, exit 3 -->``.
@@ -92,6 +94,11 @@ class Command:
         """What a search of it may judge."""
         wanted = [note.removeprefix("trials ") for note in self.notes if note.startswith("trials ")]
         return int(wanted[0]) if wanted else 6
+
+    @property
+    def settings(self) -> list[str]:
+        """Settings of a search of it that are stronger than those of the budget."""
+        return [note.removeprefix("set ") for note in self.notes if note.startswith("set ")]
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ class Scratch:
         plain = not re.search(r"[|;<>&`$]", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))
         words = shlex.split(text)
         if plain and words[0] == "hwnas-hls":
-            outcome = Workplace(self.folder).invoke(*small(words[1:], command.trials))
+            outcome = Workplace(self.folder).invoke(*small(words[1:], command.trials, command.settings))
             return outcome.exit_code, outcome.stdout, outcome.stderr
         shim = self.folder / ".bin"
         if not shim.is_dir():
@@ -231,11 +238,17 @@ def shape(output: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"\d[\d.,]*", "#", line)).strip() for line in output.splitlines()]
 
 
-def small(arguments: Sequence[str], trials: int = 6) -> list[str]:
+def words(output: str) -> set[str]:
+    """What an output says, without numbers and keys of designs."""
+    return set(re.findall(r"[A-Za-z_]{2,}", re.sub(r"\b[0-9a-f]{8,16}\b", "", output)))
+
+
+def small(arguments: Sequence[str], trials: int = 6, settings: Sequence[str] = ()) -> list[str]:
     """The arguments of a command, with a budget of seconds where it searches."""
     arguments = list(arguments)
     if arguments[:1] == ["run"] and not {"-h", "--help"} & set(arguments):
         arguments += [*BUDGET, "--trials", str(trials), "--set", f"run.batch={trials}"]
+        arguments += [word for setting in settings for word in ("--set", setting)]
         if "--synthesis-budget" in arguments:
             arguments += ["--synthesis-budget", "1"]
     return arguments
