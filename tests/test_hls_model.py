@@ -431,6 +431,7 @@ def architecture(reuse: int = 1, strategy: str = "Latency") -> Architecture:
 def context(**more: Any) -> Any:
     base = {
         "architecture": lambda candidate: architecture(candidate.values.get("reuse", 1)),
+        "space": None,
         "target": SimpleNamespace(part="xcvu9p-flga2104-2L-e", name="xcvu9p"),
         "clock_ns": 5.0,
         "designs": {},

@@ -20,9 +20,9 @@ OUTPUT = "out"
 #: An unrolled layer has fewer products than this (hls4ml issues 572, 903 and 904).
 UNROLL_LIMIT = 4096
 #: A bias has this many fractional bits more than the weights, if the products have them.
-_BIAS_EXTRA_BITS = 4
+BIAS_EXTRA_BITS = 4
 #: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.
-_OUTPUT_BIAS_INTEGER = 4
+OUTPUT_BIAS_INTEGER = 4
 
 
 class LayerTable(KnobTable):
@@ -219,8 +219,8 @@ def bias_type(products: int, source: FixedType, weight: FixedType, result: Fixed
     Args:
         products: that one output is the sum of.
     """
-    fraction = min(source.fraction + weight.fraction, weight.fraction + _BIAS_EXTRA_BITS)
+    fraction = min(source.fraction + weight.fraction, weight.fraction + BIAS_EXTRA_BITS)
     total = source.integer + weight.integer + math.ceil(math.log2(products))
-    reach = _OUTPUT_BIAS_INTEGER if result is None else result.integer + (not result.signed) + 1
+    reach = OUTPUT_BIAS_INTEGER if result is None else result.integer + (not result.signed) + 1
     integer = max(1, min(total, reach))
     return FixedType(max(integer + fraction, 2), integer)

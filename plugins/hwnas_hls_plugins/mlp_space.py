@@ -20,6 +20,7 @@ from hwnas_hls_plugins.mlp_table import MlpTable
 if TYPE_CHECKING:
     import numpy as np
 
+    from hwnas_hls.layer_columns import LayerColumns
     from hwnas_hls.task import Dataset
 
 
@@ -76,6 +77,15 @@ class MlpSpace(KnobSpace):
         return graph.architecture(
             float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
         )
+
+    def layer_columns(self, candidates: Sequence[Candidate]) -> LayerColumns | None:
+        """The layers of many candidates, see :class:`~hwnas_hls.layer_columns.Columnar`; ``None`` where some
+        may be no chains."""
+        from hwnas_hls_plugins.mlp_columns import mlp_columns
+
+        if self.config.layer_kinds != ("dense",):
+            return None
+        return mlp_columns(self._table, candidates, self.n_in, self.n_out)
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Keep fractions from going negative and unrolled layers small enough; spell reuse factors

@@ -18,6 +18,8 @@ class MlpTable(LayerTable):
         strategies: HLS strategies, at least one.
     """
 
+    config: MlpConfig
+
     def __init__(self, config: MlpConfig, strategies: Sequence[str]) -> None:
         super().__init__(config, strategies)
         self.fill(self._table(config))

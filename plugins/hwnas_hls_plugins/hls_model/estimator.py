@@ -8,18 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate, Estimates
+from hwnas_hls.layer_columns import Columnar
+from hwnas_hls_plugins.hls_model.batch import Batch, predict_batch, predict_table
 from hwnas_hls_plugins.hls_model.calibration import read_calibration
+from hwnas_hls_plugins.hls_model.columns import table_of_columns
+from hwnas_hls_plugins.hls_model.conditions import Conditions
 from hwnas_hls_plugins.hls_model.graphs import graph_estimates
-from hwnas_hls_plugins.hls_model.prediction import Prediction, predict
-from hwnas_hls_plugins.hls_model.query import DEFAULT_TOOL, STAGES, Query, query_of
+from hwnas_hls_plugins.hls_model.prediction import evidence_of, prediction_of
+from hwnas_hls_plugins.hls_model.query import DEFAULT_CLOCK_NS, DEFAULT_TOOL, STAGES, Query, query_of
+from hwnas_hls_plugins.hls_model.regimes import OWN_NETWORK
 
 if TYPE_CHECKING:
     from hwnas_hls.architecture import Architecture
     from hwnas_hls.candidate import Candidate
     from hwnas_hls.design import Design
     from hwnas_hls.estimator import Context
+    from hwnas_hls_plugins.hls_model.table import DesignTable
 
 PROVIDES = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
 
@@ -77,30 +85,72 @@ class HlsModelEstimator:
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` a candidate; an architecture that cannot be made is a failure."""
+        untrained = [n for n, candidate in enumerate(candidates) if candidate.key not in context.designs]
+        table = self._table([candidates[number] for number in untrained], context)
+        out: dict[int, Estimates] = {}
+        if table is not None:
+            batch = predict_table(table, self.calibration)
+            out = dict(zip(untrained, chain_estimates(batch, self._rests_on, self._suffix), strict=True))
+        rest = [number for number in range(len(candidates)) if number not in out]
+        found = self._of_networks([candidates[number] for number in rest], context)
+        out |= dict(zip(rest, found, strict=True))
+        return [out[number] for number in range(len(candidates))]
+
+    @property
+    def _rests_on(self) -> str:
+        return f"calibration {self.calibration.name}"
+
+    @property
+    def _suffix(self) -> str:
+        return f"{self.config.tool} {self.config.stage}"
+
+    def _table(self, candidates: Sequence[Candidate], context: Context) -> DesignTable | None:
+        """The candidates as the space's columns; ``None`` where it has none, or they are not all there is."""
+        networks = any(key.startswith(OWN_NETWORK) for key in self.calibration.factors)
+        if not candidates or networks or not isinstance(context.space, Columnar):
+            return None
+        try:
+            columns = context.space.layer_columns(candidates)
+        except (KeyError, TypeError, HwnasError):
+            # One of them is no candidate of the space; each by itself shows which.
+            return None
+        if columns is None:
+            return None
+        conditions = Conditions(
+            context.target.part,
+            context.clock_ns or DEFAULT_CLOCK_NS,
+            self.config.tool,
+            self.config.stage,
+            self.config.clock_uncertainty or None,
+        )
+        return table_of_columns(columns, conditions)
+
+    def _of_networks(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        """Estimates of candidates by their architectures and designs."""
+        networks: dict[int, tuple[Architecture, Design | None]] = {}
         queries: list[Query] = []
-        places: list[int] = []
-        out: list[Estimates | None] = [None] * len(candidates)
+        out: dict[int, Estimates] = {}
         for number, candidate in enumerate(candidates):
+            design = context.designs.get(candidate.key)
             try:
-                queries.append(self._query(candidate, context))
-                places.append(number)
+                architecture = context.architecture(candidate) if design is None else design.architecture
+                queries.append(self._query(candidate, architecture, design, context))
+                networks[number] = architecture, design
             except HwnasError as error:
                 out[number] = Estimates(failure=f"hls-model: {error}")
-        for number, prediction in zip(places, predict(queries, self.calibration), strict=True):
-            architecture, design = self._network(candidates[number], context)
-            if architecture.is_chain:
-                out[number] = self._estimates(prediction)
-            else:
-                suffix = f"{self.config.tool} {self.config.stage}"
-                out[number] = graph_estimates(prediction, architecture, design, suffix)
-        return [estimates or Estimates(failure="hls-model: no prediction") for estimates in out]
+        if queries:
+            batch = predict_batch(queries, self.calibration)
+            chains = chain_estimates(batch, self._rests_on, self._suffix)
+            for place, (number, (architecture, design)) in enumerate(networks.items()):
+                out[number] = chains[place]
+                if not architecture.is_chain:
+                    prediction = prediction_of(batch, place, self.calibration.name)
+                    out[number] = graph_estimates(prediction, architecture, design, self._suffix)
+        return [out[number] for number in range(len(candidates))]
 
-    def _network(self, candidate: Candidate, context: Context) -> tuple[Architecture, Design | None]:
-        design = context.designs.get(candidate.key)
-        return (context.architecture(candidate) if design is None else design.architecture), design
-
-    def _query(self, candidate: Candidate, context: Context) -> Query:
-        architecture, design = self._network(candidate, context)
+    def _query(
+        self, candidate: Candidate, architecture: Architecture, design: Design | None, context: Context
+    ) -> Query:
         return query_of(
             architecture,
             context.target.part,
@@ -113,44 +163,58 @@ class HlsModelEstimator:
             name=candidate.key,
         )
 
-    def _estimates(self, prediction: Prediction) -> Estimates:
-        if prediction.query.blockers:
-            return Estimates(failure=f"hls-model: {'; '.join(prediction.query.blockers)}")
-        values = {}
-        evidence = f"{prediction.evidence}; {self.config.tool} {self.config.stage}"
-        for metric in PROVIDES:
-            interval = prediction.metrics[metric]
-            if not math.isfinite(interval.value):
-                return Estimates(failure=f"hls-model: {metric} is not finite")
-            text = evidence if interval.coverage is not None else f"{evidence}; interval not calibrated"
+
+def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]:
+    """Estimates of chains of dense layers.
+
+    Args:
+        rests_on, suffix: of the evidence: calibration; tool and stage.
+    """
+    table = batch.table
+    ends = np.searchsorted(table.owner, np.arange(table.count + 1)).tolist()
+    numbers = [
+        (metric, *(bound[metric].tolist() for bound in (batch.value, batch.low, batch.high, batch.coverage)))
+        for metric in PROVIDES
+    ]
+    shares = [
+        ("latency_cycles" if metric == "cycles" else metric, batch.layer[metric].tolist())
+        for metric in ("lut", "ff", "dsp", "bram_18k", "cycles")
+    ]
+    out = []
+    for number, knowledge in enumerate(batch.knowledge.tolist()):
+        reasons = tuple(dict.fromkeys(batch.reasons[number]))
+        evidence = evidence_of(rests_on, knowledge, reasons)
+        text, share_text = f"{evidence}; {suffix}", f"its share of the design's number: {evidence}"
+        values: dict[str, Estimate] = {}
+        for metric, value, low, high, coverage in numbers:
+            if not math.isfinite(value[number]):
+                out.append(Estimates(failure=f"hls-model: {metric} is not finite"))
+                break
+            stated = None if math.isnan(coverage[number]) else coverage[number]
             values[metric] = Estimate(
                 metric,
-                interval.value,
-                interval.low,
-                interval.high,
+                value[number],
+                low[number],
+                high[number],
                 "predicted",
-                text,
-                interval.coverage,
-                prediction.in_domain,
+                text if stated is not None else f"{text}; interval not calibrated",
+                stated,
+                not reasons,
             )
-        return Estimates(values=values, warnings=prediction.warnings, layers=_layers(prediction))
+        else:
+            layers = tuple(
+                {metric: _share(values[metric], share[row], share_text) for metric, share in shares}
+                for row in range(ends[number], ends[number + 1])
+            )
+            warnings = tuple(dict.fromkeys(batch.warnings[number]))
+            out.append(Estimates(values=values, warnings=warnings, layers=layers))
+    return out
 
 
-def _layers(prediction: Prediction) -> tuple[dict[str, Estimate], ...]:
-    """Each layer's share of the design's numbers; its interval is the design's, in proportion."""
-    text = f"its share of the design's number: {prediction.evidence}"
-    found: list[dict[str, Estimate]] = []
-    for layer in prediction.layers:
-        shares = {"lut": layer.lut, "ff": layer.ff, "dsp": layer.dsp, "bram_18k": layer.bram_18k}
-        shares["latency_cycles"] = layer.cycles
-        found.append({})
-        for metric, value in shares.items():
-            whole = prediction.metrics[metric]
-            low, high = (value * end / whole.value if whole.value else end for end in (whole.low, whole.high))
-            found[-1][metric] = Estimate(
-                metric, value, low, high, "predicted", text, whole.coverage, prediction.in_domain
-            )
-    return tuple(found)
+def _share(whole: Estimate, value: float, text: str) -> Estimate:
+    """A layer's share of the design's number; its interval is the design's, in proportion."""
+    low, high = (value * end / whole.value if whole.value else end for end in (whole.low, whole.high))
+    return Estimate(whole.metric, value, low, high, "predicted", text, whole.coverage, whole.in_domain)
 
 
 def calibration_name() -> str:

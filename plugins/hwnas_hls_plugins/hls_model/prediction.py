@@ -73,8 +73,13 @@ class Prediction:
     @property
     def evidence(self) -> str:
         """In words a reviewer can follow: calibration, knowledge, domain."""
-        text = f"hls-model, {self.rests_on}, {KNOWLEDGE[self.knowledge]}"
-        return text if self.in_domain else f"{text}; outside its domain: {'; '.join(self.reasons)}"
+        return evidence_of(self.rests_on, self.knowledge, self.reasons)
+
+
+def evidence_of(rests_on: str, knowledge: int, reasons: Sequence[str]) -> str:
+    """What a prediction rests on, in words; ``reasons``: why it lies outside the domain, if it does."""
+    text = f"hls-model, {rests_on}, {KNOWLEDGE[knowledge]}"
+    return f"{text}; outside its domain: {'; '.join(reasons)}" if reasons else text
 
 
 def predict(
@@ -93,11 +98,7 @@ def predict(
     if not queries:
         return []
     batch = predict_batch(queries, calibration)
-    bounds = np.searchsorted(batch.table.owner, np.arange(len(queries) + 1))
-    out = [
-        _prediction(batch, number, int(bounds[number]), int(bounds[number + 1]), calibration.name)
-        for number in range(len(queries))
-    ]
+    out = [prediction_of(batch, number, calibration.name) for number in range(len(queries))]
     if solve:
         from hwnas_hls_plugins.hls_model.da_refinement import refined
 
@@ -105,7 +106,9 @@ def predict(
     return out
 
 
-def _prediction(batch: Batch, number: int, first: int, last: int, name: str) -> Prediction:
+def prediction_of(batch: Batch, number: int, name: str) -> Prediction:
+    """One design of a batch of queries; ``name`` is the calibration's."""
+    first, last = np.searchsorted(batch.table.owner, (number, number + 1)).tolist()
     query = batch.table.queries[number]
     metrics: dict[str, Interval] = {}
     shares: list[LayerShare] = []

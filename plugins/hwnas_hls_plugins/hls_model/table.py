@@ -53,11 +53,12 @@ KNOWLEDGE = ("architecture only", "non-zeros known", "weights known")
 
 def strategy_code(layer: LayerQuery) -> int:
     """The strategy that hls4ml really builds: an unknown spelling becomes ``Latency``."""
-    return _strategy_code(layer.strategy, layer.reuse_factor == 1)
+    return strategy_code_of(layer.strategy, layer.reuse_factor == 1)
 
 
 @functools.lru_cache(maxsize=1024)
-def _strategy_code(strategy: str, whole: bool) -> int:
+def strategy_code_of(strategy: str, whole: bool) -> int:
+    """The code of a spelling; ``whole``: at reuse factor 1."""
     name = strategy.strip().lower()
     if name in ("resource", "compressed"):
         return RESOURCE
