@@ -10,7 +10,7 @@ from typing import Any
 
 from hwnas_hls.attainment import Point, staircase, surface
 from hwnas_hls.comparison import RunRow
-from hwnas_hls.notation import duration, figure, title
+from hwnas_hls.notation import duration, figure, plain_number, title
 from hwnas_hls.objective import Goal
 from hwnas_hls.render import embedded, render
 
@@ -34,11 +34,11 @@ def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
             (
                 row.run,
                 row.strategy,
-                f"{row.judged:,}",
-                duration(row.seconds),
+                (f"{row.judged:,}", row.judged),
+                (duration(row.seconds), row.seconds),
                 row.front,
                 f"{row.hypervolume:.4f}",
-                [figure(name, row.best.get(name)) for name in columns],
+                [_cell(name, row.best.get(name)) for name in columns],
             )
             for row in rows
         ],
@@ -56,6 +56,11 @@ def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
         ),
         plotly=get_plotlyjs(),
     )
+
+
+def _cell(name: str, value: float | None) -> tuple[str, float | None]:
+    """A number as it is written, and what its column is put in order by."""
+    return figure(name, value), None if value is None else plain_number(name, value)
 
 
 def volume_in_words(volumes: Sequence[float]) -> str:

@@ -87,6 +87,10 @@ def test_the_page_draws_and_escapes(tmp_path: Path) -> None:
         const median = byId("plot-attainment").data[0];
         note.median = median.x.map((x, i) => [x, median.y[i]]);
         note.traces = byId("plot-candidates").data.length;
+        const table = byId("all-runs"), lut = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent === "best LUT");
+        table.tHead.rows[0].cells[lut].querySelector("button").click();
+        note.sorted = [...table.tBodies[0].rows].map((row) => row.cells[lut].textContent);
+        note.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
         note.heading = document.querySelector("dl.facts").textContent;
         """,
     ).note
@@ -94,6 +98,8 @@ def test_the_page_draws_and_escapes(tmp_path: Path) -> None:
     assert found["errors"] == ""
     assert found["fetched"] == []
     assert "probe_error" not in found
+    assert found["overflow"] <= 0
+    assert found["sorted"] == ["900"] * 2 + ["905"] * 2 + ["910"] * 2
     assert (found["lines"], found["with_runs"], found["traces"]) == (6, 12, 6)
     # By hand: two of the three runs have a design of so few LUTs that is at least so accurate.
     by_hand = [
