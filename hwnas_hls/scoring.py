@@ -68,7 +68,25 @@ def wilson(right: int, rows: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def near_one(
+    truth: NDArray[Any], outputs: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Both in a unit, a power of two a column, in which the truth stays below one.
+
+    Squares of values like 1e200 or 1e-200 leave the range of float64; here they do not, and ratios
+    keep all their bits.
+
+    Args:
+        truth, outputs: (rows, n) each.
+    """
+    import numpy as np
+
+    exponent = np.frexp(np.abs(truth).max(axis=0))[1]
+    return np.ldexp(truth, -exponent), np.ldexp(outputs, -exponent)
+
+
 def _r2(truth: NDArray[Any], outputs: NDArray[np.floating]) -> float:
+    truth, outputs = near_one(truth, outputs)
     residual = ((truth - outputs) ** 2).sum(axis=0)
     total = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
     # A target that is constant in these rows has nothing to explain.

@@ -317,6 +317,25 @@ def test_gradients_are_those_of_automatic_differentiation(draw: Any) -> None:
                 np.testing.assert_allclose(mine, torchs, rtol=1e-3, atol=1e-4 * size, err_msg=str(number))
 
 
+def test_groups_are_measured_by_what_convolutions_hold() -> None:
+    from hwnas_hls_plugins.graph_training.member import GraphMember
+    from hwnas_hls_plugins.graph_training.network import GraphNetwork
+    from hwnas_hls_plugins.graph_training.nodes import ConvNode
+
+    rng = np.random.default_rng(0)
+    depthwise = 0
+    for _ in range(4):
+        plan = planned(image_graph(rng, True), "key", 1)
+        member = GraphMember(plan, 0, 0)
+        member.start(torch.float32)
+        network = GraphNetwork([member], 1, 3, torch.float32, torch.device("cpu"))
+        nodes = [node for depth in network.depths for node in depth.nodes if isinstance(node, ConvNode)]
+        depthwise += sum(node.layer.depthwise for node in nodes)
+        windows = sum(node._windows.numel() + node._windows_gradient.numel() for node in nodes)
+        assert plan.n_features == network.layout.n_features + windows
+    assert depthwise
+
+
 # The estimator
 
 

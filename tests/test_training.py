@@ -272,6 +272,30 @@ def test_regression_recovers_targets_of_any_size(result: FixedType | None) -> No
     assert found.validation.value == pytest.approx(1 - rest.mean())
 
 
+@pytest.mark.parametrize("unit", [2.0**660, 2.0**-660])
+def test_targets_far_from_one_are_scored_as_any_others(unit: float) -> None:
+    """Their squares leave the range of float64."""
+    usual, found = regression(), []
+    splits = {
+        name: Split(split.x, split.y * unit)
+        for name in ("train", "validation", "test")
+        for split in [getattr(usual, name)]
+    }
+    for dataset in (usual, replace(usual, **splits)):
+        interim: list[float] = []
+
+        def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
+            interim.extend(scores)  # noqa: B023
+            return [True]
+
+        config = TrainingConfig(max_rows=0, rungs=(0.5,))
+        with np.errstate(over="raise", invalid="raise"):
+            trained = train([network([8], 8, n_in=4, n_out=2)], dataset, epochs=4, keep=keep, config=config)
+        found.append((interim, trained[0].validation.value, trained[0].validation.low))
+    assert len(found[0][0]) == 1
+    assert found[0] == found[1]
+
+
 def test_seeds_and_rows_of_the_full_training(digits: Dataset) -> None:
     small = network([8], 4)
     found = train([small, network([6], 4)], digits, seeds=(1, 2), epochs=3)

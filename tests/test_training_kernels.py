@@ -213,7 +213,28 @@ def test_the_library_is_compiled_once(tmp_path: Path) -> None:
     made = first.stat().st_mtime_ns
     assert kernels.compiled(tmp_path) == first
     assert first.stat().st_mtime_ns == made
-    assert [path.name for path in tmp_path.iterdir()] == [first.name]
+    assert {path.name for path in tmp_path.iterdir()} == {first.name, first.with_suffix(".sha256").name}
+
+
+@pytest.mark.parametrize("left", [0, 100, 4096])
+def test_half_a_library_is_made_again(left: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that went down while it wrote; what is left is not kept for ever."""
+    import platformdirs
+
+    from hwnas_hls_plugins.training import kernels
+
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    path = kernels.compiled()
+    path.write_bytes(path.read_bytes()[:left])
+    # To load half of it would end this very process.
+    assert kernels.compiled().stat().st_size > 4096
+    kernels.loaded.cache_clear()
+    try:
+        library, cause = kernels.loaded()
+    finally:
+        kernels.loaded.cache_clear()
+    assert library is not None
+    assert cause == ""
 
 
 def test_what_the_kernels_do_not_know_goes_to_torch() -> None:

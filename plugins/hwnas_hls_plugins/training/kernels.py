@@ -60,7 +60,7 @@ def required() -> ctypes.CDLL:
 def loaded() -> tuple[ctypes.CDLL | None, str]:
     """The compiled kernels, or why there are none."""
     try:
-        kernels = _opened()
+        kernels = ctypes.CDLL(str(compiled()))
     except (OSError, subprocess.SubprocessError) as error:
         cause = str(getattr(error, "stderr", "") or error).strip()
         log.warning("training takes torch alone, which is slower: no compiled kernels (%s)", cause)
@@ -69,16 +69,6 @@ def loaded() -> tuple[ctypes.CDLL | None, str]:
         function = getattr(kernels, name)
         function.argtypes, function.restype = [_TYPES[letter] for letter in arguments], None
     return kernels, ""
-
-
-def _opened() -> ctypes.CDLL:
-    path = compiled()
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError:
-        # A disk that was full, or a machine that went down: what is kept may be half a file.
-        path.unlink(missing_ok=True)
-        return ctypes.CDLL(str(compiled()))
 
 
 def compiled(folder: Path | None = None) -> Path:
@@ -100,14 +90,34 @@ def compiled(folder: Path | None = None) -> Path:
     # Homes are shared between machines: the processor is part of the name.
     facts = "\n".join([SOURCE.read_text(), " ".join(FLAGS), compiler, platform.machine(), _processor()])
     path = folder / f"kernels-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.so"
-    if not path.is_file():
+    seal = path.with_suffix(".sha256")
+    if not _is_whole(path, seal):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
             fresh = Path(place) / path.name
             command = [compiler, *FLAGS, "-shared", "-fPIC", str(SOURCE), "-o", str(fresh), "-lm"]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+            digest = Path(place) / seal.name
+            digest.write_text(_digest(fresh))
             fresh.replace(path)
+            digest.replace(seal)
     return path
+
+
+def _is_whole(path: Path, seal: Path) -> bool:
+    """Whether a library is there as it was compiled.
+
+    A disk that was full, or a machine that went down, may leave half of one, and to load that can end
+    the process.
+    """
+    try:
+        return _digest(path) == seal.read_text()
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _processor() -> str:

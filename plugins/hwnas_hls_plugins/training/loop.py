@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hwnas_hls.design import Design
 from hwnas_hls.precision import FixedType
+from hwnas_hls.scoring import near_one
 from hwnas_hls.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls_plugins.graph_training.member import GraphMember
 from hwnas_hls_plugins.graph_training.network import GraphNetwork
@@ -248,8 +249,9 @@ class Training:
         truth = self.validation_split.y
         if self.classes:
             return float((predicted.argmax(axis=1) == truth).mean())
+        truth, answers = near_one(truth, predicted)
         spread = np.maximum(truth.var(axis=0), 1e-300)
-        return float((1 - ((predicted - truth) ** 2).mean(axis=0) / spread).mean())
+        return float((1 - ((answers - truth) ** 2).mean(axis=0) / spread).mean())
 
     def _design(self, network: AnyNetwork, j: int, progress: float) -> Design:
         epochs = round(progress * self.config.epochs)
