@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from parts import XCVU9P
 
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.candidate import Candidate
@@ -17,23 +18,10 @@ from hwnas_hls.objective import Goal, Limit, Objective
 from hwnas_hls.precision import FixedType
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 from hwnas_hls.space import Knob, KnobSpace
-from hwnas_hls.target import Target
 from hwnas_hls.task import Dataset, Split
 
-TARGET = Target(
-    name="xcvu9p",
-    part="xcvu9p-flga2104-2L-e",
-    family="ultrascale+",
-    lut=1182240,
-    ff=2364480,
-    dsp=6840,
-    bram_18k=4320,
-    uram=960,
-    slr=3,
-    dsp_type="DSP48E2",
-    dsp_widths=(27, 18),
-    clock_ns=5.0,
-    sources=("vendor table", "an-address-without-a-break.example/" + "of_one_hundred_letters_" * 4),
+TARGET = dataclasses.replace(
+    XCVU9P, sources=("vendor table", "an-address-without-a-break.example/" + "of_one_hundred_letters_" * 4)
 )
 HOSTILE = "<script>alert(1)</script>"
 

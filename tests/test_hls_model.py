@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hls_model_row import ROW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,19 +38,6 @@ from hwnas_hls_plugins.hls_model.rows import query_of_row
 from hwnas_hls_plugins.hls_model.rows_file import HEADER, write_predictions
 
 P = FixedType.parse
-ROW = {
-    "row_id": "R1",
-    "tool": "vivado_hls 2019.2",
-    "stage": "csynth",
-    "part": "xcu250-figd2104-2L-e",
-    "clock_ns_target": "5.0",
-    "layers": "16-64-32-32-5",
-    "activations": "relu-relu-relu-softmax",
-    "precision": "ap_fixed<16,6>",
-    "reuse_factor": "1",
-    "strategy": "Latency",
-    "io_type": "io_parallel",
-}
 
 
 def run(*arguments: str) -> Any:

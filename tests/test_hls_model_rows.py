@@ -7,24 +7,11 @@ import io
 from pathlib import Path
 
 import pytest
+from hls_model_row import ROW
 
 from hwnas_hls_plugins.hls_model.precision_text import parse_precision
 from hwnas_hls_plugins.hls_model.rows import query_of_row
 from hwnas_hls_plugins.hls_model.rows_file import HEADER, read_rows, write_predictions
-
-ROW = {
-    "row_id": "R1",
-    "tool": "vivado_hls 2019.2",
-    "stage": "csynth",
-    "part": "xcu250-figd2104-2L-e",
-    "clock_ns_target": "5.0",
-    "layers": "16-64-32-32-5",
-    "activations": "relu-relu-relu-softmax",
-    "precision": "ap_fixed<16,6>",
-    "reuse_factor": "1",
-    "strategy": "Latency",
-    "io_type": "io_parallel",
-}
 
 
 def written(rows: list[dict[str, str]], weights: Path | None = None) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import XCVU9P
 
 from hwnas_hls.agreement import check_project
 from hwnas_hls.architecture import Architecture, Dense
@@ -21,26 +22,11 @@ from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, Unsupported
 from hwnas_hls.firmware import read_firmware
 from hwnas_hls.precision import FixedType
 from hwnas_hls.project import hls_config, verify, verify_all, write_project
-from hwnas_hls.target import Target
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on this machine")
 needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 
-TARGET = Target(
-    name="xcvu9p",
-    part="xcvu9p-flga2104-2L-e",
-    family="ultrascale+",
-    lut=1182240,
-    ff=2364480,
-    dsp=6840,
-    bram_18k=4320,
-    uram=960,
-    slr=3,
-    dsp_type="DSP48E2",
-    dsp_widths=(27, 18),
-    clock_ns=5.0,
-    sources=("test",),
-)
+TARGET = XCVU9P
 DA = "distributed_arithmetic"
 
 

@@ -8,33 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from parts import XCKU115
 
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.design import Design
 from hwnas_hls.precision import FixedType
 from hwnas_hls.project import write_project
-from hwnas_hls.target import Target
 from hwnas_hls_plugins.hls_model import read_calibration
 from hwnas_hls_plugins.hls_model.calibrate_command import calibrate_command
 from hwnas_hls_plugins.hls_model.command import predict_command
 from hwnas_hls_plugins.hls_model.project_view import view_project
 
 DATA = Path(__file__).parent / "data" / "vendor_reports"
-TARGET = Target(
-    "xcku115",
-    "xcku115-flvb2104-2-i",
-    "ultrascale",
-    lut=663_360,
-    ff=1_326_720,
-    dsp=5_520,
-    bram_18k=4_320,
-    uram=0,
-    slr=2,
-    dsp_type="DSP48E2",
-    dsp_widths=(27, 18),
-    clock_ns=5.0,
-    sources=("report of the fixtures",),
-)
+TARGET = XCKU115
 
 
 @pytest.fixture(scope="module")

@@ -7,32 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import XCKU115
 
 from hwnas_hls.architecture import Architecture, Dense, Merge
 from hwnas_hls.design import Design
 from hwnas_hls.errors import ToolMissing, Unsupported, UserError
 from hwnas_hls.precision import FixedType
-from hwnas_hls.target import Target
 from hwnas_hls.testing import SynthesizerContract
 from hwnas_hls_plugins.vendor_reports.measured_projects import measured_projects
 from hwnas_hls_plugins.vendor_reports.synthesizer import ReportsConfig, ReportsSynthesizer
 
 DATA = Path(__file__).parent / "data" / "vendor_reports"
-TARGET = Target(
-    "xcku115",
-    "xcku115-flvb2104-2-i",
-    "ultrascale",
-    lut=663_360,
-    ff=1_326_720,
-    dsp=5_520,
-    bram_18k=4_320,
-    uram=0,
-    slr=2,
-    dsp_type="DSP48E2",
-    dsp_widths=(27, 18),
-    clock_ns=5.0,
-    sources=("report of the fixtures",),
-)
+TARGET = XCKU115
 MODULE = "dense_latency_ap_fixed_8_3_5_3_0_ap_fixed_{width}_{integer}_5_3_0_config2_s"
 
 
