@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 
 import click
 import pytest
+from docs_commands import pages
 from generated_docs import DOCS, fields, generated_pages, refreshed
 
 from hwnas_hls import api, hookspecs, pytest_plugin
@@ -262,6 +264,24 @@ def test_the_api_page_names_every_argument_and_column() -> None:
         if name not in ("tables", "label"):
             assert f"`{name}`" in text, name
     assert "with `label`" in text
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+def test_files_and_names_that_are_spoken_of_are_there(path: Path) -> None:
+    text = written(path)
+    for name in set(re.findall(r"\b(?:benchmarks|tests|hw_targets|templates)/[\w/.-]*\w", text)):
+        assert (DOCS.parent / name).exists(), name
+    for name in set(re.findall(r"`(hwnas_hls(?:_plugins)?(?:\.\w+)*)`", text)):
+        assert named(name) is not None, name
+
+
+def named(name: str) -> object:
+    """A module, or what stands in one."""
+    module, _, last = name.rpartition(".")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return getattr(named(module), last, None) if module else None
 
 
 def test_links_lead_somewhere() -> None:
