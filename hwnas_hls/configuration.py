@@ -80,7 +80,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UserError(f"{_name(hint)} expected", where=where, found=f"{value!r} ({type(value).__name__})")
+    raise UserError(f"{_wanted(hint)} is wanted", where=where, found=_found(value))
 
 
 def _convert_union(value: Any, choices: tuple[Any, ...], hint: Any, where: str) -> Any:
@@ -93,18 +93,18 @@ def _convert_union(value: Any, choices: tuple[Any, ...], hint: Any, where: str) 
             return _convert(value, choice, where)
         except UserError:
             continue
-    raise UserError(f"{_name(hint)} expected", where=where, found=f"{value!r} ({type(value).__name__})")
+    raise UserError(f"{_wanted(hint)} is wanted", where=where, found=_found(value))
 
 
 def _convert_sequence(value: Any, hint: Any, where: str) -> Any:
     arguments = get_args(hint)
     if not isinstance(value, list | tuple):
-        raise UserError(f"a list ({_name(hint)}) expected", where=where, found=repr(value))
+        raise UserError(f"{_wanted(hint)} is wanted", where=where, found=_found(value))
     if get_origin(hint) is list or (len(arguments) == 2 and arguments[1] is Ellipsis):
         items = [_convert(item, arguments[0], f"{where}[{place}]") for place, item in enumerate(value)]
     else:
         if len(value) != len(arguments):
-            raise UserError(f"{len(arguments)} values expected", where=where, found=repr(value))
+            raise UserError(f"{_wanted(hint)} is wanted", where=where, found=f"{len(value)}: {value!r}")
         items = [
             _convert(item, argument, f"{where}[{place}]")
             for place, (item, argument) in enumerate(zip(value, arguments, strict=True))
@@ -112,7 +112,38 @@ def _convert_sequence(value: Any, hint: Any, where: str) -> Any:
     return items if get_origin(hint) is list else tuple(items)
 
 
-def _name(hint: Any) -> str:
-    return (
-        hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
-    )
+_WORDS: dict[Any, tuple[str, str]] = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a finite number", "finite numbers"),
+    str: ("a text in quotes", "texts in quotes"),
+    bool: ("true or false", "values of true or false"),
+}
+
+
+def _wanted(hint: Any, many: bool = False) -> str:
+    """A type in the words of somebody who writes TOML, for example ``a list of whole numbers``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in _WORDS:
+        return _WORDS[hint][many]
+    if origin in (Union, types.UnionType):
+        return " or ".join(_wanted(choice, many) for choice in arguments if choice is not type(None))
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, arguments))
+    if origin in (tuple, list):
+        if origin is list or arguments[-1] is Ellipsis:
+            return f"{'lists' if many else 'a list'} of {_wanted(arguments[0], True)}"
+        kinds = list(dict.fromkeys(_wanted(argument, True) for argument in arguments))
+        return f"{'lists' if many else 'a list'} of {len(arguments)} {' and '.join(kinds)}"
+    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
+        return "tables" if many else "a table"
+    if hint is Any:
+        return "values" if many else "a value"
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+
+
+def _found(value: Any) -> str:
+    """A value and its kind, as TOML has them."""
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (true or false)"
+    kinds = {int: "whole number", float: "number", str: "text", dict: "table", list: "list", tuple: "list"}
+    return f"{value!r} ({kinds.get(type(value), type(value).__name__)})"

@@ -222,6 +222,7 @@ class Registry:
                 found=name,
                 choices=sorted(every),
                 cause=f"plugins with faults: {faults}" if faults else None,
+                remedy="take one of these, or install the package that offers it (`hwnas-hls plugins`)",
             )
         if len(fitting) > 1 and not is_default:
             raise UserError(

@@ -69,5 +69,5 @@ def write_atomically(path: Path, text: str) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise HwnasError(f"cannot write {path}: {error}") from error
+        raise HwnasError(f"cannot write {path}: {error.strerror or error}") from error
     return path

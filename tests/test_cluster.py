@@ -103,7 +103,7 @@ def done(log: Path, what: str) -> list[str]:
     ("table", "said"),
     [
         ({"workers": -1}, "workers is 0 or more"),
-        ({"workers": "many"}, "int expected"),
+        ({"workers": "many"}, "a whole number is wanted"),
         ({"system": "pbs", "workers": 1}, "system is one of local, slurm, htcondor"),
         ({"system": "slurm"}, "wants a number of workers"),
         ({"scheduler": "tcp://a:1", "workers": 2}, "no workers to start"),

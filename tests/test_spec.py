@@ -34,9 +34,17 @@ def test_a_target_is_all_it_takes() -> None:
         ({"target": {"name": "a"}, "run": {"trials": 0}}, ["[run]", "trials is at least 1, not 0"]),
         (
             {"target": {"name": "a"}, "run": {"trials": "many"}},
-            ["[run].trials", "int expected", "'many' (str)"],
+            ["[run].trials", "a whole number is wanted", "'many' (text)"],
         ),
-        ({"target": {"name": "a"}, "run": {"trials": True}}, ["int expected"]),
+        (
+            {"target": {"name": "a"}, "run": {"trials": True}},
+            ["a whole number is wanted", "true (true or false)"],
+        ),
+        (
+            {"target": {"name": "a"}, "handover": {"training": False}},
+            ["[handover].training", "a table is wanted"],
+        ),
+        ({"target": {"name": "a"}, "run": {"estimators": 3}}, ["a list of texts in quotes is wanted"]),
         ({"target": {"name": "a"}, "run": {"device": "tpu"}}, ["device is auto, cpu or cuda, not tpu"]),
         ({"target": {"name": "a"}, "run": 3}, ["[run] is a table"]),
         ({"target": {"name": "a", "clock_ns": -1}}, ["clock_ns", "-1"]),

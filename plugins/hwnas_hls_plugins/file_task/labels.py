@@ -79,7 +79,12 @@ def _classes(column: Column, where: str) -> Labels:
     values, y = np.unique(column, return_inverse=True)
     names = [_class_name(value) for value in values]
     if len(values) < 2:
-        raise UserError("all rows have the same class", where=where, found=names[0])
+        raise UserError(
+            "all rows have the same class",
+            where=where,
+            found=names[0],
+            remedy="give rows of other classes too, or name another label column (--label)",
+        )
     if len(values) > MAX_CLASSES or (column.dtype.kind == "U" and 2 * len(values) > len(column)):
         raise UserError(
             "there are too many classes for a classification",
