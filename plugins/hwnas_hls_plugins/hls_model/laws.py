@@ -35,7 +35,7 @@ class Costs:
 
 
 #: Designs that are worked out together: their columns stay in a core's cache.
-_BLOCK_DESIGNS = 2048
+_BLOCK_DESIGNS = 4096
 _SHARED = ("lut", "ff", "dsp", "bram_18k")
 
 

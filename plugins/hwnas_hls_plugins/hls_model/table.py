@@ -87,7 +87,6 @@ class DesignTable:
 
     Attributes:
         layer: column name -> array, one entry a layer of any design; those of one design stand together.
-        live_bits: shape (layers, LEVELS), see :class:`ConstantCost`.
         owner: index of each layer's design, ascending.
         design: column name -> array, one entry a design.
         conditions: that designs are built under, each once.
@@ -96,7 +95,6 @@ class DesignTable:
     """
 
     layer: dict[str, FloatArray]
-    live_bits: FloatArray
     owner: NDArray[np.int64]
     design: dict[str, FloatArray]
     conditions: Sequence[Conditions]
@@ -107,6 +105,11 @@ class DesignTable:
     def count(self) -> int:
         """Number of designs."""
         return self.condition.size
+
+    @property
+    def live_bits(self) -> FloatArray:
+        """Shape (layers, LEVELS), see :class:`ConstantCost`."""
+        return self.layer["live_bits"]
 
     def of_layers(self, name: str) -> FloatArray:
         """A column of designs, one entry a layer."""
@@ -130,9 +133,7 @@ class DesignTable:
         """The same designs with some of their layers only."""
         if rows.size == self.owner.size:
             return self
-        return replace(
-            self, layer=_Some(self.layer, rows), live_bits=self.live_bits[rows], owner=self.owner[rows]
-        )
+        return replace(self, layer=_Some(self.layer, rows), owner=self.owner[rows])
 
     def blocks(self, designs: int) -> Iterator[DesignTable]:
         """Tables of so many designs each, without their queries; columns are views."""
@@ -141,7 +142,6 @@ class DesignTable:
             left, right = (int(row) for row in np.searchsorted(self.owner, (first, last)))
             yield DesignTable(
                 {name: values[left:right] for name, values in self.layer.items()},
-                self.live_bits[left:right],
                 self.owner[left:right] - first,
                 {name: values[first:last] for name, values in self.design.items()},
                 self.conditions,
@@ -304,7 +304,8 @@ def table_of(
             costs[name][rows] = values
     design = {name: values[condition] for name, values in condition_columns(conditions).items()}
     design["n_layers"] = np.bincount(owner, minlength=condition.size).astype(np.float64)
-    return DesignTable({**columns, **costs}, live, owner, design, conditions, condition, queries)
+    layer = {**columns, **costs, "live_bits": live}
+    return DesignTable(layer, owner, design, conditions, condition, queries)
 
 
 __all__ = ["LEVELS", "DesignTable", "strategy_code", "table_of", "tabulate"]
