@@ -41,7 +41,7 @@ def targets(as_json: bool) -> int:
             f"{target.name:<11}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
             f"{target.bram_18k:>8,}{target.uram:>6,}{target.clock_ns:>5g} ns"
         )
-    click.echo("a full part such as xcvu9p-flga2104-2L-e, or the path of a .toml file, will do as well")
+    click.echo("a full part (xcvu9p-flga2104-2L-e) or the path of a .toml file will do as well")
     return EXIT_DONE
 
 
@@ -166,7 +166,8 @@ def doctor(as_json: bool) -> int:
         if tool.present:
             click.echo(f"  have  {tool.name:<11} {tool.version[:60]}")
         else:
-            click.echo(f"  lack  {tool.name:<11} needed for {tool.needed_for}: {tool.install}")
+            click.echo(f"  lack  {tool.name:<11} needed for {tool.needed_for}")
+            click.echo(f"{'':<20}{tool.install}")
     return EXIT_DONE
 
 

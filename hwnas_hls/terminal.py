@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hwnas_hls import run as runs
+from hwnas_hls.record import FAILED, INFEASIBLE
 
 if TYPE_CHECKING:
     from hwnas_hls import search
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from hwnas_hls.problem import Problem
 
 _PLAIN_WIDTH = 80
+#: So wide that the figures of 50,000 candidates and the time left fit beside it in 80 columns.
+_BAR_WIDTH = 8
 
 
 def console(*, plain: bool = False, stderr: bool = False) -> Console:
@@ -54,16 +57,17 @@ class _Live:
     def __init__(self, screen: Console) -> None:
         self._screen = screen
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=_BAR_WIDTH),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=screen,
             transient=True,
         )
-        self._task = self._bar.add_task("search", total=1, figures="")
+        # There is nothing to count before the problem is known.
+        self._task = self._bar.add_task("search", total=1, visible=False, figures="")
 
     def __enter__(self) -> _Live:
         self._bar.start()
@@ -74,10 +78,12 @@ class _Live:
 
     def problem(self, problem: Problem, folder: Path) -> None:
         print_problem(self._screen, problem, folder)
-        self._bar.update(self._task, total=problem.spec.run.trials)
+        self._bar.update(self._task, total=problem.spec.run.trials, visible=True)
 
     def progress(self, progress: search.Progress) -> None:
-        figures = f"front {progress.front}, hypervolume {progress.hypervolume:.4f}"
+        infeasible, failed = (progress.states.get(state, 0) for state in (INFEASIBLE, FAILED))
+        feasible = progress.judged - infeasible - failed
+        figures = f"{feasible} feasible, front {progress.front}, hv {progress.hypervolume:.3f}"
         self._bar.update(self._task, completed=progress.judged, figures=figures)
 
     def step(self, step: str) -> None:

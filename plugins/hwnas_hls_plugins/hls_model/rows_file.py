@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -140,11 +141,14 @@ def write_predictions(
     """
     calibration = calibration or read_calibration()
     writer = csv.writer(output, lineterminator="\n")
+    coming = iter(rows)
+    # What is no table of designs is refused before the heading is written.
+    first = list(itertools.islice(coming, 1))
     writer.writerow(HEADER)
     known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
     count = 0
     chunk: list[Query] = []
-    for row in rows:
+    for row in itertools.chain(first, coming):
         folder = weights if known and row.get("row_id", "").strip() in known else None
         chunk.append(query_of_row(row, folder))
         if len(chunk) >= CHUNK:
