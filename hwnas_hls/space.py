@@ -28,7 +28,10 @@ _TRIES = 20
 
 @runtime_checkable
 class Space(Protocol):
-    """What a space plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
+    """What a space plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+
+    Optional: ``layer_columns``, see :class:`hwnas_hls.layer_columns.Columnar`.
+    """
 
     name: str
 
