@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from hwnas_hls_plugins.training.config import TrainingConfig
-from hwnas_hls_plugins.training.estimator import Trained, TrainingEstimator, judged, train
+from hwnas_hls_plugins.training.estimator import Trained, TrainingEstimator, train
+from hwnas_hls_plugins.training.judging import judged
 
 __all__ = ["Trained", "TrainingConfig", "TrainingEstimator", "judged", "train"]

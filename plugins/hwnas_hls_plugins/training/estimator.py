@@ -12,15 +12,13 @@ from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.estimate import Estimate, Estimates
 from hwnas_hls.estimator import Context, Keep, Paused, keep_all
-from hwnas_hls.scoring import score
-from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Split
+from hwnas_hls.task import REGRESSION, Dataset
 from hwnas_hls_plugins.training.config import TrainingConfig
+from hwnas_hls_plugins.training.judging import joined, judged
 from hwnas_hls_plugins.training.routing import planned, refusal
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.training.loop import Outcome, Training
-
-_TARGET = ("target_mean", "target_scale")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,14 +100,6 @@ def train(
     for (architecture, seed), (design, estimate, progress) in zip(wanted, results, strict=True):
         out.append(Trained(architecture, seed, design, estimate, progress))
     return out
-
-
-def joined(dataset: Dataset) -> Split:
-    """The training and validation rows together."""
-    import numpy as np
-
-    parts = (dataset.train, dataset.validation)
-    return Split(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
 
 
 class TrainingEstimator:
@@ -282,24 +272,3 @@ def _judged(training: Training, outcomes: Sequence[Outcome]) -> list[tuple[Desig
             estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
         found.append((outcome.design, estimate, outcome.progress))
     return found
-
-
-def judged(design: Design, dataset: Dataset, split: Split, name: str) -> Estimate:
-    """The task's metric of ``design`` on the rows of ``split``, by integer arithmetic.
-
-    Args:
-        name: of the split, for the evidence.
-    """
-    import numpy as np
-
-    from hwnas_hls.emulator import outputs
-
-    scales = {} if dataset.kind == CLASSIFICATION else {key: np.asarray(design.meta[key]) for key in _TARGET}
-    return score(
-        dataset,
-        split,
-        outputs(design, split.x),
-        source="emulated",
-        evidence=f"integer emulation on {len(split)} {name} rows",
-        **scales,
-    )
