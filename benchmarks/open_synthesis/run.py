@@ -25,7 +25,7 @@ from hwnas_hls.target import Target, find_target
 from hwnas_hls_plugins.open_synthesis import OpenConfig, OpenSynthesizer
 
 HEAD = (
-    "| # | network | weights | da4ml cost | LUT (with INV) | / cost | hls-model (90 %) | / LUT | FF "
+    "| # | network | weights | da4ml cost | LUT (with INV) | / cost | hls-model (interval) | / LUT | FF "
     "| register bits | stages | simulated | rtl / synthesis / simulation CPU s |"
 )
 
