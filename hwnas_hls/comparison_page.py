@@ -10,7 +10,7 @@ from typing import Any
 
 from hwnas_hls.attainment import Point, staircase, surface
 from hwnas_hls.comparison import RunRow
-from hwnas_hls.notation import duration, figure, plain_number, title
+from hwnas_hls.notation import duration, figure, is_ratio, plain_number, title
 from hwnas_hls.objective import Goal
 from hwnas_hls.render import embedded, render
 
@@ -98,8 +98,17 @@ def _attainment(goal: Goal, groups: dict[str, list[RunRow]]) -> list[dict[str, A
             )
         out.append(
             {
-                "across": {"title": title(across.metric), "lower_is_better": signs[0] > 0, "log": across.log},
-                "up": {"title": title(up.metric), "lower_is_better": signs[1] > 0},
+                "across": {
+                    "title": title(across.metric),
+                    "percent": is_ratio(across.metric),
+                    "lower_is_better": signs[0] > 0,
+                    "log": across.log,
+                },
+                "up": {
+                    "title": title(up.metric),
+                    "percent": is_ratio(up.metric),
+                    "lower_is_better": signs[1] > 0,
+                },
                 "groups": drawn,
             }
         )

@@ -82,6 +82,11 @@ def figure(name: str, value: float | None) -> str:
     return f"{value:.1f}".removesuffix(".0") if abs(value) >= 100 else f"{value:.3g}"
 
 
+def is_ratio(name: str) -> bool:
+    """Whether the metric is a share, written in percent."""
+    return name in _RATIOS
+
+
 def plain_number(name: str, value: float) -> float | None:
     """What :func:`figure` writes, as a number in the same unit; ``None`` where it is unbounded."""
     if not math.isfinite(value):

@@ -1,5 +1,6 @@
 """Runs compared: attainment surfaces, and the page that shows them."""
 
+# ruff: noqa: E501 (lines of JavaScript)
 from __future__ import annotations
 
 import math
@@ -86,6 +87,9 @@ def test_the_page_draws_and_escapes(tmp_path: Path) -> None:
         note.with_runs = byId("plot-attainment").data.length;
         const median = byId("plot-attainment").data[0];
         note.median = median.x.map((x, i) => [x, median.y[i]]);
+        byId("log-x").checked = true; byId("log-x").dispatchEvent(new Event("change"));
+        note.ticks = [...byId("plot-attainment").querySelectorAll(".xtick text")].map((text) => text.textContent);
+        note.rising = [...byId("plot-attainment").querySelectorAll(".ytick text")].map((text) => text.textContent);
         note.traces = byId("plot-candidates").data.length;
         const table = byId("all-runs"), lut = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent === "best LUT");
         table.tHead.rows[0].cells[lut].querySelector("button").click();
@@ -99,6 +103,9 @@ def test_the_page_draws_and_escapes(tmp_path: Path) -> None:
     assert found["fetched"] == []
     assert "probe_error" not in found
     assert found["overflow"] <= 0
+    assert {"200", "500"} <= set(found["ticks"])
+    assert found["rising"]
+    assert all(text.endswith("%") for text in found["rising"])
     assert found["sorted"] == ["900"] * 2 + ["905"] * 2 + ["910"] * 2
     assert (found["lines"], found["with_runs"], found["traces"]) == (6, 12, 6)
     # By hand: two of the three runs have a design of so few LUTs that is at least so accurate.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.estimate import SOURCES, Estimate
-from hwnas_hls.notation import metric_of, title
+from hwnas_hls.notation import is_ratio, metric_of, title
 from hwnas_hls.record import STATES
 from hwnas_hls.space import knobs_of
 
@@ -41,7 +41,7 @@ def payload(front: Front) -> dict[str, Any]:
                 "name": name,
                 "title": title(name),
                 "log": log.get(name, False),
-                "percent": name == "accuracy",
+                "percent": is_ratio(name),
                 "higher": higher.get(name, False),
             }
             for name in metrics
