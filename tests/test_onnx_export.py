@@ -228,3 +228,11 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ToolMissing, match=r"hwnas-hls\[onnx\]"):
         OnnxExporter().export(sample_front(), tmp_path)
+
+
+def test_sums_wider_than_float64_are_refused_however_narrow_their_accumulator() -> None:
+    wide = FixedType(24, 12)
+    layer = Dense(700, 3, "linear", wide, None, accum=FixedType(30, 6))
+    design = random_design(Architecture(wide, (layer,)))
+    with pytest.raises(Unsupported, match="more than float64 holds exactly"):
+        exact_model(design)

@@ -46,6 +46,9 @@ def exact_model(design: Design) -> Any:
         source, accum, result = types[number]
         inputs = [outputs[place] for place in architecture.sources(number)]
         widest = max(accum.width, source.width)
+        if isinstance(layer, Dense | Conv2D) and layer.accum is not None:
+            # The sum comes before it is wrapped or limited, and has to be exact until then.
+            widest = max(widest, layer.exact_accum(source).width)
         if widest > _EXACT_BITS:
             raise Unsupported(f"layer {number} has numbers of {widest} bits, more than float64 holds exactly")
         if isinstance(layer, Dense | Conv2D):
