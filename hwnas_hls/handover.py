@@ -21,6 +21,7 @@ from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Member
 from hwnas_hls.judging import Judge
 from hwnas_hls.measuring import Measuring
+from hwnas_hls.notation import counted
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.scoring import score
@@ -61,7 +62,7 @@ def hand_over(
     if problem.trainer is None:
         log.warning("no estimator of this run trains: the front has no designs to hand over")
         return []
-    on_step(f"full training of {len(records)} designs")
+    on_step(f"full training of {counted(len(records), 'design')}")
     trained = judge.designs(problem.trainer, [record.candidate for record in records])
     members = []
     for record, result in zip(records, trained, strict=True):
@@ -81,7 +82,7 @@ def hand_over(
                 log.error("synthesis of %s failed: %s", record.key, reason)
         member = _tested(problem, record, dict(estimates), design)
         members.append(dataclasses.replace(member, layer_estimates=layers))
-    on_step(f"hls4ml projects and C simulation of {len(members)} designs")
+    on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
     stop = threading.Event()
     with ThreadPoolExecutor(problem.spec.handover.workers) as pool:
         try:

@@ -160,6 +160,11 @@ def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
     return "; ".join(words) or "none"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 design``, ``2 designs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Wall clock time, for example ``3 min 20 s``."""
     whole = round(seconds)

@@ -20,6 +20,7 @@ from hwnas_hls.exporter import Front, Member
 from hwnas_hls.exports import export, exporter_named, front_of
 from hwnas_hls.handed import held_members, member_from_json, member_to_json
 from hwnas_hls.handover import hand_over
+from hwnas_hls.notation import counted
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
@@ -168,7 +169,7 @@ def _go(
                     finished=True,
                 )
             else:
-                observer.on_step(f"finished before: {len(held)} designs are there")
+                observer.on_step(f"finished before: {counted(len(held), 'design')}")
                 run, members = facts["run"], held
         except KeyboardInterrupt:
             log.warning("interrupted after %d candidates", search.judged)

@@ -97,7 +97,7 @@ def _default_stage(synthesizer: Synthesizer) -> str:
 
 @click.command()
 @click.argument("folder", metavar="DESIGN|RUN", type=click.Path(path_type=Path))
-@click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME, for example 1us.")
+@click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
 @click.option(
     "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Required upper bound; repeat it."
 )

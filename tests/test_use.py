@@ -22,6 +22,7 @@ from hwnas_hls import cli, command_parts, hookimpl, resources, terminal
 from hwnas_hls import run as runs
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.estimate import Estimate
+from hwnas_hls.notation import counted
 from hwnas_hls.objective import Limit
 from hwnas_hls.plugins import Registry
 from hwnas_hls.run_facts import logged
@@ -66,7 +67,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(
     again = runs.resume(tmp_path / "run", registry, runs.Observer(on_step=steps.append))
     assert contents(tmp_path / "run") == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
-    assert steps == [f"finished before: {len(first.front.members)} designs are there"]
+    assert steps == [f"finished before: {counted(len(first.front.members), 'design')}"]
     assert dict(again.front.run) == dict(first.front.run)
     assert [m.key for m in again.front.members] == [m.key for m in first.front.members]
     assert [dict(m.estimates) for m in again.front.members] == [
