@@ -10,6 +10,7 @@ from typing import Any
 from hwnas_hls.exporter import Comparison, Exporter, Front, Member
 from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem
+from hwnas_hls.record import Record
 from hwnas_hls.search import Search, least_infeasible
 
 log = logging.getLogger(__name__)
@@ -21,14 +22,16 @@ def front_of(
     members: Sequence[Member],
     run: dict[str, Any],
     facts: Mapping[str, Any],
+    records: Sequence[Record] | None = None,
 ) -> Front:
     """A run as exporters see it.
 
     Args:
         members: what was handed over.
         run, facts: what is known of the run, and what its store holds of it.
+        records: those of the search, where they were read already.
     """
-    records = search.records()
+    records = search.records() if records is None else records
     syntheses = [Comparison.from_json(item) for item in facts.get("syntheses", [])]
     if not syntheses and search.measuring:
         syntheses = search.measuring.comparisons()

@@ -198,10 +198,12 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         facts = store.meta()
         check_unchanged(problem, facts, folder)
         search = Search(problem, store)
-        records = _records(store)
-        members = [member_from_json(item, records, folder) for item in facts.get("members", [])]
+        records = search.records()
+        by_key = {record.key: record for record in records}
+        members = [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
-        front = front_of(problem, search, members, {**facts.get("run", {}), "finished": finished}, facts)
+        run = {**facts.get("run", {}), "finished": finished}
+        front = front_of(problem, search, members, run, facts, records)
         failures: list[str] = []
         if exporters is None:
             files, failures = export(problem, front, folder)
