@@ -81,10 +81,16 @@ def each_kind(
     n_out: NDArray[np.int64],
     reuse_factor: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """``rule(n_in, n_out, reuse_factor)`` of every layer, asked once for layers that are alike."""
+    """``rule(n_in, n_out, reuse_factor)`` of every layer, asked once for layers that are alike.
+
+    Raises:
+        OverflowError: products of the three do not fit into 63 bits.
+    """
     import numpy as np
 
     most_out, most_reuse = int(n_out.max()) + 1, int(reuse_factor.max()) + 1
+    if (int(n_in.max()) + 1) * most_out * most_reuse >= 2**63:
+        raise OverflowError("layers or reuse factors too large to be told apart by one number")
     keys, place = np.unique((n_in * most_out + n_out) * most_reuse + reuse_factor, return_inverse=True)
     found = [
         rule(key // most_reuse // most_out, key // most_reuse % most_out, key % most_reuse)

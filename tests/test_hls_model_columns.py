@@ -178,6 +178,43 @@ def test_what_is_no_candidate_of_the_space_does_not_spoil_the_others() -> None:
     assert not any(estimates.failure for estimates in fast[:-1])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"depth": -1}, {"weight_bits_out": 7.5}, {"input_bits": 10**19}, {"clock_ns": "x"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_values_that_columns_cannot_hold_are_left_to_the_objects(change: dict[str, Any]) -> None:
+    space = space_of(MlpConfig(strategies=("Latency", "Resource"), clock_periods_ns=(2.5, 5.0)))
+    [good] = sampled(space, 1, 3)
+    context = context_of(space, columns=True)
+    assert HlsModelEstimator()._table([good], context) is not None
+    strange = Candidate("mlp", {**good.values, **change})
+    assert HlsModelEstimator()._table([good, strange], context) is None
+
+
+@pytest.mark.parametrize("most", [9 * 10**17, 10**19])
+def test_reuse_factors_beyond_every_layer_are_the_largest_that_there_is(most: int) -> None:
+    config = MlpConfig(strategies=("Resource",), reuse_factors=(2, 5, most), widths=(24, 64))
+    space = space_of(config)
+    candidates = sampled(space, 12, 8)
+    slow = HlsModelEstimator().estimate(candidates, context_of(space, columns=False))
+    assert HlsModelEstimator().estimate(candidates, context_of(space, columns=True)) == slow
+    assert not any(estimates.failure for estimates in slow)
+
+
+def test_columns_are_not_inherited_by_a_space_with_its_own_architectures() -> None:
+    class Pruned(MlpSpace):
+        def architecture(self, candidate: Candidate) -> Architecture:
+            made = super().architecture(candidate)
+            layers = [dataclasses.replace(layer, sparsity=0.9) for layer in made.layers]
+            return dataclasses.replace(made, layers=tuple(layers))
+
+    space = Pruned(MlpConfig(strategies=("Latency",)), SimpleNamespace(n_in=16, n_out=5))  # type: ignore[arg-type]
+    candidates = sampled(space, 3, 0)
+    slow = HlsModelEstimator().estimate(candidates, context_of(space, columns=False))
+    assert HlsModelEstimator().estimate(candidates, context_of(space, columns=True)) == slow
+
+
 def test_factors_of_single_networks_need_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     space = space_of(MlpConfig(strategies=("Latency", "Resource")))
     candidates = sampled(space, 4, 4)

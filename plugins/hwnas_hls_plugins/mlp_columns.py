@@ -34,11 +34,14 @@ def mlp_columns(
         n_in, n_out: of the task.
 
     Raises:
-        KeyError, TypeError: a candidate lacks a knob, or has a value that is none.
+        ArithmeticError, LookupError, TypeError, ValueError: a candidate lacks a knob, or has a value
+            that is none.
     """
     read = _Reader(table, candidates)
     config = table.config
     hidden = read("depth")
+    if hidden.min(initial=0) < 0:
+        raise ValueError("depth: below 0")
     depth = hidden + 1
     starts = np.cumsum(depth) - depth
     size, count = int(depth.sum()), len(candidates)
@@ -158,8 +161,11 @@ class _Reader:
         tag: str = "",
     ) -> Integers:
         """Values as integers, of some candidates; texts by their code."""
-        found = self._found(family, rows, tag)
-        return np.array([codes[each] for each in found.tolist()] if codes else found, np.int64)
+        found: list[Any] = self._found(family, rows, tag).tolist()
+        numbers = np.array([codes[each] for each in found] if codes else found)
+        if found and numbers.dtype.kind not in "bi":
+            raise TypeError(f"{family}: not all are whole numbers that 64 bits hold")
+        return numbers.astype(np.int64)
 
     def real(self, family: str, rows: Integers | None = None, tag: str = "") -> NDArray[np.float64]:
         return self._found(family, rows, tag).astype(np.float64)

@@ -80,10 +80,11 @@ class MlpSpace(KnobSpace):
 
     def layer_columns(self, candidates: Sequence[Candidate]) -> LayerColumns | None:
         """The layers of many candidates, see :class:`~hwnas_hls.layer_columns.Columnar`; ``None`` where some
-        may be no chains."""
+        may be no chains, or a space that inherits from this one makes its own architectures."""
         from hwnas_hls_plugins.mlp_columns import mlp_columns
 
-        if self.config.layer_kinds != ("dense",):
+        # Columns are of the architectures made here; those of a space that inherits may be others.
+        if self.config.layer_kinds != ("dense",) or type(self).architecture is not MlpSpace.architecture:
             return None
         return mlp_columns(self._table, candidates, self.n_in, self.n_out)
 

@@ -109,13 +109,6 @@ class HlsModelEstimator:
         networks = any(key.startswith(OWN_NETWORK) for key in self.calibration.factors)
         if not candidates or networks or not isinstance(context.space, Columnar):
             return None
-        try:
-            columns = context.space.layer_columns(candidates)
-        except (KeyError, TypeError, HwnasError):
-            # One of them is no candidate of the space; each by itself shows which.
-            return None
-        if columns is None:
-            return None
         conditions = Conditions(
             context.target.part,
             context.clock_ns or DEFAULT_CLOCK_NS,
@@ -123,7 +116,12 @@ class HlsModelEstimator:
             self.config.stage,
             self.config.clock_uncertainty or None,
         )
-        return table_of_columns(columns, conditions)
+        try:
+            columns = context.space.layer_columns(candidates)
+            return None if columns is None else table_of_columns(columns, conditions)
+        except (ArithmeticError, LookupError, TypeError, ValueError, HwnasError):
+            # One of them is no candidate of the space; each by itself shows which.
+            return None
 
     def _of_networks(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """Estimates of candidates by their architectures and designs."""
