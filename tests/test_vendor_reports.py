@@ -108,6 +108,26 @@ def test_overview_without_a_clock_prints_cycles_and_ns() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cycles", "latency", "period_ns"),
+    [
+        ("2469", "1.234e+04", 5.0),  # 12,345 ns: four digits divided by the cycles are 4.998
+        (" 777", "1.942e+03", 2.5),
+        (" 333", "2.081e+03", 6.25),
+        ("   7", "   23.331", 3.333),
+        ("   3", "    7.500", 2.5),
+    ],
+)
+def test_the_clock_of_an_overview_is_the_plainest_that_its_latency_rounds_from(
+    cycles: str, latency: str, period_ns: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "csynth.rpt"
+    text = (DATA / "vitis_2024_overview.rpt").read_text()
+    assert "        7|  35.000|" in text
+    path.write_text(text.replace("        7|  35.000|", f"     {cycles}|{latency}|", 1))
+    assert read_csynth(path).clock_target_ns == period_ns
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         ("|  0.03|        7|", "| -0.41|        7|"),

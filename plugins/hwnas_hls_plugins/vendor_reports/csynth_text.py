@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from pathlib import Path
 
 from hwnas_hls.errors import ReportError
@@ -233,12 +234,15 @@ def _period_ns(table: Table, path: Path) -> float | None:
     cycles = _overview_count(cells.get("(cycles)"), path)
     try:
         latency_ns, slack_ns = float(cells["(ns)"]), float(cells["Slack"])
-    except (KeyError, ValueError):
+        last_digit_ns = 10.0 ** int(Decimal(cells["(ns)"]).as_tuple().exponent)
+    except (KeyError, ValueError, ArithmeticError):
         return None
     if not cycles or slack_ns < 0 or not 0 < latency_ns < math.inf:
         return None
-    # Printed with four digits at least.
-    return float(f"{latency_ns / cycles:.4g}")
+    # Four digits are printed at least; of the periods that round to them it is the one of the fewest.
+    periods = [float(f"{latency_ns / cycles:.{digits}g}") for digits in range(1, 5)]
+    good = (period for period in periods if abs(period * cycles - latency_ns) < 0.501 * last_digit_ns)
+    return next(good, periods[-1])
 
 
 def _without_dashes(table: Table, used: Resources) -> Resources:
