@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -123,15 +123,20 @@ class Database:
                 yield self._connection
                 self._connection.execute("commit")
             except sqlite3.OperationalError as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
+                self._roll_back()
                 raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
             except sqlite3.DatabaseError as error:
+                self._roll_back()
                 raise self._damaged(error) from error
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
+                self._roll_back()
                 raise
+
+    def _roll_back(self) -> None:
+        # What went wrong is said; that it cannot be undone either, in a file that is damaged, adds nothing.
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
 
     def close(self) -> None:
         self._connection.close()

@@ -177,6 +177,18 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
         assert len(store.meta()["much"]) == 1_000_000
 
 
+def test_what_sqlite_refuses_is_undone(tmp_path: Path) -> None:
+    """The next transaction begins, whatever the last one ended with."""
+    with Store(tmp_path) as store:
+        database = store._database
+        with pytest.raises(UserError, match="damaged"), database.transaction() as connection:
+            for _ in range(2):
+                connection.execute("insert into record values (1, 0, '{}')")
+        assert database.read("select count(*) from record") == [(0,)]
+        store.set_meta(after=1)
+        assert store.meta() == {"after": 1}
+
+
 def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
     (tmp_path / "run.sqlite").mkdir()
     with pytest.raises(UserError, match="store cannot be opened"):
