@@ -105,7 +105,7 @@ def test_pruning_by_its_gradient_lowers_the_cost() -> None:
             torch.sigmoid(logit),
             part="xcvu9p",
         )
-        costs.append(float(cost.lut))
+        costs.append(float(cost.lut.detach()))
         (grad,) = torch.autograd.grad(torch.log(cost.lut), logit)
         logit = (logit - 0.5 * grad).detach().requires_grad_()
     assert costs == sorted(costs, reverse=True)
