@@ -181,9 +181,9 @@ def test_what_sqlite_refuses_is_undone(tmp_path: Path) -> None:
     """The next transaction begins, whatever the last one ended with."""
     with Store(tmp_path) as store:
         database = store._database
+        twice = "insert into record values (1, 0, '{}'), (1, 0, '{}')"
         with pytest.raises(UserError, match="damaged"), database.transaction() as connection:
-            for _ in range(2):
-                connection.execute("insert into record values (1, 0, '{}')")
+            connection.execute(twice)
         assert database.read("select count(*) from record") == [(0,)]
         store.set_meta(after=1)
         assert store.meta() == {"after": 1}
