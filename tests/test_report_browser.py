@@ -152,6 +152,8 @@ def test_tables_are_sorted_and_filtered_by_their_columns(tmp_path: Path) -> None
     note.invalid = await fill(all, cost, ">= many"); note.status = [...document.querySelectorAll("[role=status]")].map((item) => item.textContent).join(" ");
     await fill(all, cost, ""); note.after = { points: count("plot-front"), knobs: count("plot-knobs") };
     pick("filter-knob", "depth"); pick("filter-value", "2"); note.knob = byId("candidates-page").textContent;
+    await fill(all, cost, "5e2..9e2"); note.both = [count("plot-front"), byId("candidates-page").textContent];
+    pick("filter-knob", "any knob"); note.column_alone = [count("plot-front"), byId("candidates-page").textContent];
     """
     )
     note = sound(visit(report(front, tmp_path), tmp_path / "visit", probe))
@@ -185,6 +187,17 @@ def test_tables_are_sorted_and_filtered_by_their_columns(tmp_path: Path) -> None
     assert note["after"] == note["before"]
     two = sum(r.candidate.values["depth"] == 2 for r in front.records)
     assert note["knob"].endswith(f" of {two}")
+
+    # Where only one of two filters is left, plots and table forget the other.
+    inside = [r for r in front.records if "lut" in r.estimates and 500 <= r.estimates["lut"].value <= 900]
+    for (points, words), records in (
+        (note["both"], [r for r in inside if r.candidate.values["depth"] == 2]),
+        (note["column_alone"], inside),
+    ):
+        assert words.endswith(f" of {len(records)}")
+        keys = {r.candidate.key for r in records}
+        drawn = sum("accuracy" in r.estimates for r in records)
+        assert points == drawn + sum(m.key in keys for m in front.members)
 
 
 def test_what_is_pointed_at_is_marked_everywhere(tmp_path: Path) -> None:
