@@ -259,6 +259,24 @@ def test_a_graph_that_is_wrong_or_cannot_be_captured_is_given_up(
     assert cause in caplog.text
 
 
+def test_a_network_that_has_come_to_nan_does_not_cost_the_others_their_graphs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = group
+
+    def spoilt(kind: str) -> tuple[Any, int]:
+        network, n_in = sound(kind)
+        network.layout.latent[:3] = torch.nan
+        return network, n_in
+
+    monkeypatch.setitem(globals(), "group", spoilt)
+    _, state, step = steps(Cuda(), "chains", monkeypatch)
+    assert any(tensor.isnan().any() for tensor in state)
+    assert not step.given_up
+    assert len(step.graphs) == 4
+    assert not caplog.records
+
+
 def test_numbers_on_the_device_are_those_of_python() -> None:
     """The step's settings round to the same bits as tensors and as Python's numbers."""
     from hwnas_hls_plugins.training import adam

@@ -34,7 +34,7 @@ class CapturedStep:
     copied into buffers that stay, and what differs from step to step is read from the device's memory.
     A group that has shrunk is another group, with graphs of its own; every batch has as many rows.
 
-    The first replay is checked: the same step is computed once more from the same state. If one bit
+    The first replay is checked: the same step is computed once more from the same state. If one number
     differs, or a graph cannot be captured, all further steps are computed, and a warning says so.
 
     Args:
@@ -119,9 +119,14 @@ class CapturedStep:
         for tensor, held in zip(state, before, strict=True):
             tensor.copy_(held)
         self._compute(kind)
-        if replayed is not None and all(map(torch.equal, state, replayed)):
+        if replayed is not None and all(map(_alike, state, replayed)):
             self.graphs[kind] = graph
             return
         log.warning("training goes on without CUDA graphs, which is slower but right: %s", cause)
         self.given_up = True
         self.graphs.clear()
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    """The same numbers; a network of the group that has come to NaN counts against no graph."""
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())
