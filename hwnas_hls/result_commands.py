@@ -55,7 +55,8 @@ def export(
     registry = Registry()
     if formats:
         if key is not None or pick is not None:
-            raise UserError("a format is of a whole run", where="--format", found=f"KEY {key or pick}")
+            found = f"KEY {key}" if pick is None else f"--pick {pick}"
+            raise UserError("a format is of a whole run", where="--format", found=found)
         files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
         click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
         return EXIT_DONE

@@ -32,6 +32,10 @@ BAD = {
         ["run", "--target", "xcvu9p", "--space", "mpl"],
         ["unknown space", "did you mean: mlp"],
     ),
+    "a format of one picked design": (
+        ["export", "run", "--format", "csv", "--pick", "knee"],
+        ["a format is of a whole run", "found: --pick knee"],
+    ),
     "unknown task": (["run", "--target", "xcvu9p", "--task", "digit16"], ["did you mean: digits16"]),
     "unknown metric": (
         ["run", "--target", "xcvu9p", "--objective", "luts"],

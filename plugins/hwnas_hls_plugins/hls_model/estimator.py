@@ -213,8 +213,3 @@ def _share(whole: Estimate, value: float, text: str) -> Estimate:
     """A layer's share of the design's number; its interval is the design's, in proportion."""
     low, high = (value * end / whole.value if whole.value else end for end in (whole.low, whole.high))
     return Estimate(whole.metric, value, low, high, "predicted", text, whole.coverage, whole.in_domain)
-
-
-def calibration_name() -> str:
-    """Name of the calibration that ships."""
-    return read_calibration().name

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from hwnas_hls.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda")
 TRAIN_ON = ("train", "train+validation")
 KERNELS = ("auto", "native", "torch")
 GRAPHS = ("auto", "off")
