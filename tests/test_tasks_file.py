@@ -428,6 +428,18 @@ def test_unusable_values_are_named(
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("write", [write_csv, write_parquet, write_npz])
+@pytest.mark.parametrize("text", ["NaN", "nan", "N/A", "#N/A", "null", " NULL "])
+def test_a_text_that_stands_for_a_missing_label_is_no_class(write: Write, text: str, tmp_path: Path) -> None:
+    data = frame()
+    data["label"] = np.array(["electron", "muon", "jet"] * 20, dtype=object)
+    data.loc[[8, 20, 31], "label"] = text
+    with pytest.raises(UserError) as caught:
+        load(write(data, tmp_path))
+    for word in ("labels are missing", "3 of 60 rows", "data row 9", repr(text.strip()), "rename the class"):
+        assert word in str(caught.value)
+
+
 @pytest.mark.parametrize("write", [write_csv, write_parquet])
 @pytest.mark.parametrize("text", ["red", "?", "1.2.3"])
 def test_a_feature_of_text_is_named(write: Write, text: str, tmp_path: Path) -> None:

@@ -16,6 +16,12 @@ from hwnas_hls_plugins.file_task.table import Column
 MAX_CLASSES_BY_ITSELF = 64
 #: R2 squares targets and their differences.
 MAX_TARGET = 1e150
+#: Texts that stand for a missing value, as pyarrow's reader of CSV takes them in columns of numbers
+#: (``ConvertOptions.null_values``), in the same case; but ``NA`` is a class (a region, say).
+MISSING_TEXTS = frozenset(
+    ("", "#N/A", "#N/A N/A", "#NA", "N/A", "NULL", "NaN", "-NaN", "n/a", "nan", "-nan", "null")
+    + ("-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN")
+)
 #: More outputs than this have no place in a design of this kind.
 MAX_CLASSES = 1000
 
@@ -145,8 +151,11 @@ def _target(column: Column, where: str) -> NDArray[np.float64]:
 
 
 def _check_missing(column: Column, where: str) -> None:
-    if column.dtype == object:
-        bad = [row for row, text in enumerate(column) if text is None or not text.strip()]
+    found = ""
+    if column.dtype.kind in "OU":
+        bad = [row for row, text in enumerate(column) if text is None or text.strip() in MISSING_TEXTS]
+        texts = sorted({column[row].strip() for row in bad if column[row] is not None} - {""})
+        found = f" ({', '.join(map(repr, texts))} stands for a missing value)" if texts else ""
     elif column.dtype.kind == "f":
         bad = np.flatnonzero(~np.isfinite(column)).tolist()
     else:
@@ -155,6 +164,6 @@ def _check_missing(column: Column, where: str) -> None:
         raise UserError(
             "labels are missing or infinite",
             where=where,
-            found=f"{len(bad)} of {len(column)} rows, first in data row {bad[0] + 1}",
-            remedy="drop those rows",
+            found=f"{len(bad)} of {len(column)} rows, first in data row {bad[0] + 1}{found}",
+            remedy="drop those rows, or rename the class if it is one" if found else "drop those rows",
         )
