@@ -75,7 +75,7 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     rows = []
     for folder in folders:
         strategy = run_spec(folder).strategy.name
-        with Store(folder) as store:
+        with Store(folder, reading=True) as store:
             facts = store.meta().get("run", {})
             if facts.get("data_fingerprint") != problem.dataset.fingerprint:
                 raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,46 +27,129 @@ create table if not exists record (number integer primary key, batch integer not
 """
 
 
+#: Written when the first candidates are stored; a run that has it and no store has lost its store.
+BEGUN = "run.begun"
+#: What else a run leaves beside its store once it has shown results.
+_RESULTS = ("front.json", "report.html", "designs")
+COPY_FOLDER = "copy the run folder to a place where it can be written, and name the copy"
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Holds a run folder against other processes.
+
+    Raises:
+        UserError: another process holds it, or it cannot be written.
+    """
+    lock = _acquired(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(folder: Path) -> FileLock:
+    lock = FileLock(folder / "run.lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            "another process works on this run",
+            where=str(folder),
+            remedy="wait for it to end, or stop it, and try again",
+        ) from None
+    except OSError as error:
+        raise UserError(
+            "the run folder cannot be written", where=str(folder), found=error, remedy=COPY_FOLDER
+        ) from error
+    return lock
+
+
 class Database:
     """The tables of a run, opened and locked.
 
     Args:
         folder: the run folder; ``run.sqlite`` and ``run.lock`` lie in it.
+        reading: nothing will be written, so that a folder that cannot be written will do.
 
     Raises:
-        UserError: another process holds the run, the store was written by a newer version, or
-            the file is no store.
+        UserError: another process holds the run, the store was written by a newer version, the
+            file is no store, or the store of a run that had begun is empty or gone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reading: bool = False) -> None:
         self.path = folder / "run.sqlite"
         # Threads that synthesise write their measurements beside the loop.
         self._access = threading.RLock()
-        self._lock = FileLock(folder / "run.lock", thread_local=False)
+        # Nobody can write into such a folder, so there is nobody to lock out.
+        self._fixed = reading and folder.is_dir() and not os.access(folder, os.W_OK)
+        self._lock = None if self._fixed else _acquired(folder)
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                "another process works on this run",
-                where=str(folder),
-                remedy="wait for it to end, or stop it, and try again",
-            ) from None
-        except OSError as error:
-            raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
-        try:
-            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._prepare()
+            if not self.path.exists() or (self.path.is_file() and self.path.stat().st_size == 0):
+                self._check_not_lost()
+            self._connection = self._opened()
+            try:
+                self._prepare()
+                if self._is_lost():
+                    self._check_not_lost()
+            except BaseException:
+                self._connection.close()
+                raise
         except sqlite3.OperationalError as error:
-            self._lock.release()
+            self._release()
             raise UserError("the store cannot be opened", where=str(self.path), found=error) from error
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
+    def _opened(self) -> sqlite3.Connection:
+        if not self._fixed:
+            return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise UserError(
+                "the run was interrupted, and its store cannot be put in order in a folder that is read-only",
+                where=str(self.path.parent),
+                remedy=COPY_FOLDER,
+            )
+        address = f"{self.path.resolve().as_uri()}?mode=ro&immutable=1"
+        return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+
+    def _is_lost(self) -> bool:
+        """Whether nothing is in the store that a run with candidates or results leaves in it."""
+        if any(self.read(f"select 1 from {table} limit 1") for table in ("batch", "evaluation")):  # noqa: S608
+            return False
+        # A run may show results without candidates, interrupted before the first.
+        names = {name for (name,) in self.read("select name from meta")}
+        return "salvaged" not in names and (not names or (self.path.parent / BEGUN).exists())
+
+    def _check_not_lost(self) -> None:
+        """Raises UserError where the folder shows that the store once held something."""
+        folder = self.path.parent
+        found = [name for name in (BEGUN, *_RESULTS) if (folder / name).exists()]
+        if found:
+            raise UserError(
+                "the store of this run is empty or gone, although the run had begun",
+                where=str(self.path),
+                found=f"beside it {', '.join(found)}",
+                remedy=f"restore it from a copy; or begin again: hwnas-hls run {folder / 'spec.toml'} "
+                "--output NEW",
+            )
+
+    def mark_begun(self) -> None:
+        """Note beside the store that it holds candidates, so that its loss is noticed."""
+        mark = self.path.parent / BEGUN
+        try:
+            if not mark.exists():
+                mark.write_text("run.sqlite holds candidates of this run; without it the run cannot go on.\n")
+        except OSError as error:
+            raise HwnasError(f"the run folder could not be written: {error} ({mark})") from error
+
     def _prepare(self) -> None:
-        self.read("pragma journal_mode = wal")
-        # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
-        self.read("pragma synchronous = full")
+        if not self._fixed:
+            self.read("pragma journal_mode = wal")
+            # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
+            self.read("pragma synchronous = full")
         version = self.read("pragma user_version")[0][0]
         # Milliseconds a megabyte; a damaged page would else be met in the middle of the run.
         flaws = self.read("pragma quick_check(1)")
@@ -79,6 +163,8 @@ class Database:
                 choices=[f"schema {STORE_SCHEMA} and older"],
                 remedy="upgrade hwnas-hls",
             )
+        if self._fixed:
+            return
         with self.transaction() as connection:
             for statement in _TABLES.strip().split(";\n"):
                 connection.execute(statement)
@@ -140,4 +226,8 @@ class Database:
 
     def close(self) -> None:
         self._connection.close()
-        self._lock.release()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()

@@ -194,7 +194,8 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
     """
     problem = pose(run_spec(folder), registry)
     chosen = [exporter_named(registry, name, "--format") for name in exporters or ()]
-    with Store(folder) as store:
+    # What only looks may look into a folder that cannot be written.
+    with Store(folder, reading=exporters is not None and not exporters) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
         search = Search(problem, store)

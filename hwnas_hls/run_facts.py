@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls import __version__
+from hwnas_hls.database import COPY_FOLDER
 from hwnas_hls.errors import UserError
 from hwnas_hls.problem import Problem
 
@@ -59,7 +60,9 @@ def logged(folder: Path) -> Iterator[None]:
     try:
         handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
     except OSError as error:
-        raise UserError("the run folder cannot be written", where=str(folder), found=error) from error
+        raise UserError(
+            "the run folder cannot be written", where=str(folder), found=error, remedy=COPY_FOLDER
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     # Libraries that configure logging by file (Optuna's migrations) switch off every logger they meet.
     for name, logger in logging.root.manager.loggerDict.items():

@@ -142,7 +142,9 @@ def _rows(database: sqlite3.Connection, table: str, columns: str) -> Iterator[Ro
 def _copied(old: sqlite3.Connection, folder: Path) -> tuple[int, int, int, int]:
     """Fill a new store in ``folder``; returns the counts of :class:`Salvage`."""
     folder.mkdir()
-    Store(folder).close()  # the tables
+    with Store(folder) as store:  # the tables
+        # An empty store is then no accident: the run goes on from nothing.
+        store.set_meta(salvaged=True)
     with contextlib.closing(sqlite3.connect(folder / "run.sqlite")) as new, new:
         batches, records = _batches(old, new)
         counts = {}

@@ -48,14 +48,15 @@ class Store:
 
     Args:
         folder: the run folder; ``run.sqlite`` and ``run.lock`` lie in it.
+        reading: nothing will be written, so that a folder that cannot be written will do.
 
     Raises:
-        UserError: another process holds the run, the store was written by a newer version, or
-            the file is no store.
+        UserError: another process holds the run, the store was written by a newer version, the
+            file is no store, or the store of a run that had begun is empty or gone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._database = Database(folder)
+    def __init__(self, folder: Path, reading: bool = False) -> None:
+        self._database = Database(folder, reading)
 
     @property
     def path(self) -> Path:
@@ -92,6 +93,7 @@ class Store:
             connection.execute(
                 "insert or ignore into batch (number, candidates) values (?, ?)", (number, asked)
             )
+        self._database.mark_begun()
 
     def finish_batch(
         self, number: int, records: Sequence[Record], state: Any, hypervolume: float, seconds: float

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import random
 import re
+import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +18,13 @@ from typing import Any
 
 import pytest
 import toy
+from filelock import FileLock
 
 from hwnas_hls import hookimpl
 from hwnas_hls import run as runs
 from hwnas_hls.candidate import Candidate
 from hwnas_hls.cli import invoke
+from hwnas_hls.comparison import compare_runs
 from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.plugins import Registry
@@ -118,6 +123,100 @@ def test_a_start_that_was_killed_while_it_wrote_its_spec_can_be_started_again(
     runs.start(toy_spec(), registry, tmp_path / "run", QUIET)
     assert len(outcome(tmp_path / "run")) == 60
     assert not list((tmp_path / "run").glob(".spec*"))
+
+
+# -- a store that is gone ------------------------------------------------------------------
+
+
+def lose(path: Path, how: str) -> None:
+    if how == "deleted":
+        path.unlink()
+    elif how == "emptied":
+        path.write_bytes(b"")
+    else:  # what is left of the file where the log beside it held everything
+        path.unlink()
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("pragma journal_mode = wal")
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "without its log"])
+@pytest.mark.parametrize("left", ["run.begun", "front.json", "report.html", "designs"])
+def test_a_run_that_lost_its_store_does_not_begin_anew(
+    finished: Path, registry: Registry, how: str, left: str
+) -> None:
+    for path in finished.iterdir():
+        if path.name not in (left, "spec.toml", "log.txt", "run.sqlite"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (finished / left).touch()
+    path = finished / "run.sqlite"
+    lose(path, how)
+    before = path.stat().st_size if path.exists() else None
+    for command in (
+        lambda: runs.resume(finished, registry, QUIET),
+        lambda: runs.redraw(finished, registry),
+        lambda: compare_runs([finished, finished.parent], registry),
+    ):
+        with pytest.raises(UserError, match="store of this run is empty or gone") as caught:
+            command()
+        assert left in str(caught.value)
+        assert "--output NEW" in str(caught.value)
+    if how != "without its log":
+        assert (path.stat().st_size if path.exists() else None) == before
+
+
+def test_a_run_of_before_there_was_a_mark_goes_on(finished: Path, registry: Registry) -> None:
+    wanted = outcome(finished)
+    (finished / "run.begun").unlink()
+    runs.resume(finished, registry, QUIET)
+    assert outcome(finished) == wanted
+
+
+def test_a_start_that_was_killed_before_it_had_candidates_goes_on(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "spec.toml").write_text(toy_spec().to_toml())
+    for name in ("log.txt", "run.lock", "run.sqlite"):
+        (folder / name).touch()
+    runs.resume(folder, registry, QUIET)
+    assert len(outcome(folder)) == 60
+    assert (folder / "run.begun").exists()
+
+
+# -- a folder that cannot be written -------------------------------------------------------
+
+
+@pytest.fixture
+def fixed(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run in a folder that cannot be written; root may write anywhere, so it is said only."""
+    (finished / "run.lock").unlink(missing_ok=True)
+
+    def refuse(self: object, *args: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied", "run.lock")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    return finished
+
+
+def test_a_run_in_a_folder_that_cannot_be_written_can_be_looked_into(
+    fixed: Path, registry: Registry, tmp_path: Path
+) -> None:
+    def held() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in fixed.rglob("*") if path.is_file()}
+
+    other = tmp_path / "other"
+    shutil.copytree(fixed, other)
+    before = held()
+    assert len(runs.redraw(fixed, registry, ()).front.records) == 200
+    assert [row.judged for row in compare_runs([fixed, other], registry)] == [200, 200]
+    assert held() == before
+    with pytest.raises(UserError, match="copy the run folder"):
+        runs.redraw(fixed, registry)
+    (fixed / "run.sqlite-wal").write_bytes(b"more")
+    with pytest.raises(UserError, match="copy the run folder"):
+        runs.redraw(fixed, registry, ())
 
 
 # -- a full disk ---------------------------------------------------------------------------

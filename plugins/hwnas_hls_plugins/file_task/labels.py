@@ -20,8 +20,7 @@ MAX_TARGET = 1e150
 #: (``ConvertOptions.null_values``), in the same case; but ``NA`` is a class (a region, say).
 MISSING_TEXTS = frozenset(
     ("", "#N/A", "#N/A N/A", "#NA", "N/A", "NULL", "NaN", "-NaN", "n/a", "nan", "-nan", "null")
-    + ("-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN")
-)
+) | {"-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN"}
 #: More outputs than this have no place in a design of this kind.
 MAX_CLASSES = 1000
 

@@ -69,7 +69,7 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
                 key for key in {*tables, *ours} if _plain(tables.get(key)) != _plain(ours.get(key))
             )
             raise UserError("the earlier run searched another space", where=where, found=", ".join(changed))
-        with Store(Path(folder)) as store:
+        with Store(Path(folder), reading=True) as store:
             fingerprint = store.meta().get("run", {}).get("data_fingerprint")
             if fingerprint != dataset.fingerprint:
                 raise UserError(
