@@ -28,6 +28,7 @@ def cli() -> None:
 
 for _command in (run, resume, report, export, compare, synth, validate, targets, plugins, new_plugin, doctor):
     cli.add_command(_command)
+_OWN = frozenset(cli.commands)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,13 +38,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    from hwnas_hls.plugins import Registry
+    from hwnas_hls.plugins import PluginError, Registry, in_words
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         Registry().call_each("hwnas_register_commands", cli=cli)
         result = cli.main(arguments, prog_name="hwnas-hls", standalone_mode=False)
     except HwnasError as error:
+        if isinstance(error, PluginError) and os.environ.get("HWNAS_DEBUG"):
+            raise
         click.echo(f"error: {error}", err=True)
         return error.exit_code
     except click.exceptions.Exit as error:
@@ -54,11 +57,15 @@ def invoke(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A command that a plugin brought may end as scripts do; under one of ours, its call is a fault.
+        given = sys.argv[1:] if arguments is None else arguments
+        if isinstance(error, SystemExit) and given and given[0] not in _OWN:
+            raise
         if os.environ.get("HWNAS_DEBUG"):
             raise
         click.echo(
-            f"error: {type(error).__name__}: {error}\n"
+            f"error: {in_words(error)}\n"
             "  this is a fault of hwnas-hls or of a plugin; HWNAS_DEBUG=1 shows where",
             err=True,
         )

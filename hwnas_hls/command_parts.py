@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,10 +18,26 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _errors_only(context: click.Context, _: click.Parameter, quiet: bool) -> bool:
+    """While a quiet command runs, what is logged below an error is kept off the terminal only."""
+    if quiet:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                context.call_on_close(functools.partial(handler.setLevel, handler.level))
+                handler.setLevel(max(handler.level, logging.ERROR))
+    return quiet
+
+
 def watching(command: Command) -> Command:
     """The options of every command that runs a while."""
     for option in (
-        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors and the result's folder."),
+        click.option(
+            "--quiet",
+            "-q",
+            is_flag=True,
+            callback=_errors_only,
+            help="Print nothing but errors and the result's folder.",
+        ),
         click.option("--plain", is_flag=True, help="Lines instead of a live display, without colour."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
     ):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.exporter import Comparison, Exporter, Front, Member
-from hwnas_hls.plugins import Registry
+from hwnas_hls.plugins import PLUGIN_FAULTS, Registry, in_words
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.search import Search, least_infeasible
@@ -75,7 +75,7 @@ def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], li
         try:
             exporter = exporter_named(problem.registry, name, where, is_default=True)
             files.extend(exporter.export(front, folder))
-        except Exception as error:
-            failures.append(f"exporter {name}: {type(error).__name__}: {error}")
-            log.error("exporter %s failed: %s: %s", name, type(error).__name__, error)
+        except PLUGIN_FAULTS as error:
+            failures.append(f"exporter {name}: {in_words(error)}")
+            log.error("exporter %s failed: %s", name, in_words(error))
     return files, failures

@@ -18,6 +18,7 @@ from hwnas_hls.estimator import Context, Keep, keep_all
 from hwnas_hls.forecast import spared
 from hwnas_hls.halving import halving
 from hwnas_hls.isolation import guarded, release
+from hwnas_hls.plugins import PLUGIN_FAULTS, in_words
 from hwnas_hls.problem import Part, Problem
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 from hwnas_hls.store import Store
@@ -125,8 +126,8 @@ class Judge:
         case = _Case(candidate)
         try:
             architecture = self.problem.architecture(candidate)
-        except Exception as error:
-            case.end(FAILED, f"the space builds no architecture: {type(error).__name__}: {error}")
+        except PLUGIN_FAULTS as error:
+            case.end(FAILED, f"the space builds no architecture: {in_words(error)}")
         else:
             case.architecture = architecture
         return case
@@ -270,25 +271,27 @@ class Judge:
             return self._call(part, candidates, context)
         except ClusterLost:
             raise
-        except Exception as error:
+        except PLUGIN_FAULTS as error:
             estimator = self._estimator(part)
             if isinstance(estimator, RemoteEstimator):
-                log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, error)
+                log.warning(
+                    "estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error)
+                )
                 return estimator.each(candidates, replace(context, keep=keep_all))
             if len(candidates) == 1:
-                log.warning("estimator %s failed: %s: %s", part.name, type(error).__name__, error)
-                return [Estimates(failure=f"{type(error).__name__}: {error}")]
+                log.warning("estimator %s failed: %s", part.name, in_words(error))
+                return [Estimates(failure=in_words(error))]
             # One candidate must not take its neighbours down: each is asked alone.
-            log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, error)
+            log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error))
             alone = replace(context, keep=keep_all)
             return [self._alone(part, candidate, alone) for candidate in candidates]
 
     def _alone(self, part: Part, candidate: Candidate, context: Context) -> Estimates:
         try:
             return self._call(part, [candidate], context)[0]
-        except Exception as error:
-            log.warning("estimator %s failed on %s: %s", part.name, candidate.key, error)
-            return Estimates(failure=f"{type(error).__name__}: {error}")
+        except PLUGIN_FAULTS as error:
+            log.warning("estimator %s failed on %s: %s", part.name, candidate.key, in_words(error))
+            return Estimates(failure=in_words(error))
 
     def _call(self, part: Part, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         found = list(self._estimator(part).estimate(candidates, context))

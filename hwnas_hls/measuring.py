@@ -184,7 +184,7 @@ class Measuring:
             report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage, **more)
         except ClusterLost:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A synthesizer is a stranger's code: its fault is this design's failure, not the run's.
             return {}, f"{type(error).__name__}: {error}"
         self.store.add_measurement(digest, report.estimates, report.failure)

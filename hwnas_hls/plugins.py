@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import logging
+import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +18,7 @@ import pluggy
 
 from hwnas_hls import hookspecs
 from hwnas_hls.configuration import from_table
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.resources import data_folder
 from hwnas_hls.target import Target, find_target, read_targets
 
@@ -34,6 +36,45 @@ COLLECTED = {
     "exporter": "hwnas_register_exporters",
 }
 KINDS = tuple(COLLECTED)
+#: What a plugin's code may end with and is its fault alone; Ctrl-C is the user's and passes.
+PLUGIN_FAULTS = (Exception, SystemExit)
+
+
+class PluginError(HwnasError):
+    """A plugin without which nothing goes on failed; the text names it."""
+
+
+def in_words(error: BaseException) -> str:
+    """What a plugin raised, with its type; of ``sys.exit`` the call."""
+    if isinstance(error, SystemExit):
+        return f"SystemExit: sys.exit({'' if error.code is None else repr(error.code)}) was called"
+    return f"{type(error).__name__}: {error}"
+
+
+def place_of(error: BaseException) -> str:
+    """The file and line that raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}, line {frame.lineno}"
+
+
+@contextlib.contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Round the code of a plugin without which nothing goes on: what it raises becomes its fault by name.
+
+    Args:
+        what: the plugin and what it did not do: ``task mine could not be loaded``.
+
+    Raises:
+        PluginError: it raised, or called ``sys.exit``; the tool's own errors pass.
+    """
+    try:
+        yield
+    except HwnasError:
+        raise
+    except PLUGIN_FAULTS as error:
+        raise PluginError(
+            f"{what}: {in_words(error)} ({place_of(error)})\n  HWNAS_DEBUG=1 shows the traceback"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -117,7 +158,7 @@ class Registry:
             return
         try:
             plugin = point.load()
-        except (Exception, SystemExit) as error:
+        except PLUGIN_FAULTS as error:
             self.faults.append(Fault(point.name, f"{package} failed to load: {_short(error)}"))
             return
         self.register(plugin, point.name, package)
@@ -196,7 +237,7 @@ class Registry:
         for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
             try:
                 returned = list(impl.function())
-            except (Exception, SystemExit) as error:
+            except PLUGIN_FAULTS as error:
                 self.faults.append(Fault(impl.plugin_name, f"{hook} failed: {_short(error)}"))
                 continue
             yield impl.plugin_name, returned
@@ -243,9 +284,12 @@ class Registry:
         Raises:
             UserError: a wrong key or value in the table, or the constructor asks for
                 something that is not to be had.
+            PluginError: the constructor raised.
         """
         config = from_table(offer.config, table, where) if dataclasses.is_dataclass(offer.config) else None
-        return construct(offer.cls, f"{offer.kind} {offer.qualified}", config=config, **available)
+        what = f"{offer.kind} {offer.qualified}"
+        with blamed(f"{what} ({offer.package}) could not be built"):
+            return construct(offer.cls, what, config=config, **available)
 
     # -- targets, commands, notifications ----------------------------------------------
 
@@ -270,7 +314,7 @@ class Registry:
         for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
             try:
                 impl.function(**{name: arguments[name] for name in impl.argnames})
-            except Exception as error:
+            except PLUGIN_FAULTS as error:
                 log.warning("plugin %s: %s failed: %s", impl.plugin_name, hook, _short(error))
                 self.faults.append(Fault(impl.plugin_name, f"{hook} failed: {_short(error)}"))
 
@@ -315,4 +359,4 @@ def _spec_arguments(hook: str) -> list[str]:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(in_words(error).split())[:300]

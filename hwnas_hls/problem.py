@@ -16,7 +16,7 @@ from hwnas_hls.configuration import to_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.goal import goal_of
 from hwnas_hls.objective import Goal
-from hwnas_hls.plugins import Registry
+from hwnas_hls.plugins import PluginError, Registry, blamed
 from hwnas_hls.space import Space
 from hwnas_hls.spec import Spec
 from hwnas_hls.spec_tables import NamedTable
@@ -78,6 +78,7 @@ def pose(spec: Spec, registry: Registry) -> Problem:
 
     Raises:
         UserError: something is unknown, unreadable, contradictory or missing.
+        PluginError: a plugin raised where it was built or loaded its data.
     """
     if spec.target.endswith(".toml"):
         # Absolute, so that the resolved spec means the same file from any folder.
@@ -85,7 +86,7 @@ def pose(spec: Spec, registry: Registry) -> Problem:
     target = registry.target(spec.target)
     clock_ns = spec.clock_ns or target.clock_ns
     spec, task = _build(spec, registry, "task", _task_table(spec.task), {})
-    dataset: Dataset = task.load()
+    dataset = _loaded(spec.task.name, task)
     common: dict[str, Any] = {
         "task": dataset,
         "target": target,
@@ -123,6 +124,14 @@ def pose(spec: Spec, registry: Registry) -> Problem:
         synthesizer,
         make_strategy,
     )
+
+
+def _loaded(name: str, task: Any) -> Dataset:
+    with blamed(f"task {name} could not be loaded"):
+        dataset = task.load()
+    if not isinstance(dataset, Dataset):
+        raise PluginError(f"task {name}: load returned {dataset!r:.100} where a Dataset should be")
+    return dataset
 
 
 def _default_exporters() -> tuple[str, ...]:

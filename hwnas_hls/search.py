@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.front import hypervolume, non_dominated
 from hwnas_hls.judging import Judge
 from hwnas_hls.measuring import Measuring
+from hwnas_hls.plugins import PLUGIN_FAULTS, in_words, place_of
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.store import Store
@@ -194,11 +195,10 @@ class Search:
             yield
         except UserError:
             raise
-        except Exception as error:
+        except PLUGIN_FAULTS as error:
             name = self.problem.spec.strategy.name
             log.info("strategy %s %s", name, what, exc_info=error)
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            fault = f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
+            fault = f"{in_words(error)} ({place_of(error)})"
             folder = self.store.path.parent
             raise HwnasError(
                 f"strategy {name} {what}: {fault}\n"
@@ -212,7 +212,7 @@ class Search:
         records = self._measured(self.judge.records(candidates, number, self.judged))
         with self._strategy(f"failed on the records of batch {number}"):
             self.strategy.tell(records)
-            state = self.strategy.state()
+            state = _storable(self.strategy.state())
         self._count(records, self.seconds())
         self.store.finish_batch(number, records, state, self.front.hypervolume, self.seconds())
         self._next_batch += 1
@@ -263,6 +263,14 @@ class Search:
             self.front.hypervolume,
             self.seconds(),
         )
+
+
+def _storable(state: Any) -> Any:
+    try:
+        json.dumps(state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"state() returned what JSON cannot hold: {error}") from error
+    return state
 
 
 def choose(records: Sequence[Record], members: int) -> list[Record]:

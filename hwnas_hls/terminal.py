@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hwnas_hls import run as runs
-from hwnas_hls.record import FAILED, INFEASIBLE
+from hwnas_hls.record import FAILED, INFEASIBLE, Record
 
 if TYPE_CHECKING:
     from hwnas_hls import search
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hwnas_hls.problem import Problem
 
 _PLAIN_WIDTH = 80
+_MAX_REASONS = 3
 #: So wide that the figures of 50,000 candidates and the time left fit beside it in 80 columns.
 _BAR_WIDTH = 8
 
@@ -132,4 +134,17 @@ def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool
     screen = console(plain=plain)
     for fault in faults:
         screen.print(f"plugin fault: {fault}", markup=False)
+    for line in why_all_failed(outcome.front.records):
+        _say(screen, line)
     print_front(screen, outcome.front, outcome.folder)
+
+
+def why_all_failed(records: Sequence[Record]) -> list[str]:
+    """The commonest reasons with their counts, where every candidate failed; otherwise nothing."""
+    if not records or any(record.state != FAILED for record in records):
+        return []
+    reasons = Counter(" ".join(record.reason.split())[:300] for record in records)
+    lines = [f"  {count} x {reason}" for reason, count in reasons.most_common(_MAX_REASONS)]
+    others = len(reasons) - len(lines)
+    more = [f"  and {others} more reasons, in report.html and log.txt"] if others else []
+    return ["Every candidate failed:", *lines, *more]

@@ -61,7 +61,7 @@ def check(contract: Contract) -> list[Finding]:
             continue
         try:
             getattr(contract, name)()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             findings.append(Finding(name, f"{type(error).__name__}: {error}"))
         else:
             findings.append(Finding(name, ""))
