@@ -103,6 +103,19 @@ def goal_of(
     return Goal(tuple(objectives), tuple(limits), spec.objectives.mode)
 
 
+def checked_limit(limit: Limit, where: str) -> Limit:
+    """``limit``, unless no design can keep it.
+
+    Raises:
+        UserError: a maximum below zero of what is counted or measured from zero.
+    """
+    if limit.kind == "max" and limit.bound < 0 and limit.metric in METRICS:
+        raise UserError(
+            "no design can be below zero", where=where, found=str(limit), remedy="give a bound of 0 or more"
+        )
+    return limit
+
+
 def _limits(
     spec: Spec,
     dataset: Dataset,
@@ -114,9 +127,8 @@ def _limits(
     limits = []
     for kind, bounds in (("max", spec.limits.max), ("min", spec.limits.min)):
         for text, bound in bounds.items():
-            limits.append(
-                Limit(metric_of(text, f"{spec.where('limits')}.{kind}", limit=True)[0], kind, bound)
-            )
+            where = f"{spec.where('limits')}.{kind}"
+            limits.append(checked_limit(Limit(metric_of(text, where, limit=True)[0], kind, bound), where))
     held = {limit.metric for limit in limits if limit.kind == "max"}
     if (
         spec.limits.sub_microsecond

@@ -131,4 +131,6 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))
     else:
         console().print(comparison_table(rows))
+    if page is not None:
+        click.echo(f"plots: {page}", err=as_json)
     return EXIT_DONE

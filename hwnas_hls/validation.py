@@ -8,6 +8,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,16 @@ def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None,
 def _subject(folder: Path, registry: Registry, target: str | None = None) -> Subject:
     from hwnas_hls.design import Design
 
+    if not (folder / "design.json").is_file() and any((folder / "designs").glob("*/design.json")):
+        raise UserError(
+            "this is a run; one of its designs is wanted",
+            where=str(folder),
+            remedy=f"give a folder such as {next((folder / 'designs').glob('*/design.json')).parent}",
+        )
+    if not (folder / "design.json").is_file():
+        raise UserError(
+            "not a design: it has no design.json", where=str(folder), remedy="give a folder RUN/designs/KEY"
+        )
     design = Design.load(folder)
     part = target or design.meta.get("target")
     if not part:
@@ -121,17 +132,20 @@ def validate(
     Without requirements, a latency of at most 1 us is required.
     """
     from hwnas_hls import verdict
+    from hwnas_hls.database import run_lock
     from hwnas_hls.plugins import Registry
 
     registry = Registry()
     limits = _requirements(max_latency, maxima, minima)
     reports = []
-    for place in _designs(folder):
-        subject = _subject(place, registry)
-        if synthesizer is not None:
-            offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
-            _synthesise(registry, offer, subject, stage)
-        reports.append(_validate(subject, limits))
+    # Of a run that is being handed over not every design is there yet, nor whole.
+    with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
+        for place in _designs(folder):
+            subject = _subject(place, registry)
+            if synthesizer is not None:
+                offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
+                _synthesise(registry, offer, subject, stage)
+            reports.append(_validate(subject, limits))
     if as_json:
         click.echo(json.dumps(reports, indent=2))
     else:
@@ -143,6 +157,7 @@ def validate(
 
 
 def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequence[str]) -> list[Limit]:
+    from hwnas_hls.goal import checked_limit
     from hwnas_hls.spec import parse_bound, parse_time_ns
 
     limits = []
@@ -151,7 +166,7 @@ def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequen
     for kind, texts in (("max", maxima), ("min", minima)):
         for text in texts:
             metric, bound = parse_bound(text, f"--{kind}")
-            limits.append(Limit(metric, kind, bound))
+            limits.append(checked_limit(Limit(metric, kind, bound), f"--{kind}"))
     return limits or [Limit("latency_ns", "max", 1000.0)]
 
 

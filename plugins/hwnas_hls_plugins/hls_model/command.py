@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ReportError, UserError
 
 if TYPE_CHECKING:
+    from hwnas_hls_plugins.hls_model.calibration import Calibration
     from hwnas_hls_plugins.hls_model.query import Query
 
 _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
@@ -71,33 +72,35 @@ def predict_command(
     from hwnas_hls_plugins.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.hls_model.prediction import predict
 
+    flags = {
+        "--precision": precision,
+        "--activations": activations,
+        "--reuse-factor": reuse_factor,
+        "--strategy": strategy,
+        "--target": target,
+        "--clock": clock,
+        "--tool": tool,
+        "--stage": stage,
+        "--nonzeros": nonzeros,
+        "--compare": compare,
+        "--json": as_json or None,
+    }
     fitted = read_calibration(calibration)
     if path is not None and layers is not None:
         raise UserError(
             "PATH and --layers describe two designs", found=f"{path}, {layers}", remedy="give one"
         )
     if path is not None and path.lower().endswith(".csv"):
-        from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_predictions
-
-        rows = read_rows(Path(path))
-        folder = weights if weights is not None else Path(path).parent / "weights"
-        if weights is not None and not weights.is_dir():
-            raise UserError("no such folder", where="--weights", found=str(weights))
-        known = folder if folder.is_dir() else None
-        if output is None:
-            write_predictions(rows, sys.stdout, known, fitted)
-            return
-        # A file that turns out to be broken half way must not leave half an answer behind.
-        draft = output.with_name(output.name + ".part")
-        try:
-            with draft.open("w", newline="", encoding="utf-8") as file:
-                count = write_predictions(rows, file, known, fitted)
-            draft.replace(output)
-        except OSError as error:
-            raise UserError("cannot write the predictions", where=str(output), found=error) from error
-        finally:
-            draft.unlink(missing_ok=True)
-        click.echo(f"{count} designs predicted, written to {output}", err=True)
+        unfit = [name for name, value in flags.items() if value is not None]
+        if unfit:
+            raise UserError(
+                "a CSV says of each of its rows what it is, and its predictions are a CSV",
+                where=", ".join(unfit),
+                found=path,
+                remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "
+                "columns, and tools are compared as a row each",
+            )
+        _predict_rows(Path(path), weights, output, fitted)
         return
     if output is not None or weights is not None:
         raise UserError("--output and --weights go with a CSV of rows", where="predict")
@@ -113,7 +116,7 @@ def predict_command(
         if not tools:
             raise UserError("no tool to compare", where="--compare", found=compare, choices=_COMPARED)
     for name in tools:
-        _check_tool(name)
+        _check_tool(name, "--tool" if compare is None else "--compare")
     predictions = predict([dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True)
     if query.blockers:
         raise UserError("; ".join(query.blockers), where=path or "--layers")
@@ -137,13 +140,44 @@ def predict_command(
             click.echo(f"\n{view.text}")
 
 
-def _check_tool(name: str) -> None:
+def _predict_rows(path: Path, weights: Path | None, output: Path | None, fitted: Calibration) -> None:
+    """A CSV of predictions on standard output or in a file; what could not be predicted is told."""
+    from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_predictions
+
+    rows = read_rows(path)
+    folder = weights if weights is not None else path.parent / "weights"
+    if weights is not None and not weights.is_dir():
+        raise UserError("no such folder", where="--weights", found=str(weights))
+    known = folder if folder.is_dir() else None
+    unpredicted: list[str] = []
+    if output is None:
+        count = write_predictions(rows, sys.stdout, known, fitted, unpredicted)
+    else:
+        # A file that turns out to be broken half way must not leave half an answer behind.
+        draft = output.with_name(output.name + ".part")
+        try:
+            with draft.open("w", newline="", encoding="utf-8") as file:
+                count = write_predictions(rows, file, known, fitted, unpredicted)
+            draft.replace(output)
+        except OSError as error:
+            raise UserError("cannot write the predictions", where=str(output), found=error) from error
+        finally:
+            draft.unlink(missing_ok=True)
+        click.echo(f"{count - len(unpredicted)} designs predicted, written to {output}", err=True)
+    if unpredicted:
+        others = ", the first" if len(unpredicted) > 1 else ""
+        click.echo(
+            f"{len(unpredicted)} of {count} rows could not be predicted{others}: {unpredicted[0]}", err=True
+        )
+
+
+def _check_tool(name: str, where: str) -> None:
     from hwnas_hls_plugins.hls_model.silicon import tool_of
 
     lower = name.lower()
     if "vitis" not in lower and "vivado" not in lower and not tool_of(name).version:
         raise UserError(
-            "unknown tool", where="--tool", found=name, choices=["vitis_hls 2023.2", "vivado_hls 2020.1"]
+            "unknown tool", where=where, found=name, choices=["vitis_hls 2023.2", "vivado_hls 2020.1"]
         )
 
 
@@ -159,10 +193,18 @@ def _of_path(path: str) -> Query:
         )
     from hwnas_hls_plugins.hls4ml_folder import read_config, read_folder
 
-    if place.is_dir():
-        return read_folder(place)
-    if place.suffix.lower() in (".yml", ".yaml"):
-        return read_config(place)
+    try:
+        if place.is_dir():
+            return read_folder(place)
+        if place.suffix.lower() in (".yml", ".yaml"):
+            return read_config(place)
+    except ReportError as error:
+        raise UserError(
+            "not a project that can be read",
+            where=path,
+            found=error,
+            remedy="convert the network again by hls4ml, or describe it by --layers",
+        ) from error
     raise UserError(
         "cannot tell what this file is",
         where="PATH",

@@ -130,11 +130,13 @@ def write_predictions(
     output: TextIO,
     weights: Path | None = None,
     calibration: Calibration | None = None,
+    unpredicted: list[str] | None = None,
 ) -> int:
     """Predict rows and write :data:`HEADER` and a line each.
 
     Args:
         weights: folder that may hold ``<row_id>.npz``.
+        unpredicted: takes, for each row without a prediction, its number, name and reason.
 
     Returns:
         number of rows written.
@@ -152,13 +154,23 @@ def write_predictions(
         folder = weights if known and row.get("row_id", "").strip() in known else None
         chunk.append(query_of_row(row, folder))
         if len(chunk) >= CHUNK:
-            writer.writerows(_lines(chunk, calibration))
+            writer.writerows(_noted(_lines(chunk, calibration), count, unpredicted))
             count += len(chunk)
             chunk = []
     if chunk:
-        writer.writerows(_lines(chunk, calibration))
+        writer.writerows(_noted(_lines(chunk, calibration), count, unpredicted))
         count += len(chunk)
     return count
+
+
+def _noted(
+    lines: Iterable[list[object]], before: int, unpredicted: list[str] | None
+) -> Iterator[list[object]]:
+    """The lines, those without numbers noted."""
+    for number, line in enumerate(lines, before + 1):
+        if unpredicted is not None and line[1] == "":
+            unpredicted.append(f"row {number}{f' ({line[0]})' if line[0] else ''}: {line[-1]}")
+        yield line
 
 
 def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[object]]:
