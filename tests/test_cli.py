@@ -63,6 +63,11 @@ BAD = {
         ["run", "--target", "xcvu9p", "--set", "space.max_deph=3"],
         ["[space]", "max_deph", "did you mean: max_depth"],
     ),
+    "a limit that nothing keeps": (
+        ["run", "--target", "xcvu9p", "--max", "lut=-5"],
+        ["lut <= -5", "below zero"],
+    ),
+    "a requirement that nothing keeps": (["validate", "nowhere", "--max", "ff=-1"], ["--max", "ff <= -1"]),
     "no run": (["resume", "no-such-run"], ["not a run folder", "no-such-run"]),
     "one run to compare": (["compare", "a"], ["nothing to compare"]),
     "an unknown command": (["serach"], ["serach"]),

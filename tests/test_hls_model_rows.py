@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hls_model_row import ROW
 
+from hwnas_hls.cli import invoke
 from hwnas_hls_plugins.hls_model.precision_text import parse_precision
 from hwnas_hls_plugins.hls_model.rows import query_of_row
 from hwnas_hls_plugins.hls_model.rows_file import HEADER, read_rows, write_predictions
@@ -127,3 +128,57 @@ def test_columns_under_other_names_and_delimiters(tmp_path: Path, delimiter: str
         "clock_ns_target": "10",
         "part": "xc7z020",
     }
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    path.write_text("row_id,layers\nA,16-8-4\nB,banana\nC,16-8-4\nD,\n")
+    return path
+
+
+def test_rows_without_a_prediction_are_told(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["predict", str(table)]) == 0
+    told = capsys.readouterr()
+    lines = list(csv.DictReader(io.StringIO(told.out)))
+    assert [line["row_id"] for line in lines if not line["lut"]] == ["B", "D"]
+    assert "2 of 4 rows could not be predicted" in told.err
+    assert f"row 2 (B): {lines[1]['warnings']}" in told.err
+    output = tmp_path / "out.csv"
+    assert invoke(["predict", str(table), "--output", str(output)]) == 0
+    assert output.read_text() == told.out
+    assert "2 designs predicted" in capsys.readouterr().err
+    table.write_text("row_id,layers\nA,16-8-4\n")
+    assert invoke(["predict", str(table)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "more", [["--compare", "vitis,vivado"], ["--tool", "vivado"], ["--target", "pynq-z2"], ["--json"]]
+)
+def test_flags_that_a_csv_would_ignore_are_refused(
+    table: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["predict", str(table), *more]) == 2
+    told = capsys.readouterr()
+    assert more[0] in told.err
+    assert told.out == ""
+
+
+def test_an_unknown_tool_is_told_with_its_own_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag, value in (("--compare", "vitis,foo"), ("--tool", "foo")):
+        assert invoke(["predict", "--layers", "16-8-4", flag, value]) == 2
+        told = capsys.readouterr().err
+        assert f"where: {flag}" in told
+        assert "foo" in told
+
+
+def test_a_project_of_binary_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "parameters.h").write_bytes(bytes(range(256)) * 10)
+    assert invoke(["predict", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "parameters.h" in told
+    assert "remedy" in told

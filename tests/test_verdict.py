@@ -11,6 +11,7 @@ import pytest
 from hwnas_hls import evidence
 from hwnas_hls.architecture import Architecture, Dense
 from hwnas_hls.cli import invoke
+from hwnas_hls.database import run_lock
 from hwnas_hls.design import Design
 from hwnas_hls.errors import UserError
 from hwnas_hls.estimate import Estimate, measured
@@ -164,3 +165,25 @@ def test_an_altered_design_is_refused(design_folder: Path) -> None:
 def test_a_folder_that_holds_no_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["validate", str(tmp_path)]) == 2
     assert "neither a design nor a run" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_works_on_is_not_judged(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = design_folder.parent.parent
+    (run / "spec.toml").touch()
+    with run_lock(run):
+        assert invoke(["validate", str(run)]) == 2
+        assert "another process works on this run" in capsys.readouterr().err
+    assert not (design_folder / "validation.json").exists()
+    assert invoke(["validate", str(run)]) == 3
+
+
+def test_a_run_in_place_of_a_design_names_a_design(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["synth", str(design_folder.parent.parent)]) == 2
+    told = capsys.readouterr().err
+    assert "Errno" not in told
+    assert "one of its designs" in told
+    assert str(design_folder) in "".join(told.split())
