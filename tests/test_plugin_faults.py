@@ -52,22 +52,14 @@ def way(request: pytest.FixtureRequest) -> tuple[BaseException, str]:
 def falls(registry: Registry, kind: str, method: str, ending: BaseException) -> Registry:
     """The registry with a plugin whose ``falls`` of that kind ends so in one method."""
 
-    class Falls(BASES[kind]):  # type: ignore[misc]
-        name = "falls"
+    def fallen(self: object, *given: object) -> object:
+        raise ending
 
-    if method == "__init__":
+    def init(self: object) -> None:  # no arguments: those of others are matched by name
+        raise ending
 
-        def init(self: object) -> None:
-            raise ending
-
-        Falls.__init__ = init
-    else:
-
-        def fallen(self: object, *given: object) -> object:
-            raise ending
-
-        setattr(Falls, method, fallen)
-    return offering(registry, kind, Falls)
+    falling = {method: init if method == "__init__" else fallen}
+    return offering(registry, kind, type("Falls", (BASES[kind],), {"name": "falls", **falling}))
 
 
 def offering(registry: Registry, kind: str, cls: type) -> Registry:
