@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -160,6 +161,18 @@ def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
     return "; ".join(words) or "none"
 
 
+def claims(target: Target, limits: Sequence[Limit]) -> str:
+    """Flags of ``hwnas-hls validate`` that ask for what the user's upper limits asked for."""
+    asked = [limit for limit in limits if limit.kind == "max" and not is_capacity(target, limit)]
+    flags = [
+        f"--max-latency {f'{limit.bound / 1000:g}us' if limit.bound >= 1000 else f'{limit.bound:g}ns'}"
+        if limit.metric == "latency_ns"
+        else f"--max {shlex.quote(f'{limit.metric}={limit.bound:g}')}"
+        for limit in asked
+    ]
+    return " ".join(flags) or "--max-latency 1us"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 design``, ``2 designs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -175,11 +188,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def strength(source: str) -> int:
-    """Place of a source on the evidence ladder; 0 is the weakest."""
-    return SOURCES.index(source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,10 @@ class Limit:
         """0 where the limit holds for the whole interval, else how far beyond, relative to the bound.
 
         The interval's bad end counts: a design is inside a limit only if its prediction's
-        upper end is (its lower end for ``min``).
+        upper end is (its lower end for ``min``). Beyond a bound of zero it is the amount itself.
         """
         excess = estimate.high - self.bound if self.kind == "max" else self.bound - estimate.low
-        return max(0.0, excess) / max(abs(self.bound), 1e-12)
+        return max(0.0, excess) / (abs(self.bound) or 1.0)
 
     def __str__(self) -> str:
         sign = "<=" if self.kind == "max" else ">="

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.estimate import Estimate
-from hwnas_hls.notation import SOURCE_MARKS, figure, interval, metric_of
+from hwnas_hls.notation import SOURCE_MARKS, claims, figure, interval, metric_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,13 +55,13 @@ def nearest_table(front: Front) -> Table:
     table.add_column("candidate", no_wrap=True)
     table.add_column("broken limits")
     for record in list(front.least_infeasible)[:MAX_NEAREST]:
-        broken = ", ".join(f"{limit} {_over(amount)}" for limit, amount in record.violations.items())
+        broken = ", ".join(
+            f"{limit}: {_with_interval(record.estimates, limit.metric)}"
+            for limit in front.goal.limits
+            if str(limit) in record.violations
+        )
         table.add_row(Text(record.key[:KEY_DIGITS]), Text(_plain(broken or record.reason)))
     return table
-
-
-def _over(amount: float) -> str:
-    return f"by {100 * amount:.3g} %" if amount < 10 else f"by a factor of {1 + amount:,.0f}"
 
 
 def print_front(console: Console, front: Front, run_folder: Path) -> None:
@@ -102,12 +103,14 @@ def _what_next(front: Front, folder: Path) -> list[str]:
     lines = [f"open {folder / 'report.html'}"]
     if front.members:
         best = folder / "designs" / front.members[0].key
-        lines.append(f"hwnas-hls validate {best} --max-latency 1us")
-        lines.append(f"cd {best / 'hls4ml'} && vitis-run --tcl build_prj.tcl --mode hls")
+        lines.append(f"hwnas-hls validate {best} {claims(front.target, front.goal.limits)}")
+        build = f"cd {best / 'hls4ml'} && vitis-run --tcl build_prj.tcl --mode hls"
+        lines.append(build if shutil.which("vitis-run") else f"{build}   # where Vitis is")
     elif front.least_infeasible:
         broken = Counter(limit for record in front.least_infeasible for limit in record.violations)
         binding = broken.most_common(1)[0][0] if broken else "the limit that binds"
         lines.append(f"loosen {binding}, search longer (--trials), or take another part (--target)")
+        lines.append("a limit holds where the whole interval keeps it, not only the best guess")
     return lines
 
 

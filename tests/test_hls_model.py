@@ -212,6 +212,18 @@ def test_utilisation_above_the_part_is_a_reason() -> None:
     assert routed.metrics["dsp"].value == 220
 
 
+def test_where_no_product_can_take_a_dsp_none_is_all_there_may_be() -> None:
+    narrow = ROW | {"precision": "ap_fixed<8,3>", "activations": "relu-relu-relu-linear"}
+    found = predict([query_of_row(narrow)])[0]
+    for metric in ("dsp", "bram_18k"):
+        exact = found.metrics[metric]
+        assert (exact.value, exact.low, exact.high) == (0, 0, 0)
+    # Outside the domain the law may be wrong about that, too.
+    streamed = predict([query_of_row(narrow | {"io_type": "io_stream"})])[0]
+    assert streamed.metrics["dsp"].value == 0
+    assert streamed.metrics["dsp"].high > 0
+
+
 def test_unknown_silicon_widens_the_interval() -> None:
     known, versal = predict([query_of_row(ROW), query_of_row(ROW | {"part": "xcvc1902-vsva2197-2MP-e-S"})])
     assert known.in_domain

@@ -45,6 +45,9 @@ def test_a_limit_is_held_against_the_bad_end() -> None:
     least = Limit("accuracy", "min", 0.9)
     assert least.violation(predicted("accuracy", 0.89, 0.92, 0.95)) == pytest.approx(0.01 / 0.9)
     assert str(least) == "accuracy >= 0.9"
+    # Nothing is relative to a bound of zero.
+    assert Limit("dsp", "max", 0.0).violation(predicted("dsp", 0, 0, 3)) == 3.0
+    assert Limit("dsp", "max", 0.0).violation(predicted("dsp", 0, 0, 0)) == 0.0
 
 
 def test_modes() -> None:

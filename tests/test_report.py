@@ -211,7 +211,7 @@ def test_no_feasible_design_says_what_binds(tmp_path: Path) -> None:
         "The limit that binds: lut <= 20000, broken by 175 candidates; the nearest misses it by 10 %." in text
     )
     assert f"Nearest to feasible is {front.least_infeasible[0].key}" in text
-    assert "lut <= 20000 (+13 %), latency_ns <= 100 (+50 %)" in text
+    assert re.search(r"lut <= 20000 \(found [\d,]+, [\d,]+ to [\d,]+\), latency_ns <= 100 \(found ", text)
 
 
 @pytest.mark.parametrize(

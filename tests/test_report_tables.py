@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hwnas_hls.notation import (
     SOURCE_MARKS,
     SOURCE_MEANINGS,
     basis,
+    claims,
     duration,
     figure,
     interval,
@@ -25,6 +27,7 @@ from hwnas_hls.notation import (
     share,
     title,
 )
+from hwnas_hls.objective import Limit
 from hwnas_hls.tables import front_table, print_front
 
 FOLDER = Path("runs/digits16-xcvu9p-001")
@@ -109,12 +112,28 @@ def test_fronts_without_designs(settings: dict[str, Any], words: str) -> None:
     assert "What next:" in text
 
 
+def test_limits_become_flags_of_validate() -> None:
+    front = make_front(members=1)
+    part = Limit("lut", "max", float(front.target.lut))
+    assert claims(front.target, [part]) == "--max-latency 1us"
+    asked = [part, Limit("dsp", "max", 0.0), Limit("latency_ns", "max", 250.0), Limit("accuracy", "min", 0.9)]
+    assert claims(front.target, asked) == "--max dsp=0 --max-latency 250ns"
+    assert claims(front.target, [Limit("latency_ns", "max", 1500.0)]) == "--max-latency 1.5us"
+
+
+def test_what_binds_is_told_with_what_was_found() -> None:
+    text = " ".join(printed(make_front(feasible=False)).split())
+    assert re.search(r"lut <= 20000: [\d,]+ \([\d.k]+-[\d.k]+\)\?? p", text)
+
+
 def test_what_next() -> None:
     front = make_front(members=2)
     text = printed(front)
     key = front.members[0].key
-    assert f"  hwnas-hls validate {FOLDER}/designs/{key} --max-latency 1us\n" in text
-    assert f"  cd {FOLDER}/designs/{key}/hls4ml && vitis-run --tcl build_prj.tcl --mode hls\n" in text
+    limits = claims(front.target, front.goal.limits)
+    assert "--max lut=" in limits
+    assert f"  hwnas-hls validate {FOLDER}/designs/{key} {limits}\n" in text
+    assert f"  cd {FOLDER}/designs/{key}/hls4ml && vitis-run --tcl build_prj.tcl --mode hls" in text
     assert "loosen lut <= 20000" in printed(make_front(feasible=False))
     assert f"hwnas-hls resume {FOLDER}" in printed(make_front(run={"finished": False}))
 

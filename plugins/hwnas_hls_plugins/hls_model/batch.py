@@ -33,6 +33,9 @@ FloatArray = NDArray[np.float64]
 #: LUTs that replace one DSP, per bit of input times bit of weight, where a part runs out of DSPs.
 OVERFLOW_LUT_PER_BIT2 = 0.36
 _SHARED_METRICS = ("lut", "ff", "dsp", "bram_18k")
+#: Where a law finds nothing that could take one, none is reported either: 203 of 203 designs without DSPs
+#: (three sources) and 100 of 100 without block RAM (five) in the rows of the calibration.
+_NONE_IS_NONE = ("dsp", "bram_18k")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +92,7 @@ def predict_table(
     high: dict[str, FloatArray] = {}
     coverage: dict[str, FloatArray] = {}
     if intervals:
+        none = {metric: (value[metric] == 0.0) & ~unusual(table) for metric in _NONE_IS_NONE}
         sides, coverage = _sides(table, codes, knowledge, calibration)
         for metric, (below, above) in sides.items():
             c = OFFSETS[metric]
@@ -96,6 +100,8 @@ def predict_table(
             low[metric] = np.maximum(0.0, np.floor(raw * below - c + 1e-6))
             high[metric] = np.ceil(raw * above - c - 1e-6)
         low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
+        for metric, designs in none.items():
+            high[metric] = np.where(designs, 0.0, high[metric])
         coverage["uram"] = np.full(table.count, np.nan)
         coverage["latency_ns"] = coverage["latency_cycles"]
     for metric in METRICS:

@@ -12,9 +12,9 @@ from hwnas_hls.estimate import SOURCES, Estimate
 from hwnas_hls.notation import (
     Rung,
     basis,
+    claims,
     figure,
     interval,
-    is_capacity,
     is_counted,
     ladder,
     quantity,
@@ -26,7 +26,6 @@ from hwnas_hls_plugins.html_report.layer_rows import LayerRow, layer_rows
 
 if TYPE_CHECKING:
     from hwnas_hls.exporter import Front, Member
-    from hwnas_hls.objective import Limit
 
 #: Where the hand-over puts the hls4ml project of a design.
 PROJECT_FOLDER = "hls4ml"
@@ -200,19 +199,8 @@ def _commands(key: str, home: Path, front: Front) -> tuple[str, ...]:
     scripts = sorted(home.glob(PROJECT_SCRIPT)) or sorted(home.glob(f"*/{PROJECT_SCRIPT}"))
     within = scripts[0].parent.relative_to(home).as_posix() if scripts else PROJECT_FOLDER
     project = f"designs/{key}" + ("" if within == "." else f"/{within}")
-    wanted = [
-        item for item in front.goal.limits if item.kind == "max" and not is_capacity(front.target, item)
-    ]
-    limits = " ".join(map(_flag, wanted))
-    claims = limits or "--max-latency 1us"
     return (
         f"cd {shlex.quote(project)} && vitis-run --tcl {PROJECT_SCRIPT} --mode hls",
         f"hwnas-hls synth {shlex.quote(f'designs/{key}')} --synthesizer vitis",
-        f"hwnas-hls validate {shlex.quote(f'designs/{key}')} {claims}",
+        f"hwnas-hls validate {shlex.quote(f'designs/{key}')} {claims(front.target, front.goal.limits)}",
     )
-
-
-def _flag(limit: Limit) -> str:
-    if limit.metric == "latency_ns":
-        return f"--max-latency {limit.bound:g}ns"
-    return f"--max {shlex.quote(f'{limit.metric}={limit.bound:g}')}"

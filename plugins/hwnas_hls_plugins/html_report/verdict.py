@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.front import non_dominated
-from hwnas_hls.notation import figure, title
+from hwnas_hls.notation import figure, interval, title
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STATES, STOPPED
 from hwnas_hls_plugins.html_report.cards import Card, summary
 
@@ -47,7 +47,7 @@ class Binding:
     Args:
         limit: as written, for example ``lut <= 20000``.
         count: candidates that broke it.
-        nearest: the smallest relative excess among them.
+        nearest: the smallest excess among them, relative to the bound if that is not zero.
     """
 
     limit: str
@@ -56,7 +56,9 @@ class Binding:
 
     @property
     def words(self) -> str:
-        nearest = f"the nearest misses it by {100 * self.nearest:.3g} %"
+        # A limit of zero has nothing that an excess could be relative to.
+        by = f"{self.nearest:.3g}" if self.limit.endswith("= 0") else f"{100 * self.nearest:.3g} %"
+        nearest = f"the nearest misses it by {by}"
         return f"{self.limit}, broken by {_count(self.count, 'candidate')}; {nearest}"
 
 
@@ -183,11 +185,15 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def nearest_rows(front: Front, limit: int = 10) -> list[tuple[str, str, str]]:
-    """(key, numbers, broken limits with their excess) of the least infeasible candidates."""
+def nearest_rows(front: Front, most: int = 10) -> list[tuple[str, str, str]]:
+    """(key, numbers, broken limits with what was found) of the least infeasible candidates."""
     rows = []
-    for record in list(front.least_infeasible)[:limit]:
-        broken = ", ".join(f"{name} (+{100 * amount:.3g} %)" for name, amount in record.violations.items())
+    for record in list(front.least_infeasible)[:most]:
+        broken = ", ".join(
+            f"{limit} (found {figure(limit.metric, estimate.value)}, {interval(estimate) or 'no interval'})"
+            for limit in front.goal.limits
+            if str(limit) in record.violations and (estimate := record.estimates.get(limit.metric))
+        )
         numbers = ", ".join(
             f"{title(name)} {figure(name, estimate.value)}"
             for name, estimate in list(record.estimates.items())[:6]
