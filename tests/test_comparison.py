@@ -3,6 +3,7 @@
 # ruff: noqa: E501 (lines of JavaScript)
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -162,3 +163,17 @@ def test_one_run_is_refused_and_nothing_written(tmp_path: Path) -> None:
     page = tmp_path / "compare.html"
     assert invoke(["compare", str(tmp_path), "--html", str(page)]) == 2
     assert not page.exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_where_the_page_was_written_is_told(
+    more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hwnas_hls.comparison.compared", lambda folders, registry: (rows(), GOAL))
+    page = tmp_path / "compare.html"
+    assert invoke(["compare", "a", "b", "--html", str(page), *more]) == 0
+    told = capsys.readouterr()
+    assert f"plots: {page}" in (told.err if more else told.out)
+    assert page.exists()
+    if more:
+        assert len(json.loads(told.out)) == len(rows())
