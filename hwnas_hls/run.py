@@ -21,7 +21,7 @@ from hwnas_hls.exports import export, exporter_named, front_of
 from hwnas_hls.handed import held_members, member_from_json, member_to_json
 from hwnas_hls.handover import hand_over
 from hwnas_hls.notation import counted
-from hwnas_hls.plugins import Registry
+from hwnas_hls.plugins import Registry, blamed
 from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
 from hwnas_hls.render import write_atomically
@@ -209,7 +209,10 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         if exporters is None:
             files, failures = export(problem, front, folder)
         else:
-            files = [path for exporter in chosen for path in exporter.export(front, folder)]
+            files = []
+            for exporter in chosen:
+                with blamed(f"exporter {exporter.name} failed"):
+                    files.extend(exporter.export(front, folder))
         return Outcome(folder, front, not finished, files, failures)
 
 

@@ -198,6 +198,9 @@ def test_an_exporter_or_a_hook_that_ends_leaves_the_others(
     assert len(heard) == 60
     assert any("hwnas_candidate_recorded failed" in str(f) and words in str(f) for f in registry.faults)
     assert [failure for failure in outcome.failures if "exporter falls" in failure and words in failure]
+    with pytest.raises(PluginError, match="exporter falls failed") as caught:
+        runs.redraw(tmp_path / "run", registry, ["falls"])
+    assert words in str(caught.value)
 
 
 # -- the command line ----------------------------------------------------------------------
