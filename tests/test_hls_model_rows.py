@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -155,8 +156,19 @@ def test_rows_without_a_prediction_are_told(
     assert capsys.readouterr().err == ""
 
 
+def test_rows_as_json_say_what_the_csv_says(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["predict", str(table)]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert invoke(["predict", str(table), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["row_id"] for item in found] == [line["row_id"] for line in lines]
+    for item, line in zip(found, lines, strict=True):
+        assert item["lut_high"] == (float(line["lut_high"]) if line["lut_high"] else None)
+        assert item["in_domain"] is (line["in_domain"] == "true")
+
+
 @pytest.mark.parametrize(
-    "more", [["--compare", "vitis,vivado"], ["--tool", "vivado"], ["--target", "pynq-z2"], ["--json"]]
+    "more", [["--compare", "vitis,vivado"], ["--tool", "vivado"], ["--target", "pynq-z2"]]
 )
 def test_flags_that_a_csv_would_ignore_are_refused(
     table: Path, more: list[str], capsys: pytest.CaptureFixture[str]

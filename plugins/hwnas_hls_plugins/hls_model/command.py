@@ -83,7 +83,6 @@ def predict_command(
         "--stage": stage,
         "--nonzeros": nonzeros,
         "--compare": compare,
-        "--json": as_json or None,
     }
     fitted = read_calibration(calibration)
     if path is not None and layers is not None:
@@ -94,13 +93,13 @@ def predict_command(
         unfit = [name for name, value in flags.items() if value is not None]
         if unfit:
             raise UserError(
-                "a CSV says of each of its rows what it is, and its predictions are a CSV",
+                "a CSV says of each of its rows what it is",
                 where=", ".join(unfit),
                 found=path,
                 remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "
                 "columns, and tools are compared as a row each",
             )
-        _predict_rows(Path(path), weights, output, fitted)
+        _predict_rows(Path(path), weights, output, fitted, as_json=as_json)
         return
     if output is not None or weights is not None:
         raise UserError("--output and --weights go with a CSV of rows", where="predict")
@@ -140,9 +139,11 @@ def predict_command(
             click.echo(f"\n{view.text}")
 
 
-def _predict_rows(path: Path, weights: Path | None, output: Path | None, fitted: Calibration) -> None:
-    """A CSV of predictions on standard output or in a file; what could not be predicted is told."""
-    from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_predictions
+def _predict_rows(
+    path: Path, weights: Path | None, output: Path | None, fitted: Calibration, *, as_json: bool
+) -> None:
+    """A table of predictions on standard output or in a file; what could not be predicted is told."""
+    from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_json, write_predictions
 
     rows = read_rows(path)
     folder = weights if weights is not None else path.parent / "weights"
@@ -150,14 +151,15 @@ def _predict_rows(path: Path, weights: Path | None, output: Path | None, fitted:
         raise UserError("no such folder", where="--weights", found=str(weights))
     known = folder if folder.is_dir() else None
     unpredicted: list[str] = []
+    write = write_json if as_json else write_predictions
     if output is None:
-        count = write_predictions(rows, sys.stdout, known, fitted, unpredicted)
+        count = write(rows, sys.stdout, known, fitted, unpredicted)
     else:
         # A file that turns out to be broken half way must not leave half an answer behind.
         draft = output.with_name(output.name + ".part")
         try:
             with draft.open("w", newline="", encoding="utf-8") as file:
-                count = write_predictions(rows, file, known, fitted, unpredicted)
+                count = write(rows, file, known, fitted, unpredicted)
             draft.replace(output)
         except OSError as error:
             raise UserError("cannot write the predictions", where=str(output), found=error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -160,6 +161,33 @@ def write_predictions(
     if chunk:
         writer.writerows(_noted(_lines(chunk, calibration), count, unpredicted))
         count += len(chunk)
+    return count
+
+
+def write_json(
+    rows: Iterable[dict[str, str]],
+    output: TextIO,
+    weights: Path | None = None,
+    calibration: Calibration | None = None,
+    unpredicted: list[str] | None = None,
+) -> int:
+    """As :func:`write_predictions`, a JSON list with an object a row; what is not known is ``null``."""
+    table = io.StringIO()
+    count = write_predictions(rows, table, weights, calibration, unpredicted)
+    table.seek(0)
+    found = []
+    for row in csv.DictReader(table):
+        numbers = {name: float(row[name]) if row[name] else None for name in HEADER[1:-2]}
+        found.append(
+            {
+                "row_id": row["row_id"],
+                **numbers,
+                "in_domain": row["in_domain"] == "true",
+                "warnings": row["warnings"],
+            }
+        )
+    json.dump(found, output, indent=2)
+    output.write("\n")
     return count
 
 
