@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    from hwnas_hls.plugins import PluginError, Registry, in_words
+    from hwnas_hls.plugin_faults import PLUGIN_FAULTS, PluginError, in_words
+    from hwnas_hls.plugins import Registry
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
@@ -57,7 +58,7 @@ def invoke(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
-    except (Exception, SystemExit) as error:
+    except PLUGIN_FAULTS as error:
         # A command that a plugin brought may end as scripts do; under one of ours, its call is a fault.
         given = sys.argv[1:] if arguments is None else arguments
         if isinstance(error, SystemExit) and given and given[0] not in _OWN:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.exporter import Comparison, Exporter, Front, Member
-from hwnas_hls.plugins import PLUGIN_FAULTS, Registry, in_words
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.search import Search, least_infeasible

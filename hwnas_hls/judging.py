@@ -18,7 +18,7 @@ from hwnas_hls.estimator import Context, Keep, keep_all
 from hwnas_hls.forecast import spared
 from hwnas_hls.halving import halving
 from hwnas_hls.isolation import guarded, release
-from hwnas_hls.plugins import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
 from hwnas_hls.problem import Part, Problem
 from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 from hwnas_hls.store import Store

@@ -19,6 +19,7 @@ from hwnas_hls.errors import ToolMissing
 from hwnas_hls.estimate import Estimate
 from hwnas_hls.exporter import Comparison
 from hwnas_hls.isolation import guarded, release
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import COMPLETE, INFEASIBLE, Record
 from hwnas_hls.store import Store
@@ -184,9 +185,9 @@ class Measuring:
             report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage, **more)
         except ClusterLost:
             raise
-        except (Exception, SystemExit) as error:
+        except PLUGIN_FAULTS as error:
             # A synthesizer is a stranger's code: its fault is this design's failure, not the run's.
-            return {}, f"{type(error).__name__}: {error}"
+            return {}, in_words(error)
         self.store.add_measurement(digest, report.estimates, report.failure)
         return report.estimates, report.failure
 

@@ -164,13 +164,14 @@ def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
 def claims(target: Target, limits: Sequence[Limit]) -> str:
     """Flags of ``hwnas-hls validate`` that ask for what the user's upper limits asked for."""
     asked = [limit for limit in limits if limit.kind == "max" and not is_capacity(target, limit)]
-    flags = [
-        f"--max-latency {f'{limit.bound / 1000:g}us' if limit.bound >= 1000 else f'{limit.bound:g}ns'}"
-        if limit.metric == "latency_ns"
-        else f"--max {shlex.quote(f'{limit.metric}={limit.bound:g}')}"
-        for limit in asked
-    ]
-    return " ".join(flags) or "--max-latency 1us"
+    return " ".join(map(_flag, asked)) or "--max-latency 1us"
+
+
+def _flag(limit: Limit) -> str:
+    if limit.metric != "latency_ns":
+        return f"--max {shlex.quote(f'{limit.metric}={limit.bound:g}')}"
+    time = f"{limit.bound / 1000:g}us" if limit.bound >= 1000 else f"{limit.bound:g}ns"
+    return f"--max-latency {time}"
 
 
 def counted(number: int, noun: str) -> str:

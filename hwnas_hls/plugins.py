@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import logging
-import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +16,8 @@ import pluggy
 
 from hwnas_hls import hookspecs
 from hwnas_hls.configuration import from_table
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import UserError
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, blamed, in_words
 from hwnas_hls.resources import data_folder
 from hwnas_hls.target import Target, find_target, read_targets
 
@@ -36,45 +35,6 @@ COLLECTED = {
     "exporter": "hwnas_register_exporters",
 }
 KINDS = tuple(COLLECTED)
-#: What a plugin's code may end with and is its fault alone; Ctrl-C is the user's and passes.
-PLUGIN_FAULTS = (Exception, SystemExit)
-
-
-class PluginError(HwnasError):
-    """A plugin without which nothing goes on failed; the text names it."""
-
-
-def in_words(error: BaseException) -> str:
-    """What a plugin raised, with its type; of ``sys.exit`` the call."""
-    if isinstance(error, SystemExit):
-        return f"SystemExit: sys.exit({'' if error.code is None else repr(error.code)}) was called"
-    return f"{type(error).__name__}: {error}"
-
-
-def place_of(error: BaseException) -> str:
-    """The file and line that raised."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename}, line {frame.lineno}"
-
-
-@contextlib.contextmanager
-def blamed(what: str) -> Iterator[None]:
-    """Round the code of a plugin without which nothing goes on: what it raises becomes its fault by name.
-
-    Args:
-        what: the plugin and what it did not do: ``task mine could not be loaded``.
-
-    Raises:
-        PluginError: it raised, or called ``sys.exit``; the tool's own errors pass.
-    """
-    try:
-        yield
-    except HwnasError:
-        raise
-    except PLUGIN_FAULTS as error:
-        raise PluginError(
-            f"{what}: {in_words(error)} ({place_of(error)})\n  HWNAS_DEBUG=1 shows the traceback"
-        ) from error
 
 
 @dataclass(frozen=True)

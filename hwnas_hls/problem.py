@@ -16,7 +16,8 @@ from hwnas_hls.configuration import to_table
 from hwnas_hls.errors import UserError
 from hwnas_hls.goal import goal_of
 from hwnas_hls.objective import Goal
-from hwnas_hls.plugins import PluginError, Registry, blamed
+from hwnas_hls.plugin_faults import PluginError, blamed
+from hwnas_hls.plugins import Registry
 from hwnas_hls.space import Space
 from hwnas_hls.spec import Spec
 from hwnas_hls.spec_tables import NamedTable

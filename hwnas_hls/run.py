@@ -21,7 +21,8 @@ from hwnas_hls.exports import export, exporter_named, front_of
 from hwnas_hls.handed import held_members, member_from_json, member_to_json
 from hwnas_hls.handover import hand_over
 from hwnas_hls.notation import counted
-from hwnas_hls.plugins import Registry, blamed
+from hwnas_hls.plugin_faults import blamed
+from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import Problem, pose
 from hwnas_hls.record import Record
 from hwnas_hls.render import write_atomically

@@ -18,7 +18,7 @@ from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.front import hypervolume, non_dominated
 from hwnas_hls.judging import Judge
 from hwnas_hls.measuring import Measuring
-from hwnas_hls.plugins import PLUGIN_FAULTS, in_words, place_of
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words, place_of
 from hwnas_hls.problem import Problem
 from hwnas_hls.record import Record
 from hwnas_hls.store import Store
@@ -212,7 +212,7 @@ class Search:
         records = self._measured(self.judge.records(candidates, number, self.judged))
         with self._strategy(f"failed on the records of batch {number}"):
             self.strategy.tell(records)
-            state = _storable(self.strategy.state())
+            state = _as_json(self.strategy.state())
         self._count(records, self.seconds())
         self.store.finish_batch(number, records, state, self.front.hypervolume, self.seconds())
         self._next_batch += 1
@@ -265,12 +265,11 @@ class Search:
         )
 
 
-def _storable(state: Any) -> Any:
+def _as_json(state: Any) -> str:
     try:
-        json.dumps(state)
+        return json.dumps(state)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"state() returned what JSON cannot hold: {error}") from error
-    return state
 
 
 def choose(records: Sequence[Record], members: int) -> list[Record]:

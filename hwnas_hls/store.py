@@ -96,9 +96,9 @@ class Store:
         self._database.mark_begun()
 
     def finish_batch(
-        self, number: int, records: Sequence[Record], state: Any, hypervolume: float, seconds: float
+        self, number: int, records: Sequence[Record], state: str, hypervolume: float, seconds: float
     ) -> None:
-        """Records and the strategy's state after it was told them, in one transaction."""
+        """Records and the strategy's state (as JSON) after it was told them, in one transaction."""
         with self._database.transaction() as connection:
             connection.executemany(
                 "insert into record values (?, ?, ?)",
@@ -106,7 +106,7 @@ class Store:
             )
             connection.execute(
                 "update batch set state = ?, hypervolume = ?, seconds = ? where number = ?",
-                (json.dumps(state), hypervolume, seconds, number),
+                (state, hypervolume, seconds, number),
             )
 
     def batches(self) -> list[Batch]:

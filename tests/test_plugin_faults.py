@@ -18,7 +18,8 @@ from hwnas_hls import run as runs
 from hwnas_hls.cli import cli, invoke
 from hwnas_hls.contract_check import check_plugin
 from hwnas_hls.errors import HwnasError
-from hwnas_hls.plugins import PluginError, Registry
+from hwnas_hls.plugin_faults import PluginError
+from hwnas_hls.plugins import Registry
 from hwnas_hls.problem import pose
 from hwnas_hls.record import FAILED
 from hwnas_hls.run import Observer

@@ -94,46 +94,51 @@ def _running(table: ClusterTable, where: str) -> Connection:
 
 def _local(table: ClusterTable) -> Connection:
     security = Security.temporary() if table.tls else None
-    folder = tempfile.TemporaryDirectory(prefix="hwnas-workers-", ignore_cleanup_errors=True)
-    # As long as there are workers: one that was lost is started again.
-    settings = dask.config.set(
-        {"distributed.nanny.pre-spawn-environ": _ENVIRONMENT, "distributed.worker.profile.enabled": False}
-    )
-    try:
-        cluster = LocalCluster(
-            n_workers=table.workers,
-            threads_per_worker=1 + table.syntheses,
-            processes=True,
-            host="127.0.0.1",
-            protocol="tls://" if security else "tcp://",
-            security=security or False,
-            dashboard_address=_STATUS,
-            worker_dashboard_address=_STATUS,
-            resources={SLOT: 1, **table.resources},
-            local_directory=folder.name,
-            silence_logs=logging.CRITICAL,
-            name="hwnas-hls",
+    with contextlib.ExitStack() as held:
+        folder = held.enter_context(
+            tempfile.TemporaryDirectory(prefix="hwnas-workers-", ignore_cleanup_errors=True)
         )
-    except (RuntimeError, OSError, TimeoutError) as error:
-        settings.__exit__(None, None, None)
-        folder.cleanup()
-        raise HwnasError(
-            f"{table.workers} worker processes did not start: {error}. A Python script that searches "
-            'with workers wants its calls below `if __name__ == "__main__":`'
-        ) from error
-    # A worker that dies while it starts takes its supervisor along; this starts another pair.
-    cluster.adapt(minimum=table.workers, maximum=table.workers)
-    client = Client(cluster, set_as_default=False, name="hwnas-hls")
+        # As long as there are workers: one that was lost is started again.
+        held.enter_context(
+            dask.config.set(
+                {
+                    "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+                    "distributed.worker.profile.enabled": False,
+                }
+            )
+        )
+        try:
+            cluster = LocalCluster(
+                n_workers=table.workers,
+                threads_per_worker=1 + table.syntheses,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://" if security else "tcp://",
+                security=security or False,
+                dashboard_address=_STATUS,
+                worker_dashboard_address=_STATUS,
+                resources={SLOT: 1, **table.resources},
+                local_directory=folder,
+                silence_logs=logging.CRITICAL,
+                name="hwnas-hls",
+            )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise HwnasError(
+                f"{table.workers} worker processes did not start: {error}. A Python script that searches "
+                'with workers wants its calls below `if __name__ == "__main__":`'
+            ) from error
+        held.callback(_closed, cluster)
+        # A worker that dies while it starts takes its supervisor along; this starts another pair.
+        cluster.adapt(minimum=table.workers, maximum=table.workers)
+        client = Client(cluster, set_as_default=False, name="hwnas-hls")
+        held.callback(_closed, client)
+        return Connection(client, held.pop_all().close)
 
-    def close() -> None:
-        with contextlib.suppress(Exception):
-            client.close(timeout=_CLOSE_S)
-        with contextlib.suppress(Exception):
-            cluster.close(timeout=_CLOSE_S)
-        settings.__exit__(None, None, None)
-        folder.cleanup()
 
-    return Connection(client, close)
+def _closed(what: Any) -> None:
+    """Close a client or cluster that may be gone already."""
+    with contextlib.suppress(Exception):
+        what.close(timeout=_CLOSE_S)
 
 
 def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
@@ -188,10 +193,8 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
     client = Client(cluster, set_as_default=False, name="hwnas-hls")
 
     def close() -> None:
-        with contextlib.suppress(Exception):
-            client.close(timeout=_CLOSE_S)
-        with contextlib.suppress(Exception):
-            cluster.close(timeout=_CLOSE_S)
+        _closed(client)
+        _closed(cluster)
         # The certificate's files vanish when they are closed, or else with the last reference.
         for held in vars(cluster).values():
             if isinstance(held, tempfile._TemporaryFileWrapper):

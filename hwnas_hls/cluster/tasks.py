@@ -21,6 +21,7 @@ from hwnas_hls.estimate import Estimates
 from hwnas_hls.estimator import Context
 from hwnas_hls.isolation import guarded, release
 from hwnas_hls.kit import Kit
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
 
 _deliveries: dict[str, bytes] = {}
 _benches: dict[str, Bench] = {}
@@ -228,6 +229,6 @@ def _answer(
         answer["result"], parts = work(_bench(key), data, given)
     except Unfit as error:
         answer["unfit"] = str(error)
-    except (Exception, SystemExit) as error:
-        answer["error"] = f"{type(error).__name__}: {error}"
+    except PLUGIN_FAULTS as error:
+        answer["error"] = in_words(error)
     return transfer.pack(answer, parts)

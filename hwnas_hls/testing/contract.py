@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
+
 _CHILD_SECONDS = 600
 
 
@@ -61,8 +63,8 @@ def check(contract: Contract) -> list[Finding]:
             continue
         try:
             getattr(contract, name)()
-        except (Exception, SystemExit) as error:
-            findings.append(Finding(name, f"{type(error).__name__}: {error}"))
+        except PLUGIN_FAULTS as error:
+            findings.append(Finding(name, in_words(error)))
         else:
             findings.append(Finding(name, ""))
     return findings

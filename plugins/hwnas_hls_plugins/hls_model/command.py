@@ -143,7 +143,7 @@ def _predict_rows(
     path: Path, weights: Path | None, output: Path | None, fitted: Calibration, *, as_json: bool
 ) -> None:
     """A table of predictions on standard output or in a file; what could not be predicted is told."""
-    from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_json, write_predictions
+    from hwnas_hls_plugins.hls_model.rows_file import read_rows, write_predictions
 
     rows = read_rows(path)
     folder = weights if weights is not None else path.parent / "weights"
@@ -151,15 +151,14 @@ def _predict_rows(
         raise UserError("no such folder", where="--weights", found=str(weights))
     known = folder if folder.is_dir() else None
     unpredicted: list[str] = []
-    write = write_json if as_json else write_predictions
     if output is None:
-        count = write(rows, sys.stdout, known, fitted, unpredicted)
+        count = write_predictions(rows, sys.stdout, known, fitted, unpredicted, as_json=as_json)
     else:
         # A file that turns out to be broken half way must not leave half an answer behind.
         draft = output.with_name(output.name + ".part")
         try:
             with draft.open("w", newline="", encoding="utf-8") as file:
-                count = write(rows, file, known, fitted, unpredicted)
+                count = write_predictions(rows, file, known, fitted, unpredicted, as_json=as_json)
             draft.replace(output)
         except OSError as error:
             raise UserError("cannot write the predictions", where=str(output), found=error) from error

@@ -132,70 +132,62 @@ def write_predictions(
     weights: Path | None = None,
     calibration: Calibration | None = None,
     unpredicted: list[str] | None = None,
+    *,
+    as_json: bool = False,
 ) -> int:
     """Predict rows and write :data:`HEADER` and a line each.
 
     Args:
         weights: folder that may hold ``<row_id>.npz``.
         unpredicted: takes, for each row without a prediction, its number, name and reason.
+        as_json: write a list with an object a row instead; what is not known is then ``null``.
 
     Returns:
         number of rows written.
     """
-    calibration = calibration or read_calibration()
+    lines = _predicted(rows, weights, calibration or read_calibration())
+    # What is no table of designs is refused before anything is written.
+    first = list(itertools.islice(lines, 1))
+    noted = _noted(itertools.chain(first, lines), unpredicted)
+    return _write_json(noted, output) if as_json else _write_csv(noted, output)
+
+
+def _write_csv(lines: Iterable[list[object]], output: TextIO) -> int:
     writer = csv.writer(output, lineterminator="\n")
-    coming = iter(rows)
-    # What is no table of designs is refused before the heading is written.
-    first = list(itertools.islice(coming, 1))
     writer.writerow(HEADER)
-    known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
     count = 0
-    chunk: list[Query] = []
-    for row in itertools.chain(first, coming):
-        folder = weights if known and row.get("row_id", "").strip() in known else None
-        chunk.append(query_of_row(row, folder))
-        if len(chunk) >= CHUNK:
-            writer.writerows(_noted(_lines(chunk, calibration), count, unpredicted))
-            count += len(chunk)
-            chunk = []
-    if chunk:
-        writer.writerows(_noted(_lines(chunk, calibration), count, unpredicted))
-        count += len(chunk)
+    for count, line in enumerate(lines, 1):  # noqa: B007 (the last is the count)
+        writer.writerow(line)
     return count
 
 
-def write_json(
-    rows: Iterable[dict[str, str]],
-    output: TextIO,
-    weights: Path | None = None,
-    calibration: Calibration | None = None,
-    unpredicted: list[str] | None = None,
-) -> int:
-    """As :func:`write_predictions`, a JSON list with an object a row; what is not known is ``null``."""
-    table = io.StringIO()
-    count = write_predictions(rows, table, weights, calibration, unpredicted)
-    table.seek(0)
-    found = []
-    for row in csv.DictReader(table):
-        numbers = {name: float(row[name]) if row[name] else None for name in HEADER[1:-2]}
-        found.append(
-            {
-                "row_id": row["row_id"],
-                **numbers,
-                "in_domain": row["in_domain"] == "true",
-                "warnings": row["warnings"],
-            }
-        )
-    json.dump(found, output, indent=2)
-    output.write("\n")
+def _write_json(lines: Iterable[list[object]], output: TextIO) -> int:
+    count = 0
+    for count, line in enumerate(lines, 1):
+        row = dict(zip(HEADER, (None if cell == "" else cell for cell in line), strict=True))
+        row |= {"row_id": line[0], "in_domain": line[-2] == "true", "warnings": line[-1]}
+        output.write(f"{',' if count > 1 else '['}\n  {json.dumps(row)}")
+    output.write("\n]\n" if count else "[]\n")
     return count
 
 
-def _noted(
-    lines: Iterable[list[object]], before: int, unpredicted: list[str] | None
+def _predicted(
+    rows: Iterable[dict[str, str]], weights: Path | None, calibration: Calibration
 ) -> Iterator[list[object]]:
+    """A line a row, thousands of them evaluated at once."""
+    known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
+    coming = iter(rows)
+    while chunk := list(itertools.islice(coming, CHUNK)):
+        queries = [
+            query_of_row(row, weights if known and row.get("row_id", "").strip() in known else None)
+            for row in chunk
+        ]
+        yield from _lines(queries, calibration)
+
+
+def _noted(lines: Iterable[list[object]], unpredicted: list[str] | None) -> Iterator[list[object]]:
     """The lines, those without numbers noted."""
-    for number, line in enumerate(lines, before + 1):
+    for number, line in enumerate(lines, 1):
         if unpredicted is not None and line[1] == "":
             unpredicted.append(f"row {number}{f' ({line[0]})' if line[0] else ''}: {line[-1]}")
         yield line
