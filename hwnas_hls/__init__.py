@@ -8,7 +8,7 @@ from hwnas_hls.hookspecs import hookimpl
 __version__ = "0.1.0"
 _ON_DEMAND = {
     "Run": "hwnas_hls.api",
-    "compare_runs": "hwnas_hls.comparison",
+    "compare_runs": "hwnas_hls.views.comparison",
     "open_run": "hwnas_hls.api",
     "resume_run": "hwnas_hls.api",
     "run_search": "hwnas_hls.api",

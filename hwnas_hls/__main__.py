@@ -1,5 +1,5 @@
 """``python -m hwnas_hls`` is ``hwnas-hls``."""
 
-from hwnas_hls.cli import main
+from hwnas_hls.cli.main import main
 
 main()

@@ -19,23 +19,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls import frames
-from hwnas_hls import run as runs
-from hwnas_hls import spec as specs
 from hwnas_hls.errors import UserError
-from hwnas_hls.objective import direction_of
-from hwnas_hls.plugins import Registry
-from hwnas_hls.rows import Rows, rows_of
-from hwnas_hls.selection import pick
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run.selection import pick
+from hwnas_hls.run.user_data import Rows, rows_of
+from hwnas_hls.spec import spec as specs
+from hwnas_hls.values.objective import direction_of
+from hwnas_hls.views import frames
 
 if TYPE_CHECKING:
     import pandas
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from hwnas_hls.design import Design
-    from hwnas_hls.exporter import Front, Member
-    from hwnas_hls.record import Record
-    from hwnas_hls.task import Dataset, Task
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls.protocols.task import Dataset, Task
+    from hwnas_hls.values.record import Record
 
 __all__ = ["Run", "open_run", "resume_run", "run_search"]
 
@@ -82,7 +82,7 @@ class Run:
         return self.front.hypervolume
 
     def to_frame(self) -> pandas.DataFrame:
-        """Every candidate as a row; see :func:`hwnas_hls.frames.records_frame` for the columns."""
+        """Every candidate as a row; see :func:`hwnas_hls.views.frames.records_frame` for the columns."""
         return frames.records_frame(self.front)
 
     def front_to_frame(self) -> pandas.DataFrame:
@@ -132,7 +132,7 @@ class Run:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        from hwnas_hls.tables import front_table
+        from hwnas_hls.views.front_table import front_table
 
         yield Text(f"run {self.folder}", no_wrap=True, overflow="ignore")
         yield self._summary()
@@ -176,11 +176,11 @@ def run_search(
     Args:
         target: part, board, or path of a target file.
         task: name of a task, path of a table, ``(X, y)``, a pandas DataFrame (with ``label``), a
-            :class:`~hwnas_hls.task.Dataset`, an object with ``load()``, or a ``[task]`` table.
+            :class:`~hwnas_hls.protocols.task.Dataset`, an object with ``load()``, or a ``[task]`` table.
             Rows given as objects are written to ``data-*.npz`` beside the run folder, so that the
             run can be resumed and repeated.
         label: label column of a table.
-        spec: to start from: a :class:`~hwnas_hls.spec.Spec`, the path of a TOML file, or its tables.
+        spec: to start from: a :class:`~hwnas_hls.spec.spec.Spec`, the path of a TOML file, or its tables.
         trials, minutes, seed: as in ``[run]``.
         limits: metric -> bound, an upper one where less is better and a lower one where more is;
             the keys of ``[limits]`` (``max min fit_part sub_microsecond``) may stand beside them.
@@ -267,7 +267,7 @@ def _registry(plugins: Sequence[object]) -> Registry:
 def _watching(progress: bool | runs.Observer) -> Any:
     from contextlib import nullcontext
 
-    from hwnas_hls.terminal import watch
+    from hwnas_hls.cli.terminal import watch
 
     return nullcontext(progress) if isinstance(progress, runs.Observer) else watch(quiet=not progress)
 

@@ -71,7 +71,7 @@ class UserError(HwnasError):
 class Unsupported(HwnasError):
     """A part of the tool refuses what it cannot judge or build; the text says why.
 
-    An estimator raises it (or puts it into its :class:`~hwnas_hls.estimator.Estimates`)
+    An estimator raises it (or puts it into its :class:`~hwnas_hls.protocols.estimator.Estimates`)
     so that the candidate becomes a failed record with this reason.
     """
 

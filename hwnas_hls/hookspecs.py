@@ -27,10 +27,10 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from hwnas_hls.candidate import Candidate
-    from hwnas_hls.exporter import Front
-    from hwnas_hls.record import Record
-    from hwnas_hls.target import Target
+    from hwnas_hls.protocols.exporter import Front
+    from hwnas_hls.protocols.target import Target
+    from hwnas_hls.values.candidate import Candidate
+    from hwnas_hls.values.record import Record
 
 PROJECT = "hwnas_hls"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -39,32 +39,32 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def hwnas_register_spaces() -> Iterable[type]:
-    """Search spaces: classes that are :class:`hwnas_hls.space.Space`, with ``name`` and ``Config``."""
+    """Search spaces: classes that are ``Space``, with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_strategies() -> Iterable[type]:
-    """Strategies: classes that are :class:`hwnas_hls.strategy.Strategy`, with ``name`` and ``Config``."""
+    """Strategies: classes that are ``Strategy``, with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_estimators() -> Iterable[type]:
-    """Estimators: classes that are :class:`hwnas_hls.estimator.Estimator`, with ``name`` and ``Config``."""
+    """Estimators: classes that are ``Estimator``, with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_tasks() -> Iterable[type]:
-    """Tasks: classes that are :class:`hwnas_hls.task.Task`, with ``name`` and ``Config``."""
+    """Tasks: classes that are :class:`hwnas_hls.protocols.task.Task`, with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_synthesizers() -> Iterable[type]:
-    """Synthesizers: classes that are :class:`~hwnas_hls.synthesis.Synthesizer`, named, with ``Config``."""
+    """Synthesizers: classes that are ``Synthesizer``, named, with ``Config``."""
 
 
 @hookspec
 def hwnas_register_exporters() -> Iterable[type]:
-    """Exporters: classes that are :class:`hwnas_hls.exporter.Exporter`, with ``name`` and ``Config``."""
+    """Exporters: classes that are ``Exporter``, with ``name`` and ``Config``."""
 
 
 @hookspec

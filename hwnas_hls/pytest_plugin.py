@@ -28,13 +28,13 @@ import pytest
 
 if TYPE_CHECKING:
     from hwnas_hls.api import Run
-    from hwnas_hls.exporter import Front, Member
-    from hwnas_hls.plugins import Registry
-    from hwnas_hls.record import Record
-    from hwnas_hls.space import Space
-    from hwnas_hls.target import Target
-    from hwnas_hls.task import Dataset
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls.protocols.space import Space
+    from hwnas_hls.protocols.target import Target
+    from hwnas_hls.protocols.task import Dataset
     from hwnas_hls.testing.tools import FakeTools
+    from hwnas_hls.values.record import Record
 
 pytest.register_assert_rewrite("hwnas_hls.testing")
 
@@ -99,7 +99,7 @@ class Workplace:
     """
 
     def __init__(self, folder: Path, plugins: Sequence[object] = ()) -> None:
-        from hwnas_hls.plugins import Registry
+        from hwnas_hls.plugin.registry import Registry
         from hwnas_hls.testing import tiny
 
         self.folder = folder
@@ -135,12 +135,12 @@ class Workplace:
 
     def invoke(self, *arguments: str) -> Outcome:
         """Any command of ``hwnas-hls``, by its arguments."""
-        from hwnas_hls import cli
+        from hwnas_hls.cli import main as cli
 
         out, err = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
-            mock.patch("hwnas_hls.plugins.Registry", self.registry),
+            mock.patch("hwnas_hls.plugin.registry.Registry", self.registry),
             mock.patch.dict(cli.cli.commands),  # plugins may add some
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),

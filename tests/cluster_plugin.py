@@ -15,11 +15,11 @@ from pathlib import Path
 from toy import ToySynthesizer, ToyTraining
 
 from hwnas_hls import hookimpl
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.design import Design
-from hwnas_hls.estimate import Estimates
-from hwnas_hls.estimator import Context, Paused
-from hwnas_hls.synthesis import SynthesisReport
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.estimator import Context, Paused
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimates
 
 
 @contextmanager
@@ -136,7 +136,7 @@ class WeightReader:
         self.config = config
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        from hwnas_hls.estimate import measured
+        from hwnas_hls.values.estimate import measured
 
         with logged("read", self.config.log, [candidate.key for candidate in candidates]):
             found = []

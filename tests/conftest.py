@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import toy
 
-from hwnas_hls.plugins import Registry
-from hwnas_hls.spec import Spec, spec_from_tables
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.spec.spec import Spec, spec_from_tables
 
 TOY_SPEC: dict[str, Any] = {
     "target": {"name": "xcvu9p"},

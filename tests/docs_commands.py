@@ -28,9 +28,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from places import ROOT
+
 from hwnas_hls.pytest_plugin import Workplace
 
-ROOT = Path(__file__).parent.parent
 #: Options after those of the page, and so stronger.
 BUDGET = (
     *("--plain", "--set", "estimators.training.epochs=1", "--set", "handover.training.epochs=1"),
@@ -207,9 +208,8 @@ class Scratch:
         if not shim.is_dir():
             shim.mkdir()
             code = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-            code += (
-                "from docs_commands import small\nfrom hwnas_hls.cli import main\nmain(small(sys.argv[1:]))\n"
-            )
+            code += "from docs_commands import small\nfrom hwnas_hls.cli.main import main\n"
+            code += "main(small(sys.argv[1:]))\n"
             (shim / "hwnas-hls").write_text(code)
             # A link would leave the virtual environment.
             (shim / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')

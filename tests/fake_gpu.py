@@ -23,12 +23,12 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from hwnas_hls.architecture import Architecture, Conv2D, Dense
-from hwnas_hls.task import Dataset
-from hwnas_hls_plugins.training import TrainingConfig
-from hwnas_hls_plugins.training.loop import Training
-from hwnas_hls_plugins.training.routing import planned
-from hwnas_hls_plugins.training.step import Step
+from hwnas_hls.network.architecture import Architecture, Conv2D, Dense
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls_plugins.estimators.training import TrainingConfig
+from hwnas_hls_plugins.estimators.training.loop import Training
+from hwnas_hls_plugins.estimators.training.routing import planned
+from hwnas_hls_plugins.estimators.training.step import Step
 
 GPU = "gpu"
 

@@ -10,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import click
+from places import ROOT
 
-from hwnas_hls.cli import cli
+from hwnas_hls.cli.main import cli
 from hwnas_hls.errors import UserError
-from hwnas_hls.estimate import Estimate, Estimates
-from hwnas_hls.estimator import Context, Estimator
-from hwnas_hls.exporter import Exporter
-from hwnas_hls.goal import metrics_of
-from hwnas_hls.plugins import BUILTIN, Offer, Registry
-from hwnas_hls.record import Record
-from hwnas_hls.space import Space
-from hwnas_hls.strategy import Strategy
-from hwnas_hls.synthesis import Synthesizer
-from hwnas_hls.task import Task
+from hwnas_hls.plugin.registry import BUILTIN, Offer, Registry
+from hwnas_hls.protocols.estimator import Context, Estimator
+from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.protocols.synthesizer import Synthesizer
+from hwnas_hls.protocols.task import Task
+from hwnas_hls.run.goal import metrics_of
 from hwnas_hls.testing import MixedSpace, TinySpace, sample_dataset, sample_target
 from hwnas_hls.testing.samples import sample_goal
+from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.record import Record
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 100
 _CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Record, Context, Estimate, Estimates)}

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls import hookimpl
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.design import Design
-from hwnas_hls.estimate import Estimate, Estimates, measured
-from hwnas_hls.estimator import Context
-from hwnas_hls.synthesis import SynthesisReport
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
 MEMORY_LIMIT_MB = 700
 TIME_LIMIT_S = 4.0

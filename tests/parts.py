@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hwnas_hls.protocols.target import Target, read_target
 from hwnas_hls.resources import data_folder
-from hwnas_hls.target import Target, read_target
 
 
 def _shipped(name: str) -> Target:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from parts import XCVU9P
 
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.design import Design, Preprocessing
-from hwnas_hls.estimate import Estimate, measured
-from hwnas_hls.exporter import Front, Member
-from hwnas_hls.objective import Goal, Limit, Objective
-from hwnas_hls.precision import FixedType
-from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
-from hwnas_hls.space import Knob, KnobSpace
-from hwnas_hls.task import Dataset, Split
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design, Preprocessing
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.exporter import Front, Member
+from hwnas_hls.protocols.space import Knob, KnobSpace
+from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, measured
+from hwnas_hls.values.objective import Goal, Limit, Objective
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 
 TARGET = dataclasses.replace(
     XCVU9P, sources=("vendor table", "an-address-without-a-break.example/" + "of_one_hundred_letters_" * 4)

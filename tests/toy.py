@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from hwnas_hls import hookimpl
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.design import Design
-from hwnas_hls.estimate import Estimate, Estimates, measured
-from hwnas_hls.estimator import Context
-from hwnas_hls.precision import FixedType
-from hwnas_hls.space import Knob, KnobSpace
-from hwnas_hls.synthesis import SynthesisReport
-from hwnas_hls.task import Dataset, Split
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.space import Knob, KnobSpace
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
 
 class ToySpace(KnobSpace):

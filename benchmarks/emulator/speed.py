@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.design import Design
-from hwnas_hls.emulator import emulate, input_integers, output_fraction, outputs
-from hwnas_hls.hls4ml_module import torch_module
-from hwnas_hls.precision import FixedType
-from hwnas_hls.project import hls_config
+from hwnas_hls.hls4ml.module import torch_module
+from hwnas_hls.hls4ml.project import hls_config
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import emulate, input_integers, output_fraction, outputs
+from hwnas_hls.network.precision import FixedType
 
 PART = "xcvu9p-flga2104-2L-e"
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from hwnas_hls import hookimpl
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.estimate import Estimate, Estimates, measured
-from hwnas_hls.estimator import Context
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
 #: Parameters of an Optuna trial that stands for a candidate: the median number of its active knobs.
 KNOBS = 20

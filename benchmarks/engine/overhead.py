@@ -28,12 +28,12 @@ from typing import Any
 
 import formula
 
-from hwnas_hls.judging import Judge
-from hwnas_hls.plugins import Registry
-from hwnas_hls.problem import pose
-from hwnas_hls.search import LiveFront, Search
-from hwnas_hls.spec import spec_from_tables
-from hwnas_hls.store import Store
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.problem import pose
+from hwnas_hls.run.search import LiveFront, Search
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.spec import spec_from_tables
 
 
 def spec(trials: int, strategy: str, batch: int, objectives: int) -> dict[str, Any]:

@@ -28,14 +28,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.design import Design
-from hwnas_hls.emulator import emulate, input_integers, output_fraction
 from hwnas_hls.errors import HwnasError
-from hwnas_hls.precision import OVERFLOWS, ROUNDINGS, FixedType
-from hwnas_hls.project import verify, write_project
-from hwnas_hls.reuse import legal_reuse_factors
-from hwnas_hls.target import Target
+from hwnas_hls.hls4ml.project import verify, write_project
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import emulate, input_integers, output_fraction
+from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS, FixedType
+from hwnas_hls.network.reuse import legal_reuse_factors
+from hwnas_hls.protocols.target import Target
 from hwnas_hls.testing.graphs import random_graph
 
 SHAPES = (

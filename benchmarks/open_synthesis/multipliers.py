@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from networks import NETWORKS, design_of
 
+from hwnas_hls.protocols.target import find_target
 from hwnas_hls.resources import data_folder
-from hwnas_hls.target import find_target
-from hwnas_hls_plugins.open_synthesis import OpenConfig, OpenMultiplierSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenMultiplierSynthesizer
 
 
 def main() -> int:

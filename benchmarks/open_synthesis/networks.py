@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.design import Design
-from hwnas_hls.precision import FixedType
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from networks import NETWORKS, design_of
 
-from hwnas_hls_plugins.hls_model import predict, query_of
+from hwnas_hls_plugins.estimators.hls_model import predict, query_of
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "open-synthesis.md"
 PART = "xcvu9p-flga2104-2L-e"

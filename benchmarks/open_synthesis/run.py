@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from networks import NETWORKS, Network, design_of
 
-from hwnas_hls.design import Design
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.target import Target, find_target
 from hwnas_hls.resources import data_folder
-from hwnas_hls.synthesis import SynthesisReport
-from hwnas_hls.target import Target, find_target
-from hwnas_hls_plugins.open_synthesis import OpenConfig, OpenSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer
 
 HEAD = (
     "| # | network | weights | da4ml cost | LUT (with INV) | / cost | hls-model (interval) | / LUT | FF "
@@ -108,7 +108,7 @@ def _stages(report: SynthesisReport) -> int:
 def _model(design: Design, target: Target) -> tuple[float, float, float] | None:
     """The hardware model's LUTs after logic synthesis, weights known: value, low, high."""
     try:
-        from hwnas_hls_plugins.hls_model import predict, query_of
+        from hwnas_hls_plugins.estimators.hls_model import predict, query_of
     except ImportError:
         return None
     query = query_of(design.architecture, target.part, 5.0, stage="logic_synth", design=design)

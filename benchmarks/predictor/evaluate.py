@@ -16,8 +16,8 @@ import numpy as np
 from fit import SWEEPS, Data, _best, cross_validate
 from rows import data_folder, read_rows
 
-from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
-from hwnas_hls_plugins.hls_model.fitting import fit_bands, log_residual
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual
 
 LEVELS = ("blind", "non-zeros", "weights")
 

@@ -20,22 +20,22 @@ import numpy as np
 from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
-from hwnas_hls_plugins.hls_model.batch import overflow
-from hwnas_hls_plugins.hls_model.calibration import METRICS, Calibration
-from hwnas_hls_plugins.hls_model.capacity import target_of
-from hwnas_hls_plugins.hls_model.coefficients import PLAIN, Coefficients
-from hwnas_hls_plugins.hls_model.domain import unusual
-from hwnas_hls_plugins.hls_model.fitting import fit_bands, fit_factors, log_residual
-from hwnas_hls_plugins.hls_model.laws import evaluate
-from hwnas_hls_plugins.hls_model.regimes import (
+from hwnas_hls_plugins.estimators.hls_model.batch import overflow
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
+from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
+from hwnas_hls_plugins.estimators.hls_model.domain import unusual
+from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, fit_factors, log_residual
+from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
+from hwnas_hls_plugins.estimators.hls_model.regimes import (
     factor_group,
     knowledge_of,
     log_factors_of,
     regime_codes,
     regimes,
 )
-from hwnas_hls_plugins.hls_model.silicon import device_of, part_class, tool_of
-from hwnas_hls_plugins.hls_model.table import DesignTable, tabulate
+from hwnas_hls_plugins.estimators.hls_model.silicon import device_of, part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.table import DesignTable, tabulate
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "hw_targets" / "calibration" / "hls_model.json"

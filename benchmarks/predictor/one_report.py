@@ -21,12 +21,12 @@ import numpy as np
 from fit import SWEEPS, Data, _best, fit_all
 from rows import Row, data_folder, read_rows
 
-from hwnas_hls_plugins.hls_model.batch import predict_batch
-from hwnas_hls_plugins.hls_model.calibration import Calibration, read_calibration
-from hwnas_hls_plugins.hls_model.own_designs import OwnDesign, at_level
-from hwnas_hls_plugins.hls_model.own_factors import CAUTION
-from hwnas_hls_plugins.hls_model.recalibration import recalibrate
-from hwnas_hls_plugins.hls_model.regimes import site_of
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.own_designs import OwnDesign, at_level
+from hwnas_hls_plugins.estimators.hls_model.own_factors import CAUTION
+from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate
+from hwnas_hls_plugins.estimators.hls_model.regimes import site_of
 
 LEVELS = ("architecture only", "non-zeros", "weights")
 CAUTIONS = (0.0, 0.5, 1.0, 1.5, 2.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hwnas_hls_plugins.hls_model.fitting import Measured
-from hwnas_hls_plugins.hls_model.query import Query
-from hwnas_hls_plugins.hls_model.rows import query_of_row
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.fitting import Measured
+from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 
 TRUTH = {
     "latency_cycles": "latency_cycles_min",

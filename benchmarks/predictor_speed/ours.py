@@ -37,21 +37,21 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.estimator import Context
-from hwnas_hls.layer_columns import Columnar
-from hwnas_hls.plugins import Registry
-from hwnas_hls.problem import Problem, pose
-from hwnas_hls.spec import spec_from_tables
-from hwnas_hls_plugins.hls_model.batch import predict_batch, predict_table
-from hwnas_hls_plugins.hls_model.calibration import read_calibration
-from hwnas_hls_plugins.hls_model.columns import table_of_columns
-from hwnas_hls_plugins.hls_model.conditions import Conditions
-from hwnas_hls_plugins.hls_model.estimator import HlsModelEstimator
-from hwnas_hls_plugins.hls_model.laws import evaluate
-from hwnas_hls_plugins.hls_model.prediction import predict
-from hwnas_hls_plugins.hls_model.query import DEFAULT_TOOL, Query, query_of
-from hwnas_hls_plugins.hls_model.table import tabulate
+from hwnas_hls.hls4ml.query import DEFAULT_TOOL, Query, query_of
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.layer_columns import Columnar
+from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.spec.spec import spec_from_tables
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, predict_table
+from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
+from hwnas_hls_plugins.estimators.hls_model.columns import table_of_columns
+from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions
+from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelEstimator
+from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
+from hwnas_hls_plugins.estimators.hls_model.predictor import predict
+from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 
 TABLES = {"target": {"name": "xcvu9p"}, "task": {"name": "digits16"}, "space": {"name": "mlp"}}
 NAMES = (

@@ -25,15 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tasks import TASKS, load, networks
 
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.estimate import Estimate, Estimates
-from hwnas_hls.estimator import Context
-from hwnas_hls.plugins import Registry
-from hwnas_hls.ranking import tau
-from hwnas_hls.record import COMPLETE, Record
-from hwnas_hls.space import Space
-from hwnas_hls.task import Dataset
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls.run.rank_correlation import tau
 from hwnas_hls.testing import sample_context
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.record import COMPLETE, Record
 
 TRUTH_SEEDS = (2, 3, 4)
 #: (epochs, of a schedule of)

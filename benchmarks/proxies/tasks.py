@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.plugins import Registry
-from hwnas_hls.space import Space
-from hwnas_hls.task import Dataset
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls.values.candidate import Candidate
 
 #: name -> task plugin and its settings; a CSV of scikit-learn's bundled tables is written first.
 TASKS = ("digits16", "digits", "breast_cancer", "diabetes")

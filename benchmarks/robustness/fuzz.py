@@ -38,67 +38,67 @@ def _of_file(name: str, read: Callable[[Path], Any]) -> Callable[[bytes, Path], 
 
 
 def _spec() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls.spec import read_tables, spec_from_tables
+    from hwnas_hls.spec.spec import read_tables, spec_from_tables
 
     return _of_file("spec.toml", lambda path: spec_from_tables(read_tables(path), str(path)))
 
 
 def _target() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls.target import read_target
+    from hwnas_hls.protocols.target import read_target
 
     return _of_file("part.toml", read_target)
 
 
 def _table() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.file_task.csv_table import read_csv
+    from hwnas_hls_plugins.tasks.file_task.csv_table import read_csv
 
     return _of_file("table.csv", read_csv)
 
 
 def _npz() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.file_task.npz_table import read_npz
+    from hwnas_hls_plugins.tasks.file_task.npz_table import read_npz
 
     return _of_file("table.npz", read_npz)
 
 
 def _csynth() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.vendor_reports.csynth import read_csynth
+    from hwnas_hls.hls4ml.reports.csynth import read_csynth
 
     return _of_file("top_csynth.xml", read_csynth)
 
 
 def _csynth_text() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.vendor_reports.csynth import read_csynth
+    from hwnas_hls.hls4ml.reports.csynth import read_csynth
 
     return _of_file("top_csynth.rpt", read_csynth)
 
 
 def _cosim() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.vendor_reports.cosim import read_cosim
+    from hwnas_hls.hls4ml.reports.cosim import read_cosim
 
     return _of_file("top_cosim.rpt", read_cosim)
 
 
 def _utilisation() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.vendor_reports.utilisation import read_utilisation
+    from hwnas_hls.hls4ml.reports.utilisation import read_utilisation
 
     return _of_file("vivado_synth.rpt", read_utilisation)
 
 
 def _timing() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.vendor_reports.timing import read_timing
+    from hwnas_hls.hls4ml.reports.timing import read_timing
 
     return _of_file("timing.rpt", read_timing)
 
 
 def _config() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.hls4ml_folder.config import load_config
+    from hwnas_hls.hls4ml.folder.config import load_config
 
     return _of_file("hls4ml_config.yml", load_config)
 
 
 def _firmware() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.hls4ml_folder import cpp
+    from hwnas_hls.hls4ml.folder import cpp
 
     def parse(data: bytes, folder: Path) -> Any:
         source = cpp.clean(data.decode("utf-8", "replace"))
@@ -112,20 +112,20 @@ def _firmware() -> Callable[[bytes, Path], Any]:
 
 
 def _rows() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.hls_model.rows import query_of_row
-    from hwnas_hls_plugins.hls_model.rows_file import read_rows
+    from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
+    from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows
 
     return _of_file("rows.csv", lambda path: [query_of_row(row) for row in read_rows(path)])
 
 
 def _calibration() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls_plugins.hls_model.calibration import read_calibration
+    from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 
     return _of_file("calibration.json", read_calibration)
 
 
 def _design() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls.design import Design
+    from hwnas_hls.network.design import Design
 
     weights = _sample_design("weights.npz")
 
@@ -138,7 +138,7 @@ def _design() -> Callable[[bytes, Path], Any]:
 
 
 def _weights() -> Callable[[bytes, Path], Any]:
-    from hwnas_hls.design import Design
+    from hwnas_hls.network.design import Design
 
     description = _sample_design("design.json")
 
@@ -153,9 +153,9 @@ def _weights() -> Callable[[bytes, Path], Any]:
 def _words() -> Callable[[bytes, Path], Any]:
     """What is typed on the command line: types, bounds, times, settings, selection rules."""
     from hwnas_hls.errors import HwnasError
-    from hwnas_hls.precision import FixedType
-    from hwnas_hls.selection import parse_rule
-    from hwnas_hls.spec import parse_bound, parse_setting, parse_time_ns
+    from hwnas_hls.network.precision import FixedType
+    from hwnas_hls.run.selection import parse_rule
+    from hwnas_hls.spec.spec import parse_bound, parse_setting, parse_time_ns
 
     readers: list[Callable[[str], Any]] = [
         FixedType.parse,
@@ -190,7 +190,7 @@ def _files(pattern: str) -> list[bytes]:
 
 
 def _resolved_spec() -> bytes:
-    from hwnas_hls.spec import Spec
+    from hwnas_hls.spec.spec import Spec
 
     return Spec("xcvu9p", 5.0).to_toml().encode()
 

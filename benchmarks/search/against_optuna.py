@@ -29,22 +29,22 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.estimate import Estimate
-from hwnas_hls.estimator import Context
-from hwnas_hls.front import hypervolume
-from hwnas_hls.plugins import Registry
-from hwnas_hls.problem import Problem, pose
-from hwnas_hls.search import Search
-from hwnas_hls.spec import spec_from_tables
-from hwnas_hls.store import Store
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.search import Search
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.spec import spec_from_tables
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.front import hypervolume
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("training", "strategies")]
 
 import torch  # noqa: E402
 from throughput import Plain, plain_loop  # noqa: E402
 
-from hwnas_hls_plugins.training import TrainingConfig  # noqa: E402
+from hwnas_hls_plugins.estimators.training import TrainingConfig  # noqa: E402
 
 #: Generator of the table: 19,020 rows of 10 inputs and two classes, as the MAGIC telescope's data has.
 MAGIC_ROWS, MAGIC_SEED = 19_020, 7
@@ -162,7 +162,7 @@ def trained(problem: Problem, candidate: Candidate, epochs: int) -> float:
     """Accuracy on the validation rows after the plain loop."""
     dataset = problem.dataset
     architecture = problem.architecture(candidate)
-    from hwnas_hls_plugins.training.grouping import automatic_batch_size
+    from hwnas_hls_plugins.estimators.training.grouping import automatic_batch_size
 
     rows = min(TrainingConfig().max_rows, len(dataset.train))
     config = TrainingConfig(epochs=epochs, batch_size=automatic_batch_size(rows))

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "strategies"))
 
 from contest import run as contest
 
-from hwnas_hls.record import COMPLETE, Record
+from hwnas_hls.values.record import COMPLETE, Record
 
 TASKS = ("digits16", "digits")
 SPACES = ("mlp", "cell", "hierarchical", "conv-cell")

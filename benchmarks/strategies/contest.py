@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from plain_optuna import PlainNsga2
 
-from hwnas_hls.front import hypervolume, non_dominated
-from hwnas_hls.judging import Judge
-from hwnas_hls.plugins import Registry
-from hwnas_hls.problem import Problem, pose
-from hwnas_hls.record import COMPLETE, FAILED, STOPPED, Record
-from hwnas_hls.spec import spec_from_tables
-from hwnas_hls.store import Store
-from hwnas_hls.strategy import Strategy
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.spec import spec_from_tables
+from hwnas_hls.values.front import hypervolume, non_dominated
+from hwnas_hls.values.record import COMPLETE, FAILED, STOPPED, Record
 
 #: Candidates a batch: a run of this benchmark is shorter than a default one, and has as many batches.
 BATCH = 25

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hwnas_hls.candidate import Candidate, Value
-from hwnas_hls.objective import Goal
-from hwnas_hls.record import COMPLETE, FAILED, Record
-from hwnas_hls.space import KnobSpace
+from hwnas_hls.protocols.space import KnobSpace
+from hwnas_hls.values.candidate import Candidate, Value
+from hwnas_hls.values.objective import Goal
+from hwnas_hls.values.record import COMPLETE, FAILED, Record
 
 
 class PlainNsga2:

@@ -29,15 +29,15 @@ import torch._dynamo
 from throughput import data, mix
 from torch import Tensor
 
-from hwnas_hls.architecture import Architecture
-from hwnas_hls.design import Design
 from hwnas_hls.errors import UserError
-from hwnas_hls.task import Dataset
-from hwnas_hls_plugins.training import TrainingConfig
-from hwnas_hls_plugins.training.loop import Training
-from hwnas_hls_plugins.training.plan import plan
-from hwnas_hls_plugins.training.schedule import Pace
-from hwnas_hls_plugins.training.step import Step
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls_plugins.estimators.training import TrainingConfig
+from hwnas_hls_plugins.estimators.training.loop import Training
+from hwnas_hls_plugins.estimators.training.plan import plan
+from hwnas_hls_plugins.estimators.training.schedule import Pace
+from hwnas_hls_plugins.estimators.training.step import Step
 
 CPU_TORCH, CPU, EAGER, GRAPHS, COMPILED = (
     "CPU, torch's operations",

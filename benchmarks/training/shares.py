@@ -23,10 +23,10 @@ from unittest import mock
 import torch
 from throughput import batched, data, mix
 
-from hwnas_hls.architecture import Architecture
-from hwnas_hls.task import Dataset
-from hwnas_hls_plugins.training import TrainingConfig, native, rows
-from hwnas_hls_plugins.training.kernels import required
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls_plugins.estimators.training import TrainingConfig, native, rows
+from hwnas_hls_plugins.estimators.training.kernels import required
 
 FUNCTIONS = ("forward", "backward", "update", "quantise", "cross_entropy", "gather")
 Task = tuple[Dataset, list[Architecture]]

@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.emulator import emulate, input_integers
-from hwnas_hls.precision import FixedType
-from hwnas_hls.task import Dataset, Split
-from hwnas_hls_plugins.training import TrainingConfig
-from hwnas_hls_plugins.training.loop import Training
-from hwnas_hls_plugins.training.plan import plan
-from hwnas_hls_plugins.training.rows import quantised
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.emulator import emulate, input_integers
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls_plugins.estimators.training import TrainingConfig
+from hwnas_hls_plugins.estimators.training.loop import Training
+from hwnas_hls_plugins.estimators.training.plan import plan
+from hwnas_hls_plugins.estimators.training.rows import quantised
 
 WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 

@@ -24,15 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls import transfer
 from hwnas_hls.cluster import Workers, tasks
-from hwnas_hls.cluster_table import ClusterTable
-from hwnas_hls.judging import Judge
-from hwnas_hls.plugins import Registry
-from hwnas_hls.problem import Problem, pose
-from hwnas_hls.run import Observer, start
-from hwnas_hls.spec import Spec, spec_from_tables
-from hwnas_hls.store import Store
+from hwnas_hls.plugin import transfer
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.lifecycle import Observer, start
+from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.cluster import ClusterTable
+from hwnas_hls.spec.spec import Spec, spec_from_tables
 
 #: Where the made data lie, if any were asked for.
 _data: list[str] = []
@@ -75,7 +75,7 @@ def nothing(key: str, request: bytes) -> bytes:
 def overheads(problem: Problem) -> tuple[float, float]:
     """(seconds until one empty task is back, processor seconds of the main process a task)."""
     request = bytes(20_000)
-    with Workers(problem) as workers:
+    with Workers(problem.cluster_setup()) as workers:
         client = workers.connect()
         single, many = [], []
         for _ in range(60):
@@ -110,7 +110,7 @@ class VirtualWorkers(Workers):
     """
 
     def __init__(self, problem: Problem, count: int, latency_s: float, task_s: float) -> None:
-        super().__init__(problem)
+        super().__init__(problem.cluster_setup())
         self.latency_s, self.task_s = latency_s, task_s
         self.now_s = 0.0
         self.busy_s = 0.0

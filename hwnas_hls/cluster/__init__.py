@@ -5,6 +5,6 @@ task once each, and then chunks of a batch as tasks. Without the extra ``cluster
 can be imported, and says what to install once workers are asked for.
 """
 
-from hwnas_hls.cluster.workers import ClusterLost, Workers, require
+from hwnas_hls.cluster.workers import ClusterLost, ClusterSetup, Workers, require
 
-__all__ = ["ClusterLost", "Workers", "require"]
+__all__ = ["ClusterLost", "ClusterSetup", "Workers", "require"]

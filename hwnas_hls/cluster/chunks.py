@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwnas_hls.architecture import Architecture
+from hwnas_hls.network.architecture import Architecture
 
 #: What a network costs besides its products: calls for its layers, and its share of a batch's.
 _FIXED_PRODUCTS = 500

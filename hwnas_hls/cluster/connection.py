@@ -16,8 +16,8 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from hwnas_hls.cluster_table import ClusterTable
 from hwnas_hls.errors import HwnasError, ToolMissing, UserError
+from hwnas_hls.spec.cluster import ClusterTable
 
 #: A worker that was started here takes so many estimator tasks at once; its other threads synthesise.
 SLOT = "hwnas_slot"

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hwnas_hls import transfer
-from hwnas_hls.candidate import Candidate
 from hwnas_hls.cluster import tasks
 from hwnas_hls.cluster.chunks import chunks
 from hwnas_hls.cluster.workers import TaskFailed, WorkerKilled, Workers
-from hwnas_hls.design import Design
-from hwnas_hls.estimate import Estimates
-from hwnas_hls.estimator import Context, Resumable, keep_all
-from hwnas_hls.problem import Part
-from hwnas_hls.synthesis import SynthesisReport
-from hwnas_hls.target import Target
+from hwnas_hls.network.design import Design
+from hwnas_hls.plugin import transfer
+from hwnas_hls.plugin.configured import ConfiguredPlugin
+from hwnas_hls.protocols.estimator import Context, Resumable, keep_all
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.target import Target
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimates
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,12 @@ class RemoteEstimator:
     """Stands in for an estimator; each batch goes to the workers in chunks.
 
     Early stopping is decided here, over the whole batch: an estimator that is
-    :class:`~hwnas_hls.estimator.Resumable` pauses at its rungs. One that trains and is not works
+    :class:`~hwnas_hls.protocols.estimator.Resumable` pauses at its rungs. One that trains and is not works
     in this process while early stopping is on, so that the same candidates are stopped as without
     workers.
     """
 
-    def __init__(self, workers: Workers, part: Part) -> None:
+    def __init__(self, workers: Workers, part: ConfiguredPlugin) -> None:
         self._workers = workers
         self._part = part
         self._name = workers.part_name(part)
@@ -41,7 +41,7 @@ class RemoteEstimator:
         self._said = False
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """As :meth:`hwnas_hls.estimator.Estimator.estimate`.
+        """As :meth:`hwnas_hls.protocols.estimator.Estimator.estimate`.
 
         Raises:
             TaskFailed: a chunk did not go well; :meth:`each` asks for its candidates one by one.
@@ -245,11 +245,11 @@ class RemoteSynthesizer:
         self._workers = workers
 
     def available(self, target: Target) -> str:
-        """As :meth:`hwnas_hls.synthesis.Synthesizer.available`, of a worker that has the resources."""
+        """As ``Synthesizer.available``, of a worker that has the resources."""
         return str(self._result(tasks.available, transfer.pack({}, {})))
 
     def synthesize(self, design: Design, target: Target, stage: str, rows: Any = None) -> SynthesisReport:
-        """As :meth:`hwnas_hls.synthesis.Synthesizer.synthesize`."""
+        """As :meth:`hwnas_hls.protocols.synthesizer.Synthesizer.synthesize`."""
         parts = {"design": design.to_bytes()}
         if rows is not None:
             parts["rows"] = transfer.array_to_bytes(rows)

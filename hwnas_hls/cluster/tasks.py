@@ -13,15 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from hwnas_hls import __version__, transfer
+from hwnas_hls import __version__
 from hwnas_hls.cluster.cache import CACHE_BYTES, BoundedCache
-from hwnas_hls.design import Design
 from hwnas_hls.errors import HwnasError
-from hwnas_hls.estimate import Estimates
-from hwnas_hls.estimator import Context
-from hwnas_hls.isolation import guarded, release
-from hwnas_hls.kit import Kit
-from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.network.design import Design
+from hwnas_hls.plugin import transfer
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.isolation import guarded, release
+from hwnas_hls.plugin.rebuild import Kit
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.values.estimate import Estimates
 
 _deliveries: dict[str, bytes] = {}
 _benches: dict[str, Bench] = {}

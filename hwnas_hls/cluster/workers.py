@@ -12,18 +12,23 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls import __version__, transfer
-from hwnas_hls.candidate import digest
-from hwnas_hls.cluster_table import ClusterTable
+from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing
-from hwnas_hls.kit import kit_of
+from hwnas_hls.plugin import transfer
+from hwnas_hls.plugin.configured import ConfiguredPlugin
+from hwnas_hls.plugin.rebuild import kit_of
+from hwnas_hls.spec.cluster import ClusterTable
+from hwnas_hls.values.candidate import digest
 
 if TYPE_CHECKING:
     from hwnas_hls.cluster.connection import Connection
-    from hwnas_hls.problem import Part, Problem
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.protocols.target import Target
+    from hwnas_hls.protocols.task import Dataset
 
 log = logging.getLogger(__name__)
 _POLL_S = 1.0
@@ -65,20 +70,46 @@ def require(table: ClusterTable) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterSetup:
+    """What worker processes are started from and given.
+
+    Args:
+        table: the spec's ``[cluster]``: where the workers are.
+        where: that table's place in the user's files, for messages.
+        registry: that built the plugins.
+        space: with its configuration.
+        estimators: of the search, and the one of the full training.
+        synthesizer: with its configuration; ``None`` where no hardware is in the loop.
+        dataset, target, seed, clock_ns: what plugins' constructors may ask for.
+    """
+
+    table: ClusterTable
+    where: str
+    registry: Registry
+    space: tuple[Any, Mapping[str, Any]]
+    estimators: Sequence[ConfiguredPlugin]
+    synthesizer: tuple[Any, Mapping[str, Any]] | None
+    dataset: Dataset
+    target: Target
+    seed: int
+    clock_ns: float
+
+
 class Workers:
     """Connected on first use; close it, whatever happens.
 
     Args:
-        problem: its spec's ``[cluster]`` says where the workers are.
+        setup: where the workers are and what they are given.
 
     Raises:
         ToolMissing: see :func:`require`.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        require(problem.spec.cluster)
-        self.problem = problem
-        self.table = problem.spec.cluster
+    def __init__(self, setup: ClusterSetup) -> None:
+        require(setup.table)
+        self.setup = setup
+        self.table = setup.table
         #: For files of batch jobs; the run's own once it has one.
         self.folder = Path()
         self._parts = {self.part_name(part): part for part in self._dear()}
@@ -92,36 +123,31 @@ class Workers:
 
     # -- what goes where -----------------------------------------------------------------
 
-    def takes(self, part: Part) -> bool:
+    def takes(self, part: ConfiguredPlugin) -> bool:
         """Whether an estimator is worth a task; what learns from all records stays here."""
         instance = part.instance
         dear = float(instance.cost) >= self.table.min_cost_s
         return dear and not getattr(instance, "learns", False)
 
-    def _dear(self) -> list[Part]:
-        parts = [*self.problem.estimators]
-        if self.problem.trainer is not None:
-            parts.append(self.problem.trainer)
-        return [part for part in parts if self.takes(part)]
+    def _dear(self) -> list[ConfiguredPlugin]:
+        return [part for part in self.setup.estimators if self.takes(part)]
 
     @staticmethod
-    def part_name(part: Part) -> str:
+    def part_name(part: ConfiguredPlugin) -> str:
         """Names an estimator with its configuration."""
         return f"{part.name}-{digest([part.provider, dict(part.config)])}"
 
     def _delivery(self) -> bytes:
         """See :mod:`hwnas_hls.cluster.tasks`."""
-        problem, spec = self.problem, self.problem.spec
-        built: dict[str, tuple[str, Any, Mapping[str, Any]]] = {
-            "space": ("space", problem.space, spec.space.config)
-        }
+        setup = self.setup
+        built: dict[str, tuple[str, Any, Mapping[str, Any]]] = {"space": ("space", *setup.space)}
         for name, part in self._parts.items():
             built[name] = ("estimator", part.instance, part.config)
-        if problem.synthesizer is not None:
-            built["synthesizer"] = ("synthesizer", problem.synthesizer, spec.synthesis.config)
-        facts = {"seed": spec.run.seed, "clock_ns": problem.clock_ns}
+        if setup.synthesizer is not None:
+            built["synthesizer"] = ("synthesizer", *setup.synthesizer)
+        facts = {"seed": setup.seed, "clock_ns": setup.clock_ns}
         parts: dict[str, bytes] = {}
-        kit = kit_of(problem.registry, built, parts, task=problem.dataset, target=problem.target, **facts)
+        kit = kit_of(setup.registry, built, parts, task=setup.dataset, target=setup.target, **facts)
         return transfer.pack({"version": __version__, "kit": kit}, parts)
 
     # -- connection ----------------------------------------------------------------------
@@ -140,7 +166,7 @@ class Workers:
             from hwnas_hls.cluster.delivery import Delivery
 
             began = time.monotonic()
-            connection = connect(self.table, self.problem.spec.where("cluster"), self.folder)
+            connection = connect(self.table, self.setup.where, self.folder)
             try:
                 delivery = self._delivery()
                 # Another run may ask the same scheduler for the same; each ends what is its own.

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.plugin_faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
 
 _CHILD_SECONDS = 600
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.estimate import Estimates
-from hwnas_hls.estimator import Context, Estimator, Resumable
-from hwnas_hls.space import Space
+from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
+from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 from hwnas_hls.testing.samples import MixedSpace, sample_context
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimates
 
 _CANDIDATES = 6
 
@@ -77,7 +77,7 @@ class EstimatorContract(Contract):
         expect_equal(apart, together, "answers depend on the batch")
 
     def test_pausing_at_rungs_changes_nothing(self) -> None:
-        """Of a :class:`~hwnas_hls.estimator.Resumable`: a batch divided anew at every rung."""
+        """Of a :class:`~hwnas_hls.protocols.estimator.Resumable`: a batch divided anew at every rung."""
         estimator, candidates, context = self._case()
         if not isinstance(estimator, Resumable):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hwnas_hls.exporter import Exporter
+from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.testing.contract import Contract, expect, untouched_random_state
 from hwnas_hls.testing.samples import sample_front
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwnas_hls.architecture import INPUT, Architecture
-from hwnas_hls.design import Design
-from hwnas_hls.emulator import emulate, output_fraction
-from hwnas_hls.layer import Conv2D, Dense, Layer, Merge, Pool2D, Weighted
-from hwnas_hls.precision import OVERFLOWS, ROUNDINGS, FixedType
-from hwnas_hls.reuse import legal_reuse_factors
+from hwnas_hls.network.architecture import INPUT, Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import emulate, output_fraction
+from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D, Weighted
+from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS, FixedType
+from hwnas_hls.network.reuse import legal_reuse_factors
 
 __all__ = ["random_graph"]
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas_hls.architecture import Architecture, Dense
-from hwnas_hls.candidate import Candidate, digest
-from hwnas_hls.design import Design
 from hwnas_hls.errors import UserError
-from hwnas_hls.estimate import Estimate
-from hwnas_hls.estimator import Context
-from hwnas_hls.exporter import Front, Member
-from hwnas_hls.objective import MODES, Goal, Limit, Objective
-from hwnas_hls.precision import FixedType
-from hwnas_hls.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
-from hwnas_hls.space import Knob, KnobSpace, Space
-from hwnas_hls.target import Target
-from hwnas_hls.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.exporter import Front, Member
+from hwnas_hls.protocols.space import Knob, KnobSpace, Space
+from hwnas_hls.protocols.target import Target
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.values.candidate import Candidate, digest
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.objective import MODES, Goal, Limit, Objective
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
 
 _INPUT = FixedType(8, 3)
 _HIDDEN = FixedType(6, 2, False, "RND", "SAT")

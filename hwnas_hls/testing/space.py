@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.space import Space
+from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.values.candidate import Candidate
 
 _SAMPLES = 50
 

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hwnas_hls.candidate import Candidate
 from hwnas_hls.errors import UserError
-from hwnas_hls.objective import Goal
-from hwnas_hls.record import FAILED, INFEASIBLE, STOPPED, Record
-from hwnas_hls.space import Space
-from hwnas_hls.strategy import Strategy
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 from hwnas_hls.testing.samples import MixedSpace, TinySpace, judge, sample_goal
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.objective import Goal
+from hwnas_hls.values.record import FAILED, INFEASIBLE, STOPPED, Record
 
 
 class StrategyContract(Contract):

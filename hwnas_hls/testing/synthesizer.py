@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hwnas_hls.errors import ToolMissing
-from hwnas_hls.estimate import SOURCES
-from hwnas_hls.synthesis import SynthesisReport, Synthesizer
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 from hwnas_hls.testing.samples import sample_design, sample_target
+from hwnas_hls.values.estimate import SOURCES
 
 
 class SynthesizerContract(Contract):

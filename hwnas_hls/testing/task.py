@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwnas_hls.task import CLASSIFICATION, REGRESSION, Dataset, Task
+from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION, Dataset, Task
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 
 

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls import emulator, hookimpl
-from hwnas_hls.architecture import Architecture
-from hwnas_hls.candidate import Candidate
-from hwnas_hls.design import Design, Preprocessing
+from hwnas_hls import hookimpl
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.estimate import Estimates
-from hwnas_hls.estimator import Context
-from hwnas_hls.layer import Dense
-from hwnas_hls.scoring import score
-from hwnas_hls.task import CLASSIFICATION, Dataset
+from hwnas_hls.evidence.scoring import score
+from hwnas_hls.network import emulator
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.design import Design, Preprocessing
+from hwnas_hls.network.layers import Dense
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls.testing.samples import MixedSpace, TinySpace, sample_dataset
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimates
 
 _RIDGE = 1e-3
 

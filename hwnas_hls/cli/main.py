@@ -1,0 +1,74 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import click
+
+from hwnas_hls import __version__
+from hwnas_hls.cli.design_commands import synth, validate
+from hwnas_hls.cli.inspection_commands import doctor, plugins, targets
+from hwnas_hls.cli.result_commands import compare, export
+from hwnas_hls.cli.run_commands import report, resume, run
+from hwnas_hls.cli.scaffold import new_plugin
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, HwnasError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hwnas-hls")
+def cli() -> None:
+    """Search small neural networks for FPGAs: accuracy against latency, LUT, DSP and energy.
+
+    The whole job in one line: hwnas-hls run --target xcvu9p
+    """
+
+
+for _command in (run, resume, report, export, compare, synth, validate, targets, plugins, new_plugin, doctor):
+    cli.add_command(_command)
+_OWN = frozenset(cli.commands)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that DESIGN documents."""
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, in_words
+    from hwnas_hls.plugin.registry import Registry
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        Registry().call_each("hwnas_register_commands", cli=cli)
+        result = cli.main(arguments, prog_name="hwnas-hls", standalone_mode=False)
+    except HwnasError as error:
+        if isinstance(error, PluginError) and os.environ.get("HWNAS_DEBUG"):
+            raise
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USER
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except PLUGIN_FAULTS as error:
+        # A command that a plugin brought may end as scripts do; under one of ours, its call is a fault.
+        given = sys.argv[1:] if arguments is None else arguments
+        if isinstance(error, SystemExit) and given and given[0] not in _OWN:
+            raise
+        if os.environ.get("HWNAS_DEBUG"):
+            raise
+        click.echo(
+            f"error: {in_words(error)}\n"
+            "  this is a fault of hwnas-hls or of a plugin; HWNAS_DEBUG=1 shows where",
+            err=True,
+        )
+        return EXIT_FAILED
+    return result if isinstance(result, int) else EXIT_DONE

@@ -1,0 +1,136 @@
+"""The commands ``export`` and ``compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from hwnas_hls.cli.flags import session_cluster
+from hwnas_hls.cli.options import ended, watching, with_workers
+from hwnas_hls.errors import EXIT_DONE, UserError
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("key", required=False)
+@click.option(
+    "--format", "formats", multiple=True, metavar="NAME", help="An exporter: csv, optuna, ...; repeat it."
+)
+@click.option(
+    "--pick",
+    metavar="RULE",
+    help="In place of KEY: knee, or a rule such as 'min lut where accuracy>=0.93 and dsp<=0'.",
+)
+@click.option(
+    "--among",
+    type=click.Choice(["designs", "search"]),
+    help="Pick from what was handed over (default, where there is any) or from every complete candidate.",
+)
+@with_workers
+@watching
+def export(
+    run_folder: Path,
+    key: str | None,
+    formats: tuple[str, ...],
+    pick: str | None,
+    among: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    quiet: bool,
+    plain: bool,
+    as_json: bool,
+) -> int:
+    """Hand over one candidate (KEY, or by --pick) of a run as an hls4ml project, on the front or not.
+
+    Without either every member of the front is written again. With --format the run as it stands
+    is written in that form, and nothing is trained.
+    """
+    from hwnas_hls.cli.terminal import watch
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.run import lifecycle as runs
+    from hwnas_hls.views.front_table import picked_lines
+
+    registry = Registry()
+    if formats:
+        if key is not None or pick is not None:
+            found = f"KEY {key}" if pick is None else f"--pick {pick}"
+            raise UserError("a format is of a whole run", where="--format", found=found)
+        files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
+        click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
+        return EXIT_DONE
+    cluster = session_cluster(run_folder, workers, scheduler)
+    picked = None
+    if pick is not None:
+        if key is not None:
+            raise UserError("a KEY is chosen already", where="--pick", found=f"KEY {key}")
+        picked = runs.pick(run_folder, pick, registry, among)
+        key = picked.record.key
+    elif among is not None:
+        raise UserError("there is nothing to pick by", where="--among", remedy="give --pick as well")
+    if key is None:
+        with watch(quiet=quiet or as_json, plain=plain) as observer:
+            outcome = runs.resume(run_folder, registry, observer, anew=True, cluster=cluster)
+        return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
+    if picked is not None and picked.member is not None:
+        member = picked.member
+    else:
+        with watch(quiet=quiet or as_json, plain=plain) as observer:
+            member = runs.hand_over_one(run_folder, key, registry, observer, cluster=cluster)
+    place = run_folder / "designs" / member.key
+    if as_json:
+        metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
+        text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": dict(member.checks)}
+        if picked is not None:
+            text["search"] = {n: estimate.to_json() for n, estimate in member.record.estimates.items()}
+        click.echo(json.dumps(text, indent=2))
+    else:
+        click.echo(place)
+        if not quiet:
+            for line in picked_lines(member, picked.metrics) if picked else ():
+                click.echo(f"  {line}")
+            if picked and picked.by_test_rows:
+                click.echo("  chosen by the score on the test rows, which flatters it a little")
+            for check, result in member.checks.items():
+                click.echo(f"  {check}: {result}")
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("run_folders", metavar="RUN RUN...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write attainment and hypervolume plots to an HTML file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> int:
+    """Compare runs by the hypervolume of their fronts, below one shared reference."""
+    from hwnas_hls.cli.terminal import console
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.views.comparison import compared, comparison_table
+
+    if len(run_folders) < 2:
+        raise UserError(
+            "there is nothing to compare",
+            where="RUN RUN...",
+            found=f"{len(run_folders)} run folder(s)",
+            remedy="give two or more",
+        )
+    registry = Registry()
+    rows, goal = compared(run_folders, registry)
+    if page is not None:
+        from hwnas_hls.render import write_atomically
+        from hwnas_hls.views.comparison_page import comparison_page
+
+        write_atomically(page, comparison_page(rows, goal))
+    if as_json:
+        click.echo(json.dumps([row.to_json() for row in rows], indent=2))
+    else:
+        console().print(comparison_table(rows))
+    if page is not None:
+        click.echo(f"plots: {page}", err=as_json)
+    return EXIT_DONE

@@ -1,0 +1,98 @@
+"""``new-plugin``: a small package that is already a working plugin."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import keyword
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from hwnas_hls import __version__
+from hwnas_hls.errors import EXIT_DONE, UserError
+from hwnas_hls.plugin.registry import KINDS, Registry
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PLURALS = {"strategy": "strategies"}
+
+
+def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
+    """Write a plugin package below ``folder/NAME``.
+
+    Args:
+        kind: one of :data:`~hwnas_hls.plugin.registry.KINDS`.
+        name: lower-case words joined by hyphens; it names package, entry point and offer.
+        folder: where the package's own folder is made.
+
+    Raises:
+        UserError: no such kind, no such name, a name that is taken, or the folder is there already.
+    """
+    from hwnas_hls.render import render, write_atomically
+
+    if kind not in KINDS:
+        raise UserError("unknown kind of plugin", where="KIND", found=kind, choices=KINDS)
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+        raise UserError(
+            "not a name for a package", where="NAME", found=name, remedy="write it like my-search-space"
+        )
+    taken = _taken(name, module)
+    if taken:
+        # `pip install -e` of such a package would replace or hide what has the name.
+        raise UserError(
+            f"this name is taken: {taken}", where="NAME", found=name, remedy=f"choose another, like my-{name}"
+        )
+    place = folder / name
+    if place.exists():
+        raise UserError(
+            "the folder is there already", where=str(place), remedy="choose another NAME or --output"
+        )
+    values = {
+        "kind": kind,
+        "plural": _PLURALS.get(kind, f"{kind}s"),
+        "name": name,
+        "module": module,
+        "cls": "".join(word.capitalize() for word in name.split("-")),
+        "contract": f"{kind.capitalize()}Contract",
+        "version": __version__,
+    }
+    files = {
+        "pyproject.toml": "plugin/pyproject.toml.j2",
+        "README.md": "plugin/README.md.j2",
+        f"{module}.py": f"plugin/{kind}.py.j2",
+        f"tests/test_{module}.py": "plugin/test_plugin.py.j2",
+    }
+    return [write_atomically(place / path, render(template, **values)) for path, template in files.items()]
+
+
+def _taken(name: str, module: str) -> str:
+    """Who has a name already, as a module, a package or an offer; empty where nobody does."""
+    if module in sys.stdlib_module_names:
+        return "a module of Python"
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return f"the package {metadata.distribution(name).name} is installed"
+    spec = importlib.util.find_spec(module)
+    # Without an origin it is a folder beside us, not a module.
+    if spec is not None and spec.origin is not None:
+        return f"the module {spec.origin} is installed"
+    registry = Registry()
+    for kind in KINDS:
+        if name in registry.offers(kind):
+            return f"{registry.offers(kind)[name][0].package} offers a {kind} of this name"
+    return ""
+
+
+@click.command("new-plugin")
+@click.argument("kind", metavar="KIND")
+@click.argument("name", metavar="NAME")
+@click.option("--output", default=".", type=click.Path(path_type=Path), help="Where the folder NAME is made.")
+def new_plugin(kind: str, name: str, output: Path) -> int:
+    """Write a plugin package: KIND is space, strategy, estimator, task, synthesizer or exporter."""
+    for path in write_plugin(kind, name, output):
+        click.echo(path)
+    click.echo(f"next: pip install -e {output / name}, then hwnas-hls plugins --check {name}")
+    return EXIT_DONE

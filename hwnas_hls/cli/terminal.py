@@ -1,0 +1,150 @@
+"""What a run shows in the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.values.record import FAILED, INFEASIBLE, Record
+
+if TYPE_CHECKING:
+    from hwnas_hls.plugin.registry import Fault
+    from hwnas_hls.run import search
+    from hwnas_hls.run.problem import Problem
+
+_PLAIN_WIDTH = 80
+_MAX_REASONS = 3
+#: So wide that the figures of 50,000 candidates and the time left fit beside it in 80 columns.
+_BAR_WIDTH = 8
+
+
+def console(*, plain: bool = False, stderr: bool = False) -> Console:
+    """A console that drops colour and drawing where nobody looks at a terminal."""
+    probe = Console(stderr=stderr)
+    if plain or not probe.is_terminal:
+        return Console(
+            stderr=stderr, no_color=True, force_terminal=False, width=_PLAIN_WIDTH, highlight=False
+        )
+    return probe
+
+
+@contextmanager
+def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer]:
+    """An observer that shows a run's progress on standard error: live, or a line a batch."""
+    if quiet:
+        yield runs.Observer()
+        return
+    screen = console(plain=plain, stderr=True)
+    if screen.is_terminal:
+        with _Live(screen) as live:
+            yield runs.Observer(live.problem, live.progress, live.step)
+    else:
+        yield runs.Observer(
+            lambda problem, folder: print_problem(screen, problem, folder),
+            lambda progress: _say(screen, _line(progress)),
+            lambda step: _say(screen, step),
+        )
+
+
+class _Live:
+    """A progress bar with the figures of the search beside it."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._bar = Progress(
+            BarColumn(bar_width=_BAR_WIDTH),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=screen,
+            transient=True,
+        )
+        # There is nothing to count before the problem is known.
+        self._task = self._bar.add_task("search", total=1, visible=False, figures="")
+
+    def __enter__(self) -> _Live:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def problem(self, problem: Problem, folder: Path) -> None:
+        print_problem(self._screen, problem, folder)
+        self._bar.update(self._task, total=problem.spec.run.trials, visible=True)
+
+    def progress(self, progress: search.Progress) -> None:
+        infeasible, failed = (progress.states.get(state, 0) for state in (INFEASIBLE, FAILED))
+        feasible = progress.judged - infeasible - failed
+        figures = f"{feasible} feasible, front {progress.front}, hv {progress.hypervolume:.3f}"
+        self._bar.update(self._task, completed=progress.judged, figures=figures)
+
+    def step(self, step: str) -> None:
+        _say(self._screen, step)
+
+
+def _say(screen: Console, words: str) -> None:
+    """Words with names of files and plugins in them: nothing in square brackets is markup."""
+    screen.print(words, markup=False, soft_wrap=True)
+
+
+def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
+    """What is about to be searched."""
+    dataset, target, goal = problem.dataset, problem.target, problem.goal
+    wanted = ", ".join(f"{o.metric} ({o.direction})" for o in goal.objectives)
+    limits = ", ".join(
+        str(limit) for limit in goal.limits if limit.bound != getattr(target, limit.metric, None)
+    )
+    _say(screen, f"target   {target.name} ({target.part}), clock {problem.clock_ns:g} ns")
+    _say(
+        screen,
+        f"task     {problem.spec.task.name}: {dataset.n_in} inputs, {dataset.n_out} outputs, "
+        f"{len(dataset.train)}/{len(dataset.validation)}/{len(dataset.test)} rows",
+    )
+    _say(
+        screen,
+        f"search   {problem.spec.strategy.name} over {problem.spec.space.name}, seed {problem.spec.run.seed}",
+    )
+    _say(screen, f"wanted   {wanted} ({goal.mode})")
+    _say(screen, f"limits   {limits or 'none'}{', fits the part' if problem.spec.limits.fit_part else ''}")
+    _say(screen, f"folder   {folder}")
+
+
+def _line(progress: search.Progress) -> str:
+    states = " ".join(f"{count} {state}" for state, count in sorted(progress.states.items()))
+    return (
+        f"{progress.judged}/{progress.trials}: {states}; front {progress.front}, "
+        f"hv {progress.hypervolume:.3f}, {progress.seconds:.0f} s"
+    )
+
+
+def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool = False) -> None:
+    """The front as a table, what is wrong, and what to do next."""
+    from hwnas_hls.views.front_table import print_front
+
+    screen = console(plain=plain)
+    for fault in faults:
+        screen.print(f"plugin fault: {fault}", markup=False)
+    for line in why_all_failed(outcome.front.records):
+        _say(screen, line)
+    print_front(screen, outcome.front, outcome.folder)
+
+
+def why_all_failed(records: Sequence[Record]) -> list[str]:
+    """The commonest reasons with their counts, where every candidate failed; otherwise nothing."""
+    if not records or any(record.state != FAILED for record in records):
+        return []
+    reasons = Counter(" ".join(record.reason.split())[:300] for record in records)
+    lines = [f"  {count} x {reason}" for reason, count in reasons.most_common(_MAX_REASONS)]
+    others = len(reasons) - len(lines)
+    more = [f"  and {others} more reasons, in report.html and log.txt"] if others else []
+    return ["Every candidate failed:", *lines, *more]

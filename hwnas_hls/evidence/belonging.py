@@ -1,0 +1,71 @@
+"""Whether a report is of the firmware that lies beside it, or of an older one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hwnas_hls.hls4ml.folder import Project
+from hwnas_hls.hls4ml.reports.reports import Solution
+from hwnas_hls.network.precision import FixedType
+
+#: HLS names a specialised function by its template arguments: ``ap_fixed_16_6_5_3_0``.
+_TYPE = re.compile(r"ap_(u?)fixed_(\d+)_(\d+)_(\d+)_(\d+)_\d+")
+_ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
+_OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
+
+
+def plain_part(part: str) -> str:
+    """``xc7z020clg400-1`` and ``xc7z020-clg400-1`` are one part."""
+    return part.lower().replace("-", "")
+
+
+def same_device(reported: str, part: str) -> bool:
+    """Vivado's reports name the part without its temperature grade, some without the speed grade."""
+    return not reported or plain_part(part).startswith(plain_part(reported))
+
+
+def same_top(reported: str, top: str) -> bool:
+    """Whether Vivado's report is of the network alone, not of a block design with a processor around it.
+
+    HLS wraps its result in a block design of its own, ``bd_0``, when it runs Vivado itself.
+    """
+    return not reported or reported in (top, "bd_0", "bd_0_wrapper")
+
+
+def contradictions(project: Project, solution: Solution) -> list[str]:
+    """What in a solution's module names contradicts the firmware; empty where nothing does.
+
+    The modules of dense layers carry the input and result type and the name of the layer's
+    configuration in their names; a report of an older firmware shows other types.
+    """
+    out = []
+    for name in _module_names(solution):
+        for config, layer in zip(project.configs, project.query.layers, strict=True):
+            if not config or not re.search(rf"_{config}_s\b|_{config}$", name) or "dense" not in name:
+                continue
+            seen = [found for match in _TYPE.finditer(name) if (found := _fixed(match)) is not None]
+            if len(seen) != 2:  # shortened, or with arrays of values
+                continue
+            for what, built, reported in (
+                ("input", layer.input, seen[0]),
+                ("result", layer.dense_out, seen[1]),
+            ):
+                if built is not None and built != reported:
+                    out.append(f"{what} of {config} is {built} in the firmware, {reported} in module {name}")
+    return sorted(set(out))
+
+
+def _module_names(solution: Solution) -> Iterator[str]:
+    for report in (solution.csynth, *solution.modules):
+        if report is not None:
+            yield report.top
+            yield from (module.name for module in report.modules)
+
+
+def _fixed(match: re.Match[str]) -> FixedType | None:
+    rounding, overflow = int(match[4]), int(match[5])
+    width = int(match[2])
+    if rounding >= len(_ROUNDING) or overflow >= len(_OVERFLOW) or not 1 <= width <= 256:
+        return None
+    return FixedType(width, int(match[3]), not match[1], _ROUNDING[rounding], _OVERFLOW[overflow])

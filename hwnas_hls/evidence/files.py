@@ -1,0 +1,108 @@
+"""Evidence beside a design: what the hand-over and every synthesis found, each with a digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.render import write_atomically
+from hwnas_hls.values.estimate import Estimate
+
+EVIDENCE_FOLDER = "evidence"
+_MAX_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one step found of one design.
+
+    Args:
+        origin: ``handover`` or ``SYNTHESIZER-STAGE``.
+        tool: name and version.
+        digest: of the design it speaks of.
+        estimates: metric -> number.
+        target: full part it was made for; empty where none matters.
+        clock_ns: period it was made for.
+        failure: why there are no numbers; empty on success.
+    """
+
+    origin: str
+    tool: str
+    digest: str
+    estimates: Mapping[str, Estimate]
+    target: str = ""
+    clock_ns: float = 0.0
+    failure: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "origin": self.origin,
+            "tool": self.tool,
+            "digest": self.digest,
+            "target": self.target,
+            "clock_ns": self.clock_ns,
+            "failure": self.failure,
+            "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
+        }
+
+
+def of_report(
+    report: SynthesisReport, design: Design, synthesizer: str, target: str, clock_ns: float
+) -> Piece:
+    """A synthesis report as a piece of evidence."""
+    return Piece(
+        f"{synthesizer}-{report.stage}",
+        report.tool,
+        design.digest(),
+        report.estimates,
+        target,
+        clock_ns,
+        report.failure,
+    )
+
+
+def write(folder: Path, piece: Piece) -> Path:
+    """Write a piece below a design's folder; one of the same origin is replaced whole."""
+    path = folder / EVIDENCE_FOLDER / f"{piece.origin}.json"
+    return write_atomically(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
+
+
+def read(folder: Path, design: Design) -> list[Piece]:
+    """Every piece beside a design that speaks of exactly this design.
+
+    Raises:
+        UserError: a file is not readable, or speaks of another design.
+    """
+    pieces = []
+    for path in sorted((folder / EVIDENCE_FOLDER).glob("*.json")):
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise ValueError(f"more than {_MAX_BYTES} bytes")
+            data = json.loads(path.read_text(encoding="utf-8"))
+            piece = Piece(
+                str(data["origin"]),
+                str(data["tool"]),
+                str(data["digest"]),
+                {str(name): Estimate.from_json(name, item) for name, item in data["estimates"].items()},
+                str(data["target"]),
+                float(data["clock_ns"]),
+                str(data["failure"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError("not a readable piece of evidence", where=str(path), found=error) from error
+        if piece.digest != design.digest():
+            raise UserError(
+                "evidence that speaks of another design",
+                where=str(path),
+                found=piece.digest,
+                choices=[design.digest()],
+                remedy="delete it, or synthesise this design again",
+            )
+        pieces.append(piece)
+    return pieces

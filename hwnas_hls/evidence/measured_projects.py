@@ -1,0 +1,128 @@
+"""Folders of projects with reports -> designs with measured numbers, for calibration.
+
+The numbers' meaning is that of the calibration's CSV: ``latency_cycles`` and ``ii_cycles`` are
+the best case, ``bram_18k`` counts halves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.evidence.belonging import contradictions, same_device, same_top
+from hwnas_hls.hls4ml.folder import Project, find_projects, read_whole
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.hls4ml.reports.reports import Csynth, Resources, Solution
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredDesign:
+    """One design at one stage.
+
+    Args:
+        query: the design with the report's tool, part, clock and stage.
+        truth: metric -> measured number; metrics that the report does not have are left out.
+        family: which designs resemble it: its tree of projects.
+        report: the file.
+    """
+
+    query: Query
+    truth: Mapping[str, float]
+    family: str
+    report: Path
+
+
+def measured_projects(
+    roots: Iterable[Path | str], family: str | None = None
+) -> tuple[list[MeasuredDesign], list[str]]:
+    """Every design with a report in some trees of projects, one entry a stage and solution.
+
+    A project that cannot be read, or whose report is of another firmware, is left out with a
+    line in the second value; it never stops the others.
+
+    Args:
+        roots: projects or folders of projects.
+        family: name for all of them; each root's own name where not given.
+
+    Raises:
+        UserError: a root is no folder.
+    """
+    out: list[MeasuredDesign] = []
+    problems: list[str] = []
+    for root in map(Path, roots):
+        for folder in find_projects(root):
+            try:
+                project = read_whole(folder)
+            except HwnasError as error:
+                problems.append(f"{folder}: {error}")
+                continue
+            if project.reports is None:
+                problems.append(f"{folder}: no readable report")
+                continue
+            problems += [f"{folder}: {problem}" for problem in project.reports.problems]
+            out += _designs(project, family or root.resolve().name, problems)
+    return out, problems
+
+
+def _designs(project: Project, family: str, problems: list[str]) -> Iterable[MeasuredDesign]:
+    reports = project.reports
+    if reports is None:
+        return
+    whole: Csynth | None = None
+    for solution in reports.solutions:
+        if solution.csynth is None:
+            continue
+        wrong = contradictions(project, solution)
+        if wrong:
+            problems.append(f"{solution.csynth.path}: not of this firmware: {wrong[0]}")
+            continue
+        whole = whole or solution.csynth
+        yield _of_csynth(project, solution, solution.csynth, family)
+    for report in reports.utilisations:
+        if whole is not None and not same_top(report.top, whole.top):
+            problems.append(f"{report.path}: of {report.top}, not of {whole.top}")
+            continue
+        if not same_device(report.part, whole.part if whole is not None else project.query.part):
+            problems.append(f"{report.path}: of {report.part}, another part than the project's")
+            continue
+        truth = _resources(report.used)
+        if whole is not None:
+            truth |= _cycles(whole)
+        tool = whole.tool_version if whole is not None else project.query.tool
+        query = dataclasses.replace(project.query, stage=report.stage, tool=tool)
+        if whole is not None:
+            query = dataclasses.replace(query, part=whole.part, clock_ns=whole.clock_target_ns)
+        yield MeasuredDesign(query, truth, family, report.path)
+
+
+def _of_csynth(project: Project, solution: Solution, report: Csynth, family: str) -> MeasuredDesign:
+    uncertainty = project.query.clock_uncertainty
+    if report.clock_uncertainty_ns is not None and report.clock_target_ns > 0:
+        share = report.clock_uncertainty_ns / report.clock_target_ns
+        # the report rounds to two decimals: the script's exact share is kept where it fits
+        if uncertainty is None or abs(share - uncertainty) * report.clock_target_ns > 0.006:
+            uncertainty = share if share < 1 else None
+    query = dataclasses.replace(
+        project.query,
+        stage="csynth",
+        tool=report.tool_version,
+        part=report.part,
+        clock_ns=report.clock_target_ns,
+        clock_uncertainty=uncertainty,
+        name=f"{project.query.name} {solution.name}",
+        scope="core+AXI wrapper" if report.top.endswith("_axi") else "core",
+    )
+    return MeasuredDesign(query, _resources(report.used) | _cycles(report), family, report.path)
+
+
+def _resources(used: Resources) -> dict[str, float]:
+    names = ("lut", "ff", "dsp", "bram_18k")
+    return {name: float(value) for name in names if (value := getattr(used, name)) is not None}
+
+
+def _cycles(report: Csynth) -> dict[str, float]:
+    values = {"latency_cycles": report.latency_min, "ii_cycles": report.ii_min}
+    return {name: float(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,94 @@
+"""How good outputs are: the task's metric with the interval that the number of rows allows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.values.estimate import Estimate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COVERAGE = 0.9
+_Z = 1.6448536269514722  # two-sided 90 % of the normal distribution
+_RESAMPLES = 200
+
+
+def score(
+    dataset: Dataset,
+    split: Split,
+    outputs: NDArray[np.floating],
+    *,
+    source: str,
+    evidence: str,
+    target_mean: NDArray[np.float64] | None = None,
+    target_scale: NDArray[np.float64] | None = None,
+) -> Estimate:
+    """The task's metric of real-valued network outputs.
+
+    Classification: accuracy of the largest output, with Wilson's binomial interval.
+    Regression: R2 averaged over the targets, with a bootstrap interval over rows (fixed seed).
+
+    Args:
+        split: whose ``y`` to compare with.
+        outputs: (rows, n_out).
+        source, evidence: as in :class:`Estimate`.
+        target_mean, target_scale: (n_out,) each; outputs of a regression are in standardised
+            units and mean ``outputs * scale + mean``.
+    """
+    import numpy as np
+
+    if dataset.kind == CLASSIFICATION:
+        right = int(np.sum(np.argmax(outputs, axis=1) == split.y))
+        low, high = wilson(right, len(split))
+        return Estimate("accuracy", right / len(split), low, high, source, evidence, COVERAGE)
+    if target_scale is not None and target_mean is not None:
+        outputs = outputs * target_scale + target_mean
+    value = _r2(split.y, outputs)
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(_RESAMPLES):
+        rows = rng.integers(len(split), size=len(split))
+        draws.append(_r2(split.y[rows], outputs[rows]))
+    low, high = (float(end) for end in np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]))
+    return Estimate(dataset.metric, value, min(low, value), max(high, value), source, evidence, COVERAGE)
+
+
+def wilson(right: int, rows: int) -> tuple[float, float]:
+    """Wilson's 90 % interval of a share of ``right`` in ``rows``.
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+    """
+    share, spread = right / rows, _Z * _Z / rows
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def near_one(
+    truth: NDArray[Any], outputs: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Both in a unit, a power of two a column, in which the truth stays below one.
+
+    Squares of values like 1e200 or 1e-200 leave the range of float64; here they do not, and ratios
+    keep all their bits.
+
+    Args:
+        truth, outputs: (rows, n) each.
+    """
+    import numpy as np
+
+    exponent = np.frexp(np.abs(truth).max(axis=0))[1]
+    return np.ldexp(truth, -exponent), np.ldexp(outputs, -exponent)
+
+
+def _r2(truth: NDArray[Any], outputs: NDArray[np.floating]) -> float:
+    truth, outputs = near_one(truth, outputs)
+    residual = ((truth - outputs) ** 2).sum(axis=0)
+    total = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
+    # A target that is constant in these rows has nothing to explain.
+    explained = [1 - r / t if t > 0 else float(r == 0) for r, t in zip(residual, total, strict=True)]
+    return float(sum(explained) / len(explained))

@@ -1,0 +1,176 @@
+"""The verdict: each requirement against the strongest evidence there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_NOT_PROVEN
+from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls.values.objective import Limit
+
+PROVEN = "PROVEN"
+REFUTED = "REFUTED"
+NOT_PROVEN = "NOT PROVEN"
+EXIT_OF = {PROVEN: EXIT_DONE, REFUTED: EXIT_FAILED, NOT_PROVEN: EXIT_NOT_PROVEN}
+
+_SIMULATED = ("csim", "simulated_rtl")
+_CYCLES = ("simulated_rtl", "csynth")
+_SYNTHESISED = ("open_synthesis", "logic_synthesis", "post_route")
+#: metric -> sources that decide it. What only a model or a weaker stage says decides nothing:
+#: C synthesis schedules exactly but overstates LUTs about twofold; timing is known after routing.
+PROOF = {
+    "latency_cycles": _CYCLES,
+    "ii_cycles": _CYCLES,
+    "lut": _SYNTHESISED,
+    "ff": _SYNTHESISED,
+    "dsp": _SYNTHESISED,
+    "bram_18k": _SYNTHESISED,
+    "uram": _SYNTHESISED,
+    "fmax_mhz": ("post_route",),
+    "model_size_bytes": SOURCES,
+    "parameters": SOURCES,
+    "macs": SOURCES,
+    "bit_operations": SOURCES,
+}
+_WANTED = {
+    "latency_cycles": "an RTL simulation or a C synthesis report",
+    "ii_cycles": "an RTL simulation or a C synthesis report",
+    "fmax_mhz": "a routed design's timing report",
+    "energy_pj": "a power measurement or a routed design's power report",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One requirement, judged.
+
+    Args:
+        requirement: for example ``latency_ns <= 1000``.
+        verdict: ``PROVEN``, ``REFUTED`` or ``NOT PROVEN``.
+        why: the numbers it rests on, or what is missing.
+        evidence: everything known of the metric, strongest first.
+    """
+
+    requirement: str
+    verdict: str
+    why: str
+    evidence: tuple[Estimate, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "requirement": self.requirement,
+            "verdict": self.verdict,
+            "why": self.why,
+            "evidence": [{"metric": e.metric, **e.to_json()} for e in self.evidence],
+        }
+
+
+def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float) -> list[Finding]:
+    """Judge requirements.
+
+    Args:
+        limits: what is required.
+        evidence: every estimate known of the design; several of one metric are expected.
+        clock_ns: the clock the design is to run at.
+    """
+    ladder: dict[str, list[Estimate]] = {}
+    aside: dict[str, Estimate] = {}
+    for estimate in evidence:
+        # Numbers of another circuit (or from outside a calibration) decide nothing.
+        if not estimate.in_domain and estimate.source != "predicted":
+            aside[estimate.metric] = estimate
+            continue
+        ladder.setdefault(estimate.metric, []).append(estimate)
+    for estimates in ladder.values():
+        estimates.sort(key=lambda estimate: -SOURCES.index(estimate.source))
+    findings = []
+    for limit in limits:
+        is_time = limit.metric == "latency_ns"
+        finding = _latency(limit, ladder, clock_ns) if is_time else _plain(limit, ladder)
+        other = aside.get("latency_cycles" if is_time else limit.metric)
+        if finding.verdict == NOT_PROVEN and other is not None:
+            why = f"{finding.why}; not counted, as it is of another circuit: {_said(other)}"
+            finding = replace(finding, why=why)
+        findings.append(finding)
+    return findings
+
+
+def overall(findings: Iterable[Finding]) -> str:
+    """``REFUTED`` if anything is, ``PROVEN`` if everything is."""
+    verdicts = {finding.verdict for finding in findings}
+    if REFUTED in verdicts:
+        return REFUTED
+    return PROVEN if verdicts == {PROVEN} else NOT_PROVEN
+
+
+def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Finding:
+    known = tuple(ladder.get(limit.metric, ()))
+    proof = [e for e in known if e.source in PROOF.get(limit.metric, _SIMULATED)]
+    if not proof:
+        return Finding(str(limit), NOT_PROVEN, _missing(limit, known), known)
+    strongest = proof[0]
+    verdict = _hold(limit, strongest)
+    why = _said(strongest)
+    if verdict == NOT_PROVEN:
+        why += f"; the bound lies inside its interval {strongest.low:g} .. {strongest.high:g}"
+    return Finding(str(limit), verdict, why, known)
+
+
+def _hold(limit: Limit, estimate: Estimate) -> str:
+    """Whether a deciding estimate meets the bound with its whole interval, or misses it with it.
+
+    The score on the test rows is what is required of them: its binomial interval speaks of
+    rows that were not measured and is shown, not judged.
+    """
+    low, high = estimate.low, estimate.high
+    if estimate.source in _SIMULATED and limit.metric not in PROOF:
+        low = high = estimate.value
+    best, worst = (low, high) if limit.kind == "max" else (-high, -low)
+    bound = limit.bound if limit.kind == "max" else -limit.bound
+    if worst <= bound:
+        return PROVEN
+    return REFUTED if best > bound else NOT_PROVEN
+
+
+def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: float) -> Finding:
+    """Nanoseconds are cycles times a period: both need evidence of their own."""
+    cycles = [e for e in ladder.get("latency_cycles", ()) if e.source in _CYCLES]
+    timing = [e for e in ladder.get("fmax_mhz", ()) if e.source in PROOF["fmax_mhz"]]
+    known = (*ladder.get("latency_ns", ()), *ladder.get("latency_cycles", ()), *ladder.get("fmax_mhz", ()))
+    if not cycles:
+        return Finding(str(limit), NOT_PROVEN, _missing(Limit("latency_cycles", "max", 0), known), known)
+    strongest = cycles[0]
+    reached_ns = strongest.value * clock_ns
+    counted = f"{strongest.value:g} cycles ({_said(strongest)}) at {clock_ns:g} ns are {reached_ns:g} ns"
+    over = reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound
+    if over:
+        return Finding(str(limit), REFUTED, counted, known)
+    if not timing:
+        why = (
+            f"{counted}, but {clock_ns:g} ns has no timing evidence: "
+            "a routed design's timing report is missing"
+        )
+        return Finding(str(limit), NOT_PROVEN, why, known)
+    period_ns = 1000.0 / timing[0].value
+    if period_ns > clock_ns:
+        why = f"{counted}, but the routed design needs {period_ns:.3g} ns ({_said(timing[0])})"
+        return Finding(str(limit), REFUTED, why, known)
+    return Finding(str(limit), PROVEN, f"{counted}; {_said(timing[0])} meets {clock_ns:g} ns", known)
+
+
+def _missing(limit: Limit, known: Sequence[Estimate]) -> str:
+    wanted = _WANTED.get(limit.metric)
+    if wanted is None:
+        wanted = "logic synthesis, open or the vendor's" if limit.metric in PROOF else "a C simulation"
+    text = f"{wanted} is missing"
+    if known:
+        text += f"; all there is: {_said(known[0])}"
+        if known[0].low != known[0].high:
+            text += f", interval {known[0].low:g} .. {known[0].high:g}"
+    return text
+
+
+def _said(estimate: Estimate) -> str:
+    return f"{estimate.metric} {estimate.value:g} by {estimate.source}: {estimate.evidence}"

@@ -1,0 +1,168 @@
+"""The proof that a project computes what its design says: C simulation against the emulator."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import HwnasError, ToolMissing
+from hwnas_hls.hls4ml.csim import TIMEOUT_S, simulate
+from hwnas_hls.network.design import Design
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The outcome of running one project beside the emulator.
+
+    Args:
+        n_rows: feature rows that were compared.
+        n_grid_rows: random rows of the input grid that were compared besides.
+        n_outputs: values a row.
+        n_different: values that differ, over all rows.
+        first: where the first difference is: (row, output, emulator, C simulation), both values
+            in units of the output's least significant bit.
+        failure: why there is no comparison; empty where there is one.
+        compile_s, run_s: seconds that g++ and the simulation took.
+        log: what g++ and the program printed.
+    """
+
+    n_rows: int
+    n_grid_rows: int
+    n_outputs: int
+    n_different: int = 0
+    first: tuple[int, int, int, int] | None = None
+    failure: str = ""
+    compile_s: float = 0.0
+    run_s: float = 0.0
+    log: Path | None = None
+
+    @property
+    def exact(self) -> bool:
+        """All bits of all outputs of all rows are equal."""
+        return not self.failure and self.n_different == 0 and self.n_rows + self.n_grid_rows > 0
+
+    def __str__(self) -> str:
+        rows = self.n_rows + self.n_grid_rows
+        if self.failure:
+            return f"NOT VERIFIED: {self.failure}"
+        if self.exact:
+            return f"bit-exact on {rows} rows x {self.n_outputs} outputs"
+        if self.first is None:
+            return "NOT VERIFIED: no rows were compared"
+        row, output, emulated, simulated = self.first
+        return (
+            f"NOT BIT-EXACT: {self.n_different} of {rows * self.n_outputs} values differ; first in row "
+            f"{row}, output {output}: emulator {emulated}, C simulation {simulated} (least significant bits)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "log"}
+        return data | {"first": list(self.first) if self.first else None, "exact": self.exact}
+
+
+def verify(
+    design: Design,
+    folder: Path,
+    features: NDArray[np.floating],
+    *,
+    n_grid_rows: int = 256,
+    optimisation: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    stop: threading.Event | None = None,
+) -> Verification:
+    """Compare the project in ``folder`` with the emulation of ``design``, bit by bit.
+
+    Args:
+        features: raw rows (rows, n_in), as the host gets them.
+        n_grid_rows: so many rows drawn from the whole input grid are compared too, the extremes
+            among them; real features seldom reach where an accumulator would overflow.
+
+    Raises:
+        ToolMissing: no g++. Every other failure is in the result.
+    """
+    import numpy as np
+
+    from hwnas_hls.network.emulator import emulate, input_integers
+
+    n_rows, n_outputs = len(features), design.architecture.n_out
+    empty = Verification(n_rows, n_grid_rows, n_outputs, log=folder / "csim.log")
+    inputs = np.concatenate([input_integers(design, features), _grid_rows(design, n_grid_rows)])
+    try:
+        found = simulate(folder, inputs, optimisation=optimisation, timeout_s=timeout_s, stop=stop)
+    except ToolMissing:
+        raise
+    except HwnasError as error:
+        return dataclasses.replace(empty, failure=str(error))
+    emulated = emulate(design, inputs)
+    different = emulated != found.outputs
+    first = None
+    if different.any():
+        row, output = (int(place) for place in np.argwhere(different)[0])
+        first = (row, output, int(emulated[row, output]), int(found.outputs[row, output]))
+    return dataclasses.replace(
+        empty,
+        n_different=int(different.sum()),
+        first=first,
+        compile_s=found.compile_s,
+        run_s=found.run_s,
+    )
+
+
+def _grid_rows(design: Design, n_rows: int) -> NDArray[np.int64]:
+    import numpy as np
+
+    kind, n_in = design.architecture.input, design.architecture.n_in
+    rng = np.random.default_rng(int(design.digest(), 16))
+    rows = rng.integers(kind.lowest, kind.highest, (n_rows, n_in), endpoint=True)
+    rows[::4] = np.where(rng.random((len(rows[::4]), n_in)) < 0.5, kind.lowest, kind.highest)
+    rows[:1], rows[1:2] = kind.lowest, kind.highest
+    return rows
+
+
+def verify_all(
+    jobs: Sequence[tuple[Design, Path]],
+    features: NDArray[np.floating],
+    *,
+    workers: int = 2,
+    n_grid_rows: int = 256,
+    timeout_s: float = TIMEOUT_S,
+    on_done: Callable[[int, Verification], None] = lambda number, found: None,
+) -> list[Verification]:
+    """Verify many (design, project folder) pairs, ``workers`` at a time.
+
+    An interruption (Ctrl-C) ends every running g++ and simulation before it goes on.
+
+    Args:
+        on_done: told each job's number and outcome, in the order of the jobs.
+
+    Returns:
+        one verification a job, in order.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [
+            pool.submit(
+                verify, design, folder, features, n_grid_rows=n_grid_rows, timeout_s=timeout_s, stop=stop
+            )
+            for design, folder in jobs
+        ]
+        try:
+            done = []
+            for number, future in enumerate(waiting):
+                done.append(future.result())
+                on_done(number, done[-1])
+            return done
+        except BaseException:
+            stop.set()
+            for future in waiting:
+                future.cancel()
+            raise

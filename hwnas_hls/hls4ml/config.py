@@ -1,0 +1,54 @@
+"""hls4ml's configuration of a design: every node's types, reuse factor and strategy by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, input_name, input_shape, nodes_of, plain_input
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Layer, Weighted
+
+# Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
+_BRAM_FACTOR = 10**9
+
+
+def hls_config(design: Design) -> dict[str, Any]:
+    """The ``hls_config`` that makes hls4ml build exactly this design.
+
+    Every layer's types, reuse factor and strategy are given: nothing is left to a default.
+
+    Raises:
+        Unsupported: see :func:`nodes_of`.
+    """
+    architecture = design.architecture
+    image = input_shape(architecture)
+    names: dict[str, Any] = {input_name(architecture): {"Precision": {"result": str(plain_input(design))}}}
+    names |= {node.name: _settings(node, architecture.layers[node.number]) for node in nodes_of(design)}
+    return {
+        "InputShape": (architecture.n_in,) if image is None else (image[2], image[0], image[1]),
+        "Model": {
+            "Precision": {"default": "fixed<16,6>"},
+            "ReuseFactor": 1,
+            "Strategy": "Latency",
+            "BramFactor": _BRAM_FACTOR,
+            # Without these two, torch's weights are built untransposed and nothing says so. For
+            # images, "full" would transpose the input too, which arrives channels last already.
+            "ChannelsLastConversion": (
+                "full" if architecture.is_chain and architecture.io_type == "io_parallel" else "internal"
+            ),
+            "TransposeOutputs": False,
+        },
+        "LayerName": names,
+    }
+
+
+def _settings(node: Node, layer: Layer) -> dict[str, Any]:
+    precision = {"result": str(node.result)}
+    if node.accum is not None:
+        precision = {"accum": str(node.accum)} | precision
+    if node.kind == "leaky_relu":
+        precision["param"] = str(SLOPE)
+    if not (isinstance(layer, Weighted) and node.kind == layer.kind):
+        return {"Precision": precision}
+    precision = {"weight": str(layer.weight), "bias": str(layer.bias or NO_BIAS)} | precision
+    return {"Precision": precision, "ReuseFactor": layer.reuse_factor, "Strategy": layer.strategy}

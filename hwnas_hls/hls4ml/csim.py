@@ -1,0 +1,211 @@
+"""C simulation: hls4ml's own C++ of a project, compiled by g++ and run beside the emulator.
+
+hls4ml's ``model.compile()`` compiles two files one after the other with ``-O3`` and loads the
+library into the running interpreter. Here the same sources, headers and weights go through g++
+once, as one translation unit with a driver that calls the project's own ``NAME_double`` bridge
+function (the one ``model.predict`` calls for float64), and run as a separate program: nothing
+that happens in there can end the tool, and several designs run at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import HwnasError, ToolMissing
+from hwnas_hls.hls4ml.firmware import Firmware, read_firmware
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COMPILER = "g++"
+#: Of the compilation and of the run, each.
+TIMEOUT_S = 900.0
+# A double holds every value of a type up to this width.
+_DOUBLE_BITS = 53
+# -O0 compiles the wholly unrolled code of distributed arithmetic a quarter faster, and runs ten times slower.
+_FEW_ROWS = 2000
+_LOG_LINES = 30
+
+_DRIVER = """\
+#include "firmware/{name}.cpp"
+#include "{name}_bridge.cpp"
+#include <cstdio>
+
+int main(int argc, char **argv) {{
+    static double in[{n_in}], out[{n_out}];
+    std::FILE *source = argc == 3 ? std::fopen(argv[1], "rb") : nullptr;
+    std::FILE *sink = argc == 3 ? std::fopen(argv[2], "wb") : nullptr;
+    if (!source || !sink)
+        return 2;
+    while (std::fread(in, sizeof(double), {n_in}, source) == {n_in}) {{
+        {name}_double(in, out);
+        if (std::fwrite(out, sizeof(double), {n_out}, sink) != {n_out})
+            return 3;
+    }}
+    return std::fclose(sink) == 0 ? 0 : 3;
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What a project computes.
+
+    Args:
+        outputs: int64 (rows, n_out) on the output grid.
+        compile_s, run_s: seconds.
+        log: what g++ and the program printed.
+    """
+
+    outputs: NDArray[np.int64]
+    compile_s: float
+    run_s: float
+    log: Path
+
+
+def simulate(
+    folder: Path,
+    inputs: NDArray[np.int64],
+    *,
+    optimisation: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    stop: threading.Event | None = None,
+) -> Simulation:
+    """Compile the project in ``folder`` and run it on ``inputs``.
+
+    Args:
+        inputs: int64 (rows, n_in) on the grid of the project's input type.
+        optimisation: of g++, for example ``-O1``; by default what is fastest over all.
+        timeout_s: for the compilation and for the run, each.
+        stop: ends the work early where it is set.
+
+    Raises:
+        ToolMissing: no g++.
+        ReportError: not a project.
+        HwnasError: g++ or the program failed or ran out of time, or an output lies off the
+            grid of its type. The text names the log.
+    """
+
+    if shutil.which(COMPILER) is None:
+        raise ToolMissing(f"C simulation needs {COMPILER} on PATH (Debian, Ubuntu: apt install g++)")
+    firmware = read_firmware(folder)
+    if inputs.ndim != 2 or inputs.shape[1] != firmware.n_in:
+        raise HwnasError(
+            f"{folder} takes rows of {firmware.n_in} values, not an array of shape {inputs.shape}"
+        )
+    for kind in (firmware.input, firmware.output):
+        if kind.width > _DOUBLE_BITS:
+            raise HwnasError(f"{folder}: {kind} is wider than the {_DOUBLE_BITS} bits that a double holds")
+    log = folder / "csim.log"
+    try:
+        return _simulate(firmware, inputs, log, optimisation, timeout_s, stop)
+    except OSError as error:
+        raise HwnasError(f"C simulation cannot run in {folder}: {error}") from error
+
+
+def _simulate(
+    firmware: Firmware,
+    inputs: NDArray[np.int64],
+    log: Path,
+    optimisation: str | None,
+    timeout_s: float,
+    stop: threading.Event | None,
+) -> Simulation:
+    import numpy as np
+
+    folder = firmware.folder
+    log.write_bytes(b"")
+    with tempfile.TemporaryDirectory(prefix=".csim-", dir=folder) as scratch:
+        place = Path(scratch)
+        (place / "driver.cpp").write_text(
+            _DRIVER.format(name=firmware.name, n_in=firmware.n_in, n_out=firmware.n_out)
+        )
+        np.ascontiguousarray(inputs * 2.0**-firmware.input.fraction, np.float64).tofile(place / "inputs")
+        command = [
+            COMPILER,
+            optimisation or _optimisation(firmware, len(inputs)),
+            *_FLAGS,
+            f"{place.name}/driver.cpp",
+        ]
+        compile_s = _run([*command, "-o", f"{place.name}/driver"], folder, place, log, timeout_s, stop)
+        program = [f"./{place.name}/driver", f"{place.name}/inputs", f"{place.name}/outputs"]
+        run_s = _run(program, folder, place, log, timeout_s, stop)
+        values = np.fromfile(place / "outputs", np.float64)
+    if values.size != len(inputs) * firmware.n_out:
+        raise HwnasError(f"C simulation gave {values.size} values for {len(inputs)} rows; see {log}")
+    scaled = values.reshape(len(inputs), firmware.n_out) * 2.0**firmware.output.fraction
+    if not (np.isfinite(scaled).all() and (scaled == np.rint(scaled)).all()):
+        raise HwnasError(f"C simulation gave values off the grid of {firmware.output}; see {log}")
+    return Simulation(scaled.astype(np.int64), compile_s, run_s, log)
+
+
+# The project's own paths, relative to its folder, which is where g++ and the program run.
+_FLAGS = (
+    "-std=c++17",
+    "-w",
+    "-I.",
+    "-Ifirmware/ap_types",
+    '-DWEIGHTS_DIR="firmware/weights"',
+)
+
+
+def _optimisation(firmware: Firmware, n_rows: int) -> str:
+    by_code = any(layer.strategy == "distributed_arithmetic" for layer in firmware.layers)
+    return "-O0" if by_code and n_rows <= _FEW_ROWS else "-O1"
+
+
+def _run(
+    command: Sequence[str],
+    folder: Path,
+    scratch: Path,
+    log: Path,
+    timeout_s: float,
+    stop: threading.Event | None,
+) -> float:
+    """Run a program in its own process group, which never outlives the call; seconds it took."""
+    began = time.monotonic()
+    # g++ leaves its temporary files behind where it is killed: let them die with the scratch folder.
+    environment = os.environ | {"TMPDIR": str(scratch.resolve()), "LC_ALL": "C"}
+    with log.open("ab") as sink:
+        sink.write(f"$ {' '.join(command)}\n".encode())
+        sink.flush()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            while True:
+                try:
+                    code = process.wait(0.05 if stop is None else 0.2)
+                    break
+                except subprocess.TimeoutExpired:
+                    if stop is not None and stop.is_set():
+                        raise HwnasError("C simulation was stopped") from None
+                    if time.monotonic() - began > timeout_s:
+                        raise HwnasError(
+                            f"{Path(command[0]).name} took longer than {timeout_s:.0f} s; see {log}"
+                        ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    if code != 0:
+        text = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        raise HwnasError(f"{Path(command[0]).name} ended with {code}; {log} ends with\n" + "\n".join(text))
+    return time.monotonic() - began

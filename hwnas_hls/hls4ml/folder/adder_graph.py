@@ -1,0 +1,170 @@
+"""Weights of a layer built by distributed arithmetic, from its adder graph.
+
+hls4ml writes no weights for such a layer: da4ml's straight-line code in
+``firmware/nnet_utils/nnet_code_gen.h`` *is* the layer. Every value in it is an affine function of
+the inputs, made of sums, differences, shifts and constants, so its coefficients can be followed
+line by line; those of the outputs are the weights and biases, exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: Coefficients that are held at once; larger graphs are not followed.
+MAX_COEFFICIENTS = 8_000_000
+_LINE = re.compile(r"[\w<>,: -]{1,80}?\s+v(\d{1,7}) = ([^;]{1,200});.*")
+_OUTPUT = re.compile(r"model_out\[(\d{1,6})\] = ([^;]{1,200});.*")
+_SUM = re.compile(r"(.+?) ([+-]) (.+)")
+_SHIFTED = re.compile(r"bit_shift<(-?\d{1,3})>\((-?)v(\d{1,7})\)")
+_PLAIN = re.compile(r"(-?)v(\d{1,7})")
+_INPUT = re.compile(r"model_inp\[(\d{1,6})\]")
+_CAST = re.compile(r"(?:ap|ac)_u?(?:fixed|int)<[\d, -]{1,24}>\((.+)\)")
+_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdderGraph:
+    """An affine map as hardware.
+
+    Args:
+        weight, bias: the narrowest types that hold all of them.
+        weights: integers (n_in, n_out) on the grid of ``weight``.
+        biases: integers (n_out,) on the grid of ``bias``.
+        n_adders: sums and differences in the graph.
+    """
+
+    weight: FixedType
+    bias: FixedType
+    weights: NDArray[np.int64]
+    biases: NDArray[np.int64]
+    n_adders: int
+
+
+def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | None:
+    """Follow the graph of ``function`` in the text of ``nnet_code_gen.h``.
+
+    ``None`` where it is not there, too large, or not affine (a lookup table, a quantiser).
+    """
+    import numpy as np
+
+    start = text.find(f"void {function}(")
+    if start < 0:
+        return None
+    end = text.find("\n}", start)
+    lines = text[start : end if end >= 0 else len(text)].split("\n")
+    if len(lines) * (n_in + 1) > MAX_COEFFICIENTS:
+        return None
+    follower = _Follower(n_in)
+    out = np.zeros((n_in + 1, n_out))
+    found: set[int] = set()
+    for line in lines:
+        stripped = line.strip()[:400]
+        match = _LINE.fullmatch(stripped)
+        if match is not None:
+            value = follower.value(match[2])
+            if value is None:
+                return None
+            follower.values[int(match[1])] = value
+            continue
+        match = _OUTPUT.fullmatch(stripped)
+        if match is not None:
+            value = follower.value(match[2])
+            if value is None or int(match[1]) >= n_out:
+                return None
+            out[:, int(match[1])] = value
+            found.add(int(match[1]))
+    if len(found) != n_out or not np.isfinite(out).all():
+        return None
+    weight, bias = _grid(out[:-1]), _grid(out[-1])
+    if weight is None or bias is None:
+        return None
+    return AdderGraph(*(weight[0], bias[0], weight[1], bias[1]), follower.n_adders)
+
+
+class _Follower:
+    """Holds the coefficients of each value: n_in of the inputs, then the constant."""
+
+    def __init__(self, n_in: int) -> None:
+        self.n_in = n_in
+        self.values: dict[int, NDArray[np.float64]] = {}
+        self.n_adders = 0
+
+    def value(self, expression: str) -> NDArray[np.float64] | None:
+        """Coefficients of an expression; ``None`` where it is none of the known forms."""
+        import numpy as np
+
+        text = expression.strip()
+        simple = self._term(text)
+        if simple is not None:
+            return simple
+        given = _INPUT.fullmatch(text)
+        if given is not None and int(given[1]) < self.n_in:
+            unit = np.zeros(self.n_in + 1)
+            unit[int(given[1])] = 1.0
+            return unit
+        cast = _CAST.fullmatch(text)
+        if cast is not None:
+            return self.value(cast[1])
+        both = _SUM.fullmatch(text)
+        if both is None:
+            return None
+        left, right = self._term(both[1]), self._term(both[3])
+        if left is None or right is None:
+            return None
+        self.n_adders += 1
+        return left + right if both[2] == "+" else left - right
+
+    def _term(self, text: str) -> NDArray[np.float64] | None:
+        import numpy as np
+
+        shifted = _SHIFTED.fullmatch(text)
+        if shifted is not None:
+            value = self.values.get(int(shifted[3]))
+            return None if value is None else _signed(value, shifted[2]) * 2.0 ** int(shifted[1])
+        if text.startswith("-bit_shift"):
+            inner = self._term(text[1:])
+            return None if inner is None else -inner
+        plain = _PLAIN.fullmatch(text)
+        if plain is not None:
+            value = self.values.get(int(plain[2]))
+            return None if value is None else _signed(value, plain[1])
+        cast = _CAST.fullmatch(text)
+        number = _NUMBER.fullmatch(cast[1] if cast is not None else text)
+        if number is None:
+            return None
+        constant = np.zeros(self.n_in + 1)
+        constant[-1] = float(number[0])
+        return constant
+
+
+def _signed(value: NDArray[np.float64], sign: str) -> NDArray[np.float64]:
+    return -value if sign else value
+
+
+def _grid(values: NDArray[np.float64]) -> tuple[FixedType, NDArray[np.int64]] | None:
+    """The narrowest signed type of which all values are multiples, and the integers on it."""
+    import numpy as np
+
+    if not values.any():
+        return FixedType(1, 1), np.zeros(values.shape, np.int64)
+    fraction = -64
+    while fraction <= 64:
+        scaled = values * 2.0**fraction
+        if (scaled == np.rint(scaled)).all():
+            break
+        fraction += 1
+    largest = float(np.abs(scaled).max())
+    if fraction > 64 or largest >= 2.0**62:
+        return None
+    integers = scaled.astype(np.int64)
+    low, high = int(integers.min()), int(integers.max())
+    width = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + 1
+    return FixedType(width, width - fraction), integers

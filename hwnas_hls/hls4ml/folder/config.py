@@ -1,0 +1,118 @@
+"""``hls4ml_config.yml`` read as plain data: nothing in it is constructed, nothing it names is opened.
+
+hls4ml 1.3 writes the whole torch model into the file, as tagged Python objects with pickled
+storage; such blocks are cut out as text before the YAML parser sees anything.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import ReportError
+from hwnas_hls.hls4ml.folder.files import MAX_CONFIG_BYTES
+from hwnas_hls.hls4ml.reports.files import read_text
+
+#: What is left once the model blocks are gone is a few kilobytes; the parser gets no more than this.
+MAX_YAML_BYTES = 128 * 1024
+_MAX_DEPTH = 50
+_MODEL_KEYS = ("PytorchModel", "KerasModel", "OnnxModel")
+_TOP_KEY = re.compile(r"[A-Za-z_]\w*\s*:")
+
+
+def split_config(path: Path) -> tuple[str, dict[str, str]]:
+    """The file without its model blocks, and those blocks by key, as text.
+
+    Raises:
+        ReportError: not readable or larger than it can be.
+    """
+    text = read_text(path, MAX_CONFIG_BYTES)
+    kept: list[str] = []
+    blocks: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for line in text.splitlines(keepends=True):
+        if _TOP_KEY.match(line):
+            key = line.split(":", 1)[0].strip()
+            current = blocks.setdefault(key, []) if key in _MODEL_KEYS else None
+        (kept if current is None else current).append(line)
+    return "".join(kept), {key: "".join(lines) for key, lines in blocks.items()}
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Top-level keys of the file; tags of Python objects and models are read as plain values.
+
+    Raises:
+        ReportError: not readable, not YAML, too large, too deep, no mapping.
+    """
+    text, _ = split_config(path)
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, where: str) -> dict[str, Any]:
+    """See :func:`load_config`."""
+    import yaml
+
+    if len(text) > MAX_YAML_BYTES:
+        raise ReportError(f"{where}: more than {MAX_YAML_BYTES // 1024} KiB of YAML beside the model")
+    if _depth(text) > _MAX_DEPTH:
+        raise ReportError(f"{where}: YAML nested deeper than {_MAX_DEPTH}")
+    try:
+        # The pure Python loader: its recursion ends in an exception, libyaml's in a crash.
+        data = yaml.load(text, _loader())  # noqa: S506 - a SafeLoader that constructs nothing
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        raise ReportError(f"{where}: not readable YAML: {_first_line(error)}") from error
+    if not isinstance(data, dict):
+        raise ReportError(f"{where}: not an hls4ml configuration: no mapping at its top")
+    return {str(key): value for key, value in data.items()}
+
+
+def _depth(text: str) -> int:
+    """Deepest nesting of brackets: the parser takes seconds to find out that it is too deep."""
+    deepest = depth = 0
+    for mark in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if mark[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _loader() -> Any:
+    import yaml
+
+    class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+        """Reads any tag as the plain scalar, list or mapping that it marks; merges nothing."""
+
+        def flatten_mapping(self, node: Any) -> None:
+            """Merge keys can blow up a small file; hls4ml writes none."""
+
+    def plain(loader: Any, _suffix: str, node: Any) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_mapping(node, deep=True)
+
+    PlainLoader.add_multi_constructor("", plain)
+    # dates, binaries and sets would become other types than the callers know
+    for tag in ("binary", "timestamp", "set", "omap", "pairs", "merge", "value"):
+        PlainLoader.add_constructor(f"tag:yaml.org,2002:{tag}", lambda loader, node: plain(loader, "", node))
+    return PlainLoader
+
+
+def text_of(config: dict[str, Any], *keys: str) -> str:
+    """The first of some keys that holds a short text or number; empty where none does."""
+    for key in keys:
+        value = config.get(key)
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
+            return str(value).strip()[:200]
+    return ""
+
+
+def mapping_of(data: Any, key: str) -> dict[str, Any]:
+    """``data[key]`` where both are mappings, else an empty one; keys as text."""
+    inner = data.get(key) if isinstance(data, dict) else None
+    return {str(name): value for name, value in inner.items()} if isinstance(inner, dict) else {}

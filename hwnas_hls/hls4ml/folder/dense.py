@@ -1,0 +1,229 @@
+"""Dense layers of a firmware: sizes, types, weights, and which of hls4ml's implementations it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import ReportError
+from hwnas_hls.hls4ml.folder.adder_graph import read_graph
+from hwnas_hls.hls4ml.folder.cpp import Call, Struct
+from hwnas_hls.hls4ml.folder.expressions import evaluate
+from hwnas_hls.hls4ml.folder.firmware import Firmware
+from hwnas_hls.hls4ml.folder.types import fixed_type
+from hwnas_hls.hls4ml.folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
+from hwnas_hls.hls4ml.query import LayerQuery
+from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: ``nnet::`` constants of a configuration -> hls4ml's spelling.
+STRATEGIES = {
+    "latency": "Latency",
+    "resource": "Resource",
+    "compressed": "compressed",
+    "resource_unrolled": "ResourceUnrolled",
+    "distributed_arithmetic": "distributed_arithmetic",
+}
+_MAX_WIDTH = 1_000_000
+
+
+@dataclass(slots=True)
+class Layers:
+    """The layers and what was noticed on the way; most fields are those of ``Query``.
+
+    ``names`` are hls4ml's names of the dense layers, ``configs`` those of their configuration
+    structs (empty for distributed arithmetic).
+    """
+
+    layers: list[LayerQuery] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    configs: list[str] = field(default_factory=list)
+    io_type: str = "io_parallel"
+    softmax: str = ""
+    warnings: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
+    """Add the dense layer of one call, with its types, weights and settings."""
+    where = f"layer {name!r}"
+    source = fixed_type(call.types[0], firmware.names, f"{where}, input")
+    result = fixed_type(call.types[1], firmware.names, f"{where}, result")
+    struct = firmware.structs.get(call.types[-1].rpartition("::")[2])
+    graph = call.function if call.function.startswith("dense_da") else _graph_of(struct)
+    if graph:
+        out.layers.append(_distributed(call, graph, name, source, result, firmware, out))
+        out.names.append(name)
+        out.configs.append("")
+        return
+    if struct is None:
+        raise ReportError(f"{firmware.folder}: {where}: struct {call.types[-1]} is not in parameters.h")
+    names = {**firmware.names, **struct.types}
+    n_in, n_out = (_size(struct, key, firmware, where) for key in ("n_in", "n_out"))
+    strategy = _strategy(call.function, struct)
+    types = {}
+    for role in ("weight_t", "bias_t", "accum_t"):
+        if role not in struct.types:
+            raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no {role}")
+        types[role] = fixed_type(struct.types[role], names, f"{where}, {role}")
+    weight, bias = types["weight_t"], types["bias_t"]
+    if "io_stream" in struct.constants.get("io_type", "") or "io_serial" in struct.constants.get(
+        "io_type", ""
+    ):
+        out.io_type = "io_stream" if "io_stream" in struct.constants["io_type"] else "io_serial"
+        if out.io_type == "io_serial":
+            out.reasons.append(
+                f"{where}: io_serial of the first hls4ml versions reads a value a cycle: no data"
+            )
+    weights = biases = None
+    if n_in * n_out > MAX_WEIGHTS:
+        out.warnings.append(f"{where}: more than {MAX_WEIGHTS} weights; they are not read")
+    elif len(call.arguments) > 3:
+        weights, biases = _weights(call, strategy, n_in, n_out, weight, bias, firmware)
+    if weights is None:
+        out.warnings.append(f"{where}: no weights in firmware/weights")
+    if weight.width == 1 and not weight.signed:
+        # binary networks keep the sign of a weight of +-1 in one bit
+        out.reasons.append(f"{where}: weights of one bit (+-1) are built from sign changes, not products")
+        weight = FixedType(2, 2)
+        weights = None if weights is None else 2 * weights - 1
+    n_nonzeros = _integer(struct, "n_nonzeros", firmware)
+    n_zeros = _integer(struct, "n_zeros", firmware)
+    if weights is not None:
+        n_nonzeros = int((weights != 0).sum())
+    elif n_nonzeros is None and n_zeros is not None:
+        n_nonzeros = n_in * n_out - n_zeros
+    none_at_all = biases is not None and bias.width == 1 and not biases.any()
+    out.layers.append(
+        LayerQuery(
+            n_in=n_in,
+            n_out=n_out,
+            input=source,
+            weight=weight,
+            bias=None if none_at_all else bias,
+            accum=types["accum_t"],
+            dense_out=result,
+            result=result,
+            reuse_factor=max(1, _integer(struct, "reuse_factor", firmware) or 1),
+            strategy=strategy,
+            n_nonzeros=n_nonzeros,
+            weights=weights,
+            biases=None if none_at_all else biases,
+            multipliers=firmware.multipliers,
+        )
+    )
+    out.names.append(name)
+    out.configs.append(struct.name)
+
+
+def _graph_of(struct: Struct | None) -> str:
+    """The function of the adder graph that a streaming layer's configuration names."""
+    match = re.search(r"\bdense_da\s*=\s*(?:\w+::)*(dense_da_\w+)", struct.text if struct else "")
+    return match[1] if match else ""
+
+
+def _distributed(
+    call: Call,
+    graph_name: str,
+    name: str,
+    source: FixedType,
+    result: FixedType,
+    firmware: Firmware,
+    out: Layers,
+) -> LayerQuery:
+    """A layer of distributed arithmetic: an adder graph in nnet_code_gen.h, no weights anywhere."""
+    where = f"layer {name!r}"
+    struct = firmware.structs.get(call.types[-1].rpartition("::")[2])
+    if struct is not None:
+        sizes = [_size(struct, key, firmware, where) for key in ("n_in", "n_out")]
+        out.io_type = "io_stream"  # only streaming layers have a configuration
+    else:
+        declared = [firmware.sizes.get(argument) for argument in call.arguments[:2]]
+        sizes = [size for size in declared if size is not None]
+        if len(sizes) != 2:
+            what = " or ".join(call.arguments[:2])
+            raise ReportError(f"{firmware.folder}: {where}: the size of {what} is not declared")
+    layer = LayerQuery(
+        n_in=sizes[0],
+        n_out=sizes[1],
+        input=source,
+        weight=firmware.da_weight.get(name, FixedType(16, 6)),
+        accum=None,
+        dense_out=result,
+        result=result,
+        strategy="distributed_arithmetic",
+    )
+    graph = read_graph(firmware.generated, graph_name, layer.n_in, layer.n_out)
+    if graph is None:
+        out.warnings.append(
+            f"{where}: its adder graph could not be followed; weight type {layer.weight} is assumed"
+        )
+        return layer
+    given = firmware.da_weight.get(name)
+    if given is not None and given.fraction < graph.weight.fraction:
+        out.warnings.append(
+            f"{where}: hls4ml built distributed arithmetic from weights that were not rounded to "
+            f"{given}; they take {graph.weight}"
+        )
+    return dataclasses.replace(
+        layer,
+        weight=graph.weight,
+        bias=graph.bias if graph.biases.any() else None,
+        weights=graph.weights,
+        biases=graph.biases if graph.biases.any() else None,
+        n_nonzeros=int((graph.weights != 0).sum()),
+    )
+
+
+def _weights(
+    call: Call,
+    strategy: str,
+    n_in: int,
+    n_out: int,
+    weight: FixedType,
+    bias: FixedType,
+    firmware: Firmware,
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    folder = firmware.folder
+    if strategy == "compressed":
+        values = read_compressed(folder, call.arguments[2], n_in, n_out)
+    else:
+        values = read_values(folder, call.arguments[2], n_in * n_out)
+        if values is not None:
+            # Resource stores a row for each output, everything else a row for each input
+            transposed = strategy in ("Resource", "ResourceUnrolled")
+            values = values.reshape(n_out, n_in).T if transposed else values.reshape(n_in, n_out)
+    biases = read_values(folder, call.arguments[3], n_out)
+    return (
+        None if values is None else on_grid(values, weight),
+        None if biases is None else on_grid(biases, bias),
+    )
+
+
+def _strategy(function: str, struct: Struct) -> str:
+    """From the configuration (hls4ml 0.5 and later), else from the name of the function."""
+    told = struct.constants.get("strategy", "").rpartition("::")[2].strip().lower()
+    if told in STRATEGIES:
+        return STRATEGIES[told]
+    if "DenseResource" in struct.text or "resource" in function or "large" in function:
+        return "Resource"
+    return "compressed" if "compressed" in function else "Latency"
+
+
+def _size(struct: Struct, key: str, firmware: Firmware, where: str) -> int:
+    value = _integer(struct, key, firmware)
+    if value is None or not 1 <= value <= _MAX_WIDTH:
+        raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no believable {key}")
+    return value
+
+
+def _integer(struct: Struct, key: str, firmware: Firmware) -> int | None:
+    expression = struct.constants.get(key)
+    if expression is None:
+        return None
+    return evaluate(expression, {**firmware.constants, **struct.constants})

@@ -1,0 +1,39 @@
+"""Files of a project folder: bounded, plain, and never outside the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwnas_hls.errors import ReportError
+from hwnas_hls.hls4ml.reports.files import read_text
+
+MAX_SOURCE_BYTES = 2 * 1024 * 1024
+MAX_WEIGHT_BYTES = 32 * 1024 * 1024
+MAX_CONFIG_BYTES = 32 * 1024 * 1024
+
+
+def inside(folder: Path, path: Path) -> bool:
+    """Whether ``path``, links followed, lies in ``folder``."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def source(folder: Path, relative: str, limit: int = MAX_SOURCE_BYTES) -> str:
+    """The text of a file of the project.
+
+    Raises:
+        ReportError: missing, outside the folder, not a plain text file or too large.
+    """
+    path = folder / relative
+    if not inside(folder, path):
+        raise ReportError(f"{path}: leads out of the project folder; it is not read")
+    return read_text(path, limit)
+
+
+def optional_source(folder: Path, relative: str, limit: int = MAX_SOURCE_BYTES) -> str:
+    """As :func:`source`, but empty where there is no such file or it cannot be read."""
+    if not (folder / relative).is_file():
+        return ""
+    try:
+        return source(folder, relative, limit)
+    except ReportError:
+        return ""

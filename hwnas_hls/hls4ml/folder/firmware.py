@@ -1,0 +1,140 @@
+"""The sources of a project: configuration structs, type names, and the calls of the top function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import ReportError
+from hwnas_hls.hls4ml.folder.cpp import (
+    Call,
+    Function,
+    Source,
+    Struct,
+    call_of,
+    clean,
+    functions,
+    split,
+    statements,
+    structs,
+    typedefs,
+)
+from hwnas_hls.hls4ml.folder.directives import directive_multipliers
+from hwnas_hls.hls4ml.folder.expressions import evaluate
+from hwnas_hls.hls4ml.folder.files import MAX_WEIGHT_BYTES, optional_source, source
+from hwnas_hls.hls4ml.folder.precisions import Precisions
+from hwnas_hls.network.precision import FixedType
+
+_ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
+_ARRAY = re.compile(r"[\w:<>,\s*]+?[\s&>](\w+)\s*\[([^\]]{1,100})\]")
+
+
+@dataclass(slots=True)
+class Firmware:
+    """What the sources of a project say, before its layers are put together.
+
+    Args:
+        folder: the project.
+        calls: layer calls of the top function, in order.
+        names: type names -> what they stand for.
+        constants: names -> expressions.
+        structs: configurations by name.
+        sizes: array names -> number of elements.
+        aliases: array names -> the array they are another name of.
+        multipliers: ``dsp`` or ``fabric`` where a directive binds every multiplication.
+        da_weight: weight types of layers, by name, from the configuration.
+        generated: text of ``nnet_code_gen.h``, where a layer is built by distributed arithmetic.
+    """
+
+    folder: Path
+    calls: list[Call]
+    names: Mapping[str, str]
+    constants: Mapping[str, str]
+    structs: Mapping[str, Struct]
+    sizes: Mapping[str, int]
+    aliases: Mapping[str, str]
+    multipliers: str | None = None
+    da_weight: Mapping[str, FixedType] = field(default_factory=dict)
+    generated: str = ""
+
+
+def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
+    """Parse ``parameters.h``, ``defines.h`` and the source of the top function.
+
+    Raises:
+        ReportError: one is missing, or no function in it calls hls4ml's layers.
+    """
+    parameters = clean(source(folder, "firmware/parameters.h"))
+    defines = clean(optional_source(folder, "firmware/defines.h"))
+    function, cleaned = _top_function(folder, top)
+    names = {**typedefs(parameters.text), **typedefs(defines.text)}
+    constants = {**parameters.defines, **defines.defines}
+    calls: list[Call] = []
+    sizes: dict[str, int] = {}
+    aliases: dict[str, str] = {}
+    for part in split(function.parameters):
+        _declare(part, constants, sizes)
+    for statement, line in statements(function.body, function.first_line):
+        if re.match(r"(?:static\s+)?hls::stream\s*<", statement):
+            continue
+        alias = _ALIAS.fullmatch(statement)
+        if alias is not None:
+            aliases[alias[1]] = alias[2]
+            continue
+        call = call_of(statement, _name_in(cleaned.comments.get(line, "")))
+        if call is not None:
+            calls.append(call)
+        elif "nnet::" in statement and "(" in statement:
+            raise ReportError(f"{folder}: cannot make out the statement {statement[:100]!r} of its firmware")
+        else:
+            _declare(statement, constants, sizes)
+    directives = [f"HLS {pragma}" for pragma in cleaned.pragmas]
+    for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
+        directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
+    directives.append(optional_source(folder, "build_prj.tcl"))
+    generated = "firmware/nnet_utils/nnet_code_gen.h"
+    by_graph = "dense_da" in function.body or "dense_da" in parameters.text
+    return Firmware(
+        folder=folder,
+        calls=calls,
+        names=names,
+        constants=constants,
+        structs=structs(parameters.text),
+        sizes=sizes,
+        aliases=aliases,
+        multipliers=directive_multipliers(directives),
+        da_weight=Precisions(config).weights(),
+        generated=optional_source(folder, generated, MAX_WEIGHT_BYTES) if by_graph else "",
+    )
+
+
+def _top_function(folder: Path, top: str) -> tuple[Function, Source]:
+    """The function that calls the layers, and the file it is in."""
+    names = [top, top.removesuffix("_axi"), "myproject"]
+    files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names) if name]
+    listed = sorted((folder / "firmware").glob("*.cpp"))[:50]
+    files += [f"firmware/{path.name}" for path in listed if f"firmware/{path.name}" not in files]
+    for relative in files:
+        if not (folder / relative).is_file():
+            continue
+        cleaned = clean(source(folder, relative))
+        for function in functions(cleaned.text):
+            if "nnet::" in function.body:
+                return function, cleaned
+    raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
+
+
+def _name_in(comment: str) -> str:
+    """hls4ml writes the layer's name behind its call; other people's remarks are no names."""
+    return comment if re.fullmatch(r"[\w./:-]{1,120}", comment) else ""
+
+
+def _declare(statement: str, constants: dict[str, str], sizes: dict[str, int]) -> None:
+    match = _ARRAY.fullmatch(" ".join(statement.split())[:300])
+    if match is not None:
+        size = evaluate(match[2], constants)
+        if size is not None and size > 0:
+            sizes[match[1]] = size

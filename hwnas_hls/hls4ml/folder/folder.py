@@ -1,0 +1,158 @@
+"""A project folder of hls4ml, made by anyone with any version -> a query of the hardware model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.hls4ml.folder.config import load_config
+from hwnas_hls.hls4ml.folder.dense import Layers
+from hwnas_hls.hls4ml.folder.files import inside
+from hwnas_hls.hls4ml.folder.firmware import read_firmware
+from hwnas_hls.hls4ml.folder.layers import read_layers
+from hwnas_hls.hls4ml.folder.settings import BACKENDS, Settings, project_reports, read_settings
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.hls4ml.reports import ProjectReports
+
+#: Entries of a tree that are looked at in search of projects.
+MAX_ENTRIES = 500_000
+
+
+def find_project(path: Path | str) -> Path:
+    """The project folder that ``path`` means: itself, or the only one below it.
+
+    Raises:
+        UserError: no folder, no project, or several to choose from.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(
+            "no such folder", found=path, remedy="give the folder that hls4ml wrote (its output_dir)"
+        )
+    if (path / "firmware").is_dir():
+        return path
+    if path.name == "firmware" and (path / "parameters.h").is_file():
+        return path.parent
+    below = find_projects(path)
+    if len(below) == 1:
+        return below[0]
+    if below:
+        choices = [place.relative_to(path).as_posix() for place in below[:20]]
+        raise UserError("more than one hls4ml project in this folder", where=str(path), choices=choices)
+    raise UserError(
+        "not an hls4ml project",
+        where=str(path),
+        found="no folder 'firmware'",
+        remedy="give the folder that hls4ml wrote (its output_dir)",
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Project:
+    """A project with everything that was read of it.
+
+    Args:
+        folder: where it lies.
+        query: what the hardware model is asked.
+        reports: of the vendor's tools, where there are readable ones.
+        layer_names: hls4ml's names of the dense layers.
+        configs: names of their configuration structs, which the tools' module names contain.
+    """
+
+    folder: Path
+    query: Query
+    reports: ProjectReports | None
+    layer_names: tuple[str, ...]
+    configs: tuple[str, ...]
+
+
+def read_folder(path: Path | str, stage: str = "csynth") -> Query:
+    """Read a project: layers, types, weights, part, clock and tool.
+
+    Types, sizes and strategies are those of the firmware, whatever ``hls4ml_config.yml`` says:
+    the firmware is what is synthesised. No code of the project is run and nothing outside of
+    the folder is read.
+
+    Args:
+        path: the folder that hls4ml wrote.
+        stage: stage of the query.
+
+    Raises:
+        UserError: no such project.
+        ReportError: a file is missing or damaged; it is named.
+        Unsupported: a layer of another kind; it is named.
+    """
+    return read_whole(path, stage).query
+
+
+def read_whole(path: Path | str, stage: str = "csynth") -> Project:
+    """As :func:`read_folder`, with the project's reports and names."""
+    folder = find_project(path)
+    warnings: list[str] = []
+    config = _config(folder, warnings)
+    reports, problems = project_reports(folder)
+    warnings += problems
+    settings = read_settings(folder, config, reports)
+    if settings.backend and settings.backend not in BACKENDS.values():
+        raise Unsupported(f"{folder}: backend {settings.backend}; only those for Xilinx parts are judged")
+    layers = read_layers(read_firmware(folder, settings.top, config))
+    scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"
+    query = _query(layers, settings, scope, stage, warnings)
+    return Project(folder, query, reports, tuple(layers.names), tuple(layers.configs))
+
+
+def find_projects(root: Path | str) -> list[Path]:
+    """Every hls4ml project in a tree, sorted; links are not followed.
+
+    Raises:
+        UserError: no such folder, or more entries than are looked at.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError("no such folder", found=root)
+    found: list[Path] = []
+    seen = 0
+    for here, folders, names in os.walk(root, followlinks=False):
+        seen += len(folders) + len(names)
+        if seen > MAX_ENTRIES:
+            raise UserError(
+                "too many files to look for projects in", found=root, remedy="name a folder below it"
+            )
+        if (Path(here) / "firmware" / "parameters.h").is_file():
+            found.append(Path(here))
+            folders[:] = []
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    return found
+
+
+def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings: list[str]) -> Query:
+    return Query(
+        layers=tuple(layers.layers),
+        part=settings.part,
+        clock_ns=settings.clock_ns,
+        tool=settings.tool,
+        stage=stage,
+        clock_uncertainty=settings.clock_uncertainty,
+        io_type=layers.io_type,
+        backend=settings.backend,
+        scope=scope,
+        softmax=layers.softmax,
+        name=settings.name,
+        warnings=(*warnings, *settings.warnings, *layers.warnings),
+        reasons=tuple(layers.reasons),
+    )
+
+
+def _config(folder: Path, warnings: list[str]) -> dict[str, Any]:
+    """The configuration, where it is there and readable: the firmware does not need it."""
+    for name in ("hls4ml_config.yml", "hls4ml_config.yaml", "keras-config.yml"):
+        path = folder / name
+        if path.is_file() and inside(folder, path):
+            try:
+                return load_config(path)
+            except ReportError as error:
+                warnings.append(str(error))
+    return {}

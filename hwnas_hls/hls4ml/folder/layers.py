@@ -1,0 +1,126 @@
+"""The layers of a firmware, in the order of their calls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from hwnas_hls.errors import ReportError, Unsupported
+from hwnas_hls.hls4ml.folder.cpp import Call
+from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
+from hwnas_hls.hls4ml.folder.firmware import Firmware
+from hwnas_hls.hls4ml.folder.types import fixed_type
+
+_PLAIN = (
+    *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
+    *("silu", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softmax", "softplus", "softsign"),
+    *("linear", "binary_tanh", "ternary_tanh", "unary_lut"),
+)
+#: hls4ml's functions -> names of activations as the hardware model knows them.
+ACTIVATIONS = {
+    **{name: name for name in _PLAIN},
+    "relu1": "relu",
+    "relu6": "relu",
+    "relu_max": "relu",
+    "softmax_stable": "softmax",
+    "softmax_latency": "softmax",
+    "softmax_legacy": "softmax",
+    "softmax_argmax": "softmax",
+    "normalize_binary_tanh": "binary_tanh",
+    "normalize_ternary_tanh": "ternary_tanh",
+}
+#: Calls that build no hardware of their own.
+_SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
+
+
+def read_layers(firmware: Firmware) -> Layers:
+    """Put the calls together: each dense layer with the activations and normalisation behind it.
+
+    Raises:
+        Unsupported: a kind of layer that is no dense layer, activation or batch normalisation,
+            branches, types that are no fixed point; the layer is named.
+        ReportError: a configuration that a call names is missing or lacks its sizes, weights
+            that do not fit.
+    """
+    out = Layers()
+    previous = ""
+    for call in firmware.calls:
+        if call.function in _SILENT:
+            continue
+        name = call.comment or (call.types[-1] if call.types else call.function)
+        if len(call.types) < 2 or len(call.arguments) < 2:
+            raise ReportError(f"{firmware.folder}: layer {name!r}: call of {call.function} without its types")
+        source = _origin(call.arguments[0], firmware.aliases)
+        if previous and source != previous:
+            raise Unsupported(
+                f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
+                "only chains of layers are judged"
+            )
+        if call.function.startswith("dense") or call.function == "compute_layer":
+            read_dense(call, name, firmware, out)
+            previous = _origin(call.arguments[1], firmware.aliases)
+        elif call.function == "normalize":
+            _normalise(call, name, firmware, out)
+            previous = _origin(call.arguments[1], firmware.aliases)
+        elif call.function == "repack_stream":  # the same values in packets of another size
+            previous = _origin(call.arguments[1], firmware.aliases)
+        elif call.function in ACTIVATIONS:
+            _activation(call, name, firmware, out)
+            at = 1 if call.function.startswith("normalize_") else -1
+            previous = _origin(call.arguments[at], firmware.aliases)
+        else:
+            raise Unsupported(
+                f"layer {name!r} is nnet::{call.function}: only dense layers, activations and batch "
+                "normalisation are judged"
+            )
+    if not out.layers:
+        raise Unsupported(f"{firmware.folder}: no dense layer in its firmware")
+    return out
+
+
+def _origin(name: str, aliases: Mapping[str, str]) -> str:
+    for _ in range(16):
+        if name not in aliases:
+            break
+        name = aliases[name]
+    return name
+
+
+def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
+    kind = ACTIVATIONS[call.function]
+    source = fixed_type(call.types[0], firmware.names, f"layer {name!r}, input")
+    at = 2 if len(call.types) > 3 else 1  # <data, parameter, result, config> since hls4ml 0.8
+    result = fixed_type(call.types[at], firmware.names, f"layer {name!r}, result")
+    if not out.layers:
+        out.reasons.append(f"layer {name!r}: {kind} on the inputs, before any dense layer, is not counted")
+        return
+    last = out.layers[-1]
+    if kind == "relu" and call.function != "relu":
+        out.warnings.append(f"layer {name!r}: {call.function} is counted as relu; its upper limit costs more")
+    if kind == "softmax":
+        struct = firmware.structs.get(call.types[-1])
+        told = struct.constants.get("implementation", "") if struct else ""
+        out.softmax = told.rpartition("::")[2].strip() or call.function.partition("_")[2] or "legacy"
+    if kind != "linear" and last.activation != "linear":
+        out.reasons.append(
+            f"layer {name!r}: {kind} follows another activation ({last.activation}), which is not counted"
+        )
+    changes: dict[str, object] = {"result": result}
+    if kind != "linear":
+        changes["activation"] = kind
+        if last.activation == "linear" and last.normalisation == "none":
+            changes["dense_out"] = source
+    if call.function.startswith("normalize_"):
+        changes["normalisation"] = "batch"
+    out.layers[-1] = dataclasses.replace(last, **changes)  # type: ignore[arg-type]
+
+
+def _normalise(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
+    result = fixed_type(call.types[1], firmware.names, f"layer {name!r}, result")
+    if not out.layers:
+        out.reasons.append(f"layer {name!r}: batch normalisation of the inputs is not counted")
+        return
+    last = out.layers[-1]
+    if last.activation == "linear":
+        out.warnings.append(f"layer {name!r}: batch normalisation before the activation, counted as after it")
+    out.layers[-1] = dataclasses.replace(last, normalisation="batch", result=result)

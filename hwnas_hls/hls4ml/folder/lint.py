@@ -1,0 +1,215 @@
+"""Pitfalls in a configuration or project of hls4ml: what it would do without saying so.
+
+Each rule is named; the behaviour is that of hls4ml 1.3 (read in its sources, tried), and H123 is
+issue 123 of fastmachinelearning/hls4ml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.folder.config import load_config, mapping_of, text_of
+from hwnas_hls.hls4ml.folder.firmware import read_firmware
+from hwnas_hls.hls4ml.folder.folder import find_project
+from hwnas_hls.hls4ml.folder.layers import read_layers
+from hwnas_hls.hls4ml.folder.lint_layers import firmware_findings, layer_findings
+from hwnas_hls.hls4ml.folder.precisions import (
+    DEFAULT,
+    STRATEGIES,
+    Precisions,
+    built_strategy,
+    parse_precision,
+)
+from hwnas_hls.hls4ml.folder.settings import read_settings
+from hwnas_hls.hls4ml.folder.shapes import read_shapes
+from hwnas_hls.hls4ml.lint import Finding
+
+#: Where the part of a project goes that names none.
+HLS4ML_DEFAULT_PART = "xcvu13p-flga2577-2-e"
+_ARGUMENTS = {
+    "part": "Part",
+    "xilinxpart": "Part",
+    "board": "Board",
+    "backend": "Backend",
+    "clockperiod": "ClockPeriod",
+    "clock_period": "ClockPeriod",
+    "clockuncertainty": "ClockUncertainty",
+    "iotype": "IOType",
+    "io_type": "IOType",
+    "outputdir": "OutputDir",
+    "output_dir": "OutputDir",
+    "projectname": "ProjectName",
+}
+
+
+def lint_config(
+    config: Mapping[str, Any] | Path | str, shapes: Mapping[str, tuple[int, int]] | None = None
+) -> list[Finding]:
+    """The pitfalls visible in a configuration.
+
+    Args:
+        config: top level of ``hls4ml_config.yml`` or its path.
+        shapes: name of a dense layer -> (n_in, n_out); found from the model in or beside the
+            file where not given.
+
+    Raises:
+        ReportError: the file is not readable.
+    """
+    if not isinstance(config, Mapping):
+        path = Path(config)
+        config = load_config(path)
+        if shapes is None:
+            shapes = _shapes_beside(path, config)
+    return [*_config_findings(dict(config), shapes or {})]
+
+
+def lint_folder(path: Path | str) -> list[Finding]:
+    """The pitfalls in a project: those of its configuration, and of its firmware, which decides.
+
+    Raises:
+        UserError, ReportError, Unsupported: as
+            :func:`~hwnas_hls.hls4ml.folder.folder.read_folder`.
+    """
+    folder = find_project(path)
+    config: dict[str, Any] = {}
+    for name in ("hls4ml_config.yml", "hls4ml_config.yaml"):
+        if (folder / name).is_file():
+            config = load_config(folder / name)
+            break
+    top = read_settings(folder, config, None).top
+    layers = read_layers(read_firmware(folder, top, config))
+    shapes = {
+        name: (layer.n_in, layer.n_out) for name, layer in zip(layers.names, layers.layers, strict=True)
+    }
+    findings = [*_config_findings(config, shapes)] if config else []
+    findings += firmware_findings(layers, Precisions(config) if config else None)
+    seen: set[tuple[str, str]] = set()
+    unique = []
+    for finding in findings:
+        if (finding.rule, finding.where) not in seen:
+            seen.add((finding.rule, finding.where))
+            unique.append(finding)
+    return unique
+
+
+def _shapes_beside(path: Path, config: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    out: dict[str, tuple[int, int]] = {}
+    width: int | None = None
+    for shape in read_shapes(path, config):
+        if shape.kind == "Dense":
+            n_in = shape.n_in or width
+            if n_in is not None and shape.n_out is not None:
+                out[shape.name] = (n_in, shape.n_out)
+            width = shape.n_out
+    return out
+
+
+def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+    yield from _misplaced(config)
+    precisions = Precisions(config)
+    yield from _strategies(config)
+    yield from _shadowed(precisions, shapes)
+    for name, (n_in, n_out) in shapes.items():
+        told = precisions.setting(name, "Dense", "Strategy")
+        strategy, _ = built_strategy(told if isinstance(told, str) else "Latency")
+        factor = precisions.setting(name, "Dense", "ReuseFactor")
+        if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
+            yield from layer_findings(name, n_in, n_out, strategy, factor)
+    if "HLSConfig" in config and not text_of(config, "Part", "XilinxPart", "Device", "Board"):
+        yield Finding(
+            "part-missing",
+            "warning",
+            "Part",
+            f"no part is named; hls4ml takes {HLS4ML_DEFAULT_PART}",
+            "give part=... (or board=...) to the converter",
+        )
+
+
+def _misplaced(config: dict[str, Any]) -> Iterator[Finding]:
+    hls = mapping_of(config, "HLSConfig")
+    for place, keys in (("HLSConfig", hls), ("HLSConfig.Model", mapping_of(hls, "Model"))):
+        for key in keys:
+            argument = _ARGUMENTS.get(key.lower())
+            if argument is not None:
+                yield Finding(
+                    "misplaced-key",
+                    "warning",
+                    f"{place}.{key}",
+                    f"{key} inside {place} is dropped in silence"
+                    + (f" and the project goes to {HLS4ML_DEFAULT_PART}" if argument == "Part" else ""),
+                    f"give it to the converter as an argument ({argument} at the top level of the file)",
+                )
+
+
+def _strategies(config: dict[str, Any]) -> Iterator[Finding]:
+    hls = mapping_of(config, "HLSConfig")
+    places = [("HLSConfig.Model", mapping_of(hls, "Model"))]
+    for level in ("LayerType", "LayerName"):
+        for name, settings in mapping_of(hls, level).items():
+            if isinstance(settings, dict):
+                places.append((f"HLSConfig.{level}.{name}", settings))
+    for place, settings in places:
+        told = settings.get("Strategy")
+        if not isinstance(told, str):
+            continue
+        strategy, known = built_strategy(told)
+        if not known:
+            yield Finding(
+                "strategy-spelling",
+                "warning",
+                f"{place}.Strategy",
+                f"{told[:40]!r} is unknown to hls4ml and becomes Latency without a word",
+                f"take one of {', '.join(dict.fromkeys(STRATEGIES.values()))}",
+            )
+        elif strategy == "distributed_arithmetic":
+            yield from _misused_da(place, settings)
+
+
+def _misused_da(place: str, settings: dict[str, Any]) -> Iterator[Finding]:
+    """hls4ml raises for distributed arithmetic on anything without weights, the model default included."""
+    if place == "HLSConfig.Model":
+        what = "distributed_arithmetic for the whole model reaches activations, for which hls4ml raises"
+        yield Finding(
+            "da-without-weights", "error", f"{place}.Strategy", what, "set it for each dense layer by name"
+        )
+        return
+    precision = settings.get("Precision")
+    if ".LayerName." in place and isinstance(precision, dict) and "weight" not in precision:
+        what = "distributed_arithmetic on a layer without weights; hls4ml raises an exception"
+        yield Finding("da-without-weights", "error", f"{place}.Strategy", what, "leave its strategy out")
+
+
+def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+    """H445: with granularity name, the precision of the model reaches no layer."""
+    # a layer that is not named takes the model's; without shapes only a named input tells of that granularity
+    all_named = all(name.lower() in precisions.by_name for name in shapes)
+    if not all_named or (not shapes and not any("input" in name for name in precisions.by_name)):
+        return
+    value = precisions.model.get("Precision")
+    value = value.get("default") if isinstance(value, dict) else value
+    if not isinstance(value, str) or not precisions.by_name:
+        return
+    told: list[str] = []
+    for settings in precisions.by_name.values():
+        precision = settings.get("Precision") if isinstance(settings, dict) else None
+        parts = precision.values() if isinstance(precision, dict) else [precision]
+        told += [part if isinstance(part, str) else "auto" for part in parts]
+    if not told or any(part.strip().lower() == "auto" for part in told):
+        return
+    try:
+        default = parse_precision(value)
+        # nobody asked for hls4ml's own default, so nobody misses it
+        if default == DEFAULT or any(parse_precision(part) == default for part in told):
+            return
+    except UserError:
+        return
+    yield Finding(
+        "model-precision",
+        "warning",
+        "HLSConfig.Model.Precision",
+        f"{value[:40]} reaches no layer: every layer names its own precision (granularity 'name', H445)",
+        "change the precision of the layers, or make the configuration with granularity='model'",
+    )

@@ -1,0 +1,117 @@
+"""Pitfalls of single layers, as asked for and as built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.folder.dense import Layers
+from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
+from hwnas_hls.hls4ml.lint import Finding
+from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
+
+#: Above this many products a fully unrolled layer meets Vivado's limit on arrays (H572, H903, H904).
+UNROLL_LIMIT = 4096
+
+
+def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int) -> Iterator[Finding]:
+    """The pitfalls of one dense layer, by its shape, strategy and reuse factor."""
+    where = f"layer {name}"
+    products = n_in * n_out
+    if strategy == "Latency" and products > UNROLL_LIMIT:
+        yield Finding(
+            "unroll-limit",
+            "warning",
+            where,
+            f"{n_in} x {n_out} = {products} products under Latency; synthesis stops or runs for hours "
+            f"above {UNROLL_LIMIT} (H572, H903, H904)",
+            "take Resource with a reuse factor above 1, or narrower layers",
+        )
+    if strategy == "Resource" and (legal := nearest_legal(n_in, n_out, "Resource", factor)) != factor:
+        near = [value for value in legal_reuse_factors(n_in, n_out) if legal / 4 <= value <= legal * 4]
+        yield Finding(
+            "reuse-factor",
+            "warning",
+            where,
+            f"reuse factor {factor} is not legal for {n_in} x {n_out}; hls4ml moves it to {legal}",
+            f"take one of {', '.join(map(str, near[:12]))}",
+        )
+    if strategy == "distributed_arithmetic" and factor != 1:
+        yield Finding(
+            "da-reuse-factor",
+            "error",
+            where,
+            f"distributed_arithmetic with reuse factor {factor}; hls4ml raises an exception",
+            "set ReuseFactor to 1, or take Resource",
+        )
+    if strategy == "ResourceUnrolled" and factor == 1:
+        yield Finding(
+            "unrolled-reuse-factor",
+            "note",
+            where,
+            "ResourceUnrolled with reuse factor 1 becomes Resource",
+            "take a reuse factor above 1, or Latency",
+        )
+
+
+def firmware_findings(layers: Layers, precisions: Precisions | None) -> Iterator[Finding]:
+    """The pitfalls of layers as they were built, and where they contradict a configuration."""
+    for name, layer in zip(layers.names, layers.layers, strict=True):
+        if layer.strategy != "ResourceUnrolled" or layer.reuse_factor > 1:
+            yield from layer_findings(name, layer.n_in, layer.n_out, layer.strategy, layer.reuse_factor)
+    if precisions is not None:
+        yield from _unrounded(layers, precisions)
+        yield from _stale(layers, precisions)
+
+
+def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
+    """Seen in hls4ml 1.3: distributed arithmetic takes the weights as trained, not rounded to weight_t."""
+    given = precisions.weights()
+    for name, layer in zip(layers.names, layers.layers, strict=True):
+        asked = given.get(name.lower())
+        if layer.strategy != "distributed_arithmetic" or layer.weights is None or asked is None:
+            continue
+        if layer.weight.fraction > asked.fraction:
+            yield Finding(
+                "da-unrounded-weights",
+                "warning",
+                f"layer {name}",
+                f"built from weights that were not rounded to {asked}; they take {layer.weight}, so it is "
+                "larger than need be and its outputs differ from those of the other strategies",
+                "round the weights onto their type's grid before conversion (train with quantisation)",
+            )
+
+
+def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
+    """Where the firmware was not built from this configuration."""
+    for name, layer in zip(layers.names, layers.layers, strict=True):
+        if name.lower() not in precisions.by_name:
+            continue
+        told = precisions.setting(name, "Dense", "Strategy")
+        strategy, _ = built_strategy(told if isinstance(told, str) else "Latency")
+        factor = precisions.setting(name, "Dense", "ReuseFactor")
+        pairs: list[tuple[str, object, object]] = []
+        if layer.strategy != "compressed" and strategy != layer.strategy:
+            pairs.append(("strategy", strategy, layer.strategy))
+        if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
+            resource = layer.strategy == "Resource"
+            built = nearest_legal(layer.n_in, layer.n_out, "Resource", factor) if resource else factor
+            if built != layer.reuse_factor and strategy == layer.strategy:
+                pairs.append(("reuse factor", built, layer.reuse_factor))
+        for role, found in (("weight", layer.weight), ("bias", layer.bias)):
+            try:
+                asked = precisions.precision(name, "Dense", role)
+            except UserError:
+                continue
+            if asked is not None and found is not None and found.width > 1 and asked != found:
+                pairs.append((f"{role} type", asked, found))
+        if layer.strategy == "distributed_arithmetic":
+            pairs = [pair for pair in pairs if not pair[0].endswith("type")]
+        for what, asked_for, built_as in pairs:
+            yield Finding(
+                "stale-config",
+                "warning",
+                f"layer {name}, {what}",
+                f"the configuration says {asked_for}, the firmware was built with {built_as}",
+                "the firmware decides; write the project again if the configuration is meant",
+            )

@@ -1,0 +1,109 @@
+"""Precision, reuse factor and strategy of each layer as ``HLSConfig`` has them, with hls4ml's fall-backs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.folder.config import mapping_of
+from hwnas_hls.network.precision import FixedType
+
+#: What hls4ml 1.3 compares a strategy with, once folded by :func:`folded` -> its spelling.
+STRATEGIES = {
+    "latency": "Latency",
+    "resource": "Resource",
+    "resource_unrolled": "ResourceUnrolled",
+    "distributed_arithmetic": "distributed_arithmetic",
+    "da": "distributed_arithmetic",
+}
+#: hls4ml's own default.
+DEFAULT = FixedType(16, 6)
+
+
+class Precisions:
+    """Looks settings up: the layer's name, then its type, then the model.
+
+    Args:
+        config: top level of ``hls4ml_config.yml``.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        hls = mapping_of(config, "HLSConfig")
+        self.model = mapping_of(hls, "Model")
+        self.by_type = {name.lower(): value for name, value in mapping_of(hls, "LayerType").items()}
+        self.by_name = {name.lower(): value for name, value in mapping_of(hls, "LayerName").items()}
+        # hls4ml 0.1 had its settings at the top level
+        for old, new in (("DefaultPrecision", "Precision"), ("ReuseFactor", "ReuseFactor")):
+            if old in config and new not in self.model:
+                self.model[new] = config[old]
+
+    def setting(self, name: str, kind: str, key: str) -> Any:
+        """``key`` of a layer called ``name`` of hls4ml's class ``kind``; ``None`` where unset."""
+        for level in (self.by_name.get(name.lower()), self.by_type.get(kind.lower()), self.model):
+            if isinstance(level, dict) and level.get(key) is not None:
+                return level[key]
+        return None
+
+    def precision(self, name: str, kind: str, role: str) -> FixedType | None:
+        """Type of ``weight``, ``bias``, ``accum`` or ``result``; ``None`` for ``auto``.
+
+        Raises:
+            UserError: what is there is no fixed-point type.
+        """
+        for level, values in (
+            ("LayerName", self.by_name.get(name.lower())),
+            ("LayerType", self.by_type.get(kind.lower())),
+            ("Model", self.model),
+        ):
+            value = values.get("Precision") if isinstance(values, dict) else None
+            if isinstance(value, dict):
+                value = value.get(role, value.get("default"))
+            if value is None:
+                continue
+            if not isinstance(value, str):
+                raise UserError(
+                    "not a precision", where=f"HLSConfig, {level}, {name}", found=type(value).__name__
+                )
+            return None if value.strip().lower() == "auto" else parse_precision(value)
+        return DEFAULT
+
+    def default(self) -> FixedType:
+        """The model's default, which hls4ml takes where ``auto`` has nothing to infer from."""
+        value = self.model.get("Precision")
+        if isinstance(value, dict):
+            value = value.get("default")
+        return parse_precision(value) if isinstance(value, str) and value.lower() != "auto" else DEFAULT
+
+    def weights(self) -> dict[str, FixedType]:
+        """Weight types of the layers that the configuration names."""
+        out: dict[str, FixedType] = {}
+        for name in mapping_of({"all": self.by_name}, "all"):
+            try:
+                found = self.precision(name, "Dense", "weight") or self.default()
+            except UserError:
+                continue
+            out[name] = found
+        return out
+
+
+def parse_precision(text: str) -> FixedType:
+    """``ap_fixed<16,6>``, ``fixed<8,3,RND,SAT,0>``, ``ufixed<...>``, ``int<4>``: as hls4ml spells them."""
+    return FixedType.parse(text)
+
+
+def folded(strategy: str) -> str:
+    """``ResourceUnrolled`` -> ``resource_unrolled``, by the rule of hls4ml (``utils/string_utils.py``)."""
+    return re.sub(r"_{2,}", "_", re.sub(r"(?<!^)(?=[A-Z])", "_", strategy).lower())
+
+
+def built_strategy(strategy: str, compression: bool = False) -> tuple[str, bool]:
+    """What hls4ml builds where ``strategy`` is written, and whether it knows that spelling.
+
+    Whatever it does not know becomes Latency without a word (``RESOURCE`` and ``Unrolled``, too).
+    """
+    known = STRATEGIES.get(folded(strategy))
+    if known == "Resource" and compression:
+        known = "compressed"
+    return known or "Latency", known is not None

@@ -1,0 +1,171 @@
+"""Part, clock, tool and backend of a project, from its scripts, reports and configuration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import ReportError
+from hwnas_hls.hls4ml.folder.config import text_of
+from hwnas_hls.hls4ml.folder.files import optional_source
+from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL
+from hwnas_hls.hls4ml.reports import ProjectReports, read_project
+
+#: What is assumed of a Vivado HLS whose version nobody tells.
+DEFAULT_VIVADO = "vivado_hls 2020.1"
+BACKENDS = {
+    "vivado": "Vivado",
+    "vitis": "Vitis",
+    "vivadoaccelerator": "VivadoAccelerator",
+    "vitisaccelerator": "VitisAccelerator",
+    "vitisunified": "VitisUnified",
+}
+_PART = r"[\"{]?([A-Za-z0-9][A-Za-z0-9_-]{5,60})[\"}]?"
+_PERIOD = re.compile(r"\d{1,4}(?:\.\d{1,6})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """See the module.
+
+    Args:
+        name, part, backend, tool: as in :class:`~hwnas_hls.hls4ml.query.Query`.
+        clock_ns: target period.
+        clock_uncertainty: share of the period, or ``None``.
+        top: name of the top function, empty where nothing tells it.
+        warnings: where sources disagree or are silent.
+    """
+
+    name: str
+    part: str
+    clock_ns: float
+    clock_uncertainty: float | None
+    backend: str
+    tool: str
+    top: str
+    warnings: tuple[str, ...]
+
+
+def project_reports(folder: Path) -> tuple[ProjectReports | None, list[str]]:
+    """The reports of a project, where it has readable ones, and what could not be read."""
+    try:
+        reports = read_project(folder)
+    except ReportError as error:
+        missing = "no report of" in str(error)
+        return None, [] if missing else str(error).splitlines()[:20]
+    return reports, list(reports.problems[:20])
+
+
+def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports | None) -> Settings:
+    """Scripts go before reports, reports before the configuration, which may be stale.
+
+    Args:
+        folder: the project.
+        config: of ``hls4ml_config.yml``; may be empty.
+        reports: of the project, where it has any.
+    """
+    scripts = {
+        name: optional_source(folder, name) for name in ("project.tcl", "build_prj.tcl", "vivado_synth.tcl")
+    }
+    warnings: list[str] = []
+    csynth = reports.csynth if reports else None
+    part = _choose(
+        "part",
+        [
+            ("project.tcl", _find(scripts["project.tcl"], rf"(?m)^[ \t]*set[ \t]+part[ \t]+{_PART}")),
+            ("build_prj.tcl", _find(scripts["build_prj.tcl"], rf"(?m)^[ \t]*set_part[ \t]+{_PART}")),
+            ("vivado_synth.tcl", _find(scripts["vivado_synth.tcl"], rf"-part\s+{_PART}")),
+            ("the report", csynth.part if csynth else ""),
+            ("hls4ml_config.yml", text_of(config, "Part", "XilinxPart", "Device")),
+        ],
+        DEFAULT_PART,
+        warnings,
+    )
+    period = _choose(
+        "clock period",
+        [
+            (
+                "project.tcl",
+                _find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+clock_period[ \t]+\"?([\d.]+)"),
+            ),
+            ("build_prj.tcl", _find(scripts["build_prj.tcl"], r"create_clock\s+-period\s+\"?([\d.]+)")),
+            ("the report", f"{csynth.clock_target_ns:g}" if csynth else ""),
+            ("hls4ml_config.yml", text_of(config, "ClockPeriod")),
+        ],
+        f"{DEFAULT_CLOCK_NS:g}",
+        warnings,
+    )
+    if not _PERIOD.fullmatch(period) or float(period) <= 0:
+        warnings.append(f"clock period {period!r} is no number; {DEFAULT_CLOCK_NS:g} ns is assumed")
+        period = f"{DEFAULT_CLOCK_NS:g}"
+    clock_ns = float(period)
+    uncertainty = _find(
+        scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+clock_uncertainty[ \t]+\"?([\d.]+\s*(?:%|ns)?)"
+    )
+    uncertainty = uncertainty or _find(scripts["build_prj.tcl"], r"set_clock_uncertainty\s+([\d.]+\s*%?)")
+    uncertainty = uncertainty or text_of(config, "ClockUncertainty")
+    written = _find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+backend[ \t]+\"?(\w+)") or text_of(
+        config, "Backend"
+    )
+    backend = BACKENDS.get(written.lower(), written)
+    return Settings(
+        name=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
+        or text_of(config, "ProjectName")
+        or folder.resolve().name,
+        part=part,
+        clock_ns=clock_ns,
+        clock_uncertainty=_share(uncertainty, clock_ns),
+        backend=backend,
+        tool=_tool(csynth.tool_version if csynth else "", backend, warnings),
+        top=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
+        or _find(scripts["build_prj.tcl"], r"(?m)^[ \t]*set_top[ \t]+\"?([A-Za-z_]\w*)")
+        or text_of(config, "ProjectName"),
+        warnings=tuple(warnings),
+    )
+
+
+def _find(text: str, pattern: str) -> str:
+    match = re.search(pattern, text)
+    return match[1].strip() if match else ""
+
+
+def _choose(what: str, found: list[tuple[str, str]], default: str, warnings: list[str]) -> str:
+    told = [(source, value) for source, value in found if value]
+    if not told:
+        warnings.append(f"{what} is not said anywhere; {default} is assumed")
+        return default
+    source, value = told[0]
+    for other, different in told[1:]:
+        if _plain(different) != _plain(value):
+            warnings.append(f"{what} is {value} in {source} but {different} in {other}; {value} is taken")
+    return value
+
+
+def _plain(text: str) -> str:
+    """``5.0`` and ``5``, ``xc7z020clg400-1`` and ``xc7z020-clg400-1`` are the same."""
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text.lower().replace("-", "")
+
+
+def _share(text: str, clock_ns: float) -> float | None:
+    """``27%``, ``12.5 %`` or nanoseconds -> share of the period."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)\s*(%|ns)?", text)
+    if match is None:
+        return None
+    share = float(match[1]) / 100.0 if match[2] == "%" else float(match[1]) / clock_ns
+    return share if share < 1.0 else None
+
+
+def _tool(reported: str, backend: str, warnings: list[str]) -> str:
+    if " " in reported:
+        return reported
+    tool = DEFAULT_TOOL if backend.startswith("Vitis") else DEFAULT_VIVADO
+    if not backend:
+        warnings.append(f"neither backend nor tool is said; {tool} is assumed")
+    else:
+        warnings.append(f"no report tells the version of the tool; {tool} is assumed for backend {backend}")
+    return tool

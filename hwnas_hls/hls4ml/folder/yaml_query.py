@@ -1,0 +1,182 @@
+"""A lone ``hls4ml_config.yml`` -> a query, by the rules with which hls4ml fills in what is not said."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.hls4ml.folder.config import load_config, text_of
+from hwnas_hls.hls4ml.folder.folder import read_folder
+from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
+from hwnas_hls.hls4ml.folder.settings import BACKENDS, read_settings
+from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
+from hwnas_hls.hls4ml.query import LayerQuery, Query
+from hwnas_hls.network.architecture import Dense
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.reuse import nearest_legal
+
+
+def read_config(path: Path | str, stage: str = "csynth") -> Query:
+    """Read a configuration; where its firmware lies beside it, the firmware is read instead.
+
+    Args:
+        path: ``hls4ml_config.yml`` or the like.
+        stage: stage of the query.
+
+    Raises:
+        UserError: no such file, or the shapes of the layers are neither in it nor beside it.
+        ReportError: not readable.
+        Unsupported: a layer or backend of another kind; it is named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError("no such file", found=path, remedy="give hls4ml_config.yml or the project's folder")
+    if (path.parent / "firmware" / "parameters.h").is_file():
+        return read_folder(path.parent, stage)
+    config = load_config(path)
+    if "HLSConfig" not in config and "DefaultPrecision" not in config:
+        raise UserError("not a configuration of hls4ml", where=str(path), found="no HLSConfig in it")
+    shapes = read_shapes(path, config)
+    if not any(shape.kind == "Dense" for shape in shapes):
+        raise UserError(
+            "the configuration does not tell the widths of its layers",
+            where=str(path),
+            remedy="give the project's folder (with firmware/), or put the Keras model beside it",
+        )
+    settings = read_settings(path.parent, config, None)
+    if settings.backend and settings.backend not in BACKENDS.values():
+        raise Unsupported(f"{path}: backend {settings.backend}; only those for Xilinx parts are judged")
+    layers, warnings, reasons, softmax = _layers(shapes, Precisions(config), str(path))
+    name = text_of(config, "ProjectName") or path.stem
+    return Query(
+        layers=tuple(layers),
+        part=settings.part,
+        clock_ns=settings.clock_ns,
+        tool=settings.tool,
+        stage=stage,
+        clock_uncertainty=settings.clock_uncertainty,
+        io_type=text_of(config, "IOType") or "io_parallel",
+        backend=settings.backend,
+        scope="core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core",
+        softmax=softmax,
+        name=name,
+        warnings=(*settings.warnings, *warnings),
+        reasons=tuple(reasons),
+    )
+
+
+def _layers(
+    shapes: list[Shape], precisions: Precisions, where: str
+) -> tuple[list[LayerQuery], list[str], list[str], str]:
+    layers: list[LayerQuery] = []
+    warnings = ["weights are not in a configuration: cost is that of typical trained weights"]
+    reasons: list[str] = []
+    softmax = ""
+    source = _input_type(precisions)
+    width: int | None = None
+    for shape in shapes:
+        if shape.kind == "Dense":
+            layer = _dense(shape, width, source, precisions, where, warnings)
+            layers.append(layer)
+            width = layer.n_out
+        elif not layers:
+            reasons.append(f"layer {shape.name!r} comes before any dense layer and is not counted")
+            continue
+        else:
+            layer = _behind(shape, layers[-1], precisions, warnings)
+            layers[-1] = layer
+            if shape.activation == "softmax":
+                told = precisions.setting(shape.name, "Softmax", "Implementation")
+                softmax = str(told).lower()[:20] if isinstance(told, str) else "stable"
+        source = layer.result or layer.dense_out or layer.accum or precisions.default()
+    return layers, warnings, reasons, softmax
+
+
+def _input_type(precisions: Precisions) -> FixedType:
+    for name in precisions.by_name:
+        if "input" in name or name in ("inp", "x"):
+            return precisions.precision(name, "InputLayer", "result") or precisions.default()
+    return precisions.default()
+
+
+def _dense(
+    shape: Shape,
+    width: int | None,
+    source: FixedType,
+    precisions: Precisions,
+    where: str,
+    warnings: list[str],
+) -> LayerQuery:
+    n_in = shape.n_in or width
+    if n_in is None or shape.n_out is None:
+        raise ReportError(f"{where}: the width of the input of layer {shape.name!r} is not said")
+    if width is not None and n_in != width:
+        raise Unsupported(
+            f"layer {shape.name!r} takes {n_in} inputs after {width} outputs: not a chain of layers"
+        )
+    types = {
+        role: precisions.precision(shape.name, "Dense", role)
+        for role in ("weight", "bias", "accum", "result")
+    }
+    told = str(precisions.setting(shape.name, "Dense", "Strategy") or "Latency")
+    compression = bool(precisions.setting(shape.name, "Dense", "Compression"))
+    strategy, known = built_strategy(told, compression)
+    if not known:
+        warnings.append(
+            f"layer {shape.name!r}: strategy {told[:40]!r} is unknown to hls4ml and becomes Latency"
+        )
+    factor = precisions.setting(shape.name, "Dense", "ReuseFactor")
+    factor = factor if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1 else 1
+    if strategy == "ResourceUnrolled" and factor == 1:
+        strategy = "Resource"
+    if strategy == "Resource":
+        legal = nearest_legal(n_in, shape.n_out, "Resource", factor)
+        if legal != factor:
+            warnings.append(f"layer {shape.name!r}: reuse factor {factor} is moved to {legal} by hls4ml")
+            factor = legal
+    default = precisions.default()
+    layer = LayerQuery(
+        n_in=n_in,
+        n_out=shape.n_out,
+        input=source,
+        weight=types["weight"] or default,
+        bias=types["bias"] or default,
+        accum=types["accum"],
+        dense_out=types["result"],
+        reuse_factor=factor,
+        strategy=strategy,
+    )
+    # what auto leaves open is the exact sum; hls4ml infers the same
+    exact = layer.accum or _exact(layer)
+    out = layer.dense_out or exact
+    return dataclasses.replace(layer, accum=exact, dense_out=out, result=out)
+
+
+def _exact(layer: LayerQuery) -> FixedType:
+    return Dense(layer.n_in, layer.n_out, "linear", layer.weight, layer.bias).exact_accum(layer.input)
+
+
+def _scaled(last: LayerQuery, precisions: Precisions) -> FixedType:
+    """What hls4ml infers behind a normalisation: input x scale + offset, without loss."""
+    source, scale = last.result or precisions.default(), precisions.default()
+    fraction = max(source.fraction + scale.fraction, scale.fraction)
+    integer = max(source.integer + scale.integer, scale.integer) + 1
+    return FixedType(integer + fraction, integer)
+
+
+def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: list[str]) -> LayerQuery:
+    """An activation or normalisation behind a dense layer."""
+    told = precisions.precision(shape.name, shape.kind, "result")
+    if shape.kind == "BatchNormalization":
+        if last.activation == "linear":
+            # hls4ml folds it into the dense layer before it
+            return last
+        return dataclasses.replace(last, normalisation="batch", result=told or _scaled(last, precisions))
+    if shape.activation == "linear":
+        return dataclasses.replace(last, result=told or last.result)
+    if last.activation != "linear":
+        warnings.append(
+            f"layer {shape.name!r} follows the activation {last.activation}, which is not counted"
+        )
+    return dataclasses.replace(last, activation=shape.activation, result=told or precisions.default())

@@ -1,0 +1,258 @@
+"""A design as the graph of nodes that hls4ml is given, with everything that hls4ml lets one set.
+
+A layer becomes one node and one more for its activation; a dense layer behind an image gets a
+node that flattens it first. hls4ml 1.3 wants its nodes in a certain order and refuses or
+misbuilds some graphs without a word: those are refused here by name (``docs/hls4ml-projects.md``
+has the reasons).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.network.architecture import INPUT, Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D
+from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: A layer without biases still has an array of zeros in the firmware, of this type.
+NO_BIAS = FixedType(1, 1, signed=False)
+#: Holds the slope of ``leaky_relu`` and nothing else.
+SLOPE = FixedType(1, -2, signed=False)
+
+#: (height, width, channels) of what travels as an image; ``None`` for a flat tensor.
+Image = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of hls4ml's graph.
+
+    Args:
+        name: that hls4ml gives it.
+        kind: ``dense``, ``conv2d``, ``pool2d``, ``add``, ``concatenate``, ``relu``, ``leaky_relu``
+            or ``flatten`` (which is no call in the firmware).
+        number: of the layer that it belongs to.
+        inputs: names of the nodes that it takes its inputs from, or the network's input.
+        accum: of a layer that sums up, else ``None``.
+        result: type of its outputs.
+        image: shape of its outputs.
+        taken: shape of its (first) input.
+    """
+
+    name: str
+    kind: str
+    number: int
+    inputs: tuple[str, ...]
+    accum: FixedType | None
+    result: FixedType
+    image: Image
+    taken: Image
+
+
+def plain_input(design: Design) -> FixedType:
+    """The input type as hls4ml gets it, without modes.
+
+    Inputs arrive on the grid, so modes would never act, and da4ml refuses a saturating input.
+    """
+    return design.architecture.input.plain
+
+
+def input_name(architecture: Architecture) -> str:
+    """hls4ml's name for the network's input: that of an argument of the torch module."""
+    return "input_1" if architecture.is_chain else "x"
+
+
+def input_shape(architecture: Architecture) -> Image:
+    """Shape of the network's input, where convolutions or poolings take it.
+
+    Raises:
+        Unsupported: they disagree about its shape.
+    """
+    shapes = {
+        (layer.in_height, layer.in_width, layer.in_channels)
+        for number, layer in enumerate(architecture.layers)
+        if isinstance(layer, Conv2D | Pool2D) and INPUT in architecture.sources(number)
+    }
+    if len(shapes) > 1:
+        raise Unsupported(f"the network's input is taken as images of several shapes: {sorted(shapes)}")
+    return shapes.pop() if shapes else None
+
+
+def nodes_of(design: Design) -> tuple[Node, ...]:
+    """The nodes in the order of the firmware's calls.
+
+    Raises:
+        Unsupported: an activation that goes through a table, or a graph that hls4ml cannot build
+            or builds wrongly.
+    """
+    return tuple(_Builder(design).nodes)
+
+
+class _Builder:
+    def __init__(self, design: Design) -> None:
+        architecture = self.architecture = design.architecture
+        self.types = design.layer_types()
+        self.nodes: list[Node] = []
+        first = Node(
+            input_name(architecture),
+            "input",
+            INPUT,
+            (),
+            None,
+            plain_input(design),
+            input_shape(architecture),
+            None,
+        )
+        #: The last node of each layer, and the node that flattens a dense layer's image.
+        self.last, self.flat = {INPUT: first}, dict[int, Node]()
+        self.counts: Counter[str] = Counter()
+        if not architecture.is_chain and architecture.io_type != "io_parallel":
+            raise Unsupported(
+                f"a network that is no chain is built with io_parallel, not with {architecture.io_type}"
+            )
+        self._flatten(INPUT)
+        for number, layer in enumerate(architecture.layers):
+            self._layer(number, layer)
+            self._flatten(number)
+
+    def _layer(self, number: int, layer: Layer) -> None:
+        _, accum, result = self.types[number]
+        activation = "linear" if isinstance(layer, Pool2D) else layer.activation
+        if activation not in ("relu", "leaky_relu", "linear"):
+            raise Unsupported(
+                f"layer {number}: {activation} goes through a table in hls4ml, whose values are not "
+                "reproduced bit for bit; use relu, leaky_relu or linear"
+            )
+        given = [self.last[source] for source in self.architecture.sources(number)]
+        taken = given[0].image
+        if number in self.flat:
+            given = [self.flat[number]]
+        image = self._image(number, layer, given)
+        kind = layer.merge if isinstance(layer, Merge) else layer.kind
+        own = result if activation == "linear" else accum
+        node = Node(
+            self._name(kind, number),
+            kind,
+            number,
+            tuple(node.name for node in given),
+            None if isinstance(layer, Merge) else accum,
+            own,
+            image,
+            taken,
+        )
+        self._add(node)
+        if activation != "linear":
+            name = self._name("activation", number)
+            self._add(Node(name, activation, number, (node.name,), None, result, image, image))
+
+    def _image(self, number: int, layer: Layer, given: Sequence[Node]) -> Image:
+        where, shapes = f"layer {number}", [node.image for node in given]
+        if isinstance(layer, Dense):
+            return None
+        if isinstance(layer, Conv2D) and layer.depthwise and layer.strategy == "Resource":
+            raise Unsupported(
+                f"{where}: hls4ml's front end for torch takes no depthwise convolutions; they are built as "
+                "ordinary ones whose other weights are zero, and Resource would multiply by every zero; use "
+                "Latency or distributed_arithmetic"
+            )
+        if isinstance(layer, Conv2D) and layer.strategy == "Resource":
+            rows, _ = layer.matrix_shape
+            if layer.reuse_factor > rows:
+                raise Unsupported(
+                    f"{where}: hls4ml's convolutions under Resource compute something else where the reuse "
+                    f"factor ({layer.reuse_factor}) is above window times channels ({rows})"
+                )
+        if isinstance(layer, Conv2D | Pool2D):
+            wanted = (layer.in_height, layer.in_width, layer.in_channels)
+            if shapes != [wanted]:
+                raise Unsupported(
+                    f"{where}: a {layer.kind} layer takes an image of {wanted}; what it is given travels as "
+                    f"{shapes[0] or 'a flat tensor'} in hls4ml, which would reorder it"
+                )
+            channels = layer.filters if isinstance(layer, Conv2D) else layer.in_channels
+            return (layer.out_height, layer.out_width, channels)
+        if given[0] is given[1]:
+            raise Unsupported(f"{where}: hls4ml's front end for torch drops one of two equal inputs")
+        if layer.merge == "add":
+            if shapes[0] != shapes[1]:
+                raise Unsupported(
+                    f"{where}: hls4ml adds tensors of one shape, not {shapes[0]} and {shapes[1]}"
+                )
+            return shapes[0]
+        first, second = shapes
+        if layer.channels is None and first is None and second is None:
+            return None
+        if (
+            layer.channels is None
+            or first is None
+            or second is None
+            or first[:2] != second[:2]
+            or (first[2], second[2]) != layer.channels
+        ):
+            raise Unsupported(
+                f"{where}: images are concatenated along their channels, flat tensors end to end; not "
+                f"{first} and {second} with channels {layer.channels}"
+            )
+        return (first[0], first[1], first[2] + second[2])
+
+    def _flatten(self, number: int) -> None:
+        """Flatten an image for the dense layer behind it, before anybody else takes the image.
+
+        hls4ml inserts a transposition in front of whoever takes the image first, whichever node it
+        is meant for; and it can move it into the weights of one dense layer only.
+        """
+        image = self.last[number].image
+        if image is None:
+            return
+        architecture = self.architecture
+        takers = [
+            taker
+            for taker, layer in enumerate(architecture.layers)
+            if isinstance(layer, Dense) and number in architecture.sources(taker)
+        ]
+        if len(takers) > 1:
+            raise Unsupported(
+                f"layers {', '.join(map(str, takers))} are dense and take the same image: hls4ml puts its "
+                "values in the right order for one of them only"
+            )
+        for taker in takers:
+            source = self.last[number]
+            name, result = f"layer{taker}_flat", source.result.plain
+            self.flat[taker] = Node(name, "flatten", taker, (source.name,), None, result, None, image)
+            self.nodes.append(self.flat[taker])
+
+    def _add(self, node: Node) -> None:
+        self.nodes.append(node)
+        self.last[node.number] = node
+
+    def _name(self, kind: str, number: int) -> str:
+        """torch.fx's name for what a node is made from."""
+        if self.architecture.is_chain:
+            return f"_{len(self.nodes)}"
+        function = {"add": "add", "concatenate": "cat"}.get(kind)
+        if function is None:
+            return f"layer{number}" + ("_act" if kind == "activation" else "")
+        count = self.counts[function]
+        self.counts[function] += 1
+        return f"{function}_{count}" if count else function
+
+
+def kernel(design: Design, number: int) -> NDArray[np.int64]:
+    """The weights as hls4ml gets them: a depthwise convolution's as those of an ordinary one."""
+    import numpy as np
+
+    layer, weight = design.architecture.layers[number], design.weights[number]
+    if weight is None:
+        raise Unsupported(f"layer {number} has no weights")
+    if isinstance(layer, Conv2D) and layer.depthwise:
+        return weight * np.eye(layer.filters, dtype=np.int64)
+    return weight

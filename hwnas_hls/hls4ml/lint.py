@@ -1,0 +1,273 @@
+"""The known pitfalls of hls4ml projects, looked for in a design before any tool runs.
+
+The rules come from hls4ml 1.3's sources and templates and from its users' issues (numbers of
+github.com/fastmachinelearning/hls4ml in the rules' comments). Nothing here is a guess of cost:
+that is an estimator's work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hwnas_hls.hls4ml.lint_graph import graph_findings, words
+from hwnas_hls.hls4ml.pitfall import SEVERITIES, TABLES, UNROLL_LIMIT, Finding
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Weighted
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
+from hwnas_hls.protocols.target import Target
+
+__all__ = ["SEVERITIES", "UNROLL_LIMIT", "Finding", "lint_design"]
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: A float32 holds every value up to this width.
+FLOAT_BITS = 24
+#: A double, through which C simulation gets its inputs and gives its outputs, up to this one.
+DOUBLE_BITS = 53
+#: Beyond it a product takes two DSPs or collapses into LUTs.
+OPERAND_BITS = 26
+#: Vitis HLS builds products of narrower inputs from LUTs.
+DSP_INPUT_BITS = 12
+
+
+def lint_design(design: Design, target: Target) -> list[Finding]:
+    """The pitfalls of ``design`` on ``target``, errors first, then in the order of the layers."""
+    architecture, types = design.architecture, design.layer_types()
+    findings = [*_network(design, target), *graph_findings(design)]
+    for number, layer in enumerate(architecture.layers):
+        (source, accum, result), weight = types[number], design.weights[number]
+        where = f"layer {number} ({words(layer)})"
+        if weight is not None and isinstance(layer, Weighted):
+            findings += _structure(layer, where)
+            findings += _accumulator(layer, source, where)
+            findings += _operands(layer, source, where)
+            if not weight.any():
+                findings.append(_dead(architecture, where))
+        if getattr(layer, "activation", "linear") in TABLES:
+            findings.append(_table(layer, where))
+        findings += _result(layer, accum, result, where)
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _dead(architecture: Architecture, where: str) -> Finding:
+    so = ", so the network's output does not depend on its input" if architecture.is_chain else ""
+    return Finding(
+        "dead-layer",
+        "warning",
+        where,
+        f"every weight is zero{so}",
+        "train longer, prune less, or give the weights more fractional bits",
+    )
+
+
+def _table(layer: Layer, where: str) -> Finding:
+    activation = getattr(layer, "activation", "")
+    return Finding(
+        "table-activation",
+        "error",
+        where,
+        f"{activation} goes through a table in hls4ml, whose values are not reproduced bit for bit",
+        "use relu, leaky_relu or linear",
+    )
+
+
+def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
+    wanted, strategy = layer.reuse_factor, layer.strategy
+    rows, columns = layer.matrix_shape
+    built = nearest_legal(rows, columns, strategy, wanted)
+    if strategy == "distributed_arithmetic":
+        if wanted != 1:
+            yield Finding(
+                "da-reuse-factor",
+                "error",
+                where,
+                f"hls4ml refuses distributed arithmetic with reuse factor {wanted}",
+                "use reuse factor 1, or the strategy Resource",
+            )
+        return
+    if built != wanted:  # H446: which are legal
+        legal = _legal(layer)
+        yield Finding(
+            "illegal-reuse-factor",
+            "error",
+            where,
+            f"reuse factor {wanted} is not among those that hls4ml builds; it would take {built}",
+            f"use one of {', '.join(map(str, legal))}",
+        )
+    unrolled = rows * columns if strategy == "Latency" else -(-rows * columns // built)
+    if unrolled > UNROLL_LIMIT:  # H572, H903, H904
+        yield Finding(
+            "unroll-limit",
+            "warning",
+            where,
+            f"{unrolled} products side by side, above the {UNROLL_LIMIT} that are unrolled and partitioned",
+            f"use Resource with a reuse factor of at least {_least_reuse(layer)}, distributed_arithmetic, "
+            "or a narrower layer",
+        )
+    if strategy == "Resource" and wanted == 1:
+        yield Finding(
+            "resource-unrolled",
+            "warning",
+            where,
+            "Resource with reuse factor 1 shares nothing, yet keeps the weights out of the logic",
+            "use Latency, which drops zero weights and shares equal ones",
+        )
+    if strategy == "Latency" and wanted > 1:  # H566: reuse factor 2 may take more DSPs than 1
+        yield Finding(
+            "latency-reuse",
+            "note",
+            where,
+            f"under Latency a reuse factor of {wanted} only limits the multipliers in DSPs and the "
+            "initiation interval; products in LUTs are not shared and everything stays unrolled",
+            "use Resource where the layer is to become smaller",
+        )
+
+
+def _legal(layer: Dense | Conv2D) -> list[int]:
+    """The reuse factors that hls4ml builds unchanged, and rightly."""
+    rows, columns = layer.matrix_shape
+    legal = legal_reuse_factors(rows, columns, layer.strategy)
+    return [factor for factor in legal if factor <= rows or isinstance(layer, Dense)]
+
+
+def _least_reuse(layer: Dense | Conv2D) -> int:
+    """The smallest legal reuse factor of Resource that keeps the unrolled products within the limit."""
+    rows, columns = layer.matrix_shape
+    legal = _legal(dataclasses.replace(layer, strategy="Resource"))
+    return next(factor for factor in legal if rows * columns <= factor * UNROLL_LIMIT or factor == legal[-1])
+
+
+def _accumulator(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[Finding]:
+    accum = layer.accum
+    if accum is None:
+        return
+    exact = layer.exact_accum(source)
+    if accum.overflow != "WRAP":
+        yield Finding(
+            "saturating-accumulator",
+            "error",
+            where,
+            f"{accum} saturates at every partial sum, so the result depends on the order of the sums",
+            "let it wrap (WRAP) with enough integer bits, and saturate in the result type",
+        )
+    if accum.rounding != "TRN":
+        yield Finding(
+            "rounding-accumulator",
+            "warning",
+            where,
+            f"{accum} rounds every product before the sum, which about triples the LUTs",
+            "use TRN with all fractional bits, and round in the result type",
+        )
+    if accum.fraction < exact.fraction:
+        by_code = layer.strategy == "distributed_arithmetic"
+        yield Finding(
+            "short-accumulator",
+            "error" if by_code else "warning",
+            where,
+            f"{accum} has {accum.fraction} fractional bits of the {exact.fraction} of its products: "
+            + ("distributed arithmetic cuts the sum, not each product" if by_code else "each product is cut"),
+            "leave the accumulator out: the exact type is then worked out from the weights",
+        )
+
+
+def _operands(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[Finding]:
+    for what, kind in (("input", source), ("weight", layer.weight)):
+        if kind.width > OPERAND_BITS and layer.strategy != "distributed_arithmetic":
+            yield Finding(
+                "wide-operand",
+                "warning",
+                where,
+                f"its {what} {kind} has over {OPERAND_BITS} bits: a product takes two DSPs or many LUTs",
+                f"use at most {OPERAND_BITS} bits",
+            )
+
+
+def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> Iterator[Finding]:
+    activation = getattr(layer, "activation", "linear")
+    slope = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE}.get(activation, 1.0)
+    lowest = slope * accum.lowest * 2.0**-accum.fraction
+    highest, step = accum.highest * 2.0**-accum.fraction, 2.0**-result.fraction
+    held = (result.lowest * step, result.highest * step)
+    if result.overflow == "WRAP" and (lowest < held[0] or highest > held[1]):
+        yield Finding(
+            "wrapping-result",
+            "warning",
+            where,
+            f"sums may reach {lowest:g} to {highest:g}; its result {result} holds {held[0]:g} to {held[1]:g} "
+            "and wraps: a large value turns into a small one",
+            "use SAT in the result type, or more integer bits",
+        )
+
+
+def _network(design: Design, target: Target) -> Iterator[Finding]:
+    architecture = design.architecture
+    clock_ns = architecture.clock_ns or target.clock_ns
+    if clock_ns < target.clock_ns:
+        yield Finding(
+            "fast-clock",
+            "note",
+            "clock",
+            f"{clock_ns:g} ns is faster than {target.name}'s default of {target.clock_ns:g} ns",
+            "expect more cycles and registers, and timing that only post-route reports can prove",
+        )
+    for what, kind in (("input", architecture.input), ("output", design.layer_types()[-1][2])):
+        if kind.width > DOUBLE_BITS:
+            yield Finding(
+                f"wide-{what}",
+                "error",
+                what,
+                f"{kind} has more bits than the {DOUBLE_BITS} of a double: C simulation cannot carry it",
+                "use a narrower type",
+            )
+        elif kind.width > FLOAT_BITS:
+            yield Finding(
+                f"wide-{what}",
+                "note",
+                what,
+                f"{kind} has more bits than the {FLOAT_BITS} of a float32: hls4ml's test bench and its "
+                "predict() with float32 round it",
+                "feed predict() with float64",
+            )
+    weighted = list(design.weighted())
+    if any(layer.strategy == "Resource" for _, layer, _, _ in weighted):
+        others = [str(number) for number, layer, _, _ in weighted if layer.strategy != "Resource"]
+        if others:
+            yield Finding(
+                "mixed-strategies",
+                "note",
+                "network",
+                "one Resource layer puts the whole network under DATAFLOW, layers "
+                f"{', '.join(others)} of other strategies too",
+                "count a handshake a layer; with no Resource layer it is one pipeline",
+            )
+    types = design.layer_types()
+    eligible = [
+        _multipliers(layer, weight) for number, layer, weight, _ in weighted if _in_dsp(layer, types[number])
+    ]
+    if sum(eligible) > target.dsp:
+        yield Finding(
+            "dsp-limit",
+            "warning",
+            "network",
+            f"up to {sum(eligible)} products go to DSPs, {target.name} has {target.dsp}",
+            f"give layers inputs below {DSP_INPUT_BITS} bits (products in LUTs), raise reuse factors, prune",
+        )
+
+
+def _in_dsp(layer: Dense | Conv2D, types: tuple[FixedType, FixedType, FixedType]) -> bool:
+    return layer.strategy != "distributed_arithmetic" and types[0].width >= DSP_INPUT_BITS
+
+
+def _multipliers(layer: Dense | Conv2D, weight: NDArray[np.int64]) -> int:
+    """Those that are built side by side."""
+    products = math.prod(layer.matrix_shape)
+    zeros = products - int((weight != 0).sum())
+    built = -(-products // layer.reuse_factor)
+    return built - (zeros // layer.reuse_factor if layer.strategy == "Latency" else 0)

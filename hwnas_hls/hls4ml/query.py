@@ -1,0 +1,203 @@
+"""What is asked of the hardware model: a network as hls4ml builds it, with everything known about it.
+
+Readers (a CSV of rows, a project folder, an :class:`~hwnas_hls.network.architecture.Architecture`) make
+:class:`Query` values; :func:`hwnas_hls_plugins.estimators.hls_model.predict` turns them into numbers::
+
+    query = query_of(architecture, "xcvu9p-flga2104-2L-e", clock_ns=5.0)
+    prediction = predict([query])[0]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.hls4ml.graph import kernel
+from hwnas_hls.network.architecture import INPUT
+from hwnas_hls.network.layers import Weighted
+from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwnas_hls.network.architecture import Architecture
+    from hwnas_hls.network.design import Design
+
+STAGES = ("csynth", "logic_synth", "post_route")
+#: What the tool is taken to be where nobody says.
+DEFAULT_TOOL = "vitis_hls 2023.2"
+DEFAULT_PART = "xcvu9p-flga2104-2L-e"
+DEFAULT_CLOCK_NS = 5.0
+#: hls4ml's own default type, and what a part of a row that names no type is taken to be.
+DEFAULT_TYPE = FixedType(16, 6)
+#: Warning of a query of a graph.
+NO_CHAIN = "networks that are no chains of dense layers were never measured"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerQuery:
+    """One dense layer with its activation.
+
+    Args:
+        n_in, n_out: width of its input and output.
+        input: type of its input.
+        weight: type of its weights.
+        bias: type of its biases; ``None`` for a layer without biases.
+        accum: type in which products are summed; ``None`` means exact (as wide as needed).
+        dense_out: type of the sum before the activation; ``None`` takes the accumulator's.
+        result: type after the activation; ``None`` takes ``dense_out``.
+        activation: hls4ml's name in lower case (``relu``, ``softmax``, ``linear``, ...).
+        reuse_factor: as asked for; the legal one is computed where the strategy needs it.
+        strategy: hls4ml's spelling, any case (``Latency``, ``Resource``, ``distributed_arithmetic``, ...).
+        n_nonzeros: number of weights that are not zero; ``None`` where unknown.
+        weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` where unknown.
+        biases: integers on the bias type's grid, shape (n_out,); ``None`` where unknown.
+        normalisation: ``batch`` where a batch normalisation layer of its own follows the activation.
+        multipliers: ``dsp`` or ``fabric`` where a BIND_OP or RESOURCE directive decides, else ``None``.
+    """
+
+    n_in: int
+    n_out: int
+    input: FixedType = DEFAULT_TYPE
+    weight: FixedType = DEFAULT_TYPE
+    bias: FixedType | None = DEFAULT_TYPE
+    accum: FixedType | None = DEFAULT_TYPE
+    dense_out: FixedType | None = None
+    result: FixedType | None = None
+    activation: str = "linear"
+    reuse_factor: int = 1
+    strategy: str = "Latency"
+    n_nonzeros: int | None = None
+    weights: NDArray[np.int64] | None = None
+    biases: NDArray[np.int64] | None = None
+    normalisation: str = "none"
+    multipliers: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One design.
+
+    Args:
+        layers: from input to output, at least one.
+        part: full part or device name, for example ``xcvu9p-flga2104-2L-e``.
+        clock_ns: target clock period in ns.
+        tool: name and version, for example ``vitis_hls 2023.2``, ``vivado_hls 2020.1``.
+        stage: one of :data:`STAGES`.
+        clock_uncertainty: share of the period kept back; ``None`` takes the tool's default
+            (12.5 % for Vivado HLS, 27 % for Vitis HLS).
+        io_type: ``io_parallel`` or ``io_stream``.
+        backend: hls4ml's backend (``Vitis``, ``Vivado``, ``VivadoAccelerator``, ...) or empty.
+        scope: ``core``, or ``core+AXI wrapper`` where the report includes one.
+        softmax: implementation (``stable``, ``latency``, ``argmax``, ...) or empty.
+        name: of the row or project, for messages.
+        warnings: what the reader had to assume or could not read.
+        reasons: why the design lies outside what the model knows, as far as the reader saw.
+        blockers: why there is no prediction at all; a query with any is answered without numbers.
+        clock_known: whether anybody said the clock; else the intervals of cycles and FFs are wider.
+    """
+
+    layers: tuple[LayerQuery, ...]
+    part: str = DEFAULT_PART
+    clock_ns: float = DEFAULT_CLOCK_NS
+    tool: str = DEFAULT_TOOL
+    stage: str = "csynth"
+    clock_uncertainty: float | None = None
+    io_type: str = "io_parallel"
+    backend: str = ""
+    scope: str = "core"
+    softmax: str = ""
+    name: str = ""
+    warnings: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+    clock_known: bool = True
+
+    @property
+    def shape(self) -> str:
+        """For example ``16-64-32-32-5``; empty where there are no layers."""
+        if not self.layers:
+            return ""
+        return "-".join(str(n) for n in (self.layers[0].n_in, *(layer.n_out for layer in self.layers)))
+
+
+def query_of(
+    architecture: Architecture,
+    part: str,
+    clock_ns: float | None = None,
+    *,
+    tool: str = DEFAULT_TOOL,
+    stage: str = "csynth",
+    clock_uncertainty: float | None = None,
+    design: Design | None = None,
+    softmax: str = "",
+    name: str = "",
+) -> Query:
+    """The query of an architecture as this package exports it, with weights where they are known.
+
+    The layers of the query are those that have weights. What else a graph has (merges, poolings, the
+    positions of a convolution) is not in it: ``graph_estimates`` adds
+    that to the prediction, and the estimator ``hls-model`` does both.
+
+    Args:
+        architecture: layer list; its own clock goes before ``clock_ns``.
+        part: full part or device name.
+        clock_ns: period in ns where the architecture names none; then :data:`DEFAULT_CLOCK_NS`.
+        design: trained design of this architecture; gives weights, biases and exact accumulators.
+    """
+    return Query(
+        layers=tuple(_layer_queries(architecture, design)),
+        part=part,
+        clock_ns=architecture.clock_ns or clock_ns or DEFAULT_CLOCK_NS,
+        tool=tool,
+        stage=stage,
+        clock_uncertainty=clock_uncertainty,
+        io_type=architecture.io_type,
+        softmax=softmax,
+        name=name,
+        warnings=() if architecture.is_chain else (NO_CHAIN,),
+    )
+
+
+def _layer_queries(architecture: Architecture, design: Design | None) -> Iterator[LayerQuery]:
+    """The layers with weights, each as the dense layer that hls4ml multiplies by, in order."""
+    # Only a design settles the types of its layers; without one they follow from each other.
+    types = None if design is None else design.layer_types()
+    kinds = architecture.output_types() if types is None else ()
+    for number, layer in enumerate(architecture.layers):
+        if not isinstance(layer, Weighted):
+            continue
+        if types is not None:
+            given, accum, result = types[number]
+        else:
+            source = architecture.sources(number)[0]
+            given = architecture.input if source == INPUT else kinds[source]
+            accum = layer.accum or layer.exact_accum(given)
+            result = kinds[number]
+        rows, columns = layer.matrix_shape
+        held = math.prod(layer.weight_shape)
+        nonzeros = round(held * (1.0 - layer.sparsity)) if layer.sparsity or held < rows * columns else None
+        weights: NDArray[np.int64] | None = None
+        if design is not None:
+            weights = kernel(design, number).reshape(rows, columns)
+            nonzeros = int((weights != 0).sum())
+        yield LayerQuery(
+            n_in=rows,
+            n_out=columns,
+            input=given,
+            weight=layer.weight,
+            bias=layer.bias,
+            accum=accum,
+            dense_out=accum,
+            result=result,
+            # A slope of 1/8, held in a type of one bit, is wires and a multiplexer, as relu is.
+            activation="relu" if layer.activation == "leaky_relu" else layer.activation,
+            reuse_factor=layer.reuse_factor,
+            strategy=layer.strategy,
+            n_nonzeros=nonzeros,
+            weights=weights,
+            biases=None if design is None else design.biases[number],
+        )

@@ -1,0 +1,200 @@
+"""The graph of layers that trainers, predictors, the emulator and exporters share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.network.layers import (
+    ACTIVATIONS,
+    INPUT,
+    NORMALISATIONS,
+    STRATEGIES,
+    Conv2D,
+    Dense,
+    Layer,
+    Merge,
+    Pool2D,
+    layer_from_json,
+)
+from hwnas_hls.network.precision import FixedType
+
+__all__ = [
+    "ACTIVATIONS",
+    "INPUT",
+    "NORMALISATIONS",
+    "STRATEGIES",
+    "Architecture",
+    "Conv2D",
+    "Dense",
+    "Layer",
+    "Merge",
+    "Pool2D",
+    "as_architecture",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network as hardware: input type, layers from input to output, clock.
+
+    Most networks are *chains*: dense layers one after the other (:attr:`chain`). Others are graphs
+    whose layers name their inputs.
+
+    Args:
+        input: type of the inputs; the host rounds and limits them onto its grid.
+        layers: at least one, each after those it takes; widths must fit together. The last one is
+            the output, and everything before it reaches it.
+        clock_ns: target clock period in ns; ``None`` takes the target's default.
+        io_type: hls4ml's ``io_parallel`` or ``io_stream``.
+    """
+
+    input: FixedType
+    layers: tuple[Layer, ...]
+    clock_ns: float | None = None
+    io_type: str = "io_parallel"
+    _chain: tuple[Dense, ...] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UserError("an architecture has at least one layer")
+        straight = all(self.sources(number) == (number - 1,) for number in range(len(self.layers)))
+        dense = tuple(layer for layer in self.layers if isinstance(layer, Dense))
+        chain = dense if straight and len(dense) == len(self.layers) else None
+        object.__setattr__(self, "_chain", chain)
+        if straight:
+            for number, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+                if layer.n_out != following.input_widths[0]:
+                    raise UserError(
+                        f"layer {number} has {layer.n_out} outputs, layer {number + 1} takes "
+                        f"{following.input_widths[0]}"
+                    )
+        else:
+            self._check_graph()
+
+    def _check_graph(self) -> None:
+        taken: set[int] = set()
+        for number in range(len(self.layers)):
+            for source, wanted in zip(self.sources(number), self.layers[number].input_widths, strict=True):
+                if not INPUT <= source < number:
+                    raise UserError(
+                        f"layer {number} takes its inputs from layers before it, or from {INPUT} (the input)",
+                        found=source,
+                    )
+                given = self.n_in if source == INPUT else self.layers[source].n_out
+                if given != wanted:
+                    name = "the input" if source == INPUT else f"layer {source}"
+                    raise UserError(f"{name} has {given} values, layer {number} takes {wanted}")
+                taken.add(source)
+        for number in range(len(self.layers) - 1):
+            if number not in taken:
+                raise UserError(f"layer {number} reaches no output")
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is dense layers one after the other and nothing else."""
+        return self._chain is not None
+
+    @property
+    def chain(self) -> tuple[Dense, ...]:
+        """Its layers, where it is a chain.
+
+        Raises:
+            Unsupported: it is not; whoever asks for a chain cannot judge or build other networks.
+        """
+        if self._chain is None:
+            raise Unsupported(f"only chains of dense layers are known here, not {self.shape}")
+        return self._chain
+
+    @property
+    def n_in(self) -> int:
+        return self.layers[0].input_widths[0]
+
+    @property
+    def n_out(self) -> int:
+        return self.layers[-1].n_out
+
+    @property
+    def shape(self) -> str:
+        """For example ``16-64-32-32-5``; a layer other than dense has its kind before its width."""
+        parts = [str(self.n_in)]
+        for layer in self.layers:
+            parts.append(f"{'' if isinstance(layer, Dense) else _mark(layer)}{layer.n_out}")
+        return "-".join(parts)
+
+    def sources(self, number: int) -> tuple[int, ...]:
+        """Whose outputs layer ``number`` takes: numbers of layers, or :data:`INPUT`."""
+        return self.layers[number].inputs or (number - 1,)
+
+    def output_types(self) -> tuple[FixedType, ...]:
+        """The type of each layer's outputs, from the types alone (weights may allow narrower ones)."""
+        types: list[FixedType] = []
+        for number, layer in enumerate(self.layers):
+            given = [self.input if source == INPUT else types[source] for source in self.sources(number)]
+            types.append(layer.output_type(*given))
+        return tuple(types)
+
+    def layer_inputs(self) -> Iterable[tuple[FixedType, Dense]]:
+        """Each layer of a chain with the type of its input.
+
+        Raises:
+            Unsupported: it is no chain.
+        """
+        source = self.input
+        for layer in self.chain:
+            yield source, layer
+            source = layer.output_type(source)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "input": str(self.input),
+            "clock_ns": self.clock_ns,
+            "io_type": self.io_type,
+            "layers": [layer.to_json() for layer in self.layers],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Architecture:
+        return cls(
+            input=FixedType.parse(data["input"]),
+            layers=tuple(
+                layer_from_json(layer, f"layer {number}") for number, layer in enumerate(data["layers"])
+            ),
+            clock_ns=data.get("clock_ns"),
+            io_type=data.get("io_type", "io_parallel"),
+        )
+
+
+def _mark(layer: Layer) -> str:
+    if isinstance(layer, Merge):
+        return "add" if layer.merge == "add" else "cat"
+    if isinstance(layer, Pool2D):
+        return layer.pooling[:3]
+    return "dw" if isinstance(layer, Conv2D) and layer.depthwise else "conv"
+
+
+def as_architecture(value: object) -> Architecture:
+    """What a space's ``architecture`` may hand over: an :class:`Architecture`, its JSON form, or a
+    plain list of layers, whose inputs then have hls4ml's default type ``ap_fixed<16,6>``.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    if isinstance(value, Architecture):
+        return value
+    if isinstance(value, Mapping) and "layers" in value:
+        return Architecture.from_json({"input": str(_DEFAULT_INPUT), **value})
+    if isinstance(value, list | tuple) and all(isinstance(layer, Layer | Mapping) for layer in value):
+        layers = [
+            layer_from_json(layer, f"layer {number}") if isinstance(layer, Mapping) else layer
+            for number, layer in enumerate(value)
+        ]
+        return Architecture(_DEFAULT_INPUT, tuple(layers))
+    raise UserError(
+        "a space's architecture is an Architecture or a list of layers", found=type(value).__name__
+    )
+
+
+_DEFAULT_INPUT = FixedType(16, 6)

@@ -1,0 +1,311 @@
+"""A trained design: an architecture with its integers and the way inputs reach its grid."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.architecture import INPUT, Architecture
+from hwnas_hls.network.layers import Conv2D, Dense, Weighted
+from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DESIGN_SCHEMA = 1
+#: Far above any network that fits a part: 30 million weights of 64 bits.
+_MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preprocessing:
+    """How raw features become network inputs: ``(x - mean) / scale``.
+
+    Args:
+        mean, scale: float64 of shape (n_in,), fitted on the training split only.
+        names: feature names, in order.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    names: tuple[str, ...] = ()
+
+    def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Raw features (rows, n_in) -> standardised float64 of the same shape."""
+        return (features - self.mean) / self.scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """A network whose every weight is an integer on its layer's grid.
+
+    Args:
+        architecture: types, shapes and HLS settings.
+        weights: one int64 array of ``layer.weight_shape`` a layer, counted in units of the
+            weight's least significant bit; batch normalisation is already folded in. ``None``
+            for a layer that has none (pooling, merge).
+        biases: one int64 array (outputs or filters,) a layer on the bias type's grid, or ``None``.
+        preprocessing: fitted standardisation; ``None`` where inputs arrive on the grid.
+        labels: class names in output order; empty for regression.
+        meta: where it comes from (task, seed, epochs), JSON-able.
+    """
+
+    architecture: Architecture
+    weights: tuple[NDArray[np.int64] | None, ...]
+    biases: tuple[NDArray[np.int64] | None, ...]
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        layers = self.architecture.layers
+        for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
+            shape = None if weight is None else weight.shape
+            if shape != layer.weight_shape:
+                raise UserError(f"layer {number} wants weights of shape {layer.weight_shape}", found=shape)
+            kind = layer.bias if isinstance(layer, Weighted) else None
+            if (bias is None) != (kind is None):
+                raise UserError(f"layer {number}: biases and their type come together")
+            if weight is not None and isinstance(layer, Weighted):
+                _on_grid(f"weights of layer {number}", weight, layer.weight)
+            if weight is not None and bias is not None and kind is not None:
+                if bias.shape != weight.shape[-1:]:
+                    raise UserError(
+                        f"layer {number} wants biases of shape {weight.shape[-1:]}", found=bias.shape
+                    )
+                _on_grid(f"biases of layer {number}", bias, kind)
+
+    @property
+    def chain_weights(self) -> tuple[NDArray[np.int64], ...]:
+        """The weights of a chain, each of shape (n_in, n_out).
+
+        Raises:
+            Unsupported: the architecture is no chain.
+        """
+        number_of_layers = len(self.architecture.chain)  # raises where it is no chain
+        return tuple(weight for weight in self.weights[:number_of_layers] if weight is not None)
+
+    def weighted(self) -> Iterator[tuple[int, Dense | Conv2D, NDArray[np.int64], NDArray[np.int64] | None]]:
+        """(number, layer, weights, biases) of every layer that has weights, in order."""
+        layers = self.architecture.layers
+        for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
+            if weight is not None and isinstance(layer, Weighted):
+                yield number, layer, weight, bias
+
+    def accumulators(self) -> tuple[FixedType, ...]:
+        """The accumulator of each layer: as given, or the narrowest exact one for these weights.
+
+        Interval analysis: the largest and smallest partial sum *in any order*, bias included,
+        over every input the layer's input type can hold.
+        """
+        return tuple(accum for _, accum, _ in self.layer_types())
+
+    def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
+        """(input, accumulator, output) type of each layer.
+
+        Of a merge, the input is its first one (see :meth:`Architecture.sources` for the other), and
+        the accumulator what the activation gets; of a pooling, what a window is summed up in.
+        """
+        out: list[tuple[FixedType, FixedType, FixedType]] = []
+        architecture = self.architecture
+        for number, layer in enumerate(architecture.layers):
+            given = [
+                architecture.input if source == INPUT else out[source][2]
+                for source in architecture.sources(number)
+            ]
+            weight = self.weights[number]
+            if weight is not None and isinstance(layer, Weighted):
+                accum = layer.accum or _exact_accum(layer, given[0], weight, self.biases[number])
+                result = layer.result or accum
+            else:
+                accum, result = layer.exact_accum(*given), layer.output_type(*given)
+            out.append((given[0], accum, result))
+        return tuple(out)
+
+    def digest(self) -> str:
+        """Content address of the numbers and types (not of ``meta``)."""
+        state = hashlib.sha256(json.dumps(self.architecture.to_json(), sort_keys=True).encode())
+        for array in (*self.weights, *self.biases):
+            # Shapes follow from the architecture; a missing array is told apart from an empty one.
+            state.update(b"none" if array is None else array.astype("<i8").tobytes())
+        return state.hexdigest()[:16]
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "schema": DESIGN_SCHEMA,
+            "digest": self.digest(),
+            "architecture": self.architecture.to_json(),
+            "features": list(self.preprocessing.names) if self.preprocessing else [],
+            "labels": list(self.labels),
+            "meta": dict(self.meta),
+        }
+
+    def _arrays(self) -> dict[str, Any]:
+        arrays: dict[str, Any] = {}
+        for name, parts in (("weight", self.weights), ("bias", self.biases)):
+            arrays |= {f"{name}{number}": part for number, part in enumerate(parts) if part is not None}
+        if self.preprocessing is not None:
+            arrays |= {"mean": self.preprocessing.mean, "scale": self.preprocessing.scale}
+        return arrays
+
+    def save(self, folder: Path) -> None:
+        """Write ``design.json`` and ``weights.npz`` into ``folder``."""
+        import numpy as np
+
+        text = json.dumps(self._description(), indent=2, allow_nan=False) + "\n"
+        arrays = io.BytesIO()
+        np.savez(arrays, **self._arrays())
+        folder.mkdir(parents=True, exist_ok=True)
+        # Each appears whole or not at all: a killed run leaves no half of a file behind.
+        for name, data in (("weights.npz", arrays.getvalue()), ("design.json", text.encode())):
+            unfinished = folder / f".{name}.tmp"
+            unfinished.write_bytes(data)
+            unfinished.replace(folder / name)
+
+    def to_bytes(self) -> bytes:
+        """The whole design in one piece: an npz whose entry ``description`` is the JSON text."""
+        import numpy as np
+
+        text = json.dumps(self._description(), allow_nan=False).encode()
+        arrays = {
+            name: array.astype(np.min_scalar_type(-int(np.abs(array).max(initial=0)) - 1))
+            if np.issubdtype(array.dtype, np.integer)
+            else array
+            for name, array in self._arrays().items()
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, description=np.frombuffer(text, np.uint8), **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Design:
+        """The inverse of :meth:`to_bytes`."""
+        import numpy as np
+
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+        return cls._assembled(json.loads(held.pop("description").tobytes()), held, "the store")
+
+    @classmethod
+    def load(cls, folder: Path) -> Design:
+        """Read a folder written by :meth:`save`.
+
+        Raises:
+            UserError: a file is missing, not readable, of another schema, or altered.
+        """
+        path = folder / "design.json"
+        try:
+            data = json.loads(_limited(path).decode())
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError("not a readable design", where=str(path), found=error) from error
+        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+        if found != DESIGN_SCHEMA:
+            raise UserError(
+                "a design of another schema", where=str(path), found=found, choices=[DESIGN_SCHEMA]
+            )
+        held = _read_arrays(folder / "weights.npz")
+        try:
+            return cls._assembled(data, held, str(folder))
+        except UserError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise UserError(
+                "not a design that this tool wrote", where=str(path), found=f"{type(error).__name__}: {error}"
+            ) from error
+
+    @classmethod
+    def _assembled(cls, data: Mapping[str, Any], held: Mapping[str, NDArray[Any]], where: str) -> Design:
+        import numpy as np
+
+        architecture = Architecture.from_json(data["architecture"])
+
+        def integers(what: str) -> tuple[NDArray[np.int64] | None, ...]:
+            names = [f"{what}{number}" for number in range(len(architecture.layers))]
+            return tuple(held[name].astype(np.int64) if name in held else None for name in names)
+
+        preprocessing = None
+        if "mean" in held:
+            preprocessing = Preprocessing(held["mean"], held["scale"], tuple(data["features"]))
+        design = cls(
+            architecture,
+            integers("weight"),
+            integers("bias"),
+            preprocessing,
+            tuple(data["labels"]),
+            data["meta"],
+        )
+        if design.digest() != data["digest"]:
+            raise UserError("the design was altered after it was written", where=where)
+        return design
+
+
+def _limited(path: Path) -> bytes:
+    """The bytes of a file of a size that a design can have."""
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
+    return path.read_bytes()
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    try:
+        data = io.BytesIO(_limited(path))
+        with zipfile.ZipFile(data) as archive:
+            # Said before anything is unpacked, so that a small file cannot fill the memory.
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > _MAX_BYTES:
+            raise ValueError(f"{unpacked:,} bytes unpacked; at most {_MAX_BYTES:,} are read")
+        with np.load(data, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,
+        SyntaxError,  # of a header that is no Python literal
+        TypeError,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        zlib.error,
+    ) as error:
+        raise UserError("no readable weights", where=str(path), found=error) from error
+
+
+def _exact_accum(
+    layer: Dense | Conv2D, source: FixedType, weight: NDArray[np.int64], bias: NDArray[np.int64] | None
+) -> FixedType:
+    import numpy as np
+
+    fraction = source.fraction + layer.weight.fraction
+    at_high, at_low = weight * source.highest, weight * source.lowest
+    # A window over the edge of an image has fewer products: sums of a part lie within these too.
+    each = tuple(range(weight.ndim - 1))
+    up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=each)
+    down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=each)
+    if bias is not None and layer.bias is not None:
+        common = max(fraction, layer.bias.fraction)
+        shifted = bias << (common - layer.bias.fraction)
+        up = (up << (common - fraction)) + np.maximum(shifted, 0)
+        down = (down << (common - fraction)) + np.minimum(shifted, 0)
+        fraction = common
+    width = max(int(up.max()), -int(down.min()) - 1, 0).bit_length() + 1
+    return FixedType(width, width - fraction)
+
+
+def _on_grid(what: str, values: NDArray[np.int64], grid: FixedType) -> None:
+    if values.size and (values.min() < grid.lowest or values.max() > grid.highest):
+        raise UserError(f"{what} leave their type {grid}", found=f"{values.min()} .. {values.max()}")

@@ -1,0 +1,102 @@
+"""What the kinds of layer have in common: words, checks, exact sums, and their JSON form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.precision import FixedType
+
+ACTIVATIONS = ("relu", "leaky_relu", "linear", "tanh", "sigmoid", "softmax")
+STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
+NORMALISATIONS = ("none", "batch")
+PADDINGS = ("same", "valid")
+MERGES = ("add", "concatenate")
+POOLINGS = ("max", "average")
+#: The number under which ``inputs`` names the network's input.
+INPUT = -1
+#: Slope of ``leaky_relu`` below zero: a power of two, and so free of multipliers.
+LEAKY_SLOPE = 0.125
+#: Types and settings of layers with weights, by the name of the field.
+WEIGHTED_TYPES = ("weight", "bias", "accum", "result")
+SETTINGS = ("activation", "reuse_factor", "strategy", "normalisation", "dropout", "sparsity")
+
+
+class AnyLayer(Protocol):
+    """What every kind of layer has."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[int, ...]: ...
+
+
+class WeightedLayer(AnyLayer, Protocol):
+    """What a layer with weights has besides."""
+
+    @property
+    def activation(self) -> str: ...
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def normalisation(self) -> str: ...
+
+    @property
+    def weight(self) -> FixedType: ...
+
+    @property
+    def bias(self) -> FixedType | None: ...
+
+
+def at_least_one(layer: AnyLayer, *names: str) -> None:
+    for name in names:
+        if getattr(layer, name) < 1:
+            raise UserError(f"{name} of a {layer.kind} layer is at least 1", found=getattr(layer, name))
+
+
+def check_weighted(layer: WeightedLayer) -> None:
+    if layer.activation not in ACTIVATIONS:
+        raise UserError("unknown activation", found=layer.activation, choices=ACTIVATIONS)
+    if layer.strategy not in STRATEGIES:
+        raise UserError("unknown HLS strategy", found=layer.strategy, choices=STRATEGIES)
+    if layer.normalisation not in NORMALISATIONS:
+        raise UserError("unknown normalisation", found=layer.normalisation, choices=NORMALISATIONS)
+
+
+def check_count(layer: AnyLayer, wanted: int) -> None:
+    allowed = (0, wanted) if wanted == 1 else (wanted,)
+    if len(layer.inputs) not in allowed:
+        raise UserError(f"a {layer.kind} layer takes {wanted} input(s)", found=list(layer.inputs))
+
+
+def exact_sum(layer: WeightedLayer, source: FixedType, count: int) -> FixedType:
+    fraction = source.fraction + layer.weight.fraction
+    integer = source.integer + layer.weight.integer + max(0, math.ceil(math.log2(count)))
+    if layer.bias is not None:
+        fraction = max(fraction, layer.bias.fraction)
+        integer = max(integer, layer.bias.integer) + 1
+    return FixedType(integer + fraction, integer)
+
+
+def fields_to_json(layer: AnyLayer, plain: Sequence[str], types: Sequence[str]) -> dict[str, Any]:
+    out: dict[str, Any] = {"kind": layer.kind}
+    for name in plain:
+        value = getattr(layer, name)
+        out[name] = list(value) if isinstance(value, tuple) else value
+    for name in types:
+        value = getattr(layer, name)
+        out[name] = None if value is None else str(value)
+    if layer.inputs:
+        out["inputs"] = list(layer.inputs)
+    return out
+
+
+def fields_from_json(data: Mapping[str, Any], plain: Sequence[str], types: Sequence[str]) -> dict[str, Any]:
+    fields = {name: data[name] for name in (*plain, "inputs") if name in data}
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return fields | {name: None if data.get(name) is None else FixedType.parse(data[name]) for name in types}

@@ -1,0 +1,322 @@
+"""The plugin registry: finds plugins, survives broken ones, and builds what they offer."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from hwnas_hls import hookspecs
+from hwnas_hls.errors import UserError
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, blamed, in_words
+from hwnas_hls.protocols.target import Target, find_target, read_targets
+from hwnas_hls.resources import data_folder
+from hwnas_hls.spec.configuration import from_table
+
+log = logging.getLogger(__name__)
+
+BUILTIN = "builtin"
+_BY_HAND = "registered in this process"
+#: kind of thing -> the hook that collects it
+COLLECTED = {
+    "space": "hwnas_register_spaces",
+    "strategy": "hwnas_register_strategies",
+    "estimator": "hwnas_register_estimators",
+    "task": "hwnas_register_tasks",
+    "synthesizer": "hwnas_register_synthesizers",
+    "exporter": "hwnas_register_exporters",
+}
+KINDS = tuple(COLLECTED)
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """The configuration of a class that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a plugin; the rest of the tool goes on without it."""
+
+    plugin: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One class that a plugin offers.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        name: as written in a spec.
+        plugin: name of the entry point; ``plugin:name`` is unambiguous.
+        package: distribution and version that brought it.
+        cls: the class.
+    """
+
+    kind: str
+    name: str
+    plugin: str
+    package: str
+    cls: type
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.plugin}:{self.name}"
+
+    @property
+    def config(self) -> type:
+        return getattr(self.cls, "Config", NoConfig)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the class's docstring."""
+        return (inspect.getdoc(self.cls) or "").split("\n", 1)[0]
+
+
+class Registry:
+    """All plugins of this environment.
+
+    Args:
+        entry_points: to look at instead of the installed ones of group ``hwnas_hls``.
+    """
+
+    def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+        self.faults: list[Fault] = []
+        #: Deprecated hooks that plugins use; they work.
+        self.notices: list[Fault] = []
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._packages: dict[str, str] = {}
+        self._by_hand: set[str] = set()
+        self._offers: dict[str, dict[str, list[Offer]]] = {}
+        found = metadata.entry_points(group=hookspecs.PROJECT) if entry_points is None else entry_points
+        # An editable and a normal installation of one package show the same entry point twice.
+        unique = {(point.name, point.value): point for point in found}
+        for point in sorted(
+            unique.values(), key=lambda point: (point.name != BUILTIN, point.name, point.value)
+        ):
+            self._load(point)
+
+    def _load(self, point: metadata.EntryPoint) -> None:
+        package = "unknown package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+        if point.name in self._packages:
+            self.faults.append(
+                Fault(point.name, f"{package} uses an entry point name that {self._packages[point.name]} has")
+            )
+            return
+        try:
+            plugin = point.load()
+        except PLUGIN_FAULTS as error:
+            self.faults.append(Fault(point.name, f"{package} failed to load: {_short(error)}"))
+            return
+        self.register(plugin, point.name, package)
+
+    def register(self, plugin: object, name: str, package: str = _BY_HAND) -> None:
+        """Add a plugin object by hand, for tests and notebooks."""
+        self._packages[name] = package
+        if package == _BY_HAND:
+            self._by_hand.add(name)
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                self._manager.register(plugin, name=name)
+        except Exception as error:
+            # pluggy leaves what it had already taken of a plugin that fails validation.
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            self.faults.append(Fault(name, f"{package} was refused: {_short(error)}"))
+            return
+        self._offers.clear()
+        for item in caught:
+            # pluggy says which hook; whose plugin it is only this place knows.
+            notice = Fault(name, f"{package}: {item.message}")
+            self.notices.append(notice)
+            warnings.warn(str(notice), item.category, stacklevel=2)
+        known = [hook for hook in dir(hookspecs) if hook.startswith("hwnas_")]
+        for caller in self._manager.get_hookcallers(plugin) or []:
+            if not caller.has_spec():
+                problem = UserError("unknown hook", found=caller.name, choices=known)
+                self.faults.append(Fault(name, f"{package}: {problem}"))
+        for hook, impl in self._implementations(name):
+            extra = sorted(set(impl.kwargnames) - set(_spec_arguments(hook)))
+            if extra:
+                self.faults.append(Fault(name, f"{package}: hook {hook} has no argument {', '.join(extra)}"))
+
+    def modules(self) -> dict[str, str]:
+        """name -> importable module, of the plugins registered by hand; others come by entry point."""
+        found = {}
+        for name in sorted(self._by_hand & self.plugins().keys()):
+            plugin = self._manager.get_plugin(name)
+            if inspect.ismodule(plugin) and plugin.__name__ != "__main__":
+                found[name] = plugin.__name__
+        return found
+
+    def _implementations(self, plugin_name: str) -> Iterable[tuple[str, pluggy.HookImpl]]:
+        plugin = self._manager.get_plugin(plugin_name)
+        for caller in self._manager.get_hookcallers(plugin) or []:
+            for impl in caller.get_hookimpls():
+                if impl.plugin_name == plugin_name and caller.has_spec():
+                    yield caller.name, impl
+
+    # -- what is offered ---------------------------------------------------------------
+
+    def offers(self, kind: str) -> dict[str, list[Offer]]:
+        """name -> every offer of that name, built-in first."""
+        if kind not in self._offers:
+            self._offers[kind] = self._collect(kind)
+        return self._offers[kind]
+
+    def _collect(self, kind: str) -> dict[str, list[Offer]]:
+        found: dict[str, list[Offer]] = {}
+        for name, classes in self._each(COLLECTED[kind]):
+            for cls in classes:
+                problem = _offer_problem(cls)
+                if problem:
+                    self.faults.append(Fault(name, f"{COLLECTED[kind]} handed over {cls!r}: {problem}"))
+                    continue
+                offer = Offer(kind, cls.name, name, self._packages[name], cls)
+                found.setdefault(cls.name, []).append(offer)
+        for same in found.values():
+            same.sort(key=lambda offer: (offer.plugin != BUILTIN, offer.plugin))
+        return found
+
+    def _each(self, hook: str) -> Iterable[tuple[str, list[Any]]]:
+        """(plugin, what it returned) of a collecting hook; one that raises is a fault."""
+        for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
+            try:
+                returned = list(impl.function())
+            except PLUGIN_FAULTS as error:
+                self.faults.append(Fault(impl.plugin_name, f"{hook} failed: {_short(error)}"))
+                continue
+            yield impl.plugin_name, returned
+
+    def offer(self, kind: str, name: str, where: str, *, is_default: bool = False) -> Offer:
+        """The offer that ``name`` or ``plugin:name`` means.
+
+        Args:
+            is_default: the user did not ask for this name; a clash is then settled for the
+                built-in, so that a stranger's package cannot break what never mentions it.
+
+        Raises:
+            UserError: nobody or more than one plugin offers it.
+        """
+        every = self.offers(kind)
+        plugin, _, plain = name.rpartition(":")
+        fitting = [offer for offer in every.get(plain, []) if plugin in ("", offer.plugin)]
+        if not fitting:
+            faults = "; ".join(str(fault) for fault in self.faults)
+            raise UserError(
+                f"unknown {kind}",
+                where=where,
+                found=name,
+                choices=sorted(every),
+                cause=f"plugins with faults: {faults}" if faults else None,
+                remedy="take one of these, or install the package that offers it (`hwnas-hls plugins`)",
+            )
+        if len(fitting) > 1 and not is_default:
+            raise UserError(
+                f"{len(fitting)} plugins offer a {kind} of this name",
+                where=where,
+                found=name,
+                choices=[f"{offer.qualified} ({offer.package})" for offer in fitting],
+                remedy=f"write one of {', '.join(offer.qualified for offer in fitting)}",
+            )
+        return fitting[0]
+
+    def build(self, offer: Offer, table: Mapping[str, Any], where: str, **available: object) -> Any:
+        """An instance, its configuration read from ``table``, its arguments matched by name.
+
+        Args:
+            available: what a constructor may ask for besides ``config``.
+
+        Raises:
+            UserError: a wrong key or value in the table, or the constructor asks for
+                something that is not to be had.
+            PluginError: the constructor raised.
+        """
+        config = from_table(offer.config, table, where) if dataclasses.is_dataclass(offer.config) else None
+        what = f"{offer.kind} {offer.qualified}"
+        with blamed(f"{what} ({offer.package}) could not be built"):
+            return construct(offer.cls, what, config=config, **available)
+
+    # -- targets, commands, notifications ----------------------------------------------
+
+    def target_folders(self) -> list[Path]:
+        """The shipped folder first, then those of plugins."""
+        folders = [data_folder("hw_targets")]
+        for _, returned in self._each("hwnas_target_dirs"):
+            folders.extend(Path(folder) for folder in returned)
+        return folders
+
+    def targets(self) -> dict[str, Target]:
+        faults: list[UserError] = []
+        found = read_targets(self.target_folders(), faults)
+        self.faults.extend(Fault("target files", str(fault)) for fault in faults)
+        return found
+
+    def target(self, text: str) -> Target:
+        return find_target(text, self.target_folders())
+
+    def call_each(self, hook: str, **arguments: object) -> None:
+        """Call every implementation; one that raises is logged by name and the others go on."""
+        for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
+            try:
+                impl.function(**{name: arguments[name] for name in impl.argnames})
+            except PLUGIN_FAULTS as error:
+                log.warning("plugin %s: %s failed: %s", impl.plugin_name, hook, _short(error))
+                self.faults.append(Fault(impl.plugin_name, f"{hook} failed: {_short(error)}"))
+
+    def plugins(self) -> dict[str, str]:
+        """name -> package, those that are at work."""
+        return {name: package for name, package in self._packages.items() if self._manager.has_plugin(name)}
+
+
+def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:
+    """Call ``cls`` with those of ``available`` that its signature names.
+
+    Raises:
+        UserError: it asks for an argument that is not among them.
+    """
+    chosen: dict[str, object] = {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            return cls(**available)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            continue
+        if name in available:
+            chosen[name] = available[name]
+        elif parameter.default is parameter.empty:
+            raise UserError(f"{what} asks for an unknown argument", found=name, choices=sorted(available))
+    return cls(**chosen)
+
+
+def _offer_problem(cls: object) -> str:
+    if not isinstance(cls, type):
+        return "not a class"
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not name or ":" in name or name != name.strip():
+        return "its name is not a plain text"
+    config = getattr(cls, "Config", None)
+    if config is not None and not dataclasses.is_dataclass(config):
+        return "its Config is not a dataclass"
+    return ""
+
+
+def _spec_arguments(hook: str) -> list[str]:
+    return list(inspect.signature(getattr(hookspecs, hook)).parameters)
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(in_words(error).split())[:300]

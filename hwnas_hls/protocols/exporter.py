@@ -1,0 +1,160 @@
+"""Exporters: what turns a finished front into files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.space import Space
+    from hwnas_hls.protocols.target import Target
+    from hwnas_hls.protocols.task import Dataset
+    from hwnas_hls.values.objective import Goal
+    from hwnas_hls.values.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One design of the final front, handed over.
+
+    Args:
+        key: the candidate's key; its folder is ``designs/KEY``.
+        candidate: the knobs.
+        record: what the search saw.
+        design: fully trained.
+        estimates: final numbers; ``accuracy`` (or the task's metric) is on the test split.
+        checks: name -> ``ok`` or what is wrong (C simulation against emulator, lint).
+        warnings: lint and others, for the report.
+        layer_estimates: per layer, metric -> estimate, where an estimator splits its numbers
+            by layer; empty otherwise.
+    """
+
+    key: str
+    candidate: Candidate
+    record: Record
+    design: Design
+    estimates: Mapping[str, Estimate]
+    checks: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    layer_estimates: Sequence[Mapping[str, Estimate]] = ()
+
+    @property
+    def unproven(self) -> list[str]:
+        """What failed of the hand-over: the project, or its C simulation; a check not run is no failure."""
+        found = {name: self.checks.get(name, "ok") for name in ("project", "csim")}
+        return [
+            f"{name}: {words}"
+            for name, words in found.items()
+            if words != "ok" and not words.startswith("not run")
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A prediction and the measurement that followed it, for the report's parity plot.
+
+    Args:
+        key: of the design.
+        predicted, measured: of the same metric.
+    """
+
+    key: str
+    predicted: Estimate
+    measured: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "metric": self.measured.metric,
+            "predicted": self.predicted.to_json(),
+            "measured": self.measured.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Comparison:
+        metric = data["metric"]
+        return cls(
+            data["key"],
+            Estimate.from_json(metric, data["predicted"]),
+            Estimate.from_json(metric, data["measured"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The outcome of a run: everything an exporter needs.
+
+    Args:
+        run: what happened, JSON-able. The report looks for ``name seed trials minutes
+            strategy task clock_ns started seconds command versions
+            finished`` (each may be missing) and shows
+            the rest as it stands.
+        spec: the resolved spec as TOML text.
+        target, goal, space, dataset: what the run was about.
+        members: the front's designs, best task metric first.
+        records: every candidate.
+        trace: (candidates, seconds, hypervolume) after each batch.
+        hypervolume: of the search's front, on validation numbers.
+        least_infeasible: where nothing was feasible, the records nearest to it.
+        syntheses: predictions met by measurements, beyond those of the members themselves.
+    """
+
+    run: Mapping[str, Any]
+    spec: str
+    target: Target
+    goal: Goal
+    space: Space
+    dataset: Dataset
+    members: Sequence[Member]
+    records: Sequence[Record]
+    trace: Sequence[tuple[int, float, float]]
+    hypervolume: float
+    least_infeasible: Sequence[Record] = ()
+    syntheses: Sequence[Comparison] = ()
+
+    def __repr__(self) -> str:
+        """Short: the records may be tens of thousands."""
+        return (
+            f"Front({self.run.get('name', '')!r}, target {self.target.name}, {len(self.records)} records, "
+            f"{len(self.members)} members, hypervolume {self.hypervolume:.4f})"
+        )
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period of designs that name none: the run's, else the part's."""
+        return float(self.run.get("clock_ns") or self.target.clock_ns)
+
+    @property
+    def reference(self) -> dict[str, float]:
+        """The corner that bounds the hypervolume: each objective's ``worst``, in its own unit."""
+        return {objective.metric: objective.worst for objective in self.goal.objectives}
+
+    def comparisons(self) -> list[Comparison]:
+        """Every prediction of the search that a stronger source has measured since."""
+        found = list(self.syntheses)
+        seen = {(item.key, item.measured.metric, item.measured.source) for item in found}
+        for member in self.members:
+            for name, measured in member.estimates.items():
+                predicted = member.record.estimates.get(name)
+                if predicted is None or predicted.source != "predicted" or measured.source == "predicted":
+                    continue
+                if (member.key, name, measured.source) not in seen:
+                    found.append(Comparison(member.key, predicted, measured))
+        return found
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """What an exporter plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
+
+    name: str
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write files below ``folder``; returns their paths."""
+        ...

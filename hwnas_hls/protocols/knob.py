@@ -1,0 +1,131 @@
+"""Knobs: the choices that a search makes, each with its values, its condition and its meaning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.values.candidate import Value
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One choice a candidate makes.
+
+    Args:
+        name: unique in its space.
+        choices: the values, in order where ``ordered``; empty for a continuous knob.
+        ordered: neighbours in ``choices`` are alike (mutation prefers them, vectors keep the order).
+        low, high: range of a continuous knob, both ends included.
+        log: a continuous knob spread evenly in its logarithm.
+        active_if: ``(other knob, values)``: this knob exists only where that one has such a
+            value. The other knob stands earlier in the table.
+        doc: one sentence for the documentation and the report.
+    """
+
+    name: str
+    choices: tuple[Value, ...] = ()
+    ordered: bool = True
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    active_if: tuple[str, tuple[Value, ...]] | None = None
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.choices) == (self.low is not None and self.high is not None):
+            raise ValueError(f"knob {self.name} has either choices or a range (low, high)")
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError(f"knob {self.name} offers a value twice")
+        if self.log and (self.low is None or self.low <= 0):
+            raise ValueError(f"knob {self.name} is logarithmic and so starts above zero")
+
+    @classmethod
+    def integer(cls, name: str, low: int, high: int, step: int = 1, **more: object) -> Knob:
+        """A knob over ``low, low+step, ..., high``."""
+        return cls(name, tuple(range(low, high + 1, step)), **more)  # type: ignore[arg-type]
+
+    @property
+    def continuous(self) -> bool:
+        return not self.choices
+
+    def active(self, values: Mapping[str, Value]) -> bool:
+        if self.active_if is None:
+            return True
+        other, allowed = self.active_if
+        return other in values and values[other] in allowed
+
+    def draw(self, rng: np.random.Generator) -> Value:
+        return self.at(float(rng.random()))
+
+    def at(self, position: float) -> Value:
+        """The value at ``position`` in [0, 1]; inverse of :meth:`position` up to its resolution."""
+        position = min(max(position, 0.0), 1.0)
+        if self.choices:
+            return self.choices[min(int(position * len(self.choices)), len(self.choices) - 1)]
+        low, high = float(self.low or 0.0), float(self.high or 0.0)
+        if self.log:
+            return self.canonical(math.exp(math.log(low) + position * (math.log(high) - math.log(low))))
+        return self.canonical(low + position * (high - low))
+
+    def canonical(self, value: Value) -> Value:
+        """The one spelling of ``value``: the choice it equals, or nine significant digits.
+
+        Without it ``8`` and ``8.0``, or a real number and its decoded vector, would be two
+        candidates with two keys.
+        """
+        if self.choices:
+            return self.choices[self.choices.index(value)]
+        return min(max(float(f"{float(value or 0.0):.9g}"), float(self.low or 0.0)), float(self.high or 0.0))
+
+    def position(self, value: Value) -> float:
+        """Where ``value`` lies in [0, 1]: the middle of its share for a choice."""
+        if self.choices:
+            return (self.choices.index(value) + 0.5) / len(self.choices)
+        low, high, number = float(self.low or 0.0), float(self.high or 0.0), float(value or 0.0)
+        if self.log:
+            return (math.log(number) - math.log(low)) / (math.log(high) - math.log(low))
+        return (number - low) / (high - low) if high > low else 0.5
+
+    def check(self, value: Value) -> None:
+        """Raises UserError where ``value`` is not this knob's."""
+        if self.choices:
+            if value not in self.choices:
+                raise UserError(
+                    "not a value of this knob", where=self.name, found=value, choices=self.choices
+                )
+        elif not isinstance(value, int | float) or not float(self.low or 0) <= value <= float(self.high or 0):
+            raise UserError(f"knob {self.name} lies in [{self.low}, {self.high}]", found=value)
+
+
+def knob_table(knobs: Iterable[Knob]) -> str:
+    """The table of knobs as Markdown; knobs of one family (``width_1``, ``width_2``) share a row."""
+    rows: dict[tuple[str, str, str], list[Knob]] = {}
+    for knob in knobs:
+        family = knob.name.rpartition("_")[0] or knob.name
+        rows.setdefault((family, _values_text(knob), knob.doc), []).append(knob)
+    lines = ["| knob | values | exists | meaning |", "|---|---|---|---|"]
+    for (_, values, doc), family_knobs in rows.items():
+        names = ", ".join(f"`{knob.name}`" for knob in family_knobs)
+        conditions = list(dict.fromkeys(_condition_text(knob) for knob in family_knobs))
+        lines.append(f"| {names} | {values} | {'; '.join(conditions)} | {doc} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values_text(knob: Knob) -> str:
+    if knob.continuous:
+        return f"{knob.low:g} to {knob.high:g}{', logarithmic' if knob.log else ''}"
+    return ", ".join(f"`{value}`" if isinstance(value, str) else str(value) for value in knob.choices)
+
+
+def _condition_text(knob: Knob) -> str:
+    if knob.active_if is None:
+        return "always"
+    other, allowed = knob.active_if
+    return f"`{other}` is {' or '.join(str(value) for value in allowed)}"

@@ -1,0 +1,210 @@
+"""Search strategies: what proposes candidates and learns from their records."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.space import Space, knobs_of, lattice
+from hwnas_hls.values.candidate import Candidate, digest
+from hwnas_hls.values.record import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Draws that may meet known candidates before the rest of a space is counted.
+_DRAWS = 64
+#: A space with more candidates than this is not enumerated to find the last new ones.
+_LATTICE_LIMIT = 20_000
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """What a strategy plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+
+    The constructor takes, by name, any of ``config space goal seed task target``. A strategy
+    owns its random state and touches no global one.
+
+    A resumed run makes a fresh strategy, tells it every past batch in order, one call of
+    :meth:`tell` a batch, and then calls :meth:`restore` with the state saved after the last of
+    them. It must then go on exactly as the uninterrupted run would have. A strategy may
+    therefore keep its whole memory in the state, or only what records cannot tell (its random
+    state).
+
+    Example, a whole strategy. The sum of the losses treats all objectives alike and seeks one
+    point of the front; for the whole front keep the records that
+    :func:`hwnas_hls.values.front.non_dominated` finds, as ``evolution`` does::
+
+        from dataclasses import dataclass
+
+        from hwnas_hls.protocols.strategy import batch_rng
+
+
+        class Climb:
+            # Changes the best candidate so far; now and then draws a fresh one.
+
+            name = "climb"
+
+            @dataclass(frozen=True)
+            class Config:
+                explore: float = 0.3
+
+            def __init__(self, config, space, seed):
+                self.config, self.space, self.seed = config, space, seed
+                self.batch, self.best = 0, None
+
+            def ask(self, n):
+                rng = batch_rng(self.name, self.seed, self.batch)
+                self.batch += 1
+                return [self.proposal(rng) for _ in range(n)]
+
+            def proposal(self, rng):
+                if self.best is None or rng.random() < self.config.explore:
+                    return self.space.sample(rng)
+                return self.space.mutate(self.best.candidate, rng)
+
+            def tell(self, records):
+                for record in records:
+                    if not record.feasible:
+                        continue  # failed, over a limit, or stopped early
+                    if self.best is None or sum(record.losses) < sum(self.best.losses):
+                        self.best = record
+
+            def state(self):
+                return self.batch
+
+            def restore(self, state):
+                self.batch = state
+    """
+
+    name: str
+
+    def ask(self, n: int) -> list[Candidate]:
+        """Up to ``n`` candidates; an empty list says that the space is exhausted."""
+        ...
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Learn from records, failed, infeasible and stopped ones included.
+
+        The candidates may be ones this instance never asked for (a resumed run).
+        """
+        ...
+
+    def state(self) -> Any:
+        """JSON-able; small where the records are the memory."""
+        ...
+
+    def restore(self, state: Any) -> None: ...
+
+
+def batch_rng(name: str, seed: int, batch: int, purpose: str = "") -> np.random.Generator:
+    """A generator for one batch of one strategy, the same in every process.
+
+    A strategy that draws a fresh one for each ask needs no random state to resume: the number
+    of the batch is enough.
+    """
+    import numpy as np
+
+    return np.random.default_rng(batch_seed(name, seed, batch, purpose, bits=64))
+
+
+def batch_seed(name: str, seed: int, batch: int, purpose: str = "", bits: int = 32) -> int:
+    """A whole number below ``2**bits`` for one batch of one strategy; ``bits`` is at most 64."""
+    return int(digest([name, seed, batch, purpose]), 16) >> (64 - bits)
+
+
+class Proposals:
+    """What a strategy has proposed and been told, so that it asks for nothing twice.
+
+    Its state is the number of batches asked and the candidates asked but not told yet; the told
+    ones come back with the records.
+
+    Args:
+        name: of the strategy, for its random numbers.
+        space: where candidates come from.
+        seed: of the run.
+    """
+
+    def __init__(self, name: str, space: Space, seed: int) -> None:
+        self.name = name
+        self.space = space
+        self.seed = seed
+        self.batch = 0
+        self._known: set[str] = set()
+        self._pending: dict[str, None] = {}
+        self._lattice: list[Candidate] | None = None
+        knobs = knobs_of(space)
+        self._countable = bool(knobs) and all(not knob.continuous for knob in knobs)
+
+    def next_rng(self) -> np.random.Generator:
+        """Begin a batch: its random generator."""
+        rng = batch_rng(self.name, self.seed, self.batch)
+        self.batch += 1
+        return rng
+
+    def known(self, candidate: Candidate) -> bool:
+        return candidate.key in self._known
+
+    def add(self, candidate: Candidate) -> Candidate:
+        """Note that ``candidate`` is asked for now."""
+        self._known.add(candidate.key)
+        self._pending[candidate.key] = None
+        return candidate
+
+    def tell(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._known.add(record.key)
+            self._pending.pop(record.key, None)
+
+    def sample(self, rng: np.random.Generator) -> Candidate | None:
+        """A new random candidate, noted as asked; ``None`` where the space holds no more.
+
+        The end of a space is found by enumeration where it has at most 20,000 candidates, else
+        it is taken for granted after 64 * 64 draws of nothing new.
+        """
+        for _ in range(_DRAWS):
+            candidate = self.space.sample(rng)
+            if not self.known(candidate):
+                return self.add(candidate)
+        left = self._left()
+        if left is None:
+            for _ in range(_DRAWS * _DRAWS):
+                candidate = self.space.sample(rng)
+                if not self.known(candidate):
+                    return self.add(candidate)
+            return None
+        return self.add(left[int(rng.integers(len(left)))]) if left else None
+
+    def variant(self, candidate: Candidate, rng: np.random.Generator) -> Candidate | None:
+        """``candidate`` if it is new, else a new mutant of it, else any new one; noted as asked."""
+        for _ in range(_DRAWS):
+            if not self.known(candidate):
+                return self.add(candidate)
+            candidate = self.space.mutate(candidate, rng)
+        return self.sample(rng)
+
+    def state(self) -> dict[str, Any]:
+        return {"batch": self.batch, "pending": list(self._pending)}
+
+    def restore(self, state: Any) -> None:
+        try:
+            self.batch = int(state["batch"])
+            self._pending = dict.fromkeys(str(key) for key in state["pending"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError("not a state that this strategy saved", where=self.name, found=state) from error
+        self._known |= self._pending.keys()
+
+    def _left(self) -> list[Candidate] | None:
+        """The candidates not known yet, in the order of the lattice; ``None`` if too many to count."""
+        if not self._countable:
+            return None
+        if self._lattice is None:
+            found = list(itertools.islice(lattice(self.space), _LATTICE_LIMIT + 1))
+            if len(found) > _LATTICE_LIMIT:
+                self._countable = False
+                return None
+            self._lattice = found
+        self._lattice = [candidate for candidate in self._lattice if not self.known(candidate)]
+        return self._lattice

@@ -1,0 +1,61 @@
+"""Synthesizers: what puts real hardware numbers behind a design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.target import Target
+    from hwnas_hls.values.estimate import Estimate
+
+STAGES = ("csynth", "cosim", "logic_synth", "post_route")
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisReport:
+    """What a synthesis found.
+
+    Args:
+        tool: name and version, for example ``vitis_hls 2023.2``.
+        stage: one of :data:`STAGES`, or a synthesizer's own.
+        estimates: metric -> measured number.
+        files: role -> path of logs, reports and netlists.
+        failure: why there is no result; empty on success.
+        counts: what the tool counted besides the metrics (``carry_bits``, ``inv``, ...), raw.
+        seconds: step -> wall-clock seconds it took when it ran (``STEP_cpu``: CPU seconds).
+        warnings: for the record and the report.
+        cached: whether an earlier run's result was handed back.
+    """
+
+    tool: str
+    stage: str
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    failure: str = ""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    cached: bool = False
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """What a synthesizer plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+
+    Optional class attributes: ``default_stage``, where it goes if no stage is asked for;
+    ``isolated = True`` asks for a process of its own, see :mod:`hwnas_hls.plugin.isolation`.
+    """
+
+    name: str
+
+    def available(self, target: Target) -> str:
+        """Empty where it can run for ``target`` here, else what is missing and how to get it."""
+        ...
+
+    def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
+        """Run; a design that fails is a report with ``failure``, a missing tool raises ToolMissing."""
+        ...

@@ -1,0 +1,82 @@
+"""What a run hands to its exporters, and what they write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.exporter import Comparison, Exporter, Front, Member
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.search import Search, least_infeasible
+from hwnas_hls.values.record import Record
+
+log = logging.getLogger(__name__)
+
+
+def front_of(
+    problem: Problem,
+    search: Search,
+    members: Sequence[Member],
+    run: dict[str, Any],
+    facts: Mapping[str, Any],
+    records: Sequence[Record] | None = None,
+) -> Front:
+    """A run as exporters see it.
+
+    Args:
+        members: what was handed over.
+        run, facts: what is known of the run, and what its store holds of it.
+        records: those of the search, where they were read already.
+    """
+    records = search.records() if records is None else records
+    syntheses = [Comparison.from_json(item) for item in facts.get("syntheses", [])]
+    if not syntheses and search.measuring:
+        syntheses = search.measuring.comparisons()
+    return Front(
+        run={"seconds": round(search.seconds(), 3), **run, "counts": dict(search.states)},
+        spec=problem.spec.to_toml(),
+        target=problem.target,
+        goal=problem.goal,
+        space=problem.space,
+        dataset=problem.dataset,
+        members=members,
+        records=records,
+        trace=search.trace,
+        hypervolume=search.front.hypervolume,
+        syntheses=syntheses,
+        least_infeasible=() if search.front.records else least_infeasible(records),
+    )
+
+
+def exporter_named(registry: Registry, name: str, where: str, *, is_default: bool = False) -> Exporter:
+    """The exporter of a name, with its defaults.
+
+    Raises:
+        UserError: no plugin offers it.
+    """
+    offer = registry.offer("exporter", name, where, is_default=is_default)
+    exporter: Exporter = registry.build(offer, {}, where)
+    return exporter
+
+
+def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
+    """Let every exporter of the spec write; one that fails is logged and the others go on.
+
+    Returns:
+        (the files that were written, what failed in words).
+    """
+    files: list[Path] = []
+    failures: list[str] = []
+    where = problem.spec.where("run.exporters")
+    for name in problem.spec.run.exporters:
+        try:
+            exporter = exporter_named(problem.registry, name, where, is_default=True)
+            files.extend(exporter.export(front, folder))
+        except PLUGIN_FAULTS as error:
+            failures.append(f"exporter {name}: {in_words(error)}")
+            log.error("exporter %s failed: %s", name, in_words(error))
+    return files, failures

@@ -1,0 +1,84 @@
+"""What a run says of itself (where, by whom, with what), and its log."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import platform
+import threading
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls import __version__
+from hwnas_hls.errors import UserError
+from hwnas_hls.run.database import COPY_FOLDER
+from hwnas_hls.run.problem import Problem
+
+_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys", "distributed")
+
+#: Levels that the open logs of runs found, the one from before them all first.
+_LEVELS: list[int] = []
+_LEVELS_LOCK = threading.Lock()
+
+
+def run_facts(problem: Problem, folder: Path) -> dict[str, Any]:
+    """Where, by whom and with what a run is made."""
+    versions = {"hwnas-hls": __version__, "python": platform.python_version()}
+    for name in _VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "name": folder.resolve().name,
+        "folder": str(folder),
+        "seed": problem.spec.run.seed,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": f"hwnas-hls run {folder / 'spec.toml'}",
+        "trials": problem.spec.run.trials,
+        "minutes": problem.spec.run.minutes,
+        "strategy": problem.spec.strategy.name,
+        "space": problem.spec.space.name,
+        "task": problem.spec.task.name,
+        "versions": versions,
+        "plugins": problem.registry.plugins(),
+        "host": {
+            "system": platform.platform(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+        },
+        "data_fingerprint": problem.dataset.fingerprint,
+    }
+
+
+@contextlib.contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Everything the tool logs also goes to ``log.txt`` of the run."""
+    root = logging.getLogger("hwnas_hls")
+    try:
+        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            "the run folder cannot be written", where=str(folder), found=error, remedy=COPY_FOLDER
+        ) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # Libraries that configure logging by file (Optuna's migrations) switch off every logger they meet.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.split(".")[0] in ("hwnas_hls", "hwnas_hls_plugins") and isinstance(logger, logging.Logger):
+            logger.disabled = False
+    root.addHandler(handler)
+    # Runs of one process (in threads, say) may overlap: the first sets the level, the last puts it back.
+    with _LEVELS_LOCK:
+        _LEVELS.append(root.level)
+        root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        with _LEVELS_LOCK:
+            # What the others found is INFO; only the level from before the first is worth keeping.
+            root.setLevel(logging.INFO if len(_LEVELS) > 1 else _LEVELS[0])
+            _LEVELS.pop()
+        handler.close()

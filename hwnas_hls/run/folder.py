@@ -1,0 +1,67 @@
+"""The folder of a run: a new one, and the spec of one that is there."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.spec.spec import Spec, read_tables, spec_from_tables
+
+
+def run_spec(folder: Path) -> Spec:
+    """The resolved spec of a run folder.
+
+    Raises:
+        UserError: the folder is no run.
+    """
+    path = folder / "spec.toml"
+    if not path.is_file():
+        raise UserError(
+            "not a run folder: it has no spec.toml", where=str(folder), remedy="give a folder that `run` made"
+        )
+    return spec_from_tables(read_tables(path), str(path))
+
+
+def new_folder(folder: Path | None, problem: Problem) -> Path:
+    """Make the folder of a run that begins; see :func:`hwnas_hls.run.lifecycle.start`.
+
+    Raises:
+        UserError: it holds something, or cannot be written.
+    """
+    try:
+        if folder is not None:
+            there = list(folder.iterdir()) if folder.is_dir() else []
+            # What a start that was killed while it wrote its spec left behind is no run.
+            unfinished = [path for path in there if path.match(".spec.toml.*.tmp")]
+            for path in unfinished:
+                path.unlink(missing_ok=True)
+            if len(there) > len(unfinished):
+                raise UserError(
+                    "the output folder is in use",
+                    where=str(folder),
+                    remedy="choose another --output"
+                    + (
+                        f", or go on with `hwnas-hls resume {folder}`"
+                        if (folder / "spec.toml").exists()
+                        else ""
+                    ),
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        task = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(problem.spec.task.name).stem)
+        number = 1
+        while True:
+            place = Path("runs") / f"{task}-{problem.target.name}-{number:03d}"
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(parents=True)
+                return place
+            number += 1
+    except OSError as error:
+        raise UserError(
+            "the output folder cannot be written",
+            where=str(folder or "runs"),
+            found=error,
+            remedy="choose another --output",
+        ) from error

@@ -1,0 +1,194 @@
+"""What a spec wants, as a goal: metrics found, scales and limits filled in, contradictions refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.estimator import Estimator
+from hwnas_hls.protocols.target import RESOURCES, Target
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.values.estimate import METRICS, Metric
+from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of
+
+#: metric -> (best, worst) of its scale, where neither a limit nor the part gives an end.
+_SCALES = {
+    "latency_cycles": (1.0, 1000.0),
+    "latency_ns": (1.0, 10_000.0),
+    "ii_cycles": (1.0, 1000.0),
+    "lut": (10.0, 1e6),
+    "ff": (10.0, 1e6),
+    "dsp": (1.0, 1e4),
+    "bram_18k": (1.0, 1e4),
+    "uram": (1.0, 1e3),
+    "energy_pj": (1.0, 1e6),
+    "model_size_bytes": (1.0, 1e6),
+    "parameters": (1.0, 1e6),
+    "macs": (1.0, 1e6),
+    "bit_operations": (1.0, 1e9),
+}
+
+
+def metrics_of(estimator: Estimator) -> dict[str, Metric | None]:
+    """What an estimator provides: name -> metric, ``None`` for a name nobody describes."""
+    found: dict[str, Metric | None] = {}
+    for item in estimator.provides:
+        if isinstance(item, Metric):
+            found[item.name] = item
+        else:
+            found[str(item)] = METRICS.get(str(item))
+    return found
+
+
+def goal_of(
+    spec: Spec, dataset: Dataset, target: Target, clock_ns: float, estimators: Sequence[Estimator]
+) -> Goal:
+    """The goal of a spec.
+
+    Args:
+        estimators: what they provide can be wanted or limited.
+
+    Raises:
+        UserError: a metric nobody provides, a direction or scale nobody states, or a scale whose
+            ends are the wrong way round.
+    """
+    provided: dict[str, str] = {}
+    scales: dict[str, tuple[float, float]] = {}
+    for estimator in estimators:
+        for name, metric in metrics_of(estimator).items():
+            provided[name] = metric.direction if metric else ""
+            if metric and metric.best is not None and metric.worst is not None:
+                scales[name] = (metric.best, metric.worst)
+    if dataset.kind != CLASSIFICATION:
+        provided.pop("accuracy", None)
+    if any(getattr(estimator, "trains", False) for estimator in estimators):
+        provided[dataset.metric] = dataset.direction
+    known = {name: direction for name, direction in provided.items() if direction}
+
+    def metric_of(text: str, where: str, *, limit: bool = False) -> tuple[str, str]:
+        name, _, stated = text.partition(":")
+        if name == "accuracy" and dataset.kind != CLASSIFICATION:
+            name = dataset.metric
+        if name not in provided:
+            raise UserError(
+                "no estimator of this run gives this metric",
+                where=where,
+                found=name,
+                choices=sorted(provided),
+            )
+        if stated in ("max", "min"):
+            return name, stated
+        if stated:
+            raise UserError("a metric's direction is max or min", where=where, found=text)
+        if limit:  # which way is better does not matter: the bound says which side
+            return name, provided[name]
+        if not provided[name]:
+            raise UserError(
+                f"is a large or a small {name} better?",
+                where=where,
+                found=name,
+                remedy=f"write {name}:max or :min",
+            )
+        return name, direction_of(name, known)
+
+    limits = _limits(spec, dataset, target, provided, metric_of)
+    where = spec.where("objectives")
+    upper = {limit.metric: limit.bound for limit in limits if limit.kind == "max"}
+    objectives = []
+    for text in spec.objectives.metrics:
+        name, direction = metric_of(text, f"{where}.metrics")
+        scale = scales.get(name)
+        objectives.append(_objective(spec, text, name, direction, dataset, upper, clock_ns, scale, where))
+    return Goal(tuple(objectives), tuple(limits), spec.objectives.mode)
+
+
+def checked_limit(limit: Limit, where: str) -> Limit:
+    """``limit``, unless no design can keep it.
+
+    Raises:
+        UserError: a maximum below zero of what is counted or measured from zero.
+    """
+    if limit.kind == "max" and limit.bound < 0 and limit.metric in METRICS:
+        raise UserError(
+            "no design can be below zero", where=where, found=str(limit), remedy="give a bound of 0 or more"
+        )
+    return limit
+
+
+def _limits(
+    spec: Spec,
+    dataset: Dataset,
+    target: Target,
+    provided: Mapping[str, str],
+    metric_of: Callable[..., tuple[str, str]],
+) -> list[Limit]:
+    """The user's limits, then those of the part and of the sub-microsecond mission."""
+    limits = []
+    for kind, bounds in (("max", spec.limits.max), ("min", spec.limits.min)):
+        for text, bound in bounds.items():
+            where = f"{spec.where('limits')}.{kind}"
+            limits.append(checked_limit(Limit(metric_of(text, where, limit=True)[0], kind, bound), where))
+    held = {limit.metric for limit in limits if limit.kind == "max"}
+    if (
+        spec.limits.sub_microsecond
+        and "latency_ns" in provided
+        and not held & {"latency_ns", "latency_cycles"}
+    ):
+        limits.append(Limit("latency_ns", "max", 1000.0))
+    if spec.limits.fit_part:
+        limits.extend(
+            Limit(name, "max", float(getattr(target, name)))
+            for name in RESOURCES
+            if name in provided and name not in held
+        )
+    return limits
+
+
+def _objective(
+    spec: Spec,
+    text: str,
+    name: str,
+    direction: str,
+    dataset: Dataset,
+    upper: Mapping[str, float],
+    clock_ns: float,
+    scale: tuple[float, float] | None,
+    where: str,
+) -> Objective:
+    table = spec.objectives
+    if name == dataset.metric:
+        # Half way from chance to perfect: below it a classifier is of no use to anybody.
+        worst = (1.0 + 1.0 / max(dataset.n_out, 1)) / 2 if dataset.kind == CLASSIFICATION else 0.0
+        best, log = 1.0, True
+        if dataset.direction == "min":
+            best, worst, log = 0.0, 1.0, False
+    elif name in _SCALES:
+        best, worst = _SCALES[name]
+        log = True
+        if name == "latency_ns":
+            best = clock_ns
+        if upper.get(name, 0.0) > best:
+            worst = upper[name]
+    elif name == "fmax_mhz":
+        best, worst, log = 1000.0, 1.0, False
+    elif scale is not None:
+        best, worst, log = *scale, False
+    else:
+        missing = [end for end in ("best", "worst") if text not in getattr(table, end)]
+        if missing:
+            raise UserError(
+                f"the scale of {name} is not known",
+                where=where,
+                remedy=f"set {' and '.join(f'objectives.{end}.{text}' for end in missing)}",
+            )
+        best, worst, log = 0.0, 0.0, False
+    best, worst = table.best.get(text, best), table.worst.get(text, worst)
+    positive = direction == "max" or min(best, worst) > 0
+    if best == worst or (direction == "min") != (best < worst) or (log and not positive):
+        raise UserError(
+            f"best and worst of {name} do not fit: the better end of a {direction} metric is best",
+            where=where,
+            found=f"best {best:g}, worst {worst:g}",
+        )
+    return Objective(name, direction, best, worst, table.weights.get(text, 1.0), log)

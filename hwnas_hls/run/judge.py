@@ -1,0 +1,342 @@
+"""Judging a batch of candidates: cheap estimators first, limits, training last, all of it cached."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hwnas_hls.cluster import ClusterLost, Workers
+from hwnas_hls.cluster.remote import RemoteEstimator
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.plugin.configured import ConfiguredPlugin
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.isolation import guarded, release
+from hwnas_hls.protocols.estimator import Context, Keep, keep_all
+from hwnas_hls.run.forecast import spared
+from hwnas_hls.run.halving import halving
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.store import Store
+from hwnas_hls.values.candidate import Candidate, digest
+from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Case:
+    """What is known of one candidate while its batch is judged."""
+
+    candidate: Candidate
+    architecture: Architecture | None = None
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    design: Design | None = None
+    layers: tuple[Mapping[str, Estimate], ...] = ()
+    state: str = COMPLETE
+    reason: str = ""
+    violations: dict[str, float] = field(default_factory=dict)
+
+    def end(self, state: str, reason: str) -> None:
+        self.state, self.reason = state, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The outcome of a full training.
+
+    Args:
+        estimates: metric -> estimate, with the weights known.
+        design: ``None`` where training failed.
+        layers: per layer, metric -> its share.
+        reason: why there is no design; empty otherwise.
+    """
+
+    estimates: Mapping[str, Estimate]
+    design: Design | None
+    layers: tuple[Mapping[str, Estimate], ...]
+    reason: str
+
+
+class Judge:
+    """Turns batches of candidates into records.
+
+    The unit of work that is stored is one estimator's answer to one batch: a killed run
+    repeats at most the call it was in, and repeats it with the same candidates beside each
+    other, so that its numbers are the same to the bit.
+    """
+
+    def __init__(self, problem: Problem, store: Store, workers: Workers | None = None) -> None:
+        self.problem = problem
+        self.store = store
+        self.workers = workers
+        self._isolated: dict[ConfiguredPlugin, Any] = {}
+        self._past: Sequence[Record] = ()
+
+    def close(self) -> None:
+        """End what estimators have running in processes of their own."""
+        for estimator in self._isolated.values():
+            release(estimator)
+        self._isolated.clear()
+
+    def records(self, candidates: Sequence[Candidate], batch: int, first_number: int) -> list[Record]:
+        """One record a candidate, in order; never raises for a candidate's sake."""
+        began = time.perf_counter()
+        cases = [self._case(candidate) for candidate in candidates]
+        instances = [part.instance for part in self.problem.estimators]
+        if any(getattr(one, "learns", False) or getattr(one, "forecast", "") for one in instances):
+            self._past = [record for record in self.store.records() if record.batch < batch]
+        trainers = self._trainers()
+        for part in self.problem.estimators:
+            self._apply(part, cases)
+            if part in trainers:
+                self._refine(cases)
+            if part in trainers[:-1]:
+                self._promote(part, cases)
+            if forecast := getattr(part.instance, "forecast", ""):
+                self._spare(part, forecast, cases)
+        share = (time.perf_counter() - began) / max(len(cases), 1)
+        return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
+
+    def designs(self, part: ConfiguredPlugin, candidates: Sequence[Candidate]) -> list[Trained]:
+        """The full training of a front and the estimates with its weights.
+
+        Returns:
+            one :class:`Trained` a candidate, in order.
+        """
+        cases = [self._case(candidate) for candidate in candidates]
+        self._apply(part, cases, early_stop=False, check=False)
+        for other in self.problem.estimators:
+            if other not in self._trainers() and not getattr(other.instance, "learns", False):
+                self._apply(other, cases, check=False)
+        return [Trained(case.estimates, case.design, case.layers, case.reason) for case in cases]
+
+    def design(self, record: Record) -> Design | None:
+        """The design that the search's training made of a record, from the store."""
+        case = self._case(record.candidate)
+        for part in self._trainers():
+            if case.state == COMPLETE:
+                case.design = self._evaluate(part, [case], early_stop=True)[0].design or case.design
+        return case.design
+
+    def _case(self, candidate: Candidate) -> _Case:
+        case = _Case(candidate)
+        try:
+            architecture = self.problem.architecture(candidate)
+        except PLUGIN_FAULTS as error:
+            case.end(FAILED, f"the space builds no architecture: {in_words(error)}")
+        else:
+            case.architecture = architecture
+        return case
+
+    def _refine(self, cases: Sequence[_Case]) -> None:
+        """Ask again those that can use the weights that training has found."""
+        trained = [case for case in cases if case.design is not None]
+        for part in self.problem.estimators:
+            if getattr(part.instance, "uses_weights", False):
+                self._apply(part, trained)
+
+    def _trainers(self) -> list[ConfiguredPlugin]:
+        return [part for part in self.problem.estimators if getattr(part.instance, "trains", False)]
+
+    def _promote(self, part: ConfiguredPlugin, cases: Sequence[_Case]) -> None:
+        """The rung between two estimators that train: who is dominated is not handed to the next."""
+        metric = self.problem.dataset.metric
+        alive = [case for case in cases if case.state == COMPLETE and metric in case.estimates]
+        if not alive or not self.problem.spec.run.early_stop:
+            return
+        scores = [case.estimates[metric].value for case in alive]
+        for case, stays in zip(alive, self._halving(alive)(range(len(alive)), scores, 1.0), strict=True):
+            if not stays:
+                case.end(STOPPED, f"{part.name}: dominated, and not promoted to the next training")
+
+    def _spare(self, part: ConfiguredPlugin, forecast: str, cases: Sequence[_Case]) -> None:
+        """Stop those that a forecast says are not worth training; its number stands for the score."""
+        metric = self.problem.dataset.metric
+        alive = [case for case in cases if case.state == COMPLETE and metric not in case.estimates]
+        if not self.problem.spec.run.early_stop:
+            return
+        known = [case.estimates for case in alive]
+        reasons = spared(self.problem.goal, metric, forecast, known, self._past)
+        for case, reason in zip(alive, reasons, strict=True):
+            if reason:
+                case.estimates[metric] = replace(case.estimates[forecast], metric=metric)
+                case.end(STOPPED, f"{part.name}: {reason}")
+
+    def _halving(self, cases: Sequence[_Case]) -> Keep:
+        known = [case.estimates for case in cases]
+        share = self.problem.spec.run.keep_share
+        return halving(self.problem.goal, self.problem.dataset.metric, known, share)
+
+    def _apply(
+        self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool = True, check: bool = True
+    ) -> None:
+        alive = [case for case in cases if case.state == COMPLETE]
+        if not alive:
+            return
+        found = self._evaluate(part, alive, early_stop=early_stop)
+        for case, estimates in zip(alive, found, strict=True):
+            case.estimates.update(estimates.values)
+            case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
+            case.layers = estimates.layers or case.layers
+            if estimates.design is not None:
+                case.design = estimates.design
+            if estimates.failure:
+                case.end(FAILED, f"{part.name}: {estimates.failure}")
+            elif estimates.stopped:
+                case.end(STOPPED, f"{part.name}: {estimates.stopped}")
+            elif check:
+                self._check(case)
+
+    def _check(self, case: _Case) -> None:
+        case.violations = self.problem.goal.violations(case.estimates)
+        if case.violations:
+            worst = ", ".join(f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items()))
+            case.end(INFEASIBLE, f"over the limit {worst} (bad end of the interval)")
+
+    # -- one estimator, one batch --------------------------------------------------------
+
+    def _evaluate(
+        self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool
+    ) -> list[Estimates]:
+        keys = [self._key(part, case, early_stop) for case in cases]
+        held = self.store.evaluations(dict.fromkeys(keys))
+        missing: dict[str, _Case] = {}
+        for key, case in zip(keys, cases, strict=True):
+            if key not in held:
+                missing.setdefault(key, case)
+        if missing:
+            fresh = self._ask(part, list(missing.values()), early_stop=early_stop)
+            answered = dict(zip(missing, fresh, strict=True))
+            self.store.add_evaluations(answered)
+            held |= answered
+        return [held[key] for key in keys]
+
+    def _key(self, part: ConfiguredPlugin, case: _Case, early_stop: bool) -> str:
+        """Content address of an evaluation: everything its numbers may depend on."""
+        problem = self.problem
+        architecture = case.architecture
+        return digest(
+            [
+                case.candidate.to_json(),
+                None if architecture is None else architecture.to_json(),
+                part.name,
+                part.provider,
+                str(part.instance.version),
+                dict(part.config),
+                problem.dataset.fingerprint,
+                problem.target.to_json(),
+                problem.spec.run.seed,
+                self._stopping(part) if early_stop else None,
+                self._learnt(part),
+                case.design.digest()
+                if case.design and getattr(part.instance, "uses_weights", False)
+                else None,
+            ]
+        )
+
+    def _stopping(self, part: ConfiguredPlugin) -> object:
+        # Who is stopped depends on what the goal calls dominated.
+        stops = self.problem.spec.run.early_stop and getattr(part.instance, "trains", False)
+        return [self.problem.goal.to_json(), self.problem.spec.run.keep_share] if stops else None
+
+    def _learnt(self, part: ConfiguredPlugin) -> object:
+        # The records of a run only grow: their number and the last one say which they were.
+        if not getattr(part.instance, "learns", False) or not self._past:
+            return None
+        return [len(self._past), self._past[-1].key]
+
+    def _ask(self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool) -> list[Estimates]:
+        keep: Keep = keep_all
+        if early_stop and self.problem.spec.run.early_stop:
+            keep = self._halving(cases)
+        built = {case.candidate.key: case.architecture for case in cases if case.architecture is not None}
+        context = Context(
+            architecture=lambda candidate: built.get(candidate.key) or self.problem.architecture(candidate),
+            dataset=self.problem.dataset,
+            target=self.problem.target,
+            clock_ns=self.problem.clock_ns,
+            seed=self.problem.spec.run.seed,
+            device=self.problem.spec.run.device,
+            designs={case.candidate.key: case.design for case in cases if case.design is not None},
+            keep=keep,
+            space=self.problem.space,
+            known={case.candidate.key: dict(case.estimates) for case in cases},
+            records=self._past if getattr(part.instance, "learns", False) else (),
+            cache=self.store.cache,
+        )
+        candidates = [case.candidate for case in cases]
+        try:
+            return self._call(part, candidates, context)
+        except ClusterLost:
+            raise
+        except PLUGIN_FAULTS as error:
+            estimator = self._estimator(part)
+            if isinstance(estimator, RemoteEstimator):
+                log.warning(
+                    "estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error)
+                )
+                return estimator.each(candidates, replace(context, keep=keep_all))
+            if len(candidates) == 1:
+                log.warning("estimator %s failed: %s", part.name, in_words(error))
+                return [Estimates(failure=in_words(error))]
+            # One candidate must not take its neighbours down: each is asked alone.
+            log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error))
+            alone = replace(context, keep=keep_all)
+            return [self._alone(part, candidate, alone) for candidate in candidates]
+
+    def _alone(self, part: ConfiguredPlugin, candidate: Candidate, context: Context) -> Estimates:
+        try:
+            return self._call(part, [candidate], context)[0]
+        except PLUGIN_FAULTS as error:
+            log.warning("estimator %s failed on %s: %s", part.name, candidate.key, in_words(error))
+            return Estimates(failure=in_words(error))
+
+    def _call(
+        self, part: ConfiguredPlugin, candidates: Sequence[Candidate], context: Context
+    ) -> list[Estimates]:
+        found = list(self._estimator(part).estimate(candidates, context))
+        if len(found) != len(candidates):
+            raise ValueError(f"{len(candidates)} candidates were asked for, {len(found)} answers came")
+        for item in found:
+            if not isinstance(item, Estimates):
+                raise TypeError(f"an answer is {type(item).__name__}, not Estimates")
+        return found
+
+    def _estimator(self, part: ConfiguredPlugin) -> Any:
+        """The estimator itself, or its stand-in where workers or a process of its own do the work."""
+        if part not in self._isolated and self.workers is not None and self.workers.takes(part):
+            self._isolated[part] = RemoteEstimator(self.workers, part)
+        if part not in self._isolated:
+            problem = self.problem
+            facts: dict[str, Any] = {"seed": problem.spec.run.seed, "clock_ns": problem.clock_ns}
+            facts |= {"task": problem.dataset, "target": problem.target}
+            self._isolated[part] = guarded(problem.registry, "estimator", part.instance, part.config, **facts)
+        return self._isolated[part]
+
+    def _record(self, case: _Case, number: int, batch: int, seconds: float) -> Record:
+        losses = None
+        state, reason = case.state, case.reason
+        if state == COMPLETE:
+            losses = self.problem.goal.losses(case.estimates)
+            if losses is None:
+                missing: Mapping[str, None] = {
+                    o.metric: None for o in self.problem.goal.objectives if o.metric not in case.estimates
+                }
+                state, reason = FAILED, f"no estimator gave {', '.join(missing)}"
+        return Record(
+            number,
+            batch,
+            case.candidate,
+            state,
+            case.estimates,
+            losses,
+            case.violations,
+            reason,
+            tuple(case.warnings),
+            seconds,
+        )

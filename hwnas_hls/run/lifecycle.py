@@ -1,0 +1,282 @@
+"""A run from its spec to its folder: search, hand-over, exports; and taking one up again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas_hls.cluster import Workers, require
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.plugin.faults import blamed
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.exporter import Front, Member
+from hwnas_hls.render import write_atomically
+from hwnas_hls.run import rank_correlation as ranking
+from hwnas_hls.run import selection
+from hwnas_hls.run.exports import export, exporter_named, front_of
+from hwnas_hls.run.facts import logged, run_facts
+from hwnas_hls.run.folder import new_folder, run_spec
+from hwnas_hls.run.handover import hand_over
+from hwnas_hls.run.member_store import held_members, member_from_json, member_to_json
+from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.search import Progress, Search, choose
+from hwnas_hls.run.selection import Picked
+from hwnas_hls.run.spec_changes import check_unchanged
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.cluster import ClusterTable
+from hwnas_hls.spec.notation import counted
+from hwnas_hls.spec.spec import Spec, read_tables
+from hwnas_hls.values.candidate import digest
+from hwnas_hls.values.record import Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Who watches a run; every callable has a default that does nothing."""
+
+    on_problem: Callable[[Problem, Path], None] = lambda problem, folder: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_step: Callable[[str], None] = lambda step: None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that has ended.
+
+    Args:
+        folder: the run folder.
+        front: what was exported.
+        interrupted: whether it was stopped before its budget was spent.
+        files: what the exporters wrote.
+        failures: exporters that failed and designs that are not what they should be, in words.
+    """
+
+    folder: Path
+    front: Front
+    interrupted: bool
+    files: Sequence[Path]
+    failures: Sequence[str] = ()
+
+
+def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observer) -> Outcome:
+    """Run a spec in a new folder.
+
+    Args:
+        folder: must be new or empty; ``None`` makes ``runs/TASK-TARGET-NNN``.
+
+    Raises:
+        UserError: the spec does not hold together, or the folder is in use.
+    """
+    if spec.cluster.wanted:
+        require(spec.cluster)
+    problem = pose(spec, registry)
+    # Before there is a folder: a scheduler that nobody answers for is no run.
+    with _workers(problem) as workers:
+        folder = new_folder(folder, problem)
+        text = problem.spec.to_toml()
+        if not os.access(folder, os.W_OK):
+            raise UserError(
+                "the output folder cannot be written", where=str(folder), remedy="choose another --output"
+            )
+        write_atomically(folder / "spec.toml", text)
+        return _go(problem, folder, observer, workers)
+
+
+def resume(
+    folder: Path,
+    registry: Registry,
+    observer: Observer,
+    *,
+    anew: bool = False,
+    cluster: ClusterTable | None = None,
+) -> Outcome:
+    """Take up a run where it stopped, whatever stopped it; nothing finished is done again.
+
+    Args:
+        anew: hand the front over again, although it was.
+        cluster: workers for this session, instead of those that the spec in the folder names.
+
+    Raises:
+        UserError: the folder is no run, or its spec or data changed since it began.
+    """
+    spec = run_spec(folder)
+    problem = pose(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
+    with _workers(problem) as workers:
+        return _go(problem, folder, observer, workers, anew=anew)
+
+
+@contextlib.contextmanager
+def _workers(problem: Problem) -> Iterator[Workers | None]:
+    """The workers that the spec asks for; those of a scheduler are looked for at once."""
+    if not problem.spec.cluster.wanted:
+        yield None
+        return
+    with Workers(problem.cluster_setup()) as workers:
+        if problem.spec.cluster.scheduler:
+            workers.connect()
+        yield workers
+
+
+def _go(
+    problem: Problem, folder: Path, observer: Observer, workers: Workers | None, *, anew: bool = False
+) -> Outcome:
+    if workers is not None:
+        workers.folder = folder
+    with logged(folder), Store(folder) as store:
+        facts = store.meta()
+        check_unchanged(problem, facts, folder)
+        run = run_facts(problem, folder) | {n: facts["run"][n] for n in ("started",) if "run" in facts}
+        if "spec" not in facts:
+            store.set_meta(run=run, spec=read_tables(folder / "spec.toml"), target=problem.target.to_json())
+        observer.on_problem(problem, folder)
+        problem.registry.call_each("hwnas_run_started", run=run)
+
+        def announce(records: Sequence[Record]) -> None:
+            for record in records:
+                problem.registry.call_each("hwnas_candidate_recorded", run=run, record=record)
+
+        search = Search(problem, store, announce, observer.on_progress, workers)
+        members: list[Member] = []
+        interrupted = False
+        try:
+            search.run()
+            for words in _ranked(problem, search):
+                observer.on_step(words)
+            chosen = choose(search.front.records, problem.spec.members)
+            whole = _hand_over_key(problem, chosen)
+            held = (
+                None
+                if anew or facts.get("handed_over") != whole
+                else held_members(facts, _records(store), folder)
+            )
+            if held is None:
+                store.set_meta(finished=False)
+                members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
+                run["seconds"] = round(search.seconds(), 3)
+                stated = [member_to_json(member) for member in members]
+                made = search.measuring.comparisons() if search.measuring else []
+                facts["syntheses"] = [item.to_json() for item in made]
+                store.set_meta(
+                    run=run,
+                    members=stated,
+                    syntheses=facts["syntheses"],
+                    handed_over=whole,
+                    finished=True,
+                )
+            else:
+                observer.on_step(f"finished before: {counted(len(held), 'design')}")
+                run, members = facts["run"], held
+        except KeyboardInterrupt:
+            log.warning("interrupted after %d candidates", search.judged)
+            interrupted = True
+        finally:
+            search.close()
+        front = front_of(problem, search, members, {**run, "finished": not interrupted}, facts)
+        files, failures = export(problem, front, folder)
+        problem.registry.call_each("hwnas_run_finished", run=run, front=front)
+        failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
+        return Outcome(folder, front, interrupted, files, failures)
+
+
+def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = None) -> Outcome:
+    """Write the exports of a run again from its store; nothing is searched or trained.
+
+    Args:
+        exporters: names instead of those of the spec. One that fails is then an error.
+
+    Raises:
+        UserError: the folder is no run, or there is no exporter of such a name.
+    """
+    problem = pose(run_spec(folder), registry)
+    chosen = [exporter_named(registry, name, "--format") for name in exporters or ()]
+    # What only looks may look into a folder that cannot be written.
+    with Store(folder, reading=exporters is not None and not exporters) as store:
+        facts = store.meta()
+        check_unchanged(problem, facts, folder)
+        search = Search(problem, store)
+        records = search.records()
+        by_key = {record.key: record for record in records}
+        members = [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
+        finished = bool(facts.get("finished", False))
+        run = {**facts.get("run", {}), "finished": finished}
+        front = front_of(problem, search, members, run, facts, records)
+        failures: list[str] = []
+        if exporters is None:
+            files, failures = export(problem, front, folder)
+        else:
+            files = []
+            for exporter in chosen:
+                with blamed(f"exporter {exporter.name} failed"):
+                    files.extend(exporter.export(front, folder))
+        return Outcome(folder, front, not finished, files, failures)
+
+
+def hand_over_one(
+    folder: Path, key: str, registry: Registry, observer: Observer, *, cluster: ClusterTable | None = None
+) -> Member:
+    """Hand over one candidate of a run, on the front or not, below ``folder/designs``.
+
+    Args:
+        cluster: as in :func:`resume`.
+
+    Raises:
+        UserError: no complete record has this key (or a unique beginning of it).
+    """
+    spec = run_spec(folder)
+    problem = pose(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
+    with _workers(problem) as workers, logged(folder), Store(folder) as store:
+        if workers is not None:
+            workers.folder = folder
+        check_unchanged(problem, store.meta(), folder)
+        search = Search(problem, store, workers=workers)
+        complete = {record.key: record for record in store.records() if record.feasible}
+        fitting = [record for name, record in complete.items() if name.startswith(key)]
+        if len(fitting) != 1:
+            raise UserError(
+                "no complete candidate has this key" if not fitting else "the key is not unique",
+                where=str(folder),
+                found=key,
+                choices=sorted(record.key for record in fitting) or sorted(complete),
+            )
+        members = hand_over(problem, search.judge, fitting, folder, observer.on_step)
+        if not members:
+            raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")
+        return members[0]
+
+
+def pick(folder: Path, rule: str, registry: Registry, among: str | None = None) -> Picked:
+    """What a rule means in a run: ``knee``, or ``min lut where accuracy>=0.93``.
+
+    Args:
+        among: as in :func:`hwnas_hls.run.selection.pick`.
+
+    Raises:
+        UserError: the folder is no run, the rule is none, or nothing keeps its conditions.
+    """
+    return selection.pick(redraw(folder, registry, ()).front, rule, among, str(folder))
+
+
+def _ranked(problem: Problem, search: Search) -> Iterator[str]:
+    """How the stand-ins for the task's metric ranked, where the run had any."""
+    dataset = problem.dataset
+    parts = [part.instance for part in problem.estimators]
+    for words in ranking.of_run(parts, dataset.metric, dataset.direction, search.records()):
+        log.info("%s", words)
+        yield words
+
+
+def _records(store: Store) -> dict[str, Record]:
+    return {record.key: record for record in store.records()}
+
+
+def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:
+    """Says of a hand-over what it was of: finished once, it is not done again."""
+    table = {key: value for key, value in problem.spec.to_tables()["handover"].items() if key != "workers"}
+    return digest([[record.key for record in chosen], table])

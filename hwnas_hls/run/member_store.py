@@ -1,0 +1,72 @@
+"""What is kept of the designs that were handed over, so that a finished hand-over is not done again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.exporter import Member
+from hwnas_hls.run.handover import CSIM_NOT_ASKED
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.record import Record
+
+log = logging.getLogger(__name__)
+
+
+def held_members(
+    facts: Mapping[str, Any], records: Mapping[str, Record], folder: Path
+) -> list[Member] | None:
+    """The members of a finished hand-over; ``None`` where one of their designs is damaged."""
+    members = []
+    for item in facts["members"]:
+        place = folder / "designs" / item["key"]
+        try:
+            members.append(member_from_json(item, records, folder))
+        except UserError as error:
+            log.warning("%s is handed over again: %s", item["key"], error)
+            return None
+        reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is gone"
+        if item["checks"].get("csim", "") not in ("ok", CSIM_NOT_ASKED):
+            # A full disk or a missing g++ may be mended by now.
+            reason = f"C simulation {item['checks'].get('csim', 'was not reached')}"
+        if reason:
+            log.info("%s is handed over again: %s", item["key"], reason)
+            return None
+    return members
+
+
+def member_to_json(member: Member) -> dict[str, Any]:
+    """What the store keeps of a design that was handed over; the rest lies in its folder."""
+    return {
+        "key": member.key,
+        "estimates": {name: estimate.to_json() for name, estimate in member.estimates.items()},
+        "checks": dict(member.checks),
+        "warnings": list(member.warnings),
+        "layers": [{n: e.to_json() for n, e in layer.items()} for layer in member.layer_estimates],
+    }
+
+
+def member_from_json(data: dict[str, Any], records: Mapping[str, Record], folder: Path) -> Member:
+    """The inverse of :func:`member_to_json`.
+
+    Raises:
+        UserError: the design in its folder is damaged or gone.
+    """
+    record = records[data["key"]]
+    return Member(
+        data["key"],
+        record.candidate,
+        record,
+        Design.load(folder / "designs" / data["key"]),
+        {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
+        data["checks"],
+        tuple(data["warnings"]),
+        [
+            {name: Estimate.from_json(name, item) for name, item in layer.items()}
+            for layer in data.get("layers", ())
+        ],
+    )

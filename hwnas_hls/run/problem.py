@@ -1,0 +1,246 @@
+"""A spec with everything it names found, loaded and checked: what the search works on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.cluster import ClusterSetup
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.architecture import Architecture, as_architecture
+from hwnas_hls.plugin.configured import ConfiguredPlugin
+from hwnas_hls.plugin.faults import PluginError, blamed
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.protocols.synthesizer import Synthesizer
+from hwnas_hls.protocols.target import Target
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls.run.goal import goal_of
+from hwnas_hls.spec.configuration import to_table
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.spec.tables import NamedTable
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.objective import Goal
+
+_PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
+log = logging.getLogger(__name__)
+#: Needs nothing of a space but that it samples, mutates and crosses over.
+_ANY_SPACE = "evolution"
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything a search needs; nothing in it changes.
+
+    Args:
+        spec: as resolved (names of built-ins made unambiguous where a stranger claims one).
+        estimators: cheapest first.
+        synthesizer: for hardware in the loop; ``None`` where there is none.
+        trainer: the estimator whose designs are handed over, with the configuration for the
+            full training; ``None`` where no estimator trains.
+    """
+
+    spec: Spec
+    registry: Registry
+    target: Target
+    clock_ns: float
+    dataset: Dataset
+    space: Space
+    goal: Goal
+    estimators: Sequence[ConfiguredPlugin]
+    trainer: ConfiguredPlugin | None
+    synthesizer: Synthesizer | None
+    make_strategy: Callable[[], Strategy]
+
+    def architecture(self, candidate: Candidate) -> Architecture:
+        """The space's architecture, with the run's clock where it names none."""
+        architecture = as_architecture(self.space.architecture(candidate))
+        if architecture.clock_ns is None:
+            architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
+        return architecture
+
+    def cluster_setup(self) -> ClusterSetup:
+        """What worker processes need to do the work of this problem."""
+        spec = self.spec
+        return ClusterSetup(
+            table=spec.cluster,
+            where=spec.where("cluster"),
+            registry=self.registry,
+            space=(self.space, spec.space.config),
+            estimators=(*self.estimators, *([self.trainer] if self.trainer is not None else [])),
+            synthesizer=None if self.synthesizer is None else (self.synthesizer, spec.synthesis.config),
+            dataset=self.dataset,
+            target=self.target,
+            seed=spec.run.seed,
+            clock_ns=self.clock_ns,
+        )
+
+
+def pose(spec: Spec, registry: Registry) -> Problem:
+    """Find, load and check all that a spec names.
+
+    Raises:
+        UserError: something is unknown, unreadable, contradictory or missing.
+        PluginError: a plugin raised where it was built or loaded its data.
+    """
+    if spec.target.endswith(".toml"):
+        # Absolute, so that the resolved spec means the same file from any folder.
+        spec = dataclasses.replace(spec, target=str(Path(spec.target).expanduser().absolute()))
+    target = registry.target(spec.target)
+    clock_ns = spec.clock_ns or target.clock_ns
+    spec, task = _build(spec, registry, "task", _task_table(spec.task), {})
+    dataset = _loaded(spec.task.name, task)
+    common: dict[str, Any] = {
+        "task": dataset,
+        "target": target,
+        "seed": spec.run.seed,
+        "clock_ns": clock_ns,
+    }
+    synthesizer = _synthesizer(spec, registry)
+    common["synthesizer"] = synthesizer
+    spec, space = _build(spec, registry, "space", spec.space, common)
+    common["space"] = space
+    estimators = _estimators(spec, registry, common)
+    configured = {part.name: dict(part.config) for part in estimators if part.name in spec.estimators}
+    spec = dataclasses.replace(spec, estimators=configured)
+    goal = goal_of(spec, dataset, target, clock_ns, [part.instance for part in estimators])
+    common |= {"goal": goal, "objectives": goal.objectives, "limits": goal.limits}
+    spec = _strategy(spec, registry, common)
+
+    def make_strategy() -> Strategy:
+        strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, common)[1]
+        return strategy
+
+    for name in spec.run.exporters:
+        registry.offer("exporter", name, spec.where("run"), is_default=name in _default_exporters())
+    trainer = _trainer(spec, registry, estimators, common)
+    return Problem(
+        spec,
+        registry,
+        target,
+        clock_ns,
+        dataset,
+        space,
+        goal,
+        estimators,
+        trainer,
+        synthesizer,
+        make_strategy,
+    )
+
+
+def _loaded(name: str, task: Any) -> Dataset:
+    with blamed(f"task {name} could not be loaded"):
+        dataset = task.load()
+    if not isinstance(dataset, Dataset):
+        raise PluginError(f"task {name}: load returned {dataset!r:.100} where a Dataset should be")
+    return dataset
+
+
+def _default_exporters() -> tuple[str, ...]:
+    from hwnas_hls.spec.tables import RunTable
+
+    return RunTable().exporters
+
+
+def _task_table(table: NamedTable) -> NamedTable:
+    """``--task PATH`` means the ``file`` task with that path."""
+    if _PATH_LIKE.fullmatch(table.name):
+        # Absolute, so that the resolved spec means the same file from any folder.
+        path = str(Path(table.name).expanduser().absolute())
+        return NamedTable("file", {"path": path, **table.config}, is_default=True)
+    return table
+
+
+def _build(
+    spec: Spec, registry: Registry, kind: str, table: NamedTable, available: Mapping[str, Any]
+) -> tuple[Spec, Any]:
+    """The plugin that a table names, and the spec with that table resolved: every key stated."""
+    where = spec.where(kind)
+    offer = registry.offer(kind, table.name, where, is_default=table.is_default)
+    instance = registry.build(offer, table.config, where, **available)
+    name = offer.name if len(registry.offers(kind)[offer.name]) == 1 else offer.qualified
+    resolved = NamedTable(name, _stated(instance, table.config))
+    changed: dict[str, Any] = {kind: resolved}
+    return dataclasses.replace(spec, **changed), instance
+
+
+def _strategy(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> Spec:
+    """The spec with its strategy resolved.
+
+    A stranger's space need not have a table of knobs that the default strategy understands; one
+    that mutates and crosses over by the space's own methods then takes its place, and says so.
+    """
+    try:
+        return _build(spec, registry, "strategy", spec.strategy, common)[0]
+    except UserError as error:
+        if not spec.strategy.is_default or spec.strategy.config:
+            raise
+        log.warning("%s; %s is used instead", error.what, _ANY_SPACE)
+        table = NamedTable(_ANY_SPACE, is_default=True)
+        return _build(spec, registry, "strategy", table, common)[0]
+
+
+def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer | None:
+    table = spec.synthesis
+    if not table.synthesizer:
+        return None
+    where = spec.where("synthesis")
+    offer = registry.offer("synthesizer", table.synthesizer, where)
+    built: Synthesizer = registry.build(offer, table.config, f"{where}.config")
+    return built
+
+
+def _stated(instance: object, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a plugin, defaults included where it keeps its ``config``."""
+    config = getattr(instance, "config", None)
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return to_table(config)
+    return dict(table)
+
+
+def _estimators(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> list[ConfiguredPlugin]:
+    default = Spec(target="").run.estimators
+    parts = []
+    for name in spec.run.estimators:
+        table = spec.estimators.get(name, {})
+        parts.append(_estimator(spec, registry, name, table, name in default, common))
+    return sorted(parts, key=lambda part: float(part.instance.cost))
+
+
+def _estimator(
+    spec: Spec,
+    registry: Registry,
+    name: str,
+    table: Mapping[str, Any],
+    is_default: bool,
+    common: Mapping[str, Any],
+) -> ConfiguredPlugin:
+    where = spec.where(f"estimators.{name}")
+    offer = registry.offer("estimator", name, where, is_default=is_default)
+    instance = registry.build(offer, table, where, **common)
+    for attribute in ("provides", "version", "cost"):
+        if not hasattr(instance, attribute):
+            raise UserError(f"estimator {name} has no `{attribute}`", where=offer.package)
+    return ConfiguredPlugin(name, instance, _stated(instance, table), offer.package)
+
+
+def _trainer(
+    spec: Spec, registry: Registry, estimators: Sequence[ConfiguredPlugin], common: Mapping[str, Any]
+) -> ConfiguredPlugin | None:
+    """The dearest estimator that trains, built again with ``[handover.training]``."""
+    training = [part for part in estimators if getattr(part.instance, "trains", False)]
+    if not training:
+        if spec.handover.training:
+            raise UserError("no estimator of this run trains", where=spec.where("handover.training"))
+        return None
+    part = training[-1]
+    full = getattr(part.instance, "full_training", {})
+    table = {**spec.estimators.get(part.name, {}), **full, **spec.handover.training}
+    return _estimator(spec, registry, part.name, table, True, common)

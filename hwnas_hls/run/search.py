@@ -1,0 +1,302 @@
+"""The search loop: ask, judge, store, tell; and the same again after any interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwnas_hls.cluster import Workers
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words, place_of
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.run.hardware_loop import Measuring
+from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.store import Store
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.front import hypervolume, non_dominated
+from hwnas_hls.values.record import Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a search stands after a batch.
+
+    Args:
+        judged: candidates with a record.
+        trials: the budget.
+        complete, infeasible, stopped, failed: how they ended.
+        front: size of the front.
+        hypervolume: of the front, 1 is the whole box between best and worst.
+        seconds: run time, earlier sessions counted in.
+    """
+
+    judged: int
+    trials: int
+    states: dict[str, int]
+    front: int
+    hypervolume: float
+    seconds: float
+
+
+class LiveFront:
+    """The non-dominated complete records so far."""
+
+    def __init__(self, n_losses: int) -> None:
+        self.records: list[Record] = []
+        self.hypervolume = 0.0
+        self._reference = [1.0] * n_losses
+        self._losses = np.empty((0, n_losses))
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Merge new records; of equals the earlier stays, and a candidate counts once.
+
+        Only the new ones are compared with the front, and the hypervolume is computed once a
+        call, if anything changed.
+        """
+        fresh: dict[str, Record] = {}
+        for record in records:
+            if record.feasible and record.losses is not None:
+                fresh.setdefault(record.key, record)
+        for record in self.records:
+            fresh.pop(record.key, None)
+        found = list(fresh.values())
+        if not found:
+            return
+        losses = np.array([record.losses for record in found])
+        places = non_dominated(losses)
+        places = [place for place in places if not np.any(np.all(self._losses <= losses[place], axis=1))]
+        if not places:
+            return
+        new = losses[places]
+        left = [not np.any(np.all(new <= held, axis=1)) for held in self._losses]
+        self.records = [record for record, stays in zip(self.records, left, strict=True) if stays]
+        self.records += [found[place] for place in places]
+        self._losses = np.concatenate([self._losses[np.array(left, bool)], new])
+        self.hypervolume = hypervolume(self._losses, self._reference)
+
+
+class Search:
+    """One run of one problem over one store; the only place that holds changing state.
+
+    Args:
+        problem: what is searched.
+        store: where everything goes; what it holds already is taken up.
+        on_records: called with each batch's records once they are stored.
+        on_progress: called after each batch.
+        workers: for what is dear; without them everything is done in this process.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        store: Store,
+        on_records: Callable[[Sequence[Record]], None] = lambda records: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        workers: Workers | None = None,
+    ) -> None:
+        self.problem = problem
+        self.store = store
+        self.judge = Judge(problem, store, workers)
+        self.strategy: Strategy = problem.make_strategy()
+        self.front = LiveFront(problem.goal.n_losses)
+        self.trace: list[tuple[int, float, float]] = []
+        self.states: dict[str, int] = {}
+        self.judged = 0
+        self._next_batch = 0
+        self._unfinished: tuple[Candidate, ...] = ()
+        self._seconds_before = 0.0
+        self._began = time.monotonic()
+        self.measuring = (
+            Measuring(problem, store, self.judge.design, workers) if problem.synthesizer else None
+        )
+        self._on_records = on_records
+        self._on_progress = on_progress
+        self._take_up()
+
+    def run(self) -> None:
+        """Search until the budget is spent or the space is exhausted."""
+        budget = self.problem.spec.run
+        if self.measuring is not None and self.judged < budget.trials:
+            self.measuring.require()
+        while self.judged < budget.trials:
+            if budget.minutes is not None and self.seconds() >= 60 * budget.minutes:
+                break
+            candidates = self._ask(min(budget.batch, budget.trials - self.judged))
+            if not candidates:
+                log.info("the strategy has no further candidates after %d", self.judged)
+                break
+            self._finish(candidates)
+        if self.measuring is not None:
+            self.measuring.learn()
+            self.front = LiveFront(self.problem.goal.n_losses)
+            self.front.add(self.measuring.population())
+
+    def seconds(self) -> float:
+        """Run time so far; a clock that is set back meanwhile does not count."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    def _take_up(self) -> None:
+        """Bring the strategy and the front to where the store stands."""
+        by_batch: dict[int, list[Record]] = {}
+        for record in self.store.records():
+            by_batch.setdefault(record.batch, []).append(record)
+        state: Any = None
+        told = False
+        taken: list[Record] = []
+        for batch in self.store.batches():
+            if batch.state is None:
+                self._unfinished = batch.candidates
+                break
+            records = by_batch.get(batch.number, [])
+            if self.measuring is not None:
+                # Judged again, from the store alone: corrections start from what was predicted first.
+                self._measured(self.judge.records(batch.candidates, batch.number, self.judged))
+            with self._strategy(f"failed on the records of batch {batch.number}"):
+                self.strategy.tell(records)
+            state, told = batch.state.state, True
+            taken.extend(records)
+            self._tally(records)
+            self.trace.append((self.judged, batch.seconds, batch.hypervolume))
+            self._next_batch = batch.number + 1
+            self._seconds_before = batch.seconds
+        if told:
+            with self._strategy("does not go on from its saved state"):
+                self.strategy.restore(state)
+        self.front.add(taken)
+
+    def _ask(self, n: int) -> Sequence[Candidate]:
+        with self._strategy("failed to propose candidates"):
+            asked: Sequence[Candidate] = list(self.strategy.ask(n))[:n]
+            strange = next((item for item in asked if not isinstance(item, Candidate)), None)
+            if strange is not None:
+                raise TypeError(f"ask returned {strange!r} where a Candidate should be")
+        if self._unfinished:
+            if list(asked) != list(self._unfinished):
+                log.warning(
+                    "the strategy proposes others than before the interruption; the stored ones are judged"
+                )
+            asked, self._unfinished = self._unfinished, ()
+        return asked
+
+    @contextlib.contextmanager
+    def _strategy(self, what: str) -> Iterator[None]:
+        """Round what a strategy does: without it no search goes on. Its traceback goes to the log."""
+        try:
+            yield
+        except UserError:
+            raise
+        except PLUGIN_FAULTS as error:
+            name = self.problem.spec.strategy.name
+            log.info("strategy %s %s", name, what, exc_info=error)
+            fault = f"{in_words(error)} ({place_of(error)})"
+            folder = self.store.path.parent
+            raise HwnasError(
+                f"strategy {name} {what}: {fault}\n"
+                f"  what was judged is kept; mend the strategy, then: hwnas-hls resume {folder}\n"
+                f"  the traceback is in {folder / 'log.txt'}"
+            ) from error
+
+    def _finish(self, candidates: Sequence[Candidate]) -> None:
+        number = self._next_batch
+        self.store.begin_batch(number, candidates)
+        records = self._measured(self.judge.records(candidates, number, self.judged))
+        with self._strategy(f"failed on the records of batch {number}"):
+            self.strategy.tell(records)
+            state = _as_json(self.strategy.state())
+        self._count(records, self.seconds())
+        self.store.finish_batch(number, records, state, self.front.hypervolume, self.seconds())
+        self._next_batch += 1
+        self._on_records(records)
+        self._on_progress(self.progress())
+
+    def _measured(self, records: list[Record]) -> list[Record]:
+        """Take in what was synthesised meanwhile, re-judge the population, begin what is due."""
+        if self.measuring is None:
+            return records
+        self.measuring.learn()
+        self.measuring.take(records)
+        self.measuring.begin((self.judged + len(records)) / self.problem.spec.run.trials)
+        # What was believed of the front may have changed: it is built anew from all records.
+        self.front = LiveFront(self.problem.goal.n_losses)
+        self.front.add(self.measuring.population())
+        return [self.measuring.revised(record) for record in records]
+
+    def close(self) -> None:
+        """End what runs beside the loop."""
+        self.judge.close()
+        if self.measuring is not None:
+            self.measuring.close()
+
+    def records(self) -> list[Record]:
+        """Every record, with what is known now."""
+        stored = self.store.records()
+        if self.measuring is None:
+            return stored
+        return [self.measuring.revised(record) for record in stored]
+
+    def _tally(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.states[record.state] = self.states.get(record.state, 0) + 1
+        self.judged += len(records)
+
+    def _count(self, records: Sequence[Record], seconds: float) -> None:
+        self._tally(records)
+        self.front.add(records)
+        self.trace.append((self.judged, seconds, self.front.hypervolume))
+
+    def progress(self) -> Progress:
+        return Progress(
+            self.judged,
+            self.problem.spec.run.trials,
+            dict(self.states),
+            len(self.front.records),
+            self.front.hypervolume,
+            self.seconds(),
+        )
+
+
+def _as_json(state: Any) -> str:
+    try:
+        return json.dumps(state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"state() returned what JSON cannot hold: {error}") from error
+
+
+def choose(records: Sequence[Record], members: int) -> list[Record]:
+    """At most ``members`` of a front: greedily those that together dominate the most.
+
+    The best of every objective is always among them, as far as they fit. Designs that are worse
+    than ``worst`` in an objective (an accuracy near chance, say) are left out if others are there.
+    """
+    useful = [record for record in records if record.losses is not None and max(record.losses) < 1.0]
+    records = useful or records
+    if len(records) <= members:
+        return list(records)
+    losses = np.array([record.losses for record in records])
+    chosen = list(dict.fromkeys(int(place) for place in losses.argmin(axis=0)))[:members]
+    reference = [1.0 + 1e-9] * losses.shape[1]
+    while len(chosen) < members:
+        gains = [
+            -1.0 if place in chosen else hypervolume(losses[[*chosen, place]], reference)
+            for place in range(len(records))
+        ]
+        chosen.append(int(np.argmax(gains)))
+    return [records[place] for place in sorted(chosen)]
+
+
+def least_infeasible(records: Sequence[Record], count: int = 5) -> list[Record]:
+    """The records that break their limits least, once each."""
+    broken = {record.key: record for record in records if record.violations}
+    return sorted(broken.values(), key=lambda record: (sum(record.violations.values()), record.number))[
+        :count
+    ]

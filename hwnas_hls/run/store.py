@@ -1,0 +1,254 @@
+"""The run's store: an append-only SQLite file from which any interruption can be resumed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.network.design import Design
+from hwnas_hls.run.database import Database
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One ask of the strategy.
+
+    Args:
+        number: from 0.
+        asked: the candidates, as they are stored.
+        state: the strategy's state after it was told; ``None`` while the batch is not finished.
+        hypervolume: of the front after it.
+        seconds: of run time when it was finished, earlier sessions counted in.
+    """
+
+    number: int
+    asked: str
+    state: Told | None = None
+    hypervolume: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What was asked; read when it is wanted, since finished batches have records."""
+        return tuple(Candidate.from_json(item) for item in json.loads(self.asked))
+
+
+class Store:
+    """One run's records, evaluations and strategy states.
+
+    Everything is written in transactions: an evaluation is there whole or not at all. The file
+    is held by one process at a time.
+
+    Args:
+        folder: the run folder; ``run.sqlite`` and ``run.lock`` lie in it.
+        reading: nothing will be written, so that a folder that cannot be written will do.
+
+    Raises:
+        UserError: another process holds the run, the store was written by a newer version, the
+            file is no store, or the store of a run that had begun is empty or gone.
+    """
+
+    def __init__(self, folder: Path, reading: bool = False) -> None:
+        self._database = Database(folder, reading)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._database.path
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- facts of the run --------------------------------------------------------------
+
+    def set_meta(self, **facts: Any) -> None:
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "insert or replace into meta values (?, ?)",
+                [(name, json.dumps(value)) for name, value in facts.items()],
+            )
+
+    def meta(self) -> dict[str, Any]:
+        with self._database.decoding():
+            return {name: json.loads(value) for name, value in self._database.read("select * from meta")}
+
+    # -- batches and records -----------------------------------------------------------
+
+    def begin_batch(self, number: int, candidates: Sequence[Candidate]) -> None:
+        asked = json.dumps([candidate.to_json() for candidate in candidates])
+        with self._database.transaction() as connection:
+            connection.execute(
+                "insert or ignore into batch (number, candidates) values (?, ?)", (number, asked)
+            )
+        self._database.mark_begun()
+
+    def finish_batch(
+        self, number: int, records: Sequence[Record], state: str, hypervolume: float, seconds: float
+    ) -> None:
+        """Records and the strategy's state (as JSON) after it was told them, in one transaction."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "insert into record values (?, ?, ?)",
+                [(record.number, number, json.dumps(record.to_json())) for record in records],
+            )
+            connection.execute(
+                "update batch set state = ?, hypervolume = ?, seconds = ? where number = ?",
+                (state, hypervolume, seconds, number),
+            )
+
+    def batches(self) -> list[Batch]:
+        rows = self._database.read("select * from batch order by number")
+        with self._database.decoding():
+            found = [
+                Batch(
+                    number,
+                    asked,
+                    None if state is None else Told(json.loads(state)),
+                    hypervolume or 0.0,
+                    seconds or 0.0,
+                )
+                for number, asked, state, hypervolume, seconds in rows
+            ]
+            # Of these alone the candidates are needed for sure: damage shows here.
+            for batch in found:
+                if batch.state is None:
+                    _ = batch.candidates
+            return found
+
+    def records(self) -> list[Record]:
+        rows = self._database.read("select data from record order by number")
+        with self._database.decoding():
+            return [Record.from_json(json.loads(data)) for (data,) in rows]
+
+    # -- measurements ------------------------------------------------------------------
+
+    def measurement(self, digest: str) -> tuple[dict[str, Estimate], str] | None:
+        """What a synthesis found of the design of this digest; ``None`` if there was none."""
+        rows = self._database.read("select estimates, failure from measurement where digest = ?", (digest,))
+        if not rows:
+            return None
+        row = rows[0]
+        with self._database.decoding():
+            return {name: Estimate.from_json(name, item) for name, item in json.loads(row[0]).items()}, row[1]
+
+    def add_measurement(self, digest: str, estimates: Mapping[str, Estimate], failure: str) -> None:
+        text = json.dumps({name: estimate.to_json() for name, estimate in estimates.items()})
+        with self._database.transaction() as connection:
+            connection.execute("insert or ignore into measurement values (?, ?, ?)", (digest, text, failure))
+
+    # -- what estimators keep ----------------------------------------------------------
+
+    @property
+    def cache(self) -> Cache:
+        """Bytes by name; see :attr:`hwnas_hls.protocols.estimator.Context.cache`."""
+        return Cache(self)
+
+    def cached(self, name: str) -> bytes | None:
+        rows = self._database.read("select data from cache where name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def cached_names(self) -> list[str]:
+        return [name for (name,) in self._database.read("select name from cache order by name")]
+
+    def set_cached(self, name: str, data: bytes | None) -> None:
+        """Keep ``data``, or forget what is kept."""
+        with self._database.transaction() as connection:
+            if data is None:
+                connection.execute("delete from cache where name = ?", (name,))
+            else:
+                connection.execute("insert or replace into cache values (?, ?)", (name, data))
+
+    # -- evaluations -------------------------------------------------------------------
+
+    def evaluations(self, keys: Iterable[str]) -> dict[str, Estimates]:
+        """Those of ``keys`` that were evaluated before."""
+        found = {}
+        for key in keys:
+            rows = self._database.read("select estimates, design from evaluation where key = ?", (key,))
+            if rows:
+                with self._database.decoding():
+                    found[key] = _estimates(*rows[0])
+        return found
+
+    def add_evaluations(self, found: Mapping[str, Estimates]) -> None:
+        """All of them, in one transaction."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "insert or ignore into evaluation values (?, ?, ?)",
+                [(key, *_row(estimates)) for key, estimates in found.items()],
+            )
+
+
+class Cache(MutableMapping[str, bytes]):
+    """What estimators keep in a run, as a mapping."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getitem__(self, name: str) -> bytes:
+        data = self._store.cached(name)
+        if data is None:
+            raise KeyError(name)
+        return data
+
+    def __setitem__(self, name: str, data: bytes) -> None:
+        self._store.set_cached(name, data)
+
+    def __delitem__(self, name: str) -> None:
+        if self._store.cached(name) is None:
+            raise KeyError(name)
+        self._store.set_cached(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._store.cached_names())
+
+    def __len__(self) -> int:
+        return len(self._store.cached_names())
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Wraps a saved state, so that a strategy whose state is ``None`` counts as told."""
+
+    state: Any
+
+
+def _row(estimates: Estimates) -> tuple[str, bytes | None]:
+    data = {
+        "values": {name: estimate.to_json() for name, estimate in estimates.values.items()},
+        "failure": estimates.failure,
+        "stopped": estimates.stopped,
+        "warnings": list(estimates.warnings),
+        "layers": [{name: item.to_json() for name, item in layer.items()} for layer in estimates.layers],
+        "time": time.time(),
+    }
+    design = None if estimates.design is None else estimates.design.to_bytes()
+    return json.dumps(data), design
+
+
+def _estimates(text: str, design: bytes | None) -> Estimates:
+    data = json.loads(text)
+    return Estimates(
+        {name: Estimate.from_json(name, item) for name, item in data["values"].items()},
+        data["failure"],
+        data["stopped"],
+        None if design is None else Design.from_bytes(design),
+        tuple(data["warnings"]),
+        tuple(
+            {name: Estimate.from_json(name, item) for name, item in layer.items()}
+            for layer in data.get("layers", ())
+        ),
+    )

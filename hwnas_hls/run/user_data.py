@@ -1,0 +1,132 @@
+"""Data given as objects: arrays, data frames and data sets, kept as a file that a run can name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+
+if TYPE_CHECKING:
+    import pandas
+    from numpy.typing import ArrayLike, NDArray
+
+    Rows: TypeAlias = "tuple[ArrayLike | pandas.DataFrame, ArrayLike] | pandas.DataFrame"
+else:
+    Rows = object
+
+_SPLITS = {"train": "train", "validation": "val", "test": "test"}
+_WHERE = "task"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows as the task ``file`` reads them from an npz archive.
+
+    Args:
+        arrays: ``x`` and ``y``, or one pair for each split, and ``feature_names``.
+        kind: ``classification``, ``regression`` or ``auto``.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    kind: str = "auto"
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write ``data-DIGEST.npz`` into ``folder``; returns the ``[task]`` table that names it.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        import numpy as np
+
+        state = hashlib.sha256()
+        for name, array in sorted(self.arrays.items()):
+            state.update(f"{name} {array.dtype} {array.shape}".encode())
+            state.update(np.ascontiguousarray(array).tobytes())
+        path = (folder / f"data-{state.hexdigest()[:16]}.npz").absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez(path, **dict[str, Any](self.arrays))
+        except OSError as error:
+            raise UserError("the data cannot be kept", where=str(path), found=error) from error
+        return {"name": "file", "path": str(path), "kind": self.kind}
+
+
+def rows_of(given: Any, label: str | None = None) -> Table:
+    """The rows of ``(X, y)``, a DataFrame with its label column, a Dataset, or a task object.
+
+    Raises:
+        UserError: it is none of these, or its arrays do not fit together.
+    """
+    if callable(getattr(given, "load", None)):
+        given = given.load()
+    if isinstance(given, Dataset):
+        return _of_dataset(given)
+    if hasattr(given, "columns") and hasattr(given, "drop"):
+        return _of_frame(given, label)
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return _of_pair(*given)
+    raise UserError(
+        "not a task",
+        where=_WHERE,
+        found=type(given).__name__,
+        choices=["a name", "a path", "(X, y)", "a DataFrame", "a Dataset", "an object with load()"],
+    )
+
+
+def _of_dataset(dataset: Dataset) -> Table:
+    import numpy as np
+
+    usual = "accuracy" if dataset.kind == CLASSIFICATION else "r2"
+    if dataset.metric != usual:
+        raise UserError(
+            f"a data set given as an object is scored by {usual}",
+            where=_WHERE,
+            found=dataset.metric,
+            remedy="register a task plugin whose load() returns it, and name it: task='my-task'",
+        )
+    arrays: dict[str, NDArray[Any]] = {"feature_names": np.array(dataset.features, np.str_)}
+    for name, short in _SPLITS.items():
+        split = getattr(dataset, name)
+        arrays[f"x_{short}"] = split.x
+        arrays[f"y_{short}"] = (
+            np.array(dataset.labels, np.str_)[split.y] if dataset.kind == CLASSIFICATION else split.y
+        )
+    return Table(arrays, dataset.kind)
+
+
+def _of_frame(frame: Any, label: str | None) -> Table:
+    if label is None:
+        raise UserError(
+            "which column is the label?", where="label", found=None, choices=[str(c) for c in frame.columns]
+        )
+    if label not in frame.columns:
+        raise UserError("no such column", where="label", found=label, choices=[str(c) for c in frame.columns])
+    return _of_pair(frame.drop(columns=[label]), frame[label])
+
+
+def _of_pair(features: Any, labels: Any) -> Table:
+    import numpy as np
+
+    names = [str(name) for name in getattr(features, "columns", ())]
+    try:
+        x = np.asarray(features, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError("features are numbers", where=f"{_WHERE}: X", found=error) from error
+    y = np.asarray(labels)
+    if y.dtype.kind == "O":
+        y = y.astype(np.str_)
+    if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y):
+        raise UserError(
+            "X is (rows, features) and y is (rows,) or (rows, outputs)",
+            where=_WHERE,
+            found=f"X {x.shape}, y {y.shape}",
+        )
+    arrays = {"x": x, "y": y}
+    if names:
+        arrays["feature_names"] = np.array(names, np.str_)
+    return Table(arrays)

@@ -1,0 +1,212 @@
+"""How numbers are written for people: figures, units, intervals, shares, sources."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwnas_hls.protocols.target import RESOURCES, Target
+from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, Metric
+from hwnas_hls.values.objective import Limit
+
+#: What each source means, in the words of a report's legend.
+SOURCE_MEANINGS = {
+    "predicted": "a model's guess, with the interval in which the truth is expected",
+    "trained": "scored by the trained network, in floating point or with a fake quantiser",
+    "emulated": "scored by exact integer arithmetic, the bits that the hardware computes",
+    "csim": "hls4ml's C++ compiled and run on this machine (C simulation)",
+    "simulated_rtl": "the generated RTL simulated clock by clock",
+    "csynth": "the HLS compiler's own report; it overstates LUTs about twofold",
+    "open_synthesis": "synthesised to gates by the open Yosys flow",
+    "logic_synthesis": "the vendor's logic synthesis, before placing and routing",
+    "post_route": "placed and routed by the vendor's tools",
+}
+#: One letter a source, for narrow tables.
+SOURCE_MARKS = {
+    "predicted": "p",
+    "trained": "t",
+    "emulated": "e",
+    "csim": "c",
+    "simulated_rtl": "r",
+    "csynth": "h",
+    "open_synthesis": "o",
+    "logic_synthesis": "l",
+    "post_route": "R",
+}
+_UNIT_SUFFIXES = {
+    "ns": "ns",
+    "us": "µs",
+    "cycles": "cycles",
+    "mhz": "MHz",
+    "pj": "pJ",
+    "mw": "mW",
+    "bytes": "bytes",
+    "percent": "%",
+}
+_RATIOS = ("accuracy",)
+_COUNTED = ("parameters", "macs", "bit_operations", "model_size_bytes")
+_COUNTS = (*RESOURCES, *_COUNTED)
+
+
+def metric_of(name: str) -> Metric:
+    """What a metric's name means; a plugin's own metric is read from its name."""
+    if name in METRICS:
+        return METRICS[name]
+    stem, _, suffix = name.rpartition("_")
+    unit = _UNIT_SUFFIXES.get(suffix, "") if stem else ""
+    words = stem if unit else name
+    return Metric(name, "min", words.replace("_", " "), unit)
+
+
+def title(name: str) -> str:
+    """A metric as an axis or a heading says it, for example ``latency (ns)``."""
+    metric = metric_of(name)
+    return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+
+
+def figure(name: str, value: float | None) -> str:
+    """A number of the metric ``name``: accuracies in percent, counts with thousands separators."""
+    if value is None:
+        return "unknown"
+    if not math.isfinite(value):
+        return "unbounded"
+    if name in _RATIOS:
+        return f"{100 * value:.1f} %"
+    if abs(value) >= 1e9:
+        return f"{value:.3g}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if value == int(value) or (abs(value) >= 100 and name in _COUNTS):
+        return f"{value:.0f}"
+    return f"{value:.1f}".removesuffix(".0") if abs(value) >= 100 else f"{value:.3g}"
+
+
+def is_ratio(name: str) -> bool:
+    """Whether the metric is a share, written in percent."""
+    return name in _RATIOS
+
+
+def plain_number(name: str, value: float) -> float | None:
+    """What :func:`figure` writes, as a number in the same unit; ``None`` where it is unbounded."""
+    if not math.isfinite(value):
+        return None
+    return 100 * value if name in _RATIOS else value
+
+
+def quantity(name: str, value: float | None) -> str:
+    """A number with its unit, for example ``35 ns``; counts carry their name: ``3,120 LUT``."""
+    metric = metric_of(name)
+    if name in _RATIOS:
+        return figure(name, value)
+    return f"{figure(name, value)} {metric.unit or metric.label}"
+
+
+def interval(estimate: Estimate) -> str:
+    """``low to high``, or nothing where the number was measured and is its own interval."""
+    if estimate.source != SOURCES[0] and estimate.low == estimate.high == estimate.value:
+        return ""
+    low, high = figure(estimate.metric, estimate.low), figure(estimate.metric, estimate.high)
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def basis(estimate: Estimate) -> str:
+    """What a prediction's interval is worth: coverage, calibration, domain; empty if measured."""
+    if estimate.source != "predicted":
+        return "" if estimate.coverage is None else f"{100 * estimate.coverage:.0f} % interval"
+    if is_counted(estimate):
+        return "counted"
+    if estimate.coverage is None:
+        words = "uncalibrated"
+    else:
+        words = f"{100 * estimate.coverage:.0f} % interval, calibrated"
+    return words if estimate.in_domain else f"{words}, outside the calibrated domain"
+
+
+def is_counted(estimate: Estimate) -> bool:
+    """Whether a number follows from the network alone, so that there is nothing to calibrate."""
+    return estimate.metric in _COUNTED and estimate.low == estimate.high == estimate.value
+
+
+def share(target: Target, name: str, value: float) -> str:
+    """Percentage of the part that ``value`` takes; empty for what is no resource of a part."""
+    if name not in RESOURCES:
+        return ""
+    if not math.isfinite(value):
+        return "unbounded"
+    part = target.share(name, value)
+    if not math.isfinite(part):
+        return "the part has none"
+    if part == 0:
+        return "0 %"
+    return f"{100 * part:.2g} %" if part >= 0.0001 else "< 0.01 %"
+
+
+def is_capacity(target: Target, limit: Limit) -> bool:
+    """Whether a limit only says that the part must hold the design."""
+    return limit.kind == "max" and limit.metric in RESOURCES and limit.bound == getattr(target, limit.metric)
+
+
+def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
+    """The limits as the user set them; those that are the part's capacity in three words."""
+    words = [
+        f"{title(limit.metric)} {'at most' if limit.kind == 'max' else 'at least'}"
+        f" {figure(limit.metric, limit.bound)}"
+        for limit in limits
+        if not is_capacity(target, limit)
+    ]
+    if any(is_capacity(target, limit) for limit in limits):
+        words.append("fits the part")
+    return "; ".join(words) or "none"
+
+
+def claims(target: Target, limits: Sequence[Limit]) -> str:
+    """Flags of ``hwnas-hls validate`` that ask for what the user's upper limits asked for."""
+    asked = [limit for limit in limits if limit.kind == "max" and not is_capacity(target, limit)]
+    return " ".join(map(_flag, asked)) or "--max-latency 1us"
+
+
+def _flag(limit: Limit) -> str:
+    if limit.metric != "latency_ns":
+        return f"--max {shlex.quote(f'{limit.metric}={limit.bound:g}')}"
+    time = f"{limit.bound / 1000:g}us" if limit.bound >= 1000 else f"{limit.bound:g}ns"
+    return f"--max-latency {time}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 design``, ``2 designs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Wall clock time, for example ``3 min 20 s``."""
+    whole = round(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the evidence ladder of a design.
+
+    Args:
+        source: one of the sources, weakest first.
+        metrics: labels of the metrics that rest on it.
+    """
+
+    source: str
+    metrics: tuple[str, ...]
+
+
+def ladder(estimates: Mapping[str, Estimate]) -> tuple[Rung, ...]:
+    """Every source from weakest to strongest with the metrics that rest on it."""
+    return tuple(
+        Rung(source, tuple(title(name) for name, estimate in estimates.items() if estimate.source == source))
+        for source in SOURCES
+    )

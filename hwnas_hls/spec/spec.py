@@ -1,0 +1,258 @@
+"""The spec of a run: one TOML file, overridden by flags, resolved and written beside the results."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.spec.cluster import ClusterTable
+from hwnas_hls.spec.configuration import from_table, to_table
+from hwnas_hls.spec.tables import (
+    HandoverTable,
+    LimitsTable,
+    NamedTable,
+    ObjectivesTable,
+    RunTable,
+    SynthesisTable,
+    check_bound,
+)
+
+SPEC_SCHEMA = 1
+_TIME_UNITS = {"": 1.0, "ps": 1e-3, "ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
+_TIME = re.compile(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*([a-zµ]*)\s*")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole run.
+
+    Args:
+        target: name, alias, full part or path of a target file.
+        clock_ns: clock period; ``None`` takes the target's.
+        estimators: estimator name -> its configuration.
+        origin: the file it was read from, for messages.
+    """
+
+    target: str
+    clock_ns: float | None = None
+    run: RunTable = field(default_factory=RunTable)
+    task: NamedTable = field(default_factory=lambda: NamedTable("digits16", is_default=True))
+    space: NamedTable = field(default_factory=lambda: NamedTable("mlp", is_default=True))
+    strategy: NamedTable = field(default_factory=lambda: NamedTable("nsga2", is_default=True))
+    estimators: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    objectives: ObjectivesTable = field(default_factory=ObjectivesTable)
+    limits: LimitsTable = field(default_factory=LimitsTable)
+    handover: HandoverTable = field(default_factory=HandoverTable)
+    synthesis: SynthesisTable = field(default_factory=SynthesisTable)
+    cluster: ClusterTable = field(default_factory=ClusterTable)
+    origin: str = "the command line"
+
+    @property
+    def synthesis_budget(self) -> int:
+        """Syntheses in all; 0 without a synthesizer."""
+        if not self.synthesis.synthesizer:
+            return 0
+        return self.handover.members if self.synthesis.budget is None else self.synthesis.budget
+
+    @property
+    def reserved_syntheses(self) -> int:
+        """Syntheses kept for the designs handed over, each of which is measured.
+
+        Two thirds of the budget, as far as there are members; the rest is spent in the search.
+        """
+        return min(self.handover.members, -(-2 * self.synthesis_budget // 3))
+
+    @property
+    def members(self) -> int:
+        """Designs handed over at most."""
+        return self.reserved_syntheses if self.synthesis.synthesizer else self.handover.members
+
+    def where(self, table: str) -> str:
+        return f"{self.origin}: [{table}]"
+
+    def to_tables(self) -> dict[str, Any]:
+        """The nested tables that :func:`spec_from_tables` reads."""
+        target: dict[str, Any] = {"name": self.target}
+        if self.clock_ns is not None:
+            target["clock_ns"] = self.clock_ns
+        tables: dict[str, Any] = {"schema": SPEC_SCHEMA, "target": target}
+        for name in _PLAIN_TABLES:
+            tables[name] = to_table(getattr(self, name))
+        for name in _NAMED_TABLES:
+            chosen: NamedTable = getattr(self, name)
+            tables[name] = {"name": chosen.name, **chosen.config}
+        tables["estimators"] = {name: dict(config) for name, config in self.estimators.items()}
+        return tables
+
+    def to_toml(self) -> str:
+        import tomli_w
+
+        return tomli_w.dumps(self.to_tables())
+
+
+_PLAIN_TABLES = {
+    "run": RunTable,
+    "objectives": ObjectivesTable,
+    "limits": LimitsTable,
+    "handover": HandoverTable,
+    "synthesis": SynthesisTable,
+    "cluster": ClusterTable,
+}
+_NAMED_TABLES = ("task", "space", "strategy")
+_TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators")
+
+
+def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
+    """A spec from nested tables.
+
+    Raises:
+        UserError: naming file, table, key, value and the choices.
+    """
+    for name in tables:
+        if name not in _TABLES:
+            raise UserError("unknown table in a spec", where=origin, found=name, choices=_TABLES)
+    schema = tables.get("schema", SPEC_SCHEMA)
+    if schema != SPEC_SCHEMA:
+        raise UserError(
+            "a spec of another schema", where=f"{origin}: schema", found=schema, choices=[SPEC_SCHEMA]
+        )
+    for name in _TABLES[1:]:
+        if name in tables and not isinstance(tables[name], Mapping):
+            raise UserError(
+                f"[{name}] is a table", where=origin, found=repr(tables[name]), remedy=f"write [{name}]"
+            )
+    values: dict[str, Any] = {"origin": origin}
+    values |= _target_values(tables.get("target", {}), origin)
+    for name, table in _PLAIN_TABLES.items():
+        if name in tables:
+            values[name] = from_table(table, tables[name], f"{origin}: [{name}]")
+    for name in _NAMED_TABLES:
+        if name in tables:
+            values[name] = _named(name, tables[name], origin)
+    estimators = tables.get("estimators", {})
+    for name, config in estimators.items():
+        if not isinstance(config, Mapping):
+            raise UserError(
+                f"[estimators.{name}] is a table", where=f"{origin}: [estimators]", found=repr(config)
+            )
+    spec = Spec(estimators=estimators, **values)
+    for name in estimators:
+        if name not in spec.run.estimators:
+            raise UserError(
+                "configuration of an estimator that takes no part",
+                where=f"{origin}: [estimators.{name}]",
+                found=name,
+                choices=spec.run.estimators,
+            )
+    return spec
+
+
+def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    where = f"{origin}: [target]"
+    for key in table:
+        if key not in ("name", "clock_ns"):
+            raise UserError("unknown key", where=where, found=key, choices=("name", "clock_ns"))
+    name = table.get("name")
+    if not isinstance(name, str) or not name:
+        raise UserError(
+            "no target: which part is the design for?",
+            where=where,
+            found=None if name is None else repr(name),
+            remedy='give --target xcvu9p, or name = "xcvu9p" in [target]; `hwnas-hls targets` lists them',
+        )
+    clock = table.get("clock_ns")
+    if clock is not None:
+        if isinstance(clock, bool) or not isinstance(clock, int | float) or not 0.1 <= clock <= 1000:
+            raise UserError("clock_ns lies between 0.1 and 1000", where=where, found=repr(clock))
+        clock = float(clock)
+    return {"target": name, "clock_ns": clock}
+
+
+def _named(kind: str, table: Mapping[str, Any], origin: str) -> NamedTable:
+    config = {key: value for key, value in table.items() if key != "name"}
+    name = table.get("name")
+    if name is None:
+        default: NamedTable = Spec.__dataclass_fields__[kind].default_factory()  # type: ignore[misc,operator]
+        return NamedTable(default.name, config, is_default=True)
+    if not isinstance(name, str):
+        raise UserError("a name is a text", where=f"{origin}: [{kind}].name", found=repr(name))
+    return NamedTable(name, config)
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a spec file.
+
+    Raises:
+        UserError: not there, not readable, or not TOML (with line and column).
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            "there is no such spec",
+            where=str(path),
+            remedy="give the path of a spec file, or none: `hwnas-hls run --target xcvu9p`",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("the spec cannot be read", where=str(path), found=error) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError("the spec is not TOML", where=str(path), found=error) from error
+
+
+def override(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set ``tables[path[0]][path[1]]... = value``, making tables on the way."""
+    place = tables
+    for step in path[:-1]:
+        below = place.setdefault(step, {})
+        if not isinstance(below, dict):
+            raise UserError("a value stands where a table should", where=".".join(path), found=repr(below))
+        place = below
+    place[path[-1]] = value
+
+
+def parse_setting(text: str) -> tuple[list[str], Any]:
+    """``space.max_depth=3`` -> (["space", "max_depth"], 3); the value is TOML, or a plain text."""
+    path, sign, value = text.partition("=")
+    if not sign or not all(part.strip() for part in path.split(".")):
+        raise UserError("a setting is TABLE.KEY=VALUE", where="--set", found=text)
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return [part.strip() for part in path.split(".")], parsed
+
+
+def parse_bound(text: str, where: str) -> tuple[str, float]:
+    """``lut=20000`` or ``latency_ns=1us`` -> (metric, bound); a time becomes ns."""
+    metric, sign, value = text.partition("=")
+    metric = metric.strip()
+    if not sign or not metric:
+        raise UserError("a limit is METRIC=VALUE", where=where, found=text, remedy="for example lut=20000")
+    if metric.endswith("_ns"):
+        return metric, parse_time_ns(value, where)
+    share = value.strip().endswith("%")
+    try:
+        bound = float(value.strip().removesuffix("%")) / (100.0 if share else 1.0)
+        check_bound(metric, bound)
+    except ValueError as error:
+        what = "a limit's value is a number" if "could not convert" in str(error) else str(error)
+        raise UserError(what, where=where, found=text) from None
+    return metric, bound
+
+
+def parse_time_ns(text: str, where: str) -> float:
+    """``1us``, ``5ns``, ``0.5 us`` or a plain number of ns -> ns."""
+    match = _TIME.fullmatch(text)
+    if match is not None and match[2] in _TIME_UNITS:
+        try:
+            value = float(match[1]) * _TIME_UNITS[match[2]]
+        except ValueError:
+            value = 0.0
+        if value > 0:
+            return value
+    raise UserError("a time above zero is wanted", where=where, found=text, remedy="for example 1us or 5ns")

@@ -1,0 +1,108 @@
+"""``plugins --check NAME``: the contracts, run over what a plugin registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas_hls import testing
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.plugin.registry import KINDS, Offer, Registry
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.testing.samples import TinySpace, sample_dataset, sample_goal, sample_target
+from hwnas_hls.values.objective import Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One test over one offer: ``problem`` is empty where it holds."""
+
+    offer: Offer
+    test: str
+    problem: str
+
+
+def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
+    """Run the contract of every offer of that name, or of every offer of the plugin of that name.
+
+    A test that wants a fresh process is left to pytest: it needs the contract to stand in a file.
+
+    Raises:
+        UserError: nobody offers it.
+    """
+    every = [offer for kind in KINDS for same in registry.offers(kind).values() for offer in same]
+    fitting = [offer for offer in every if name in (offer.name, offer.plugin, offer.qualified)]
+    if not fitting:
+        names = sorted({offer.name for offer in every} | {offer.plugin for offer in every})
+        own = [str(fault) for fault in registry.faults if fault.plugin == name]
+        if own:
+            raise UserError("this plugin has a fault and offers nothing", found=name, cause="; ".join(own))
+        faults = "; ".join(str(fault) for fault in registry.faults)
+        raise UserError(
+            "no plugin and no offer of this name",
+            where="--check",
+            found=name,
+            choices=names,
+            cause=f"plugins with faults: {faults}" if faults else None,
+        )
+    for offer in fitting:
+        try:
+            contract = contract_of(registry, offer)
+        except HwnasError as error:
+            yield Checked(offer, "is built with its default configuration", str(error))
+            continue
+        for finding in testing.check(contract):
+            if "fresh_process" not in finding.test:
+                yield Checked(offer, finding.test.removeprefix("test_").replace("_", " "), finding.problem)
+
+
+def contract_of(registry: Registry, offer: Offer) -> testing.Contract:
+    """The contract of an offer's kind, over an instance with its default configuration."""
+
+    def build(**more: Any) -> Any:
+        available = {"task": sample_dataset(), "target": sample_target(), "clock_ns": 5.0, "seed": 0}
+        available |= {"space": TinySpace(), "goal": sample_goal(), "objectives": (), "limits": ()}
+        return registry.build(offer, {}, f"--check {offer.name}", **{**available, **more})
+
+    class OfSpace(testing.SpaceContract):
+        def space(self) -> Space:
+            return build()  # type: ignore[no-any-return]
+
+    class OfStrategy(testing.StrategyContract):
+        def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
+            return build(space=space, goal=goal, objectives=goal.objectives, limits=goal.limits, seed=seed)
+
+        def supports(self, space: Space) -> bool:
+            try:
+                self.strategy(space, sample_goal(), 0)
+            except UserError:
+                return False
+            return True
+
+    class OfEstimator(testing.EstimatorContract):
+        def estimator(self) -> Any:
+            return build()
+
+    class OfTask(testing.TaskContract):
+        def task(self) -> Any:
+            return build()
+
+    class OfSynthesizer(testing.SynthesizerContract):
+        def synthesizer(self) -> Any:
+            return build()
+
+    class OfExporter(testing.ExporterContract):
+        def exporter(self) -> Any:
+            return build()
+
+    contracts: dict[str, type[testing.Contract]] = {
+        "space": OfSpace,
+        "strategy": OfStrategy,
+        "estimator": OfEstimator,
+        "task": OfTask,
+        "synthesizer": OfSynthesizer,
+        "exporter": OfExporter,
+    }
+    build()
+    return contracts[offer.kind]()

@@ -1,0 +1,161 @@
+"""Numbers with what they rest on: metrics, estimates, and what an estimator hands back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+
+#: From weakest to strongest.
+SOURCES = (
+    "predicted",
+    "trained",
+    "emulated",
+    "csim",
+    "simulated_rtl",
+    "csynth",
+    "open_synthesis",
+    "logic_synthesis",
+    "post_route",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a number means.
+
+    Args:
+        name: with its unit, for example ``latency_ns``.
+        direction: ``max`` or ``min``, which way is better.
+        label: for tables and axes.
+        unit: as printed; empty for pure numbers.
+        best, worst: ends of its scale as an objective, where it has natural ones; a spec's own
+            come before them.
+    """
+
+    name: str
+    direction: str
+    label: str
+    unit: str = ""
+    best: float | None = None
+    worst: float | None = None
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "max", "accuracy"),
+        Metric("latency_cycles", "min", "latency", "cycles"),
+        Metric("latency_ns", "min", "latency", "ns"),
+        Metric("ii_cycles", "min", "initiation interval", "cycles"),
+        Metric("lut", "min", "LUT"),
+        Metric("ff", "min", "FF"),
+        Metric("dsp", "min", "DSP"),
+        Metric("bram_18k", "min", "BRAM 18K"),
+        Metric("uram", "min", "URAM"),
+        Metric("fmax_mhz", "max", "Fmax", "MHz"),
+        Metric("energy_pj", "min", "energy per inference", "pJ"),
+        Metric("model_size_bytes", "min", "model size", "bytes"),
+        Metric("parameters", "min", "parameters"),
+        Metric("macs", "min", "multiply-accumulates"),
+        Metric("bit_operations", "min", "bit operations"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One number of one candidate.
+
+    Args:
+        metric: name with unit.
+        value: the best guess, or what was measured.
+        low, high: interval of the stated coverage; both equal ``value`` where it was measured.
+        source: one of :data:`SOURCES`.
+        evidence: what it rests on, in words a reviewer can follow (calibration, report, rows).
+        coverage: share of held-out designs whose truth lay in the interval; ``None`` where
+            nothing was calibrated (the evidence says so).
+        in_domain: whether the design lies where the estimator was calibrated or is exact.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    source: str
+    evidence: str
+    coverage: float | None = None
+    in_domain: bool = True
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise ValueError(f"source {self.source!r} of {self.metric} is none of {', '.join(SOURCES)}")
+        if math.isnan(self.value):
+            raise ValueError(f"{self.metric} is not a number: a failed estimate carries a reason instead")
+
+    def worst(self, direction: str) -> float:
+        """The end of the interval that a limit is held against."""
+        return self.low if direction == "max" else self.high
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "value": self.value,
+            "low": _finite(self.low),
+            "high": _finite(self.high),
+            "source": self.source,
+            "evidence": self.evidence,
+        }
+        if self.coverage is not None:
+            out["coverage"] = self.coverage
+        if not self.in_domain:
+            out["in_domain"] = False
+        return out
+
+    @classmethod
+    def from_json(cls, metric: str, data: Mapping[str, Any]) -> Estimate:
+        low, high = data["low"], data["high"]
+        return cls(
+            metric,
+            data["value"],
+            -math.inf if low is None else low,
+            math.inf if high is None else high,
+            data["source"],
+            data["evidence"],
+            data.get("coverage"),
+            data.get("in_domain", True),
+        )
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: an open end of an interval is null."""
+    return value if math.isfinite(value) else None
+
+
+def measured(metric: str, value: float, source: str, evidence: str) -> Estimate:
+    """An estimate that was measured: its interval is its value."""
+    return Estimate(metric, value, value, value, source, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What one estimator says of one candidate: numbers, or a reason why there are none.
+
+    Args:
+        values: metric name -> estimate.
+        failure: why the candidate could not be judged; empty when it was.
+        stopped: why training was cut short (the candidate was dominated); empty otherwise.
+        design: the trained fixed-point design, where the estimator made one.
+        warnings: for the record and the report.
+        layers: per layer, metric -> its share, where the estimator splits its numbers by layer.
+    """
+
+    values: Mapping[str, Estimate] = field(default_factory=dict)
+    failure: str = ""
+    stopped: str = ""
+    design: Design | None = None
+    warnings: tuple[str, ...] = ()
+    layers: tuple[Mapping[str, Estimate], ...] = ()

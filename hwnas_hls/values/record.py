@@ -1,0 +1,88 @@
+"""Records: what became of each candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate
+
+COMPLETE = "complete"
+INFEASIBLE = "infeasible"
+STOPPED = "stopped"
+FAILED = "failed"
+STATES = (COMPLETE, INFEASIBLE, STOPPED, FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One judged candidate.
+
+    Args:
+        number: position in the run, from 0.
+        batch: which ask it came from, from 0.
+        candidate: the knobs.
+        state: ``complete`` (judged in full), ``infeasible`` (over a hard limit; perhaps never
+            trained), ``stopped`` (dominated during training) or ``failed``.
+        estimates: metric -> estimate; whatever was found before the state was reached.
+        losses: the minimised vector; ``None`` unless the candidate was judged in full.
+        violations: broken limit -> relative excess.
+        reason: why it is not complete; empty otherwise.
+        warnings: of the estimators.
+        seconds: time its evaluation took, its share of a batch.
+    """
+
+    number: int
+    batch: int
+    candidate: Candidate
+    state: str
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    losses: tuple[float, ...] | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> str:
+        return self.candidate.key
+
+    @property
+    def feasible(self) -> bool:
+        return self.state == COMPLETE
+
+    def metrics(self) -> dict[str, float]:
+        """metric -> value, without intervals."""
+        return {name: estimate.value for name, estimate in self.estimates.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "batch": self.batch,
+            "candidate": self.candidate.to_json(),
+            "state": self.state,
+            "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
+            "losses": None if self.losses is None else list(self.losses),
+            "violations": dict(self.violations),
+            "reason": self.reason,
+            "warnings": list(self.warnings),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        losses = data["losses"]
+        return cls(
+            data["number"],
+            data["batch"],
+            Candidate.from_json(data["candidate"]),
+            data["state"],
+            {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
+            None if losses is None else tuple(losses),
+            data["violations"],
+            data["reason"],
+            tuple(data["warnings"]),
+            data["seconds"],
+        )

@@ -1,0 +1,165 @@
+"""Comparing runs: fronts, hypervolumes below one shared reference, and how fast they were reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run.folder import run_spec
+from hwnas_hls.run.problem import pose
+from hwnas_hls.run.search import LiveFront
+from hwnas_hls.run.store import Batch, Store
+from hwnas_hls.values.objective import Goal
+from hwnas_hls.values.record import Record
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_TRACE_POINTS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of a comparison.
+
+    Args:
+        run: its folder.
+        judged: candidates.
+        seconds: run time of its search.
+        front: designs on its front, by the first run's objectives.
+        hypervolume: below the first run's reference.
+        best: objective -> best value on the front.
+        strategy: what proposed its candidates.
+        trace: (candidates, seconds, hypervolume below the first run's reference) after each batch,
+            thinned out where there are more than 400.
+        designs: objective -> value of each design on the front.
+    """
+
+    run: str
+    judged: int
+    seconds: float
+    front: int
+    hypervolume: float
+    best: dict[str, float]
+    strategy: str
+    trace: tuple[tuple[int, float, float], ...] = ()
+    designs: tuple[dict[str, float], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers of the table; not the trace and the designs, which are the runs' own."""
+        return {name: value for name, value in asdict(self).items() if name not in ("trace", "designs")}
+
+
+def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
+    """Each run's front by the goal (objectives, scales, reference) of the first; see :func:`compared`."""
+    return compared(folders, registry)[0]
+
+
+def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow], Goal]:
+    """Each run's front by the goal of the first, and that goal.
+
+    Raises:
+        UserError: a folder is no run, the tasks differ, or a run lacks an objective's metric.
+    """
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise UserError("a run is given twice", where=str(folder), found=seen[folder.resolve()])
+        seen[folder.resolve()] = folder
+    problem = pose(run_spec(folders[0]), registry)
+    rows = []
+    for folder in folders:
+        strategy = run_spec(folder).strategy.name
+        with Store(folder, reading=True) as store:
+            facts = store.meta().get("run", {})
+            if facts.get("data_fingerprint") != problem.dataset.fingerprint:
+                raise UserError(
+                    "runs of different data cannot be compared",
+                    where=str(folder),
+                    found=facts.get("task"),
+                    choices=[problem.spec.task.name],
+                )
+            rows.append(_row(folder, strategy, store, problem.goal))
+    return rows, problem.goal
+
+
+def _row(folder: Path, strategy: str, store: Store, goal: Goal) -> RunRow:
+    records = store.records()
+    front = LiveFront(goal.n_losses)
+    trace: list[tuple[int, float, float]] = []
+    batches = list(store.batches())
+    for batch, members in _by_batch(records, batches):
+        front.add([_by(goal, record, folder) for record in members])
+        judged = (trace[-1][0] if trace else 0) + len(members)
+        trace.append((judged, batch.seconds, front.hypervolume))
+    designs = [
+        {objective.metric: record.estimates[objective.metric].value for objective in goal.objectives}
+        for record in front.records
+    ]
+    best = {}
+    for objective in goal.objectives:
+        values = [design[objective.metric] for design in designs]
+        if values:
+            best[objective.metric] = max(values) if objective.direction == "max" else min(values)
+    step = max(1, math.ceil(len(trace) / _TRACE_POINTS))
+    return RunRow(
+        str(folder),
+        len(records),
+        max((batch.seconds for batch in batches), default=0.0),
+        len(designs),
+        front.hypervolume,
+        best,
+        strategy,
+        (*trace[:-1:step], *trace[-1:]),
+        tuple(designs),
+    )
+
+
+def _by_batch(records: Sequence[Record], batches: Sequence[Batch]) -> list[tuple[Batch, list[Record]]]:
+    members: dict[int, list[Record]] = {batch.number: [] for batch in batches}
+    for record in records:
+        members[record.batch].append(record)
+    return [(batch, members[batch.number]) for batch in batches if members[batch.number]]
+
+
+def _by(goal: Goal, record: Record, folder: Path) -> Record:
+    """``record`` as the goal of the first run sees it."""
+    if not record.feasible:
+        return record
+    losses = goal.losses(record.estimates)
+    if losses is None:
+        missing = [item.metric for item in goal.objectives if item.metric not in record.estimates]
+        raise UserError("a run lacks an objective of the first", where=str(folder), found=", ".join(missing))
+    return replace(record, losses=losses)
+
+
+def comparison_table(rows: Sequence[RunRow]) -> Table:
+    """For the terminal."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        "run",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption="numbers of the searches, on validation rows; hv: hypervolume",
+    )
+    for name in ("judged", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.columns[0].overflow = "fold"
+    for row in rows:
+        best = [f"{row.best[name]:.4g}" if name in row.best else "-" for name in rows[0].best]
+        table.add_row(
+            Path(row.run).name,
+            str(row.judged),
+            f"{row.seconds:.0f}",
+            str(row.front),
+            f"{row.hypervolume:.4f}",
+            *best,
+        )
+    return table

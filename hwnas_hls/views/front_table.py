@@ -1,0 +1,201 @@
+"""The front as tables for the terminal: 80 columns, plain where there is no terminal."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, metric_of
+from hwnas_hls.values.estimate import Estimate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hwnas_hls.protocols.exporter import Front, Member
+
+KEY_DIGITS = 8
+MAX_NEAREST = 5
+
+
+def front_table(front: Front) -> Table:
+    """One row a design: its numbers, each with its interval and the mark of its source, and its checks."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("design", no_wrap=True)
+    table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
+    for heading in ("latency ns", "LUT", "DSP"):
+        table.add_column(heading, justify="right")
+    table.add_column("checks")
+    for member in front.members:
+        numbers = member.estimates
+        table.add_row(
+            Text(member.key[:KEY_DIGITS]),
+            _marked(numbers, front.dataset.metric),
+            _with_interval(numbers, "latency_ns"),
+            _with_interval(numbers, "lut"),
+            _with_interval(numbers, "dsp"),
+            _checked(member),
+        )
+    return table
+
+
+def nearest_table(front: Front) -> Table:
+    """The candidates nearest to feasible and what they break; for a run without a design."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    table.add_column("broken limits")
+    for record in list(front.least_infeasible)[:MAX_NEAREST]:
+        broken = ", ".join(
+            f"{limit}: {_with_interval(record.estimates, limit.metric)}"
+            for limit in front.goal.limits
+            if str(limit) in record.violations
+        )
+        table.add_row(Text(record.key[:KEY_DIGITS]), Text(_plain(broken or record.reason)))
+    return table
+
+
+def print_front(console: Console, front: Front, run_folder: Path) -> None:
+    """Print the front, what its marks mean, and what to do next."""
+    from rich.text import Text
+
+    def say(words: str, style: str = "") -> None:
+        console.print(Text(words, style=style), soft_wrap=False)
+
+    if front.members:
+        console.print(front_table(front))
+        say(_legend(front.members), "dim")
+    elif front.least_infeasible:
+        say("No feasible design. Nearest to feasible:", "bold")
+        console.print(nearest_table(front))
+    elif front.records:
+        states = ", ".join(f"{count} {state}" for state, count in _states(front).items())
+        say(f"No design was handed over ({states}).", "bold")
+    else:
+        say("No candidate was judged.", "bold")
+    wrong = [member for member in front.members if _failures(member)]
+    for member in wrong:
+        say(f"{member.key[:KEY_DIGITS]} FAILED {'; '.join(_failures(member))}", "bold red")
+    skipped = [member.checks["csim"] for member in front.members if _skipped(member)]
+    if skipped:
+        say(f"NOT VERIFIED by C simulation: {len(skipped)} of {len(front.members)} designs", "bold red")
+        for reason in dict.fromkeys(skipped):
+            say(f"  {_plain(reason)}")
+    say("")
+    say("What next:", "bold")
+    for line in _what_next(front, run_folder):
+        # Commands and paths are printed whole, to be copied.
+        console.print(Text("  " + line), soft_wrap=True)
+
+
+def _what_next(front: Front, folder: Path) -> list[str]:
+    if front.run.get("finished") is False:
+        return [f"hwnas-hls resume {folder}", f"open {folder / 'report.html'}"]
+    lines = [f"open {folder / 'report.html'}"]
+    if front.members:
+        best = folder / "designs" / front.members[0].key
+        lines.append(f"hwnas-hls validate {best} {claims(front.target, front.goal.limits)}")
+        build = f"cd {best / 'hls4ml'} && vitis-run --tcl build_prj.tcl --mode hls"
+        lines.append(build if shutil.which("vitis-run") else f"{build}   # where Vitis is")
+    elif front.least_infeasible:
+        broken = Counter(limit for record in front.least_infeasible for limit in record.violations)
+        binding = broken.most_common(1)[0][0] if broken else "the limit that binds"
+        lines.append(f"loosen {binding}, search longer (--trials), or take another part (--target)")
+        lines.append("a limit holds where the whole interval keeps it, not only the best guess")
+    return lines
+
+
+def picked_lines(member: Member, metrics: Sequence[str]) -> list[str]:
+    """What the search saw of a design, and what full training and proof made of it.
+
+    Args:
+        metrics: the task's own first, as :class:`~hwnas_hls.run.selection.Picked` has them.
+    """
+    found, handed_over = member.record.estimates, member.estimates
+    names = [name for name in metrics if name in found or name in handed_over]
+    width = max(map(len, names), default=0) + 2
+    lines = [f"{'':<{width}}{'in the search':<30}handed over"]
+    for name in names:
+        # An accuracy's interval is that of its rows, and its figure a percentage.
+        shown = _marked if name == metrics[0] else _with_interval
+        lines.append(f"{name:<{width}}{shown(found, name):<30}{shown(handed_over, name)}")
+    return lines
+
+
+def _marked(numbers: Mapping[str, Estimate], name: str) -> str:
+    if name not in numbers:
+        return "-"
+    estimate = numbers[name]
+    return f"{_short(name, estimate.value)} {SOURCE_MARKS[estimate.source]}"
+
+
+def _short(name: str, value: float) -> str:
+    return figure(name, value).replace(" %", "%")
+
+
+def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
+    if name not in numbers:
+        return "-"
+    estimate = numbers[name]
+    words = figure(name, estimate.value)
+    between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if interval(estimate) else ""
+    doubt = "" if estimate.in_domain else "?"
+    return f"{words}{f' ({between})' if between else ''}{doubt} {SOURCE_MARKS[estimate.source]}"
+
+
+def _compact(value: float) -> str:
+    """Three significant digits, thousands as ``k``: the ends of an interval need no more."""
+    if not math.isfinite(value):
+        return "?"
+    for power, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= power:
+            return f"{value / power:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _plain(words: str) -> str:
+    """Text from data without control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def _failures(member: Member) -> list[str]:
+    return [
+        # The first line says it; what a compiler printed besides stands in log.txt.
+        _plain(f"{name}: {words.strip().splitlines()[0]}")
+        for name, words in member.checks.items()
+        if words.strip().lower() != "ok" and not words.lower().startswith("not run")
+    ]
+
+
+def _skipped(member: Member) -> bool:
+    return member.checks.get("csim", "").lower().startswith("not run")
+
+
+def _checked(member: Member) -> str:
+    if _failures(member):
+        return "FAILED"
+    if member.checks.get("csim", "").strip().lower() == "ok":
+        return "bit-exact"
+    return "not run"
+
+
+def _legend(members: Sequence[Member]) -> str:
+    met = {estimate.source for member in members for estimate in member.estimates.values()}
+    marks = ", ".join(f"{mark} {source}" for source, mark in SOURCE_MARKS.items() if source in met)
+    doubtful = any(not estimate.in_domain for member in members for estimate in member.estimates.values())
+    return f"In brackets: intervals. Source of a number: {marks}." + (
+        " ? outside the calibrated domain." if doubtful else ""
+    )
+
+
+def _states(front: Front) -> dict[str, int]:
+    return dict(Counter(record.state for record in front.records))

@@ -1,0 +1,270 @@
+"""``hwnas-hls calibrate``: one's own reports on top of the built-in calibration."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hwnas_hls.errors import UserError
+
+if TYPE_CHECKING:
+    from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
+    from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
+    from hwnas_hls_plugins.estimators.hls_model.recalibration import Recalibration, SiteErrors
+
+WIDTH = 80
+#: Reports further from their prediction than this (by what is known of the weights) are more likely of
+#: another design than a habit of a compiler: the sources behind the built-in calibration, each left out of
+#: it, lie between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
+SUSPICIOUS = (8.0, 2.5, 2.5)
+
+
+@click.command("calibrate", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("calibration.json"),
+    show_default=True,
+    help="Where the calibration goes; predict --calibration and the estimator hls-model read it.",
+)
+@click.option("--force", is_flag=True, help="Replace the output where it exists.")
+@click.option("--target", help="Use reports of this part or board only; rows without a part are of it.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Folder of <row_id>.npz for CSV rows.  [default: weights beside each CSV]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def calibrate_command(
+    sources: tuple[Path, ...],
+    output: Path,
+    force: bool,
+    target: str | None,
+    weights: Path | None,
+    as_json: bool,
+) -> None:
+    """Fit the hardware model to your own reports.
+
+    SOURCES are CSV files (ROWS.csv: the columns that predict reads, and latency_cycles_min, ii_min, lut, ff,
+    dsp, bram18 as measured) and folders of hls4ml projects with reports of Vitis HLS, Vivado HLS or Vivado.
+    The errors that are printed are of designs that were left out of the fit.
+    """
+    from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
+    from hwnas_hls_plugins.estimators.hls_model.own_designs import read_designs
+    from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate
+
+    _check_output(output, force)
+    if weights is not None and not weights.is_dir():
+        raise UserError("no such folder", where="--weights", found=str(weights))
+    designs, left = read_designs(sources, weights, None if target is None else _part(target))
+    base = read_calibration()
+    today = datetime.date.today().isoformat()
+    count = len(designs)
+    name = f"{base.name}+{count}-own-{today}"
+    found = recalibrate(designs, base, name, provenance=_provenance(designs, sources, base, today))
+    if not found.factors:
+        raise UserError(
+            "no design that a factor could be learnt from",
+            found="; ".join(sorted({entry.reason for entry in found.unused})),
+            remedy="give reports of io_parallel designs without an AXI wrapper, of at most 4,096 products in "
+            "an unrolled layer",
+        )
+    data = found.calibration.to_json()
+    _write(output, data, force)
+    left = [*left, *found.unused]
+    if as_json:
+        click.echo(json.dumps(_json(found, designs, left, output, str(data["hash"])), indent=2))
+    else:
+        click.echo(_text(found, designs, left, output))
+
+
+def _check_output(output: Path, force: bool) -> None:
+    if output.is_dir():
+        raise UserError("a folder, not a file", where="--output", found=str(output))
+    if output.exists() and not force:
+        raise UserError(
+            "the output exists already",
+            where="--output",
+            found=str(output),
+            remedy="give another name, or --force to replace it",
+        )
+
+
+def _write(output: Path, data: dict[str, Any], force: bool) -> None:
+    """Write beside it and put it in place at once: what was there is whole until then."""
+    draft = output.with_name(output.name + ".part")
+    try:
+        draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        _check_output(output, force)
+        draft.replace(output)
+    except OSError as error:
+        raise UserError("cannot write the calibration", where=str(output), found=error) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _part(name: str) -> str:
+    from hwnas_hls.protocols.target import find_target
+    from hwnas_hls.resources import data_folder
+    from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
+
+    found = target_of(name) or find_target(name, [data_folder("hw_targets")])
+    return found.part
+
+
+def _provenance(
+    designs: Sequence[OwnDesign], sources: Sequence[Path], base: Calibration, date: str
+) -> dict[str, Any]:
+    return {
+        "own": {
+            "sources": sorted({path.name or str(path) for path in sources}),
+            "designs": len(designs),
+            "networks": len({design.network for design in designs}),
+            "families": sorted({design.family for design in designs}),
+            "tools": sorted({design.query.tool for design in designs}),
+            "parts": sorted({design.query.part for design in designs}),
+            "stages": sorted({design.query.stage for design in designs}),
+            "date": date,
+            "method": "hwnas-hls calibrate; factors moved by what exceeds the scatter of networks",
+            "base": {"name": base.name, "hash": base.to_json()["hash"]},
+        }
+    }
+
+
+def site_title(site: str) -> str:
+    """``csynth|latency|vitis|ultrascale+|2023.1`` in words."""
+    stage, strategy, family, silicon, version = site.split("|")
+    stage = "C synthesis" if stage == "csynth" else "logic synthesis or routing"
+    return f"{family}_hls {version}, {silicon}, {strategy} strategy, {stage}"
+
+
+def _interval(errors: SiteErrors, metric: str) -> str:
+    if metric not in errors.coverage:
+        return ""
+    stated = errors.coverage[metric]
+    text = "not calibrated" if stated is None else f"{stated:.0%}"
+    return f"{text} (own)" if metric in errors.own_interval else text
+
+
+def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[LeftOut], output: Path) -> str:
+    from hwnas_hls_plugins.estimators.hls_model.own_designs import summary
+    from hwnas_hls_plugins.estimators.hls_model.own_intervals import NETWORKS_FOR_BAND
+    from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
+
+    networks = len({design.network for design in designs})
+    used = len(designs) - len(found.unused)
+    lines = [f"{used} of {len(designs) + len(left) - len(found.unused)} designs used, networks: {networks}"]
+    if left:
+        lines += ["left out:", f"    {summary(left)}"]
+    for site, factors in found.factors.items():
+        moved = ", ".join(f"{metric.upper()} x {factor:.2f}" for metric, factor in factors.items())
+        lines += [
+            "",
+            *textwrap.wrap(site_title(site), WIDTH),
+            f"now predicted: {moved}",
+        ]
+        lines += _doubts(next(errors for errors in found.errors if errors.site == site))
+        lines.append(
+            f"{'':18}{'n':>4}{'nets':>6}{'LUT error':>11}{'after':>8}{'FF error':>10}{'after':>8}"
+            f"{'LUT interval':>15}"
+        )
+        for errors in found.errors:
+            if errors.site != site:
+                continue
+            cells = "".join(
+                f"{_percent(side.get(metric)):>{width}}"
+                for metric, wide in (("lut", 11), ("ff", 10))
+                for side, width in ((errors.before, wide), (errors.after, 8))
+            )
+            lines.append(
+                f"{KNOWLEDGE[errors.knowledge]:18}{errors.designs:>4}{errors.networks:>6}{cells}"
+                f"{_interval(errors, 'lut'):>15}"
+            )
+    left_out = {errors.left_out for errors in found.errors}
+    notes = {
+        "families": "errors after: whole families left out",
+        "networks": "errors after: every network predicted from the others",
+        "designs": "errors after: of one network's variants, each predicted from the others; other networks "
+        "will be worse",
+        "": "- : one design alone cannot show what it is worth; the next ones can",
+    }
+    lines.append("")
+    lines += textwrap.wrap(
+        "factors: of other networks; further designs of these are moved by nearly all they differ",
+        WIDTH,
+        subsequent_indent="  ",
+    )
+    for kind in ("families", "networks", "designs", ""):
+        if kind in left_out:
+            lines += textwrap.wrap(notes[kind], WIDTH, subsequent_indent="  ")
+    if not any(errors.own_interval for errors in found.errors):
+        lines += textwrap.wrap(
+            f"intervals: those of the built-in calibration, widened where a design lies outside; "
+            f"{NETWORKS_FOR_BAND} networks of one site make an interval of their own",
+            WIDTH,
+            subsequent_indent="  ",
+        )
+    lines.append(f"written to {output}")
+    return "\n".join(lines)
+
+
+def _doubts(errors: SiteErrors) -> list[str]:
+    lines = []
+    most = SUSPICIOUS[errors.knowledge]
+    for metric, ratio in errors.ratio.items():
+        if not 1.0 / most <= ratio <= most:
+            lines += textwrap.wrap(
+                f"doubtful: {metric.upper()} reported is {ratio:.2g} times what was predicted, more than "
+                "compilers are known to differ by; are these the reports of these designs?",
+                WIDTH,
+                subsequent_indent="  ",
+            )
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _json(
+    found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[LeftOut], output: Path, digest: str
+) -> dict[str, Any]:
+    from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
+
+    return {
+        "output": str(output),
+        "calibration": found.calibration.name,
+        "hash": digest,
+        "designs": len(designs) - len(found.unused),
+        "left_out": [{"source": entry.source, "reason": entry.reason} for entry in left],
+        "sites": [
+            {
+                "site": site,
+                "title": site_title(site),
+                "factors": dict(factors),
+                "errors": [
+                    {
+                        "known": KNOWLEDGE[errors.knowledge],
+                        "designs": errors.designs,
+                        "networks": errors.networks,
+                        "left_out": errors.left_out or None,
+                        "before": dict(errors.before),
+                        "after": dict(errors.after),
+                        "reported_over_predicted": dict(errors.ratio),
+                        "coverage": dict(errors.coverage),
+                        "own_interval": list(errors.own_interval),
+                    }
+                    for errors in found.errors
+                    if errors.site == site
+                ],
+            }
+            for site, factors in found.factors.items()
+        ],
+    }

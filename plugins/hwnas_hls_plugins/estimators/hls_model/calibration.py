@@ -1,0 +1,258 @@
+"""A calibration: constants of the laws, scale factors by tool, silicon and stage, and intervals."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.resources import data_folder
+from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
+
+CALIBRATION_SCHEMA = 2
+DEFAULT_FILE = "hls_model.json"
+METRICS = ("latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
+#: Added to truth and prediction before the logarithm, so that small counts are not all error.
+OFFSETS = {"latency_cycles": 1.0, "ii_cycles": 1.0, "lut": 20.0, "ff": 20.0, "dsp": 1.0, "bram_18k": 1.0}
+#: Half width (natural logarithm) where nothing was ever held out.
+UNCALIBRATED = 1.6
+#: What logic synthesis adds to the half width of C synthesis where too few designs were held out to say:
+#: it kept 33 to 107 % of the LUTs of C synthesis.
+STAGE_SPREAD = {"lut": 0.6, "ff": 0.9}
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """How far log residuals of held-out designs reach, for one metric in one regime.
+
+    Residuals are seldom symmetric (a net that turns out pruned takes far fewer LUTs, hardly ever far
+    more), so that up and down have their own scales and one quantile stretches both.
+
+    Args:
+        q90, q80: stretch that covered 90 % and 80 % of held-out families; ``None`` where the families
+            are too few to say.
+        families: independent sources behind them.
+        up, down: scales of truth above and below the prediction, natural logarithm.
+        fallback: stretch where neither quantile is known.
+    """
+
+    q90: float | None
+    q80: float | None
+    families: int
+    up: float = 1.0
+    down: float = 1.0
+    fallback: float = UNCALIBRATED
+
+    @property
+    def stretch(self) -> float:
+        for stretch in (self.q90, self.q80):
+            if stretch is not None:
+                return stretch
+        return self.fallback
+
+    def holds(self, residual: float) -> bool:
+        """Whether a log residual (truth over prediction) lies inside."""
+        return -self.stretch * self.down - 1e-9 <= residual <= self.stretch * self.up + 1e-9
+
+    @property
+    def coverage(self) -> float | None:
+        return 0.9 if self.q90 is not None else 0.8 if self.q80 is not None else None
+
+
+NOTHING = Band(None, None, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What was fitted, and what it rests on.
+
+    Args:
+        name: shown with every number.
+        laws: constants that replace the defaults of :mod:`coefficients`.
+        factors: group key -> metric -> logarithm of a factor; see :func:`group_keys`.
+        bands: regime key -> metric -> :class:`Band`.
+        seen: what the data cover: tools, part classes, parts, versions, clock range.
+        provenance: data, number of designs, versions, date.
+    """
+
+    name: str
+    laws: Mapping[str, object]
+    factors: Mapping[str, Mapping[str, float]]
+    bands: Mapping[str, Mapping[str, Band]]
+    seen: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    coefficients: Coefficients = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "coefficients", Coefficients(self.laws))
+        except KeyError as error:
+            raise UserError("a calibration names an unknown law constant", found=error.args[0]) from error
+
+    def factor(self, keys: Iterator[str] | tuple[str, ...], metric: str) -> float:
+        """Log factor of a design: each finer group adds what the coarser ones left."""
+        return sum(self.factors.get(key, {}).get(metric, 0.0) for key in keys)
+
+    def band(self, keys: tuple[str, ...], metric: str) -> Band:
+        """The band of the finest regime that was measured; ``keys`` run from fine to coarse."""
+        best = NOTHING
+        for key in keys:
+            found = self.bands.get(key, {}).get(metric)
+            if found is not None:
+                if found.coverage is not None:
+                    return found
+                best = found
+        return best
+
+    def stage_band(
+        self, regime: str, stage: str, knowledge: int, known: bool, metric: str, site: str = ""
+    ) -> Band:
+        """The band of a design at its stage.
+
+        Cycles, DSPs and BRAMs of an implemented design are those of C synthesis; LUTs and FFs are not.
+
+        Args:
+            site: finest of the design's :func:`group_keys`, where its own bands go before all others.
+        """
+        if site:
+            own = self.bands.get(own_band_key(site, regime, stage, knowledge), {}).get(metric)
+            if own is not None:
+                return own
+        csynth = self.band(regime_keys(regime, "csynth", knowledge, known), metric)
+        if stage == "csynth" or metric not in STAGE_SPREAD:
+            return csynth
+        found = self.band(regime_keys(regime, stage, knowledge, known), metric)
+        if found.coverage is not None:
+            return found
+        up, down = (
+            math.hypot(csynth.stretch * side, STAGE_SPREAD[metric]) for side in (csynth.up, csynth.down)
+        )
+        return Band(None, None, found.families, up, down, 1.0)
+
+    @property
+    def hash(self) -> str:
+        """Of everything that decides a number; the one in the file."""
+        return str(self.to_json()["hash"])
+
+    def to_json(self) -> dict[str, Any]:
+        body = {
+            "schema": CALIBRATION_SCHEMA,
+            "name": self.name,
+            "provenance": dict(self.provenance),
+            "seen": dict(self.seen),
+            "laws": dict(self.laws),
+            "factors": {key: dict(values) for key, values in self.factors.items()},
+            "bands": {
+                key: {
+                    metric: [band.q90, band.q80, band.families, band.up, band.down]
+                    for metric, band in bands.items()
+                }
+                for key, bands in self.bands.items()
+            },
+        }
+        return {**body, "hash": _hash(body)}
+
+
+def _hash(body: Mapping[str, Any]) -> str:
+    text = json.dumps({key: value for key, value in body.items() if key != "hash"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def group_keys(stage: str, strategy: str, family: str, silicon: str, version: float) -> tuple[str, ...]:
+    """Groups a design belongs to, coarse to fine; a factor is the sum over them.
+
+    Logic synthesis and routing share theirs: routing moves LUTs by a per cent or two.
+    """
+    stage = "csynth" if stage == "csynth" else "implemented"
+    return (
+        f"{stage}|{strategy}",
+        f"{stage}|{strategy}|{family}",
+        f"{stage}|{strategy}|{family}|{silicon}",
+        f"{stage}|{strategy}|{family}|{silicon}|{version:.1f}",
+    )
+
+
+def regime_keys(regime: str, stage: str, knowledge: int, known: bool) -> tuple[str, ...]:
+    """Regimes of an interval, fine to coarse; ``known``: silicon and tool were calibrated on."""
+    place = "known" if known else "new"
+    routed = "csynth" if stage == "csynth" else "implemented"
+    return (
+        f"{routed}|{regime}|{knowledge}|{place}",
+        f"{routed}|{regime}|{knowledge}",
+        f"{routed}|{regime}",
+        "outside" if regime == "outside" else routed,
+    )
+
+
+def own_band_key(site: str, regime: str, stage: str, knowledge: int) -> str:
+    """Key of bands that hold for one site alone; ``site`` is the finest of :func:`group_keys`."""
+    return f"own|{site}|{stage}|{regime}|{knowledge}"
+
+
+def read_calibration(path: Path | None = None) -> Calibration:
+    """Read a calibration file; ``None`` reads the one that ships.
+
+    A file that was not written to since is not read again.
+
+    Raises:
+        UserError: not readable, of another schema, or altered since it was written.
+    """
+    file = path or data_folder("hw_targets") / "calibration" / DEFAULT_FILE
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise UserError("not a readable calibration file", where=str(file), found=error) from error
+    return _read(file, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError("not a readable calibration file", where=str(file), found=error) from error
+    if not isinstance(data, dict) or data.get("schema") != CALIBRATION_SCHEMA:
+        raise UserError(
+            "a calibration of another schema",
+            where=str(file),
+            found=data.get("schema") if isinstance(data, dict) else type(data).__name__,
+            choices=[CALIBRATION_SCHEMA],
+        )
+    if data.get("hash") != _hash(data):
+        raise UserError(
+            "the calibration was altered after it was written", where=str(file), remedy="fit it again"
+        )
+    try:
+        bands = {
+            key: {metric: Band(*values) for metric, values in metrics.items()}
+            for key, metrics in data["bands"].items()
+        }
+        calibration = Calibration(
+            data["name"], data["laws"], data["factors"], bands, data["seen"], data["provenance"]
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError("a key is missing in a calibration file", where=str(file), found=error) from error
+    return calibration
+
+
+#: What a tool or silicon that a strategy was never measured on adds to a half width: guesses, set by hand.
+NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
+
+
+#: What an unknown clock adds: pipeline cuts follow from it, from none to one after every adder. Guesses, set
+#: by hand: half or twice the cycles, a quarter or four times the registers.
+UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
+
+
+def half_widths(band: Band, metric: str, novelty: float, clock_known: bool = True) -> tuple[float, float]:
+    """Half widths below and above; ``novelty`` (0 seen, 1 seen apart, 2 not seen) widens both."""
+    more = NEW_PLACE[metric] * novelty
+    if not clock_known:
+        more = math.hypot(more, UNKNOWN_CLOCK.get(metric, 0.0))
+    return math.hypot(band.stretch * band.down, more), math.hypot(band.stretch * band.up, more)

@@ -1,0 +1,314 @@
+"""``hwnas-hls predict``: what a design will cost, before synthesis and without a search."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hwnas_hls.errors import ReportError, UserError
+
+if TYPE_CHECKING:
+    from hwnas_hls.hls4ml.query import Query
+    from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
+
+_COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
+_STAGES = ("csynth", "logic_synth", "post_route")
+
+
+@click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("path", required=False)
+@click.option("--layers", help="Widths from input to output, for example 16-64-32-32-5.")
+@click.option(
+    "--precision",
+    help="One type for all ('ap_fixed<8,3>'), or parts 'in: w: b: acc: out: act: result:' with a type each.",
+)
+@click.option(
+    "--activations", help="One a layer, for example relu-relu-softmax.  [default: relu, last one linear]"
+)
+@click.option("--reuse-factor", help="One number, or one a layer: '8;32;16'.  [default: 1]")
+@click.option("--strategy", help="Latency, Resource or distributed_arithmetic.  [default: Latency]")
+@click.option("--target", help="Part, board, or the path of a target file.  [default: xcvu9p]")
+@click.option("--clock", help="Clock period, for example 5ns.  [default: that of the target]")
+@click.option("--tool", help="HLS compiler and version.  [default: vitis_hls 2023.2]")
+@click.option("--stage", help="csynth, logic_synth or post_route.  [default: csynth]")
+@click.option("--nonzeros", help="Non-zero weights of each layer: '512;1024;160'.")
+@click.option(
+    "--compare", help="Tools side by side, for example vitis,vivado or 'vitis_hls 2021.1,vitis_hls 2024.1'."
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of <row_id>.npz for a CSV of rows.")
+@click.option("--output", type=click.Path(path_type=Path), help="Where the predictions of a CSV go.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="A calibration file in place of the built-in one."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def predict_command(
+    path: str | None,
+    layers: str | None,
+    precision: str | None,
+    activations: str | None,
+    reuse_factor: str | None,
+    strategy: str | None,
+    target: str | None,
+    clock: str | None,
+    tool: str | None,
+    stage: str | None,
+    nonzeros: str | None,
+    compare: str | None,
+    weights: Path | None,
+    output: Path | None,
+    calibration: Path | None,
+    as_json: bool,
+) -> None:
+    """Estimate latency, interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
+
+    PATH is a CSV of designs, an hls4ml project folder or an hls4ml_config.yml; without it, --layers
+    describes the design. Every number has an interval and says what it rests on.
+    """
+    from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
+    from hwnas_hls_plugins.estimators.hls_model.predictor import predict
+
+    flags = {
+        "--precision": precision,
+        "--activations": activations,
+        "--reuse-factor": reuse_factor,
+        "--strategy": strategy,
+        "--target": target,
+        "--clock": clock,
+        "--tool": tool,
+        "--stage": stage,
+        "--nonzeros": nonzeros,
+        "--compare": compare,
+    }
+    fitted = read_calibration(calibration)
+    if path is not None and layers is not None:
+        raise UserError(
+            "PATH and --layers describe two designs", found=f"{path}, {layers}", remedy="give one"
+        )
+    if path is not None and path.lower().endswith(".csv"):
+        unfit = [name for name, value in flags.items() if value is not None]
+        if unfit:
+            raise UserError(
+                "a CSV says of each of its rows what it is",
+                where=", ".join(unfit),
+                found=path,
+                remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "
+                "columns, and tools are compared as a row each",
+            )
+        _predict_rows(Path(path), weights, output, fitted, as_json=as_json)
+        return
+    if output is not None or weights is not None:
+        raise UserError("--output and --weights go with a CSV of rows", where="predict")
+    query = _of_path(path) if path is not None else None
+    if query is None:
+        query = _of_flags(layers, precision, activations, reuse_factor, strategy, nonzeros)
+    query = _placed(query, path is not None, target, clock, tool, stage)
+    tools = [query.tool]
+    if compare is not None:
+        tools = [
+            _COMPARED.get(name.strip().lower(), name.strip()) for name in compare.split(",") if name.strip()
+        ]
+        if not tools:
+            raise UserError("no tool to compare", where="--compare", found=compare, choices=_COMPARED)
+    for name in tools:
+        _check_tool(name, "--tool" if compare is None else "--compare")
+    predictions = predict([dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True)
+    if query.blockers:
+        raise UserError("; ".join(query.blockers), where=path or "--layers")
+    from hwnas_hls_plugins.estimators.hls_model.text_table import (
+        comparison_text,
+        prediction_json,
+        prediction_text,
+    )
+
+    view = None
+    if path is not None and compare is None:
+        from hwnas_hls_plugins.estimators.hls_model.project_view import view_project
+
+        view = view_project(Path(path).expanduser(), fitted)
+    if as_json:
+        data = [prediction_json(prediction) for prediction in predictions]
+        if view is not None:
+            data[0] |= view.to_json()
+        click.echo(json.dumps(data if compare is not None else data[0], indent=2))
+    elif compare is not None:
+        click.echo(comparison_text(predictions))
+    else:
+        click.echo(prediction_text(predictions[0]))
+        if view is not None and view.text:
+            click.echo(f"\n{view.text}")
+
+
+def _predict_rows(
+    path: Path, weights: Path | None, output: Path | None, fitted: Calibration, *, as_json: bool
+) -> None:
+    """A table of predictions on standard output or in a file; what could not be predicted is told."""
+    from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows, write_predictions
+
+    rows = read_rows(path)
+    folder = weights if weights is not None else path.parent / "weights"
+    if weights is not None and not weights.is_dir():
+        raise UserError("no such folder", where="--weights", found=str(weights))
+    known = folder if folder.is_dir() else None
+    unpredicted: list[str] = []
+    if output is None:
+        count = write_predictions(rows, sys.stdout, known, fitted, unpredicted, as_json=as_json)
+    else:
+        # A file that turns out to be broken half way must not leave half an answer behind.
+        draft = output.with_name(output.name + ".part")
+        try:
+            with draft.open("w", newline="", encoding="utf-8") as file:
+                count = write_predictions(rows, file, known, fitted, unpredicted, as_json=as_json)
+            draft.replace(output)
+        except OSError as error:
+            raise UserError("cannot write the predictions", where=str(output), found=error) from error
+        finally:
+            draft.unlink(missing_ok=True)
+        click.echo(f"{count - len(unpredicted)} designs predicted, written to {output}", err=True)
+    if unpredicted:
+        others = ", the first" if len(unpredicted) > 1 else ""
+        click.echo(
+            f"{len(unpredicted)} of {count} rows could not be predicted{others}: {unpredicted[0]}", err=True
+        )
+
+
+def _check_tool(name: str, where: str) -> None:
+    from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
+
+    lower = name.lower()
+    if "vitis" not in lower and "vivado" not in lower and not tool_of(name).version:
+        raise UserError(
+            "unknown tool", where=where, found=name, choices=["vitis_hls 2023.2", "vivado_hls 2020.1"]
+        )
+
+
+def _of_path(path: str) -> Query:
+    """The query of an hls4ml project folder or configuration file."""
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise UserError(
+            "no such file or folder",
+            where="PATH",
+            found=path,
+            remedy="give a CSV of rows, an hls4ml project folder or an hls4ml_config.yml",
+        )
+    from hwnas_hls.hls4ml.folder import read_config, read_folder
+
+    try:
+        if place.is_dir():
+            return read_folder(place)
+        if place.suffix.lower() in (".yml", ".yaml"):
+            return read_config(place)
+    except ReportError as error:
+        raise UserError(
+            "not a project that can be read",
+            where=path,
+            found=error,
+            remedy="convert the network again by hls4ml, or describe it by --layers",
+        ) from error
+    raise UserError(
+        "cannot tell what this file is",
+        where="PATH",
+        found=path,
+        remedy="give a CSV of rows (.csv), an hls4ml project folder or an hls4ml_config.yml",
+    )
+
+
+def _of_flags(
+    layers: str | None,
+    precision: str | None,
+    activations: str | None,
+    reuse_factor: str | None,
+    strategy: str | None,
+    nonzeros: str | None,
+) -> Query:
+    """The query of the flags; what a row would only warn of is an error here."""
+    from hwnas_hls.hls4ml.query import DEFAULT_TOOL
+    from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
+
+    if not layers:
+        raise UserError(
+            "nothing to predict",
+            where="predict",
+            remedy="give --layers 16-64-32-32-5, a CSV, an hls4ml project folder or an hls4ml_config.yml",
+        )
+    count = layers.count("-")
+    row = {
+        "layers": layers,
+        "activations": activations if activations is not None else "-".join(["relu"] * max(0, count - 1)),
+        "precision": precision or "ap_fixed<16,6>",
+        "reuse_factor": reuse_factor or "1",
+        "strategy": strategy or "Latency",
+        "n_nonzeros": nonzeros or "",
+        "tool": DEFAULT_TOOL,
+        "part": "xcvu9p",
+        "clock_ns_target": "5",  # of that part; `_placed` knows of others
+    }
+    query = query_of_row(row)
+    flags = {"reuse_factor": "--reuse-factor", "n_nonzeros": "--nonzeros"}
+    if query.blockers:
+        raise UserError(query.blockers[0], where="--layers", remedy="write widths such as 16-64-32-32-5")
+    for warning in query.warnings:
+        name, _, what = warning.partition(": ")
+        if name in ("precision", "reuse_factor", "n_nonzeros", "activations") and "unknown, took" not in what:
+            raise UserError(what.partition(", took ")[0], where=flags.get(name, f"--{name}"))
+    if query.reasons:
+        from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES
+
+        raise UserError(
+            query.reasons[0], where="--activations", found=activations, choices=sorted(ACTIVATION_CODES)
+        )
+    names = ("latency", "resource", "distributed_arithmetic", "da", "resource_unrolled", "resourceunrolled")
+    for layer in query.layers:
+        if layer.strategy.lower() not in names:
+            raise UserError(
+                "unknown strategy: hls4ml would build Latency without a word",
+                where="--strategy",
+                found=layer.strategy,
+                choices=["Latency", "Resource", "distributed_arithmetic", "ResourceUnrolled"],
+            )
+    return query
+
+
+def _placed(
+    query: Query, of_path: bool, target: str | None, clock: str | None, tool: str | None, stage: str | None
+) -> Query:
+    """The query on the asked part, at the asked clock, under the asked tool."""
+    from hwnas_hls.protocols.target import find_target
+    from hwnas_hls.resources import data_folder
+    from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
+
+    if target is not None or not of_path:
+        name = target or "xcvu9p"
+        found = target_of(name)
+        if found is None or name.endswith(".toml"):
+            found = find_target(name, [data_folder("hw_targets")])
+        exact = "-" in name and name.lower().startswith("xc")
+        query = dataclasses.replace(query, part=name if exact else found.part)
+        if clock is None and not of_path:
+            query = dataclasses.replace(query, clock_ns=found.clock_ns)
+    if clock is not None:
+        query = dataclasses.replace(query, clock_ns=_period(clock))
+    if tool is not None:
+        query = dataclasses.replace(query, tool=tool)
+    if stage is not None:
+        if stage not in _STAGES:
+            raise UserError("unknown stage", where="--stage", found=stage, choices=_STAGES)
+        query = dataclasses.replace(query, stage=stage)
+    return query
+
+
+def _period(text: str) -> float:
+    """``5``, ``5ns``, ``200MHz`` -> ns."""
+    lower = text.strip().lower().replace(" ", "")
+    try:
+        value = 1000.0 / float(lower[:-3]) if lower.endswith("mhz") else float(lower.removesuffix("ns"))
+    except (ValueError, ZeroDivisionError):
+        value = 0.0
+    if not 0.05 <= value <= 10_000.0:
+        raise UserError("no clock period", where="--clock", found=text, remedy="write 5ns or 200MHz")
+    return value

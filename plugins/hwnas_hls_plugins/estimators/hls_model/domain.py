@@ -1,0 +1,184 @@
+"""Where the model was calibrated, and why a design lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
+from hwnas_hls_plugins.estimators.hls_model.regimes import factor_group, site_kinds
+from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, UNROLLED, DesignTable
+from hwnas_hls_plugins.estimators.hls_model.unrolled import UNROLL_LIMIT
+
+#: Widths and reuse factors of the sweep of single ``Resource`` layers.
+SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
+#: Beyond this an operand takes two DSPs or collapses into logic, which the laws do not describe.
+OPERAND_BITS = 26
+
+
+def layer_reasons(table: DesignTable) -> dict[str, NDArray[np.bool_]]:
+    """Reason -> mask over layers."""
+    c = table.layer
+    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
+    unrolled = ~resource & (c["strategy"] != DISTRIBUTED)
+    return {
+        f"operands above {OPERAND_BITS} bits": np.maximum(c["in_bits"], c["w_bits"]) > OPERAND_BITS,
+        f"more than {UNROLL_LIMIT:,} products in an unrolled layer: adders no longer form a tree": unrolled
+        & (c["n_in"] * c["n_out"] > UNROLL_LIMIT),
+        "accumulator with rounding or saturation": (c["acc_modes"] > 0) & (c["strategy"] != DISTRIBUTED),
+        "distributed arithmetic through C synthesis: no data": c["strategy"] == DISTRIBUTED,
+        "ResourceUnrolled: no data": c["strategy"] == UNROLLED,
+        "distributed arithmetic needs reuse factor 1": (c["strategy"] == DISTRIBUTED) & (c["reuse"] > 1),
+        "tanh, sigmoid or elu: hardly any data": (c["activation"] == 3) | (c["activation"] == 6),
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Notes:
+    """What is to be said of each design: most of it is said of all that share its conditions.
+
+    Args:
+        before: design -> texts that come first; designs of which there is nothing to say are left out.
+        shared: texts of each of the table's conditions.
+        condition: index of each design's conditions.
+        after: design -> texts that come last.
+    """
+
+    before: Mapping[int, Sequence[str]]
+    shared: Sequence[Sequence[str]]
+    condition: NDArray[np.int64]
+    after: Mapping[int, Sequence[str]]
+
+    def __getitem__(self, number: int) -> list[str]:
+        """The texts of one design."""
+        shared = self.shared[self.condition[number]]
+        return [*self.before.get(number, ()), *shared, *self.after.get(number, ())]
+
+    def present(self) -> NDArray[np.bool_]:
+        """Designs of which there is anything to say."""
+        out: NDArray[np.bool_] = np.array([bool(texts) for texts in self.shared], bool)[self.condition]
+        for texts in (self.before, self.after):
+            out[list(texts)] = True
+        return out
+
+
+def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[int, Sequence[str]]) -> Notes:
+    """Reasons of each design, from its layers, its interface, its tool and its silicon.
+
+    Args:
+        full: design -> what its part does not hold.
+    """
+    own = {number: list(query.reasons) for number, query in enumerate(table.queries) if query.reasons}
+    for reason, mask in layer_reasons(table).items():
+        if mask.any():
+            for design in np.unique(table.owner[mask]).tolist():
+                own.setdefault(design, []).append(reason)
+    stages = set(calibration.seen.get("stages", ()))
+    low, high = calibration.seen.get("clock_ns", (0.0, np.inf))
+    shared: list[list[str]] = []
+    for each in table.conditions:
+        texts: list[str] = []
+        if each.io_type == "io_stream":
+            texts.append("io_stream: hardly any data")
+        elif each.io_type != "io_parallel":
+            texts.append(f"unknown io_type {each.io_type[:20]!r}")
+        if part_class(each.part) not in calibration.seen.get("part_classes", ()):
+            texts.append(f"silicon of {each.part[:40]}: no data")
+        if each.stage not in stages:
+            texts.append(f"stage {each.stage}: no data")
+        if not low * 0.8 <= each.clock_ns <= high * 1.25:
+            texts.append(f"clock of {each.clock_ns:g} ns: data cover {low:g} to {high:g} ns")
+        shared.append(texts)
+    return Notes(own, shared, table.condition, full)
+
+
+def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
+    """Warnings: what was assumed, and how near the nearest data are."""
+    own = {number: query.warnings for number, query in enumerate(table.queries) if query.warnings}
+    seen_tools = calibration.seen.get("tools", {})
+    parts = calibration.seen.get("parts", {})
+    shared: list[list[str]] = []
+    for each in table.conditions:
+        texts: list[str] = []
+        tool = tool_of(each.tool)
+        versions = seen_tools.get(tool.family, [])
+        if versions and tool.version and tool.version not in versions:
+            nearest = min(versions, key=lambda version: abs(version - tool.version))
+            texts.append(f"no data for {tool.text}, nearest is {tool.family}_hls {nearest:.1f}")
+        known = parts.get(part_class(each.part), [])
+        if known and not any(each.part.lower().startswith(name) for name in known):
+            texts.append(f"no data for this part, same silicon: {', '.join(known)}")
+        shared.append(texts)
+    c = table.layer
+    moved: dict[int, list[str]] = {}
+    for layer in np.flatnonzero((c["legal_reuse"] != c["reuse"]) & (c["strategy"] == RESOURCE)):
+        moved.setdefault(int(table.owner[layer]), []).append(
+            f"reuse factor {c['reuse'][layer]:.0f} is not legal for "
+            f"{c['n_in'][layer]:.0f} x {c['n_out'][layer]:.0f}, hls4ml takes {c['legal_reuse'][layer]:.0f}"
+        )
+    return Notes(own, shared, table.condition, moved)
+
+
+def unusual(table: DesignTable) -> NDArray[np.bool_]:
+    """Designs that the laws do not claim to describe: streams, wrappers, adders that form no tree."""
+    c = table.layer
+    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
+    chained = ~resource & (c["n_in"] * c["n_out"] > UNROLL_LIMIT)
+    odd = chained | (c["acc_modes"] > 0) | (np.maximum(c["in_bits"], c["w_bits"]) > OPERAND_BITS)
+    out: NDArray[np.bool_] = (
+        (table.design["stream"] > 0) | (table.design["wrapped"] > 0) | (table.largest(odd) > 0)
+    )
+    return out
+
+
+def novelty(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How far each design is from the data.
+
+    0: its kind was measured under this compiler on this silicon; 1: both were seen, but not so; 2: the
+    silicon was never seen. In between lie single ``Resource`` layers: they are known to a fraction of a per
+    cent, but only as the sweep built them.
+
+    Args:
+        codes: of :func:`~hwnas_hls_plugins.estimators.hls_model.regimes.regime_codes`.
+    """
+    pairs = {tuple(pair) for pair in calibration.seen.get("pairs", ())}
+    classes = set(calibration.seen.get("part_classes", ()))
+    versions = calibration.seen.get("tools", {})
+    kinds, place = site_kinds(table, codes)
+    away, swept, newer = np.zeros(len(kinds)), np.zeros(len(kinds), bool), np.zeros(len(kinds))
+    for number, (each, regime) in enumerate(kinds):
+        tool, silicon = tool_of(each.tool), part_class(each.part)
+        if (tool.family, silicon, factor_group(regime)) not in pairs:
+            away[number] = 1.0 if silicon in classes else 2.0
+        elif regime == "resource-one":
+            swept[number] = True
+            newer[number] = tool.version not in versions.get(tool.family, ())
+    out: NDArray[np.float64] = away[place]
+    if swept.any():
+        beyond, unswept = _unswept(table)
+        # Shares of the step to a new place: guesses, set by hand.
+        apart = np.maximum(np.maximum(0.5 * newer[place], 0.8 * beyond), 0.3 * unswept)
+        out = np.where(swept[place], apart, out)
+    return out
+
+
+def _unswept(table: DesignTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1 for designs beyond the sweep's types and steps, and for those beyond its widths and reuse factors."""
+    c = table.layer
+    beyond = (
+        (c["in_bits"] != 16)
+        | (c["acc_bits"] != 16)
+        | (c["activation"] > 0)
+        | (c["batch"] > 0)
+        | (c["legal_reuse"] <= c["n_in"])
+        | (c["w_bits"] > 16)
+    )
+    (low, high), (fewest, most) = SWEPT_WIDTHS, SWEPT_REUSE
+    unswept = (c["legal_reuse"] < fewest) | (c["legal_reuse"] > most)
+    for width in (c["n_in"], c["n_out"]):
+        unswept |= (width < low) | (width > high)
+    return table.largest(beyond), table.largest(unswept)

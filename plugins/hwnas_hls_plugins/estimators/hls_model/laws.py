@@ -1,0 +1,136 @@
+"""The laws: what each layer of a design costs, from its structure. All units are those of C synthesis.
+
+Every law takes the table and the coefficients and gives one array entry a layer; :func:`evaluate` adds them
+up to designs. Scale factors for tool, silicon and stage come afterwards, in the calibration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.estimators.hls_model.activations import activation_costs
+from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
+from hwnas_hls_plugins.estimators.hls_model.distributed import distributed_costs
+from hwnas_hls_plugins.estimators.hls_model.resource import process_costs, processes, resource_costs
+from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
+from hwnas_hls_plugins.estimators.hls_model.unrolled import unrolled_costs
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Costs:
+    """What the laws say, in units of C synthesis.
+
+    Attributes:
+        layer: metric -> array, one a layer, the activation included (``lut ff dsp bram_18k cycles ii``).
+        design: metric -> array, one a design (``latency_cycles ii_cycles lut ff dsp bram_18k uram``).
+    """
+
+    layer: dict[str, FloatArray]
+    design: dict[str, FloatArray]
+
+
+#: Designs that are worked out together: their columns stay in a core's cache.
+_BLOCK_DESIGNS = 4096
+_SHARED = ("lut", "ff", "dsp", "bram_18k")
+
+
+def evaluate(table: DesignTable, k: Coefficients) -> Costs:
+    """All laws over all designs."""
+    if table.count <= _BLOCK_DESIGNS:
+        return _evaluate(table, k)
+    found = [_evaluate(block, k) for block in table.blocks(_BLOCK_DESIGNS)]
+    return Costs(
+        {name: np.concatenate([costs.layer[name] for costs in found]) for name in found[0].layer},
+        {name: np.concatenate([costs.design[name] for costs in found]) for name in found[0].design},
+    )
+
+
+def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
+    c = table.layer
+    design = table.design
+    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
+    distributed = c["strategy"] == DISTRIBUTED
+    several = (processes(table) > 1)[table.owner]
+
+    # Each law sees the layers that are built by it.
+    layer = {name: np.zeros(table.owner.size) for name in (*_SHARED, "cycles", "ii")}
+    for built in (resource, distributed, ~(resource | distributed)):
+        rows = np.flatnonzero(built)
+        if not rows.size:
+            continue
+        part = table.with_layers(rows)
+        if built is resource:
+            found = resource_costs(part, k, several[rows])
+        elif built is distributed:
+            found = distributed_costs(part, k)
+        else:
+            found = unrolled_costs(part, k)
+        for name, values in layer.items():
+            values[rows] = found[name]
+    activation = activation_costs(table, k)
+    for name in _SHARED:
+        layer[name] += activation[name]
+    any_resource = table.largest(resource) > 0
+    if any_resource.any():
+        process = process_costs(table, k, any_resource[table.owner] & several)
+        layer["lut"] += process["lut"]
+        layer["ff"] += process["ff"]
+    if (design["stream"] > 0).any():
+        # A stream carries FIFOs of the layer's output.
+        streams = table.of_layers("stream")
+        layer["ff"] += streams * 2.0 * c["n_out"] * c["result_bits"]
+        layer["lut"] += streams * 1.0 * c["n_out"] * c["result_bits"]
+
+    totals = {name: table.total(layer[name]) for name in _SHARED}
+    n_layers = design["n_layers"]
+    is_vitis = design["vitis"] > 0
+    steps = table.total(activation["steps"])
+    # A single layer is inlined into the top function by every hls4ml of the last years.
+    inlined = (n_layers == 1) & ((design["version"] >= 2020) | (design["version"] == 0))
+    lines = np.where(inlined, 0.0, steps)
+    cycles, interval = table.total(layer["cycles"]), table.largest(layer["ii"])
+    pipelined = (
+        cycles
+        + np.where(inlined, 0.0, n_layers)
+        * np.where(is_vitis, k["vitis_layer_cycles"], k["vivado_layer_cycles"])
+        + lines
+        * np.where(
+            is_vitis,
+            k.of_class("vitis_activation_cycles", design["part_class"]),
+            k.of_class("vivado_activation_cycles", design["part_class"]),
+        )
+        # An interval above one cycle leaves room to chain an activation.
+        - np.where(is_vitis & (interval > 1), lines + 1.0, 0.0)
+        + np.where(is_vitis, k["vitis_design_cycles"], k["vivado_design_cycles"])
+    )
+    dataflow = (
+        cycles
+        + 2.0 * n_layers
+        - 1.0
+        + steps * k["resource_activation_cycles"]
+        + table.total((c["activation"] == 2) * 1.0) * k["resource_softmax_cycles"]
+    )
+    latency = np.where(any_resource, dataflow, pipelined) + table.total(activation["cycles"])
+    wrapper = design["wrapped"]
+    ends = _ends(table)
+    latency = np.maximum(0.0, np.floor(latency + 0.5)) + wrapper * (1.5 * ends + 6.0)
+    interval = np.where(wrapper > 0, latency, np.maximum(1.0, interval))
+    totals["latency_cycles"] = latency
+    totals["ii_cycles"] = interval
+    totals["lut"] = totals["lut"] + wrapper * 300.0 * ends
+    totals["ff"] = totals["ff"] + wrapper * 150.0 * ends
+    totals["uram"] = np.zeros(table.count)
+    layer["steps"] = activation["steps"]
+    layer["activation_cycles"] = activation["cycles"]
+    return Costs(layer, totals)
+
+
+def _ends(table: DesignTable) -> FloatArray:
+    """Inputs plus outputs of each design."""
+    c = table.layer
+    return table.total(c["n_in"] * c["first"] + c["n_out"] * c["last"])

@@ -1,0 +1,266 @@
+"""Designs with their reports, from CSV rows and folders of projects, for refitting the hardware model."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
+from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows
+from hwnas_hls_plugins.estimators.hls_model.silicon import device_of, part_class, tool_of
+
+#: Metric -> columns that may hold its measured value, the calibration's own name first.
+MEASURED = {
+    "latency_cycles": ("latency_cycles_min", "latency_cycles"),
+    "ii_cycles": ("ii_min", "ii", "ii_cycles"),
+    "lut": ("lut",),
+    "ff": ("ff",),
+    "dsp": ("dsp",),
+    "bram_18k": ("bram18", "bram_18k"),
+}
+#: No part holds more of anything, and no design takes longer than this many cycles.
+MOST = 1e9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnDesign:
+    """One design at one stage, as measured.
+
+    Args:
+        query: with the tool, part, clock and stage of its report.
+        truth: metric -> measured number.
+        family: which designs resemble it: the row's family, the file's or folder's name.
+        source: file and row, or report.
+    """
+
+    query: Query
+    truth: Mapping[str, float]
+    family: str
+    source: str
+
+    @property
+    def network(self) -> str:
+        """Designs that count as one: the same layers and weight types of one family.
+
+        Reuse factors, clocks and trainings of one network move LUTs by a few per cent only.
+        """
+        types = ",".join(str(layer.weight) for layer in self.query.layers)
+        return f"{self.family}|{self.query.shape}|{types}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row or project that could not be used."""
+
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+def read_designs(
+    paths: Iterable[Path], weights: Path | None = None, part: str | None = None
+) -> tuple[list[OwnDesign], list[LeftOut]]:
+    """Every usable design of CSV files and folders, and what was left out and why.
+
+    Args:
+        paths: CSV files of rows (columns of the calibration's format) or folders of hls4ml projects.
+        weights: folder of ``<row_id>.npz``; the folder ``weights`` beside each CSV where not given.
+        part: designs on other devices are left out; rows that name no part are taken to be on it.
+
+    Raises:
+        UserError: a path that is neither, a file that is no CSV, one without measured columns, or
+            not one usable design in all of them.
+    """
+    designs: list[OwnDesign] = []
+    left: list[LeftOut] = []
+    for path in paths:
+        if path.is_dir():
+            found, problems = _of_folder(path)
+        elif path.suffix.lower() == ".csv":
+            folder = weights if weights is not None else path.parent / "weights"
+            found, problems = _of_csv(path, folder if folder.is_dir() else None, part)
+        else:
+            raise UserError(
+                "not something to calibrate on" if path.exists() else "no such file or folder",
+                found=path,
+                remedy="give a CSV of rows (.csv) or a folder of hls4ml projects with their reports",
+            )
+        designs += found
+        left += problems
+    if part is not None:
+        wanted = device_of(part)
+        for design in designs:
+            if device_of(design.query.part) != wanted:
+                left.append(LeftOut(design.source, f"on {design.query.part}, not on {part}"))
+        designs = [design for design in designs if device_of(design.query.part) == wanted]
+    if not designs:
+        raise UserError(
+            "not one design to calibrate on",
+            found=summary(left) or "no row and no project",
+            remedy="a row needs layers, precision, tool, part and lut or ff of its report; a project "
+            "needs its firmware and a report of Vitis HLS, Vivado HLS or Vivado",
+        )
+    return designs, left
+
+
+def summary(left: Sequence[LeftOut], most: int = 10) -> str:
+    """What was left out, a line each; equal reasons are counted."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in left:
+        by_reason.setdefault(entry.reason, []).append(entry.source)
+    lines = [
+        f"{sources[0]}{f' and {len(sources) - 1} more' if len(sources) > 1 else ''}: {reason}"
+        for reason, sources in by_reason.items()
+    ]
+    if len(lines) > most:
+        lines = [*lines[:most], f"and {len(lines) - most} other reasons"]
+    return "\n    ".join(lines)
+
+
+def _of_folder(path: Path) -> tuple[list[OwnDesign], list[LeftOut]]:
+    from hwnas_hls.evidence.measured_projects import measured_projects
+
+    found, problems = measured_projects([path])
+    designs: list[OwnDesign] = []
+    left: list[LeftOut] = []
+    for problem in problems:
+        source, _, reason = problem.partition(": ")
+        left.append(LeftOut(source, reason or problem))
+    for measured in found:
+        source = str(measured.report)
+        reason = _unfit(measured.query)
+        truth, bad = _checked(measured.truth)
+        if not reason and not truth.keys() & {"lut", "ff"}:
+            reason = "its report has neither LUT nor FF"
+        left += [LeftOut(source, text) for text in bad]
+        if reason:
+            left.append(LeftOut(source, reason))
+        else:
+            designs.append(OwnDesign(measured.query, truth, measured.family, source))
+    if not found and not problems:
+        left.append(LeftOut(str(path), "no hls4ml project in it"))
+    return designs, left
+
+
+def _of_csv(path: Path, weights: Path | None, part: str | None) -> tuple[list[OwnDesign], list[LeftOut]]:
+    measured = tuple(name for names in MEASURED.values() for name in names)
+    _need_measured(path, measured)
+    designs: list[OwnDesign] = []
+    left: list[LeftOut] = []
+    for number, row in enumerate(read_rows(path, (*COLUMNS, "family", *measured)), start=2):
+        name = row.get("row_id", "").strip()
+        source = f"{path.name} line {number}{f' ({name[:40]})' if name else ''}"
+        if part is not None and not row.get("part", "").strip():
+            row["part"] = part
+        truth, problems = _truth(row)
+        left += [LeftOut(source, problem) for problem in problems]
+        reason = next(
+            (f"{column}: empty, and its report tells" for column in ("tool", "part") if not row.get(column)),
+            "",
+        )
+        query = query_of_row(row, weights)
+        reason = reason or _unfit(query)
+        if not reason and not truth.keys() & {"lut", "ff"}:
+            reason = "neither lut nor ff was measured"
+        if reason:
+            left.append(LeftOut(source, reason))
+        else:
+            family = row.get("family", "").strip() or path.stem
+            designs.append(OwnDesign(query, truth, family, source))
+    return designs, left
+
+
+def _need_measured(path: Path, measured: Sequence[str]) -> None:
+    """Refuse a file without the columns that calibration is about, before reading its rows."""
+    try:
+        with path.open("rb") as file:
+            raw = file.readline(1 << 20)
+    except OSError as error:
+        raise UserError("cannot read the rows file", where=str(path), found=error) from error
+    text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
+    header = [name.strip().lower() for name in next(csv.reader([text.replace("\0", "")]), [])]
+    if not {"lut", "ff"} & set(header) and set(header) & set(COLUMNS):
+        raise UserError(
+            "the rows file has no measured columns",
+            where=str(path),
+            found=", ".join(header)[:200],
+            choices=measured,
+            remedy="add what the reports say, at least lut or ff",
+        )
+
+
+def _truth(row: Mapping[str, str]) -> tuple[dict[str, float], list[str]]:
+    values: dict[str, float] = {}
+    problems: list[str] = []
+    for metric, names in MEASURED.items():
+        name, text = next(((n, t) for n in names if (t := row.get(n, "").strip())), ("", ""))
+        if not text:
+            continue
+        try:
+            values[metric] = float(text)
+        except ValueError:
+            problems.append(f"{name}: {text[:20]!r} is no number, ignored")
+    checked, bad = _checked(values)
+    return checked, problems + bad
+
+
+def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+    good: dict[str, float] = {}
+    bad: list[str] = []
+    for metric, value in values.items():
+        least = 1.0 if metric == "lut" else 0.0
+        if math.isfinite(value) and least <= value <= MOST:
+            good[metric] = value
+        else:
+            bad.append(f"{metric}: {value:g} cannot have been measured, ignored")
+    return good, bad
+
+
+def _unfit(query: Query) -> str:
+    """Why nothing can be learnt from a design, or nothing."""
+    if query.blockers:
+        return query.blockers[0]
+    if not tool_of(query.tool).version:
+        return f"tool {query.tool[:40]!r} names no version"
+    if part_class(query.part) == "unknown":
+        return f"part {query.part[:40]!r} is of no known silicon"
+    for warning in query.warnings:
+        name, _, what = warning.partition(": ")
+        if name in ("precision", "reuse_factor", "strategy") and "took" in what:
+            # An accumulator that is not told matters little; a weight type that is not told, everything.
+            if name == "precision" and " w" not in f" {what.partition(' unknown')[0]}".replace(",", " "):
+                continue
+            if name == "strategy" and all(layer.reuse_factor == 1 for layer in query.layers):
+                continue  # unrolled either way
+            return f"{warning}; nothing is learnt from a guess"
+    return ""
+
+
+def at_level(query: Query, knowledge: int) -> Query | None:
+    """The query with no more known of its weights than ``knowledge``; ``None`` if less is known.
+
+    Args:
+        knowledge: 0 architecture only, 1 non-zeros, 2 the weights themselves.
+    """
+    layers = query.layers
+    if knowledge == 2:
+        return query if all(layer.weights is not None for layer in layers) else None
+    kept = []
+    for layer in layers:
+        count = layer.n_nonzeros if layer.weights is None else int((layer.weights != 0).sum())
+        if knowledge == 1 and count is None:
+            return None
+        kept.append(
+            dataclasses.replace(
+                layer, weights=None, biases=None, n_nonzeros=count if knowledge == 1 else None
+            )
+        )
+    return dataclasses.replace(query, layers=tuple(kept))

@@ -1,0 +1,130 @@
+"""How far a user's own reports move scale factors: those of a site, and those of each of its networks.
+
+A site differs from the calibration by a bias of its own, and each of its networks by a little more in either
+direction. One report shows the sum of both: right for further designs of its network, too much for others.
+How much of it is the site's is estimated from the report itself (empirical Bayes): of a distance no larger
+than networks of one site scatter nothing is adopted, of a large one nearly all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from hwnas_hls_plugins.estimators.hls_model.own_levels import Level
+from hwnas_hls_plugins.estimators.hls_model.regimes import network_key
+
+SCALED = ("lut", "ff")
+#: Standard deviation (natural logarithm) of one network around its site, by what is known of its weights
+#: (architecture only, non-zeros, weights): scatter between and within the networks of a site, over the sites
+#: of benchmarks/predictor/one_report.py, each left out of the fit.
+NETWORK_SPREAD: Mapping[str, tuple[float, float, float]] = {
+    "lut": (0.45, 0.14, 0.10),
+    "ff": (0.50, 0.22, 0.18),
+}
+#: Multiples of the spread below which a distance is taken for scatter, for other networks of the site and for
+#: further designs of the same one; benchmarks/predictor/one_report.py compares values.
+CAUTION, NETWORK_CAUTION = 1.5, 0.5
+
+#: ... and on top where nothing is known of the weights: what a design differs by is then mostly its pruning,
+#: which no other network shares.
+BLIND_DOUBT = 1.5
+
+#: One network's distance from the base: metric -> (log residual, spread).
+Centre = Mapping[str, tuple[float, float]]
+
+
+def centres(
+    best: Sequence[tuple[Level, int]], places: Sequence[int], name_of: Callable[[int], str]
+) -> dict[str, Centre]:
+    """Distance of each network of some designs; ``name_of`` says which network a design is of."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for place in places:
+        members[name_of(place)].append(place)
+    out: dict[str, Centre] = {}
+    for name, found in members.items():
+        centre: dict[str, tuple[float, float]] = {}
+        for metric in SCALED:
+            residuals, spread = [], math.inf
+            for place in found:
+                level, row = best[place]
+                residual = float(level.base_residual[metric][row])
+                if math.isfinite(residual):
+                    residuals.append(residual)
+                    doubt = BLIND_DOUBT if _known(level, row) == 0 else 1.0
+                    spread = min(spread, spread_of(metric, level, row) * doubt)
+            if residuals:
+                # The median of a network: one odd report of many does not move it.
+                centre[metric] = (float(np.median(residuals)), spread)
+        out[name] = centre
+    return out
+
+
+def shifts(known: Iterable[Centre], caution: float = CAUTION) -> dict[str, float]:
+    """What to add to a site's log factors.
+
+    Args:
+        known: one entry a network.
+        caution: multiple of the networks' spread; 0 adopts their mean as it is.
+    """
+    networks = list(known)
+    out: dict[str, float] = {}
+    for metric in SCALED:
+        found = [centre[metric] for centre in networks if metric in centre]
+        if not found:
+            continue
+        weights = [1.0 / spread**2 for _, spread in found]
+        total = math.fsum(weights)
+        mean = math.fsum(w * residual for w, (residual, _) in zip(weights, found, strict=True)) / total
+        out[metric] = _held_back(mean, caution / math.sqrt(total))
+    return out
+
+
+def network_shifts(levels: Sequence[Level], used: Mapping[int, str]) -> dict[str, dict[str, float]]:
+    """What to add to the log factors of each reported network, by :func:`network_key`.
+
+    Args:
+        levels: the designs at each level of knowledge; a network's distance is of that level alone.
+        used: places of the designs that count, and their site.
+    """
+    found: dict[str, dict[str, tuple[list[float], float]]] = {}
+    for level in levels:
+        for row, place in enumerate(level.places):
+            if place not in used or level.bands[row] == "outside":
+                continue
+            entry = found.setdefault(network_key(used[place], level.queries[row], level.knowledge), {})
+            for metric in SCALED:
+                residual = float(level.base_residual[metric][row])
+                if math.isfinite(residual):
+                    spread = spread_of(metric, level, row)
+                    entry.setdefault(metric, ([], spread))[0].append(residual)
+    return {
+        key: {
+            metric: _held_back(float(np.median(values)), NETWORK_CAUTION * spread)
+            for metric, (values, spread) in entry.items()
+        }
+        for key, entry in found.items()
+    }
+
+
+def same_network_shift(residuals: Sequence[float], spread: float) -> float:
+    """What further designs of one network are moved by."""
+    return _held_back(float(np.median(residuals)), NETWORK_CAUTION * spread) if residuals else 0.0
+
+
+def spread_of(metric: str, level: Level, row: int) -> float:
+    """Scatter of networks around their site."""
+    return NETWORK_SPREAD[metric][_known(level, row)]
+
+
+def _known(level: Level, row: int) -> int:
+    """What is known of the weights, as far as it matters: under Resource nothing hangs on them."""
+    return 2 if level.bands[row].startswith("resource") else level.knowledge
+
+
+def _held_back(distance: float, scatter: float) -> float:
+    """The share of a distance that exceeds what scatter explains."""
+    return distance * max(0.0, 1.0 - (scatter / distance) ** 2) if distance else 0.0

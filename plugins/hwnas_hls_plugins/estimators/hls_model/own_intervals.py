@@ -1,0 +1,122 @@
+"""Intervals of one site from its own held-out designs, or the general ones where those are too few."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Band, Calibration, own_band_key
+from hwnas_hls_plugins.estimators.hls_model.fitting import FAMILIES_FOR_90, fit_bands
+
+FloatArray = NDArray[np.float64]
+
+#: Networks below which no interval is made of one's own residuals.
+NETWORKS_FOR_BAND = 5
+#: A stated coverage is given up where as many designs outside it had a smaller chance than this.
+CHANCE = 0.05
+#: So is it where one lies this many half widths away.
+FAR = 2.0
+
+
+def own_bands(
+    site: str,
+    knowledge: int,
+    residuals: Mapping[str, FloatArray],
+    networks: Sequence[str],
+    kinds: Sequence[tuple[str, str]],
+    base: Calibration,
+) -> tuple[dict[str, dict[str, Band]], dict[str, float | None], tuple[str, ...]]:
+    """Bands of a site from held-out residuals.
+
+    From :data:`NETWORKS_FOR_BAND` networks on, their conformal quantiles. With fewer, the general band
+    stays; it is widened until it holds all of them, and where so many outside it would be a rare
+    accident, nothing is stated about its coverage any more.
+
+    Args:
+        site: finest factor group.
+        knowledge: level at which the designs were predicted.
+        residuals: metric -> log residuals, one a design, NaN where its report does not say.
+        networks: of the designs; those of one network weigh as one.
+        kinds: regime and stage of each design.
+        base: whose bands stand where nothing is added.
+
+    Returns:
+        bands by their keys; metric -> coverage now stated; metrics that have bands of their own.
+    """
+    bands: dict[str, dict[str, Band]] = {}
+    stated: dict[str, list[float | None]] = {}
+    own: set[str] = set()
+    for regime, stage in sorted(set(kinds)):
+        members = [row for row, kind in enumerate(kinds) if kind == (regime, stage)]
+        names = [networks[row] for row in members]
+        told = {metric: values[members] for metric, values in residuals.items()}
+        fitted = _fitted(told, names, regime, stage, knowledge)
+        found: dict[str, Band] = {}
+        for metric in METRICS:
+            values = {name: told[metric][[n == name for n in names]] for name in names}
+            values = {name: known[np.isfinite(known)] for name, known in values.items()}
+            values = {name: known for name, known in values.items() if known.size}
+            if not values:
+                continue
+            general = base.stage_band(regime, stage, knowledge, True, metric, site)
+            if len(values) >= NETWORKS_FOR_BAND and metric in fitted:
+                found[metric] = fitted[metric]
+                own.add(metric)
+            elif any(not general.holds(float(value)) for known in values.values() for value in known):
+                found[metric] = _widened(general, list(values.values()))
+            stated.setdefault(metric, []).append(found.get(metric, general).coverage)
+        if found:
+            bands[own_band_key(site, regime, stage, knowledge)] = found
+    coverage = {
+        metric: None if None in told else min(value for value in told if value is not None)
+        for metric, told in stated.items()
+    }
+    return bands, coverage, tuple(metric for metric in METRICS if metric in own)
+
+
+def _fitted(
+    residuals: Mapping[str, FloatArray], names: Sequence[str], regime: str, stage: str, knowledge: int
+) -> Mapping[str, Band]:
+    # One family whose networks stand for families: the band speaks of the next network of this site.
+    count = len(names)
+    queries = [Query((), stage=stage)] * count
+    found = fit_bands(
+        queries, ["own"] * count, names, [regime] * count, [knowledge] * count, [True] * count, residuals
+    )
+    key = next((key for key in found if key.endswith(f"|{knowledge}|known")), "")
+    out = {}
+    for metric, band in found.get(key, {}).items():
+        # A handful of networks cannot tell that one side is shorter: it may only not have been met yet.
+        side = max(band.up, band.down)
+        few = band.families < FAMILIES_FOR_90
+        out[metric] = Band(band.q90, band.q80, band.families, side, side) if few else band
+    return out
+
+
+def _widened(general: Band, networks: Sequence[FloatArray]) -> Band:
+    """The general band with sides that reach all residuals."""
+    values = np.concatenate(networks)
+    up = max(general.stretch * general.up, float(values.max()))
+    down = max(general.stretch * general.down, float(-values.min()))
+    count = len(networks)
+    outside = sum(any(not general.holds(float(value)) for value in known) for known in networks)
+    coverage = general.coverage
+    if up > FAR * general.stretch * general.up or down > FAR * general.stretch * general.down:
+        coverage = None
+    if coverage is None or _at_least(outside, count, 1.0 - coverage) < CHANCE:
+        stretch = Band(None, None, count).stretch
+        return Band(None, None, count, round(up / stretch, 6), round(down / stretch, 6))
+    q90 = None if general.q90 is None else 1.0
+    q80 = None if general.q80 is None else 1.0
+    return Band(q90, q80, count, round(up, 6), round(down, 6))
+
+
+def _at_least(hits: int, count: int, chance: float) -> float:
+    """Probability of ``hits`` or more of ``count`` independent events."""
+    return math.fsum(
+        math.comb(count, k) * chance**k * (1.0 - chance) ** (count - k) for k in range(hits, count + 1)
+    )

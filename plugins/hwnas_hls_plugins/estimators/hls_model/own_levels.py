@@ -1,0 +1,85 @@
+"""Own designs predicted by a base calibration, at every level of what may be known of their weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.estimators.hls_model.domain import unusual
+from hwnas_hls_plugins.estimators.hls_model.fitting import log_residual
+from hwnas_hls_plugins.estimators.hls_model.own_designs import OwnDesign, at_level
+from hwnas_hls_plugins.estimators.hls_model.regimes import regimes, site_of
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """All designs of which this much is known, as arrays over them.
+
+    Args:
+        knowledge: 0 architecture only, 1 non-zeros, 2 weights.
+        places: of these designs among all.
+        queries, sites, bands: of each design: with this much known, finest factor group, regime of its band.
+        value: metric -> prediction of the base.
+        truth: metric -> report, NaN where it does not say.
+        base_residual: metric -> log residual of the base.
+    """
+
+    knowledge: int
+    places: list[int]
+    queries: list[Query]
+    sites: list[str]
+    bands: list[str]
+    value: Mapping[str, FloatArray]
+    truth: Mapping[str, FloatArray]
+    base_residual: Mapping[str, FloatArray]
+
+    def residual(self, metric: str, shift: FloatArray) -> FloatArray:
+        """Log residuals under predictions changed by ``exp(shift)``."""
+        return log_residual(metric, self.truth[metric], self.value[metric] * np.exp(shift))
+
+
+def level_of(designs: Sequence[OwnDesign], base: Calibration, knowledge: int) -> Level:
+    """The designs of which at least ``knowledge`` is known, predicted with no more than that."""
+    places, queries = [], []
+    for place, design in enumerate(designs):
+        query = at_level(design.query, knowledge)
+        if query is not None:
+            places.append(place)
+            queries.append(query)
+    if not queries:
+        return Level(knowledge, [], [], [], [], {}, {}, {})
+    batch = predict_batch(queries, base)
+    names = regimes(batch.table)
+    odd = unusual(batch.table)
+    truth = {
+        metric: np.array([designs[place].truth.get(metric, math.nan) for place in places])
+        for metric in METRICS
+    }
+    return Level(
+        knowledge,
+        places,
+        queries,
+        [site_of(query, regime) for query, regime in zip(queries, names, strict=True)],
+        ["outside" if o else regime for o, regime in zip(odd, names, strict=True)],
+        {metric: batch.value[metric] for metric in METRICS},
+        truth,
+        {metric: log_residual(metric, truth[metric], batch.value[metric]) for metric in METRICS},
+    )
+
+
+def best_levels(levels: Sequence[Level], count: int) -> list[tuple[Level, int]]:
+    """For each design the level at which most is known of it, and its row there."""
+    out: list[tuple[Level, int] | None] = [None] * count
+    for level in levels:
+        for row, place in enumerate(level.places):
+            out[place] = (level, row)
+    return [found for found in out if found is not None]

@@ -1,0 +1,33 @@
+"""The hardware model as one function: queries in, predictions with intervals out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.da_refinement import refined
+from hwnas_hls_plugins.estimators.hls_model.prediction import Prediction, prediction_of
+
+
+def predict(
+    queries: Sequence[Query], calibration: Calibration | None = None, *, solve: bool = False
+) -> list[Prediction]:
+    """Predict designs, one :class:`Prediction` a query, in order.
+
+    Args:
+        queries: any number; they are evaluated together.
+        calibration: ``None`` takes the one that ships.
+        solve: ask da4ml, where it is installed, for implemented designs all of distributed arithmetic
+            whose weights are known (about a second); the others take no longer. ``False`` keeps to the
+            closed form.
+    """
+    calibration = calibration or read_calibration()
+    if not queries:
+        return []
+    batch = predict_batch(queries, calibration)
+    out = [prediction_of(batch, number, calibration.name) for number in range(len(queries))]
+    if solve:
+        out = refined(out)
+    return out

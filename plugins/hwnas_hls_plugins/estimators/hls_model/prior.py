@@ -1,0 +1,232 @@
+"""What the weights of a layer are expected to cost before anybody has trained them.
+
+The prior is that of trained MLPs: symmetric weights whose root mean square is ``kappa / sqrt(fan-in)``, the
+fan-in counted in weights that are not zero (a pruned layer has larger weights). Of 71 distinct trained layers
+behind the calibration rows half have a kappa of 0.9 to 2.1, last layers more. The number of distinct
+constants a multiplier can share then follows from the multinomial distribution over the weight type's grid.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, csd_weight
+
+FloatArray = NDArray[np.float64]
+
+#: kappa of hidden layers and of a last layer.
+KAPPA_HIDDEN, KAPPA_LAST = 1.15, 2.0
+#: Share of weights left where nothing is known of pruning, beyond those that rounding makes zero. Most nets
+#: are unpruned and a few keep a quarter: between the two errors, nearer to the many.
+KEPT = 0.94
+#: Grid points of the weight distribution; finer grids are sampled.
+_POINTS = 1024
+_STEPS_AN_OCTAVE = 4
+#: Scale of the narrow half of unpruned weights against the wide half.
+_NARROW = 0.25
+#: Layers with at least this share of non-zeros are taken as unpruned.
+_UNPRUNED = 0.9
+#: Draws an input at which distinct constants are tabulated.
+_DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
+_LOG_DRAWS = np.log2(_DRAWS)
+_SPACING = np.diff(_LOG_DRAWS, append=np.inf)
+#: Attributes of :class:`_Grid` that are arrays over them.
+_CURVES = (
+    "distinct",
+    "multipliers",
+    "multiplier_const_bits",
+    "small_multipliers",
+    "shift_adders",
+    "shift_adder_const_bits",
+)
+#: What :func:`expected_costs` counts, attributes of
+#: :class:`~hwnas_hls_plugins.estimators.hls_model.constants.ConstantCost`.
+EXPECTED = (
+    "nonzeros",
+    "multipliers",
+    "multiplier_bits",
+    "small_multipliers",
+    "shift_adders",
+    "shift_adder_bits",
+    "tree_adders",
+    "tree_bits",
+    "bias_adders",
+    "depth",
+    "largest_sum",
+    "digits",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """One weight distribution; arrays run over :data:`_DRAWS`, distinct constants an input."""
+
+    zero_share: float
+    distinct: FloatArray
+    multipliers: FloatArray
+    multiplier_const_bits: FloatArray
+    small_multipliers: FloatArray
+    shift_adders: FloatArray
+    shift_adder_const_bits: FloatArray
+    digits: float
+    magnitude_bits: float
+    collision: float
+
+
+@functools.lru_cache(maxsize=4096)
+def _grid(bits: int, step: int, heavy: bool) -> _Grid:
+    """A ``bits`` wide weight with an rms of ``2**(step / 4)`` LSBs (Laplace, rounded, limited)."""
+    scale = 2.0 ** (step / _STEPS_AN_OCTAVE) / np.sqrt(2.0)
+    top = 2.0 ** (bits - 1)
+    reach = max(1.0, min(top, np.ceil(12.0 * scale)))
+    count = int(min(reach, _POINTS))
+    edges = 0.5 + np.linspace(0.0, reach, count + 1)
+    middles = (edges[:-1] + edges[1:]) / 2.0
+    spacing = reach / count
+    # Sampled grids get a jitter, or all samples would share their low bits.
+    jitter = ((np.arange(count) * 0.6180339887) % 1.0 - 0.5) * (spacing - 1.0)
+    k = np.maximum(1, np.rint(middles + jitter)).astype(np.int64)
+    # Unpruned nets have many more weights near zero than a Laplace law of their rms: a second, narrower part.
+    wide = scale * np.sqrt(2.0 / (1.0 + _NARROW**2)) if heavy else scale
+    tail = np.exp(-edges / wide)
+    if heavy:
+        tail = (tail + np.exp(-edges / (_NARROW * wide))) / 2.0
+    mass = tail[:-1] - tail[1:]
+    mass[-1] += tail[-1]
+    zero_share = 1.0 - float(mass.sum())
+    total = float(mass.sum())
+    if total < 1e-12:
+        mass = np.zeros_like(mass)
+        mass[0], total = 1.0, 1.0
+    mass = mass / total
+    digits = csd_weight(k)
+    trailing = np.frexp((k & -k).astype(np.float64))[1] - 1
+    const_bits = np.frexp(k.astype(np.float64))[1] - trailing
+    # Chance that a given constant (of both signs and `spacing` neighbours) is met at least once in n draws.
+    single = np.minimum(mass / (2.0 * spacing), 0.999999)
+    met = 2.0 * spacing * -np.expm1(np.outer(_DRAWS, np.log1p(-single)))
+    many, two = digits >= 3, digits == 2
+    return _Grid(
+        zero_share=zero_share,
+        distinct=met.sum(axis=1),
+        multipliers=met[:, many].sum(axis=1),
+        multiplier_const_bits=(met * const_bits)[:, many].sum(axis=1),
+        small_multipliers=met[:, (k == 11) | (k == 13)].sum(axis=1) / 2.0,
+        shift_adders=met[:, two].sum(axis=1),
+        shift_adder_const_bits=(met * const_bits)[:, two].sum(axis=1),
+        digits=float((mass * digits).sum()),
+        magnitude_bits=float((mass * np.log2(k)).sum()),
+        collision=float((single * mass).sum()),
+    )
+
+
+def expected_costs(
+    n_in: FloatArray,
+    n_out: FloatArray,
+    source_bits: FloatArray,
+    weight_bits: FloatArray,
+    weight_fraction: FloatArray,
+    accum_bits: FloatArray,
+    shift: FloatArray,
+    has_bias: FloatArray,
+    last: FloatArray,
+    nonzeros: FloatArray,
+) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Expected counts of ``ConstantCost``, one a layer.
+
+    Args:
+        shift: fractional bits that the cast of a product to the accumulator drops.
+        last: 1 for a design's last layer.
+        nonzeros: known number of non-zero weights, NaN where unknown.
+
+    Returns:
+        attribute name -> array, and ``live_bits`` of shape (layers, LEVELS).
+    """
+    size = n_in.size
+    products = n_in * n_out
+    kappa = np.where(last > 0, KAPPA_LAST, KAPPA_HIDDEN)
+    known = ~np.isnan(nonzeros)
+    density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), 1.0)
+    rms_lsb = kappa / np.sqrt(np.maximum(density * n_in, 1.0)) * 2.0**weight_fraction
+    top = 2.0 ** (weight_bits - 1)
+    step = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * _STEPS_AN_OCTAVE).astype(np.int64)
+    bits = np.minimum(weight_bits, 32).astype(np.int64)
+    heavy = density >= _UNPRUNED
+    keys, grid = np.unique((bits * 4096 + (step + 1024)) * 2 + heavy, return_inverse=True)
+    grids = [_grid(key // 8192, key // 2 % 4096 - 1024, bool(key % 2)) for key in keys.tolist()]
+    plain = np.array([(g.zero_share, g.digits, g.magnitude_bits, g.collision) for g in grids]).reshape(-1, 4)
+    zero_share, digits, magnitude, collision = plain[grid].T
+    share = np.where(known, density, (1.0 - zero_share) * KEPT)
+    curves = _interpolated(grids, grid, np.log2(np.clip(share * n_out, _DRAWS[0], _DRAWS[-1])))
+    out = {
+        "nonzeros": share * products,
+        "multipliers": n_in * curves["multipliers"],
+        "multiplier_bits": n_in * curves["multiplier_const_bits"] * source_bits,
+        "small_multipliers": n_in * curves["small_multipliers"],
+        "shift_adders": n_in * curves["shift_adders"],
+        "shift_adder_bits": n_in * (curves["shift_adders"] * source_bits + curves["shift_adder_const_bits"]),
+    }
+    out["digits"] = out["nonzeros"] * digits
+    distinct = n_in * curves["distinct"]
+
+    terms = out["nonzeros"] / n_out
+    spread = 1.0 + np.sqrt(np.maximum(1.0 - out["nonzeros"] / products, 0.0) / np.maximum(terms, 1.0))
+    largest = np.minimum(n_in, np.maximum(1.0, terms * spread))
+    fan_in = largest + has_bias
+    out["depth"] = np.where(out["nonzeros"] >= 1, np.ceil(np.log2(np.maximum(fan_in, 1.0)) - 1e-9), 0.0)
+    out["largest_sum"] = largest
+    out["bias_adders"] = n_out * has_bias
+    product_bits = np.clip(
+        source_bits + magnitude - np.maximum(shift, 0.0) + np.maximum(-shift, 0.0), 1.0, accum_bits
+    )
+    # One row a level, for they are filled in level by level.
+    live = np.zeros((LEVELS, size))
+    live[0] = distinct * product_bits
+    tree_adders, tree_bits = np.zeros(size), np.zeros(size)
+    # Another output holds the same pair of terms with the chance that all constants under it agree.
+    agree = np.clip(collision * (out["nonzeros"] / products), 0.0, 1.0)
+    remaining = np.maximum(terms, 1e-9)
+    for level in range(1, LEVELS):
+        more = remaining > 1.0
+        if not more.any():
+            break
+        added = np.where(more, remaining / 2.0, 0.0)
+        agree = agree**2
+        here = n_out * added
+        alike = np.flatnonzero(agree * n_out > 1e-6)
+        if alike.size:
+            outputs, chance = n_out[alike], agree[alike]
+            pairs = -np.expm1(outputs * np.log1p(-np.minimum(chance, 0.999999)))
+            here[alike] *= np.clip(pairs / np.maximum(chance * outputs, 1e-12), 0.0, 1.0)
+        tree_adders += here
+        bits_here = here * np.minimum(accum_bits, product_bits + level)
+        tree_bits += bits_here
+        remaining = np.where(more, added, remaining)
+        live[level] = bits_here
+    total = np.maximum(0.0, out["nonzeros"] - n_out)
+    ratio = np.where(tree_adders > 0, np.minimum(1.0, total / np.maximum(tree_adders, 1e-9)), 0.0)
+    out["tree_adders"], out["tree_bits"] = tree_adders * ratio, tree_bits * ratio
+    return out, live.T
+
+
+def _interpolated(
+    grids: Sequence[_Grid], grid: NDArray[np.int64], draws: FloatArray
+) -> dict[str, FloatArray]:
+    """What :data:`_CURVES` of each layer's grid are at its ``draws``, the logarithm of draws an input.
+
+    To the bit what ``numpy.interp`` gives for each grid alone.
+    """
+    tables = np.array([[getattr(g, name) for name in _CURVES] for g in grids])
+    tables = tables.reshape(-1, len(_CURVES), _LOG_DRAWS.size).transpose(0, 2, 1)
+    # The last point stands twice: beyond it nothing rises.
+    points = np.concatenate([tables, tables[:, -1:]], axis=1).reshape(-1, len(_CURVES))
+    place = np.searchsorted(_LOG_DRAWS, draws, side="right") - 1
+    first = grid * (_LOG_DRAWS.size + 1) + place
+    lower, upper = points[first].T, points[first + 1].T
+    found = (upper - lower) / _SPACING[place] * (draws - _LOG_DRAWS[place]) + lower
+    return dict(zip(_CURVES, found, strict=True))

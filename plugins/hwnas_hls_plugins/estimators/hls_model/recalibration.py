@@ -1,0 +1,260 @@
+"""One's own reports on top of a calibration: scale factors, intervals, and what they are worth.
+
+A *site* is what a factor belongs to: stage, strategy, compiler and version, silicon. The designs of a
+site move its factors, and more so those of their own networks (:mod:`own_factors`); other sites stay as
+they were. Errors are those of designs that were left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
+from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
+from hwnas_hls_plugins.estimators.hls_model.own_factors import (
+    CAUTION,
+    SCALED,
+    centres,
+    network_shifts,
+    same_network_shift,
+    shifts,
+    spread_of,
+)
+from hwnas_hls_plugins.estimators.hls_model.own_intervals import own_bands
+from hwnas_hls_plugins.estimators.hls_model.own_levels import Level, best_levels, level_of
+from hwnas_hls_plugins.estimators.hls_model.silicon import device_of, part_class, tool_of
+
+FloatArray = NDArray[np.float64]
+
+#: Networks at a site from which whole families are left out, not single networks.
+FAMILIES_TO_LEAVE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SiteErrors:
+    """How wrong the model was on one site's designs, before and after, at one level of knowledge.
+
+    Args:
+        site: key of the factor group.
+        knowledge: 0 architecture only, 1 non-zeros, 2 weights.
+        designs, networks: how many were judged.
+        left_out: what was left out for each error after: ``families``, ``networks``, ``designs`` (of the
+            only network, so that the errors speak of its variants), or empty where there is one design.
+        before, after: metric -> median of |predicted / reported - 1|; ``after`` is empty where
+            ``left_out`` is.
+        ratio: metric -> median of reported / predicted before.
+        coverage: metric -> what the interval of this site states now; ``None`` is not calibrated.
+        own_interval: metrics whose interval is of these designs' own residuals.
+    """
+
+    site: str
+    knowledge: int
+    designs: int
+    networks: int
+    left_out: str
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    ratio: Mapping[str, float]
+    coverage: Mapping[str, float | None]
+    own_interval: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalibration:
+    """A calibration with own designs in it, and how it was judged.
+
+    Args:
+        calibration: to write.
+        factors: site -> metric -> factor by which predictions of further networks there change.
+        errors: one entry a site and level of knowledge.
+        unused: designs that no factor was learnt from, and why.
+    """
+
+    calibration: Calibration
+    factors: Mapping[str, Mapping[str, float]]
+    errors: tuple[SiteErrors, ...]
+    unused: tuple[LeftOut, ...]
+
+
+def recalibrate(
+    designs: Sequence[OwnDesign],
+    base: Calibration,
+    name: str,
+    caution: float = CAUTION,
+    provenance: Mapping[str, object] | None = None,
+) -> Recalibration:
+    """Refit the sites of some designs on top of a calibration.
+
+    Args:
+        designs: at least one.
+        base: what is known without them.
+        name: of the result.
+        caution: multiple of the networks' spread that keeps a factor at the base's.
+        provenance: what the result says of itself beside the base's own.
+    """
+    levels = [level for level in (level_of(designs, base, know) for know in (0, 1, 2)) if level.places]
+    best = best_levels(levels, len(designs))
+    unused = [
+        LeftOut(design.source, "its kind is outside what the laws describe; it moves no factor")
+        for place, design in enumerate(designs)
+        if best[place][0].bands[best[place][1]] == "outside"
+    ]
+    moves: dict[str, dict[str, float]] = {}
+    by_site: dict[str, list[int]] = defaultdict(list)
+    for place, (level, row) in enumerate(best):
+        if level.bands[row] != "outside":
+            by_site[level.sites[row]].append(place)
+    for site, places in by_site.items():
+        found = centres(best, places, lambda place: designs[place].network)
+        moves[site] = shifts(found.values(), caution)
+    factors = {key: dict(values) for key, values in base.factors.items()}
+    for site, moved in moves.items():
+        entry = factors.setdefault(site, {})
+        for metric, shift in moved.items():
+            entry[metric] = round(entry.get(metric, 0.0) + shift, 4)
+    used = {place: site for site, places in by_site.items() for place in places}
+    for key, moved in network_shifts(levels, used).items():
+        site = "|".join(key.split("|")[1:6])
+        factors[key] = {
+            metric: round(shift - moves[site].get(metric, 0.0), 4) for metric, shift in moved.items()
+        }
+    bands = {key: dict(values) for key, values in base.bands.items()}
+    errors: list[SiteErrors] = []
+    for level in levels:
+        for site in sorted(by_site):
+            rows = [
+                row
+                for row, place in enumerate(level.places)
+                if level.sites[row] == site and level.bands[row] != "outside" and place in by_site[site]
+            ]
+            if rows:
+                errors.append(_judge(designs, best, level, site, rows, caution, base, bands))
+    calibration = Calibration(
+        name,
+        base.laws,
+        factors,
+        bands,
+        _seen(base, [designs[place] for place in used], list(used.values())),
+        {**base.provenance, **(provenance or {})},
+    )
+    return Recalibration(
+        calibration,
+        {site: {m: math.exp(s) for m, s in moved.items()} for site, moved in moves.items()},
+        tuple(sorted(errors, key=lambda found: (found.site, -found.knowledge))),
+        tuple(unused),
+    )
+
+
+def _judge(
+    designs: Sequence[OwnDesign],
+    best: Sequence[tuple[Level, int]],
+    level: Level,
+    site: str,
+    rows: Sequence[int],
+    caution: float,
+    base: Calibration,
+    bands: dict[str, dict[str, Band]],
+) -> SiteErrors:
+    """Errors of a site's designs with their group left out; its own bands are added to ``bands``."""
+    places = [level.places[row] for row in rows]
+    everyone = [
+        place
+        for place, (found, row) in enumerate(best)
+        if found.sites[row] == site and found.bands[row] != "outside"
+    ]
+    families = {designs[place].family for place in everyone}
+    networks = {designs[place].network for place in everyone}
+    by_family = len(families) >= FAMILIES_TO_LEAVE
+
+    alone = len(everyone) == 1
+    unit = "families" if by_family else "networks" if len(networks) > 1 else "" if alone else "designs"
+
+    shift = {metric: np.zeros(len(level.places)) for metric in METRICS}
+    if unit == "designs":
+        for metric in SCALED:
+            told = {row: float(level.base_residual[metric][row]) for row in rows}
+            for row in rows:
+                others = [r for other, r in told.items() if other != row and math.isfinite(r)]
+                shift[metric][row] = same_network_shift(others, spread_of(metric, level, row))
+    else:
+        by_network = centres(best, everyone, lambda place: designs[place].network)
+        group_of = {
+            designs[place].network: designs[place].family if by_family else designs[place].network
+            for place in everyone
+        }
+        for row, place in zip(rows, places, strict=True):
+            held = group_of[designs[place].network]
+            others_centres = [centre for name, centre in by_network.items() if group_of[name] != held]
+            for metric, value in shifts(others_centres, caution).items():
+                shift[metric][row] = value
+    chosen = np.array(rows)
+    residuals = {metric: level.residual(metric, shift[metric])[chosen] for metric in METRICS}
+    names = [designs[place].network for place in places]
+    kinds = [(level.bands[row], level.queries[row].stage) for row in rows]
+    found, coverage, own = own_bands(site, level.knowledge, residuals, names, kinds, base)
+    bands |= found
+    return SiteErrors(
+        site,
+        level.knowledge,
+        len(rows),
+        len(set(names)),
+        unit,
+        {
+            m: e
+            for m in SCALED
+            if (e := _median_error(level.base_residual[m][chosen], level, m, chosen)) is not None
+        },
+        {}
+        if alone
+        else {m: e for m in SCALED if (e := _median_error(residuals[m], level, m, chosen)) is not None},
+        {
+            m: float(np.exp(np.median(told)))
+            for m in SCALED
+            if (told := (r := level.base_residual[m][chosen])[np.isfinite(r)]).size
+        },
+        coverage,
+        own,
+    )
+
+
+def _median_error(residual: FloatArray, level: Level, metric: str, rows: NDArray[np.int64]) -> float | None:
+    """Median of |predicted / reported - 1|, or nothing where no report tells."""
+    c = OFFSETS[metric]
+    truth = level.truth[metric][rows]
+    told = np.isfinite(residual) & (truth > 0)
+    if not told.any():
+        return None
+    predicted = (truth[told] + c) * np.exp(-residual[told]) - c
+    return float(np.median(np.abs(predicted / truth[told] - 1.0)))
+
+
+def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[str]) -> dict[str, object]:
+    """What the base and the own designs cover together."""
+    tools = {key: set(values) for key, values in base.seen.get("tools", {}).items()}
+    parts = {key: set(values) for key, values in base.seen.get("parts", {}).items()}
+    pairs = {tuple(pair) for pair in base.seen.get("pairs", ())}
+    stages = set(base.seen.get("stages", ()))
+    clocks = list(base.seen.get("clock_ns", ()))
+    for design, site in zip(designs, sites, strict=True):
+        query = design.query
+        tool, silicon = tool_of(query.tool), part_class(query.part)
+        tools.setdefault(tool.family, set()).add(tool.version)
+        parts.setdefault(silicon, set()).add(device_of(query.part))
+        pairs.add((tool.family, silicon, site.split("|")[1]))
+        stages.add(query.stage)
+        clocks.append(query.clock_ns)
+    return {
+        **base.seen,
+        "tools": {key: sorted(values) for key, values in sorted(tools.items())},
+        "parts": {key: sorted(values) for key, values in sorted(parts.items())},
+        "part_classes": sorted(parts),
+        "pairs": sorted(list(pair) for pair in pairs),
+        "stages": sorted(stages),
+        "clock_ns": [min(clocks), max(clocks)],
+    }

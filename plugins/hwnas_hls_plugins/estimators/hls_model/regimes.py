@@ -1,0 +1,100 @@
+"""Regime, knowledge and group of scale factors of each design: what decides which calibration applies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, group_keys
+from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions
+from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
+
+FloatArray = NDArray[np.float64]
+
+#: What a calibration scales.
+SCALED_METRICS = ("lut", "ff")
+#: What the factor groups of single networks begin with.
+OWN_NETWORK = "network|"
+
+
+#: Every regime; a code is a place in it.
+REGIMES = ("latency-rf1", "latency-shared", "resource-one", "resource-several", "distributed")
+
+
+def regime_codes(table: DesignTable) -> NDArray[np.int64]:
+    """Regime of each design, a place in :data:`REGIMES`.
+
+    What most of its products are built by, one or several layers, reuse factor one or more.
+    """
+    c = table.layer
+    products = c["n_in"] * c["n_out"]
+    total = table.total(products)
+    resource = table.total(products * ((c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1))) * 2 > total
+    adders = table.total(products * (c["strategy"] == DISTRIBUTED)) * 2 > total
+    several = table.design["n_layers"] != 1
+    shared = table.largest(c["legal_reuse"]) > 1
+    out: NDArray[np.int64] = np.where(resource, 2 + several, np.where(adders, 4, shared.astype(np.int64)))
+    return out
+
+
+def regimes(table: DesignTable) -> list[str]:
+    """Regime of each design, by name."""
+    return [REGIMES[code] for code in regime_codes(table).tolist()]
+
+
+def site_kinds(
+    table: DesignTable, codes: NDArray[np.int64]
+) -> tuple[list[tuple[Conditions, str]], NDArray[np.int64]]:
+    """(conditions, regime) of all designs, each once, and the place of each design's."""
+    found, place = np.unique(table.condition * len(REGIMES) + codes, return_inverse=True)
+    kinds = [(table.conditions[key // len(REGIMES)], REGIMES[key % len(REGIMES)]) for key in found.tolist()]
+    return kinds, place.astype(np.int64, copy=False)
+
+
+def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
+    """The least known layer decides."""
+    out: NDArray[np.int64] = 2 - table.largest(2.0 - table.layer["knowledge"]).astype(np.int64)
+    return out
+
+
+def site_of(design: Query | Conditions, regime: str) -> str:
+    """Finest group of a design's scale factors: stage, strategy, compiler and version, silicon."""
+    return _groups(design, regime)[-1]
+
+
+def _groups(design: Query | Conditions, regime: str) -> tuple[str, ...]:
+    tool = tool_of(design.tool)
+    return group_keys(design.stage, factor_group(regime), tool.family, part_class(design.part), tool.version)
+
+
+def network_key(site: str, query: Query, knowledge: int) -> str:
+    """Group of one network at one site: its widths and weight types, and what is known of its weights."""
+    types = ",".join(str(layer.weight) for layer in query.layers)
+    return f"{OWN_NETWORK}{site}|{query.shape}|{types}|{knowledge}"
+
+
+def factor_group(regime: str) -> str:
+    """Regimes that share scale factors: sharing multipliers does not change what logic costs."""
+    return "latency" if regime.startswith("latency") else regime
+
+
+def log_factors_of(
+    table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]
+) -> dict[str, FloatArray]:
+    """Logarithm of the scale factor of each design, for the metrics that have one."""
+    kinds, place = site_kinds(table, codes)
+    groups = [_groups(conditions, regime) for conditions, regime in kinds]
+    out = {}
+    for metric in SCALED_METRICS:
+        factors = np.array([calibration.factor(keys, metric) for keys in groups], np.float64)
+        out[metric] = factors[place]
+    if any(key.startswith(OWN_NETWORK) for key in calibration.factors):
+        knowledge = knowledge_of(table).tolist()
+        for number, query in enumerate(table.queries):
+            if query.layers:
+                key = network_key(groups[place[number]][-1], query, knowledge[number])
+                for metric, factor in calibration.factors.get(key, {}).items():
+                    out[metric][number] += factor
+    return out

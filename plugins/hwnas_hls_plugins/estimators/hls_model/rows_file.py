@@ -1,0 +1,232 @@
+"""A CSV of designs in, a CSV of predictions out: one line a row, whatever the row holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.query import Query
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.prediction import Prediction
+from hwnas_hls_plugins.estimators.hls_model.predictor import predict
+from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
+
+#: Bytes of a rows file, and characters of one cell, that are read at most.
+MAX_FILE_BYTES, MAX_CELL = 256 * 2**20, 1 << 20
+CHUNK = 5000
+#: Other names of columns.
+ALIASES = {
+    "id": "row_id",
+    "name": "row_id",
+    "architecture": "layers",
+    "topology": "layers",
+    "rf": "reuse_factor",
+    "reuse": "reuse_factor",
+    "clock": "clock_ns_target",
+    "clock_ns": "clock_ns_target",
+    "clock_period": "clock_ns_target",
+    "clock_period_ns": "clock_ns_target",
+    "device": "part",
+    "fpga_part": "part",
+    "target": "part",
+    "activation": "activations",
+    "nonzeros": "n_nonzeros",
+    "iotype": "io_type",
+}
+_METRICS = (
+    ("latency_cycles", "latency_cycles"),
+    ("ii", "ii_cycles"),
+    ("lut", "lut"),
+    ("ff", "ff"),
+    ("dsp", "dsp"),
+    ("bram18", "bram_18k"),
+)
+HEADER = (
+    "row_id",
+    *(f"{column}{end}" for column, _ in _METRICS for end in ("", "_low", "_high")),
+    "in_domain",
+    "warnings",
+)
+
+
+def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file as column -> text; short rows lack their last columns.
+
+    Args:
+        columns: those that are read; the others are passed over.
+
+    Raises:
+        UserError: not readable, not text, no column that is known, too large.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise UserError(
+                f"a rows file of more than {MAX_FILE_BYTES >> 20} MiB",
+                where=str(path),
+                found=f"{size >> 20} MiB",
+                remedy="split it",
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError("cannot read the rows file", where=str(path), found=error) from error
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            "the rows file is no UTF-8 text", where=f"{path}, byte {error.start}", remedy="save it as UTF-8"
+        ) from error
+    del raw
+    if "\0" in text:
+        raise UserError("the rows file holds NUL characters", where=str(path), remedy="save it as plain CSV")
+    csv.field_size_limit(MAX_CELL)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    try:
+        header = _columns(next(lines, []))
+        if not any(name in COLUMNS for name in header):
+            raise UserError(
+                "the first line of the rows file names no known column",
+                where=str(path),
+                found=", ".join(header)[:80] or "nothing",
+                choices=COLUMNS,
+            )
+        places = [(name, place) for place, name in enumerate(header) if name in columns]
+        for cells in lines:
+            if cells:
+                count = len(cells)
+                yield {name: cells[place] for name, place in places if place < count}
+    except csv.Error as error:
+        raise UserError(
+            "the rows file is no CSV", where=f"{path}, line {lines.line_num}", found=error
+        ) from error
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    """Columns' own names for what a header may call them; where it holds both, the own one counts."""
+    words = ["_".join(name.strip().lower().split()) for name in header]
+    return [ALIASES.get(word, word) if ALIASES.get(word) not in words else word for word in words]
+
+
+def _delimiter(text: str) -> str:
+    """What parts the first line into most columns that are known; a comma where nothing does."""
+    line = text[: text.find("\n")][:MAX_CELL] if "\n" in text else text[:MAX_CELL]
+    known = {
+        mark: sum(name in COLUMNS for name in _columns([cell.strip("\"' ") for cell in line.split(mark)]))
+        for mark in ",;\t"
+    }
+    return max(known, key=lambda mark: known[mark])
+
+
+def write_predictions(
+    rows: Iterable[dict[str, str]],
+    output: TextIO,
+    weights: Path | None = None,
+    calibration: Calibration | None = None,
+    unpredicted: list[str] | None = None,
+    *,
+    as_json: bool = False,
+) -> int:
+    """Predict rows and write :data:`HEADER` and a line each.
+
+    Args:
+        weights: folder that may hold ``<row_id>.npz``.
+        unpredicted: takes, for each row without a prediction, its number, name and reason.
+        as_json: write a list with an object a row instead; what is not known is then ``null``.
+
+    Returns:
+        number of rows written.
+    """
+    lines = _predicted(rows, weights, calibration or read_calibration())
+    # What is no table of designs is refused before anything is written.
+    first = list(itertools.islice(lines, 1))
+    noted = _noted(itertools.chain(first, lines), unpredicted)
+    return _write_json(noted, output) if as_json else _write_csv(noted, output)
+
+
+def _write_csv(lines: Iterable[list[object]], output: TextIO) -> int:
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(HEADER)
+    count = 0
+    for count, line in enumerate(lines, 1):  # noqa: B007 (the last is the count)
+        writer.writerow(line)
+    return count
+
+
+def _write_json(lines: Iterable[list[object]], output: TextIO) -> int:
+    count = 0
+    for count, line in enumerate(lines, 1):
+        row = dict(zip(HEADER, (None if cell == "" else cell for cell in line), strict=True))
+        row |= {"row_id": line[0], "in_domain": line[-2] == "true", "warnings": line[-1]}
+        output.write(f"{',' if count > 1 else '['}\n  {json.dumps(row)}")
+    output.write("\n]\n" if count else "[]\n")
+    return count
+
+
+def _predicted(
+    rows: Iterable[dict[str, str]], weights: Path | None, calibration: Calibration
+) -> Iterator[list[object]]:
+    """A line a row, thousands of them evaluated at once."""
+    known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
+    coming = iter(rows)
+    while chunk := list(itertools.islice(coming, CHUNK)):
+        queries = [
+            query_of_row(row, weights if known and row.get("row_id", "").strip() in known else None)
+            for row in chunk
+        ]
+        yield from _lines(queries, calibration)
+
+
+def _noted(lines: Iterable[list[object]], unpredicted: list[str] | None) -> Iterator[list[object]]:
+    """The lines, those without numbers noted."""
+    for number, line in enumerate(lines, 1):
+        if unpredicted is not None and line[1] == "":
+            unpredicted.append(f"row {number}{f' ({line[0]})' if line[0] else ''}: {line[-1]}")
+        yield line
+
+
+def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[object]]:
+    batch = predict_batch(queries, calibration)
+    blocked = np.isnan(batch.value["lut"])
+    columns = [
+        np.where(blocked, 0.0, values[metric]).astype(np.int64).tolist()
+        for _, metric in _METRICS
+        for values in (batch.value, batch.low, batch.high)
+    ]
+    solved = _solved(queries, calibration)
+    for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
+        reasons = [*query.blockers, *batch.reasons[number]]
+        notes = batch.warnings[number]
+        if number in solved:
+            better = solved[number]
+            ranges = [better.metrics[metric] for _, metric in _METRICS]
+            numbers = tuple(round(n) for r in ranges for n in (r.value, r.low, r.high))
+            reasons, notes = list(better.reasons), list(better.warnings)
+        messages = dict.fromkeys([*reasons, *notes])
+        yield [
+            " ".join(query.name.split()),
+            *([""] * len(numbers) if blocked[number] else numbers),
+            "false" if reasons else "true",
+            " ".join("; ".join(messages).split()),  # a stray line break would be two rows
+        ]
+
+
+def _solved(queries: list[Query], calibration: Calibration) -> dict[int, Prediction]:
+    """Place -> prediction of the few designs that da4ml itself can judge; costs nothing without any."""
+    from hwnas_hls_plugins.estimators.hls_model.da_refinement import TIME_LIMIT_S, refinable, refined
+
+    places = [number for number, query in enumerate(queries) if refinable(query)]
+    if not places:
+        return {}
+    first = predict([queries[number] for number in places], calibration)
+    limit_s = max(TIME_LIMIT_S, 3.0 * len(places))
+    return dict(zip(places, refined(first, limit_s), strict=True))

@@ -1,0 +1,97 @@
+"""The estimators ``full-training`` and ``partial-training``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hwnas_hls.protocols.estimator import Context, Keep
+from hwnas_hls.values.estimate import Estimates
+from hwnas_hls_plugins.estimators.multi_fidelity.config import FullTrainingConfig, PartialTrainingConfig
+from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstimator
+
+if TYPE_CHECKING:
+    from hwnas_hls.values.candidate import Candidate
+    from hwnas_hls_plugins.estimators.training.loop import Outcome, Training
+
+
+class FullTrainingEstimator(TrainingEstimator):
+    """The task's metric after the whole of a quantisation-aware training, taken up where a partial one ended.
+
+    What ``partial-training`` has left in the run of the same schedule is continued, weights,
+    optimiser and random draws alike; where nothing is left, training begins at the beginning.
+    """
+
+    name: ClassVar[str] = "full-training"
+    cost: ClassVar[float] = 0.4
+    Config: ClassVar[type[TrainingConfig]] = FullTrainingConfig
+
+    def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
+        from hwnas_hls_plugins.estimators.multi_fidelity.checkpoint import checkpoint_name, restore
+
+        starts: dict[int, list[Any]] = {}
+        for member in training.members:
+            name = checkpoint_name(member.plan, self.config, context.dataset.fingerprint, self.version)
+            starts.setdefault(restore(member, context.cache, name), []).append(member)
+        outcomes: dict[int, Outcome] = {}
+        everyone = training.members
+        for begin, members in sorted(starts.items()):
+            training.members = members
+            found = training.run(keep, begin)
+            outcomes |= {member.index: outcome for member, outcome in zip(members, found, strict=True)}
+        training.members = everyone
+        return [outcomes[member.index] for member in everyone]
+
+
+class PartialTrainingEstimator(TrainingEstimator):
+    """The task's metric after the first epochs of a training, which ``full-training`` goes on with.
+
+    In a run with both, successive halving decides who is promoted.
+    """
+
+    name: ClassVar[str] = "partial-training"
+    cost: ClassVar[float] = 0.08
+    Config: ClassVar[type[TrainingConfig]] = PartialTrainingConfig
+    full_training: ClassVar[Mapping[str, Any]] = {**TrainingEstimator.full_training, "schedule_epochs": 0}
+
+    def __init__(self, config: PartialTrainingConfig | None = None) -> None:
+        self.settings = config or PartialTrainingConfig()
+        super().__init__(self.settings)
+
+    @property
+    def schedule(self) -> TrainingConfig:
+        return self.settings.schedule
+
+    @property
+    def share(self) -> float:
+        return self.settings.epochs / self.schedule.epochs
+
+    def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
+        from hwnas_hls_plugins.estimators.multi_fidelity.checkpoint import checkpoint_name, save
+
+        found = training.run(keep, until=self.settings.epochs)
+        if self.share < 1:
+            for member, outcome in zip(training.members, found, strict=True):
+                if outcome.progress == self.share:
+                    fingerprint = context.dataset.fingerprint
+                    name = checkpoint_name(member.plan, self.schedule, fingerprint, self.version)
+                    save(member, self.settings.epochs, context.cache, name)
+        return found
+
+    def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        done = f"after {self.settings.epochs} of {self.schedule.epochs} epochs"
+        return [self._dated(estimates, done) for estimates in super().estimate(candidates, context)]
+
+    def conclude(
+        self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
+    ) -> list[Estimates]:
+        done = f"after {self.settings.epochs} of {self.schedule.epochs} epochs"
+        return [self._dated(estimates, done) for estimates in super().conclude(candidates, context, states)]
+
+    @staticmethod
+    def _dated(estimates: Estimates, done: str) -> Estimates:
+        if estimates.stopped:
+            return estimates
+        values = {n: replace(e, evidence=f"{e.evidence}, {done}") for n, e in estimates.values.items()}
+        return replace(estimates, values=values)

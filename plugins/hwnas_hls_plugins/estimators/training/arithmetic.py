@@ -1,0 +1,143 @@
+"""One step of a group of networks in torch's operations, on any device. Loaded only to train.
+
+Elementwise operations cover all networks of a level in one call; matrix products are one call for
+each run of neighbours of equal shape. Buffers are made once and every call writes into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hwnas_hls_plugins.estimators.training import adam
+from hwnas_hls_plugins.estimators.training.exactly import activate_exactly
+from hwnas_hls_plugins.estimators.training.layout import Layout
+from hwnas_hls_plugins.estimators.training.level import Level
+from hwnas_hls_plugins.estimators.training.outputs import Outputs
+from hwnas_hls_plugins.estimators.training.quantiser import push_back
+from hwnas_hls_plugins.estimators.training.schedule import Number
+
+
+class Arithmetic(Protocol):
+    """What a step is made of; levels are counted from the output.
+
+    ``inputs`` holds one (n_in + 1, batch rows) matrix an input copy.
+    """
+
+    def quantise(self) -> None:
+        """Latents -> integers on the weights' grids -> the numbers that products take."""
+        ...
+
+    def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:
+        """Levels from ``top`` down to ``bottom``; ``momentum`` above 0 measures normalised ones."""
+        ...
+
+    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: Number) -> None:
+        """Gradients of levels ``top`` up to ``bottom``, straight through every rounding.
+
+        ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
+        a neuron that is never in them stays dead.
+        """
+        ...
+
+    def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
+        """See :meth:`~hwnas_hls_plugins.estimators.training.outputs.Outputs.cross_entropy`."""
+        ...
+
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        """One step of AdamW, then latents back inside their grids.
+
+        Args:
+            left: what decay leaves of a weight.
+            size: of the step, Adam's bias corrections included.
+        """
+        ...
+
+
+class TorchArithmetic:
+    """:class:`Arithmetic` by torch's operations, any type, device and rounding."""
+
+    def __init__(self, layout: Layout, levels: Sequence[Level]) -> None:
+        self.layout, self.levels = layout, levels
+        self.scratch = torch.empty_like(layout.latent).repeat(2)
+        # Where the gradient passes; it may take the place of the sums, which nobody needs any more.
+        self.masks = [
+            level.sums
+            if layout.fast and level.norm is None
+            else layout.zeros((level.sums.shape[0], level.sums.shape[1]))
+            for level in levels
+        ]
+        bias_places = [
+            torch.arange(layout.places[j, k][0] + layer.cols - 1, layout.places[j, k][1], layer.cols)
+            for k, level in enumerate(levels)
+            for j, layer in enumerate(level.layers)
+        ]
+        self.bias_places = torch.cat(bias_places).to(layout.device)
+
+    def quantise(self) -> None:
+        layout = self.layout
+        whole = layout.integers
+        torch.mul(layout.latent[: layout.n_weights], layout.unit, out=whole)
+        for level in self.levels:
+            if level.norm is not None:
+                level.norm.fold(whole[slice(*level.span)])
+        whole.add_(0.5).floor_()
+        torch.maximum(whole, layout.low, out=whole)
+        torch.minimum(whole, layout.high, out=whole)
+        torch.addcmul(layout.offset, whole, layout.kept_factor, out=layout.weights)
+
+    def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:
+        for k in range(top, bottom - 1, -1):
+            level = self.levels[k]
+            for run in level.runs:
+                if run.inner is None:
+                    torch.mm(run.weights, inputs[run.input], out=run.sums)
+                else:
+                    torch.bmm(run.weights, run.inner.values, out=run.sums)
+            if momentum > 0 and level.norm is not None:
+                level.norm.measure(level.sums, self._counted(level), momentum)
+            if not self.layout.fast:
+                for j in range(len(level.layers)):
+                    activate_exactly(self.layout, self.levels, k, j, inputs, self.masks[k])
+            elif level.bounded:
+                torch.minimum(level.sums, level.high, out=level.values)
+                torch.maximum(level.values, level.low, out=level.values)
+                torch.eq(level.sums, level.values, out=self.masks[k])
+                level.values.floor_()
+
+    def _counted(self, level: Level) -> Tensor:
+        """Weights of a level in their least significant bits, neither folded nor rounded."""
+        span = slice(*level.span)
+        return self.layout.latent[span] * self.layout.unit[span]
+
+    def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: Number) -> None:
+        for k in range(top, bottom + 1):
+            level, mask = self.levels[k], self.masks[k]
+            if level.bounded:
+                if isinstance(leak, Tensor) or leak > 0:
+                    mask.mul_(1 - leak).add_(leak)
+                level.gradient.mul_(mask)
+            if level.push is not None:
+                push_back(level.gradient, level.push, map(level.slice, range(len(level.layers))))
+            if level.norm is not None:
+                level.norm.backward(level.gradient, level.sums)
+            for run in level.runs:
+                if run.inner is None:
+                    torch.mm(run.gradient, inputs[run.input][:-1].t(), out=run.weight_gradient)
+                else:
+                    torch.bmm(run.gradient, run.inner.turned_values, out=run.weight_gradient)
+                    torch.bmm(run.inner.turned_weights, run.inner.all_gradient, out=run.inner.values_gradient)
+        if bottom == len(self.levels) - 1:
+            # Biases multiply a constant 1: their gradients are sums. (As a column of the product they
+            # would make its sides odd, which costs the matrix library up to half as much again.)
+            sums = torch.cat([level.gradient.sum(1) for level in self.levels])
+            self.layout.gradient.index_copy_(0, self.bias_places, sums)
+
+    def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
+        outputs.cross_entropy(targets)
+
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        adam.update(self.layout, self.scratch, beta1, beta2, left, size)

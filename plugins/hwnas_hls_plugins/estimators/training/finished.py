@@ -1,0 +1,51 @@
+"""A trained network as the design that is built. Loaded only to train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwnas_hls.network.architecture import Architecture, Pool2D
+from hwnas_hls.network.design import Design, Preprocessing
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls_plugins.estimators.training.graphs.layout import GraphLayout
+from hwnas_hls_plugins.estimators.training.layout import Layout
+
+
+def as_emulated(architecture: Architecture) -> Architecture:
+    """Without a softmax at the end, which changes no class and goes through a table."""
+    last = architecture.layers[-1]
+    if isinstance(last, Pool2D) or last.activation != "softmax":
+        return architecture
+    return replace(architecture, layers=(*architecture.layers[:-1], replace(last, activation="linear")))
+
+
+def finished(layout: Layout | GraphLayout, j: int, dataset: Dataset, seed: int, epochs: int) -> Design:
+    """The design of member ``j``, with the integers that its products took last.
+
+    Args:
+        dataset: what it was trained on.
+        seed: of the run.
+        epochs: how many it was trained.
+    """
+    member = layout.members[j]
+    architecture = as_emulated(member.plan.architecture)
+    weights, biases = layout.exported(j)
+    mean, scale = dataset.standardisation
+    meta: dict[str, object] = {"task": dataset.source, "seed": seed, "epochs": epochs}
+    meta["kernels"] = " and ".join(member.kernels)
+    if dataset.kind != CLASSIFICATION:
+        target_mean, target_scale = dataset.target_standardisation
+        unit = member.plan.temperature * 2.0 ** member.plan.layers[-1].out_fraction
+        meta["target_mean"] = [float(value) for value in target_mean]
+        meta["target_scale"] = [float(value) for value in target_scale * unit]
+    return Design(
+        architecture,
+        tuple(weights),
+        tuple(
+            bias if getattr(layer, "bias", None) is not None else None
+            for layer, bias in zip(architecture.layers, biases, strict=True)
+        ),
+        Preprocessing(mean, scale, tuple(dataset.features)),
+        tuple(dataset.labels),
+        meta,
+    )

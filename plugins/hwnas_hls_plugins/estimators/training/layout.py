@@ -1,0 +1,155 @@
+"""Where the trained numbers of a group of networks stand. Loaded only to train, hence torch at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwnas_hls_plugins.estimators.training.member import Member
+from hwnas_hls_plugins.estimators.training.plan import LayerPlan
+
+_CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
+
+
+class Layout:
+    """The trained numbers of all members in one vector: weights by level, then what is no weight.
+
+    Levels are counted from the output. Of a level, the members that reach it are the first ones,
+    for the deepest come first.
+
+    Args:
+        members: started or resumed; kept in the order of ``Plan.order``.
+        dtype, device: of every tensor.
+
+    Attributes:
+        latent, mean, square, gradient: trained numbers, Adam's two averages, the gradient.
+        floor, ceiling: bounds of the latents.
+        unit, low, high, offset: what turns latents into whole numbers, one a weight; see
+            :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`.
+        kept_factor: unit of the products, 0 for pruned weights.
+        integers: weights and biases as whole numbers; weights: what products take.
+        places: (member, piece) -> where it stands in the vectors.
+        reach: how many members reach each level.
+    """
+
+    def __init__(self, members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> None:
+        self.members = sorted(members, key=lambda member: member.plan.order)
+        self.dtype, self.device = dtype, device
+        plans = [member.plan for member in self.members]
+        self.fast = all(plan.fast for plan in plans)
+        self.normalised = any(plan.normalised for plan in plans)
+        self.depth = len(plans[0].layers)
+        self.reach = [sum(len(plan.layers) > k for plan in plans) for k in range(self.depth)]
+        self.places: dict[tuple[int, int], tuple[int, int]] = {}
+        pieces = self._pieces()
+        at = 0
+        for j, piece in pieces:
+            size = self.members[j].latent[piece].numel()
+            self.places[j, piece] = (at, at + size)
+            at += size
+        self.latent, self.mean, self.square = (
+            torch.cat([getattr(self.members[j], name)[piece] for j, piece in pieces]).to(device)
+            for name in ("latent", "mean", "square")
+        )
+        self.gradient = torch.zeros_like(self.latent)
+        flat = self._constants()
+        self.unit, self.low, self.high = flat["unit"], flat["low"], flat["high"]
+        self.offset, self._factor = flat["offset"], flat["factor"]
+        self.n_weights = self.unit.numel()
+        extra = self.latent.numel() - self.n_weights
+        self.floor = torch.cat([flat["floor"], self.tensor(np.full(extra, -np.inf))])
+        self.ceiling = torch.cat([flat["ceiling"], self.tensor(np.full(extra, np.inf))])
+        self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
+        self.kept_factor = torch.empty_like(self._factor)
+        self.refresh_kept()
+
+    def tensor(self, data: object) -> Tensor:
+        return torch.as_tensor(data, dtype=self.dtype, device=self.device)
+
+    def zeros(self, shape: tuple[int, int]) -> Tensor:
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def layers(self, k: int) -> list[LayerPlan]:
+        """One a member that reaches level ``k``."""
+        return [member.levels[k] for member in self.members[: self.reach[k]]]
+
+    def span(self, k: int) -> tuple[int, int]:
+        """Where the weights of level ``k`` stand."""
+        return self.places[0, k][0], self.places[self.reach[k] - 1, k][1]
+
+    def norm_span(self, k: int, which: int) -> slice:
+        """Where the gains (0) or shifts (1) of normalisation of level ``k`` stand."""
+        last = self.reach[k] - 1
+        first_piece, last_piece = (len(self.members[j].levels) + 2 * k + which for j in (0, last))
+        return slice(self.places[0, first_piece][0], self.places[last, last_piece][1])
+
+    def refresh_kept(self) -> None:
+        """Take up the members' pruning masks."""
+        kept = [self.members[j].kept[k].reshape(-1) for k in range(self.depth) for j in range(self.reach[k])]
+        torch.mul(self._factor, torch.cat(kept).to(self.device), out=self.kept_factor)
+
+    def prune(self, share: float) -> bool:
+        """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""
+        touched = False
+        for j, member in enumerate(self.members):
+            for k, plan in enumerate(member.levels):
+                if plan.layer.sparsity <= 0:
+                    continue
+                touched = True
+                block = self.latent[slice(*self.places[j, k])].view(plan.rows, plan.cols)
+                body = block[: plan.layer.n_out, : plan.layer.n_in].abs().reshape(-1).cpu()
+                kept = smallest_dropped(body, plan.layer.sparsity * share)
+                member.kept[k][: plan.layer.n_out, : plan.layer.n_in] = kept.view(plan.layer.n_out, -1)
+        return touched
+
+    def save_members(self) -> None:
+        """Write what was trained back into the members."""
+        for j, member in enumerate(self.members):
+            for piece in range(len(member.latent)):
+                place = slice(*self.places[j, piece])
+                for name in ("latent", "mean", "square"):
+                    getattr(member, name)[piece] = getattr(self, name)[place].cpu().clone()
+
+    def exported(self, j: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+        """(weights, biases) of member ``j`` from input to output, int64, as products took them."""
+        weights, biases = [], []
+        member = self.members[j]
+        for k in range(len(member.levels) - 1, -1, -1):
+            plan = member.levels[k]
+            whole = self.integers[slice(*self.places[j, k])].view(plan.rows, plan.cols).cpu()
+            block = (whole * member.kept[k])[: plan.layer.n_out].numpy().astype(np.int64)
+            weights.append(np.ascontiguousarray(block[:, :-1].T))
+            biases.append(block[:, -1].copy())
+        return weights, biases
+
+    def _pieces(self) -> list[tuple[int, int]]:
+        """(member, piece) of every piece, in the order in which they stand."""
+        pieces = [(j, k) for k in range(self.depth) for j in range(self.reach[k])]
+        if self.normalised:
+            for k in range(self.depth):
+                depths = [len(member.levels) for member in self.members[: self.reach[k]]]
+                pieces += [(j, depth + 2 * k) for j, depth in enumerate(depths)]
+                pieces += [(j, depth + 2 * k + 1) for j, depth in enumerate(depths)]
+        return pieces + [(j, len(member.latent) - 1) for j, member in enumerate(self.members)]
+
+    def _constants(self) -> dict[str, Tensor]:
+        blocks = [
+            layer.block(np.zeros((layer.rows, layer.cols)), fast=self.fast)
+            for k in range(self.depth)
+            for layer in self.layers(k)
+        ]
+        return {
+            name: self.tensor(np.concatenate([block[name].reshape(-1) for block in blocks]))
+            for name in _CONSTANTS
+        }
+
+
+def smallest_dropped(sizes: Tensor, share: float) -> Tensor:
+    """1 for what is kept of a vector, 0 for this share of its numbers, the smallest; of equals the first."""
+    kept = torch.ones_like(sizes)
+    kept[torch.sort(sizes, stable=True).indices[: int(share * sizes.numel())]] = 0
+    return kept

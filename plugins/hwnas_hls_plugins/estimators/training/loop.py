@@ -1,0 +1,262 @@
+"""The training loop: groups, minibatches, rungs, pruning. Loaded only to train, hence torch at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwnas_hls.evidence.scoring import near_one
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
+from hwnas_hls_plugins.estimators.training.config import TrainingConfig
+from hwnas_hls_plugins.estimators.training.finished import finished
+from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
+from hwnas_hls_plugins.estimators.training.graphs.network import GraphNetwork
+from hwnas_hls_plugins.estimators.training.graphs.plan import GraphPlan
+from hwnas_hls_plugins.estimators.training.grouping import (
+    automatic_batch_size,
+    automatic_group_elements,
+    group,
+)
+from hwnas_hls_plugins.estimators.training.member import AnyMember, Member
+from hwnas_hls_plugins.estimators.training.network import Network
+from hwnas_hls_plugins.estimators.training.plan import Plan
+from hwnas_hls_plugins.estimators.training.rows import Rows
+from hwnas_hls_plugins.estimators.training.schedule import Schedule
+from hwnas_hls_plugins.estimators.training.step import AnyNetwork, AnyStep, Step
+from hwnas_hls_plugins.estimators.training.threads import threads
+
+#: (places in the batch, interim metric, share done) -> who goes on; see ``Keep``.
+Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one network.
+
+    Args:
+        design: its integers when training ended.
+        progress: share of the training it was given; 1 where it was never stopped.
+    """
+
+    design: Design
+    progress: float
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes CUDA where there is some."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
+    if isinstance(plan, GraphPlan):
+        return GraphMember(plan, index, source)
+    return Member(plan, index, source)
+
+
+class Training:
+    """Train many networks, in groups, from start to end.
+
+    Args:
+        plans: one a network.
+        dataset: ``train`` is learned from, ``validation`` scored; ``test`` is never touched.
+        config: how.
+        seed: of the run; fixes the order of the minibatches, the same for all networks.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        train: rows to learn from, where not ``dataset.train``.
+        dtype: of all arithmetic; float64 is exact for any type up to 53 bits, float32 for sums
+            of up to 24 bits (a wider one may round a bit differently while training; the integers
+            and their scores are exact either way).
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan | GraphPlan],
+        dataset: Dataset,
+        config: TrainingConfig,
+        seed: int,
+        device: str = "auto",
+        train: Split | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
+        self.device, self.dtype = choose_device(device), dtype
+        self.kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
+        sources = {kind: number for number, kind in enumerate(self.kinds)}
+        compiled = config.kernels != "torch"
+        self.train = Rows(train or dataset.train, dataset, dtype, self.device, compiled=compiled)
+        self.validation_split = dataset.validation.drawn(config.max_validation_rows, seed)
+        self.validation = Rows(self.validation_split, dataset, dtype, self.device, compiled=compiled)
+        self.members = [
+            _member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
+        ]
+        per_epoch = len(self.train) if config.max_rows == 0 else min(config.max_rows, len(self.train))
+        size = min(config.batch_size or automatic_batch_size(per_epoch), len(self.train))
+        # Whole vectors of eight rows: no number then depends on where in memory it stands.
+        self.batch_rows = size - size % 8 if size >= 8 else size
+        self.group_elements = config.group_elements or automatic_group_elements(self.device)
+        self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows))
+        self.classes = dataset.kind == CLASSIFICATION
+
+    def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[Outcome]:
+        """Train :attr:`members`; ``keep`` decides at each rung who goes on. One outcome each, in order.
+
+        Args:
+            begin: epochs that the members, restored by the caller, have behind them; 0 starts them.
+            until: epochs after which training ends, the schedule unfinished and :attr:`members`
+                as they were left; 0 means all.
+        """
+        outcomes: dict[int, Outcome] = {}
+        with threads(self.config.threads), torch.inference_mode():
+            if begin == 0:
+                for member in self.members:
+                    member.start(self.dtype)
+            alive = list(self.members)
+            epochs = until or self.config.epochs
+            rungs = {max(1, round(rung * self.config.epochs)) for rung in self.config.rungs}
+            for end in (*sorted(rung for rung in rungs if begin < rung < epochs), epochs):
+                scores: dict[int, float] = {}
+                for network in self.stretch(alive, begin, end):
+                    if end == epochs:
+                        outcomes |= self._outcomes(network, end / self.config.epochs)
+                    else:
+                        scores |= self.scores(network)
+                    if end < self.config.epochs:
+                        network.save_members()
+                if end == epochs or not alive:
+                    break
+                share = end / self.config.epochs
+                alive.sort(key=lambda member: member.index)
+                indices = [member.index for member in alive]
+                kept = keep(indices, [scores[index] for index in indices], share)
+                judged = list(zip(alive, kept, strict=True))
+                outcomes |= self.designs([member for member, stays in judged if not stays], share)
+                alive = [member for member, stays in judged if stays]
+                begin = end
+        return [outcomes[member.index] for member in self.members]
+
+    def stretch(self, members: Sequence[AnyMember], begin: int, end: int) -> Iterator[AnyNetwork]:
+        """Train members from one epoch to another, group by group; what of it is kept is the caller's."""
+        for group_members in self._groups(members):
+            network = self._network(group_members)
+            self._train(network, begin, end)
+            yield network
+
+    def designs(self, members: Sequence[AnyMember], share: float) -> dict[int, Outcome]:
+        """By its index, what became of each member that goes no further.
+
+        Args:
+            share: of the training that they were given.
+        """
+        found: dict[int, Outcome] = {}
+        for group_members in self._groups(members):
+            found |= self._outcomes(self._network(group_members), share)
+        return found
+
+    def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, Outcome]:
+        return {
+            member.index: Outcome(self._design(network, j, share), share)
+            for j, member in enumerate(network.members)
+        }
+
+    def _network(self, members: Sequence[AnyMember]) -> AnyNetwork:
+        graphs = [member for member in members if isinstance(member, GraphMember)]
+        if graphs:
+            return GraphNetwork(graphs, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
+        chains = [member for member in members if isinstance(member, Member)]
+        return Network(
+            chains, self.batch_rows, self.dataset.n_out, self.dtype, self.device, self.config.kernels
+        )
+
+    def _groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]:
+        return group(members, self.group_elements // self.batch_rows, self.config.group_candidates)
+
+    # Steps
+
+    def _take_inputs(self, network: AnyNetwork) -> list[FixedType]:
+        """The input types that a group reads; its first products are told which is which."""
+        used = sorted({member.source for member in network.members})
+        network.number_sources({source: number for number, source in enumerate(used)})
+        return [self.kinds[source] for source in used]
+
+    def _train(self, network: AnyNetwork, begin: int, end: int) -> None:
+        kinds = self._take_inputs(network)
+        for member in network.members if begin < end else ():
+            if network.kernels not in member.kernels:
+                member.kernels.append(network.kernels)
+        step = self._step(network, (end - begin) * self.schedule.epoch_steps)
+        for epoch in range(begin, end):
+            zeros = self.schedule.zeros(epoch)
+            if zeros is not None:
+                network.prune(zeros)
+            network.settle()
+            rng = np.random.default_rng([self.seed, epoch])
+            chosen = rng.permutation(len(self.train))[: self.schedule.epoch_steps * self.batch_rows]
+            order = torch.as_tensor(chosen, device=self.device)
+            inputs, targets = self.train.read(kinds, order)
+            if self.classes:
+                smoothing = self.config.smoothing
+                targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
+            step.begin(self.schedule.paces(epoch))
+            for number in range(self.schedule.epoch_steps):
+                rows = slice(number * self.batch_rows, (number + 1) * self.batch_rows)
+                batch = [copy[:, rows] for copy in inputs]
+                if epoch == 0 and number == 0 and network.normalised:
+                    network.calibrate(batch)
+                step.take(number, batch, targets[:, rows])
+
+    def _step(self, network: AnyNetwork, steps: int) -> AnyStep:
+        step = Step(network, self.config, classes=self.classes)
+        captures = self.device.type == "cuda" and self.config.graphs == "auto" and steps >= WORTHWHILE
+        return CapturedStep(step) if captures else step
+
+    # What comes out
+
+    def answers(self, network: AnyNetwork, rows: Rows) -> Iterator[tuple[slice, Tensor]]:
+        """Outputs of all members in their counted units, (members, n_out, rows) a chunk.
+
+        The tensor is overwritten by the next chunk.
+        """
+        kinds = self._take_inputs(network)
+        for start in range(0, len(rows), self.batch_rows):
+            stop = min(start + self.batch_rows, len(rows))
+            # The last chunk is filled up with its last row.
+            order = torch.arange(start, start + self.batch_rows, device=self.device).clamp_(max=stop - 1)
+            chunk, _ = rows.read(kinds, order)
+            network.forward(chunk)
+            yield slice(start, stop), network.logits[:, :, : stop - start]
+
+    def scores(self, network: AnyNetwork) -> dict[int, float]:
+        """By its index, the interim metric of each member on the validation rows."""
+        parts = [chunk.cpu().numpy().copy() for _, chunk in self.answers(network, self.validation)]
+        answers = np.concatenate(parts, axis=2)
+        out = {}
+        for j, member in enumerate(network.members):
+            predicted = answers[j].T.astype(np.float64)
+            if not self.classes:
+                mean, scale = self.dataset.target_standardisation
+                predicted = predicted * member.plan.temperature * scale + mean
+            out[member.index] = self._interim(predicted)
+        return out
+
+    def _interim(self, predicted: NDArray[np.float64]) -> float:
+        """Accuracy, or R2 averaged over the targets, of validation outputs (rows, n_out)."""
+        truth = self.validation_split.y
+        if self.classes:
+            return float((predicted.argmax(axis=1) == truth).mean())
+        truth, answers = near_one(truth, predicted)
+        spread = np.maximum(truth.var(axis=0), 1e-300)
+        return float((1 - ((answers - truth) ** 2).mean(axis=0) / spread).mean())
+
+    def _design(self, network: AnyNetwork, j: int, progress: float) -> Design:
+        epochs = round(progress * self.config.epochs)
+        return finished(network.layout, j, self.dataset, self.seed, epochs)

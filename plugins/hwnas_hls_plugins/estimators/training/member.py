@@ -1,0 +1,83 @@
+"""One network in training. Loaded only when something is trained, hence torch at the top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from hwnas_hls_plugins.estimators.training.plan import AnyPlan, LayerPlan, Plan
+
+
+@dataclass(slots=True, eq=False)
+class AnyMember:
+    """One network in training, a chain or a graph: what it is and how far it has come.
+
+    Args:
+        plan: what it is.
+        index: its place among the candidates.
+        source: which quantised copy of the inputs it reads.
+        latent, mean, square: trained numbers and Adam's two averages, in pieces (see the layouts);
+            the last is the logarithm of the temperature.
+        kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor each layer with weights.
+        running: batch normalisation's mean and deviation, one (rows, 2) tensor each such layer.
+        generator: of what is dropped.
+        kernels: what has computed its steps so far, ``native`` or ``torch``, or one after the other.
+    """
+
+    plan: AnyPlan
+    index: int
+    source: int
+    latent: list[Tensor] = field(default_factory=list)
+    mean: list[Tensor] = field(default_factory=list)
+    square: list[Tensor] = field(default_factory=list)
+    kept: list[Tensor] = field(default_factory=list)
+    running: list[Tensor] = field(default_factory=list)
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    kernels: list[str] = field(default_factory=list)
+
+    def start(self, dtype: torch.dtype) -> None:
+        """Draw the starting weights."""
+        self.generator.manual_seed(self.plan.seed)
+        self._draw(dtype)
+        if self.plan.normalised:
+            for rows, out_fraction in self._normalised_layers():
+                self.latent.append(torch.ones(rows, dtype=dtype))  # gain
+                self.latent.append(torch.zeros(rows, dtype=dtype))  # shift
+                start = [[0.0, 2.0**out_fraction]]  # sums of unit deviation
+                self.running.append(torch.tensor(start, dtype=dtype).repeat(rows, 1))
+        self.latent.append(torch.zeros(1, dtype=dtype))
+        self.mean = [torch.zeros_like(piece) for piece in self.latent]
+        self.square = [torch.zeros_like(piece) for piece in self.latent]
+
+    def _draw(self, dtype: torch.dtype) -> None:
+        """Put the pieces of all weights and biases into ``latent``, and their masks into ``kept``."""
+        raise NotImplementedError
+
+    def _normalised_layers(self) -> list[tuple[int, int]]:
+        """(rows, fractional bits of the sums) of the layers with weights, in the order of the pieces."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class Member(AnyMember):
+    """One chain in training; its pieces, levels and masks are counted from the output."""
+
+    plan: Plan
+
+    @property
+    def levels(self) -> tuple[LayerPlan, ...]:
+        """Layers from output to input."""
+        return self.plan.layers[::-1]
+
+    def _draw(self, dtype: torch.dtype) -> None:
+        blocks = [
+            torch.tensor(layer.block(latent, fast=self.plan.fast)["latent"], dtype=dtype)
+            for layer, latent in zip(self.levels, self.plan.latents()[::-1], strict=True)
+        ]
+        self.latent = [block.reshape(-1) for block in blocks]
+        self.kept = [torch.ones_like(block) for block in blocks]
+
+    def _normalised_layers(self) -> list[tuple[int, int]]:
+        return [(layer.rows, layer.out_fraction) for layer in self.levels]

@@ -1,0 +1,89 @@
+"""``ap_fixed`` rounding and overflow on torch tensors, with straight-through gradients.
+
+The same semantics as :class:`hwnas_hls.network.precision.FixedType`, to the bit. Loaded only when
+something is trained, hence torch at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from hwnas_hls.network.precision import FixedType
+
+#: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
+_PUSH = 4.0
+
+
+def rounded(counted: Tensor, rounding: str) -> Tensor:
+    """Numbers counted in least significant bits -> whole ones, by one of ``ROUNDINGS``."""
+    if rounding == "TRN_ZERO":
+        return torch.trunc(counted)
+    if rounding == "RND_CONV":
+        return torch.round(counted)
+    if rounding in ("RND_INF", "RND_ZERO"):
+        size = counted.abs()
+        return torch.copysign(_nearest(size, up=rounding == "RND_INF"), counted)
+    if rounding == "TRN":
+        return torch.floor(counted)
+    return _nearest(counted, up=rounding == "RND")
+
+
+def _nearest(counted: Tensor, *, up: bool) -> Tensor:
+    """Nearest whole number, halves up or down.
+
+    Adding a half would itself round, just below a half and among the largest numbers.
+    """
+    floor = torch.floor(counted)
+    rest = counted - floor
+    return floor + (rest >= 0.5 if up else rest > 0.5).to(counted.dtype)
+
+
+def limited(whole: Tensor, kind: FixedType) -> Tensor:
+    """Whole numbers -> whole numbers inside ``kind``, by its overflow mode."""
+    low, high = float(kind.lowest), float(kind.highest)
+    if kind.overflow == "WRAP":
+        span = 2.0**kind.width
+        return whole - span * torch.floor((whole - low) / span)
+    if kind.overflow == "SAT_ZERO":
+        return torch.where((whole < low) | (whole > high), torch.zeros_like(whole), whole)
+    if kind.overflow == "SAT_SYM" and kind.signed:
+        low = -high
+    return torch.clamp(whole, low, high)
+
+
+def on_grid(counted: Tensor, kind: FixedType) -> Tensor:
+    """Round and limit numbers counted in least significant bits of ``kind``."""
+    return limited(rounded(counted, kind.rounding), kind)
+
+
+def lossy_sum(weights: Tensor, values: Tensor, bias: Tensor, step: float, accum: FixedType) -> Tensor:
+    """Sum of products, each cast to an accumulator that has too few fractional bits for it.
+
+    Args:
+        weights: (n_out, n_in); values: (n_in, rows); bias: (n_out,), on the accumulator's grid.
+        step: what one of the accumulator's least significant bits counts in the unit of the sum.
+        accum: the accumulator.
+
+    Returns:
+        (n_out, rows), not yet limited to the accumulator's range.
+    """
+    total = (bias[:, None] / step).expand(-1, values.shape[1]).clone()
+    for column in range(weights.shape[1]):
+        total += on_grid(weights[:, column, None] * values[column] / step, accum)
+    return total * step
+
+
+def push_back(gradient: Tensor, push: Tensor, layers: Iterable[slice]) -> None:
+    """Sums that wrapped around have no useful gradient: they are driven back into their type.
+
+    Args:
+        gradient: of the sums, (features, rows), changed in place.
+        push: how far outside each lies.
+        layers: the features of each layer.
+    """
+    for here in layers:
+        size = gradient[here].abs().mean()
+        gradient[here] += push[here] * (_PUSH * size)

@@ -1,0 +1,27 @@
+"""Which trainer an architecture goes to: chains to the batched one, all others to that of graphs."""
+
+from __future__ import annotations
+
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls_plugins.estimators.training import plan as chain
+from hwnas_hls_plugins.estimators.training.graphs import plan as graph
+
+
+def refusal(architecture: Architecture) -> str:
+    """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
+    if _is_chain(architecture):
+        return ""
+    return graph.refusal(architecture)
+
+
+def planned(
+    architecture: Architecture, key: str, seed: int, *, regression: bool = False
+) -> chain.Plan | graph.GraphPlan:
+    """The plan of what trains ``architecture``; ``key`` names the candidate."""
+    if _is_chain(architecture):
+        return chain.plan(architecture, key, seed, regression=regression)
+    return graph.graph_plan(architecture, key, seed, regression=regression)
+
+
+def _is_chain(architecture: Architecture) -> bool:
+    return architecture.is_chain and not chain.refusal(architecture)

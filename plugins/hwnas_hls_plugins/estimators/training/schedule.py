@@ -1,0 +1,78 @@
+"""What changes from step to step of a training. Loaded only to train, hence torch at the top."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hwnas_hls_plugins.estimators.training import adam
+from hwnas_hls_plugins.estimators.training.config import TrainingConfig
+from hwnas_hls_plugins.estimators.training.normalisation import MOMENTUM
+
+#: A Python number, or one in double precision on a device: arithmetic rounds both to the same bits.
+Number = float | Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pace:
+    """What one step is told.
+
+    Args:
+        momentum: share of its batch in the running statistics; 0 leaves them alone.
+        leak: share of the gradient that passes where a sum is out of bounds; 0.0 where none does.
+        left: what decay leaves of a weight.
+        size: of Adam's step, see :func:`~hwnas_hls_plugins.estimators.training.adam.step_size`.
+    """
+
+    momentum: float
+    leak: Number
+    left: Number
+    size: Number
+
+
+class Schedule:
+    """The steps of a whole training.
+
+    Args:
+        epoch_steps: steps of one epoch.
+    """
+
+    def __init__(self, config: TrainingConfig, epoch_steps: int) -> None:
+        self.config, self.epoch_steps = config, epoch_steps
+        self.steps = epoch_steps * config.epochs
+
+    def paces(self, epoch: int) -> list[Pace]:
+        """One a step of ``epoch``, counted from 0."""
+        config, first = self.config, epoch * self.epoch_steps + 1
+        leak = config.leak * max(0.0, 1 - 2 * epoch / config.epochs)
+        found = []
+        for step in range(first, first + self.epoch_steps):
+            rate = self.rate(step)
+            size = adam.step_size(rate, config.beta1, config.beta2, step)
+            found.append(Pace(_momentum(step), leak, 1 - rate * config.decay, size))
+        return found
+
+    def rate(self, step: int) -> float:
+        """Learning rate of one step, from 1: a short linear rise, then half a cosine down to 0."""
+        warm = max(1, round(self.config.warmup * self.steps))
+        if step <= warm:
+            return self.config.learning_rate * step / warm
+        done = (step - warm) / max(1, self.steps - warm)
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def zeros(self, epoch: int) -> float | None:
+        """Share of a layer's sparsity that it has from ``epoch`` on; ``None`` where it has all of it.
+
+        Zeros grow by a cubic (Zhu and Gupta, 2017).
+        """
+        until = max(1, round(self.config.pruned_by * self.config.epochs))
+        return None if epoch >= until else 1 - (1 - (epoch + 1) / until) ** 3
+
+
+def _momentum(step: int) -> float:
+    """Batch statistics cost a product of their own: every step at first, then every fourth."""
+    if step <= 32:
+        return MOMENTUM
+    return 0.0 if step % 4 else 1 - (1 - MOMENTUM) ** 4

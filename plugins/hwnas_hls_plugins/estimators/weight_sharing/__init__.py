@@ -1,0 +1,7 @@
+"""Weight sharing: one supernet is trained, and every candidate is a slice of it."""
+
+from __future__ import annotations
+
+from hwnas_hls_plugins.estimators.weight_sharing.estimator import WeightSharingConfig, WeightSharingEstimator
+
+__all__ = ["WeightSharingConfig", "WeightSharingEstimator"]

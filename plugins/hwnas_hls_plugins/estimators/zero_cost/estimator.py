@@ -1,0 +1,102 @@
+"""The estimator ``zero-cost``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.protocols.task import CLASSIFICATION, Split
+from hwnas_hls.values.estimate import Estimate, Estimates, Metric
+from hwnas_hls_plugins.estimators.zero_cost.probe import Matrix, Probe
+from hwnas_hls_plugins.estimators.zero_cost.scores import METRICS, SCORES, Question
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.estimator import Context
+    from hwnas_hls.protocols.task import Dataset
+    from hwnas_hls.values.candidate import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroCostConfig:
+    """Which proxies, and on how many rows.
+
+    Args:
+        scores: names; each is a metric of its own.
+        rows: training rows that a network is looked at with.
+        repeats: draws of the starting weights that are averaged.
+    """
+
+    scores: tuple[str, ...] = tuple(SCORES)
+    rows: int = 32
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        for name in self.scores:
+            if name not in SCORES:
+                raise UserError("unknown zero-cost proxy", found=name, choices=SCORES)
+        if not self.scores or len(set(self.scores)) != len(self.scores):
+            raise UserError("scores names each proxy once, and at least one", found=self.scores)
+        if self.rows < 2:
+            raise UserError("zero-cost proxies compare at least 2 rows", found=self.rows)
+        if self.repeats < 1:
+            raise UserError("repeats of the zero-cost proxies is at least 1", found=self.repeats)
+
+
+class ZeroCostEstimator:
+    """Scores of the untrained network (synflow, snip and others) that may rank as training would.
+
+    None of them is an accuracy, and none has an interval: each is a metric of its own, for an
+    objective, or for a performance predictor to learn from. The network has its fixed-point types,
+    so scores depend on precision and sparsity too. Training rows only.
+    """
+
+    name: ClassVar[str] = "zero-cost"
+    version: ClassVar[str] = "1"
+    cost: ClassVar[float] = 0.005
+    proxies: ClassVar[bool] = True
+    Config: ClassVar[type[ZeroCostConfig]] = ZeroCostConfig
+
+    def __init__(self, config: ZeroCostConfig | None = None) -> None:
+        self.config = config or ZeroCostConfig()
+        self.provides: Sequence[Metric] = tuple(METRICS[name] for name in self.config.scores)
+
+    def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        """See :class:`~hwnas_hls.protocols.estimator.Estimator`; what is no chain of dense layers fails."""
+        rows, targets = _sample(context.dataset, self.config.rows, context.seed)
+        return [self._one(candidate, context, rows, targets) for candidate in candidates]
+
+    def _one(self, candidate: Candidate, context: Context, rows: Matrix, targets: Matrix) -> Estimates:
+        classes = context.dataset.kind == CLASSIFICATION
+        draws: dict[str, list[float]] = {name: [] for name in self.config.scores}
+        try:
+            architecture = context.architecture(candidate)
+            for repeat in range(self.config.repeats):
+                # The same draws for every candidate: networks are compared, not luck.
+                probe = Probe(architecture, [context.seed, repeat], rows)
+                question = Question(probe, rows, targets, classes, probe.forward(rows))
+                for name in self.config.scores:
+                    draws[name].append(SCORES[name](question))
+        except HwnasError as error:
+            return Estimates(failure=str(error))
+        evidence = (
+            f"score of the untrained network on {len(rows)} training rows, {self.config.repeats} draw(s) of "
+            f"its weights; ranks networks, says nothing of their accuracy"
+        )
+        values = {}
+        for name, found in draws.items():
+            value = float(np.mean(found))
+            values[name] = Estimate(name, value, value, value, "predicted", evidence)
+        return Estimates(values)
+
+
+def _sample(dataset: Dataset, count: int, seed: int) -> tuple[Matrix, Matrix]:
+    """Rows of the training split, drawn by the run's seed: standardised features, and targets
+    (one-hot classes or standardised values)."""
+    split = dataset.train
+    chosen = np.random.default_rng([seed, 0x2E50]).permutation(len(split))[:count]
+    sample = Split(split.x[chosen], split.y[chosen])
+    return dataset.standardised(sample), dataset.wanted(sample)

@@ -1,0 +1,149 @@
+"""The exporter ``front-json``: the front as a file for scripts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.render import write_atomically
+from hwnas_hls.spec.notation import metric_of
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls.values.estimate import Estimate
+    from hwnas_hls.values.record import Record
+
+FRONT_SCHEMA = 1
+
+
+class FrontJsonExporter:
+    """Writes ``front.json``, schema 1; every field is described in ``docs/front-json.md``."""
+
+    name = "front-json"
+
+    @dataclass(frozen=True)
+    class Config:
+        """Nothing to set."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write ``folder/front.json``, whole or not at all."""
+        text = json.dumps(front_data(front), indent=2, allow_nan=False)
+        return [write_atomically(folder / "front.json", text + "\n")]
+
+
+def front_data(front: Front) -> dict[str, Any]:
+    """The front as JSON-able data: no NaN, no infinity (``null`` stands for both)."""
+    goal = front.goal.to_json()
+    data = {
+        "schema": FRONT_SCHEMA,
+        "run": {**front.run, "counts": _counts(front.records)},
+        "target": front.target.to_json(),
+        "task": {
+            "source": front.dataset.source,
+            "kind": front.dataset.kind,
+            "metric": front.dataset.metric,
+            "direction": front.dataset.direction,
+            "n_in": front.dataset.n_in,
+            "n_out": front.dataset.n_out,
+            "labels": list(front.dataset.labels),
+            "features": list(front.dataset.features),
+            "rows": {split: len(getattr(front.dataset, split)) for split in ("train", "validation", "test")},
+            "fingerprint": front.dataset.fingerprint,
+        },
+        "mode": goal["mode"],
+        "objectives": goal["objectives"],
+        "limits": goal["limits"],
+        "hypervolume": {"value": front.hypervolume, "reference": front.reference},
+        "members": [_member(member, front) for member in front.members],
+        "least_infeasible": [_infeasible(record) for record in front.least_infeasible],
+    }
+    finite: dict[str, Any] = _finite(data)
+    return finite
+
+
+def _counts(records: Sequence[Record]) -> dict[str, int]:
+    counts = {"candidates": len(records), "complete": 0, "infeasible": 0, "stopped": 0, "failed": 0}
+    for record in records:
+        counts[record.state] += 1
+    return counts
+
+
+def _member(member: Member, front: Front) -> dict[str, Any]:
+    return {
+        "key": member.key,
+        "design": f"designs/{member.key}",
+        "digest": member.design.digest(),
+        "knobs": dict(member.candidate.values),
+        "architecture": _architecture(member.design, front.clock_ns),
+        "metrics": _metrics(member.estimates),
+        "search_metrics": _metrics(member.record.estimates),
+        "checks": dict(member.checks),
+        "warnings": list(member.warnings),
+    }
+
+
+def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
+    """The layers as built: exact accumulators and results are written out."""
+    architecture = design.architecture
+    layers = []
+    for number, (layer, (_, accum, result)) in enumerate(
+        zip(architecture.layers, design.layer_types(), strict=True)
+    ):
+        built = {"n_out": layer.n_out, "inputs": list(architecture.sources(number))}
+        layers.append({**layer.to_json(), **built, "accum": str(accum), "result": str(result)})
+    return {
+        "shape": architecture.shape,
+        "input": str(architecture.input),
+        "clock_ns": architecture.clock_ns or default_clock_ns,
+        "io_type": architecture.io_type,
+        "layers": layers,
+    }
+
+
+def _metrics(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {
+        name: {
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "unit": metric_of(name).unit,
+            "source": estimate.source,
+            "evidence": estimate.evidence,
+            "coverage": estimate.coverage,
+            "in_domain": estimate.in_domain,
+        }
+        for name, estimate in estimates.items()
+    }
+
+
+def _infeasible(record: Record) -> dict[str, Any]:
+    return {
+        "key": record.key,
+        "knobs": dict(record.candidate.values),
+        "metrics": _metrics(record.estimates),
+        "violations": dict(record.violations),
+        "reason": record.reason,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """``value`` with every non-finite number as ``None`` and every array or path as plain JSON."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if hasattr(value, "tolist"):  # a numpy scalar or array
+        return _finite(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)

@@ -1,0 +1,34 @@
+"""The exporter ``html-report``: one HTML file that explains a run, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Front
+
+
+class HtmlReportExporter:
+    """Writes ``report.html``: readable in any browser, without network, on phone and paper."""
+
+    name = "html-report"
+
+    @dataclass(frozen=True)
+    class Config:
+        """Nothing to set."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write ``folder/report.html``, whole or not at all.
+
+        Files and commands of each design are taken from ``folder/designs/KEY`` where it exists.
+        """
+        from hwnas_hls.render import write_atomically
+        from hwnas_hls_plugins.exporters.html_report.page import page
+
+        return [write_atomically(folder / "report.html", page(front, folder))]

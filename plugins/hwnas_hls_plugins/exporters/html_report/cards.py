@@ -1,0 +1,206 @@
+"""One card a design: its numbers, layers, checks, files and commands, ready for the template."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas_hls.spec.notation import (
+    Rung,
+    basis,
+    claims,
+    figure,
+    interval,
+    is_counted,
+    ladder,
+    quantity,
+    share,
+    title,
+)
+from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls_plugins.exporters.html_report.drawing import Drawing, draw
+from hwnas_hls_plugins.exporters.html_report.layer_rows import LayerRow, layer_rows
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Front, Member
+
+#: Where the hand-over puts the hls4ml project of a design.
+PROJECT_FOLDER = "hls4ml"
+PROJECT_SCRIPT = "build_prj.tcl"
+#: Rows that stand first in a card's table of numbers, after the task's metric.
+FIRST_METRICS = (
+    "latency_ns",
+    "latency_cycles",
+    "ii_cycles",
+    "fmax_mhz",
+    "lut",
+    "ff",
+    "dsp",
+    "bram_18k",
+    "uram",
+)
+#: More files than this and the rest is counted.
+MAX_FILES = 40
+_PASSED = "ok"
+_NOT_MADE = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One row of a card's table of numbers, as text."""
+
+    name: str
+    title: str
+    value: str
+    interval: str
+    basis: str
+    share: str
+    source: str
+    evidence: str
+    searched: str
+    doubtful: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of a design: passed, failed (``words`` says how) or not made (why not)."""
+
+    name: str
+    outcome: str
+    words: str
+
+
+def check(name: str, words: str) -> Check:
+    """A check from what the hand-over wrote: ``ok``, ``not run ...`` or what is wrong."""
+    plain = words.strip().lower()
+    outcome = "passed" if plain == _PASSED else "missing" if plain.startswith(_NOT_MADE) else "failed"
+    return Check(name, outcome, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything the template shows of one member."""
+
+    anchor: str
+    key: str
+    shape: str
+    summary: str
+    clock: str
+    io_type: str
+    input: str
+    drawing: Drawing
+    numbers: tuple[Number, ...]
+    layers: tuple[LayerRow, ...]
+    share_titles: tuple[str, ...]
+    ladder: tuple[Rung, ...]
+    checks: tuple[Check, ...]
+    warnings: tuple[str, ...]
+    knobs: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    more_files: int
+    commands: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether no check failed."""
+        return all(item.outcome != "failed" for item in self.checks)
+
+    @property
+    def missing(self) -> bool:
+        """Whether a check was not made."""
+        return not self.checks or any(item.outcome == "missing" for item in self.checks)
+
+
+def card(member: Member, place: int, front: Front, folder: Path) -> Card:
+    """The card of one member; ``folder`` is the run folder, read for the design's files."""
+    design = member.design
+    home = folder / "designs" / member.key
+    files = _files(home)
+    titles = tuple(dict.fromkeys(name for layer in member.layer_estimates for name in layer))
+    return Card(
+        anchor=f"design-{place}",
+        key=member.key,
+        shape=design.architecture.shape,
+        summary=summary(member.estimates, front.dataset.metric),
+        clock=f"{design.architecture.clock_ns or front.clock_ns:g} ns",
+        io_type=design.architecture.io_type,
+        input=str(design.architecture.input),
+        drawing=draw(design),
+        numbers=tuple(
+            _number(member, member.estimates[name], front)
+            for name in dict.fromkeys((front.dataset.metric, *FIRST_METRICS, *member.estimates))
+            if name in member.estimates
+        ),
+        layers=tuple(layer_rows(design, member, titles)),
+        share_titles=tuple(f"share of {title(name)}" for name in titles),
+        ladder=ladder(member.estimates),
+        checks=tuple(check(name, words) for name, words in member.checks.items()),
+        warnings=tuple(dict.fromkeys((*member.record.warnings, *member.warnings))),
+        knobs=tuple((name, str(value)) for name, value in member.candidate.values.items()),
+        files=files[:MAX_FILES],
+        more_files=max(0, len(files) - MAX_FILES),
+        commands=_commands(member.key, home, front),
+    )
+
+
+def summary(estimates: Mapping[str, Estimate], metric: str) -> str:
+    """One line of the numbers people ask for first, for example ``95.1 %, 32 ns, 3,120 LUT``."""
+    latency = "latency_ns" if "latency_ns" in estimates else "latency_cycles"
+    wanted = (metric, latency, "lut", "dsp")
+    parts = [_said(estimates[name]) for name in wanted if name in estimates]
+    return ", ".join(parts)
+
+
+def _said(estimate: Estimate) -> str:
+    words = quantity(estimate.metric, estimate.value)
+    if estimate.source == SOURCES[0]:
+        words += f" (predicted, {interval(estimate)})"
+    return words
+
+
+def _number(member: Member, estimate: Estimate, front: Front) -> Number:
+    name = estimate.metric
+    part = share(front.target, name, estimate.value)
+    if part and estimate.high != estimate.value:
+        part += f" (up to {share(front.target, name, estimate.high)})"
+    seen = member.record.estimates.get(name)
+    return Number(
+        name=name,
+        title=title(name),
+        value=figure(name, estimate.value),
+        interval=interval(estimate),
+        basis=basis(estimate),
+        share=part,
+        source=estimate.source,
+        evidence=estimate.evidence,
+        searched="" if seen is None else f"{figure(name, seen.value)} ({seen.source})",
+        doubtful=not estimate.in_domain or _is_unproven(estimate),
+    )
+
+
+def _is_unproven(estimate: Estimate) -> bool:
+    return estimate.source == SOURCES[0] and estimate.coverage is None and not is_counted(estimate)
+
+
+def _files(home: Path) -> tuple[str, ...]:
+    """Names in the design's folder, folders first; empty where it was not written here."""
+    try:
+        entries = sorted(home.iterdir(), key=lambda path: (path.is_file(), path.name))
+        return tuple(entry.name + ("/" if entry.is_dir() else "") for entry in entries)
+    except OSError:
+        return ()
+
+
+def _commands(key: str, home: Path, front: Front) -> tuple[str, ...]:
+    """What to type in the run folder to build the design and to check its claims."""
+    scripts = sorted(home.glob(PROJECT_SCRIPT)) or sorted(home.glob(f"*/{PROJECT_SCRIPT}"))
+    within = scripts[0].parent.relative_to(home).as_posix() if scripts else PROJECT_FOLDER
+    project = f"designs/{key}" + ("" if within == "." else f"/{within}")
+    return (
+        f"cd {shlex.quote(project)} && vitis-run --tcl {PROJECT_SCRIPT} --mode hls",
+        f"hwnas-hls synth {shlex.quote(f'designs/{key}')} --synthesizer vitis",
+        f"hwnas-hls validate {shlex.quote(f'designs/{key}')} {claims(front.target, front.goal.limits)}",
+    )

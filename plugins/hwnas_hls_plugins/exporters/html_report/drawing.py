@@ -1,0 +1,147 @@
+"""A network as a small inline SVG: one column of nodes a layer, widths and types beneath.
+
+A layer that takes more than the one before it, or another, is reached by an arc above the columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.architecture import Architecture
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.network.precision import FixedType
+
+#: Nodes drawn in a column; a wider layer shows an ellipsis in its middle.
+MAX_NODES = 7
+COLUMN_PX = 108
+ROW_PX = 20
+RADIUS_PX = 6
+MARGIN_PX = 12
+CAPTION_PX = 60
+#: Room above the nodes for arcs.
+ARC_PX = 34
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the drawing.
+
+    Args:
+        x: of its centre.
+        nodes: heights of the drawn nodes.
+        gap: heights of the three dots that stand for the nodes left out.
+        role: ``input``, ``hidden`` or ``output``.
+        width: nodes in truth.
+        caption: activation, or ``inputs``.
+        kind: width and integer bits of the type that leaves it.
+        modes: that type's rounding and overflow, where they are not the default.
+    """
+
+    x: float
+    nodes: tuple[float, ...]
+    gap: tuple[float, ...]
+    role: str
+    width: int
+    caption: str
+    kind: str
+    modes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What the template draws; all lengths in SVG user units."""
+
+    width: float
+    height: float
+    radius: float
+    columns: tuple[Column, ...]
+    edges: tuple[str, ...]
+    description: str
+
+
+def draw(design: Design) -> Drawing:
+    """The drawing of a design's network, from inputs on the left to outputs on the right."""
+    architecture = design.architecture
+    widths = [architecture.n_in, *(layer.n_out for layer in architecture.layers)]
+    captions = ["inputs", *(_caption(layer) for layer in architecture.layers)]
+    kinds = [architecture.input, *(result for _, _, result in design.layer_types())]
+    rows = min(max(widths), MAX_NODES)
+    room = 0 if _is_straight(architecture) else ARC_PX
+    middle = MARGIN_PX + RADIUS_PX + (rows - 1) * ROW_PX / 2
+    columns = []
+    for place, (width, caption, kind) in enumerate(zip(widths, captions, kinds, strict=True)):
+        nodes, gap = _heights(width, middle + room)
+        role = "input" if place == 0 else "output" if place == len(widths) - 1 else "hidden"
+        x = COLUMN_PX * (place + 0.5)
+        columns.append(Column(x, nodes, gap, role, width, caption, *_short(kind)))
+    # The input is column 0, layer k column k + 1.
+    paths = [
+        _path(columns[source + 1], columns[number + 1], whole=isinstance(layer, Dense | Conv2D))
+        for number, layer in enumerate(architecture.layers)
+        for source in architecture.sources(number)
+    ]
+    what = "dense layers" if architecture.is_chain else "layers"
+    return Drawing(
+        width=COLUMN_PX * len(columns),
+        height=2 * middle + room + CAPTION_PX,
+        radius=RADIUS_PX,
+        columns=tuple(columns),
+        edges=tuple(paths),
+        description=(
+            f"network of {len(architecture.layers)} {what}, widths {architecture.shape}, activations "
+            + ", ".join(getattr(layer, "activation", "none") for layer in architecture.layers)
+        ),
+    )
+
+
+def _is_straight(architecture: Architecture) -> bool:
+    """Whether every layer takes the one before it and nothing else."""
+    layers = range(len(architecture.layers))
+    return all(architecture.sources(number) == (number - 1,) for number in layers)
+
+
+def _caption(layer: Layer) -> str:
+    if isinstance(layer, Pool2D):
+        return f"{layer.pooling} {layer.pool_height} × {layer.pool_width}"
+    if isinstance(layer, Dense):
+        return layer.activation
+    kind = "depthwise" if isinstance(layer, Conv2D) and layer.depthwise else "conv"
+    name = layer.merge if isinstance(layer, Merge) else f"{kind} {layer.kernel_height} × {layer.kernel_width}"
+    return name if layer.activation == "linear" else f"{name}, {layer.activation}"
+
+
+def _path(a: Column, b: Column, *, whole: bool) -> str:
+    """The lines between two columns as the data of one SVG path; an arc where others lie between."""
+    if b.x - a.x > COLUMN_PX:
+        left, right = a.nodes[0] - RADIUS_PX, b.nodes[0] - RADIUS_PX
+        top = min(left, right) - ARC_PX
+        return f"M{a.x:g} {left:g}C{a.x:g} {top:g} {b.x:g} {top:g} {b.x:g} {right:g}"
+    if whole:
+        return _edges(a, b)
+    ends = zip(a.nodes, b.nodes, strict=False)
+    return "".join(f"M{a.x + RADIUS_PX:g} {y:g}L{b.x - RADIUS_PX:g} {z:g}" for y, z in ends)
+
+
+def _heights(width: int, middle: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    shown = min(width, MAX_NODES)
+    top = middle - (shown - 1) * ROW_PX / 2
+    rows = [top + ROW_PX * row for row in range(shown)]
+    if width <= MAX_NODES:
+        return tuple(rows), ()
+    centre = rows.pop(shown // 2)
+    return tuple(rows), (centre - 5, centre, centre + 5)
+
+
+def _edges(a: Column, b: Column) -> str:
+    """All lines between two columns as the data of one SVG path."""
+    left, right = a.x + RADIUS_PX, b.x - RADIUS_PX
+    return "".join(f"M{left:g} {y:g}L{right:g} {z:g}" for y in a.nodes for z in b.nodes)
+
+
+def _short(kind: FixedType) -> tuple[str, str]:
+    modes = "" if (kind.rounding, kind.overflow) == ("TRN", "WRAP") else f"{kind.rounding}, {kind.overflow}"
+    return f"{'' if kind.signed else 'u'}fixed<{kind.width},{kind.integer}>", modes

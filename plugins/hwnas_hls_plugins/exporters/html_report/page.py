@@ -1,0 +1,189 @@
+"""The whole page: what the template ``report/report.html.j2`` is filled with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.render import embedded, render
+from hwnas_hls.spec.notation import (
+    SOURCE_MEANINGS,
+    duration,
+    figure,
+    interval,
+    limits_in_words,
+    plain_number,
+    quantity,
+    title,
+)
+from hwnas_hls.values.estimate import SOURCES
+from hwnas_hls.values.record import STATES
+from hwnas_hls_plugins.exporters.html_report.cards import card
+from hwnas_hls_plugins.exporters.html_report.points import default_axes, payload, plotted_metrics
+from hwnas_hls_plugins.exporters.html_report.verdict import (
+    STATE_MEANINGS,
+    bindings,
+    nearest_rows,
+    reasons,
+    searched_rows,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Front
+    from hwnas_hls.protocols.target import Target
+
+#: Columns of the table of designs, where there is a number for them, after the task's metric.
+TABLE_METRICS = ("latency_ns", "latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
+_HEADLINE = ("name", "command", "seed", "trials", "minutes", "strategy", "task", "started", "seconds")
+
+
+def page(front: Front, folder: Path) -> str:
+    """The report as HTML text.
+
+    Args:
+        folder: the run folder; the designs' files are looked up in it.
+    """
+    from plotly.offline import get_plotlyjs
+
+    cards = [card(member, place, front, folder) for place, member in enumerate(front.members)]
+    metrics = plotted_metrics(front)
+    groups, groups_left_out = reasons(front.records)
+    states = Counter(record.state for record in front.records)
+    return render(
+        "report/report.html.j2",
+        name=str(front.run.get("name", "run")),
+        verdict=verdict(front, cards),
+        alarming=not cards or any(not item.sound for item in cards),
+        facts=_facts(front),
+        front=front,
+        target=front.target,
+        target_facts=_target_facts(front.target),
+        cards=cards,
+        columns=[title(name) for name in _columns(front)],
+        rows=_rows(front),
+        metrics=[{"name": name, "title": title(name)} for name in metrics],
+        axes=default_axes(front, metrics),
+        states=[(state, states[state], STATE_MEANINGS[state]) for state in STATES],
+        reasons=groups,
+        reasons_left_out=groups_left_out,
+        bindings=bindings(front.records),
+        nearest=nearest_rows(front),
+        searched=[] if cards else searched_rows(front),
+        comparisons=_comparisons(front),
+        sources=[(source, SOURCE_MEANINGS[source]) for source in SOURCES],
+        rest=_rest(front),
+        hypervolume=f"{front.hypervolume:.4g}",
+        reference=", ".join(quantity(name, value) for name, value in front.reference.items()),
+        data=embedded(payload(front)),
+        plotly=get_plotlyjs(),
+    )
+
+
+def _facts(front: Front) -> list[tuple[str, str]]:
+    """What was searched, for which part, at what expense: the head of the page."""
+    run = front.run
+    goal = front.goal
+    rows = front.dataset
+    facts = [
+        ("task", str(run.get("task", rows.source))),
+        (
+            "data",
+            f"{rows.source}; {len(rows.train):,} training, {len(rows.validation):,} validation, "
+            f"{len(rows.test):,} test rows; {rows.n_in} inputs, {rows.n_out} outputs",
+        ),
+        ("part", f"{front.target.part} ({front.target.name})"),
+        ("clock", f"{front.clock_ns:g} ns unless a design says otherwise"),
+        (
+            "objectives",
+            ", ".join(
+                f"{'highest' if item.direction == 'max' else 'lowest'} {title(item.metric)}"
+                for item in goal.objectives
+            )
+            + f" ({goal.mode})",
+        ),
+        ("limits", limits_in_words(front.target, goal.limits)),
+        ("budget", _budget(front)),
+        ("seed", str(run.get("seed", "not recorded"))),
+    ]
+    if "strategy" in run:
+        facts.insert(5, ("strategy", str(run["strategy"])))
+    if isinstance(run.get("seconds"), int | float):
+        facts.append(("took", duration(float(run["seconds"]))))
+    if "command" in run:
+        facts.append(("command", str(run["command"])))
+    return facts
+
+
+def _budget(front: Front) -> str:
+    parts = [f"{len(front.records):,} candidates judged"]
+    if front.run.get("trials"):
+        parts.append(f"{front.run['trials']:,} trials asked for")
+    if front.run.get("minutes"):
+        parts.append(f"{front.run['minutes']} minutes given")
+    return ", ".join(parts)
+
+
+def _target_facts(target: Target) -> str:
+    return (
+        f"{target.lut:,} LUT, {target.ff:,} FF, {target.dsp:,} {target.dsp_type}, "
+        f"{target.bram_18k:,} BRAM 18K, {target.uram:,} URAM, {target.slr} SLR"
+    )
+
+
+def _columns(front: Front) -> list[str]:
+    wanted = dict.fromkeys([front.dataset.metric, *(o.metric for o in front.goal.objectives), *TABLE_METRICS])
+    return [name for name in wanted if any(name in member.estimates for member in front.members)]
+
+
+def _rows(front: Front) -> list[list[dict[str, Any]]]:
+    """Cells of the table of designs: value, its place in an order, interval and source of each number."""
+    rows = []
+    for member in front.members:
+        cells = []
+        for name in _columns(front):
+            estimate = member.estimates.get(name)
+            cells.append(
+                {"value": "", "order": None, "interval": "", "source": ""}
+                if estimate is None
+                else {
+                    "value": figure(name, estimate.value),
+                    "order": plain_number(name, estimate.value),
+                    "interval": interval(estimate),
+                    "source": estimate.source,
+                }
+            )
+        rows.append(cells)
+    return rows
+
+
+def _comparisons(front: Front) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": item.key,
+            "title": title(item.measured.metric),
+            "predicted": figure(item.predicted.metric, item.predicted.value),
+            "predicted_order": plain_number(item.predicted.metric, item.predicted.value),
+            "interval": interval(item.predicted),
+            "measured": figure(item.measured.metric, item.measured.value),
+            "measured_order": plain_number(item.measured.metric, item.measured.value),
+            "source": item.measured.source,
+            "inside": item.predicted.low <= item.measured.value <= item.predicted.high,
+        }
+        for item in front.comparisons()
+    ]
+
+
+def _rest(front: Front) -> Sequence[tuple[str, str]]:
+    """What the run says of itself beyond the headline: versions, host, counts."""
+    out: list[tuple[str, str]] = []
+    for key, value in front.run.items():
+        if key in _HEADLINE:
+            continue
+        if isinstance(value, dict):
+            out.extend((f"{key}: {inner}", str(item)) for inner, item in value.items())
+        else:
+            out.append((str(key), str(value)))
+    return out

@@ -1,0 +1,191 @@
+"""What the page's script draws from: columns of every candidate, the members, the trace.
+
+Tens of thousands of candidates must stay a file of a few megabytes, so numbers carry five
+significant digits and a knob's value is one letter, its place among the knob's choices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.protocols.space import knobs_of
+from hwnas_hls.spec.notation import is_ratio, metric_of, title
+from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls.values.record import STATES
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Front
+    from hwnas_hls.values.record import Record
+
+#: Letters that need no escape in JSON or HTML; the first stands for the first choice.
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+INACTIVE = "."
+#: More values than this and a knob is sent as positions in [0, 1].
+MAX_CHOICES = len(LETTERS)
+KEY_DIGITS = 8
+TRACE_POINTS = 2000
+
+
+def payload(front: Front) -> dict[str, Any]:
+    """Everything the script needs, JSON-able; ``docs/reading-a-report.md`` is for people."""
+    records = sorted(front.records, key=lambda record: record.number)
+    metrics = plotted_metrics(front)
+    # The shortfall's logarithm is for the search; people read accuracy on an even axis.
+    log = {o.metric: o.log and o.direction == "min" for o in front.goal.objectives}
+    higher = {o.metric: o.direction == "max" for o in front.goal.objectives}
+    return {
+        "metrics": [
+            {
+                "name": name,
+                "title": title(name),
+                "log": log.get(name, False),
+                "percent": is_ratio(name),
+                "higher": higher.get(name, False),
+            }
+            for name in metrics
+        ],
+        "axes": list(default_axes(front, metrics)),
+        "states": list(STATES),
+        "candidates": {
+            "number": _numbers(records),
+            "key": "".join(record.key[:KEY_DIGITS].ljust(KEY_DIGITS) for record in records),
+            "state": "".join(str(STATES.index(record.state)) for record in records),
+            "values": {name: [_value(record.estimates, name) for record in records] for name in metrics},
+        },
+        "knobs": _knobs(front, records),
+        "members": [
+            {
+                "key": member.key,
+                "anchor": f"design-{place}",
+                "metrics": {
+                    name: _bar(member.estimates[name]) for name in metrics if name in member.estimates
+                },
+            }
+            for place, member in enumerate(front.members)
+        ],
+        "limits": [
+            {"metric": limit.metric, "kind": limit.kind, "bound": _exact(limit.bound)}
+            for limit in front.goal.limits
+        ],
+        "trace": _trace(front.trace),
+        "comparisons": [
+            {
+                "key": item.key,
+                "metric": item.measured.metric,
+                "predicted": _bar(item.predicted),
+                "measured": _bar(item.measured),
+            }
+            for item in front.comparisons()
+        ],
+    }
+
+
+def plotted_metrics(front: Front) -> list[str]:
+    """Metrics that anyone has a number for: objectives first, then limits, then the others."""
+    found: dict[str, None] = {}
+    for estimates in (one.estimates for group in (front.members, front.records) for one in group):
+        found |= dict.fromkeys(estimates)
+    wanted = [objective.metric for objective in front.goal.objectives]
+    wanted += [limit.metric for limit in front.goal.limits]
+    return list(dict.fromkeys((*(name for name in wanted if name in found), *found)))
+
+
+def default_axes(front: Front, metrics: Sequence[str]) -> tuple[str, str] | tuple[()]:
+    """(x, y): the first cost that is an objective, against the task's metric."""
+    if not metrics:
+        return ()
+    y = front.dataset.metric if front.dataset.metric in metrics else metrics[0]
+    costs = [o.metric for o in front.goal.objectives if o.metric != y and o.metric in metrics]
+    others = costs or [name for name in ("latency_ns", "lut", *metrics) if name in metrics and name != y]
+    return (others[0] if others else y), y
+
+
+def _numbers(records: Sequence[Record]) -> list[int] | None:
+    """Candidate numbers; ``None`` where they are simply 0, 1, 2, ..."""
+    numbers = [record.number for record in records]
+    return None if numbers == list(range(len(numbers))) else numbers
+
+
+def _value(estimates: Mapping[str, Estimate], name: str) -> float | None:
+    return _rounded(estimates[name].value) if name in estimates else None
+
+
+def _rounded(value: float) -> float | None:
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.5g}")
+    return int(short) if short == int(short) and abs(short) < 2**53 else short
+
+
+def _exact(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _bar(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "value": _rounded(estimate.value),
+        "low": _rounded(estimate.low),
+        "high": _rounded(estimate.high),
+        "source": estimate.source,
+        "measured": estimate.source != SOURCES[0],
+        "unit": metric_of(estimate.metric).unit,
+    }
+
+
+def _knobs(front: Front, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Knobs that more than one value was tried of, each with a column over the candidates."""
+    declared = {knob.name: knob for knob in knobs_of(front.space)}
+    columns = dict.fromkeys(declared)
+    candidates = [record.candidate for record in records]
+    everyone = [*candidates, *(member.candidate for member in front.members)]
+    for candidate in everyone:
+        columns |= dict.fromkeys(name for name in candidate.values if name not in columns)
+    out = []
+    for name in columns:
+        knob = declared.get(name)
+        seen = {candidate.values[name] for candidate in everyone if name in candidate.values}
+        if len(seen) < 2:
+            continue
+        entry: dict[str, Any] = {"name": name, "doc": knob.doc if knob else ""}
+        choices = [choice for choice in knob.choices if choice in seen] if knob else []
+        choices += sorted((value for value in seen if value not in choices), key=_order)
+        if len(choices) <= MAX_CHOICES:
+            letters = {value: LETTERS[place] for place, value in enumerate(choices)}
+            entry["choices"] = [str(choice) for choice in choices]
+            entry["column"] = "".join(
+                letters[candidate.values[name]] if name in candidate.values else INACTIVE
+                for candidate in candidates
+            )
+            entry["members"] = [
+                choices.index(member.candidate.values[name]) if name in member.candidate.values else None
+                for member in front.members
+            ]
+        else:
+            entry["log"] = knob is not None and knob.log
+            entry["column"] = [_number(candidate.values.get(name)) for candidate in candidates]
+            entry["members"] = [_number(member.candidate.values.get(name)) for member in front.members]
+        out.append(entry)
+    return out
+
+
+def _order(value: object) -> tuple[int, float, str]:
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, str(value))
+
+
+def _number(value: object) -> float | None:
+    return _rounded(float(value)) if isinstance(value, int | float) else None
+
+
+def _trace(trace: Sequence[tuple[int, float, float]]) -> dict[str, list[float | None]]:
+    """The hypervolume's course, thinned to at most :data:`TRACE_POINTS` with both ends kept."""
+    step = max(1, math.ceil(len(trace) / TRACE_POINTS))
+    kept = [point for place, point in enumerate(trace) if place % step == 0 or place == len(trace) - 1]
+    return {
+        "candidates": [point[0] for point in kept],
+        "seconds": [_rounded(point[1]) for point in kept],
+        "hypervolume": [_rounded(point[2]) for point in kept],
+    }

@@ -1,0 +1,210 @@
+"""What a run came to, in sentences: what was found, what was not, what stood in the way."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.spec.notation import figure, interval, title
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.front import non_dominated
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STATES, STOPPED
+from hwnas_hls_plugins.exporters.html_report.cards import Card, summary
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls.values.record import Record
+
+SUB_MICROSECOND_NS = 1000.0
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?")
+MAX_REASONS = 25
+MAX_REASON_LETTERS = 400
+
+STATE_MEANINGS = {
+    COMPLETE: "judged in full",
+    INFEASIBLE: "over a hard limit, so not trained further",
+    STOPPED: "cut short in training, since others did better",
+    FAILED: "could not be judged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Candidates that ended for the same reason; figures in the words may differ."""
+
+    state: str
+    count: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A limit and how many candidates broke it.
+
+    Args:
+        limit: as written, for example ``lut <= 20000``.
+        count: candidates that broke it.
+        nearest: the smallest excess among them, relative to the bound if that is not zero.
+    """
+
+    limit: str
+    count: int
+    nearest: float
+
+    @property
+    def words(self) -> str:
+        # A limit of zero has nothing that an excess could be relative to.
+        by = f"{self.nearest:.3g}" if self.limit.endswith("= 0") else f"{100 * self.nearest:.3g} %"
+        nearest = f"the nearest misses it by {by}"
+        return f"{self.limit}, broken by {_count(self.count, 'candidate')}; {nearest}"
+
+
+def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
+    """Sentences, the most important first."""
+    cut = (
+        ["The run was interrupted before its budget was spent; `hwnas-hls resume` goes on with it."]
+        if front.run.get("finished") is False
+        else []
+    )
+    return (_something(front, cards) if front.members else _nothing(front)) + cut
+
+
+def _something(front: Front, cards: Sequence[Card]) -> list[str]:
+    sentences = [_how_many(front)]
+    best = _best(front)
+    name = front.dataset.metric
+    if name in best.estimates:
+        sentences.append(f"The best by {name.replace('_', ' ')}: {summary(best.estimates, name)}.")
+    small = [member for member in front.members if "lut" in member.estimates]
+    if len(small) > 1:
+        smallest = min(small, key=lambda member: member.estimates["lut"].value)
+        if smallest is not best:
+            sentences.append(f"The smallest: {summary(smallest.estimates, name)}.")
+    wrong = [card.key for card in cards if not card.sound]
+    unchecked = [card.key for card in cards if card.missing]
+    if wrong:
+        sentences.append(f"{_count(len(wrong), 'design')} failed a check: {', '.join(wrong)}.")
+    if unchecked:
+        verb = "lacks" if len(unchecked) == 1 else "lack"
+        sentences.append(f"{_count(len(unchecked), 'design')} {verb} a check.")
+    if not wrong and not unchecked:
+        sentences.append("Every check passed.")
+    return sentences
+
+
+def _how_many(front: Front) -> str:
+    total = len(front.members)
+    timed = [member.estimates["latency_ns"] for member in front.members if "latency_ns" in member.estimates]
+    fast = sum(_below(estimate) for estimate in timed)
+    if not timed:
+        return f"{_count(total, 'design')} on the front."
+    if fast == total:
+        return f"{_count(total, 'design')} on the front, {'all ' if total > 1 else ''}below 1 µs."
+    return f"{_count(total, 'design')} on the front, {fast} of them below 1 µs."
+
+
+def _below(estimate: Estimate) -> bool:
+    """Whether the whole interval lies below a microsecond."""
+    return estimate.high < SUB_MICROSECOND_NS
+
+
+def _best(front: Front) -> Member:
+    name = front.dataset.metric
+    scored = [member for member in front.members if name in member.estimates]
+    if not scored:
+        return front.members[0]
+    sign = 1 if front.dataset.direction == "max" else -1
+    return max(scored, key=lambda member: sign * member.estimates[name].value)
+
+
+def _nothing(front: Front) -> list[str]:
+    if not front.records:
+        return ["No candidate was judged."]
+    states = Counter(record.state for record in front.records)
+    if states[FAILED] == len(front.records):
+        return [
+            f"No design: {'all ' if len(front.records) > 1 else ''}{_count(len(front.records), 'candidate')} "
+            "failed; the reasons are listed below."
+        ]
+    if states[COMPLETE]:
+        return [
+            f"No design was handed over, although {_count(states[COMPLETE], 'candidate')} kept every limit."
+        ]
+    sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
+    found = bindings(front.records)
+    near = Counter(limit for record in front.least_infeasible for limit in record.violations)
+    if found:
+        binding = max(found, key=lambda item: near[item.limit])
+        sentences.append(f"The limit that binds: {binding.words}.")
+    if front.least_infeasible:
+        nearest = front.least_infeasible[0]
+        broken = " and ".join(nearest.violations) or nearest.reason
+        sentences.append(
+            f"Nearest to feasible is {nearest.key}: {summary(nearest.estimates, front.dataset.metric)}"
+            f" (breaks {broken})."
+        )
+    return sentences
+
+
+def bindings(records: Iterable[Record]) -> list[Binding]:
+    """Broken limits, the one broken most often first, then the one missed by the most."""
+    excess: dict[str, list[float]] = {}
+    for record in records:
+        for limit, amount in record.violations.items():
+            excess.setdefault(limit, []).append(amount)
+    found = [Binding(limit, len(amounts), min(amounts)) for limit, amounts in excess.items()]
+    return sorted(found, key=lambda item: (-item.count, -item.nearest, item.limit))
+
+
+def reasons(records: Iterable[Record]) -> tuple[list[Reason], int]:
+    """Why candidates are not complete: grouped, the most frequent first; and how many groups are left out.
+
+    Reasons that differ only in their figures count as one and are shown by their first.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for record in records:
+        if record.state == COMPLETE:
+            continue
+        words = record.reason.strip().split("\n", 1)[0] or ", ".join(record.violations) or "no reason given"
+        if len(words) > MAX_REASON_LETTERS:
+            words = words[:MAX_REASON_LETTERS] + " …"
+        group = (record.state, _NUMBER.sub("#", words))
+        counts[group] += 1
+        first.setdefault(group, words)
+    groups = sorted(counts, key=lambda group: (STATES.index(group[0]), -counts[group], group[1]))
+    groups = sorted(groups, key=lambda group: group[0] != FAILED)
+    shown = [Reason(group[0], counts[group], first[group]) for group in groups[:MAX_REASONS]]
+    return shown, max(0, len(groups) - MAX_REASONS)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def nearest_rows(front: Front, most: int = 10) -> list[tuple[str, str, str]]:
+    """(key, numbers, broken limits with what was found) of the least infeasible candidates."""
+    rows = []
+    for record in list(front.least_infeasible)[:most]:
+        broken = ", ".join(
+            f"{limit} (found {figure(limit.metric, estimate.value)}, {interval(estimate) or 'no interval'})"
+            for limit in front.goal.limits
+            if str(limit) in record.violations and (estimate := record.estimates.get(limit.metric))
+        )
+        numbers = ", ".join(
+            f"{title(name)} {figure(name, estimate.value)}"
+            for name, estimate in list(record.estimates.items())[:6]
+        )
+        rows.append((record.key, numbers, broken or record.reason))
+    return rows
+
+
+def searched_rows(front: Front, limit: int = 20) -> list[tuple[str, str]]:
+    """(key, numbers) of the search's own front, for a run that handed nothing over."""
+    complete = [record for record in front.records if record.losses is not None and record.feasible]
+    best = [complete[place] for place in non_dominated([record.losses or () for record in complete])]
+    best.sort(key=lambda record: record.losses or ())
+    return [(record.key, summary(record.estimates, front.dataset.metric)) for record in best[:limit]]

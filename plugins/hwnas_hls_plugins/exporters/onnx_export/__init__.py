@@ -1,0 +1,85 @@
+"""The exporter ``onnx``: the front's designs for ONNX Runtime, and as QONNX for FINN, hls4ml and others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.exporter import Front
+
+log = logging.getLogger(__name__)
+
+
+class OnnxExporter:
+    """Writes ``model.onnx`` and ``model.qonnx.onnx`` into each design's folder.
+
+    ``model.onnx`` takes raw features and computes in float64, on fixed-point grids, the very
+    numbers that the hardware puts out, with standard operators only (ONNX Runtime runs it).
+    ``model.qonnx.onnx`` takes inputs on their grid (standardised and rounded) and says each type
+    by a ``Quant`` node (QONNX), in float32. A design that QONNX cannot say exactly gets no such
+    file; the log says why.
+    """
+
+    name = "onnx"
+
+    @dataclass(frozen=True)
+    class Config:
+        """What is written.
+
+        Args:
+            qonnx: also write ``model.qonnx.onnx``.
+        """
+
+        qonnx: bool = True
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or self.Config()
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write ``folder/designs/KEY/model.onnx`` and its QONNX sibling, each whole or not at all.
+
+        Raises:
+            ToolMissing: the package onnx is not installed.
+            HwnasError: the folder cannot be written to.
+        """
+        try:
+            import onnx  # noqa: F401
+        except ImportError as error:
+            raise ToolMissing(
+                "the exporter onnx needs the package onnx: pip install 'hwnas-hls[onnx]'"
+            ) from error
+        from hwnas_hls_plugins.exporters.onnx_export.exact import exact_model
+        from hwnas_hls_plugins.exporters.onnx_export.quantised import quantised_model
+
+        written: list[Path] = []
+        forms: list[tuple[str, Callable[[Design], Any]]] = [("model.onnx", exact_model)]
+        if self.config.qonnx:
+            forms.append(("model.qonnx.onnx", quantised_model))
+        for member in front.members:
+            place = folder / "designs" / member.key
+            for name, build in forms:
+                try:
+                    model = build(member.design)
+                except Unsupported as error:
+                    log.warning("design %s: no %s: %s", member.key, name, error)
+                    continue
+                written.append(_write(model.SerializeToString(deterministic=True), place / name))
+        return written
+
+
+def _write(data: bytes, path: Path) -> Path:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        raise HwnasError(f"cannot write {path}: {error}") from error
+    return path

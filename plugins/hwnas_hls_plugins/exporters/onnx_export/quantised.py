@@ -1,0 +1,150 @@
+"""Designs as QONNX: float32 operators with a ``Quant`` node for every fixed-point type.
+
+QONNX: Pappalardo et al., "QONNX: Representing Arbitrary-Precision Quantized Neural Networks",
+arXiv 2206.07527. Its ``Quant`` always saturates and knows fewer roundings, so that not every
+design can be said in it; what cannot is refused rather than approximated. Halves that go up
+(``RND``) are written as half a step added beforehand, to the biases where there are any, and a
+``FLOOR``: of QONNX's roundings, hls4ml reads ``FLOOR`` and ``ROUND`` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.network.architecture import INPUT, Dense, Merge
+from hwnas_hls.network.layers import LEAKY_SLOPE
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls_plugins.exporters.onnx_export.exact import real_weights
+from hwnas_hls_plugins.exporters.onnx_export.nodes import QONNX_DOMAIN, Sheet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hwnas_hls.network.design import Design
+
+_FLOAT32_EXACT_BITS = 24
+_ROUNDINGS = {
+    "TRN": "FLOOR",
+    "TRN_ZERO": "DOWN",
+    "RND": "FLOOR",
+    "RND_CONV": "ROUND",
+    "RND_INF": "HALF_UP",
+    "RND_ZERO": "HALF_DOWN",
+}
+
+
+def quantised_model(design: Design) -> Any:
+    """The ``ModelProto`` of ``design``: input ``global_in`` (rows, n_in) on the input's grid, output
+    ``global_out`` (rows, n_out).
+
+    Raises:
+        Unsupported: what ``Quant`` cannot say exactly, and layers other than dense ones and merges.
+    """
+    sheet = Sheet(np.float32)
+    architecture = design.architecture
+    outputs = {INPUT: _quant(sheet, "global_in", "input", architecture.input, "ROUND")}
+    types = design.layer_types()
+    for number, layer in enumerate(architecture.layers):
+        _, accum, result = types[number]
+        inputs = [outputs[place] for place in architecture.sources(number)]
+        if accum.width >= _FLOAT32_EXACT_BITS:
+            raise Unsupported(
+                f"layer {number} has sums of {accum.width} bits, more than float32 holds exactly"
+            )
+        if not isinstance(layer, Dense | Merge):
+            raise Unsupported(f"layer {number}: {layer.kind} is not written as QONNX; model.onnx has it")
+        exact = result == accum and layer.activation != "leaky_relu"
+        half = 0.0 if exact or result.rounding != "RND" else 0.5 * 2.0**-result.fraction
+        if isinstance(layer, Dense):
+            if layer.accum is not None:
+                raise Unsupported(f"layer {number}: QONNX has no word for an accumulator's own type")
+            folded = 0.0 if layer.activation == "leaky_relu" else half
+            value = _dense(sheet, design, number, layer, inputs[0], folded)
+            half -= folded
+        else:
+            value = (
+                sheet.node("Add", *inputs) if layer.merge == "add" else sheet.node("Concat", *inputs, axis=1)
+            )
+        if layer.activation == "relu":
+            value = sheet.node("Relu", value)
+        elif layer.activation == "leaky_relu":
+            value = sheet.node("LeakyRelu", value, alpha=LEAKY_SLOPE)
+        elif layer.activation != "linear":
+            raise Unsupported(f"layer {number}: {layer.activation} goes through a table and is not emulated")
+        if half:
+            value = sheet.node("Add", value, sheet.number(half))
+        outputs[number] = value if exact else _result(sheet, number, value, layer, accum, result)
+    about = (
+        f"{architecture.shape}, design {design.digest()}: QONNX, inputs on the grid of {architecture.input}"
+    )
+    return sheet.model(
+        "global_in",
+        architecture.n_in,
+        sheet.name_last("global_out"),
+        architecture.n_out,
+        about,
+        checked=False,
+    )
+
+
+def _result(
+    sheet: Sheet, number: int, value: str, layer: Dense | Merge, accum: FixedType, result: FixedType
+) -> str:
+    if result.width == 1 and result.signed:
+        raise Unsupported(f"layer {number}: QONNX takes one signed bit for -1 and 1")
+    if result.rounding not in _ROUNDINGS:
+        raise Unsupported(f"layer {number}: QONNX has no rounding {result.rounding}")
+    saturates = result.overflow in ("SAT", "SAT_SYM")
+    if not saturates and not _holds(result, accum, rectified=layer.activation == "relu"):
+        raise Unsupported(f"layer {number}: {result} does not saturate, and QONNX's Quant does")
+    return _quant(sheet, value, f"result_{number}", result, _ROUNDINGS[result.rounding])
+
+
+def _dense(sheet: Sheet, design: Design, number: int, layer: Dense, value: str, half: float) -> str:
+    """Products and biases; ``half`` is added to each bias, which stays on a grid of its own."""
+    weights, biases = real_weights(design, number)
+    matrix = sheet.constant(f"weights_{number}", weights)
+    value = sheet.node("MatMul", value, _quant(sheet, matrix, f"weight_{number}", layer.weight, "ROUND"))
+    if biases is None and not half:
+        return value
+    kind = layer.bias
+    biases = np.zeros(layer.n_out) if biases is None else biases
+    if kind is None or half:
+        biases = biases + half
+        kind = _narrowest(biases, max(kind.fraction if kind else 0, -round(math.log2(half))))
+    vector = sheet.constant(f"biases_{number}", biases)
+    return sheet.node("Add", value, _quant(sheet, vector, f"bias_{number}", kind, "ROUND"))
+
+
+def _narrowest(values: NDArray[np.float64], fraction: int) -> FixedType:
+    """The narrowest signed type of ``fraction`` fractional bits that holds ``values``."""
+    counted = values * 2.0**fraction
+    width = max(int(counted.max()), -int(counted.min()) - 1, 1).bit_length() + 1
+    return FixedType(width, width - fraction)
+
+
+def _quant(sheet: Sheet, value: str, name: str, kind: FixedType, rounding: str) -> str:
+    return sheet.node(
+        "Quant",
+        value,
+        sheet.constant(f"{name}_scale", 2.0**-kind.fraction),
+        sheet.constant(f"{name}_zero", 0.0),
+        sheet.constant(f"{name}_bits", float(kind.width)),
+        name=f"{name}_quantised",
+        domain=QONNX_DOMAIN,
+        signed=int(kind.signed),
+        narrow=int(kind.signed and kind.overflow == "SAT_SYM"),
+        rounding_mode=rounding,
+    )
+
+
+def _holds(kind: FixedType, accum: FixedType, *, rectified: bool) -> bool:
+    """Whether no value of ``accum``, rounded, leaves the range of ``kind``."""
+    step = 2.0 ** (kind.fraction - accum.fraction)
+    high = accum.highest * step + 0.5
+    low = 0.0 if rectified else accum.lowest * step - 0.5
+    return low >= kind.lowest and high <= kind.highest

@@ -1,0 +1,80 @@
+"""A graph of layers while a space builds it: what each layer hands on, and who takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hwnas_hls.network.architecture import INPUT, Architecture, Layer, Merge
+from hwnas_hls.network.precision import FixedType
+
+#: (height, width, channels).
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a layer, or the network's input, hands on.
+
+    Args:
+        number: of the layer; ``INPUT`` for the input.
+        width: values.
+        kind: their type.
+        shape: of an image.
+    """
+
+    number: int
+    width: int
+    kind: FixedType
+    shape: Shape | None = None
+
+
+class LayerGraph:
+    """The layers so far.
+
+    Args:
+        kind: type of the inputs.
+        width: how many.
+        shape: of an image.
+    """
+
+    def __init__(self, kind: FixedType, width: int, shape: Shape | None = None) -> None:
+        self.input = End(INPUT, width, kind, shape)
+        self.layers: list[Layer] = []
+
+    def add(self, layer: Layer, sources: Sequence[End], shape: Shape | None = None) -> End:
+        """Append ``layer``, which takes what ``sources`` hand on.
+
+        Args:
+            shape: of what it hands on, if that is an image.
+        """
+        layer = replace(layer, inputs=tuple(source.number for source in sources))
+        self.layers.append(layer)
+        kind = layer.output_type(*(source.kind for source in sources))
+        return End(len(self.layers) - 1, layer.n_out, kind, shape)
+
+    def merge(
+        self, how: str, first: End, second: End, activation: str = "linear", result: FixedType | None = None
+    ) -> End:
+        """Add or concatenate what two layers hand on; images along their channels."""
+        shape, channels = first.shape, None
+        if how == "concatenate" and first.shape is not None and second.shape is not None:
+            channels = (first.shape[2], second.shape[2])
+            shape = (*first.shape[:2], sum(channels))
+        merge = Merge(
+            how, (first.width, second.width), (first.number, second.number), activation, result, channels
+        )
+        return self.add(merge, (first, second), shape)
+
+    def architecture(self, clock_ns: float | None) -> Architecture:
+        """The network; its layers name no inputs where each takes the one before."""
+        layers = self.layers
+        if all(layer.inputs == (number - 1,) for number, layer in enumerate(layers)):
+            layers = [replace(layer, inputs=()) for layer in layers]
+        return Architecture(self.input.kind, tuple(layers), clock_ns)
+
+
+def summand(result: FixedType) -> FixedType:
+    """The type of what is added before a result of type ``result``: its grid, twice its range, a sign."""
+    more = 1 + (not result.signed)
+    return replace(result, width=result.width + more, integer=result.integer + more, signed=True)

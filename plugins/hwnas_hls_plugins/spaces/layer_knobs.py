@@ -1,0 +1,226 @@
+"""Knobs that every space of dense layers has, and the layers that they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas_hls.network.architecture import Dense
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
+from hwnas_hls.protocols.knob import Knob
+from hwnas_hls.values.candidate import Value
+from hwnas_hls_plugins.spaces.knob_families import Condition, KnobTable
+from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, LayerSettings
+
+#: Tag of the output layer's knobs.
+OUTPUT = "out"
+#: An unrolled layer has fewer products than this (hls4ml issues 572, 903 and 904).
+UNROLL_LIMIT = 4096
+#: A bias has this many fractional bits more than the weights, if the products have them.
+BIAS_EXTRA_BITS = 4
+#: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.
+OUTPUT_BIAS_INTEGER = 4
+
+
+class LayerTable(KnobTable):
+    """A table with the knobs of layers that have weights.
+
+    Args:
+        config: what may be built.
+        strategies: HLS strategies, at least one.
+    """
+
+    def __init__(self, config: LayerSettings, strategies: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.strategies = tuple(strategies)
+
+    def hardware(
+        self, tag: int | str, exists: Condition, strategies: Sequence[str] | None = None
+    ) -> Iterator[Knob]:
+        """Precision of the weights, HLS strategy, reuse factor and sparsity of the layer ``tag``.
+
+        Args:
+            strategies: to choose from, where not all of the table.
+        """
+        config, strategies = self.config, tuple(strategies or self.strategies)
+        yield from self.knob("weight_bits", config.weight_bits, "width of a layer's weights", exists, tag)
+        yield from self.knob(
+            "weight_integer",
+            config.weight_integer_bits,
+            "integer bits of a layer's weights, sign included",
+            exists,
+            tag,
+        )
+        yield from self.knob("strategy", strategies, "hls4ml strategy of a layer", exists, tag, ordered=False)
+        unrolled = tuple(strategy for strategy in strategies if strategy != "Resource")
+        if "Resource" in strategies:
+            yield from self.knob(
+                "reuse_factor",
+                config.reuse_factors,
+                "asked reuse factor of a layer; it takes the nearest above 1 that hls4ml builds",
+                (f"strategy_{tag}", ("Resource",)) if unrolled else exists,
+                tag,
+            )
+        if unrolled:
+            yield from self.knob(
+                "sparsity",
+                config.sparsities,
+                "share of a layer's weights pruned to zero",
+                (f"strategy_{tag}", unrolled) if len(unrolled) < len(strategies) else exists,
+                tag,
+            )
+
+    def results(self, tag: int | str, exists: Condition, what: str = "a hidden layer") -> Iterator[Knob]:
+        """Precision of what the layer ``tag`` hands on."""
+        config = self.config
+        yield from self.knob(
+            "activation_bits", config.activation_bits, f"width of {what}'s result", exists, tag
+        )
+        yield from self.knob(
+            "activation_integer",
+            config.activation_integer_bits,
+            f"integer bits of {what}'s result, sign not counted",
+            exists,
+            tag,
+        )
+
+    # Types
+
+    def weight_type(self, values: Mapping[str, Value], tag: str) -> FixedType:
+        return FixedType(self.value(values, "weight_bits", tag), self.value(values, "weight_integer", tag))
+
+    def result_type(self, values: Mapping[str, Value], tag: str, activation: str) -> FixedType:
+        """Of an activation: without a sign after a ReLU, from -1 to 1 for :data:`HARD_TANH`."""
+        signed = activation != "relu"
+        integer = self.value(values, "activation_integer", tag) + signed
+        modes = (self.config.result_rounding, self.config.result_overflow)
+        if activation == HARD_TANH:
+            integer, modes = 1, (modes[0], "SAT")
+        return FixedType(self.value(values, "activation_bits", tag), integer, signed, *modes)
+
+    # Layers
+
+    def shared(self, values: Mapping[str, Value], tag: str) -> bool:
+        """Whether the layer ``tag`` shares multipliers."""
+        return bool(self.value(values, "strategy", tag) == "Resource")
+
+    def dense(self, values: Mapping[str, Value], tag: str, wanted: Wanted) -> Dense:
+        """The dense layer ``tag``."""
+        weight, shared = self.weight_type(values, tag), self.shared(values, tag)
+        bias = None
+        if wanted.use_bias or wanted.normalisation == "batch":
+            bias = bias_type(wanted.n_in, wanted.source, weight, wanted.result)
+        factor = 1
+        if shared:
+            factor = built_factor(wanted.n_in, wanted.n_out, self.value(values, "reuse_factor", tag))
+        return Dense(
+            wanted.n_in,
+            wanted.n_out,
+            "linear" if wanted.activation == HARD_TANH else wanted.activation,
+            weight,
+            bias,
+            result=wanted.result,
+            reuse_factor=factor,
+            strategy=self.value(values, "strategy", tag),
+            normalisation=wanted.normalisation,
+            dropout=wanted.dropout,
+            sparsity=0.0 if shared else self.value(values, "sparsity", tag),
+        )
+
+    def repair_layer(
+        self,
+        values: dict[str, Value],
+        tag: str,
+        shapes: Sequence[tuple[int, int]],
+        activation: str | None = None,
+    ) -> None:
+        """Keep fractions from going negative; spell reuse factors that are built alike in one way.
+
+        Args:
+            shapes: (n_in, n_out) of every layer that has these settings.
+            activation: of a layer whose result has a type, else ``None``.
+        """
+        self.shorten(values, "weight_integer", self.value(values, "weight_bits", tag), tag)
+        if activation is not None:
+            self.repair_result(values, tag, activation)
+        reuse = f"reuse_factor_{tag}"
+        if reuse in self.knobs and self.shared(values, tag):
+            values[reuse] = self._spelling(shapes, values.get(reuse, self.knobs[reuse].choices[0]))
+
+    def repair_result(self, values: dict[str, Value], tag: str, activation: str) -> None:
+        """Keep the fraction of a result from going negative."""
+        if activation == HARD_TANH:
+            self.first(values, "activation_integer", tag)
+            return
+        bits = self.value(values, "activation_bits", tag) - (activation != "relu")
+        self.shorten(values, "activation_integer", bits, tag)
+
+    def _spelling(self, shapes: Sequence[tuple[int, int]], wanted: Any) -> int:
+        """The smallest asked factor that is built as ``wanted`` is.
+
+        A factor that still unrolls too much is raised to the first that does not.
+        """
+        levels = sorted(self.config.reuse_factors)
+        built = {level: [built_factor(*shape, level) for shape in shapes] for level in levels}
+        small = [
+            level
+            for level, factors in built.items()
+            if all(
+                math.ceil(n_in * n_out / factor) <= UNROLL_LIMIT
+                for (n_in, n_out), factor in zip(shapes, factors, strict=True)
+            )
+        ]
+        if wanted not in small:
+            wanted = next((level for level in small if level > wanted), levels[-1])
+        return next(level for level, factors in built.items() if factors == built[wanted])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a dense layer is to be, apart from what its own knobs say.
+
+    Args:
+        n_in, n_out: its widths.
+        source: type of its inputs.
+        activation: one of hls4ml's, or :data:`HARD_TANH`.
+        result: type of its outputs; ``None`` hands the exact sums on.
+        use_bias: whether it has biases; normalisation always brings them.
+        normalisation, dropout: as in :class:`~hwnas_hls.network.architecture.Dense`.
+    """
+
+    n_in: int
+    n_out: int
+    source: FixedType
+    activation: str
+    result: FixedType | None
+    use_bias: bool = True
+    normalisation: str = "none"
+    dropout: float = 0.0
+
+
+def built_factor(n_in: int, n_out: int, wanted: int) -> int:
+    """What hls4ml builds for a reuse factor of ``wanted``; never 1, which is no sharing at all."""
+    legal = nearest_legal(n_in, n_out, "Resource", wanted)
+    if legal > 1 or n_in * n_out == 1:
+        return legal
+    return legal_reuse_factors(n_in, n_out, "Resource")[1]
+
+
+def bias_type(products: int, source: FixedType, weight: FixedType, result: FixedType | None) -> FixedType:
+    """A bias type that costs the exact accumulator no bits.
+
+    Its grid is no finer than the products'. Its range reaches twice beyond the result's, past
+    which a neuron is constant anyway, and no further than the weighted sum itself.
+
+    Args:
+        products: that one output is the sum of.
+    """
+    fraction = min(source.fraction + weight.fraction, weight.fraction + BIAS_EXTRA_BITS)
+    total = source.integer + weight.integer + math.ceil(math.log2(products))
+    reach = OUTPUT_BIAS_INTEGER if result is None else result.integer + (not result.signed) + 1
+    integer = max(1, min(total, reach))
+    return FixedType(max(integer + fraction, 2), integer)

@@ -1,0 +1,110 @@
+"""The settings that every space of layers with weights has: their defaults and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas_hls.network.architecture import NORMALISATIONS, STRATEGIES
+from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS
+
+#: A linear layer whose result saturates at -1 and 1: what the hardware has to do for it is nothing.
+HARD_TANH = "hard_tanh"
+#: Activations that hls4ml computes without a table, so that the emulator has them to the bit.
+EXACT_ACTIVATIONS = ("relu", "leaky_relu", "linear", HARD_TANH)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSettings:
+    """Settings of the layers, whatever network they make; one with a single value is no knob.
+
+    What is called a layer here is an operation in spaces of cells.
+
+    Args:
+        activations: after each layer but the last: ``relu``, ``leaky_relu`` (slope 1/8), ``linear`` or
+            ``hard_tanh`` (linear, with a result that saturates at -1 and 1).
+        use_bias: whether layers have biases; folded batch normalisation always brings them.
+        normalisations: of each layer but the last, ``none`` or ``batch`` (folded into it).
+        dropouts: shares of a layer's outputs dropped in training.
+        input_bits, input_integer_bits: type of the standardised inputs, sign included.
+        weight_bits, weight_integer_bits: type of each layer's weights, sign included.
+        activation_bits, activation_integer_bits: type of each layer's result, but the last one's. It has
+            a sign unless the activation is a ReLU; the integer bits do not count it.
+        result_rounding, result_overflow: modes of that type.
+        strategies: of each layer, in hls4ml's spelling; empty means what the run's synthesizer
+            can measure (``open``: ``distributed_arithmetic``), and ``Latency`` and ``Resource``
+            without one. What is installed here makes no difference.
+        reuse_factors: asked of layers of strategy ``Resource``; each takes the nearest that
+            hls4ml builds as it stands. Other strategies unroll wholly (1).
+        sparsities: shares of the weights pruned to zero in layers that are not ``Resource``
+            (there a zero weight saves nothing).
+        clock_periods_ns: clock periods to choose from; empty leaves the clock to the run.
+        uniform_samples: share of the sampled networks whose layers agree in their precision and HLS
+            settings; the others draw each layer for itself.
+
+    Raises:
+        ValueError: a setting has no value, a value twice, or one that cannot be.
+    """
+
+    activations: tuple[str, ...] = ("relu", "leaky_relu", HARD_TANH)
+    use_bias: tuple[bool, ...] = (True,)
+    normalisations: tuple[str, ...] = ("none", "batch")
+    dropouts: tuple[float, ...] = (0.0,)
+    input_bits: tuple[int, ...] = (4, 5, 6, 7, 8, 10, 12)
+    input_integer_bits: tuple[int, ...] = (2, 3, 4)
+    weight_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    weight_integer_bits: tuple[int, ...] = (0, 1, 2)
+    activation_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    activation_integer_bits: tuple[int, ...] = (0, 1, 2, 3)
+    result_rounding: str = "RND"
+    result_overflow: str = "SAT"
+    strategies: tuple[str, ...] = ()
+    reuse_factors: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
+    sparsities: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    clock_periods_ns: tuple[float, ...] = ()
+    uniform_samples: float = 0.5
+
+    def __post_init__(self) -> None:
+        check("activations", self.activations, *among(EXACT_ACTIVATIONS))
+        check("use_bias", self.use_bias, lambda flag: isinstance(flag, bool), "true or false")
+        check("normalisations", self.normalisations, *among(NORMALISATIONS))
+        for name in ("dropouts", "sparsities"):
+            check(name, getattr(self, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
+        for name in ("input_bits", "weight_bits", "activation_bits"):
+            check(name, getattr(self, name), lambda bits: 2 <= bits <= 24, "between 2 and 24")
+        for name in ("input_integer_bits", "weight_integer_bits", "activation_integer_bits"):
+            check(name, getattr(self, name), lambda bits: -8 <= bits <= 24, "between -8 and 24")
+        check("result_rounding", (self.result_rounding,), *among(ROUNDINGS))
+        check("result_overflow", (self.result_overflow,), *among(OVERFLOWS))
+        if self.strategies:
+            check("strategies", self.strategies, *among(STRATEGIES))
+        check("reuse_factors", self.reuse_factors, lambda factor: factor >= 2, "at least 2")
+        if self.clock_periods_ns:
+            check("clock_periods_ns", self.clock_periods_ns, lambda period: period > 0, "above 0")
+        check("uniform_samples", (self.uniform_samples,), lambda share: 0 <= share <= 1, "between 0 and 1")
+
+
+def default_strategies(synthesizer: object) -> tuple[str, ...]:
+    """The HLS strategies searched where none are named: those that ``synthesizer`` measures.
+
+    A synthesizer says so by an attribute ``hls_strategies``. Without one they are those that the
+    hardware model is calibrated for.
+    """
+    return tuple(getattr(synthesizer, "hls_strategies", ())) or ("Latency", "Resource")
+
+
+def among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
+    """A rule for :func:`check`: one of these."""
+    return lambda value: value in choices, f"one of {', '.join(choices)}"
+
+
+def check(name: str, values: Sequence[Any], good: Callable[[Any], bool], rule: str) -> None:
+    """Raise ValueError where ``values`` of a setting are none, twice the same, or against the rule."""
+    if not values:
+        raise ValueError(f"{name} needs at least one value")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} names a value twice: {', '.join(map(str, values))}")
+    for value in values:
+        if not good(value):
+            raise ValueError(f"{name}: {value} is not {rule}")

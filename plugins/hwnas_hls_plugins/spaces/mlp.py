@@ -1,0 +1,207 @@
+"""The space of multilayer perceptrons as hls4ml builds them: shape, precision and HLS settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.knob import Knob
+from hwnas_hls.protocols.space import KnobSpace
+from hwnas_hls.values.candidate import Candidate, Value
+from hwnas_hls_plugins.spaces.layer_graph import End, LayerGraph, summand
+from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, UNROLL_LIMIT, Wanted
+from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, default_strategies
+from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
+from hwnas_hls_plugins.spaces.mlp_table import MlpTable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hwnas_hls.protocols.layer_columns import LayerColumns
+    from hwnas_hls.protocols.task import Dataset
+
+
+class MlpSpace(KnobSpace):
+    """Multilayer perceptrons: depth, widths, activation, bias, normalisation, dropout, input precision
+    and clock; and of each layer its kind, precision, HLS strategy, reuse factor and sparsity.
+
+    Args:
+        config: what may be built.
+        task: gives the number of inputs and outputs.
+        synthesizer: of the run; what it measures is searched where the config names no strategies.
+
+    Raises:
+        UserError: a layer is too large to be unrolled whatever the widths, and ``Resource``
+            is not among the strategies.
+    """
+
+    name = "mlp"
+    Config = MlpConfig
+
+    def __init__(self, config: MlpConfig, task: Dataset, synthesizer: object = None) -> None:
+        self.config = config
+        self.n_in, self.n_out = task.n_in, task.n_out
+        self.strategies = config.strategies or default_strategies(synthesizer)
+        self._table = MlpTable(config, self.strategies)
+        self._knobs = self._table.knobs
+        self._of = self._table.value
+        self.knobs: Sequence[Knob] = tuple(self._knobs.values())
+        self._refuse_unbuildable()
+
+    def sample(self, rng: np.random.Generator) -> Candidate:
+        """A share of the networks (``uniform_samples``) have layers that agree, the others not.
+
+        Drawn layer by layer alone, hardly any network would be unrolled throughout or of low
+        precision throughout, and those are the ones that fit into a microsecond.
+        """
+        values = {knob.name: knob.draw(rng) for knob in self.knobs}
+        if rng.random() < self.config.uniform_samples:
+            shared: dict[str, Value] = {}
+            for name in values:
+                family, _, tag = name.rpartition("_")
+                if tag.isdigit() or tag == OUTPUT:
+                    values[name] = shared.setdefault(family, values[name])
+        return self.candidate(values)
+
+    def architecture(self, candidate: Candidate) -> Architecture:
+        values = candidate.values
+        inputs = FixedType(self._of(values, "input_bits"), self._of(values, "input_integer"))
+        graph = LayerGraph(inputs, self.n_in)
+        end = graph.input
+        for tag, _, n_out in self._shapes(values):
+            end = self._append(graph, values, tag, end, n_out)
+        # Where the clock is not searched, it is the run's and no business of the candidate.
+        return graph.architecture(
+            float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
+        )
+
+    def layer_columns(self, candidates: Sequence[Candidate]) -> LayerColumns | None:
+        """The layers of many candidates, see ``Columnar``; ``None`` where some
+        may be no chains, or a space that inherits from this one makes its own architectures."""
+        from hwnas_hls_plugins.spaces.mlp_columns import mlp_columns
+
+        # Columns are of the architectures made here; those of a space that inherits may be others.
+        if self.config.layer_kinds != ("dense",) or type(self).architecture is not MlpSpace.architecture:
+            return None
+        return mlp_columns(self._table, candidates, self.n_in, self.n_out)
+
+    def repair(self, values: dict[str, Value]) -> dict[str, Value]:
+        """Keep fractions from going negative and unrolled layers small enough; spell reuse factors
+        that hls4ml would build alike in one way."""
+        table = self._table
+        table.shorten(values, "input_integer", self._of(values, "input_bits"))
+        self._limit_unrolling(values)
+        for tag, n_in, n_out in self._shapes(values):
+            if self._kind(values, tag) == "residual":
+                table.first(values, "width", tag)
+            activation = None if tag == OUTPUT else self._activation(values, tag)
+            table.repair_layer(values, tag, [(n_in, n_out)], activation)
+        return values
+
+    def _refuse_unbuildable(self) -> None:
+        if "Resource" in self.strategies:
+            return
+        narrow = min(self.config.widths)
+        ends = [(self.n_in, self.n_out)] if self.config.min_depth == 0 else []
+        if self.config.max_depth > 0:
+            ends += [(self.n_in, narrow), (narrow, self.n_out)]
+        if self.config.max_depth > 1:
+            ends.append((narrow, narrow))
+        for n_in, n_out in ends:
+            if n_in * n_out >= UNROLL_LIMIT:
+                raise UserError(
+                    f"a layer of {n_in} x {n_out} is too large to be unrolled "
+                    f"(hls4ml wants fewer than {UNROLL_LIMIT} products)",
+                    where="space mlp: strategies",
+                    found=", ".join(self.strategies),
+                    remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
+                )
+
+    # Reading and repairing values
+
+    def _depth(self, values: Mapping[str, Value]) -> int:
+        return int(self._of(values, "depth"))
+
+    def _activation(self, values: Mapping[str, Value], tag: str) -> str:
+        return str(self._of(values, "activation", tag if self.config.activation_per_layer else ""))
+
+    def _kind(self, values: Mapping[str, Value], tag: str) -> str:
+        return "dense" if tag == OUTPUT else str(self._of(values, "layer", tag))
+
+    def _shapes(self, values: Mapping[str, Value]) -> Iterator[tuple[str, int, int]]:
+        """(tag, n_in, n_out) of each layer with weights."""
+        n_in = self.n_in
+        for number in range(1, self._depth(values) + 1):
+            tag = str(number)
+            kind = self._kind(values, tag)
+            n_out = n_in if kind == "residual" else int(self._of(values, "width", tag))
+            yield tag, n_in, n_out
+            n_in = n_out + n_in if kind == "concatenate" else n_out
+        yield OUTPUT, n_in, self.n_out
+
+    def _limit_unrolling(self, values: dict[str, Value]) -> None:
+        """Large layers become ``Resource``; where that is not offered, widths shrink step by step."""
+        while True:
+            large = [
+                (tag, n_in, n_out)
+                for tag, n_in, n_out in self._shapes(values)
+                if n_in * n_out >= UNROLL_LIMIT and self._of(values, "strategy", tag) != "Resource"
+            ]
+            if not large:
+                return
+            if "Resource" in self.strategies:
+                for tag, _, _ in large:
+                    values[f"strategy_{tag}"] = "Resource"
+                return
+            tag, n_in, n_out = large[0]
+            depth = self._depth(values)
+            wide = [
+                name
+                for name in (f"layer_{number}" for number in range(depth, 0, -1))
+                if name in values and values[name] != "dense"
+            ]
+            if wide:
+                values[wide[0]] = "dense"
+                continue
+            number = depth + 1 if tag == OUTPUT else int(tag)
+            neighbours = [(n_in, f"width_{number - 1}"), (n_out, f"width_{number}")]
+            # The wider of the two that is a hidden width and can still shrink.
+            width, name = max(
+                (width, name)
+                for width, name in neighbours
+                if name in values and width > min(self.config.widths)
+            )
+            choices = self._knobs[name].choices
+            values[name] = choices[choices.index(width) - 1]
+
+    # Layers
+
+    def _append(self, graph: LayerGraph, values: Mapping[str, Value], tag: str, end: End, n_out: int) -> End:
+        """Append the layer ``tag`` with what goes with it."""
+        table, use_bias = self._table, bool(self._of(values, "use_bias"))
+        if tag == OUTPUT:
+            last = Wanted(end.width, n_out, end.kind, "linear", None, use_bias)
+            return graph.add(table.dense(values, tag, last), (end,))
+        kind, activation = self._kind(values, tag), self._activation(values, tag)
+        result = table.result_type(values, tag, activation)
+        dense = table.dense(
+            values,
+            tag,
+            Wanted(
+                end.width,
+                n_out,
+                end.kind,
+                "linear" if kind == "residual" else activation,
+                summand(result) if kind == "residual" else result,
+                use_bias,
+                self._of(values, "normalisation"),
+                self._of(values, "dropout"),
+            ),
+        )
+        inner = graph.add(dense, (end,))
+        if kind == "residual":
+            return graph.merge("add", inner, end, "linear" if activation == HARD_TANH else activation, result)
+        return graph.merge("concatenate", inner, end) if kind == "concatenate" else inner

@@ -1,0 +1,168 @@
+"""Regularised evolution: a population that ages, tournaments, mutation."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Proposals
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.front import non_dominated
+from hwnas_hls.values.objective import Goal
+from hwnas_hls.values.record import FAILED, Record
+from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
+
+
+class EvolutionStrategy:
+    """Regularised (aging) evolution for several objectives and limits.
+
+    The population holds the newest judged candidates; the oldest leaves, however good it is. A
+    parent is the best of a few members drawn at random: one that breaks no limit before one
+    that does, then the smaller violation, then the earlier front, then the less crowded part of
+    it. Its child is a mutant, sometimes after a crossover with a second parent. Since aging
+    alone forgets the front, a share of the parents comes from the best front found so far.
+
+    Failed candidates do not enter the population.
+
+    Source: Real et al., "Regularized evolution for image classifier architecture search", AAAI
+    2019; constraint dominance and crowding as in Deb et al., IEEE Trans. Evol. Comp. 6(2), 2002.
+
+    Args:
+        config: sizes and chances.
+        space: any space.
+        goal: objectives and limits.
+        seed: of the run.
+    """
+
+    name = "evolution"
+
+    @dataclass(frozen=True, slots=True)
+    class Config:
+        """Settings of regularised evolution.
+
+        Args:
+            population_size: how many of the newest candidates may become parents.
+            tournament_size: how many of them are drawn for one parent.
+            crossover_chance: chance that a child mixes two parents before it mutates.
+            front_share: chance that a parent is drawn from the best front found so far.
+        """
+
+        population_size: int = 32
+        tournament_size: int = 8
+        crossover_chance: float = 0.2
+        front_share: float = 0.25
+
+        def __post_init__(self) -> None:
+            if not 1 <= self.tournament_size <= self.population_size:
+                raise ValueError(
+                    "1 <= tournament_size <= population_size is broken by "
+                    f"{self.tournament_size} and {self.population_size}"
+                )
+            for name in ("crossover_chance", "front_share"):
+                if not 0 <= getattr(self, name) <= 1:
+                    raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
+
+    def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
+        self.config = config
+        self.goal = goal
+        self._space = space
+        self.proposals = Proposals(self.name, space, seed)
+        self._population: deque[Member] = deque(maxlen=config.population_size)
+        self._front: list[Member] = []
+        self._order: list[Member] = []
+
+    def ask(self, n: int) -> list[Candidate]:
+        rng = self.proposals.next_rng()
+        asked: list[Candidate] = []
+        while len(asked) < n:
+            found: Candidate | None
+            if len(self._population) < self.config.population_size:
+                found = self.proposals.sample(rng)
+            else:
+                found = self.proposals.variant(self._child(rng), rng)
+            if found is None:
+                break
+            asked.append(found)
+        return asked
+
+    def tell(self, records: Sequence[Record]) -> None:
+        self.proposals.tell(records)
+        members = [
+            Member(record.candidate, told_losses(self.goal, record), told_violation(record))
+            for record in records
+            if record.state != FAILED
+        ]
+        self._population.extend(members)
+        kept = [*self._front, *(member for member in members if member.violation == 0)]
+        self._front = [kept[index] for index in non_dominated([member.losses for member in kept])]
+        self._order = best_first(list(self._population))
+
+    def state(self) -> Any:
+        return self.proposals.state()
+
+    def restore(self, state: Any) -> None:
+        self.proposals.restore(state)
+
+    def _child(self, rng: np.random.Generator) -> Candidate:
+        child = self._parent(rng)
+        if rng.random() < self.config.crossover_chance:
+            child = self._space.crossover(child, self._parent(rng), rng)
+        return self._space.mutate(child, rng)
+
+    def _parent(self, rng: np.random.Generator) -> Candidate:
+        if self._front and rng.random() < self.config.front_share:
+            return self._front[int(rng.integers(len(self._front)))].candidate
+        # The population is kept in order of merit, so the best of a draw has the smallest place.
+        drawn = rng.choice(len(self._order), self.config.tournament_size, replace=False)
+        return self._order[int(drawn.min())].candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One judged candidate: the minimised losses and by how much it breaks the limits in all."""
+
+    candidate: Candidate
+    losses: tuple[float, ...]
+    violation: float
+
+
+def best_first(members: list[Member]) -> list[Member]:
+    """In order of merit: feasible ones front by front, the less crowded first; then the others
+    by violation. Ties keep their order."""
+    feasible = [member for member in members if member.violation == 0]
+    rest = sorted((member for member in members if member.violation > 0), key=lambda member: member.violation)
+    ordered: list[Member] = []
+    while feasible:
+        front = non_dominated([member.losses for member in feasible])
+        distance = crowding_distance(np.array([feasible[index].losses for index in front]))
+        ordered += [feasible[front[place]] for place in np.argsort(-distance, kind="stable")]
+        taken = set(front)
+        feasible = [member for index, member in enumerate(feasible) if index not in taken]
+    return ordered + rest
+
+
+def crowding_distance(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much room each point of a front has: the sum over objectives of the gap between its
+    neighbours, relative to the front's extent; infinite at the ends.
+
+    Args:
+        losses: (points, objectives).
+
+    Returns:
+        (points,).
+    """
+    count = len(losses)
+    distance = np.zeros(count)
+    for column in losses.T:
+        order = np.argsort(column, kind="stable")
+        extent = column[order[-1]] - column[order[0]]
+        distance[order[[0, -1]]] = np.inf
+        if extent > 0 and count > 2:
+            distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / extent
+    return distance

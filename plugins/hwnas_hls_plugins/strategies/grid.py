@@ -1,0 +1,88 @@
+"""Grid search: every candidate of a finite space exactly once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.space import Space, assemble, knobs_of, settings
+from hwnas_hls.protocols.strategy import Proposals, batch_rng
+from hwnas_hls.values.candidate import Candidate, Value
+from hwnas_hls.values.record import Record
+
+
+class GridStrategy:
+    """Walks the whole lattice of a space's knobs, then asks for nothing more.
+
+    Args:
+        config: order and largest size.
+        space: finite.
+        seed: of the run; shuffles the order.
+
+    Raises:
+        UserError: the space has a continuous knob, no knobs, or too many settings.
+    """
+
+    name = "grid"
+
+    @dataclass(frozen=True, slots=True)
+    class Config:
+        """Settings of grid search.
+
+        Args:
+            max_settings: a space with more settings than this is refused.
+            scattered: walk in an order shuffled by the seed, so that a run that ends early has
+                seen the whole space thinly; otherwise the last knob turns fastest.
+        """
+
+        max_settings: int = 100_000
+        scattered: bool = True
+
+        def __post_init__(self) -> None:
+            if self.max_settings < 1:
+                raise ValueError(f"max_settings is at least 1, found {self.max_settings}")
+
+    def __init__(self, config: Config, space: Space, seed: int) -> None:
+        if not knobs_of(space):
+            raise UserError(
+                "strategy grid needs a space whose knobs are a table of Knob",
+                found=f"space {space.name}",
+                remedy="use random or evolution",
+            )
+        self._space = space
+        self._proposals = Proposals(self.name, space, seed)
+        found = list(itertools.islice(settings(space), config.max_settings + 1))
+        if len(found) > config.max_settings:
+            raise UserError(
+                f"strategy grid walks at most {config.max_settings} settings",
+                where=f"space {space.name}",
+                found=f"more, from {len(space.knobs)} knobs",
+                remedy="give knobs fewer values (a single value fixes one), raise max_settings, "
+                "or take another strategy",
+            )
+        if config.scattered:
+            order = batch_rng(self.name, seed, 0, "order").permutation(len(found))
+            found = [found[place] for place in order]
+        self._settings: Iterator[dict[str, Value]] = iter(found)
+
+    def ask(self, n: int) -> list[Candidate]:
+        self._proposals.batch += 1
+        asked: list[Candidate] = []
+        # Known ones are passed over: repaired twins, and all that a resumed run has been told.
+        while len(asked) < n and (values := next(self._settings, None)) is not None:
+            candidate = assemble(self._space, values)
+            if not self._proposals.known(candidate):
+                asked.append(self._proposals.add(candidate))
+        return asked
+
+    def tell(self, records: Sequence[Record]) -> None:
+        self._proposals.tell(records)
+
+    def state(self) -> Any:
+        return self._proposals.state()
+
+    def restore(self, state: Any) -> None:
+        self._proposals.restore(state)

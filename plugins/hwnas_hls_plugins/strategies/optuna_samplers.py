@@ -1,0 +1,260 @@
+"""Optuna's samplers by ask and tell: NSGA-II, NSGA-III and TPE, with constraints."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Proposals, batch_seed
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.objective import Goal
+from hwnas_hls.values.record import Record
+from hwnas_hls_plugins.strategies.optuna_study import Coding, KnobStudy, quiet, told_losses, told_violation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class OptunaStrategy(ABC):
+    """A sampler of Optuna that goes on, after a resume, exactly as it would have.
+
+    The study holds nothing but the told records; each batch gets a fresh sampler whose seed is
+    made of the run's seed and the batch's number. The first candidates are the space's own
+    samples, since samplers know nothing of how a space spreads them.
+
+    What records are told as: see :func:`~hwnas_hls_plugins.strategies.optuna_study.told_losses` and
+    :func:`~hwnas_hls_plugins.strategies.optuna_study.told_violation`. Candidates known already are mutated
+    until they are new.
+    """
+
+    name: str
+
+    #: How knobs are written as Optuna's parameters.
+    coding: type[Coding] = Coding
+
+    def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
+        self.space = space
+        self.goal = goal
+        self.seed = seed
+        self.startup = startup
+        self._study = KnobStudy(self.name, space, goal, self.coding)
+        self._proposals = Proposals(self.name, space, seed)
+
+    @abstractmethod
+    def _sampler(self, seed: int) -> Any:
+        """A fresh sampler."""
+
+    def ask(self, n: int) -> list[Candidate]:
+        batch = self._proposals.batch
+        rng = self._proposals.next_rng()
+        sampler = None
+        asked: list[Candidate] = []
+        while len(asked) < n:
+            if self._study.n_told < self.startup:
+                found = self._proposals.sample(rng)
+            else:
+                if sampler is None:
+                    with quiet():
+                        sampler = self._sampler(batch_seed(self.name, self.seed, batch, "sampler"))
+                found = self._proposals.variant(self._propose(sampler, rng), rng)
+            if found is None:
+                break
+            asked.append(found)
+        self._study.end_batch()
+        return asked
+
+    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
+        return self._study.ask(sampler)
+
+    def tell(self, records: Sequence[Record]) -> None:
+        self._proposals.tell(records)
+        for record in records:
+            self._study.tell(
+                record.candidate,
+                told_losses(self.goal, record),
+                {"violation": told_violation(record)},
+            )
+
+    def state(self) -> Any:
+        return self._proposals.state()
+
+    def restore(self, state: Any) -> None:
+        self._proposals.restore(state)
+
+
+class GeneticStrategy(OptunaStrategy):
+    """A genetic sampler: whole batches fill a generation until it holds the population's size.
+
+    A generation may so be larger than the population, and its best become parents. They are
+    chosen once, by a sampler seeded for that generation, from the generation and its own parents.
+
+    The study holds no more than these: what a sampler does for one candidate takes time in
+    proportion to the trials that its study holds, and all that it uses of them are the parents.
+    """
+
+    def __init__(self, space: Space, goal: Goal, seed: int, population_size: int) -> None:
+        super().__init__(space, goal, seed, population_size)
+        self.population_size = population_size
+        with quiet():
+            self._generation_key = f"{type(self._sampler(0)).__name__}:generation"
+        self._generation = 0
+        self._members: list[Any] = []
+        self._size = 0
+        self._last_batch = -1
+
+    def ask(self, n: int) -> list[Candidate]:
+        if self._size >= self.population_size:
+            self._breed()
+        return super().ask(n)
+
+    def tell(self, records: Sequence[Record]) -> None:
+        self._proposals.tell(records)
+        for record in records:
+            if record.batch != self._last_batch and self._size >= self.population_size:
+                # Bred already if this instance asked for the batch; not if it is resumed.
+                self._breed()
+            self._last_batch = record.batch
+            self._members.append(
+                self._study.trial(
+                    record.candidate,
+                    told_losses(self.goal, record),
+                    {"violation": told_violation(record)},
+                    {self._generation_key: 0},
+                )
+            )
+            self._study.n_told += 1
+            self._size += 1
+
+    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
+        return self._study.draw(sampler, {self._generation_key: 1})
+
+    def _breed(self) -> None:
+        """Begin a generation: its parents are the best of the last one and of that one's parents."""
+        self._study.renew(self._members)
+        with quiet():
+            sampler = self._sampler(batch_seed(self.name, self.seed, self._generation, "parents"))
+            self._members = sampler.get_parent_population(self._study.study, 1)
+        self._generation += 1
+        self._size = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GeneticConfig:
+    """Settings of the genetic samplers.
+
+    Args:
+        population_size: parents a generation.
+        crossover_chance: chance that a child has two parents.
+        swap_chance: chance of each knob to come from the second parent.
+        mutation_chance: chance of each knob to be drawn anew; 0 means one knob a child on
+            average.
+    """
+
+    population_size: int = 16
+    crossover_chance: float = 0.9
+    swap_chance: float = 0.5
+    mutation_chance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.population_size < 2:
+            raise ValueError(f"population_size is at least 2, found {self.population_size}")
+        for name in ("crossover_chance", "swap_chance", "mutation_chance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
+
+    def arguments(self) -> dict[str, Any]:
+        """As Optuna's samplers take them."""
+        return {
+            "population_size": self.population_size,
+            "crossover_prob": self.crossover_chance,
+            "swapping_prob": self.swap_chance,
+            "mutation_prob": self.mutation_chance or None,
+        }
+
+
+class Nsga2Strategy(GeneticStrategy):
+    """NSGA-II: non-dominated sorting and crowding distance, broken limits last.
+
+    Source: Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE
+    Trans. Evol. Comp. 6(2), 2002; as in Optuna.
+    """
+
+    name = "nsga2"
+    Config = GeneticConfig
+
+    def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
+        self.config = config
+        super().__init__(space, goal, seed, config.population_size)
+
+    def _sampler(self, seed: int) -> Any:
+        from optuna.samplers import NSGAIISampler
+
+        return NSGAIISampler(seed=seed, **self.config.arguments())
+
+
+class Nsga3Strategy(GeneticStrategy):
+    """NSGA-III: non-dominated sorting and reference points, for three objectives and more.
+
+    Source: Deb and Jain, "An evolutionary many-objective optimization algorithm using
+    reference-point-based nondominated sorting approach", IEEE Trans. Evol. Comp. 18(4), 2014;
+    as in Optuna.
+    """
+
+    name = "nsga3"
+    Config = GeneticConfig
+
+    def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
+        self.config = config
+        super().__init__(space, goal, seed, config.population_size)
+
+    def _sampler(self, seed: int) -> Any:
+        from optuna.samplers import NSGAIIISampler
+
+        return NSGAIIISampler(seed=seed, **self.config.arguments())
+
+
+@dataclass(frozen=True, slots=True)
+class TpeConfig:
+    """Settings of TPE.
+
+    Args:
+        startup: candidates drawn at random before the model is used.
+        draws: candidates that the model draws to propose the best one.
+        multivariate: one model of all knobs together (much faster here) instead of one a knob.
+    """
+
+    startup: int = 32
+    draws: int = 24
+    multivariate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.startup < 1 or self.draws < 1:
+            raise ValueError(f"startup and draws are at least 1, found {self.startup} and {self.draws}")
+
+
+class TpeStrategy(OptunaStrategy):
+    """Tree-structured Parzen estimators, multi-objective and with constraints.
+
+    Source: Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011; Ozaki
+    et al., "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022; as in Optuna.
+    """
+
+    name = "tpe"
+    Config = TpeConfig
+
+    def __init__(self, config: TpeConfig, space: Space, goal: Goal, seed: int) -> None:
+        self.config = config
+        super().__init__(space, goal, seed, config.startup)
+
+    def _sampler(self, seed: int) -> Any:
+        from optuna.samplers import TPESampler
+
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=self.config.startup,
+            n_ei_candidates=self.config.draws,
+            multivariate=self.config.multivariate,
+        )

@@ -1,0 +1,142 @@
+"""Distributed-arithmetic RTL of a design, by da4ml. Run as a child process:
+
+``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS
+LEVELS PART`` (``LEVELS`` 0: from the clock).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+
+# da4ml takes constant matrices as float32.
+_WEIGHT_BITS = 24
+_STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
+RECURSION = 100_000  # da4ml walks the graph of sums recursively
+
+
+def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str) -> Rtl:
+    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog.
+
+    Args:
+        design: dense layers and merges; see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.rtl.check`.
+        folder: takes ``src/*.v``, constraints, da4ml's model and ``rtl.json``.
+        clock_ns: for the constraints, and for the cutoff where that is ``None``.
+        cutoff: adder levels between two register ranks.
+        part: full part name, for the project scripts da4ml writes beside the sources.
+    """
+    comb, model, levels = pipelined(design, folder, clock_ns, cutoff, part)
+    model.write()
+    pipeline = model._pipe
+    stages = len(pipeline.solutions)
+    sources = [
+        *(f"src/static/{name}.v" for name in _STATIC),
+        *(f"src/{TOP}_stage{number}.v" for number in range(stages)),
+        f"src/{TOP}.v",
+    ]
+    facts = {
+        "generator": f"da4ml {importlib.metadata.version('da4ml')}",
+        "cost_lut": float(comb.cost),
+        "register_bits": int(pipeline.reg_bits),
+        "latency_cutoff": levels,
+        "adder_levels": int(model._latency_cutoff),
+    }
+    # Of the pipeline, not of the graph: retiming gives dead inputs no bits, whatever was kept before.
+    first, last = pipeline.solutions[0], pipeline.solutions[-1]
+    rtl = Rtl(folder, tuple(sources), Port.of(first.inp_kifs.T), Port.of(last.out_kifs.T), stages, facts)
+    rtl.save()
+    return rtl
+
+
+def pipelined(
+    design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str
+) -> tuple[Any, Any, int]:
+    """da4ml's graph of adders, its RTL model (not written yet) and the asked adder levels a stage.
+
+    Arguments as for :func:`write`.
+    """
+    from da4ml.codegen.rtl import RTLModel
+
+    check(design, graphs=True)
+    comb = _trace(design)
+    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    model = RTLModel(
+        comb,
+        TOP,
+        folder,
+        flavor="verilog",
+        latency_cutoff=levels,
+        print_latency=False,
+        part_name=part,
+        clock_period=clock_ns,
+    )
+    return comb, model, levels
+
+
+def _trace(design: Design) -> Any:
+    import numpy as np
+    from da4ml.trace import FixedVariableArrayInput, HWConfig, comb_trace
+    from da4ml.trace.ops import quantize
+
+    # HWConfig(1, -1, -1): the unit of latency is one adder, whatever its width.
+    inputs = FixedVariableArrayInput(
+        (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
+    )
+    architecture = design.architecture
+    held = {INPUT: quantize(inputs, *_kif(architecture.input))}
+    for number, (layer, (_, accum, result)) in enumerate(
+        zip(architecture.layers, design.layer_types(), strict=True)
+    ):
+        given = [held[source] for source in architecture.sources(number)]
+        weight, bias = design.weights[number], design.biases[number]
+        if isinstance(layer, Merge):
+            values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
+        elif weight is not None and isinstance(layer, Dense):
+            if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:
+                raise Unsupported(f"layer {number}: da4ml takes weights of at most {_WEIGHT_BITS} bits")
+            values = given[0] @ (weight * 2.0**-layer.weight.fraction)
+            if bias is not None and layer.bias is not None:
+                values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
+            values = quantize(values, *_kif(accum), accum.overflow, "TRN")
+        held[number] = _activated(values, layer)
+        if result != accum or getattr(layer, "activation", "linear") == "leaky_relu":
+            held[number] = quantize(held[number], *_kif(result), result.overflow, result.rounding)
+    values = held[len(architecture.layers) - 1]
+    # Without keep_dead_inputs the input port would shrink with the weights.
+    return comb_trace(inputs, values, keep_dead_inputs=True)
+
+
+def _activated(values: Any, layer: Layer) -> Any:
+    from da4ml.trace.ops import relu
+
+    activation = getattr(layer, "activation", "linear")
+    if activation == "leaky_relu":
+        return relu(values) - relu(-values) * LEAKY_SLOPE
+    return relu(values) if activation == "relu" else values
+
+
+def _kif(kind: FixedType) -> tuple[int, int, int]:
+    return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
+
+
+def main(arguments: list[str]) -> None:
+    die_with_parent()
+    design_folder, folder, clock_ns, cutoff, part = arguments
+    sys.setrecursionlimit(RECURSION)
+    design = Design.load(Path(design_folder))
+    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

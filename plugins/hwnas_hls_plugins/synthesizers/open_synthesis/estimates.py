@@ -1,0 +1,171 @@
+"""A measurement -> estimates for a part, each with what it rests on and what it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.layers import Weighted
+from hwnas_hls.protocols.target import Target
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import PROVENANCE, Period, period
+
+#: LUTs of Yosys (this flow, inverters counted) over LUTs of Vivado after routing: value, low, high.
+#: Three published networks: da4ml's jet tagger 1.040, HGQ's two jet taggers 1.018 (0.997 at five
+#: adder levels) and 1.064 (1.044); 6k to 12k LUTs, UltraScale+.
+LUT_OVER_VIVADO = (1.04, 1.00, 1.06)
+
+
+def vivado_lut(lut: float) -> tuple[float, float, float]:
+    """What Vivado is expected to say after routing where Yosys counts ``lut``: value, low, high."""
+    value, low, high = LUT_OVER_VIVADO
+    return lut / value, lut / high, lut / low
+
+
+def estimates(
+    measurement: Measurement, architecture: Architecture, target: Target, *, distributed: bool
+) -> dict[str, Estimate]:
+    """Metric -> estimate.
+
+    Args:
+        measurement: of the design.
+        architecture: of the design.
+        target: the part; only its family matters.
+        distributed: whether the RTL is distributed arithmetic (else plain multipliers).
+    """
+    in_domain = builds_what_is_asked(architecture, distributed=distributed)
+    simulated = (
+        f"{measurement.rows} inputs, a new one every clock, equal the integer emulator bit for bit "
+        f"({measurement.facts['generator']} RTL, {measurement.simulator})"
+    )
+    out = _cycles(measurement, simulated, in_domain)
+    timing = None
+    counts = measurement.counts
+    if counts is not None:
+        out |= _resources(measurement, counts, target, distributed, in_domain)
+    if distributed:
+        # Where nothing was mapped, da4ml's cost is as good for the small term that LUTs have.
+        lut = measurement.facts["cost_lut"] if counts is None else counts.lut_high
+        timing = period(measurement.facts["adder_levels"], lut, target.family)
+    out |= _timing(measurement, target, timing, in_domain)
+    return out
+
+
+def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bool:
+    """Whether the generated RTL is the circuit that the architecture's HLS strategy names.
+
+    Distributed arithmetic has a faithful open counterpart. The plain multipliers do not
+    follow Vitis HLS's rules for what becomes a DSP block: they never do.
+    """
+    return distributed and all(
+        layer.strategy == "distributed_arithmetic" and layer.reuse_factor == 1
+        for layer in architecture.layers
+        if isinstance(layer, Weighted)
+    )
+
+
+def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[str, Estimate]:
+    cycles, source = measurement.latency_cycles, "simulated_rtl"
+    low = cycles
+    evidence = f"the only shift at which the output stream fits: {simulated}"
+    if cycles is None:
+        # A network whose outputs are constant: there is nothing to see in a stream, and no wait.
+        cycles, low, source = measurement.stages, 0, "predicted"
+        evidence = f"pipeline stages counted by the generator; the outputs never change: {simulated}"
+    latency = Estimate("latency_cycles", cycles, low or 0, cycles, source, evidence, in_domain=in_domain)
+    ii = measurement.ii_cycles
+    interval = Estimate("ii_cycles", ii, ii, ii, "simulated_rtl", simulated, in_domain=in_domain)
+    return {"latency_cycles": latency, "ii_cycles": interval}
+
+
+def _timing(
+    measurement: Measurement, target: Target, timing: Period | None, in_domain: bool
+) -> dict[str, Estimate]:
+    """``latency_ns`` stays predicted: cycles are proven, the clock is not.
+
+    Its value is that at the asked clock, its interval that of the periods the model allows.
+    """
+    cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
+    clock_ns = measurement.clock_ns
+    proven = (
+        f"{cycles} cycles by RTL simulation x clock {clock_ns:g} ns; that this clock is met is not proven"
+    )
+    if timing is None:
+        evidence = f"{proven}: no period model for this RTL on {target.family}"
+        value = cycles * clock_ns
+        return {
+            "latency_ns": Estimate(
+                "latency_ns", value, value, math.inf, "predicted", evidence, in_domain=in_domain
+            )
+        }
+    evidence = f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {PROVENANCE}"
+    inside = timing.in_domain and in_domain
+    if not timing.in_domain:
+        evidence += " outside which this design lies"
+    return {
+        "latency_ns": Estimate(
+            "latency_ns",
+            cycles * clock_ns,
+            cycles * min(clock_ns, timing.low_ns),
+            cycles * max(clock_ns, timing.high_ns),
+            "predicted",
+            f"{proven}; {evidence}",
+            in_domain=inside,
+        ),
+        "fmax_mhz": Estimate(
+            "fmax_mhz",
+            1000 / timing.value_ns,
+            1000 / timing.high_ns,
+            1000 / timing.low_ns,
+            "predicted",
+            evidence,
+            in_domain=inside,
+        ),
+    }
+
+
+def _resources(
+    measurement: Measurement, counts: Counts, target: Target, distributed: bool, in_domain: bool
+) -> dict[str, Estimate]:
+    tool = f"yosys {measurement.versions['yosys']} for {target.family}, {measurement.facts['generator']} RTL"
+    lut = (
+        f"{tool}: {counts.lut} LUT1-6, {counts.srl} shift registers, {counts.inv} inverters "
+        "(low: all absorbed, high: none)"
+    )
+    if distributed:
+        value, low, high = vivado_lut(counts.lut_high)
+        lut += (
+            f"; Vivado after routing is expected at {value:.0f} ({low:.0f}-{high:.0f}): Yosys / Vivado "
+            "1.04 (1.00-1.06) on three published networks of 6k to 12k LUTs"
+        )
+    else:
+        lut += "; no calibration against Vivado for this RTL"
+    if distributed:
+        # The least that was seen kept, so that the interval says what the evidence says.
+        ff_low = 0.4 * counts.ff
+        ff = f"{tool}: an upper bound (Vivado kept 0.4 to 0.95 of these on three published networks)"
+    else:
+        ff_low, ff = 0.0, f"{tool}: an upper bound (Vivado moves registers into DSP blocks)"
+    dsp = f"{tool}: " + (
+        "distributed arithmetic has no multiplier" if distributed else "DSP blocks by Yosys' width rules"
+    )
+    metrics = {
+        "lut": (counts.lut_high, counts.lut_low, lut),
+        "ff": (counts.ff, ff_low, ff),
+        "dsp": (counts.dsp, counts.dsp, dsp),
+        "bram_18k": (counts.bram_18k, counts.bram_18k, tool),
+        "uram": (counts.uram, counts.uram, tool),
+    }
+    return {
+        name: Estimate(name, value, low, value, "open_synthesis", evidence, in_domain=in_domain)
+        for name, (value, low, evidence) in metrics.items()
+    }
+
+
+def table(counts: Counts | None, facts: Mapping[str, float | str]) -> dict[str, float]:
+    """Everything counted, by name: cells, and the numbers among the generator's facts."""
+    numbers = {name: float(value) for name, value in facts.items() if isinstance(value, int | float)}
+    return numbers | ({} if counts is None else {name: float(n) for name, n in counts.to_json().items()})

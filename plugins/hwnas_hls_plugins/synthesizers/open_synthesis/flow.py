@@ -1,0 +1,184 @@
+"""One synthesis: generate RTL, map it, simulate it, and compare it with the emulator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import emulate, output_fraction
+from hwnas_hls.protocols.target import Target
+from hwnas_hls_plugins.synthesizers.open_synthesis import cxxrtl, multiplier_rtl, netlist
+from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError, run_module
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl
+from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import MARGIN_CLOCKS, observe, streams
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES, synthesis_passes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CLOCKS_A_STREAM = 64
+_WORD_STREAMS = 64
+
+
+class MismatchError(ToolFailureError):
+    """The simulated circuit and the emulator differ."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One synthesis under way.
+
+    Args:
+        design, target: what is built, and for which part.
+        stage: ``cosim`` or ``logic_synth``.
+        rows: int64 (rows, n_in) to compare.
+        simulator: ``auto``, ``cxxrtl`` or ``netlist``.
+        folder: takes everything that is written.
+        deadline: for all steps together.
+        seconds: step -> wall-clock seconds, ``STEP_cpu`` -> CPU seconds, filled as steps end.
+    """
+
+    design: Design
+    target: Target
+    stage: str
+    rows: NDArray[np.int64]
+    simulator: str
+    folder: Path
+    deadline: Deadline
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def clock_ns(self) -> float:
+        return self.design.architecture.clock_ns or self.target.clock_ns
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        start_s, start_cpu_s = time.perf_counter(), self._cpu_s()
+        try:
+            yield
+        finally:
+            self.seconds[step] = round(time.perf_counter() - start_s, 3)
+            self.seconds[f"{step}_cpu"] = round(self._cpu_s() - start_cpu_s, 3)
+
+    def _cpu_s(self) -> float:
+        return time.thread_time() + self.deadline.children_cpu_s
+
+
+class Generator(Protocol):
+    """Writes RTL; ``adders`` is what :func:`synthesis_passes` wants to know of it."""
+
+    @property
+    def adders(self) -> str | None: ...
+
+    def write(self, job: Job) -> Rtl: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DistributedArithmetic:
+    """da4ml's RTL, in a child process so that the time limit holds."""
+
+    latency_cutoff: int | None
+    adders: str | None = None
+
+    def write(self, job: Job) -> Rtl:
+        job.design.save(job.folder / "design")
+        run_module(
+            "da_rtl",
+            ["design", "rtl", str(job.clock_ns), str(self.latency_cutoff or 0), job.target.part],
+            folder=job.folder,
+            log=job.folder / "rtl.log",
+            deadline=job.deadline,
+        )
+        return Rtl.load(job.folder / "rtl")
+
+
+@dataclass(frozen=True, slots=True)
+class PlainMultipliers:
+    """Our own RTL with one ``*`` a non-zero weight."""
+
+    adders: str | None = f"*{multiplier_rtl.ADDER}*"
+
+    def write(self, job: Job) -> Rtl:
+        job.design.save(job.folder / "design")
+        return multiplier_rtl.write(job.design, job.folder / "rtl")
+
+
+def measure(job: Job, generator: Generator) -> Measurement:
+    """Run all steps of the job's stage.
+
+    Raises:
+        ToolFailureError, TimeLimitError, Unsupported, ReportError: the design has no result.
+    """
+    with job.timed("rtl"):
+        rtl = generator.write(job)
+    counts = None
+    if job.stage == "logic_synth":
+        with job.timed("synthesis"):
+            counts = _map(job, rtl, generator.adders)
+    with job.timed("simulation"):
+        simulator, latency_cycles = _simulate(job, rtl, counts)
+    (job.folder / "netlist.json").unlink(missing_ok=True)
+    return Measurement(
+        job.clock_ns,
+        rtl.stages,
+        latency_cycles,
+        # A new input was fed every clock and every result came out: that is an interval of one.
+        1,
+        len(job.rows),
+        simulator,
+        counts,
+        rtl.facts,
+        {"yosys": version("pyosys")},
+    )
+
+
+def _map(job: Job, rtl: Rtl, adders: str | None) -> Counts:
+    passes = synthesis_passes(
+        [f"rtl/{source}" for source in rtl.sources],
+        TOP,
+        FAMILIES[job.target.family],
+        adders=adders,
+        netlist="netlist.json",
+        statistics="statistics.json",
+    )
+    script = job.folder / "synthesis.ys"
+    script.write_text("\n".join(passes) + "\n")
+    log = job.folder / "synthesis.log"
+    run_module("yosys", [script.name], folder=job.folder, log=log, deadline=job.deadline)
+    return Counts.read(job.folder / "statistics.json")
+
+
+def _simulate(job: Job, rtl: Rtl, counts: Counts | None) -> tuple[str, int | None]:
+    """Simulator and latency in cycles; raises MismatchError where circuit and emulator differ."""
+    wanted = job.simulator
+    # No netlist is made for `cosim`, and none with DSP blocks can be simulated: asked for, it fails.
+    by_netlist = counts is not None and (wanted == "netlist" or (wanted == "auto" and not counts.dsp))
+    count = -(-len(job.rows) // (_WORD_STREAMS * _CLOCKS_A_STREAM)) * _WORD_STREAMS if by_netlist else 1
+    stream, length = streams(job.rows, count, rtl.stages + MARGIN_CLOCKS)
+    number, clocks, n_in = stream.shape
+    bits = rtl.input.bits(stream.reshape(-1, n_in), job.design.architecture.input.fraction)
+    if by_netlist:
+        simulator = netlist.NAME
+        mapped = netlist.Netlist(job.folder / "netlist.json", TOP)
+        response = mapped.simulate(bits.reshape(number, clocks, -1), job.deadline)
+    else:
+        simulator = cxxrtl.NAME
+        response = cxxrtl.simulate(rtl, bits, job.folder, job.deadline)[None]
+    outputs = rtl.output.values(response, output_fraction(job.design))
+    expected = emulate(job.design, stream[:, :length].reshape(-1, n_in)).reshape(number, length, -1)
+    seen = observe(outputs, expected)
+    wrong, total = seen.mismatches
+    if wrong:
+        raise MismatchError(f"{wrong} of {total} simulated rows differ from the emulator ({simulator})")
+    if seen.latency_cycles is None and rtl.stages not in seen.shifts:
+        raise MismatchError(f"outputs fit at shifts {seen.shifts}, none is {rtl.stages} ({simulator})")
+    return simulator, seen.latency_cycles

@@ -1,0 +1,46 @@
+"""What one run of the open tools found, before it becomes estimates for a part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Deterministic facts of one design, family, flow and configuration.
+
+    Args:
+        clock_ns: clock period the RTL was cut for.
+        stages: cycles that the generator counts.
+        latency_cycles: read off the simulation; ``None`` where the outputs never change.
+        ii_cycles: read off the simulation.
+        rows: inputs that were compared bit for bit, all equal.
+        simulator: what simulated.
+        counts: mapped resources; ``None`` where only the RTL was simulated.
+        facts: of the generator.
+        versions: tool -> version.
+    """
+
+    clock_ns: float
+    stages: int
+    latency_cycles: int | None
+    ii_cycles: int
+    rows: int
+    simulator: str
+    counts: Counts | None
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        out["counts"] = None if self.counts is None else self.counts.to_json()
+        return out | {"facts": dict(self.facts), "versions": dict(self.versions)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
+        counts = data["counts"]
+        return cls(**{**data, "counts": None if counts is None else Counts(**counts)})

@@ -1,0 +1,164 @@
+"""Child processes with a time limit, a log, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas_hls.errors import HwnasError
+
+_LAST_LINES = 3
+_PR_SET_PDEATHSIG = 1
+
+
+class TimeLimitError(HwnasError):
+    """A step did not finish in its time."""
+
+
+class ToolFailureError(HwnasError):
+    """A tool ran and failed; the text quotes its first error."""
+
+
+@dataclass(slots=True)
+class Deadline:
+    """A point in time by which all steps of one synthesis must be done.
+
+    Args:
+        at_s: on the monotonic clock.
+        limit_s: the whole limit, for messages.
+        children_cpu_s: CPU seconds that children took so far; each that ends adds its own.
+    """
+
+    at_s: float
+    limit_s: float
+    children_cpu_s: float = 0.0
+
+    @classmethod
+    def after(cls, limit_s: float) -> Deadline:
+        return cls(time.monotonic() + limit_s, limit_s)
+
+    def left_s(self) -> float:
+        return self.at_s - time.monotonic()
+
+    def check(self, step: str) -> None:
+        """Raises: TimeLimitError: it has passed."""
+        if self.left_s() <= 0:
+            raise TimeLimitError(f"{step} was stopped: the time limit of {self.limit_s:g} s was reached")
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    log: Path,
+    deadline: Deadline,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a program to its end; its whole process group dies with it.
+
+    Args:
+        arguments: program and arguments, no shell.
+        folder: where it runs.
+        log: takes standard output and standard error.
+        deadline: after which the group is killed.
+        environment: added to this process's own.
+
+    Raises:
+        TimeLimitError: it was killed for running too long.
+        ToolFailureError: it ended with another status than 0.
+    """
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            list(arguments),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        try:
+            in_time = _ended(process.pid, deadline)
+        finally:
+            # The leader is not reaped yet, so its group's number cannot belong to anyone else.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            deadline.children_cpu_s += usage.ru_utime + usage.ru_stime
+    name = Path(arguments[0]).name
+    if not in_time:
+        raise TimeLimitError(
+            f"{name} was killed: the time limit of {deadline.limit_s:g} s was reached; log: {log}"
+        )
+    if process.returncode:
+        raise ToolFailureError(
+            f"{name} ended with status {process.returncode}: {first_error(log)}; log: {log}"
+        )
+
+
+def _ended(pid: int, deadline: Deadline) -> bool:
+    """Wait, without reaping, until the process has ended; false at the deadline.
+
+    Raises:
+        ToolFailureError: the program is ending: a thread must not keep it waiting.
+    """
+    pause_s = 0.002
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if not threading.main_thread().is_alive():
+            raise ToolFailureError("stopped: the program is ending")
+        if deadline.left_s() <= 0:
+            return False
+        time.sleep(min(pause_s, max(deadline.left_s(), 0.001)))
+        pause_s = min(pause_s * 1.5, 0.1)
+    return True
+
+
+def run_module(module: str, arguments: Sequence[str], *, folder: Path, log: Path, deadline: Deadline) -> None:
+    """Run a module of this package in a fresh interpreter, as :func:`run` does.
+
+    A child, since Yosys ends the interpreter on an error and neither Yosys nor da4ml can be
+    stopped at a time limit otherwise.
+    """
+    import hwnas_hls
+
+    roots = [str(Path(__file__).resolve().parents[2]), str(Path(hwnas_hls.__file__).resolve().parents[1])]
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH", "")]), *roots])
+    environment = {
+        "PYTHONPATH": path,
+        # One thread, so that several syntheses share a machine fairly.
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
+    full = f"hwnas_hls_plugins.synthesizers.open_synthesis.{module}"
+    run(
+        [sys.executable, "-m", full, *arguments],
+        folder=folder,
+        log=log,
+        deadline=deadline,
+        environment=environment,
+    )
+
+
+def die_with_parent() -> None:
+    """Called by a child at its start: the system kills it when its parent is gone (Linux only)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def first_error(log: Path) -> str:
+    """The first line of a log that reports an error, else its last lines."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        if "ERROR" in line or " error:" in line or line.startswith(("Unsupported", "hwnas_hls.errors")):
+            return line.strip()
+    last = [line.strip() for line in lines if line.strip()][-_LAST_LINES:]
+    return " | ".join(last) or "it printed nothing"

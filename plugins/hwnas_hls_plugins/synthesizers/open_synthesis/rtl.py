@@ -1,0 +1,107 @@
+"""What every RTL generator here hands over, and what both demand of a design."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.hls4ml.pitfall import TABLES
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Dense, Merge
+from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
+
+TOP = "m"
+_ROUNDINGS = ("TRN", "RND")
+_OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
+
+
+@dataclass(frozen=True, slots=True)
+class Rtl:
+    """Generated Verilog: top module ``m`` with ports ``clk``, ``model_inp``, ``model_out``.
+
+    Args:
+        folder: where the sources lie.
+        sources: Verilog files relative to ``folder``, in reading order.
+        input, output: how integers lie in the two data ports.
+        stages: cycles from the clock edge that takes an input to its result being visible,
+            as the generator counts them.
+        facts: what the generator knows besides (cost, register bits, versions), JSON-able.
+    """
+
+    folder: Path
+    sources: tuple[str, ...]
+    input: Port
+    output: Port
+    stages: int
+    facts: Mapping[str, Any]
+
+    def save(self) -> None:
+        """Write ``rtl.json`` into the folder."""
+        data = {
+            "sources": list(self.sources),
+            "input": [[element.sign, element.integer, element.fraction] for element in self.input.elements],
+            "output": [[element.sign, element.integer, element.fraction] for element in self.output.elements],
+            "stages": self.stages,
+            "facts": dict(self.facts),
+        }
+        (self.folder / "rtl.json").write_text(json.dumps(data, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Rtl:
+        data = json.loads((folder / "rtl.json").read_text())
+        return cls(
+            folder,
+            tuple(data["sources"]),
+            Port.of(data["input"]),
+            Port.of(data["output"]),
+            data["stages"],
+            data["facts"],
+        )
+
+
+def check(design: Design, *, graphs: bool = False) -> None:
+    """Refuse what plain adders, multipliers and comparators cannot build bit for bit.
+
+    Args:
+        graphs: whether merges, branches and ``leaky_relu`` are built, which only distributed
+            arithmetic does.
+
+    Raises:
+        Unsupported: with the layer and the reason.
+    """
+    architecture = design.architecture
+    layers = architecture.layers if graphs else architecture.chain
+    activations = ("relu", "leaky_relu", "linear") if graphs else ("relu", "linear")
+    for number, (layer, (source, accum, result)) in enumerate(zip(layers, design.layer_types(), strict=True)):
+        where = f"layer {number}"
+        if not isinstance(layer, Dense | Merge):
+            raise Unsupported(
+                f"{where}: a {layer.kind} layer; open synthesis builds dense layers and merges, since hls4ml "
+                "shares one product among all positions of an image"
+            )
+        if layer.activation not in activations:
+            why = "goes through a table" if layer.activation in TABLES else "is not built here"
+            raise Unsupported(
+                f"{where}: {layer.activation} {why}; open synthesis builds {', '.join(activations)}"
+            )
+        if isinstance(layer, Dense) and accum.fraction < source.fraction + layer.weight.fraction:
+            raise Unsupported(
+                f"{where}: accumulator {accum} drops bits of every product (they have "
+                f"{source.fraction + layer.weight.fraction} fractional bits); leave it out or widen it"
+            )
+        if accum.overflow not in _OVERFLOWS:
+            raise Unsupported(
+                f"{where}: accumulator overflow {accum.overflow}; choices: {', '.join(_OVERFLOWS)}"
+            )
+        if result != accum and (result.rounding not in _ROUNDINGS or result.overflow not in _OVERFLOWS):
+            raise Unsupported(
+                f"{where}: result {result}; open synthesis rounds by {', '.join(_ROUNDINGS)} "
+                f"and limits by {', '.join(_OVERFLOWS)}"
+            )
+        weight = layer.weight.width if isinstance(layer, Dense) else 0
+        if max(accum.width, result.width, weight) > 62:
+            raise Unsupported(f"{where}: types beyond 62 bits are not simulated")

@@ -1,0 +1,267 @@
+"""The synthesizers ``open`` (distributed arithmetic) and ``open-multiplier``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Weighted
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.target import Target
+from hwnas_hls.values.candidate import digest
+from hwnas_hls_plugins.synthesizers.open_synthesis.config import OpenConfig
+from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked, estimates, table
+from hwnas_hls_plugins.synthesizers.open_synthesis.flow import (
+    DistributedArithmetic,
+    Generator,
+    Job,
+    PlainMultipliers,
+    measure,
+)
+from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError
+from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import check
+from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import missing, require, version
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FLOW
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: ``cosim``: RTL simulated only; ``logic_synth``: also mapped and counted.
+STAGES = ("cosim", "logic_synth")
+#: Deterministic rows simulated after those that a caller gives: they make the latency unique.
+_OWN_ROWS_AFTER_GIVEN = 256
+
+
+class OpenSynthesizer:
+    """Open synthesis by distributed arithmetic: da4ml's RTL, simulated, mapped and counted.
+
+    A trained design becomes RTL; a new input every clock is simulated and compared bit for bit
+    with the integer emulator; latency and initiation interval are read off that stream; Yosys
+    maps the RTL to the part's family and the cells are counted. Results are kept by content.
+
+    Args:
+        config: settings; ``None`` for the defaults.
+    """
+
+    name: ClassVar[str] = "open"
+    Config: ClassVar[type[OpenConfig]] = OpenConfig
+    default_stage: ClassVar[str] = "logic_synth"
+    distributed: ClassVar[bool] = True
+    #: What it measures as it stands; other designs become the same outputs by another circuit.
+    hls_strategies: ClassVar[tuple[str, ...]] = ("distributed_arithmetic",)
+
+    def __init__(self, config: OpenConfig | None = None) -> None:
+        self.config = config or OpenConfig()
+
+    def available(self, target: Target) -> str:
+        """Empty where it can run for ``target`` here, else what is missing and how to install it."""
+        return missing(target, distributed=self.distributed, compiled=self._compiled("logic_synth"))
+
+    def synthesize(
+        self,
+        design: Design,
+        target: Target,
+        stage: str = "logic_synth",
+        *,
+        rows: NDArray[np.int64] | None = None,
+        folder: Path | None = None,
+    ) -> SynthesisReport:
+        """Build, simulate, map and count one design.
+
+        Args:
+            design: trained; relu and linear layers.
+            target: the part; its family and default clock matter.
+            stage: ``cosim`` or ``logic_synth``.
+            rows: int64 (rows, n_in) on the input grid, for example the task's test rows; compared
+                before some deterministic random rows. ``None``: random rows only.
+            folder: takes a copy of RTL, logs and results.
+
+        Returns:
+            Estimates on success. A design that cannot be built, that differs from the emulator or
+            that runs out of time is a report with ``failure``.
+
+        Raises:
+            ToolMissing: a program or package is not here.
+            UserError: an unknown stage, or rows of the wrong shape.
+        """
+        if stage not in STAGES:
+            raise UserError(f"synthesizer {self.name} has no such stage", found=stage, choices=STAGES)
+        inputs = self._rows(design, rows)
+        require(target, distributed=self.distributed, compiled=self._compiled(stage))
+        try:
+            check(design, graphs=self.distributed)
+        except Unsupported as error:
+            return SynthesisReport(self._tool(), stage, failure=str(error))
+        cache = self._cache()
+        key = self._key(design, target, stage, inputs)
+        report = self._kept(cache, key, design, target, stage)
+        if report is None:
+            work = cache.work_folder()
+            deadline = Deadline.after(self.config.time_limit_s)
+            job = Job(design, target, stage, inputs, self.config.simulator, work, deadline)
+            report = self._run(job, cache, key)
+        return report if folder is None else _copied(report, folder)
+
+    def _run(self, job: Job, cache: ResultCache, key: str) -> SynthesisReport:
+        try:
+            measurement = measure(job, self._generator())
+        except (Unsupported, TimeLimitError, ToolFailureError, ReportError) as error:
+            # The folder stays, for its logs, until the next failure of the same content.
+            failed = cache.root / f"failed-{key}"
+            shutil.rmtree(failed, ignore_errors=True)
+            shutil.move(job.folder, failed)
+            failure = str(error).replace(str(job.folder), str(failed))
+            return SynthesisReport(
+                self._tool(), job.stage, failure=failure, files=_files(failed), seconds=job.seconds
+            )
+        except BaseException:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            raise
+        result = {"measurement": measurement.to_json(), "seconds": job.seconds}
+        kept = cache.keep(key, job.folder, result)
+        return self._report(measurement, job.design, job.target, job.stage, kept, job.seconds, cached=False)
+
+    def _generator(self) -> Generator:
+        return DistributedArithmetic(self.config.latency_cutoff)
+
+    def _compiled(self, stage: str) -> bool:
+        """Whether a C++ compiler will be needed."""
+        return self.config.simulator == "cxxrtl" or stage == "cosim" or not self.distributed
+
+    def _rows(self, design: Design, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        architecture = design.architecture
+        if rows is None:
+            return random_inputs(architecture, self.config.rows, self.config.seed)
+        if rows.ndim != 2 or rows.shape[1] != architecture.n_in or not np.issubdtype(rows.dtype, np.integer):
+            raise UserError(
+                f"rows are integers of shape (rows, {architecture.n_in})", found=f"{rows.dtype} {rows.shape}"
+            )
+        kind = architecture.input
+        if rows.size and (rows.min() < kind.lowest or rows.max() > kind.highest):
+            raise UserError(f"rows leave the input type {kind}", found=f"{rows.min()} .. {rows.max()}")
+        own = random_inputs(architecture, _OWN_ROWS_AFTER_GIVEN, self.config.seed)
+        return np.concatenate([rows.astype(np.int64), own])
+
+    def _key(self, design: Design, target: Target, stage: str, rows: NDArray[np.int64]) -> str:
+        """All that the result depends on."""
+        config = self.config
+        return digest(
+            {
+                "design": design.digest(),
+                "family": target.family,
+                "clock_ns": design.architecture.clock_ns or target.clock_ns,
+                "synthesizer": self.name,
+                "stage": stage,
+                "flow": FLOW,
+                "versions": {name: version(name) for name in ("da4ml", "pyosys")},
+                "latency_cutoff": config.latency_cutoff,
+                "simulator": config.simulator,
+                "rows": hashlib.sha256(np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest(),
+            }
+        )
+
+    def _cache(self) -> ResultCache:
+        if self.config.cache_dir is None:
+            return ResultCache.of_user()
+        return ResultCache(Path(self.config.cache_dir).expanduser().resolve())
+
+    def _kept(
+        self, cache: ResultCache, key: str, design: Design, target: Target, stage: str
+    ) -> SynthesisReport | None:
+        if not self.config.cache:
+            return None
+        result = cache.read(key)
+        if result is None:
+            return None
+        try:
+            measurement = Measurement.from_json(result["measurement"])
+            seconds = result["seconds"]
+        except (KeyError, TypeError):  # damaged, or of another version: measured anew
+            return None
+        return self._report(measurement, design, target, stage, cache.folder(key), seconds, cached=True)
+
+    def _report(
+        self,
+        measurement: Measurement,
+        design: Design,
+        target: Target,
+        stage: str,
+        folder: Path,
+        seconds: dict[str, float],
+        *,
+        cached: bool,
+    ) -> SynthesisReport:
+        warnings: tuple[str, ...] = ()
+        if not builds_what_is_asked(design.architecture, distributed=self.distributed):
+            kind = "distributed arithmetic" if self.distributed else "plain multipliers"
+            layers = [x for x in design.architecture.layers if isinstance(x, Weighted)]
+            asked = sorted({f"{x.strategy}, reuse factor {x.reuse_factor}" for x in layers})
+            warnings = (
+                f"the design asks for {'; '.join(asked)}; {self.name} builds {kind}: "
+                "the same outputs by another circuit",
+            )
+        return SynthesisReport(
+            self._tool(),
+            stage,
+            estimates(measurement, design.architecture, target, distributed=self.distributed),
+            _files(folder),
+            counts=table(measurement.counts, measurement.facts),
+            seconds=seconds,
+            warnings=warnings,
+            cached=cached,
+        )
+
+    def _tool(self) -> str:
+        return f"{self.name}: da4ml {version('da4ml')}, yosys {version('pyosys')}"
+
+
+class OpenMultiplierSynthesizer(OpenSynthesizer):
+    """Open synthesis of plain multipliers, one register rank a layer: an open count of DSP blocks."""
+
+    name: ClassVar[str] = "open-multiplier"
+    distributed: ClassVar[bool] = False
+    hls_strategies: ClassVar[tuple[str, ...]] = ()
+
+    def _generator(self) -> Generator:
+        return PlainMultipliers()
+
+    def _tool(self) -> str:
+        return f"{self.name}: yosys {version('pyosys')}"
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Role -> path of what is there."""
+    roles = {
+        "result": "result.json",
+        "rtl": "rtl",
+        "design": "design",
+        "statistics": "statistics.json",
+        "rtl_log": "rtl.log",
+        "synthesis_log": "synthesis.log",
+        "compile_log": "compile.log",
+        "simulation_log": "simulation.log",
+    }
+    return {role: folder / name for role, name in roles.items() if (folder / name).exists()}
+
+
+def _copied(report: SynthesisReport, folder: Path) -> SynthesisReport:
+    """The same report, its files copied into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for role, path in report.files.items():
+        files[role] = folder / path.name
+        if path.is_dir():
+            shutil.copytree(path, files[role], dirs_exist_ok=True)
+        else:
+            shutil.copy2(path, files[role])
+    return dataclasses.replace(report, files=files)

@@ -1,0 +1,56 @@
+"""Which programs and packages open synthesis needs, which are here, and how to get the others."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+
+from hwnas_hls.errors import ToolMissing
+from hwnas_hls.protocols.target import Target
+from hwnas_hls_plugins.synthesizers.open_synthesis.cxxrtl import compiler
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES
+
+_INSTALL = "pip install 'hwnas-hls[open]'"
+
+
+def missing(target: Target, *, distributed: bool, compiled: bool) -> str:
+    """What is missing and how to get it; empty where nothing is.
+
+    Args:
+        target: its family must be one that Yosys maps to.
+        distributed: da4ml is needed.
+        compiled: a C++ compiler is needed.
+    """
+    lacks = []
+    if target.family not in FAMILIES:
+        lacks.append(
+            f"Yosys' flow knows no family {target.family} ({target.name}); it knows {', '.join(FAMILIES)}"
+        )
+    packages = ["pyosys", *(["da4ml"] if distributed else [])]
+    lacks += [f"Python package {name} ({_INSTALL})" for name in packages if not installed(name)]
+    if compiled and compiler() is None:
+        lacks.append("a C++ compiler (for example apt install g++, or set CXX)")
+    return "; ".join(lacks)
+
+
+def require(target: Target, *, distributed: bool, compiled: bool) -> None:
+    """Raises: ToolMissing: something of :func:`missing` is."""
+    lacks = missing(target, distributed=distributed, compiled=compiled)
+    if lacks:
+        raise ToolMissing(f"open synthesis cannot run here, missing: {lacks}")
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def version(package: str) -> str:
+    """Installed version; ``unknown`` for a package without metadata."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

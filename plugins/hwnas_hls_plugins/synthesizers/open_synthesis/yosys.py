@@ -1,0 +1,92 @@
+"""Yosys passes as a list of lines, run in a child process:
+
+``python -m hwnas_hls_plugins.synthesizers.open_synthesis.yosys SCRIPT``
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
+
+#: Family of a target -> Yosys' name of it.
+FAMILIES = {"7series": "xc7", "ultrascale": "xcu", "ultrascale+": "xcup"}
+
+#: Changes whenever the counts of the same RTL may change.
+FLOW = "1"
+
+
+def _read(sources: Sequence[str], top: str) -> list[str]:
+    # Names are relative to the working folder, so no quoting is needed.
+    return [f"read_verilog -sv {' '.join(sources)}", f"hierarchy -check -top {top}"]
+
+
+def simulation_passes(sources: Sequence[str], top: str, output: str) -> list[str]:
+    """Passes that write the RTL as a C++ class (CXXRTL) into ``output`` and its header."""
+    return [
+        *_read(sources, top),
+        "proc",
+        "flatten",
+        "opt_clean",
+        f"write_cxxrtl -O6 -g0 -header {output}",
+    ]
+
+
+def synthesis_passes(
+    sources: Sequence[str], top: str, family: str, *, adders: str | None, netlist: str, statistics: str
+) -> list[str]:
+    """Passes that map the RTL onto a family's cells and count them.
+
+    Args:
+        sources, top: as for :func:`simulation_passes`.
+        family: Yosys' name, one of the values of :data:`FAMILIES`.
+        adders: pattern of the modules whose sums become carry chains one by one before the
+            hierarchy is flattened; ``None`` for all modules. Afterwards Yosys would merge
+            chains of two-input adders into carry-save trees, which take 3 LUTs a bit, not 2.
+        netlist: JSON netlist to write.
+        statistics: JSON statistics to write.
+    """
+    select = "" if adders is None else f" {adders}"
+    synth = f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf -flatten"
+    return [
+        *_read(sources, top),
+        "proc",
+        "opt_expr",
+        "wreduce",
+        "opt_clean",
+        f"alumacc{select}",
+        "opt_clean",
+        # Only the libraries that are needed: reading those of block RAMs takes four seconds of five.
+        "read_verilog -lib -specify +/xilinx/cells_sim.v",
+        f"{synth} -run prepare:map_memory",
+        "select -assert-none t:$mem*",
+        f"{synth} -run map_ffram:map_luts",
+        # Classic abc: as small as the stock flow's abc9 and seven times as fast.
+        "opt_expr -mux_undef -noclkinv",
+        "abc -lut 6",
+        "clean",
+        "xilinx_srl -fixed -minlen 3",
+        "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
+        "xilinx_dffopt",
+        "opt_lut_ins -tech xilinx",
+        "clean",
+        f"tee -q -o {statistics} stat -json -tech xilinx",
+        # The library of cells is no part of the netlist, and its processes cannot be written.
+        "blackbox =A:whitebox",
+        f"write_json {netlist}",
+    ]
+
+
+def main(arguments: list[str]) -> None:
+    from pyosys import libyosys
+
+    die_with_parent()
+    design = libyosys.Design()
+    for line in Path(arguments[0]).read_text().splitlines():
+        libyosys.run_pass(line, design)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,170 @@
+"""The synthesizer ``reports``: answers from projects and reports that are there already."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
+from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport
+
+if TYPE_CHECKING:
+    from hwnas_hls.hls4ml.folder import Project
+    from hwnas_hls.hls4ml.reports.reports import ProjectReports, Solution, Timing, Utilisation
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.target import Target
+
+#: Folders in which projects are looked for, where the configuration names none; as PATH is written.
+FOLDERS_VARIABLE = "HWNAS_REPORTS"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsConfig:
+    """Where the projects lie.
+
+    Args:
+        folders: projects or trees of projects; where empty, those of the environment variable
+            ``HWNAS_REPORTS``.
+    """
+
+    folders: tuple[str, ...] = ()
+
+
+class ReportsSynthesizer:
+    """Looks for the design among hls4ml projects with reports, by its content.
+
+    A project answers for a design if layers, types, weights, biases, strategies, reuse factors,
+    part and clock are the same; its name and place do not matter.
+    """
+
+    name = "reports"
+    default_stage = "csynth"
+    Config = ReportsConfig
+
+    def __init__(self, config: ReportsConfig | None = None) -> None:
+        self.config = config or ReportsConfig()
+
+    def available(self, target: Target) -> str:
+        """Empty where a folder of projects is known, else how to name one."""
+        folders = self._folders()
+        if not folders:
+            return f"no folder of projects is named; set {FOLDERS_VARIABLE} or folders in the configuration"
+        missing = [str(folder) for folder in folders if not folder.is_dir()]
+        return f"no such folder: {', '.join(missing)}" if missing else ""
+
+    def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
+        """The numbers of the report of exactly this design at ``stage``.
+
+        Where no project is this design the report has a ``failure``, which names the nearest
+        project and in what it differs.
+
+        Raises:
+            UserError: no such stage.
+            ToolMissing: no folder of projects is known.
+            Unsupported: the design is no chain of dense layers; projects are compared layer by layer, and
+                two graphs of the same layers may be joined differently.
+        """
+        from hwnas_hls.evidence.matching import differences
+        from hwnas_hls.hls4ml.query import query_of
+
+        if stage not in STAGES:
+            raise UserError("unknown stage of a synthesis", where="--stage", found=stage, choices=STAGES)
+        missing = self.available(target)
+        if missing:
+            raise ToolMissing(f"{self.name} cannot answer: {missing}")
+        if not design.architecture.is_chain:
+            raise Unsupported(f"only chains of dense layers are looked for, not {design.architecture.shape}")
+        clock_ns = design.architecture.clock_ns or target.clock_ns
+        asked = query_of(design.architecture, target.part, clock_ns, design=design)
+        nearest: tuple[int, str] | None = None
+        unread = seen = 0
+        without: list[str] = []
+        for project in self._projects():
+            if project is None:
+                unread += 1
+                continue
+            seen += 1
+            wrong = differences(asked, project.query)
+            if wrong:
+                if nearest is None or len(wrong) < nearest[0]:
+                    nearest = (len(wrong), f"{project.folder}: {'; '.join(wrong[:4])}")
+                continue
+            report = self._report(project, stage)
+            if report is not None:
+                return report
+            without.append(str(project.folder))
+        if without:
+            text = f"{', '.join(without[:3])}: this very design, but no {stage} report of it"
+        elif nearest is not None:
+            text = f"none of {seen} projects is this design; nearest is {nearest[1]}"
+        else:
+            text = f"no readable hls4ml project in {', '.join(map(str, self._folders()))}"
+        if unread:
+            text += f" ({unread} projects could not be read)"
+        return SynthesisReport(self.name, stage, failure=text)
+
+    def _folders(self) -> list[Path]:
+        named = self.config.folders or tuple(os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep))
+        return [Path(folder).expanduser() for folder in named if folder.strip()]
+
+    def _projects(self) -> Iterator[Project | None]:
+        """Every project in order of folders and paths; ``None`` for one that cannot be read."""
+        from hwnas_hls.hls4ml.folder import find_projects, read_whole
+
+        for folder in self._folders():
+            for place in find_projects(folder):
+                try:
+                    yield read_whole(place)
+                except HwnasError:
+                    yield None
+
+    def _report(self, project: Project, stage: str) -> SynthesisReport | None:
+        """The stage's numbers from the first solution whose report is of this firmware."""
+        from hwnas_hls.hls4ml.reports.estimates import project_estimates, report_paths
+
+        if project.reports is None:
+            return None
+        reports = _of_this_firmware(project, project.reports)
+        estimates = project_estimates(reports, stage)
+        if not estimates:
+            return None
+        if stage != "csynth":
+            # cycles are settled by C synthesis, whatever stage follows it
+            for metric, estimate in project_estimates(reports, "csynth").items():
+                if metric in ("latency_cycles", "latency_ns", "ii_cycles"):
+                    estimates.setdefault(metric, estimate)
+        tool = reports.csynth.tool_version if reports.csynth else "vivado"
+        files = {f"report {number}": path for number, path in enumerate(report_paths(reports))}
+        return SynthesisReport(tool, stage, estimates, {"project": project.folder, **files})
+
+
+def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectReports:
+    """The reports without those of another firmware, top function, part or clock."""
+    from hwnas_hls.evidence.belonging import contradictions, plain_part, same_device, same_top
+
+    def fits(solution: Solution) -> bool:
+        report = solution.csynth
+        if report is not None:
+            # reports round the period to two decimals
+            clock = abs(report.clock_target_ns - project.query.clock_ns) < 0.006
+            if not clock or plain_part(report.part) != plain_part(project.query.part):
+                return False
+        return not contradictions(project, solution)
+
+    solutions = tuple(solution for solution in reports.solutions if fits(solution))
+    tops = {solution.csynth.top for solution in solutions if solution.csynth is not None}
+
+    def kept(report: Utilisation | Timing) -> bool:
+        network = not tops or any(same_top(report.top, top) for top in tops)
+        return network and same_device(report.part, project.query.part)
+
+    return dataclasses.replace(
+        reports,
+        solutions=solutions,
+        utilisations=tuple(report for report in reports.utilisations if kept(report)),
+        timings=tuple(report for report in reports.timings if kept(report)),
+    )

@@ -1,0 +1,7 @@
+"""The user's own Vitis and Vivado, driven: C synthesis, co-simulation, logic synthesis, routing."""
+
+from __future__ import annotations
+
+from hwnas_hls_plugins.synthesizers.vendor_tools.synthesizers import VitisSynthesizer, VivadoSynthesizer
+
+__all__ = ["VitisSynthesizer", "VivadoSynthesizer"]

@@ -1,0 +1,254 @@
+"""Task ``file``: the user's own table, as CSV, NPZ or Parquet."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwnas_hls_plugins.tasks.file_task.examples import Examples
+    from hwnas_hls_plugins.tasks.file_task.labels import Labels
+
+CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+SUFFIXES = (*CSV_SUFFIXES, ".npz", *PARQUET_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class FileConfig:
+    """Settings of the task ``file``.
+
+    Args:
+        path: a .csv (also .tsv, .txt, .data, .dat), .npz or .parquet file.
+        label: the label column, or several (targets of a regression, or one-hot classes); empty
+            takes a column called label, target, class or y, or the only column of text.
+        kind: ``classification``, ``regression``, or ``auto`` (see docs/tasks.md).
+        test_path: a second file of the same columns that is the test split.
+        split_column: column whose values are train, validation (valid, val) or test.
+        ignore: columns that are neither features nor label.
+        delimiter: of a CSV file; empty finds it.
+        header: of a CSV file: ``yes``, ``no`` or ``auto``.
+        decimal: decimal sign of a CSV file.
+        encoding: of a CSV file; empty means UTF-8.
+        split_seed: seed of the split into 60 % training, 20 % validation, 20 % test.
+        image: height, width and channels, where a row is an image (channels last) or a series
+            (height 1).
+    """
+
+    path: str = ""
+    label: str | tuple[str, ...] = ""
+    kind: Literal["auto", "classification", "regression"] = "auto"
+    test_path: str = ""
+    split_column: str = ""
+    ignore: str | tuple[str, ...] = ()
+    delimiter: str = ""
+    header: Literal["auto", "yes", "no"] = "auto"
+    decimal: Literal[".", ","] = "."
+    encoding: str = ""
+    split_seed: int = 0
+    image: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.image and (len(self.image) != 3 or min(self.image) < 1):
+            raise UserError(
+                "an image is [height, width, channels]", where="task.image", found=list(self.image)
+            )
+        if len(self.delimiter) > 1 or self.delimiter in ("\n", "\r", '"', "."):
+            raise UserError("not a delimiter", where="task.delimiter", found=repr(self.delimiter))
+        if self.delimiter and self.delimiter == self.decimal:
+            raise UserError("delimiter and decimal sign are the same", where="task", found=self.delimiter)
+        if not 0 <= self.split_seed < 2**32:
+            raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        return _tuple(self.label)
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        return _tuple(self.ignore)
+
+
+def _tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return ((names,) if names else ()) if isinstance(names, str) else tuple(names)
+
+
+class FileTask:
+    """The user's own table."""
+
+    name: ClassVar[str] = "file"
+    Config: ClassVar[type[FileConfig]] = FileConfig
+
+    def __init__(self, config: FileConfig) -> None:
+        self.config = config
+
+    def load(self) -> Dataset:
+        """The data, split; the same split at every call.
+
+        Raises:
+            UserError: the file, a column or a value cannot be used; the message says which.
+        """
+        from hwnas_hls_plugins.tasks.file_task.labels import encode
+
+        if not self.config.path:
+            raise UserError(
+                "the task 'file' needs a data file", where="task.path", remedy="run with --task PATH.csv"
+            )
+        examples = self._read(Path(self.config.path).expanduser())
+        if self.config.test_path:
+            examples = self._with_test(examples)
+        labels = encode(examples.y, examples.label_names, self.config.kind, examples.where)
+        train, validation, test = (
+            Split(examples.x[rows], labels.y[rows]) for rows in self._rows(examples, labels)
+        )
+        classes = labels.kind == CLASSIFICATION
+        return Dataset(
+            train,
+            validation,
+            test,
+            labels.kind,
+            labels.classes,
+            examples.features,
+            _source(examples, labels, self.config),
+            metric="accuracy" if classes else "r2",
+            input_shape=(self.config.image[0], self.config.image[1], self.config.image[2])
+            if self.config.image
+            else None,
+        )
+
+    def _read(self, path: Path, like: Examples | None = None) -> Examples:
+        """Examples of one file; ``like`` gives the columns that a test file must have."""
+        from hwnas_hls_plugins.tasks.file_task.examples import from_table
+
+        config = self.config
+        suffix = path.suffix.lower()
+        if suffix == ".npz":
+            return _read_npz(path, config)
+        if suffix in CSV_SUFFIXES:
+            from hwnas_hls_plugins.tasks.file_task.csv_table import read_csv
+
+            delimiter = config.delimiter or ("\t" if suffix == ".tsv" else "")
+            table = read_csv(
+                path, delimiter, config.header, config.decimal, config.encoding, config.ignored_columns
+            )
+        elif suffix in PARQUET_SUFFIXES:
+            from hwnas_hls_plugins.tasks.file_task.parquet_table import read_parquet
+
+            table = read_parquet(path, config.ignored_columns)
+        else:
+            from hwnas_hls_plugins.tasks.file_task.table import check_file
+
+            check_file(path)
+            raise UserError(
+                "a data file of unknown kind (its name says which it is)",
+                where=str(path),
+                found=suffix or "no suffix",
+                choices=SUFFIXES,
+            )
+        label = like.label_names if like else config.label_columns
+        split_column = "" if like else config.split_column
+        return from_table(table, label, split_column, config.ignored_columns, like.features if like else ())
+
+    def _with_test(self, examples: Examples) -> Examples:
+        """The examples, with the rows of the test file as their test split."""
+        import numpy as np
+
+        if examples.parts is not None and "test" in examples.parts:
+            raise UserError(
+                "the test rows are given twice: by the split and by test_path",
+                where=f"{examples.where} and {self.config.test_path}",
+                remedy="leave one of them out",
+            )
+        test = self._read(Path(self.config.test_path).expanduser(), examples)
+        if test.features != examples.features:
+            raise UserError(
+                "the test file has other features than the data file",
+                where=test.where,
+                found=f"{len(test.features)} features",
+                remedy=f"it needs the {len(examples.features)} features of {examples.where}",
+            )
+        parts = examples.parts
+        if parts is None:
+            parts = np.full(len(examples.x), "", dtype=object)
+        columns = []
+        for name, ours, theirs in zip(examples.label_names, examples.y, test.y, strict=True):
+            if (ours.dtype.kind in "OU") != (theirs.dtype.kind in "OU"):
+                raise UserError(
+                    "the label is text in one file and a number in the other",
+                    where=f"{examples.where} and {test.where}: column {name!r}",
+                )
+            columns.append(np.concatenate([ours, theirs]))
+        return dataclasses.replace(
+            examples,
+            x=np.concatenate([examples.x, test.x]),
+            y=tuple(columns),
+            parts=np.concatenate([parts, np.full(len(test.x), "test", dtype=object)]),
+            remarks=(*examples.remarks, f"test split from {test.where}"),
+        )
+
+    def _rows(self, examples: Examples, labels: Labels) -> tuple[NDArray[np.int64], ...]:
+        """Row numbers of training, validation and test."""
+        from hwnas_hls_plugins.tasks.file_task.partition import partition
+
+        return partition(examples, labels, self.config.split_seed)
+
+
+def _read_npz(path: Path, config: FileConfig) -> Examples:
+    import numpy as np
+
+    from hwnas_hls_plugins.tasks.file_task.examples import Examples, check_features
+    from hwnas_hls_plugins.tasks.file_task.npz_table import read_npz
+
+    for key in ("label", "split_column", "ignore"):
+        if getattr(config, key):
+            raise UserError(
+                f"{key} names columns, which an archive of arrays does not have",
+                where=str(path),
+                found=getattr(config, key),
+                remedy="leave it out; the arrays are called X and y, or x_train, y_train, ...",
+            )
+    pairs, features = read_npz(path)
+    for x, _ in pairs.values():
+        check_features(x, features, str(path))
+    widths = {y.shape[1:] for _, y in pairs.values()}
+    if len(widths) > 1:
+        raise UserError("the splits have labels of different shapes", where=str(path), found=sorted(widths))
+    y = np.concatenate([y for _, y in pairs.values()])
+    if y.dtype.kind == "U":
+        y = y.astype(object)
+    matrix = y.reshape(len(y), -1)
+    names = ("y",) if y.ndim == 1 else tuple(f"y{number}" for number in range(matrix.shape[1]))
+    split = "" not in pairs
+    return Examples(
+        str(path),
+        np.concatenate([x for x, _ in pairs.values()]),
+        tuple(matrix[:, number] for number in range(matrix.shape[1])),
+        features,
+        names,
+        np.concatenate([np.full(len(x), part, dtype=object) for part, (x, _) in pairs.items()])
+        if split
+        else None,
+    )
+
+
+def _source(examples: Examples, labels: Labels, config: FileConfig) -> str:
+    """Where the data come from and what was decided about them, for the report."""
+    remarks = [*examples.remarks]
+    if config.kind == "auto":
+        remarks.append(f"taken as a {labels.kind}")
+    if examples.parts is None:
+        stratified = "stratified " if labels.kind == CLASSIFICATION else ""
+        remarks.append(f"{stratified}60/20/20 split, seed {config.split_seed}")
+    else:
+        remarks.append("split as given")
+        if "validation" not in examples.parts:
+            remarks.append(f"a quarter of the training rows for validation, seed {config.split_seed}")
+    return f"{Path(examples.where).name}, {len(examples.x)} rows ({'; '.join(remarks)})"

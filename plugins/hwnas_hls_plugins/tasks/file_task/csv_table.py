@@ -1,0 +1,190 @@
+"""Reading CSV files: delimiter, header and encoding are found, nothing is guessed in silence."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hwnas_hls.errors import UserError
+from hwnas_hls_plugins.tasks.file_task.arrow import to_column
+from hwnas_hls_plugins.tasks.file_task.examples import LABEL_NAMES
+from hwnas_hls_plugins.tasks.file_task.table import Column, Table, check_file, check_names, check_size
+
+#: What separates fields where no delimiter is named, the likelier first; a comma may also be a decimal sign.
+DELIMITERS = ("\t", ";", "|", ",", " ")
+#: Fields that stand for a missing number and so name no column.
+_MISSING = ("", "?", "-", ".", "na", "n/a", "nan", "null", "none")
+_SAMPLE_BYTES = 1 << 18
+_SAMPLE_LINES = 60
+
+
+def read_csv(
+    path: Path,
+    delimiter: str = "",
+    header: str = "auto",
+    decimal: str = ".",
+    encoding: str = "",
+    ignore: Sequence[str] = (),
+) -> Table:
+    """Every column of a CSV file, but a row index that pandas wrote beside the data.
+
+    Args:
+        delimiter: one character; empty finds tab, semicolon, bar, comma or space.
+        header: ``yes``, ``no``, or ``auto``: the first line is a header unless it looks like data.
+        decimal: ``.`` or ``,``.
+        encoding: of the text; empty means UTF-8, or UTF-16 where the file begins with its mark.
+        ignore: columns that are not read.
+
+    Raises:
+        UserError: not a readable table; the message names the line or column.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    check_file(path)
+    where = str(path)
+    text, encoding = _sample(path, where, encoding)
+    lines = text.splitlines()
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    if not filled:
+        raise UserError("the data file holds nothing but white space", where=where)
+    if len(text) >= _SAMPLE_BYTES // 4 and len(filled) == 1:
+        raise UserError("not a table: its first line does not end", where=where)
+    sample = [lines[number] for number in filled[:_SAMPLE_LINES]]
+    delimiter = delimiter or _delimiter(sample, where)
+    rows = list(csv.reader(sample, delimiter=delimiter))
+    named = header == "yes" or (header == "auto" and _has_header(rows, decimal))
+    names = [name.strip() for name in rows[0]] if named else [f"column_{n}" for n in range(len(rows[0]))]
+    unnamed = {place for place, name in enumerate(names) if not name}
+    names = [name or f"column_{place}" for place, name in enumerate(names)]
+    check_names(names, where)
+    try:
+        table = pc.read_csv(
+            path,
+            # One thread, so that the message for a bad row has its number.
+            pc.ReadOptions(
+                use_threads=False,
+                encoding=encoding,
+                column_names=names,
+                skip_rows=filled[0] + 1 if named else 0,
+            ),
+            pc.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            pc.ConvertOptions(
+                decimal_point=decimal, include_columns=[name for name in names if name not in ignore]
+            ),
+        )
+    except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
+        raise UserError(
+            "not a readable CSV table",
+            where=where,
+            found=(str(error).splitlines() or [type(error).__name__])[0][:300],
+            remedy=f"fields are separated by {delimiter!r}; set delimiter if that is wrong",
+        ) from error
+    check_size(table.num_rows, max(1, table.num_columns), where)
+    columns = {name: to_column(name, table.column(name), where) for name in table.column_names}
+    remarks = []
+    for place in sorted(unnamed):
+        values = columns.get(names[place])
+        if values is not None and values.dtype == np.float64 and _is_no_data(values):
+            del columns[names[place]]
+            remarks.append(f"unnamed column {place} left out (a row index, or empty)")
+    return Table(where, columns, named, tuple(remarks))
+
+
+def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
+    """(the first lines as text, the encoding in which the whole file is to be read)."""
+    with path.open("rb") as file:
+        raw = file.read(_SAMPLE_BYTES)
+    if not encoding:
+        utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if utf16 else "utf8"
+    if encoding == "utf8" and b"\0" in raw:
+        raise UserError(
+            "not a CSV table: the file is binary",
+            where=where,
+            remedy="give a .csv, .npz or .parquet file; a CSV file in UTF-16 needs encoding = 'utf-16'",
+        )
+    try:
+        decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf8" else encoding)()
+        return decoder.decode(raw, final=len(raw) < _SAMPLE_BYTES), encoding
+    except LookupError as error:
+        raise UserError(
+            "unknown text encoding", where=where, found=encoding, choices=["utf-8", "latin-1", "utf-16"]
+        ) from error
+    except UnicodeError as error:
+        raise UserError(
+            f"the file is not text in {encoding}",
+            where=where,
+            found=error,
+            remedy="save it as UTF-8, or name its encoding: encoding = 'latin-1'",
+        ) from error
+
+
+def _delimiter(lines: Sequence[str], where: str) -> str:
+    """The delimiter that cuts every line, or at least most, into the same number of fields."""
+    found = []
+    likely = ""
+    for delimiter in DELIMITERS:
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        if widths and min(widths) == max(widths) > 1:
+            return delimiter
+        usual, count = Counter(widths).most_common(1)[0] if widths else (0, 0)
+        if usual > 1 and 2 * count > len(widths) and not likely:
+            likely = delimiter  # a few lines are off: the reader will name the first of them
+        found.append(f"{delimiter!r}: {min(widths, default=0)} to {max(widths, default=0)}")
+    if all(len(line.split()) == 1 for line in lines) and all("," not in line for line in lines):
+        raise UserError(
+            "the table has one column only; features and a label are wanted",
+            where=where,
+            found=f"first line {lines[0][:80]!r}",
+        )
+    if likely:
+        return likely
+    raise UserError(
+        "no delimiter cuts every line into the same number of fields",
+        where=where,
+        found=f"fields per line by delimiter: {', '.join(found)}",
+        remedy="every line needs the same number of fields; if they are separated by something else, set "
+        "delimiter",
+    )
+
+
+def _number(field: str, decimal: str) -> float | None:
+    try:
+        return float(field.strip().replace(decimal, "."))
+    except ValueError:
+        return None
+
+
+def _has_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
+    """Whether the first row names columns.
+
+    It does where none of its fields is a number or one is a usual name of a label, where a field
+    that is no number stands over numbers, or where its numbers only count the columns (0, 1, 2,
+    ... or 1, 2, 3, ...).
+    """
+    first = [_number(field, decimal) for field in rows[0]]
+    numbers = [number for number in first if number is not None]
+    if not numbers or any(field.strip().lower() in LABEL_NAMES for field in rows[0]):
+        return True
+    if any(number != round(number) for number in numbers if np.isfinite(number)):
+        return False  # no column is called 5.1
+    if len(numbers) > 3 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1))):
+        return len(rows) < 2 or [_number(field, decimal) for field in rows[1]] != first
+    for place, number in enumerate(first):
+        below = [row[place] for row in rows[1:] if place < len(row) and row[place].strip()]
+        texts = number is None and rows[0][place].strip().lower() not in _MISSING
+        if texts and below and all(_number(field, decimal) is not None for field in below):
+            return True
+    return False
+
+
+def _is_no_data(values: Column) -> bool:
+    """Whether an unnamed column is empty or only counts the rows."""
+    counts = np.arange(len(values))
+    return bool(np.isnan(values).all() or (values == counts).all() or (values == counts + 1).all())

@@ -1,0 +1,52 @@
+"""Reading Parquet files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import UserError
+from hwnas_hls_plugins.tasks.file_task.arrow import to_column
+from hwnas_hls_plugins.tasks.file_task.table import Table, check_file, check_names, check_size
+
+
+def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
+    """Every column of a Parquet file, but an index that pandas wrote beside the data.
+
+    Raises:
+        UserError: not a readable Parquet file, too large, or a column of another kind than
+            number or text.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_file(path)
+    where = str(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            check_names(names, where)
+            check_size(file.metadata.num_rows, len(names), where)
+            index = _pandas_index(file.schema_arrow.metadata)
+            wanted = [name for name in names if name not in index and name not in ignore]
+            table = file.read(columns=wanted)
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise UserError("not a readable Parquet file", where=where, found=_first_line(error)) from error
+    columns = {name: to_column(name, table.column(name), where) for name in wanted}
+    remarks = tuple(f"index column {name!r} left out" for name in names if name in index)
+    return Table(where, columns, remarks=remarks)
+
+
+def _pandas_index(metadata: Any) -> set[str]:
+    """Names of the columns that pandas stored only to keep its index."""
+    try:
+        described = json.loads((metadata or {}).get(b"pandas", b"{}"))
+        return {name for name in described.get("index_columns", []) if isinstance(name, str)}
+    except (ValueError, AttributeError):
+        return set()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

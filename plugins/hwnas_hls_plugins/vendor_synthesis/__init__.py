@@ -1,7 +1,0 @@
-"""The user's own Vitis and Vivado, driven: C synthesis, co-simulation, logic synthesis, routing."""
-
-from __future__ import annotations
-
-from hwnas_hls_plugins.vendor_synthesis.synthesizers import VitisSynthesizer, VivadoSynthesizer
-
-__all__ = ["VitisSynthesizer", "VivadoSynthesizer"]

@@ -1,7 +1,0 @@
-"""Weight sharing: one supernet is trained, and every candidate is a slice of it."""
-
-from __future__ import annotations
-
-from hwnas_hls_plugins.weight_sharing.estimator import WeightSharingConfig, WeightSharingEstimator
-
-__all__ = ["WeightSharingConfig", "WeightSharingEstimator"]

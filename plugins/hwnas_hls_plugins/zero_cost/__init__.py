@@ -1,8 +1,0 @@
-"""Zero-cost proxies: numbers of an untrained network that may rank networks as training would."""
-
-from __future__ import annotations
-
-from hwnas_hls_plugins.zero_cost.estimator import ZeroCostConfig, ZeroCostEstimator
-from hwnas_hls_plugins.zero_cost.scores import METRICS
-
-__all__ = ["METRICS", "ZeroCostConfig", "ZeroCostEstimator"]

@@ -1,0 +1,89 @@
+"""What commands print fits a terminal of 80 columns, without colour where nobody looks at one."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hwnas_hls.cli.main import invoke
+from hwnas_hls.cli.terminal import _Live, console
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.render import write_atomically
+from hwnas_hls.run.lifecycle import Observer, start
+from hwnas_hls.run.problem import pose
+from hwnas_hls.run.search import Progress
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED
+from hwnas_hls.views.comparison import compare_runs, comparison_table
+
+
+@pytest.mark.parametrize("command", ["targets", "doctor", "plugins"])
+def test_listings_fit_80_columns_and_are_plain(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    # Nothing is installed: what is lacking takes the longest lines.
+    monkeypatch.setenv("PATH", "")
+    assert invoke([command]) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if len(line) > 80] == []
+    assert "\x1b" not in printed
+
+
+def test_a_file_that_is_no_table_leaves_no_half_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "text.csv"
+    table.write_text("a,b\n1,2\n")
+    assert invoke(["predict", str(table)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "names no known column" in printed.err
+
+
+def test_a_file_that_cannot_be_written_is_named_as_the_user_knows_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HwnasError) as caught:
+        write_atomically(tmp_path / "file" / "compare.html", "")
+    words = str(caught.value)
+    assert words.startswith(f"cannot write {tmp_path / 'file' / 'compare.html'}: ")
+    assert ".tmp" not in words
+    assert "Errno" not in words
+
+
+def test_runs_with_long_names_are_compared_within_80_columns(
+    tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / f"a_run_of_a_very_long_name_without_a_break_number_{seed}" for seed in (1, 2)]
+    for seed, folder in enumerate(folders):
+        start(toy_spec(run={"seed": seed, "trials": 20}), registry, folder, Observer())
+    console().print(comparison_table(compare_runs(folders, registry)))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    # The name is folded, not cut.
+    first_column = "".join(line.split()[0] for line in lines if line.strip())
+    assert all(folder.name in first_column for folder in folders)
+
+
+def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    stream = io.StringIO()
+    screen = Console(file=stream, force_terminal=True, width=80, color_system=None)
+    states = {COMPLETE: 41_000, STOPPED: 500, INFEASIBLE: 7_000, FAILED: 500}
+    with _Live(screen) as live:
+        assert "0/1" not in stream.getvalue()
+        live.problem(pose(toy_spec(run={"trials": 50_000}), registry), tmp_path)
+        live.progress(Progress(49_000, 50_000, states, 120, 0.98765, 3600.0))
+        live._bar.refresh()
+    line = [line for line in stream.getvalue().splitlines() if "49000/50000" in line][-1]
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rpartition("\r")[2]
+    assert "41500 feasible, front 120, hv 0.988" in shown
+    assert re.search(r"\d:\d\d:\d\d (-:--:--|\d:\d\d:\d\d) left", shown)
+    assert len(shown) <= 80

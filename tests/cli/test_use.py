@@ -1,0 +1,450 @@
+"""A run as its user treats it: taken up, edited, damaged, moved."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+import toy
+from rich.console import Console
+
+from hwnas_hls import hookimpl, resources
+from hwnas_hls.cli import main as cli
+from hwnas_hls.cli import options as command_parts
+from hwnas_hls.cli import terminal
+from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, judge
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run.facts import logged
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.notation import counted
+from hwnas_hls.spec.spec import Spec, parse_bound, read_tables, spec_from_tables
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.objective import Limit
+from hwnas_hls.views.front_table import print_front
+
+MakeSpec = Callable[..., Spec]
+QUIET = runs.Observer()
+
+
+def finished(registry: Registry, spec: Spec, folder: Path) -> runs.Outcome:
+    outcome = runs.start(spec, registry, folder, QUIET)
+    assert outcome.front.members
+    return outcome
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    path = folder / "spec.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    # log.txt tells of every session; the lock and the write-ahead log are not the run's.
+    files = [
+        path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".npz", ".toml")
+    ]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    spec = toy_spec(run={"exporters": []})
+    first = finished(registry, spec, tmp_path / "run")
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "designs").rglob("*")}
+    before = contents(tmp_path / "run")
+    steps: list[str] = []
+    again = runs.resume(tmp_path / "run", registry, runs.Observer(on_step=steps.append))
+    assert contents(tmp_path / "run") == before
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert steps == [f"finished before: {counted(len(first.front.members), 'design')}"]
+    assert dict(again.front.run) == dict(first.front.run)
+    assert [m.key for m in again.front.members] == [m.key for m in first.front.members]
+    assert [dict(m.estimates) for m in again.front.members] == [
+        dict(m.estimates) for m in first.front.members
+    ]
+
+
+def test_export_hands_over_again_what_is_there(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    finished(registry, toy_spec(), tmp_path / "run")
+    steps: list[str] = []
+    runs.resume(tmp_path / "run", registry, runs.Observer(on_step=steps.append), anew=True)
+    assert steps[0].startswith("full training")
+
+
+@pytest.mark.parametrize("damage", ["altered", "gone"])
+def test_a_damaged_design_is_handed_over_again(
+    damage: str, registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    outcome = finished(registry, toy_spec(), tmp_path / "run")
+    path = tmp_path / "run" / "designs" / outcome.front.members[0].key / "design.json"
+    whole = json.loads(path.read_text())
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_text(json.dumps(whole | {"digest": "0" * 16}))
+    with pytest.raises(UserError):
+        runs.redraw(tmp_path / "run", registry)
+    runs.resume(tmp_path / "run", registry, QUIET)
+    assert json.loads(path.read_text()) == whole
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed = 1", "seed = 2", "[run] seed = 2, not 1"),
+        ("n_in = 6", "n_in = 5", "[task] n_in = 5, not 6"),
+        ('name = "xcvu9p"', 'name = "xcu50"', "[target] name = 'xcu50', not 'xcvu9p'"),
+    ],
+)
+def test_an_edited_spec_is_refused(
+    old: str, new: str, said: str, registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    finished(registry, toy_spec(), tmp_path / "run")
+    edit(tmp_path / "run", old, new)
+    for command in (
+        lambda: runs.resume(tmp_path / "run", registry, QUIET),
+        lambda: runs.redraw(tmp_path / "run", registry),
+        lambda: runs.hand_over_one(tmp_path / "run", "", registry, QUIET),
+    ):
+        with pytest.raises(UserError) as caught:
+            command()
+        assert said in str(caught.value)
+        assert "spec.toml" in str(caught.value)
+
+
+def test_a_run_can_be_made_longer(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+    finished(registry, toy_spec(), tmp_path / "run")
+    edit(tmp_path / "run", "trials = 60", "trials = 80")
+    longer = runs.resume(tmp_path / "run", registry, QUIET)
+    assert len(longer.front.records) == 80
+    assert read_tables(tmp_path / "run" / "spec.toml")["run"]["trials"] == 80
+
+
+def test_other_data_in_the_same_place_are_refused(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(registry, toy_spec(), tmp_path / "run")
+    from hwnas_hls.protocols.task import Dataset
+
+    monkeypatch.setattr(Dataset, "fingerprint", "another")
+    with pytest.raises(UserError, match="data of the task changed"):
+        runs.resume(tmp_path / "run", registry, QUIET)
+
+
+def sizes(path: Path) -> list[int]:
+    whole = path.stat().st_size
+    return [100, 4096, 5000, whole // 4, whole // 2, whole - 4096, whole - 1]
+
+
+def test_a_truncated_or_overwritten_store_is_the_users_to_restore(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    finished(registry, toy_spec(), tmp_path / "run")
+    path = tmp_path / "run" / "run.sqlite"
+    whole = path.read_bytes()
+    noisy = whole[: len(whole) // 2] + b"\x5a" * 8192 + whole[len(whole) // 2 + 8192 :]
+    for damaged in [*(whole[:size] for size in sizes(path)), noisy, b"not a store at all" * 500]:
+        path.write_bytes(damaged)
+        with pytest.raises(UserError) as caught:
+            runs.resume(tmp_path / "run", registry, QUIET)
+        assert "run.sqlite" in str(caught.value)
+        assert "begin again" in str(caught.value)
+    path.write_bytes(whole)
+    runs.resume(tmp_path / "run", registry, QUIET)
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store._database._connection.execute("pragma max_page_count = 12")
+        with pytest.raises(HwnasError, match="database or disk is full") as caught:
+            store.set_meta(much="x" * 1_000_000)
+        assert not isinstance(caught.value, UserError)
+    with Store(tmp_path) as store:
+        store.set_meta(much="x" * 1_000_000)
+        assert len(store.meta()["much"]) == 1_000_000
+
+
+def test_what_sqlite_refuses_is_undone(tmp_path: Path) -> None:
+    """The next transaction begins, whatever the last one ended with."""
+    with Store(tmp_path) as store:
+        database = store._database
+        twice = "insert into record values (1, 0, '{}'), (1, 0, '{}')"
+        with pytest.raises(UserError, match="damaged"), database.transaction() as connection:
+            connection.execute(twice)
+        assert database.read("select count(*) from record") == [(0,)]
+        store.set_meta(after=1)
+        assert store.meta() == {"after": 1}
+
+
+def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
+    (tmp_path / "run.sqlite").mkdir()
+    with pytest.raises(UserError, match="store cannot be opened"):
+        Store(tmp_path)
+    (tmp_path / "run.sqlite").rmdir()
+    with Store(tmp_path) as store:
+        store._database._connection.execute("drop table record")
+        with pytest.raises(HwnasError, match="no such table"):
+            store.records()
+    assert sqlite3.connect(tmp_path / "run.sqlite").execute("pragma quick_check").fetchone() == ("ok",)
+
+
+class BrokenExporter:
+    """Writes nothing."""
+
+    name = "broken"
+
+    def export(self, front: object, folder: Path) -> list[Path]:
+        raise OSError(28, "No space left on device")
+
+
+class Breaker:
+    @hookimpl
+    def hwnas_register_exporters(self) -> list[type]:
+        return [BrokenExporter]
+
+
+def test_an_export_that_failed_is_an_exit_code(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.register(Breaker(), "breaker")
+    outcome = finished(registry, toy_spec(run={"exporters": ["broken"]}), tmp_path / "run")
+    assert outcome.failures == ["exporter broken: OSError: [Errno 28] No space left on device"]
+    assert command_parts.ended(outcome, registry, quiet=True, plain=True, as_json=False) == 1
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "run")
+    assert "No space left" in said.err
+
+
+def shown(front: object, folder: Path) -> str:
+    sink = io.StringIO()
+    print_front(Console(file=sink, width=80, no_color=True), front, folder)  # type: ignore[arg-type]
+    return sink.getvalue()
+
+
+def test_designs_that_nobody_simulated_are_named_loudly(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    outcome = finished(registry, toy_spec(), tmp_path / "run")
+    members = [
+        dataclasses.replace(member, checks={"project": "ok", "csim": "not run: no g++"})
+        for member in outcome.front.members
+    ]
+    count = len(members)
+    said = shown(dataclasses.replace(outcome.front, members=members), tmp_path)
+    assert f"NOT VERIFIED by C simulation: {count} of {count} designs" in said
+    assert "no g++" in said
+    assert [words for member in members for words in member.unproven] == []
+    wrong = dataclasses.replace(members[0], checks={"project": "ok", "csim": "NOT BIT-EXACT: 1\nmore"})
+    assert wrong.unproven == ["csim: NOT BIT-EXACT: 1\nmore"]
+    said = shown(dataclasses.replace(outcome.front, members=[wrong]), tmp_path)
+    assert "FAILED csim: NOT BIT-EXACT: 1" in said
+    assert "more" not in said
+
+
+def test_words_in_square_brackets_are_no_markup(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "[red]a[" / "b]"
+    with terminal.watch(plain=True) as observer:
+        runs.start(toy_spec(), registry, folder, observer)
+        observer.on_step("[/nothing]")
+    said = capsys.readouterr().err
+    assert str(folder) in said
+    assert "[/nothing]" in said
+
+
+def test_a_target_file_means_the_same_from_any_folder(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = resources.data_folder("hw_targets") / "xcvu9p.toml"
+    (tmp_path / "own.toml").write_text(given.read_text().replace('"xcvu9p"', '"mine"'))
+    monkeypatch.chdir(tmp_path)
+    finished(registry, toy_spec(target={"name": "own.toml"}), tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert runs.resume(tmp_path / "run", registry, QUIET).front.target.name == "mine"
+    path = tmp_path / "own.toml"
+    path.write_text(path.read_text().replace("lut = 1182240", "lut = 118224"))
+    with pytest.raises(UserError, match=r"own\.toml reads otherwise"):
+        runs.resume(tmp_path / "run", registry, QUIET)
+
+
+def test_a_later_version_with_more_keys_takes_up_an_older_run(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    finished(registry, toy_spec(), folder)
+    tables = read_tables(folder / "spec.toml")
+    del tables["limits"]["sub_microsecond"]
+    tables["run"]["workers"] = 2  # a key that had another place then
+    (folder / "spec.toml").write_text(tomli_w.dumps(tables))
+    with Store(folder) as store:
+        store.set_meta(spec=tables)
+    assert runs.resume(folder, registry, QUIET).front.members
+    # As the warning about the key advises.
+    del tables["run"]["workers"]
+    tables["handover"]["workers"] = 4
+    (folder / "spec.toml").write_text(tomli_w.dumps(tables))
+    assert runs.resume(folder, registry, QUIET).front.members
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lut=nan", "finite number"),
+        ("lut=inf", "finite number"),
+        ("accuracy=93", "93 % is 0.93"),
+        ("lut=many", "a limit's value is a number"),
+    ],
+)
+def test_bounds_that_no_number_can_meet_are_refused(text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_bound(text, "--max")
+    assert said in str(caught.value)
+    if "accuracy" in text:
+        metric, _, value = text.partition("=")
+        with pytest.raises(UserError) as caught:
+            spec_from_tables({"target": {"name": "x"}, "limits": {"max": {metric: float(value)}}}, "a.toml")
+        assert said in str(caught.value)
+
+
+def test_a_bound_in_percent_is_a_share() -> None:
+    assert parse_bound("accuracy=93%", "--min") == ("accuracy", pytest.approx(0.93))
+
+
+def test_validate_refuses_a_metric_that_does_not_exist(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = finished(registry, toy_spec(), tmp_path / "run")
+    place = tmp_path / "run" / "designs" / outcome.front.members[0].key
+    assert cli.invoke(["validate", str(place), "--max", "luts=100"]) == 2
+    assert "did you mean: lut" in capsys.readouterr().err
+    assert not (place / "validation.json").exists()
+    assert cli.invoke(["validate", str(place), "--max", "lut=1e9"]) == 3
+
+
+def test_numbers_of_another_circuit_are_named_where_they_do_not_count() -> None:
+    def lut(value: float, source: str, *, in_domain: bool) -> Estimate:
+        return Estimate("lut", value, value, value, source, "adder graph", in_domain=in_domain)
+
+    other = lut(1219.0, "open_synthesis", in_domain=False)
+    (finding,) = judge([Limit("lut", "max", 2000.0)], [other], 5.0)
+    assert finding.verdict == NOT_PROVEN
+    assert "not counted" in finding.why
+    assert "1219" in finding.why
+    (finding,) = judge([Limit("lut", "max", 2000.0)], [other, lut(1500.0, "post_route", in_domain=True)], 5.0)
+    assert finding.verdict == PROVEN
+    assert "1219" not in finding.why
+
+
+def test_an_empty_folder_without_write_permission_is_refused(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere: what the system says is stood in for.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match="the output folder cannot be written"):
+        runs.start(toy_spec(), registry, tmp_path, QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_log_is_written_after_a_library_switched_loggers_off(tmp_path: Path) -> None:
+    import logging
+
+    logger = logging.getLogger("hwnas_hls.run.lifecycle")
+    logger.disabled = True
+    with logged(tmp_path):
+        logger.info("begun")
+    assert "INFO hwnas_hls.run.lifecycle: begun" in (tmp_path / "log.txt").read_text()
+
+
+def test_two_runs_of_a_process_write_their_own_logs(tmp_path: Path) -> None:
+    import logging
+
+    logger = logging.getLogger("hwnas_hls.run.lifecycle")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    before = logging.getLogger("hwnas_hls").level
+    first, second = logged(tmp_path / "first"), logged(tmp_path / "second")
+    first.__enter__()
+    second.__enter__()
+    level = logging.getLogger("hwnas_hls").level
+    first.__exit__(None, None, None)
+    logger.info("late")
+    second.__exit__(None, None, None)
+    assert level == logging.INFO
+    assert logging.getLogger("hwnas_hls").level == before
+    assert "late" in (tmp_path / "second" / "log.txt").read_text()
+    assert "late" not in (tmp_path / "first" / "log.txt").read_text()
+
+
+class Broken:
+    """A strategy that goes wrong in its second batch."""
+
+    name = "broken"
+    how = "raise"
+
+    @dataclass(frozen=True)
+    class Config:
+        """Nothing to set."""
+
+    def __init__(self, space: Any, seed: int) -> None:
+        self.space, self.rng, self.asked = space, np.random.default_rng(seed), 0
+
+    def ask(self, n: int) -> list[Any]:
+        self.asked += 1
+        if self.asked == 2:
+            if self.how == "raise":
+                raise RuntimeError("furnace is out")
+            return [1, 2]
+        return [self.space.sample(self.rng) for _ in range(n)]
+
+    def tell(self, records: object) -> None: ...
+
+    def state(self) -> int:
+        return self.asked
+
+    def restore(self, state: int) -> None:
+        self.asked = state
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("raise", "RuntimeError: furnace is out"), ("return", "ask returned 1 where a Candidate should be")],
+)
+def test_a_strategy_that_goes_wrong_is_named_and_its_run_goes_on_once_it_is_mended(
+    toy_spec: MakeSpec, tmp_path: Path, how: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Plugin:
+        @hookimpl
+        def hwnas_register_strategies(self) -> list[type]:
+            return [Broken]
+
+    registry = Registry(entry_points=[])
+    registry.register(toy, "toy")
+    registry.register(Plugin(), "breaker")
+    monkeypatch.setattr(Broken, "how", how)
+    with pytest.raises(HwnasError) as caught:
+        runs.start(toy_spec(strategy={"name": "broken"}), registry, tmp_path / "run", QUIET)
+    said = str(caught.value)
+    assert "strategy broken failed to propose candidates" in said
+    assert words in said
+    assert f"hwnas-hls resume {tmp_path / 'run'}" in said
+    assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
+    monkeypatch.setattr(Broken, "ask", lambda self, n: [self.space.sample(self.rng) for _ in range(n)])
+    assert len(runs.resume(tmp_path / "run", registry, QUIET).front.records) == 60

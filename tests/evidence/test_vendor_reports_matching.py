@@ -1,0 +1,215 @@
+"""Projects with reports as answers for a design, and as rows for calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from parts import XCKU115
+from places import TESTS
+
+from hwnas_hls.errors import ToolMissing, Unsupported, UserError
+from hwnas_hls.evidence.measured_projects import measured_projects
+from hwnas_hls.network.architecture import Architecture, Dense, Merge
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.testing import SynthesizerContract
+from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsConfig, ReportsSynthesizer
+
+DATA = TESTS / "data" / "vendor_reports"
+TARGET = XCKU115
+MODULE = "dense_latency_ap_fixed_8_3_5_3_0_ap_fixed_{width}_{integer}_5_3_0_config2_s"
+
+
+def _design(seed: int = 0, strategy: str = "Latency", reuse_factor: int = 1) -> Design:
+    rng = np.random.default_rng(seed)
+    kind = FixedType(6, 2)
+    layers = []
+    for n_in, n_out, activation, result in (
+        (6, 8, "relu", FixedType(7, 3, False, "RND", "SAT")),
+        (8, 3, "linear", FixedType(12, 6)),
+    ):
+        layers.append(
+            Dense(
+                n_in,
+                n_out,
+                activation,
+                kind,
+                kind,
+                None,
+                result,
+                reuse_factor=reuse_factor,
+                strategy=strategy,
+            )
+        )
+    weights = tuple(rng.integers(-31, 32, (layer.n_in, layer.n_out)) for layer in layers)
+    biases = tuple(rng.integers(-31, 32, layer.n_out) for layer in layers)
+    return Design(Architecture(FixedType(8, 3), tuple(layers), clock_ns=5.0), weights, biases)
+
+
+def _synthesised(folder: Path, design: Design, name: str = "tagger") -> Path:
+    """The design's project as hls4ml writes it, with reports in the format of the tools."""
+    from hwnas_hls.hls4ml.project import write_project
+
+    write_project(design, TARGET, folder, clock_ns=5.0, name=name, backend="Vivado")
+    accum = design.layer_types()[0][1]
+    module = MODULE.format(width=accum.width, integer=accum.integer)
+    text = (DATA / "vivado_2019_csynth.xml").read_text().replace(">tagger<", f">{name}<")
+    inner = (
+        f"<ModuleInformation><Module><Name>{module}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources>"
+    )
+    text = text.replace("</profile>", f"{inner}</AreaEstimates></Module></ModuleInformation></profile>")
+    text = text.replace("<Worst-caseLatency>undef", "<Worst-caseLatency>9")
+    for place, content in (
+        (f"{name}_prj/solution1/syn/report/{name}_csynth.xml", text),
+        ("vivado_synth.rpt", (DATA / "ultrascale_synth.rpt").read_text().replace(": tagger", f": {name}")),
+    ):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("projects")
+    _synthesised(root / "a" / "first", _design(0))
+    _synthesised(root / "b", _design(1), "other_name")
+    _synthesised(root / "shared", _design(2, "Resource", 2))
+    _synthesised(root / "graph", _design(3, "distributed_arithmetic"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def reports(tree: Path) -> ReportsSynthesizer:
+    return ReportsSynthesizer(ReportsConfig((str(tree),)))
+
+
+@pytest.mark.parametrize(
+    ("design", "folder"),
+    [
+        (_design(0), "a/first"),
+        (_design(1), "b"),
+        (_design(2, "Resource", 2), "shared"),
+        (_design(3, "distributed_arithmetic"), "graph"),
+    ],
+)
+def test_a_design_is_found_by_its_content(
+    reports: ReportsSynthesizer, tree: Path, design: Design, folder: str
+) -> None:
+    report = reports.synthesize(design, TARGET, "csynth")
+    assert report.failure == ""
+    assert report.files["project"] == tree / folder
+    assert report.tool == "vivado_hls 2019.2"
+    assert (report.estimates["lut"].value, report.estimates["lut"].source) == (55555, "csynth")
+    logic = reports.synthesize(design, TARGET, "logic_synth")
+    assert (logic.estimates["lut"].value, logic.estimates["bram_18k"].value) == (24680, 7)
+    assert logic.estimates["lut"].source == "logic_synthesis"
+    assert logic.estimates["latency_cycles"].value == 9
+
+
+def _changed(design: Design, **changes: object) -> Design:
+    first = dataclasses.replace(design.architecture.layers[0], **changes)  # type: ignore[arg-type]
+    layers = (first, *design.architecture.layers[1:])
+    return dataclasses.replace(design, architecture=dataclasses.replace(design.architecture, layers=layers))
+
+
+def test_what_differs_is_named(reports: ReportsSynthesizer) -> None:
+    design = _design(0)
+    weights = design.weights[1].copy()
+    weights[2, 1] += 1 if weights[2, 1] < 31 else -1
+    biases = design.biases[0].copy()  # type: ignore[union-attr]
+    biases[3] = -biases[3] or 1
+    slower = dataclasses.replace(design.architecture, clock_ns=4.0)
+    other = dataclasses.replace(TARGET, part="xcku060-ffva1156-2-e")
+    cases = [
+        (dataclasses.replace(design, weights=(design.weights[0], weights)), TARGET, "layer 1: other weights"),
+        (dataclasses.replace(design, biases=(biases, design.biases[1])), TARGET, "layer 0: other biases"),
+        (_changed(design, reuse_factor=3), TARGET, "layer 0: reuse factor 1, not 3"),
+        (_changed(design, result=FixedType(8, 3, False, "RND", "SAT")), TARGET, "layer 0: result type"),
+        (dataclasses.replace(design, architecture=slower), TARGET, "its clock is 5 ns, not 4 ns"),
+        (design, other, "its part is xcku115-flvb2104-2-i"),
+    ]
+    for asked, target, said in cases:
+        report = reports.synthesize(asked, target, "csynth")
+        assert said in report.failure
+        assert "none of 4 projects" in report.failure
+        assert not report.estimates
+
+
+def test_a_graph_is_refused_though_its_layers_are_those_of_a_project(reports: ReportsSynthesizer) -> None:
+    chain = _design(0)
+    first, last = chain.architecture.layers
+    joined = Merge("add", (8, 8), (0, 0), result=FixedType(7, 3, False, "RND", "SAT"))
+    layers = (first, joined, dataclasses.replace(last, inputs=(1,)))
+    graph = Design(
+        dataclasses.replace(chain.architecture, layers=layers),
+        (chain.weights[0], None, chain.weights[1]),
+        (chain.biases[0], None, chain.biases[1]),
+    )
+    assert not reports.synthesize(chain, TARGET, "csynth").failure
+    with pytest.raises(Unsupported, match="only chains"):
+        reports.synthesize(graph, TARGET, "csynth")
+
+
+def test_a_missing_stage_is_not_made_up(reports: ReportsSynthesizer) -> None:
+    report = reports.synthesize(_design(0), TARGET, "post_route")
+    assert "this very design, but no post_route report" in report.failure
+    with pytest.raises(UserError, match="unknown stage"):
+        reports.synthesize(_design(0), TARGET, "lunch")
+
+
+def test_without_folders_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
+    monkeypatch.delenv("HWNAS_REPORTS", raising=False)
+    with pytest.raises(ToolMissing, match="HWNAS_REPORTS"):
+        ReportsSynthesizer().synthesize(_design(0), TARGET, "csynth")
+    assert "no such folder" in ReportsSynthesizer(ReportsConfig(("/nowhere",))).available(TARGET)
+    monkeypatch.setenv("HWNAS_REPORTS", str(tree))
+    assert ReportsSynthesizer().available(TARGET) == ""
+
+
+def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
+    folder = _synthesised(tmp_path, _design(0))
+    path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    path.write_text(path.read_text().replace("_ap_fixed_8_3_5_3_0_", "_ap_fixed_9_3_5_3_0_"))
+    report = ReportsSynthesizer(ReportsConfig((str(tmp_path),))).synthesize(_design(0), TARGET, "csynth")
+    assert "no csynth report" in report.failure
+    rows, problems = measured_projects([tmp_path])
+    assert [row.query.stage for row in rows] == ["logic_synth"]
+    assert any("input of config2 is ap_fixed<8,3> in the firmware" in problem for problem in problems)
+
+
+def test_rows_for_calibration(tree: Path, tmp_path: Path) -> None:
+    rows, problems = measured_projects([tree])
+    assert problems == []
+    assert [row.query.stage for row in rows] == ["csynth", "logic_synth"] * 4
+    first = rows[0]
+    assert first.query.tool == "vivado_hls 2019.2"
+    # the report rounds 12.5 % of 5 ns to 0.62 ns
+    assert (first.query.clock_ns, first.query.clock_uncertainty) == (5.0, 0.125)
+    assert first.truth == {
+        "lut": 55555.0,
+        "ff": 22222.0,
+        "dsp": 1010.0,
+        "bram_18k": 3.0,
+        "latency_cycles": 9.0,
+        "ii_cycles": 2.0,
+    }
+    assert first.query.layers[0].weights is not None
+    assert rows[1].truth["lut"] == 24680.0
+    assert {row.family for row in rows} == {tree.name}
+    (tmp_path / "broken" / "firmware").mkdir(parents=True)
+    (tmp_path / "broken" / "firmware" / "parameters.h").write_text("struct")
+    rows, problems = measured_projects([tmp_path, tree], family="mine")
+    assert (len(rows), len(problems)) == (8, 1)
+    assert {row.family for row in rows} == {"mine"}
+
+
+class TestContract(SynthesizerContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def synthesizer(self) -> ReportsSynthesizer:
+        return ReportsSynthesizer(ReportsConfig((str(self.folder),)))

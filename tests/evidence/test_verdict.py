@@ -1,0 +1,189 @@
+"""Verdicts: by one cycle, one LUT, 0.1 % accuracy; without evidence; against the prediction."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas_hls.cli.main import invoke
+from hwnas_hls.errors import UserError
+from hwnas_hls.evidence import files as evidence
+from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, REFUTED, judge, overall
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.run.database import run_lock
+from hwnas_hls.values.estimate import Estimate, measured
+from hwnas_hls.values.objective import Limit
+
+PART = "xcvu9p-flga2104-2L-e"
+
+
+def predicted(metric: str, value: float, low: float, high: float) -> Estimate:
+    return Estimate(metric, value, low, high, "predicted", "a model", 0.9)
+
+
+def verdict_of(limit: Limit, *known: Estimate, clock_ns: float = 5.0) -> tuple[str, str]:
+    (finding,) = judge([limit], known, clock_ns)
+    return finding.verdict, finding.why
+
+
+def test_by_one_cycle() -> None:
+    cycles = measured("latency_cycles", 10, "simulated_rtl", "RTL simulation")
+    assert verdict_of(Limit("latency_cycles", "max", 10), cycles)[0] == PROVEN
+    assert verdict_of(Limit("latency_cycles", "max", 9), cycles)[0] == REFUTED
+
+
+def test_by_one_lut() -> None:
+    lut = measured("lut", 5000, "post_route", "util.rpt")
+    assert verdict_of(Limit("lut", "max", 5000), lut)[0] == PROVEN
+    assert verdict_of(Limit("lut", "max", 4999), lut)[0] == REFUTED
+
+
+def test_by_a_tenth_of_a_percent_of_accuracy() -> None:
+    accuracy = Estimate("accuracy", 0.9395, 0.92, 0.955, "csim", "all test rows", 0.9)
+    assert verdict_of(Limit("accuracy", "min", 0.9395), accuracy)[0] == PROVEN
+    assert verdict_of(Limit("accuracy", "min", 0.9405), accuracy)[0] == REFUTED
+
+
+def test_an_interval_across_the_bound_proves_nothing() -> None:
+    lut = Estimate("lut", 5000, 4800, 5200, "open_synthesis", "Yosys", 0.9)
+    assert verdict_of(Limit("lut", "max", 5200), lut)[0] == PROVEN
+    assert verdict_of(Limit("lut", "max", 5100), lut)[0] == NOT_PROVEN
+    assert verdict_of(Limit("lut", "max", 4799), lut)[0] == REFUTED
+
+
+def test_no_evidence_says_what_is_missing() -> None:
+    verdict, why = verdict_of(Limit("lut", "max", 5000))
+    assert verdict == NOT_PROVEN
+    assert "logic synthesis" in why
+    verdict, why = verdict_of(Limit("lut", "max", 5000), predicted("lut", 100, 50, 200))
+    assert verdict == NOT_PROVEN
+    assert "predicted" in why
+    verdict, why = verdict_of(Limit("lut", "max", 5000), measured("lut", 100, "csynth", "csynth.xml"))
+    assert verdict == NOT_PROVEN, "C synthesis is no ground truth for LUTs"
+
+
+def test_a_report_beats_the_prediction_it_contradicts() -> None:
+    known = (predicted("lut", 100, 90, 110), measured("lut", 6000, "logic_synthesis", "vivado_synth.rpt"))
+    verdict, why = verdict_of(Limit("lut", "max", 5000), *known)
+    assert verdict == REFUTED
+    assert "vivado_synth.rpt" in why
+
+
+def test_the_strongest_source_decides() -> None:
+    known = (measured("lut", 4000, "open_synthesis", "Yosys"), measured("lut", 6000, "post_route", "util"))
+    assert verdict_of(Limit("lut", "max", 5000), *known)[0] == REFUTED
+    assert verdict_of(Limit("lut", "max", 5000), *reversed(known))[0] == REFUTED
+
+
+def test_nanoseconds_need_cycles_and_timing() -> None:
+    limit = Limit("latency_ns", "max", 50.0)
+    cycles = measured("latency_cycles", 10, "simulated_rtl", "RTL simulation")
+    assert verdict_of(limit)[0] == NOT_PROVEN
+    verdict, why = verdict_of(limit, cycles)
+    assert verdict == NOT_PROVEN
+    assert "5 ns has no timing evidence" in why
+    assert verdict_of(limit, cycles, measured("fmax_mhz", 210, "post_route", "timing.rpt"))[0] == PROVEN
+    assert verdict_of(limit, cycles, measured("fmax_mhz", 190, "post_route", "timing.rpt"))[0] == REFUTED
+    # One cycle too many is refuted whatever the timing says.
+    assert verdict_of(limit, measured("latency_cycles", 11, "csynth", "csynth.xml"))[0] == REFUTED
+    # A predicted clock frequency is no timing evidence.
+    assert verdict_of(limit, cycles, predicted("fmax_mhz", 400, 300, 500))[0] == NOT_PROVEN
+
+
+def test_overall_is_the_worst() -> None:
+    lut = measured("lut", 5000, "post_route", "util.rpt")
+    limits = [Limit("lut", "max", 6000), Limit("dsp", "max", 3)]
+    assert overall(judge(limits, [lut], 5.0)) == NOT_PROVEN
+    assert overall(judge([*limits, Limit("lut", "max", 4000)], [lut], 5.0)) == REFUTED
+    assert overall(judge(limits[:1], [lut], 5.0)) == PROVEN
+
+
+@pytest.fixture
+def design_folder(tmp_path: Path) -> Path:
+    layer = Dense(3, 2, "linear", FixedType(4, 2), None)
+    weights = np.array([[1, -2], [3, 0], [7, -8]])
+    design = Design(Architecture(FixedType(8, 3), (layer,), 5.0), (weights,), (None,), meta={"target": PART})
+    design.save(tmp_path / "designs" / "abc")
+    return tmp_path / "designs" / "abc"
+
+
+def add(folder: Path, origin: str, *estimates: Estimate, clock_ns: float = 5.0) -> None:
+    digest = Design.load(folder).digest()
+    found = {estimate.metric: estimate for estimate in estimates}
+    evidence.write(folder, evidence.Piece(origin, "a tool 1.0", digest, found, PART, clock_ns))
+
+
+def test_validate_exits_with_the_verdict(design_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["validate", str(design_folder), "--max-latency", "1us", "--max", "lut=100", "--json"]
+    assert invoke(command) == 3
+    add(design_folder, "open-rtl", measured("latency_cycles", 3, "simulated_rtl", "RTL simulation"))
+    assert invoke(command) == 3
+    routed = (
+        measured("lut", 90, "post_route", "util.rpt"),
+        measured("fmax_mhz", 300, "post_route", "timing.rpt"),
+    )
+    add(design_folder, "vivado-post_route", *routed)
+    capsys.readouterr()
+    assert invoke(command) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report == json.loads((design_folder / "validation.json").read_text())
+    assert report["verdict"] == PROVEN
+    page = (design_folder / "validation.html").read_text()
+    assert "util.rpt" in page
+    assert report["files_sha256"]["design.json"] in page
+    assert set(report["files_sha256"]) == {"design.json", "weights.npz"}
+    assert report["repeat"][0].startswith("hwnas-hls validate")
+    assert invoke(["validate", str(design_folder.parent.parent), "--max", "lut=89"]) == 1
+
+
+def test_evidence_of_another_clock_is_not_used(design_folder: Path) -> None:
+    add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"), clock_ns=2.0)
+    assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 3
+
+
+def test_evidence_of_another_design_is_refused(design_folder: Path) -> None:
+    add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"))
+    path = design_folder / "evidence" / "vivado-post_route.json"
+    path.write_text(path.read_text().replace(Design.load(design_folder).digest(), "0" * 16))
+    assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 2
+    path.write_text("{")
+    with pytest.raises(UserError, match="not a readable piece of evidence"):
+        evidence.read(design_folder, Design.load(design_folder))
+
+
+def test_an_altered_design_is_refused(design_folder: Path) -> None:
+    path = design_folder / "design.json"
+    path.write_text(path.read_text().replace("ap_fixed<4,2>", "ap_fixed<5,2>"))
+    assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 2
+
+
+def test_a_folder_that_holds_no_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["validate", str(tmp_path)]) == 2
+    assert "neither a design nor a run" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_works_on_is_not_judged(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = design_folder.parent.parent
+    (run / "spec.toml").touch()
+    with run_lock(run):
+        assert invoke(["validate", str(run)]) == 2
+        assert "another process works on this run" in capsys.readouterr().err
+    assert not (design_folder / "validation.json").exists()
+    assert invoke(["validate", str(run)]) == 3
+
+
+def test_a_run_in_place_of_a_design_names_a_design(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["synth", str(design_folder.parent.parent)]) == 2
+    told = capsys.readouterr().err
+    assert "Errno" not in told
+    assert "one of its designs" in told
+    assert str(design_folder) in "".join(told.split())

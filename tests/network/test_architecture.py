@@ -1,0 +1,75 @@
+"""Architectures: widths that fit, a JSON form that comes back, and what spaces may hand over."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.network.architecture import Architecture, Dense, Merge, as_architecture
+from hwnas_hls.network.precision import FixedType
+
+EIGHT = FixedType(8, 3)
+RELU = FixedType(6, 2, False, "RND", "SAT")
+LAYERS = (
+    Dense(16, 8, "relu", FixedType(4, 1), EIGHT, result=RELU, reuse_factor=4, strategy="Resource"),
+    Dense(8, 5, "linear", FixedType(4, 1), None, sparsity=0.5),
+)
+NETWORK = Architecture(EIGHT, LAYERS, 5.0)
+
+
+def test_the_json_form_comes_back() -> None:
+    assert Architecture.from_json(NETWORK.to_json()) == NETWORK
+    assert NETWORK.shape == "16-8-5"
+
+
+def test_widths_must_fit() -> None:
+    with pytest.raises(UserError, match="layer 0 has 8 outputs, layer 1 takes 9"):
+        Architecture(EIGHT, (LAYERS[0], Dense(9, 5, "linear", EIGHT, None)))
+
+
+def test_the_exact_accumulator_holds_the_worst_case() -> None:
+    accum = LAYERS[1].exact_accum(RELU)
+    largest = 8 * (2**6 - 1) * 2**3  # eight products of the largest input and the largest weight
+    assert accum.fraction == RELU.fraction + 3
+    assert accum.highest >= largest > accum.highest / 4
+
+
+@pytest.mark.parametrize("form", ["itself", "json", "layers", "dictionaries"])
+def test_what_a_space_may_hand_over(form: str) -> None:
+    value = {
+        "itself": NETWORK,
+        "json": NETWORK.to_json(),
+        "layers": list(LAYERS),
+        "dictionaries": [layer.to_json() for layer in LAYERS],
+    }[form]
+    built = as_architecture(value)
+    assert built.layers == LAYERS
+    if form in ("itself", "json"):
+        assert built == NETWORK
+    else:
+        assert str(built.input) == "ap_fixed<16,6>"
+
+
+@pytest.mark.parametrize("value", [None, 3, "16-8-5", [1, 2]])
+def test_what_it_may_not(value: object) -> None:
+    with pytest.raises(UserError, match="list of layers"):
+        as_architecture(value)
+
+
+def test_unknown_kinds_and_choices_are_named() -> None:
+    data = NETWORK.to_json()
+    data["layers"][0]["kind"] = "conv"
+    with pytest.raises(UserError, match=r"layer 0(.|\n)*conv"):
+        Architecture.from_json(data)
+    with pytest.raises(UserError, match="did you mean: Resource"):
+        Dense(2, 2, "relu", EIGHT, None, strategy="Resorce")
+
+
+def test_a_chain_that_names_its_inputs_is_a_chain() -> None:
+    eight = FixedType(8, 3)
+    first, second = (Dense(4, 4, "relu", eight, eight, inputs=(k - 1,)) for k in range(2))
+    named = Architecture(eight, (first, second))
+    assert named.is_chain
+    assert named.chain == (first, second)
+    skipping = Architecture(eight, (first, second, Merge("add", (4, 4), (0, 1))))
+    assert not skipping.is_chain

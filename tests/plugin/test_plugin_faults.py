@@ -1,0 +1,284 @@
+"""A plugin that raises, exits or hands over rubbish: its fault is told by its name, the rest goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import toy
+
+from hwnas_hls import hookimpl
+from hwnas_hls.cli.main import cli, invoke
+from hwnas_hls.cli.terminal import why_all_failed
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.plugin.faults import PluginError
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run.lifecycle import Observer
+from hwnas_hls.run.problem import pose
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.testing import sample_front
+from hwnas_hls.testing.plugin_check import check_plugin
+from hwnas_hls.values.record import FAILED
+
+MakeSpec = Callable[..., Spec]
+QUIET = Observer()
+BASES: dict[str, type] = {
+    "strategy": toy.ToyStrategy,
+    "estimator": toy.ToyTraining,
+    "task": toy.ToyTask,
+    "space": toy.ToySpace,
+    "exporter": object,
+}
+WAYS: dict[str, tuple[BaseException, str]] = {
+    "raise": (RuntimeError("kaboom"), "RuntimeError: kaboom"),
+    "exit 0": (SystemExit(0), "sys.exit(0) was called"),
+    "exit 3": (SystemExit(3), "sys.exit(3) was called"),
+    "exit": (SystemExit(), "sys.exit() was called"),
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> tuple[BaseException, str]:
+    """What the plugin ends with, and the words that tell of it."""
+    return WAYS[request.param]
+
+
+def falls(registry: Registry, kind: str, method: str, ending: BaseException) -> Registry:
+    """The registry with a plugin whose ``falls`` of that kind ends so in one method."""
+
+    def fallen(self: object, *given: object) -> object:
+        raise ending
+
+    def init(self: object) -> None:  # no arguments: those of others are matched by name
+        raise ending
+
+    falling = {method: init if method == "__init__" else fallen}
+    return offering(registry, kind, type("Falls", (BASES[kind],), {"name": "falls", **falling}))
+
+
+def offering(registry: Registry, kind: str, cls: type) -> Registry:
+    def offer(self: object) -> list[type]:
+        return [cls]
+
+    hook = {"strategy": "strategies"}.get(kind, f"{kind}s")
+    plugin = type("Plugin", (), {f"hwnas_register_{hook}": hookimpl(offer)})
+    registry.register(plugin(), "strange")
+    return registry
+
+
+def spec_with(toy_spec: MakeSpec, kind: str) -> Spec:
+    if kind == "estimator":
+        return toy_spec(run={"estimators": ["toy-cost", "falls"]})
+    if kind == "exporter":
+        return toy_spec(run={"exporters": ["falls"]})
+    return toy_spec(**{kind: {"name": "falls"}})
+
+
+# -- what nothing goes on without ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("strategy", "ask"),
+        ("strategy", "tell"),
+        ("strategy", "state"),
+        ("strategy", "__init__"),
+        ("estimator", "__init__"),
+        ("task", "__init__"),
+        ("task", "load"),
+        ("space", "__init__"),
+        ("space", "sample"),
+    ],
+)
+def test_what_a_run_cannot_do_without_ends_it_by_name(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, kind: str, method: str, way: Any
+) -> None:
+    ending, words = way
+    spec = spec_with(toy_spec, kind)
+    with pytest.raises(HwnasError) as caught:
+        runs.start(spec, falls(registry, kind, method, ending), tmp_path / "run", QUIET)
+    said = str(caught.value)
+    assert words in said
+    assert caught.value.exit_code == 1
+    assert f"{kind} " in said if kind != "space" or method == "__init__" else "strategy toy-random" in said
+    assert "falls" in said or method == "sample"
+    assert f"{Path(__file__).name}, line" in said
+
+
+def test_ctrl_c_in_a_plugin_is_the_users(registry: Registry, toy_spec: MakeSpec) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pose(spec_with(toy_spec, "task"), falls(registry, "task", "load", KeyboardInterrupt()))
+
+
+def test_a_task_that_loads_nothing_is_named(registry: Registry, toy_spec: MakeSpec) -> None:
+    nothing = type("Nothing", (toy.ToyTask,), {"name": "falls", "load": lambda self: None})
+    with pytest.raises(PluginError, match="task falls: load returned None where a Dataset should be"):
+        pose(spec_with(toy_spec, "task"), offering(registry, "task", nothing))
+
+
+def test_a_state_that_json_cannot_hold_names_its_strategy_and_the_run_can_be_resumed(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    class Sets(toy.ToyStrategy):
+        name = "falls"
+        whole = False
+
+        def state(self) -> Any:
+            return self.asked if Sets.whole else {self.asked}
+
+    folder = tmp_path / "run"
+    offering(registry, "strategy", Sets)
+    with pytest.raises(
+        HwnasError, match=r"strategy falls .*state\(\) returned what JSON cannot hold"
+    ) as caught:
+        runs.start(spec_with(toy_spec, "strategy"), registry, folder, QUIET)
+    assert f"hwnas-hls resume {folder}" in str(caught.value)
+    Sets.whole = True
+    assert len(runs.resume(folder, registry, QUIET).front.records) == 60
+
+
+# -- what is one failure among others ------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "method"), [("estimator", "estimate"), ("space", "architecture")])
+def test_what_ends_in_one_candidate_is_a_failed_record(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, kind: str, method: str, way: Any
+) -> None:
+    ending, words = way
+    outcome = runs.start(
+        spec_with(toy_spec, kind), falls(registry, kind, method, ending), tmp_path / "run", QUIET
+    )
+    records = outcome.front.records
+    assert {record.state for record in records} == {FAILED}
+    assert all(words in record.reason for record in records)
+    heading, most = why_all_failed(records)
+    assert heading == "Every candidate failed:"
+    assert "  60 x " in most
+    assert words in most
+
+
+def test_the_commonest_reasons_stand_first_and_only_where_all_failed() -> None:
+    records = list(sample_front().records)
+    assert why_all_failed(records) == []
+    assert why_all_failed([]) == []
+    reasons = ["a", "b", "b", "c", "c", "c", "d"]
+    failed = [dataclasses.replace(records[0], state=FAILED, reason=reason) for reason in reasons]
+    said = why_all_failed(failed)
+    assert said[:3] == ["Every candidate failed:", "  3 x c", "  2 x b"]
+    assert said[-1].startswith("  and 1 more reason")
+
+
+def test_an_exporter_or_a_hook_that_ends_leaves_the_others(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, way: Any
+) -> None:
+    ending, words = way
+    heard: list[object] = []
+
+    class Hears:
+        @hookimpl
+        def hwnas_candidate_recorded(self, run: object, record: object) -> None:
+            heard.append(record)
+
+    class Ends:
+        @hookimpl
+        def hwnas_candidate_recorded(self, run: object, record: object) -> None:
+            raise ending
+
+    registry.register(Ends(), "a-ends")
+    registry.register(Hears(), "b-hears")
+    falls(registry, "exporter", "export", ending)
+    outcome = runs.start(spec_with(toy_spec, "exporter"), registry, tmp_path / "run", QUIET)
+    assert len(heard) == 60
+    assert any("hwnas_candidate_recorded failed" in str(f) and words in str(f) for f in registry.faults)
+    assert [failure for failure in outcome.failures if "exporter falls" in failure and words in failure]
+    with pytest.raises(PluginError, match="exporter falls failed") as caught:
+        runs.redraw(tmp_path / "run", registry, ["falls"])
+    assert words in str(caught.value)
+
+
+# -- the command line ----------------------------------------------------------------------
+
+
+def test_the_contract_check_of_a_class_that_cannot_be_built_is_a_line(registry: Registry, way: Any) -> None:
+    ending, words = way
+    (found,) = check_plugin(falls(registry, "estimator", "__init__", ending), "falls")
+    assert words in found.problem
+
+
+def test_the_contract_check_survives_what_exits(registry: Registry) -> None:
+    found = list(check_plugin(falls(registry, "task", "load", SystemExit(0)), "falls"))
+    assert [item for item in found if item.problem.startswith("SystemExit")]
+
+
+def test_an_exit_below_a_command_of_ours_is_a_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwnas_hls.plugin.registry.Registry.targets", lambda self: sys.exit(0))
+    monkeypatch.delenv("HWNAS_DEBUG", raising=False)
+    assert invoke(["targets"]) == 1
+    assert "sys.exit(0) was called" in capsys.readouterr().err
+
+
+def test_a_plugins_own_command_ends_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = click.Command("theirs", callback=lambda: sys.exit(7))
+    monkeypatch.setitem(cli.commands, "theirs", command)
+    with pytest.raises(SystemExit) as caught:
+        invoke(["theirs"])
+    assert caught.value.code == 7
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_quiet_keeps_all_but_errors_off_the_terminal(
+    registry: Registry,
+    toy_spec: MakeSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    quiet: bool,
+) -> None:
+    falls(registry, "strategy", "tell", RuntimeError("kaboom"))
+
+    class Ends:
+        @hookimpl
+        def hwnas_run_started(self, run: object) -> None:
+            raise RuntimeError("a hook of theirs")
+
+    registry.register(Ends(), "ends")
+    monkeypatch.setattr("hwnas_hls.plugin.registry.Registry", lambda: registry)
+    spec = tmp_path / "spec.toml"
+    spec.write_text(spec_with(toy_spec, "strategy").to_toml())
+    handler = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(handler)
+    folder = tmp_path / "run"
+    try:
+        flags: Sequence[str] = ["-q"] if quiet else []
+        assert invoke(["run", str(spec), "--output", str(folder), *flags]) == 1
+    finally:
+        logging.getLogger().removeHandler(handler)
+    said = capsys.readouterr().err
+    assert said.count("error: strategy falls failed on the records of batch 0") == 1
+    assert ("a hook of theirs" in said, "Traceback" in said) == (not quiet, not quiet)
+    assert handler.level == logging.NOTSET
+    log = (folder / "log.txt").read_text()
+    assert "a hook of theirs" in log
+    assert "Traceback" in log
+
+
+def test_debug_shows_where_a_plugin_fell(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falls(registry, "task", "load", OSError("x"))
+    monkeypatch.setattr("hwnas_hls.plugin.registry.Registry", lambda: registry)
+    monkeypatch.setenv("HWNAS_DEBUG", "1")
+    spec = tmp_path / "spec.toml"
+    spec.write_text(spec_with(toy_spec, "task").to_toml())
+    with pytest.raises(PluginError):
+        invoke(["run", str(spec), "--output", str(tmp_path / "run")])

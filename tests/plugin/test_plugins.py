@@ -1,0 +1,197 @@
+"""The registry: broken plugins do no harm, clashes and misspellings are named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from hwnas_hls import hookimpl
+from hwnas_hls.errors import UserError
+from hwnas_hls.plugin.registry import KINDS, Registry
+
+
+def install(folder: Path, module: str, code: str, entry: str) -> None:
+    """A package as pip leaves it: a module and its dist-info."""
+    (folder / f"{module}.py").write_text(code)
+    info = folder / f"{module.replace('_', '-')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[hwnas_hls]\n{entry} = {module}\n")
+
+
+SPACE = """
+from hwnas_hls import hookimpl
+class Mine:
+    "A stranger's space."
+    name = "{name}"
+@hookimpl
+def hwnas_register_spaces():
+    return [Mine]
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_builtins_come_through_the_entry_point() -> None:
+    registry = Registry()
+    assert registry.faults == []
+    for kind in ("space", "strategy", "estimator", "task", "exporter"):
+        assert registry.offers(kind), kind
+        for same in registry.offers(kind).values():
+            assert same[0].plugin == "builtin"
+            assert same[0].summary, f"{same[0].name} has no docstring"
+
+
+def test_a_strangers_package_is_found(site: Path) -> None:
+    install(site, "stranger_one", SPACE.format(name="mine"), "stranger")
+    offer = Registry().offer("space", "mine", "test")
+    assert (offer.plugin, offer.package) == ("stranger", "stranger-one 1.0")
+
+
+def test_one_that_raises_on_import_is_a_fault_and_no_more(site: Path) -> None:
+    install(site, "breaks_one", "raise RuntimeError('no such luck')", "breaks")
+    registry = Registry()
+    assert [fault.plugin for fault in registry.faults] == ["breaks"]
+    assert "no such luck" in str(registry.faults[0])
+    assert "mlp" in registry.offers("space")
+
+
+def test_one_that_exits_on_import_is_a_fault(site: Path) -> None:
+    install(site, "exits_one", "import sys; sys.exit(3)", "exits")
+    assert "SystemExit" in str(Registry().faults[0])
+
+
+def test_a_misspelt_hook_is_named(site: Path) -> None:
+    code = SPACE.format(name="mine2") + "\n@hookimpl\ndef hwnas_register_spacs():\n    return []\n"
+    install(site, "misspelt_one", code, "misspelt")
+    registry = Registry()
+    (fault,) = registry.faults
+    assert fault.plugin == "misspelt"
+    assert "hwnas_register_spacs" in fault.problem
+    assert "did you mean: hwnas_register_spaces" in fault.problem
+    assert registry.offer("space", "mine2", "test").plugin == "misspelt"
+
+
+def test_an_argument_that_the_spec_lacks_is_refused(site: Path) -> None:
+    code = "from hwnas_hls import hookimpl\n@hookimpl\ndef hwnas_run_started(run, folder): ...\n"
+    install(site, "argues_one", code, "argues")
+    assert "folder" in str(Registry().faults[0])
+
+
+def test_a_defaulted_argument_that_the_spec_lacks_is_a_fault() -> None:
+    class Plugin:
+        @hookimpl
+        def hwnas_run_started(self, run: object, folder: object = None) -> None: ...
+
+    registry = Registry(entry_points=[])
+    registry.register(Plugin(), "defaults")
+    assert "has no argument folder" in str(registry.faults[0])
+
+
+def test_a_name_claimed_twice_is_an_error_only_when_asked_for(site: Path) -> None:
+    install(site, "claims_one", SPACE.format(name="mlp"), "claims")
+    registry = Registry()
+    assert registry.faults == []
+    assert registry.offer("space", "mlp", "test", is_default=True).plugin == "builtin"
+    with pytest.raises(UserError, match=r"builtin:mlp.*claims:mlp \(claims-one 1.0\)"):
+        registry.offer("space", "mlp", "test")
+    assert registry.offer("space", "claims:mlp", "test").plugin == "claims"
+
+
+def test_unknown_name_lists_choices_and_near_ones() -> None:
+    with pytest.raises(UserError, match="did you mean: nsga"):
+        Registry().offer("strategy", "nsga", "spec.toml: [strategy]")
+
+
+def test_a_collecting_hook_that_raises_or_returns_rubbish_is_a_fault() -> None:
+    class Raises:
+        @hookimpl
+        def hwnas_register_tasks(self) -> list[type]:
+            raise OSError("disk on fire")
+
+    class Rubbish:
+        @hookimpl
+        def hwnas_register_tasks(self) -> list[object]:
+            return ["not a class", type("Nameless", (), {})]
+
+    registry = Registry(entry_points=[])
+    registry.register(Raises(), "raises")
+    registry.register(Rubbish(), "rubbish")
+    assert registry.offers("task") == {}
+    assert [fault.plugin for fault in registry.faults] == ["raises", "rubbish", "rubbish"]
+
+
+def test_a_notified_plugin_that_raises_does_not_stop_the_others() -> None:
+    heard = []
+
+    class Raises:
+        @hookimpl
+        def hwnas_run_started(self, run: object) -> None:
+            raise ValueError("no")
+
+    class Hears:
+        @hookimpl
+        def hwnas_run_started(self, run: object) -> None:
+            heard.append(run)
+
+    registry = Registry(entry_points=[])
+    registry.register(Raises(), "a")
+    registry.register(Hears(), "b")
+    registry.call_each("hwnas_run_started", run={"name": "x"})
+    assert heard == [{"name": "x"}]
+    assert "hwnas_run_started failed: ValueError: no" in str(registry.faults[0])
+
+
+def test_constructors_get_what_they_name_and_nothing_else() -> None:
+    class Takes:
+        name = "takes"
+
+        @dataclass(frozen=True)
+        class Config:
+            size: int = 3
+
+        def __init__(self, config: Config, seed: int) -> None:
+            self.size, self.seed = config.size, seed
+
+    class Wants:
+        name = "wants"
+
+        def __init__(self, moon: object) -> None: ...
+
+    plugin = types.SimpleNamespace(
+        hwnas_register_spaces=hookimpl(lambda: [Takes, Wants], specname="hwnas_register_spaces")
+    )
+    registry = Registry(entry_points=[])
+    registry.register(plugin, "p")
+    takes = registry.build(registry.offer("space", "takes", "t"), {"size": 5}, "t", seed=1, task=None)
+    assert (takes.size, takes.seed) == (5, 1)
+    with pytest.raises(UserError, match="sise"):
+        registry.build(registry.offer("space", "takes", "t"), {"sise": 5}, "t", seed=1)
+    with pytest.raises(UserError, match="moon"):
+        registry.build(registry.offer("space", "wants", "t"), {}, "t", seed=1)
+
+
+def test_loading_every_plugin_imports_no_heavy_package() -> None:
+    heavy = ("torch", "hls4ml", "optuna", "sklearn", "pandas", "plotly", "da4ml")
+    code = (
+        "import sys, hwnas_hls.cli.main; from hwnas_hls.plugin.registry import Registry; r = Registry();"
+        f"[r.offers(k) for k in {KINDS!r}]; r.targets();"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_entry_points_are_those_of_the_installed_distribution() -> None:
+    points = {point.name: point.value for point in metadata.entry_points(group="hwnas_hls")}
+    assert points["builtin"] == "hwnas_hls_plugins"

@@ -1,0 +1,267 @@
+"""The hardware model's laws: reuse factors, constants, priors, and what they add up to."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.reuse import nearest_legal
+from hwnas_hls_plugins.estimators.hls_model import LayerQuery, Query, predict
+from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
+from hwnas_hls_plugins.estimators.hls_model.constants import constant_cost, csd_weight
+from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
+from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.table import tabulate
+
+P = FixedType.parse
+VIVADO = "vivado_hls 2020.1"
+U250 = "xcu250-figd2104-2L-e"
+
+
+def dense(n_in: int, n_out: int, **more: object) -> LayerQuery:
+    return LayerQuery(n_in, n_out, **more)  # type: ignore[arg-type]
+
+
+def one(*layers: LayerQuery, **more: object) -> dict[str, float]:
+    query = Query(layers, **more)  # type: ignore[arg-type]
+    return {name: interval.value for name, interval in predict([query])[0].metrics.items()}
+
+
+def digits_by_hand(value: int) -> int:
+    """Canonical signed digits, from the least significant bit up."""
+    count, value = 0, abs(value)
+    while value:
+        if value & 1:
+            digit = 2 - (value & 3)
+            value -= digit
+            count += 1
+        value >>= 1
+    return count
+
+
+@given(st.lists(st.integers(-(2**25), 2**25), min_size=1, max_size=20))
+def test_csd_weight_counts_signed_digits(values: list[int]) -> None:
+    assert csd_weight(np.array(values, np.int64)).tolist() == [digits_by_hand(value) for value in values]
+
+
+def trees_by_hand(weights: np.ndarray) -> int:
+    """Distinct adders of the balanced trees, as expressions."""
+    seen = set()
+    for column in weights.T:
+        level: list[object] = [(i, int(w)) for i, w in enumerate(column) if w]
+        while len(level) > 1:
+            paired: list[object] = []
+            for left in range(0, len(level) - 1, 2):
+                node = (level[left], level[left + 1])
+                seen.add(node)
+                paired.append(node)
+            if len(level) % 2:
+                paired.append(level[-1])
+            level = paired
+    return len(seen)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 8), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_constants_are_counted_as_expressions(n_in: int, n_out: int, reach: int, seed: int) -> None:
+    weights = np.random.default_rng(seed).integers(-reach, reach + 1, (n_in, n_out))
+    cost = constant_cost(weights, P("ap_fixed<8,3>"), P("ap_fixed<6,1>"), P("ap_fixed<16,6>"))
+    pairs = {(i, int(w)) for i, row in enumerate(weights) for w in row if w}
+    assert cost.nonzeros == np.count_nonzero(weights)
+    assert cost.multipliers == sum(digits_by_hand(w) >= 3 for _, w in pairs)
+    assert cost.shift_adders == sum(digits_by_hand(w) == 2 for _, w in pairs)
+    assert cost.tree_adders == trees_by_hand(weights)
+    assert cost.largest_sum == (weights != 0).sum(axis=0).max()
+
+
+def test_tree_widths_stay_below_the_accumulator() -> None:
+    weights = np.full((64, 1), 31)
+    cost = constant_cost(weights, P("ap_fixed<16,6>"), P("ap_fixed<6,1>"), P("ap_fixed<12,6>"))
+    assert cost.tree_bits <= 12 * cost.tree_adders
+
+
+def test_multipliers_of_known_weights_are_dsps() -> None:
+    """11 = 1+2+8 needs three digits, 7 = 8-1 two: the first is a DSP under Vitis, fabric under Vivado HLS."""
+    weights = np.array([[11, 7, 19], [1, 0, 21]], np.int64)
+    layer = dense(2, 3, weight=P("ap_fixed<6,1>"), weights=weights)
+    assert one(layer, tool="vitis_hls 2021.1")["dsp"] == 3
+    assert one(layer, tool=VIVADO)["dsp"] == 2
+    narrow = dataclasses.replace(layer, input=P("ap_fixed<10,3>"))
+    assert one(narrow, tool="vitis_hls 2021.1")["dsp"] == 0
+    assert one(dataclasses.replace(narrow, multipliers="dsp"), tool=VIVADO)["dsp"] == 3
+    assert one(dataclasses.replace(layer, multipliers="fabric"), tool="vitis_hls 2021.1")["dsp"] == 0
+
+
+def test_zeros_and_powers_of_two_cost_no_multiplier() -> None:
+    rng = np.random.default_rng(1)
+    full = rng.integers(1, 32, (16, 32))
+    wires = 2 ** rng.integers(0, 5, (16, 32))
+    sparse = full * (rng.random((16, 32)) < 0.25)
+    layer = dense(16, 32, weight=P("ap_fixed<6,1>"))
+    luts = [one(dataclasses.replace(layer, weights=w))["lut"] for w in (full, wires, sparse)]
+    assert luts[1] < luts[0]
+    assert luts[2] < 0.4 * luts[0]
+
+
+def test_prior_expects_what_trained_weights_turn_out_to_cost() -> None:
+    """Drawn from the prior's own law, weights cost what the prior expects, within a quarter."""
+    rng = np.random.default_rng(3)
+    n_in, n_out = 32, 48
+    weight = P("ap_fixed<8,2>")
+    drawn = rng.laplace(0.0, 1.15 / np.sqrt(0.5 * n_in) / np.sqrt(2), (n_in, n_out)) * (
+        rng.random((n_in, n_out)) < 0.5
+    )
+    weights = weight.integers(drawn + 2.0**-7)
+    known = dense(n_in, n_out, weight=weight, weights=weights)
+    counted = dataclasses.replace(known, weights=None, n_nonzeros=int(np.count_nonzero(weights)))
+    last = dense(n_out, 2)
+    exact, expected = (tabulate([Query((layer, last))]).layer for layer in (known, counted))
+    for name in ("multipliers", "shift_adders", "tree_adders", "tree_bits", "digits"):
+        assert expected[name][0] == pytest.approx(exact[name][0], rel=0.25), name
+
+
+@pytest.mark.parametrize(
+    ("n_in", "n_out", "bits", "reuse", "cycles", "lut", "ff", "dsp"),
+    [
+        # Reports of single layers, Vivado HLS 2020.1, xcu250, io_parallel (Dendendelen/wa-hls4ml-search).
+        (128, 64, 8, 1024, 1025, 12694, 1261, 8),
+        (32, 128, 10, 1024, 1025, 11477, 2224, 4),
+        (256, 192, 8, 512, 513, 21481, 3987, 96),
+        (192, 96, 2, 576, 577, 35575, 1725, 0),
+        (32, 64, 6, 512, 513, 8345, 1197, 4),
+        (64, 32, 6, 512, 513, 8196, 683, 3),
+        (32, 32, 12, 1024, 1025, 7333, 1152, 1),
+    ],
+)
+def test_resource_layers_match_their_reports(
+    n_in: int, n_out: int, bits: int, reuse: int, cycles: int, lut: int, ff: int, dsp: int
+) -> None:
+    weight = FixedType(bits, 1)
+    layer = dense(n_in, n_out, weight=weight, bias=weight, strategy="Resource", reuse_factor=reuse)
+    found = one(layer, tool=VIVADO, part=U250)
+    assert found["latency_cycles"] == cycles
+    assert found["ii_cycles"] == reuse
+    assert found["dsp"] == dsp
+    assert found["lut"] == pytest.approx(lut, rel=0.003)
+    assert found["ff"] == pytest.approx(ff, rel=0.03)
+
+
+def test_linear_resource_layers_add_up() -> None:
+    layers = [
+        dense(64, 32, strategy="Resource", reuse_factor=64),
+        dense(32, 8, strategy="Resource", reuse_factor=32),
+    ]
+    found = one(*layers, tool=VIVADO, part=U250)
+    assert found["latency_cycles"] == 64 + 32 + 2 * 2 - 1
+    assert found["ii_cycles"] == 64
+    assert found["dsp"] == 64 * 32 // 64 + 32 * 8 // 32
+
+
+def test_a_later_resource_layer_reads_channels_not_a_wide_port() -> None:
+    """What a second layer adds: a selector of its inputs in place of two shifts of the whole port."""
+    layers = [dense(64, 64, strategy="Resource", reuse_factor=512) for _ in range(3)]
+    tables = [tabulate([Query(tuple(layers[:count]), part=U250, tool=VIVADO)]) for count in (1, 2, 3)]
+    luts = [float(evaluate(table, Coefficients()).design["lut"][0]) for table in tables]
+    first, second, third = luts[0], luts[1] - luts[0], luts[2] - luts[1]
+    assert second == pytest.approx(third, rel=0.01)
+    # Without the two 512-bit shifts of 2,171 LUTs, with 64 channels and registers' selectors.
+    assert first - 2 * 2171 - 2 * 1024 < second < first - 2 * 1024
+
+
+def test_small_products_join_fixed_accumulators() -> None:
+    """The report of a pruned six-bit jet tagger, Vivado HLS 2020.1 on a Zynq-7 (Gabriele-bot/PYNQ_IA)."""
+    act, weight, wide = FixedType(6, 1), FixedType(6, 1), FixedType(16, 6)
+    shapes = ((16, 64, 8, wide), (64, 32, 32, act), (32, 32, 16, act), (32, 5, 16, act))
+    layers = [
+        dense(n_in, n_out, input=source, weight=weight, strategy="Resource", reuse_factor=reuse)
+        for n_in, n_out, reuse, source in shapes
+    ]
+    found = one(*layers, tool=VIVADO, part="xc7z020clg400-1")
+    # 128 products of sixteen bits, and half of those of six: 32, 32 and 5
+    assert found["dsp"] == 128 + 32 + 32 + 5
+
+
+def test_logic_synthesis_keeps_a_third_to_two_thirds_of_the_luts() -> None:
+    layers = (dense(16, 64, activation="relu"), dense(64, 32, activation="relu"), dense(32, 5))
+    for bits in (6, 8, 16):
+        typed = tuple(dataclasses.replace(layer, weight=FixedType(bits, 2)) for layer in layers)
+        before, after = (one(*typed, stage=stage, part=U250)["lut"] for stage in ("csynth", "logic_synth"))
+        assert 0.33 < after / before < 0.69
+
+
+def test_a_slower_grade_takes_no_fewer_cycles() -> None:
+    layers = (dense(16, 64, activation="relu"), dense(64, 32, activation="relu"), dense(32, 5))
+    cycles = [one(*layers, part=f"xc7z020clg400-{grade}")["latency_cycles"] for grade in (1, 2, 3)]
+    assert cycles[0] > cycles[1] >= cycles[2]
+
+
+def test_an_illegal_reuse_factor_is_moved_and_said() -> None:
+    query = Query((dense(16, 5, strategy="resource", reuse_factor=7),))
+    found = predict([query])[0]
+    assert found.metrics["ii_cycles"].value == nearest_legal(16, 5, "Resource", 7) == 8
+    assert any("7 is not legal" in text and "takes 8" in text for text in found.warnings)
+
+
+def test_slower_clock_means_fewer_cycles_and_faster_silicon_too() -> None:
+    layers = (dense(16, 64, activation="relu"), dense(64, 32, activation="relu"), dense(32, 5))
+    cycles = {
+        (part, clock): one(*layers, part=part, clock_ns=clock, tool="vitis_hls 2021.1")["latency_cycles"]
+        for part in ("xc7z020clg400-1", U250)
+        for clock in (3.0, 5.0, 10.0)
+    }
+    for part in ("xc7z020clg400-1", U250):
+        assert cycles[part, 3.0] > cycles[part, 5.0] > cycles[part, 10.0]
+    assert cycles[U250, 5.0] < cycles["xc7z020clg400-1", 5.0]
+
+
+def test_sharing_bounds_dsps_by_the_multiplier_limit() -> None:
+    layer = dense(32, 32, n_nonzeros=1024)
+    shared = dataclasses.replace(layer, reuse_factor=16)
+    alone, together = one(layer, tool=VIVADO), one(shared, tool=VIVADO)
+    assert together["dsp"] == 64 < alone["dsp"]
+    assert 1 < together["ii_cycles"] <= 16
+    assert together["latency_cycles"] > alone["latency_cycles"]
+
+
+@pytest.mark.parametrize(
+    ("part", "silicon"),
+    [
+        ("xcvu9p-flga2104-2L-e", "ultrascale+"),
+        ("xcvu13p-flga2577-2-e", "ultrascale+"),
+        ("alveo-u250", "ultrascale+"),
+        ("zcu102", "ultrascale+"),
+        ("xck26-sfvc784-2LV-c", "ultrascale+"),
+        ("xcku115-flvb2104-2-i", "ultrascale"),
+        ("xcvu095-ffva2104-2-e", "ultrascale"),
+        ("xc7z020clg400-1", "7series_slow"),
+        ("xc7z020-clg400-1", "7series_slow"),
+        ("pynq-z2", "7series_slow"),
+        ("xc7a35tcpg236-1", "7series_slow"),
+        ("xc7vx690tffg1927-2", "7series_fast"),
+        ("xcvc1902-vsva2197-2MP-e-S", "versal"),
+        ("10AX115", "unknown"),
+    ],
+)
+def test_silicon_of_parts(part: str, silicon: str) -> None:
+    assert part_class(part) == silicon
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "version", "place"),
+    [
+        ("vitis_hls 2023.2", "vitis", 2023.2, False),
+        ("Vivado HLS 2018.3", "vivado", 2018.3, False),
+        ("vivado 2020.1", "vivado", 2020.1, True),
+        ("vivado 2022.2", "vitis", 2022.2, True),
+        ("2019.2", "vivado", 2019.2, False),
+        ("", "vitis", 0.0, False),
+    ],
+)
+def test_tools(text: str, family: str, version: float, place: bool) -> None:
+    tool = tool_of(text)
+    assert (tool.family, tool.version, tool.place) == (family, version, place)

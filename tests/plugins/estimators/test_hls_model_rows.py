@@ -1,0 +1,196 @@
+"""Rows of designs as strangers write them: every spelling, every column that is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hls_model_row import ROW
+
+from hwnas_hls.cli.main import invoke
+from hwnas_hls_plugins.estimators.hls_model.precision_text import parse_precision
+from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
+from hwnas_hls_plugins.estimators.hls_model.rows_file import HEADER, read_rows, write_predictions
+
+
+def written(rows: list[dict[str, str]], weights: Path | None = None) -> list[dict[str, str]]:
+    output = io.StringIO()
+    assert write_predictions(rows, output, weights) == len(rows)
+    output.seek(0)
+    return list(csv.DictReader(output))
+
+
+_THE_SAME = (
+    {"layers": "[16, 64, 32, 32, 5]"},
+    {"layers": "16x64x32x32x5"},
+    {"layers": " 16 -> 64 -> 32 -> 32 -> 5 "},
+    {"activations": "['ReLU', 'ReLU', 'ReLU', 'softmax']"},
+    {"activations": "quantized_relu(6,0);quantized_relu(6);relu;softmax"},
+    {"activations": "relu-softmax"},
+    {"precision": "<16,6>"},
+    {"precision": "16, 6"},
+    {"precision": "fixed<16,6>"},
+    {"precision": "ac_fixed<16,6,true>"},
+    {"precision": "{'Model': {'Precision': 'ap_fixed<16,6>'}}"},
+    {"precision": "weight=ap_fixed<16,6>, bias=ap_fixed<16,6>; accum: 16,6 input: <16,6>"},
+    {"reuse_factor": "[2; 2; 2; 2]"},
+    {"reuse_factor": "2-2-2-2"},
+    {"reuse_factor": "2.0"},
+    {"strategy": "LATENCY"},
+    {"strategy": "latency;latency;latency;latency"},
+    {"clock_ns_target": "200 MHz"},
+    {"clock_ns_target": "5ns"},
+    {"stage": "C Synthesis"},
+    {"stage": ""},
+    {"tool": "Vitis_HLS_2023.2"},
+    {"tool": "Vitis HLS (2023.2)"},
+    {"io_type": "Parallel"},
+    {"io_type": ""},
+    {"part": "XCU250-FIGD2104-2L-E"},
+    {"n_nonzeros": "unknown"},
+)
+
+
+@pytest.mark.parametrize("change", _THE_SAME, ids=lambda change: "=".join(*change.items()))
+def test_strangers_spellings_mean_the_same(change: dict[str, str]) -> None:
+    plain = {
+        "layers": "16-64-32-32-5",
+        "activations": "relu-relu-relu-softmax",
+        "precision": "ap_fixed<16,6>",
+        "reuse_factor": "2",
+        "strategy": "Latency",
+        "clock_ns_target": "5",
+        "stage": "csynth",
+        "tool": "vitis_hls 2023.2",
+        "io_type": "io_parallel",
+        "part": "xcu250-figd2104-2L-e",
+    }
+    wanted, found = (written([row])[0] for row in (plain, plain | change))
+    for column in HEADER[1:-1]:
+        assert found[column] == wanted[column], column
+
+
+def test_any_column_may_be_missing_or_empty() -> None:
+    """Every subset of a full row's columns gets numbers, as long as it has layers."""
+    more = {"activations": "relu-softmax", "io_type": "io_parallel", "scope": "core", "backend": "Vitis"}
+    full = ROW | more
+    rows = []
+    for number, name in enumerate(full):
+        for other in list(full)[number:]:
+            rows.append(full | {name: "", other: ""})
+            rows.append({key: cell for key, cell in full.items() if key not in (name, other)})
+    for row, line in zip(rows, written(rows), strict=True):
+        assert bool(line["lut"]) == bool(row.get("layers")), row
+        if line["lut"]:
+            for metric in ("latency_cycles", "ii", "lut", "ff", "dsp", "bram18"):
+                low, value, high = (int(line[f"{metric}{end}"]) for end in ("_low", "", "_high"))
+                assert 0 <= low <= value <= high
+
+
+def test_a_hidden_unknown_is_said() -> None:
+    line = written([{"row_id": "A", "layers": "16-8-4"}])[0]
+    for name in ("tool", "part", "clock_ns_target", "precision", "reuse_factor", "strategy", "activations"):
+        assert f"{name}: " in line["warnings"], name
+    for change, reason in (
+        ({"precision": "float32"}, "floating point"),
+        ({"tool": "quartus 21.1"}, "tool quartus"),
+        ({"activations": "swish"}, "unknown activation"),
+        ({"io_type": "io_magic"}, "unknown io_type"),
+    ):
+        line = written([ROW | change])[0]
+        assert line["in_domain"] == "false"
+        assert reason in line["warnings"]
+        assert int(line["lut"]) > 0
+
+
+def test_automatic_accumulators_are_as_wide_as_needed() -> None:
+    types = parse_precision("in: ap_fixed<8,2> w: ap_fixed<6,1> b: ap_fixed<6,1> acc: auto result: auto", 2)
+    assert types.accum == (None, None)
+    assert "acc" not in types.assumed
+    row = ROW | {"layers": "64-64-5", "precision": "in: ap_fixed<8,2> w: ap_fixed<6,1> acc: auto"}
+    query = query_of_row(row)
+    # 8 + 6 bits of a product, six levels of adders, a bias
+    assert query.layers[1].input.width == 21
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_columns_under_other_names_and_delimiters(tmp_path: Path, delimiter: str) -> None:
+    names = {"Row ID": "A", "Architecture": "16-8-4", "RF": "4", "Clock Period": "10", "Device": "xc7z020"}
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(delimiter.join(cells) for cells in (names, names.values())) + "\n")
+    (row,) = read_rows(path)
+    assert row == {
+        "row_id": "A",
+        "layers": "16-8-4",
+        "reuse_factor": "4",
+        "clock_ns_target": "10",
+        "part": "xc7z020",
+    }
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    path.write_text("row_id,layers\nA,16-8-4\nB,banana\nC,16-8-4\nD,\n")
+    return path
+
+
+def test_rows_without_a_prediction_are_told(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["predict", str(table)]) == 0
+    told = capsys.readouterr()
+    lines = list(csv.DictReader(io.StringIO(told.out)))
+    assert [line["row_id"] for line in lines if not line["lut"]] == ["B", "D"]
+    assert "2 of 4 rows could not be predicted" in told.err
+    assert f"row 2 (B): {lines[1]['warnings']}" in told.err
+    output = tmp_path / "out.csv"
+    assert invoke(["predict", str(table), "--output", str(output)]) == 0
+    assert output.read_text() == told.out
+    assert "2 designs predicted" in capsys.readouterr().err
+    table.write_text("row_id,layers\nA,16-8-4\n")
+    assert invoke(["predict", str(table)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_rows_as_json_say_what_the_csv_says(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["predict", str(table)]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert invoke(["predict", str(table), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["row_id"] for item in found] == [line["row_id"] for line in lines]
+    for item, line in zip(found, lines, strict=True):
+        assert item["lut_high"] == (float(line["lut_high"]) if line["lut_high"] else None)
+        assert item["in_domain"] is (line["in_domain"] == "true")
+
+
+@pytest.mark.parametrize(
+    "more", [["--compare", "vitis,vivado"], ["--tool", "vivado"], ["--target", "pynq-z2"]]
+)
+def test_flags_that_a_csv_would_ignore_are_refused(
+    table: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["predict", str(table), *more]) == 2
+    told = capsys.readouterr()
+    assert more[0] in told.err
+    assert told.out == ""
+
+
+def test_an_unknown_tool_is_told_with_its_own_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag, value in (("--compare", "vitis,foo"), ("--tool", "foo")):
+        assert invoke(["predict", "--layers", "16-8-4", flag, value]) == 2
+        told = capsys.readouterr().err
+        assert f"where: {flag}" in told
+        assert "foo" in told
+
+
+def test_a_project_of_binary_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "parameters.h").write_bytes(bytes(range(256)) * 10)
+    assert invoke(["predict", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "parameters.h" in told
+    assert "remedy" in told

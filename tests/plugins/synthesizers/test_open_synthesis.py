@@ -1,0 +1,329 @@
+"""Open synthesis with the real tools: da4ml, Yosys, a C++ compiler."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas_hls.errors import ToolMissing, UserError
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import emulate
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.synthesizer import Synthesizer
+from hwnas_hls.protocols.target import Target, find_target
+from hwnas_hls.resources import data_folder
+from hwnas_hls.testing.synthesizer import SynthesizerContract
+from hwnas_hls_plugins.synthesizers.open_synthesis import (
+    OpenConfig,
+    OpenMultiplierSynthesizer,
+    OpenSynthesizer,
+    multiplier_rtl,
+)
+from hwnas_hls_plugins.synthesizers.open_synthesis.cxxrtl import compiler
+
+needs_yosys = pytest.mark.skipif(importlib.util.find_spec("pyosys") is None, reason="pyosys is not installed")
+needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return find_target("xcvu9p", [data_folder("hw_targets")])
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+def _design(
+    *,
+    shape: tuple[int, ...] = (4, 4, 2),
+    weight: str = "fixed<5,1>",
+    result: str = "ufixed<5,2,RND,SAT>",
+    accum: str | None = None,
+    source: str = "fixed<5,3>",
+    last: str | None = None,
+    bias: bool = True,
+    sparsity: float = 0.3,
+    strategy: str = "distributed_arithmetic",
+    seed: int = 0,
+) -> Design:
+    rng = np.random.default_rng(seed)
+    layers, weights, biases = [], [], []
+    kind, wide = FixedType.parse(weight), FixedType.parse("fixed<7,2>")
+    for number, (n_in, n_out) in enumerate(itertools.pairwise(shape)):
+        final = number == len(shape) - 2
+        out = last if final else result
+        layers.append(
+            Dense(
+                n_in,
+                n_out,
+                "linear" if final else "relu",
+                kind,
+                wide if bias else None,
+                None if accum is None else FixedType.parse(accum),
+                None if out is None else FixedType.parse(out),
+                strategy=strategy,
+            )
+        )
+        values = rng.integers(kind.lowest, kind.highest, (n_in, n_out), endpoint=True)
+        weights.append(values * (rng.random((n_in, n_out)) >= sparsity))
+        biases.append(rng.integers(-20, 20, n_out) if bias else None)
+    return Design(Architecture(FixedType.parse(source), tuple(layers)), tuple(weights), tuple(biases))
+
+
+DESIGNS = {
+    "round and saturate": _design(),
+    "truncate and wrap": _design(result="fixed<4,2,TRN,WRAP>", last="fixed<5,3>", seed=1),
+    "symmetric, no biases": _design(result="fixed<4,2,RND,SAT_SYM>", last="fixed<6,4,RND,SAT>", bias=False),
+    "unsigned inputs, finer results": _design(source="ufixed<4,0>", result="ufixed<12,3,RND,SAT>", seed=2),
+    "exact hidden layers": _design(result="ufixed<20,8>", shape=(3, 3, 2), seed=3),
+    "short accumulators that wrap": _design(accum="fixed<9,2>", seed=4),
+    "short accumulators that saturate": _design(accum="fixed<10,3,TRN,SAT>", seed=5),
+}
+
+
+class TestContract(SynthesizerContract):
+    """What every synthesizer owes, here with or without the tools."""
+
+    @pytest.fixture(autouse=True)
+    def _cache(self, cache_dir: str) -> None:
+        self._cache_dir = cache_dir
+
+    def synthesizer(self) -> Synthesizer:
+        return OpenSynthesizer(OpenConfig(rows=300, cache_dir=self._cache_dir))
+
+
+@needs_yosys
+@needs_da4ml
+@pytest.mark.parametrize("name", DESIGNS)
+def test_distributed_arithmetic_equals_the_emulator(name: str, target: Target, cache_dir: str) -> None:
+    report = OpenSynthesizer(OpenConfig(rows=600, cache_dir=cache_dir)).synthesize(DESIGNS[name], target)
+    assert report.failure == ""
+    stages = json.loads(report.files["result"].read_text())["measurement"]["stages"]
+    assert report.estimates["latency_cycles"].value == stages
+    assert report.estimates["latency_cycles"].source == "simulated_rtl"
+    assert report.estimates["ii_cycles"].value == 1
+    lut = report.estimates["lut"]
+    assert lut.source == "open_synthesis"
+    assert lut.low == report.counts["lut"] <= lut.value == lut.high
+    # da4ml's cost is Vivado's LUT count within 10 %; small nets scatter more in Yosys.
+    assert 0.6 * report.counts["cost_lut"] < lut.value < 1.3 * report.counts["cost_lut"]
+    assert 0 < report.estimates["ff"].value <= report.counts["register_bits"]
+    assert report.estimates["dsp"].value == 0
+
+
+@needs_yosys
+@needs_compiler
+@pytest.mark.parametrize("name", ["truncate and wrap", "short accumulators that saturate"])
+def test_plain_multipliers_equal_the_emulator(name: str, target: Target, cache_dir: str) -> None:
+    config = OpenConfig(rows=600, cache_dir=cache_dir)
+    report = OpenMultiplierSynthesizer(config).synthesize(DESIGNS[name], target)
+    assert report.failure == ""
+    assert report.estimates["latency_cycles"].value == 2  # one register rank a layer
+    assert not report.estimates["lut"].in_domain
+    assert "plain multipliers" in report.warnings[0]
+
+
+@needs_yosys
+@needs_compiler
+def test_wide_products_become_dsp_blocks(target: Target, cache_dir: str) -> None:
+    wide = _design(
+        shape=(3, 2, 1), weight="fixed<12,1>", source="fixed<12,4>", result="fixed<12,4>", sparsity=0
+    )
+    config = OpenConfig(rows=300, cache_dir=cache_dir)
+    report = OpenMultiplierSynthesizer(config).synthesize(wide, target)
+    assert report.failure == ""
+    assert report.counts["products"] == 8
+    assert 6 <= report.estimates["dsp"].value <= 8
+    assert "CXXRTL" in report.estimates["latency_cycles"].evidence
+
+
+@needs_yosys
+@needs_da4ml
+@needs_compiler
+def test_rtl_and_mapped_netlist_show_the_same_cycles(target: Target, tmp_path: Path) -> None:
+    design = DESIGNS["round and saturate"]
+    config = OpenConfig(rows=600, cache_dir=str(tmp_path))
+    rtl = OpenSynthesizer(config).synthesize(design, target, "cosim")
+    mapped = OpenSynthesizer(config).synthesize(design, target, "logic_synth")
+    assert rtl.failure == mapped.failure == ""
+    assert "CXXRTL" in rtl.estimates["latency_cycles"].evidence
+    assert "netlist" in mapped.estimates["latency_cycles"].evidence
+    assert rtl.estimates["latency_cycles"].value == mapped.estimates["latency_cycles"].value
+    assert "lut" not in rtl.estimates
+    assert rtl.estimates["fmax_mhz"].value == pytest.approx(mapped.estimates["fmax_mhz"].value, rel=0.01)
+
+
+@needs_yosys
+@needs_da4ml
+def test_two_runs_are_identical_and_the_third_comes_from_the_cache(target: Target, tmp_path: Path) -> None:
+    design = DESIGNS["round and saturate"]
+    reports = [
+        OpenSynthesizer(OpenConfig(rows=300, cache_dir=str(tmp_path / place))).synthesize(design, target)
+        for place in ("a", "b", "a")
+    ]
+    assert [report.cached for report in reports] == [False, False, True]
+    assert reports[0].estimates == reports[1].estimates == reports[2].estimates
+    assert reports[0].counts == reports[1].counts == reports[2].counts
+    sources = [
+        {path.name: path.read_bytes() for path in sorted((report.files["rtl"] / "src").rglob("*.v"))}
+        for report in reports[:2]
+    ]
+    assert sources[0] == sources[1]
+    statistics = [report.files["statistics"].read_text() for report in reports[:2]]
+    assert [json.loads(text)["design"] for text in statistics] == [json.loads(statistics[0])["design"]] * 2
+
+
+@needs_yosys
+@needs_da4ml
+def test_a_pipeline_follows_the_clock_and_the_cutoff(target: Target, cache_dir: str) -> None:
+    design = _design(shape=(6, 4, 2), seed=7)
+    config = OpenConfig(rows=300, cache_dir=cache_dir)
+    slow = OpenSynthesizer(config).synthesize(design, target)
+    fast = OpenSynthesizer(OpenConfig(rows=300, cache_dir=cache_dir, latency_cutoff=1)).synthesize(
+        design, target
+    )
+    assert slow.failure == fast.failure == ""
+    assert fast.estimates["latency_cycles"].value > slow.estimates["latency_cycles"].value
+    assert fast.estimates["fmax_mhz"].value > slow.estimates["fmax_mhz"].value
+    # Cycles are proven, the clock is not.
+    latency = slow.estimates["latency_ns"]
+    assert latency.source == "predicted"
+    assert latency.value == slow.estimates["latency_cycles"].value * 5.0 <= latency.high
+    assert "not proven" in latency.evidence
+
+
+@needs_yosys
+@needs_da4ml
+@pytest.mark.parametrize("part", ["xc7z020", "xcku115"])
+def test_other_families(part: str, target: Target, cache_dir: str) -> None:
+    config = OpenConfig(rows=300, cache_dir=cache_dir)
+    design = DESIGNS["symmetric, no biases"]
+    other = find_target(part, [data_folder("hw_targets")])
+    here = OpenSynthesizer(config).synthesize(design, target)
+    there = OpenSynthesizer(config).synthesize(design, other)
+    assert here.failure == there.failure == ""
+    assert there.counts["lut"] == here.counts["lut"]
+    assert "fmax_mhz" not in there.estimates  # the period model knows UltraScale+ only
+    assert there.estimates["latency_ns"].high == float("inf")
+
+
+@needs_yosys
+@needs_da4ml
+def test_constant_and_dead_parts(target: Target, cache_dir: str) -> None:
+    # Three stages that da4ml retimes, and then the dead input has no bits in the port.
+    design = _design(shape=(6, 3, 3, 3, 2), seed=8)
+    first, *_, out = weights = [weight.copy() for weight in design.weights]
+    first[1] = 0  # an input that nothing reads
+    partly = Design(design.architecture, tuple(weights), design.biases)
+    config = OpenConfig(rows=300, cache_dir=cache_dir, latency_cutoff=5)
+    report = OpenSynthesizer(config).synthesize(partly, target)
+    assert report.failure == ""
+    assert report.estimates["latency_cycles"].source == "simulated_rtl"
+    widths = json.loads((report.files["rtl"] / "rtl.json").read_text())["input"]
+    assert [place for place, width in enumerate(widths) if sum(width) == 0] == [1]
+    out[:, 1] = 0  # an output that never changes
+    partly = Design(design.architecture, tuple(weights), design.biases)
+    report = OpenSynthesizer(config).synthesize(partly, target)
+    assert report.failure == ""
+    assert report.estimates["latency_cycles"].source == "simulated_rtl"
+    nothing = Design(design.architecture, tuple(weight * 0 for weight in weights), design.biases)
+    report = OpenSynthesizer(config).synthesize(nothing, target)
+    assert report.failure == ""
+    latency = report.estimates["latency_cycles"]
+    assert latency.source == "predicted"  # a constant shows no latency
+    assert "never change" in latency.evidence
+    assert latency.low == 0
+
+
+@needs_yosys
+@needs_compiler
+def test_rtl_of_another_design_is_found_out(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = DESIGNS["round and saturate"]
+    altered = design.weights[1].copy()
+    altered[0, 0] += 1 if altered[0, 0] < 0 else -1
+    other = Design(design.architecture, (design.weights[0], altered), design.biases)
+    write = multiplier_rtl.write
+    monkeypatch.setattr(multiplier_rtl, "write", lambda _, folder: write(other, folder))
+    config = OpenConfig(rows=300, cache_dir=str(tmp_path))
+    report = OpenMultiplierSynthesizer(config).synthesize(design, target, "cosim")
+    assert "simulated rows differ from the emulator" in report.failure
+    assert not report.estimates
+    assert report.files["rtl"].is_dir()  # kept for whoever looks into it
+
+
+@needs_yosys
+@needs_da4ml
+def test_given_rows_are_compared_and_files_handed_over(target: Target, tmp_path: Path) -> None:
+    design = DESIGNS["round and saturate"]
+    rows = np.zeros((5, 4), np.int64)  # alone, they would show no latency
+    config = OpenConfig(cache_dir=str(tmp_path / "cache"))
+    synthesizer = OpenSynthesizer(config)
+    report = synthesizer.synthesize(design, target, rows=rows, folder=tmp_path / "out")
+    assert report.failure == ""
+    assert report.estimates["latency_cycles"].source == "simulated_rtl"
+    assert "261 inputs" in report.estimates["latency_cycles"].evidence
+    assert report.files["rtl"] == tmp_path / "out" / "rtl"
+    assert (tmp_path / "out" / "rtl" / "src" / "m.v").is_file()
+    assert np.array_equal(emulate(Design.load(report.files["design"]), rows), emulate(design, rows))
+    with pytest.raises(UserError, match="shape"):
+        synthesizer.synthesize(design, target, rows=rows[:, :3])
+    with pytest.raises(UserError, match="leave the input type"):
+        synthesizer.synthesize(design, target, rows=rows + 99)
+
+
+@needs_yosys
+@needs_da4ml
+def test_a_design_that_fails_is_a_report_not_an_exception(target: Target, tmp_path: Path) -> None:
+    config = OpenConfig(cache_dir=str(tmp_path), time_limit_s=0.05)
+    late = OpenSynthesizer(config).synthesize(DESIGNS["round and saturate"], target)
+    assert "time limit of 0.05 s" in late.failure
+    assert str(tmp_path / "failed-") in late.failure  # where the log is
+    assert late.files["rtl_log"].is_file()
+    refused = OpenSynthesizer(config).synthesize(_design(result="ufixed<5,2,RND_CONV,SAT>"), target)
+    assert "RND_CONV" in refused.failure
+    wide = _design(weight="fixed<30,2>", shape=(2, 1), sparsity=0)
+    refused = OpenSynthesizer(OpenConfig(cache_dir=str(tmp_path))).synthesize(wide, target)
+    assert "weights of at most 24 bits" in refused.failure
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("work-")]
+
+
+@needs_yosys
+@needs_da4ml
+def test_another_strategy_is_said_to_be_another_circuit(target: Target, cache_dir: str) -> None:
+    config = OpenConfig(rows=300, cache_dir=cache_dir)
+    report = OpenSynthesizer(config).synthesize(_design(strategy="Latency"), target)
+    assert report.failure == ""
+    assert "asks for Latency" in report.warnings[0]
+    assert not report.estimates["lut"].in_domain
+    assert not report.estimates["latency_cycles"].in_domain
+
+
+def test_it_is_a_synthesizer_and_knows_its_stages(target: Target, tmp_path: Path) -> None:
+    synthesizer = OpenSynthesizer(OpenConfig(cache_dir=str(tmp_path)))
+    assert isinstance(synthesizer, Synthesizer)
+    with pytest.raises(UserError, match="no such stage"):
+        synthesizer.synthesize(DESIGNS["round and saturate"], target, "post_route")
+
+
+def test_a_missing_compiler_is_a_missing_tool(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert shutil.which("g++") is None
+    synthesizer = OpenSynthesizer(OpenConfig(cache_dir=str(tmp_path), simulator="cxxrtl"))
+    assert "C++ compiler" in synthesizer.available(target)
+    with pytest.raises(ToolMissing, match=r"apt install g\+\+"):
+        synthesizer.synthesize(DESIGNS["round and saturate"], target)

@@ -1,0 +1,90 @@
+"""The estimator da-cost: what da4ml's solver says of trained designs, against synthesis."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.testing.estimator import EstimatorContract
+from hwnas_hls.testing.samples import MixedSpace, sample_context, sample_design
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls_plugins.estimators import da_cost as module
+from hwnas_hls_plugins.estimators.da_cost import DaCostConfig, DaCostEstimator
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer
+
+needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+needs_yosys = pytest.mark.skipif(importlib.util.find_spec("pyosys") is None, reason="pyosys is not installed")
+
+
+class TestContract(EstimatorContract):
+    """What every estimator owes."""
+
+    def estimator(self) -> DaCostEstimator:
+        return DaCostEstimator()
+
+
+def _distributed(design: Design, **changes: object) -> Design:
+    layers = tuple(
+        dataclasses.replace(layer, strategy="distributed_arithmetic", **changes)  # type: ignore[arg-type]
+        for layer in design.architecture.layers
+    )
+    return dataclasses.replace(design, architecture=dataclasses.replace(design.architecture, layers=layers))
+
+
+def _context(*designs: Design) -> tuple[list[Candidate], Context]:
+    candidates = [Candidate("mixed", {"depth": 1 + number}) for number in range(len(designs))]
+    held = {candidate.key: design for candidate, design in zip(candidates, designs, strict=True)}
+    return candidates, dataclasses.replace(sample_context(MixedSpace()), designs=held)
+
+
+@needs_da4ml
+@needs_yosys
+def test_it_says_what_synthesis_then_finds(tmp_path: Path) -> None:
+    design = _distributed(sample_design())
+    candidates, context = _context(design)
+    estimates = DaCostEstimator().estimate(candidates, context)[0].values
+    report = OpenSynthesizer(OpenConfig(rows=300, cache_dir=str(tmp_path))).synthesize(design, context.target)
+    assert report.failure == ""
+    assert estimates["lut"].value == report.counts["cost_lut"]
+    assert estimates["latency_cycles"].value == report.estimates["latency_cycles"].value
+    assert estimates["ff"].low <= report.estimates["ff"].value <= estimates["ff"].high
+    assert estimates["lut"].low / 1.1 <= report.estimates["lut"].value <= estimates["lut"].high * 1.1
+    assert all(estimate.source == "predicted" for estimate in estimates.values())
+
+
+@needs_da4ml
+def test_a_batch_keeps_its_order_and_passes_over_the_rest() -> None:
+    plain = sample_design()
+    fewer = [weight * (np.arange(weight.shape[0]) % 2)[:, None] for weight in plain.weights]
+    first, sparse = _distributed(plain), _distributed(dataclasses.replace(plain, weights=tuple(fewer)))
+    refused = _distributed(plain, result=FixedType(6, 3, True, "RND_CONV", "SAT"))
+    candidates, context = _context(sparse, plain, first, refused)
+    untrained = Candidate("mixed", {"depth": 99})
+    answers = DaCostEstimator().estimate([*candidates, untrained], context)
+    assert [bool(answer.values) for answer in answers] == [True, False, True, False, False]
+    assert not any(answer.failure for answer in answers)
+    assert answers[0].values["lut"].value < answers[2].values["lut"].value
+
+
+@needs_da4ml
+def test_more_register_ranks_take_more_cycles() -> None:
+    candidates, context = _context(_distributed(sample_design()))
+    slow, fast = (
+        DaCostEstimator(DaCostConfig(latency_cutoff=levels)).estimate(candidates, context)[0].values
+        for levels in (5, 1)
+    )
+    assert fast["latency_cycles"].value > slow["latency_cycles"].value
+    assert fast["lut"].value == slow["lut"].value
+
+
+def test_without_da4ml_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "installed", lambda name: False)
+    candidates, context = _context(_distributed(sample_design()))
+    assert not DaCostEstimator().estimate(candidates, context)[0].values

@@ -1,0 +1,185 @@
+"""Hardware in the loop: the budget is kept, measured beats predicted, predictions improve."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwnas_hls.errors import ToolMissing, UserError
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run.correction import Observation, corrected, corrections, revise
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.values.estimate import Estimate, measured
+
+MakeSpec = Callable[..., Spec]
+
+
+def with_synthesis(toy_spec: MakeSpec, budget: int = 9, **config: Any) -> Spec:
+    return toy_spec(
+        run={"trials": 100, "batch": 20},
+        synthesis={"synthesizer": "toy-synthesis", "budget": budget, "config": config},
+        handover={"members": 6},
+    )
+
+
+def go(spec: Spec, registry: Registry, folder: Path, **observer: Any) -> runs.Outcome:
+    return runs.start(spec, registry, folder, runs.Observer(**observer))
+
+
+def test_every_member_is_measured_within_the_budget(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_CALLS", str(tmp_path / "calls"))
+    outcome = go(with_synthesis(toy_spec), registry, tmp_path / "run")
+    members = outcome.front.members
+    assert len(members) == 6
+    assert all(member.estimates["lut"].source == "logic_synthesis" for member in members)
+    calls = (tmp_path / "calls.synthesis").read_text().split()
+    # The toy trainer makes the same weights in the search and in the end: those are measured once.
+    assert len(calls) == len(set(calls)) <= 9
+    assert len(outcome.front.syntheses) == 9
+    assert {c.key for c in outcome.front.syntheses} >= {member.key for member in members}
+
+
+def test_predictions_improve_from_synthesis_to_synthesis(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    outcome = go(with_synthesis(toy_spec, budget=12), registry, tmp_path / "run")
+    luts = [c for c in outcome.front.syntheses if c.measured.metric == "lut"]
+    errors = [abs(c.predicted.value / c.measured.value - 1) for c in luts]
+    assert errors[0] == pytest.approx(1.0, abs=0.05), "the formula is off by a factor of two"
+    assert errors[-1] < 0.3 * errors[0]
+    assert "syntheses of this run" in luts[-1].predicted.evidence
+    again = runs.redraw(tmp_path / "run", registry)
+    assert again.front.syntheses == outcome.front.syntheses, "the report can be drawn again with all of them"
+
+
+def test_the_population_is_judged_again(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+    """A limit that predictions keep and hardware breaks: measured designs leave the front."""
+    spec = with_synthesis(toy_spec, factor=3.0)
+    tables = spec.to_tables()
+    tables["limits"]["max"] = {"lut": 3000.0}
+    from hwnas_hls.spec.spec import spec_from_tables
+
+    outcome = go(spec_from_tables(tables, "t"), registry, tmp_path / "run")
+    revised = [r for r in outcome.front.records if "by this run's syntheses" in r.reason]
+    assert revised
+    assert all(record.state == "infeasible" and record.losses is None for record in revised)
+    assert {member.key for member in outcome.front.members}.isdisjoint(record.key for record in revised)
+
+
+def test_interrupted_and_resumed_it_comes_to_the_same(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    def interrupt(progress: Any) -> None:
+        if progress.judged == 60:
+            raise KeyboardInterrupt
+
+    whole = go(with_synthesis(toy_spec), registry, tmp_path / "whole")
+    go(with_synthesis(toy_spec), registry, tmp_path / "run", on_progress=interrupt)
+    again = runs.resume(tmp_path / "run", registry, runs.Observer())
+
+    def came_to(outcome: runs.Outcome) -> Any:
+        return (
+            [dataclasses.replace(record, seconds=0.0).to_json() for record in outcome.front.records],
+            [(member.key, member.estimates["lut"]) for member in outcome.front.members],
+            [(c.key, c.predicted, c.measured) for c in outcome.front.syntheses],
+        )
+
+    assert came_to(again) == came_to(whole)
+
+
+@pytest.mark.parametrize("config", [{"fail_every": 2}, {"raises": True}])
+def test_failed_syntheses_do_not_stop_a_run(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    outcome = go(with_synthesis(toy_spec, **config), registry, tmp_path / "run")
+    assert len(outcome.front.members) == 6
+    sources = {member.estimates["lut"].source for member in outcome.front.members}
+    assert "predicted" in sources
+    said = (tmp_path / "run" / "log.txt").read_text()
+    assert "out of registers" in said or "the tool fell over" in said
+
+
+def test_a_missing_tool_is_said_before_anything_is_searched(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    with pytest.raises(ToolMissing, match="buy a licence"):
+        go(with_synthesis(toy_spec, missing="buy a licence"), registry, tmp_path / "run")
+
+
+def test_a_run_is_drawn_exported_and_picked_from_where_its_tool_is_not(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import toy
+
+    outcome = go(with_synthesis(toy_spec), registry, tmp_path / "run")
+    monkeypatch.setattr(toy.ToySynthesizer, "available", lambda self, target: "it is on the cluster")
+    again = runs.redraw(tmp_path / "run", registry, ())
+    assert [m.estimates for m in again.front.members] == [m.estimates for m in outcome.front.members]
+    assert runs.pick(tmp_path / "run", "min lut", registry).record.key
+    assert runs.resume(tmp_path / "run", registry, runs.Observer()).front.members
+
+
+def test_a_budget_wants_a_synthesizer(toy_spec: MakeSpec) -> None:
+    with pytest.raises(UserError, match="wants a synthesizer"):
+        toy_spec(synthesis={"budget": 3})
+
+
+# -- the arithmetic of corrections ---------------------------------------------------------
+
+
+def predicted(value: float) -> Estimate:
+    return Estimate("lut", value, 0.5 * value, 2 * value, "predicted", "a model", 0.8)
+
+
+def seen(ratio: float, value: float = 100.0, regime: str = "Latency") -> Observation:
+    truth = measured("lut", value * ratio, "logic_synthesis", "report")
+    return Observation("k", regime, predicted(value), truth, predicted(value))
+
+
+def test_factors_are_shrunk_and_approach_the_ratio() -> None:
+    one = corrections([seen(0.5)])["lut", "Latency"]
+    many = corrections([seen(0.5)] * 50)["lut", "Latency"]
+    assert one.factor == pytest.approx(0.5 ** (1 / 3))
+    assert many.factor == pytest.approx(0.5, rel=0.03)
+    assert corrections([seen(0.5)]).keys() == {("lut", "Latency")}
+
+
+def test_intervals_move_with_the_value_and_narrow() -> None:
+    before = predicted(1000.0)
+    after = corrected(before, corrections([seen(0.5)] * 20)["lut", "Latency"])
+    assert after.value == pytest.approx(1000 * 0.5 ** (20 / 22))
+    assert after.low < after.value < after.high
+    assert after.high / after.low < before.high / before.low
+    assert after.coverage is None
+    assert "not recalibrated" in after.evidence
+
+
+def test_nanoseconds_follow_cycles_and_cycles_are_whole() -> None:
+    cycles = Estimate("latency_cycles", 5, 4, 7, "predicted", "a model", 0.8)
+    ns = Estimate("latency_ns", 25, 20, 35, "predicted", "a model", 0.8)
+    truth = measured("latency_cycles", 3, "simulated_rtl", "RTL")
+    factors = corrections([Observation("k", "Latency", cycles, truth, cycles)] * 3)
+    moved = revise({"latency_cycles": cycles, "latency_ns": ns}, "Latency", factors, {}, 5.0)
+    assert moved["latency_cycles"].value == 4
+    assert moved["latency_ns"].value == 20
+    known = revise(
+        {"latency_cycles": cycles, "latency_ns": ns}, "Latency", factors, {truth.metric: truth}, 5.0
+    )
+    assert (known["latency_ns"].value, known["latency_ns"].source) == (15, "simulated_rtl")
+    assert "if that clock is met" in known["latency_ns"].evidence
+
+
+def test_what_is_measured_or_of_another_circuit_is_left_alone() -> None:
+    factors = corrections([seen(0.5)] * 5)
+    truth = measured("lut", 700.0, "post_route", "util.rpt")
+    assert revise({"lut": truth}, "Latency", factors, {}, 5.0)["lut"] == truth
+    other = dataclasses.replace(truth, in_domain=False)
+    assert revise({"lut": predicted(10)}, "Resource", factors, {"lut": other}, 5.0)["lut"] == predicted(10)
+    assert revise({"lut": predicted(10)}, "Latency", factors, {"lut": truth}, 5.0)["lut"] == truth
