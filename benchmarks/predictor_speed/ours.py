@@ -4,19 +4,14 @@ The networks are those of a search's random phase (space `mlp` on 16 inputs and 
 each from where it starts to numbers with intervals:
 
 - ``laws``: the laws on a finished table, no intervals,
-- ``columns``: from the space's columns of layers; ``points`` the same without intervals,
-- ``candidates``: from candidates through those columns,
-- ``objects``: from candidates through architectures and queries, as spaces without columns go,
+- ``points``: from a finished table to numbers without intervals,
+- ``candidates``: from candidates through architectures and queries to arrays with intervals,
 - ``table``, ``arrays``, ``estimates``: from queries in memory to their table, to arrays, to whole
   ``Prediction`` objects with their texts,
 - ``estimator``: from candidates to the estimates that a search stores,
 - ``single``: one query at a time.
 
     python benchmarks/predictor_speed/ours.py --designs 100 2000 20000 --json ours.json
-    python benchmarks/predictor_speed/ours.py --designs 20000 --processes 2
-
-With ``--processes`` each process does all designs at the same time as the others, and what is printed is
-designs a second of all together, by the clock on the wall.
 
 ``rule4ml_speed.py`` gives rule4ml the same networks in an environment of its own.
 """
@@ -25,11 +20,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,35 +30,21 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.hls4ml.query import DEFAULT_TOOL, Query, query_of
+from hwnas_hls.hls4ml.query import Query, query_of
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.protocols.layer_columns import Columnar
 from hwnas_hls.run.problem import Problem, pose
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, predict_table
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
-from hwnas_hls_plugins.estimators.hls_model.columns import table_of_columns
-from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions
 from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelEstimator
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 
 TABLES = {"target": {"name": "xcvu9p"}, "task": {"name": "digits16"}, "space": {"name": "mlp"}}
-NAMES = (
-    "laws",
-    "columns",
-    "points",
-    "candidates",
-    "objects",
-    "table",
-    "arrays",
-    "estimates",
-    "estimator",
-    "single",
-)
+NAMES = ("laws", "points", "candidates", "table", "arrays", "estimates", "estimator", "single")
 
 
 def problem_of() -> Problem:
@@ -95,32 +74,17 @@ def actions_of(designs: int, seed: int) -> dict[str, tuple[Callable[[], object],
     rng = np.random.default_rng(seed)
     candidates = [problem.space.sample(rng) for _ in range(designs)]
     queries = queries_of(problem, candidates)
-    space = problem.space
-    if not isinstance(space, Columnar):
-        raise SystemExit("the space gives no columns")
     calibration = read_calibration()
-    conditions = Conditions(problem.target.part, problem.clock_ns, DEFAULT_TOOL, "csynth")
-    columns = space.layer_columns(candidates)
-    if columns is None:
-        raise SystemExit("the space gives no columns of these candidates")
     table = tabulate(queries)
     estimator = HlsModelEstimator()
-    context = Context(problem.architecture, problem.dataset, problem.target, problem.clock_ns, 0, space=space)
+    context = Context(
+        problem.architecture, problem.dataset, problem.target, problem.clock_ns, 0, space=problem.space
+    )
     few = queries[: min(50, designs)]
-
-    def from_candidates() -> object:
-        found = space.layer_columns(candidates)
-        return predict_table(table_of_columns(found, conditions), calibration) if found else None
-
     return {
         "laws": (lambda: evaluate(table, calibration.coefficients), designs),
-        "columns": (lambda: predict_table(table_of_columns(columns, conditions), calibration), designs),
-        "points": (
-            lambda: predict_table(table_of_columns(columns, conditions), calibration, intervals=False),
-            designs,
-        ),
-        "candidates": (from_candidates, designs),
-        "objects": (lambda: predict_batch(queries_of(problem, candidates[:2000])), min(2000, designs)),
+        "points": (lambda: predict_table(table, calibration, intervals=False), designs),
+        "candidates": (lambda: predict_batch(queries_of(problem, candidates[:2000])), min(2000, designs)),
         "table": (lambda: tabulate(queries), designs),
         "arrays": (lambda: predict_batch(queries, calibration), designs),
         "estimates": (lambda: predict(queries, calibration), designs),
@@ -131,7 +95,7 @@ def actions_of(designs: int, seed: int) -> dict[str, tuple[Callable[[], object],
 
 def measure(designs: int, repeats: int, seed: int) -> dict[str, Any]:
     actions = actions_of(designs, seed)
-    actions["columns"][0]()
+    actions["arrays"][0]()
     found = {name: seconds(action, repeats) / count for name, (action, count) in actions.items()}
     command = [sys.executable, "-m", "hwnas_hls", "predict", "--layers", "16-64-32-32-5", "--json"]
     began = time.perf_counter()
@@ -141,38 +105,6 @@ def measure(designs: int, repeats: int, seed: int) -> dict[str, Any]:
         "us": {name: 1e6 * value for name, value in found.items()},
         "command_line_s": time.perf_counter() - began,
     }
-
-
-def _rates(
-    designs: int, seed: int, repeats: int, gate: threading.Barrier, answers: multiprocessing.Queue[Any]
-) -> None:
-    actions = {name: actions_of(designs, seed)[name] for name in ("columns", "points", "candidates")}
-    for name, (action, count) in actions.items():
-        action()
-        for _ in range(repeats):
-            gate.wait()
-            began = time.perf_counter()
-            action()
-            answers.put((name, count / (time.perf_counter() - began)))
-
-
-def together(designs: int, seed: int, repeats: int, processes: int) -> dict[str, float]:
-    """Designs a second of all processes together, medians."""
-    spawn = multiprocessing.get_context("spawn")
-    gate, answers = spawn.Barrier(processes), spawn.Queue()
-    workers = [
-        spawn.Process(target=_rates, args=(designs, seed + place, repeats, gate, answers))
-        for place in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    rates: dict[str, list[float]] = {}
-    for _ in range(3 * repeats * processes):
-        name, rate = answers.get()
-        rates.setdefault(name, []).append(rate)
-    for worker in workers:
-        worker.join()
-    return {name: processes * statistics.median(found) for name, found in rates.items()}
 
 
 def networks(count: int, seed: int) -> list[dict[str, Any]]:
@@ -204,15 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=20, help="how many for rule4ml")
     parser.add_argument("--write-networks", type=Path, help="file for rule4ml_speed.py")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--processes", type=int, default=0, help="so many at the same time")
     options = parser.parse_args(arguments)
     if options.write_networks:
         options.write_networks.write_text(json.dumps(networks(options.networks, options.seed)))
-    if options.processes:
-        for designs in options.designs:
-            for name, rate in together(designs, options.seed, options.repeats, options.processes).items():
-                print(f"| {name} | {designs} | {options.processes} | {rate:,.0f} |")
-        return
     rows = [measure(designs, options.repeats, options.seed) for designs in options.designs]
     if options.json:
         options.json.write_text(json.dumps(rows))

@@ -28,10 +28,7 @@ _TRIES = 20
 
 @runtime_checkable
 class Space(Protocol):
-    """What a space plugin offers; ``name`` and a frozen ``Config`` stand on the class.
-
-    Optional: ``layer_columns``, see :class:`hwnas_hls.protocols.layer_columns.Columnar`.
-    """
+    """What a space plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
 
     name: str
 

@@ -20,7 +20,6 @@ from hwnas_hls_plugins.spaces.mlp_table import MlpTable
 if TYPE_CHECKING:
     import numpy as np
 
-    from hwnas_hls.protocols.layer_columns import LayerColumns
     from hwnas_hls.protocols.task import Dataset
 
 
@@ -77,16 +76,6 @@ class MlpSpace(KnobSpace):
         return graph.architecture(
             float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
         )
-
-    def layer_columns(self, candidates: Sequence[Candidate]) -> LayerColumns | None:
-        """The layers of many candidates, see ``Columnar``; ``None`` where some
-        may be no chains, or a space that inherits from this one makes its own architectures."""
-        from hwnas_hls_plugins.spaces.mlp_columns import mlp_columns
-
-        # Columns are of the architectures made here; those of a space that inherits may be others.
-        if self.config.layer_kinds != ("dense",) or type(self).architecture is not MlpSpace.architecture:
-            return None
-        return mlp_columns(self._table, candidates, self.n_in, self.n_out)
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Keep fractions from going negative and unrolled layers small enough; spell reuse factors

@@ -11,23 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_TOOL, STAGES, Query, query_of
-from hwnas_hls.protocols.layer_columns import Columnar
+from hwnas_hls.hls4ml.query import DEFAULT_TOOL, STAGES, Query, query_of
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch, predict_table
+from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
-from hwnas_hls_plugins.estimators.hls_model.columns import table_of_columns
-from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions
 from hwnas_hls_plugins.estimators.hls_model.graphs import graph_estimates
 from hwnas_hls_plugins.estimators.hls_model.prediction import evidence_of, prediction_of
-from hwnas_hls_plugins.estimators.hls_model.regimes import OWN_NETWORK
 
 if TYPE_CHECKING:
     from hwnas_hls.network.architecture import Architecture
     from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.estimator import Context
     from hwnas_hls.values.candidate import Candidate
-    from hwnas_hls_plugins.estimators.hls_model.table import DesignTable
 
 PROVIDES = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
 
@@ -85,46 +80,6 @@ class HlsModelEstimator:
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` a candidate; an architecture that cannot be made is a failure."""
-        untrained = [n for n, candidate in enumerate(candidates) if candidate.key not in context.designs]
-        table = self._table([candidates[number] for number in untrained], context)
-        out: dict[int, Estimates] = {}
-        if table is not None:
-            batch = predict_table(table, self.calibration)
-            out = dict(zip(untrained, chain_estimates(batch, self._rests_on, self._suffix), strict=True))
-        rest = [number for number in range(len(candidates)) if number not in out]
-        found = self._of_networks([candidates[number] for number in rest], context)
-        out |= dict(zip(rest, found, strict=True))
-        return [out[number] for number in range(len(candidates))]
-
-    @property
-    def _rests_on(self) -> str:
-        return f"calibration {self.calibration.name}"
-
-    @property
-    def _suffix(self) -> str:
-        return f"{self.config.tool} {self.config.stage}"
-
-    def _table(self, candidates: Sequence[Candidate], context: Context) -> DesignTable | None:
-        """The candidates as the space's columns; ``None`` where it has none, or they are not all there is."""
-        networks = any(key.startswith(OWN_NETWORK) for key in self.calibration.factors)
-        if not candidates or networks or not isinstance(context.space, Columnar):
-            return None
-        conditions = Conditions(
-            context.target.part,
-            context.clock_ns or DEFAULT_CLOCK_NS,
-            self.config.tool,
-            self.config.stage,
-            self.config.clock_uncertainty or None,
-        )
-        try:
-            columns = context.space.layer_columns(candidates)
-            return None if columns is None else table_of_columns(columns, conditions)
-        except (ArithmeticError, LookupError, TypeError, ValueError, HwnasError):
-            # One of them is no candidate of the space; each by itself shows which.
-            return None
-
-    def _of_networks(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """Estimates of candidates by their architectures and designs."""
         networks: dict[int, tuple[Architecture, Design | None]] = {}
         queries: list[Query] = []
         out: dict[int, Estimates] = {}
@@ -145,6 +100,14 @@ class HlsModelEstimator:
                     prediction = prediction_of(batch, place, self.calibration.name)
                     out[number] = graph_estimates(prediction, architecture, design, self._suffix)
         return [out[number] for number in range(len(candidates))]
+
+    @property
+    def _rests_on(self) -> str:
+        return f"calibration {self.calibration.name}"
+
+    @property
+    def _suffix(self) -> str:
+        return f"{self.config.tool} {self.config.stage}"
 
     def _query(
         self, candidate: Candidate, architecture: Architecture, design: Design | None, context: Context
