@@ -24,6 +24,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.selection import pick
 from hwnas_hls.run.user_data import Rows, rows_of
+from hwnas_hls.spec import quantities
 from hwnas_hls.spec import spec as specs
 from hwnas_hls.values.objective import direction_of
 from hwnas_hls.views import frames
@@ -215,7 +216,7 @@ def run_search(
     if max_latency is not None:
         specs.override(held, ("limits", "max", "latency_ns"), _nanoseconds(max_latency, "max_latency"))
     if clock is not None:
-        specs.override(held, ("target", "clock_ns"), _nanoseconds(clock, "clock"))
+        specs.override(held, ("target", "clock_ns"), quantities.parse_clock_ns(str(clock), "clock"))
     if objectives is not None:
         table = objectives if isinstance(objectives, Mapping) else {"metrics": list(objectives)}
         _lay_over(held, "objectives", table)
@@ -323,4 +324,4 @@ def _bound(metric: str, value: Any) -> Any:
 
 
 def _nanoseconds(value: str | float, where: str) -> float:
-    return specs.parse_time_ns(value if isinstance(value, str) else f"{value:.12g}", where)
+    return quantities.parse_time_ns(value if isinstance(value, str) else f"{value:.12g}", where)

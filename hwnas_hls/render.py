@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError
 from hwnas_hls.resources import data_folder
 
 if TYPE_CHECKING:
@@ -50,24 +46,3 @@ def embedded(data: object) -> str:
     """JSON for a script element: no character in it can end the element or start another."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def write_atomically(path: Path, text: str) -> Path:
-    """Write ``text`` (UTF-8) so that ``path`` holds either the old or the whole new text.
-
-    Raises:
-        HwnasError: the folder cannot be written to.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise HwnasError(f"cannot write {path}: {error.strerror or error}") from error
-    return path

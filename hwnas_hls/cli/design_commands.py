@@ -158,7 +158,8 @@ def validate(
 
 def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequence[str]) -> list[Limit]:
     from hwnas_hls.run.goal import checked_limit
-    from hwnas_hls.spec.spec import parse_bound, parse_time_ns
+    from hwnas_hls.spec.quantities import parse_time_ns
+    from hwnas_hls.spec.spec import parse_bound
 
     limits = []
     if max_latency is not None:
@@ -187,7 +188,8 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     """Judge one design; writes ``validation.json`` and ``validation.html`` into its folder."""
     from hwnas_hls.evidence import files as evidence
     from hwnas_hls.evidence import verdict
-    from hwnas_hls.render import render, write_atomically
+    from hwnas_hls.render import render
+    from hwnas_hls.system.files import write_text
 
     pieces = evidence.read(subject.folder, subject.design)
     used = [piece for piece in pieces if not piece.failure]
@@ -219,8 +221,8 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
             + " ".join(f"--{x.kind} {x.metric}={x.bound:g}" for x in limits)
         ],
     }
-    write_atomically(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_atomically(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
+    write_text(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_text(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
     return report
 
 

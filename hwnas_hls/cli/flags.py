@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.spec.cluster import TLS_FILES
+from hwnas_hls.spec.quantities import parse_clock_ns, parse_time_ns
 
 if TYPE_CHECKING:
     from hwnas_hls.spec.cluster import ClusterTable
@@ -27,13 +28,21 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
         if flags[flag] is not None:
             _named(tables, place, flags[flag])
     if flags["clock"] is not None:
-        specs.override(tables, ("target", "clock_ns"), specs.parse_time_ns(flags["clock"], "--clock"))
+        specs.override(tables, ("target", "clock_ns"), parse_clock_ns(flags["clock"], "--clock"))
     for kind, flag in (("max", "maxima"), ("min", "minima")):
         for text in flags[flag]:
             metric, bound = specs.parse_bound(text, f"--{kind}")
             specs.override(tables, ("limits", kind, metric), bound)
     if flags["max_latency"] is not None:
-        bound = specs.parse_time_ns(flags["max_latency"], "--max-latency")
+        bound = parse_time_ns(flags["max_latency"], "--max-latency")
+        given = [text for text in flags["maxima"] if specs.parse_bound(text, "--max")[0] == "latency_ns"]
+        if any(specs.parse_bound(text, "--max")[1] != bound for text in given):
+            raise UserError(
+                "two limits of latency_ns that differ",
+                where="--max-latency and --max",
+                found=f"{flags['max_latency']} and {', '.join(given)}",
+                remedy="give one of them",
+            )
         specs.override(tables, ("limits", "max", "latency_ns"), bound)
     _cluster(tables, flags["workers"], flags["scheduler"])
     if flags["objectives"]:

@@ -123,10 +123,10 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
     registry = Registry()
     rows, goal = compared(run_folders, registry)
     if page is not None:
-        from hwnas_hls.render import write_atomically
+        from hwnas_hls.system.files import write_text
         from hwnas_hls.views.comparison_page import comparison_page
 
-        write_atomically(page, comparison_page(rows, goal))
+        write_text(page, comparison_page(rows, goal))
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=2))
     else:

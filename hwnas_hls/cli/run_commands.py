@@ -30,7 +30,11 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option("--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Hard upper limit; repeat it.")
 @click.option("--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Hard lower limit; repeat it.")
 @click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
-@click.option("--clock", metavar="TIME", help="Clock period, for example 5ns; the target has a default.")
+@click.option(
+    "--clock",
+    metavar="CLOCK",
+    help="Clock: a period (5ns) or a frequency (200MHz); the target has a default.",
+)
 @click.option("--seed", type=int, help="Of everything random; the same seed gives the same front.")
 @with_workers
 @click.option("--device", help="auto, cpu or cuda.")

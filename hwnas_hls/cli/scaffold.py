@@ -31,7 +31,8 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     Raises:
         UserError: no such kind, no such name, a name that is taken, or the folder is there already.
     """
-    from hwnas_hls.render import render, write_atomically
+    from hwnas_hls.render import render
+    from hwnas_hls.system.files import write_text
 
     if kind not in KINDS:
         raise UserError("unknown kind of plugin", where="KIND", found=kind, choices=KINDS)
@@ -66,7 +67,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         f"{module}.py": f"plugin/{kind}.py.j2",
         f"tests/test_{module}.py": "plugin/test_plugin.py.j2",
     }
-    return [write_atomically(place / path, render(template, **values)) for path, template in files.items()]
+    return [write_text(place / path, render(template, **values)) for path, template in files.items()]
 
 
 def _taken(name: str, module: str) -> str:

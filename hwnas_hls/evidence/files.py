@@ -11,7 +11,7 @@ from typing import Any
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.synthesizer import SynthesisReport
-from hwnas_hls.render import write_atomically
+from hwnas_hls.system.files import write_text
 from hwnas_hls.values.estimate import Estimate
 
 EVIDENCE_FOLDER = "evidence"
@@ -70,7 +70,7 @@ def of_report(
 def write(folder: Path, piece: Piece) -> Path:
     """Write a piece below a design's folder; one of the same origin is replaced whole."""
     path = folder / EVIDENCE_FOLDER / f"{piece.origin}.json"
-    return write_atomically(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
+    return write_text(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
 
 
 def read(folder: Path, design: Design) -> list[Piece]:

@@ -9,13 +9,9 @@ that happens in there can end the tool, and several designs run at once.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import HwnasError, ToolMissing
 from hwnas_hls.hls4ml.firmware import Firmware, read_firmware
+from hwnas_hls.system.programs import run_program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,39 +170,20 @@ def _run(
     timeout_s: float,
     stop: threading.Event | None,
 ) -> float:
-    """Run a program in its own process group, which never outlives the call; seconds it took."""
-    began = time.monotonic()
-    # g++ leaves its temporary files behind where it is killed: let them die with the scratch folder.
-    environment = os.environ | {"TMPDIR": str(scratch.resolve()), "LC_ALL": "C"}
+    """Run a program beside ``log``; returns the seconds that it took."""
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(command)}\n".encode())
-        sink.flush()
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            while True:
-                try:
-                    code = process.wait(0.05 if stop is None else 0.2)
-                    break
-                except subprocess.TimeoutExpired:
-                    if stop is not None and stop.is_set():
-                        raise HwnasError("C simulation was stopped") from None
-                    if time.monotonic() - began > timeout_s:
-                        raise HwnasError(
-                            f"{Path(command[0]).name} took longer than {timeout_s:.0f} s; see {log}"
-                        ) from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    if code != 0:
+    # g++ leaves its temporary files behind where it is killed: they go with the scratch folder.
+    environment = {"TMPDIR": str(scratch.resolve()), "LC_ALL": "C"}
+    ending = run_program(
+        command, folder=folder, log=log, limit_s=timeout_s, environment=environment, stop=stop, append=True
+    )
+    name = Path(command[0]).name
+    if ending.stopped:
+        raise HwnasError("C simulation was stopped")
+    if ending.timed_out:
+        raise HwnasError(f"{name} took longer than {timeout_s:.0f} s; see {log}")
+    if ending.status != 0:
         text = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        raise HwnasError(f"{Path(command[0]).name} ended with {code}; {log} ends with\n" + "\n".join(text))
-    return time.monotonic() - began
+        raise HwnasError(f"{name} ended with {ending.status}; {log} ends with\n" + "\n".join(text))
+    return ending.wall_s

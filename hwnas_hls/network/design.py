@@ -16,6 +16,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.layers import Conv2D, Dense, Weighted
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls.system.files import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,12 +165,9 @@ class Design:
         text = json.dumps(self._description(), indent=2, allow_nan=False) + "\n"
         arrays = io.BytesIO()
         np.savez(arrays, **self._arrays())
-        folder.mkdir(parents=True, exist_ok=True)
         # Each appears whole or not at all: a killed run leaves no half of a file behind.
         for name, data in (("weights.npz", arrays.getvalue()), ("design.json", text.encode())):
-            unfinished = folder / f".{name}.tmp"
-            unfinished.write_bytes(data)
-            unfinished.replace(folder / name)
+            write_bytes(folder / name, data)
 
     def to_bytes(self) -> bytes:
         """The whole design in one piece: an npz whose entry ``description`` is the JSON text."""

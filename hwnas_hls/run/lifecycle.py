@@ -15,7 +15,6 @@ from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Front, Member
-from hwnas_hls.render import write_atomically
 from hwnas_hls.run import rank_correlation as ranking
 from hwnas_hls.run import selection
 from hwnas_hls.run.exports import export, exporter_named, front_of
@@ -31,6 +30,7 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.spec.spec import Spec, read_tables
+from hwnas_hls.system.files import write_text
 from hwnas_hls.values.candidate import digest
 from hwnas_hls.values.record import Record
 
@@ -85,7 +85,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
             raise UserError(
                 "the output folder cannot be written", where=str(folder), remedy="choose another --output"
             )
-        write_atomically(folder / "spec.toml", text)
+        write_text(folder / "spec.toml", text)
         return _go(problem, folder, observer, workers)
 
 

@@ -45,7 +45,8 @@ _UNIT_SUFFIXES = {
     "bytes": "bytes",
     "percent": "%",
 }
-_RATIOS = ("accuracy",)
+#: Metrics between 0 and 1 that are written in percent.
+RATIOS = ("accuracy",)
 _COUNTED = ("parameters", "macs", "bit_operations", "model_size_bytes")
 _COUNTS = (*RESOURCES, *_COUNTED)
 
@@ -72,7 +73,7 @@ def figure(name: str, value: float | None) -> str:
         return "unknown"
     if not math.isfinite(value):
         return "unbounded"
-    if name in _RATIOS:
+    if name in RATIOS:
         return f"{100 * value:.1f} %"
     if abs(value) >= 1e9:
         return f"{value:.3g}"
@@ -85,20 +86,20 @@ def figure(name: str, value: float | None) -> str:
 
 def is_ratio(name: str) -> bool:
     """Whether the metric is a share, written in percent."""
-    return name in _RATIOS
+    return name in RATIOS
 
 
 def plain_number(name: str, value: float) -> float | None:
     """What :func:`figure` writes, as a number in the same unit; ``None`` where it is unbounded."""
     if not math.isfinite(value):
         return None
-    return 100 * value if name in _RATIOS else value
+    return 100 * value if name in RATIOS else value
 
 
 def quantity(name: str, value: float | None) -> str:
     """A number with its unit, for example ``35 ns``; counts carry their name: ``3,120 LUT``."""
     metric = metric_of(name)
-    if name in _RATIOS:
+    if name in RATIOS:
         return figure(name, value)
     return f"{figure(name, value)} {metric.unit or metric.label}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any
 from hwnas_hls.errors import UserError
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.configuration import from_table, to_table
+from hwnas_hls.spec.notation import RATIOS
+from hwnas_hls.spec.quantities import count, parse_time_ns
 from hwnas_hls.spec.tables import (
     HandoverTable,
     LimitsTable,
@@ -21,10 +22,9 @@ from hwnas_hls.spec.tables import (
     SynthesisTable,
     check_bound,
 )
+from hwnas_hls.values.estimate import METRICS
 
 SPEC_SCHEMA = 1
-_TIME_UNITS = {"": 1.0, "ps": 1e-3, "ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
-_TIME = re.compile(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*([a-zµ]*)\s*")
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
 
 
 def parse_bound(text: str, where: str) -> tuple[str, float]:
-    """``lut=20000`` or ``latency_ns=1us`` -> (metric, bound); a time becomes ns."""
+    """``lut=20k``, ``accuracy=93%`` or ``latency_ns=1us`` -> (metric, bound); a time becomes ns."""
     metric, sign, value = text.partition("=")
     metric = metric.strip()
     if not sign or not metric:
@@ -236,23 +236,21 @@ def parse_bound(text: str, where: str) -> tuple[str, float]:
     if metric.endswith("_ns"):
         return metric, parse_time_ns(value, where)
     share = value.strip().endswith("%")
+    if share and metric in METRICS and metric not in RATIOS:
+        raise UserError(
+            f"{metric} is not a ratio, and a percentage of the part is not supported",
+            where=where,
+            found=text,
+            remedy=f"write the number itself, for example {metric}=20000",
+        )
+    bound = count(value.strip().removesuffix("%"))
+    if bound is None:
+        raise UserError(
+            "a limit's value is a number", where=where, found=text, remedy="for example lut=20000"
+        )
+    bound /= 100.0 if share else 1.0
     try:
-        bound = float(value.strip().removesuffix("%")) / (100.0 if share else 1.0)
         check_bound(metric, bound)
     except ValueError as error:
-        what = "a limit's value is a number" if "could not convert" in str(error) else str(error)
-        raise UserError(what, where=where, found=text) from None
+        raise UserError(str(error), where=where, found=text) from None
     return metric, bound
-
-
-def parse_time_ns(text: str, where: str) -> float:
-    """``1us``, ``5ns``, ``0.5 us`` or a plain number of ns -> ns."""
-    match = _TIME.fullmatch(text)
-    if match is not None and match[2] in _TIME_UNITS:
-        try:
-            value = float(match[1]) * _TIME_UNITS[match[2]]
-        except ValueError:
-            value = 0.0
-        if value > 0:
-            return value
-    raise UserError("a time above zero is wanted", where=where, found=text, remedy="for example 1us or 5ns")

@@ -14,11 +14,11 @@ from hwnas_hls.cli.main import invoke
 from hwnas_hls.cli.terminal import _Live, console
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.render import write_atomically
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.run.problem import pose
 from hwnas_hls.run.search import Progress
 from hwnas_hls.spec.spec import Spec
+from hwnas_hls.system.files import write_text
 from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED
 from hwnas_hls.views.comparison import compare_runs, comparison_table
 
@@ -50,7 +50,7 @@ def test_a_file_that_is_no_table_leaves_no_half_output(
 def test_a_file_that_cannot_be_written_is_named_as_the_user_knows_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HwnasError) as caught:
-        write_atomically(tmp_path / "file" / "compare.html", "")
+        write_text(tmp_path / "file" / "compare.html", "")
     words = str(caught.value)
     assert words.startswith(f"cannot write {tmp_path / 'file' / 'compare.html'}: ")
     assert ".tmp" not in words

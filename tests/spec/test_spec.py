@@ -13,7 +13,6 @@ from hwnas_hls.spec.spec import (
     override,
     parse_bound,
     parse_setting,
-    parse_time_ns,
     read_tables,
     spec_from_tables,
 )
@@ -103,20 +102,6 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     bad.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
         read_tables(bad)
-
-
-@pytest.mark.parametrize(
-    ("text", "ns"),
-    [("1us", 1000.0), ("5ns", 5.0), ("0.5 us", 500.0), ("800", 800.0), ("1e3ps", 1.0), ("2µs", 2000.0)],
-)
-def test_times(text: str, ns: float) -> None:
-    assert parse_time_ns(text, "--clock") == pytest.approx(ns)
-
-
-@pytest.mark.parametrize("text", ["", "fast", "1 parsec", "-5ns", "0", "1.2.3ns", "nan"])
-def test_no_times(text: str) -> None:
-    with pytest.raises(UserError, match="--clock"):
-        parse_time_ns(text, "--clock")
 
 
 def test_bounds_and_settings() -> None:

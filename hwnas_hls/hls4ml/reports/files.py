@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hwnas_hls.errors import ReportError
+from hwnas_hls.spec.quantities import NS_PER_UNIT
 
 #: Larger reports are refused; at most this much (and one byte) of any file is read.
 MAX_BYTES = 32 * 1024 * 1024
@@ -123,17 +124,14 @@ def number(text: str | None, where: str, *, least: float | None = 0.0) -> float 
     return value
 
 
-_UNITS = {"ps": 1e-3, "ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9, "sec": 1e9}
-
-
 def nanoseconds(text: str | None, where: str) -> float | None:
     """``5.00``, ``5.00 ns``, ``1.2 us`` -> nanoseconds; a bare number is in nanoseconds."""
     if text is None:
         return None
     parts = text.strip().split()
-    if len(parts) == 2 and parts[1].lower() in _UNITS:
+    if len(parts) == 2 and parts[1].lower() in NS_PER_UNIT:
         value = number(parts[0], where)
-        return None if value is None else value * _UNITS[parts[1].lower()]
+        return None if value is None else value * NS_PER_UNIT[parts[1].lower()]
     return number(text, where)
 
 

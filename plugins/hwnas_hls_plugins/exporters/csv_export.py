@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.render import write_atomically
+from hwnas_hls.system.files import write_text
 from hwnas_hls.views import frames
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class CsvExporter:
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write both files, each whole or not at all."""
         return [
-            write_atomically(folder / "candidates.csv", _text(*frames.record_rows(front))),
-            write_atomically(folder / "designs.csv", _text(*frames.member_rows(front))),
+            write_text(folder / "candidates.csv", _text(*frames.record_rows(front))),
+            write_text(folder / "designs.csv", _text(*frames.member_rows(front))),
         ]
 
 

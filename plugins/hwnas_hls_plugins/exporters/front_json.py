@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.render import write_atomically
 from hwnas_hls.spec.notation import metric_of
+from hwnas_hls.system.files import write_text
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -36,7 +36,7 @@ class FrontJsonExporter:
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write ``folder/front.json``, whole or not at all."""
         text = json.dumps(front_data(front), indent=2, allow_nan=False)
-        return [write_atomically(folder / "front.json", text + "\n")]
+        return [write_text(folder / "front.json", text + "\n")]
 
 
 def front_data(front: Front) -> dict[str, Any]:

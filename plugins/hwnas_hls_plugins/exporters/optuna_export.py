@@ -8,15 +8,14 @@ import datetime
 import itertools
 import json
 import math
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError
 from hwnas_hls.protocols.space import knobs_of
+from hwnas_hls.system.files import replacing
 from hwnas_hls.values.candidate import Value
 from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE
 from hwnas_hls_plugins.strategies.optuna_study import quiet
@@ -68,16 +67,8 @@ class OptunaExporter:
             HwnasError: the folder cannot be written to.
         """
         path = folder / _FILE
-        temporary = folder / f".{_FILE}.{os.getpid()}.tmp"
-        try:
-            temporary.unlink(missing_ok=True)
-            _write(front, temporary)
-            temporary.replace(path)
-        except OSError as error:
-            raise HwnasError(f"cannot write {path}: {error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with replacing(path) as unfinished:
+            _write(front, unfinished)
         return [path]
 
 

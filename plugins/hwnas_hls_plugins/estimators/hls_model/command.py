@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hwnas_hls.errors import ReportError, UserError
+from hwnas_hls.spec.quantities import parse_clock_ns
 
 if TYPE_CHECKING:
     from hwnas_hls.hls4ml.query import Query
@@ -292,7 +293,7 @@ def _placed(
         if clock is None and not of_path:
             query = dataclasses.replace(query, clock_ns=found.clock_ns)
     if clock is not None:
-        query = dataclasses.replace(query, clock_ns=_period(clock))
+        query = dataclasses.replace(query, clock_ns=parse_clock_ns(clock, "--clock"))
     if tool is not None:
         query = dataclasses.replace(query, tool=tool)
     if stage is not None:
@@ -300,15 +301,3 @@ def _placed(
             raise UserError("unknown stage", where="--stage", found=stage, choices=_STAGES)
         query = dataclasses.replace(query, stage=stage)
     return query
-
-
-def _period(text: str) -> float:
-    """``5``, ``5ns``, ``200MHz`` -> ns."""
-    lower = text.strip().lower().replace(" ", "")
-    try:
-        value = 1000.0 / float(lower[:-3]) if lower.endswith("mhz") else float(lower.removesuffix("ns"))
-    except (ValueError, ZeroDivisionError):
-        value = 0.0
-    if not 0.05 <= value <= 10_000.0:
-        raise UserError("no clock period", where="--clock", found=text, remedy="write 5ns or 200MHz")
-    return value

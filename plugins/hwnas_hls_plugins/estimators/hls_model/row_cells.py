@@ -145,24 +145,6 @@ def integers_of(text: str) -> tuple[int, ...] | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def period_ns_of(text: str) -> float | None:
-    """``5``, ``5ns``, ``200 MHz``, ``0.2 GHz`` -> ns; ``None`` for what is no period."""
-    match = re.fullmatch(r"([0-9.eE+-]+)\s*(ns|ps|us|mhz|ghz|khz)?", text.strip().lower())
-    if match is None:
-        return None
-    try:
-        value = float(match[1])
-    except ValueError:
-        return None
-    unit = match[2] or "ns"
-    if unit.endswith("hz"):
-        value = {"khz": 1e6, "mhz": 1e3, "ghz": 1.0}[unit] / value if value > 0 else -1.0
-    else:
-        value *= {"ns": 1.0, "ps": 1e-3, "us": 1e3}[unit]
-    return value if math.isfinite(value) and 1e-3 <= value <= 1e6 else None
-
-
-@functools.lru_cache(maxsize=4096)
 def stage_of(text: str) -> str | None:
     """One of the stages, empty where the cell is, ``None`` for what is none."""
     word = re.sub(r"[\s\-]+", "_", text.strip().lower())

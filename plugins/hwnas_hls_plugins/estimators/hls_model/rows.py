@@ -14,12 +14,12 @@ from hwnas_hls.hls4ml.query import (
     LayerQuery,
     Query,
 )
+from hwnas_hls.spec import quantities
 from hwnas_hls_plugins.estimators.hls_model.precision_text import PrecisionText, parse_precision
 from hwnas_hls_plugins.estimators.hls_model.row_cells import (
     activations_of,
     integers_of,
     io_type_of,
-    period_ns_of,
     plain,
     stage_of,
     strategies_of,
@@ -113,7 +113,7 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
         warnings=tuple(notes.warnings),
         reasons=tuple(notes.reasons),
         blockers=tuple(notes.blockers),
-        clock_known=period_ns_of(cell.get("clock_ns_target", "")) is not None,
+        clock_known=quantities.clock_ns(cell.get("clock_ns_target", "")) is not None,
     )
 
 
@@ -138,7 +138,7 @@ def _clock(text: str, notes: _Notes) -> float:
     if not text:
         notes.warnings.append(f"clock_ns_target: unknown, took {DEFAULT_CLOCK_NS:g}")
         return DEFAULT_CLOCK_NS
-    period = period_ns_of(text)
+    period = quantities.clock_ns(text)
     if period is None:
         notes.warnings.append(
             f"clock_ns_target: {text[:20]!r} is no positive number, took {DEFAULT_CLOCK_NS:g}"

@@ -28,7 +28,7 @@ class HtmlReportExporter:
 
         Files and commands of each design are taken from ``folder/designs/KEY`` where it exists.
         """
-        from hwnas_hls.render import write_atomically
+        from hwnas_hls.system.files import write_text
         from hwnas_hls_plugins.exporters.html_report.page import page
 
-        return [write_atomically(folder / "report.html", page(front, folder))]
+        return [write_text(folder / "report.html", page(front, folder))]

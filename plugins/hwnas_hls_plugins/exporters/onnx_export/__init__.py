@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
+from hwnas_hls.errors import ToolMissing, Unsupported
+from hwnas_hls.system.files import write_bytes
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -70,16 +71,5 @@ class OnnxExporter:
                 except Unsupported as error:
                     log.warning("design %s: no %s: %s", member.key, name, error)
                     continue
-                written.append(_write(model.SerializeToString(deterministic=True), place / name))
+                written.append(write_bytes(place / name, model.SerializeToString(deterministic=True)))
         return written
-
-
-def _write(data: bytes, path: Path) -> Path:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    except OSError as error:
-        raise HwnasError(f"cannot write {path}: {error}") from error
-    return path

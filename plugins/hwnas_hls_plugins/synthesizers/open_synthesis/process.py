@@ -6,15 +6,14 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.errors import HwnasError
+from hwnas_hls.system.programs import run_program
 
 _LAST_LINES = 3
 _PR_SET_PDEATHSIG = 1
@@ -76,51 +75,19 @@ def run(
         TimeLimitError: it was killed for running too long.
         ToolFailureError: it ended with another status than 0.
     """
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            list(arguments),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
-        try:
-            in_time = _ended(process.pid, deadline)
-        finally:
-            # The leader is not reaped yet, so its group's number cannot belong to anyone else.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            deadline.children_cpu_s += usage.ru_utime + usage.ru_stime
+    ending = run_program(
+        arguments, folder=folder, log=log, limit_s=max(deadline.left_s(), 0.0), environment=environment
+    )
+    deadline.children_cpu_s += ending.cpu_s
     name = Path(arguments[0]).name
-    if not in_time:
+    if ending.timed_out:
         raise TimeLimitError(
             f"{name} was killed: the time limit of {deadline.limit_s:g} s was reached; log: {log}"
         )
-    if process.returncode:
-        raise ToolFailureError(
-            f"{name} ended with status {process.returncode}: {first_error(log)}; log: {log}"
-        )
-
-
-def _ended(pid: int, deadline: Deadline) -> bool:
-    """Wait, without reaping, until the process has ended; false at the deadline.
-
-    Raises:
-        ToolFailureError: the program is ending: a thread must not keep it waiting.
-    """
-    pause_s = 0.002
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-        if not threading.main_thread().is_alive():
-            raise ToolFailureError("stopped: the program is ending")
-        if deadline.left_s() <= 0:
-            return False
-        time.sleep(min(pause_s, max(deadline.left_s(), 0.001)))
-        pause_s = min(pause_s * 1.5, 0.1)
-    return True
+    if ending.stopped:
+        raise ToolFailureError(f"{name} was stopped: this program is ending; log: {log}")
+    if ending.status:
+        raise ToolFailureError(f"{name} ended with status {ending.status}: {first_error(log)}; log: {log}")
 
 
 def run_module(module: str, arguments: Sequence[str], *, folder: Path, log: Path, deadline: Deadline) -> None:

@@ -16,7 +16,7 @@ from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.render import render
 from hwnas_hls.values.candidate import digest
-from hwnas_hls_plugins.synthesizers.vendor_tools.toolchain import Ended, require_program, run_program
+from hwnas_hls_plugins.synthesizers.vendor_tools.toolchain import Ended, require_program, run_tool
 
 TOP = "hwnas"
 _SOLUTION = f"{TOP}_prj/solution1"
@@ -130,7 +130,7 @@ class _VendorSynthesizer(ABC):
         # hls4ml's project reads its options from this file (Vitis) or from its arguments (Vivado).
         text = "\n".join(f"    {name:<10} {value}" for name, value in options.items())
         (folder / "build_opt.tcl").write_text(f"array set opt {{\n{text}\n}}\n")
-        return run_program(self._hls_command(options), folder, folder / "hls.log", self.config.timeout_s)
+        return run_tool(self._hls_command(options), folder, folder / "hls.log", self.config.timeout_s)
 
     def _implement(self, folder: Path, target: Target, clock_ns: float) -> Ended:
         # What reaches Tcl is checked, not quoted: a part with a bracket in it is no part.
@@ -146,7 +146,7 @@ class _VendorSynthesizer(ABC):
         (folder / "implement.tcl").write_text(script)
         vivado = str(require_program("vivado"))
         command = [vivado, "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", "implement.tcl"]
-        return run_program(command, folder, folder / "implement.log", self.config.timeout_s)
+        return run_tool(command, folder, folder / "implement.log", self.config.timeout_s)
 
     def _read(self, folder: Path, stage: str, ended: Ended) -> SynthesisReport:
         from hwnas_hls.hls4ml.reports import project_estimates, read_project

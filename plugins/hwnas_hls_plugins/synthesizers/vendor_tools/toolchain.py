@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.errors import ToolMissing
+from hwnas_hls.system.programs import run_program
 
 #: environment variable -> programs that lie in its ``bin``
 _HOMES = {
@@ -91,79 +89,25 @@ class Ended:
         return f"{lead}: {self.first_error} (log: {self.log})"
 
 
-def run_program(
-    command: Sequence[str],
-    folder: Path,
-    log: Path,
-    timeout_s: float,
-    stop: threading.Event | None = None,
-) -> Ended:
-    """Run a program to its end, its whole process group with it.
-
-    What it prints goes to ``log`` only; memory does not grow with it.
+def run_tool(command: Sequence[str], folder: Path, log: Path, limit_s: float) -> Ended:
+    """Run a vendor's program to its end and classify its log.
 
     Args:
         command: program and arguments; no shell is involved.
         folder: it runs there.
-        timeout_s: then its process group is ended.
-        stop: set by another thread to end it early.
+        log: takes everything it prints.
+        limit_s: seconds after which its process group is ended.
     """
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            list(command),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        timed_out = False
-        try:
-            timed_out = not _wait(process, timeout_s, stop)
-        finally:
-            # Also after a normal end: tools leave helpers running behind them.
-            _end_group(process)
+    ending = run_program(command, folder=folder, log=log, limit_s=limit_s, grace_s=_GRACE_S)
     first = first_error(log)
-    if timed_out:
-        return Ended("time", process.returncode, first or f"not done after {timeout_s:g} s", log)
-    if process.returncode != 0 or first:
+    if ending.timed_out:
+        return Ended("time", ending.status, first or f"not done after {limit_s:g} s", log)
+    if ending.status != 0 or first:
         if _licence(log):
-            return Ended("licence", process.returncode, first or "the log speaks of a licence", log)
-        if process.returncode != 0:
-            return Ended("error", process.returncode, first or "its log names no error", log)
+            return Ended("licence", ending.status, first or "the log speaks of a licence", log)
+        if ending.status != 0:
+            return Ended("error", ending.status, first or "its log names no error", log)
     return Ended("done", 0, first, log)
-
-
-def _wait(process: subprocess.Popen[bytes], timeout_s: float, stop: threading.Event | None) -> bool:
-    """Whether it ended by itself in time."""
-    if stop is None:
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-    left = timeout_s
-    while left > 0 and not stop.is_set():
-        try:
-            process.wait(min(0.2, left))
-        except subprocess.TimeoutExpired:
-            left -= 0.2
-            continue
-        return True
-    return False
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
 
 
 def first_error(log: Path) -> str:
