@@ -1,6 +1,6 @@
 """The documentation of plugins, of the Python API and of the command line: complete, fresh, and it runs.
 
-``HWNAS_REGENERATE_DOCS=1 pytest tests/test_docs.py`` writes the generated parts anew.
+``HWNAS_REGENERATE_DOCS=1 pytest tests/docs/test_docs.py`` writes the generated parts anew.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def test_generated_parts_are_fresh(page: Path) -> None:
     if REGENERATE:
         page.write_text(fresh, encoding="utf-8")
     else:
-        assert text == fresh, f"{page.name} is stale: HWNAS_REGENERATE_DOCS=1 pytest tests/test_docs.py"
+        assert text == fresh, f"{page.name} is stale: HWNAS_REGENERATE_DOCS=1 pytest tests/docs/test_docs.py"
 
 
 def test_every_page_with_generated_parts_is_known() -> None:
