@@ -100,7 +100,7 @@ def test_commands_of_a_page_run(
         if "like" in step.notes and REGENERATE:
             path.write_text(path.read_text().replace(step.output, out.rstrip("\n")))
         elif "like" in step.notes:
-            stale = f"{step.text}: HWNAS_REGENERATE_DOCS=1 pytest tests/docs/test_docs_commands.py writes it anew"
+            stale = f"{step.text}: HWNAS_REGENERATE_DOCS=1 pytest tests/docs writes it anew"
             assert shape(out.rstrip("\n")) == shape(step.output), stale
 
 
