@@ -71,11 +71,12 @@ def loaded() -> tuple[ctypes.CDLL | None, str]:
     return kernels, ""
 
 
-def compiled(folder: Path | None = None) -> Path:
+def compiled(folder: Path | None = None, source: Path = SOURCE) -> Path:
     """The shared library of ``kernels.c``, made by the first who needs it.
 
     Args:
         folder: where it is kept; ``None`` takes the user's cache folder.
+        source: another file of kernels.
 
     Raises:
         OSError: no compiler, or the folder cannot be written.
@@ -88,14 +89,14 @@ def compiled(folder: Path | None = None) -> Path:
         raise FileNotFoundError(f"none of {', '.join(COMPILERS)} is on the path")
     folder = folder or Path(platformdirs.user_cache_dir("hwnas-hls")) / "training"
     # Homes are shared between machines: the processor is part of the name.
-    facts = "\n".join([SOURCE.read_text(), " ".join(FLAGS), compiler, platform.machine(), _processor()])
+    facts = "\n".join([source.read_text(), " ".join(FLAGS), compiler, platform.machine(), _processor()])
     path = folder / f"kernels-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.so"
     seal = path.with_suffix(".sha256")
     if not _is_whole(path, seal):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
             fresh = Path(place) / path.name
-            command = [compiler, *FLAGS, "-shared", "-fPIC", str(SOURCE), "-o", str(fresh), "-lm"]
+            command = [compiler, *FLAGS, "-shared", "-fPIC", str(source), "-o", str(fresh), "-lm"]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
             digest = Path(place) / seal.name
             digest.write_text(_digest(fresh))

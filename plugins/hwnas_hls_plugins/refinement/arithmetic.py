@@ -1,0 +1,272 @@
+"""Trials of single changes in numpy: what ``kernels.c`` does, where there is no compiler.
+
+Also for numbers too wide for 32 bits. The same moves are made, since losses are whole numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls.precision import ROUNDINGS
+from hwnas_hls_plugins.refinement.losses import Loss
+from hwnas_hls_plugins.refinement.network import (
+    HAND_ON,
+    LEAKY,
+    NO_LIMIT,
+    NOBODY,
+    RELU,
+    SATURATE,
+    ZERO,
+    LayerState,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WEIGHT, BIAS, SILENCE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moves:
+    """Changes to try, one entry each, int64 (moves,).
+
+    Args:
+        kind: WEIGHT: from ``input`` to ``output`` it becomes ``value``; BIAS: nothing but the offset;
+            SILENCE: nobody takes ``output`` any more.
+        layer, input, output, value: see there.
+        offset: what the bias gains, on the grid of the sums.
+        saving: thousandths of a LUT.
+        old: the weight that the move was made for.
+        rise: last one seen, in loss over all rows; filled by sweeps.
+        taken: uint8, whether it was made.
+    """
+
+    kind: NDArray[np.int64]
+    layer: NDArray[np.int64]
+    input: NDArray[np.int64]
+    output: NDArray[np.int64]
+    value: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    saving: NDArray[np.int64]
+    old: NDArray[np.int64]
+    rise: NDArray[np.int64]
+    taken: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+
+class NumpyTrials:
+    """A network under trial.
+
+    Args:
+        states: its layers; ``sums`` and ``values`` are filled here.
+        inputs: (n_in, rows) on the input grid.
+        loss: of the outputs.
+    """
+
+    def __init__(self, states: list[LayerState], inputs: NDArray[np.int64], loss: Loss) -> None:
+        self.states, self._inputs, self._loss = states, inputs.astype(np.int64), loss
+        self.rows = inputs.shape[1]
+        self._every = np.arange(self.rows)
+        self.loss = self._settle()
+
+    def values(self, number: int) -> NDArray[np.int64]:
+        """What a layer hands on, (features, rows); -1 for the inputs."""
+        return self._inputs if number < 0 else self.states[number].values
+
+    def sweep(
+        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
+    ) -> int:
+        """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
+
+        Args:
+            first: rows of a look ahead; a move whose loss rises there beyond ``patience`` times what is
+                allowed over all rows is put down without the others, its rise scaled up.
+
+        Returns:
+            how many were made.
+        """
+        made = 0
+        ahead = self._every[:first] if 0 < first < self.rows else self._every[:0]
+        behind = self._every[len(ahead) :]
+        for place in order.tolist():
+            if not self._current(moves, place):
+                continue
+            allowed = rate * float(moves.saving[place])
+            rise = 0
+            if len(ahead):
+                rise = self._walk(moves, place, ahead, keep=False)
+                if rise > (patience * allowed if allowed > 0.0 else 0.0):
+                    moves.rise[place] = rise * (self.rows // first)
+                    continue
+            rise += self._walk(moves, place, behind, keep=False)
+            moves.rise[place] = rise
+            if not make or not rise < allowed:
+                continue
+            self.loss += self._walk(moves, place, self._every, keep=True)
+            if moves.kind[place] == SILENCE:
+                self._cut(int(moves.layer[place]), int(moves.output[place]))
+            moves.taken[place] = 1
+            made += 1
+        return made
+
+    def _current(self, moves: Moves, place: int) -> bool:
+        state, output = self.states[moves.layer[place]], moves.output[place]
+        if moves.kind[place] == WEIGHT and state.weight[moves.input[place], output] != moves.old[place]:
+            return False
+        if not moves.offset[place]:
+            return True
+        low, high = state.bias_range
+        return bool(low <= state.bias[output] + moves.offset[place] <= high)
+
+    def _settle(self) -> int:
+        for state in self.states:
+            given = self.values(state.source)
+            if state.merge:
+                second = self.values(state.other) << state.other_shift
+                first = given << state.shift
+                state.sums[:] = first + second if state.merge == 1 else np.concatenate([first, second])
+            else:
+                state.sums[:] = ((state.weight.T @ given) << state.shift) + state.bias[:, None]
+            state.values[:] = activated(state, state.sums)
+        self._losses = self._loss(self.states[-1].values, self._every)
+        return int(self._losses.sum())
+
+    def _walk(self, moves: Moves, place: int, rows: NDArray[np.int64], *, keep: bool) -> int:
+        """The rise of the loss over these rows; with ``keep``, and then over all, the change is made."""
+        kind, at = int(moves.kind[place]), int(moves.layer[place])
+        input_, output = int(moves.input[place]), int(moves.output[place])
+        state = self.states[at]
+        sums = state.sums[output, rows] + moves.offset[place]
+        if kind == WEIGHT:
+            step = (moves.value[place] - state.weight[input_, output]) << state.shift
+            sums = sums + step * self.values(state.source)[input_, rows]
+        values = np.zeros_like(sums) if kind == SILENCE else activated(state, sums)
+        if keep:
+            state.sums[output] = sums
+            state.bias[output] += moves.offset[place]
+            if kind == WEIGHT:
+                state.weight[input_, output] = moves.value[place]
+        difference = values - state.values[output, rows]
+        moved = difference != 0
+        rows, difference = rows[moved], difference[moved]
+        if not len(rows):
+            return 0
+        if keep:
+            state.values[output, rows] += difference
+        return self._spread(at, {output: difference}, rows, keep=keep)
+
+    def _spread(
+        self, at: int, changed: dict[int, NDArray[np.int64]], rows: NDArray[np.int64], *, keep: bool
+    ) -> int:
+        differences = {at: changed}
+        last = len(self.states) - 1
+        outputs = self.states[last].values[:, rows]
+        if at == last and not keep:
+            outputs = outputs.copy()
+            for output, difference in changed.items():
+                outputs[output] += difference
+        for number in range(at + 1, len(self.states)):
+            state = self.states[number]
+            gained = self._gained(state, differences, len(rows))
+            if not gained:
+                continue
+            found = {}
+            for output, gain in gained.items():
+                sums = state.sums[output, rows] + gain
+                values = activated(state, sums)
+                difference = values - state.values[output, rows]
+                if keep:
+                    state.sums[output, rows] = sums
+                    state.values[output, rows] = values
+                if difference.any():
+                    found[output] = difference
+            differences[number] = found
+            if number == last:
+                outputs = outputs.copy()
+                for output, difference in found.items():
+                    outputs[output] = outputs[output] + difference
+        if not differences.get(last):
+            return 0
+        fresh = self._loss(outputs, rows)
+        rise = int((fresh - self._losses[rows]).sum())
+        if keep:
+            self._losses[rows] = fresh
+        return rise
+
+    @staticmethod
+    def _gained(
+        state: LayerState, differences: dict[int, dict[int, NDArray[np.int64]]], count: int
+    ) -> dict[int, NDArray[np.int64]]:
+        """Output -> what its sum gains."""
+        gained: dict[int, NDArray[np.int64]] = {}
+        sides = ((state.source, state.shift, 0), (state.other, state.other_shift, state.n_in))
+        for source, shift, start in sides:
+            if source in (-1, NOBODY):
+                continue
+            for place, difference in differences.get(source, {}).items():
+                if state.merge:
+                    outputs = np.array([place + start if state.merge == 2 else place])
+                    factors = np.ones(1, np.int64)
+                else:
+                    outputs = np.flatnonzero(state.weight[place])
+                    factors = state.weight[place, outputs]
+                for output, factor in zip(outputs.tolist(), factors.tolist(), strict=True):
+                    if output not in gained:
+                        gained[output] = np.zeros(count, np.int64)
+                    gained[output] += (factor << shift) * difference
+        return dict(sorted(gained.items()))
+
+    def _cut(self, at: int, output: int) -> None:
+        for state in self.states[at + 1 :]:
+            if state.source == at and not state.merge:
+                state.weight[output] = 0
+
+
+def activated(state: LayerState, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums -> values of a layer."""
+    values = _limited(state.sum_limit, sums)
+    if state.rectified == RELU:
+        values = np.maximum(values, 0)
+    elif state.rectified == LEAKY:
+        values = np.where(values > 0, values << state.leak, values)
+    if state.rounding == HAND_ON:
+        return values
+    return _limited(state.limit, _rounded(state.rounding, state.result_shift, values))
+
+
+def _rounded(mode: int, shift: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    if shift <= 0:
+        return values << -shift
+    half, floor = 1 << (shift - 1), values >> shift
+    rest = values - (floor << shift)
+    beyond, tie = rest > half, rest == half
+    name = ROUNDINGS[mode]
+    if name == "TRN":
+        return floor
+    if name == "TRN_ZERO":
+        return floor + ((values < 0) & (rest != 0))
+    if name == "RND":
+        return floor + (rest >= half)
+    if name == "RND_MIN_INF":
+        return floor + beyond
+    if name == "RND_INF":
+        return floor + (beyond | (tie & (values >= 0)))
+    if name == "RND_ZERO":
+        return floor + (beyond | (tie & (values < 0)))
+    return floor + (beyond | (tie & ((floor & 1) == 1)))
+
+
+def _limited(limit: tuple[int, int, int], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    overflow, low, high = limit
+    if overflow == NO_LIMIT:
+        return values
+    if overflow == SATURATE:
+        return np.clip(values, low, high)
+    if overflow == ZERO:
+        return np.where((values < low) | (values > high), 0, values)
+    return ((values - low) & (high - low)) + low

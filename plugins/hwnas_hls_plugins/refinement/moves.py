@@ -1,0 +1,205 @@
+"""Which single changes to a network are worth a trial, and what each would save."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from hwnas_hls.design import Design
+from hwnas_hls.layer import Dense
+from hwnas_hls_plugins.refinement.arithmetic import BIAS, SILENCE, WEIGHT, Moves
+from hwnas_hls_plugins.refinement.laws import lut_of_activation, lut_of_weights
+from hwnas_hls_plugins.refinement.network import NOBODY, LayerState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Cheaper values are looked for so far from a weight, besides 0.
+_REACH = 256
+#: A change that saves nothing has to earn its place as if it cost so many thousandths of a LUT.
+_EFFORT = 500
+_FIELDS = ("kind", "layer", "input", "output", "value", "offset", "saving", "old")
+
+
+class Trials(Protocol):
+    """What moves are made of: a network as it stands."""
+
+    states: list[LayerState]
+    rows: int
+
+    def values(self, number: int) -> NDArray[np.int64]: ...
+
+
+class Neighbours:
+    """Values that a weight of one layer may become, by what it is now.
+
+    Args:
+        layer, source: the layer and the type of its inputs.
+        grow: whether values that cost more are among them.
+    """
+
+    def __init__(self, layer: Dense, number: int, design: Design, *, grow: bool) -> None:
+        self._layer, self._source, self._grow = layer, design.layer_types()[number][0], grow
+        self._known: dict[int, NDArray[np.int64]] = {}
+
+    def cost(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Thousandths of a LUT of each weight."""
+        return lut_of_weights(self._layer, self._source, weights)
+
+    def of(self, value: int) -> NDArray[np.int64]:
+        """All of them, cheaper ones from near to far on either side, then its direct neighbours."""
+        if value not in self._known:
+            self._known[value] = self._found(value)
+        return self._known[value]
+
+    def _found(self, value: int) -> NDArray[np.int64]:
+        if value == 0:
+            return np.zeros(0, np.int64)
+        kind, away = self._layer.weight, 1 if value > 0 else -1
+        found = [0]
+        # Towards zero and away from it, every value that is cheaper than all nearer ones.
+        ends = (0, kind.highest if value > 0 else kind.lowest)
+        for step, end in zip((-away, away), ends, strict=True):
+            count = min(abs(end - value), _REACH)
+            line = value + step * np.arange(count + 1)
+            cost = self.cost(line)
+            least = np.minimum.accumulate(cost)
+            found += line[1:][cost[1:] < least[:-1]].tolist()
+        near = [near for near in (value - 1, value + 1) if kind.lowest <= near <= kind.highest]
+        if not self._grow:
+            own = int(self.cost(np.array([value]))[0])
+            near = [one for one in near if int(self.cost(np.array([one]))[0]) <= own]
+        return np.array(list(dict.fromkeys([*found, *near])), np.int64)
+
+
+class MoveList:
+    """Moves of a whole network.
+
+    Args:
+        design: as it was at the start; types do not change.
+        grow: whether a weight may also become dearer, where the loss pays for it.
+    """
+
+    def __init__(self, design: Design, *, grow: bool) -> None:
+        self._design = design
+        layers = design.architecture.layers
+        self._neighbours = {
+            number: Neighbours(layer, number, design, grow=grow)
+            for number, layer in enumerate(layers)
+            if isinstance(layer, Dense)
+        }
+        self._silent = {number: _only_dense(design, number) for number in self._neighbours}
+
+    def cost(self, states: Sequence[LayerState]) -> int:
+        """Thousandths of a LUT of all weights that reach an output."""
+        total = 0
+        for number, neighbours in self._neighbours.items():
+            read = _read(states, number) if self._silent[number] else slice(None)
+            total += int(neighbours.cost(states[number].weight[:, read].astype(np.int64)).sum())
+        return total
+
+    def of(self, trials: Trials, hot: Sequence[NDArray[np.bool_]]) -> Moves:
+        """Every move at the network as it stands.
+
+        Args:
+            hot: of each layer, (n_in, n_out): weights that are worth a trial.
+        """
+        parts = []
+        for number, neighbours in self._neighbours.items():
+            parts += self._of_weights(trials, number, neighbours, hot[number])
+            parts += self._of_biases(trials, number)
+            if self._silent[number]:
+                parts += self._of_neurons(trials.states, number)
+        columns = [
+            np.concatenate([part[place] for part in parts]) if parts else np.zeros(0, np.int64)
+            for place in range(len(_FIELDS))
+        ]
+        count = len(columns[0])
+        return Moves(*columns, np.zeros(count, np.int64), np.zeros(count, np.uint8))
+
+    def _of_weights(
+        self, trials: Trials, number: int, neighbours: Neighbours, hot: NDArray[np.bool_]
+    ) -> list[list[NDArray[np.int64]]]:
+        state = trials.states[number]
+        inputs, outputs = np.nonzero((state.weight != 0) & hot)
+        old = state.weight[inputs, outputs].astype(np.int64)
+        if not len(old):
+            return []
+        known, which = np.unique(old, return_inverse=True)
+        lists = [neighbours.of(int(value)) for value in known]
+        counts = np.array([len(one) for one in lists])[which]
+        starts = np.concatenate([[0], np.cumsum([len(one) for one in lists])])[which]
+        # One entry a weight and value: the weight's place, repeated, and a place in the joined lists.
+        owner = np.repeat(np.arange(len(old)), counts)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        value = np.concatenate(lists)[np.repeat(starts, counts) + within]
+        before = old[owner]
+        saving = neighbours.cost(before) - neighbours.cost(value)
+        offset = np.zeros_like(value)
+        if state.bias_step:
+            # The bias takes over what the weight brought on average.
+            mean = trials.values(state.source).sum(axis=1, dtype=np.int64) / trials.rows
+            lost = ((before - value) << state.shift) * mean[inputs[owner]]
+            offset = np.rint(lost / state.bias_step).astype(np.int64) * state.bias_step
+        return [
+            self._entry(
+                WEIGHT, number, inputs[owner], outputs[owner], value, offset, _worth(saving), before
+            )
+        ]
+
+    def _of_biases(self, trials: Trials, number: int) -> list[list[NDArray[np.int64]]]:
+        state = trials.states[number]
+        if not state.bias_step:
+            return []
+        # From the finest step to what moves a value by two.
+        coarsest = max(state.bias_step, 2 << max(state.result_shift, 0))
+        steps = [state.bias_step]
+        while steps[-1] * 4 <= coarsest:
+            steps.append(steps[-1] * 4)
+        offsets = np.array([sign * step for step in steps for sign in (1, -1)], np.int64)
+        output = np.repeat(np.arange(state.n_out), len(offsets))
+        offset = np.tile(offsets, state.n_out)
+        none = np.zeros_like(offset)
+        return [self._entry(BIAS, number, none, output, none, offset, none - _EFFORT, none)]
+
+    def _of_neurons(self, states: Sequence[LayerState], number: int) -> list[list[NDArray[np.int64]]]:
+        """Neurons that are still read, to be cut off whole."""
+        output = np.flatnonzero(_read(states, number))
+        saving = self._neighbours[number].cost(states[number].weight.astype(np.int64)).sum(axis=0)[output]
+        saving = saving + lut_of_activation(self._design.layer_types()[number][2])
+        for reader, state in enumerate(states):
+            if state.source == number:
+                outgoing = state.weight[output].astype(np.int64)
+                saving = saving + self._neighbours[reader].cost(outgoing).sum(axis=1)
+        none = np.zeros_like(output)
+        return [self._entry(SILENCE, number, none, output, none, none, saving, none)]
+
+    @staticmethod
+    def _entry(kind: int, number: int, *columns: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        count = len(columns[0])
+        heads = (np.full(count, kind, np.int64), np.full(count, number, np.int64))
+        return [*heads, *(np.ascontiguousarray(column, np.int64) for column in columns)]
+
+
+def _worth(saving: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(saving > 0, saving, saving - _EFFORT)
+
+
+def _only_dense(design: Design, number: int) -> bool:
+    """Whether dense layers alone read a layer, and some do."""
+    layers = design.architecture.layers
+    readers = [
+        reader for reader in range(len(layers)) if number in design.architecture.sources(reader)
+    ]
+    return bool(readers) and all(isinstance(layers[reader], Dense) for reader in readers)
+
+
+def _read(states: Sequence[LayerState], number: int) -> NDArray[np.bool_]:
+    """Which outputs of a layer anyone reads."""
+    read = np.zeros(states[number].n_out, bool)
+    for state in states:
+        if state.source == number and state.other == NOBODY:
+            read |= (state.weight != 0).any(axis=1)
+    return read

@@ -1,0 +1,190 @@
+"""A design as matrices of sums and values over rows, ready for trials of single changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls.architecture import INPUT
+from hwnas_hls.design import Design
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.layer import LEAKY_SLOPE, Dense, Layer, Merge
+from hwnas_hls.precision import ROUNDINGS, FixedType
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOBODY = -2
+HAND_ON = -1
+NO_LIMIT, WRAP, SATURATE, ZERO = -1, 0, 1, 2
+LINEAR, RELU, LEAKY = 0, 1, 2
+_LEAK = round(-math.log2(LEAKY_SLOPE))
+_RECTIFIED = {"linear": LINEAR, "relu": RELU, "leaky_relu": LEAKY}
+_OVERFLOWS = {"WRAP": WRAP, "SAT": SATURATE, "SAT_SYM": SATURATE, "SAT_ZERO": ZERO}
+#: Numbers of this many bits, sign included, are safe in the compiled kernels.
+NATIVE_BITS = 31
+
+
+@dataclass(slots=True, eq=False)
+class LayerState:
+    """One layer under trial. Matrices are (features, rows); the others are as ``kernels.c`` has them.
+
+    Args:
+        merge: 0 dense, 1 sum, 2 one after the other.
+        n_in, n_out: of a merge, ``n_in`` is the width of its first input.
+        source, other: numbers of layers, -1 the inputs, -2 nobody.
+        shift, other_shift: to the left, onto the grid of the sums.
+        rectified, leak: the activation.
+        sum_limit, limit: (overflow, low, high) of sums and of values.
+        rounding, result_shift: bits that the result drops; rounding -1 hands sums on.
+        weight: (n_in, n_out).
+        bias: (n_out,) on the grid of the sums; zeros where there is none.
+        bias_step: what a least significant bit of the bias is worth there; 0: it cannot move.
+        bias_range: of biases, on the grid of the sums.
+        sums, values: as the network stands.
+    """
+
+    merge: int
+    n_in: int
+    n_out: int
+    source: int
+    other: int
+    shift: int
+    other_shift: int
+    rectified: int
+    leak: int
+    sum_limit: tuple[int, int, int]
+    rounding: int
+    result_shift: int
+    limit: tuple[int, int, int]
+    weight: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    bias_step: int
+    bias_range: tuple[int, int]
+    sums: NDArray[np.int64]
+    values: NDArray[np.int64]
+    most_bits: int
+
+
+def layer_states(design: Design, rows: int) -> list[LayerState]:
+    """Every layer of a design, sums and values not worked out yet.
+
+    Raises:
+        Unsupported: a convolution, a pooling, a table, an accumulator that drops bits of products.
+    """
+    architecture, types = design.architecture, design.layer_types()
+    kinds = {INPUT: architecture.input} | {number: result for number, (_, _, result) in enumerate(types)}
+    states = []
+    for number, (layer, (_, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
+        given = tuple((source, kinds[source]) for source in architecture.sources(number))
+        states.append(_state(design, number, layer, given, accum, result, rows))
+    return states
+
+
+def _state(
+    design: Design,
+    number: int,
+    layer: Layer,
+    given: tuple[tuple[int, FixedType], ...],
+    accum: FixedType,
+    result: FixedType,
+    rows: int,
+) -> LayerState:
+    if not isinstance(layer, Dense | Merge):
+        raise Unsupported(f"layer {number}: a {layer.kind} layer is not refined; dense layers and merges are")
+    if layer.activation not in _RECTIFIED:
+        raise Unsupported(f"layer {number}: {layer.activation} goes through a table and is not refined")
+    rectified = _RECTIFIED[layer.activation]
+    fraction = accum.fraction + (_LEAK if rectified == LEAKY else 0)
+    handed_on = (result, fraction) == (accum, accum.fraction)
+    empty = np.zeros((layer.n_out, rows), np.int64)
+    (source, kind), *rest = given
+    common = {
+        "n_out": layer.n_out,
+        "source": source,
+        "other": rest[0][0] if rest else NOBODY,
+        "rectified": rectified,
+        "leak": _LEAK if rectified == LEAKY else 0,
+        "rounding": HAND_ON if handed_on else ROUNDINGS.index(result.rounding),
+        "result_shift": fraction - result.fraction,
+        "limit": (NO_LIMIT, 0, 0) if handed_on else _limit(result),
+        "sums": empty,
+        "values": empty.copy(),
+    }
+    if isinstance(layer, Merge):
+        return LayerState(
+            merge=1 if layer.merge == "add" else 2,
+            n_in=layer.input_widths[0],
+            shift=accum.fraction - kind.fraction,
+            other_shift=accum.fraction - rest[0][1].fraction,
+            sum_limit=(NO_LIMIT, 0, 0),
+            weight=np.zeros((0, 0), np.int64),
+            bias=np.zeros(layer.n_out, np.int64),
+            bias_step=0,
+            bias_range=(0, 0),
+            most_bits=_most_bits(accum.width, common),
+            **common,
+        )
+    weight, bias = design.weights[number], design.biases[number]
+    assert weight is not None
+    shift = accum.fraction - kind.fraction - layer.weight.fraction
+    if shift < 0:
+        raise Unsupported(f"layer {number}: accumulator {accum} drops bits of every product")
+    step, ends = 0, (0, 0)
+    if bias is not None and layer.bias is not None and accum.fraction >= layer.bias.fraction:
+        step = 1 << (accum.fraction - layer.bias.fraction)
+        ends = (layer.bias.lowest * step, layer.bias.highest * step)
+    on_sums = np.zeros(layer.n_out, np.int64)
+    if bias is not None and layer.bias is not None:
+        on_sums = accum.requantise(bias, layer.bias.fraction)
+    # Whatever the weights become within their type.
+    reach = layer.n_in * max(kind.highest, -kind.lowest) * max(layer.weight.highest, -layer.weight.lowest)
+    width = ((reach << shift) + max(-ends[0], ends[1], int(np.abs(on_sums).max(initial=0)))).bit_length() + 1
+    limits = layer.accum is not None
+    return LayerState(
+        merge=0,
+        n_in=layer.n_in,
+        shift=shift,
+        other_shift=0,
+        sum_limit=_limit(accum) if limits else (NO_LIMIT, 0, 0),
+        weight=weight.astype(np.int64),
+        bias=on_sums,
+        # A bias that its accumulator limits does not move by whole steps.
+        bias_step=0 if limits and step and not _holds(accum, ends) else step,
+        bias_range=ends,
+        most_bits=_most_bits(width, common),
+        **common,
+    )
+
+
+def _holds(kind: FixedType, ends: tuple[int, int]) -> bool:
+    return kind.lowest <= ends[0] and ends[1] <= kind.highest
+
+
+def _limit(kind: FixedType) -> tuple[int, int, int]:
+    low = -kind.highest if kind.overflow == "SAT_SYM" and kind.signed else kind.lowest
+    return _OVERFLOWS[kind.overflow], low, kind.highest
+
+
+def _most_bits(width: int, common: dict[str, object]) -> int:
+    """Bits of the largest number on the way from sums to values."""
+    shift, leak = common["result_shift"], common["leak"]
+    assert isinstance(shift, int)
+    assert isinstance(leak, int)
+    return width + leak + max(0, -shift) + 1
+
+
+def designed(design: Design, states: list[LayerState]) -> Design:
+    """The design with the weights and biases that its layers came to."""
+    weights, biases = list(design.weights), list(design.biases)
+    for number, (layer, state) in enumerate(zip(design.architecture.layers, states, strict=True)):
+        if not isinstance(layer, Dense):
+            continue
+        weights[number] = state.weight.astype(np.int64)
+        if state.bias_step:
+            biases[number] = state.bias.astype(np.int64) // state.bias_step
+    return dataclasses.replace(design, weights=tuple(weights), biases=tuple(biases))

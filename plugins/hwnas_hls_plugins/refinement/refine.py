@@ -1,0 +1,218 @@
+"""Refinement of single weights: a smaller circuit at the exact loss, without a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls.design import Design
+from hwnas_hls.emulator import output_fraction
+from hwnas_hls.errors import UserError
+from hwnas_hls_plugins.refinement.arithmetic import WEIGHT, Moves, NumpyTrials
+from hwnas_hls_plugins.refinement.laws import MILLI
+from hwnas_hls_plugins.refinement.losses import ONE, CrossEntropy, Loss, SquaredError
+from hwnas_hls_plugins.refinement.moves import MoveList
+from hwnas_hls_plugins.refinement.native import NativeTrials, serves
+from hwnas_hls_plugins.refinement.network import designed, layer_states
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Loss a LUT, from what hardly costs accuracy to what leaves little of a network.
+PRICES = (1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4)
+#: A trial is given up where its first rows alone cost so many times what is allowed over all.
+_PATIENCE = 2.0
+_AHEAD = 8
+_FEWEST_AHEAD = 128
+#: A weight whose cheapest change costs so many times what is allowed is left alone at this price.
+_COLD = 6.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """One stop of a refinement.
+
+    Args:
+        design: the same types and format, cheaper weights.
+        price: loss a LUT that a change was allowed to cost.
+        loss, loss_before: mean over the rows, in nats (classification) or half a squared unit of the outputs.
+        lut, lut_before: of the weights by their law; an estimate that ranks, not a count.
+        changes: that were made.
+    """
+
+    design: Design
+    price: float
+    loss: float
+    loss_before: float
+    lut: float
+    lut_before: float
+    changes: int
+
+
+def refine(
+    design: Design,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.generic],
+    price: float,
+    *,
+    passes: int = 3,
+    grow: bool = True,
+    kernels: str = "auto",
+) -> Refined:
+    """Make the circuit of a trained design smaller, where the exact loss rises by less than it is worth.
+
+    Each weight may lose signed digits, move to a cheaper or a neighbouring value, or become 0, its bias
+    taking over what it brought on average; biases may move; a neuron may be cut off whole. A change stays
+    where the exact loss on the rows rises by less than ``price`` times the LUTs that it saves.
+
+    Args:
+        rows: int64 (rows, n_in) on the input grid, as
+            :func:`hwnas_hls.emulator.input_integers` gives them; training rows.
+        labels: (rows,) classes, or (rows, n_out) targets in the unit of the outputs.
+        price: loss a LUT, see :data:`PRICES`.
+        passes: over all weights, at most; the first that changes nothing is the last.
+        grow: whether a weight may also become dearer, where the loss pays for it.
+        kernels: ``auto``, ``native`` or ``numpy``; the outcome is the same.
+
+    Raises:
+        Unsupported: a design that has no single weights to refine, see
+            :func:`~hwnas_hls_plugins.refinement.laws.lut_of_weights` and
+            :func:`~hwnas_hls_plugins.refinement.network.layer_states`.
+        UserError: rows or labels of the wrong shape.
+    """
+    return ladder(design, rows, labels, (price,), passes=passes, grow=grow, kernels=kernels)[0]
+
+
+def ladder(
+    design: Design,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.generic],
+    prices: Sequence[float] = PRICES,
+    *,
+    passes: int = 3,
+    grow: bool = True,
+    kernels: str = "auto",
+) -> list[Refined]:
+    """One stop a price, each going on from the one before; arguments as of :func:`refine`."""
+    if not prices or min(prices) <= 0 or list(prices) != sorted(prices):
+        raise UserError("prices are above zero and rise", found=list(prices))
+    refinement = _Refinement(design, rows, labels, grow=grow, kernels=kernels)
+    return [refinement.at(price, passes) for price in prices]
+
+
+def refine_all(
+    designs: Sequence[Design],
+    rows: Sequence[NDArray[np.int64]],
+    labels: NDArray[np.generic],
+    prices: Sequence[float],
+    *,
+    passes: int = 3,
+    threads: int = 1,
+) -> list[Refined]:
+    """:func:`refine` of several designs, each at its own price.
+
+    Args:
+        rows: of each design, on its own input grid.
+        threads: the kernels run beside each other; the outcome does not depend on it.
+    """
+    triples = list(zip(designs, rows, prices, strict=True))
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        return list(pool.map(lambda one: refine(one[0], one[1], labels, one[2], passes=passes), triples))
+
+
+class _Refinement:
+    """A design under refinement; the only holder of changing state."""
+
+    def __init__(
+        self,
+        design: Design,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.generic],
+        *,
+        grow: bool,
+        kernels: str,
+    ) -> None:
+        n_in = design.architecture.n_in
+        if rows.ndim != 2 or rows.shape[1] != n_in or not len(rows):
+            raise UserError(f"rows are integers of shape (rows, {n_in})", found=rows.shape)
+        self._design = design
+        self._list = MoveList(design, grow=grow)
+        self._states = layer_states(design, len(rows))
+        self._list.cost(self._states)  # refuses a layer whose weights have no cost of their own
+        inputs = np.ascontiguousarray(rows.T)
+        loss = _loss(design, rows, labels)
+        native = serves(self._states, kernels)
+        self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss)
+        self._scale = len(rows) * ONE
+        self._first = max(_FEWEST_AHEAD, len(rows) // _AHEAD)
+        self._loss_before = self._trials.loss / self._scale
+        self._lut_before = self._list.cost(self._states) / MILLI
+        self._changes = 0
+
+    def at(self, price: float, passes: int) -> Refined:
+        """The stop at this price."""
+        hot = [np.ones(state.weight.shape, bool) for state in self._states]
+        for _ in range(passes):
+            made = self._sweep(price, hot)
+            self._changes += made
+            if not made:
+                break
+        return Refined(
+            designed(self._design, self._states),
+            price,
+            self._trials.loss / self._scale,
+            self._loss_before,
+            self._list.cost(self._states) / MILLI,
+            self._lut_before,
+            self._changes,
+        )
+
+    def _sweep(self, price: float, hot: list[NDArray[np.bool_]]) -> int:
+        """Measure every move, then make the best first; weights far from any are put down in ``hot``."""
+        rate = price * self._scale / MILLI
+        moves = self._list.of(self._trials, hot)
+        everything = np.arange(len(moves))
+        self._trials.sweep(moves, everything, rate, _PATIENCE, self._first, make=False)
+        allowed = rate * moves.saving
+        ratio = np.full(len(moves), np.inf)
+        np.divide(moves.rise, allowed, out=ratio, where=moves.saving > 0)
+        # What saves nothing has to lower the loss, and comes after what does.
+        earns = (moves.saving <= 0) & (moves.rise < allowed)
+        likely = (ratio < _PATIENCE) | earns
+        order = np.lexsort((moves.rise, ratio, earns))
+        order = order[likely[order]]
+        made = self._trials.sweep(moves, order, rate, _PATIENCE, self._first, make=True)
+        self._cool(moves, ratio, earns, hot)
+        return made
+
+    @staticmethod
+    def _cool(
+        moves: Moves, ratio: NDArray[np.float64], earns: NDArray[np.bool_], hot: list[NDArray[np.bool_]]
+    ) -> None:
+        near = (moves.kind == WEIGHT) & ((ratio < _COLD) | earns | (moves.taken > 0))
+        for flags in hot:
+            flags[...] = False
+        for number in np.unique(moves.layer):
+            these = near & (moves.layer == number)
+            hot[number][moves.input[these], moves.output[these]] = True
+
+
+def _loss(design: Design, rows: NDArray[np.int64], labels: NDArray[np.generic]) -> Loss:
+    from hwnas_hls.emulator import emulate
+
+    n_out = design.architecture.n_out
+    if np.issubdtype(labels.dtype, np.integer):
+        if labels.shape != (len(rows),):
+            raise UserError(f"labels are {len(rows)} class numbers", found=labels.shape)
+        return CrossEntropy.of(emulate(design, rows), labels.astype(np.int64))
+    targets = labels.reshape(len(labels), -1).astype(np.float64)
+    if targets.shape != (len(rows), n_out):
+        raise UserError(f"targets are numbers of shape ({len(rows)}, {n_out})", found=labels.shape)
+    return SquaredError.of(output_fraction(design), targets)
+
+
+__all__ = ["PRICES", "Refined", "ladder", "refine", "refine_all"]
