@@ -180,10 +180,11 @@ def test_both_learn_as_well() -> None:
 
 
 def test_without_a_compiler_torch_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwnas_hls_plugins.estimators import c_library
     from hwnas_hls_plugins.estimators.training import kernels
 
     kernels.loaded.cache_clear()
-    monkeypatch.setattr(kernels, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.setattr(c_library, "COMPILERS", ("no-such-compiler",))
     try:
         architectures = crowd("none")[:2]
         assert len(train(architectures, small(), epochs=1)) == 2
@@ -194,13 +195,14 @@ def test_without_a_compiler_torch_serves(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_compiler_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from hwnas_hls_plugins.estimators import c_library
     from hwnas_hls_plugins.estimators.training import kernels
 
     compiler = tmp_path / "cc-that-fails"
     compiler.write_text("#!/bin/sh\necho no such instruction >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(kernels, "COMPILERS", (compiler.name,))
+    monkeypatch.setattr(c_library, "COMPILERS", (compiler.name,))
     with pytest.raises(subprocess.CalledProcessError):
         kernels.compiled(tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())

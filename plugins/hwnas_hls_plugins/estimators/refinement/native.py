@@ -1,4 +1,4 @@
-"""Trials of single changes by ``kernels.c``: the same moves as in numpy, hundreds of times as fast."""
+"""Trials of single changes by ``trials.c``: the same moves as in numpy, hundreds of times as fast."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.errors import ToolMissing
-from hwnas_hls_plugins.refinement.arithmetic import Moves
-from hwnas_hls_plugins.refinement.losses import CrossEntropy, Loss
-from hwnas_hls_plugins.refinement.network import NATIVE_BITS, LayerState
-from hwnas_hls_plugins.training.kernels import compiled
+from hwnas_hls_plugins.estimators.c_library import shared_library
+from hwnas_hls_plugins.estimators.refinement.arithmetic import Moves
+from hwnas_hls_plugins.estimators.refinement.losses import CrossEntropy, Loss
+from hwnas_hls_plugins.estimators.refinement.network import NATIVE_BITS, LayerState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 log = logging.getLogger("hwnas_hls.refinement")
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCE = Path(__file__).with_name("trials.c")
 
 _pointer, _count = ctypes.c_void_p, ctypes.c_int64
 _COUNTS = (
@@ -67,7 +67,7 @@ class _Moves(ctypes.Structure):
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; ``None`` where this machine cannot compile them."""
     try:
-        kernels = ctypes.CDLL(str(compiled(source=SOURCE)))
+        kernels = ctypes.CDLL(str(shared_library(SOURCE)))
     except (OSError, subprocess.SubprocessError) as error:
         cause = str(getattr(error, "stderr", "") or error).strip()
         log.warning("refinement takes numpy alone, which is slower: no compiled kernels (%s)", cause)
@@ -98,7 +98,7 @@ def serves(states: list[LayerState], kernels: str) -> bool:
 
 
 class NativeTrials:
-    """:class:`~hwnas_hls_plugins.refinement.arithmetic.NumpyTrials` in 32-bit integers."""
+    """:class:`~hwnas_hls_plugins.estimators.refinement.arithmetic.NumpyTrials` in 32-bit integers."""
 
     def __init__(self, states: list[LayerState], inputs: NDArray[np.int64], loss: Loss) -> None:
         found = library()

@@ -1,4 +1,4 @@
-"""Trials of single changes in numpy: what ``kernels.c`` does, where there is no compiler.
+"""Trials of single changes in numpy: what ``trials.c`` does, where there is no compiler.
 
 Also for numbers too wide for 32 bits. The same moves are made, since losses are whole numbers.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls.precision import ROUNDINGS
-from hwnas_hls_plugins.refinement.losses import Loss
-from hwnas_hls_plugins.refinement.network import (
+from hwnas_hls.network.precision import ROUNDINGS
+from hwnas_hls_plugins.estimators.refinement.losses import Loss
+from hwnas_hls_plugins.estimators.refinement.network import (
     HAND_ON,
     LEAKY,
     NO_LIMIT,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hwnas_hls.design import Design
-from hwnas_hls.layer import Dense
-from hwnas_hls_plugins.refinement.arithmetic import BIAS, SILENCE, WEIGHT, Moves
-from hwnas_hls_plugins.refinement.laws import lut_of_activation, lut_of_weights
-from hwnas_hls_plugins.refinement.network import NOBODY, LayerState
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Dense
+from hwnas_hls_plugins.estimators.refinement.arithmetic import BIAS, SILENCE, WEIGHT, Moves
+from hwnas_hls_plugins.estimators.refinement.laws import lut_of_activation, lut_of_weights
+from hwnas_hls_plugins.estimators.refinement.network import NOBODY, LayerState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,9 +144,7 @@ class MoveList:
             lost = ((before - value) << state.shift) * mean[inputs[owner]]
             offset = np.rint(lost / state.bias_step).astype(np.int64) * state.bias_step
         return [
-            self._entry(
-                WEIGHT, number, inputs[owner], outputs[owner], value, offset, _worth(saving), before
-            )
+            self._entry(WEIGHT, number, inputs[owner], outputs[owner], value, offset, _worth(saving), before)
         ]
 
     def _of_biases(self, trials: Trials, number: int) -> list[list[NDArray[np.int64]]]:
@@ -190,9 +188,7 @@ def _worth(saving: NDArray[np.int64]) -> NDArray[np.int64]:
 def _only_dense(design: Design, number: int) -> bool:
     """Whether dense layers alone read a layer, and some do."""
     layers = design.architecture.layers
-    readers = [
-        reader for reader in range(len(layers)) if number in design.architecture.sources(reader)
-    ]
+    readers = [reader for reader in range(len(layers)) if number in design.architecture.sources(reader)]
     return bool(readers) and all(isinstance(layers[reader], Dense) for reader in readers)
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls.design import Design
-from hwnas_hls.emulator import output_fraction
 from hwnas_hls.errors import UserError
-from hwnas_hls_plugins.refinement.arithmetic import WEIGHT, Moves, NumpyTrials
-from hwnas_hls_plugins.refinement.laws import MILLI
-from hwnas_hls_plugins.refinement.losses import ONE, CrossEntropy, Loss, SquaredError
-from hwnas_hls_plugins.refinement.moves import MoveList
-from hwnas_hls_plugins.refinement.native import NativeTrials, serves
-from hwnas_hls_plugins.refinement.network import designed, layer_states
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import output_fraction
+from hwnas_hls_plugins.estimators.refinement.arithmetic import WEIGHT, Moves, NumpyTrials
+from hwnas_hls_plugins.estimators.refinement.laws import MILLI
+from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, Loss, SquaredError
+from hwnas_hls_plugins.estimators.refinement.moves import MoveList
+from hwnas_hls_plugins.estimators.refinement.native import NativeTrials, serves
+from hwnas_hls_plugins.estimators.refinement.network import designed, layer_states
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,8 +80,8 @@ def refine(
 
     Raises:
         Unsupported: a design that has no single weights to refine, see
-            :func:`~hwnas_hls_plugins.refinement.laws.lut_of_weights` and
-            :func:`~hwnas_hls_plugins.refinement.network.layer_states`.
+            :func:`~hwnas_hls_plugins.estimators.refinement.laws.lut_of_weights` and
+            :func:`~hwnas_hls_plugins.estimators.refinement.network.layer_states`.
         UserError: rows or labels of the wrong shape.
     """
     return ladder(design, rows, labels, (price,), passes=passes, grow=grow, kernels=kernels)[0]
@@ -202,7 +202,7 @@ class _Refinement:
 
 
 def _loss(design: Design, rows: NDArray[np.int64], labels: NDArray[np.generic]) -> Loss:
-    from hwnas_hls.emulator import emulate
+    from hwnas_hls.network.emulator import emulate
 
     n_out = design.architecture.n_out
     if np.issubdtype(labels.dtype, np.integer):

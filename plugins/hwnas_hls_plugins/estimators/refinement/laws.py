@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.layer import Dense
-from hwnas_hls.precision import FixedType
-from hwnas_hls_plugins.hls_model.constants import csd_weight
+from hwnas_hls.network.layers import Dense
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

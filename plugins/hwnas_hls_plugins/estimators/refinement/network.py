@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.architecture import INPUT
-from hwnas_hls.design import Design
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.layer import LEAKY_SLOPE, Dense, Layer, Merge
-from hwnas_hls.precision import ROUNDINGS, FixedType
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
+from hwnas_hls.network.precision import ROUNDINGS, FixedType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +30,7 @@ NATIVE_BITS = 31
 
 @dataclass(slots=True, eq=False)
 class LayerState:
-    """One layer under trial. Matrices are (features, rows); the others are as ``kernels.c`` has them.
+    """One layer under trial. Matrices are (features, rows); the others are as ``trials.c`` has them.
 
     Args:
         merge: 0 dense, 1 sum, 2 one after the other.
@@ -101,14 +100,17 @@ def _state(
     rectified = _RECTIFIED[layer.activation]
     fraction = accum.fraction + (_LEAK if rectified == LEAKY else 0)
     handed_on = (result, fraction) == (accum, accum.fraction)
+    leak = _LEAK if rectified == LEAKY else 0
+    # Bits of the largest number on the way from sums to values, beside those of the sums.
+    room = leak + max(0, result.fraction - fraction) + 1
     empty = np.zeros((layer.n_out, rows), np.int64)
     (source, kind), *rest = given
-    common = {
+    common: dict[str, Any] = {
         "n_out": layer.n_out,
         "source": source,
         "other": rest[0][0] if rest else NOBODY,
         "rectified": rectified,
-        "leak": _LEAK if rectified == LEAKY else 0,
+        "leak": leak,
         "rounding": HAND_ON if handed_on else ROUNDINGS.index(result.rounding),
         "result_shift": fraction - result.fraction,
         "limit": (NO_LIMIT, 0, 0) if handed_on else _limit(result),
@@ -126,11 +128,12 @@ def _state(
             bias=np.zeros(layer.n_out, np.int64),
             bias_step=0,
             bias_range=(0, 0),
-            most_bits=_most_bits(accum.width, common),
+            most_bits=accum.width + room,
             **common,
         )
     weight, bias = design.weights[number], design.biases[number]
-    assert weight is not None
+    if weight is None:
+        raise Unsupported(f"layer {number} has no weights")
     shift = accum.fraction - kind.fraction - layer.weight.fraction
     if shift < 0:
         raise Unsupported(f"layer {number}: accumulator {accum} drops bits of every product")
@@ -156,7 +159,7 @@ def _state(
         # A bias that its accumulator limits does not move by whole steps.
         bias_step=0 if limits and step and not _holds(accum, ends) else step,
         bias_range=ends,
-        most_bits=_most_bits(width, common),
+        most_bits=width + room,
         **common,
     )
 
@@ -168,14 +171,6 @@ def _holds(kind: FixedType, ends: tuple[int, int]) -> bool:
 def _limit(kind: FixedType) -> tuple[int, int, int]:
     low = -kind.highest if kind.overflow == "SAT_SYM" and kind.signed else kind.lowest
     return _OVERFLOWS[kind.overflow], low, kind.highest
-
-
-def _most_bits(width: int, common: dict[str, object]) -> int:
-    """Bits of the largest number on the way from sums to values."""
-    shift, leak = common["result_shift"], common["leak"]
-    assert isinstance(shift, int)
-    assert isinstance(leak, int)
-    return width + leak + max(0, -shift) + 1
 
 
 def designed(design: Design, states: list[LayerState]) -> Design:
