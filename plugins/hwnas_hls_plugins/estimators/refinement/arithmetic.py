@@ -6,7 +6,7 @@ Also for numbers too wide for 32 bits. The same moves are made, since losses are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Moves:
     saving: NDArray[np.int64]
     old: NDArray[np.int64]
     rise: NDArray[np.int64]
-    taken: NDArray[np.uint8]
+    taken: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -74,7 +74,7 @@ class NumpyTrials:
         self._every = np.arange(self.rows)
         self.loss = self._settle()
 
-    def values(self, number: int) -> NDArray[np.int64]:
+    def values(self, number: int) -> NDArray[Any]:
         """What a layer hands on, (features, rows); -1 for the inputs."""
         return self._inputs if number < 0 else self.states[number].values
 
@@ -227,7 +227,7 @@ class NumpyTrials:
                 state.weight[output] = 0
 
 
-def activated(state: LayerState, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+def activated(state: LayerState, sums: NDArray[np.int64]) -> Any:
     """Sums -> values of a layer."""
     values = _limited(state.sum_limit, sums)
     if state.rectified == RELU:
@@ -239,7 +239,7 @@ def activated(state: LayerState, sums: NDArray[np.int64]) -> NDArray[np.int64]:
     return _limited(state.limit, _rounded(state.rounding, state.result_shift, values))
 
 
-def _rounded(mode: int, shift: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rounded(mode: int, shift: int, values: NDArray[np.int64]) -> Any:
     if shift <= 0:
         return values << -shift
     half, floor = 1 << (shift - 1), values >> shift
@@ -261,7 +261,7 @@ def _rounded(mode: int, shift: int, values: NDArray[np.int64]) -> NDArray[np.int
     return floor + (beyond | (tie & ((floor & 1) == 1)))
 
 
-def _limited(limit: tuple[int, int, int], values: NDArray[np.int64]) -> NDArray[np.int64]:
+def _limited(limit: tuple[int, int, int], values: NDArray[np.int64]) -> Any:
     overflow, low, high = limit
     if overflow == NO_LIMIT:
         return values

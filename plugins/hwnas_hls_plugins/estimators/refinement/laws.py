@@ -42,7 +42,8 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
     """
     digits = csd_weight(weights)
     if layer.strategy == "distributed_arithmetic":
-        return digits * round(MILLI * _SHARED_LUT_PER_BIT * (source.width + 1))
+        shared: NDArray[np.int64] = digits * round(MILLI * _SHARED_LUT_PER_BIT * (source.width + 1))
+        return shared
     if layer.reuse_factor > 1:
         raise Unsupported(
             f"{layer.strategy} with reuse factor {layer.reuse_factor}: its multipliers are shared in time "

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Fractional bits of a row's loss.
 LOSS_BITS = 24
 ONE = 1 << LOSS_BITS
+#: Share of a label that all classes have alike: without it a network that is right already is pushed on.
+SMOOTHING = 0.05
 #: Terms of a softmax below ``exp(-this)`` are none.
 _FARTHEST = 17.0
 _MOST_EXPONENTIALS = 1 << 16
@@ -29,12 +31,13 @@ _FARTHEST_OFF = 1 << 27
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossEntropy:
-    """Cross entropy of whole-numbered outputs, in nats x 2**24.
+    """Cross entropy of whole-numbered outputs with smoothed labels, in nats x 2**24.
 
     Args:
         labels: int32 (rows,).
         classes: outputs.
         temperature: nats that a least significant bit of the outputs counts, x 2**40.
+        own, each: shares of it, for the own class alone and for every one.
         exponentials: of the distances from the largest output, in steps of ``2**shift`` bits.
         shift: see there.
         logarithms: of ``1 + k / 4096``.
@@ -43,19 +46,23 @@ class CrossEntropy:
     labels: NDArray[np.int32]
     classes: int
     temperature: int
+    own: int
+    each: int
     exponentials: NDArray[np.int32]
     shift: int
     logarithms: NDArray[np.int32]
 
     @classmethod
-    def of(cls, outputs: NDArray[np.int64], labels: NDArray[np.integer]) -> CrossEntropy:
+    def of(
+        cls, outputs: NDArray[np.int64], labels: NDArray[np.integer], smoothing: float = SMOOTHING
+    ) -> CrossEntropy:
         """With the temperature at which the outputs (rows, classes) have the least cross entropy."""
         rows, classes = outputs.shape
         if classes > MOST_CLASSES:
             raise UserError(f"refinement takes at most {MOST_CLASSES} classes", found=classes)
         if len(labels) != rows or labels.min() < 0 or labels.max() >= classes:
             raise UserError(f"labels are {rows} class numbers from 0 to {classes - 1}", found=labels)
-        scale = _best_scale(outputs[:_SCALE_ROWS].astype(np.float64), labels[:_SCALE_ROWS])
+        scale = _best_scale(outputs[:_SCALE_ROWS].astype(np.float64), labels[:_SCALE_ROWS], smoothing)
         temperature = max(1, round(scale * (1 << (LOSS_BITS + 16))))
         farthest = _FARTHEST / (temperature / (1 << (LOSS_BITS + 16)))
         shift = max(0, math.ceil(math.log2(farthest / _MOST_EXPONENTIALS)))
@@ -64,7 +71,14 @@ class CrossEntropy:
         exponentials[-1] = 0
         logarithms = np.rint(np.log1p(np.arange(_LOGARITHMS + 1) / _LOGARITHMS) * ONE).astype(np.int32)
         return cls(
-            np.ascontiguousarray(labels, np.int32), classes, temperature, exponentials, shift, logarithms
+            np.ascontiguousarray(labels, np.int32),
+            classes,
+            temperature,
+            round(temperature * (1.0 - smoothing)),
+            round(temperature * smoothing / classes),
+            exponentials,
+            shift,
+            logarithms,
         )
 
     @property
@@ -74,10 +88,13 @@ class CrossEntropy:
     def __call__(self, outputs: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Outputs (classes, n) of these rows -> their losses (n,)."""
         largest = outputs.max(axis=0)
-        below = np.minimum((largest - outputs) >> self.shift, len(self.exponentials) - 1)
+        off = largest - outputs
+        below = np.minimum(off >> self.shift, len(self.exponentials) - 1)
         total = self.exponentials[below].sum(axis=0, dtype=np.int64)
         lacks = largest - outputs[self.labels[rows], np.arange(len(rows))]
-        return ((lacks * self.temperature) >> 16) + self._logarithm(total)
+        lost = lacks * self.own + off.sum(axis=0) * self.each
+        found: NDArray[np.int64] = (lost >> 16) + self._logarithm(total)
+        return found
 
     def _logarithm(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
         high = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1
@@ -85,7 +102,10 @@ class CrossEntropy:
         place, rest = (mantissa >> 19) & 4095, mantissa & 0x7FFFF
         table = self.logarithms.astype(np.int64)
         start = table[place]
-        return start + (((table[place + 1] - start) * rest) >> 19) + (high - LOSS_BITS) * self.log_two
+        found: NDArray[np.int64] = (
+            start + (((table[place + 1] - start) * rest) >> 19) + (high - LOSS_BITS) * self.log_two
+        )
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +139,7 @@ class SquaredError:
 Loss = CrossEntropy | SquaredError
 
 
-def _best_scale(outputs: NDArray[np.float64], labels: NDArray[np.integer]) -> float:
+def _best_scale(outputs: NDArray[np.float64], labels: NDArray[np.integer], smoothing: float) -> float:
     """The factor of the outputs with the least cross entropy, by golden section over its logarithm."""
     spread = float(np.abs(outputs - outputs.mean(axis=1, keepdims=True)).mean()) or 1.0
     own = outputs[np.arange(len(outputs)), labels][:, None]
@@ -129,7 +149,8 @@ def _best_scale(outputs: NDArray[np.float64], labels: NDArray[np.integer]) -> fl
     def loss(log_scale: float) -> float:
         answers = against * math.exp(log_scale)
         largest = answers.max(axis=1)
-        return float((largest + np.log(np.exp(answers - largest[:, None]).sum(axis=1))).mean())
+        entropy = largest + np.log(np.exp(answers - largest[:, None]).sum(axis=1))
+        return float((entropy - smoothing * answers.mean(axis=1)).mean())
 
     low, high = math.log(0.05 / spread), math.log(50.0 / spread)
     golden = (math.sqrt(5.0) - 1.0) / 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -29,19 +29,18 @@ class Trials(Protocol):
     states: list[LayerState]
     rows: int
 
-    def values(self, number: int) -> NDArray[np.int64]: ...
+    def values(self, number: int) -> NDArray[Any]: ...
 
 
 class Neighbours:
     """Values that a weight of one layer may become, by what it is now.
 
     Args:
-        layer, source: the layer and the type of its inputs.
-        grow: whether values that cost more are among them.
+        layer, number, design: the layer, and where it stands.
     """
 
-    def __init__(self, layer: Dense, number: int, design: Design, *, grow: bool) -> None:
-        self._layer, self._source, self._grow = layer, design.layer_types()[number][0], grow
+    def __init__(self, layer: Dense, number: int, design: Design) -> None:
+        self._layer, self._source = layer, design.layer_types()[number][0]
         self._known: dict[int, NDArray[np.int64]] = {}
 
     def cost(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -49,7 +48,7 @@ class Neighbours:
         return lut_of_weights(self._layer, self._source, weights)
 
     def of(self, value: int) -> NDArray[np.int64]:
-        """All of them, cheaper ones from near to far on either side, then its direct neighbours."""
+        """All of them: cheaper ones from near to far on either side, direct neighbours that cost no more."""
         if value not in self._known:
             self._known[value] = self._found(value)
         return self._known[value]
@@ -68,9 +67,8 @@ class Neighbours:
             least = np.minimum.accumulate(cost)
             found += line[1:][cost[1:] < least[:-1]].tolist()
         near = [near for near in (value - 1, value + 1) if kind.lowest <= near <= kind.highest]
-        if not self._grow:
-            own = int(self.cost(np.array([value]))[0])
-            near = [one for one in near if int(self.cost(np.array([one]))[0]) <= own]
+        own = int(self.cost(np.array([value]))[0])
+        near = [one for one in near if int(self.cost(np.array([one]))[0]) <= own]
         return np.array(list(dict.fromkeys([*found, *near])), np.int64)
 
 
@@ -79,14 +77,13 @@ class MoveList:
 
     Args:
         design: as it was at the start; types do not change.
-        grow: whether a weight may also become dearer, where the loss pays for it.
     """
 
-    def __init__(self, design: Design, *, grow: bool) -> None:
+    def __init__(self, design: Design) -> None:
         self._design = design
         layers = design.architecture.layers
         self._neighbours = {
-            number: Neighbours(layer, number, design, grow=grow)
+            number: Neighbours(layer, number, design)
             for number, layer in enumerate(layers)
             if isinstance(layer, Dense)
         }
@@ -106,18 +103,18 @@ class MoveList:
         Args:
             hot: of each layer, (n_in, n_out): weights that are worth a trial.
         """
-        parts = []
+        none = np.zeros(0, np.int64)
+        parts = [[none] * len(_FIELDS)]
         for number, neighbours in self._neighbours.items():
             parts += self._of_weights(trials, number, neighbours, hot[number])
             parts += self._of_biases(trials, number)
             if self._silent[number]:
                 parts += self._of_neurons(trials.states, number)
-        columns = [
-            np.concatenate([part[place] for part in parts]) if parts else np.zeros(0, np.int64)
-            for place in range(len(_FIELDS))
-        ]
-        count = len(columns[0])
-        return Moves(*columns, np.zeros(count, np.int64), np.zeros(count, np.uint8))
+        columns = {
+            name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(_FIELDS)
+        }
+        count = len(columns["kind"])
+        return Moves(**columns, rise=np.zeros(count, np.int64), taken=np.zeros(count, np.uint8))
 
     def _of_weights(
         self, trials: Trials, number: int, neighbours: Neighbours, hot: NDArray[np.bool_]

@@ -52,7 +52,7 @@ class _Network(ctypes.Structure):
         *((name, _pointer) for name in ("labels", "losses", "places", "largest", "total", "exponentials")),
         *((name, _count) for name in ("exponential_count", "exponential_shift")),
         ("logarithms", _pointer),
-        *((name, _count) for name in ("log_two", "temperature", "square_shift")),
+        *((name, _count) for name in ("log_two", "temperature", "smoothing", "square_shift")),
     )
 
 
@@ -113,7 +113,7 @@ class NativeTrials:
         self._network = self._of(loss)
         self.loss = int(self._kernels.settle(ctypes.byref(self._network)))
 
-    def values(self, number: int) -> NDArray[np.int64]:
+    def values(self, number: int) -> NDArray[Any]:
         """What a layer hands on, (features, rows); -1 for the inputs."""
         return self._inputs if number < 0 else self.states[number].values
 
@@ -174,6 +174,7 @@ class NativeTrials:
             loss.shift if cross else 0,
             self._address(loss.logarithms) if isinstance(loss, CrossEntropy) else 0,
             loss.log_two if isinstance(loss, CrossEntropy) else 0,
-            loss.temperature if isinstance(loss, CrossEntropy) else 0,
+            loss.own if isinstance(loss, CrossEntropy) else 0,
+            loss.each if isinstance(loss, CrossEntropy) else 0,
             0 if cross else loss.shift,
         )

@@ -60,7 +60,6 @@ def refine(
     price: float,
     *,
     passes: int = 3,
-    grow: bool = True,
     kernels: str = "auto",
 ) -> Refined:
     """Make the circuit of a trained design smaller, where the exact loss rises by less than it is worth.
@@ -75,7 +74,6 @@ def refine(
         labels: (rows,) classes, or (rows, n_out) targets in the unit of the outputs.
         price: loss a LUT, see :data:`PRICES`.
         passes: over all weights, at most; the first that changes nothing is the last.
-        grow: whether a weight may also become dearer, where the loss pays for it.
         kernels: ``auto``, ``native`` or ``numpy``; the outcome is the same.
 
     Raises:
@@ -84,7 +82,7 @@ def refine(
             :func:`~hwnas_hls_plugins.estimators.refinement.network.layer_states`.
         UserError: rows or labels of the wrong shape.
     """
-    return ladder(design, rows, labels, (price,), passes=passes, grow=grow, kernels=kernels)[0]
+    return ladder(design, rows, labels, (price,), passes=passes, kernels=kernels)[0]
 
 
 def ladder(
@@ -94,13 +92,12 @@ def ladder(
     prices: Sequence[float] = PRICES,
     *,
     passes: int = 3,
-    grow: bool = True,
     kernels: str = "auto",
 ) -> list[Refined]:
     """One stop a price, each going on from the one before; arguments as of :func:`refine`."""
     if not prices or min(prices) <= 0 or list(prices) != sorted(prices):
         raise UserError("prices are above zero and rise", found=list(prices))
-    refinement = _Refinement(design, rows, labels, grow=grow, kernels=kernels)
+    refinement = _Refinement(design, rows, labels, kernels=kernels)
     return [refinement.at(price, passes) for price in prices]
 
 
@@ -133,14 +130,13 @@ class _Refinement:
         rows: NDArray[np.int64],
         labels: NDArray[np.generic],
         *,
-        grow: bool,
         kernels: str,
     ) -> None:
         n_in = design.architecture.n_in
         if rows.ndim != 2 or rows.shape[1] != n_in or not len(rows):
             raise UserError(f"rows are integers of shape (rows, {n_in})", found=rows.shape)
         self._design = design
-        self._list = MoveList(design, grow=grow)
+        self._list = MoveList(design)
         self._states = layer_states(design, len(rows))
         self._list.cost(self._states)  # refuses a layer whose weights have no cost of their own
         inputs = np.ascontiguousarray(rows.T)

@@ -47,6 +47,7 @@ typedef struct {
     const int32_t *logarithms;   /* of 1 + k / 4096, LOSS_BITS; 4097 of them */
     int64_t log_two;
     int64_t temperature;         /* what a least significant bit counts, LOSS_BITS + 16 */
+    int64_t smoothing;           /* of it, the share of each class, own or not */
     int64_t square_shift;        /* to the right: from the squares' grid to LOSS_BITS */
 } Network;
 
@@ -152,20 +153,24 @@ static void losses_of(const Network *net, const int32_t *outputs, int64_t apart,
         for (int64_t r = 0; r < n; r++) largest[r] = one[r] > largest[r] ? one[r] : largest[r];
     }
     memset(total, 0, (size_t)n * sizeof *total);
+    for (int64_t r = 0; r < n; r++) out[r] = 0;
     const int32_t beyond = (int32_t)net->exponential_count - 1;
     for (int64_t k = 0; k < net->classes; k++) {
         const int32_t *restrict one = outputs + k * apart;
         const int32_t *restrict table = net->exponentials;
         for (int64_t r = 0; r < n; r++) {
-            int32_t below = (largest[r] - one[r]) >> net->exponential_shift;
+            const int32_t off = largest[r] - one[r];
+            int32_t below = off >> net->exponential_shift;
             below = below > beyond ? beyond : below;
             total[r] += table[below];
+            out[r] += off;
         }
     }
     for (int64_t r = 0; r < n; r++) {
         const int64_t row = which ? which[r] : r;
         const int64_t lacks = (int64_t)largest[r] - outputs[net->labels[row] * apart + r];
-        out[r] = ((lacks * net->temperature) >> 16) + logarithm(net, (uint32_t)total[r]);
+        const int64_t lost = lacks * net->temperature + out[r] * net->smoothing;
+        out[r] = (lost >> 16) + logarithm(net, (uint32_t)total[r]);
     }
 }
 

@@ -1,0 +1,219 @@
+"""Refinement: exact losses, equal moves in numpy and compiled, smaller circuits, untouched formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.network.architecture import INPUT, Architecture, Dense, Merge
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import emulate, output_fraction
+from hwnas_hls.network.precision import ROUNDINGS, FixedType
+from hwnas_hls_plugins.estimators.refinement import ladder, refine, refine_all
+from hwnas_hls_plugins.estimators.refinement.laws import lut_of_weights
+from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, SquaredError
+from hwnas_hls_plugins.estimators.refinement.native import library
+from hwnas_hls_plugins.estimators.refinement.network import layer_states
+
+compiled = pytest.mark.skipif(library() is None, reason="no C compiler here")
+DA = "distributed_arithmetic"
+
+
+def filled(architecture: Architecture, seed: int = 0) -> Design:
+    """Random weights and biases of a quarter of their range."""
+    rng = np.random.default_rng(seed)
+    weights, biases = [], []
+    for layer in architecture.layers:
+        shape = layer.weight_shape
+        if not isinstance(layer, Dense) or shape is None:
+            weights.append(None)
+            biases.append(None)
+            continue
+        weights.append(rng.integers(layer.weight.lowest // 2, layer.weight.highest // 2 + 1, shape))
+        kind = layer.bias
+        biases.append(
+            None if kind is None else rng.integers(kind.lowest // 4, kind.highest // 4 + 1, layer.n_out)
+        )
+    return Design(architecture, tuple(weights), tuple(biases))
+
+
+def chain(result: str = "ufixed<4,2,RND,SAT>", strategy: str = DA, **fields: object) -> Design:
+    kind = FixedType.parse(result)
+    first = Dense(6, 9, "relu", FixedType(5, 1), FixedType(8, 2), None, kind, strategy=strategy)
+    last = Dense(9, 4, "linear", FixedType(4, 1), FixedType(7, 2), strategy=strategy)
+    first, last = replace(first, **fields), replace(last, **fields)  # type: ignore[arg-type]
+    return filled(Architecture(FixedType(5, 2), (first, last)))
+
+
+def residual() -> Design:
+    """Two branches, a sum, a concatenation with the input, a leaky activation."""
+    narrow = FixedType.parse("fixed<5,2,RND,SAT>")
+    layers = (
+        Dense(6, 5, "leaky_relu", FixedType(4, 1), FixedType(6, 2), None, narrow, strategy=DA),
+        Dense(5, 5, "linear", FixedType(4, 1), None, None, FixedType.parse("fixed<6,3>"), strategy=DA),
+        Merge("add", (5, 5), (0, 1), "relu", FixedType.parse("ufixed<5,3,TRN,SAT>")),
+        Merge("concatenate", (5, 6), (2, INPUT)),
+        Dense(11, 4, "linear", FixedType(4, 1), FixedType(6, 2), inputs=(3,), strategy=DA),
+    )
+    return filled(Architecture(FixedType(5, 2), layers))
+
+
+def rows_of(design: Design, count: int = 300, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs on the grid, and labels that the design itself gives for most of them."""
+    rng = np.random.default_rng(seed)
+    kind = design.architecture.input
+    rows = rng.integers(kind.lowest, kind.highest + 1, (count, design.architecture.n_in))
+    labels = emulate(design, rows).argmax(axis=1)
+    wrong = rng.random(count) < 0.1
+    return rows, np.where(wrong, rng.integers(0, design.architecture.n_out, count), labels)
+
+
+def entropy(design: Design, rows: np.ndarray, labels: np.ndarray, loss: CrossEntropy) -> float:
+    """The smoothed cross entropy in floating point, of the emulator's outputs."""
+    answers = emulate(design, rows) * (loss.temperature / 2.0**40)
+    largest = answers.max(axis=1)
+    total = largest + np.log(np.exp(answers - largest[:, None]).sum(axis=1))
+    own = answers[np.arange(len(rows)), labels]
+    smoothing = loss.each * loss.classes / loss.temperature
+    return float((total - (1 - smoothing) * own - smoothing * answers.mean(axis=1)).mean())
+
+
+DESIGNS: list[Callable[[], Design]] = [
+    chain,
+    residual,
+    *(lambda mode=mode: chain(f"fixed<4,2,{mode},WRAP>") for mode in ROUNDINGS),
+    lambda: chain("fixed<4,1,RND,SAT_SYM>"),
+    lambda: chain("fixed<4,1,TRN,SAT_ZERO>"),
+    lambda: chain("ufixed<9,2,RND,SAT>"),
+    lambda: chain(accum=FixedType.parse("fixed<12,4,TRN,SAT>")),
+    lambda: chain(strategy="Latency"),
+    lambda: chain(bias=None),
+]
+
+
+@compiled
+@pytest.mark.parametrize("made", DESIGNS)
+def test_both_kernels_make_the_same_changes(made: Callable[[], Design]) -> None:
+    """And the loss that they state is that of the emulator's outputs."""
+    design = made()
+    rows, labels = rows_of(design)
+    stops = {
+        kernels: ladder(design, rows, labels, (1e-4, 2e-3), passes=2, kernels=kernels)
+        for kernels in ("native", "numpy")
+    }
+    for one, other in zip(stops["native"], stops["numpy"], strict=True):
+        assert one.design.digest() == other.design.digest()
+        assert (one.loss, one.lut, one.changes) == (other.loss, other.lut, other.changes)
+        assert one.loss == pytest.approx(
+            entropy(one.design, rows, labels, CrossEntropy.of(emulate(design, rows), labels)), abs=1e-5
+        )
+    assert stops["native"][-1].changes > 5
+
+
+@pytest.mark.parametrize("made", [chain, residual])
+def test_a_change_costs_less_than_it_is_worth(made: Callable[[], Design]) -> None:
+    design = made()
+    rows, labels = rows_of(design)
+    stops = ladder(design, rows, labels, (1e-4, 1e-3, 1e-2))
+    before = stops[0]
+    for stop in stops:
+        assert stop.design.architecture == design.architecture
+        assert stop.loss - stop.loss_before < stop.price * (stop.lut_before - stop.lut)
+        assert stop.lut <= before.lut
+        before = stop
+    assert stops[-1].lut < 0.7 * stops[0].lut_before
+
+
+def test_the_loss_is_the_smoothed_cross_entropy() -> None:
+    design = chain()
+    rows, labels = rows_of(design, 500)
+    outputs = emulate(design, rows)
+    loss = CrossEntropy.of(outputs, labels)
+    whole = loss(outputs.T, np.arange(len(rows))).sum() / (len(rows) * ONE)
+    assert whole == pytest.approx(entropy(design, rows, labels, loss), abs=1e-5)
+    # The temperature is the best one.
+    for factor in (0.9, 1.1):
+        other = replace(loss, temperature=round(loss.temperature * factor))
+        shares = (round(other.temperature * 0.95), round(other.temperature * 0.05 / 4))
+        assert entropy(design, rows, labels, replace(other, own=shares[0], each=shares[1])) > whole
+
+
+def test_targets_of_a_regression() -> None:
+    design = chain()
+    rows, _ = rows_of(design)
+    rng = np.random.default_rng(4)
+    fraction = output_fraction(design)
+    outputs = emulate(design, rows) * 2.0**-fraction
+    targets = outputs + rng.normal(0, 0.05, outputs.shape)
+    squared = SquaredError.of(fraction, targets)
+    stated = squared(emulate(design, rows).T, np.arange(len(rows))).sum() / (len(rows) * ONE)
+    # Targets are rounded to the outputs' grid.
+    assert stated == pytest.approx(0.5 * ((outputs - targets) ** 2).sum(axis=1).mean(), rel=5e-2)
+    found = refine(design, rows, targets, 1e-4)
+    assert found.changes
+    assert found.lut < found.lut_before
+    assert found.loss - found.loss_before < 1e-4 * (found.lut_before - found.lut)
+    if library() is not None:
+        alone = refine(design, rows, targets, 1e-4, kernels="numpy")
+        assert alone.design.digest() == found.design.digest()
+
+
+def test_a_neuron_that_nobody_reads_costs_nothing() -> None:
+    design = chain()
+    weights = [weight.copy() for weight in design.weights if weight is not None]
+    weights[1][3] = 0
+    design = replace(design, weights=tuple(weights))
+    rows, labels = rows_of(design)
+    found = refine(design, rows, labels, 1e-9)
+    assert found.design.weights[0] is not None
+    assert not found.design.weights[0][:, 3].any()
+
+
+def test_several_at_once_as_alone() -> None:
+    designs = [chain(), chain("ufixed<3,2,TRN,SAT>"), residual()]
+    rows, labels = rows_of(designs[0])
+    prices = (1e-4, 1e-3, 5e-4)
+    together = refine_all(designs, [rows] * 3, labels, prices, threads=2)
+    for design, price, one in zip(designs, prices, together, strict=True):
+        assert one.design.digest() == refine(design, rows, labels, price).design.digest()
+
+
+def test_numbers_too_wide_for_the_kernels_are_left_to_numpy() -> None:
+    first = Dense(6, 9, "relu", FixedType(18, 4), FixedType(30, 8), None, FixedType(16, 6), strategy=DA)
+    last = Dense(9, 4, "linear", FixedType(16, 4), None, strategy=DA)
+    design = filled(Architecture(FixedType(16, 6), (first, last)))
+    assert max(state.most_bits for state in layer_states(design, 1)) > 31
+    rows, labels = rows_of(design, 60)
+    found = refine(design, rows, labels, 1e-4, passes=1)
+    loss = CrossEntropy.of(emulate(design, rows), labels)
+    assert found.loss == pytest.approx(entropy(found.design, rows, labels, loss), abs=1e-4)
+
+
+def test_what_cannot_be_refined_is_refused() -> None:
+    rows, labels = rows_of(chain())
+    with pytest.raises(Unsupported, match="shared in time"):
+        refine(chain(strategy="Resource", reuse_factor=2), rows, labels, 1e-4)
+    with pytest.raises(Unsupported, match="drops bits"):
+        refine(chain(accum=FixedType(8, 5)), rows, labels, 1e-4)
+    with pytest.raises(UserError, match="rows are integers"):
+        refine(chain(), rows[:, :3], labels, 1e-4)
+    with pytest.raises(UserError, match="labels"):
+        refine(chain(), rows, labels[:5], 1e-4)
+    with pytest.raises(UserError, match="prices"):
+        ladder(chain(), rows, labels, (1e-3, 1e-4))
+
+
+def test_laws() -> None:
+    """Powers of two are wires under Latency, digits are adders under distributed arithmetic."""
+    values = np.array([0, 1, 4, 5, 7, 11, 43])
+    shared = lut_of_weights(replace(chain().architecture.chain[0], strategy=DA), FixedType(5, 2), values)
+    assert shared.tolist() == [round(0.8 * 6 * 1000) * digits for digits in (0, 1, 1, 2, 2, 3, 4)]
+    latency = lut_of_weights(
+        replace(chain().architecture.chain[0], strategy="Latency"), FixedType(5, 2), values
+    )
+    assert latency[0] == 0
+    assert latency[1] == latency[2] < latency[3] <= latency[4] < latency[5] < latency[6]
