@@ -20,9 +20,9 @@ import numpy as np
 from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
+from hwnas_hls.protocols.target import device_of, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.batch import overflow
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
-from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
 from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, fit_factors, log_residual
@@ -34,7 +34,7 @@ from hwnas_hls_plugins.estimators.hls_model.regimes import (
     regime_codes,
     regimes,
 )
-from hwnas_hls_plugins.estimators.hls_model.silicon import device_of, part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import DesignTable, tabulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,7 +161,9 @@ def fit_all(data: Data, train: np.ndarray, name: str) -> Calibration:
 
 def _fits(data: Data, dsp: np.ndarray) -> np.ndarray:
     """Implemented designs whose part has their DSPs (beyond, LUTs stand in), and all of C synthesis."""
-    held = [target.dsp if (target := target_of(query.part)) else np.inf for query in data.queries]
+    held = [
+        target.dsp if (target := shipped_targets().of_part(query.part)) else np.inf for query in data.queries
+    ]
     return (dsp <= np.array(held)) | (data.table.design["stage"] == 0)
 
 

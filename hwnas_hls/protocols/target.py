@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.resources import data_folder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESOURCES = ("lut", "ff", "dsp", "bram_18k", "uram")
@@ -151,40 +153,97 @@ def read_targets(folders: Iterable[Path], faults: list[UserError] | None = None)
     return found
 
 
-def find_target(text: str, folders: Iterable[Path]) -> Target:
-    """The target that ``text`` means: a name, an alias, a full part, or the path of a file.
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """The targets that a command sees: the shipped ones and those of plugins.
 
-    A full part that no file names exactly (another package or speed grade) is taken with the
-    device's figures: ``xcvu9p-flgb2104-2-e`` is found through ``xcvu9p``. Upper and lower case
-    do not matter, nor whether the package of a 7-series part stands behind a dash.
-
-    Raises:
-        UserError: nothing matches; the choices are named.
+    Args:
+        by_name: name -> target.
+        faults: what is wrong with target files that could not be read.
     """
-    if text.lower().endswith(".toml") or "/" in text:
-        return read_target(Path(text).expanduser())
+
+    by_name: Mapping[str, Target]
+    faults: Sequence[UserError] = ()
+
+    def named(self, text: str) -> Target | None:
+        """The target whose name or alias ``text`` is, in any case; ``None`` where it is no such name."""
+        wanted = text.strip().lower()
+        if wanted in self.by_name:
+            return self.by_name[wanted]
+        for target in self.by_name.values():
+            if wanted in (target.name.lower(), *(alias.lower() for alias in target.aliases)):
+                return target
+        return None
+
+    def of_part(self, text: str) -> Target | None:
+        """The target with the figures of a part (name, alias, device or full part), or ``None``."""
+        found = self.named(text)
+        if found is not None:
+            return found
+        wanted, device = text.strip().lower(), device_of(text)
+        for target in self.by_name.values():
+            if wanted == target.part.lower() or device == target.name.lower():
+                return target
+        return None
+
+    def find(self, text: str) -> Target:
+        """The target that ``text`` means: a name, an alias, a full part, or the path of a file.
+
+        A full part that no file names exactly (another package or speed grade) is taken with the
+        device's figures: ``xcvu9p-flgb2104-2-e`` is found through ``xcvu9p``. Upper and lower case
+        do not matter, nor whether the package of a 7-series part stands behind a dash.
+
+        Raises:
+            UserError: nothing matches; the choices are named.
+        """
+        if text.lower().endswith(".toml") or "/" in text:
+            return read_target(Path(text).expanduser())
+        found = self.named(text)
+        if found is not None:
+            return found
+        for target in self.by_name.values():
+            part = _full_part(text.strip().lower(), target)
+            if part:
+                return dataclasses.replace(target, part=part)
+        broken = [f"{fault.where}: {fault.what}" for fault in self.faults]
+        raise UserError(
+            "unknown target",
+            where="--target",
+            found=text,
+            choices=sorted(
+                name for target in self.by_name.values() for name in (target.name, *target.aliases)
+            ),
+            remedy="name one of these, a full part of one of them (xcvu9p-flgb2104-2-e), or the path of a "
+            + "target file (*.toml)"
+            + (f"; target files that could not be read: {'; '.join(broken)}" if broken else ""),
+        )
+
+
+def find_target(text: str, folders: Iterable[Path]) -> Target:
+    """The target that ``text`` means, among the target files of some folders; see :meth:`Targets.find`."""
     faults: list[UserError] = []
-    targets = read_targets(folders, faults)
-    wanted = text.strip().lower()
-    if wanted in targets:
-        return targets[wanted]
-    for target in targets.values():
-        if wanted in (target.name.lower(), *(alias.lower() for alias in target.aliases)):
-            return target
-    for target in targets.values():
-        part = _full_part(wanted, target)
-        if part:
-            return dataclasses.replace(target, part=part)
-    broken = [f"{fault.where}: {fault.what}" for fault in faults]
-    raise UserError(
-        "unknown target",
-        where="--target",
-        found=text,
-        choices=sorted(name for target in targets.values() for name in (target.name, *target.aliases)),
-        remedy="name one of these, a full part of one of them (xcvu9p-flgb2104-2-e), or the path of a "
-        + "target file (*.toml)"
-        + (f"; target files that could not be read: {'; '.join(broken)}" if broken else ""),
-    )
+    return Targets(read_targets(folders, faults), faults).find(text)
+
+
+@functools.cache
+def shipped_targets() -> Targets:
+    """The targets that come with this package."""
+    faults: list[UserError] = []
+    return Targets(read_targets([data_folder("hw_targets")], faults), faults)
+
+
+#: Where the device ends in a full part: at a dash, or at the package of a 7-series part.
+_DEVICE = re.compile(
+    r"x[ac]7?[a-z]*\d+[a-z]*?(?=-|_|$|clg|cpg|csg|fbg|ffg|fgg|ftg|flg|sbg|sfg|sbv|ffv|fhg|rfg|rb)"
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def device_of(part: str) -> str:
+    """The device in a full part, in lower case: ``xcvu9p-flga2104-2L-e`` -> ``xcvu9p``."""
+    text = part.strip().lower()
+    match = _DEVICE.match(text)
+    return match[0] if match else text
 
 
 def _full_part(wanted: str, target: Target) -> str:

@@ -106,6 +106,19 @@ def test_a_target_of_a_plugin_is_designed_for(listened: tuple[Workplace, Listene
     assert "mylab1" in work.invoke("targets").stdout
 
 
+def test_predict_sees_target_of_a_plugin(
+    listened: tuple[Workplace, Listener, Outcome], tmp_path: Path
+) -> None:
+    work, _, _ = listened
+    done = work.invoke("predict", "--layers", "16-64-5", "--target", "mylab1", "--json")
+    found = json.loads(done.stdout)
+    assert (found["part"], found["clock_ns"]) == ("xcmylab-1", 4.0)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("row_id,layers,part\na,16-64-5,mylab1\nb,16-64-5,xcmylab-1\n")
+    lines = [line.split(",", 1)[1] for line in work.invoke("predict", str(rows)).stdout.splitlines()[1:]]
+    assert lines[0] == lines[1]
+
+
 def test_a_project_is_amended(listened: tuple[Workplace, Listener, Outcome]) -> None:
     _, listener, outcome = listened
     assert outcome.folder is not None

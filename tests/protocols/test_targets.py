@@ -16,6 +16,7 @@ TARGETS = read_targets(FOLDERS)
 NAMES = {
     *("xcvu9p", "xcvu13p", "xcku115", "xc7z020", "xczu9eg", "xck26", "xcu50"),
     *("xcu55c", "xcu200", "xcu250", "xcu280", "xc7vx690t", "xc7a35t"),
+    *("xc7z010", "xc7z007s", "xczu3eg", "xczu7ev", "xczu28dr", "xcku040"),
 }
 
 TEXT = """
@@ -58,6 +59,12 @@ def test_every_part_that_is_promised_has_a_file() -> None:
         ("xcu280", 1_303_680, 2_607_360, 9_024, 4_032, 960, 3),
         ("xc7vx690t", 433_200, 866_400, 3_600, 2_940, 0, 1),
         ("xc7a35t", 20_800, 41_600, 90, 100, 0, 1),
+        ("xc7z010", 17_600, 35_200, 80, 120, 0, 1),
+        ("xc7z007s", 14_400, 28_800, 66, 100, 0, 1),
+        ("xczu3eg", 70_560, 141_120, 360, 432, 0, 1),
+        ("xczu7ev", 230_400, 460_800, 1_728, 624, 96, 1),
+        ("xczu28dr", 425_280, 850_560, 4_272, 2_160, 80, 1),
+        ("xcku040", 242_400, 484_800, 1_920, 1_200, 0, 1),
     ],
 )
 def test_figures(name: str, lut: int, ff: int, dsp: int, bram_18k: int, uram: int, slr: int) -> None:

@@ -28,6 +28,7 @@ from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.estimator import Estimator
+from hwnas_hls.protocols.target import shipped_targets
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, predict, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.calibration import Band, Calibration, half_widths
@@ -432,7 +433,7 @@ def context(**more: Any) -> Any:
     base = {
         "architecture": lambda candidate: architecture(candidate.values.get("reuse", 1)),
         "space": None,
-        "target": SimpleNamespace(part="xcvu9p-flga2104-2L-e", name="xcvu9p"),
+        "target": shipped_targets().find("xcvu9p"),
         "clock_ns": 5.0,
         "designs": {},
     }

@@ -13,6 +13,7 @@ import pytest
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.target import shipped_targets
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, laws, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch, predict_table
@@ -54,7 +55,7 @@ def assert_alike(a: Batch, b: Batch) -> None:
 
 
 def context_of(space: MlpSpace) -> Context:
-    target = SimpleNamespace(part=PART)
+    target = shipped_targets().find("xcvu9p")
     return Context(space.architecture, None, target, 5.0, 0, space=space)  # type: ignore[arg-type]
 
 

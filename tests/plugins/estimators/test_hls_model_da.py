@@ -145,7 +145,7 @@ def test_rows_of_a_csv_with_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     queries = {"a": _query(_design()), "b": _query(_design(strategy="Latency"))}
     monkeypatch.setattr(
         "hwnas_hls_plugins.estimators.hls_model.rows_file.query_of_row",
-        lambda row, folder: queries[row["row_id"]],
+        lambda row, folder, targets: queries[row["row_id"]],
     )
     out = io.StringIO()
     assert write_predictions([{"row_id": "a"}, {"row_id": "b"}], out, None) == 2

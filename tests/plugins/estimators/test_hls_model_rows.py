@@ -50,6 +50,8 @@ _THE_SAME = (
     {"io_type": "Parallel"},
     {"io_type": ""},
     {"part": "XCU250-FIGD2104-2L-E"},
+    {"part": "alveo-u250"},
+    {"part": "xcu250"},
     {"n_nonzeros": "unknown"},
 )
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.protocols.target import Target, Targets, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.calibration import (
     METRICS,
     OFFSETS,
@@ -16,7 +17,6 @@ from hwnas_hls_plugins.estimators.hls_model.calibration import (
     half_widths,
     read_calibration,
 )
-from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
 from hwnas_hls_plugins.estimators.hls_model.domain import (
     Notes,
     design_reasons,
@@ -50,6 +50,8 @@ class Batch:
 
     Args:
         table: the designs.
+        targets: figures of the part, one entry a condition of the table; ``None`` where no target file has
+            them.
         value, low, high: metric -> array; without intervals only ``value`` is filled.
         coverage: metric -> array, NaN where an interval is not calibrated.
         layer: metric -> array over layers, scaled like the totals.
@@ -58,6 +60,7 @@ class Batch:
     """
 
     table: DesignTable
+    targets: Sequence[Target | None]
     value: dict[str, FloatArray]
     low: dict[str, FloatArray]
     high: dict[str, FloatArray]
@@ -68,18 +71,25 @@ class Batch:
     warnings: Notes
 
 
-def predict_batch(queries: Sequence[Query], calibration: Calibration | None = None) -> Batch:
+def predict_batch(
+    queries: Sequence[Query], calibration: Calibration | None = None, targets: Targets | None = None
+) -> Batch:
     """Predict many designs at once, as arrays."""
-    return predict_table(tabulate(queries), calibration)
+    return predict_table(tabulate(queries), calibration, targets)
 
 
 def predict_table(
-    table: DesignTable, calibration: Calibration | None = None, *, intervals: bool = True
+    table: DesignTable,
+    calibration: Calibration | None = None,
+    targets: Targets | None = None,
+    *,
+    intervals: bool = True,
 ) -> Batch:
     """Predict the designs of a table.
 
     Args:
         calibration: ``None`` takes the one that ships.
+        targets: what parts hold; ``None`` takes the shipped target files.
         intervals: ``False`` leaves them out, which saves a tenth of the time.
     """
     calibration = calibration or read_calibration()
@@ -92,7 +102,9 @@ def predict_table(
         value[metric] = value[metric] * factors
         layer[metric] = layer[metric] * factors[table.owner]
     layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
-    full = overflow(table, value)
+    known = targets or shipped_targets()
+    parts = [known.of_part(each.part) for each in table.conditions]
+    full = overflow(table, parts, value)
     knowledge = knowledge_of(table)
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
@@ -124,7 +136,7 @@ def predict_table(
                 bound[metric] = np.where(blocked, np.nan, bound[metric])
     reasons = design_reasons(table, calibration, full)
     warnings = design_warnings(table, calibration)
-    return Batch(table, value, low, high, coverage, layer, knowledge, reasons, warnings)
+    return Batch(table, parts, value, low, high, coverage, layer, knowledge, reasons, warnings)
 
 
 def _sides(
@@ -156,16 +168,18 @@ def _sides(
     return sides, {metric: coverage[row][kinds] for row, metric in enumerate(METRICS)}
 
 
-def overflow(table: DesignTable, value: dict[str, FloatArray]) -> dict[int, list[str]]:
+def overflow(
+    table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
+) -> dict[int, list[str]]:
     """What a part does not hold; after logic synthesis DSPs that are not there have become LUTs.
 
     Args:
+        targets: of the table's conditions.
         value: metric -> array; LUTs and DSPs are changed.
 
     Returns:
         design -> reasons.
     """
-    targets = [target_of(each.part) for each in table.conditions]
     held = {
         metric: np.array([np.inf if target is None else getattr(target, metric) for target in targets])
         for metric in _SHARED_METRICS

@@ -57,13 +57,16 @@ def calibrate_command(
     The errors that are printed are of designs that were left out of the fit.
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
+    from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
     from hwnas_hls_plugins.estimators.hls_model.own_designs import read_designs
     from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate
 
     _check_output(output, force)
     if weights is not None and not weights.is_dir():
         raise UserError("no such folder", where="--weights", found=str(weights))
-    designs, left = read_designs(sources, weights, None if target is None else _part(target))
+    targets = known_targets()
+    part = None if target is None else targets.find(target).part
+    designs, left = read_designs(sources, weights, part, targets)
     base = read_calibration()
     today = datetime.date.today().isoformat()
     count = len(designs)
@@ -108,15 +111,6 @@ def _write(output: Path, data: dict[str, Any], force: bool) -> None:
         raise UserError("cannot write the calibration", where=str(output), found=error) from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _part(name: str) -> str:
-    from hwnas_hls.protocols.target import find_target
-    from hwnas_hls.resources import data_folder
-    from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
-
-    found = target_of(name) or find_target(name, [data_folder("hw_targets")])
-    return found.part
 
 
 def _provenance(

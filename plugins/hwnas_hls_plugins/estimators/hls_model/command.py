@@ -15,6 +15,7 @@ from hwnas_hls.spec.quantities import parse_clock_ns
 
 if TYPE_CHECKING:
     from hwnas_hls.hls4ml.query import Query
+    from hwnas_hls.protocols.target import Targets
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 
 _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
@@ -71,6 +72,7 @@ def predict_command(
     describes the design. Every number has an interval and says what it rests on.
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
+    from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
     from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 
     flags = {
@@ -86,6 +88,7 @@ def predict_command(
         "--compare": compare,
     }
     fitted = read_calibration(calibration)
+    targets = known_targets()
     if path is not None and layers is not None:
         raise UserError(
             "PATH and --layers describe two designs", found=f"{path}, {layers}", remedy="give one"
@@ -100,14 +103,14 @@ def predict_command(
                 remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "
                 "columns, and tools are compared as a row each",
             )
-        _predict_rows(Path(path), weights, output, fitted, as_json=as_json)
+        _predict_rows(Path(path), weights, output, fitted, targets, as_json=as_json)
         return
     if output is not None or weights is not None:
         raise UserError("--output and --weights go with a CSV of rows", where="predict")
     query = _of_path(path) if path is not None else None
     if query is None:
         query = _of_flags(layers, precision, activations, reuse_factor, strategy, nonzeros)
-    query = _placed(query, path is not None, target, clock, tool, stage)
+    query = _placed(query, path is not None, targets, target, clock, tool, stage)
     tools = [query.tool]
     if compare is not None:
         tools = [
@@ -117,7 +120,9 @@ def predict_command(
             raise UserError("no tool to compare", where="--compare", found=compare, choices=_COMPARED)
     for name in tools:
         _check_tool(name, "--tool" if compare is None else "--compare")
-    predictions = predict([dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True)
+    predictions = predict(
+        [dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True, targets=targets
+    )
     if query.blockers:
         raise UserError("; ".join(query.blockers), where=path or "--layers")
     from hwnas_hls_plugins.estimators.hls_model.text_table import (
@@ -145,7 +150,13 @@ def predict_command(
 
 
 def _predict_rows(
-    path: Path, weights: Path | None, output: Path | None, fitted: Calibration, *, as_json: bool
+    path: Path,
+    weights: Path | None,
+    output: Path | None,
+    fitted: Calibration,
+    targets: Targets,
+    *,
+    as_json: bool,
 ) -> None:
     """A table of predictions on standard output or in a file; what could not be predicted is told."""
     from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows, write_predictions
@@ -157,13 +168,13 @@ def _predict_rows(
     known = folder if folder.is_dir() else None
     unpredicted: list[str] = []
     if output is None:
-        count = write_predictions(rows, sys.stdout, known, fitted, unpredicted, as_json=as_json)
+        count = write_predictions(rows, sys.stdout, known, fitted, targets, unpredicted, as_json=as_json)
     else:
         # A file that turns out to be broken half way must not leave half an answer behind.
         draft = output.with_name(output.name + ".part")
         try:
             with draft.open("w", newline="", encoding="utf-8") as file:
-                count = write_predictions(rows, file, known, fitted, unpredicted, as_json=as_json)
+                count = write_predictions(rows, file, known, fitted, targets, unpredicted, as_json=as_json)
             draft.replace(output)
         except OSError as error:
             raise UserError("cannot write the predictions", where=str(output), found=error) from error
@@ -276,20 +287,18 @@ def _of_flags(
 
 
 def _placed(
-    query: Query, of_path: bool, target: str | None, clock: str | None, tool: str | None, stage: str | None
+    query: Query,
+    of_path: bool,
+    targets: Targets,
+    target: str | None,
+    clock: str | None,
+    tool: str | None,
+    stage: str | None,
 ) -> Query:
     """The query on the asked part, at the asked clock, under the asked tool."""
-    from hwnas_hls.protocols.target import find_target
-    from hwnas_hls.resources import data_folder
-    from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
-
     if target is not None or not of_path:
-        name = target or "xcvu9p"
-        found = target_of(name)
-        if found is None or name.endswith(".toml"):
-            found = find_target(name, [data_folder("hw_targets")])
-        exact = "-" in name and name.lower().startswith("xc")
-        query = dataclasses.replace(query, part=name if exact else found.part)
+        found = targets.find(target or "xcvu9p")
+        query = dataclasses.replace(query, part=found.part)
         if clock is None and not of_path:
             query = dataclasses.replace(query, clock_ns=found.clock_ns)
     if clock is not None:

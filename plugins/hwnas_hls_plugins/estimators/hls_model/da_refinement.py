@@ -15,10 +15,10 @@ from hwnas_hls.errors import HwnasError, Unsupported
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
-from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
 from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, LayerShare, Prediction
 
 if TYPE_CHECKING:
+    from hwnas_hls.protocols.target import Target
     from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost
 
 #: LUTs over da4ml's cost by stage. After routing: 1.047 over 23 published designs of 6k to 302k LUTs (1.05
@@ -146,7 +146,7 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     cycles = _cycles(prediction, float(cost.stages))
     metrics = {
         "latency_cycles": cycles,
-        "latency_ns": _nanoseconds(query, cycles, cost),
+        "latency_ns": _nanoseconds(prediction, cycles, cost),
         "ii_cycles": Interval(1.0, 1.0, 1.0, 0.9),
         "lut": Interval(round(lut), RANGE[0] * cost.cost_lut // 1, -(-RANGE[1] * cost.cost_lut // 1), 0.9),
         "ff": Interval(round(middle), low // 1, -(-high // 1), None),
@@ -157,7 +157,7 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
         reasons.append(f"da4ml's cost of {cost.cost_lut:,.0f}: data cover {COSTS[0]:,.0f} to {COSTS[1]:,.0f}")
     if any(layer.reuse_factor > 1 for layer in query.layers):
         reasons.append("distributed arithmetic needs reuse factor 1")
-    reasons += _capacity(query, metrics)
+    reasons += _capacity(prediction.target, metrics)
     notes = [text for text in prediction.warnings if not text.startswith("no data for")]
     if query.backend:
         notes.append(
@@ -182,19 +182,18 @@ def _cycles(prediction: Prediction, stages: float) -> Interval:
     return Interval(stages, stages, stages, 0.9)
 
 
-def _nanoseconds(query: Query, cycles: Interval, cost: DaCost) -> Interval:
+def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost) -> Interval:
     """Cycles x asked clock; above it where the predicted period of the adder levels may miss that clock."""
     from hwnas_hls_plugins.synthesizers.open_synthesis.timing import period
 
-    clock, target = query.clock_ns, target_of(query.part)
+    clock, target = prediction.query.clock_ns, prediction.target
     timing = None if target is None else period(cost.adder_levels, cost.cost_lut, target.family)
     slowest = clock if timing is None else max(clock, timing.high_ns)
     coverage = cycles.coverage if slowest == clock and timing is not None else None
     return Interval(cycles.value * clock, cycles.low * clock, cycles.high * slowest, coverage)
 
 
-def _capacity(query: Query, metrics: dict[str, Interval]) -> list[str]:
-    target = target_of(query.part)
+def _capacity(target: Target | None, metrics: dict[str, Interval]) -> list[str]:
     if target is None:
         return []
     return [

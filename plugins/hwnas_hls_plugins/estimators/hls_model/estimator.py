@@ -12,6 +12,7 @@ import numpy as np
 
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.hls4ml.query import DEFAULT_TOOL, STAGES, Query, query_of
+from hwnas_hls.protocols.target import Targets
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
@@ -92,7 +93,8 @@ class HlsModelEstimator:
             except HwnasError as error:
                 out[number] = Estimates(failure=f"hls-model: {error}")
         if queries:
-            batch = predict_batch(queries, self.calibration)
+            targets = Targets({context.target.name: context.target})
+            batch = predict_batch(queries, self.calibration, targets)
             chains = chain_estimates(batch, self._rests_on, self._suffix)
             for place, (number, (architecture, design)) in enumerate(networks.items()):
                 out[number] = chains[place]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.protocols.target import Targets, device_of
 from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
 from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows
-from hwnas_hls_plugins.estimators.hls_model.silicon import device_of, part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 
 #: Metric -> columns that may hold its measured value, the calibration's own name first.
 MEASURED = {
@@ -66,7 +67,10 @@ class LeftOut:
 
 
 def read_designs(
-    paths: Iterable[Path], weights: Path | None = None, part: str | None = None
+    paths: Iterable[Path],
+    weights: Path | None = None,
+    part: str | None = None,
+    targets: Targets | None = None,
 ) -> tuple[list[OwnDesign], list[LeftOut]]:
     """Every usable design of CSV files and folders, and what was left out and why.
 
@@ -74,6 +78,7 @@ def read_designs(
         paths: CSV files of rows (columns of the calibration's format) or folders of hls4ml projects.
         weights: folder of ``<row_id>.npz``; the folder ``weights`` beside each CSV where not given.
         part: designs on other devices are left out; rows that name no part are taken to be on it.
+        targets: what rows may call their part; ``None`` takes the shipped target files.
 
     Raises:
         UserError: a path that is neither, a file that is no CSV, one without measured columns, or
@@ -86,7 +91,7 @@ def read_designs(
             found, problems = _of_folder(path)
         elif path.suffix.lower() == ".csv":
             folder = weights if weights is not None else path.parent / "weights"
-            found, problems = _of_csv(path, folder if folder.is_dir() else None, part)
+            found, problems = _of_csv(path, folder if folder.is_dir() else None, part, targets)
         else:
             raise UserError(
                 "not something to calibrate on" if path.exists() else "no such file or folder",
@@ -150,7 +155,9 @@ def _of_folder(path: Path) -> tuple[list[OwnDesign], list[LeftOut]]:
     return designs, left
 
 
-def _of_csv(path: Path, weights: Path | None, part: str | None) -> tuple[list[OwnDesign], list[LeftOut]]:
+def _of_csv(
+    path: Path, weights: Path | None, part: str | None, targets: Targets | None
+) -> tuple[list[OwnDesign], list[LeftOut]]:
     measured = tuple(name for names in MEASURED.values() for name in names)
     _need_measured(path, measured)
     designs: list[OwnDesign] = []
@@ -166,7 +173,7 @@ def _of_csv(path: Path, weights: Path | None, part: str | None) -> tuple[list[Ow
             (f"{column}: empty, and its report tells" for column in ("tool", "part") if not row.get(column)),
             "",
         )
-        query = query_of_row(row, weights)
+        query = query_of_row(row, weights, targets)
         reason = reason or _unfit(query)
         if not reason and not truth.keys() & {"lut", "ff"}:
             reason = "neither lut nor ff was measured"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.protocols.target import Target
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
 
@@ -51,6 +52,7 @@ class Prediction:
         layers: shares of each layer, summing to the design (wrappers aside).
         knowledge: 0 architecture only, 1 non-zeros known, 2 weights known (the least of all layers).
         calibration: name of the calibration.
+        target: figures of the part; ``None`` where no target file has them.
         origin: what the numbers rest on where that is not the calibration; empty otherwise.
     """
 
@@ -62,6 +64,7 @@ class Prediction:
     layers: tuple[LayerShare, ...]
     knowledge: int
     calibration: str
+    target: Target | None = None
     origin: str = ""
 
     @property
@@ -119,4 +122,5 @@ def prediction_of(batch: Batch, number: int, name: str) -> Prediction:
         layers=tuple(shares),
         knowledge=int(batch.knowledge[number]),
         calibration=name,
+        target=batch.targets[batch.table.condition[number]],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.protocols.target import Targets
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.da_refinement import refined
@@ -12,7 +13,11 @@ from hwnas_hls_plugins.estimators.hls_model.prediction import Prediction, predic
 
 
 def predict(
-    queries: Sequence[Query], calibration: Calibration | None = None, *, solve: bool = False
+    queries: Sequence[Query],
+    calibration: Calibration | None = None,
+    *,
+    solve: bool = False,
+    targets: Targets | None = None,
 ) -> list[Prediction]:
     """Predict designs, one :class:`Prediction` a query, in order.
 
@@ -22,11 +27,12 @@ def predict(
         solve: ask da4ml, where it is installed, for implemented designs all of distributed arithmetic
             whose weights are known (about a second); the others take no longer. ``False`` keeps to the
             closed form.
+        targets: what parts hold; ``None`` takes the shipped target files.
     """
     calibration = calibration or read_calibration()
     if not queries:
         return []
-    batch = predict_batch(queries, calibration)
+    batch = predict_batch(queries, calibration, targets)
     out = [prediction_of(batch, number, calibration.name) for number in range(len(queries))]
     if solve:
         out = refined(out)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.protocols.target import device_of
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
 from hwnas_hls_plugins.estimators.hls_model.own_factors import (
@@ -28,7 +29,7 @@ from hwnas_hls_plugins.estimators.hls_model.own_factors import (
 )
 from hwnas_hls_plugins.estimators.hls_model.own_intervals import own_bands
 from hwnas_hls_plugins.estimators.hls_model.own_levels import Level, best_levels, level_of
-from hwnas_hls_plugins.estimators.hls_model.silicon import device_of, part_class, tool_of
+from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 
 FloatArray = NDArray[np.float64]
 

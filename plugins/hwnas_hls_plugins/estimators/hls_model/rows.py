@@ -14,6 +14,7 @@ from hwnas_hls.hls4ml.query import (
     LayerQuery,
     Query,
 )
+from hwnas_hls.protocols.target import Targets, shipped_targets
 from hwnas_hls.spec import quantities
 from hwnas_hls_plugins.estimators.hls_model.precision_text import PrecisionText, parse_precision
 from hwnas_hls_plugins.estimators.hls_model.row_cells import (
@@ -66,12 +67,15 @@ class _Notes:
         self.blockers: list[str] = []
 
 
-def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
+def query_of_row(
+    row: Mapping[str, str], weights: Path | None = None, targets: Targets | None = None
+) -> Query:
     """One row as a query.
 
     Args:
         row: column -> text; missing columns are unknown.
         weights: folder that may hold ``<row_id>.npz`` with ``weight0``, ``bias0``, ...
+        targets: names of parts; ``None`` takes the shipped target files.
     """
     notes = _Notes()
     cell = {key: plain(text) for key, text in row.items()}
@@ -90,6 +94,7 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
     if not part:
         part = DEFAULT_PART
         notes.warnings.append(f"part: unknown, took {DEFAULT_PART}")
+    target = (targets or shipped_targets()).named(part)
     layers: tuple[LayerQuery, ...] = ()
     if isinstance(widths, str):
         notes.blockers.append(widths)
@@ -100,7 +105,7 @@ def query_of_row(row: Mapping[str, str], weights: Path | None = None) -> Query:
             notes.warnings += complaints
     return Query(
         layers=layers,
-        part=part,
+        part=part if target is None else target.part,
         clock_ns=_clock(cell.get("clock_ns_target", ""), notes),
         tool=tool_text,
         stage=stage,

@@ -14,6 +14,7 @@ import numpy as np
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.protocols.target import Targets
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.prediction import Prediction
@@ -132,6 +133,7 @@ def write_predictions(
     output: TextIO,
     weights: Path | None = None,
     calibration: Calibration | None = None,
+    targets: Targets | None = None,
     unpredicted: list[str] | None = None,
     *,
     as_json: bool = False,
@@ -140,13 +142,14 @@ def write_predictions(
 
     Args:
         weights: folder that may hold ``<row_id>.npz``.
+        targets: names and figures of parts; ``None`` takes the shipped target files.
         unpredicted: takes, for each row without a prediction, its number, name and reason.
         as_json: write a list with an object a row instead; what is not known is then ``null``.
 
     Returns:
         number of rows written.
     """
-    lines = _predicted(rows, weights, calibration or read_calibration())
+    lines = _predicted(rows, weights, calibration or read_calibration(), targets)
     # What is no table of designs is refused before anything is written.
     first = list(itertools.islice(lines, 1))
     noted = _noted(itertools.chain(first, lines), unpredicted)
@@ -173,17 +176,17 @@ def _write_json(lines: Iterable[list[object]], output: TextIO) -> int:
 
 
 def _predicted(
-    rows: Iterable[dict[str, str]], weights: Path | None, calibration: Calibration
+    rows: Iterable[dict[str, str]], weights: Path | None, calibration: Calibration, targets: Targets | None
 ) -> Iterator[list[object]]:
     """A line a row, thousands of them evaluated at once."""
     known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
     coming = iter(rows)
     while chunk := list(itertools.islice(coming, CHUNK)):
         queries = [
-            query_of_row(row, weights if known and row.get("row_id", "").strip() in known else None)
+            query_of_row(row, weights if known and row.get("row_id", "").strip() in known else None, targets)
             for row in chunk
         ]
-        yield from _lines(queries, calibration)
+        yield from _lines(queries, calibration, targets)
 
 
 def _noted(lines: Iterable[list[object]], unpredicted: list[str] | None) -> Iterator[list[object]]:
@@ -194,15 +197,15 @@ def _noted(lines: Iterable[list[object]], unpredicted: list[str] | None) -> Iter
         yield line
 
 
-def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[object]]:
-    batch = predict_batch(queries, calibration)
+def _lines(queries: list[Query], calibration: Calibration, targets: Targets | None) -> Iterator[list[object]]:
+    batch = predict_batch(queries, calibration, targets)
     blocked = np.isnan(batch.value["lut"])
     columns = [
         np.where(blocked, 0.0, values[metric]).astype(np.int64).tolist()
         for _, metric in _METRICS
         for values in (batch.value, batch.low, batch.high)
     ]
-    solved = _solved(queries, calibration)
+    solved = _solved(queries, calibration, targets)
     for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
         reasons = [*query.blockers, *batch.reasons[number]]
         notes = batch.warnings[number]
@@ -220,13 +223,13 @@ def _lines(queries: list[Query], calibration: Calibration) -> Iterator[list[obje
         ]
 
 
-def _solved(queries: list[Query], calibration: Calibration) -> dict[int, Prediction]:
+def _solved(queries: list[Query], calibration: Calibration, targets: Targets | None) -> dict[int, Prediction]:
     """Place -> prediction of the few designs that da4ml itself can judge; costs nothing without any."""
     from hwnas_hls_plugins.estimators.hls_model.da_refinement import TIME_LIMIT_S, refinable, refined
 
     places = [number for number, query in enumerate(queries) if refinable(query)]
     if not places:
         return {}
-    first = predict([queries[number] for number in places], calibration)
+    first = predict([queries[number] for number in places], calibration, targets=targets)
     limit_s = max(TIME_LIMIT_S, 3.0 * len(places))
     return dict(zip(places, refined(first, limit_s), strict=True))

@@ -11,49 +11,9 @@ import functools
 import re
 from dataclasses import dataclass
 
+from hwnas_hls.protocols.target import device_of
+
 PART_CLASSES = ("7series_slow", "7series_fast", "ultrascale", "ultrascale+", "versal", "unknown")
-
-_BOARDS = {
-    "pynq-z1": "xc7z020",
-    "pynq-z2": "xc7z020",
-    "zedboard": "xc7z020",
-    "zybo": "xc7z010",
-    "minized": "xc7z007s",
-    "arty-a7": "xc7a35t",
-    "arty": "xc7a35t",
-    "zcu102": "xczu9eg",
-    "zcu104": "xczu7ev",
-    "zcu111": "xczu28dr",
-    "ultra96": "xczu3eg",
-    "kv260": "xck26",
-    "kria": "xck26",
-    "alveo-u50": "xcu50",
-    "alveo-u55c": "xcu55c",
-    "alveo-u200": "xcu200",
-    "alveo-u250": "xcu250",
-    "alveo-u280": "xcu280",
-    "u50": "xcu50",
-    "u55c": "xcu55c",
-    "u200": "xcu200",
-    "u250": "xcu250",
-    "u280": "xcu280",
-    "vcu118": "xcvu9p",
-    "vcu1525": "xcvu9p",
-    "kcu105": "xcku040",
-}
-
-
-@functools.lru_cache(maxsize=4096)
-def device_of(part: str) -> str:
-    """Device name of a part or board in lower case: ``xcvu9p-flga2104-2L-e`` -> ``xcvu9p``."""
-    text = part.strip().lower()
-    for board, device in _BOARDS.items():
-        if text == board or text.replace("_", "-") == board or text.endswith(":" + board):
-            return device
-    match = re.match(
-        r"x[ac]7?[a-z]*\d+[a-z]*?(?=-|_|$|clg|cpg|csg|fbg|ffg|fgg|ftg|flg|sbg|sfg|sbv|ffv|fhg|rfg|rb)", text
-    )
-    return match[0] if match else text
 
 
 @functools.lru_cache(maxsize=4096)

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from hwnas_hls_plugins.estimators.hls_model.capacity import target_of
 from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, Prediction
 from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
@@ -42,7 +41,7 @@ def _wrapped(label: str, texts: Sequence[str]) -> list[str]:
 def prediction_text(prediction: Prediction) -> str:
     """Totals with intervals and shares of the part, shares of the layers, domain and warnings."""
     query = prediction.query
-    target = target_of(query.part)
+    target = prediction.target
     lines = [
         f"{query.name or query.shape}  ({query.shape})" if query.name else query.shape,
         f"{query.part}, {query.clock_ns:g} ns, {tool_of(query.tool).text}, {query.stage}",

@@ -1,0 +1,16 @@
+"""The targets that ``predict`` and ``calibrate`` see: those of every command, plugins' own included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.target import Targets
+
+
+def known_targets() -> Targets:
+    """The shipped target files and those of plugins."""
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.protocols.target import Targets
+
+    return Targets(Registry().targets())
