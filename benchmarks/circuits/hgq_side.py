@@ -31,14 +31,14 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-from hgq.config import QuantizerConfigScope  # noqa: E402
-from hgq.layers import QEinsumDenseBatchnorm  # noqa: E402
-from hgq.utils.sugar import BetaScheduler, FreeEBOPs  # noqa: E402
-from keras import ops  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from quantised import DenseLayer, QuantisedNetwork, holding, non_dominated, on_grid, score  # noqa: E402
+import keras
+import numpy as np
+from hgq.config import QuantizerConfigScope
+from hgq.layers import QEinsumDenseBatchnorm
+from hgq.utils.sugar import BetaScheduler, FreeEBOPs
+from keras import ops
+from numpy.typing import NDArray
+from quantised import DenseLayer, QuantisedNetwork, holding, non_dominated, on_grid, score
 
 RATE, RATE_KEPT = 5e-3, 0.94
 BETA, FLAT_SHARE = (5e-7, 1e-3), 0.02
@@ -237,7 +237,8 @@ def main() -> None:
     }
     (options.folder / "front.json").write_text(json.dumps(stated, indent=1) + "\n")
     print(
-        f"{options.table.stem}: {record.epochs} epochs, {len(record.kept)} records, {len(places)} by exact score"
+        f"{options.table.stem}: {record.epochs} epochs, {len(record.kept)} records, "
+        f"{len(places)} by exact score"
     )
     for member in (members[place] for place in places):
         print(f"  ebops {member['ebops']:9.0f}  val {member['validation']:.4f}  test {member['test']:.4f}")

@@ -21,28 +21,28 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from quantised import QuantisedNetwork, non_dominated  # noqa: E402
+import numpy as np
+from numpy.typing import NDArray
+from quantised import QuantisedNetwork, non_dominated
 
-from hwnas_hls.network.design import Design  # noqa: E402
-from hwnas_hls.protocols.target import find_target  # noqa: E402
-from hwnas_hls.resources import data_folder  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import cost as cost_of_design  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import _STATIC, RECURSION  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.netlist import Netlist  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, run_module  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import (  # noqa: E402
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.target import find_target
+from hwnas_hls.resources import data_folder
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import cost as cost_of_design
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import _STATIC, RECURSION
+from hwnas_hls_plugins.synthesizers.open_synthesis.netlist import Netlist
+from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, run_module
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP
+from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import (
     MARGIN_CLOCKS,
     observe,
     streams,
 )
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff  # noqa: E402
-from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES, synthesis_passes  # noqa: E402
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES, synthesis_passes
 
 CLOCK_NS = 5.0
 TIME_LIMIT_S = 3600.0

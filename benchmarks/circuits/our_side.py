@@ -4,7 +4,8 @@
 
 ``--seconds`` are seconds of processor time, child processes included: the search gets what
 ``--handover-share`` leaves, so that search and full training together keep the budget. A spec may set
-anything but task, seed and budget; without one it is distributed arithmetic with accuracy and LUT as objectives.
+anything but task, seed and budget; without one it is distributed arithmetic with accuracy and LUT as the
+objectives.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import numpy as np  # noqa: E402
-from quantised import non_dominated  # noqa: E402
+import numpy as np
+from quantised import non_dominated
 
-from hwnas_hls import __version__  # noqa: E402
-from hwnas_hls.network import emulator  # noqa: E402
-from hwnas_hls.network.design import Design  # noqa: E402
-from hwnas_hls.network.layers import Dense  # noqa: E402
-from hwnas_hls.plugin.registry import Registry  # noqa: E402
-from hwnas_hls.protocols.exporter import Member  # noqa: E402
-from hwnas_hls.protocols.task import Dataset, Split  # noqa: E402
-from hwnas_hls.run import lifecycle, search  # noqa: E402
-from hwnas_hls.run.store import Store  # noqa: E402
-from hwnas_hls.spec.spec import spec_from_tables  # noqa: E402
-from hwnas_hls.values.record import Record  # noqa: E402
+from hwnas_hls import __version__
+from hwnas_hls.network import emulator
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Dense
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.exporter import Member
+from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls.run import lifecycle, search
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.spec import spec_from_tables
+from hwnas_hls.values.record import Record
 
 #: What the benchmark asks for where no spec is given.
 SPEC: dict[str, Any] = {

@@ -39,10 +39,7 @@ class Kind:
         grid = np.floor(x / step + 0.5)
         low = -self.sign * 2.0 ** (self.integer + self.fraction)
         high = 2.0 ** (self.integer + self.fraction) - 1
-        if saturate:
-            grid = np.clip(grid, low, high)
-        else:
-            grid = np.mod(grid - low, high - low + 1) + low
+        grid = np.clip(grid, low, high) if saturate else np.mod(grid - low, high - low + 1) + low
         return np.where(self.bits > 0, grid * step, 0.0)
 
 

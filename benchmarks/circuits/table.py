@@ -2,7 +2,7 @@
 
 ``python benchmarks/circuits/table.py --theirs benchmarks/circuits/fronts --ours FOLDER ... [--by cost|lut]``
 
-``--store FOLDER ...`` instead copies the numbers of measured HGQ folders into ``fronts``, without the networks.
+``--store FOLDER ...`` instead copies the numbers of measured HGQ folders into ``fronts``.
 """
 
 from __future__ import annotations
