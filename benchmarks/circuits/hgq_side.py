@@ -202,19 +202,12 @@ def main() -> None:
         network = network_of(model, traced)
         network.save(options.folder / f"{number:03}.json")
         scores = {part: score(network.outputs(x[part]), y[part], classes) for part in ("val", "test")}
-        zeros = [float(np.mean(layer.weights == 0)) for layer in network.layers]
         members.append(
             {
                 "network": f"{number:03}.json",
                 **item,
                 "validation": scores["val"],
                 "test": scores["test"],
-                "zeros": [round(share, 4) for share in zeros],
-                "inputs_read": int((network.layers[0].weights != 0).any(axis=1).sum()),
-                "input_bits": int(
-                    network.layers[0].inputs.bits[(network.layers[0].weights != 0).any(1)].sum()
-                ),
-                "neurons": [int((layer.weights != 0).any(axis=1).sum()) for layer in network.layers[1:]],
             }
         )
     places = non_dominated([(member["validation"], member["ebops"]) for member in members])

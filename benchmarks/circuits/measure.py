@@ -141,6 +141,7 @@ def measure_hgq(folder: Path, member: dict[str, Any], x: NDArray[np.float64], co
     comb = traced(network)
     compared(network, comb, x)
     member["cost"] = float(comb.cost)
+    member.update(network.facts())
     if count:
         member.update(counted(network, comb, x))
 

@@ -87,6 +87,34 @@ class QuantisedNetwork:
             values = values @ layer.matrix + layer.offset
         return values
 
+    def live(self) -> list[NDArray[np.bool_]]:
+        """Of each layer, which inputs have bits and reach an output of the network."""
+        wanted = np.ones(self.layers[-1].weights.shape[1], bool)
+        found = []
+        for layer in reversed(self.layers):
+            wanted = (layer.inputs.bits > 0) & (layer.weights[:, wanted] != 0).any(axis=1)
+            found.append(wanted)
+        return found[::-1]
+
+    def facts(self) -> dict[str, Any]:
+        """Where its bits are: live inputs and neurons, their bits, connections between them."""
+        live = self.live()
+        ends = [*live[1:], np.ones(self.layers[-1].weights.shape[1], bool)]
+        parts = [
+            layer.weights[start][:, end] for layer, start, end in zip(self.layers, live, ends, strict=True)
+        ]
+        digits = [int(signed_digits(part).sum()) for part in parts]
+        connections = [int((part != 0).sum()) for part in parts]
+        return {
+            "live": [int(part.sum()) for part in live],
+            "bits": [
+                np.bincount(layer.inputs.bits[part], minlength=1)[1:].tolist()
+                for layer, part in zip(self.layers, live, strict=True)
+            ],
+            "connections": connections,
+            "digits": digits,
+        }
+
     def save(self, path: Path) -> None:
         layers = []
         for layer in self.layers:
@@ -111,6 +139,18 @@ def _layer(item: dict[str, Any]) -> DenseLayer:
     kind = Kind(*(np.array(values, np.int64) for values in item["inputs"]))
     weights, bias = (np.array(item[name], np.int64) for name in ("weights", "bias"))
     return DenseLayer(kind, weights, item["weight_fraction"], bias, item["bias_fraction"])
+
+
+def signed_digits(weights: Integers) -> Integers:
+    """Non-zero digits of each integer's canonical signed form: its adders, and one."""
+    rest = np.abs(weights)
+    count = np.zeros_like(rest)
+    while rest.any():
+        odd = rest & 1 == 1
+        count += odd
+        # ...011 is 4 - 1: the digit is -1 where the next bit is set, too.
+        rest = np.where(odd, np.where(rest & 3 == 3, rest + 1, rest - 1), rest) >> 1
+    return count
 
 
 def on_grid(values: NDArray[np.floating[Any]]) -> tuple[Integers, int]:
