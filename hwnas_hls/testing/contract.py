@@ -128,9 +128,11 @@ def _random_states() -> dict[str, object]:
 def _transcripts(file: str) -> dict[str, Any]:
     # Another hash seed than this process': what hangs on the order of a set shows.
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    # Modules that the test file imports are found where this process finds them.
+    path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [sys.executable, "-m", "hwnas_hls.testing.fresh", file],
-        env={**os.environ, "PYTHONHASHSEED": seed},
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=_CHILD_SECONDS,

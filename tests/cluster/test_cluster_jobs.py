@@ -40,7 +40,7 @@ def batch_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     tools, jobs = tmp_path / "tools", tmp_path / "batch"
     tools.mkdir()
     jobs.mkdir()
-    source = TESTS / "fake_batch_system.py".read_text()
+    source = (TESTS / "fake_batch_system.py").read_text()
     for name in TOOLS:
         tool = tools / name
         tool.write_text(source.replace("#!/usr/bin/env python3", f"#!{sys.executable}", 1))

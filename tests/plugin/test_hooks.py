@@ -138,7 +138,7 @@ def test_a_command_of_a_plugin_runs(listened: tuple[Workplace, Listener, Outcome
 
 def test_every_hook_has_a_test_beside_its_documentation() -> None:
     """Somewhere in the suite a plugin implements it; examples of the documentation do not count."""
-    tests = [path.read_text() for path in TESTS.glob("*.py") if "docs" not in path.name]
+    tests = [path.read_text() for path in TESTS.rglob("*.py") if "docs" not in path.name]
     for hook in (name for name in vars(hookspecs) if name.startswith("hwnas_")):
         implemented = [text for text in tests if f"def {hook}(" in text or f'specname="{hook}"' in text]
         assert implemented, f"{hook} has no test"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +32,14 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 def test_every_tensor_of_a_step_is_on_the_device_and_nothing_is_read_back(kind: str) -> None:
     pytest.importorskip("torch._C._acc", reason="this torch knows no device made in Python")
     script = TESTS / "fake_gpu.py"
-    done = subprocess.run([sys.executable, str(script), kind], capture_output=True, text=True, timeout=300)
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, str(script), kind],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert found["groups"] >= 2

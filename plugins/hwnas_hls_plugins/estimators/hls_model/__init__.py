@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelEstimator
     from hwnas_hls_plugins.estimators.hls_model.of_model import query_of_graph, query_of_torch
     from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, LayerShare, Prediction
-from hwnas_hls_plugins.estimators.hls_model.predictor import predict
+    from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 
 #: Name -> module, imported when asked for: the command line lists its commands without numpy.
 _HOMES = {
