@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import HwnasError, ToolMissing
-from hwnas_hls.hls4ml.firmware import Firmware, read_firmware
+from hwnas_hls.hls4ml.written import WrittenProject, read_written
+from hwnas_hls.network.limits import DOUBLE_BITS
 from hwnas_hls.system.programs import run_program
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 COMPILER = "g++"
 #: Of the compilation and of the run, each.
 TIMEOUT_S = 900.0
-# A double holds every value of a type up to this width.
-_DOUBLE_BITS = 53
 # -O0 compiles the wholly unrolled code of distributed arithmetic a quarter faster, and runs ten times slower.
 _FEW_ROWS = 2000
 _LOG_LINES = 30
@@ -96,14 +95,14 @@ def simulate(
 
     if shutil.which(COMPILER) is None:
         raise ToolMissing(f"C simulation needs {COMPILER} on PATH (Debian, Ubuntu: apt install g++)")
-    firmware = read_firmware(folder)
+    firmware = read_written(folder)
     if inputs.ndim != 2 or inputs.shape[1] != firmware.n_in:
         raise HwnasError(
             f"{folder} takes rows of {firmware.n_in} values, not an array of shape {inputs.shape}"
         )
     for kind in (firmware.input, firmware.output):
-        if kind.width > _DOUBLE_BITS:
-            raise HwnasError(f"{folder}: {kind} is wider than the {_DOUBLE_BITS} bits that a double holds")
+        if kind.width > DOUBLE_BITS:
+            raise HwnasError(f"{folder}: {kind} is wider than the {DOUBLE_BITS} bits that a double holds")
     log = folder / "csim.log"
     try:
         return _simulate(firmware, inputs, log, optimisation, timeout_s, stop)
@@ -112,7 +111,7 @@ def simulate(
 
 
 def _simulate(
-    firmware: Firmware,
+    firmware: WrittenProject,
     inputs: NDArray[np.int64],
     log: Path,
     optimisation: str | None,
@@ -157,7 +156,7 @@ _FLAGS = (
 )
 
 
-def _optimisation(firmware: Firmware, n_rows: int) -> str:
+def _optimisation(firmware: WrittenProject, n_rows: int) -> str:
     by_code = any(layer.strategy == "distributed_arithmetic" for layer in firmware.layers)
     return "-O0" if by_code and n_rows <= _FEW_ROWS else "-O1"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D
+from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.network.precision import FixedType
 
 if TYPE_CHECKING:
@@ -95,6 +95,15 @@ def nodes_of(design: Design) -> tuple[Node, ...]:
             or builds wrongly.
     """
     return tuple(_Builder(design).nodes)
+
+
+def uses_dataflow(architecture: Architecture) -> bool:
+    """Whether hls4ml builds it as processes under DATAFLOW rather than as one pipeline."""
+    return architecture.io_type == "io_stream" or any(
+        (isinstance(layer, Weighted) and layer.strategy == "Resource")
+        or (isinstance(layer, Conv2D) and layer.out_height * layer.out_width > 1)
+        for layer in architecture.layers
+    )
 
 
 class _Builder:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.errors import HwnasError, ReportError
-from hwnas_hls.hls4ml.firmware import Firmware, FirmwareLayer, read_firmware
 from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, input_name, kernel, nodes_of, plain_input
+from hwnas_hls.hls4ml.written import WrittenLayer, WrittenProject, read_written
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Layer, Pool2D, Weighted
 from hwnas_hls.protocols.target import Target
@@ -35,7 +35,7 @@ def check_project(
         HwnasError: something differs; names the file, what was found and what was asked for.
     """
     try:
-        firmware = read_firmware(folder)
+        firmware = read_written(folder)
     except ReportError as error:
         raise HwnasError(f"{blame}: {error}") from error
     for fact in _facts(design, target, firmware, clock_ns, backend):
@@ -60,7 +60,7 @@ def _calls(design: Design) -> list[Node]:
 
 
 def _facts(
-    design: Design, target: Target, firmware: Firmware, clock_ns: float, backend: str
+    design: Design, target: Target, firmware: WrittenProject, clock_ns: float, backend: str
 ) -> Iterator[_Fact]:
     architecture, code = design.architecture, f"firmware/{firmware.name}.cpp"
     yield _Fact("project.tcl", "part", target.part, firmware.part)
@@ -95,7 +95,7 @@ def _facts(
         yield from _of_image(node, layer, written, where)
 
 
-def _of_layer(node: Node, layer: Layer, written: FirmwareLayer, where: str) -> Iterator[_Fact]:
+def _of_layer(node: Node, layer: Layer, written: WrittenLayer, where: str) -> Iterator[_Fact]:
     by_code = written.strategy == "distributed_arithmetic"
     if isinstance(layer, Weighted):
         yield _Fact(PARAMETERS, f"strategy {where}", layer.strategy.lower(), written.strategy)
@@ -108,7 +108,7 @@ def _of_layer(node: Node, layer: Layer, written: FirmwareLayer, where: str) -> I
         yield _Fact(DEFINES, f"accumulator type {where}", str(node.accum), str(written.accum))
 
 
-def _of_image(node: Node, layer: Layer, written: FirmwareLayer, where: str) -> Iterator[_Fact]:
+def _of_image(node: Node, layer: Layer, written: WrittenLayer, where: str) -> Iterator[_Fact]:
     """What a convolution, pooling or concatenation of images does besides its sizes."""
     asked: dict[str, object] = {}
     if isinstance(layer, Conv2D) and node.kind == layer.kind:
@@ -129,7 +129,7 @@ def _of_image(node: Node, layer: Layer, written: FirmwareLayer, where: str) -> I
         yield _Fact(PARAMETERS, f"{name} {where}", str(value), written.settings.get(name))
 
 
-def _check_weights(design: Design, number: int, written: FirmwareLayer, folder: Path, blame: str) -> None:
+def _check_weights(design: Design, number: int, written: WrittenLayer, folder: Path, blame: str) -> None:
     import numpy as np
 
     layer, weight, bias = design.architecture.layers[number], kernel(design, number), design.biases[number]

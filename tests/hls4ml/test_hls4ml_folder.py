@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwnas_hls.hls4ml.folder import lint_config, lint_folder, read_config, read_folder
+from hwnas_hls.hls4ml.folder import read_config, read_folder
+from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 from hwnas_hls.network.precision import FixedType
 
 PART = "xcvu9p-flga2104-2L-e"

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwnas_hls.errors import HwnasError, ReportError, Unsupported, UserError
-from hwnas_hls.hls4ml.folder import lint_config, lint_folder, read_config, read_folder
+from hwnas_hls.hls4ml.folder import read_config, read_folder
 from hwnas_hls.hls4ml.folder.expressions import evaluate
+from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 from hwnas_hls.network.precision import FixedType
 
 WEIGHTS1 = np.array([[1, 0, -3, 2], [0, 0, 5, -8], [7, 1, 0, 0]])  # integers on ap_fixed<8,3>: 1/32
@@ -468,8 +469,13 @@ def test_hostile_configurations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
          ["unrolled-reuse-factor"] * 2),
         ("  Model: {Precision: 'ap_fixed<8,3>'}\n"
          "  LayerName: {fc1: {Strategy: distributed_arithmetic, ReuseFactor: 2}}\n", ["da-reuse-factor"]),
-        ("  Model: {Precision: 'ap_fixed<8,3>', Strategy: distributed_arithmetic, ReuseFactor: 1}\n",
+        ("  Model: {Precision: 'ap_fixed<8,3>', Strategy: distributed_arithmetic, ReuseFactor: 1}\n", []),
+        ("  Model: {Precision: 'ap_fixed<8,3>'}\n  LayerName:"
+         " {act: {Precision: {result: 'ap_fixed<6,3>'}, Strategy: distributed_arithmetic}}\n",
          ["da-without-weights"]),
+        ("  Model: {Precision: 'ap_fixed<8,3>'}\n  LayerName: {softmax: {Strategy: Stable}}\n", []),
+        ("  Model: {Precision: 'ap_fixed<8,3>'}\n  LayerName: {fc1: {Strategy: Stable}}\n",
+         ["strategy-spelling"]),
         ("  Model: {Precision: 'ap_fixed<8,3>'}\n  LayerName: {fc1: {Precision: 'ap_fixed<6,3>'},"
          " fc2: {Precision: 'ap_fixed<7,3>'}}\n", ["model-precision"]),
         ("  Model: {Precision: 'ap_fixed<8,3>'}\n  LayerName: {fc1: {Precision: 'ap_fixed<6,3>'}}\n", []),

@@ -15,9 +15,9 @@ from parts import XCVU9P
 
 from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.csim import simulate
-from hwnas_hls.hls4ml.firmware import read_firmware
 from hwnas_hls.hls4ml.project import hls_config, verify, verify_all, write_project
 from hwnas_hls.hls4ml.settings_check import check_project
+from hwnas_hls.hls4ml.written import read_written
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.emulator import emulate, input_integers
@@ -231,7 +231,7 @@ def test_a_crash_of_the_program_is_a_failure(tmp_path):
 
 def test_what_is_written_is_the_design(tmp_path):
     made = DESIGNS["resource"]
-    firmware = read_firmware(write(made, tmp_path / "p"))
+    firmware = read_written(write(made, tmp_path / "p"))
     assert (firmware.part, firmware.clock_ns, firmware.backend) == (TARGET.part, 5.0, "vitis")
     assert firmware.pipeline_style == "dataflow"
     dense = [each for each in firmware.layers if each.kind == "dense"]
@@ -287,7 +287,7 @@ def test_what_hls4ml_prints_goes_to_its_log_and_nothing_else_does(tmp_path, caps
     printed = capsys.readouterr().out
     assert "Topology" not in printed
     assert printed.count("progress") == lines > 0
-    firmware = read_firmware(others[0])
+    firmware = read_written(others[0])
     assert (firmware.name, firmware.backend) == ("trigger", "vivado")
 
 
@@ -333,7 +333,7 @@ def test_another_part_or_clock_is_found(tmp_path):
         check_project(made, TARGET, folder, 5.0, "Vitis", "changed")
     tcl.unlink()
     with pytest.raises(ReportError, match=r"project\.tcl"):
-        read_firmware(folder)
+        read_written(folder)
 
 
 def test_amendments(tmp_path):

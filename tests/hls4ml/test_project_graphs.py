@@ -12,9 +12,9 @@ import pytest
 
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.hls4ml.csim import simulate
-from hwnas_hls.hls4ml.firmware import read_firmware
 from hwnas_hls.hls4ml.project import write_project
 from hwnas_hls.hls4ml.settings_check import check_project
+from hwnas_hls.hls4ml.written import read_written
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate
@@ -149,7 +149,7 @@ def test_c_simulation_is_bit_exact(proofs: dict[tuple[str, str], np.ndarray], pa
 
 
 def test_what_is_written_is_the_graph(tmp_path: Path) -> None:
-    firmware = read_firmware(write("image", tmp_path / "p"))
+    firmware = read_written(write("image", tmp_path / "p"))
     kinds = [layer.kind for layer in firmware.layers]
     assert kinds.count("conv2d") == 5
     assert {"pool2d", "add", "concatenate", "leaky_relu", "relu", "dense"} <= set(kinds)
@@ -189,7 +189,7 @@ def test_a_pooling_of_another_kind_is_found(tmp_path: Path) -> None:
 
 def test_a_single_wrong_weight_of_a_kernel_is_found(tmp_path: Path) -> None:
     folder = write("image", tmp_path / "p")
-    named = {layer.name: layer for layer in read_firmware(folder).layers}
+    named = {layer.name: layer for layer in read_written(folder).layers}
     path = folder / "firmware" / "weights" / f"{named['layer3'].weights[0]}.txt"
     values = path.read_text().split(",")
     values[7] = "0.125" if float(values[7]) != 0.125 else "0.25"

@@ -18,7 +18,7 @@ _CONSTANT = re.compile(r"(?:static\s+)?const(?:expr)?\s+(?:unsigned\s+int|[\w:]+
 _TYPEDEF = re.compile(r"typedef\s+(.+?)\s+(\w+)", re.DOTALL)
 _COMPRESSED = re.compile(r"typedef\s+struct\s+\w*\s*\{([^{}]*)\}\s*(\w+)\s*;")
 _STRUCT = re.compile(r"\bstruct\s+(\w+)\s*(?::\s*(?:public\s+)?([\w:]+)\s*)?\{")
-_FUNCTION = re.compile(r"\bvoid\s+\w+\s{0,4}\(([^(){};]*)\)\s*\{")
+_FUNCTION = re.compile(r"\bvoid\s+(\w+)\s{0,4}\(([^(){};]*)\)\s*\{")
 _MAX_STRUCT = 5_000
 _BRACE = re.compile(r"[{}]")
 
@@ -185,8 +185,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function definition: its parameter list, body, and the line number the body starts on."""
+    """A function definition: its name, parameter list, body, and the line number the body starts on."""
 
+    name: str
     parameters: str
     body: str
     first_line: int
@@ -203,7 +204,7 @@ def functions(text: str, limit: int = 100) -> Iterator[Function]:
             if depth == 0:
                 end = brace.start()
                 break
-        yield Function(match[1], text[start + 1 : end], text.count("\n", 0, start))
+        yield Function(match[1], match[2], text[start + 1 : end], text.count("\n", 0, start))
 
 
 def statements(body: str, first_line: int) -> list[tuple[str, int]]:

@@ -143,8 +143,8 @@ def _distributed(
         sizes = [_size(struct, key, firmware, where) for key in ("n_in", "n_out")]
         out.io_type = "io_stream"  # only streaming layers have a configuration
     else:
-        declared = [firmware.sizes.get(argument) for argument in call.arguments[:2]]
-        sizes = [size for size in declared if size is not None]
+        declared = [firmware.variables.get(argument) for argument in call.arguments[:2]]
+        sizes = [variable.size for variable in declared if variable is not None]
         if len(sizes) != 2:
             what = " or ".join(call.arguments[:2])
             raise ReportError(f"{firmware.folder}: {where}: the size of {what} is not declared")

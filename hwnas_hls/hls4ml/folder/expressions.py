@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 
 _EXPRESSION = re.compile(r"[\w\s+\-*/%()]{1,200}")
 
 
-def evaluate(expression: str, names: dict[str, str], depth: int = 0) -> int | None:
+def evaluate(expression: str, names: Mapping[str, str], depth: int = 0) -> int | None:
     """A whole number from a constant expression of numbers, names and + - * / %; else ``None``.
 
     Args:
@@ -24,7 +25,7 @@ def evaluate(expression: str, names: dict[str, str], depth: int = 0) -> int | No
     return _value(tree, names, depth)
 
 
-def _value(node: ast.expr, names: dict[str, str], depth: int) -> int | None:
+def _value(node: ast.expr, names: Mapping[str, str], depth: int) -> int | None:
     if isinstance(node, ast.Constant):
         return node.value if type(node.value) is int and abs(node.value) < 2**40 else None
     if isinstance(node, ast.Name):

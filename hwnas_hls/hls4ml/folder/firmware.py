@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,24 @@ from hwnas_hls.hls4ml.folder.precisions import Precisions
 from hwnas_hls.network.precision import FixedType
 
 _ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
-_ARRAY = re.compile(r"[\w:<>,\s*]+?[\s&>](\w+)\s*\[([^\]]{1,100})\]")
+_ARRAY = re.compile(r"([\w:<>,\s*]+?)[\s&>](\w+)\s*\[([^\]]{1,100})\]")
+_STREAM = re.compile(r"(?:static\s+)?hls::stream\s*<\s*([\w:]+)\s*>\s*&?\s*(\w+)(?:\s*\(.*\))?")
+_WORD = re.compile(r"(?:\w+::)*array\s*<(.*),([^,<>]+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An array or stream of the top function.
+
+    Args:
+        kind: C++ type of its elements, as written.
+        size: number of values; of a stream those of one word.
+        is_stream: whether it is a stream.
+    """
+
+    kind: str
+    size: int
+    is_stream: bool
 
 
 @dataclass(slots=True)
@@ -38,11 +55,14 @@ class Firmware:
 
     Args:
         folder: the project.
+        top: name of the function that calls the layers.
+        ports: arrays and streams among its parameters, in order.
         calls: layer calls of the top function, in order.
         names: type names -> what they stand for.
         constants: names -> expressions.
         structs: configurations by name.
-        sizes: array names -> number of elements.
+        variables: arrays and streams of the top function, its ports included.
+        pragmas: text behind ``#pragma HLS`` in its file, in order.
         aliases: array names -> the array they are another name of.
         multipliers: ``dsp`` or ``fabric`` where a directive binds every multiplication.
         da_weight: weight types of layers, by name, from the configuration.
@@ -50,12 +70,15 @@ class Firmware:
     """
 
     folder: Path
+    top: str
+    ports: tuple[str, ...]
     calls: list[Call]
     names: Mapping[str, str]
     constants: Mapping[str, str]
     structs: Mapping[str, Struct]
-    sizes: Mapping[str, int]
+    variables: Mapping[str, Variable]
     aliases: Mapping[str, str]
+    pragmas: Sequence[str] = ()
     multipliers: str | None = None
     da_weight: Mapping[str, FixedType] = field(default_factory=dict)
     generated: str = ""
@@ -73,13 +96,12 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     names = {**typedefs(parameters.text), **typedefs(defines.text)}
     constants = {**parameters.defines, **defines.defines}
     calls: list[Call] = []
-    sizes: dict[str, int] = {}
+    variables: dict[str, Variable] = {}
     aliases: dict[str, str] = {}
     for part in split(function.parameters):
-        _declare(part, constants, sizes)
+        _declare(part, constants, names, variables)
+    ports = tuple(variables)
     for statement, line in statements(function.body, function.first_line):
-        if re.match(r"(?:static\s+)?hls::stream\s*<", statement):
-            continue
         alias = _ALIAS.fullmatch(statement)
         if alias is not None:
             aliases[alias[1]] = alias[2]
@@ -87,10 +109,10 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         call = call_of(statement, _name_in(cleaned.comments.get(line, "")))
         if call is not None:
             calls.append(call)
-        elif "nnet::" in statement and "(" in statement:
+        elif "nnet::" in statement and "(" in statement and not _STREAM.fullmatch(statement):
             raise ReportError(f"{folder}: cannot make out the statement {statement[:100]!r} of its firmware")
         else:
-            _declare(statement, constants, sizes)
+            _declare(statement, constants, names, variables)
     directives = [f"HLS {pragma}" for pragma in cleaned.pragmas]
     for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
         directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
@@ -99,16 +121,28 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     by_graph = "dense_da" in function.body or "dense_da" in parameters.text
     return Firmware(
         folder=folder,
+        top=function.name,
+        ports=ports,
         calls=calls,
         names=names,
         constants=constants,
         structs=structs(parameters.text),
-        sizes=sizes,
+        variables=variables,
         aliases=aliases,
+        pragmas=cleaned.pragmas,
         multipliers=directive_multipliers(directives),
         da_weight=Precisions(config).weights(),
         generated=optional_source(folder, generated, MAX_WEIGHT_BYTES) if by_graph else "",
     )
+
+
+def origin(name: str, aliases: Mapping[str, str]) -> str:
+    """The array that ``name`` is another name of, or ``name`` itself."""
+    for _ in range(16):
+        if name not in aliases:
+            break
+        name = aliases[name]
+    return name
 
 
 def _top_function(folder: Path, top: str) -> tuple[Function, Source]:
@@ -132,9 +166,17 @@ def _name_in(comment: str) -> str:
     return comment if re.fullmatch(r"[\w./:-]{1,120}", comment) else ""
 
 
-def _declare(statement: str, constants: dict[str, str], sizes: dict[str, int]) -> None:
-    match = _ARRAY.fullmatch(" ".join(statement.split())[:300])
-    if match is not None:
-        size = evaluate(match[2], constants)
+def _declare(
+    statement: str, constants: Mapping[str, str], names: Mapping[str, str], variables: dict[str, Variable]
+) -> None:
+    """Take up the array or stream that a statement or parameter declares, if it declares one."""
+    plain = " ".join(statement.split())[:300]
+    array, stream = _ARRAY.fullmatch(plain), _STREAM.fullmatch(plain)
+    if array is not None:
+        size = evaluate(array[3], constants)
         if size is not None and size > 0:
-            sizes[match[1]] = size
+            variables[array[2]] = Variable(array[1].strip(), size, is_stream=False)
+    elif stream is not None:
+        word = _WORD.fullmatch(names.get(stream[1], ""))
+        size = None if word is None else evaluate(word[2].strip(), constants)
+        variables[stream[2]] = Variable(stream[1], size or 1, is_stream=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.cpp import Call
 from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
-from hwnas_hls.hls4ml.folder.firmware import Firmware
+from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.types import fixed_type
 
 _PLAIN = (
@@ -50,7 +49,7 @@ def read_layers(firmware: Firmware) -> Layers:
         name = call.comment or (call.types[-1] if call.types else call.function)
         if len(call.types) < 2 or len(call.arguments) < 2:
             raise ReportError(f"{firmware.folder}: layer {name!r}: call of {call.function} without its types")
-        source = _origin(call.arguments[0], firmware.aliases)
+        source = origin(call.arguments[0], firmware.aliases)
         if previous and source != previous:
             raise Unsupported(
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
@@ -58,16 +57,16 @@ def read_layers(firmware: Firmware) -> Layers:
             )
         if call.function.startswith("dense") or call.function == "compute_layer":
             read_dense(call, name, firmware, out)
-            previous = _origin(call.arguments[1], firmware.aliases)
+            previous = origin(call.arguments[1], firmware.aliases)
         elif call.function == "normalize":
             _normalise(call, name, firmware, out)
-            previous = _origin(call.arguments[1], firmware.aliases)
+            previous = origin(call.arguments[1], firmware.aliases)
         elif call.function == "repack_stream":  # the same values in packets of another size
-            previous = _origin(call.arguments[1], firmware.aliases)
+            previous = origin(call.arguments[1], firmware.aliases)
         elif call.function in ACTIVATIONS:
             _activation(call, name, firmware, out)
             at = 1 if call.function.startswith("normalize_") else -1
-            previous = _origin(call.arguments[at], firmware.aliases)
+            previous = origin(call.arguments[at], firmware.aliases)
         else:
             raise Unsupported(
                 f"layer {name!r} is nnet::{call.function}: only dense layers, activations and batch "
@@ -76,14 +75,6 @@ def read_layers(firmware: Firmware) -> Layers:
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: no dense layer in its firmware")
     return out
-
-
-def _origin(name: str, aliases: Mapping[str, str]) -> str:
-    for _ in range(16):
-        if name not in aliases:
-            break
-        name = aliases[name]
-    return name
 
 
 def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:

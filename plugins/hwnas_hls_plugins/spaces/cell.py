@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.space import KnobSpace
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls_plugins.spaces.cell_builder import CellNetwork
 from hwnas_hls_plugins.spaces.cell_config import OPERATIONS, CellConfig, CellLayers
 from hwnas_hls_plugins.spaces.cell_table import HARDWARE, CellTable
-from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, UNROLL_LIMIT
+from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT
 from hwnas_hls_plugins.spaces.layer_settings import default_strategies
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.values.candidate import Value
 from hwnas_hls_plugins.spaces.cell_table import CellTable, Operation
 from hwnas_hls_plugins.spaces.layer_graph import End, LayerGraph, Shape, summand
-from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, UNROLL_LIMIT, Wanted
+from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, Wanted
 from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH
 
 

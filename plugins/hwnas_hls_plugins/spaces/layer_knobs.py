@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas_hls.network.architecture import Dense
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls.protocols.knob import Knob
@@ -17,8 +18,6 @@ from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, LayerSettings
 
 #: Tag of the output layer's knobs.
 OUTPUT = "out"
-#: An unrolled layer has fewer products than this (hls4ml issues 572, 903 and 904).
-UNROLL_LIMIT = 4096
 #: A bias has this many fractional bits more than the weights, if the products have them.
 BIAS_EXTRA_BITS = 4
 #: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.space import KnobSpace
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls_plugins.spaces.layer_graph import End, LayerGraph, summand
-from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, UNROLL_LIMIT, Wanted
+from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, Wanted
 from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, default_strategies
 from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
 from hwnas_hls_plugins.spaces.mlp_table import MlpTable

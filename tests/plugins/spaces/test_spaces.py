@@ -15,13 +15,14 @@ from places import ROOT
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.reuse import legal_reuse_factors
 from hwnas_hls.protocols.knob import Knob, knob_table
 from hwnas_hls.protocols.space import Space, assemble, lattice, settings
 from hwnas_hls.spec.configuration import from_table
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.testing import MixedSpace, SpaceContract, TinySpace, check
-from hwnas_hls_plugins.spaces.mlp import UNROLL_LIMIT, MlpSpace
+from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
 
 PAGE = ROOT / "docs" / "spaces-and-strategies.md"

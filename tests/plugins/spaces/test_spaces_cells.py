@@ -15,6 +15,7 @@ from places import ROOT
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.reuse import legal_reuse_factors
 from hwnas_hls.protocols.knob import knob_table
 from hwnas_hls.protocols.space import KnobSpace, Space
@@ -28,7 +29,6 @@ from hwnas_hls_plugins.spaces.cell_config import CellConfig, CellLayers
 from hwnas_hls_plugins.spaces.conv_cell import ConvCellSpace
 from hwnas_hls_plugins.spaces.conv_cell_config import ConvCellConfig
 from hwnas_hls_plugins.spaces.hierarchical import HierarchicalConfig, HierarchicalSpace
-from hwnas_hls_plugins.spaces.layer_knobs import UNROLL_LIMIT
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
 from hwnas_hls_plugins.strategies.evolution import EvolutionStrategy

@@ -12,12 +12,12 @@ import pytest
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Architecture, Conv2D, Dense, Merge, Pool2D
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.plugin.transfer import dataset_from_json, dataset_to_json
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing import SpaceContract, sample_dataset
 from hwnas_hls_plugins.spaces.conv_cell import ConvCellSpace
 from hwnas_hls_plugins.spaces.conv_cell_config import ConvCellConfig
-from hwnas_hls_plugins.spaces.layer_knobs import UNROLL_LIMIT
 from hwnas_hls_plugins.tasks.digits import Digits16Task, DigitsTask
 from hwnas_hls_plugins.tasks.file_task import FileConfig, FileTask
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.network.limits import DSP_INPUT_BITS
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, DesignTable
-from hwnas_hls_plugins.estimators.hls_model.unrolled import DSP_INPUT_BITS, implemented_layers
+from hwnas_hls_plugins.estimators.hls_model.unrolled import implemented_layers
 
 FloatArray = NDArray[np.float64]
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 
 _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
-_STAGES = ("csynth", "logic_synth", "post_route")
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
@@ -306,7 +305,9 @@ def _placed(
     if tool is not None:
         query = dataclasses.replace(query, tool=tool)
     if stage is not None:
-        if stage not in _STAGES:
-            raise UserError("unknown stage", where="--stage", found=stage, choices=_STAGES)
+        from hwnas_hls.hls4ml.query import STAGES
+
+        if stage not in STAGES:
+            raise UserError("unknown stage", where="--stage", found=stage, choices=STAGES)
         query = dataclasses.replace(query, stage=stage)
     return query

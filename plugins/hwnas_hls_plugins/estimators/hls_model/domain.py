@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.network.limits import OPERAND_BITS, UNROLL_LIMIT
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 from hwnas_hls_plugins.estimators.hls_model.regimes import factor_group, site_kinds
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, UNROLLED, DesignTable
-from hwnas_hls_plugins.estimators.hls_model.unrolled import UNROLL_LIMIT
 
 #: Widths and reuse factors of the sweep of single ``Resource`` layers.
 SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
-#: Beyond this an operand takes two DSPs or collapses into logic, which the laws do not describe.
-OPERAND_BITS = 26
 
 
 def layer_reasons(table: DesignTable) -> dict[str, NDArray[np.bool_]]:

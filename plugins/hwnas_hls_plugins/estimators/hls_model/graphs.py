@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas_hls.hls4ml.lint_graph import uses_dataflow
+from hwnas_hls.hls4ml.graph import uses_dataflow
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.layers import Conv2D, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.values.estimate import Estimate, Estimates

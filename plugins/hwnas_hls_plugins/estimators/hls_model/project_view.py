@@ -123,7 +123,8 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
         calibration: of the predictions.
     """
     from hwnas_hls.evidence.measured_projects import measured_projects
-    from hwnas_hls.hls4ml.folder import find_project, lint_config, lint_folder
+    from hwnas_hls.hls4ml.folder import find_project
+    from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 
     findings: list[str] = []
     problems: list[str] = []

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.network.limits import DSP_INPUT_BITS
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.table import DesignTable
-from hwnas_hls_plugins.estimators.hls_model.unrolled import DSP_INPUT_BITS
 
 FloatArray = NDArray[np.float64]
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.network.limits import DSP_INPUT_BITS, UNROLL_LIMIT
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS
 from hwnas_hls_plugins.estimators.hls_model.table import RESOURCE, DesignTable
 
 FloatArray = NDArray[np.float64]
-
-#: Products of one layer above which the tools no longer balance the adder tree.
-UNROLL_LIMIT = 4096
-#: Inputs narrower than this multiply in fabric by themselves.
-DSP_INPUT_BITS = 12
 
 
 def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:

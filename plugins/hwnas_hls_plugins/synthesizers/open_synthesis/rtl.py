@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.hls4ml.pitfall import TABLES
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Dense, Merge
+from hwnas_hls.network.limits import TABLES
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 
 TOP = "m"

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from hwnas_hls.errors import UserError
 from hwnas_hls.hls4ml.folder.dense import Layers
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
-from hwnas_hls.hls4ml.lint import Finding
+from hwnas_hls.hls4ml.lint.finding import Finding, pitfall
+from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
-
-#: Above this many products a fully unrolled layer meets Vivado's limit on arrays (H572, H903, H904).
-UNROLL_LIMIT = 4096
 
 
 def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int) -> Iterator[Finding]:
@@ -19,9 +17,8 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
     where = f"layer {name}"
     products = n_in * n_out
     if strategy == "Latency" and products > UNROLL_LIMIT:
-        yield Finding(
+        yield pitfall(
             "unroll-limit",
-            "warning",
             where,
             f"{n_in} x {n_out} = {products} products under Latency; synthesis stops or runs for hours "
             f"above {UNROLL_LIMIT} (H572, H903, H904)",
@@ -29,25 +26,22 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
         )
     if strategy == "Resource" and (legal := nearest_legal(n_in, n_out, "Resource", factor)) != factor:
         near = [value for value in legal_reuse_factors(n_in, n_out) if legal / 4 <= value <= legal * 4]
-        yield Finding(
+        yield pitfall(
             "reuse-factor",
-            "warning",
             where,
             f"reuse factor {factor} is not legal for {n_in} x {n_out}; hls4ml moves it to {legal}",
             f"take one of {', '.join(map(str, near[:12]))}",
         )
     if strategy == "distributed_arithmetic" and factor != 1:
-        yield Finding(
+        yield pitfall(
             "da-reuse-factor",
-            "error",
             where,
             f"distributed_arithmetic with reuse factor {factor}; hls4ml raises an exception",
             "set ReuseFactor to 1, or take Resource",
         )
     if strategy == "ResourceUnrolled" and factor == 1:
-        yield Finding(
+        yield pitfall(
             "unrolled-reuse-factor",
-            "note",
             where,
             "ResourceUnrolled with reuse factor 1 becomes Resource",
             "take a reuse factor above 1, or Latency",
@@ -72,9 +66,8 @@ def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
         if layer.strategy != "distributed_arithmetic" or layer.weights is None or asked is None:
             continue
         if layer.weight.fraction > asked.fraction:
-            yield Finding(
+            yield pitfall(
                 "da-unrounded-weights",
-                "warning",
                 f"layer {name}",
                 f"built from weights that were not rounded to {asked}; they take {layer.weight}, so it is "
                 "larger than need be and its outputs differ from those of the other strategies",
@@ -108,9 +101,8 @@ def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
         if layer.strategy == "distributed_arithmetic":
             pairs = [pair for pair in pairs if not pair[0].endswith("type")]
         for what, asked_for, built_as in pairs:
-            yield Finding(
+            yield pitfall(
                 "stale-config",
-                "warning",
                 f"layer {name}, {what}",
                 f"the configuration says {asked_for}, the firmware was built with {built_as}",
                 "the firmware decides; write the project again if the configuration is meant",

@@ -12,29 +12,26 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hwnas_hls.hls4ml.lint_graph import graph_findings, words
-from hwnas_hls.hls4ml.pitfall import SEVERITIES, TABLES, UNROLL_LIMIT, Finding
+from hwnas_hls.hls4ml.lint.finding import SEVERITIES, Finding, pitfall
+from hwnas_hls.hls4ml.lint.graphs import graph_findings, words
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Weighted
+from hwnas_hls.network.limits import (
+    DOUBLE_BITS,
+    DSP_INPUT_BITS,
+    FLOAT_BITS,
+    OPERAND_BITS,
+    TABLES,
+    UNROLL_LIMIT,
+)
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls.protocols.target import Target
 
-__all__ = ["SEVERITIES", "UNROLL_LIMIT", "Finding", "lint_design"]
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-#: A float32 holds every value up to this width.
-FLOAT_BITS = 24
-#: A double, through which C simulation gets its inputs and gives its outputs, up to this one.
-DOUBLE_BITS = 53
-#: Beyond it a product takes two DSPs or collapses into LUTs.
-OPERAND_BITS = 26
-#: Vitis HLS builds products of narrower inputs from LUTs.
-DSP_INPUT_BITS = 12
 
 
 def lint_design(design: Design, target: Target) -> list[Finding]:
@@ -58,9 +55,8 @@ def lint_design(design: Design, target: Target) -> list[Finding]:
 
 def _dead(architecture: Architecture, where: str) -> Finding:
     so = ", so the network's output does not depend on its input" if architecture.is_chain else ""
-    return Finding(
+    return pitfall(
         "dead-layer",
-        "warning",
         where,
         f"every weight is zero{so}",
         "train longer, prune less, or give the weights more fractional bits",
@@ -69,9 +65,8 @@ def _dead(architecture: Architecture, where: str) -> Finding:
 
 def _table(layer: Layer, where: str) -> Finding:
     activation = getattr(layer, "activation", "")
-    return Finding(
+    return pitfall(
         "table-activation",
-        "error",
         where,
         f"{activation} goes through a table in hls4ml, whose values are not reproduced bit for bit",
         "use relu, leaky_relu or linear",
@@ -84,9 +79,8 @@ def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
     built = nearest_legal(rows, columns, strategy, wanted)
     if strategy == "distributed_arithmetic":
         if wanted != 1:
-            yield Finding(
+            yield pitfall(
                 "da-reuse-factor",
-                "error",
                 where,
                 f"hls4ml refuses distributed arithmetic with reuse factor {wanted}",
                 "use reuse factor 1, or the strategy Resource",
@@ -94,35 +88,31 @@ def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
         return
     if built != wanted:  # H446: which are legal
         legal = _legal(layer)
-        yield Finding(
+        yield pitfall(
             "illegal-reuse-factor",
-            "error",
             where,
             f"reuse factor {wanted} is not among those that hls4ml builds; it would take {built}",
             f"use one of {', '.join(map(str, legal))}",
         )
     unrolled = rows * columns if strategy == "Latency" else -(-rows * columns // built)
     if unrolled > UNROLL_LIMIT:  # H572, H903, H904
-        yield Finding(
+        yield pitfall(
             "unroll-limit",
-            "warning",
             where,
             f"{unrolled} products side by side, above the {UNROLL_LIMIT} that are unrolled and partitioned",
             f"use Resource with a reuse factor of at least {_least_reuse(layer)}, distributed_arithmetic, "
             "or a narrower layer",
         )
     if strategy == "Resource" and wanted == 1:
-        yield Finding(
+        yield pitfall(
             "resource-unrolled",
-            "warning",
             where,
             "Resource with reuse factor 1 shares nothing, yet keeps the weights out of the logic",
             "use Latency, which drops zero weights and shares equal ones",
         )
     if strategy == "Latency" and wanted > 1:  # H566: reuse factor 2 may take more DSPs than 1
-        yield Finding(
+        yield pitfall(
             "latency-reuse",
-            "note",
             where,
             f"under Latency a reuse factor of {wanted} only limits the multipliers in DSPs and the "
             "initiation interval; products in LUTs are not shared and everything stays unrolled",
@@ -150,39 +140,36 @@ def _accumulator(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterat
         return
     exact = layer.exact_accum(source)
     if accum.overflow != "WRAP":
-        yield Finding(
+        yield pitfall(
             "saturating-accumulator",
-            "error",
             where,
             f"{accum} saturates at every partial sum, so the result depends on the order of the sums",
             "let it wrap (WRAP) with enough integer bits, and saturate in the result type",
         )
     if accum.rounding != "TRN":
-        yield Finding(
+        yield pitfall(
             "rounding-accumulator",
-            "warning",
             where,
             f"{accum} rounds every product before the sum, which about triples the LUTs",
             "use TRN with all fractional bits, and round in the result type",
         )
     if accum.fraction < exact.fraction:
         by_code = layer.strategy == "distributed_arithmetic"
-        yield Finding(
+        yield pitfall(
             "short-accumulator",
-            "error" if by_code else "warning",
             where,
             f"{accum} has {accum.fraction} fractional bits of the {exact.fraction} of its products: "
             + ("distributed arithmetic cuts the sum, not each product" if by_code else "each product is cut"),
             "leave the accumulator out: the exact type is then worked out from the weights",
+            severity="error" if by_code else "",
         )
 
 
 def _operands(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[Finding]:
     for what, kind in (("input", source), ("weight", layer.weight)):
         if kind.width > OPERAND_BITS and layer.strategy != "distributed_arithmetic":
-            yield Finding(
+            yield pitfall(
                 "wide-operand",
-                "warning",
                 where,
                 f"its {what} {kind} has over {OPERAND_BITS} bits: a product takes two DSPs or many LUTs",
                 f"use at most {OPERAND_BITS} bits",
@@ -196,9 +183,8 @@ def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> It
     highest, step = accum.highest * 2.0**-accum.fraction, 2.0**-result.fraction
     held = (result.lowest * step, result.highest * step)
     if result.overflow == "WRAP" and (lowest < held[0] or highest > held[1]):
-        yield Finding(
+        yield pitfall(
             "wrapping-result",
-            "warning",
             where,
             f"sums may reach {lowest:g} to {highest:g}; its result {result} holds {held[0]:g} to {held[1]:g} "
             "and wraps: a large value turns into a small one",
@@ -210,26 +196,24 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
     architecture = design.architecture
     clock_ns = architecture.clock_ns or target.clock_ns
     if clock_ns < target.clock_ns:
-        yield Finding(
+        yield pitfall(
             "fast-clock",
-            "note",
             "clock",
             f"{clock_ns:g} ns is faster than {target.name}'s default of {target.clock_ns:g} ns",
             "expect more cycles and registers, and timing that only post-route reports can prove",
         )
     for what, kind in (("input", architecture.input), ("output", design.layer_types()[-1][2])):
         if kind.width > DOUBLE_BITS:
-            yield Finding(
+            yield pitfall(
                 f"wide-{what}",
-                "error",
                 what,
                 f"{kind} has more bits than the {DOUBLE_BITS} of a double: C simulation cannot carry it",
                 "use a narrower type",
+                severity="error",
             )
         elif kind.width > FLOAT_BITS:
-            yield Finding(
+            yield pitfall(
                 f"wide-{what}",
-                "note",
                 what,
                 f"{kind} has more bits than the {FLOAT_BITS} of a float32: hls4ml's test bench and its "
                 "predict() with float32 round it",
@@ -239,9 +223,8 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
     if any(layer.strategy == "Resource" for _, layer, _, _ in weighted):
         others = [str(number) for number, layer, _, _ in weighted if layer.strategy != "Resource"]
         if others:
-            yield Finding(
+            yield pitfall(
                 "mixed-strategies",
-                "note",
                 "network",
                 "one Resource layer puts the whole network under DATAFLOW, layers "
                 f"{', '.join(others)} of other strategies too",
@@ -252,9 +235,8 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
         _multipliers(layer, weight) for number, layer, weight, _ in weighted if _in_dsp(layer, types[number])
     ]
     if sum(eligible) > target.dsp:
-        yield Finding(
+        yield pitfall(
             "dsp-limit",
-            "warning",
             "network",
             f"up to {sum(eligible)} products go to DSPs, {target.name} has {target.dsp}",
             f"give layers inputs below {DSP_INPUT_BITS} bits (products in LUTs), raise reuse factors, prune",

@@ -15,7 +15,6 @@ from hwnas_hls.hls4ml.folder.config import load_config, mapping_of, text_of
 from hwnas_hls.hls4ml.folder.firmware import read_firmware
 from hwnas_hls.hls4ml.folder.folder import find_project
 from hwnas_hls.hls4ml.folder.layers import read_layers
-from hwnas_hls.hls4ml.folder.lint_layers import firmware_findings, layer_findings
 from hwnas_hls.hls4ml.folder.precisions import (
     DEFAULT,
     STRATEGIES,
@@ -25,10 +24,13 @@ from hwnas_hls.hls4ml.folder.precisions import (
 )
 from hwnas_hls.hls4ml.folder.settings import read_settings
 from hwnas_hls.hls4ml.folder.shapes import read_shapes
-from hwnas_hls.hls4ml.lint import Finding
+from hwnas_hls.hls4ml.lint.finding import Finding, pitfall
+from hwnas_hls.hls4ml.lint.layers import firmware_findings, layer_findings
 
 #: Where the part of a project goes that names none.
 HLS4ML_DEFAULT_PART = "xcvu13p-flga2577-2-e"
+#: Implementations of a softmax.
+_SOFTMAX = ("stable", "latency", "legacy", "argmax")
 _ARGUMENTS = {
     "part": "Part",
     "xilinxpart": "Part",
@@ -110,7 +112,7 @@ def _shapes_beside(path: Path, config: dict[str, Any]) -> dict[str, tuple[int, i
 def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
     yield from _misplaced(config)
     precisions = Precisions(config)
-    yield from _strategies(config)
+    yield from _strategies(config, shapes)
     yield from _shadowed(precisions, shapes)
     for name, (n_in, n_out) in shapes.items():
         told = precisions.setting(name, "Dense", "Strategy")
@@ -119,9 +121,8 @@ def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int
         if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
             yield from layer_findings(name, n_in, n_out, strategy, factor)
     if "HLSConfig" in config and not text_of(config, "Part", "XilinxPart", "Device", "Board"):
-        yield Finding(
+        yield pitfall(
             "part-missing",
-            "warning",
             "Part",
             f"no part is named; hls4ml takes {HLS4ML_DEFAULT_PART}",
             "give part=... (or board=...) to the converter",
@@ -134,9 +135,8 @@ def _misplaced(config: dict[str, Any]) -> Iterator[Finding]:
         for key in keys:
             argument = _ARGUMENTS.get(key.lower())
             if argument is not None:
-                yield Finding(
+                yield pitfall(
                     "misplaced-key",
-                    "warning",
                     f"{place}.{key}",
                     f"{key} inside {place} is dropped in silence"
                     + (f" and the project goes to {HLS4ML_DEFAULT_PART}" if argument == "Part" else ""),
@@ -144,7 +144,7 @@ def _misplaced(config: dict[str, Any]) -> Iterator[Finding]:
                 )
 
 
-def _strategies(config: dict[str, Any]) -> Iterator[Finding]:
+def _strategies(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
     hls = mapping_of(config, "HLSConfig")
     places = [("HLSConfig.Model", mapping_of(hls, "Model"))]
     for level in ("LayerType", "LayerName"):
@@ -156,10 +156,11 @@ def _strategies(config: dict[str, Any]) -> Iterator[Finding]:
         if not isinstance(told, str):
             continue
         strategy, known = built_strategy(told)
+        if not known and told.lower() in _SOFTMAX and place.rpartition(".")[2] not in shapes:
+            continue  # up to hls4ml 0.6 the implementation of a softmax stood here
         if not known:
-            yield Finding(
+            yield pitfall(
                 "strategy-spelling",
-                "warning",
                 f"{place}.Strategy",
                 f"{told[:40]!r} is unknown to hls4ml and becomes Latency without a word",
                 f"take one of {', '.join(dict.fromkeys(STRATEGIES.values()))}",
@@ -169,17 +170,14 @@ def _strategies(config: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _misused_da(place: str, settings: dict[str, Any]) -> Iterator[Finding]:
-    """hls4ml raises for distributed arithmetic on anything without weights, the model default included."""
-    if place == "HLSConfig.Model":
-        what = "distributed_arithmetic for the whole model reaches activations, for which hls4ml raises"
-        yield Finding(
-            "da-without-weights", "error", f"{place}.Strategy", what, "set it for each dense layer by name"
-        )
-        return
+    """hls4ml raises where distributed arithmetic is set by name on a layer without weights.
+
+    For a whole model, or a type of layers, it is set on those with weights alone (tried in 1.3).
+    """
     precision = settings.get("Precision")
     if ".LayerName." in place and isinstance(precision, dict) and "weight" not in precision:
         what = "distributed_arithmetic on a layer without weights; hls4ml raises an exception"
-        yield Finding("da-without-weights", "error", f"{place}.Strategy", what, "leave its strategy out")
+        yield pitfall("da-without-weights", f"{place}.Strategy", what, "leave its strategy out")
 
 
 def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
@@ -206,9 +204,8 @@ def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> 
             return
     except UserError:
         return
-    yield Finding(
+    yield pitfall(
         "model-precision",
-        "warning",
         "HLSConfig.Model.Precision",
         f"{value[:40]} reaches no layer: every layer names its own precision (granularity 'name', H445)",
         "change the precision of the layers, or make the configuration with granularity='model'",

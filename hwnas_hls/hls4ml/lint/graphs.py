@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.hls4ml.graph import nodes_of
-from hwnas_hls.hls4ml.pitfall import TABLES, UNROLL_LIMIT, Finding
-from hwnas_hls.network.architecture import INPUT, Architecture
+from hwnas_hls.hls4ml.graph import nodes_of, uses_dataflow
+from hwnas_hls.hls4ml.lint.finding import Finding, pitfall
+from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Weighted
+from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge
+from hwnas_hls.network.limits import TABLES, UNROLL_LIMIT
 
 
 def words(layer: Layer) -> str:
@@ -33,12 +34,11 @@ def graph_findings(design: Design) -> Iterator[Finding]:
         nodes_of(design)
     except Unsupported as error:
         if not any(getattr(layer, "activation", "") in TABLES for layer in architecture.layers):
-            yield Finding("graph", "error", "network", str(error), "change the graph there")
+            yield pitfall("graph", "network", str(error), "change the graph there")
     for number, layer in enumerate(architecture.layers):
         if layer.n_out > UNROLL_LIMIT:  # as for products: hls4ml partitions every array wholly
-            yield Finding(
+            yield pitfall(
                 "unroll-limit",
-                "warning",
                 f"layer {number} ({words(layer)})",
                 f"{layer.n_out} outputs, above the {UNROLL_LIMIT} values of an array that are partitioned",
                 "use a smaller image or fewer filters",
@@ -49,21 +49,11 @@ def graph_findings(design: Design) -> Iterator[Finding]:
     shared = [number for number, count in sorted(takers.items()) if count > 1]
     if shared and uses_dataflow(architecture):
         names = ", ".join("the input" if number == INPUT else f"layer {number}" for number in shared)
-        yield Finding(
+        yield pitfall(
             "dataflow-fork",
-            "warning",
             "network",
             f"several layers read the outputs of {names}, and a Resource layer or a convolution puts the "
             "network under DATAFLOW, where Vitis HLS wants one reader an array (UG1399)",
             "use Latency or distributed_arithmetic everywhere (one pipeline), or have the vendor's tool "
             "confirm it",
         )
-
-
-def uses_dataflow(architecture: Architecture) -> bool:
-    """Whether hls4ml builds it as processes under DATAFLOW rather than as one pipeline."""
-    return architecture.io_type == "io_stream" or any(
-        (isinstance(layer, Weighted) and layer.strategy == "Resource")
-        or (isinstance(layer, Conv2D) and layer.out_height * layer.out_width > 1)
-        for layer in architecture.layers
-    )

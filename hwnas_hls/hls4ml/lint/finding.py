@@ -1,0 +1,91 @@
+"""What lint finds, and the table of its rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEVERITIES = ("error", "warning", "note")
+_TRIED = "hls4ml 1.3"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One pitfall that lint knows.
+
+    Args:
+        name: for example ``unroll-limit``.
+        severity: ``error`` (cannot be built as it stands, or not bit for bit), ``warning`` (builds, but
+            likely not as expected) or ``note``.
+        holds: the releases of hls4ml or the tools for which it was read in the sources and tried; ``H123``
+            is issue 123 of fastmachinelearning/hls4ml.
+    """
+
+    name: str
+    severity: str
+    holds: str = _TRIED
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One pitfall that a design has stepped into.
+
+    Args:
+        rule: name of the rule, for example ``unroll-limit``.
+        severity: ``error``, ``warning`` or ``note``, see :class:`Rule`.
+        where: layer or setting.
+        what: the fact, with its figures.
+        remedy: what to do.
+    """
+
+    rule: str
+    severity: str
+    where: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.severity} {self.rule}, {self.where}: {self.what}; {self.remedy}"
+
+
+#: Every rule by its name.
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        # A single layer with weights, as asked for or as built.
+        Rule("unroll-limit", "warning", "hls4ml 1.3; H572, H903, H904"),
+        Rule("illegal-reuse-factor", "error", "hls4ml 1.3; H446"),
+        Rule("reuse-factor", "warning", "hls4ml 1.3; H446"),
+        Rule("da-reuse-factor", "error"),
+        Rule("da-unrounded-weights", "warning"),
+        Rule("unrolled-reuse-factor", "note"),
+        Rule("resource-unrolled", "warning"),
+        Rule("latency-reuse", "note", "hls4ml 1.3; H566"),
+        Rule("saturating-accumulator", "error"),
+        Rule("rounding-accumulator", "warning"),
+        Rule("short-accumulator", "warning"),
+        Rule("wide-operand", "warning"),
+        Rule("dead-layer", "warning"),
+        Rule("table-activation", "error"),
+        Rule("wrapping-result", "warning"),
+        # A whole network on its target.
+        Rule("fast-clock", "note"),
+        Rule("wide-input", "note"),
+        Rule("wide-output", "note"),
+        Rule("mixed-strategies", "note"),
+        Rule("dsp-limit", "warning"),
+        Rule("graph", "error"),
+        Rule("dataflow-fork", "warning", "hls4ml 1.3; Vitis HLS, AMD UG1399"),
+        # Configurations, and projects written from them.
+        Rule("misplaced-key", "warning"),
+        Rule("part-missing", "warning"),
+        Rule("strategy-spelling", "warning"),
+        Rule("da-without-weights", "error"),
+        Rule("model-precision", "warning", "hls4ml 1.3; H445"),
+        Rule("stale-config", "warning"),
+    )
+}
+
+
+def pitfall(name: str, where: str, what: str, remedy: str, severity: str = "") -> Finding:
+    """A finding of the rule ``name``; ``severity`` where it is not the rule's usual one."""
+    return Finding(name, severity or RULES[name].severity, where, what, remedy)
