@@ -27,7 +27,7 @@ SKIPPED = {
     ("docs/installation.md", "installs into a fresh environment; README.md's command does it in CI"): 3,
     ("docs/open-synthesis.md", "installs something"): 1,
     ("docs/using-vitis.md", "needs AMD's installation"): 1,
-    ("docs/using-vitis.md", "one C synthesis a candidate; the same path runs with --synthesizer open"): 1,
+    ("docs/using-vitis.md", "one C synthesis per candidate; the same path runs with --synthesizer open"): 1,
 }
 PAGES = [path for path in pages() if any(isinstance(s, Command) and not s.skipped for s in steps(path))]
 
