@@ -31,7 +31,7 @@ _one_at_a_time = threading.Lock()
 
 
 class Unfit(HwnasError):
-    """This process cannot do the work that was delivered: a plugin or a version is missing."""
+    """A worker cannot do the work that was delivered: a plugin or a version is missing."""
 
 
 class Bench:

@@ -54,12 +54,14 @@ class WeightedLayer(AnyLayer, Protocol):
 
 
 def at_least_one(layer: AnyLayer, *names: str) -> None:
+    """Raise a UserError if one of these fields of a layer is below 1."""
     for name in names:
         if getattr(layer, name) < 1:
             raise UserError(f"{name} of a {layer.kind} layer is at least 1", found=getattr(layer, name))
 
 
 def check_weighted(layer: WeightedLayer) -> None:
+    """Raise a UserError if activation, strategy or normalisation of a layer is unknown."""
     if layer.activation not in ACTIVATIONS:
         raise UserError("unknown activation", found=layer.activation, choices=ACTIVATIONS)
     if layer.strategy not in STRATEGIES:
@@ -69,12 +71,14 @@ def check_weighted(layer: WeightedLayer) -> None:
 
 
 def check_count(layer: AnyLayer, wanted: int) -> None:
+    """Raise a UserError if a layer does not take ``wanted`` inputs; one input may be left implicit."""
     allowed = (0, wanted) if wanted == 1 else (wanted,)
     if len(layer.inputs) not in allowed:
         raise UserError(f"a {layer.kind} layer takes {wanted} input(s)", found=list(layer.inputs))
 
 
 def exact_sum(layer: WeightedLayer, source: FixedType, count: int) -> FixedType:
+    """The smallest type that holds any sum of ``count`` products of inputs and weights, and the bias."""
     fraction = source.fraction + layer.weight.fraction
     integer = source.integer + layer.weight.integer + max(0, math.ceil(math.log2(count)))
     if layer.bias is not None:
@@ -84,6 +88,7 @@ def exact_sum(layer: WeightedLayer, source: FixedType, count: int) -> FixedType:
 
 
 def fields_to_json(layer: AnyLayer, plain: Sequence[str], types: Sequence[str]) -> dict[str, Any]:
+    """A layer as JSON-able data: ``plain`` fields as they are, ``types`` as ``ap_fixed`` text."""
     out: dict[str, Any] = {"kind": layer.kind}
     for name in plain:
         value = getattr(layer, name)
@@ -97,6 +102,7 @@ def fields_to_json(layer: AnyLayer, plain: Sequence[str], types: Sequence[str]) 
 
 
 def fields_from_json(data: Mapping[str, Any], plain: Sequence[str], types: Sequence[str]) -> dict[str, Any]:
+    """The constructor arguments of a layer from :func:`fields_to_json`."""
     fields = {name: data[name] for name in (*plain, "inputs") if name in data}
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     return fields | {name: None if data.get(name) is None else FixedType.parse(data[name]) for name in types}

@@ -70,24 +70,33 @@ class ClusterTable:
     log_folder: str = ""
 
     def __post_init__(self) -> None:
+        self._check_workers()
+        self._check_scheduler()
+        self._check_tls()
+        self._check_amounts()
+        self._check_resources()
+
+    def _check_workers(self) -> None:
         if self.system not in SYSTEMS:
             raise ValueError(f"system is one of {', '.join(SYSTEMS)}, not {self.system}")
         if self.workers < 0:
             raise ValueError(f"workers is 0 or more, not {self.workers}")
         if self.system != "local" and self.workers == 0:
-            raise ValueError(f"system {self.system} wants a number of workers")
-        if self.scheduler:
-            if self.workers or self.system != "local":
-                raise ValueError(
-                    "with a scheduler there are no workers to start: those that it has are used; "
-                    "leave out workers and system"
-                )
-            if "://" not in self.scheduler:
-                raise ValueError(
-                    f"scheduler is an address such as tcp://host:8786 or tls://host:8786, "
-                    f"not {self.scheduler}"
-                )
-        self._check_tls()
+            raise ValueError(f"system {self.system} needs a number of workers")
+
+    def _check_scheduler(self) -> None:
+        if not self.scheduler:
+            return
+        if self.workers or self.system != "local":
+            raise ValueError(
+                "a scheduler brings its own workers, so none are started here; leave out workers and system"
+            )
+        if "://" not in self.scheduler:
+            raise ValueError(
+                f"scheduler is an address such as tcp://host:8786 or tls://host:8786, not {self.scheduler}"
+            )
+
+    def _check_amounts(self) -> None:
         for name in ("wait_s", "min_cost_s", "chunk"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
@@ -96,17 +105,20 @@ class ClusterTable:
         for name in ("memory", "disk"):
             if not _MEMORY.fullmatch(getattr(self, name)):
                 raise ValueError(f"{name} is a size such as 8 GB, not {getattr(self, name)}")
+
+    def _check_resources(self) -> None:
         for table in ("resources", "synthesis_needs"):
             for name, amount in getattr(self, table).items():
                 if not (math.isfinite(amount) and amount > 0):
                     raise ValueError(f"{table}.{name} is above 0, not {amount:g}")
                 if re.search(r"[\s=,]", name):
                     raise ValueError(f"{table} names {name!r}: a name has no space, comma or equals sign")
-        if not self.scheduler:
-            for name, amount in self.synthesis_needs.items():
-                held = self.resources.get(name, 0)
-                if amount > held:
-                    raise ValueError(f"a synthesis needs {amount:g} {name} and a worker has {held:g}")
+        if self.scheduler:
+            return
+        for name, amount in self.synthesis_needs.items():
+            held = self.resources.get(name, 0)
+            if amount > held:
+                raise ValueError(f"a synthesis needs {amount:g} {name} and a worker has {held:g}")
 
     def _check_tls(self) -> None:
         given = [name for name in TLS_FILES if getattr(self, name)]

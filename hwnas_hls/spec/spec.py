@@ -177,7 +177,7 @@ def _named(kind: str, table: Mapping[str, Any], origin: str) -> NamedTable:
     config = {key: value for key, value in table.items() if key != "name"}
     name = table.get("name")
     if name is None:
-        default: NamedTable = Spec.__dataclass_fields__[kind].default_factory()  # type: ignore[misc,operator]
+        default: NamedTable = Spec.__dataclass_fields__[kind].default_factory()  # type: ignore[operator]
         return NamedTable(default.name, config, is_default=True)
     if not isinstance(name, str):
         raise UserError("a name is a text", where=f"{origin}: [{kind}].name", found=repr(name))

@@ -167,6 +167,7 @@ class NamedTable:
 
 
 def check_bound(metric: str, bound: float) -> None:
+    """Raise a ValueError if ``bound`` cannot limit ``metric``."""
     if not math.isfinite(bound):
         raise ValueError(f"a limit's value is a finite number, not {bound:g}")
     if metric.partition(":")[0] == "accuracy" and not 0 <= bound <= 1:

@@ -23,12 +23,14 @@ PIDS = Path(sys.argv[0]).with_name("pids")
 
 
 def need(condition: object, what: str) -> None:
+    """End with an error, as the real tool would, unless ``condition`` holds."""
     if not condition:
         print(f"ERROR: fake {NAME}: {what}")
         sys.exit(9)
 
 
 def tcl_value(text: str, name: str) -> str:
+    """The value that ``set NAME VALUE`` gives in a Tcl script."""
     found = re.search(rf"set\s+{name}\s+\"?([^\"\n]+)\"?", text)
     need(found, f"project.tcl sets no {name}")
     return found[1].strip() if found else ""
@@ -115,6 +117,7 @@ ap_clk  {{0.000 2.500}}      {clock}          200.000
 
 
 def main() -> int:
+    """Do what the arguments and the script ask, as the real tool would."""
     if MODE == "licence":
         print("ERROR: [Common 17-345] A valid license was not found for feature 'HLS'")
         return 1

@@ -10,6 +10,7 @@ from hwnas_hls.testing.contract import contracts_in
 
 
 def main(file: str) -> None:
+    """Print the transcripts of the contracts in ``file`` as one line of JSON."""
     transcripts = {}
     for name, contract in contracts_in(Path(file)).items():
         try:

@@ -123,14 +123,17 @@ def _onto_grid(values: NDArray[np.float64], layer: Dense) -> NDArray[np.int64]:
 
 @hookimpl
 def hwnas_register_spaces() -> list[type]:
+    """The tiny spaces."""
     return [Tiny, Mixed]
 
 
 @hookimpl
 def hwnas_register_tasks() -> list[type]:
+    """The tiny task."""
     return [TinyTask]
 
 
 @hookimpl
 def hwnas_register_estimators() -> list[type]:
+    """An estimator that trains by least squares."""
     return [LeastSquares]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def hwnas_register_spaces() -> list[type]:
+    """The built-in search spaces."""
     from hwnas_hls_plugins.spaces.cell import CellSpace
     from hwnas_hls_plugins.spaces.conv_cell import ConvCellSpace
     from hwnas_hls_plugins.spaces.hierarchical import HierarchicalSpace
@@ -25,6 +26,7 @@ def hwnas_register_spaces() -> list[type]:
 
 @hookimpl
 def hwnas_register_strategies() -> list[type]:
+    """The built-in search strategies."""
     from hwnas_hls_plugins.strategies.bayesian import BayesianStrategy
     from hwnas_hls_plugins.strategies.differentiable import DifferentiableStrategy
     from hwnas_hls_plugins.strategies.evolution import EvolutionStrategy
@@ -48,6 +50,7 @@ def hwnas_register_strategies() -> list[type]:
 
 @hookimpl
 def hwnas_register_estimators() -> list[type]:
+    """The built-in estimators."""
     from hwnas_hls_plugins.estimators.da_cost import DaCostEstimator
     from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator
     from hwnas_hls_plugins.estimators.multi_fidelity import FullTrainingEstimator, PartialTrainingEstimator
@@ -72,6 +75,7 @@ def hwnas_register_estimators() -> list[type]:
 
 @hookimpl
 def hwnas_register_tasks() -> list[type]:
+    """The built-in tasks."""
     from hwnas_hls_plugins.tasks.digits import Digits16Task, DigitsTask
     from hwnas_hls_plugins.tasks.file_task import FileTask
     from hwnas_hls_plugins.tasks.jets import JetsTask
@@ -81,6 +85,7 @@ def hwnas_register_tasks() -> list[type]:
 
 @hookimpl
 def hwnas_register_synthesizers() -> list[type]:
+    """The built-in synthesizers."""
     from hwnas_hls_plugins.synthesizers.open_synthesis import OpenMultiplierSynthesizer, OpenSynthesizer
     from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer
     from hwnas_hls_plugins.synthesizers.vendor_tools import VitisSynthesizer, VivadoSynthesizer
@@ -96,6 +101,7 @@ def hwnas_register_synthesizers() -> list[type]:
 
 @hookimpl
 def hwnas_register_exporters() -> list[type]:
+    """The built-in exporters."""
     from hwnas_hls_plugins.exporters.csv_export import CsvExporter
     from hwnas_hls_plugins.exporters.front_json import FrontJsonExporter
     from hwnas_hls_plugins.exporters.html_report import HtmlReportExporter
@@ -107,6 +113,7 @@ def hwnas_register_exporters() -> list[type]:
 
 @hookimpl
 def hwnas_register_commands(cli: click.Group) -> None:
+    """The built-in commands ``predict`` and ``calibrate``."""
     from hwnas_hls_plugins.estimators.hls_model.calibrate_command import calibrate_command
     from hwnas_hls_plugins.estimators.hls_model.command import predict_command
 

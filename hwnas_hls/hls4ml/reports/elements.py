@@ -42,7 +42,7 @@ class Element:
         return None if found is None else found.text
 
     def walk(self) -> Iterator[Element]:
-        """This element and every one below it."""
+        """The element and every one below it."""
         stack = [self]
         while stack:
             here = stack.pop()

@@ -87,9 +87,11 @@ def _plain(value: object) -> str:
 
 
 def to_bytes(examples: Sequence[Example]) -> bytes:
+    """Examples as JSON, for the cache of a run."""
     rows = [[example.candidate.to_json(), example.value, dict(example.known)] for example in examples]
     return json.dumps(rows).encode()
 
 
 def from_bytes(data: bytes) -> list[Example]:
+    """Examples from :func:`to_bytes`."""
     return [Example(Candidate.from_json(row[0]), row[1], row[2]) for row in json.loads(data)]

@@ -1,4 +1,6 @@
-"""da4ml's own cost and stages of many designs, without RTL. Run as a child process:
+"""da4ml's own cost and stages of many designs, without RTL.
+
+Runs as a child process:
 
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs FOLDER CLOCK_NS LEVELS`` reads
 ``FOLDER/*.npz`` (:meth:`hwnas_hls.network.design.Design.to_bytes`) and writes ``FOLDER/costs.json``.
@@ -72,6 +74,7 @@ def cost(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
 
 
 def main(arguments: list[str]) -> None:
+    """Read the designs of a folder and write their costs beside them."""
     import dataclasses
 
     die_with_parent()

@@ -1,4 +1,6 @@
-"""Distributed-arithmetic RTL of a design, by da4ml. Run as a child process:
+"""Distributed-arithmetic RTL of a design, by da4ml.
+
+Runs as a child process:
 
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS
 LEVELS PART`` (``LEVELS`` 0: from the clock).
@@ -131,6 +133,7 @@ def _kif(kind: FixedType) -> tuple[int, int, int]:
 
 
 def main(arguments: list[str]) -> None:
+    """Read a design and write its RTL."""
     die_with_parent()
     design_folder, folder, clock_ns, cutoff, part = arguments
     sys.setrecursionlimit(RECURSION)

@@ -1,4 +1,4 @@
-"""Yosys passes as a list of lines, run in a child process:
+"""Yosys passes as a list of lines, run in a child process.
 
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.yosys SCRIPT``
 """
@@ -80,6 +80,7 @@ def synthesis_passes(
 
 
 def main(arguments: list[str]) -> None:
+    """Run the passes of a script file."""
     from pyosys import libyosys
 
     die_with_parent()
