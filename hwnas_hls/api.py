@@ -177,9 +177,9 @@ def run_search(
     Args:
         target: part, board, or path of a target file.
         task: name of a task, path of a table, ``(X, y)``, a pandas DataFrame (with ``label``), a
-            :class:`~hwnas_hls.protocols.task.Dataset`, an object with ``load()``, or a ``[task]`` table.
-            Rows given as objects are written to ``data-*.npz`` beside the run folder, so that the
-            run can be resumed and repeated.
+            :class:`~hwnas_hls.protocols.task.Dataset`, a :class:`~hwnas_hls.protocols.task.Task`, or
+            a ``[task]`` table. Rows given as objects are written to ``data-*.npz`` beside the run
+            folder, so that the run can be resumed and repeated.
         label: label column of a table.
         spec: to start from: a :class:`~hwnas_hls.spec.spec.Spec`, the path of a TOML file, or its tables.
         trials, minutes, seed: as in ``[run]``.

@@ -16,7 +16,7 @@ from toy import ToySynthesizer, ToyTraining
 
 from hwnas_hls import hookimpl
 from hwnas_hls.network.design import Design
-from hwnas_hls.protocols.estimator import Context, Paused
+from hwnas_hls.protocols.estimator import Context, Estimator, Paused, Resumable
 from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates
@@ -47,7 +47,7 @@ def wait_to_be_killed(marker: str) -> None:
     time.sleep(600)
 
 
-class RungTraining(ToyTraining):
+class RungTraining(ToyTraining, Resumable):
     """The toy training in three stretches; who is halfway scores a little less."""
 
     name = "rung-training"
@@ -119,7 +119,7 @@ class RungTraining(ToyTraining):
         return found
 
 
-class WeightReader:
+class WeightReader(Estimator):
     """Dear, and reads the weights: counts those that are not zero."""
 
     name = "weight-reader"

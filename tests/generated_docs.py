@@ -15,8 +15,9 @@ from places import ROOT
 from hwnas_hls.cli.main import cli
 from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import BUILTIN, Offer, Registry
-from hwnas_hls.protocols.estimator import Context, Estimator
+from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
 from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.plugin import Isolatable, Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.synthesizer import Synthesizer
@@ -31,13 +32,15 @@ DOCS = ROOT / "docs"
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 100
 _CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Record, Context, Estimate, Estimates)}
-_PROTOCOLS = {
-    "space": Space,
-    "strategy": Strategy,
-    "estimator": Estimator,
-    "task": Task,
-    "synthesizer": Synthesizer,
-    "exporter": Exporter,
+_PROTOCOLS: dict[str, tuple[type, ...]] = {
+    "plugin": (Plugin, Isolatable),
+    "space": (Space,),
+    "strategy": (Strategy,),
+    "estimator": (Estimator,),
+    "resumable": (Resumable,),
+    "task": (Task,),
+    "synthesizer": (Synthesizer,),
+    "exporter": (Exporter,),
 }
 
 
@@ -99,9 +102,7 @@ def estimators(_: str = "") -> str:
     for offer in _builtin("estimator"):
         instance = _built(offer)
         provided = ", ".join(f"`{name}`" for name in metrics_of(instance))
-        trains, weights = (
-            "yes" if getattr(instance, name, False) else "no" for name in ("trains", "uses_weights")
-        )
+        trains, weights = ("yes" if flag else "no" for flag in (instance.trains, instance.uses_weights))
         # What follows a plus is a hash, of a calibration say: new with every fit, and no news here.
         number, plus, _ = str(instance.version).partition("+")
         version = f"`{number}`{', and a hash' if plus else ''}"
@@ -114,7 +115,7 @@ def estimators(_: str = "") -> str:
 
 def protocol(kind: str) -> str:
     """The protocol class as it stands in the engine; its docstring explains every method."""
-    source = inspect.getsource(_PROTOCOLS[kind])
+    source = "\n\n".join(inspect.getsource(cls) for cls in _PROTOCOLS[kind])
     return f"```python\n{source}```\n"
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from hwnas_hls import hookimpl
 from hwnas_hls.network.design import Design
-from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.estimator import Context, Estimator
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
@@ -48,7 +48,7 @@ def harm(how: str) -> None:
         os.write(1, b"\n\n\n")
 
 
-class Harmful:
+class Harmful(Estimator):
     """LUTs that are twice the bits, unless the width is the one that does harm."""
 
     name = "harmful"
@@ -89,7 +89,7 @@ class Harmful:
         )
 
 
-class HarmfulSynthesis:
+class HarmfulSynthesis(Synthesizer):
     """A synthesizer that falls over."""
 
     name = "harmful-synthesis"
@@ -102,6 +102,8 @@ class HarmfulSynthesis:
     class Config:
         how: str = ""
         available_how: str = ""
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         self.config = config

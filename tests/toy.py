@@ -19,10 +19,11 @@ from hwnas_hls import hookimpl
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
-from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.protocols.space import Knob, KnobSpace
-from hwnas_hls.protocols.synthesizer import SynthesisReport
-from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
+from hwnas_hls.protocols.task import Dataset, Split, Task
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
@@ -57,7 +58,7 @@ class ToySpace(KnobSpace):
         return Architecture(io, tuple(layers))
 
 
-class ToyCost:
+class ToyCost(Estimator):
     """LUT and latency from the shape."""
 
     name = "toy-cost"
@@ -78,7 +79,7 @@ class ToyCost:
         return found
 
 
-class ToyTraining:
+class ToyTraining(Estimator):
     """Accuracy from size, saturating; designs with seeded random weights."""
 
     name = "toy-training"
@@ -92,6 +93,8 @@ class ToyTraining:
         fail_width: int = -1
         raise_width: int = -1
         sleep_s: float = 0.0
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -122,7 +125,7 @@ class ToyTraining:
         return Estimates({"accuracy": estimate}, design=design)
 
 
-class ToyStrategy:
+class ToyStrategy(Strategy):
     """Draws at random; its whole memory is in its state."""
 
     name = "toy-random"
@@ -144,7 +147,7 @@ class ToyStrategy:
         self.asked = state
 
 
-class ToySynthesizer:
+class ToySynthesizer(Synthesizer):
     """Real hardware is smaller than the toy formula says, by a factor with a little noise."""
 
     name = "toy-synthesis"
@@ -156,6 +159,8 @@ class ToySynthesizer:
         fail_every: int = 0
         raises: bool = False
         missing: str = ""
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -179,7 +184,7 @@ class ToySynthesizer:
         )
 
 
-class ToyTask:
+class ToyTask(Task):
     """Two Gaussian clouds."""
 
     name = "toy-task"
@@ -187,6 +192,8 @@ class ToyTask:
     @dataclass(frozen=True)
     class Config:
         n_in: int = 6
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         self.config = config

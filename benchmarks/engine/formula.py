@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from hwnas_hls import hookimpl
-from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
@@ -14,7 +14,7 @@ from hwnas_hls.values.estimate import Estimate, Estimates, measured
 KNOBS = 20
 
 
-class Formula:
+class Formula(Estimator):
     """Costs from the number of products, accuracy from their logarithm."""
 
     name = "formula"

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwnas_hls.protocols.space import KnobSpace
+from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import COMPLETE, FAILED, Record
 
 
-class PlainNsga2:
+class PlainNsga2(Strategy):
     """Suggests each active knob, tells losses and broken limits; nothing else of this package's strategies.
 
     A candidate that was not trained to its end is told the numbers that it has, and 1 (the worst)

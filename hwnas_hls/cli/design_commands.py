@@ -97,13 +97,9 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
     missing = synthesizer.available(subject.target)
     if missing:
         raise ToolMissing(f"{offer.name} cannot run here: {missing}")
-    report = synthesizer.synthesize(subject.design, subject.target, stage or _default_stage(synthesizer))
+    report = synthesizer.synthesize(subject.design, subject.target, stage or synthesizer.default_stage)
     piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
     return piece, evidence.write(subject.folder, piece)
-
-
-def _default_stage(synthesizer: Synthesizer) -> str:
-    return str(getattr(synthesizer, "default_stage", "csynth"))
 
 
 @click.command()

@@ -36,7 +36,7 @@ class RemoteEstimator:
         self._part = part
         self._name = workers.part_name(part)
         self._instance = part.instance
-        self._isolated = bool(getattr(part.instance, "isolated", False))
+        self._isolated = part.instance.isolated
         self._resumable = isinstance(part.instance, Resumable) and not self._isolated
         self._said = False
 
@@ -47,7 +47,7 @@ class RemoteEstimator:
             TaskFailed: a chunk did not go well; :meth:`each` asks for its candidates one by one.
             ClusterLost: there are no workers.
         """
-        stops = context.keep is not keep_all and getattr(self._instance, "trains", False)
+        stops = context.keep is not keep_all and self._instance.trains
         if stops and self._resumable and not self._instance.rungs:
             stops = False  # nobody is asked before the end
         if stops and self._resumable:
@@ -103,7 +103,7 @@ class RemoteEstimator:
         found: dict[int, Estimates] = {}
         for group, (result, parts) in zip(groups, answers, strict=True):
             found |= zip(group, _estimates([candidates[p] for p in group], result, parts), strict=True)
-        if getattr(self._instance, "trains", False):
+        if self._instance.trains:
             _remember(self._workers, found, zip(groups, futures, strict=True))
         return [found[place] for place in range(len(candidates))]
 
@@ -241,7 +241,7 @@ class RemoteSynthesizer:
 
     def __init__(self, workers: Workers, synthesizer: Any) -> None:
         self.name: str = synthesizer.name
-        self.default_stage = str(getattr(synthesizer, "default_stage", "csynth"))
+        self.default_stage = synthesizer.default_stage
         self._workers = workers
 
     def available(self, target: Target) -> str:

@@ -127,7 +127,7 @@ class Workers:
         """Whether an estimator is worth a task; what learns from all records stays here."""
         instance = part.instance
         dear = float(instance.cost) >= self.table.min_cost_s
-        return dear and not getattr(instance, "learns", False)
+        return dear and not instance.learns
 
     def _dear(self) -> list[ConfiguredPlugin]:
         return [part for part in self.setup.estimators if self.takes(part)]

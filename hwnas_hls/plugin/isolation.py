@@ -31,19 +31,18 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.errors import HwnasError, Unsupported
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.rebuild import kit_of
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.protocols.estimator import Context
-    from hwnas_hls.protocols.synthesizer import SynthesisReport
+    from hwnas_hls.protocols.plugin import Isolatable
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.protocols.task import Dataset
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls.values.estimate import Estimates
 
-MEMORY_LIMIT_MB = 4096
-TIME_LIMIT_S = 600.0
 #: A fresh interpreter that loads the plugins and builds one; on a busy machine it takes seconds.
 _START_LIMIT_S = 120.0
 _SAID_LINES = 20
@@ -53,7 +52,9 @@ class IsolationError(HwnasError):
     """An isolated plugin gave no answer; the text says what happened to it."""
 
 
-def guarded(registry: Registry, kind: str, instance: Any, table: Mapping[str, Any], **facts: Any) -> Any:
+def guarded(
+    registry: Registry, kind: str, instance: Isolatable, table: Mapping[str, Any], **facts: Any
+) -> Any:
     """``instance``, or where its class says ``isolated`` a stand-in that asks a worker process.
 
     Args:
@@ -62,7 +63,7 @@ def guarded(registry: Registry, kind: str, instance: Any, table: Mapping[str, An
         table: its configuration.
         facts: what a constructor may ask for: ``task target seed clock_ns``.
     """
-    if not getattr(instance, "isolated", False):
+    if not instance.isolated:
         return instance
     return Isolated(registry, kind, instance, table, **facts)
 
@@ -84,7 +85,7 @@ class Isolated:
         self,
         registry: Registry,
         kind: str,
-        instance: Any,
+        instance: Isolatable,
         table: Mapping[str, Any],
         *,
         task: Dataset | None = None,
@@ -94,9 +95,11 @@ class Isolated:
         if os.name != "posix":
             raise Unsupported(f"{kind} {instance.name} runs isolated, which needs Linux or macOS")
         self.name: str = instance.name
-        self.default_stage = str(getattr(instance, "default_stage", "csynth"))
-        self.memory_limit_mb = int(getattr(instance, "memory_limit_mb", MEMORY_LIMIT_MB))
-        self.time_limit_s = float(getattr(instance, "time_limit_s", TIME_LIMIT_S))
+        self.takes_rows = False
+        if isinstance(instance, Synthesizer):
+            self.default_stage = instance.default_stage
+        self.memory_limit_mb = instance.memory_limit_mb
+        self.time_limit_s = instance.time_limit_s
         self._what = f"{kind} {instance.name}"
         self._folder = tempfile.TemporaryDirectory(prefix=transfer.FOLDER_PREFIX)
         folder = Path(self._folder.name)
@@ -142,8 +145,6 @@ class Isolated:
 
     def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
         """As ``Synthesizer.synthesize``; a crash is a report with a failure."""
-        from hwnas_hls.protocols.synthesizer import SynthesisReport
-
         try:
             with self._worker() as worker:
                 path = worker.folder / "design.npz"

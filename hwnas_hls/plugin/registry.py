@@ -17,7 +17,14 @@ import pluggy
 from hwnas_hls import hookspecs
 from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, blamed, in_words
+from hwnas_hls.protocols.estimator import Estimator
+from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.plugin import Plugin
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.protocols.target import Target, find_target, read_targets
+from hwnas_hls.protocols.task import Task
 from hwnas_hls.resources import data_folder
 from hwnas_hls.spec.configuration import from_table
 
@@ -25,7 +32,16 @@ log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 _BY_HAND = "registered in this process"
-#: kind of thing -> the hook that collects it
+#: kind of plugin -> the class to inherit from
+PROTOCOLS: Mapping[str, type[Plugin]] = {
+    "space": Space,
+    "strategy": Strategy,
+    "estimator": Estimator,
+    "task": Task,
+    "synthesizer": Synthesizer,
+    "exporter": Exporter,
+}
+#: kind of plugin -> the hook that collects it
 COLLECTED = {
     "space": "hwnas_register_spaces",
     "strategy": "hwnas_register_strategies",
@@ -35,11 +51,6 @@ COLLECTED = {
     "exporter": "hwnas_register_exporters",
 }
 KINDS = tuple(COLLECTED)
-
-
-@dataclass(frozen=True)
-class NoConfig:
-    """The configuration of a class that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ class Offer:
     name: str
     plugin: str
     package: str
-    cls: type
+    cls: type[Plugin]
 
     @property
     def qualified(self) -> str:
@@ -77,7 +88,7 @@ class Offer:
 
     @property
     def config(self) -> type:
-        return getattr(self.cls, "Config", NoConfig)
+        return self.cls.Config
 
     @property
     def summary(self) -> str:
@@ -182,7 +193,7 @@ class Registry:
         found: dict[str, list[Offer]] = {}
         for name, classes in self._each(COLLECTED[kind]):
             for cls in classes:
-                problem = _offer_problem(cls)
+                problem = _offer_problem(kind, cls)
                 if problem:
                     self.faults.append(Fault(name, f"{COLLECTED[kind]} handed over {cls!r}: {problem}"))
                     continue
@@ -302,14 +313,22 @@ def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:
     return cls(**chosen)
 
 
-def _offer_problem(cls: object) -> str:
+def _offer_problem(kind: str, cls: object) -> str:
+    """Why ``cls`` is no plugin class of this kind; empty where it is one."""
+    base = PROTOCOLS[kind]
     if not isinstance(cls, type):
         return "not a class"
-    name = getattr(cls, "name", None)
+    if not issubclass(cls, base):
+        return (
+            f"{cls.__name__} does not inherit from {base.__module__}.{base.__name__}: "
+            f"write class {cls.__name__}({base.__name__})"
+        )
+    if missing := sorted(cls.__abstractmethods__):
+        return f"{cls.__name__} leaves out {', '.join(missing)}, which every {base.__name__} has"
+    name = cls.name if hasattr(cls, "name") else None
     if not isinstance(name, str) or not name or ":" in name or name != name.strip():
         return "its name is not a plain text"
-    config = getattr(cls, "Config", None)
-    if config is not None and not dataclasses.is_dataclass(config):
+    if not dataclasses.is_dataclass(cls.Config):
         return "its Config is not a dataclass"
     return ""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.protocols.plugin import Isolatable
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.estimate import Estimate, Estimates, Metric
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -66,41 +69,42 @@ class Context:
     cache: MutableMapping[str, bytes] = field(default_factory=dict)
 
 
-@runtime_checkable
-class Estimator(Protocol):
-    """What an estimator plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+class Estimator(Isolatable):
+    """Gives numbers of candidates: costs, speeds, accuracies; training is one way to get them.
 
-    Attributes:
-        provides: metrics it may give.
-        version: changes whenever its numbers change; part of the cache key.
-        cost: seconds a candidate, roughly; cheap estimators judge first.
-
-    Optional class attributes: ``uses_weights = True`` asks to be called again, with
-    ``context.designs`` filled, once candidates are trained. ``trains = True`` says that it
-    hands back designs; the mapping ``full_training`` then holds the configuration keys that
-    the final training of the front changes. ``isolated = True`` asks for a process of its own,
-    see :mod:`hwnas_hls.plugin.isolation`.
-
-    Of several estimators that train, each next one gets what successive halving lets through.
-    ``learns = True`` asks for the records of earlier batches in ``context.records``.
-    ``forecast = "NAME"`` says that its metric NAME is a forecast of the task's metric, with an
-    honest interval: candidates that would be dominated even at its good end are not trained, see
-    :mod:`hwnas_hls.run.forecast`. ``proxies = True`` says that its metrics stand in for the task's:
-    a run reports how well they ranked its candidates.
+    The constructor takes, by name, any of ``config task target seed clock_ns space goal``.
     """
 
-    name: str
-    provides: Sequence[str]
+    #: Metrics that it may give: names, or a :class:`Metric` for one that the tool does not know.
+    provides: Sequence[str | Metric]
+    #: Changes whenever its numbers change; part of the cache key.
     version: str
+    #: Seconds for one candidate, roughly; cheap estimators judge first.
     cost: float
 
+    #: Whether it trains and hands back designs. Of several that train, each next one gets the
+    #: candidates that successive halving keeps.
+    trains: bool = False
+    #: Keys of its configuration that the final training of the front changes (``trains`` only).
+    full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    #: Whether it is asked again, with ``context.designs`` filled, once candidates are trained.
+    uses_weights: bool = False
+    #: Whether it gets the records of earlier batches in ``context.records``.
+    learns: bool = False
+    #: Name of a metric of its own that forecasts the task's metric with an honest interval:
+    #: candidates that would be dominated even at its better end are not trained, see
+    #: :mod:`hwnas_hls.run.forecast`. Empty: no forecast.
+    forecast: str = ""
+    #: Whether its metrics stand in for the task's: a run reports how well they ranked its candidates.
+    proxies: bool = False
+
+    @abstractmethod
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` a candidate, in order.
 
-        What cannot be judged is an ``Estimates(failure=...)``; :class:`Unsupported` refuses
+        A candidate that cannot be judged is an ``Estimates(failure=...)``; :class:`Unsupported` refuses
         the whole batch.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,33 +120,33 @@ class Paused:
     score: float
 
 
-@runtime_checkable
-class Resumable(Protocol):
-    """An :class:`Estimator` that trains and can pause at its rungs.
+class Resumable(Estimator):
+    """An estimator that trains and can pause at its rungs.
 
     With workers (``[cluster]``) the halving of a batch is decided in the main process over chunks
     that were trained on several machines. The numbers must be those of ``estimate``, however the
     batch is divided at each rung.
-
-    Attributes:
-        rungs: shares of the training at which ``estimate`` asks ``context.keep``; ascending,
-            between 0 and 1, without both.
     """
 
-    @property
-    def rungs(self) -> Sequence[float]: ...
+    trains = True
 
+    @property
+    @abstractmethod
+    def rungs(self) -> Sequence[float]:
+        """Shares of the training at which ``estimate`` asks ``context.keep``: ascending, between 0 and 1,
+        without both."""
+
+    @abstractmethod
     def advance(
         self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes | None], until: float
     ) -> list[Paused | Estimates]:
         """Train from each state (``None``: from the start) to the share ``until``.
 
-        One that cannot be trained gets its :class:`Estimates` with the reason.
+        A candidate that cannot be trained gets its :class:`Estimates` with the reason.
         """
-        ...
 
+    @abstractmethod
     def conclude(
         self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
     ) -> list[Estimates]:
         """What ``estimate`` says of candidates that ended in these states, stopped or trained to 1."""
-        ...

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate
 
@@ -149,12 +151,9 @@ class Front:
         return found
 
 
-@runtime_checkable
-class Exporter(Protocol):
-    """What an exporter plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
+class Exporter(Plugin):
+    """Turns a finished front into files. The constructor may ask for ``config``."""
 
-    name: str
-
+    @abstractmethod
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write files below ``folder``; returns their paths."""
-        ...

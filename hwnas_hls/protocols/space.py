@@ -6,13 +6,14 @@ documentation (:func:`hwnas_hls.protocols.knob.knob_table`) are all read off the
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.protocols.knob import Knob
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.values.candidate import Candidate, Value
 
 if TYPE_CHECKING:
@@ -26,29 +27,41 @@ __all__ = ["Knob", "KnobSpace", "Space", "assemble", "knobs_of", "lattice", "set
 _TRIES = 20
 
 
-@runtime_checkable
-class Space(Protocol):
-    """What a space plugin offers; ``name`` and a frozen ``Config`` stand on the class."""
+class Space(Plugin):
+    """What may be built; inherit from :class:`KnobSpace` where a table of knobs describes it.
 
-    name: str
+    The constructor takes, by name, any of ``config task target clock_ns synthesizer``.
+    """
 
-    @property
-    def knobs(self) -> Sequence[Knob]: ...
+    #: The choices that a candidate makes, in order; empty where the space describes itself otherwise.
+    knobs: Sequence[Knob] = ()
 
-    def sample(self, rng: np.random.Generator) -> Candidate: ...
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> Candidate:
+        """A random candidate; equal generators give equal candidates."""
 
-    def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate: ...
+    @abstractmethod
+    def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
+        """A candidate near the given one, and another than it."""
 
-    def crossover(self, a: Candidate, b: Candidate, rng: np.random.Generator) -> Candidate: ...
+    @abstractmethod
+    def crossover(self, a: Candidate, b: Candidate, rng: np.random.Generator) -> Candidate:
+        """A child of two candidates."""
 
-    def encode(self, candidate: Candidate) -> NDArray[np.float64]: ...
+    @abstractmethod
+    def encode(self, candidate: Candidate) -> NDArray[np.float64]:
+        """A vector, float64 (length,), of one length for the whole space; for model-based strategies."""
 
-    def decode(self, vector: NDArray[np.float64]) -> Candidate: ...
+    @abstractmethod
+    def decode(self, vector: NDArray[np.float64]) -> Candidate:
+        """The candidate nearest to a vector; ``decode(encode(c)) == c``."""
 
-    def architecture(self, candidate: Candidate) -> Architecture: ...
+    @abstractmethod
+    def architecture(self, candidate: Candidate) -> Architecture:
+        """The layer list that trainers, predictors and exporters share."""
 
 
-class KnobSpace(ABC):
+class KnobSpace(Space):
     """A space that is its table of knobs: inherit, give :attr:`knobs` and :meth:`architecture`.
 
     Example, a whole space::
@@ -70,15 +83,8 @@ class KnobSpace(ABC):
                 return Architecture(eight, (hidden, Dense(hidden.n_out, self.n_out, "linear", eight, eight)))
     """
 
-    name: str
-    knobs: Sequence[Knob]
-
     #: Expected number of knobs that one mutation changes.
     mutated_knobs: ClassVar[float] = 1.5
-
-    @abstractmethod
-    def architecture(self, candidate: Candidate) -> Architecture:
-        """The layer list that trainers, predictors and exporters share."""
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Move values that do not go together to the nearest that do; the default keeps them.
@@ -208,7 +214,7 @@ class KnobSpace(ABC):
 
 def knobs_of(space: Space) -> tuple[Knob, ...]:
     """The knobs of any space that is a table of :class:`Knob`; none where it describes itself otherwise."""
-    knobs = tuple(getattr(space, "knobs", ()))
+    knobs = tuple(space.knobs)
     return knobs if all(isinstance(knob, Knob) for knob in knobs) else ()
 
 

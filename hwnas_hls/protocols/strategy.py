@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space, knobs_of, lattice
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.record import Record
@@ -20,9 +22,8 @@ _DRAWS = 64
 _LATTICE_LIMIT = 20_000
 
 
-@runtime_checkable
-class Strategy(Protocol):
-    """What a strategy plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+class Strategy(Plugin):
+    """Proposes candidates and learns from their records.
 
     The constructor takes, by name, any of ``config space goal seed task target``. A strategy
     owns its random state and touches no global one.
@@ -39,10 +40,10 @@ class Strategy(Protocol):
 
         from dataclasses import dataclass
 
-        from hwnas_hls.protocols.strategy import batch_rng
+        from hwnas_hls.protocols.strategy import Strategy, batch_rng
 
 
-        class Climb:
+        class Climb(Strategy):
             # Changes the best candidate so far; now and then draws a fresh one.
 
             name = "climb"
@@ -58,9 +59,9 @@ class Strategy(Protocol):
             def ask(self, n):
                 rng = batch_rng(self.name, self.seed, self.batch)
                 self.batch += 1
-                return [self.proposal(rng) for _ in range(n)]
+                return [self._proposal(rng) for _ in range(n)]
 
-            def proposal(self, rng):
+            def _proposal(self, rng):
                 if self.best is None or rng.random() < self.config.explore:
                     return self.space.sample(rng)
                 return self.space.mutate(self.best.candidate, rng)
@@ -79,24 +80,24 @@ class Strategy(Protocol):
                 self.batch = state
     """
 
-    name: str
-
+    @abstractmethod
     def ask(self, n: int) -> list[Candidate]:
         """Up to ``n`` candidates; an empty list says that the space is exhausted."""
-        ...
 
+    @abstractmethod
     def tell(self, records: Sequence[Record]) -> None:
         """Learn from records, failed, infeasible and stopped ones included.
 
         The candidates may be ones this instance never asked for (a resumed run).
         """
-        ...
 
+    @abstractmethod
     def state(self) -> Any:
-        """JSON-able; small where the records are the memory."""
-        ...
+        """What the records of the run do not tell, JSON-able; small where they are the memory."""
 
-    def restore(self, state: Any) -> None: ...
+    @abstractmethod
+    def restore(self, state: Any) -> None:
+        """Continue from what :meth:`state` returned."""
 
 
 def batch_rng(name: str, seed: int, batch: int, purpose: str = "") -> np.random.Generator:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
+
+from hwnas_hls.protocols.plugin import Isolatable
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -42,20 +45,22 @@ class SynthesisReport:
     cached: bool = False
 
 
-@runtime_checkable
-class Synthesizer(Protocol):
-    """What a synthesizer plugin offers; ``name`` and a frozen ``Config`` stand on the class.
+class Synthesizer(Isolatable):
+    """Measures a design by building its hardware. The constructor may ask for ``config``."""
 
-    Optional class attributes: ``default_stage``, where it goes if no stage is asked for;
-    ``isolated = True`` asks for a process of its own, see :mod:`hwnas_hls.plugin.isolation`.
-    """
+    #: The stage it runs to where nobody asks for one.
+    default_stage: str = "csynth"
+    #: The HLS strategies that it builds as asked; spaces search these where a spec names none.
+    #: Empty: those that the hardware model is calibrated for.
+    hls_strategies: Sequence[str] = ()
+    #: Whether it simulates the circuit: :meth:`synthesize` then has a fourth, optional argument ``rows``,
+    #: the integers of the input type to run through it, int64 (rows, n_in).
+    takes_rows: bool = False
 
-    name: str
-
+    @abstractmethod
     def available(self, target: Target) -> str:
         """Empty where it can run for ``target`` here, else what is missing and how to get it."""
-        ...
 
+    @abstractmethod
     def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
         """Run; a design that fails is a report with ``failure``, a missing tool raises ToolMissing."""
-        ...

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.plugin import Plugin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,16 +159,13 @@ def _mean_and_scale(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     return mean, np.where(constant, 1.0, scale)
 
 
-@runtime_checkable
-class Task(Protocol):
-    """What a task plugin offers; ``name`` and a frozen ``Config`` dataclass stand on the class."""
+class Task(Plugin):
+    """The data that a network is searched for. The constructor may ask for ``config``."""
 
-    name: str
-
+    @abstractmethod
     def load(self) -> Dataset:
         """The data, split; the same split at every call.
 
         Raises:
             UserError: the data are not there, not readable or not usable as they are.
         """
-        ...

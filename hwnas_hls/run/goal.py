@@ -62,7 +62,7 @@ def goal_of(
                 scales[name] = (metric.best, metric.worst)
     if dataset.kind != CLASSIFICATION:
         provided.pop("accuracy", None)
-    if any(getattr(estimator, "trains", False) for estimator in estimators):
+    if any(estimator.trains for estimator in estimators):
         provided[dataset.metric] = dataset.direction
     known = {name: direction for name, direction in provided.items() if direction}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,8 +63,10 @@ class Measuring:
         table = problem.spec.synthesis
         self._pool = ThreadPoolExecutor(table.workers, thread_name_prefix="synthesis")
         self._reserve = problem.spec.reserved_syntheses
+        if problem.synthesizer is None:
+            raise ValueError("this problem has no synthesizer")
         self._synthesizer: Any = guarded(problem.registry, "synthesizer", problem.synthesizer, table.config)
-        self._wants_rows = "rows" in inspect.signature(self._synthesizer.synthesize).parameters
+        self._wants_rows = self._synthesizer.takes_rows
         if workers is not None:
             self._synthesizer = RemoteSynthesizer(workers, self._synthesizer)
 
@@ -175,7 +176,7 @@ class Measuring:
             return {}, f"not synthesised: {self._missing}"
         table = self.problem.spec.synthesis
         synthesizer: Any = self._synthesizer
-        stage = table.stage or str(getattr(synthesizer, "default_stage", "csynth"))
+        stage = table.stage or synthesizer.default_stage
         try:
             more = {}
             if self._wants_rows:

@@ -88,7 +88,7 @@ class Judge:
         began = time.perf_counter()
         cases = [self._case(candidate) for candidate in candidates]
         instances = [part.instance for part in self.problem.estimators]
-        if any(getattr(one, "learns", False) or getattr(one, "forecast", "") for one in instances):
+        if any(one.learns or one.forecast for one in instances):
             self._past = [record for record in self.store.records() if record.batch < batch]
         trainers = self._trainers()
         for part in self.problem.estimators:
@@ -97,7 +97,7 @@ class Judge:
                 self._refine(cases)
             if part in trainers[:-1]:
                 self._promote(part, cases)
-            if forecast := getattr(part.instance, "forecast", ""):
+            if forecast := part.instance.forecast:
                 self._spare(part, forecast, cases)
         share = (time.perf_counter() - began) / max(len(cases), 1)
         return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
@@ -111,7 +111,7 @@ class Judge:
         cases = [self._case(candidate) for candidate in candidates]
         self._apply(part, cases, early_stop=False, check=False)
         for other in self.problem.estimators:
-            if other not in self._trainers() and not getattr(other.instance, "learns", False):
+            if other not in self._trainers() and not other.instance.learns:
                 self._apply(other, cases, check=False)
         return [Trained(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
@@ -137,11 +137,11 @@ class Judge:
         """Ask again those that can use the weights that training has found."""
         trained = [case for case in cases if case.design is not None]
         for part in self.problem.estimators:
-            if getattr(part.instance, "uses_weights", False):
+            if part.instance.uses_weights:
                 self._apply(part, trained)
 
     def _trainers(self) -> list[ConfiguredPlugin]:
-        return [part for part in self.problem.estimators if getattr(part.instance, "trains", False)]
+        return [part for part in self.problem.estimators if part.instance.trains]
 
     def _promote(self, part: ConfiguredPlugin, cases: Sequence[_Case]) -> None:
         """The rung between two estimators that train: who is dominated is not handed to the next."""
@@ -233,20 +233,18 @@ class Judge:
                 problem.spec.run.seed,
                 self._stopping(part) if early_stop else None,
                 self._learnt(part),
-                case.design.digest()
-                if case.design and getattr(part.instance, "uses_weights", False)
-                else None,
+                case.design.digest() if case.design and part.instance.uses_weights else None,
             ]
         )
 
     def _stopping(self, part: ConfiguredPlugin) -> object:
         # Who is stopped depends on what the goal calls dominated.
-        stops = self.problem.spec.run.early_stop and getattr(part.instance, "trains", False)
+        stops = self.problem.spec.run.early_stop and part.instance.trains
         return [self.problem.goal.to_json(), self.problem.spec.run.keep_share] if stops else None
 
     def _learnt(self, part: ConfiguredPlugin) -> object:
         # The records of a run only grow: their number and the last one say which they were.
-        if not getattr(part.instance, "learns", False) or not self._past:
+        if not part.instance.learns or not self._past:
             return None
         return [len(self._past), self._past[-1].key]
 
@@ -266,7 +264,7 @@ class Judge:
             keep=keep,
             space=self.problem.space,
             known={case.candidate.key: dict(case.estimates) for case in cases},
-            records=self._past if getattr(part.instance, "learns", False) else (),
+            records=self._past if part.instance.learns else (),
             cache=self.store.cache,
         )
         candidates = [case.candidate for case in cases]

@@ -16,6 +16,7 @@ from hwnas_hls.network.architecture import Architecture, as_architecture
 from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.faults import PluginError, blamed
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.synthesizer import Synthesizer
@@ -197,9 +198,9 @@ def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer | None:
     return built
 
 
-def _stated(instance: object, table: Mapping[str, Any]) -> dict[str, Any]:
+def _stated(instance: Plugin, table: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a plugin, defaults included where it keeps its ``config``."""
-    config = getattr(instance, "config", None)
+    config = instance.config
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return to_table(config)
     return dict(table)
@@ -235,12 +236,12 @@ def _trainer(
     spec: Spec, registry: Registry, estimators: Sequence[ConfiguredPlugin], common: Mapping[str, Any]
 ) -> ConfiguredPlugin | None:
     """The dearest estimator that trains, built again with ``[handover.training]``."""
-    training = [part for part in estimators if getattr(part.instance, "trains", False)]
+    training = [part for part in estimators if part.instance.trains]
     if not training:
         if spec.handover.training:
             raise UserError("no estimator of this run trains", where=spec.where("handover.training"))
         return None
     part = training[-1]
-    full = getattr(part.instance, "full_training", {})
+    full = part.instance.full_training
     table = {**spec.estimators.get(part.name, {}), **full, **spec.handover.training}
     return _estimator(spec, registry, part.name, table, True, common)

@@ -67,7 +67,7 @@ def of_run(
     """
     trained = [r for r in records if r.feasible and metric in r.estimates][-_MANY:]
     for estimator in estimators:
-        if not getattr(estimator, "proxies", False):
+        if not estimator.proxies:
             continue
         for name, stated in metrics_of(estimator).items():
             both = [record.estimates for record in trained if name in record.estimates]

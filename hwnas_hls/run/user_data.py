@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Task
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +62,7 @@ def rows_of(given: Any, label: str | None = None) -> Table:
     Raises:
         UserError: it is none of these, or its arrays do not fit together.
     """
-    if callable(getattr(given, "load", None)):
+    if isinstance(given, Task):
         given = given.load()
     if isinstance(given, Dataset):
         return _of_dataset(given)
@@ -74,7 +74,7 @@ def rows_of(given: Any, label: str | None = None) -> Table:
         "not a task",
         where=_WHERE,
         found=type(given).__name__,
-        choices=["a name", "a path", "(X, y)", "a DataFrame", "a Dataset", "an object with load()"],
+        choices=["a name", "a path", "(X, y)", "a DataFrame", "a Dataset", "a Task"],
     )
 
 

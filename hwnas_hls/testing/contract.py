@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -11,14 +12,16 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.protocols.plugin import Plugin
+from hwnas_hls.testing.attributes import attribute_faults
 
 _CHILD_SECONDS = 600
 
@@ -26,9 +29,28 @@ _CHILD_SECONDS = 600
 class Contract:
     """Tests that any plugin of one kind passes; subclasses give the plugin.
 
+    :meth:`plugins` are instances whose class is checked; ``kind`` is the class they inherit from.
     :meth:`transcript` is what must come out alike in every process; ``None`` where there is
     nothing of the kind.
     """
+
+    kind: ClassVar[type[Plugin]] = Plugin
+
+    def plugins(self) -> Sequence[Plugin]:
+        """Instances of the plugin under test."""
+        return ()
+
+    def test_inherits_from_its_kind_with_a_name_and_a_config(self) -> None:
+        for plugin in self.plugins():
+            cls, base = type(plugin), self.kind
+            wanted = f"{base.__module__}.{base.__name__}"
+            expect(isinstance(plugin, base), f"{cls.__name__} does not inherit from {wanted}")
+            expect(bool(plugin.name), f"{cls.__name__} has no name")
+            expect(dataclasses.is_dataclass(plugin.Config), f"{cls.__name__}.Config is not a dataclass")
+
+    def test_has_no_unknown_or_misspelt_attribute(self) -> None:
+        faults = [str(fault) for plugin in self.plugins() for fault in attribute_faults(plugin)]
+        expect(not faults, "; ".join(faults))
 
     def transcript(self) -> Any:
         return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.testing.contract import Contract, expect, untouched_random_state
 from hwnas_hls.testing.samples import sample_front
 
@@ -13,14 +15,13 @@ from hwnas_hls.testing.samples import sample_front
 class ExporterContract(Contract):
     """Inherit and override :meth:`exporter`."""
 
+    kind = Exporter
+
     def exporter(self) -> Exporter:
         raise NotImplementedError
 
-    def test_is_an_exporter_with_a_name_and_a_config(self) -> None:
-        exporter = self.exporter()
-        expect(isinstance(exporter, Exporter), "not an Exporter: a method of the protocol is missing")
-        expect(bool(exporter.name), "the exporter has no name")
-        expect(hasattr(type(exporter), "Config"), "the class has no Config")
+    def plugins(self) -> Sequence[Plugin]:
+        return [self.exporter()]
 
     def test_writes_what_it_says_below_the_folder(self) -> None:
         with tempfile.TemporaryDirectory() as scratch:

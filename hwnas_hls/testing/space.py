@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 from hwnas_hls.values.candidate import Candidate
@@ -17,14 +19,13 @@ _SAMPLES = 50
 class SpaceContract(Contract):
     """Inherit and override :meth:`space`."""
 
+    kind = Space
+
     def space(self) -> Space:
         raise NotImplementedError
 
-    def test_is_a_space_with_a_name_and_a_config(self) -> None:
-        space = self.space()
-        expect(isinstance(space, Space), "not a Space: a method of the protocol is missing")
-        expect(bool(space.name), "the space has no name")
-        expect(hasattr(type(space), "Config"), "the class has no Config")
+    def plugins(self) -> Sequence[Plugin]:
+        return [self.space()]
 
     def test_knobs_have_distinct_names_and_conditions_on_earlier_ones(self) -> None:
         earlier: set[str] = set()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
@@ -25,6 +26,7 @@ class StrategyContract(Contract):
     come).
     """
 
+    kind = Strategy
     batches = 6
     batch_size = 8
     modes: Sequence[str] = ("pareto", "constrained")
@@ -40,12 +42,8 @@ class StrategyContract(Contract):
         """Whether the strategy takes this space; if not, it must refuse it with a UserError."""
         return True
 
-    def test_is_a_strategy_with_a_name_and_a_config(self) -> None:
-        for space, goal in self._cases():
-            strategy = self.strategy(space, goal, 0)
-            expect(isinstance(strategy, Strategy), "not a Strategy: a method of the protocol is missing")
-            expect(bool(strategy.name), "the strategy has no name")
-            expect(hasattr(type(strategy), "Config"), "the class has no Config")
+    def plugins(self) -> Sequence[Plugin]:
+        return [self.strategy(space, goal, 0) for space, goal in self._cases()]
 
     def test_refuses_by_name_what_it_does_not_support(self) -> None:
         for space in self.spaces():

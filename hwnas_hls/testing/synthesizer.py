@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hwnas_hls.errors import ToolMissing
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 from hwnas_hls.testing.samples import sample_design, sample_target
@@ -17,14 +20,13 @@ class SynthesizerContract(Contract):
 
     stage = ""
 
+    kind = Synthesizer
+
     def synthesizer(self) -> Synthesizer:
         raise NotImplementedError
 
-    def test_is_a_synthesizer_with_a_name_and_a_config(self) -> None:
-        synthesizer = self.synthesizer()
-        expect(isinstance(synthesizer, Synthesizer), "not a Synthesizer: a method of the protocol is missing")
-        expect(bool(synthesizer.name), "the synthesizer has no name")
-        expect(hasattr(type(synthesizer), "Config"), "the class has no Config")
+    def plugins(self) -> Sequence[Plugin]:
+        return [self.synthesizer()]
 
     def test_reports_numbers_with_sources_or_says_what_is_missing(self) -> None:
         report = self._report()
@@ -51,7 +53,7 @@ class SynthesizerContract(Contract):
     def _report(self) -> SynthesisReport | None:
         synthesizer, target = self.synthesizer(), sample_target()
         missing = synthesizer.available(target)
-        stage = self.stage or str(getattr(synthesizer, "default_stage", "csynth"))
+        stage = self.stage or synthesizer.default_stage
         if not missing:
             return synthesizer.synthesize(sample_design(), target, stage)
         try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION, Dataset, Task
 from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
 
@@ -11,14 +14,13 @@ from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched
 class TaskContract(Contract):
     """Inherit and override :meth:`task`."""
 
+    kind = Task
+
     def task(self) -> Task:
         raise NotImplementedError
 
-    def test_is_a_task_with_a_name_and_a_config(self) -> None:
-        task = self.task()
-        expect(isinstance(task, Task), "not a Task: a method of the protocol is missing")
-        expect(bool(task.name), "the task has no name")
-        expect(hasattr(type(task), "Config"), "the class has no Config")
+    def plugins(self) -> Sequence[Plugin]:
+        return [self.task()]
 
     def test_splits_fit_together(self) -> None:
         data = self.task().load()

@@ -18,8 +18,8 @@ from hwnas_hls.network import emulator
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.layers import Dense
-from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.protocols.estimator import Context, Estimator
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Task
 from hwnas_hls.testing.samples import MixedSpace, TinySpace, sample_dataset
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates
@@ -41,7 +41,7 @@ class Mixed(MixedSpace):
         super().__init__(task.n_in, task.n_out)
 
 
-class TinyTask:
+class TinyTask(Task):
     """Three overlapping clusters in six features."""
 
     name = "tiny"
@@ -52,6 +52,8 @@ class TinyTask:
 
         rows: int = 240
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         self.config = config
 
@@ -59,7 +61,7 @@ class TinyTask:
         return sample_dataset(rows=self.config.rows)
 
 
-class LeastSquares:
+class LeastSquares(Estimator):
     """Random hidden layers and an output layer solved by least squares: accuracy in milliseconds.
 
     The accuracy is a true one, of the design that comes with it, by the integer emulator; only the

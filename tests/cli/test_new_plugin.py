@@ -117,7 +117,8 @@ def test_check_names_what_fails(
 
     code = """
 from hwnas_hls import hookimpl
-class Bad:
+from hwnas_hls.protocols.strategy import Strategy
+class Bad(Strategy):
     "Draws from the global generator."
     name = "bad"
     def __init__(self, space): self.space = space

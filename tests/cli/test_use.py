@@ -25,6 +25,8 @@ from hwnas_hls.cli import terminal
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, judge
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.facts import logged
 from hwnas_hls.run.store import Store
@@ -204,7 +206,7 @@ def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "run.sqlite").execute("pragma quick_check").fetchone() == ("ok",)
 
 
-class BrokenExporter:
+class BrokenExporter(Exporter):
     """Writes nothing."""
 
     name = "broken"
@@ -387,11 +389,11 @@ def test_two_runs_of_a_process_write_their_own_logs(tmp_path: Path) -> None:
     assert "late" not in (tmp_path / "first" / "log.txt").read_text()
 
 
-class Broken:
+class Broken(Strategy):
     """A strategy that goes wrong in its second batch."""
 
     name = "broken"
-    how = "raise"
+    _how = "raise"
 
     @dataclass(frozen=True)
     class Config:
@@ -403,7 +405,7 @@ class Broken:
     def ask(self, n: int) -> list[Any]:
         self.asked += 1
         if self.asked == 2:
-            if self.how == "raise":
+            if self._how == "raise":
                 raise RuntimeError("furnace is out")
             return [1, 2]
         return [self.space.sample(self.rng) for _ in range(n)]
@@ -432,7 +434,7 @@ def test_a_strategy_that_goes_wrong_is_named_and_its_run_goes_on_once_it_is_mend
     registry = Registry(entry_points=[])
     registry.register(toy, "toy")
     registry.register(Plugin(), "breaker")
-    monkeypatch.setattr(Broken, "how", how)
+    monkeypatch.setattr(Broken, "_how", how)
     with pytest.raises(HwnasError) as caught:
         runs.start(toy_spec(strategy={"name": "broken"}), registry, tmp_path / "run", QUIET)
     said = str(caught.value)

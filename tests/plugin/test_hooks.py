@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import toy
 from places import TESTS
 
 from hwnas_hls import hookimpl, hookspecs
-from hwnas_hls.protocols.exporter import Front
+from hwnas_hls.protocols.exporter import Exporter, Front
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.pytest_plugin import Outcome, Workplace
+from hwnas_hls.testing import TinySpace
 from hwnas_hls.values.record import Record
 
 TARGET = """
@@ -144,38 +146,47 @@ def test_every_hook_has_a_test_beside_its_documentation() -> None:
         assert implemented, f"{hook} has no test"
 
 
+class NoFiles(Exporter):
+    """Writes no file."""
+
+    name = "no-files"
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        return []
+
+
 def test_hooks_of_classes_are_collected(hwnas: Callable[..., Workplace], tmp_path: Path) -> None:
     """Each kind from one plugin, listed under its name."""
 
-    def offered(name: str) -> type:
-        return type(name.title(), (), {"name": name, "__doc__": f"The {name}."})
+    def offered(name: str, base: type) -> type:
+        return type(name.title(), (base,), {"name": name, "__doc__": f"The {name}."})
 
     class Plugin:
         __name__ = "all-kinds"
 
         @hookimpl
         def hwnas_register_spaces(self) -> list[type]:
-            return [offered("a-space")]
+            return [offered("a-space", TinySpace)]
 
         @hookimpl
         def hwnas_register_strategies(self) -> list[type]:
-            return [offered("a-strategy")]
+            return [offered("a-strategy", toy.ToyStrategy)]
 
         @hookimpl
         def hwnas_register_estimators(self) -> list[type]:
-            return [offered("an-estimator")]
+            return [offered("an-estimator", toy.ToyCost)]
 
         @hookimpl
         def hwnas_register_tasks(self) -> list[type]:
-            return [offered("a-task")]
+            return [offered("a-task", toy.ToyTask)]
 
         @hookimpl
         def hwnas_register_synthesizers(self) -> list[type]:
-            return [offered("a-synthesizer")]
+            return [offered("a-synthesizer", toy.ToySynthesizer)]
 
         @hookimpl
         def hwnas_register_exporters(self) -> list[type]:
-            return [offered("an-exporter")]
+            return [offered("an-exporter", NoFiles)]
 
     outcome = hwnas(tmp_path, plugins=[Plugin()]).invoke("plugins", "--json")
     offers = json.loads(outcome.stdout)["offers"]

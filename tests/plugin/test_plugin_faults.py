@@ -19,6 +19,7 @@ from hwnas_hls.cli.terminal import why_all_failed
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.plugin.faults import PluginError
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.lifecycle import Observer
 from hwnas_hls.run.problem import pose
@@ -34,7 +35,7 @@ BASES: dict[str, type] = {
     "estimator": toy.ToyTraining,
     "task": toy.ToyTask,
     "space": toy.ToySpace,
-    "exporter": object,
+    "exporter": Exporter,
 }
 WAYS: dict[str, tuple[BaseException, str]] = {
     "raise": (RuntimeError("kaboom"), "RuntimeError: kaboom"),

@@ -14,6 +14,9 @@ import pytest
 from hwnas_hls import hookimpl
 from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import KINDS, Registry
+from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.testing import TinySpace
+from hwnas_hls.values.candidate import Candidate
 
 
 def install(folder: Path, module: str, code: str, entry: str) -> None:
@@ -27,7 +30,8 @@ def install(folder: Path, module: str, code: str, entry: str) -> None:
 
 SPACE = """
 from hwnas_hls import hookimpl
-class Mine:
+from hwnas_hls.testing import TinySpace
+class Mine(TinySpace):
     "A stranger's space."
     name = "{name}"
 @hookimpl
@@ -153,7 +157,7 @@ def test_a_notified_plugin_that_raises_does_not_stop_the_others() -> None:
 
 
 def test_constructors_get_what_they_name_and_nothing_else() -> None:
-    class Takes:
+    class Takes(TinySpace):
         name = "takes"
 
         @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def test_constructors_get_what_they_name_and_nothing_else() -> None:
         def __init__(self, config: Config, seed: int) -> None:
             self.size, self.seed = config.size, seed
 
-    class Wants:
+    class Wants(TinySpace):
         name = "wants"
 
         def __init__(self, moon: object) -> None: ...
@@ -195,3 +199,30 @@ def test_loading_every_plugin_imports_no_heavy_package() -> None:
 def test_entry_points_are_those_of_the_installed_distribution() -> None:
     points = {point.name: point.value for point in metadata.entry_points(group="hwnas_hls")}
     assert points["builtin"] == "hwnas_hls_plugins"
+
+
+def test_class_that_does_not_inherit_is_a_fault_that_names_it() -> None:
+    class Duck:
+        """Walks like a space."""
+
+        name = "duck"
+
+    class Half(Strategy):
+        """Leaves methods out."""
+
+        name = "half"
+
+        def ask(self, n: int) -> list[Candidate]:
+            return []
+
+    plugin = types.SimpleNamespace(
+        hwnas_register_spaces=hookimpl(lambda: [Duck], specname="hwnas_register_spaces"),
+        hwnas_register_strategies=hookimpl(lambda: [Half], specname="hwnas_register_strategies"),
+    )
+    registry = Registry(entry_points=[])
+    registry.register(plugin, "pond")
+    assert registry.offers("space") == registry.offers("strategy") == {}
+    duck, half = (str(fault) for fault in registry.faults)
+    assert "plugin pond" in duck
+    assert "class Duck(Space)" in duck
+    assert "restore, state, tell" in half

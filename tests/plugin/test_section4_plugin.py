@@ -1,4 +1,4 @@
-"""A package written from the contract alone: no base class, no knobs of ours, names by keyword."""
+"""A package written from the protocols alone: no table of knobs, constructor arguments by name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ CODE = '''
 from dataclasses import dataclass
 import numpy as np
 from hwnas_hls import hookimpl
+from hwnas_hls.protocols.estimator import Estimator
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
 
-class Narrow:
+class Narrow(Space):
     """Widths 4, 8 and 16, as a stranger writes it."""
     name = "narrow"
     @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Narrow:
             {**layer, "n_in": width, "n_out": self.task.n_out, "activation": "linear"},
         ]
 
-class Turns:
+class Turns(Strategy):
     """Asks for what the space draws."""
     name = "turns"
     @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Turns:
     def restore(self, state):
         self.rng.bit_generator.state, self.told = state["rng"], state["told"]
 
-class Wires:
+class Wires(Estimator):
     """Counts neurons."""
     name = "wires"
     provides = ("wires",)
@@ -94,7 +97,7 @@ def go(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess[str]:
     command += ["--set", "run.estimators=['static', 'hls-model', 'training', 'wires']"]
     command += ["--set", "estimators.training.epochs=2", "--set", "handover.training.epochs=2"]
     command += ["--set", "handover.members=1", "--set", "handover.csim=false"]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 
 

@@ -39,6 +39,7 @@ def example(documented: type) -> Any:
     code = textwrap.dedent(text.split("::\n", 1)[1])
     names: dict[str, Any] = {
         "dataclass": dataclass,
+        "Strategy": Strategy,
         "batch_rng": batch_rng,
         "KnobSpace": KnobSpace,
         "Knob": Knob,
@@ -76,7 +77,7 @@ class TestExampleEstimator(EstimatorContract):
         return Sizes()
 
 
-class Clusters:
+class Clusters(Task):
     name = "clusters"
 
     @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Clusters:
         return sample_dataset()
 
 
-class Sizes:
+class Sizes(Estimator):
     name = "sizes"
     provides: Sequence[str] = ("parameters",)
     version = "1"

@@ -15,6 +15,7 @@ import pytest
 from hwnas_hls import hookimpl
 from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.pytest_plugin import Workplace
@@ -52,7 +53,7 @@ def test_fixtures_fit_together(tiny_space: Space, tiny_task: Dataset, tiny_targe
 
 @pytest.fixture
 def stranger() -> types.SimpleNamespace:
-    class Backwards:
+    class Backwards(Strategy):
         """The space's candidates in the order of the seeds."""
 
         name = "backwards"

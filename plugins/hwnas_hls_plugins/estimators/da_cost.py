@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, costs
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
@@ -44,7 +45,7 @@ class DaCostConfig:
             raise ValueError(f"time_limit_s is above zero, not {self.time_limit_s}")
 
 
-class DaCostEstimator:
+class DaCostEstimator(Estimator):
     """LUT, FF, cycles of trained designs whose every layer is distributed arithmetic.
 
     It says nothing of other candidates, nor of any where da4ml is not installed: what another
@@ -53,6 +54,7 @@ class DaCostEstimator:
 
     name = "da-cost"
     Config = DaCostConfig
+    config: DaCostConfig
     provides = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
     version = "1"
     cost = 0.5

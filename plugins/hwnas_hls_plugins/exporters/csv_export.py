@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.system.files import write_text
 from hwnas_hls.views import frames
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class CsvExporter:
+class CsvExporter(Exporter):
     """Writes ``candidates.csv`` (every candidate judged) and ``designs.csv`` (the front's designs).
 
     Each metric has five columns: its value, the ends of its interval, its source and what it rests
@@ -33,6 +34,8 @@ class CsvExporter:
     @dataclass(frozen=True)
     class Config:
         """Nothing to set."""
+
+    config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.spec.notation import metric_of
 from hwnas_hls.system.files import write_text
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FRONT_SCHEMA = 1
 
 
-class FrontJsonExporter:
+class FrontJsonExporter(Exporter):
     """Writes ``front.json``, schema 1; every field is described in ``docs/front-json.md``."""
 
     name = "front-json"
@@ -29,6 +30,8 @@ class FrontJsonExporter:
     @dataclass(frozen=True)
     class Config:
         """Nothing to set."""
+
+    config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.space import knobs_of
 from hwnas_hls.system.files import replacing
 from hwnas_hls.values.candidate import Value
@@ -39,7 +40,7 @@ _INSERTS = {
 }
 
 
-class OptunaExporter:
+class OptunaExporter(Exporter):
     """Writes ``optuna.sqlite3``, a study of every candidate: ``optuna-dashboard sqlite:///RUN/optuna.sqlite3``.
 
     A trial's parameters are the knobs that the candidate has, with their own values. Its values are
@@ -56,6 +57,8 @@ class OptunaExporter:
     @dataclass(frozen=True)
     class Config:
         """Nothing to set."""
+
+    config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()

@@ -11,6 +11,7 @@ from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.space import KnobSpace
+from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls_plugins.spaces.cell_builder import CellNetwork
 from hwnas_hls_plugins.spaces.cell_config import OPERATIONS, CellConfig, CellLayers
@@ -37,9 +38,9 @@ class CellNetworkSpace(KnobSpace):
     config: CellLayers
     _table: CellTable
     #: Names of the cells, as they stand in the tags of their knobs.
-    kinds: Sequence[str] = ("",)
+    _kinds: Sequence[str] = ("",)
 
-    def __init__(self, config: CellLayers, task: Dataset, synthesizer: object = None) -> None:
+    def __init__(self, config: CellLayers, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
         self.config = config
         self.n_in, self.n_out = task.n_in, task.n_out
         self.strategies = config.strategies or default_strategies(synthesizer)
@@ -87,7 +88,7 @@ class CellNetworkSpace(KnobSpace):
         table = self._table
         table.shorten(values, "input_integer", table.value(values, "input_bits"))
         while True:
-            for kind in self.kinds:
+            for kind in self._kinds:
                 table.simplify(values, kind)
             self.settle(values)
             network = self.network(values)
@@ -110,7 +111,7 @@ class CellNetworkSpace(KnobSpace):
                     remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
                 )
         operations = {
-            operation.tag: operation for kind in self.kinds for operation in table.operations(values, kind)
+            operation.tag: operation for kind in self._kinds for operation in table.operations(values, kind)
         }
         for tag in {**operations, **network.shapes}:
             activation = None if tag == OUTPUT else str(table.value(values, "activation", tag))
@@ -132,7 +133,7 @@ class CellNetworkSpace(KnobSpace):
 
     def separate_last(self, values: dict[str, Value]) -> bool:
         """Join the last operation that is joined with another with nothing; whether there was one."""
-        for kind in reversed(self.kinds):
+        for kind in reversed(self._kinds):
             for operation in reversed(self._table.operations(values, kind)):
                 if operation.skip != "none":
                     self._table.separate(values, operation.tag)
@@ -157,7 +158,7 @@ class CellSpace(CellNetworkSpace):
     name = "cell"
     Config = CellConfig
 
-    def __init__(self, config: CellConfig, task: Dataset, synthesizer: object = None) -> None:
+    def __init__(self, config: CellConfig, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
         super().__init__(config, task, synthesizer)
         table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
         table.fill(table.knob("cells", range(1, config.max_cells + 1), "how often the cell is repeated"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.architecture import Conv2D, Pool2D
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.values.candidate import Value
 from hwnas_hls_plugins.spaces.cell import CellNetworkSpace
 from hwnas_hls_plugins.spaces.cell_builder import CellNetwork
@@ -143,7 +144,7 @@ class ConvCellSpace(CellNetworkSpace):
     Config = ConvCellConfig
     config: ConvCellConfig
 
-    def __init__(self, config: ConvCellConfig, task: Dataset, synthesizer: object = None) -> None:
+    def __init__(self, config: ConvCellConfig, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
         super().__init__(config, task, synthesizer)
         self.image = _shape(config, task)
         unrolled = tuple(strategy for strategy in self.strategies if strategy != "Resource") or ("Latency",)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.values.candidate import Value
 from hwnas_hls_plugins.spaces.cell import CellNetworkSpace
 from hwnas_hls_plugins.spaces.cell_builder import CellNetwork
@@ -76,9 +77,11 @@ class HierarchicalSpace(CellNetworkSpace):
     Config = HierarchicalConfig
     config: HierarchicalConfig
 
-    def __init__(self, config: HierarchicalConfig, task: Dataset, synthesizer: object = None) -> None:
+    def __init__(
+        self, config: HierarchicalConfig, task: Dataset, synthesizer: Synthesizer | None = None
+    ) -> None:
         super().__init__(config, task, synthesizer)
-        self.kinds = "abcd"[: config.kinds]
+        self._kinds = "abcd"[: config.kinds]
         table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
         positions = range(1, config.max_positions + 1)
         table.fill(table.knob("positions", positions, "how many cells follow one another"))
@@ -88,7 +91,7 @@ class HierarchicalSpace(CellNetworkSpace):
             if position > 1:
                 exists = ("positions", tuple(range(position, config.max_positions + 1)))
             table.fill(
-                table.knob("cell", tuple(self.kinds), "which cell stands here", exists, position, False)
+                table.knob("cell", tuple(self._kinds), "which cell stands here", exists, position, False)
             )
             if position > 1:
                 table.fill(
@@ -102,7 +105,7 @@ class HierarchicalSpace(CellNetworkSpace):
                     )
                 )
         table.fill(table.inputs())
-        for kind in self.kinds:
+        for kind in self._kinds:
             table.fill(table.cell(kind))
         table.fill(table.hardware(OUTPUT, None))
         self._take(table)
@@ -118,8 +121,8 @@ class HierarchicalSpace(CellNetworkSpace):
     def settle(self, values: dict[str, Value]) -> None:
         """Call the cells by the order in which they appear, and reset those that do not appear."""
         order = list(dict.fromkeys(self._order(values)))
-        unused = [kind for kind in self.kinds if kind not in order]
-        names = dict(zip([*order, *unused], self.kinds, strict=True))
+        unused = [kind for kind in self._kinds if kind not in order]
+        names = dict(zip([*order, *unused], self._kinds, strict=True))
         if any(old != new for old, new in names.items()):
             old_values = dict(values)
             values.clear()
@@ -128,7 +131,7 @@ class HierarchicalSpace(CellNetworkSpace):
                 if _of_cell(name):
                     name = f"{family}_{names[tag[0]]}{tag[1:]}"
                 values[name] = names[str(value)] if family == "cell" else value
-        for kind in self.kinds[len(order) :]:
+        for kind in self._kinds[len(order) :]:
             self._reset(values, kind)
 
     def shrink(self, values: dict[str, Value], tag: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hwnas_hls.network.architecture import NORMALISATIONS, STRATEGIES
 from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS
+from hwnas_hls.protocols.synthesizer import Synthesizer
 
 #: A linear layer whose result saturates at -1 and 1: what the hardware has to do for it is nothing.
 HARD_TANH = "hard_tanh"
@@ -85,13 +86,12 @@ class LayerSettings:
         check("uniform_samples", (self.uniform_samples,), lambda share: 0 <= share <= 1, "between 0 and 1")
 
 
-def default_strategies(synthesizer: object) -> tuple[str, ...]:
+def default_strategies(synthesizer: Synthesizer | None) -> tuple[str, ...]:
     """The HLS strategies searched where none are named: those that ``synthesizer`` measures.
 
-    A synthesizer says so by an attribute ``hls_strategies``. Without one they are those that the
-    hardware model is calibrated for.
+    Where it names none they are those that the hardware model is calibrated for.
     """
-    return tuple(getattr(synthesizer, "hls_strategies", ())) or ("Latency", "Resource")
+    return (tuple(synthesizer.hls_strategies) if synthesizer else ()) or ("Latency", "Resource")
 
 
 def among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:

@@ -11,6 +11,7 @@ from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.space import KnobSpace
+from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls_plugins.spaces.layer_graph import End, LayerGraph, summand
 from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, Wanted
@@ -40,8 +41,9 @@ class MlpSpace(KnobSpace):
 
     name = "mlp"
     Config = MlpConfig
+    config: MlpConfig
 
-    def __init__(self, config: MlpConfig, task: Dataset, synthesizer: object = None) -> None:
+    def __init__(self, config: MlpConfig, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
         self.config = config
         self.n_in, self.n_out = task.n_in, task.n_out
         self.strategies = config.strategies or default_strategies(synthesizer)

@@ -46,7 +46,7 @@ class BayesianStrategy(OptunaStrategy):
     """
 
     name = "bayesian"
-    coding = RelaxedCoding
+    _coding = RelaxedCoding
 
     @dataclass(frozen=True, slots=True)
     class Config:
@@ -67,6 +67,8 @@ class BayesianStrategy(OptunaStrategy):
                 raise ValueError(f"startup is at least 2, found {self.startup}")
             if self.history < self.startup:
                 raise ValueError(f"history is at least startup ({self.startup}), found {self.history}")
+
+    config: Config
 
     def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
         self.config = config

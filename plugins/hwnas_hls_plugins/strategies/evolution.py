@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Proposals
+from hwnas_hls.protocols.strategy import Proposals, Strategy
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
@@ -19,7 +19,7 @@ from hwnas_hls.values.record import FAILED, Record
 from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
 
 
-class EvolutionStrategy:
+class EvolutionStrategy(Strategy):
     """Regularised (aging) evolution for several objectives and limits.
 
     The population holds the newest judged candidates; the oldest leaves, however good it is. A
@@ -67,6 +67,8 @@ class EvolutionStrategy:
             for name in ("crossover_chance", "front_share"):
                 if not 0 <= getattr(self, name) <= 1:
                     raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
+
+    config: Config
 
     def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
         self.config = config

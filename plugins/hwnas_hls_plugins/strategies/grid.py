@@ -9,12 +9,12 @@ from typing import Any
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.space import Space, assemble, knobs_of, settings
-from hwnas_hls.protocols.strategy import Proposals, batch_rng
+from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_rng
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.record import Record
 
 
-class GridStrategy:
+class GridStrategy(Strategy):
     """Walks the whole lattice of a space's knobs, then asks for nothing more.
 
     Args:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Proposals, batch_seed
+from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_seed
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class OptunaStrategy(ABC):
+class OptunaStrategy(Strategy):
     """A sampler of Optuna that goes on, after a resume, exactly as it would have.
 
     The study holds nothing but the told records; each batch gets a fresh sampler whose seed is
@@ -30,17 +30,15 @@ class OptunaStrategy(ABC):
     until they are new.
     """
 
-    name: str
-
     #: How knobs are written as Optuna's parameters.
-    coding: type[Coding] = Coding
+    _coding: type[Coding] = Coding
 
     def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
         self.space = space
         self.goal = goal
         self.seed = seed
         self.startup = startup
-        self._study = KnobStudy(self.name, space, goal, self.coding)
+        self._study = KnobStudy(self.name, space, goal, self._coding)
         self._proposals = Proposals(self.name, space, seed)
 
     @abstractmethod
@@ -184,6 +182,7 @@ class Nsga2Strategy(GeneticStrategy):
 
     name = "nsga2"
     Config = GeneticConfig
+    config: GeneticConfig
 
     def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
         self.config = config
@@ -205,6 +204,7 @@ class Nsga3Strategy(GeneticStrategy):
 
     name = "nsga3"
     Config = GeneticConfig
+    config: GeneticConfig
 
     def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
         self.config = config
@@ -244,6 +244,7 @@ class TpeStrategy(OptunaStrategy):
 
     name = "tpe"
     Config = TpeConfig
+    config: TpeConfig
 
     def __init__(self, config: TpeConfig, space: Space, goal: Goal, seed: int) -> None:
         self.config = config

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Proposals
+from hwnas_hls.protocols.strategy import Proposals, Strategy
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.record import Record
 
 
-class RandomStrategy:
+class RandomStrategy(Strategy):
     """Draws candidates by the space's own sampling, the baseline for every other strategy.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.space import Knob, Space, assemble, knobs_of
-from hwnas_hls.protocols.strategy import Proposals
+from hwnas_hls.protocols.strategy import Proposals, Strategy
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
@@ -20,7 +20,7 @@ from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violatio
 _REDRAWS = 16
 
 
-class ReinforceStrategy:
+class ReinforceStrategy(Strategy):
     """REINFORCE with a moving baseline and an entropy bonus.
 
     The policy is one categorical distribution a knob (a continuous knob is cut into bins).
@@ -78,6 +78,8 @@ class ReinforceStrategy:
                 raise ValueError(f"baseline_decay is at least 0 and below 1, found {self.baseline_decay}")
             if self.window < 1 or self.bins < 2:
                 raise ValueError(f"window is at least 1 and bins 2, found {self.window} and {self.bins}")
+
+    config: Config
 
     def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
         if not knobs_of(space):

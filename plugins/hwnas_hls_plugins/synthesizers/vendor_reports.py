@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
-from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport
+from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
     from hwnas_hls.hls4ml.folder import Project
@@ -34,7 +34,7 @@ class ReportsConfig:
     folders: tuple[str, ...] = ()
 
 
-class ReportsSynthesizer:
+class ReportsSynthesizer(Synthesizer):
     """Looks for the design among hls4ml projects with reports, by its content.
 
     A project answers for a design if layers, types, weights, biases, strategies, reuse factors,
@@ -44,6 +44,7 @@ class ReportsSynthesizer:
     name = "reports"
     default_stage = "csynth"
     Config = ReportsConfig
+    config: ReportsConfig
 
     def __init__(self, config: ReportsConfig | None = None) -> None:
         self.config = config or ReportsConfig()

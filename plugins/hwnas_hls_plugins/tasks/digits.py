@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,13 +34,14 @@ class DigitsConfig:
             raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
 
 
-class DigitsTask:
+class DigitsTask(Task):
     """Ten digits from 64 pixels."""
 
     name: ClassVar[str] = "digits"
     Config: ClassVar[type[DigitsConfig]] = DigitsConfig
+    config: DigitsConfig
     #: Side of the squares of pixels of which the mean is taken.
-    pool: ClassVar[int] = 1
+    _pool: ClassVar[int] = 1
 
     def __init__(self, config: DigitsConfig) -> None:
         self.config = config
@@ -57,8 +58,8 @@ class DigitsTask:
         train, validation, test = (
             Split(x[rows], y[rows]) for rows in stratified(y, labels, self.config.split_seed, self.name)
         )
-        side = _SIDE // self.pool
-        pooled = f", {self.pool}x{self.pool} pooled by mean" if self.pool > 1 else ""
+        side = _SIDE // self._pool
+        pooled = f", {self._pool}x{self._pool} pooled by mean" if self._pool > 1 else ""
         return Dataset(
             train,
             validation,
@@ -73,8 +74,8 @@ class DigitsTask:
 
     def _pooled(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """(rows, 64) -> (rows, (8 / pool)**2), the mean over each square of pixels."""
-        side = _SIDE // self.pool
-        squares = pixels.reshape(-1, side, self.pool, side, self.pool)
+        side = _SIDE // self._pool
+        squares = pixels.reshape(-1, side, self._pool, side, self._pool)
         pooled: NDArray[np.float64] = squares.mean(axis=(2, 4))
         return pooled.reshape(-1, side * side)
 
@@ -83,4 +84,4 @@ class Digits16Task(DigitsTask):
     """Ten digits from 16 inputs: the 8x8 image, 2x2 pooled by mean."""
 
     name: ClassVar[str] = "digits16"
-    pool: ClassVar[int] = 2
+    _pool: ClassVar[int] = 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, Task
 from hwnas_hls_plugins.tasks.file_task import FileConfig, FileTask
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ class JetsConfig:
             raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
 
 
-class JetsTask:
+class JetsTask(Task):
     """Five kinds of LHC jets from 16 features."""
 
     name: ClassVar[str] = "jets"
     Config: ClassVar[type[JetsConfig]] = JetsConfig
+    config: JetsConfig
 
     def __init__(self, config: JetsConfig) -> None:
         self.config = config

@@ -16,7 +16,7 @@ import pytest
 from hwnas_hls import hookimpl
 from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.protocols.estimator import Context
+from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.task import Split
 from hwnas_hls.run.forecast import hopeful, spared
@@ -374,7 +374,7 @@ def test_a_forecast_that_learns_nothing_of_the_run_spares_too(
     """An estimator that only forecasts is judged against the run's own front all the same."""
     import toy
 
-    class Oracle:
+    class Oracle(Estimator):
         """Knows that wide networks come to nothing."""
 
         name = "oracle"

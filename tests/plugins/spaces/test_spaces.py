@@ -362,8 +362,8 @@ def test_impossible_knobs_are_refused(wrong: dict[str, Any]) -> None:
 def test_spaces_without_the_base_class_are_assembled_through_their_vectors() -> None:
     inner = MixedSpace()
 
-    class Foreign:
-        """A Space by protocol alone."""
+    class Foreign(Space):
+        """A Space that is no KnobSpace."""
 
         name = "mixed"
         knobs = inner.knobs

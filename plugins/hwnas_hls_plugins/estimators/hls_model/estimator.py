@@ -12,6 +12,7 @@ import numpy as np
 
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.hls4ml.query import DEFAULT_TOOL, STAGES, Query, query_of
+from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import Targets
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch
@@ -59,7 +60,7 @@ class HlsModelConfig:
             )
 
 
-class HlsModelEstimator:
+class HlsModelEstimator(Estimator):
     """Latency, II, LUT, FF, DSP and BRAM by the calibrated laws of ``hls_model``.
 
     Weights are used as soon as a candidate is trained: they decide LUTs and DSPs of unrolled layers.
@@ -67,6 +68,7 @@ class HlsModelEstimator:
 
     name = "hls-model"
     Config = HlsModelConfig
+    config: HlsModelConfig
     provides = PROVIDES
     #: Of the laws; an instance adds the hash of its calibration, so that no cache outlives one.
     version = "3"

@@ -24,7 +24,7 @@ class FullTrainingEstimator(TrainingEstimator):
     """
 
     name: ClassVar[str] = "full-training"
-    cost: ClassVar[float] = 0.4
+    cost: float = 0.4
     Config: ClassVar[type[TrainingConfig]] = FullTrainingConfig
 
     def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
@@ -51,7 +51,7 @@ class PartialTrainingEstimator(TrainingEstimator):
     """
 
     name: ClassVar[str] = "partial-training"
-    cost: ClassVar[float] = 0.08
+    cost: float = 0.08
     Config: ClassVar[type[TrainingConfig]] = PartialTrainingConfig
     full_training: ClassVar[Mapping[str, Any]] = {**TrainingEstimator.full_training, "schedule_epochs": 0}
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.errors import HwnasError, Unsupported
+from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls.values.estimate import Estimate, Estimates, Metric
 from hwnas_hls_plugins.estimators.performance_predictor.config import PerformancePredictorConfig
@@ -28,7 +29,7 @@ _EARLIER = "performance-predictor: earlier runs"
 _SMALLEST_SHORTFALL = 0.01
 
 
-class PerformancePredictorEstimator:
+class PerformancePredictorEstimator(Estimator):
     """Forecast of the task's metric by a model of the run's finished candidates; spares hopeless trainings.
 
     The number is called ``predicted_accuracy`` (or after the task's own metric) and has an interval
@@ -38,11 +39,12 @@ class PerformancePredictorEstimator:
     """
 
     name: ClassVar[str] = "performance-predictor"
-    version: ClassVar[str] = "1"
-    cost: ClassVar[float] = 0.05
-    learns: ClassVar[bool] = True
-    proxies: ClassVar[bool] = True
+    version: str = "1"
+    cost: float = 0.05
+    learns: bool = True
+    proxies: bool = True
     Config: ClassVar[type[PerformancePredictorConfig]] = PerformancePredictorConfig
+    config: PerformancePredictorConfig
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
     for folder in folders:
         where = f"estimators.performance-predictor.runs: {folder}"
         tables = run_spec(Path(folder)).to_tables()["space"]
-        config = getattr(space, "config", None)
+        config = space.config
         ours: dict[str, Any] = {"name": space.name}
         if dataclasses.is_dataclass(config) and not isinstance(config, type):
             ours |= to_table(config)

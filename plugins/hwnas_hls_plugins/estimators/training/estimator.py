@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
-from hwnas_hls.protocols.estimator import Context, Keep, Paused, keep_all
+from hwnas_hls.protocols.estimator import Context, Keep, Paused, Resumable, keep_all
 from hwnas_hls.protocols.task import REGRESSION, Dataset
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates
@@ -102,7 +102,7 @@ def train(
     return out
 
 
-class TrainingEstimator:
+class TrainingEstimator(Resumable):
     """The task's metric after a short quantisation-aware training of many candidates at once.
 
     Every candidate is trained with the arithmetic of its ``ap_fixed`` types and scored on the
@@ -110,9 +110,9 @@ class TrainingEstimator:
     """
 
     name: ClassVar[str] = "training"
-    version: ClassVar[str] = "4"
-    cost: ClassVar[float] = 0.1
-    trains: ClassVar[bool] = True
+    version: str = "4"
+    cost: float = 0.1
+    trains: bool = True
     #: What the final training of the front changes.
     full_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 100,

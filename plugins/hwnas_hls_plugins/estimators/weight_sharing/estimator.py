@@ -11,6 +11,7 @@ import numpy as np
 
 from hwnas_hls.errors import HwnasError, Unsupported, UserError
 from hwnas_hls.evidence.scoring import score
+from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION, Dataset
 from hwnas_hls.values.candidate import digest
 from hwnas_hls.values.estimate import Estimate, Estimates, Metric
@@ -54,7 +55,7 @@ class WeightSharingConfig:
             raise UserError("the learning rate is above 0", found=self.learning_rate)
 
 
-class WeightSharingEstimator:
+class WeightSharingEstimator(Estimator):
     """The task's metric of a candidate's slice of one supernet, trained once a run for all of them.
 
     The number is called ``supernet_accuracy`` (or after the task's own metric): it ranks
@@ -63,10 +64,11 @@ class WeightSharingEstimator:
     """
 
     name: ClassVar[str] = "weight-sharing"
-    version: ClassVar[str] = "1"
-    cost: ClassVar[float] = 0.02
-    proxies: ClassVar[bool] = True
+    version: str = "1"
+    cost: float = 0.02
+    proxies: bool = True
     Config: ClassVar[type[WeightSharingConfig]] = WeightSharingConfig
+    config: WeightSharingConfig
 
     def __init__(self, config: WeightSharingConfig | None = None, task: Dataset | None = None) -> None:
         self.config = config or WeightSharingConfig()

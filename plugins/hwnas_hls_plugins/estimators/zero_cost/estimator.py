@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.task import CLASSIFICATION, Split
 from hwnas_hls.values.estimate import Estimate, Estimates, Metric
 from hwnas_hls_plugins.estimators.zero_cost.probe import Matrix, Probe
@@ -46,7 +47,7 @@ class ZeroCostConfig:
             raise UserError("repeats of the zero-cost proxies is at least 1", found=self.repeats)
 
 
-class ZeroCostEstimator:
+class ZeroCostEstimator(Estimator):
     """Scores of the untrained network (synflow, snip and others) that may rank as training would.
 
     None of them is an accuracy, and none has an interval: each is a metric of its own, for an
@@ -55,10 +56,11 @@ class ZeroCostEstimator:
     """
 
     name: ClassVar[str] = "zero-cost"
-    version: ClassVar[str] = "1"
-    cost: ClassVar[float] = 0.005
-    proxies: ClassVar[bool] = True
+    version: str = "1"
+    cost: float = 0.005
+    proxies: bool = True
     Config: ClassVar[type[ZeroCostConfig]] = ZeroCostConfig
+    config: ZeroCostConfig
 
     def __init__(self, config: ZeroCostConfig | None = None) -> None:
         self.config = config or ZeroCostConfig()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwnas_hls.protocols.exporter import Exporter
+
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front
 
 
-class HtmlReportExporter:
+class HtmlReportExporter(Exporter):
     """Writes ``report.html``: readable in any browser, without network, on phone and paper."""
 
     name = "html-report"
@@ -19,6 +21,8 @@ class HtmlReportExporter:
     @dataclass(frozen=True)
     class Config:
         """Nothing to set."""
+
+    config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()

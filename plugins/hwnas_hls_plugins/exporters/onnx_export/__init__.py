@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ToolMissing, Unsupported
+from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.system.files import write_bytes
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class OnnxExporter:
+class OnnxExporter(Exporter):
     """Writes ``model.onnx`` and ``model.qonnx.onnx`` into each design's folder.
 
     ``model.onnx`` takes raw features and computes in float64, on fixed-point grids, the very
@@ -39,6 +40,8 @@ class OnnxExporter:
         """
 
         qonnx: bool = True
+
+    config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()

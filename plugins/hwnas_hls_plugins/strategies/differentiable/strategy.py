@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Proposals, batch_rng, batch_seed
+from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_rng, batch_seed
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.values.candidate import Candidate
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.strategies.differentiable.descent import Distribution
 
 
-class DifferentiableStrategy:
+class DifferentiableStrategy(Strategy):
     """Gradient descent on the choices of supernets; what they settle on is asked, and refined by evolution.
 
     A supernet holds the largest network of the space. Depth, widths, types and sparsities are
@@ -56,6 +56,7 @@ class DifferentiableStrategy:
 
     name = "differentiable"
     Config = DifferentiableConfig
+    config: DifferentiableConfig
 
     def __init__(
         self,

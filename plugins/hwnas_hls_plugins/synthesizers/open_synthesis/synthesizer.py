@@ -13,7 +13,7 @@ import numpy as np
 from hwnas_hls.errors import ReportError, Unsupported, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Weighted
-from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.values.candidate import digest
 from hwnas_hls_plugins.synthesizers.open_synthesis.config import OpenConfig
@@ -42,7 +42,7 @@ STAGES = ("cosim", "logic_synth")
 _OWN_ROWS_AFTER_GIVEN = 256
 
 
-class OpenSynthesizer:
+class OpenSynthesizer(Synthesizer):
     """Open synthesis by distributed arithmetic: da4ml's RTL, simulated, mapped and counted.
 
     A trained design becomes RTL; a new input every clock is simulated and compared bit for bit
@@ -55,17 +55,19 @@ class OpenSynthesizer:
 
     name: ClassVar[str] = "open"
     Config: ClassVar[type[OpenConfig]] = OpenConfig
-    default_stage: ClassVar[str] = "logic_synth"
-    distributed: ClassVar[bool] = True
+    config: OpenConfig
+    default_stage: str = "logic_synth"
+    takes_rows: bool = True
+    _distributed: ClassVar[bool] = True
     #: What it measures as it stands; other designs become the same outputs by another circuit.
-    hls_strategies: ClassVar[tuple[str, ...]] = ("distributed_arithmetic",)
+    hls_strategies: tuple[str, ...] = ("distributed_arithmetic",)
 
     def __init__(self, config: OpenConfig | None = None) -> None:
         self.config = config or OpenConfig()
 
     def available(self, target: Target) -> str:
         """Empty where it can run for ``target`` here, else what is missing and how to install it."""
-        return missing(target, distributed=self.distributed, compiled=self._compiled("logic_synth"))
+        return missing(target, distributed=self._distributed, compiled=self._compiled("logic_synth"))
 
     def synthesize(
         self,
@@ -97,9 +99,9 @@ class OpenSynthesizer:
         if stage not in STAGES:
             raise UserError(f"synthesizer {self.name} has no such stage", found=stage, choices=STAGES)
         inputs = self._rows(design, rows)
-        require(target, distributed=self.distributed, compiled=self._compiled(stage))
+        require(target, distributed=self._distributed, compiled=self._compiled(stage))
         try:
-            check(design, graphs=self.distributed)
+            check(design, graphs=self._distributed)
         except Unsupported as error:
             return SynthesisReport(self._tool(), stage, failure=str(error))
         cache = self._cache()
@@ -136,7 +138,7 @@ class OpenSynthesizer:
 
     def _compiled(self, stage: str) -> bool:
         """Whether a C++ compiler will be needed."""
-        return self.config.simulator == "cxxrtl" or stage == "cosim" or not self.distributed
+        return self.config.simulator == "cxxrtl" or stage == "cosim" or not self._distributed
 
     def _rows(self, design: Design, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
         architecture = design.architecture
@@ -202,8 +204,8 @@ class OpenSynthesizer:
         cached: bool,
     ) -> SynthesisReport:
         warnings: tuple[str, ...] = ()
-        if not builds_what_is_asked(design.architecture, distributed=self.distributed):
-            kind = "distributed arithmetic" if self.distributed else "plain multipliers"
+        if not builds_what_is_asked(design.architecture, distributed=self._distributed):
+            kind = "distributed arithmetic" if self._distributed else "plain multipliers"
             layers = [x for x in design.architecture.layers if isinstance(x, Weighted)]
             asked = sorted({f"{x.strategy}, reuse factor {x.reuse_factor}" for x in layers})
             warnings = (
@@ -213,7 +215,7 @@ class OpenSynthesizer:
         return SynthesisReport(
             self._tool(),
             stage,
-            estimates(measurement, design.architecture, target, distributed=self.distributed),
+            estimates(measurement, design.architecture, target, distributed=self._distributed),
             _files(folder),
             counts=table(measurement.counts, measurement.facts),
             seconds=seconds,
@@ -229,8 +231,8 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
     """Open synthesis of plain multipliers, one register rank a layer: an open count of DSP blocks."""
 
     name: ClassVar[str] = "open-multiplier"
-    distributed: ClassVar[bool] = False
-    hls_strategies: ClassVar[tuple[str, ...]] = ()
+    _distributed: ClassVar[bool] = False
+    hls_strategies: tuple[str, ...] = ()
 
     def _generator(self) -> Generator:
         return PlainMultipliers()

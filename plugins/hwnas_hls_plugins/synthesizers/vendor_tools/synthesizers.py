@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, UserError
 from hwnas_hls.network.design import Design
-from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport
+from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport, Synthesizer
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.render import render
 from hwnas_hls.values.candidate import digest
@@ -44,13 +44,13 @@ class VendorConfig:
             raise ValueError("licences and cosim_rows are at least 1, timeout_s is above 0")
 
 
-class _VendorSynthesizer(ABC):
+class _VendorSynthesizer(Synthesizer):
     """What both share: write the project, build up to a stage, read what was reported."""
 
-    name: ClassVar[str]
-    backend: ClassVar[str]
-    default_stage: ClassVar[str] = "csynth"
+    _backend: ClassVar[str]
+    default_stage: str = "csynth"
     Config = VendorConfig
+    config: VendorConfig
 
     def __init__(self, config: VendorConfig) -> None:
         self.config = config
@@ -100,7 +100,7 @@ class _VendorSynthesizer(ABC):
             import platformdirs
 
             root = Path(platformdirs.user_cache_dir("hwnas-hls")) / "synthesis"
-        content = digest([design.digest(), target.part, clock_ns, self.backend])
+        content = digest([design.digest(), target.part, clock_ns, self._backend])
         return root / self.name / f"{content}-{stage}"
 
     def _write(self, design: Design, target: Target, folder: Path, clock_ns: float) -> None:
@@ -113,7 +113,7 @@ class _VendorSynthesizer(ABC):
         shape = (self.config.cosim_rows, design.architecture.n_in)
         rows = rng.integers(grid.lowest, grid.highest, shape, np.int64, endpoint=True)
         write_project(
-            design, target, folder, clock_ns=clock_ns, name=TOP, backend=self.backend, test_inputs=rows
+            design, target, folder, clock_ns=clock_ns, name=TOP, backend=self._backend, test_inputs=rows
         )
 
     def _build(self, folder: Path, stage: str) -> Ended:
@@ -204,7 +204,7 @@ class VitisSynthesizer(_VendorSynthesizer):
     """Vitis HLS (``vitis-run``, or ``vitis_hls`` up to 2023.1), with Vivado for routing."""
 
     name = "vitis"
-    backend = "Vitis"
+    _backend = "Vitis"
 
     def _hls_command(self, options: dict[str, int]) -> list[str]:
         program = require_program("vitis-run", "vitis_hls")
@@ -217,7 +217,7 @@ class VivadoSynthesizer(_VendorSynthesizer):
     """Vivado HLS up to 2020.1 (``vivado_hls``), with Vivado for routing."""
 
     name = "vivado"
-    backend = "Vivado"
+    _backend = "Vivado"
 
     def _hls_command(self, options: dict[str, int]) -> list[str]:
         program = require_program("vivado_hls")

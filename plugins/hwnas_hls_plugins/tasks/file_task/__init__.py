@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,11 +81,12 @@ def _tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
     return ((names,) if names else ()) if isinstance(names, str) else tuple(names)
 
 
-class FileTask:
+class FileTask(Task):
     """The user's own table."""
 
     name: ClassVar[str] = "file"
     Config: ClassVar[type[FileConfig]] = FileConfig
+    config: FileConfig
 
     def __init__(self, config: FileConfig) -> None:
         self.config = config

@@ -1,0 +1,140 @@
+"""The public attributes of a plugin against those that its kind declares."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hwnas_hls.protocols.plugin import Plugin
+
+#: Likeness from which a name passes for a misspelling, by :class:`difflib.SequenceMatcher`.
+_LIKE = 0.8
+_MISSING = object()
+
+
+class Mistake(StrEnum):
+    """What may be wrong with an attribute."""
+
+    UNKNOWN = "unknown"
+    MISSPELT = "misspelt"
+    WRONG_TYPE = "wrong type"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFault:
+    """One attribute of a plugin that its kind does not allow.
+
+    Args:
+        plugin: name of the plugin's class.
+        attribute: its name.
+        mistake: what is wrong with it.
+        meant: the declared name that it resembles; empty where there is none.
+        expected: the type that its kind declares; empty where the type is not at fault.
+    """
+
+    plugin: str
+    attribute: str
+    mistake: Mistake
+    meant: str = ""
+    expected: str = ""
+
+    def __str__(self) -> str:
+        if self.mistake is Mistake.MISSING:
+            return f"{self.plugin} has no attribute {self.attribute}, which every plugin of its kind has"
+        if self.mistake is Mistake.WRONG_TYPE:
+            return f"{self.plugin}.{self.attribute} is not of type {self.expected}"
+        if self.mistake is Mistake.MISSPELT:
+            return f"{self.plugin} has an unknown attribute {self.attribute}: did you mean {self.meant}?"
+        return (
+            f"{self.plugin} has an unknown public attribute {self.attribute}: "
+            f"begin its name with an underscore"
+        )
+
+
+def attribute_faults(plugin: Plugin) -> list[AttributeFault]:
+    """What is wrong with a plugin's attributes: unknown, misspelt, of a wrong type, or missing.
+
+    Methods of its own are allowed, and so are attributes that its constructor sets, unless they read
+    like a misspelt name of the kind's.
+    """
+    declared = _declared(type(plugin))
+    own = _own(type(plugin))
+    faults = [fault for name, value in own.items() if (fault := _fault(plugin, name, value, declared))]
+    for name, value in _instance_attributes(plugin).items():
+        meant = _meant(name, declared)
+        if name not in own and meant and _same_type(value, declared[meant]):
+            faults.append(AttributeFault(type(plugin).__name__, name, Mistake.MISSPELT, meant))
+    faults += [
+        AttributeFault(type(plugin).__name__, name, Mistake.MISSING)
+        for name, default in declared.items()
+        if default is _MISSING and not hasattr(plugin, name)
+    ]
+    return faults + list(_wrong_flags(plugin, declared))
+
+
+def _fault(plugin: Plugin, name: str, value: object, declared: dict[str, object]) -> AttributeFault | None:
+    cls = type(plugin).__name__
+    if name in declared:
+        return None
+    if meant := _meant(name, declared):
+        return AttributeFault(cls, name, Mistake.MISSPELT, meant)
+    if inspect.isroutine(value) or isinstance(value, property) or inspect.isclass(value):
+        return None
+    return AttributeFault(cls, name, Mistake.UNKNOWN)
+
+
+def _wrong_flags(plugin: Plugin, declared: dict[str, object]) -> Iterator[AttributeFault]:
+    """Flags and numbers whose value has another type than the declared default."""
+    for name, default in declared.items():
+        if isinstance(default, bool | int | float | str):
+            kinds = (int, float) if isinstance(default, float) else (type(default),)
+            value = getattr(plugin, name)
+            if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool):
+                cls = type(plugin).__name__
+                yield AttributeFault(cls, name, Mistake.WRONG_TYPE, expected=type(default).__name__)
+
+
+def _declared(cls: type) -> dict[str, object]:
+    """Public names that the classes of :mod:`hwnas_hls.protocols` declare, with their defaults."""
+    found: dict[str, object] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("hwnas_hls.protocols."):
+            found |= dict.fromkeys(_public(inspect.get_annotations(base)), _MISSING)
+            found |= _public(vars(base))
+    return found
+
+
+def _own(cls: type) -> dict[str, object]:
+    """Public names that the plugin's own classes set."""
+    found: dict[str, object] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        if not base.__module__.startswith("hwnas_hls.protocols."):
+            found |= _public(vars(base))
+    return found
+
+
+def _instance_attributes(plugin: Plugin) -> dict[str, object]:
+    return _public(vars(plugin)) if hasattr(plugin, "__dict__") else {}
+
+
+def _public(names: Any) -> dict[str, object]:
+    return {name: value for name, value in dict(names).items() if not name.startswith("_")}
+
+
+def _meant(name: str, declared: dict[str, object]) -> str:
+    """The declared name that ``name`` misspells; empty where it resembles none or is one."""
+    if name in declared:
+        return ""
+    # Upper and lower case, hyphens and a forgotten underscore are the commonest slips.
+    plain = {known.replace("_", "").lower(): known for known in declared}
+    near = difflib.get_close_matches(name.replace("_", "").lower(), plain, n=1, cutoff=_LIKE)
+    return plain[near[0]] if near else ""
+
+
+def _same_type(value: object, default: object) -> bool:
+    return default is not _MISSING and type(value) is type(default)
