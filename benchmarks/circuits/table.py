@@ -1,6 +1,6 @@
 """The tables of the benchmark from measured fronts of both sides.
 
-``python benchmarks/circuits/table.py --theirs benchmarks/circuits/fronts --ours FOLDER ... [--by cost|lut]``
+``python benchmarks/circuits/table.py --ours FOLDER ... [--theirs FOLDER ...] [--by cost|lut]``
 
 ``--store FOLDER ...`` instead copies the numbers of measured HGQ folders into ``fronts``.
 """
@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--theirs", type=Path, default=HERE / "fronts")
+    parser.add_argument("--theirs", type=Path, nargs="+", help="their folders; default the stored fronts")
     parser.add_argument("--ours", type=Path, nargs="*", default=[])
     parser.add_argument("--by", choices=("cost", "lut"), default="cost")
     parser.add_argument("--seconds", type=float, default=180.0, help="of the stored fronts")
@@ -161,7 +161,8 @@ def main() -> None:
     if options.store:
         store(options.store)
         return
-    stored = load(sorted(options.theirs.glob("*.json")))
+    paths = [folder / "front.json" for folder in options.theirs or ()]
+    stored = load(paths or sorted((HERE / "fronts").glob("*.json")))
     theirs = {
         name: [front for front in fronts if front["seconds"] == options.seconds]
         for name, fronts in stored.items()
