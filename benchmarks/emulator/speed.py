@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from hwnas_hls.hls4ml.graph import graph_of
 from hwnas_hls.hls4ml.module import torch_module
 from hwnas_hls.hls4ml.project import hls_config
 from hwnas_hls.network.architecture import Architecture, Dense
@@ -62,8 +63,8 @@ def measure(shape: Sequence[int], bits: int, rows: int, repeats: int, seed: int)
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
         model = hls4ml.converters.convert_from_pytorch_model(
-            torch_module(design),
-            hls_config=hls_config(design),
+            torch_module(graph_of(design)),
+            hls_config=hls_config(graph_of(design)),
             output_dir=str(Path(place) / "project"),
             backend="Vitis",
             io_type="io_parallel",

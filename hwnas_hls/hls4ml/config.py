@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, input_name, input_shape, nodes_of, plain_input
-from hwnas_hls.network.design import Design
+from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph
 from hwnas_hls.network.layers import Layer, Weighted
 
 # Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
 _BRAM_FACTOR = 10**9
 
 
-def hls_config(design: Design) -> dict[str, Any]:
+def hls_config(graph: NodeGraph) -> dict[str, Any]:
     """The ``hls_config`` that makes hls4ml build exactly this design.
 
     Every layer's types, reuse factor and strategy are given: nothing is left to a default.
-
-    Raises:
-        Unsupported: see :func:`nodes_of`.
     """
-    architecture = design.architecture
-    image = input_shape(architecture)
-    names: dict[str, Any] = {input_name(architecture): {"Precision": {"result": str(plain_input(design))}}}
-    names |= {node.name: _settings(node, architecture.layers[node.number]) for node in nodes_of(design)}
+    architecture, image = graph.design.architecture, graph.input.image
+    names: dict[str, Any] = {graph.input.name: {"Precision": {"result": str(graph.input.result)}}}
+    names |= {node.name: _settings(node, graph.layer(node)) for node in graph.nodes}
     return {
         "InputShape": (architecture.n_in,) if image is None else (image[2], image[0], image[1]),
         "Model": {

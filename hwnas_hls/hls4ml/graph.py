@@ -58,20 +58,37 @@ class Node:
     taken: Image
 
 
-def plain_input(design: Design) -> FixedType:
-    """The input type as hls4ml gets it, without modes.
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeGraph:
+    """A design as the graph that hls4ml is given; :func:`graph_of` builds it once, everybody else reads it.
 
-    Inputs arrive on the grid, so modes would never act, and da4ml refuses a saturating input.
+    Args:
+        design: the design.
+        input: the network's input; its type has no modes, since inputs arrive on the grid and da4ml refuses
+            a saturating input.
+        nodes: in the order of the firmware's calls.
     """
-    return design.architecture.input.plain
+
+    design: Design
+    input: Node
+    nodes: tuple[Node, ...]
+
+    @property
+    def calls(self) -> tuple[Node, ...]:
+        """The nodes that are calls in the firmware."""
+        return tuple(node for node in self.nodes if node.kind != "flatten")
+
+    @property
+    def flattened(self) -> dict[str, str]:
+        """Names of the nodes that flatten an image -> what they take."""
+        return {node.name: node.inputs[0] for node in self.nodes if node.kind == "flatten"}
+
+    def layer(self, node: Node) -> Layer:
+        """The layer that a node belongs to."""
+        return self.design.architecture.layers[node.number]
 
 
-def input_name(architecture: Architecture) -> str:
-    """hls4ml's name for the network's input: that of an argument of the torch module."""
-    return "input_1" if architecture.is_chain else "x"
-
-
-def input_shape(architecture: Architecture) -> Image:
+def _input_shape(architecture: Architecture) -> Image:
     """Shape of the network's input, where convolutions or poolings take it.
 
     Raises:
@@ -87,14 +104,15 @@ def input_shape(architecture: Architecture) -> Image:
     return shapes.pop() if shapes else None
 
 
-def nodes_of(design: Design) -> tuple[Node, ...]:
-    """The nodes in the order of the firmware's calls.
+def graph_of(design: Design) -> NodeGraph:
+    """The graph of a design.
 
     Raises:
         Unsupported: an activation that goes through a table, or a graph that hls4ml cannot build
             or builds wrongly.
     """
-    return tuple(_Builder(design).nodes)
+    built = _Builder(design)
+    return NodeGraph(design, built.input, tuple(built.nodes))
 
 
 def uses_dataflow(architecture: Architecture) -> bool:
@@ -111,18 +129,11 @@ class _Builder:
         architecture = self.architecture = design.architecture
         self.types = design.layer_types()
         self.nodes: list[Node] = []
-        first = Node(
-            input_name(architecture),
-            "input",
-            INPUT,
-            (),
-            None,
-            plain_input(design),
-            input_shape(architecture),
-            None,
-        )
+        name = "input_1" if architecture.is_chain else "x"  # the argument of the torch module
+        image = _input_shape(architecture)
+        self.input = Node(name, "input", INPUT, (), None, architecture.input.plain, image, None)
         #: The last node of each layer, and the node that flattens a dense layer's image.
-        self.last, self.flat = {INPUT: first}, dict[int, Node]()
+        self.last, self.flat = {INPUT: self.input}, dict[int, Node]()
         self.counts: Counter[str] = Counter()
         if not architecture.is_chain and architecture.io_type != "io_parallel":
             raise Unsupported(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hwnas_hls.hls4ml.graph import Node, input_name, kernel, nodes_of
+from hwnas_hls.hls4ml.graph import Node, NodeGraph, kernel
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Pool2D, Weighted
 
 
-def torch_module(design: Design) -> Any:
+def torch_module(graph: NodeGraph) -> Any:
     """The torch module that hls4ml converts: float64 weights, exactly on their grids."""
     import torch
 
-    nodes = nodes_of(design)
+    design, nodes = graph.design, graph.nodes
     modules = {node.name: _module(design, node) for node in nodes}
     if design.architecture.is_chain:
         return torch.nn.Sequential(*modules.values()).eval()
@@ -27,7 +27,7 @@ def torch_module(design: Design) -> Any:
                     self.add_module(name, module)
 
         def forward(self, x: Any) -> Any:
-            held = {input_name(design.architecture): x}
+            held = {graph.input.name: x}
             for node in nodes:
                 given = [held[name] for name in node.inputs]
                 if node.kind == "add":

@@ -18,6 +18,7 @@ from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.bit_exactness import Verification, verify, verify_all
 from hwnas_hls.hls4ml.config import hls_config
 from hwnas_hls.hls4ml.csim import simulate
+from hwnas_hls.hls4ml.graph import NodeGraph, graph_of
 from hwnas_hls.hls4ml.module import torch_module
 from hwnas_hls.hls4ml.settings_check import check_project
 from hwnas_hls.network.design import Design
@@ -66,7 +67,7 @@ def write_project(
         ``folder``.
 
     Raises:
-        Unsupported: the design cannot be built bit for bit (see :func:`hls_config`).
+        Unsupported: the design cannot be built bit for bit (see :func:`graph_of`).
         ToolMissing: distributed arithmetic without the package da4ml.
         HwnasError: hls4ml failed, or wrote something else than was asked; a file of ``amend``
             lies outside the project; ``folder`` holds something that is not a project.
@@ -77,6 +78,7 @@ def write_project(
         raise Unsupported(f"projects are written for {', '.join(BACKENDS)}, not for {backend}")
     if clock_ns <= 0:
         raise HwnasError(f"a clock period is above zero, not {clock_ns} ns")
+    graph = graph_of(design)
     try:
         if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
             raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
@@ -87,16 +89,16 @@ def write_project(
         with tempfile.TemporaryDirectory(prefix=unfinished, dir=folder.parent) as scratch:
             place = Path(scratch) / "project"
             place.mkdir()
-            _convert(design, target, place, clock_ns, name, backend)
+            _convert(graph, target, place, clock_ns, name, backend)
             check_project(
-                design, target, place, clock_ns, backend, "hls4ml wrote something else than was asked"
+                graph, target, place, clock_ns, backend, "hls4ml wrote something else than was asked"
             )
             if test_inputs is not None:
                 _write_vectors(design, place / "tb_data", test_inputs)
             if amend is not None:
                 _amend(place, amend)
                 check_project(
-                    design, target, place, clock_ns, backend, "a plugin's amendment changed the design"
+                    graph, target, place, clock_ns, backend, "a plugin's amendment changed the design"
                 )
             if folder.exists():
                 shutil.rmtree(folder)
@@ -124,9 +126,9 @@ class _Diverted:
         return getattr(self._original, name)
 
 
-def _convert(design: Design, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
+def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
     """Let hls4ml write into ``place``; what it prints goes to ``hls4ml.log`` there."""
-    config = hls_config(design)
+    config, design = hls_config(graph), graph.design
     architecture = design.architecture
     if any(layer.strategy == "distributed_arithmetic" for _, layer, _, _ in design.weighted()):
         _need_da4ml()
@@ -140,7 +142,7 @@ def _convert(design: Design, target: Target, place: Path, clock_ns: float, name:
             import hls4ml
 
             model = hls4ml.converters.convert_from_pytorch_model(
-                torch_module(design),
+                torch_module(graph),
                 hls_config=config,
                 output_dir=str(place),
                 project_name=name,

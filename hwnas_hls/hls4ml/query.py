@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.hls4ml.graph import kernel
 from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.layers import Weighted
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import MAX_WIDTH, FixedType, exact_sum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,18 @@ class LayerQuery:
     biases: NDArray[np.int64] | None = None
     normalisation: str = "none"
     multipliers: str | None = None
+
+    @property
+    def sum_type(self) -> FixedType:
+        """Type of the sums: the accumulator, or the exact one where none is given, at most as wide as any."""
+        return self.accum or exact_sum(self.input, self.weight, self.bias, self.n_in, widest=MAX_WIDTH)
+
+
+def normalised_type(source: FixedType, scale: FixedType) -> FixedType:
+    """What hls4ml infers behind a normalisation of its own: input x scale + offset, without loss."""
+    fraction = max(source.fraction + scale.fraction, scale.fraction)
+    integer = max(source.integer + scale.integer, scale.integer) + 1
+    return FixedType(integer + fraction, integer)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

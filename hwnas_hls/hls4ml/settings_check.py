@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.errors import HwnasError, ReportError
-from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, input_name, kernel, nodes_of, plain_input
+from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph, kernel
 from hwnas_hls.hls4ml.written import WrittenLayer, WrittenProject, read_written
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Layer, Pool2D, Weighted
@@ -21,9 +21,9 @@ DEFINES, PARAMETERS = "firmware/defines.h", "firmware/parameters.h"
 
 
 def check_project(
-    design: Design, target: Target, folder: Path, clock_ns: float, backend: str, blame: str
+    graph: NodeGraph, target: Target, folder: Path, clock_ns: float, backend: str, blame: str
 ) -> None:
-    """Compare the written firmware, Tcl and weights with the design, to the last bit.
+    """Compare the written firmware, Tcl and weights with the design of ``graph``, to the last bit.
 
     The weights of ``distributed_arithmetic`` layers are written into code and not compared.
 
@@ -38,12 +38,12 @@ def check_project(
         firmware = read_written(folder)
     except ReportError as error:
         raise HwnasError(f"{blame}: {error}") from error
-    for fact in _facts(design, target, firmware, clock_ns, backend):
+    for fact in _facts(graph, target, firmware, clock_ns, backend):
         if fact.asked != fact.found:
             raise HwnasError(f"{blame}: {fact.file}: {fact.what} is {fact.found}, asked for {fact.asked}")
-    for node, layer in zip(_calls(design), firmware.layers, strict=True):
+    for node, layer in zip(graph.calls, firmware.layers, strict=True):
         if layer.weights:
-            _check_weights(design, node.number, layer, folder / "firmware" / "weights", blame)
+            _check_weights(graph.design, node.number, layer, folder / "firmware" / "weights", blame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +54,26 @@ class _Fact:
     found: object
 
 
-def _calls(design: Design) -> list[Node]:
-    """The nodes that are calls in the firmware."""
-    return [node for node in nodes_of(design) if node.kind != "flatten"]
-
-
 def _facts(
-    design: Design, target: Target, firmware: WrittenProject, clock_ns: float, backend: str
+    graph: NodeGraph, target: Target, firmware: WrittenProject, clock_ns: float, backend: str
 ) -> Iterator[_Fact]:
+    design = graph.design
     architecture, code = design.architecture, f"firmware/{firmware.name}.cpp"
     yield _Fact("project.tcl", "part", target.part, firmware.part)
     yield _Fact("project.tcl", "clock period in ns", float(clock_ns), firmware.clock_ns)
     yield _Fact("project.tcl", "backend", backend.lower(), firmware.backend)
     yield _Fact(code, "io type", architecture.io_type, firmware.io_type)
-    calls = _calls(design)
+    calls = graph.calls
     yield _Fact(
         code,
         "order of layers",
         [node.kind for node in calls],
         [layer.kind for layer in firmware.layers],
     )
-    yield _Fact(DEFINES, "type of the input", str(plain_input(design)), str(firmware.input))
+    yield _Fact(DEFINES, "type of the input", str(graph.input.result), str(firmware.input))
     yield _Fact(DEFINES, "type of the output", str(design.layer_types()[-1][2]), str(firmware.output))
-    widths = {input_name(architecture): architecture.n_in}
-    behind = {node.name: node.inputs[0] for node in nodes_of(design) if node.kind == "flatten"}
+    widths = {graph.input.name: architecture.n_in}
+    behind = graph.flattened
     for node, written in zip(calls, firmware.layers, strict=True):
         layer = architecture.layers[node.number]
         where = f"of layer {node.number}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -75,16 +74,6 @@ def check_count(layer: AnyLayer, wanted: int) -> None:
     allowed = (0, wanted) if wanted == 1 else (wanted,)
     if len(layer.inputs) not in allowed:
         raise UserError(f"a {layer.kind} layer takes {wanted} input(s)", found=list(layer.inputs))
-
-
-def exact_sum(layer: WeightedLayer, source: FixedType, count: int) -> FixedType:
-    """The smallest type that holds any sum of ``count`` products of inputs and weights, and the bias."""
-    fraction = source.fraction + layer.weight.fraction
-    integer = source.integer + layer.weight.integer + max(0, math.ceil(math.log2(count)))
-    if layer.bias is not None:
-        fraction = max(fraction, layer.bias.fraction)
-        integer = max(integer, layer.bias.integer) + 1
-    return FixedType(integer + fraction, integer)
 
 
 def fields_to_json(layer: AnyLayer, plain: Sequence[str], types: Sequence[str]) -> dict[str, Any]:

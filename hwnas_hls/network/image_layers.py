@@ -16,11 +16,10 @@ from hwnas_hls.network.fields import (
     at_least_one,
     check_count,
     check_weighted,
-    exact_sum,
     fields_from_json,
     fields_to_json,
 )
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import FixedType, exact_sum
 
 _IMAGE = ("in_height", "in_width", "in_channels")
 _CONV_PLAIN = (*_IMAGE, "filters", "kernel_height", "kernel_width", "padding", "depthwise", *SETTINGS)
@@ -135,7 +134,7 @@ class Conv2D:
 
     def exact_accum(self, source: FixedType) -> FixedType:
         """The type that holds every partial sum for *any* weights of this layer."""
-        return exact_sum(self, source, math.prod(self.weight_shape[:3]))
+        return exact_sum(source, self.weight, self.bias, math.prod(self.weight_shape[:3]))
 
     def output_type(self, source: FixedType, *_: FixedType) -> FixedType:
         """The type this layer hands to the next one."""

@@ -25,12 +25,11 @@ from hwnas_hls.network.fields import (
     at_least_one,
     check_count,
     check_weighted,
-    exact_sum,
     fields_from_json,
     fields_to_json,
 )
 from hwnas_hls.network.image_layers import Conv2D, Pool2D
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import FixedType, exact_sum
 
 __all__ = [
     "ACTIVATIONS",
@@ -118,7 +117,7 @@ class Dense:
         Args:
             source: type of the layer's input.
         """
-        return exact_sum(self, source, self.n_in)
+        return exact_sum(source, self.weight, self.bias, self.n_in)
 
     def output_type(self, source: FixedType, *_: FixedType) -> FixedType:
         """The type this layer hands to the next one."""

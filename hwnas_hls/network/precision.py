@@ -168,6 +168,29 @@ class FixedType:
         return np.clip(values, low, high)
 
 
+def exact_sum(
+    source: FixedType, weight: FixedType, bias: FixedType | None, count: int, *, widest: int | None = None
+) -> FixedType:
+    """The narrowest type that holds every partial sum of a neuron, whatever its weights are.
+
+    Args:
+        source, weight: types of the two factors of each product.
+        bias: type of what is added to the products; ``None`` for nothing.
+        count: number of products, at least 1.
+        widest: bits at which a wider type is cut off instead of refused.
+
+    Raises:
+        UserError: the type is wider than :data:`MAX_WIDTH` and ``widest`` is not given.
+    """
+    fraction = source.fraction + weight.fraction
+    integer = source.integer + weight.integer + (count - 1).bit_length()
+    if bias is not None:
+        fraction = max(fraction, bias.fraction)
+        integer = max(integer, bias.integer) + 1
+    width = integer + fraction
+    return FixedType(width if widest is None else min(widest, max(1, width)), integer)
+
+
 @functools.cache
 def _rounders() -> dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
     import numpy as np

@@ -15,6 +15,7 @@ from parts import XCVU9P
 
 from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.csim import simulate
+from hwnas_hls.hls4ml.graph import graph_of
 from hwnas_hls.hls4ml.project import hls_config, verify, verify_all, write_project
 from hwnas_hls.hls4ml.settings_check import check_project
 from hwnas_hls.hls4ml.written import read_written
@@ -194,7 +195,7 @@ def test_a_single_wrong_weight_is_found_and_told_loudly(tmp_path):
     values[5] = "0.125" if float(values[5]) != 0.125 else "0.25"
     path.write_text(",".join(values))
     with pytest.raises(HwnasError, match=r"w4\.txt: value 5 is 0\.\d+, asked for"):
-        check_project(made, TARGET, folder, 5.0, "Vitis", "changed")
+        check_project(graph_of(made), TARGET, folder, 5.0, "Vitis", "changed")
     found = verify(made, folder, features(made, 50))
     assert not found.exact
     assert found.n_different > 0
@@ -324,13 +325,13 @@ def test_hls4ml_losing_a_setting_is_found(tmp_path, monkeypatch):
 def test_another_part_or_clock_is_found(tmp_path):
     made = SMALL
     folder = write(made, tmp_path / "p")
-    check_project(made, TARGET, folder, 5.0, "Vitis", "changed")
+    check_project(graph_of(made), TARGET, folder, 5.0, "Vitis", "changed")
     with pytest.raises(HwnasError, match=r"project\.tcl: clock period in ns is 5\.0, asked for 4\.0"):
-        check_project(made, TARGET, folder, 4.0, "Vitis", "changed")
+        check_project(graph_of(made), TARGET, folder, 4.0, "Vitis", "changed")
     tcl = folder / "project.tcl"
     tcl.write_text(tcl.read_text().replace("xcvu9p-flga2104-2L-e", "xcvu13p-flga2577-2-e"))
     with pytest.raises(HwnasError, match=r"project\.tcl: part is xcvu13p"):
-        check_project(made, TARGET, folder, 5.0, "Vitis", "changed")
+        check_project(graph_of(made), TARGET, folder, 5.0, "Vitis", "changed")
     tcl.unlink()
     with pytest.raises(ReportError, match=r"project\.tcl"):
         read_written(folder)
@@ -385,7 +386,7 @@ def test_an_older_project_is_replaced_and_other_folders_are_kept(tmp_path):
 def test_tables_are_refused():
     made = design([layer(4, 3, "softmax", "ap_fixed<4,1>", None, "ap_fixed<8,2>")])
     with pytest.raises(Unsupported, match="softmax"):
-        hls_config(made)
+        hls_config(graph_of(made))
 
 
 def test_names_backends_and_clocks_are_checked(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.hls4ml.csim import simulate
+from hwnas_hls.hls4ml.graph import graph_of
 from hwnas_hls.hls4ml.project import write_project
 from hwnas_hls.hls4ml.settings_check import check_project
 from hwnas_hls.hls4ml.written import read_written
@@ -173,10 +174,10 @@ def test_a_graph_wired_otherwise_is_found(tmp_path: Path) -> None:
     _, second, out = inside.split(", ")
     code.write_text(written.replace(inside, f"{second}, {second}, {out}"))
     with pytest.raises(HwnasError, match="inputs of the add of layer 2"):
-        check_project(DESIGNS["cell"], TARGET, folder, 5.0, "Vitis", "changed")
+        check_project(graph_of(DESIGNS["cell"]), TARGET, folder, 5.0, "Vitis", "changed")
     code.write_text(written.replace("0.125", "0.25"))
     with pytest.raises(HwnasError, match=r"slope of layer 0 is 0\.25, asked for 0\.125"):
-        check_project(DESIGNS["cell"], TARGET, folder, 5.0, "Vitis", "changed")
+        check_project(graph_of(DESIGNS["cell"]), TARGET, folder, 5.0, "Vitis", "changed")
 
 
 def test_a_pooling_of_another_kind_is_found(tmp_path: Path) -> None:
@@ -184,7 +185,7 @@ def test_a_pooling_of_another_kind_is_found(tmp_path: Path) -> None:
     parameters = folder / "firmware" / "parameters.h"
     parameters.write_text(parameters.read_text().replace("nnet::Average", "nnet::Max"))
     with pytest.raises(HwnasError, match="pool_op of layer 6 is Max, asked for Average"):
-        check_project(DESIGNS["image"], TARGET, folder, 5.0, "Vitis", "changed")
+        check_project(graph_of(DESIGNS["image"]), TARGET, folder, 5.0, "Vitis", "changed")
 
 
 def test_a_single_wrong_weight_of_a_kernel_is_found(tmp_path: Path) -> None:
@@ -195,4 +196,4 @@ def test_a_single_wrong_weight_of_a_kernel_is_found(tmp_path: Path) -> None:
     values[7] = "0.125" if float(values[7]) != 0.125 else "0.25"
     path.write_text(",".join(values))
     with pytest.raises(HwnasError, match=r"value 7 is 0\.\d+, asked for"):
-        check_project(DESIGNS["image"], TARGET, folder, 5.0, "Vitis", "changed")
+        check_project(graph_of(DESIGNS["image"]), TARGET, folder, 5.0, "Vitis", "changed")

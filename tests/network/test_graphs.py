@@ -12,7 +12,7 @@ import pytest
 
 from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.hls4ml.config import hls_config
-from hwnas_hls.hls4ml.graph import nodes_of
+from hwnas_hls.hls4ml.graph import graph_of
 from hwnas_hls.hls4ml.lint import lint_design
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.design import Design
@@ -237,7 +237,7 @@ REFUSED = {
 def test_what_hls4ml_misbuilds_is_refused_by_name(reason: str) -> None:
     design = REFUSED[reason]
     with pytest.raises(Unsupported, match=reason):
-        hls_config(design)
+        hls_config(graph_of(design))
     errors = [finding for finding in lint_design(design, sample_target()) if finding.severity == "error"]
     assert any(reason in str(finding) for finding in errors)
 
@@ -248,13 +248,13 @@ def test_streams_of_graphs_are_refused() -> None:
         design, architecture=dataclasses.replace(design.architecture, io_type="io_stream")
     )
     with pytest.raises(Unsupported, match="io_parallel"):
-        nodes_of(streamed)
+        graph_of(streamed)
 
 
 def test_every_type_is_given_by_name() -> None:
     design = random_graph(3, image=True)
-    config = hls_config(design)["LayerName"]
-    nodes = nodes_of(design)
+    config = hls_config(graph_of(design))["LayerName"]
+    nodes = graph_of(design).nodes
     assert set(config) == {"x", *(node.name for node in nodes)}
     assert {node.kind for node in nodes} >= {"conv2d", "concatenate", "flatten", "dense"}
     for node in nodes:

@@ -116,7 +116,7 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
         or folder.resolve().name,
         part=part,
         clock_ns=clock_ns,
-        clock_uncertainty=_share(uncertainty, clock_ns),
+        clock_uncertainty=share_of_period(uncertainty, clock_ns),
         backend=backend,
         tool=_tool(csynth.tool_version if csynth else "", backend, warnings),
         top=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
@@ -151,9 +151,9 @@ def _plain(text: str) -> str:
         return text.lower().replace("-", "")
 
 
-def _share(text: str, clock_ns: float) -> float | None:
+def share_of_period(text: str, clock_ns: float) -> float | None:
     """``27%``, ``12.5 %`` or nanoseconds -> share of the period."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)\s*(%|ns)?", text)
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)\s*(%|ns)?", text.strip())
     if match is None:
         return None
     share = float(match[1]) / 100.0 if match[2] == "%" else float(match[1]) / clock_ns

@@ -11,9 +11,8 @@ from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, read_settings
 from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
-from hwnas_hls.hls4ml.query import LayerQuery, Query
-from hwnas_hls.network.architecture import Dense
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.hls4ml.query import LayerQuery, Query, normalised_type
+from hwnas_hls.network.precision import FixedType, exact_sum
 from hwnas_hls.network.reuse import nearest_legal
 
 
@@ -148,21 +147,13 @@ def _dense(
         strategy=strategy,
     )
     # what auto leaves open is the exact sum; hls4ml infers the same
-    exact = layer.accum or _exact(layer)
+    exact = layer.accum or exact_sum(layer.input, layer.weight, layer.bias, layer.n_in)
     out = layer.dense_out or exact
     return dataclasses.replace(layer, accum=exact, dense_out=out, result=out)
 
 
-def _exact(layer: LayerQuery) -> FixedType:
-    return Dense(layer.n_in, layer.n_out, "linear", layer.weight, layer.bias).exact_accum(layer.input)
-
-
-def _scaled(last: LayerQuery, precisions: Precisions) -> FixedType:
-    """What hls4ml infers behind a normalisation: input x scale + offset, without loss."""
-    source, scale = last.result or precisions.default(), precisions.default()
-    fraction = max(source.fraction + scale.fraction, scale.fraction)
-    integer = max(source.integer + scale.integer, scale.integer) + 1
-    return FixedType(integer + fraction, integer)
+def _normalised(last: LayerQuery, precisions: Precisions) -> FixedType:
+    return normalised_type(last.result or precisions.default(), precisions.default())
 
 
 def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: list[str]) -> LayerQuery:
@@ -172,7 +163,7 @@ def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: li
         if last.activation == "linear":
             # hls4ml folds it into the dense layer before it
             return last
-        return dataclasses.replace(last, normalisation="batch", result=told or _scaled(last, precisions))
+        return dataclasses.replace(last, normalisation="batch", result=told or _normalised(last, precisions))
     if shape.activation == "linear":
         return dataclasses.replace(last, result=told or last.result)
     if last.activation != "linear":

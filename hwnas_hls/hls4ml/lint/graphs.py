@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.hls4ml.graph import nodes_of, uses_dataflow
+from hwnas_hls.hls4ml.graph import graph_of, uses_dataflow
 from hwnas_hls.hls4ml.lint.finding import Finding, pitfall
 from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.design import Design
@@ -31,7 +31,7 @@ def graph_findings(design: Design) -> Iterator[Finding]:
     if architecture.is_chain:
         return
     try:
-        nodes_of(design)
+        graph_of(design)
     except Unsupported as error:
         if not any(getattr(layer, "activation", "") in TABLES for layer in architecture.layers):
             yield pitfall("graph", "network", str(error), "change the graph there")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.errors import HwnasError, Unsupported, UserError
-from hwnas_hls.hls4ml.query import DEFAULT_PART, DEFAULT_TOOL, LayerQuery, Query
+from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL, LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def query_of_graph(graph: Any, *, tool: str = "", stage: str = "csynth") -> Quer
         Unsupported: a layer, type or backend of another kind, or branches; the layer is named.
         UserError: not such a graph.
     """
-    from hwnas_hls.hls4ml.folder.settings import BACKENDS, DEFAULT_VIVADO
+    from hwnas_hls.hls4ml.folder.settings import BACKENDS, DEFAULT_VIVADO, share_of_period
 
     if not hasattr(graph, "get_layers") or not hasattr(graph, "config"):
         raise UserError(
@@ -58,14 +58,15 @@ def query_of_graph(graph: Any, *, tool: str = "", stage: str = "csynth") -> Quer
         raise Unsupported("no dense layer in the graph")
     if backend == "VivadoAccelerator":
         out.warnings.append("hls4ml settles the part by the board when it writes such a project")
-    clock = config.get_config_value("ClockPeriod")
+    clock_ns = float(config.get_config_value("ClockPeriod") or DEFAULT_CLOCK_NS)
+    spare = str(config.get_config_value("ClockUncertainty"))
     return Query(
         layers=tuple(out.layers),
         part=str(config.get_config_value("Part") or DEFAULT_PART),
-        clock_ns=float(clock) if clock else 5.0,
+        clock_ns=clock_ns,
         tool=tool or (DEFAULT_TOOL if backend.startswith("Vitis") else DEFAULT_VIVADO),
         stage=stage,
-        clock_uncertainty=_share(config.get_config_value("ClockUncertainty"), float(clock or 5.0)),
+        clock_uncertainty=share_of_period(spare, clock_ns),
         io_type=str(config.get_config_value("IOType") or "io_parallel"),
         backend=backend,
         scope="core+AXI wrapper" if backend == "VivadoAccelerator" else "core",
@@ -232,12 +233,3 @@ def _printed(
         return None
     data = data.reshape(shape[::-1]).T if transposed else data.reshape(shape)
     return kind.integers(np.round(data, max(kind.fraction, 0)))
-
-
-def _share(told: object, clock_ns: float) -> float | None:
-    """``27%`` or nanoseconds -> share of the period."""
-    match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,4})?)\s*(%?)\s*", str(told))
-    if match is None:
-        return None
-    share = float(match[1]) / 100.0 if match[2] else float(match[1]) / clock_ns
-    return share if share < 1.0 else None

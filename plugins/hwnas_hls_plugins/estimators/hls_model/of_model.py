@@ -23,9 +23,9 @@ from hwnas_hls.hls4ml.query import (
     DEFAULT_TYPE,
     LayerQuery,
     Query,
+    normalised_type,
 )
-from hwnas_hls.network.architecture import Dense
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import FixedType, exact_sum
 from hwnas_hls.network.reuse import nearest_legal
 from hwnas_hls_plugins.estimators.hls_model.of_graph import query_of_graph
 from hwnas_hls_plugins.estimators.hls_model.torch_chain import Linear, chain_of
@@ -106,7 +106,9 @@ def query_of_torch(
             else:
                 scale = types["weight"][len(layers) - 1] or DEFAULT_TYPE
                 layers[-1] = dataclasses.replace(
-                    layers[-1], normalisation="batch", result=_scaled(layers[-1].result or scale, scale)
+                    layers[-1],
+                    normalisation="batch",
+                    result=normalised_type(layers[-1].result or scale, scale),
                 )
         else:
             if layers[-1].activation != "linear":
@@ -184,16 +186,8 @@ def _with_values(layer: LayerQuery, linear: Linear, bias: FixedType) -> LayerQue
 def _summed(layer: LayerQuery, accum: FixedType | None) -> LayerQuery:
     """With its accumulator: as asked, or as hls4ml infers it, which counts a bias of one bit always."""
     bias = layer.bias or FixedType(1, 1, signed=False)
-    exact = Dense(layer.n_in, layer.n_out, "linear", layer.weight, bias).exact_accum(layer.input)
-    kind = accum or exact
+    kind = accum or exact_sum(layer.input, layer.weight, bias, layer.n_in)
     return dataclasses.replace(layer, accum=kind, dense_out=kind, result=kind)
-
-
-def _scaled(source: FixedType, scale: FixedType) -> FixedType:
-    """What hls4ml infers behind a normalisation: input x scale + offset, without loss."""
-    fraction = max(source.fraction + scale.fraction, scale.fraction)
-    integer = max(source.integer + scale.integer, scale.integer) + 1
-    return FixedType(integer + fraction, integer)
 
 
 def _types(precision: Precision, count: int) -> dict[str, list[FixedType | None]]:

@@ -27,7 +27,6 @@ from hwnas_hls_plugins.estimators.hls_model.row_cells import (
     widths_of,
 )
 from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
-from hwnas_hls_plugins.estimators.hls_model.table import exact_accum
 from hwnas_hls_plugins.estimators.hls_model.weights_file import layers_with_weights
 
 #: Columns that are read; any may be missing.
@@ -225,7 +224,7 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
             bound,
         )
         out.append(layer)
-        source = layer.result or layer.dense_out or exact_accum(layer)
+        source = layer.result or layer.dense_out or layer.sum_type
     return tuple(out)
 
 

@@ -189,16 +189,6 @@ def _facts(kind: FixedType) -> tuple[int, int, int]:
     return kind.width, kind.fraction, (kind.rounding != "TRN") + (kind.overflow != "WRAP")
 
 
-def exact_accum(layer: LayerQuery) -> FixedType:
-    """The narrowest type that holds every sum of a layer, its bias included."""
-    fraction = layer.input.fraction + layer.weight.fraction
-    integer = layer.input.integer + layer.weight.integer + max(0, (layer.n_in - 1).bit_length())
-    if layer.bias is not None:
-        fraction = max(fraction, layer.bias.fraction)
-        integer = max(integer, layer.bias.integer) + 1
-    return FixedType(min(256, max(1, integer + fraction)), integer)
-
-
 def tabulate(queries: Sequence[Query]) -> DesignTable:
     """Columns of all layers of all queries, weight statistics included."""
     rows: list[tuple[float, ...]] = []
@@ -208,7 +198,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
         count = len(query.layers)
         for place, layer in enumerate(query.layers):
             source, weight = layer.input, layer.weight
-            accum = layer.accum or exact_accum(layer)
+            accum = layer.sum_type
             dense_out = layer.dense_out or accum
             result = layer.result or dense_out
             code = strategy_code(layer)
