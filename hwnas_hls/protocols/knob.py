@@ -105,16 +105,10 @@ class Knob:
 
 
 def knob_table(knobs: Iterable[Knob]) -> str:
-    """The table of knobs as Markdown; knobs of one family (``width_1``, ``width_2``) share a row."""
-    rows: dict[tuple[str, str, str], list[Knob]] = {}
-    for knob in knobs:
-        family = knob.name.rpartition("_")[0] or knob.name
-        rows.setdefault((family, _values_text(knob), knob.doc), []).append(knob)
+    """The table of knobs as Markdown, one row per knob."""
     lines = ["| knob | values | exists | meaning |", "|---|---|---|---|"]
-    for (_, values, doc), family_knobs in rows.items():
-        names = ", ".join(f"`{knob.name}`" for knob in family_knobs)
-        conditions = list(dict.fromkeys(_condition_text(knob) for knob in family_knobs))
-        lines.append(f"| {names} | {values} | {'; '.join(conditions)} | {doc} |")
+    for knob in knobs:
+        lines.append(f"| `{knob.name}` | {_values_text(knob)} | {_condition_text(knob)} | {knob.doc} |")
     return "\n".join(lines) + "\n"
 
 

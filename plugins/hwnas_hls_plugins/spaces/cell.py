@@ -161,10 +161,12 @@ class CellSpace(CellNetworkSpace):
     def __init__(self, config: CellConfig, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
         super().__init__(config, task, synthesizer)
         table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
-        table.fill(table.knob("cells", range(1, config.max_cells + 1), "how often the cell is repeated"))
-        table.fill(table.knob("width", config.widths, "neurons of an operation not added to another"))
+        table.fill(table.knob("cells", range(1, config.max_cells + 1), "number of repetitions of the cell"))
+        table.fill(table.knob("width", config.widths, "neurons of an operation that is not added to another"))
         table.fill(
-            table.knob("stem", config.stems, "whether a layer brings the inputs to that width", ordered=False)
+            table.knob(
+                "stem", config.stems, "whether a first layer maps the inputs to that width", ordered=False
+            )
         )
         table.fill(table.inputs())
         table.fill(table.cell())

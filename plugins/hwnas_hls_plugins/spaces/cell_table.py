@@ -89,21 +89,30 @@ class CellTable(LayerTable):
             tag = f"{kind}{number}"
             exists: Condition = (count, tuple(range(number, most + 1))) if number > 1 else None
             backs = tuple(range(1, number + 1))
-            yield from self.knob("op", self._operations, "what the operation is", exists, tag, ordered=False)
+            yield from self.knob("op", self._operations, "kind of operation", exists, tag, ordered=False)
             yield from self.knob(
                 "back",
                 backs,
-                "which operation it takes, counted backwards; beyond the first, the cell's input",
+                "operation whose output it takes, counted backwards; beyond the first, the cell's input",
                 exists,
                 tag,
             )
             yield from self.knob(
-                "skip", config.skips, "how its output meets an earlier one", exists, tag, ordered=False
+                "skip",
+                config.skips,
+                "how its output is joined with an earlier one",
+                exists,
+                tag,
+                ordered=False,
             )
             joined = tuple(skip for skip in config.skips if skip != "none")
             if joined:
                 yield from self.knob(
-                    "skip_back", backs, "which earlier one, counted backwards", (f"skip_{tag}", joined), tag
+                    "skip_back",
+                    backs,
+                    "earlier operation it is joined with, counted backwards",
+                    (f"skip_{tag}", joined),
+                    tag,
                 )
             has_weights = exists
             if len(self._operations) > len(self.weighted):
@@ -125,9 +134,16 @@ class CellTable(LayerTable):
             strategies: to choose from, where not all of the table.
         """
         config = self.config
-        yield from self.knob("activation", config.activations, f"after {what}", exists, tag, ordered=False)
         yield from self.knob(
-            "normalisation", config.normalisations, f"folded into {what}", has_weights, tag, ordered=False
+            "activation", config.activations, f"activation of {what}", exists, tag, ordered=False
+        )
+        yield from self.knob(
+            "normalisation",
+            config.normalisations,
+            f"normalisation, folded into {what}",
+            has_weights,
+            tag,
+            ordered=False,
         )
         yield from self.hardware(tag, has_weights, strategies)
         yield from self.results(tag, exists, what)

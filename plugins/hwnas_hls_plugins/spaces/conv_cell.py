@@ -150,10 +150,14 @@ class ConvCellSpace(CellNetworkSpace):
         unrolled = tuple(strategy for strategy in self.strategies if strategy != "Resource") or ("Latency",)
         weighted = tuple(name for name in config.operations if name in CONVOLUTIONS)
         table = CellTable(config, unrolled, config.operations, weighted)
-        table.fill(table.knob("cells", range(1, config.max_cells + 1), "how often the cell is repeated"))
-        table.fill(table.knob("filters", config.filters, "of a convolution that is not added to another"))
+        table.fill(table.knob("cells", range(1, config.max_cells + 1), "number of repetitions of the cell"))
         table.fill(
-            table.knob("head_pool", config.head_pools, "side of the windows averaged behind the last cell")
+            table.knob("filters", config.filters, "filters of a convolution that is not added to another")
+        )
+        table.fill(
+            table.knob(
+                "head_pool", config.head_pools, "side of the average-pooling window after the last cell"
+            )
         )
         table.fill(table.knob("head_width", config.head_widths, "neurons of a hidden layer, 0 for none"))
         table.fill(table.inputs())

@@ -24,7 +24,7 @@ class ConvCellConfig(CellLayers):
         operations: what an operation may be: convolutions with windows of 3 and 5, one of 3 that
             sees a channel at a time (``depthwise3``), pooling of 2 by ``max`` or ``average``,
             ``identity``. A series has windows of height 1.
-        filters: of a convolution that is not added to another.
+        filters: filters of a convolution that is not added to another.
         head_pools: side of the windows that are averaged behind the last cell; 1 leaves it out.
         head_widths: neurons of a hidden layer before the output; 0 leaves it out.
         strategies: ``Resource`` among them is for the dense layers; convolutions are unrolled.

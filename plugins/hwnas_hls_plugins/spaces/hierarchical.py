@@ -84,21 +84,21 @@ class HierarchicalSpace(CellNetworkSpace):
         self._kinds = "abcd"[: config.kinds]
         table = CellTable(config, self.strategies, OPERATIONS, ("dense",))
         positions = range(1, config.max_positions + 1)
-        table.fill(table.knob("positions", positions, "how many cells follow one another"))
+        table.fill(table.knob("positions", positions, "number of cells in sequence"))
         table.fill(table.knob("width", config.widths, "neurons of an operation of the first cell"))
         for position in positions:
             exists: Condition = None
             if position > 1:
                 exists = ("positions", tuple(range(position, config.max_positions + 1)))
             table.fill(
-                table.knob("cell", tuple(self._kinds), "which cell stands here", exists, position, False)
+                table.knob("cell", tuple(self._kinds), "cell at this position", exists, position, False)
             )
             if position > 1:
                 table.fill(
                     table.knob(
                         "resize",
                         config.resizes,
-                        "what becomes of the width of the cell before",
+                        "change of width from the previous cell",
                         exists,
                         position,
                         ordered=False,

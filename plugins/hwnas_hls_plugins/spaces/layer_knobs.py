@@ -60,7 +60,7 @@ class LayerTable(KnobTable):
             yield from self.knob(
                 "reuse_factor",
                 config.reuse_factors,
-                "asked reuse factor of a layer; it takes the nearest above 1 that hls4ml builds",
+                "requested reuse factor of a layer; the nearest legal one above 1 is built",
                 (f"strategy_{tag}", ("Resource",)) if unrolled else exists,
                 tag,
             )

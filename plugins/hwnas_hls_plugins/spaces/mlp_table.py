@@ -32,12 +32,12 @@ class MlpTable(LayerTable):
         yield from self.knob("depth", depths, "number of hidden layers")
         if not config.activation_per_layer:
             yield from self.knob(
-                "activation", config.activations, "after every hidden layer", hidden, ordered=False
+                "activation", config.activations, "activation of every hidden layer", hidden, ordered=False
             )
         yield from self.knob(
             "normalisation",
             config.normalisations,
-            "of every hidden layer, folded into it",
+            "normalisation of every hidden layer, folded into its weights",
             hidden,
             ordered=False,
         )
@@ -61,7 +61,12 @@ class MlpTable(LayerTable):
             yield from self.knob("width", config.widths, "neurons of a hidden layer", exists, number)
             if config.activation_per_layer:
                 yield from self.knob(
-                    "activation", config.activations, "after a hidden layer", exists, number, ordered=False
+                    "activation",
+                    config.activations,
+                    "activation of a hidden layer",
+                    exists,
+                    number,
+                    ordered=False,
                 )
             yield from self.hardware(number, exists)
             yield from self.results(number, exists)
