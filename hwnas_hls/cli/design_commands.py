@@ -266,12 +266,14 @@ def _wrapped(text: str, margin: str) -> str:
 
 
 def _print(report: dict[str, Any]) -> None:
+    from hwnas_hls.evidence.verdict import Verdict
+
     click.echo(f"{report['verdict']}  {report['design']}")
     for finding in report["findings"]:
         click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
         click.echo(_wrapped(finding["why"], " " * 14))
     click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
-    if report["verdict"] == "NOT PROVEN":
+    if report["verdict"] == Verdict.NOT_PROVEN:
         click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")
         click.echo("  (`hwnas-hls plugins` names synthesizers, `hwnas-hls doctor` what is installed)")
     click.echo(f"  for a reviewer: {report['design']}/validation.html")

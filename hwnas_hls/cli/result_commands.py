@@ -81,7 +81,8 @@ def export(
     place = run_folder / "designs" / member.key
     if as_json:
         metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
-        text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": dict(member.checks)}
+        checks = {name: str(result) for name, result in member.checks.items()}
+        text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": checks}
         if picked is not None:
             text["search"] = {n: estimate.to_json() for n, estimate in member.record.estimates.items()}
         click.echo(json.dumps(text, indent=2))

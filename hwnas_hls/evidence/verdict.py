@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_NOT_PROVEN
-from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls.values.estimate import SOURCES, Estimate, Source
 from hwnas_hls.values.objective import Limit
 
-PROVEN = "PROVEN"
-REFUTED = "REFUTED"
-NOT_PROVEN = "NOT PROVEN"
+
+class Verdict(StrEnum):
+    """What the evidence says of a requirement."""
+
+    PROVEN = "PROVEN"
+    REFUTED = "REFUTED"
+    NOT_PROVEN = "NOT PROVEN"
+
+
+PROVEN, REFUTED, NOT_PROVEN = Verdict
 EXIT_OF = {PROVEN: EXIT_DONE, REFUTED: EXIT_FAILED, NOT_PROVEN: EXIT_NOT_PROVEN}
 
-_SIMULATED = ("csim", "simulated_rtl")
-_CYCLES = ("simulated_rtl", "csynth")
-_SYNTHESISED = ("open_synthesis", "logic_synthesis", "post_route")
+_SIMULATED = (Source.CSIM, Source.SIMULATED_RTL)
+_CYCLES = (Source.SIMULATED_RTL, Source.CSYNTH)
+_SYNTHESISED = (Source.OPEN_SYNTHESIS, Source.LOGIC_SYNTHESIS, Source.POST_ROUTE)
 #: metric -> sources that decide it. What only a model or a weaker stage says decides nothing:
 #: C synthesis schedules exactly but overstates LUTs about twofold; timing is known after routing.
 PROOF = {
@@ -28,7 +36,7 @@ PROOF = {
     "dsp": _SYNTHESISED,
     "bram_18k": _SYNTHESISED,
     "uram": _SYNTHESISED,
-    "fmax_mhz": ("post_route",),
+    "fmax_mhz": (Source.POST_ROUTE,),
     "model_size_bytes": SOURCES,
     "parameters": SOURCES,
     "macs": SOURCES,
@@ -48,13 +56,13 @@ class Finding:
 
     Args:
         requirement: for example ``latency_ns <= 1000``.
-        verdict: ``PROVEN``, ``REFUTED`` or ``NOT PROVEN``.
+        verdict: proven, refuted or not proven.
         why: the numbers it rests on, or what is missing.
         evidence: everything known of the metric, strongest first.
     """
 
     requirement: str
-    verdict: str
+    verdict: Verdict
     why: str
     evidence: tuple[Estimate, ...] = ()
 
@@ -79,7 +87,7 @@ def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float
     aside: dict[str, Estimate] = {}
     for estimate in evidence:
         # Numbers of another circuit (or from outside a calibration) decide nothing.
-        if not estimate.in_domain and estimate.source != "predicted":
+        if not estimate.in_domain and not estimate.is_predicted:
             aside[estimate.metric] = estimate
             continue
         ladder.setdefault(estimate.metric, []).append(estimate)
@@ -97,7 +105,7 @@ def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float
     return findings
 
 
-def overall(findings: Iterable[Finding]) -> str:
+def overall(findings: Iterable[Finding]) -> Verdict:
     """``REFUTED`` if anything is, ``PROVEN`` if everything is."""
     verdicts = {finding.verdict for finding in findings}
     if REFUTED in verdicts:
@@ -118,7 +126,7 @@ def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Finding:
     return Finding(str(limit), verdict, why, known)
 
 
-def _hold(limit: Limit, estimate: Estimate) -> str:
+def _hold(limit: Limit, estimate: Estimate) -> Verdict:
     """Whether a deciding estimate meets the bound with its whole interval, or misses it with it.
 
     The score on the test rows is what is required of them: its binomial interval speaks of

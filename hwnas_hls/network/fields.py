@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.precision import FixedType
 
-ACTIVATIONS = ("relu", "leaky_relu", "linear", "tanh", "sigmoid", "softmax")
-STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
+
+class Activation(StrEnum):
+    """What a layer applies to its sums, in hls4ml's spelling."""
+
+    RELU = "relu"
+    LEAKY_RELU = "leaky_relu"
+    LINEAR = "linear"
+    TANH = "tanh"
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+
+
+class HlsStrategy(StrEnum):
+    """How hls4ml builds the products of a layer, in its spelling."""
+
+    #: Unrolled; every product has hardware of its own.
+    LATENCY = "Latency"
+    #: Products share multipliers, ``reuse_factor`` products each.
+    RESOURCE = "Resource"
+    #: Constant multiplications as graphs of adders.
+    DISTRIBUTED_ARITHMETIC = "distributed_arithmetic"
+
+
+ACTIVATIONS = tuple(Activation)
+STRATEGIES = tuple(HlsStrategy)
 NORMALISATIONS = ("none", "batch")
 PADDINGS = ("same", "valid")
 MERGES = ("add", "concatenate")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.check import PASSED, CheckResult
 from hwnas_hls.values.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Member:
         record: what the search saw.
         design: fully trained.
         estimates: final numbers; ``accuracy`` (or the task's metric) is on the test split.
-        checks: name -> ``ok`` or what is wrong (C simulation against emulator, lint).
+        checks: ``project``, ``csim`` (C simulation against the emulator), ``limits`` -> how each ended.
         warnings: lint and others, for the report.
         layer_estimates: per layer, metric -> estimate, where an estimator splits its numbers
             by layer; empty otherwise.
@@ -42,19 +43,15 @@ class Member:
     record: Record
     design: Design
     estimates: Mapping[str, Estimate]
-    checks: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, CheckResult] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     layer_estimates: Sequence[Mapping[str, Estimate]] = ()
 
     @property
     def unproven(self) -> list[str]:
         """What failed of the hand-over: the project, or its C simulation; a check not run is no failure."""
-        found = {name: self.checks.get(name, "ok") for name in ("project", "csim")}
-        return [
-            f"{name}: {words}"
-            for name, words in found.items()
-            if words != "ok" and not words.startswith("not run")
-        ]
+        proofs = ((name, self.checks.get(name, PASSED)) for name in ("project", "csim"))
+        return [f"{name}: {result}" for name, result in proofs if result.failed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ class Front:
         for member in self.members:
             for name, measured in member.estimates.items():
                 predicted = member.record.estimates.get(name)
-                if predicted is None or predicted.source != "predicted" or measured.source == "predicted":
+                if predicted is None or not predicted.is_predicted or measured.is_predicted:
                     continue
                 if (member.key, name, measured.source) not in seen:
                     found.append(Comparison(member.key, predicted, measured))

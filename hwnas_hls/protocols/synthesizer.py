@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,21 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.estimate import Estimate
 
-STAGES = ("csynth", "cosim", "logic_synth", "post_route")
+
+class Stage(StrEnum):
+    """How far a synthesis goes."""
+
+    #: C synthesis.
+    CSYNTH = "csynth"
+    #: Simulation of the RTL against the C simulation.
+    COSIM = "cosim"
+    #: Logic synthesis of the RTL.
+    LOGIC_SYNTH = "logic_synth"
+    #: Placed and routed.
+    POST_ROUTE = "post_route"
+
+
+STAGES = tuple(Stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +39,7 @@ class SynthesisReport:
 
     Args:
         tool: name and version, for example ``vitis_hls 2023.2``.
-        stage: one of :data:`STAGES`, or a synthesizer's own.
+        stage: a :class:`Stage`, or a synthesizer's own.
         estimates: metric -> measured number.
         files: role -> path of logs, reports and netlists.
         failure: why there is no result; empty on success.
@@ -49,7 +64,7 @@ class Synthesizer(Isolatable):
     """Measures a design by building its hardware. The constructor may ask for ``config``."""
 
     #: The stage it runs to where nobody asks for one.
-    default_stage: str = "csynth"
+    default_stage: str = Stage.CSYNTH
     #: The HLS strategies that it builds as asked; spaces search these where a spec names none.
     #: Empty: those that the hardware model is calibrated for.
     hls_strategies: Sequence[str] = ()

@@ -98,7 +98,7 @@ def corrected(estimate: Estimate, correction: Correction) -> Estimate:
     the weight ``n / (n + 4)``; they never fall below that spread. The coverage that the predictor
     stated is kept only while its own interval is kept.
     """
-    if estimate.source != "predicted" or estimate.value < _FLOOR:
+    if not estimate.is_predicted or estimate.value < _FLOOR:
         return estimate
     weight = correction.n / (correction.n + 4.0)
     value = estimate.value * correction.factor
@@ -185,7 +185,7 @@ def most_worth(
         hopeful = goal.losses(
             {
                 name: replace(e, value=e.high if _larger_is_better(goal, name) else e.low)
-                if e.source == "predicted"
+                if e.is_predicted
                 else e
                 for name, e in record.estimates.items()
             }

@@ -25,6 +25,7 @@ from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.record import Record
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _TESTBENCH_ROWS = 200
 #: What stands in ``checks["csim"]`` where the spec wants none.
-CSIM_NOT_ASKED = "not run (handover.csim = false)"
+CSIM_NOT_ASKED = not_run("handover.csim = false", wanted=False)
 
 
 def hand_over(
@@ -124,7 +125,7 @@ def _tested(problem: Problem, record: Record, estimates: dict[str, Estimate], de
     warnings = tuple(
         f"after full training over the limit {limit} by {by:.1%}" for limit, by in broken.items()
     )
-    checks = {"limits": "; ".join(warnings) or "ok"}
+    checks = {"limits": failure("; ".join(warnings)) if warnings else PASSED}
     return Member(record.key, record.candidate, record, design, final, checks, warnings)
 
 
@@ -160,10 +161,10 @@ def _build(
             # So that the vendor's own simulations run on data, not on zeros.
             test_inputs=emulator.input_integers(member.design, problem.dataset.test.x[:_TESTBENCH_ROWS]),
         )
-        checks["project"] = "ok"
+        checks["project"] = PASSED
         if problem.spec.handover.csim:
             found = project.verify(member.design, built, problem.dataset.test.x, stop=stop)
-            checks["csim"] = "ok" if found.exact else str(found)
+            checks["csim"] = PASSED if found.exact else failure(str(found))
             if found.exact:
                 estimates[problem.dataset.metric] = _proven(problem, member, found)
             else:
@@ -172,10 +173,10 @@ def _build(
         else:
             checks["csim"] = CSIM_NOT_ASKED
     except (ToolMissing, Unsupported) as error:
-        checks["csim"] = f"not run: {error}"
+        checks["csim"] = not_run(str(error))
         log.warning("%s: %s", member.key, error)
     except HwnasError as error:
-        checks["project"] = str(error)
+        checks["project"] = failure(str(error))
         log.error("%s: %s", member.key, error)
     clock_ns = member.design.architecture.clock_ns or problem.clock_ns
     digest = member.design.digest()

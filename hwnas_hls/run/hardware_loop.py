@@ -213,7 +213,7 @@ class Measuring:
     ) -> None:
         for name, estimate in measured.items():
             # A report may hold predictions too (a period that nobody routed): they teach nothing.
-            taught = estimate.in_domain and estimate.source != "predicted"
+            taught = estimate.in_domain and not estimate.is_predicted
             if name in predicted and name in raw and taught:
                 self.observations.append(Observation(key, regime, predicted[name], estimate, raw[name]))
 

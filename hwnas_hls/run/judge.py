@@ -22,7 +22,7 @@ from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record, RecordState
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ class _Case:
     warnings: list[str] = field(default_factory=list)
     design: Design | None = None
     layers: tuple[Mapping[str, Estimate], ...] = ()
-    state: str = COMPLETE
+    state: RecordState = COMPLETE
     reason: str = ""
     violations: dict[str, float] = field(default_factory=dict)
 
-    def end(self, state: str, reason: str) -> None:
+    def end(self, state: RecordState, reason: str) -> None:
         self.state, self.reason = state, reason
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.exporter import Member
-from hwnas_hls.run.handover import CSIM_NOT_ASKED
+from hwnas_hls.values.check import CheckResult
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.record import Record
 
@@ -30,9 +30,10 @@ def held_members(
             log.warning("%s is handed over again: %s", item["key"], error)
             return None
         reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is gone"
-        if item["checks"].get("csim", "") not in ("ok", CSIM_NOT_ASKED):
+        csim = members[-1].checks.get("csim")
+        if csim is None or csim.failed or (csim.not_run and csim.wanted):
             # A full disk or a missing g++ may be mended by now.
-            reason = f"C simulation {item['checks'].get('csim', 'was not reached')}"
+            reason = f"C simulation {'was not reached' if csim is None else csim}"
         if reason:
             log.info("%s is handed over again: %s", item["key"], reason)
             return None
@@ -44,7 +45,7 @@ def member_to_json(member: Member) -> dict[str, Any]:
     return {
         "key": member.key,
         "estimates": {name: estimate.to_json() for name, estimate in member.estimates.items()},
-        "checks": dict(member.checks),
+        "checks": {name: result.to_json() for name, result in member.checks.items()},
         "warnings": list(member.warnings),
         "layers": [{n: e.to_json() for n, e in layer.items()} for layer in member.layer_estimates],
     }
@@ -63,7 +64,7 @@ def member_from_json(data: dict[str, Any], records: Mapping[str, Record], folder
         record,
         Design.load(folder / "designs" / data["key"]),
         {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
-        data["checks"],
+        {name: CheckResult.from_json(item) for name, item in data["checks"].items()},
         tuple(data["warnings"]),
         [
             {name: Estimate.from_json(name, item) for name, item in layer.items()}

@@ -106,7 +106,7 @@ def quantity(name: str, value: float | None) -> str:
 
 def interval(estimate: Estimate) -> str:
     """``low to high``, or nothing where the number was measured and is its own interval."""
-    if estimate.source != SOURCES[0] and estimate.low == estimate.high == estimate.value:
+    if not estimate.is_predicted and estimate.low == estimate.high == estimate.value:
         return ""
     low, high = figure(estimate.metric, estimate.low), figure(estimate.metric, estimate.high)
     return f"{low.removesuffix(' %')} to {high}"
@@ -114,7 +114,7 @@ def interval(estimate: Estimate) -> str:
 
 def basis(estimate: Estimate) -> str:
     """What a prediction's interval is worth: coverage, calibration, domain; empty if measured."""
-    if estimate.source != "predicted":
+    if not estimate.is_predicted:
         return "" if estimate.coverage is None else f"{100 * estimate.coverage:.0f} % interval"
     if is_counted(estimate):
         return "counted"

@@ -18,9 +18,10 @@ from hwnas_hls.protocols.space import Knob, KnobSpace, Space
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls.values.candidate import Candidate, digest
+from hwnas_hls.values.check import PASSED
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import MODES, Goal, Limit, Objective
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record, RecordState
 
 _INPUT = FixedType(8, 3)
 _HIDDEN = FixedType(6, 2, False, "RND", "SAT")
@@ -160,7 +161,16 @@ def judge(
     goal: Goal,
     batch: int,
     first: int,
-    states: Sequence[str] = (COMPLETE, COMPLETE, INFEASIBLE, COMPLETE, STOPPED, COMPLETE, FAILED, COMPLETE),
+    states: Sequence[RecordState] = (
+        COMPLETE,
+        COMPLETE,
+        INFEASIBLE,
+        COMPLETE,
+        STOPPED,
+        COMPLETE,
+        FAILED,
+        COMPLETE,
+    ),
 ) -> list[Record]:
     """Records of an invented but smooth evaluation; the candidate's key decides the state.
 
@@ -178,7 +188,7 @@ def judge(
 
 
 def _judged(
-    candidate: Candidate, space: Space, goal: Goal, batch: int, number: int, states: Sequence[str]
+    candidate: Candidate, space: Space, goal: Goal, batch: int, number: int, states: Sequence[RecordState]
 ) -> Record:
     state = states[int(digest(["state", candidate.key]), 16) % len(states)]
     vector = np.asarray(space.encode(candidate), np.float64)
@@ -224,7 +234,7 @@ def sample_front(members: int = 1) -> Front:
     candidates = [space.sample(np.random.default_rng(number)) for number in range(8)]
     records = judge(candidates, space, goal, batch=0, first=0)
     done = next(record for record in records if record.state == COMPLETE)
-    member = Member(done.key, done.candidate, done, sample_design(), done.estimates, {"csim": "ok"})
+    member = Member(done.key, done.candidate, done, sample_design(), done.estimates, {"csim": PASSED})
     return Front(
         run={"name": "sample", "seed": 0, "seconds": 1.0},
         spec="schema = 1\n",

@@ -14,7 +14,7 @@ from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched
 from hwnas_hls.testing.samples import MixedSpace, TinySpace, judge, sample_goal
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.values.record import FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.values.record import FAILED, INFEASIBLE, STOPPED, Record, RecordState
 
 
 class StrategyContract(Contract):
@@ -145,7 +145,7 @@ class StrategyContract(Contract):
         batches: int | None = None,
         first: int = 0,
         before: Sequence[Sequence[Record]] = (),
-        states: Sequence[str] | None = None,
+        states: Sequence[RecordState] | None = None,
     ) -> tuple[list[list[Candidate]], list[list[Record]]]:
         """Ask and tell from batch ``first`` on; an exhausted space ends in empty batches."""
         asked, told = [], []

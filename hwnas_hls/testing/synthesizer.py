@@ -37,7 +37,7 @@ class SynthesizerContract(Contract):
         for name, estimate in report.estimates.items():
             expect_equal(estimate.metric, name, "metric of a number")
             expect(estimate.source in SOURCES, f"unknown source {estimate.source}")
-            expect(estimate.source != "predicted" or estimate.low < estimate.high, f"{name} has no interval")
+            expect(not estimate.is_predicted or estimate.low < estimate.high, f"{name} has no interval")
             expect(bool(estimate.evidence), f"{name} does not say what it rests on")
             expect(estimate.low <= estimate.value <= estimate.high, f"{name} lies outside its interval")
 

@@ -5,23 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
 
+
+class Source(StrEnum):
+    """What a number rests on, from the weakest to the strongest."""
+
+    #: By a model; never shown without its interval.
+    PREDICTED = "predicted"
+    #: Scored in training, in floating point or fake-quantised.
+    TRAINED = "trained"
+    #: Scored by bit-exact integer arithmetic.
+    EMULATED = "emulated"
+    #: Scored by hls4ml's C simulation.
+    CSIM = "csim"
+    #: Simulated on RTL.
+    SIMULATED_RTL = "simulated_rtl"
+    #: Stated by a C synthesis report; overstates LUTs about twofold.
+    CSYNTH = "csynth"
+    #: Counted by open synthesis.
+    OPEN_SYNTHESIS = "open_synthesis"
+    #: Stated by a logic synthesis report.
+    LOGIC_SYNTHESIS = "logic_synthesis"
+    #: Stated by the report of a routed design.
+    POST_ROUTE = "post_route"
+
+
 #: From weakest to strongest.
-SOURCES = (
-    "predicted",
-    "trained",
-    "emulated",
-    "csim",
-    "simulated_rtl",
-    "csynth",
-    "open_synthesis",
-    "logic_synthesis",
-    "post_route",
-)
+SOURCES = tuple(Source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +90,7 @@ class Estimate:
         metric: name with unit.
         value: the best guess, or what was measured.
         low, high: interval of the stated coverage; both equal ``value`` where it was measured.
-        source: one of :data:`SOURCES`.
+        source: what it rests on, a :class:`Source`; its text will do.
         evidence: what it rests on, in words a reviewer can follow (calibration, report, rows).
         coverage: share of held-out designs whose truth lay in the interval; ``None`` where
             nothing was calibrated (the evidence says so).
@@ -92,10 +107,17 @@ class Estimate:
     in_domain: bool = True
 
     def __post_init__(self) -> None:
-        if self.source not in SOURCES:
-            raise ValueError(f"source {self.source!r} of {self.metric} is none of {', '.join(SOURCES)}")
+        if not isinstance(self.source, Source):
+            if self.source not in SOURCES:
+                raise ValueError(f"source {self.source!r} of {self.metric} is none of {', '.join(SOURCES)}")
+            object.__setattr__(self, "source", Source(self.source))
         if math.isnan(self.value):
             raise ValueError(f"{self.metric} is not a number: a failed estimate carries a reason instead")
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether it comes from a model; everything else was measured on the design in some way."""
+        return self.source == Source.PREDICTED
 
     def worst(self, direction: str) -> float:
         """The end of the interval that a limit is held against."""
@@ -106,7 +128,7 @@ class Estimate:
             "value": self.value,
             "low": _finite(self.low),
             "high": _finite(self.high),
-            "source": self.source,
+            "source": str(self.source),
             "evidence": self.evidence,
         }
         if self.coverage is not None:

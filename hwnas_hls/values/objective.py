@@ -5,12 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.values.estimate import METRICS, Estimate
 
-MODES = ("pareto", "weighted", "constrained")
+
+class Mode(StrEnum):
+    """How several objectives combine."""
+
+    #: A front: no objective is given up for another.
+    PARETO = "pareto"
+    #: The weighted sum of the scaled objectives.
+    WEIGHTED = "weighted"
+    #: The first objective alone, under the limits.
+    CONSTRAINED = "constrained"
+
+
+MODES = tuple(Mode)
 #: Share of the scale below which a shortfall counts linearly: its logarithm would have no end.
 _SHORTFALL_UNIT = 0.01
 
@@ -83,16 +96,16 @@ class Goal:
 
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
-    mode: str = "pareto"
+    mode: str = Mode.PARETO
 
     def losses(self, estimates: Mapping[str, Estimate]) -> tuple[float, ...] | None:
         """The minimised vector (one entry in the scalar modes); ``None`` where a metric is missing."""
         if any(objective.metric not in estimates for objective in self.objectives):
             return None
         each = [objective.loss(estimates[objective.metric].value) for objective in self.objectives]
-        if self.mode == "pareto":
+        if self.mode == Mode.PARETO:
             return tuple(each)
-        if self.mode == "constrained":
+        if self.mode == Mode.CONSTRAINED:
             return (each[0],)
         total = sum(objective.weight for objective in self.objectives)
         weighted = sum(o.weight * loss for o, loss in zip(self.objectives, each, strict=True))
@@ -100,7 +113,7 @@ class Goal:
 
     @property
     def n_losses(self) -> int:
-        return len(self.objectives) if self.mode == "pareto" else 1
+        return len(self.objectives) if self.mode == Mode.PARETO else 1
 
     def violations(self, estimates: Mapping[str, Estimate]) -> dict[str, float]:
         """Broken limits -> relative excess; limits whose metric is not estimated yet are left out."""

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate
 
-COMPLETE = "complete"
-INFEASIBLE = "infeasible"
-STOPPED = "stopped"
-FAILED = "failed"
-STATES = (COMPLETE, INFEASIBLE, STOPPED, FAILED)
+
+class RecordState(StrEnum):
+    """How the evaluation of a candidate ended."""
+
+    #: Judged in full.
+    COMPLETE = "complete"
+    #: Over a hard limit; perhaps never trained.
+    INFEASIBLE = "infeasible"
+    #: Dominated, and so not trained or not to the end.
+    STOPPED = "stopped"
+    #: Not judged, for the reason in the record.
+    FAILED = "failed"
+
+
+COMPLETE, INFEASIBLE, STOPPED, FAILED = STATES = tuple(RecordState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +35,7 @@ class Record:
         number: position in the run, from 0.
         batch: which ask it came from, from 0.
         candidate: the knobs.
-        state: ``complete`` (judged in full), ``infeasible`` (over a hard limit; perhaps never
-            trained), ``stopped`` (dominated during training) or ``failed``.
+        state: how its evaluation ended.
         estimates: metric -> estimate; whatever was found before the state was reached.
         losses: the minimised vector; ``None`` unless the candidate was judged in full.
         violations: broken limit -> relative excess.
@@ -37,7 +47,7 @@ class Record:
     number: int
     batch: int
     candidate: Candidate
-    state: str
+    state: RecordState
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     losses: tuple[float, ...] | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
@@ -78,7 +88,7 @@ class Record:
             data["number"],
             data["batch"],
             Candidate.from_json(data["candidate"]),
-            data["state"],
+            RecordState(data["state"]),
             {name: Estimate.from_json(name, item) for name, item in data["estimates"].items()},
             None if losses is None else tuple(losses),
             data["violations"],

@@ -70,7 +70,7 @@ def member_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
                 "key": member.key,
                 "shape": member.design.architecture.shape,
                 **_numbers(member.estimates),
-                **{f"check.{name}": result for name, result in member.checks.items()},
+                **{f"check.{name}": str(result) for name, result in member.checks.items()},
             }
         )
     return ["key", "shape", *_columns(metrics), *(f"check.{name}" for name in checks)], rows

@@ -85,7 +85,7 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     wrong = [member for member in front.members if _failures(member)]
     for member in wrong:
         say(f"{member.key[:KEY_DIGITS]} FAILED {'; '.join(_failures(member))}", "bold red")
-    skipped = [member.checks["csim"] for member in front.members if _skipped(member)]
+    skipped = [str(member.checks["csim"]) for member in front.members if _skipped(member)]
     if skipped:
         say(f"NOT VERIFIED by C simulation: {len(skipped)} of {len(front.members)} designs", "bold red")
         for reason in dict.fromkeys(skipped):
@@ -170,20 +170,20 @@ def _plain(words: str) -> str:
 def _failures(member: Member) -> list[str]:
     return [
         # The first line says it; what a compiler printed besides stands in log.txt.
-        _plain(f"{name}: {words.strip().splitlines()[0]}")
-        for name, words in member.checks.items()
-        if words.strip().lower() != "ok" and not words.lower().startswith("not run")
+        _plain(f"{name}: {result.reason.strip().splitlines()[0]}")
+        for name, result in member.checks.items()
+        if result.failed
     ]
 
 
 def _skipped(member: Member) -> bool:
-    return member.checks.get("csim", "").lower().startswith("not run")
+    return "csim" in member.checks and member.checks["csim"].not_run
 
 
 def _checked(member: Member) -> str:
     if _failures(member):
         return "FAILED"
-    if member.checks.get("csim", "").strip().lower() == "ok":
+    if "csim" in member.checks and member.checks["csim"].ok:
         return "bit-exact"
     return "not run"
 

@@ -32,6 +32,7 @@ from hwnas_hls.run.facts import logged
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.spec.spec import Spec, parse_bound, read_tables, spec_from_tables
+from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import Limit
 from hwnas_hls.views.front_table import print_front
@@ -244,7 +245,7 @@ def test_designs_that_nobody_simulated_are_named_loudly(
 ) -> None:
     outcome = finished(registry, toy_spec(), tmp_path / "run")
     members = [
-        dataclasses.replace(member, checks={"project": "ok", "csim": "not run: no g++"})
+        dataclasses.replace(member, checks={"project": PASSED, "csim": not_run("no g++")})
         for member in outcome.front.members
     ]
     count = len(members)
@@ -252,7 +253,7 @@ def test_designs_that_nobody_simulated_are_named_loudly(
     assert f"NOT VERIFIED by C simulation: {count} of {count} designs" in said
     assert "no g++" in said
     assert [words for member in members for words in member.unproven] == []
-    wrong = dataclasses.replace(members[0], checks={"project": "ok", "csim": "NOT BIT-EXACT: 1\nmore"})
+    wrong = dataclasses.replace(members[0], checks={"csim": failure("NOT BIT-EXACT: 1\nmore")})
     assert wrong.unproven == ["csim: NOT BIT-EXACT: 1\nmore"]
     said = shown(dataclasses.replace(outcome.front, members=[wrong]), tmp_path)
     assert "FAILED csim: NOT BIT-EXACT: 1" in said

@@ -19,6 +19,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.selection import knee, parse_rule, pick, select
 from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.check import failure
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import Goal, Objective
 from hwnas_hls.values.record import COMPLETE, INFEASIBLE, Record
@@ -190,7 +191,7 @@ def test_a_design_that_is_not_what_it_should_be_is_not_picked(run: Path, registr
     rule = "min lut"
     best = pick(front, rule, None, "test")
     assert best.member is not None
-    broken = dataclasses.replace(best.member, checks={"csim": "NOT BIT-EXACT"})
+    broken = dataclasses.replace(best.member, checks={"csim": failure("NOT BIT-EXACT")})
     others = [broken if member.key == broken.key else member for member in front.members]
     assert pick(dataclasses.replace(front, members=others), rule, None, "test").record.key != broken.key
     searched = pick(dataclasses.replace(front, members=[]), rule, None, "test")

@@ -88,7 +88,7 @@ def _member(member: Member, front: Front) -> dict[str, Any]:
         "architecture": _architecture(member.design, front.clock_ns),
         "metrics": _metrics(member.estimates),
         "search_metrics": _metrics(member.record.estimates),
-        "checks": dict(member.checks),
+        "checks": {name: str(result) for name, result in member.checks.items()},
         "warnings": list(member.warnings),
     }
 

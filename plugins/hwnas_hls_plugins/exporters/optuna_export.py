@@ -18,6 +18,7 @@ from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.space import knobs_of
 from hwnas_hls.system.files import replacing
 from hwnas_hls.values.candidate import Value
+from hwnas_hls.values.objective import Mode
 from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE
 from hwnas_hls_plugins.strategies.optuna_study import quiet
 
@@ -140,13 +141,13 @@ def _insert(database: sqlite3.Connection, study_id: int, trials: Sequence[Any]) 
 
 
 def _directions(front: Front) -> list[str]:
-    if front.goal.mode != "pareto":
+    if front.goal.mode != Mode.PARETO:
         return ["minimize"]
     return [f"{objective.direction}imize" for objective in front.goal.objectives]
 
 
 def _metric_names(front: Front) -> list[str]:
-    if front.goal.mode != "pareto":
+    if front.goal.mode != Mode.PARETO:
         return ["loss"]
     return [objective.metric for objective in front.goal.objectives]
 
@@ -201,7 +202,7 @@ def _trial(
 
 def _values(record: Record, front: Front) -> list[float] | None:
     """The objectives' numbers; ``None`` where one is not known or not finite."""
-    if front.goal.mode != "pareto":
+    if front.goal.mode != Mode.PARETO:
         losses = record.losses or front.goal.losses(record.estimates)
         return None if losses is None else [float(loss) for loss in losses]
     numbers = [record.estimates.get(objective.metric) for objective in front.goal.objectives]

@@ -14,7 +14,7 @@ import numpy as np
 from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.space import Knob, Space, assemble, knobs_of
 from hwnas_hls.values.candidate import Candidate, Value
-from hwnas_hls.values.objective import Goal
+from hwnas_hls.values.objective import Goal, Mode
 from hwnas_hls.values.record import FAILED, Record
 
 #: Loss told where an objective has no number: ``worst`` of every objective is 1 by definition.
@@ -34,7 +34,7 @@ def told_losses(goal: Goal, record: Record, missing: Sequence[float] | None = No
     missing = [MISSING_LOSS] * goal.n_losses if missing is None else missing
     if record.losses is not None:
         losses = record.losses
-    elif goal.mode == "pareto":
+    elif goal.mode == Mode.PARETO:
         losses = tuple(
             objective.loss(record.estimates[objective.metric].value)
             if objective.metric in record.estimates

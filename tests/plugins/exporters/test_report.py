@@ -16,6 +16,7 @@ from synthetic_front import HOSTILE, enlarged, make_front
 from hwnas_hls.protocols.exporter import Comparison, Exporter, Front
 from hwnas_hls.render import environment, render
 from hwnas_hls.spec.notation import figure, interval, title
+from hwnas_hls.values.check import PASSED, not_run
 from hwnas_hls.values.estimate import SOURCES, Estimate, measured
 from hwnas_hls.values.record import FAILED, Record
 from hwnas_hls_plugins.exporters.html_report import HtmlReportExporter
@@ -178,7 +179,7 @@ def test_the_verdict_counts_and_names(tmp_path: Path) -> None:
     assert "4 designs on the front, all below 1 µs." in text
     best = max(front.members, key=lambda member: member.estimates["accuracy"].value)
     assert f"The best by accuracy: {figure('accuracy', best.estimates['accuracy'].value)}" in text
-    wrong = [member.key for member in front.members if member.checks["csim"] != "ok"]
+    wrong = [member.key for member in front.members if not member.checks["csim"].ok]
     assert f"{len(wrong)} designs failed a check: {', '.join(wrong)}." in text
     assert "✗ csim: 3 of 30 rows differ" in text
 
@@ -195,7 +196,7 @@ def test_below_a_microsecond_means_the_whole_interval(tmp_path: Path) -> None:
 
 def test_a_check_that_was_not_made_is_neither_passed_nor_failed(tmp_path: Path) -> None:
     front = make_front(members=1)
-    member = dataclasses.replace(front.members[0], checks={"project": "ok", "csim": "not run: no g++"})
+    member = dataclasses.replace(front.members[0], checks={"project": PASSED, "csim": not_run("no g++")})
     text = opened(dataclasses.replace(front, members=[member]), tmp_path).text
     assert "○ csim: not run: no g++" in text
     assert "1 design lacks a check." in text

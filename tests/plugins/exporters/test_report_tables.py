@@ -26,6 +26,7 @@ from hwnas_hls.spec.notation import (
     share,
     title,
 )
+from hwnas_hls.values.check import failure, not_run
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, measured
 from hwnas_hls.values.objective import Limit
 from hwnas_hls.views.front_table import front_table, print_front
@@ -49,7 +50,7 @@ def test_one_line_a_design_within_80_columns() -> None:
     assert max(map(len, lines)) <= 80
     for line, member in zip(lines[1:7], front.members, strict=True):
         assert line.startswith(member.key[:8])
-        assert line.rstrip().endswith("bit-exact" if member.checks["csim"] == "ok" else "FAILED")
+        assert line.rstrip().endswith("bit-exact" if member.checks["csim"].ok else "FAILED")
     assert "p predicted, c csim, h csynth" in "\n".join(lines)
 
 
@@ -86,12 +87,12 @@ def test_a_design_that_is_not_bit_exact_is_said_loudly() -> None:
     text = printed(front)
     for member in front.members:
         said = f"{member.key[:8]} FAILED csim: 3 of 30 rows differ" in text
-        assert said == (member.checks["csim"] != "ok")
+        assert said == (not member.checks["csim"].ok)
 
 
 def test_a_check_that_was_not_made() -> None:
     front = make_front(members=1)
-    member = dataclasses.replace(front.members[0], checks={"csim": "not run: no g++"})
+    member = dataclasses.replace(front.members[0], checks={"csim": not_run("no g++")})
     text = printed(dataclasses.replace(front, members=[member]))
     assert rows(text)[1].rstrip().endswith("not run")
     assert "FAILED" not in text
@@ -144,7 +145,7 @@ def test_no_colour_without_a_terminal_and_no_markup_from_data() -> None:
     bold = printed(make_front(members=2), terminal=True)
     assert "\x1b[" in bold
     member = dataclasses.replace(
-        front.members[0], checks={"csim": f"[bold]1[/bold] \x1b[2J row differs {HOSTILE}"}
+        front.members[0], checks={"csim": failure(f"[bold]1[/bold] \x1b[2J row differs {HOSTILE}")}
     )
     text = printed(dataclasses.replace(front, members=[member]))
     assert "[bold]1[/bold] ?[2J row differs" in text

@@ -40,7 +40,7 @@ def of_records(records: Iterable[Record], metric: str, features: Sequence[str]) 
     for record in records:
         estimate = record.estimates.get(metric)
         # What was stopped was scored earlier in its training: not the same quantity.
-        if record.state not in (COMPLETE, INFEASIBLE) or estimate is None or estimate.source == "predicted":
+        if record.state not in (COMPLETE, INFEASIBLE) or estimate is None or estimate.is_predicted:
             continue
         if all(name in record.estimates for name in features):
             known = {name: record.estimates[name].value for name in features}

@@ -20,7 +20,8 @@ from hwnas_hls.spec.notation import (
     share,
     title,
 )
-from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls.values.check import CheckResult, CheckState
+from hwnas_hls.values.estimate import Estimate
 from hwnas_hls_plugins.exporters.html_report.drawing import Drawing, draw
 from hwnas_hls_plugins.exporters.html_report.layer_rows import LayerRow, layer_rows
 
@@ -44,8 +45,6 @@ FIRST_METRICS = (
 )
 #: More files than this and the rest is counted.
 MAX_FILES = 40
-_PASSED = "ok"
-_NOT_MADE = "not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,13 @@ class Check:
     words: str
 
 
-def check(name: str, words: str) -> Check:
-    """A check from what the hand-over wrote: ``ok``, ``not run ...`` or what is wrong."""
-    plain = words.strip().lower()
-    outcome = "passed" if plain == _PASSED else "missing" if plain.startswith(_NOT_MADE) else "failed"
-    return Check(name, outcome, words)
+#: State of a check -> the word by which the template shows it.
+_OUTCOMES = {CheckState.OK: "passed", CheckState.FAILED: "failed", CheckState.NOT_RUN: "missing"}
+
+
+def check(name: str, result: CheckResult) -> Check:
+    """A check as the template shows it."""
+    return Check(name, _OUTCOMES[result.state], str(result))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         layers=tuple(layer_rows(design, member, titles)),
         share_titles=tuple(f"share of {title(name)}" for name in titles),
         ladder=ladder(member.estimates),
-        checks=tuple(check(name, words) for name, words in member.checks.items()),
+        checks=tuple(check(name, result) for name, result in member.checks.items()),
         warnings=tuple(dict.fromkeys((*member.record.warnings, *member.warnings))),
         knobs=tuple((name, str(value)) for name, value in member.candidate.values.items()),
         files=files[:MAX_FILES],
@@ -156,7 +157,7 @@ def summary(estimates: Mapping[str, Estimate], metric: str) -> str:
 
 def _said(estimate: Estimate) -> str:
     words = quantity(estimate.metric, estimate.value)
-    if estimate.source == SOURCES[0]:
+    if estimate.is_predicted:
         words += f" (predicted, {interval(estimate)})"
     return words
 
@@ -182,7 +183,7 @@ def _number(member: Member, estimate: Estimate, front: Front) -> Number:
 
 
 def _is_unproven(estimate: Estimate) -> bool:
-    return estimate.source == SOURCES[0] and estimate.coverage is None and not is_counted(estimate)
+    return estimate.is_predicted and estimate.coverage is None and not is_counted(estimate)
 
 
 def _files(home: Path) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.space import knobs_of
 from hwnas_hls.spec.notation import is_ratio, metric_of, title
-from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.record import STATES
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _bar(estimate: Estimate) -> dict[str, Any]:
         "low": _rounded(estimate.low),
         "high": _rounded(estimate.high),
         "source": estimate.source,
-        "measured": estimate.source != SOURCES[0],
+        "measured": not estimate.is_predicted,
         "unit": metric_of(estimate.metric).unit,
     }
 
