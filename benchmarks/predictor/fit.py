@@ -94,15 +94,15 @@ class Data:
     def usable(self) -> np.ndarray:
         """Designs that the laws describe: no streams, no wrapper, no chained adders."""
         d = self.table.design
-        chained = self.table.largest((self.table.layer["n_in"] * self.table.layer["n_out"] > 4096) * 1.0) > 0
+        chained = self.table.largest((self.table.layer.n_in * self.table.layer.n_out > 4096) * 1.0) > 0
         resource = np.array([name.startswith("resource") for name in self.regimes])
-        return (d["stream"] == 0) & (d["wrapped"] == 0) & (~chained | resource)
+        return (d.stream == 0) & (d.wrapped == 0) & (~chained | resource)
 
 
 def fit_laws(data: Data, train: np.ndarray) -> dict[str, float]:
     """Law constants that fit the training designs, held towards their starting values."""
     fitted: dict[str, float] = {}
-    keep = train & data.usable() & (data.table.design["stage"] == 0)
+    keep = train & data.usable() & (data.table.design.stage == 0)
     single = np.array([name == "resource-one" for name in data.regimes])
     fits = [(metric, names, single, 0.005) for metric, names in RESOURCE.items()]
     fits += [(metric, names, ~single, DESIGN_SPREAD) for metric, names in FITTED.items()]
@@ -164,7 +164,7 @@ def _fits(data: Data, dsp: np.ndarray) -> np.ndarray:
     held = [
         target.dsp if (target := shipped_targets().of_part(query.part)) else np.inf for query in data.queries
     ]
-    return (dsp <= np.array(held)) | (data.table.design["stage"] == 0)
+    return (dsp <= np.array(held)) | (data.table.design.stage == 0)
 
 
 def seen(data: Data, train: np.ndarray) -> dict[str, object]:

@@ -122,7 +122,7 @@ def test_prior_expects_what_trained_weights_turn_out_to_cost() -> None:
     last = dense(n_out, 2)
     exact, expected = (tabulate([Query((layer, last))]).layer for layer in (known, counted))
     for name in ("multipliers", "shift_adders", "tree_adders", "tree_bits", "digits"):
-        assert expected[name][0] == pytest.approx(exact[name][0], rel=0.25), name
+        assert getattr(expected, name)[0] == pytest.approx(getattr(exact, name)[0], rel=0.25), name
 
 
 @pytest.mark.parametrize(

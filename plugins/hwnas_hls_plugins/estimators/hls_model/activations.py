@@ -16,8 +16,8 @@ FloatArray = NDArray[np.float64]
 def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     """What stands after each dense layer; ``steps`` counts activation and normalisation modules."""
     c = table.layer
-    kind = c["activation"]
-    n = c["n_out"]
+    kind = c.activation
+    n = c.n_out
     built = implemented_layers(table)
     costs = {name: np.zeros_like(n) for name in ("lut", "ff", "dsp", "bram_18k", "cycles")}
     rows = np.flatnonzero(kind == 1)
@@ -27,15 +27,15 @@ def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArra
     if rows.size:
         for name, values in _other_costs(table.with_layers(rows), k).items():
             costs[name][rows] = values
-    batch = c["batch"] > 0
+    batch = c.batch > 0
     if batch.any():
-        share = np.where(built & (c["strategy"] != DISTRIBUTED), k["built_table_share"], 1.0)
-        costs["lut"] += np.where(batch, n * k["batch_lut_per_bit"] * c["result_bits"] * share, 0.0)
+        share = np.where(built & (c.strategy != DISTRIBUTED), k["built_table_share"], 1.0)
+        costs["lut"] += np.where(batch, n * k["batch_lut_per_bit"] * c.result_bits * share, 0.0)
         # hls4ml shares a normalisation's multipliers like those of the layer before.
-        reuse = np.maximum(1.0, c["legal_reuse"])
+        reuse = np.maximum(1.0, c.legal_reuse)
         products = np.where(reuse > 1, np.minimum(0.8 * n, np.ceil(n / reuse)), 0.8 * n)
-        wide = c["result_bits"] >= DSP_INPUT_BITS
-        in_dsp = batch & wide & (c["to_fabric"] <= 0) & (c["to_dsp"] == 0)
+        wide = c.result_bits >= DSP_INPUT_BITS
+        in_dsp = batch & wide & (c.to_fabric <= 0) & (c.to_dsp == 0)
         costs["dsp"] += np.where(in_dsp, products, 0.0)
     # Softmax sits in its own module too, but its cycles are counted above.
     costs["steps"] = ((kind > 0) & (kind != 2)).astype(np.float64) + batch
@@ -45,39 +45,39 @@ def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArra
 def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
     c = table.layer
     # Rounding costs where bits are dropped, saturation where range is.
-    changed = (c["out_fraction"] > c["result_fraction"]) | (
-        c["out_bits"] - c["out_fraction"] > c["result_bits"] - c["result_fraction"]
+    changed = (c.out_fraction > c.result_fraction) | (
+        c.out_bits - c.out_fraction > c.result_bits - c.result_fraction
     )
-    modes = (c["result_modes"] > 0) & changed
+    modes = (c.result_modes > 0) & changed
     # The adder graph's cost already holds its activation.
-    relu_kept = c["strategy"] != DISTRIBUTED
+    relu_kept = c.strategy != DISTRIBUTED
     built = implemented_layers(table) & relu_kept
     # Reports have 28 LUTs a neuron of a plain ReLU and 60 with RND and SAT; of the difference 14 (a guess,
     # set by hand) are taken for what its bits pay already.
     relu_bits = np.where(
-        table.of_layers("vitis") > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"]
+        table.of_layers(table.design.vitis) > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"]
     )
     relu_lut = np.where(
         built,
-        k["built_relu_lut_per_bit"] * c["result_bits"] + np.where(modes, k["built_relu_mode_lut"], 0.0),
-        relu_bits * c["result_bits"] + np.where(modes, k["relu_mode_lut"] - 14.0, 0.0),
+        k["built_relu_lut_per_bit"] * c.result_bits + np.where(modes, k["built_relu_mode_lut"], 0.0),
+        relu_bits * c.result_bits + np.where(modes, k["relu_mode_lut"] - 14.0, 0.0),
     )
-    out: FloatArray = relu_kept * c["n_out"] * relu_lut
+    out: FloatArray = relu_kept * c.n_out * relu_lut
     return out
 
 
 def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     """Every activation but linear and ReLU."""
     c = table.layer
-    kind = c["activation"]
+    kind = c.activation
     softmax, tabled, simple, leaky, elu = (kind == code for code in (2, 3, 4, 5, 6))
-    n = c["n_out"]
+    n = c.n_out
     zero = np.zeros_like(n)
-    part, usable = table.of_layers("part_class"), table.of_layers("usable_ns")
-    built = implemented_layers(table) & (c["strategy"] != DISTRIBUTED)
+    part, usable = table.of_layers(table.design.part_class), table.of_layers(table.design.usable_ns)
+    built = implemented_layers(table) & (c.strategy != DISTRIBUTED)
     share = np.where(built, k["built_table_share"], 1.0)
     # Softmax: tables of exponentials, a sum, a table of inverses, one product a class.
-    in_fabric = c["to_fabric"] > 0
+    in_fabric = c.to_fabric > 0
     softmax_lut = n * np.where(in_fabric, k["softmax_fabric_lut"], k["softmax_lut"])
     lut = np.select(
         [softmax, tabled, simple, leaky, elu],
@@ -96,7 +96,7 @@ def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     levels = np.log2(np.maximum(n, 1.0))
     softmax_cycles = np.floor(
         (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)
-        * table.of_layers("slower")
+        * table.of_layers(table.design.slower)
         / np.maximum(usable, 1e-9)
     )
     softmax_cycles = np.maximum(1.0, softmax_cycles - 2.0 * in_fabric)

@@ -125,7 +125,7 @@ def predict_table(
     for metric in METRICS:
         value[metric] = np.rint(value[metric])
     bounds = (value, low, high) if intervals else (value,)
-    clock = table.design["clock_ns"]
+    clock = table.design.clock_ns
     for bound in bounds:
         bound["uram"] = np.zeros(table.count)
         bound["latency_ns"] = bound["latency_cycles"] * clock
@@ -186,10 +186,10 @@ def overflow(
     }
     room = {metric: capacities[table.condition] for metric, capacities in held.items()}
     needed = dict(value)
-    replaced = (table.design["stage"] > 0) & (value["dsp"] > room["dsp"])
+    replaced = (table.design.stage > 0) & (value["dsp"] > room["dsp"])
     if replaced.any():
         layers = table.layer
-        bits = table.total(layers["in_bits"] * layers["w_bits"]) / np.maximum(table.design["n_layers"], 1.0)
+        bits = table.total(layers.in_bits * layers.w_bits) / np.maximum(table.design.n_layers, 1.0)
         excess = np.where(replaced, value["dsp"] - room["dsp"], 0.0)
         value["lut"] = np.where(replaced, value["lut"] + excess * bits * OVERFLOW_LUT_PER_BIT2, value["lut"])
         value["dsp"] = np.where(replaced, room["dsp"], value["dsp"])

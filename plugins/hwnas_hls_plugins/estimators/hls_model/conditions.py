@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.hls4ml.query import STAGES
 from hwnas_hls_plugins.estimators.hls_model.silicon import (
     PART_CLASSES,
     SLOWER_BY_GRADE,
@@ -20,6 +21,9 @@ from hwnas_hls_plugins.estimators.hls_model.silicon import (
 
 if TYPE_CHECKING:
     from hwnas_hls.hls4ml.query import Query
+
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,45 @@ class Conditions:
         )
 
 
-def condition_columns(conditions: Sequence[Conditions]) -> dict[str, NDArray[np.float64]]:
-    """Column name -> array, one entry for each of ``conditions``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignArrays:
+    """What the laws read of each design: float64 arrays of shape (designs,).
+
+    Attributes:
+        clock_ns: clock period; ``usable_ns`` what the compiler's uncertainty leaves of it.
+        slower: delays of the speed grade over those of grade 2.
+        vitis: 1 for Vitis HLS, 0 for Vivado HLS; ``version`` as a number, 0 where unknown.
+        part_class: place in ``PART_CLASSES``.
+        stage: 0 C synthesis, 1 logic synthesis, 2 after routing.
+        stream: 1 for ``io_stream``; ``wrapped`` 1 where an AXI wrapper is counted.
+        n_layers: number of dense layers.
+    """
+
+    clock_ns: FloatArray
+    usable_ns: FloatArray
+    slower: FloatArray
+    vitis: FloatArray
+    version: FloatArray
+    part_class: FloatArray
+    stage: FloatArray
+    stream: FloatArray
+    wrapped: FloatArray
+    n_layers: FloatArray
+
+
+def design_arrays(
+    conditions: Sequence[Conditions], condition: NDArray[np.int64], n_layers: NDArray[np.int64]
+) -> DesignArrays:
+    """The arrays of designs, from the conditions that many of them share.
+
+    Args:
+        conditions: each once.
+        condition: (designs,) place of each design's conditions.
+        n_layers: (designs,).
+    """
     rows = []
     for each in conditions:
-        tool = tool_of(each.tool)
-        spare = each.clock_uncertainty
+        tool, spare = tool_of(each.tool), each.clock_uncertainty
         if spare is None:
             spare = default_uncertainty(tool)
         rows.append(
@@ -68,21 +105,10 @@ def condition_columns(conditions: Sequence[Conditions]) -> dict[str, NDArray[np.
                 tool.family == "vitis",
                 tool.version,
                 PART_CLASSES.index(part_class(each.part)),
-                ("csynth", "logic_synth", "post_route").index(each.stage),
+                STAGES.index(each.stage),
                 each.io_type == "io_stream",
                 "axi" in each.scope.lower(),
             )
         )
-    names = (
-        "clock_ns",
-        "usable_ns",
-        "slower",
-        "vitis",
-        "version",
-        "part_class",
-        "stage",
-        "stream",
-        "wrapped",
-    )
-    values = np.array(rows, np.float64).reshape(len(rows), len(names))
-    return {name: values[:, place].copy() for place, name in enumerate(names)}
+    values = np.array(rows, np.float64).reshape(len(rows), 9)[condition]
+    return DesignArrays(*(values[:, place].copy() for place in range(9)), n_layers.astype(np.float64))

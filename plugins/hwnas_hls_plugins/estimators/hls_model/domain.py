@@ -21,17 +21,17 @@ SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 def layer_reasons(table: DesignTable) -> dict[str, NDArray[np.bool_]]:
     """Reason -> mask over layers."""
     c = table.layer
-    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
-    unrolled = ~resource & (c["strategy"] != DISTRIBUTED)
+    resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
+    unrolled = ~resource & (c.strategy != DISTRIBUTED)
     return {
-        f"operands above {OPERAND_BITS} bits": np.maximum(c["in_bits"], c["w_bits"]) > OPERAND_BITS,
+        f"operands above {OPERAND_BITS} bits": np.maximum(c.in_bits, c.w_bits) > OPERAND_BITS,
         f"more than {UNROLL_LIMIT:,} products in an unrolled layer: adders no longer form a tree": unrolled
-        & (c["n_in"] * c["n_out"] > UNROLL_LIMIT),
-        "accumulator with rounding or saturation": (c["acc_modes"] > 0) & (c["strategy"] != DISTRIBUTED),
-        "distributed arithmetic through C synthesis: no data": c["strategy"] == DISTRIBUTED,
-        "ResourceUnrolled: no data": c["strategy"] == UNROLLED,
-        "distributed arithmetic needs reuse factor 1": (c["strategy"] == DISTRIBUTED) & (c["reuse"] > 1),
-        "tanh, sigmoid or elu: hardly any data": (c["activation"] == 3) | (c["activation"] == 6),
+        & (c.n_in * c.n_out > UNROLL_LIMIT),
+        "accumulator with rounding or saturation": (c.acc_modes > 0) & (c.strategy != DISTRIBUTED),
+        "distributed arithmetic through C synthesis: no data": c.strategy == DISTRIBUTED,
+        "ResourceUnrolled: no data": c.strategy == UNROLLED,
+        "distributed arithmetic needs reuse factor 1": (c.strategy == DISTRIBUTED) & (c.reuse > 1),
+        "tanh, sigmoid or elu: hardly any data": (c.activation == 3) | (c.activation == 6),
     }
 
 
@@ -113,10 +113,10 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
         shared.append(texts)
     c = table.layer
     moved: dict[int, list[str]] = {}
-    for layer in np.flatnonzero((c["legal_reuse"] != c["reuse"]) & (c["strategy"] == RESOURCE)):
+    for layer in np.flatnonzero((c.legal_reuse != c.reuse) & (c.strategy == RESOURCE)):
         moved.setdefault(int(table.owner[layer]), []).append(
-            f"reuse factor {c['reuse'][layer]:.0f} is not legal for "
-            f"{c['n_in'][layer]:.0f} x {c['n_out'][layer]:.0f}, hls4ml takes {c['legal_reuse'][layer]:.0f}"
+            f"reuse factor {c.reuse[layer]:.0f} is not legal for "
+            f"{c.n_in[layer]:.0f} x {c.n_out[layer]:.0f}, hls4ml takes {c.legal_reuse[layer]:.0f}"
         )
     return Notes(own, shared, table.condition, moved)
 
@@ -124,12 +124,10 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
 def unusual(table: DesignTable) -> NDArray[np.bool_]:
     """Designs that the laws do not claim to describe: streams, wrappers, adders that form no tree."""
     c = table.layer
-    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
-    chained = ~resource & (c["n_in"] * c["n_out"] > UNROLL_LIMIT)
-    odd = chained | (c["acc_modes"] > 0) | (np.maximum(c["in_bits"], c["w_bits"]) > OPERAND_BITS)
-    out: NDArray[np.bool_] = (
-        (table.design["stream"] > 0) | (table.design["wrapped"] > 0) | (table.largest(odd) > 0)
-    )
+    resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
+    chained = ~resource & (c.n_in * c.n_out > UNROLL_LIMIT)
+    odd = chained | (c.acc_modes > 0) | (np.maximum(c.in_bits, c.w_bits) > OPERAND_BITS)
+    out: NDArray[np.bool_] = (table.design.stream > 0) | (table.design.wrapped > 0) | (table.largest(odd) > 0)
     return out
 
 
@@ -168,15 +166,15 @@ def _unswept(table: DesignTable) -> tuple[NDArray[np.float64], NDArray[np.float6
     """1 for designs beyond the sweep's types and steps, and for those beyond its widths and reuse factors."""
     c = table.layer
     beyond = (
-        (c["in_bits"] != 16)
-        | (c["acc_bits"] != 16)
-        | (c["activation"] > 0)
-        | (c["batch"] > 0)
-        | (c["legal_reuse"] <= c["n_in"])
-        | (c["w_bits"] > 16)
+        (c.in_bits != 16)
+        | (c.acc_bits != 16)
+        | (c.activation > 0)
+        | (c.batch > 0)
+        | (c.legal_reuse <= c.n_in)
+        | (c.w_bits > 16)
     )
     (low, high), (fewest, most) = SWEPT_WIDTHS, SWEPT_REUSE
-    unswept = (c["legal_reuse"] < fewest) | (c["legal_reuse"] > most)
-    for width in (c["n_in"], c["n_out"]):
+    unswept = (c.legal_reuse < fewest) | (c.legal_reuse > most)
+    for width in (c.n_in, c.n_out):
         unswept |= (width < low) | (width > high)
     return table.largest(beyond), table.largest(unswept)

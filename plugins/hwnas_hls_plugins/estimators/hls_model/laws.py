@@ -53,8 +53,8 @@ def evaluate(table: DesignTable, k: Coefficients) -> Costs:
 def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
     c = table.layer
     design = table.design
-    resource = (c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1)
-    distributed = c["strategy"] == DISTRIBUTED
+    resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
+    distributed = c.strategy == DISTRIBUTED
     several = (processes(table) > 1)[table.owner]
 
     # Each law sees the layers that are built by it.
@@ -80,18 +80,18 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
         process = process_costs(table, k, any_resource[table.owner] & several)
         layer["lut"] += process["lut"]
         layer["ff"] += process["ff"]
-    if (design["stream"] > 0).any():
+    if (design.stream > 0).any():
         # A stream carries FIFOs of the layer's output.
-        streams = table.of_layers("stream")
-        layer["ff"] += streams * 2.0 * c["n_out"] * c["result_bits"]
-        layer["lut"] += streams * 1.0 * c["n_out"] * c["result_bits"]
+        streams = table.of_layers(table.design.stream)
+        layer["ff"] += streams * 2.0 * c.n_out * c.result_bits
+        layer["lut"] += streams * 1.0 * c.n_out * c.result_bits
 
     totals = {name: table.total(layer[name]) for name in _SHARED}
-    n_layers = design["n_layers"]
-    is_vitis = design["vitis"] > 0
+    n_layers = design.n_layers
+    is_vitis = design.vitis > 0
     steps = table.total(activation["steps"])
     # A single layer is inlined into the top function by every hls4ml of the last years.
-    inlined = (n_layers == 1) & ((design["version"] >= 2020) | (design["version"] == 0))
+    inlined = (n_layers == 1) & ((design.version >= 2020) | (design.version == 0))
     lines = np.where(inlined, 0.0, steps)
     cycles, interval = table.total(layer["cycles"]), table.largest(layer["ii"])
     pipelined = (
@@ -101,8 +101,8 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
         + lines
         * np.where(
             is_vitis,
-            k.of_class("vitis_activation_cycles", design["part_class"]),
-            k.of_class("vivado_activation_cycles", design["part_class"]),
+            k.of_class("vitis_activation_cycles", design.part_class),
+            k.of_class("vivado_activation_cycles", design.part_class),
         )
         # An interval above one cycle leaves room to chain an activation.
         - np.where(is_vitis & (interval > 1), lines + 1.0, 0.0)
@@ -113,10 +113,10 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
         + 2.0 * n_layers
         - 1.0
         + steps * k["resource_activation_cycles"]
-        + table.total((c["activation"] == 2) * 1.0) * k["resource_softmax_cycles"]
+        + table.total((c.activation == 2) * 1.0) * k["resource_softmax_cycles"]
     )
     latency = np.where(any_resource, dataflow, pipelined) + table.total(activation["cycles"])
-    wrapper = design["wrapped"]
+    wrapper = design.wrapped
     ends = _ends(table)
     latency = np.maximum(0.0, np.floor(latency + 0.5)) + wrapper * (1.5 * ends + 6.0)
     interval = np.where(wrapper > 0, latency, np.maximum(1.0, interval))
@@ -133,4 +133,4 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
 def _ends(table: DesignTable) -> FloatArray:
     """Inputs plus outputs of each design."""
     c = table.layer
-    return table.total(c["n_in"] * c["first"] + c["n_out"] * c["last"])
+    return table.total(c.n_in * c.first + c.n_out * c.last)

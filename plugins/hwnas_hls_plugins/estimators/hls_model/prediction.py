@@ -109,7 +109,7 @@ def prediction_of(batch: Batch, number: int, name: str) -> Prediction:
                     float(batch.layer["dsp"][row]),
                     float(batch.layer["bram_18k"][row]),
                     float(batch.layer["cycles"][row]),
-                    int(batch.table.layer["legal_reuse"][row]),
+                    int(batch.table.layer.legal_reuse[row]),
                     layer.strategy,
                 )
             )

@@ -125,28 +125,41 @@ def _grid(bits: int, step: int, heavy: bool) -> _Grid:
     )
 
 
-def expected_costs(
-    n_in: FloatArray,
-    n_out: FloatArray,
-    source_bits: FloatArray,
-    weight_bits: FloatArray,
-    weight_fraction: FloatArray,
-    accum_bits: FloatArray,
-    shift: FloatArray,
-    has_bias: FloatArray,
-    last: FloatArray,
-    nonzeros: FloatArray,
-) -> tuple[dict[str, FloatArray], FloatArray]:
-    """Expected counts of ``ConstantCost``, one a layer.
+@dataclass(frozen=True, slots=True, eq=False)
+class BlindLayers:
+    """Layers whose weights are not known; every array has shape (layers,).
 
-    Args:
+    Attributes:
+        n_in, n_out: widths.
+        source_bits, weight_bits, accum_bits: widths of the types of input, weights and sums.
+        weight_fraction: fractional bits of the weights.
         shift: fractional bits that the cast of a product to the accumulator drops.
+        has_bias: 0 or 1.
         last: 1 for a design's last layer.
         nonzeros: known number of non-zero weights, NaN where unknown.
+    """
+
+    n_in: FloatArray
+    n_out: FloatArray
+    source_bits: FloatArray
+    weight_bits: FloatArray
+    weight_fraction: FloatArray
+    accum_bits: FloatArray
+    shift: FloatArray
+    has_bias: FloatArray
+    last: FloatArray
+    nonzeros: FloatArray
+
+
+def expected_costs(layers: BlindLayers) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Expected counts of ``ConstantCost``, one a layer.
 
     Returns:
-        attribute name -> array, and ``live_bits`` of shape (layers, LEVELS).
+        attribute name -> array (layers,), and ``live_bits`` of shape (layers, LEVELS).
     """
+    n_in, n_out, has_bias, nonzeros = layers.n_in, layers.n_out, layers.has_bias, layers.nonzeros
+    source_bits, weight_bits, accum_bits = layers.source_bits, layers.weight_bits, layers.accum_bits
+    weight_fraction, shift, last = layers.weight_fraction, layers.shift, layers.last
     size = n_in.size
     products = n_in * n_out
     kappa = np.where(last > 0, KAPPA_LAST, KAPPA_HIDDEN)
@@ -157,8 +170,10 @@ def expected_costs(
     step = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * _STEPS_AN_OCTAVE).astype(np.int64)
     bits = np.minimum(weight_bits, 32).astype(np.int64)
     heavy = density >= _UNPRUNED
-    keys, grid = np.unique((bits * 4096 + (step + 1024)) * 2 + heavy, return_inverse=True)
-    grids = [_grid(key // 8192, key // 2 % 4096 - 1024, bool(key % 2)) for key in keys.tolist()]
+    # Many layers share few weight distributions: each is worked out once.
+    kinds, grid = np.unique(np.stack([bits, step, heavy.astype(np.int64)]), axis=1, return_inverse=True)
+    grids = [_grid(width, scale, bool(dense)) for width, scale, dense in kinds.T.tolist()]
+    grid = grid.reshape(-1)
     plain = np.array([(g.zero_share, g.digits, g.magnitude_bits, g.collision) for g in grids]).reshape(-1, 4)
     zero_share, digits, magnitude, collision = plain[grid].T
     share = np.where(known, density, (1.0 - zero_share) * KEPT)

@@ -29,12 +29,12 @@ def regime_codes(table: DesignTable) -> NDArray[np.int64]:
     What most of its products are built by, one or several layers, reuse factor one or more.
     """
     c = table.layer
-    products = c["n_in"] * c["n_out"]
+    products = c.n_in * c.n_out
     total = table.total(products)
-    resource = table.total(products * ((c["strategy"] == RESOURCE) & (c["legal_reuse"] > 1))) * 2 > total
-    adders = table.total(products * (c["strategy"] == DISTRIBUTED)) * 2 > total
-    several = table.design["n_layers"] != 1
-    shared = table.largest(c["legal_reuse"]) > 1
+    resource = table.total(products * ((c.strategy == RESOURCE) & (c.legal_reuse > 1))) * 2 > total
+    adders = table.total(products * (c.strategy == DISTRIBUTED)) * 2 > total
+    several = table.design.n_layers != 1
+    shared = table.largest(c.legal_reuse) > 1
     out: NDArray[np.int64] = np.where(resource, 2 + several, np.where(adders, 4, shared.astype(np.int64)))
     return out
 
@@ -55,7 +55,7 @@ def site_kinds(
 
 def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
     """The least known layer decides."""
-    out: NDArray[np.int64] = 2 - table.largest(2.0 - table.layer["knowledge"]).astype(np.int64)
+    out: NDArray[np.int64] = 2 - table.largest(2.0 - table.layer.knowledge).astype(np.int64)
     return out
 
 

@@ -50,40 +50,40 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
         several: layers of designs of several :func:`processes`.
     """
     c = table.layer
-    part, vitis = table.of_layers("part_class"), table.of_layers("vitis")
-    reuse = np.maximum(1.0, c["legal_reuse"])
-    products = c["n_in"] * c["n_out"]
+    part, vitis = table.of_layers(table.design.part_class), table.of_layers(table.design.vitis)
+    reuse = np.maximum(1.0, c.legal_reuse)
+    products = c.n_in * c.n_out
     blocks = np.ceil(products / reuse)
-    first = c["first"] > 0
-    few_steps = reuse <= c["n_in"]
-    narrow_weight = c["w_bits"] <= 4
-    narrow_input = c["in_bits"] < DSP_INPUT_BITS
+    first = c.first > 0
+    few_steps = reuse <= c.n_in
+    narrow_weight = c.w_bits <= 4
+    narrow_input = c.in_bits < DSP_INPUT_BITS
     dsp = _dsp(table, blocks, vitis, few_steps)
-    multiplied = ~narrow_weight & ~narrow_input & ~((c["w_bits"] < 8) & (vitis > 0))
-    wide = (np.maximum(c["in_bits"], c["w_bits"]) > k["wide_multiplier_bits"]) | (
-        np.minimum(c["in_bits"], c["w_bits"]) > 18
+    multiplied = ~narrow_weight & ~narrow_input & ~((c.w_bits < 8) & (vitis > 0))
+    wide = (np.maximum(c.in_bits, c.w_bits) > k["wide_multiplier_bits"]) | (
+        np.minimum(c.in_bits, c.w_bits) > 18
     )
-    two_fold = np.abs(reuse / c["n_in"] - 2.0) < 1e-9
-    muxed = (reuse > c["n_in"]) & ~two_fold
+    two_fold = np.abs(reuse / c.n_in - 2.0) < 1e-9
+    muxed = (reuse > c.n_in) & ~two_fold
     whole = blocks <= 1
 
     # A first layer reads its port, one word; a later one the channels between two processes. Below n_in steps
     # there are several reads; how many of the wide ones the tools merge is not known: between one and all.
-    reads = np.where(few_steps, np.ceil(c["n_in"] / reuse), 1.0)
+    reads = np.where(few_steps, np.ceil(c.n_in / reuse), 1.0)
     read = np.where(
         first,
-        np.sqrt(reads) * wide_read_lut(c["n_in"] * c["in_bits"], k),
-        reads * selector_lut(c["n_in"], c["in_bits"]) + k["resource_input_lut"] * c["n_in"],
+        np.sqrt(reads) * wide_read_lut(c.n_in * c.in_bits, k),
+        reads * selector_lut(c.n_in, c.in_bits) + k["resource_input_lut"] * c.n_in,
     )
     # Read off the single layers: with 6 or 8 in place of 7 their mean error is four times as large.
-    adder = c["acc_bits"] + 7.0
+    adder = c.acc_bits + 7.0
     # Up to n_in steps a block works its index out anew; two designs of one source show what that costs, its
     # growth with the steps lies between none and that of a selector.
     most = k["resource_index_lut"]
     index = np.minimum(most, np.sqrt(most * selector_lut(reuse, np.full_like(reuse, 16.0))))
     block_lut = adder + np.where(
         muxed,
-        k["resource_mux_scale"] * selector_lut(c["n_out"], c["acc_bits"]),
+        k["resource_mux_scale"] * selector_lut(c.n_out, c.acc_bits),
         k["resource_block_lut"] + np.where(few_steps & several, index, 0.0),
     )
     in_fabric = np.maximum(0.0, blocks - dsp)
@@ -95,28 +95,28 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
     )
     lut = (
         read
-        + k["resource_output_lut"] * c["n_out"] * np.where(whole, 2.0, 1.0)
+        + k["resource_output_lut"] * c.n_out * np.where(whole, 2.0, 1.0)
         + blocks * block_lut
         + in_fabric * product_lut
     )
-    operand = np.where(multiplied, c["acc_bits"], c["w_bits"])
-    registers = k.of_class("resource_operand_registers", part) * (c["in_bits"] + c["w_bits"])
+    operand = np.where(multiplied, c.acc_bits, c.w_bits)
+    registers = k.of_class("resource_operand_registers", part) * (c.in_bits + c.w_bits)
     ff = (
         k["resource_ff"]
         + k["resource_ff_per_log2"] * np.log2(reuse)
-        + c["n_out"] * c["acc_bits"] * np.where(whole | several, 2.0, 1.0)
-        + blocks * np.where(~muxed, np.where(multiplied, c["w_bits"], 0.0), operand)
+        + c.n_out * c.acc_bits * np.where(whole | several, 2.0, 1.0)
+        + blocks * np.where(~muxed, np.where(multiplied, c.w_bits, 0.0), operand)
         + blocks * registers
         # Set by hand near the single layers, which 33 or 41 fit as well.
         + np.where(two_fold, 37.0 * multiplied, 0.0)
-        + np.where(several, k["process_input_ff_per_bit"] * c["n_in"] * c["in_bits"], 0.0)
+        + np.where(several, k["process_input_ff_per_bit"] * c.n_in * c.in_bits, 0.0)
     )
     depth_bits = np.where(reuse <= 512, 36.0, np.where(reuse <= 1024, 18.0, 9.0 / np.ceil(reuse / 2048.0)))
-    bram = np.ceil(blocks * c["w_bits"] / depth_bits) + ((reuse >= 512) & muxed)
+    bram = np.ceil(blocks * c.w_bits / depth_bits) + ((reuse >= 512) & muxed)
     extra = k.of_class("resource_extra_cycles", part)
     # Slow silicon takes one cycle less where no wide product stands in the loop.
-    narrow = (c["in_bits"] + c["w_bits"] < 2.0 * DSP_INPUT_BITS) & (extra > 1)
-    shorter = two_fold & (c["w_bits"] <= 4)
+    narrow = (c.in_bits + c.w_bits < 2.0 * DSP_INPUT_BITS) & (extra > 1)
+    shorter = two_fold & (c.w_bits <= 4)
     return {
         "lut": lut,
         "ff": ff,
@@ -132,19 +132,19 @@ def _dsp(
 ) -> FloatArray:
     """DSPs before operands that need two: a block each where its product is worth one."""
     c = table.layer
-    weight = c["w_bits"]
+    weight = c.w_bits
     six = (weight > 4) & (weight < 8)
     # Vivado HLS leaves one of a layer's six-bit products in logic, Vitis HLS all.
-    of_six = np.where(vitis > 0, 0.0, np.maximum(0.0, blocks - (c["n_in"] > 32)))
+    of_six = np.where(vitis > 0, 0.0, np.maximum(0.0, blocks - (c.n_in > 32)))
     dsp = np.where(weight <= 4, 0.0, np.where(six, of_six, blocks))
     # Narrow products stay in logic, unless they are added to a fixed accumulator right away.
     fused = np.where(
         few_steps & (weight > 4) & (vitis == 0),
-        np.minimum(blocks, np.maximum(c["n_out"], np.ceil(blocks / 2.0))),
+        np.minimum(blocks, np.maximum(c.n_out, np.ceil(blocks / 2.0))),
         0.0,
     )
-    dsp = np.where(c["in_bits"] < DSP_INPUT_BITS, fused, dsp)
-    out: FloatArray = np.where(c["to_fabric"] > 0, 0.0, np.where(c["to_dsp"] > 0, blocks, dsp))
+    dsp = np.where(c.in_bits < DSP_INPUT_BITS, fused, dsp)
+    out: FloatArray = np.where(c.to_fabric > 0, 0.0, np.where(c.to_dsp > 0, blocks, dsp))
     return out
 
 
@@ -159,18 +159,18 @@ def process_costs(table: DesignTable, k: Coefficients, inside: NDArray[np.bool_]
     """
     c = table.layer
     after = _after(table)
-    channels = np.where(inside, c["n_out"] * (after + (1.0 - c["last"])), 0.0)
-    values = np.where(inside, c["n_out"] * after, 0.0)
+    channels = np.where(inside, c.n_out * (after + (1.0 - c.last)), 0.0)
+    values = np.where(inside, c.n_out * after, 0.0)
     return {
         "lut": k["channel_lut"] * channels,
-        "ff": k["channel_ff"] * channels + values * c["result_bits"],
+        "ff": k["channel_ff"] * channels + values * c.result_bits,
     }
 
 
 def _after(table: DesignTable) -> FloatArray:
     """Activation and normalisation functions behind each dense layer."""
     c = table.layer
-    out: FloatArray = np.where(c["activation"] > 0, 1.0, 0.0) + np.where(c["batch"] > 0, 1.0, 0.0)
+    out: FloatArray = np.where(c.activation > 0, 1.0, 0.0) + np.where(c.batch > 0, 1.0, 0.0)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Designs as columns: one row a layer, one row a design, so that the laws run over all at once."""
+"""Designs as arrays: one entry a layer, one entry a design, so that the laws run over all at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
-from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions, condition_columns
+from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions, DesignArrays, design_arrays
 from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, MAX_BITS, ConstantCost, constant_cost
-from hwnas_hls_plugins.estimators.hls_model.prior import EXPECTED, expected_costs
+from hwnas_hls_plugins.estimators.hls_model.prior import EXPECTED, BlindLayers, expected_costs
 
 FloatArray = NDArray[np.float64]
 
@@ -69,16 +69,73 @@ def strategy_code_of(strategy: str, whole: bool) -> int:
     return LATENCY
 
 
-class _Some(dict[str, FloatArray]):
-    """Some rows of columns, taken where a column is asked for."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerArrays:
+    """What the laws read of each dense layer: float64 arrays of shape (layers,), designs one after the other.
 
-    def __init__(self, columns: dict[str, FloatArray], rows: NDArray[np.int64]) -> None:
-        super().__init__()
-        self._columns, self._rows = columns, rows
+    Attributes:
+        n_in, n_out: widths.
+        in_bits, in_fraction, in_modes: type of the input: bits, fractional bits, and how many of rounding
+            and overflow are not Vitis' defaults; ``w_`` of the weights, ``acc_`` of the sums, ``out_`` of
+            what the activation takes, ``result_`` of what it gives.
+        reuse: reuse factor as asked for; ``legal_reuse`` as hls4ml builds it.
+        strategy: ``LATENCY``, ``RESOURCE``, ``DISTRIBUTED`` or ``UNROLLED``.
+        activation: of :data:`ACTIVATION_CODES`; ``batch`` 1 where a normalisation of its own follows.
+        has_bias, first, last: 0 or 1.
+        known_nonzeros: NaN where unknown.
+        knowledge: place in :data:`KNOWLEDGE`.
+        to_dsp, to_fabric: 1 where a directive binds the multiplications.
+        live_bits: shape (layers, LEVELS); this and the others as in
+            :class:`~hwnas_hls_plugins.estimators.hls_model.constants.ConstantCost`, counted where the weights
+            are known and expected otherwise.
+    """
 
-    def __missing__(self, name: str) -> FloatArray:
-        taken = self[name] = self._columns[name][self._rows]
-        return taken
+    n_in: FloatArray
+    n_out: FloatArray
+    in_bits: FloatArray
+    in_fraction: FloatArray
+    in_modes: FloatArray
+    w_bits: FloatArray
+    w_fraction: FloatArray
+    w_modes: FloatArray
+    acc_bits: FloatArray
+    acc_fraction: FloatArray
+    acc_modes: FloatArray
+    out_bits: FloatArray
+    out_fraction: FloatArray
+    out_modes: FloatArray
+    result_bits: FloatArray
+    result_fraction: FloatArray
+    result_modes: FloatArray
+    reuse: FloatArray
+    legal_reuse: FloatArray
+    strategy: FloatArray
+    activation: FloatArray
+    batch: FloatArray
+    has_bias: FloatArray
+    first: FloatArray
+    last: FloatArray
+    known_nonzeros: FloatArray
+    knowledge: FloatArray
+    to_dsp: FloatArray
+    to_fabric: FloatArray
+    nonzeros: FloatArray
+    multipliers: FloatArray
+    multiplier_bits: FloatArray
+    small_multipliers: FloatArray
+    shift_adders: FloatArray
+    shift_adder_bits: FloatArray
+    tree_adders: FloatArray
+    tree_bits: FloatArray
+    bias_adders: FloatArray
+    depth: FloatArray
+    largest_sum: FloatArray
+    digits: FloatArray
+    live_bits: FloatArray
+
+    def at(self, rows: NDArray[np.int64] | slice) -> LayerArrays:
+        """Some of the layers."""
+        return LayerArrays(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,17 +143,17 @@ class DesignTable:
     """Designs as arrays.
 
     Attributes:
-        layer: column name -> array, one entry a layer of any design; those of one design stand together.
-        owner: index of each layer's design, ascending.
-        design: column name -> array, one entry a design.
+        layer: of the layers of all designs.
+        owner: (layers,) index of each layer's design, ascending.
+        design: of the designs.
         conditions: that designs are built under, each once.
-        condition: index of each design's conditions.
-        queries: what was asked, in order; empty where the columns come from elsewhere.
+        condition: (designs,) index of each design's conditions.
+        queries: what was asked, in order; empty in a block.
     """
 
-    layer: dict[str, FloatArray]
+    layer: LayerArrays
     owner: NDArray[np.int64]
-    design: dict[str, FloatArray]
+    design: DesignArrays
     conditions: Sequence[Conditions]
     condition: NDArray[np.int64]
     queries: Sequence[Query] = ()
@@ -106,23 +163,18 @@ class DesignTable:
         """Number of designs."""
         return self.condition.size
 
-    @property
-    def live_bits(self) -> FloatArray:
-        """Shape (layers, LEVELS), see :class:`ConstantCost`."""
-        return self.layer["live_bits"]
-
-    def of_layers(self, name: str) -> FloatArray:
-        """A column of designs, one entry a layer."""
-        return self.design[name][self.owner]
+    def of_layers(self, values: FloatArray) -> FloatArray:
+        """An array of designs, (designs,), one entry a layer, (layers,)."""
+        return values[self.owner]
 
     def total(self, values: FloatArray) -> FloatArray:
-        """Sum of a layer column over each design."""
+        """Sum over each design of an array of layers, (layers,) -> (designs,)."""
         sums = np.bincount(self.owner, weights=values, minlength=self.count)
         out: FloatArray = sums.astype(np.float64, copy=False)
         return out
 
     def largest(self, values: FloatArray | NDArray[np.bool_]) -> FloatArray:
-        """Maximum of a layer column over each design, at least 0; 0 for a design without layers."""
+        """Maximum over each design of an array of layers, at least 0; 0 for a design without layers."""
         out = np.zeros(self.count)
         if self.owner.size:
             starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
@@ -133,55 +185,28 @@ class DesignTable:
         """The same designs with some of their layers only."""
         if rows.size == self.owner.size:
             return self
-        return replace(self, layer=_Some(self.layer, rows), owner=self.owner[rows])
+        return replace(self, layer=self.layer.at(rows), owner=self.owner[rows])
 
     def blocks(self, designs: int) -> Iterator[DesignTable]:
-        """Tables of so many designs each, without their queries; columns are views."""
+        """Tables of so many designs each, without their queries; arrays are views."""
         for first in range(0, self.count, designs):
             last = min(first + designs, self.count)
             left, right = (int(row) for row in np.searchsorted(self.owner, (first, last)))
             yield DesignTable(
-                {name: values[left:right] for name, values in self.layer.items()},
+                self.layer.at(slice(left, right)),
                 self.owner[left:right] - first,
-                {name: values[first:last] for name, values in self.design.items()},
+                DesignArrays(
+                    *(getattr(self.design, name)[first:last] for name in DesignArrays.__dataclass_fields__)
+                ),
                 self.conditions,
                 self.condition[first:last],
             )
 
 
-#: Layers that are worked out together: their columns stay in a core's cache.
+#: Layers that are worked out together: their arrays stay in a core's cache.
 _BLOCK_LAYERS = 8192
-_PRIOR_COLUMNS = (
-    "n_in",
-    "n_out",
-    "in_bits",
-    "w_bits",
-    "w_fraction",
-    "acc_bits",
-    "in_fraction",
-    "acc_fraction",
-    "has_bias",
-    "last",
-    "known_nonzeros",
-)
-_TYPED = ("in", "w", "acc", "out", "result")
-_COLUMNS = (
-    "n_in",
-    "n_out",
-    *(f"{kind}_{fact}" for kind in _TYPED for fact in ("bits", "fraction", "modes")),
-    "reuse",
-    "legal_reuse",
-    "strategy",
-    "activation",
-    "batch",
-    "has_bias",
-    "first",
-    "last",
-    "known_nonzeros",
-    "knowledge",
-    "to_dsp",
-    "to_fabric",
-)
+#: Fields of :class:`LayerArrays` that a query decides, in order; the others follow from the weights.
+_ASKED = tuple(LayerArrays.__dataclass_fields__)[: -len(EXPECTED) - 1]
 
 
 def _facts(kind: FixedType) -> tuple[int, int, int]:
@@ -190,7 +215,7 @@ def _facts(kind: FixedType) -> tuple[int, int, int]:
 
 
 def tabulate(queries: Sequence[Query]) -> DesignTable:
-    """Columns of all layers of all queries, weight statistics included."""
+    """Arrays of all layers of all queries, weight statistics included."""
     rows: list[tuple[float, ...]] = []
     owner: list[int] = []
     exact: list[tuple[int, ConstantCost]] = []
@@ -246,56 +271,48 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
                 )
             )
             owner.append(number)
-    values = np.array(rows, np.float64).reshape(len(rows), len(_COLUMNS))
-    columns = {name: values[:, place].copy() for place, name in enumerate(_COLUMNS)}
-    known: dict[Conditions, int] = {}
-    condition = [known.setdefault(Conditions.of(query), len(known)) for query in queries]
-    table = table_of(columns, np.array(owner, np.int64), tuple(known), np.array(condition, np.int64), queries)
+    values = np.array(rows, np.float64).reshape(len(rows), len(_ASKED))
+    asked = {name: values[:, place].copy() for place, name in enumerate(_ASKED)}
+    costs, live = _expected(asked)
     for row, cost in exact:
         for name in EXPECTED:
-            table.layer[name][row] = getattr(cost, name)
-        table.live_bits[row] = cost.live_bits
-    return table
+            costs[name][row] = getattr(cost, name)
+        live[row] = cost.live_bits
+    known: dict[Conditions, int] = {}
+    condition = np.array([known.setdefault(Conditions.of(query), len(known)) for query in queries], np.int64)
+    owners = np.array(owner, np.int64)
+    n_layers = np.bincount(owners, minlength=condition.size)
+    design = design_arrays(tuple(known), condition, n_layers)
+    layer = LayerArrays(**asked, **costs, live_bits=live)
+    return DesignTable(layer, owners, design, tuple(known), condition, queries)
 
 
-def table_of(
-    columns: dict[str, FloatArray],
-    owner: NDArray[np.int64],
-    conditions: Sequence[Conditions],
-    condition: NDArray[np.int64],
-    queries: Sequence[Query] = (),
-) -> DesignTable:
-    """The table of layers whose constants are not known, with what these are expected to cost.
-
-    Args:
-        columns: every one of the layers' columns but those counts.
-        owner, conditions, condition, queries: as in :class:`DesignTable`.
-    """
-    size = owner.size
+def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Expected cost of the constants: name -> (layers,), and the live bits, (layers, LEVELS)."""
+    size = asked["n_in"].size
     # Where multipliers are shared, weights lie in memory, and what they are costs nothing.
-    unrolled = np.flatnonzero((columns["strategy"] != RESOURCE) | (columns["legal_reuse"] <= 1))
+    unrolled = np.flatnonzero((asked["strategy"] != RESOURCE) | (asked["legal_reuse"] <= 1))
     costs, live = {name: np.zeros(size) for name in EXPECTED}, np.zeros((LEVELS, size)).T
     for first in range(0, unrolled.size, _BLOCK_LAYERS):
         rows = unrolled[first : first + _BLOCK_LAYERS]
-        c = {name: columns[name][rows] for name in _PRIOR_COLUMNS}
+        c = {name: values[rows] for name, values in asked.items()}
         found, live[rows] = expected_costs(
-            c["n_in"],
-            c["n_out"],
-            c["in_bits"],
-            c["w_bits"],
-            c["w_fraction"],
-            c["acc_bits"],
-            c["in_fraction"] + c["w_fraction"] - c["acc_fraction"],
-            c["has_bias"],
-            c["last"],
-            c["known_nonzeros"],
+            BlindLayers(
+                n_in=c["n_in"],
+                n_out=c["n_out"],
+                source_bits=c["in_bits"],
+                weight_bits=c["w_bits"],
+                weight_fraction=c["w_fraction"],
+                accum_bits=c["acc_bits"],
+                shift=c["in_fraction"] + c["w_fraction"] - c["acc_fraction"],
+                has_bias=c["has_bias"],
+                last=c["last"],
+                nonzeros=c["known_nonzeros"],
+            )
         )
         for name, values in found.items():
             costs[name][rows] = values
-    design = {name: values[condition] for name, values in condition_columns(conditions).items()}
-    design["n_layers"] = np.bincount(owner, minlength=condition.size).astype(np.float64)
-    layer = {**columns, **costs, "live_bits": live}
-    return DesignTable(layer, owner, design, conditions, condition, queries)
+    return costs, live
 
 
-__all__ = ["LEVELS", "DesignTable", "strategy_code", "table_of", "tabulate"]
+__all__ = ["LEVELS", "DesignTable", "LayerArrays", "strategy_code", "tabulate"]

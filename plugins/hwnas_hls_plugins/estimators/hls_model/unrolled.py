@@ -16,57 +16,58 @@ FloatArray = NDArray[np.float64]
 def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     """The ``Latency`` strategy (and ``Resource`` at reuse factor 1, which unrolls alike)."""
     c = table.layer
-    usable, part, vitis = (table.of_layers(name) for name in ("usable_ns", "part_class", "vitis"))
-    multipliers = c["multipliers"]
-    eligible = c["in_bits"] >= DSP_INPUT_BITS
-    in_dsp = np.where(eligible, multipliers - np.where(vitis > 0, 0.0, c["small_multipliers"]), 0.0)
-    in_dsp = np.where(c["to_dsp"] > 0, multipliers, np.where(c["to_fabric"] > 0, 0.0, in_dsp))
+    d = table.design
+    usable, part, vitis = (table.of_layers(values) for values in (d.usable_ns, d.part_class, d.vitis))
+    multipliers = c.multipliers
+    eligible = c.in_bits >= DSP_INPUT_BITS
+    in_dsp = np.where(eligible, multipliers - np.where(vitis > 0, 0.0, c.small_multipliers), 0.0)
+    in_dsp = np.where(c.to_dsp > 0, multipliers, np.where(c.to_fabric > 0, 0.0, in_dsp))
     in_dsp = np.maximum(0.0, in_dsp)
     # Operands beyond one DSP's ports take two.
-    wide = (np.maximum(c["in_bits"], c["w_bits"]) > k["wide_multiplier_bits"]) | (
-        np.minimum(c["in_bits"], c["w_bits"]) > 18
+    wide = (np.maximum(c.in_bits, c.w_bits) > k["wide_multiplier_bits"]) | (
+        np.minimum(c.in_bits, c.w_bits) > 18
     )
-    products = c["n_in"] * c["n_out"]
-    reuse = np.maximum(1.0, np.minimum(c["legal_reuse"], products))
-    zeros = np.maximum(0.0, products - c["nonzeros"])
+    products = c.n_in * c.n_out
+    reuse = np.maximum(1.0, np.minimum(c.legal_reuse, products))
+    zeros = np.maximum(0.0, products - c.nonzeros)
     limit = np.maximum(1.0, np.ceil(products / reuse) - np.floor(zeros / reuse))
     dsp = np.where(reuse > 1, np.minimum(in_dsp, limit), in_dsp)
     fabric_share = np.where(multipliers > 0, 1.0 - in_dsp / np.maximum(multipliers, 1e-9), 0.0)
 
     # Timing of one pass.
     constant_bits = np.where(
-        multipliers > 0.5, c["multiplier_bits"] / np.maximum(multipliers * c["in_bits"], 1.0), 0.0
+        multipliers > 0.5, c.multiplier_bits / np.maximum(multipliers * c.in_bits, 1.0), 0.0
     )
-    area = np.clip((c["in_bits"] / 16.0) ** 2, 0.0, 4.0)
+    area = np.clip((c.in_bits / 16.0) ** 2, 0.0, 4.0)
     adder = k.of_class("adder_ns", part)
     product_ns = np.where(
         multipliers > 0.5,
         k.of_class("multiplier_ns", part) * area ** k.of_class("multiplier_power", part),
-        np.where(c["shift_adders"] > 0.5, adder, 0.0),
+        np.where(c.shift_adders > 0.5, adder, 0.0),
     )
     # Bound to logic, a small product is one short stage.
-    product_ns = np.where(c["to_fabric"] > 0, 0.3 * product_ns, product_ns)
+    product_ns = np.where(c.to_fabric > 0, 0.3 * product_ns, product_ns)
     # ``Resource`` at reuse factor 1 starts its sums from the biases: one level less.
-    started = (c["strategy"] == RESOURCE).astype(np.float64)
-    growth = 1.0 + np.maximum(0.0, c["acc_bits"] - 16.0) / 32.0
-    path = product_ns + adder * np.maximum(c["depth"] - started, 0.0) * growth
-    slower = table.of_layers("slower")
+    started = (c.strategy == RESOURCE).astype(np.float64)
+    growth = 1.0 + np.maximum(0.0, c.acc_bits - 16.0) / 32.0
+    path = product_ns + adder * np.maximum(c.depth - started, 0.0) * growth
+    slower = table.of_layers(table.design.slower)
     once, cuts = (np.maximum(0.0, np.ceil(path * delay / usable - 1e-9) - 1.0) for delay in (slower, 1.0))
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
-    once = np.where(chained, np.maximum(once, np.ceil(c["nonzeros"] / c["n_out"] / 2.0)), once)
+    once = np.where(chained, np.maximum(once, np.ceil(c.nonzeros / c.n_out / 2.0)), once)
 
     # Multipliers shared in time.
     passes = np.ceil(multipliers / limit)
     serial = np.where((reuse > 1) & (passes > 2), passes + 2.0, 0.0)
     cycles = np.maximum(once, serial)
     # Its top function is a dataflow of one step at a time, not a pipeline.
-    ii = np.where(reuse > 1, np.minimum(c["legal_reuse"], cycles + 1.0), 1.0 + started * cycles)
+    ii = np.where(reuse > 1, np.minimum(c.legal_reuse, cycles + 1.0), 1.0 + started * cycles)
 
     # Shared multipliers in fabric are whole ones, and few.
-    fabric_bits = c["multiplier_bits"] * fabric_share
+    fabric_bits = c.multiplier_bits * fabric_share
     fabric_bits = np.where(
-        passes > 1, np.minimum(fabric_bits, limit * fabric_share * c["in_bits"] * c["w_bits"]), fabric_bits
+        passes > 1, np.minimum(fabric_bits, limit * fabric_share * c.in_bits * c.w_bits), fabric_bits
     )
     lut = _logic(table, k, vitis, fabric_bits)
     lut = np.maximum(lut - started * k["resource_merged_lut"] * in_dsp, 0.0)
@@ -74,10 +75,10 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     # fitted at one speed grade: a slower one's further cuts made it worse on families left out.
     cuts = np.where(chained, 0.0, np.minimum(cuts, 40.0))
     total_live = np.zeros_like(cuts)
-    held = multipliers * (c["in_bits"] + constant_bits) + c["shift_adder_bits"]
+    held = multipliers * (c.in_bits + constant_bits) + c.shift_adder_bits
     level_ns = np.maximum(adder * growth, 1e-9)
     # ... but ``Resource`` keeps the products' first sums apart.
-    deepest = np.where((started > 0) & (in_dsp > 0.5), np.minimum(c["depth"], 1.0), c["depth"])
+    deepest = np.where((started > 0) & (in_dsp > 0.5), np.minimum(c.depth, 1.0), c.depth)
     rows = np.arange(cuts.size)
     for number in range(1, int(cuts.max(initial=0.0)) + 1):
         rows = rows[cuts[rows] >= number]
@@ -85,15 +86,15 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
         level = np.clip((passed - product_ns[rows]) / level_ns[rows], 0.0, deepest[rows])
         low = np.minimum(np.floor(level), LEVELS - 2).astype(np.int64)
         # Between two levels the live bits fall geometrically.
-        first, second = (np.maximum(table.live_bits[rows, at], 1.0) for at in (low, low + 1))
+        first, second = (np.maximum(table.layer.live_bits[rows, at], 1.0) for at in (low, low + 1))
         total_live[rows] += np.where(
             passed < product_ns[rows], held[rows], first ** (1.0 - (level - low)) * second ** (level - low)
         )
-    total_live = np.where(chained, k["chained_ff_per_bit"] * c["tree_bits"], total_live)
+    total_live = np.where(chained, k["chained_ff_per_bit"] * c.tree_bits, total_live)
     kept = np.where(reuse > 8, k["much_shared_ff_share"], np.where(reuse > 1, k["shared_ff_share"], 1.0))
-    ff = k["cut_ff_per_bit"] * total_live * kept + k["edge_ff_per_bit"] * c["n_in"] * c["in_bits"]
+    ff = k["cut_ff_per_bit"] * total_live * kept + k["edge_ff_per_bit"] * c.n_in * c.in_bits
     # Sharing: operands and results of each multiplication wait and are selected.
-    waiting = np.where(passes > 2, multipliers * (c["in_bits"] + c["acc_bits"]), 0.0)
+    waiting = np.where(passes > 2, multipliers * (c.in_bits + c.acc_bits), 0.0)
     selected = np.where(waiting > 0, multipliers * constant_bits, 0.0)
     selector = np.where(implemented_layers(table), k["built_mux_lut_per_bit"], k["shared_mux_lut_per_bit"])
     lut = lut + selector * selected
@@ -115,21 +116,21 @@ def _logic(table: DesignTable, k: Coefficients, vitis: FloatArray, fabric_bits: 
     of two is one LUT a bit, of three often too, and a constant bias goes into the last one.
     """
     c = table.layer
-    modes = c["acc_modes"] * c["nonzeros"] * c["acc_bits"] / 4.0
+    modes = c.acc_modes * c.nonzeros * c.acc_bits / 4.0
     estimated = (
-        k["tree_lut_per_bit"] * c["tree_bits"]
-        + k["tree_lut_per_adder"] * c["tree_adders"]
-        + k["bias_lut_per_bit"] * c["bias_adders"] * c["acc_bits"]
+        k["tree_lut_per_bit"] * c.tree_bits
+        + k["tree_lut_per_adder"] * c.tree_adders
+        + k["bias_lut_per_bit"] * c.bias_adders * c.acc_bits
         + np.where(vitis > 0, k["vitis_shift_adder_lut_per_bit"], k["vivado_shift_adder_lut_per_bit"])
-        * c["shift_adder_bits"]
+        * c.shift_adder_bits
         + k["multiplier_lut_per_bit2"] * fabric_bits
-        + k["output_lut_per_bit"] * c["n_out"] * c["out_bits"]
+        + k["output_lut_per_bit"] * c.n_out * c.out_bits
         + k["accum_mode_lut_per_bit"] * modes
     )
     built = (
-        k["built_tree_lut_per_bit"] * c["tree_bits"]
-        + k["built_bias_lut_per_bit"] * c["bias_adders"] * c["acc_bits"]
-        + k["built_shift_adder_lut_per_bit"] * c["shift_adder_bits"]
+        k["built_tree_lut_per_bit"] * c.tree_bits
+        + k["built_bias_lut_per_bit"] * c.bias_adders * c.acc_bits
+        + k["built_shift_adder_lut_per_bit"] * c.shift_adder_bits
         + k["built_multiplier_lut_per_bit2"] * fabric_bits
         + 0.5 * k["accum_mode_lut_per_bit"] * modes
     )
@@ -139,5 +140,5 @@ def _logic(table: DesignTable, k: Coefficients, vitis: FloatArray, fabric_bits: 
 
 def implemented_layers(table: DesignTable) -> NDArray[np.bool_]:
     """Layers of designs after logic synthesis or routing."""
-    stages: FloatArray = table.design["stage"]
+    stages: FloatArray = table.design.stage
     return (stages > 0)[table.owner]
