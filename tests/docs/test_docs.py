@@ -75,7 +75,7 @@ def test_fields_are_read_off_docstrings() -> None:
     assert list(rows) == [field.name for field in dataclasses.fields(Estimate)]
     assert rows["low"] == rows["high"]
     assert rows["low"].startswith("interval of the stated coverage")
-    assert "`SOURCES`" in rows["source"]
+    assert "`Source`" in rows["source"]
 
 
 def as_module(name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
