@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.registry import registry_with
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.selection import pick
 from hwnas_hls.run.user_data import Rows, rows_of
@@ -96,7 +96,7 @@ class Run:
         Raises:
             UserError: there is no exporter of such a name.
         """
-        return list(runs.redraw(self.folder, _registry(self.plugins), formats).files)
+        return list(runs.redraw(self.folder, registry_with(self.plugins), formats).files)
 
     def hand_over(self, key: str) -> Member:
         """Train one candidate in full and write its project below ``designs/``, on the front or not.
@@ -104,7 +104,7 @@ class Run:
         Args:
             key: of a complete record, or a unique beginning of it.
         """
-        return runs.hand_over_one(self.folder, key, _registry(self.plugins), runs.Observer())
+        return runs.hand_over_one(self.folder, key, registry_with(self.plugins), runs.Observer())
 
     def pick(self, rule: str = "knee", among: str | None = None) -> Record:
         """One design or candidate by a rule: ``knee``, or such as ``min lut where accuracy>=0.93``.
@@ -221,7 +221,7 @@ def run_search(
         table = objectives if isinstance(objectives, Mapping) else {"metrics": list(objectives)}
         _lay_over(held, "objectives", table)
     resolved = specs.spec_from_tables(held, "the arguments of run_search")
-    registry = _registry(plugins)
+    registry = registry_with(plugins)
     with _watching(progress) as observer:
         outcome = runs.start(resolved, registry, output, observer)
     return _run(outcome, plugins)
@@ -238,7 +238,7 @@ def open_run(folder: Path | str, *, plugins: Iterable[object] = ()) -> Run:
         UserError: the folder is no run, or its store cannot be read.
     """
     plugins = tuple(plugins)
-    return _run(runs.redraw(Path(folder), _registry(plugins), ()), plugins)
+    return _run(runs.redraw(Path(folder), registry_with(plugins), ()), plugins)
 
 
 def resume_run(
@@ -247,22 +247,11 @@ def resume_run(
     """Go on with a run after any interruption; nothing finished is done again."""
     plugins = tuple(plugins)
     with _watching(progress) as observer:
-        return _run(runs.resume(Path(folder), _registry(plugins), observer), plugins)
+        return _run(runs.resume(Path(folder), registry_with(plugins), observer), plugins)
 
 
 def _run(outcome: runs.Outcome, plugins: tuple[object, ...]) -> Run:
     return Run(outcome.folder, outcome.front, not outcome.interrupted, tuple(outcome.files), plugins)
-
-
-def _registry(plugins: Sequence[object]) -> Registry:
-    """The installed plugins and those given; a fault of one that was given is an error."""
-    registry = Registry()
-    before = len(registry.faults)
-    for number, plugin in enumerate(plugins):
-        registry.register(plugin, str(getattr(plugin, "__name__", f"plugin-{number}")).replace(":", "-"))
-    if faults := registry.faults[before:]:
-        raise UserError("a plugin cannot be used", where="plugins", found="; ".join(map(str, faults)))
-    return registry
 
 
 def _watching(progress: bool | runs.Observer) -> Any:

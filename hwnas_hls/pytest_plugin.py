@@ -16,13 +16,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import pytest
 
@@ -99,12 +97,10 @@ class Workplace:
     """
 
     def __init__(self, folder: Path, plugins: Sequence[object] = ()) -> None:
-        from hwnas_hls.plugin.registry import Registry
         from hwnas_hls.testing import tiny
 
         self.folder = folder
         self.plugins = (*plugins, tiny)
-        self._installed = Registry
 
     def registry(self) -> Registry:
         """The installed plugins and those given.
@@ -112,16 +108,9 @@ class Workplace:
         Raises:
             UserError: one of those given cannot be used.
         """
-        from hwnas_hls.errors import UserError
+        from hwnas_hls.plugin.registry import registry_with
 
-        registry = self._installed()
-        before = len(registry.faults)
-        for number, plugin in enumerate(self.plugins):
-            name = str(getattr(plugin, "__name__", f"plugin-{number}"))
-            registry.register(plugin, name.replace(":", "-"))
-        if faults := registry.faults[before:]:
-            raise UserError("a plugin cannot be used", where="plugins", found="; ".join(map(str, faults)))
-        return registry
+        return registry_with(self.plugins)
 
     def run(self, *arguments: str, folder: str = "run") -> Outcome:
         """``hwnas-hls run`` on the tiny space and task with a tiny budget; ``arguments`` override.
@@ -135,17 +124,15 @@ class Workplace:
 
     def invoke(self, *arguments: str) -> Outcome:
         """Any command of ``hwnas-hls``, by its arguments."""
-        from hwnas_hls.cli import main as cli
+        from hwnas_hls.cli.main import invoke
 
         out, err = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
-            mock.patch("hwnas_hls.plugin.registry.Registry", self.registry),
-            mock.patch.dict(cli.cli.commands),  # plugins may add some
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            code = cli.invoke(list(arguments))
+            code = invoke(list(arguments), self.registry)
         return Outcome(code, out.getvalue(), err.getvalue(), None, self.plugins)
 
 
@@ -180,14 +167,13 @@ def tiny_target() -> Target:
 
 
 @pytest.fixture
-def fake_tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeTools]:
+def fake_tools(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
     """An empty folder first on PATH; ``fake_tools.place("name", "print(1)")`` puts a tool there."""
     from hwnas_hls.testing.tools import FakeTools
 
     tools = FakeTools(tmp_path_factory.mktemp("fake-tools"))
-    with mock.patch.dict(os.environ):
-        tools.put_on_path(os.environ)
-        yield tools
+    tools.put_on_path(monkeypatch)
+    return tools
 
 
 @pytest.fixture

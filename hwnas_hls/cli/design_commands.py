@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hwnas_hls import __version__
+from hwnas_hls.cli.context import current_registry
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
 from hwnas_hls.values.objective import Limit
 
@@ -46,9 +47,8 @@ class Subject:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None, as_json: bool) -> int:
     """Synthesise a design (a folder such as RUN/designs/KEY) and keep what was measured."""
-    from hwnas_hls.plugin.registry import Registry
 
-    registry = Registry()
+    registry = current_registry()
     subject = _subject(design_folder, registry, target)
     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
     piece, path = _synthesise(registry, offer, subject, stage)
@@ -128,10 +128,9 @@ def validate(
     Without requirements, a latency of at most 1 us is required.
     """
     from hwnas_hls.evidence import verdict
-    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.run.database import run_lock
 
-    registry = Registry()
+    registry = current_registry()
     limits = _requirements(max_latency, maxima, minima)
     reports = []
     # Of a run that is being handed over not every design is there yet, nor whole.

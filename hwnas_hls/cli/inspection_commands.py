@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hwnas_hls.cli.context import current_registry
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ _WIDTH = 80
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def targets(as_json: bool) -> int:
     """List the parts that can be designed for, with what they hold."""
-    from hwnas_hls.plugin.registry import Registry
 
-    found = sorted(Registry().targets().values(), key=lambda target: target.name)
+    found = sorted(current_registry().targets().values(), key=lambda target: target.name)
     if as_json:
         click.echo(json.dumps([target.to_json() for target in found], indent=2))
         return EXIT_DONE
@@ -50,9 +50,9 @@ def targets(as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def plugins(checked: str | None, as_json: bool) -> int:
     """List what plugins offer, and what is wrong with those that could not be loaded."""
-    from hwnas_hls.plugin.registry import KINDS, Registry
+    from hwnas_hls.plugin.registry import KINDS
 
-    registry = Registry()
+    registry = current_registry()
     if checked is not None:
         return _check(registry, checked, as_json)
     offers = {kind: registry.offers(kind) for kind in KINDS}

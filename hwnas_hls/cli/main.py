@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +18,9 @@ from hwnas_hls.cli.result_commands import compare, export
 from hwnas_hls.cli.run_commands import report, resume, run
 from hwnas_hls.cli.scaffold import new_plugin
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, HwnasError
+
+if TYPE_CHECKING:
+    from hwnas_hls.plugin.registry import Registry
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,15 +42,24 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(invoke(arguments))
 
 
-def invoke(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    Args:
+        arguments: those of the process where none are given.
+        registry: makes the registry of this command; by default it holds the installed plugins.
+    """
     from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, in_words
     from hwnas_hls.plugin.registry import Registry
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        Registry().call_each("hwnas_register_commands", cli=cli)
-        result = cli.main(arguments, prog_name="hwnas-hls", standalone_mode=False)
+        built = (registry or Registry)()
+        # A copy: what plugins add belongs to this command alone.
+        group = copy.copy(cli)
+        group.commands = dict(cli.commands)
+        built.call_each("hwnas_register_commands", cli=group)
+        result = group.main(arguments, prog_name="hwnas-hls", standalone_mode=False, obj=built)
     except HwnasError as error:
         if isinstance(error, PluginError) and os.environ.get("HWNAS_DEBUG"):
             raise

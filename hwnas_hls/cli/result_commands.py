@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hwnas_hls.cli.context import current_registry
 from hwnas_hls.cli.flags import session_cluster
 from hwnas_hls.cli.options import ended, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, UserError
@@ -48,11 +49,10 @@ def export(
     is written in that form, and nothing is trained.
     """
     from hwnas_hls.cli.terminal import watch
-    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.run import lifecycle as runs
     from hwnas_hls.views.front_table import picked_lines
 
-    registry = Registry()
+    registry = current_registry()
     if formats:
         if key is not None or pick is not None:
             found = f"KEY {key}" if pick is None else f"--pick {pick}"
@@ -111,7 +111,6 @@ def export(
 def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> int:
     """Compare runs by the hypervolume of their fronts, below one shared reference."""
     from hwnas_hls.cli.terminal import console
-    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.views.comparison import compared, comparison_table
 
     if len(run_folders) < 2:
@@ -121,7 +120,7 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
             found=f"{len(run_folders)} run folder(s)",
             remedy="give two or more",
         )
-    registry = Registry()
+    registry = current_registry()
     rows, goal = compared(run_folders, registry)
     if page is not None:
         from hwnas_hls.system.files import write_text

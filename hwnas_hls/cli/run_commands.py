@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hwnas_hls.cli.context import current_registry
 from hwnas_hls.cli.flags import session_cluster, spec_of_flags
 from hwnas_hls.cli.options import ended, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
@@ -57,11 +58,10 @@ def run(
     not be written; 2 your mistake; 130 interrupted, `resume` goes on.
     """
     from hwnas_hls.cli.terminal import watch
-    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.run import lifecycle as runs
 
     spec = spec_of_flags(spec_file, flags)
-    registry = Registry()
+    registry = current_registry()
     with watch(quiet=quiet or as_json, plain=plain) as observer:
         outcome = runs.start(spec, registry, output, observer)
     return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
@@ -86,7 +86,6 @@ def resume(
     The workers may be others than before: --workers 0 goes on in one process.
     """
     from hwnas_hls.cli.terminal import watch
-    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.run import lifecycle as runs
 
     cluster = session_cluster(run_folder, workers, scheduler)
@@ -96,7 +95,7 @@ def resume(
 
         run_spec(run_folder)
         click.echo(f"salvage: {salvage(run_folder)}", err=True)
-    registry = Registry()
+    registry = current_registry()
     with watch(quiet=quiet or as_json, plain=plain) as observer:
         outcome = runs.resume(run_folder, registry, observer, cluster=cluster)
     return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
@@ -107,10 +106,9 @@ def resume(
 @watching
 def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
     """Draw a run's report and front.json again; nothing is searched or trained."""
-    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.run import lifecycle as runs
 
-    registry = Registry()
+    registry = current_registry()
     outcome = runs.redraw(run_folder, registry)
     ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
     return EXIT_FAILED if outcome.failures else EXIT_DONE

@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 
 from hwnas_hls import __version__
+from hwnas_hls.cli.context import current_registry
 from hwnas_hls.errors import EXIT_DONE, UserError
-from hwnas_hls.plugin.registry import KINDS, Registry
+from hwnas_hls.plugin.registry import KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLURALS = {"strategy": "strategies"}
@@ -80,7 +81,7 @@ def _taken(name: str, module: str) -> str:
     # Without an origin it is a folder beside us, not a module.
     if spec is not None and spec.origin is not None:
         return f"the module {spec.origin} is installed"
-    registry = Registry()
+    registry = current_registry()
     for kind in KINDS:
         if name in registry.offers(kind):
             return f"{registry.offers(kind)[name][0].package} offers a {kind} of this name"

@@ -294,6 +294,22 @@ class Registry:
         return {name: package for name, package in self._packages.items() if self._manager.has_plugin(name)}
 
 
+def registry_with(plugins: Iterable[object]) -> Registry:
+    """The installed plugins and those given: modules or objects with hooks.
+
+    Raises:
+        UserError: one of those given cannot be used.
+    """
+    registry = Registry()
+    before = len(registry.faults)
+    for number, plugin in enumerate(plugins):
+        name = str(plugin.__name__) if hasattr(plugin, "__name__") else f"plugin-{number}"
+        registry.register(plugin, name.replace(":", "-"))
+    if faults := registry.faults[before:]:
+        raise UserError("a plugin cannot be used", where="plugins", found="; ".join(map(str, faults)))
+    return registry
+
+
 def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:
     """Call ``cls`` with those of ``available`` that its signature names.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import MutableMapping
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 VENDOR_TOOLS = ("vitis-run", "vitis_hls", "vivado_hls", "vivado")
 _HOMES = ("XILINX_VITIS", "XILINX_HLS", "XILINX_VIVADO")
@@ -72,8 +75,8 @@ class FakeTools:
             return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
-    def put_on_path(self, environment: MutableMapping[str, str]) -> None:
+    def put_on_path(self, environment: pytest.MonkeyPatch) -> None:
         """Put the folder before everything else, and hide installed vendor tools' homes."""
-        environment["PATH"] = f"{self.folder}{os.pathsep}{environment.get('PATH', '')}"
+        environment.setenv("PATH", str(self.folder), prepend=os.pathsep)
         for name in _HOMES:
-            environment.pop(name, None)
+            environment.delenv(name, raising=False)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def known_targets() -> Targets:
     """The shipped target files and those of plugins."""
-    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.cli.context import current_registry
     from hwnas_hls.protocols.target import Targets
 
-    return Targets(Registry().targets())
+    return Targets(current_registry().targets())
