@@ -45,6 +45,8 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
             )
         specs.override(tables, ("limits", "max", "latency_ns"), bound)
     _cluster(tables, flags["workers"], flags["scheduler"])
+    if flags["hls_strategies"]:
+        specs.override(tables, ("space", "strategies"), _strategies(flags["hls_strategies"]))
     if flags["objectives"]:
         _objectives(tables, flags["objectives"])
     for text in flags["settings"]:
@@ -116,6 +118,21 @@ def session_cluster(run_folder: Path, workers: int | None, scheduler: str | None
     tables = run_spec(run_folder).to_tables()
     _cluster(tables, workers, scheduler)
     return spec_from_tables(tables, str(run_folder / "spec.toml")).cluster
+
+
+def _strategies(texts: tuple[str, ...]) -> list[str]:
+    """HLS strategies in hls4ml's spelling; case and the short ``da`` do not matter."""
+    from hwnas_hls.network.architecture import STRATEGIES
+
+    spellings = {name.lower(): name for name in STRATEGIES} | {"da": "distributed_arithmetic"}
+    found = []
+    for text in texts:
+        name = spellings.get(text.strip().lower().replace("-", "_"))
+        if name is None:
+            raise UserError("unknown HLS strategy", where="--hls-strategy", found=text, choices=STRATEGIES)
+        if name not in found:
+            found.append(name)
+    return found
 
 
 def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:

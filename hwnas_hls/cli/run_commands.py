@@ -39,7 +39,16 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option("--seed", type=int, help="Of everything random; the same seed gives the same front.")
 @with_workers
 @click.option("--device", help="auto, cpu or cuda.")
-@click.option("--synthesizer", help="Real hardware in the loop: open, vitis, vivado or a plugin's.")
+@click.option(
+    "--synthesizer", help="open, vitis, vivado, a plugin's or none; the default is open where it runs."
+)
+@click.option(
+    "--hls-strategy",
+    "hls_strategies",
+    multiple=True,
+    metavar="STRATEGY",
+    help="hls4ml strategy of the layers: distributed_arithmetic, Latency or Resource; repeat it.",
+)
 @click.option("--synthesis-budget", type=int, help="Syntheses in all; every design handed over is measured.")
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder, new or empty.")
 @click.option(

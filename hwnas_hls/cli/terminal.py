@@ -116,7 +116,15 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
     )
     _say(screen, f"wanted   {wanted} ({goal.mode})")
     _say(screen, f"limits   {limits or 'none'}{', fits the part' if problem.spec.limits.fit_part else ''}")
+    _say(screen, f"hardware {hardware_words(problem)}")
     _say(screen, f"folder   {folder}")
+
+
+def hardware_words(problem: Problem) -> str:
+    """How the numbers of designs will be got, and what is missing for better ones."""
+    if problem.synthesizer is not None:
+        return f"every design handed over is synthesised by {problem.spec.synthesis.synthesizer}"
+    return f"predicted, nothing is synthesised{f': {problem.lacking}' if problem.lacking else ''}"
 
 
 def _line(progress: search.Progress) -> str:

@@ -49,8 +49,9 @@ class Member:
 
     @property
     def unproven(self) -> list[str]:
-        """What failed of the hand-over: the project, or its C simulation; a check not run is no failure."""
-        proofs = ((name, self.checks.get(name, PASSED)) for name in ("project", "csim"))
+        """What failed of the hand-over: a design that does nothing, the project, or its C simulation; a check
+        that was not run is no failure."""
+        proofs = ((name, self.checks.get(name, PASSED)) for name in ("alive", "project", "csim"))
         return [f"{name}: {result}" for name, result in proofs if result.failed]
 
 

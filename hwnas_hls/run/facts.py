@@ -15,6 +15,7 @@ from typing import Any
 
 from hwnas_hls import __version__
 from hwnas_hls.errors import UserError
+from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
 
@@ -50,7 +51,17 @@ def run_facts(problem: Problem, folder: Path) -> dict[str, Any]:
             "cpus": os.cpu_count(),
         },
         "data_fingerprint": problem.dataset.fingerprint,
+        "chance": _chance(problem),
+        "lacking": problem.lacking,
     }
+
+
+def _chance(problem: Problem) -> dict[str, Any] | None:
+    """What an answer that ignores the input reaches on the test rows; ``None`` where it is not known."""
+    chance = chance_of(problem.dataset, problem.dataset.test)
+    if chance is None:
+        return None
+    return {"metric": chance.metric, "value": chance.value, "error": chance.error, "words": chance.words}
 
 
 @contextlib.contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +20,18 @@ from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
 from hwnas_hls.evidence.scoring import score
+from hwnas_hls.evidence.usefulness import constant, useless
 from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.hardware_loop import Measuring
-from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.judge import Judge, Trained
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.spec.notation import counted
+from hwnas_hls.spec.notation import counted, quantity
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import Record
 
 if TYPE_CHECKING:
@@ -38,6 +43,30 @@ _TESTBENCH_ROWS = 200
 CSIM_NOT_ASKED = not_run("handover.csim = false", wanted=False)
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What came of the chosen records.
+
+    Args:
+        members: best task metric first.
+        left_out: key -> why a trained design is not among them.
+    """
+
+    members: list[Member]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A design on its way: from its training to its score on the test rows."""
+
+    record: Record
+    design: Design
+    estimates: Mapping[str, Estimate]
+    layers: tuple[Mapping[str, Estimate], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 def hand_over(
     problem: Problem,
     judge: Judge,
@@ -45,7 +74,10 @@ def hand_over(
     folder: Path,
     on_step: Callable[[str], None] = lambda step: None,
     measuring: Measuring | None = None,
-) -> list[Member]:
+    *,
+    scores: Mapping[str, Estimate] = MappingProxyType({}),
+    every: bool = False,
+) -> HandedOver:
     """Turn the chosen records of a front into designs below ``folder/designs``.
 
     The test split is read here and nowhere else.
@@ -55,63 +87,139 @@ def hand_over(
         folder: the run folder.
         on_step: told in words what goes on.
         measuring: synthesises each member, so that measured numbers stand beside its name.
+        scores: key -> score by cross-fitting, where there is one.
+        every: also what is of no use, or dominated by another in its final numbers.
 
     Returns:
-        the members, best task metric first; a record whose training failed is left out with a
-        logged reason.
+        the members; a record whose training failed is left out with a logged reason.
     """
     if not records:
-        return []
+        return HandedOver([], {})
     if problem.trainer is None:
         log.warning("no estimator of this run trains: the front has no designs to hand over")
-        return []
+        return HandedOver([], {})
     on_step(f"full training of {counted(len(records), 'design')}")
-    trained = judge.designs(problem.trainer, [record.candidate for record in records])
-    members = []
-    for record, result in zip(records, trained, strict=True):
-        design, estimates, layers = result.design, result.estimates, result.layers
-        if design is not None and _worse(problem, estimates, record):
-            # It was trained on the validation rows too, and scores lower on them than the search's
-            # design, which had not seen them: such a training has failed.
-            log.warning("%s: the full training came out worse; the search's design is kept", record.key)
-            design, estimates, layers = judge.design(record), record.estimates, ()
-        if design is None:
-            log.error("%s is not handed over: %s", record.key, result.reason or "training gave no design")
-            continue
-        if measuring is not None:
-            on_step(f"synthesis of {record.key}")
-            estimates, reason = measuring.final(record.key, design, estimates)
-            if reason:
-                log.error("synthesis of %s failed: %s", record.key, reason)
-        member = _tested(problem, record, dict(estimates), design)
-        members.append(dataclasses.replace(member, layer_estimates=layers))
+    made = _trained(problem, judge, records, scores)
+    if measuring is not None:
+        made = _synthesised(measuring, made, on_step)
+    tested = [_tested(problem, item) for item in made]
+    members, left_out = (tested, {}) if every else _worth_keeping(problem, tested)
     on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
-    stop = threading.Event()
-    with ThreadPoolExecutor(problem.spec.handover.workers) as pool:
-        try:
-            done = list(pool.map(functools.partial(_build, problem, folder, on_step, stop), members))
-        except BaseException:
-            # Ctrl-C: a g++ may have minutes to go, and the pool waits for its threads.
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    done = _built(problem, folder, on_step, members)
     metric = problem.dataset.metric
     sign = -1.0 if problem.dataset.direction == "max" else 1.0
-    return sorted(done, key=lambda member: (sign * member.estimates[metric].value, member.record.number))
+    done.sort(key=lambda member: (sign * member.estimates[metric].value, member.record.number))
+    return HandedOver(done, left_out)
 
 
-def _worse(problem: Problem, estimates: Mapping[str, Estimate], record: Record) -> bool:
-    """Whether the full training scored below the search on the validation rows, test rows unseen."""
+def _trained(
+    problem: Problem, judge: Judge, records: Sequence[Record], scores: Mapping[str, Estimate]
+) -> list[_Made]:
+    """The full training of each; one that failed is done once more from another seed.
+
+    Where that fails, too, the search's design stands in for it, with a warning.
+    """
+    found = judge.designs([record.candidate for record in records])
+    failed = [
+        place
+        for place, (record, item) in enumerate(zip(records, found, strict=True))
+        if item.design is None or _failed(problem, item, record, scores)
+    ]
+    if failed:
+        again = judge.again([records[place].candidate for place in failed])
+        found = list(found)
+        for place, item in zip(failed, again, strict=True):
+            if item.design is not None and not _failed(problem, item, records[place], scores):
+                found[place] = item
+    made = []
+    for record, item in zip(records, found, strict=True):
+        if item.design is not None and not _failed(problem, item, record, scores):
+            made.append(_Made(record, item.design, item.estimates, item.layers))
+            continue
+        reason = item.reason or _failed(problem, item, record, scores) or "training gave no design"
+        kept = judge.design(record)
+        if kept is None:
+            log.error("%s is not handed over: %s", record.key, reason)
+            continue
+        words = f"the full training failed twice ({reason}); this is the design of the search"
+        log.warning("%s: %s", record.key, words)
+        made.append(_Made(record, kept, record.estimates, (), (words,)))
+    return made
+
+
+def _failed(problem: Problem, item: Trained, record: Record, scores: Mapping[str, Estimate]) -> str:
+    """Why a full training has failed; empty where it has not.
+
+    It has where the outputs are constant, or where it scores lower on the validation rows - on which
+    it was trained - than designs that had not seen them did, by more than the noise of that score.
+    The search's own score is the best of many looks and so partly luck: its interval's bad end counts.
+    """
+    if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
+        return words
     metric = problem.dataset.metric
-    if metric not in estimates or metric not in record.estimates:
-        return False
-    gain = estimates[metric].value - record.estimates[metric].value
-    return gain < 0 if problem.dataset.direction == "max" else gain > 0
+    unseen = scores.get(record.key) or record.estimates.get(metric)
+    if metric not in item.estimates or unseen is None:
+        return ""
+    value = item.estimates[metric].value
+    up = problem.dataset.direction == "max"
+    if value >= unseen.low if up else value <= unseen.high:
+        return ""
+    return f"{metric} {value:.4g} on rows it was trained on, {unseen.value:.4g} before on rows unseen"
 
 
-def _tested(problem: Problem, record: Record, estimates: dict[str, Estimate], design: Design) -> Member:
+def _synthesised(measuring: Measuring, made: Sequence[_Made], on_step: Callable[[str], None]) -> list[_Made]:
+    """Each with what its synthesis measured. Several are synthesised at once, and told one by one."""
+    on_step(f"synthesis of {counted(len(made), 'design')}")
+    done = itertools.count(1)
+
+    def told(item: _Made, measured: Mapping[str, Estimate], failure: str) -> None:
+        said = failure or ", ".join(
+            quantity(name, measured[name].value)
+            for name in ("lut", "ff", "dsp", "latency_cycles")
+            if name in measured and (measured[name].value or name == "lut")
+        )
+        on_step(f"synthesis {next(done)} of {len(made)}: {item.record.key[:8]} {said}")
+
+    measuring.measure_all([item.design for item in made], lambda place, *found: told(made[place], *found))
+    out = []
+    for item in made:
+        estimates, reason = measuring.final(item.record.key, item.design, item.estimates)
+        if reason:
+            log.error("synthesis of %s failed: %s", item.record.key, reason)
+        out.append(dataclasses.replace(item, estimates=estimates))
+    return out
+
+
+def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Member], dict[str, str]]:
+    """The members that somebody may want, and why the others are none.
+
+    Left out is what does nothing, and what another is at least as good as in every objective, by the
+    final numbers: the score on the test rows and what synthesis counted.
+    """
+    left_out = {}
+    alive = []
+    for member in members:
+        if member.checks["alive"].ok:
+            alive.append(member)
+        else:
+            left_out[member.key] = f"FAILED alive: {member.checks['alive']}"
+    losses = {member.key: problem.goal.losses(member.estimates) for member in alive}
+    judged = [member for member in alive if losses[member.key] is not None]
+    front = [judged[place] for place in non_dominated([losses[member.key] or () for member in judged])]
+    for member in judged:
+        if any(member is other for other in front):
+            continue
+        own = losses[member.key] or ()
+        better = next(
+            other for other in front if all(a <= b for a, b in zip(losses[other.key] or (), own, strict=True))
+        )
+        left_out[member.key] = f"{better.key[:8]} is as good in every objective, by the final numbers"
+    return [member for member in alive if member.key not in left_out], left_out
+
+
+def _tested(problem: Problem, made: _Made) -> Member:
     """A member with its score on the test split, by the emulator."""
-    dataset = problem.dataset
+    dataset, record, design = problem.dataset, made.record, made.design
     estimate = score(
         dataset,
         dataset.test,
@@ -120,13 +228,31 @@ def _tested(problem: Problem, record: Record, estimates: dict[str, Estimate], de
         evidence=f"integer emulation of the exported design on all {len(dataset.test)} test rows",
         **_target_scale(design),
     )
-    final = {**estimates, dataset.metric: estimate}
+    final = {**made.estimates, dataset.metric: estimate}
     broken = problem.goal.violations(final)
-    warnings = tuple(
-        f"after full training over the limit {limit} by {by:.1%}" for limit, by in broken.items()
-    )
-    checks = {"limits": failure("; ".join(warnings)) if warnings else PASSED}
-    return Member(record.key, record.candidate, record, design, final, checks, warnings)
+    over = tuple(f"after full training over the limit {limit} by {by:.1%}" for limit, by in broken.items())
+    dead = useless(design, dataset, dataset.test, estimate)
+    checks = {
+        "alive": failure(dead) if dead else PASSED,
+        "limits": failure("; ".join(over)) if over else PASSED,
+    }
+    warnings = (*made.warnings, *over)
+    return Member(record.key, record.candidate, record, design, final, checks, warnings, made.layers)
+
+
+def _built(
+    problem: Problem, folder: Path, on_step: Callable[[str], None], members: Sequence[Member]
+) -> list[Member]:
+    """The members with their files written and proven, several at once."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(problem.spec.handover.workers) as pool:
+        try:
+            return list(pool.map(functools.partial(_build, problem, folder, on_step, stop), members))
+        except BaseException:
+            # Ctrl-C: a g++ may have minutes to go, and the pool waits for its threads.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _target_scale(design: Design) -> dict[str, np.ndarray]:

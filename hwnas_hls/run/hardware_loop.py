@@ -192,6 +192,23 @@ class Measuring:
         self.store.add_measurement(digest, report.estimates, report.failure)
         return report.estimates, report.failure
 
+    def measure_all(
+        self,
+        designs: Sequence[Design],
+        on_done: Callable[[int, Mapping[str, Estimate], str], None] = lambda place, found, failure: None,
+    ) -> None:
+        """Measure designs on the test rows, ``[synthesis] workers`` at once; the store keeps the results.
+
+        Args:
+            on_done: told as each ends: its place, what was measured, why it failed.
+        """
+
+        def one(place: int) -> None:
+            on_done(place, *self.measure(designs[place], self.problem.dataset.test))
+
+        for future in [self._pool.submit(one, place) for place in range(len(designs))]:
+            future.result()
+
     def final(
         self, key: str, design: Design, estimates: Mapping[str, Estimate]
     ) -> tuple[dict[str, Estimate], str]:

@@ -102,18 +102,30 @@ class Judge:
         share = (time.perf_counter() - began) / max(len(cases), 1)
         return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
 
-    def designs(self, part: ConfiguredPlugin, candidates: Sequence[Candidate]) -> list[Trained]:
-        """The full training of a front and the estimates with its weights.
+    def designs(self, candidates: Sequence[Candidate]) -> list[Trained]:
+        """The full training of a front, by the problem's trainer, and the estimates with its weights.
 
         Returns:
             one :class:`Trained` a candidate, in order.
         """
         cases = [self._case(candidate) for candidate in candidates]
-        self._apply(part, cases, early_stop=False, check=False)
+        if self.problem.trainer is None:
+            raise ValueError("no estimator of this run trains")
+        self._apply(self.problem.trainer, cases, early_stop=False, check=False)
         for other in self.problem.estimators:
             if other not in self._trainers() and not other.instance.learns:
                 self._apply(other, cases, check=False)
         return [Trained(case.estimates, case.design, case.layers, case.reason) for case in cases]
+
+    def again(self, candidates: Sequence[Candidate]) -> list[Trained]:
+        """As :meth:`designs`, from the seed after the run's."""
+        run = self.problem.spec.run
+        spec = replace(self.problem.spec, run=replace(run, seed=(run.seed + 1) % 2**63))
+        other = Judge(replace(self.problem, spec=spec), self.store)
+        try:
+            return other.designs(candidates)
+        finally:
+            other.close()
 
     def design(self, record: Record) -> Design | None:
         """The design that the search's training made of a record, from the store."""

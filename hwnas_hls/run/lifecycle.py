@@ -17,13 +17,14 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.run import rank_correlation as ranking
 from hwnas_hls.run import selection
+from hwnas_hls.run.choice import chosen
 from hwnas_hls.run.exports import export, exporter_named, front_of
 from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
 from hwnas_hls.run.handover import hand_over
 from hwnas_hls.run.member_store import held_members, member_from_json, member_to_json
 from hwnas_hls.run.problem import Problem, pose
-from hwnas_hls.run.search import Progress, Search, choose
+from hwnas_hls.run.search import Progress, Search
 from hwnas_hls.run.selection import Picked
 from hwnas_hls.run.spec_changes import check_unchanged
 from hwnas_hls.run.store import Store
@@ -149,8 +150,8 @@ def _go(
             search.run()
             for words in _ranked(problem, search):
                 observer.on_step(words)
-            chosen = choose(search.front.records, problem.spec.members)
-            whole = _hand_over_key(problem, chosen)
+            choice = chosen(problem, store, search.front.records, search.population(), observer.on_step)
+            whole = _hand_over_key(problem, choice.records)
             held = (
                 None
                 if anew or facts.get("handed_over") != whole
@@ -158,7 +159,17 @@ def _go(
             )
             if held is None:
                 store.set_meta(finished=False)
-                members = hand_over(problem, search.judge, chosen, folder, observer.on_step, search.measuring)
+                done = hand_over(
+                    problem,
+                    search.judge,
+                    choice.records,
+                    folder,
+                    observer.on_step,
+                    search.measuring,
+                    scores=choice.scores,
+                )
+                members = done.members
+                run |= {"choice": choice.to_json(), "left_out": dict(done.left_out)}
                 run["seconds"] = round(search.seconds(), 3)
                 stated = [member_to_json(member) for member in members]
                 made = search.measuring.comparisons() if search.measuring else []
@@ -245,7 +256,7 @@ def hand_over_one(
                 found=key,
                 choices=sorted(record.key for record in fitting) or sorted(complete),
             )
-        members = hand_over(problem, search.judge, fitting, folder, observer.on_step)
+        members = hand_over(problem, search.judge, fitting, folder, observer.on_step, every=True).members
         if not members:
             raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")
         return members[0]

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwnas_hls.cluster import ClusterSetup
 from hwnas_hls.errors import UserError
-from hwnas_hls.network.architecture import Architecture, as_architecture
+from hwnas_hls.network.architecture import Architecture, Conv2D, Pool2D, as_architecture
+from hwnas_hls.network.layers import Weighted
 from hwnas_hls.plugin.configured import ConfiguredPlugin
-from hwnas_hls.plugin.faults import PluginError, blamed
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, blamed
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
@@ -25,7 +28,7 @@ from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run.goal import goal_of
 from hwnas_hls.spec.configuration import to_table
 from hwnas_hls.spec.spec import Spec
-from hwnas_hls.spec.tables import NamedTable
+from hwnas_hls.spec.tables import AUTO, NO_SYNTHESIZER, NamedTable
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
 
@@ -33,6 +36,10 @@ _PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.I
 log = logging.getLogger(__name__)
 #: Needs nothing of a space but that it samples, mutates and crosses over.
 _ANY_SPACE = "evolution"
+#: What ``[synthesis] synthesizer = "auto"`` means where it can.
+_OPEN = "open"
+#: Networks of a space that are looked at to know what it holds.
+_DRAWN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +52,7 @@ class Problem:
         synthesizer: for hardware in the loop; ``None`` where there is none.
         trainer: the estimator whose designs are handed over, with the configuration for the
             full training; ``None`` where no estimator trains.
+        lacking: why the spec's ``auto`` came to no synthesis; empty where it did not.
     """
 
     spec: Spec
@@ -58,6 +66,7 @@ class Problem:
     trainer: ConfiguredPlugin | None
     synthesizer: Synthesizer | None
     make_strategy: Callable[[], Strategy]
+    lacking: str = ""
 
     def architecture(self, candidate: Candidate) -> Architecture:
         """The space's architecture, with the run's clock where it names none."""
@@ -65,6 +74,30 @@ class Problem:
         if architecture.clock_ns is None:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture
+
+    def trained_on(self, dataset: Dataset, seed: int | None = None) -> Problem:
+        """The same problem with nothing but its full training, on the training rows of ``dataset``.
+
+        Args:
+            dataset: whose validation rows are left unseen.
+            seed: of the training, instead of the run's.
+        """
+        part, spec = self.trainer, self.spec
+        if part is None:
+            raise ValueError("no estimator of this run trains")
+        if seed is not None:
+            spec = dataclasses.replace(spec, run=dataclasses.replace(spec.run, seed=seed))
+        common = {
+            "task": dataset,
+            "target": self.target,
+            "seed": spec.run.seed,
+            "clock_ns": self.clock_ns,
+            "space": self.space,
+            "goal": self.goal,
+        }
+        table = {**part.config, "train_on": "train"}
+        trainer = _estimator(spec, self.registry, part.name, table, True, common)
+        return dataclasses.replace(self, spec=spec, dataset=dataset, estimators=(), trainer=trainer)
 
     def cluster_setup(self) -> ClusterSetup:
         """What worker processes need to do the work of this problem."""
@@ -103,10 +136,8 @@ def pose(spec: Spec, registry: Registry) -> Problem:
         "seed": spec.run.seed,
         "clock_ns": clock_ns,
     }
-    synthesizer = _synthesizer(spec, registry)
-    common["synthesizer"] = synthesizer
-    spec, space = _build(spec, registry, "space", spec.space, common)
-    common["space"] = space
+    spec, synthesizer, space, lacking = _synthesizer_and_space(spec, registry, target, common)
+    common |= {"synthesizer": synthesizer, "space": space}
     estimators = _estimators(spec, registry, common)
     configured = {part.name: dict(part.config) for part in estimators if part.name in spec.estimators}
     spec = dataclasses.replace(spec, estimators=configured)
@@ -133,6 +164,7 @@ def pose(spec: Spec, registry: Registry) -> Problem:
         trainer,
         synthesizer,
         make_strategy,
+        lacking,
     )
 
 
@@ -188,10 +220,70 @@ def _strategy(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> Spec
         return _build(spec, registry, "strategy", table, common)[0]
 
 
-def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer | None:
+def _synthesizer_and_space(
+    spec: Spec, registry: Registry, target: Target, common: Mapping[str, Any]
+) -> tuple[Spec, Synthesizer | None, Space, str]:
+    """The synthesizer, the space that knows it, the spec with both resolved, and what ``auto`` lacks.
+
+    ``auto`` becomes the open synthesizer where it can run and builds every layer that the space draws,
+    since only then are its counts those of the designs that are asked for.
+    """
+    if spec.synthesis.synthesizer != AUTO:
+        synthesizer = None if spec.synthesis.none else _synthesizer(spec, registry)
+        spec, space = _build(spec, registry, "space", spec.space, {**common, "synthesizer": synthesizer})
+        return spec, synthesizer, space, ""
+    chosen = _with_synthesizer(spec, _OPEN)
+    lacking = f"no plugin offers the synthesizer {_OPEN}"
+    if _OPEN in registry.offers("synthesizer"):
+        synthesizer = _synthesizer(chosen, registry)
+        lacking = str(synthesizer.available(target))
+        if not lacking:
+            knowing = {**common, "synthesizer": synthesizer}
+            try:
+                built, space = _build(chosen, registry, "space", spec.space, knowing)
+                lacking = _unbuilt(space, synthesizer)
+            except UserError as error:
+                # A layer too large to be unrolled, say: without the open tools Resource shares it.
+                lacking = error.what
+            if not lacking:
+                return built, synthesizer, space, ""
+    if spec.synthesis.budget is not None:
+        raise UserError(
+            "a budget of syntheses, and nothing that synthesises",
+            where=spec.where("synthesis"),
+            found=lacking,
+            remedy="install what is missing, name another --synthesizer, or leave the budget out",
+        )
+    nothing = _with_synthesizer(spec, NO_SYNTHESIZER)
+    spec, space = _build(nothing, registry, "space", spec.space, {**common, "synthesizer": None})
+    return spec, None, space, lacking
+
+
+def _with_synthesizer(spec: Spec, name: str) -> Spec:
+    return dataclasses.replace(spec, synthesis=dataclasses.replace(spec.synthesis, synthesizer=name))
+
+
+def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
+    """What the space draws that the synthesizer does not build as it stands; empty where nothing."""
+    built = set(getattr(synthesizer, "hls_strategies", ()))
+    rng = np.random.default_rng(0)
+    try:
+        drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
+    except PLUGIN_FAULTS:
+        return "the space draws no network to look at"
+    layers = [layer for architecture in drawn for layer in architecture.layers]
+    if any(isinstance(layer, Conv2D | Pool2D) for layer in layers):
+        return "the space holds layers of images, which open tools do not build"
+    others = sorted({layer.strategy for layer in layers if isinstance(layer, Weighted)} - built)
+    return (
+        f"the space holds layers of strategy {', '.join(others)}, whose C++ no open tool builds"
+        if others
+        else ""
+    )
+
+
+def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer:
     table = spec.synthesis
-    if not table.synthesizer:
-        return None
     where = spec.where("synthesis")
     offer = registry.offer("synthesizer", table.synthesizer, where)
     built: Synthesizer = registry.build(offer, table.config, f"{where}.config")

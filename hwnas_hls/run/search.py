@@ -244,6 +244,10 @@ class Search:
             return stored
         return [self.measuring.revised(record) for record in stored]
 
+    def population(self) -> list[Record]:
+        """Every complete record, with what is known now."""
+        return [record for record in self.records() if record.feasible]
+
     def _tally(self, records: Sequence[Record]) -> None:
         for record in records:
             self.states[record.state] = self.states.get(record.state, 0) + 1

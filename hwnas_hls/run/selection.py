@@ -18,6 +18,7 @@ import numpy as np
 from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.spec.spec import parse_bound
+from hwnas_hls.values.estimate import METRICS
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal, Limit, direction_of
 from hwnas_hls.values.record import Record
@@ -28,6 +29,8 @@ SEARCH = "search"
 AMONG = (DESIGNS, SEARCH)
 _RULE = re.compile(r"(min|max)\s+([A-Za-z_]\w*)(?:\s+where\s+(.+))?", re.DOTALL)
 _CONDITION = re.compile(r"([A-Za-z_]\w*)\s*(<=|>=)\s*(.+)", re.DOTALL)
+#: Metrics of the hardware.
+_COSTS = frozenset(name for name, metric in METRICS.items() if metric.direction == "min") | {"fmax_mhz"}
 _EXAMPLES = "write knee, or a rule such as 'min lut where accuracy>=0.93 and latency_ns<=100ns'"
 
 
@@ -146,10 +149,11 @@ def select(records: Sequence[Record], goal: Goal, rule: Rule | None, where: str)
 def knee(records: Sequence[Record], goal: Goal) -> Record:
     """Where the front bends most: beyond it, a little more of one objective costs much of the others.
 
-    Each objective's loss is rescaled to 0 at its best and 1 at its worst on the front; the record
-    with the smallest sum is farthest below the plane through the ends. An objective in which all
-    are equal does not count, and neither do designs at or beyond an objective's ``worst`` where
-    others are there.
+    Each objective's loss is rescaled to 0 at its best and 1 at its worst on the front. What the
+    hardware costs (LUT, latency, ...) counts once, as the mean of its objectives: they go together,
+    and two of them are no reason to give up twice as much accuracy. The record with the smallest sum
+    is farthest below the plane through the ends. An objective in which all are equal does not count,
+    and neither do designs at or beyond an objective's ``worst`` where others are there.
 
     Source: for two objectives this is the construction of I. Das, "On characterizing the 'knee' of
     the Pareto curve based on Normal-Boundary Intersection", Structural Optimization 18 (1999).
@@ -169,8 +173,12 @@ def knee(records: Sequence[Record], goal: Goal) -> Record:
     low, high = losses[front].min(axis=0), losses[front].max(axis=0)
     spread = high > low
     scaled = (losses[front][:, spread] - low[spread]) / (high - low)[spread]
+    cost = np.array([objective.metric in _COSTS for objective in goal.objectives], bool)[spread]
+    summed = scaled[:, ~cost].sum(axis=1)
+    if cost.any():
+        summed = summed + scaled[:, cost].mean(axis=1)
     # Rounded, so that equal designs tie whatever the order in which the sum was taken.
-    return records[int(front[np.argmin(np.round(scaled.sum(axis=1), 12))])]
+    return records[int(front[np.argmin(np.round(summed, 12))])]
 
 
 def _best(complete: Sequence[Record], goal: Goal, rule: Rule, where: str) -> Record:

@@ -55,7 +55,7 @@ class Spec:
     @property
     def synthesis_budget(self) -> int:
         """Syntheses in all; 0 without a synthesizer."""
-        if not self.synthesis.synthesizer:
+        if self.synthesis.none:
             return 0
         return self.handover.members if self.synthesis.budget is None else self.synthesis.budget
 
@@ -63,14 +63,17 @@ class Spec:
     def reserved_syntheses(self) -> int:
         """Syntheses kept for the designs handed over, each of which is measured.
 
-        Two thirds of the budget, as far as there are members; the rest is spent in the search.
+        All of a budget that the spec leaves open; of one that it states two thirds, as far as there
+        are members; the rest is spent in the search.
         """
+        if self.synthesis.budget is None:
+            return self.synthesis_budget
         return min(self.handover.members, -(-2 * self.synthesis_budget // 3))
 
     @property
     def members(self) -> int:
         """Designs handed over at most."""
-        return self.reserved_syntheses if self.synthesis.synthesizer else self.handover.members
+        return self.handover.members if self.synthesis.none else self.reserved_syntheses
 
     def where(self, table: str) -> str:
         return f"{self.origin}: [{table}]"

@@ -64,7 +64,7 @@ class ObjectivesTable:
     """
 
     mode: str = "pareto"
-    metrics: tuple[str, ...] = ("accuracy", "lut", "latency_ns")
+    metrics: tuple[str, ...] = ("accuracy", "lut")
     weights: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
     worst: Mapping[str, float] = field(default_factory=dict)
@@ -114,12 +114,20 @@ class HandoverTable:
     Args:
         members: designs handed over at most; from a larger front those are chosen that
             together dominate the most.
+        floor: share of the way from chance (always the most frequent class; the mean, in a regression)
+            to the best of the front. Designs below it are of no use beside the best and are not handed
+            over; 0 hands over whatever is better than chance.
+        folds: of the cross-fitting that scores the shortlist of a front anew before designs are chosen,
+            so that luck on few validation rows does not choose; below 2 the search's own scores do,
+            as with 4,000 validation rows or more.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
         workers: C simulations at once.
         training: keys that override the training estimator's for the final, full training.
     """
 
     members: int = 10
+    floor: float = 0.8
+    folds: int = 4
     csim: bool = True
     workers: int = 2
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -128,6 +136,16 @@ class HandoverTable:
         for name in ("members", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if not 0 <= self.folds <= 20:
+            raise ValueError(f"folds lies between 0 and 20, not {self.folds}")
+        if not 0 <= self.floor < 1:
+            raise ValueError(f"floor is at least 0 and below 1, not {self.floor}")
+
+
+#: ``[synthesis] synthesizer``: the open tools where they are installed and build what the space holds.
+AUTO = "auto"
+#: ``[synthesis] synthesizer``: nothing is synthesised; an empty text means the same.
+NO_SYNTHESIZER = "none"
 
 
 @dataclass(frozen=True)
@@ -135,17 +153,19 @@ class SynthesisTable:
     """``[synthesis]``: real hardware in the loop.
 
     Args:
-        synthesizer: name; empty for none.
-        budget: syntheses in all; ``None`` means one for each design handed over.
+        synthesizer: name; ``auto`` takes ``open`` where its tools are installed and build every layer
+            of the space, and nothing otherwise; ``none`` takes nothing.
+        budget: syntheses in all, of which two thirds are kept for the designs handed over; ``None``
+            means one for each design handed over and none in the search.
         stage: how far each goes; empty takes the synthesizer's default.
         workers: syntheses at once.
         config: configuration of the synthesizer.
     """
 
-    synthesizer: str = ""
+    synthesizer: str = AUTO
     budget: int | None = None
     stage: str = ""
-    workers: int = 1
+    workers: int = 2
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,8 +173,13 @@ class SynthesisTable:
             raise ValueError(f"workers is at least 1, not {self.workers}")
         if self.budget is not None and self.budget < 1:
             raise ValueError(f"budget is at least 1, not {self.budget}")
-        if self.budget is not None and not self.synthesizer:
+        if self.budget is not None and self.none:
             raise ValueError("a budget of syntheses wants a synthesizer")
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is synthesised."""
+        return self.synthesizer in ("", NO_SYNTHESIZER)
 
 
 @dataclass(frozen=True)

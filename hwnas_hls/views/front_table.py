@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, metric_of
-from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, metric_of, title
+from hwnas_hls.values.estimate import Estimate, Source
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,20 +30,51 @@ def front_table(front: Front) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("design", no_wrap=True)
     table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
-    for heading in ("latency ns", "LUT", "DSP"):
-        table.add_column(heading, justify="right")
+    shown = [name for name in _columns(front) if any(name in member.estimates for member in front.members)]
+    for name in shown:
+        table.add_column(Text(_plain(_HEADINGS.get(name, title(name)))), justify="right")
     table.add_column("checks")
     for member in front.members:
         numbers = member.estimates
         table.add_row(
             Text(member.key[:KEY_DIGITS]),
             _marked(numbers, front.dataset.metric),
-            _with_interval(numbers, "latency_ns"),
-            _with_interval(numbers, "lut"),
-            _with_interval(numbers, "dsp"),
+            *(_with_interval(numbers, name) for name in shown),
             _checked(member),
         )
     return table
+
+
+#: Headings shorter than a metric's own words.
+_HEADINGS = {
+    "lut": "LUT",
+    "ff": "FF",
+    "dsp": "DSP",
+    "latency_cycles": "cycles",
+    "latency_ns": "latency ns",
+    "bram_18k": "BRAM",
+    "uram": "URAM",
+}
+
+
+def _columns(front: Front) -> list[str]:
+    """What is wanted, then what a circuit costs, the time in the unit that is known best.
+
+    A DSP column is shown where a design has one or where their number is only predicted.
+    """
+    measured = any(
+        member.estimates["latency_cycles"].source != Source.PREDICTED
+        for member in front.members
+        if "latency_cycles" in member.estimates
+    )
+    names = [
+        objective.metric for objective in front.goal.objectives if objective.metric != front.dataset.metric
+    ]
+    names += ["lut", "ff", "latency_cycles"] if measured else ["latency_ns", "lut"]
+    dsps = [member.estimates["dsp"] for member in front.members if "dsp" in member.estimates]
+    if any(estimate.high or estimate.source == Source.PREDICTED for estimate in dsps):
+        names.append("dsp")
+    return list(dict.fromkeys(names))
 
 
 def nearest_table(front: Front) -> Table:
@@ -74,6 +105,8 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     if front.members:
         console.print(front_table(front))
         say(_legend(front.members), "dim")
+        if words := chance_words(front):
+            say(words, "dim")
     elif front.least_infeasible:
         say("No feasible design. Nearest to feasible:", "bold")
         console.print(nearest_table(front))
@@ -82,6 +115,12 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         say(f"No design was handed over ({states}).", "bold")
     else:
         say("No candidate was judged.", "bold")
+    for key, reason in left_out(front).items():
+        failed = reason.startswith("FAILED")
+        say(f"{key[:KEY_DIGITS]} left out: {_plain(reason)}", "bold red" if failed else "dim")
+    for member in front.members:
+        for warning in member.warnings:
+            say(f"{member.key[:KEY_DIGITS]} {_plain(warning)}", "yellow")
     wrong = [member for member in front.members if _failures(member)]
     for member in wrong:
         say(f"{member.key[:KEY_DIGITS]} FAILED {'; '.join(_failures(member))}", "bold red")
@@ -95,6 +134,20 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     for line in _what_next(front, run_folder):
         # Commands and paths are printed whole, to be copied.
         console.print(Text("  " + line), soft_wrap=True)
+
+
+def left_out(front: Front) -> dict[str, str]:
+    """key -> why a trained design is not among the members."""
+    found = front.run.get("left_out")
+    return {str(key): str(reason) for key, reason in found.items()} if isinstance(found, Mapping) else {}
+
+
+def chance_words(front: Front) -> str:
+    """What an answer that ignores the input reaches on the test rows, in words; empty if not known."""
+    chance = front.run.get("chance")
+    if not isinstance(chance, Mapping):
+        return ""
+    return f"Chance on the test rows: {figure(chance['metric'], chance['value'])} ({chance['words']})."
 
 
 def _what_next(front: Front, folder: Path) -> list[str]:
@@ -147,7 +200,9 @@ def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
         return "-"
     estimate = numbers[name]
     words = figure(name, estimate.value)
-    between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if interval(estimate) else ""
+    # What was counted or simulated is one number; how Vivado's may differ stands in the report.
+    predicted = estimate.source == Source.PREDICTED and interval(estimate)
+    between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if predicted else ""
     doubt = "" if estimate.in_domain else "?"
     return f"{words}{f' ({between})' if between else ''}{doubt} {SOURCE_MARKS[estimate.source]}"
 
@@ -188,9 +243,25 @@ def _checked(member: Member) -> str:
     return "not run"
 
 
+#: What stands behind a number, in the words of the table's legend.
+_MARK_WORDS = {
+    "predicted": "predicted",
+    "trained": "trained",
+    "emulated": "emulated",
+    "csim": "hls4ml's C simulation",
+    "simulated_rtl": "RTL simulated",
+    "csynth": "C synthesis",
+    "open_synthesis": "counted by Yosys",
+    "logic_synthesis": "counted by the vendor's synthesis",
+    "post_route": "after routing",
+}
+
+
 def _legend(members: Sequence[Member]) -> str:
     met = {estimate.source for member in members for estimate in member.estimates.values()}
-    marks = ", ".join(f"{mark} {source}" for source, mark in SOURCE_MARKS.items() if source in met)
+    marks = ", ".join(
+        f"{mark} {_MARK_WORDS[source]}" for source, mark in SOURCE_MARKS.items() if source in met
+    )
     doubtful = any(not estimate.in_domain for member in members for estimate in member.estimates.values())
     return f"In brackets: intervals. Source of a number: {marks}." + (
         " ? outside the calibrated domain." if doubtful else ""

@@ -1,0 +1,100 @@
+"""Whether a design does anything: chance on given rows, and outputs that do not depend on the input."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.values.estimate import Estimate
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+
+#: Rows drawn over the whole input type where no data are at hand.
+_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What an answer that ignores the input reaches on given rows.
+
+    Args:
+        metric: of the task.
+        value: of the most frequent class of the training rows (accuracy), or of the mean (r2: 0).
+        error: one standard error of it, by the number of rows.
+        words: the answer in words.
+    """
+
+    metric: str
+    value: float
+    error: float
+    words: str
+
+    def reached(self, estimate: Estimate) -> bool:
+        """Whether a score is not better than chance by more than one standard error."""
+        return estimate.value <= self.value + self.error
+
+
+def chance_of(dataset: Dataset, split: Split) -> Chance | None:
+    """Chance on the rows of ``split``; ``None`` for a metric of which it is not known.
+
+    The class is the most frequent one of the *training* rows, which is what a network can learn to
+    answer without looking.
+    """
+    import numpy as np
+
+    if dataset.kind == CLASSIFICATION and dataset.metric == "accuracy":
+        classes = np.bincount(dataset.train.y, minlength=dataset.n_out)
+        majority = int(np.argmax(classes))
+        share = float(np.mean(split.y == majority))
+        error = math.sqrt(share * (1 - share) / len(split))
+        return Chance("accuracy", share, error, f"always {dataset.labels[majority]}, the most frequent class")
+    if dataset.metric == "r2":
+        # The mean explains nothing. Of R2 near 0 the standard error is about sqrt(2 / rows) at most.
+        return Chance("r2", 0.0, math.sqrt(2.0 / max(len(split), 1)) / 2, "always the mean")
+    return None
+
+
+def constant(design: Design, split: Split | None = None) -> str:
+    """Why the outputs of a design do not depend on its input; empty where they do.
+
+    Args:
+        split: rows to look at besides random ones over the whole input type.
+    """
+    import numpy as np
+
+    from hwnas_hls.network import emulator
+
+    kind = design.architecture.input
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(kind.lowest, kind.highest + 1, size=(_ROWS, design.architecture.n_in))
+    seen = [emulator.emulate(design, drawn)]
+    if split is not None and len(split):
+        seen.append(emulator.emulate(design, emulator.input_integers(design, split.x)))
+    outputs = np.concatenate(seen)
+    if np.any(outputs != outputs[0]):
+        return ""
+    empty = [
+        number for number, weight in enumerate(design.weights) if weight is not None and not weight.any()
+    ]
+    where = f": every weight of layer {empty[0]} is zero" if empty else ""
+    return f"its outputs are the same for all of {len(outputs)} inputs{where}"
+
+
+def useless(design: Design, dataset: Dataset, split: Split, estimate: Estimate) -> str:
+    """Why a design is of no use to anybody; empty where it may be.
+
+    Args:
+        split, estimate: rows that it has not seen, and its score on them.
+    """
+    if words := constant(design, split):
+        return words
+    chance = chance_of(dataset, split)
+    if chance is None or chance.metric != estimate.metric or not chance.reached(estimate):
+        return ""
+    return (
+        f"{estimate.metric} {estimate.value:.4g} on {len(split)} rows is not above {chance.value:.4g} "
+        f"({chance.words}) by more than one standard error ({chance.error:.2g})"
+    )
