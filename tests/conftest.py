@@ -25,7 +25,8 @@ TOY_SPEC: dict[str, Any] = {
     "task": {"name": "toy-task"},
     "space": {"name": "toy"},
     "strategy": {"name": "toy-random"},
-    "handover": {"members": 4, "csim": False},
+    "objectives": {"metrics": ["accuracy", "lut", "latency_ns"]},
+    "handover": {"members": 4, "csim": False, "floor": 0.0},
 }
 
 

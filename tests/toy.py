@@ -80,7 +80,7 @@ class ToyCost(Estimator):
 
 
 class ToyTraining(Estimator):
-    """Accuracy from size, saturating; designs with seeded random weights."""
+    """Accuracy from size, saturating; designs with seeded random weights that tell the clouds apart."""
 
     name = "toy-training"
     provides = ("accuracy",)
@@ -116,11 +116,13 @@ class ToyTraining(Estimator):
         size = sum(layer.n_products for layer in architecture.layers) * values["bits"] ** 0.5
         accuracy = 1 - 1 / (1 + size / 200) - 0.1 * (values.get("activation") == "linear")
         rng = np.random.default_rng([context.seed, int(candidate.key, 16)])
-        weights = tuple(
-            rng.integers(layer.weight.lowest, layer.weight.highest + 1, (layer.n_in, layer.n_out))
+        weights = [
+            rng.integers(1, layer.weight.highest + 1, (layer.n_in, layer.n_out))
             for layer in architecture.layers
-        )
-        design = Design(architecture, weights, (None,) * len(weights), labels=context.dataset.labels)
+        ]
+        # The sum of the features tells the clouds apart: the second output grows with it, the first falls.
+        weights[-1] = weights[-1] * np.array([-1, *[1] * (architecture.layers[-1].n_out - 1)])
+        design = Design(architecture, tuple(weights), (None,) * len(weights), labels=context.dataset.labels)
         estimate = Estimate("accuracy", accuracy, accuracy - 0.01, accuracy + 0.01, "emulated", "toy formula")
         return Estimates({"accuracy": estimate}, design=design)
 

@@ -340,8 +340,9 @@ def test_a_full_training_that_fails_does_not_replace_the_searchs_design(
     monkeypatch.setattr(toy.ToyTraining, "_one", worse)
     spec = toy_spec(handover={"training": {"sleep_s": 0.001}})
     outcome = runs.start(spec, registry, tmp_path / "run", runs.Observer())
-    assert "the search's design is kept" in (tmp_path / "run" / "log.txt").read_text()
+    assert "this is the design of the search" in (tmp_path / "run" / "log.txt").read_text()
     kept = {member.key: member.design.digest() for member in outcome.front.members}
     assert kept == {member.key: member.design.digest() for member in plain.front.members}
+    assert all("failed twice" in member.warnings[0] for member in outcome.front.members)
     # Shares by layer that were estimated of the design that was thrown away would mislead.
     assert all(member.layer_estimates == () for member in outcome.front.members)

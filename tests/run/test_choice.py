@@ -1,0 +1,179 @@
+"""What is handed over of a search: above the floor, alive, not dominated, chosen by unseen rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toy
+
+from hwnas_hls.errors import UserError
+from hwnas_hls.evidence.usefulness import chance_of, constant, useless
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run.choice import _folds, above_floor
+from hwnas_hls.run.problem import pose
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.spec import Spec, spec_from_tables
+from hwnas_hls.values.estimate import Estimate
+
+MakeSpec = Callable[..., Spec]
+
+
+def classes(y: list[int]) -> Dataset:
+    labels = np.array(y)
+    split = Split(np.arange(len(y), dtype=np.float64)[:, None], labels)
+    return Dataset(split, split, split, "classification", ("no", "yes"), ("f",), "invented")
+
+
+def scored(value: float) -> Estimate:
+    return Estimate("accuracy", value, value, value, "emulated", "invented")
+
+
+def test_chance_is_the_most_frequent_class_of_the_training_rows() -> None:
+    chance = chance_of(classes([0] * 90 + [1] * 10), classes([0] * 30 + [1] * 70).test)
+    assert chance is not None
+    assert chance.value == 0.3
+    assert chance.error == pytest.approx((0.3 * 0.7 / 100) ** 0.5)
+    assert chance.reached(scored(0.3 + 0.99 * chance.error))
+    assert not chance.reached(scored(0.3 + 1.01 * chance.error))
+    assert "always no" in chance.words
+
+
+def members_of(registry: Registry, spec: Spec, folder: Path) -> runs.Outcome:
+    return runs.start(spec, registry, folder, runs.Observer())
+
+
+def test_a_design_whose_outputs_never_change_is_of_no_use(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    outcome = members_of(registry, toy_spec(), tmp_path / "run")
+    design = outcome.front.members[0].design
+    assert not constant(design, outcome.front.dataset.test)
+    dead = dataclasses.replace(design, weights=tuple(0 * weight for weight in design.weights))
+    assert "every weight of layer 0 is zero" in constant(dead)
+    assert useless(dead, outcome.front.dataset, outcome.front.dataset.test, scored(0.99))
+    assert "most frequent class" in useless(
+        design, outcome.front.dataset, outcome.front.dataset.test, scored(0.5)
+    )
+
+
+def test_a_dead_design_is_left_out_and_said(
+    registry: Registry,
+    toy_spec: MakeSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from hwnas_hls.cli.terminal import print_outcome
+
+    first = toy.ToyTraining._one
+
+    def dead(self: Any, candidate: Any, context: Any) -> Any:
+        found = first(self, candidate, context)
+        if candidate.values["bits"] > 4 or found.design is None:
+            return found
+        weights = tuple(0 * weight for weight in found.design.weights)
+        return dataclasses.replace(found, design=dataclasses.replace(found.design, weights=weights))
+
+    monkeypatch.setattr(toy.ToyTraining, "_one", dead)
+    outcome = members_of(registry, toy_spec(handover={"members": 20}), tmp_path / "run")
+    left = {key: words for key, words in outcome.front.run["left_out"].items() if words.startswith("FAILED")}
+    assert any("outputs are the same" in words for words in left.values())
+    assert all(member.candidate.values["bits"] > 4 for member in outcome.front.members)
+    assert all(member.checks["alive"].ok for member in outcome.front.members)
+    print_outcome(outcome, (), plain=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{next(iter(left))[:8]} left out: FAILED alive" in said
+    assert "Chance on the test rows: 50.0 %" in said
+    # Drawn again from the store, the same is said.
+    assert runs.redraw(tmp_path / "run", registry, ()).front.run["left_out"] == outcome.front.run["left_out"]
+
+
+def test_members_are_not_dominated_in_their_final_numbers(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    outcome = members_of(registry, toy_spec(handover={"members": 20}), tmp_path / "run")
+    goal = outcome.front.goal
+    losses = [goal.losses(member.estimates) for member in outcome.front.members]
+    for one in losses:
+        assert not any(
+            other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in losses
+        )
+    assert any("as good in every objective" in words for words in outcome.front.run["left_out"].values())
+
+
+def test_the_floor_lies_between_chance_and_the_best(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    spec = toy_spec(handover={"floor": 0.7})
+    outcome = members_of(registry, spec, tmp_path / "run")
+    problem = pose(spec, registry)
+    with Store(tmp_path / "run", reading=True) as store:
+        records = [record for record in store.records() if record.feasible]
+    scores = [record.estimates["accuracy"].value for record in records]
+    kept = {record.key for record in above_floor(problem, records)}
+    floor = 0.5 + 0.7 * (max(scores) - 0.5)
+    assert kept == {r.key for r in records if r.estimates["accuracy"].value >= floor}
+    assert 0 < len(kept) < len({record.key for record in records})
+    assert {member.key for member in outcome.front.members} <= kept
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1.0])
+def test_a_floor_that_cannot_be_is_refused(toy_spec: MakeSpec, floor: float) -> None:
+    with pytest.raises(UserError, match="floor is at least 0 and below 1"):
+        toy_spec(handover={"floor": floor})
+
+
+def test_folds_share_every_row_and_every_class_once() -> None:
+    dataset = classes([0] * 17 + [1] * 5)
+    folds = _folds(dataset, 4, 1)
+    rows = np.concatenate([fold.validation.x[:, 0] for fold in folds])
+    assert sorted(rows) == sorted(np.concatenate([dataset.train.x, dataset.validation.x])[:, 0])
+    for fold in folds:
+        assert len(fold.train) + len(fold.validation) == 44
+        assert set(fold.validation.y) == {0, 1}
+        assert fold.test is dataset.test
+    assert len({fold.fingerprint for fold in folds}) == 4
+
+
+SHORT: dict[str, Any] = {
+    "target": {"name": "xcvu9p"},
+    "run": {"trials": 30, "batch": 15, "exporters": [], "estimators": ["static", "hls-model", "training"]},
+    "handover": {"members": 3, "csim": False, "training": {"epochs": 10}},
+    "estimators": {"training": {"epochs": 10}},
+    "synthesis": {"synthesizer": "none"},
+    "space": {"widths": [8, 16], "max_depth": 1},
+}
+
+
+def test_a_shortlist_is_scored_by_networks_that_have_not_seen_the_rows(tmp_path: Path) -> None:
+    registry = Registry()
+    outcome = runs.start(spec_from_tables(SHORT, "test"), registry, tmp_path / "run", runs.Observer())
+    choice = outcome.front.run["choice"]
+    assert choice["method"] == "cross-fitting"
+    assert choice["folds"] == 4
+    scores = choice["scores"]
+    assert {member.key for member in outcome.front.members} <= scores.keys()
+    rows = len(outcome.front.dataset.train) + len(outcome.front.dataset.validation)
+    for item in scores.values():
+        # A share of all those rows.
+        assert item["value"] * rows == pytest.approx(round(item["value"] * rows))
+    # Interrupted and done again, the trainings of the folds come from the store.
+    again = runs.resume(tmp_path / "run", registry, runs.Observer(), anew=True)
+    assert again.front.run["choice"] == choice
+    assert [m.design.digest() for m in again.front.members] == [
+        m.design.digest() for m in outcome.front.members
+    ]
+
+
+def test_without_folds_the_searchs_own_scores_choose(tmp_path: Path) -> None:
+    tables = {**SHORT, "handover": {**SHORT["handover"], "folds": 0}}
+    outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
+    assert outcome.front.run["choice"]["method"] == "validation rows"
+    assert not outcome.front.run["choice"]["scores"]
