@@ -194,7 +194,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     ]
     known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
     _check_names(limits, {estimate.metric for estimate in known})
-    findings: list[Finding] = verdict.judge(limits, known, subject.clock_ns)
+    findings: list[Finding] = [*_alive(subject, known), *verdict.judge(limits, known, subject.clock_ns)]
     report = {
         "schema": 1,
         "design": str(subject.folder),
@@ -219,6 +219,24 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     write_text(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     write_text(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
     return report
+
+
+def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Finding]:
+    """What refutes any use of a design: constant outputs, or a score that is chance's; else nothing."""
+    from hwnas_hls.evidence import verdict
+    from hwnas_hls.evidence.usefulness import Chance, constant
+
+    if words := constant(subject.design):
+        return [verdict.Finding("outputs depend on the inputs", verdict.Verdict.REFUTED, words)]
+    stated = subject.design.meta.get("chance")
+    if not isinstance(stated, dict):
+        return []
+    chance = Chance(**stated)
+    scores = [e for e in known if e.metric == chance.metric and e.source in verdict.SIMULATED]
+    if not scores or not all(chance.reached(estimate) for estimate in scores):
+        return []
+    why = f"{scores[0].value:.4g} where {chance.words} reaches {chance.value:.4g} +- {chance.error:.2g}"
+    return [verdict.Finding(f"{chance.metric} above chance", verdict.Verdict.REFUTED, why, tuple(scores))]
 
 
 def _check_names(limits: Sequence[Limit], known: set[str]) -> None:

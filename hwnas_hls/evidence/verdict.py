@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 PROVEN, REFUTED, NOT_PROVEN = Verdict
 EXIT_OF = {PROVEN: EXIT_DONE, REFUTED: EXIT_FAILED, NOT_PROVEN: EXIT_NOT_PROVEN}
 
-_SIMULATED = (Source.CSIM, Source.SIMULATED_RTL)
+SIMULATED = (Source.CSIM, Source.SIMULATED_RTL)
 _CYCLES = (Source.SIMULATED_RTL, Source.CSYNTH)
 _SYNTHESISED = (Source.OPEN_SYNTHESIS, Source.LOGIC_SYNTHESIS, Source.POST_ROUTE)
 #: metric -> sources that decide it. What only a model or a weaker stage says decides nothing:
@@ -115,7 +115,7 @@ def overall(findings: Iterable[Finding]) -> Verdict:
 
 def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Finding:
     known = tuple(ladder.get(limit.metric, ()))
-    proof = [e for e in known if e.source in PROOF.get(limit.metric, _SIMULATED)]
+    proof = [e for e in known if e.source in PROOF.get(limit.metric, SIMULATED)]
     if not proof:
         return Finding(str(limit), NOT_PROVEN, _missing(limit, known), known)
     strongest = proof[0]
@@ -133,7 +133,7 @@ def _hold(limit: Limit, estimate: Estimate) -> Verdict:
     rows that were not measured and is shown, not judged.
     """
     low, high = estimate.low, estimate.high
-    if estimate.source in _SIMULATED and limit.metric not in PROOF:
+    if estimate.source in SIMULATED and limit.metric not in PROOF:
         low = high = estimate.value
     best, worst = (low, high) if limit.kind == "max" else (-high, -low)
     bound = limit.bound if limit.kind == "max" else -limit.bound

@@ -38,6 +38,7 @@ def run_facts(problem: Problem, folder: Path) -> dict[str, Any]:
         "seed": problem.spec.run.seed,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": f"hwnas-hls run {folder / 'spec.toml'}",
+        "clock_ns": problem.clock_ns,
         "trials": problem.spec.run.trials,
         "minutes": problem.spec.run.minutes,
         "strategy": problem.spec.strategy.name,

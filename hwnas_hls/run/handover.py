@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
 from hwnas_hls.evidence.scoring import score
-from hwnas_hls.evidence.usefulness import constant, useless
+from hwnas_hls.evidence.usefulness import chance_of, constant, useless
 from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.exporter import Member
@@ -268,7 +268,13 @@ def _build(
     from hwnas_hls.hls4ml import lint, project
 
     place = folder / "designs" / member.key
-    made_for = {"target": problem.target.part, "task": problem.spec.task.name, "seed": problem.spec.run.seed}
+    made_for: dict[str, Any] = {
+        "target": problem.target.part,
+        "task": problem.spec.task.name,
+        "seed": problem.spec.run.seed,
+    }
+    if chance := chance_of(problem.dataset, problem.dataset.test):
+        made_for["chance"] = dataclasses.asdict(chance)
     member = dataclasses.replace(
         member, design=dataclasses.replace(member.design, meta={**member.design.meta, **made_for})
     )

@@ -177,3 +177,55 @@ def test_without_folds_the_searchs_own_scores_choose(tmp_path: Path) -> None:
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
     assert outcome.front.run["choice"]["method"] == "validation rows"
     assert not outcome.front.run["choice"]["scores"]
+
+
+def test_validate_refutes_a_design_that_does_nothing(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hwnas_hls.cli import main as cli
+
+    outcome = members_of(registry, toy_spec(), tmp_path / "run")
+    member = outcome.front.members[0]
+    place = tmp_path / "run" / "designs" / member.key
+    assert cli.invoke(["validate", str(place), "--max", "parameters=1e9"]) != 1
+    dead = dataclasses.replace(member.design, weights=tuple(0 * weight for weight in member.design.weights))
+    dead.save(tmp_path / "dead")
+    capsys.readouterr()
+    assert cli.invoke(["validate", str(tmp_path / "dead"), "--max", "parameters=1e9"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "REFUTED outputs depend on the inputs" in said
+    assert "every weight of layer 0 is zero" in said
+    meta = {**member.design.meta, "chance": {**member.design.meta["chance"], "value": 1.0}}
+    dataclasses.replace(member.design, meta=meta).save(place)
+    assert cli.invoke(["validate", str(place), "--max", "parameters=1e9"]) == 3
+    from hwnas_hls.evidence import files as evidence
+
+    csim = dataclasses.replace(member.estimates["accuracy"], source="csim")
+    piece = evidence.Piece("handover", "test", member.design.digest(), {"accuracy": csim})
+    evidence.write(place, piece)
+    assert cli.invoke(["validate", str(place), "--min", "accuracy=0.1"]) == 1
+    assert "REFUTED accuracy above chance" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_knee_counts_the_hardware_once() -> None:
+    """A user's first hour: 60 % at 482 LUT was chosen beside 85 % at 470 LUT, one cycle later."""
+    from hwnas_hls.run.selection import knee
+    from hwnas_hls.values.candidate import Candidate
+    from hwnas_hls.values.objective import Goal, Objective
+    from hwnas_hls.values.record import COMPLETE, Record
+
+    goal = Goal(
+        (
+            Objective("accuracy", "max", 1.0, 0.55, log=True),
+            Objective("lut", "min", 10.0, 1e6, log=True),
+            Objective("latency_ns", "min", 5.0, 1000.0, log=True),
+        )
+    )
+    numbers = [(0.602, 482, 5), (0.847, 470, 10), (0.925, 1223, 15), (0.936, 2463, 15), (0.95, 6000, 25)]
+    records = []
+    for place, values in enumerate(numbers):
+        names = zip(("accuracy", "lut", "latency_ns"), values, strict=True)
+        estimates = {name: Estimate(name, v, v, v, "predicted", "invented") for name, v in names}
+        candidate = Candidate("invented", {"n": place})
+        records.append(Record(place, 0, candidate, COMPLETE, estimates, goal.losses(estimates)))
+    assert knee(records, goal).number in (1, 2)

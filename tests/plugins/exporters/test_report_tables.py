@@ -51,7 +51,8 @@ def test_one_line_a_design_within_80_columns() -> None:
     for line, member in zip(lines[1:7], front.members, strict=True):
         assert line.startswith(member.key[:8])
         assert line.rstrip().endswith("bit-exact" if member.checks["csim"].ok else "FAILED")
-    assert "p predicted, c csim, h csynth" in "\n".join(lines)
+    said = " ".join(" ".join(lines).split())
+    assert "p predicted, c hls4ml's C simulation, h C synthesis" in said
 
 
 def test_wide_numbers_stay_within_80_columns() -> None:
@@ -212,3 +213,19 @@ def test_every_source_has_a_meaning_a_mark_and_a_rung() -> None:
     rungs = ladder(front.members[0].estimates)
     assert [rung.source for rung in rungs] == list(SOURCES)
     assert {rung.source for rung in rungs if rung.metrics} == {"predicted", "csim"}
+
+
+def test_a_dead_design_is_said_in_red_and_chance_beside_it() -> None:
+    from hwnas_hls_plugins.exporters.html_report.verdict import useless, verdict
+
+    left_out = {
+        "a" * 16: "FAILED alive: its outputs are the same for all of 4136 inputs",
+        "b" * 16: "dominated",
+    }
+    chance = {"metric": "accuracy", "value": 0.25, "error": 0.02, "words": "always no"}
+    front = make_front(run={"left_out": left_out, "chance": chance})
+    assert useless(front) == ["a" * 16]
+    said = " ".join(verdict(front, ()))
+    assert f"Left out, since it does nothing: {'a' * 16} (its outputs are the same" in said
+    assert "1 further design was trained and left out" in said
+    assert "Chance, on the test rows: 25.0 % (always no)." in said

@@ -28,6 +28,7 @@ from hwnas_hls_plugins.exporters.html_report.verdict import (
     nearest_rows,
     reasons,
     searched_rows,
+    useless,
     verdict,
 )
 
@@ -56,7 +57,7 @@ def page(front: Front, folder: Path) -> str:
         "report/report.html.j2",
         name=str(front.run.get("name", "run")),
         verdict=verdict(front, cards),
-        alarming=not cards or any(not item.sound for item in cards),
+        alarming=not cards or any(not item.sound for item in cards) or bool(useless(front)),
         facts=_facts(front),
         front=front,
         target=front.target,
@@ -80,6 +81,10 @@ def page(front: Front, folder: Path) -> str:
         data=embedded(payload(front)),
         plotly=get_plotlyjs(),
     )
+
+
+#: Facts of a run that stand elsewhere on the page.
+_SAID = frozenset(("choice", "chance", "left_out", "lacking"))
 
 
 def _facts(front: Front) -> list[tuple[str, str]]:
@@ -112,6 +117,11 @@ def _facts(front: Front) -> list[tuple[str, str]]:
         facts.insert(5, ("strategy", str(run["strategy"])))
     if isinstance(run.get("seconds"), int | float):
         facts.append(("took", duration(float(run["seconds"]))))
+    choice = run.get("choice")
+    if isinstance(choice, dict):
+        facts.append(("designs chosen by", f"{choice['method']}: {choice['words']}"))
+    if run.get("lacking"):
+        facts.append(("not synthesised", str(run["lacking"])))
     if "command" in run:
         facts.append(("command", str(run["command"])))
     return facts
@@ -180,7 +190,7 @@ def _rest(front: Front) -> Sequence[tuple[str, str]]:
     """What the run says of itself beyond the headline: versions, host, counts."""
     out: list[tuple[str, str]] = []
     for key, value in front.run.items():
-        if key in _HEADLINE:
+        if key in _HEADLINE or key in _SAID:
             continue
         if isinstance(value, dict):
             out.extend((f"{key}: {inner}", str(item)) for inner, item in value.items())

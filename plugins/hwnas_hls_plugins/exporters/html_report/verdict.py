@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,41 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
         sentences.append(f"{_count(len(unchecked), 'design')} {verb} a check.")
     if not wrong and not unchecked:
         sentences.append("Every check passed.")
+    return [*sentences, *_left_out(front), *_chance(front)]
+
+
+def useless(front: Front) -> list[str]:
+    """Keys of trained designs that do nothing and were left out."""
+    return [key for key, words in _reasons(front).items() if words.startswith("FAILED")]
+
+
+def _reasons(front: Front) -> dict[str, str]:
+    found = front.run.get("left_out")
+    return {str(key): str(words) for key, words in found.items()} if isinstance(found, Mapping) else {}
+
+
+def _left_out(front: Front) -> list[str]:
+    """What was trained in full and is not among the designs."""
+    reasons, dead = _reasons(front), useless(front)
+    sentences = [
+        f"Left out, since it does nothing: {key} ({reasons[key].removeprefix('FAILED alive: ')})."
+        for key in dead
+    ]
+    if others := [key for key in reasons if key not in dead]:
+        verb = "was" if len(others) == 1 else "were"
+        sentences.append(
+            f"{_count(len(others), 'further design')} {verb} trained and left out: by the final numbers "
+            "another is at least as good in every objective."
+        )
     return sentences
+
+
+def _chance(front: Front) -> list[str]:
+    chance = front.run.get("chance")
+    if not isinstance(chance, Mapping):
+        return []
+    level = figure(chance["metric"], chance["value"])
+    return [f"Chance, on the test rows: {level} ({chance['words']})."]
 
 
 def _how_many(front: Front) -> str:
@@ -130,9 +164,8 @@ def _nothing(front: Front) -> list[str]:
             "failed; the reasons are listed below."
         ]
     if states[COMPLETE]:
-        return [
-            f"No design was handed over, although {_count(states[COMPLETE], 'candidate')} kept every limit."
-        ]
+        kept = f"{_count(states[COMPLETE], 'candidate')} kept every limit"
+        return [f"No design was handed over, although {kept}.", *_left_out(front), *_chance(front)]
     sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
     found = bindings(front.records)
     near = Counter(limit for record in front.least_infeasible for limit in record.violations)
