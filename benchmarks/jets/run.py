@@ -69,8 +69,6 @@ def tables_of(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     return {
         "target": {"name": "xcvu9p"},
         "task": task,
-        "space": {"strategies": ["distributed_arithmetic"]},
-        "objectives": {"metrics": ["accuracy", "lut"]},
         "run": {"seed": seed, "trials": options.trials, "minutes": options.minutes},
         "handover": {"members": options.members, "csim": options.csim},
         "synthesis": {"synthesizer": "open", "budget": options.members},
