@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hwnas_hls_plugins.estimators.training import adam
+from hwnas_hls_plugins.estimators.training.digits import keep_digits
 from hwnas_hls_plugins.estimators.training.exactly import activate_exactly
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.level import Level
@@ -87,6 +88,8 @@ class TorchArithmetic:
         whole.add_(0.5).floor_()
         torch.maximum(whole, layout.low, out=whole)
         torch.minimum(whole, layout.high, out=whole)
+        if layout.most_digits > 0:
+            keep_digits(whole, layout.digits, layout.most_digits)
         torch.addcmul(layout.offset, whole, layout.kept_factor, out=layout.weights)
 
     def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:

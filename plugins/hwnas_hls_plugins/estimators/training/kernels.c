@@ -44,7 +44,9 @@ typedef struct {
 /* The trained numbers of all networks, weights first; those up to `weights` are one a weight. */
 typedef struct {
     int64_t n_weights, n_trained;
+    int64_t most_digits; /* of the weights whose digits are limited; 0 where none are */
     const float *unit, *low, *high, *offset, *kept_factor;
+    const float *digits; /* most signed digits that a weight may have */
     float *integers, *weights;
     float *latent, *mean, *square, *gradient;
     const float *floor, *ceiling;
@@ -304,6 +306,24 @@ static void fold(const Level *level, int64_t r, float *counted, int64_t cols) {
         level->scale[r] * (0.5f * level->shift[r] - level->gain[r] * mean / deviation) * level->bias_unit[r];
 }
 
+/* The power of two nearest to a number, with its sign; of two equally near ones the larger, of 0 it is 0. */
+INLINE float nearest_power(float number) {
+    union {
+        float number;
+        uint32_t bits;
+    } u = {number};
+    u.bits = (((u.bits & 0x7fffffffu) + 0x00400000u) & 0x7f800000u) | (u.bits & 0x80000000u);
+    return u.number;
+}
+
+/* Whole numbers -> the sums of their first signed digits, as many as each may have. rest: scratch. */
+static void keep_digits(const float *digits, int64_t most, float *restrict whole, float *restrict rest, int64_t count) {
+    for (int64_t i = 0; i < count; i++) rest[i] = whole[i];
+    for (int64_t place = 0; place < most; place++)
+        for (int64_t i = 0; i < count; i++) rest[i] -= (float)place < digits[i] ? nearest_power(rest[i]) : 0.0f;
+    for (int64_t i = 0; i < count; i++) whole[i] -= digits[i] <= (float)most ? rest[i] : 0.0f;
+}
+
 /* Trained numbers -> whole ones on the weights' grids -> the numbers that products take. */
 void quantise(const Level *levels, int64_t depth, const Trained *t) {
     float *restrict whole = t->integers, *restrict weights = t->weights;
@@ -322,8 +342,9 @@ void quantise(const Level *levels, int64_t depth, const Trained *t) {
         value = value > t->low[i] ? value : t->low[i];
         value = value < t->high[i] ? value : t->high[i];
         whole[i] = value;
-        weights[i] = t->offset[i] + value * t->kept_factor[i];
     }
+    if (t->most_digits > 0) keep_digits(t->digits, t->most_digits, whole, weights, t->n_weights);
+    for (int64_t i = 0; i < t->n_weights; i++) weights[i] = t->offset[i] + whole[i] * t->kept_factor[i];
 }
 
 /* One step of AdamW; decay: what is left of a weight; size: the step, bias corrections included. */

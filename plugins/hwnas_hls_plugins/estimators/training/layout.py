@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas_hls_plugins.estimators.training.digits import UNLIMITED, largest_power
 from hwnas_hls_plugins.estimators.training.member import Member
 from hwnas_hls_plugins.estimators.training.plan import LayerPlan
 
@@ -31,6 +32,8 @@ class Layout:
         unit, low, high, offset: what turns latents into whole numbers, one a weight; see
             :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`.
         kept_factor: unit of the products, 0 for pruned weights.
+        digits: most signed digits that each weight and bias may have; most_digits: the most of those
+            that are limited, 0 where none are.
         integers: weights and biases as whole numbers; weights: what products take.
         places: (member, piece) -> where it stands in the vectors.
         reach: how many members reach each level.
@@ -65,6 +68,8 @@ class Layout:
         self.ceiling = torch.cat([flat["ceiling"], self.tensor(np.full(extra, np.inf))])
         self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
         self.kept_factor = torch.empty_like(self._factor)
+        self._highest = self.high.clone()
+        self.digits, self.most_digits = torch.empty_like(self.unit), 0
         self.refresh_kept()
 
     def tensor(self, data: object) -> Tensor:
@@ -88,9 +93,23 @@ class Layout:
         return slice(self.places[0, first_piece][0], self.places[last, last_piece][1])
 
     def refresh_kept(self) -> None:
-        """Take up the members' pruning masks."""
-        kept = [self.members[j].kept[k].reshape(-1) for k in range(self.depth) for j in range(self.reach[k])]
-        torch.mul(self._factor, torch.cat(kept).to(self.device), out=self.kept_factor)
+        """Take up the members' pruning masks and limits of digits."""
+        kept, digits = (
+            torch.cat(
+                [
+                    getattr(self.members[j], name)[k].reshape(-1)
+                    for k in range(self.depth)
+                    for j in range(self.reach[k])
+                ]
+            ).to(self.device)
+            for name in ("kept", "digits")
+        )
+        torch.mul(self._factor, kept, out=self.kept_factor)
+        self.digits.copy_(digits)
+        limited = digits[digits < UNLIMITED]
+        self.most_digits = int(limited.max()) if limited.numel() else 0
+        # A number of one digit is a power of two; the nearest to a type's largest number lies beyond it.
+        self.high.copy_(torch.where(digits == 1, largest_power(self._highest), self._highest))
 
     def prune(self, share: float) -> bool:
         """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""

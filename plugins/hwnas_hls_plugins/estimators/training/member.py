@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
 from hwnas_hls_plugins.estimators.training.plan import AnyPlan, LayerPlan, Plan
 
 
@@ -21,6 +22,7 @@ class AnyMember:
         latent, mean, square: trained numbers and Adam's two averages, in pieces (see the layouts);
             the last is the logarithm of the temperature.
         kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor each layer with weights.
+        digits: most signed digits of each weight and bias, as ``kept``; empty where they are never limited.
         running: batch normalisation's mean and deviation, one (rows, 2) tensor each such layer.
         generator: of what is dropped.
         kernels: what has computed its steps so far, ``native`` or ``torch``, or one after the other.
@@ -33,6 +35,7 @@ class AnyMember:
     mean: list[Tensor] = field(default_factory=list)
     square: list[Tensor] = field(default_factory=list)
     kept: list[Tensor] = field(default_factory=list)
+    digits: list[Tensor] = field(default_factory=list)
     running: list[Tensor] = field(default_factory=list)
     generator: torch.Generator = field(default_factory=torch.Generator)
     kernels: list[str] = field(default_factory=list)
@@ -78,6 +81,7 @@ class Member(AnyMember):
         ]
         self.latent = [block.reshape(-1) for block in blocks]
         self.kept = [torch.ones_like(block) for block in blocks]
+        self.digits = [torch.full_like(block, UNLIMITED) for block in blocks]
 
     def _normalised_layers(self) -> list[tuple[int, int]]:
         return [(layer.rows, layer.out_fraction) for layer in self.levels]

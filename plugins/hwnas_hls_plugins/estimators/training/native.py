@@ -42,7 +42,7 @@ class _Level(ctypes.Structure):
 
 
 _TRAINED_BUFFERS = (
-    *("unit", "low", "high", "offset", "kept_factor", "integers", "weights"),
+    *("unit", "low", "high", "offset", "kept_factor", "digits", "integers", "weights"),
     *("latent", "mean", "square", "gradient", "floor", "ceiling"),
 )
 
@@ -51,6 +51,7 @@ class _Trained(ctypes.Structure):
     _fields_ = (
         ("n_weights", _count),
         ("n_trained", _count),
+        ("most_digits", _count),
         *((name, _pointer) for name in _TRAINED_BUFFERS),
     )
 
@@ -91,7 +92,7 @@ class NativeArithmetic:
             *(_level(level, layers) for level, layers in zip(levels, self._layers, strict=True))
         )
         buffers = [getattr(layout, name).data_ptr() for name in _TRAINED_BUFFERS]
-        self._trained = _Trained(layout.n_weights, layout.latent.numel(), *buffers)
+        self._trained = _Trained(layout.n_weights, layout.latent.numel(), layout.most_digits, *buffers)
         widest = max(max(layer.rows, layer.cols) for level in levels for layer in level.layers)
         self._panel = torch.empty(widest * _PANEL)
         self._sources = [
@@ -127,6 +128,7 @@ class NativeArithmetic:
             entry.source = numbers[source]
 
     def quantise(self) -> None:
+        self._trained.most_digits = self._held[0].most_digits
         self._kernels.quantise(self._levels, self._depth, ctypes.byref(self._trained))
 
     def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.member import AnyMember
 
 #: Everything of a member that training changes, each a list of tensors.
-_PIECES = ("latent", "mean", "square", "kept", "running")
+_PIECES = ("latent", "mean", "square", "kept", "digits", "running")
 
 
 def to_bytes(member: AnyMember, epochs: int) -> bytes:
