@@ -143,7 +143,7 @@ class _Halving:
         self._architectures = [context.architecture(candidate) for candidate in candidates]
         built = {c.key: found for c, found in zip(candidates, self._architectures, strict=True)}
         # Built once, not once a rung.
-        self._context = replace(context, architecture=lambda candidate: built[candidate.key])
+        self._context = replace(context, architecture=lambda c: built.get(c.key) or context.architecture(c))
         self._rungs = tuple(instance.rungs)
         self._state_of: dict[int, Any] = {}
         self._found: dict[int, Estimates] = {}

@@ -49,17 +49,22 @@ class Architecture:
             the output, and everything before it reaches it.
         clock_ns: target clock period in ns; ``None`` takes the target's default.
         io_type: hls4ml's ``io_parallel`` or ``io_stream``.
+        kept_adders: share of the adders (signed digits of the weights) that training leaves of the network
+            with all of them; 1 takes none. The sparsity of the layers then only says what is expected.
     """
 
     input: FixedType
     layers: tuple[Layer, ...]
     clock_ns: float | None = None
     io_type: str = "io_parallel"
+    kept_adders: float = 1.0
     _chain: tuple[Dense, ...] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise UserError("an architecture has at least one layer")
+        if not 0 < self.kept_adders <= 1:
+            raise UserError("kept_adders lies above 0 and is at most 1", found=self.kept_adders)
         straight = all(self.sources(number) == (number - 1,) for number in range(len(self.layers)))
         dense = tuple(layer for layer in self.layers if isinstance(layer, Dense))
         chain = dense if straight and len(dense) == len(self.layers) else None
@@ -152,6 +157,8 @@ class Architecture:
             "input": str(self.input),
             "clock_ns": self.clock_ns,
             "io_type": self.io_type,
+            # Left out where it says nothing: what was stored before it existed keeps its name.
+            **({"kept_adders": self.kept_adders} if self.kept_adders < 1 else {}),
             "layers": [layer.to_json() for layer in self.layers],
         }
 
@@ -164,6 +171,7 @@ class Architecture:
             ),
             clock_ns=data.get("clock_ns"),
             io_type=data.get("io_type", "io_parallel"),
+            kept_adders=data.get("kept_adders", 1.0),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -155,8 +155,18 @@ def batch_to_json(candidates: Sequence[Candidate], context: Context, parts: Part
             parts[item["design"]] = context.designs[key].to_bytes()
         if key in context.known:
             item["known"] = _numbers_to_json(context.known[key])
+        if siblings := context.siblings(candidate):
+            item["siblings"] = [
+                [one.to_json(), context.architecture(one).to_json()] for one in siblings if one != candidate
+            ]
         items.append(item)
-    return {"items": items, "seed": context.seed, "clock_ns": context.clock_ns, "device": context.device}
+    return {
+        "items": items,
+        "seed": context.seed,
+        "clock_ns": context.clock_ns,
+        "device": context.device,
+        "front": [list(point) for point in context.front],
+    }
 
 
 def batch_from_json(
@@ -166,6 +176,14 @@ def batch_from_json(
     candidates = [Candidate.from_json(item["candidate"]) for item in data["items"]]
     pairs = list(zip(candidates, data["items"], strict=True))
     architectures = {candidate.key: Architecture.from_json(item["architecture"]) for candidate, item in pairs}
+    siblings = {
+        candidate.key: [candidate, *(Candidate.from_json(one) for one, _ in item["siblings"])]
+        for candidate, item in pairs
+        if "siblings" in item
+    }
+    for _, item in pairs:
+        for one, built in item.get("siblings", ()):
+            architectures[Candidate.from_json(one).key] = Architecture.from_json(built)
     designs = {c.key: Design.from_bytes(parts[item["design"]]) for c, item in pairs if "design" in item}
     known = {c.key: _numbers_from_json(item["known"]) for c, item in pairs if "known" in item}
 
@@ -181,6 +199,8 @@ def batch_from_json(
         data["device"],
         designs=designs,
         known=known,
+        siblings=lambda candidate: siblings.get(candidate.key, ()),
+        front=[(score, cost) for score, cost in data.get("front", ())],
     )
 
 
@@ -195,6 +215,10 @@ def estimates_to_json(found: Estimates, name: str, parts: Parts) -> dict[str, An
         "design": found.design is not None,
         "warnings": list(found.warnings),
         "layers": [_numbers_to_json(layer) for layer in found.layers],
+        "siblings": [
+            [candidate.to_json(), estimates_to_json(item, f"sibling-{candidate.key}.npz", parts)]
+            for candidate, item in found.siblings
+        ],
     }
 
 
@@ -207,7 +231,14 @@ def estimates_from_json(data: Mapping[str, Any], name: str, parts: Parts) -> Est
         Design.from_bytes(parts[name]) if data["design"] else None,
         tuple(data["warnings"]),
         tuple(_numbers_from_json(layer) for layer in data["layers"]),
+        tuple((candidate, item) for candidate, item in _siblings_from_json(data, parts)),
     )
+
+
+def _siblings_from_json(data: Mapping[str, Any], parts: Parts) -> Iterator[tuple[Candidate, Estimates]]:
+    for one, item in data.get("siblings", ()):
+        candidate = Candidate.from_json(one)
+        yield candidate, estimates_from_json(item, f"sibling-{candidate.key}.npz", parts)
 
 
 def report_to_json(report: SynthesisReport) -> dict[str, Any]:

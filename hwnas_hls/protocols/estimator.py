@@ -30,6 +30,11 @@ def keep_all(indices: Sequence[int], scores: Sequence[float], progress: float) -
     return [True] * len(indices)
 
 
+def no_siblings(candidate: Candidate) -> tuple[Candidate, ...]:
+    """The siblings of a candidate where there are none."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What an estimator may know besides the candidates.
@@ -49,6 +54,11 @@ class Context:
             the estimator's own).
         known: candidate key -> what other estimators have said of it already.
         records: those of the batches before this one; only for an estimator that ``learns``.
+        siblings: candidate -> the candidates that one training of it can serve too, itself among them, from
+            the largest to the smallest; none where only the candidate itself is wanted. What is said of
+            them goes into ``Estimates.siblings``.
+        front: (task metric, adder bits) of the designs of earlier batches that no other one of them
+            dominates. Training may give up what stays far behind it.
         cache: bytes by name that last as long as the run, over interruptions too. What stands
             there must follow from the run's seed: nobody notices whether it was computed again.
             On workers (``[cluster]``) each has its own, bounded, which ends with it: there a name
@@ -66,6 +76,8 @@ class Context:
     space: Space | None = None
     known: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     records: Sequence[Record] = ()
+    siblings: Callable[[Candidate], Sequence[Candidate]] = no_siblings
+    front: Sequence[tuple[float, float]] = ()
     cache: MutableMapping[str, bytes] = field(default_factory=dict)
 
 

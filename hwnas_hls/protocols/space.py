@@ -60,6 +60,13 @@ class Space(Plugin):
     def architecture(self, candidate: Candidate) -> Architecture:
         """The layer list that trainers, predictors and exporters share."""
 
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        """The candidates that one training can serve together with this one, itself among them.
+
+        None where a training serves nobody else, as by default.
+        """
+        return ()
+
 
 class KnobSpace(Space):
     """A space that is its table of knobs: inherit, give :attr:`knobs` and :meth:`architecture`.
@@ -82,6 +89,9 @@ class KnobSpace(Space):
                 hidden = Dense(self.n_in, candidate.values["width"], "relu", eight, eight)
                 return Architecture(eight, (hidden, Dense(hidden.n_out, self.n_out, "linear", eight, eight)))
     """
+
+    #: Name of the knob whose values one training can serve together; empty where there is none.
+    ladder: str = ""
 
     #: Expected number of knobs that one mutation changes.
     mutated_knobs: ClassVar[float] = 1.5
@@ -121,6 +131,17 @@ class KnobSpace(Space):
                 knob.check(repaired[knob.name])
                 kept[knob.name] = repaired[knob.name]
         return Candidate(self.name, kept)
+
+    def siblings(self, candidate: Candidate) -> tuple[Candidate, ...]:
+        """The candidates that differ from ``candidate`` only in the knob :attr:`ladder`, itself among them.
+
+        In the order of the knob's choices; none where the candidate does not have the knob.
+        """
+        if not self.ladder or self.ladder not in candidate.values:
+            return ()
+        knob = next(knob for knob in self.knobs if knob.name == self.ladder)
+        found = [self.candidate({**candidate.values, knob.name: choice}) for choice in knob.choices]
+        return tuple(found) if candidate in found and len(set(found)) == len(found) else ()
 
     def sample(self, rng: np.random.Generator) -> Candidate:
         # Every knob is drawn, active or not, so that a draw's length does not depend on its outcome.

@@ -14,7 +14,13 @@ from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
 
 
-def halving(goal: Goal, metric: str, known: Sequence[Mapping[str, Estimate]], share: float = 0.5) -> Keep:
+def halving(
+    goal: Goal,
+    metric: str,
+    known: Sequence[Mapping[str, Estimate]],
+    share: float = 0.5,
+    fronts: Sequence[bool] = (),
+) -> Keep:
     """A :data:`Keep` for one batch.
 
     At each rung the candidates are sorted into non-dominated ranks by the goal's losses, the
@@ -25,9 +31,22 @@ def halving(goal: Goal, metric: str, known: Sequence[Mapping[str, Estimate]], sh
         metric: the task's metric, whose interim value arrives as the score.
         known: per candidate of the batch, the estimates it has already.
         share: kept at each rung, at least.
+        fronts: which of them give a front of designs (they have siblings). They always go on and are no
+            rivals to the others: their score so far is that of their largest design, which says little of
+            the rest. Their trainer gives them up by their whole front, see
+            :attr:`~hwnas_hls.protocols.estimator.Context.front`.
     """
+    families = {place for place, many in enumerate(fronts) if many}
 
     def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
+        if not families:
+            return points(indices, scores, progress)
+        pairs = [(i, s) for i, s in zip(indices, scores, strict=True) if i not in families]
+        kept = points([i for i, _ in pairs], [s for _, s in pairs], progress) if pairs else []
+        stays = dict(zip([i for i, _ in pairs], kept, strict=True))
+        return [stays.get(index, True) for index in indices]
+
+    def points(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
         losses = []
         for index, interim in zip(indices, scores, strict=True):
             # An interim score says nothing of hardware, so every other loss is the known one.

@@ -15,7 +15,8 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
 from hwnas_hls.plugin.isolation import guarded, release
-from hwnas_hls.protocols.estimator import Context, Keep, keep_all
+from hwnas_hls.protocols.estimator import Context, Keep, keep_all, no_siblings
+from hwnas_hls.run.family import Family
 from hwnas_hls.run.forecast import spared
 from hwnas_hls.run.halving import halving
 from hwnas_hls.run.problem import Problem
@@ -76,6 +77,9 @@ class Judge:
         self.workers = workers
         self._isolated: dict[ConfiguredPlugin, Any] = {}
         self._past: Sequence[Record] = ()
+        self._batch = 0
+        self._family = Family(problem.dataset.metric, problem.dataset.direction)
+        self._family.take(store.records())
 
     def close(self) -> None:
         """End what estimators have running in processes of their own."""
@@ -84,23 +88,28 @@ class Judge:
         self._isolated.clear()
 
     def records(self, candidates: Sequence[Candidate], batch: int, first_number: int) -> list[Record]:
-        """One record a candidate, in order; never raises for a candidate's sake."""
+        """One record a candidate, in order, then one of each sibling that a training gave a design of
+        besides; never raises for a candidate's sake."""
         began = time.perf_counter()
+        self._batch = batch
         cases = [self._case(candidate) for candidate in candidates]
         instances = [part.instance for part in self.problem.estimators]
         if any(one.learns or one.forecast for one in instances):
             self._past = [record for record in self.store.records() if record.batch < batch]
         trainers = self._trainers()
-        for part in self.problem.estimators:
-            self._apply(part, cases)
+        for number, part in enumerate(self.problem.estimators):
+            found = self._apply(part, cases)
             if part in trainers:
+                cases += self._siblings(part, self.problem.estimators[:number], cases, found)
                 self._refine(cases)
             if part in trainers[:-1]:
                 self._promote(part, cases)
             if forecast := part.instance.forecast:
                 self._spare(part, forecast, cases)
         share = (time.perf_counter() - began) / max(len(cases), 1)
-        return [self._record(case, first_number + place, batch, share) for place, case in enumerate(cases)]
+        records = [self._record(c, first_number + place, batch, share) for place, c in enumerate(cases)]
+        self._family.take(records)
+        return records
 
     def designs(self, candidates: Sequence[Candidate]) -> list[Trained]:
         """The full training of a front, by the problem's trainer, and the estimates with its weights.
@@ -145,6 +154,35 @@ class Judge:
             case.architecture = architecture
         return case
 
+    def _siblings(
+        self,
+        part: ConfiguredPlugin,
+        earlier: Sequence[ConfiguredPlugin],
+        cases: Sequence[_Case],
+        found: Sequence[Estimates],
+    ) -> list[_Case]:
+        """Cases of the candidates that the trainings of ``cases`` gave designs of besides.
+
+        What was asked for, or has a record already, is none of them; nor is what the trainer stopped.
+        """
+        known = {case.candidate.key for case in cases}
+        fresh: dict[str, tuple[_Case, Estimates]] = {}
+        for candidate, estimates in (pair for item in found for pair in item.siblings):
+            key = candidate.key
+            if key in known or estimates.stopped or self._family.recorded_before(key, self._batch):
+                continue
+            fresh.setdefault(key, (self._case(candidate), estimates))
+        siblings = [case for case, _ in fresh.values()]
+        for other in earlier:
+            self._apply(other, siblings)
+        for case, estimates in fresh.values():
+            if case.state == COMPLETE:
+                self._take(part, case, estimates, check=True)
+        # What follows, da4ml's solver above all, is dear, and no front is the poorer without these.
+        rivals = [case.estimates for case in (*cases, *siblings) if case.state == COMPLETE]
+        behind = self._family.far_behind(rivals, self._batch)
+        return [case for case in siblings if not behind(case.estimates)]
+
     def _refine(self, cases: Sequence[_Case]) -> None:
         """Ask again those that can use the weights that training has found."""
         trained = [case for case in cases if case.design is not None]
@@ -181,28 +219,34 @@ class Judge:
 
     def _halving(self, cases: Sequence[_Case]) -> Keep:
         known = [case.estimates for case in cases]
+        fronts = [len(self._siblings_of(case.candidate)) > 1 for case in cases]
         share = self.problem.spec.run.keep_share
-        return halving(self.problem.goal, self.problem.dataset.metric, known, share)
+        return halving(self.problem.goal, self.problem.dataset.metric, known, share, fronts)
 
     def _apply(
         self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool = True, check: bool = True
-    ) -> None:
+    ) -> list[Estimates]:
+        """Ask for those that are still in the race; returns the answers."""
         alive = [case for case in cases if case.state == COMPLETE]
         if not alive:
-            return
+            return []
         found = self._evaluate(part, alive, early_stop=early_stop)
         for case, estimates in zip(alive, found, strict=True):
-            case.estimates.update(estimates.values)
-            case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
-            case.layers = estimates.layers or case.layers
-            if estimates.design is not None:
-                case.design = estimates.design
-            if estimates.failure:
-                case.end(FAILED, f"{part.name}: {estimates.failure}")
-            elif estimates.stopped:
-                case.end(STOPPED, f"{part.name}: {estimates.stopped}")
-            elif check:
-                self._check(case)
+            self._take(part, case, estimates, check=check)
+        return found
+
+    def _take(self, part: ConfiguredPlugin, case: _Case, estimates: Estimates, *, check: bool) -> None:
+        case.estimates.update(estimates.values)
+        case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
+        case.layers = estimates.layers or case.layers
+        if estimates.design is not None:
+            case.design = estimates.design
+        if estimates.failure:
+            case.end(FAILED, f"{part.name}: {estimates.failure}")
+        elif estimates.stopped:
+            case.end(STOPPED, f"{part.name}: {estimates.stopped}")
+        elif check:
+            self._check(case)
 
     def _check(self, case: _Case) -> None:
         case.violations = self.problem.goal.violations(case.estimates)
@@ -224,7 +268,12 @@ class Judge:
         if missing:
             fresh = self._ask(part, list(missing.values()), early_stop=early_stop)
             answered = dict(zip(missing, fresh, strict=True))
-            self.store.add_evaluations(answered)
+            names = {
+                candidate: self._key(part, self._case(candidate), early_stop)
+                for item in fresh
+                for candidate, _ in item.siblings
+            }
+            self.store.add_evaluations(answered, names)
             held |= answered
         return [held[key] for key in keys]
 
@@ -275,6 +324,8 @@ class Judge:
             designs={case.candidate.key: case.design for case in cases if case.design is not None},
             keep=keep,
             space=self.problem.space,
+            siblings=self._siblings_of if early_stop else no_siblings,
+            front=self._family.front(self._batch),
             known={case.candidate.key: dict(case.estimates) for case in cases},
             records=self._past if part.instance.learns else (),
             cache=self.store.cache,
@@ -298,6 +349,9 @@ class Judge:
             log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error))
             alone = replace(context, keep=keep_all)
             return [self._alone(part, candidate, alone) for candidate in candidates]
+
+    def _siblings_of(self, candidate: Candidate) -> Sequence[Candidate]:
+        return self.problem.space.siblings(candidate)
 
     def _alone(self, part: ConfiguredPlugin, candidate: Candidate, context: Context) -> Estimates:
         try:

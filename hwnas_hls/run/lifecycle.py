@@ -185,7 +185,7 @@ def _go(
                 observer.on_step(f"finished before: {counted(len(held), 'design')}")
                 run, members = facts["run"], held
         except KeyboardInterrupt:
-            log.warning("interrupted after %d candidates", search.judged)
+            log.warning("interrupted after %d candidates", search.asked)
             interrupted = True
         finally:
             search.close()

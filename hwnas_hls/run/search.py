@@ -32,15 +32,15 @@ class Progress:
     """Where a search stands after a batch.
 
     Args:
-        judged: candidates with a record.
-        trials: the budget.
+        asked: candidates that the strategy asked for and that have a record.
+        trials: the budget, of what is asked for.
         complete, infeasible, stopped, failed: how they ended.
         front: size of the front.
         hypervolume: of the front, 1 is the whole box between best and worst.
         seconds: run time, earlier sessions counted in.
     """
 
-    judged: int
+    asked: int
     trials: int
     states: dict[str, int]
     front: int
@@ -111,7 +111,7 @@ class Search:
         self.front = LiveFront(problem.goal.n_losses)
         self.trace: list[tuple[int, float, float]] = []
         self.states: dict[str, int] = {}
-        self.judged = 0
+        self.asked = self.judged = 0
         self._next_batch = 0
         self._unfinished: tuple[Candidate, ...] = ()
         self._seconds_before = 0.0
@@ -126,14 +126,14 @@ class Search:
     def run(self) -> None:
         """Search until the budget is spent or the space is exhausted."""
         budget = self.problem.spec.run
-        if self.measuring is not None and self.judged < budget.trials:
+        if self.measuring is not None and self.asked < budget.trials:
             self.measuring.require()
-        while self.judged < budget.trials:
+        while self.asked < budget.trials:
             if budget.minutes is not None and self.seconds() >= 60 * budget.minutes:
                 break
-            candidates = self._ask(min(budget.batch, budget.trials - self.judged))
+            candidates = self._ask(min(budget.batch, budget.trials - self.asked))
             if not candidates:
-                log.info("the strategy has no further candidates after %d", self.judged)
+                log.info("the strategy has no further candidates after %d", self.asked)
                 break
             self._finish(candidates)
         if self.measuring is not None:
@@ -160,12 +160,16 @@ class Search:
             records = by_batch.get(batch.number, [])
             if self.measuring is not None:
                 # Judged again, from the store alone: corrections start from what was predicted first.
-                self._measured(self.judge.records(batch.candidates, batch.number, self.judged))
+                self._measured(
+                    self.judge.records(batch.candidates, batch.number, self.judged),
+                    (self.asked + len(batch.candidates)) / self.problem.spec.run.trials,
+                )
             with self._strategy(f"failed on the records of batch {batch.number}"):
                 self.strategy.tell(records)
             state, told = batch.state.state, True
             taken.extend(records)
             self._tally(records)
+            self.asked += len(batch.candidates)
             self.trace.append((self.judged, batch.seconds, batch.hypervolume))
             self._next_batch = batch.number + 1
             self._seconds_before = batch.seconds
@@ -209,23 +213,25 @@ class Search:
     def _finish(self, candidates: Sequence[Candidate]) -> None:
         number = self._next_batch
         self.store.begin_batch(number, candidates)
-        records = self._measured(self.judge.records(candidates, number, self.judged))
+        share = (self.asked + len(candidates)) / self.problem.spec.run.trials
+        records = self._measured(self.judge.records(candidates, number, self.judged), share)
         with self._strategy(f"failed on the records of batch {number}"):
             self.strategy.tell(records)
             state = _as_json(self.strategy.state())
+        self.asked += len(candidates)
         self._count(records, self.seconds())
         self.store.finish_batch(number, records, state, self.front.hypervolume, self.seconds())
         self._next_batch += 1
         self._on_records(records)
         self._on_progress(self.progress())
 
-    def _measured(self, records: list[Record]) -> list[Record]:
+    def _measured(self, records: list[Record], share: float) -> list[Record]:
         """Take in what was synthesised meanwhile, re-judge the population, begin what is due."""
         if self.measuring is None:
             return records
         self.measuring.learn()
         self.measuring.take(records)
-        self.measuring.begin((self.judged + len(records)) / self.problem.spec.run.trials)
+        self.measuring.begin(share)
         # What was believed of the front may have changed: it is built anew from all records.
         self.front = LiveFront(self.problem.goal.n_losses)
         self.front.add(self.measuring.population())
@@ -260,7 +266,7 @@ class Search:
 
     def progress(self) -> Progress:
         return Progress(
-            self.judged,
+            self.asked,
             self.problem.spec.run.trials,
             dict(self.states),
             len(self.front.records),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,15 +180,31 @@ class Store:
             rows = self._database.read("select estimates, design from evaluation where key = ?", (key,))
             if rows:
                 with self._database.decoding():
-                    found[key] = _estimates(*rows[0])
+                    estimates, siblings = _estimates(*rows[0])
+                pairs = []
+                for candidate, name in siblings:
+                    # Each was stored with the one that names it, and names no siblings itself.
+                    pairs += [(candidate, item) for item in self.evaluations([name]).values()]
+                found[key] = replace(estimates, siblings=tuple(pairs))
         return found
 
-    def add_evaluations(self, found: Mapping[str, Estimates]) -> None:
-        """All of them, in one transaction."""
+    def add_evaluations(
+        self, found: Mapping[str, Estimates], names: Mapping[Candidate, str] | None = None
+    ) -> None:
+        """All of them and their siblings, in one transaction.
+
+        Args:
+            names: key of the evaluation of each sibling.
+        """
+        names = names or {}
+        rows: dict[str, Estimates] = dict(found)
+        for estimates in found.values():
+            for candidate, sibling in estimates.siblings:
+                rows.setdefault(names[candidate], sibling)
         with self._database.transaction() as connection:
             connection.executemany(
                 "insert or ignore into evaluation values (?, ?, ?)",
-                [(key, *_row(estimates)) for key, estimates in found.items()],
+                [(key, *_row(estimates, names)) for key, estimates in rows.items()],
             )
 
 
@@ -226,7 +242,7 @@ class Told:
     state: Any
 
 
-def _row(estimates: Estimates) -> tuple[str, bytes | None]:
+def _row(estimates: Estimates, names: Mapping[Candidate, str]) -> tuple[str, bytes | None]:
     data = {
         "values": {name: estimate.to_json() for name, estimate in estimates.values.items()},
         "failure": estimates.failure,
@@ -235,12 +251,16 @@ def _row(estimates: Estimates) -> tuple[str, bytes | None]:
         "layers": [{name: item.to_json() for name, item in layer.items()} for layer in estimates.layers],
         "time": time.time(),
     }
+    if estimates.siblings:
+        data["siblings"] = [[candidate.to_json(), names[candidate]] for candidate, _ in estimates.siblings]
     design = None if estimates.design is None else estimates.design.to_bytes()
     return json.dumps(data), design
 
 
-def _estimates(text: str, design: bytes | None) -> Estimates:
+def _estimates(text: str, design: bytes | None) -> tuple[Estimates, list[tuple[Candidate, str]]]:
+    """An evaluation, and its siblings with the keys of theirs."""
     data = json.loads(text)
+    siblings = [(Candidate.from_json(item), name) for item, name in data.get("siblings", ())]
     return Estimates(
         {name: Estimate.from_json(name, item) for name, item in data["values"].items()},
         data["failure"],
@@ -251,4 +271,4 @@ def _estimates(text: str, design: bytes | None) -> Estimates:
             {name: Estimate.from_json(name, item) for name, item in layer.items()}
             for layer in data.get("layers", ())
         ),
-    )
+    ), siblings

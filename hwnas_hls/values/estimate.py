@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
+    from hwnas_hls.values.candidate import Candidate
 
 
 class Source(StrEnum):
@@ -78,6 +79,7 @@ METRICS = {
         Metric("parameters", "min", "parameters"),
         Metric("macs", "min", "multiply-accumulates"),
         Metric("bit_operations", "min", "bit operations"),
+        Metric("adder_bits", "min", "adder bits"),
     )
 }
 
@@ -173,6 +175,9 @@ class Estimates:
         design: the trained fixed-point design, where the estimator made one.
         warnings: for the record and the report.
         layers: per layer, metric -> its share, where the estimator splits its numbers by layer.
+        siblings: what the same training says of other candidates, each with its own estimates; those
+            that are worth a record are not ``stopped``. See
+            :attr:`hwnas_hls.protocols.estimator.Context.siblings`.
     """
 
     values: Mapping[str, Estimate] = field(default_factory=dict)
@@ -181,3 +186,4 @@ class Estimates:
     design: Design | None = None
     warnings: tuple[str, ...] = ()
     layers: tuple[Mapping[str, Estimate], ...] = ()
+    siblings: tuple[tuple[Candidate, Estimates], ...] = ()

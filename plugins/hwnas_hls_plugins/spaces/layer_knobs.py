@@ -16,6 +16,8 @@ from hwnas_hls.values.candidate import Value
 from hwnas_hls_plugins.spaces.knob_families import Condition, KnobTable
 from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, LayerSettings
 
+#: Shares of zeros where a space names none.
+SPARSITIES = (0.0, 0.25, 0.5, 0.75)
 #: Tag of the output layer's knobs.
 OUTPUT = "out"
 #: A bias has this many fractional bits more than the weights, if the products have them.
@@ -35,6 +37,7 @@ class LayerTable(KnobTable):
     def __init__(self, config: LayerSettings, strategies: Sequence[str]) -> None:
         super().__init__()
         self.config = config
+        self.sparsities = config.sparsities or SPARSITIES
         self.strategies = tuple(strategies)
 
     def hardware(
@@ -67,7 +70,7 @@ class LayerTable(KnobTable):
         if unrolled:
             yield from self.knob(
                 "sparsity",
-                config.sparsities,
+                self.sparsities,
                 "share of a layer's weights pruned to zero",
                 (f"strategy_{tag}", unrolled) if len(unrolled) < len(strategies) else exists,
                 tag,

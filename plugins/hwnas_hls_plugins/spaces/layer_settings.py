@@ -39,7 +39,8 @@ class LayerSettings:
         reuse_factors: asked of layers of strategy ``Resource``; each takes the nearest that
             hls4ml builds as it stands. Other strategies unroll wholly (1).
         sparsities: shares of the weights pruned to zero in layers that are not ``Resource``
-            (there a zero weight saves nothing).
+            (there a zero weight saves nothing); empty means 0, 0.25, 0.5 and 0.75, and 0 alone where
+            a space takes adders from weights instead (``kept_adders`` of ``mlp``).
         clock_periods_ns: clock periods to choose from; empty leaves the clock to the run.
         uniform_samples: share of the sampled networks whose layers agree in their precision and HLS
             settings; the others draw each layer for itself.
@@ -62,7 +63,7 @@ class LayerSettings:
     result_overflow: str = "SAT"
     strategies: tuple[str, ...] = ()
     reuse_factors: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
-    sparsities: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    sparsities: tuple[float, ...] = ()
     clock_periods_ns: tuple[float, ...] = ()
     uniform_samples: float = 0.5
 
@@ -71,7 +72,8 @@ class LayerSettings:
         check("use_bias", self.use_bias, lambda flag: isinstance(flag, bool), "true or false")
         check("normalisations", self.normalisations, *among(NORMALISATIONS))
         for name in ("dropouts", "sparsities"):
-            check(name, getattr(self, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
+            if name == "dropouts" or self.sparsities:
+                check(name, getattr(self, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
         for name in ("input_bits", "weight_bits", "activation_bits"):
             check(name, getattr(self, name), lambda bits: 2 <= bits <= 24, "between 2 and 24")
         for name in ("input_integer_bits", "weight_integer_bits", "activation_integer_bits"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import UserError
@@ -51,6 +52,7 @@ class MlpSpace(KnobSpace):
         self._knobs = self._table.knobs
         self._of = self._table.value
         self.knobs: Sequence[Knob] = tuple(self._knobs.values())
+        self.ladder = "kept_adders" if "kept_adders" in self._knobs else ""
         self._refuse_unbuildable()
 
     def sample(self, rng: np.random.Generator) -> Candidate:
@@ -76,9 +78,18 @@ class MlpSpace(KnobSpace):
         for tag, _, n_out in self._shapes(values):
             end = self._append(graph, values, tag, end, n_out)
         # Where the clock is not searched, it is the run's and no business of the candidate.
-        return graph.architecture(
+        built = graph.architecture(
             float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
         )
+        kept = float(self._of(values, "kept_adders"))
+        if kept == 1:
+            return built
+        # What reads no weights takes the expected share of zeros for the share of adders.
+        layers = tuple(
+            layer if layer.strategy == "Resource" else replace(layer, sparsity=1 - kept)
+            for layer in built.chain
+        )
+        return replace(built, layers=layers, kept_adders=kept)
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Keep fractions from going negative and unrolled layers small enough; spell reuse factors

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwnas_hls_plugins.spaces.layer_settings import LayerSettings, among, check
 
 #: ``residual`` adds a layer's input to its output, ``concatenate`` puts it beside.
 LAYER_KINDS = ("dense", "residual", "concatenate")
+#: Every third round of a descent that takes 7 % of the adders a round (see the trainer's ``descent_step``).
+LADDER = tuple(round(0.93 ** (3 * level), 3) for level in range(19))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,11 @@ class MlpConfig(LayerSettings):
         layer_kinds: of each hidden layer: ``dense``; ``residual``, whose input is added to its output
             (it takes its input's width); ``concatenate``, whose input is put beside its output.
         activation_per_layer: whether each hidden layer has its own activation.
+        kept_adders: shares of the adders that training leaves of the network with all of them, between 0 and
+            1. A candidate is trained with all its adders first; then the least salient signed digits of
+            its weights are taken, a few a round, with training in between. One training gives the designs
+            of all shares. Empty means :data:`LADDER` where every layer is a dense one of the strategy
+            ``distributed_arithmetic``, and 1 (nothing is taken) elsewhere.
         Everything else as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
     """
 
@@ -30,6 +38,7 @@ class MlpConfig(LayerSettings):
     activations: tuple[str, ...] = ("relu",)
     activation_per_layer: bool = False
     use_bias: tuple[bool, ...] = (True, False)
+    kept_adders: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_depth <= self.max_depth <= 16:
@@ -43,4 +52,26 @@ class MlpConfig(LayerSettings):
                 "layer_kinds: dense is among them, for layers that would grow too large otherwise"
             )
         check("activation_per_layer", (self.activation_per_layer,), lambda on: isinstance(on, bool), "a flag")
+        if self.kept_adders:
+            check("kept_adders", self.kept_adders, lambda share: 0 < share <= 1, "above 0 and at most 1")
+            if min(self.kept_adders) < 1 and not self.chains_only:
+                raise ValueError(
+                    "kept_adders below 1 needs layer_kinds = ['dense'] and activations without leaky_relu"
+                )
+            if min(self.kept_adders) < 1 and self.sparsities not in ((), (0.0,)):
+                raise ValueError(
+                    "kept_adders below 1 and sparsities both take weights: leave one of them out"
+                )
         LayerSettings.__post_init__(self)
+
+    @property
+    def chains_only(self) -> bool:
+        """Whether every network is dense layers one after the other, as adders can be taken from."""
+        return self.layer_kinds == ("dense",) and "leaky_relu" not in self.activations
+
+    def ladder(self, strategies: Sequence[str]) -> tuple[float, ...]:
+        """The shares of adders to choose from."""
+        if self.kept_adders:
+            return self.kept_adders
+        taken = tuple(strategies) == ("distributed_arithmetic",) and self.sparsities in ((), (0.0,))
+        return LADDER if taken and self.chains_only else (1.0,)

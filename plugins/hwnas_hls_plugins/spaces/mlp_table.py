@@ -22,6 +22,9 @@ class MlpTable(LayerTable):
 
     def __init__(self, config: MlpConfig, strategies: Sequence[str]) -> None:
         super().__init__(config, strategies)
+        self.ladder = config.ladder(strategies)
+        if min(self.ladder) < 1:
+            self.sparsities = (0.0,)
         self.fill(self._table(config))
 
     def _table(self, config: MlpConfig) -> Iterator[Knob]:
@@ -44,6 +47,9 @@ class MlpTable(LayerTable):
         yield from self.knob("use_bias", config.use_bias, "whether layers have biases", ordered=False)
         yield from self.knob(
             "dropout", config.dropouts, "share of hidden outputs dropped in training", hidden
+        )
+        yield from self.knob(
+            "kept_adders", self.ladder, "share of the adders that training leaves; one training serves all"
         )
         if config.clock_periods_ns:
             yield from self.knob("clock_ns", config.clock_periods_ns, "target clock period in ns")

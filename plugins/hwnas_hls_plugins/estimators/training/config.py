@@ -29,6 +29,9 @@ class TrainingConfig:
             there on the zeros stay where they are.
         leak: share of the gradient that passes through saturated and negative sums at the start;
             it falls to nothing by the middle of the training.
+        descent_step: share of its adders that a round leaves of a network whose adders are taken.
+        descent_epochs: passes over the training rows after each such round.
+        descent_rate: rate from which each round falls to nothing.
         max_rows: at most so many training rows an epoch, drawn anew for each; 0 takes all.
         max_validation_rows: at most so many validation rows are scored; 0 takes all.
         group_elements: candidates are trained together up to so many numbers (activations of
@@ -53,6 +56,9 @@ class TrainingConfig:
     rungs: tuple[float, ...] = (0.25, 0.5)
     pruned_by: float = 0.4
     leak: float = 0.1
+    descent_step: float = 0.93
+    descent_epochs: int = 4
+    descent_rate: float = 0.04
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 0
@@ -63,7 +69,7 @@ class TrainingConfig:
     graphs: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "group_candidates", "threads"):
+        for name in ("epochs", "descent_epochs", "group_candidates", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} of the training is at least 1", found=getattr(self, name))
         for name in ("batch_size", "group_elements", "max_rows", "max_validation_rows"):
@@ -77,8 +83,11 @@ class TrainingConfig:
             )
         if self.graphs not in GRAPHS:
             raise UserError("CUDA graphs are one of these", found=self.graphs, choices=GRAPHS)
-        if not self.learning_rate > 0:
-            raise UserError("the learning rate is above 0", found=self.learning_rate)
+        for name in ("learning_rate", "descent_rate"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"the {name} is above 0", found=getattr(self, name))
+        if not 0 < self.descent_step < 1:
+            raise UserError("descent_step of the training lies between 0 and 1", found=self.descent_step)
         for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} of the training lies in [0, 1)", found=getattr(self, name))

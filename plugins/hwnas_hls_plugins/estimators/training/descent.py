@@ -1,79 +1,134 @@
-"""Networks that lose hardware while they train: the least salient signed digits, a few a round.
+"""Networks that lose adders while they train: the least salient signed digits, some a round.
+
+A network is trained with all its digits first. Each round then takes a share of them, where the loss is
+expected to rise least for what is saved, and trains on. Nothing that was taken is out for good: a weight
+whose digits are not limited may take one again, and loses it in the next round where it is worth little.
 
 Loaded only to train, hence torch at the top.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hwnas_hls_plugins.estimators.training.digits import UNLIMITED, count_digits, keep_digits
+from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
+from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
-from hwnas_hls_plugins.estimators.training.plan import Plan
+from hwnas_hls_plugins.estimators.training.member import Member
+from hwnas_hls_plugins.estimators.training.network import Network
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls_plugins.estimators.training.loop import Training
+    from hwnas_hls_plugins.estimators.training.plan import Plan
+
+#: A network is given up when its last so many designs are all far behind the known front.
+PATIENCE = 3
+#: Far behind: another design takes so many times fewer adder bits and scores better.
+BEHIND = 1.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
-    """What could be taken from one layer: one digit of each weight, or a bias.
+class Snapshot:
+    """A network on its way down.
 
     Args:
-        fewer: digits that each would have left.
-        saved: adder bits that this saves; 0 where there is nothing to take.
-        harm: rise of the loss, up to a factor of the network.
+        kept: share of its adders that were to be left.
+        score: interim task metric on the validation rows.
+        adder_bits: of its adders, see :func:`adder_bits`.
     """
 
-    fewer: Tensor
-    saved: Tensor
-    harm: Tensor
+    kept: float
+    design: Design
+    score: float
+    adder_bits: float
 
 
-def adder_bits(plan: Plan) -> list[float]:
-    """Width of the adder that a digit of each layer's weights takes, in bits (about one LUT each)."""
-    return [source.width + 1.0 for source, _ in plan.architecture.layer_inputs()]
+def rounds(kept: float, step: float) -> int:
+    """Rounds after which ``kept`` of the adders are left, where each leaves ``step``; 0 for all of them."""
+    return 0 if kept >= 1 else max(1, round(math.log(kept) / math.log(step)))
 
 
-def take(layout: Layout, j: int, target: float, *, cap: bool = True) -> float:
-    """Take the least salient digits of member ``j`` until ``target`` adder bits are left; returns them.
+def digit_bits(plan: Plan) -> list[float]:
+    """Width of the adder that a digit of each layer's weights takes, in bits (about one LUT each).
+
+    0 for layers of shared multipliers, where a digit saves nothing.
+    """
+    return [
+        0.0 if layer.strategy == "Resource" else source.width + 1.0
+        for source, layer in plan.architecture.layer_inputs()
+    ]
+
+
+def adder_bits(layout: Layout, j: int) -> float:
+    """Bits of all adders of member ``j``: a digit of a weight is one, a bias another."""
+    prices = digit_bits(layout.members[j].plan)[::-1]
+    blocks = [_block(layout, j, k) for k in range(len(prices))]
+    return sum(price * float(_digits(block).sum()) for price, block in zip(prices, blocks, strict=True))
+
+
+def take(layout: Layout, j: int, target: float) -> None:
+    """Take the least salient digits of member ``j`` until ``target`` adder bits are left.
 
     Saliency is Adam's average of the squared gradient times the squared change of the weight: the
-    diagonal of the empirical Fisher matrix (as in optimal brain damage, LeCun et al., 1990).
+    diagonal of the empirical Fisher matrix in the place of the Hessian's (optimal brain damage, LeCun
+    et al., 1990). What counts is saliency an adder bit.
     """
     member = layout.members[j]
-    blocks = [_block(layout, j, k) for k in range(len(member.levels))]
-    live = [_alive(layout, j, k, blocks) for k in range(len(member.levels))]
-    choices, total, prices = [], 0.0, adder_bits(member.plan)[::-1]
-    for k, plan in enumerate(member.levels):
-        choice, bits = _choice(layout, j, k, prices[k], blocks[k])
-        # A neuron that nothing reads computes nothing.
-        choice.harm.masked_fill_(~live[k][:, None], 0.0)
-        choices.append(choice)
-        total += bits
-    saved = torch.cat([choice.saved.reshape(-1) for choice in choices])
-    harm = torch.cat([choice.harm.reshape(-1) for choice in choices])
-    fewer = torch.cat([choice.fewer.reshape(-1) for choice in choices])
-    rate = torch.where(saved > 0, harm / saved.clamp_min(1e-9), torch.inf)
+    prices = digit_bits(member.plan)[::-1]
+    blocks = [_block(layout, j, k) for k in range(len(prices))]
+    fewer, saved, harm = [], [], []
+    for k, (price, block) in enumerate(zip(prices, blocks, strict=True)):
+        digits = _digits(block)
+        wanted = (digits - 1).clamp_min(0.0)
+        left = block.clone()
+        keep_digits(left, wanted, int(wanted.max()))
+        left[:, -1] = 0.0
+        change = square_of_change(layout, j, k, block - left)
+        if k > 0:
+            # A neuron that nothing reads computes nothing.
+            change[~(blocks[k - 1][:, :-1] != 0).any(0)] = 0.0
+        fewer.append(wanted)
+        saved.append((digits - _digits(left)) * price)
+        harm.append(change)
+    flat_saved, flat_harm = (torch.cat([x.reshape(-1) for x in parts]) for parts in (saved, harm))
+    total = sum(price * float(_digits(block).sum()) for price, block in zip(prices, blocks, strict=True))
+    if total <= target:
+        return
+    rate = torch.where(flat_saved > 0, flat_harm / flat_saved.clamp_min(1e-9), torch.inf)
     order = torch.sort(rate, stable=True).indices
-    gone = torch.cumsum(saved[order], 0)
-    taken = torch.zeros_like(saved, dtype=torch.bool)
-    if total > target:
-        taken[order[: int((gone < total - target).sum()) + 1]] = True
-    taken &= saved > 0
-    at = 0
-    for k, plan in enumerate(member.levels):
-        shape = member.digits[k][: plan.layer.n_out].shape
-        here = taken[at : at + shape.numel()].view(shape)
-        own = member.digits[k][: plan.layer.n_out]
-        if cap:
-            left = fewer[at : at + shape.numel()].view(shape) + 1
-            left[:, :-1] = torch.where(blocks[k][:, :-1] == 0, 0.0, left[:, :-1])
-            left[:, -1] = torch.where(blocks[k][:, -1] == 0, 0.0, UNLIMITED)
-            torch.minimum(own, left, out=own)
-        own.copy_(torch.where(here, fewer[at : at + shape.numel()].view(shape), own))
-        at += shape.numel()
-    return total - float(saved[taken].sum())
+    gone = torch.cumsum(flat_saved[order].double(), 0)
+    taken = torch.zeros_like(flat_saved, dtype=torch.bool)
+    taken[order[: int((gone < total - target).sum()) + 1]] = True
+    taken &= flat_saved > 0
+    pieces = torch.split(taken, [part.numel() for part in fewer])
+    for k, (here, limit) in enumerate(zip(pieces, fewer, strict=True)):
+        own = member.digits[k][: limit.shape[0]]
+        own.copy_(torch.where(here.view(limit.shape), limit, own))
+
+
+def square_of_change(layout: Layout, j: int, k: int, change: Tensor) -> Tensor:
+    """Saliency of a change of a layer's whole numbers, (n_out, n_in + 1)."""
+    plan, place = layout.members[j].levels[k], slice(*layout.places[j, k])
+    square, factor = (
+        vector[place].view(plan.rows, plan.cols)[: plan.layer.n_out].cpu()
+        for vector in (layout.square, layout.kept_factor)
+    )
+    return square * (change * factor) ** 2
+
+
+def _digits(block: Tensor) -> Tensor:
+    """Digits of weights; a bias is one, whatever its digits."""
+    digits = count_digits(block).to(block.dtype)
+    digits[:, -1] = (block[:, -1] != 0).to(block.dtype)
+    return digits
 
 
 def _block(layout: Layout, j: int, k: int) -> Tensor:
@@ -83,24 +138,94 @@ def _block(layout: Layout, j: int, k: int) -> Tensor:
     return (whole * member.kept[k])[: plan.layer.n_out]
 
 
-def _alive(layout: Layout, j: int, k: int, blocks: list[Tensor]) -> Tensor:
-    """Which neurons of a level are read by the next layer."""
-    if k == 0:
-        return torch.ones(blocks[0].shape[0], dtype=torch.bool)
-    return (blocks[k - 1][:, :-1] != 0).any(0)
+class Descent:
+    """The way down of some networks that are trained with all their adders.
+
+    Args:
+        training: that they belong to.
+        members: with all their adders trained; each gives a snapshot at every share that it wants.
+    """
+
+    def __init__(self, training: Training, members: Sequence[Member]) -> None:
+        self.training = training
+        self.alive = sorted(members, key=lambda member: member.index)
+        self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
+        self._dense: dict[int, float] = {}
+        step = training.config.descent_step
+        self._wanted = {
+            member.index: {rounds(kept, step): kept for kept in training.kept[member.index]}
+            for member in members
+        }
+
+    def run(self) -> dict[int, list[Snapshot]]:
+        """Take all of them down; by its index, the snapshots of each, in the order of its shares."""
+        done = 0
+        while self.alive:
+            # To the next round after which somebody wants a snapshot.
+            end = min(number for m in self.alive for number in self._wanted[m.index] if number >= done)
+            for group in self.training.groups(self.alive):
+                network = self.training.chains([m for m in group if isinstance(m, Member)])
+                self._take_down(network, done, end)
+                self._snap(network, end)
+                network.save_members()
+            done = end + 1
+            self.alive = [member for member in self.alive if self._goes_on(member, end)]
+        return self.found
+
+    def _take_down(self, network: Network, done: int, end: int) -> None:
+        """The rounds up to number ``end``; number 0 is the network with all its adders."""
+        training, layout = self.training, network.layout
+        if done == 0:
+            for j, member in enumerate(network.members):
+                self._dense[member.index] = adder_bits(layout, j)
+        for number in range(max(done, 1), end + 1):
+            for j, member in enumerate(network.members):
+                take(layout, j, self._dense[member.index] * training.config.descent_step**number)
+            layout.refresh_kept()
+            network.arithmetic.quantise()
+            training.descend(network, number - 1)
+
+    def _snap(self, network: Network, number: int) -> None:
+        training = self.training
+        wanted = [j for j, m in enumerate(network.members) if number in self._wanted[m.index]]
+        scores = training.scores(network) if wanted else {}
+        epochs = training.config.epochs + number * training.config.descent_epochs
+        for j in wanted:
+            index = network.members[j].index
+            design = finished(network.layout, j, training.dataset, training.seed, epochs)
+            bits = adder_bits(network.layout, j)
+            self.found[index].append(Snapshot(self._wanted[index][number], design, scores[index], bits))
+
+    def _goes_on(self, member: Member, end: int) -> bool:
+        if not any(number > end for number in self._wanted[member.index]):
+            return False
+        last = self.found[member.index][-PATIENCE:]
+        return len(last) < PATIENCE or not all(is_behind(one, self.training.front) for one in last)
 
 
-def _choice(layout: Layout, j: int, k: int, price: float, block: Tensor) -> tuple[Choice, float]:
-    plan, place = layout.members[j].levels[k], slice(*layout.places[j, k])
-    square = layout.square[place].view(plan.rows, plan.cols)[: plan.layer.n_out].cpu()
-    factor = layout.kept_factor[place].view(plan.rows, plan.cols)[: plan.layer.n_out].cpu()
-    digits = count_digits(block).to(block.dtype)
-    digits[:, -1] = (block[:, -1] != 0).to(block.dtype)
-    fewer = (digits - 1).clamp_min(0.0)
-    left = block.clone()
-    keep_digits(left, fewer, int(fewer.max()))
-    after = count_digits(left).to(block.dtype)
-    after[:, -1] = 0.0
-    saved = (digits - after) * price
-    harm = square * ((block - left) * factor) ** 2
-    return Choice(fewer, saved, harm), float(digits.sum()) * price
+def is_behind(snapshot: Snapshot, front: Sequence[tuple[float, float]]) -> bool:
+    """Whether a snapshot is far behind a front of (score, adder bits)."""
+    return any(score > snapshot.score and bits * BEHIND <= snapshot.adder_bits for score, bits in front)
+
+
+def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which of a network's snapshots no other one dominates, and are not far behind a front."""
+    found = []
+    for place, one in enumerate(snapshots):
+        beaten = any(
+            other.score >= one.score
+            and other.adder_bits <= one.adder_bits
+            # Of two alike the later one stays.
+            and (other.score > one.score or other.adder_bits < one.adder_bits or number > place)
+            for number, other in enumerate(snapshots)
+            if number != place
+        )
+        found.append(not beaten and not is_behind(one, front))
+    return found
+
+
+def drawn(training: Training, epoch: int) -> Tensor:
+    """Rows of one epoch, in the order in which they are read: the same for all networks of a run."""
+    rng = np.random.default_rng([training.seed, epoch])
+    steps = training.schedule.epoch_steps * training.batch_rows
+    return torch.as_tensor(rng.permutation(len(training.train))[:steps], device=training.device)

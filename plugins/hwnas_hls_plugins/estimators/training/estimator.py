@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,12 +12,13 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Keep, Paused, Resumable, keep_all
 from hwnas_hls.protocols.task import REGRESSION, Dataset
 from hwnas_hls.values.candidate import Candidate, digest
-from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.judging import joined, judged
 from hwnas_hls_plugins.estimators.training.routing import planned, refusal
 
 if TYPE_CHECKING:
+    from hwnas_hls_plugins.estimators.training.descent import Snapshot
     from hwnas_hls_plugins.estimators.training.loop import Outcome, Training
 
 
@@ -85,21 +86,50 @@ def train(
         if reason := refusal(architecture):
             raise Unsupported(reason)
     wanted = [(architecture, seed) for architecture in architectures for seed in seeds]
-    keys = [digest(architecture.to_json()) for architecture, _ in wanted]
-    results = _train(
-        [architecture for architecture, _ in wanted],
-        keys,
+    if not wanted:
+        return []
+    dense = [with_all_adders(architecture) for architecture, _ in wanted]
+    training = _training(
+        dense,
+        [digest(architecture.to_json()) for architecture in dense],
         [seed for _, seed in wanted],
         dataset,
         config,
         seeds[0],
         device,
-        lambda training: training.run(keep),
+        [(architecture.kept_adders,) for architecture, _ in wanted],
     )
-    out = []
-    for (architecture, seed), (design, estimate, progress) in zip(wanted, results, strict=True):
-        out.append(Trained(architecture, seed, design, estimate, progress))
-    return out
+    return [
+        Trained(architecture, seed, outcome.design, _scored(training, outcome.design), outcome.progress)
+        for (architecture, seed), outcome in zip(wanted, training.run(keep), strict=True)
+    ]
+
+
+def with_all_adders(architecture: Architecture) -> Architecture:
+    """The network that training begins with, before it takes any adders."""
+    if architecture.kept_adders == 1:
+        return architecture
+    layers = tuple(replace(layer, sparsity=0.0) for layer in architecture.chain)
+    return replace(architecture, layers=layers, kept_adders=1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """One training and whom it serves.
+
+    Args:
+        architecture: with all its adders.
+        key: that its starting weights are drawn from.
+        family: share of the adders -> the candidate of that share, of all that it serves.
+        places: of the candidates that asked for it.
+        kept: place -> the share that this candidate asked for.
+    """
+
+    architecture: Architecture
+    key: str
+    family: dict[float, Candidate]
+    places: list[int]
+    kept: dict[int, float]
 
 
 class TrainingEstimator(Resumable):
@@ -110,7 +140,7 @@ class TrainingEstimator(Resumable):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "4"
+    version: str = "5"
     cost: float = 0.1
     trains: bool = True
     #: What the final training of the front changes.
@@ -141,28 +171,17 @@ class TrainingEstimator(Resumable):
         return training.run(keep)
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """See ``Estimator``; designs come along in ``Estimates.design``."""
-        architectures = [context.architecture(candidate) for candidate in candidates]
-        reasons = [refusal(architecture) for architecture in architectures]
-        places = [place for place, reason in enumerate(reasons) if not reason]
+        """See :class:`~hwnas_hls.protocols.estimator.Estimator`; designs are in ``Estimates.design``."""
+        wanted, reasons = self._wanted(candidates, context)
 
         def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> Sequence[bool]:
-            return context.keep([places[index] for index in indices], scores, progress)
+            return context.keep([wanted[index].places[0] for index in indices], scores, progress)
 
-        results = _train(
-            [architectures[place] for place in places],
-            [candidates[place].key for place in places],
-            [context.seed] * len(places),
-            context.dataset,
-            self.schedule,
-            context.seed,
-            context.device,
-            lambda training: self.run(training, context, keep),
-        )
-        out = [Estimates(failure=reason) for reason in reasons]
-        for place, result in zip(places, results, strict=True):
-            out[place] = self._said(architectures[place], *result)
-        return out
+        found = [Estimates(failure=reason) for reason in reasons]
+        if wanted:
+            training = self._training(wanted, context)
+            self._answer(found, wanted, training, self.run(training, context, keep))
+        return found
 
     # In stretches, see hwnas_hls.protocols.estimator.Resumable
 
@@ -177,17 +196,16 @@ class TrainingEstimator(Resumable):
         self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes | None], until: float
     ) -> list[Paused | Estimates]:
         """See :class:`~hwnas_hls.protocols.estimator.Resumable`."""
-        reasons = [refusal(context.architecture(candidate)) for candidate in candidates]
-        places = [place for place, reason in enumerate(reasons) if not reason]
+        wanted, reasons = self._wanted(candidates, context, alone=True)
         found: list[Paused | Estimates] = [Estimates(failure=reason) for reason in reasons]
-        if places:
+        if wanted:
             from hwnas_hls_plugins.estimators.training import rungs
 
-            training = self._training([candidates[place] for place in places], context)
+            training = self._training(wanted, context)
             end = round(min(until, self.share) * self.schedule.epochs)
-            reached = rungs.advance(training, [states[place] for place in places], end)
-            for place, (state, score) in zip(places, reached, strict=True):
-                found[place] = Paused(state, score)
+            reached = rungs.advance(training, [states[one.places[0]] for one in wanted], end)
+            for one, (state, score) in zip(wanted, reached, strict=True):
+                found[one.places[0]] = Paused(state, score)
         return found
 
     def conclude(
@@ -198,21 +216,109 @@ class TrainingEstimator(Resumable):
             return []
         from hwnas_hls_plugins.estimators.training import rungs
 
-        training = self._training(candidates, context)
-        results = _judged(training, rungs.conclude(training, states))
-        architectures = [context.architecture(candidate) for candidate in candidates]
-        return [self._said(a, *result) for a, result in zip(architectures, results, strict=True)]
+        wanted, reasons = self._wanted(candidates, context, alone=True)
+        found = [Estimates(failure=reason) for reason in reasons]
+        training = self._training(wanted, context)
+        self._answer(
+            found, wanted, training, rungs.conclude(training, [states[one.places[0]] for one in wanted])
+        )
+        return found
 
-    def _training(self, candidates: Sequence[Candidate], context: Context) -> Training:
+    def _wanted(
+        self, candidates: Sequence[Candidate], context: Context, *, alone: bool = False
+    ) -> tuple[list[Wanted], list[str]]:
+        """What is to be trained, and of each candidate why it cannot be; empty where it can.
+
+        Args:
+            alone: every candidate has a training of its own, even where one would serve several.
+        """
+        found: dict[object, Wanted] = {}
+        reasons = []
+        for place, candidate in enumerate(candidates):
+            architecture = context.architecture(candidate)
+            reasons.append(refusal(architecture))
+            if reasons[-1]:
+                continue
+            family = {architecture.kept_adders: candidate}
+            if self.share == 1:
+                for sibling in context.siblings(candidate):
+                    family.setdefault(context.architecture(sibling).kept_adders, sibling)
+            dense = with_all_adders(architecture) if self.share == 1 else architecture
+            # Alike architectures are trained alike, whatever their candidates are called.
+            key = digest(dense.to_json())
+            one = found.setdefault((place if alone else 0, key), Wanted(dense, key, {}, [], {}))
+            one.family.update(family)
+            one.places.append(place)
+            one.kept[place] = architecture.kept_adders
+        return list(found.values()), reasons
+
+    def _training(self, wanted: Sequence[Wanted], context: Context) -> Training:
         return _training(
-            [context.architecture(candidate) for candidate in candidates],
-            [candidate.key for candidate in candidates],
-            [context.seed] * len(candidates),
+            [one.architecture for one in wanted],
+            [one.key for one in wanted],
+            [context.seed] * len(wanted),
             context.dataset,
             self.schedule,
             context.seed,
             context.device,
+            [tuple(sorted(one.family, reverse=True)) if self.share == 1 else (1.0,) for one in wanted],
+            context.front,
         )
+
+    def _answer(
+        self,
+        found: list[Estimates],
+        wanted: Sequence[Wanted],
+        training: Training,
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Put what became of each training where its candidates are."""
+        for one, outcome in zip(wanted, outcomes, strict=True):
+            if not outcome.snapshots:
+                estimate = _scored(training, outcome.design)
+                said = self._said(one.architecture, outcome.design, estimate, outcome.progress)
+                for place in one.places:
+                    found[place] = said
+                continue
+            told = self._told(one, training, outcome.snapshots, {one.kept[place] for place in one.places})
+            for place in one.places:
+                own = told.get(one.kept[place])
+                if own is None:
+                    last = outcome.snapshots[-1]
+                    reason = f"far behind the front with {last.kept:.1%} of its adders"
+                    own = replace(told[last.kept], stopped=reason)
+                rest = tuple(
+                    (candidate, told[kept])
+                    for kept, candidate in sorted(one.family.items(), reverse=True)
+                    if kept != one.kept[place] and kept in told
+                )
+                found[place] = replace(own, siblings=rest)
+
+    def _told(
+        self, one: Wanted, training: Training, snapshots: Sequence[Snapshot], asked: set[float]
+    ) -> dict[float, Estimates]:
+        """What is said of each share of the adders that a training came to.
+
+        Those that another one of them dominates, or that are far behind the known front, are stopped,
+        unless they were asked for.
+        """
+        from hwnas_hls_plugins.estimators.training.descent import worthwhile
+
+        found = {}
+        for snapshot, worth in zip(snapshots, worthwhile(snapshots, training.front), strict=True):
+            cost = measured(
+                "adder_bits", snapshot.adder_bits, "trained", "adders of a tree a neuron, none of them shared"
+            )
+            if worth or snapshot.kept in asked or snapshot is snapshots[-1]:
+                said = self._said(one.architecture, snapshot.design, _scored(training, snapshot.design), 1.0)
+                found[snapshot.kept] = replace(said, values={**said.values, cost.metric: cost})
+            else:
+                said = Estimates({cost.metric: cost}, design=snapshot.design)
+                found[snapshot.kept] = said
+            if not worth and snapshot.kept not in asked:
+                reason = "another design of the same training, or of the front, is better and smaller"
+                found[snapshot.kept] = replace(said, stopped=reason)
+        return found
 
     def _said(
         self, architecture: Architecture, design: Design, estimate: Estimate, progress: float
@@ -227,23 +333,6 @@ class TrainingEstimator(Resumable):
         return Estimates({estimate.metric: estimate}, stopped=stopped, design=design, warnings=warnings)
 
 
-def _train(
-    architectures: Sequence[Architecture],
-    keys: Sequence[str],
-    seeds: Sequence[int],
-    dataset: Dataset,
-    config: TrainingConfig,
-    seed: int,
-    device: str,
-    run: Callable[[Training], list[Outcome]],
-) -> list[tuple[Design, Estimate, float]]:
-    """(design, validation estimate, progress) of each architecture."""
-    if not architectures:
-        return []
-    training = _training(architectures, keys, seeds, dataset, config, seed, device)
-    return _judged(training, run(training))
-
-
 def _training(
     architectures: Sequence[Architecture],
     keys: Sequence[str],
@@ -252,6 +341,8 @@ def _training(
     config: TrainingConfig,
     seed: int,
     device: str,
+    kept: Sequence[Sequence[float]],
+    front: Sequence[tuple[float, float]] = (),
 ) -> Training:
     from hwnas_hls_plugins.estimators.training.loop import Training
 
@@ -260,15 +351,13 @@ def _training(
         for architecture, key, number in zip(architectures, keys, seeds, strict=True)
     ]
     seen = config.train_on == "train+validation"
-    return Training(plans, dataset, config, seed, device, joined(dataset) if seen else dataset.train)
+    rows = joined(dataset) if seen else dataset.train
+    return Training(plans, dataset, config, seed, device, rows, kept=kept, front=front)
 
 
-def _judged(training: Training, outcomes: Sequence[Outcome]) -> list[tuple[Design, Estimate, float]]:
-    """Outcomes with the validation estimate of each."""
-    found = []
-    for outcome in outcomes:
-        estimate = judged(outcome.design, training.dataset, training.validation_split, "validation")
-        if training.config.train_on == "train+validation":
-            estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
-        found.append((outcome.design, estimate, outcome.progress))
-    return found
+def _scored(training: Training, design: Design) -> Estimate:
+    """The task's metric of a design on the validation rows."""
+    estimate = judged(design, training.dataset, training.validation_split, "validation")
+    if training.config.train_on == "train+validation":
+        estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
+    return estimate

@@ -16,6 +16,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
+from hwnas_hls_plugins.estimators.training.descent import Descent, Snapshot, drawn
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
 from hwnas_hls_plugins.estimators.training.graphs.network import GraphNetwork
@@ -29,7 +30,7 @@ from hwnas_hls_plugins.estimators.training.member import AnyMember, Member
 from hwnas_hls_plugins.estimators.training.network import Network
 from hwnas_hls_plugins.estimators.training.plan import Plan
 from hwnas_hls_plugins.estimators.training.rows import Rows
-from hwnas_hls_plugins.estimators.training.schedule import Schedule
+from hwnas_hls_plugins.estimators.training.schedule import Pace, Schedule
 from hwnas_hls_plugins.estimators.training.step import AnyNetwork, AnyStep, Step
 from hwnas_hls_plugins.estimators.training.threads import threads
 
@@ -44,10 +45,13 @@ class Outcome:
     Args:
         design: its integers when training ended.
         progress: share of the training it was given; 1 where it was never stopped.
+        snapshots: what it came to with fewer and fewer adders, where it lost any; see
+            :mod:`~hwnas_hls_plugins.estimators.training.descent`.
     """
 
     design: Design
     progress: float
+    snapshots: tuple[Snapshot, ...] = ()
 
 
 def choose_device(name: str) -> torch.device:
@@ -73,6 +77,8 @@ class Training:
         seed: of the run; fixes the order of the minibatches, the same for all networks.
         device: ``cpu``, ``cuda`` or ``auto``.
         train: rows to learn from, where not ``dataset.train``.
+        kept: shares of their adders at which networks are wanted, one sequence a plan; 1 is all of them.
+        front: (interim task metric, adder bits) of designs known before; networks far behind are given up.
         dtype: of all arithmetic; float64 is exact for any type up to 53 bits, float32 for sums
             of up to 24 bits (a wider one may round a bit differently while training; the integers
             and their scores are exact either way).
@@ -87,7 +93,12 @@ class Training:
         device: str = "auto",
         train: Split | None = None,
         dtype: torch.dtype = torch.float32,
+        kept: Sequence[Sequence[float]] = (),
+        front: Sequence[tuple[float, float]] = (),
     ) -> None:
+        self.kept = list(kept) or [(1.0,)] * len(plans)
+        # Only where the interim metric is the task's own can the two be compared.
+        self.front = front if dataset.metric in ("accuracy", "r2") else ()
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
         self.device, self.dtype = choose_device(device), dtype
         self.kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
@@ -130,9 +141,11 @@ class Training:
                         outcomes |= self._outcomes(network, end / self.config.epochs)
                     else:
                         scores |= self.scores(network)
-                    if end < self.config.epochs:
+                    if end < self.config.epochs or any(map(self.descends, network.members)):
                         network.save_members()
                 if end == epochs or not alive:
+                    if end == self.config.epochs:
+                        outcomes |= self.descents(alive)
                     break
                 share = end / self.config.epochs
                 alive.sort(key=lambda member: member.index)
@@ -146,8 +159,8 @@ class Training:
 
     def stretch(self, members: Sequence[AnyMember], begin: int, end: int) -> Iterator[AnyNetwork]:
         """Train members from one epoch to another, group by group; what of it is kept is the caller's."""
-        for group_members in self._groups(members):
-            network = self._network(group_members)
+        for group_members in self.groups(members):
+            network = self.network(group_members)
             self._train(network, begin, end)
             yield network
 
@@ -158,9 +171,31 @@ class Training:
             share: of the training that they were given.
         """
         found: dict[int, Outcome] = {}
-        for group_members in self._groups(members):
-            found |= self._outcomes(self._network(group_members), share)
+        for group_members in self.groups(members):
+            found |= self._outcomes(self.network(group_members), share)
         return found
+
+    def descends(self, member: AnyMember) -> bool:
+        """Whether a member is wanted with fewer adders than all."""
+        return min(self.kept[member.index]) < 1
+
+    def descents(self, members: Sequence[AnyMember]) -> dict[int, Outcome]:
+        """By its index, what became of each member, trained with all its adders, that is to lose some."""
+        falling = [m for m in members if self.descends(m) and isinstance(m, Member)]
+        found = Descent(self, falling).run() if falling else {}
+        return {
+            index: Outcome(snapshots[-1].design, 1.0, tuple(snapshots)) for index, snapshots in found.items()
+        }
+
+    def descend(self, network: Network, round_: int) -> None:
+        """Train a group after a round, counted from 0, that took adders from it."""
+        epochs = self.config.descent_epochs
+        kinds = self._take_inputs(network)
+        step = self._step(network, epochs * self.schedule.epoch_steps)
+        for epoch in range(epochs):
+            network.settle()
+            number = self.config.epochs + round_ * epochs + epoch
+            self._epoch(network, step, kinds, number, self.schedule.descent_paces(round_, epoch))
 
     def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, Outcome]:
         return {
@@ -168,16 +203,19 @@ class Training:
             for j, member in enumerate(network.members)
         }
 
-    def _network(self, members: Sequence[AnyMember]) -> AnyNetwork:
+    def network(self, members: Sequence[AnyMember]) -> AnyNetwork:
         graphs = [member for member in members if isinstance(member, GraphMember)]
         if graphs:
             return GraphNetwork(graphs, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
-        chains = [member for member in members if isinstance(member, Member)]
+        return self.chains([member for member in members if isinstance(member, Member)])
+
+    def chains(self, members: Sequence[Member]) -> Network:
+        """A group of chains as one network."""
         return Network(
-            chains, self.batch_rows, self.dataset.n_out, self.dtype, self.device, self.config.kernels
+            members, self.batch_rows, self.dataset.n_out, self.dtype, self.device, self.config.kernels
         )
 
-    def _groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]:
+    def groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]:
         return group(members, self.group_elements // self.batch_rows, self.config.group_candidates)
 
     # Steps
@@ -199,20 +237,27 @@ class Training:
             if zeros is not None:
                 network.prune(zeros)
             network.settle()
-            rng = np.random.default_rng([self.seed, epoch])
-            chosen = rng.permutation(len(self.train))[: self.schedule.epoch_steps * self.batch_rows]
-            order = torch.as_tensor(chosen, device=self.device)
-            inputs, targets = self.train.read(kinds, order)
-            if self.classes:
-                smoothing = self.config.smoothing
-                targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
-            step.begin(self.schedule.paces(epoch))
-            for number in range(self.schedule.epoch_steps):
-                rows = slice(number * self.batch_rows, (number + 1) * self.batch_rows)
-                batch = [copy[:, rows] for copy in inputs]
-                if epoch == 0 and number == 0 and network.normalised:
-                    network.calibrate(batch)
-                step.take(number, batch, targets[:, rows])
+            self._epoch(network, step, kinds, epoch, self.schedule.paces(epoch))
+
+    def _epoch(
+        self,
+        network: AnyNetwork,
+        step: AnyStep,
+        kinds: Sequence[FixedType],
+        epoch: int,
+        paces: Sequence[Pace],
+    ) -> None:
+        inputs, targets = self.train.read(kinds, drawn(self, epoch))
+        if self.classes:
+            smoothing = self.config.smoothing
+            targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
+        step.begin(paces)
+        for number in range(self.schedule.epoch_steps):
+            rows = slice(number * self.batch_rows, (number + 1) * self.batch_rows)
+            batch = [copy[:, rows] for copy in inputs]
+            if epoch == 0 and number == 0 and network.normalised:
+                network.calibrate(batch)
+            step.take(number, batch, targets[:, rows])
 
     def _step(self, network: AnyNetwork, steps: int) -> AnyStep:
         step = Step(network, self.config, classes=self.classes)

@@ -73,7 +73,12 @@ def conclude(training: Training, states: Sequence[bytes]) -> list[Outcome]:
     found: dict[int, Outcome] = {}
     with threads(training.config.threads), torch.inference_mode():
         for epochs, members in _by_epoch(training, states):
-            found |= training.designs(members, epochs / training.config.epochs)
+            falling = [member for member in members if training.descends(member)]
+            if epochs < training.config.epochs:
+                falling = []
+            found |= training.descents(falling)
+            rest = [member for member in members if member.index not in found]
+            found |= training.designs(rest, epochs / training.config.epochs)
     return [found[number] for number in range(len(states))]
 
 

@@ -62,6 +62,18 @@ class Schedule:
         done = (step - warm) / max(1, self.steps - warm)
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
+    def descent_paces(self, round_: int, epoch: int) -> list[Pace]:
+        """One a step of an epoch after a round of a descent, both counted from 0; see ``descent_rate``."""
+        config = self.config
+        steps = config.descent_epochs * self.epoch_steps
+        found = []
+        for number in range(epoch * self.epoch_steps, (epoch + 1) * self.epoch_steps):
+            rate = config.descent_rate * 0.5 * (1 + math.cos(math.pi * number / steps))
+            step = self.steps + round_ * steps + number + 1
+            size = adam.step_size(rate, config.beta1, config.beta2, step)
+            found.append(Pace(_momentum(step), 0.0, 1 - rate * config.decay, size))
+        return found
+
     def zeros(self, epoch: int) -> float | None:
         """Share of a layer's sparsity that it has from ``epoch`` on; ``None`` where it has all of it.
 

@@ -1,0 +1,80 @@
+"""Families: candidates that one training serves together, and the front that they have come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.front import non_dominated
+from hwnas_hls.values.record import COMPLETE, Record
+
+#: What a design costs, as the trainer counts it while it trains.
+COST = "adder_bits"
+#: Far behind is a design where a better one costs so many times less. That cost ranks designs, but not to
+#: the last per cent.
+BEHIND = 1.3
+
+
+class Family:
+    """What is known of a run's candidates when one batch is judged: who has a record, and the front.
+
+    Args:
+        metric, direction: the task's.
+    """
+
+    def __init__(self, metric: str, direction: str) -> None:
+        self._metric, self._sign = metric, -1.0 if direction == "max" else 1.0
+        self._first: dict[str, int] = {}
+        self._fronts: dict[int, list[tuple[float, float]]] = {}
+        self._last = -1
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Records in the order of their batches; those of a batch that is known already change nothing."""
+        batches: dict[int, list[Record]] = {}
+        for record in records:
+            batches.setdefault(record.batch, []).append(record)
+        for batch, members in sorted(batches.items()):
+            if batch <= self._last:
+                continue
+            for record in members:
+                self._first.setdefault(record.key, batch)
+            self._fronts[batch] = self._merged(self.front(batch), members)
+            self._last = batch
+
+    def recorded_before(self, key: str, batch: int) -> bool:
+        """Whether a candidate has a record of an earlier batch than this."""
+        return self._first.get(key, batch) < batch
+
+    def front(self, batch: int) -> list[tuple[float, float]]:
+        """(task metric, adder bits) of the complete designs of earlier batches, the front of them."""
+        before = [number for number in self._fronts if number < batch]
+        return self._fronts[max(before)] if before else []
+
+    def far_behind(
+        self, rivals: Sequence[Mapping[str, Estimate]], batch: int
+    ) -> Callable[[Mapping[str, Estimate]], bool]:
+        """Whether a design is far behind one of ``rivals``, or of the front before ``batch``."""
+        points = self._front_of([*self.front(batch), *filter(None, map(self._point, rivals))])
+
+        def behind(estimates: Mapping[str, Estimate]) -> bool:
+            own = self._point(estimates)
+            return own is not None and any(
+                self._sign * score < self._sign * own[0] and cost * BEHIND <= own[1] for score, cost in points
+            )
+
+        return behind
+
+    def _point(self, estimates: Mapping[str, Estimate]) -> tuple[float, float] | None:
+        if self._metric not in estimates or COST not in estimates:
+            return None
+        return estimates[self._metric].value, estimates[COST].value
+
+    def _front_of(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        places = non_dominated([(self._sign * score, cost) for score, cost in points]) if points else []
+        return sorted({points[place] for place in places}, key=lambda point: point[1])
+
+    def _merged(
+        self, front: Sequence[tuple[float, float]], records: Sequence[Record]
+    ) -> list[tuple[float, float]]:
+        found = [self._point(record.estimates) for record in records if record.state == COMPLETE]
+        return self._front_of([*front, *filter(None, found)])
