@@ -86,7 +86,7 @@ class _Live:
         infeasible, failed = (progress.states.get(state, 0) for state in (INFEASIBLE, FAILED))
         feasible = sum(progress.states.values()) - infeasible - failed
         figures = f"{feasible} feasible, front {progress.front}, hv {progress.hypervolume:.3f}"
-        self._bar.update(self._task, completed=progress.asked, figures=figures)
+        self._bar.update(self._task, completed=progress.judged, figures=figures)
 
     def step(self, step: str) -> None:
         _say(self._screen, step)
@@ -130,7 +130,7 @@ def hardware_words(problem: Problem) -> str:
 def _line(progress: search.Progress) -> str:
     states = " ".join(f"{count} {state}" for state, count in sorted(progress.states.items()))
     return (
-        f"{progress.asked}/{progress.trials}: {states}; front {progress.front}, "
+        f"{progress.judged}/{progress.trials}: {states}; front {progress.front}, "
         f"hv {progress.hypervolume:.3f}, {progress.seconds:.0f} s"
     )
 

@@ -32,7 +32,8 @@ class Progress:
     """Where a search stands after a batch.
 
     Args:
-        asked: candidates that the strategy asked for and that have a record.
+        judged: candidates that were asked for and have a record. Where one training gives designs of
+            several candidates there are more records than that.
         trials: the budget, of what is asked for.
         complete, infeasible, stopped, failed: how they ended.
         front: size of the front.
@@ -40,7 +41,7 @@ class Progress:
         seconds: run time, earlier sessions counted in.
     """
 
-    asked: int
+    judged: int
     trials: int
     states: dict[str, int]
     front: int

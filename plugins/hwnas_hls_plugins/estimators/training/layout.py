@@ -33,7 +33,7 @@ class Layout:
             :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`.
         kept_factor: unit of the products, 0 for pruned weights.
         digits: most signed digits that each weight and bias may have; most_digits: the most of those
-            that are limited, 0 where none are.
+            that are limited, at least 1; 0 where none are.
         integers: weights and biases as whole numbers; weights: what products take.
         places: (member, piece) -> where it stands in the vectors.
         reach: how many members reach each level.
@@ -107,7 +107,8 @@ class Layout:
         torch.mul(self._factor, kept, out=self.kept_factor)
         self.digits.copy_(digits)
         limited = digits[digits < UNLIMITED]
-        self.most_digits = int(limited.max()) if limited.numel() else 0
+        # At least 1 where anything is limited, be it to no digit at all.
+        self.most_digits = max(1, int(limited.max())) if limited.numel() else 0
         # A number of one digit is a power of two; the nearest to a type's largest number lies beyond it.
         self.high.copy_(torch.where(digits == 1, largest_power(self._highest), self._highest))
 

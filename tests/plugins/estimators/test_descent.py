@@ -1,0 +1,313 @@
+"""One training, one front: digits are taken exactly, alike everywhere, and every design is what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas_hls.network import emulator
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.transfer import batch_from_json, batch_to_json, estimates_from_json, estimates_to_json
+from hwnas_hls.protocols.estimator import Context, Paused, no_siblings
+from hwnas_hls.protocols.target import Target
+from hwnas_hls.protocols.task import Dataset
+from hwnas_hls.run.problem import pose
+from hwnas_hls.run.search import Search
+from hwnas_hls.run.store import Store
+from hwnas_hls.spec.spec import spec_from_tables
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimates
+from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstimator, train
+from hwnas_hls_plugins.spaces.mlp import MlpSpace
+from hwnas_hls_plugins.tasks.digits import Digits16Task
+
+torch = pytest.importorskip("torch")
+
+PART = Target("p", "xc-p", "ultrascale+", 9, 9, 9, 9, 9, 1, "DSP48E2", (27, 18), 5.0, ("made up",))
+SHARES = (1.0, 0.5, 0.2)
+QUICK = TrainingConfig(epochs=3, descent_step=0.8, descent_epochs=1, rungs=(0.5,))
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return Digits16Task(Digits16Task.Config()).load()
+
+
+@pytest.fixture(scope="module")
+def space(digits: Dataset) -> MlpSpace:
+    config = MlpSpace.Config(
+        strategies=("distributed_arithmetic",), widths=(4, 8), max_depth=2, kept_adders=SHARES
+    )
+    return MlpSpace(config, digits)
+
+
+def some(space: MlpSpace, count: int, seed: int = 0) -> list[Candidate]:
+    rng = np.random.default_rng(seed)
+    return [space.sample(rng) for _ in range(count)]
+
+
+def context(space: MlpSpace, digits: Dataset, *, families: bool = True) -> Context:
+    siblings = space.siblings if families else no_siblings
+    return Context(space.architecture, digits, PART, 5.0, 7, "cpu", siblings=siblings)
+
+
+def by_candidate(candidates: Sequence[Candidate], found: Sequence[Estimates]) -> dict[str, Estimates]:
+    told = {c.key: item for item in found for c, item in item.siblings}
+    return told | {c.key: item for c, item in zip(candidates, found, strict=True)}
+
+
+def same(a: Design, b: Design) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a.weights, b.weights, strict=True)) and all(
+        np.array_equal(x, y) for x, y in zip(a.biases, b.biases, strict=True) if x is not None
+    )
+
+
+def csd_digits(number: int) -> int:
+    return bin(abs(number) ^ (3 * abs(number))).count("1")
+
+
+def test_kept_digits_are_the_nearest_of_so_many() -> None:
+    from hwnas_hls_plugins.estimators.training.digits import UNLIMITED, count_digits, keep_digits
+
+    numbers = torch.arange(-300, 301, dtype=torch.float32)
+    assert count_digits(numbers).tolist() == [csd_digits(int(n)) for n in numbers]
+    for most in range(4):
+        kept = numbers.clone()
+        keep_digits(kept, torch.full_like(kept, float(most)), most)
+        sums = {0}
+        for _ in range(most):
+            sums |= {s + sign * 2**k for s in sums for sign in (1, -1) for k in range(11)}
+        for number, got in zip(numbers.tolist(), kept.tolist(), strict=True):
+            assert csd_digits(int(got)) <= most
+            best = min(abs(number - s) for s in sums)
+            # One or two digits are the best there are; the greedy choice of three may miss by a little.
+            assert abs(number - got) == best if most < 3 else abs(number - got) <= best + 2
+    whole = numbers.clone()
+    keep_digits(whole, torch.full_like(whole, UNLIMITED), 2)
+    assert torch.equal(whole, numbers)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "batch"])
+def test_the_compiled_kernels_keep_the_digits_that_torch_keeps(
+    digits: Dataset, space: MlpSpace, normalisation: str
+) -> None:
+    from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
+    from hwnas_hls_plugins.estimators.training.member import Member
+    from hwnas_hls_plugins.estimators.training.network import Network
+    from hwnas_hls_plugins.estimators.training.plan import plan
+
+    found = []
+    for kernels in ("torch", "native"):
+        rng = np.random.default_rng(1)
+        members = []
+        for number, candidate in enumerate(some(space, 6)):
+            built = space.architecture(candidate)
+            layers = [replace(layer, normalisation=normalisation, sparsity=0.0) for layer in built.chain[:-1]]
+            built = replace(built, layers=(*layers, replace(built.chain[-1], sparsity=0.0)), kept_adders=1.0)
+            member = Member(plan(built, str(number), 0), number, 0)
+            with torch.inference_mode():
+                member.start(torch.float32)
+            for limits in member.digits:
+                drawn = torch.tensor(rng.choice([0, 1, 2, 3, UNLIMITED], limits.shape))
+                with torch.inference_mode():
+                    limits.copy_(drawn)
+            members.append(member)
+        with torch.inference_mode():
+            network = Network(members, 16, 10, torch.float32, torch.device("cpu"), kernels)
+        assert network.kernels == kernels
+        layout = network.layout
+        for count, low, high, whole in zip(
+            layout.digits, layout.low, layout.high, layout.integers, strict=True
+        ):
+            assert low <= whole <= high
+            assert csd_digits(int(whole)) <= count
+        found.append(network)
+    assert torch.equal(found[0].layout.integers, found[1].layout.integers)
+    assert torch.equal(found[0].layout.weights, found[1].layout.weights)
+
+
+@pytest.mark.parametrize("kernels", ["native", "torch"])
+def test_a_family_beside_others_is_the_family_alone(digits: Dataset, space: MlpSpace, kernels: str) -> None:
+    candidates = some(space, 5)
+    estimator = TrainingEstimator(replace(QUICK, kernels=kernels))
+    together = by_candidate(candidates, estimator.estimate(candidates, context(space, digits)))
+    assert len(together) > len(candidates)
+    for candidate in candidates[:2]:
+        alone = by_candidate([candidate], estimator.estimate([candidate], context(space, digits)))
+        for key, item in alone.items():
+            assert item.design is not None
+            assert same(item.design, together[key].design)  # type: ignore[arg-type]
+            assert item.values["adder_bits"] == together[key].values["adder_bits"]
+
+
+def test_every_sibling_that_asks_gets_the_same_design_the_hand_over_too(
+    digits: Dataset, space: MlpSpace
+) -> None:
+    estimator = TrainingEstimator(QUICK)
+    largest, *_, smallest = sorted(
+        space.siblings(some(space, 1, 4)[0]), key=lambda c: -float(str(c.values["kept_adders"]))
+    )
+    first, last = (estimator.estimate([one], context(space, digits))[0] for one in (largest, smallest))
+    held = {candidate.key: item for candidate, item in first.siblings}
+    assert same(held[smallest.key].design, last.design)  # type: ignore[arg-type]
+    assert {c.key for c, _ in last.siblings} == {c.key for c in space.siblings(largest)} - {smallest.key}
+    alone = estimator.estimate([smallest], context(space, digits, families=False))[0]
+    assert alone.siblings == ()
+    assert same(alone.design, last.design)
+    by_name = train([space.architecture(smallest)], digits, seeds=(7,), epochs=3, device="cpu", config=QUICK)
+    assert same(by_name[0].design, last.design)  # type: ignore[arg-type]
+
+
+def test_designs_lose_adders_and_score_what_the_emulator_says(digits: Dataset, space: MlpSpace) -> None:
+    candidate = some(space, 1, 2)[0]
+    # Trained so far that few weights change from epoch to epoch.
+    settled = replace(QUICK, epochs=12, descent_rate=0.01)
+    found = TrainingEstimator(settled).estimate([candidate], context(space, digits))
+    told = by_candidate([candidate], found)
+    family = sorted(space.siblings(candidate), key=lambda c: -float(str(c.values["kept_adders"])))
+    bits = [told[one.key].values["adder_bits"].value for one in family]
+    assert bits == sorted(bits, reverse=True)
+    assert bits[-1] < 0.4 * bits[0]
+    for one in family:
+        design = told[one.key].design
+        assert design is not None
+        assert design.architecture.kept_adders == 1.0
+        counted = 0.0
+        for (source, layer), weights, biases in zip(
+            design.architecture.layer_inputs(), design.weights, design.biases, strict=True
+        ):
+            assert layer.weight.lowest <= weights.min()
+            assert weights.max() <= layer.weight.highest
+            terms = sum(csd_digits(int(w)) for w in weights.reshape(-1))
+            counted += (source.width + 1) * (terms + (0 if biases is None else int((biases != 0).sum())))
+        assert counted == told[one.key].values["adder_bits"].value
+        if not told[one.key].stopped:
+            answers = emulator.outputs(design, digits.validation.x).argmax(axis=1)
+            assert told[one.key].values["accuracy"].value == (answers == digits.validation.y).mean()
+
+
+def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: MlpSpace) -> None:
+    wide = MlpSpace(MlpSpace.Config(strategies=("distributed_arithmetic",), widths=(8,), max_depth=1), digits)
+    candidate = wide.candidate({**some(wide, 1)[0].values, "kept_adders": min(wide._table.ladder)})
+    known = replace(context(wide, digits), front=[(1.0, 1.0)])
+    estimates = TrainingEstimator(QUICK).estimate([candidate], known)[0]
+    assert "far behind the front" in estimates.stopped
+    assert len(estimates.siblings) < len(wide.siblings(candidate)) - 1
+    assert all(item.stopped for _, item in estimates.siblings)
+
+
+def test_stretches_on_workers_give_the_numbers_of_one_call(digits: Dataset, space: MlpSpace) -> None:
+    candidates = some(space, 3, 9)
+    estimator = TrainingEstimator(QUICK)
+    here = context(space, digits)
+    whole = estimator.estimate(candidates, here)
+    for candidate, expected in zip(candidates, whole, strict=True):
+        parts: dict[str, bytes] = {}
+        message = batch_to_json([candidate], here, parts)
+        sent, there = batch_from_json(message, parts, digits, PART)
+        paused = estimator.advance(sent, there, [None], 0.5)[0]
+        assert isinstance(paused, Paused)
+        ended = estimator.advance(sent, there, [paused.state], 1.0)[0]
+        assert isinstance(ended, Paused)
+        answer = estimator.conclude(sent, there, [ended.state])[0]
+        parts = {}
+        back = estimates_from_json(estimates_to_json(answer, "design.npz", parts), "design.npz", parts)
+        assert back.values == expected.values
+        assert [c for c, _ in back.siblings] == [c for c, _ in expected.siblings]
+        for (_, a), (_, b) in zip(back.siblings, expected.siblings, strict=True):
+            assert a.values == b.values
+            assert same(a.design, b.design)
+
+
+def searched(folder: Path, trials: int, kept: Sequence[float] = SHARES, break_in: int = -1) -> Search:
+    folder.mkdir(exist_ok=True)
+    tables = {
+        "target": {"name": "xcvu9p"},
+        "space": {
+            "strategies": ["distributed_arithmetic"],
+            "widths": [4, 8],
+            "max_depth": 1,
+            "kept_adders": list(kept),
+        },
+        "objectives": {"metrics": ["accuracy", "lut"]},
+        "run": {"trials": trials, "batch": 4, "estimators": ["static", "hls-model", "training"]},
+        "estimators": {"training": {"epochs": 3, "descent_step": 0.8, "descent_epochs": 1}},
+    }
+    with Store(folder) as store:
+        search = Search(pose(spec_from_tables(tables, "test"), Registry()), store)
+        if break_in >= 0:
+            finish = search.store.finish_batch
+
+            def breaking(number: int, *rest: object) -> None:
+                if number == break_in:
+                    raise KeyboardInterrupt
+                finish(number, *rest)  # type: ignore[arg-type]
+
+            search.store.finish_batch = breaking  # type: ignore[method-assign]
+            with pytest.raises(KeyboardInterrupt):
+                search.run()
+            return search
+        search.run()
+        search.found = search.records()  # type: ignore[attr-defined]
+    return search
+
+
+def facts(search: Search) -> list[object]:
+    return [
+        (r.number, r.batch, r.key, r.state, r.metrics())
+        for r in search.found  # type: ignore[attr-defined]
+    ]
+
+
+def test_a_run_has_a_record_of_each_sibling_and_counts_what_was_asked(tmp_path: Path) -> None:
+    search = searched(tmp_path, 8)
+    records = search.found  # type: ignore[attr-defined]
+    assert search.asked == 8 < len(records) == search.judged
+    assert [record.number for record in records] == list(range(len(records)))
+    shares = {record.candidate.values["kept_adders"] for record in records}
+    assert shares == set(SHARES)
+    assert all("lut" in record.metrics() for record in records if record.feasible)
+
+
+def test_interrupted_after_the_training_of_a_batch_it_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    whole = searched(tmp_path / "whole", 12)
+    searched(tmp_path / "broken", 12, break_in=1)
+    resumed = searched(tmp_path / "broken", 12)
+    assert facts(resumed) == facts(whole)
+
+
+def test_a_sibling_that_is_asked_for_later_is_not_trained_again(tmp_path: Path) -> None:
+    search = searched(tmp_path, 4)
+    trained: list[Architecture] = []
+
+    class Watched(TrainingEstimator):
+        def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+            trained.extend(map(context.architecture, candidates))
+            return super().estimate(candidates, context)
+
+    part = next(part for part in search.problem.estimators if part.name == "training")
+    object.__setattr__(part, "instance", Watched(part.instance.config))
+    asked = search.found[0].candidate  # type: ignore[attr-defined]
+    others = [one for one in search.problem.space.siblings(asked) if one != asked]
+    with Store(tmp_path) as store:
+        judge = Search(search.problem, store).judge
+        records = judge.records(others, 99, 1000)
+    assert len(records) == len(others)
+    assert not trained
+    assert {record.state for record in records} <= {"complete", "stopped"}
+
+
+def test_a_space_without_shares_below_one_is_the_space_it_was(digits: Dataset) -> None:
+    latency = MlpSpace(MlpSpace.Config(), digits)
+    assert "kept_adders" not in {knob.name for knob in latency.knobs}
+    assert latency.siblings(some(latency, 1)[0]) == ()
+    with pytest.raises(ValueError, match="sparsities"):
+        MlpSpace.Config(kept_adders=(1.0, 0.5), sparsities=(0.0, 0.5))
+    with pytest.raises(ValueError, match="leaky_relu"):
+        MlpSpace.Config(kept_adders=(1.0, 0.5), activations=("leaky_relu",))
