@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
@@ -114,6 +116,23 @@ class StrategyContract(Contract):
                 expect(bool(asked[0]) and bool(asked[1]), f"stopped asking after {', '.join(states)} records")
                 strategy.tell([])
 
+    def test_takes_records_of_candidates_that_it_did_not_ask_for(self) -> None:
+        """One training may give designs of several candidates; all of them are told."""
+        stop = self.batches // 2
+        for space, goal in self._cases():
+            whole = self.strategy(space, goal, 8)
+            asked, told = self._run(whole, space, goal, siblings=2)
+            expect(bool(asked[0]) and bool(asked[1]), f"stopped asking on {space.name}")
+            first = self.strategy(space, goal, 8)
+            _, before = self._run(first, space, goal, batches=stop, siblings=2)
+            second = self.strategy(space, goal, 8)
+            for batch in before:
+                second.tell(batch)
+            second.restore(json.loads(json.dumps(first.state(), allow_nan=False)))
+            again, _ = self._run(second, space, goal, first=stop, before=before, siblings=2)
+            expect_equal(_keys(again), _keys(asked[stop:]), f"resumed on {space.name}, another course")
+            expect(len(told[0]) > len(asked[0]), "no records of others")
+
     def test_touches_no_global_random_state(self) -> None:
         for space, goal in self._cases():
             with untouched_random_state():
@@ -146,14 +165,20 @@ class StrategyContract(Contract):
         first: int = 0,
         before: Sequence[Sequence[Record]] = (),
         states: Sequence[RecordState] | None = None,
+        siblings: int = 0,
     ) -> tuple[list[list[Candidate]], list[list[Record]]]:
-        """Ask and tell from batch ``first`` on; an exhausted space ends in empty batches."""
+        """Ask and tell from batch ``first`` on; an exhausted space ends in empty batches.
+
+        ``siblings`` candidates a batch are told of that were not asked for.
+        """
         asked, told = [], []
         number = sum(len(batch) for batch in before)
         for batch in range(first, self.batches if batches is None else batches):
             candidates = strategy.ask(self.batch_size)
             more = {} if states is None else {"states": states}
-            records = judge(candidates, space, goal, batch, number, **more)
+            rng = np.random.default_rng(batch)
+            others = [space.sample(rng) for _ in range(siblings)]
+            records = judge([*candidates, *others], space, goal, batch, number, **more)
             number += len(records)
             strategy.tell(records)
             asked.append(candidates)
