@@ -12,22 +12,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
-from hwnas_hls_plugins.estimators.training.member import Member
+from hwnas_hls_plugins.estimators.training.member import AnyMember, Member
 from hwnas_hls_plugins.estimators.training.network import Network
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
-    from hwnas_hls_plugins.estimators.training.loop import Training
+    from hwnas_hls.protocols.task import Dataset
+    from hwnas_hls_plugins.estimators.training.config import TrainingConfig
     from hwnas_hls_plugins.estimators.training.plan import Plan
+    from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
 #: A network is given up when its last so many designs are all far behind the known front.
 PATIENCE = 3
@@ -138,6 +139,21 @@ def _block(layout: Layout, j: int, k: int) -> Tensor:
     return (whole * member.kept[k])[: plan.layer.n_out]
 
 
+class Trainer(Protocol):
+    """What a descent needs of :class:`~hwnas_hls_plugins.estimators.training.loop.Training`."""
+
+    config: TrainingConfig
+    dataset: Dataset
+    seed: int
+    kept: Sequence[Sequence[float]]
+    front: Sequence[tuple[float, float]]
+
+    def groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]: ...
+    def chains(self, members: Sequence[Member]) -> Network: ...
+    def descend(self, network: Network, round_: int) -> None: ...
+    def scores(self, network: AnyNetwork) -> dict[int, float]: ...
+
+
 class Descent:
     """The way down of some networks that are trained with all their adders.
 
@@ -146,7 +162,7 @@ class Descent:
         members: with all their adders trained; each gives a snapshot at every share that it wants.
     """
 
-    def __init__(self, training: Training, members: Sequence[Member]) -> None:
+    def __init__(self, training: Trainer, members: Sequence[Member]) -> None:
         self.training = training
         self.alive = sorted(members, key=lambda member: member.index)
         self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
@@ -222,10 +238,3 @@ def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float
         )
         found.append(not beaten and not is_behind(one, front))
     return found
-
-
-def drawn(training: Training, epoch: int) -> Tensor:
-    """Rows of one epoch, in the order in which they are read: the same for all networks of a run."""
-    rng = np.random.default_rng([training.seed, epoch])
-    steps = training.schedule.epoch_steps * training.batch_rows
-    return torch.as_tensor(rng.permutation(len(training.train))[:steps], device=training.device)

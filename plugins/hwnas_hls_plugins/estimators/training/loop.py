@@ -16,7 +16,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.descent import Descent, Snapshot, drawn
+from hwnas_hls_plugins.estimators.training.descent import Descent, Snapshot
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
 from hwnas_hls_plugins.estimators.training.graphs.network import GraphNetwork
@@ -247,7 +247,10 @@ class Training:
         epoch: int,
         paces: Sequence[Pace],
     ) -> None:
-        inputs, targets = self.train.read(kinds, drawn(self, epoch))
+        # The same rows in the same order for all networks of a run.
+        rng = np.random.default_rng([self.seed, epoch])
+        chosen = rng.permutation(len(self.train))[: self.schedule.epoch_steps * self.batch_rows]
+        inputs, targets = self.train.read(kinds, torch.as_tensor(chosen, device=self.device))
         if self.classes:
             smoothing = self.config.smoothing
             targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
