@@ -46,7 +46,7 @@ _SMALL = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """What a command did.
 
     Args:
@@ -112,7 +112,7 @@ class Workplace:
 
         return registry_with(self.plugins)
 
-    def run(self, *arguments: str, folder: str = "run") -> Outcome:
+    def run(self, *arguments: str, folder: str = "run") -> CommandResult:
         """``hwnas-hls run`` on the tiny space and task with a tiny budget; ``arguments`` override.
 
         Args:
@@ -120,9 +120,9 @@ class Workplace:
         """
         place = self.folder / folder
         done = self.invoke("run", *_SMALL, "--output", str(place), *arguments)
-        return Outcome(done.exit_code, done.stdout, done.stderr, place, self.plugins)
+        return CommandResult(done.exit_code, done.stdout, done.stderr, place, self.plugins)
 
-    def invoke(self, *arguments: str) -> Outcome:
+    def invoke(self, *arguments: str) -> CommandResult:
         """Any command of ``hwnas-hls``, by its arguments."""
         from hwnas_hls.cli.main import invoke
 
@@ -133,12 +133,12 @@ class Workplace:
             contextlib.redirect_stderr(err),
         ):
             code = invoke(list(arguments), self.registry)
-        return Outcome(code, out.getvalue(), err.getvalue(), None, self.plugins)
+        return CommandResult(code, out.getvalue(), err.getvalue(), None, self.plugins)
 
 
 @pytest.fixture
 def hwnas() -> Callable[..., Workplace]:
-    """``hwnas(tmp_path, plugins=[module]).run("--strategy", "mine")`` gives an :class:`Outcome`."""
+    """``hwnas(tmp_path, plugins=[module]).run("--strategy", "mine")`` gives an :class:`CommandResult`."""
     return Workplace
 
 

@@ -135,7 +135,7 @@ def course(problem: Any, folder: Path) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     metric = problem.dataset.metric
     with Store(folder, reading=True) as store:
-        judge = lifecycle.Search(problem, store).judge
+        judge = lifecycle.Search.view(problem, store).judge
         seconds = {batch.number: batch.seconds for batch in store.batches() if batch.state is not None}
         held: list[tuple[float, float]] = []
         by_batch: dict[int, list[Record]] = {}

@@ -30,7 +30,7 @@ import formula
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import LiveFront, Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
@@ -78,7 +78,7 @@ def engine(trials: int, strategy: str, batch: int, objectives: int) -> dict[str,
     """One search; milliseconds a candidate of its parts, of its last tenth, and of reading it back."""
     registry = Registry()
     registry.register(formula, "formula")
-    problem = pose(spec_from_tables(spec(trials, strategy, batch, objectives), "benchmark"), registry)
+    problem = resolve(spec_from_tables(spec(trials, strategy, batch, objectives), "benchmark"), registry)
     parts = Timed(defaultdict(float))
     undo = [
         parts.wrap(Search, "_ask", "ask"),
@@ -92,7 +92,7 @@ def engine(trials: int, strategy: str, batch: int, objectives: int) -> dict[str,
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         with Store(folder) as store:
-            search = Search(
+            search = Search.resume(
                 problem,
                 store,
                 on_progress=lambda progress: marks.append(
@@ -110,7 +110,7 @@ def engine(trials: int, strategy: str, batch: int, objectives: int) -> dict[str,
         done = marks[-1]
         reloading = time.process_time()
         with Store(folder) as store:
-            again = Search(problem, store)
+            again = Search.resume(problem, store)
             again.close()
         reloaded = time.process_time() - reloading
         assert again.judged == judged
@@ -134,9 +134,9 @@ def run(trials: int, strategy: str, batch: int, objectives: int) -> None:
     """One search and nothing kept of it, for measurements of memory."""
     registry = Registry()
     registry.register(formula, "formula")
-    problem = pose(spec_from_tables(spec(trials, strategy, batch, objectives), "benchmark"), registry)
+    problem = resolve(spec_from_tables(spec(trials, strategy, batch, objectives), "benchmark"), registry)
     with tempfile.TemporaryDirectory() as place, Store(Path(place)) as store:
-        search = Search(problem, store)
+        search = Search.resume(problem, store)
         search.run()
         search.close()
 

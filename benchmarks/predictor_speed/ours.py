@@ -33,7 +33,7 @@ import numpy as np
 from hwnas_hls.hls4ml.query import Query, query_of
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, predict_table
@@ -48,7 +48,7 @@ NAMES = ("laws", "points", "candidates", "table", "arrays", "estimates", "estima
 
 
 def problem_of() -> Problem:
-    return pose(spec_from_tables(TABLES, "benchmark"), Registry())
+    return resolve(spec_from_tables(TABLES, "benchmark"), Registry())
 
 
 def queries_of(problem: Problem, candidates: Sequence[Candidate]) -> list[Query]:

@@ -31,7 +31,7 @@ import numpy as np
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
@@ -94,7 +94,7 @@ def problem_of(task: str, trials: int, batch: int, epochs: int, seed: int) -> Pr
         "objectives": {"metrics": ["accuracy", "lut", "latency_ns"]},
         "estimators": {"training": {"epochs": epochs}},
     }
-    return pose(spec_from_tables(tables, "benchmark"), Registry())
+    return resolve(spec_from_tables(tables, "benchmark"), Registry())
 
 
 def ours(problem: Problem) -> list[Point]:
@@ -106,7 +106,7 @@ def ours(problem: Problem) -> list[Point]:
             times = (time.process_time() - cpu, time.perf_counter() - wall)
             found.append(Point(*times, progress.judged, progress.hypervolume))
 
-        search = Search(problem, store, on_progress=note)
+        search = Search.resume(problem, store, on_progress=note)
         search.run()
         search.close()
     return found

@@ -17,7 +17,7 @@ from plain_optuna import PlainNsga2
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.front import hypervolume, non_dominated
@@ -185,7 +185,7 @@ def posed(
         tables["task"] = {"name": "file", "path": str(showers(folder)), "label": "particle"}
     if strategy == "grid":
         tables["space"] = {"name": "mlp", **COARSE_SPACE}
-    return pose(spec_from_tables({**tables, **(more or {})}, "benchmarks/strategies"), Registry())
+    return resolve(spec_from_tables({**tables, **(more or {})}, "benchmarks/strategies"), Registry())
 
 
 def showers(folder: Path) -> Path:

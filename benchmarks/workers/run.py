@@ -29,7 +29,7 @@ from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.spec import Spec, spec_from_tables
@@ -186,7 +186,7 @@ def judge(problem: Problem, workers: Workers | None, size: int) -> float:
 
 def simulate(batches: Sequence[int], counts: Sequence[int], repeats: int) -> None:
     registry = Registry()
-    plain = pose(spec(1, 1), registry)
+    plain = resolve(spec(1, 1), registry)
     one = dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, cluster=ClusterTable(workers=1)))
     latency, each = overheads(one)
     print(f"dask: an empty task is back after {1e3 * latency:.1f} ms and costs {1e3 * each:.2f} ms here")

@@ -21,7 +21,7 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
 from hwnas_hls.values.objective import Limit
 
 if TYPE_CHECKING:
-    from hwnas_hls.evidence.verdict import Finding
+    from hwnas_hls.evidence.verdict import Judgement
     from hwnas_hls.network.design import Design
     from hwnas_hls.plugin.registry import Offer, Registry
     from hwnas_hls.protocols.synthesizer import Synthesizer
@@ -194,7 +194,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     ]
     known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
     _check_names(limits, {estimate.metric for estimate in known})
-    findings: list[Finding] = [*_alive(subject, known), *verdict.judge(limits, known, subject.clock_ns)]
+    findings: list[Judgement] = [*_alive(subject, known), *verdict.judge(limits, known, subject.clock_ns)]
     report = {
         "schema": 1,
         "design": str(subject.folder),
@@ -221,13 +221,13 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     return report
 
 
-def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Finding]:
+def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Judgement]:
     """What refutes any use of a design: constant outputs, or a score that is chance's; else nothing."""
     from hwnas_hls.evidence import verdict
     from hwnas_hls.evidence.usefulness import Chance, constant
 
     if words := constant(subject.design):
-        return [verdict.Finding("outputs depend on the inputs", verdict.Verdict.REFUTED, words)]
+        return [verdict.Judgement("outputs depend on the inputs", verdict.Verdict.REFUTED, words)]
     stated = subject.design.meta.get("chance")
     if not isinstance(stated, dict):
         return []
@@ -236,7 +236,7 @@ def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Finding]:
     if not scores or not all(chance.reached(estimate) for estimate in scores):
         return []
     why = f"{scores[0].value:.4g} where {chance.words} reaches {chance.value:.4g} +- {chance.error:.2g}"
-    return [verdict.Finding(f"{chance.metric} above chance", verdict.Verdict.REFUTED, why, tuple(scores))]
+    return [verdict.Judgement(f"{chance.metric} above chance", verdict.Verdict.REFUTED, why, tuple(scores))]
 
 
 def _check_names(limits: Sequence[Limit], known: set[str]) -> None:

@@ -20,7 +20,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
 from hwnas_hls.plugin.isolation import guarded, release
-from hwnas_hls.plugin.rebuild import Kit
+from hwnas_hls.plugin.rebuild import BuildArgs
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.values.estimate import Estimates
 
@@ -48,11 +48,15 @@ class Bench:
                 f"the worker runs hwnas-hls {__version__}, the main process {data['version']}: "
                 "install the same version on all"
             )
-        self.kit = Kit(data["kit"], parts, "a worker")
-        self.dataset, self.target = self.kit.facts["task"], self.kit.facts["target"]
+        self.build_args = BuildArgs.load(data["build_args"], parts, "a worker")
+        self.dataset, self.target = self.build_args.facts["task"], self.build_args.facts["target"]
         # Estimators may ask for the synthesizer.
-        self._more = {"synthesizer": self.kit.build("synthesizer")} if "synthesizer" in self.kit.built else {}
-        self.space = self.kit.build("space", **self._more)
+        self._more = (
+            {"synthesizer": self.build_args.build("synthesizer")}
+            if "synthesizer" in self.build_args.built
+            else {}
+        )
+        self.space = self.build_args.build("space", **self._more)
         self.cache = BoundedCache(CACHE_BYTES)
         self._tools: dict[str, Any] = {}
         self._tools_lock = threading.Lock()
@@ -63,12 +67,14 @@ class Bench:
         with self._tools_lock:
             if name not in self._tools:
                 try:
-                    built = self.kit.build(name, **self._more)
+                    built = self.build_args.build(name, **self._more)
                 except Exception as error:
                     raise Unfit(f"{type(error).__name__}: {error}") from error
-                item = self.kit.built[name]
-                facts = self.kit.facts if item["kind"] == "estimator" else {}
-                self._tools[name] = guarded(self.kit.registry, item["kind"], built, item["table"], **facts)
+                item = self.build_args.built[name]
+                facts = self.build_args.facts if item["kind"] == "estimator" else {}
+                self._tools[name] = guarded(
+                    self.build_args.registry, item["kind"], built, item["table"], **facts
+                )
             return self._tools[name]
 
     def close(self) -> None:

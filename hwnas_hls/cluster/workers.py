@@ -20,7 +20,7 @@ from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.configured import ConfiguredPlugin
-from hwnas_hls.plugin.rebuild import kit_of
+from hwnas_hls.plugin.rebuild import build_args_of
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.values.candidate import digest
 
@@ -147,8 +147,10 @@ class Workers:
             built["synthesizer"] = ("synthesizer", *setup.synthesizer)
         facts = {"seed": setup.seed, "clock_ns": setup.clock_ns}
         parts: dict[str, bytes] = {}
-        kit = kit_of(setup.registry, built, parts, task=setup.dataset, target=setup.target, **facts)
-        return transfer.pack({"version": __version__, "kit": kit}, parts)
+        build_args = build_args_of(
+            setup.registry, built, parts, task=setup.dataset, target=setup.target, **facts
+        )
+        return transfer.pack({"version": __version__, "build_args": build_args}, parts)
 
     # -- connection ----------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ _WANTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Judgement:
     """One requirement, judged.
 
     Args:
@@ -75,7 +75,7 @@ class Finding:
         }
 
 
-def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float) -> list[Finding]:
+def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float) -> list[Judgement]:
     """Judge requirements.
 
     Args:
@@ -105,7 +105,7 @@ def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float
     return findings
 
 
-def overall(findings: Iterable[Finding]) -> Verdict:
+def overall(findings: Iterable[Judgement]) -> Verdict:
     """``REFUTED`` if anything is, ``PROVEN`` if everything is."""
     verdicts = {finding.verdict for finding in findings}
     if REFUTED in verdicts:
@@ -113,17 +113,17 @@ def overall(findings: Iterable[Finding]) -> Verdict:
     return PROVEN if verdicts == {PROVEN} else NOT_PROVEN
 
 
-def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Finding:
+def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Judgement:
     known = tuple(ladder.get(limit.metric, ()))
     proof = [e for e in known if e.source in PROOF.get(limit.metric, SIMULATED)]
     if not proof:
-        return Finding(str(limit), NOT_PROVEN, _missing(limit, known), known)
+        return Judgement(str(limit), NOT_PROVEN, _missing(limit, known), known)
     strongest = proof[0]
     verdict = _hold(limit, strongest)
     why = _said(strongest)
     if verdict == NOT_PROVEN:
         why += f"; the bound lies inside its interval {strongest.low:g} .. {strongest.high:g}"
-    return Finding(str(limit), verdict, why, known)
+    return Judgement(str(limit), verdict, why, known)
 
 
 def _hold(limit: Limit, estimate: Estimate) -> Verdict:
@@ -142,30 +142,30 @@ def _hold(limit: Limit, estimate: Estimate) -> Verdict:
     return REFUTED if best > bound else NOT_PROVEN
 
 
-def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: float) -> Finding:
+def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: float) -> Judgement:
     """Nanoseconds are cycles times a period: both need evidence of their own."""
     cycles = [e for e in ladder.get("latency_cycles", ()) if e.source in _CYCLES]
     timing = [e for e in ladder.get("fmax_mhz", ()) if e.source in PROOF["fmax_mhz"]]
     known = (*ladder.get("latency_ns", ()), *ladder.get("latency_cycles", ()), *ladder.get("fmax_mhz", ()))
     if not cycles:
-        return Finding(str(limit), NOT_PROVEN, _missing(Limit("latency_cycles", "max", 0), known), known)
+        return Judgement(str(limit), NOT_PROVEN, _missing(Limit("latency_cycles", "max", 0), known), known)
     strongest = cycles[0]
     reached_ns = strongest.value * clock_ns
     counted = f"{strongest.value:g} cycles ({_said(strongest)}) at {clock_ns:g} ns are {reached_ns:g} ns"
     over = reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound
     if over:
-        return Finding(str(limit), REFUTED, counted, known)
+        return Judgement(str(limit), REFUTED, counted, known)
     if not timing:
         why = (
             f"{counted}, but {clock_ns:g} ns has no timing evidence: "
             "a routed design's timing report is missing"
         )
-        return Finding(str(limit), NOT_PROVEN, why, known)
+        return Judgement(str(limit), NOT_PROVEN, why, known)
     period_ns = 1000.0 / timing[0].value
     if period_ns > clock_ns:
         why = f"{counted}, but the routed design needs {period_ns:.3g} ns ({_said(timing[0])})"
-        return Finding(str(limit), REFUTED, why, known)
-    return Finding(str(limit), PROVEN, f"{counted}; {_said(timing[0])} meets {clock_ns:g} ns", known)
+        return Judgement(str(limit), REFUTED, why, known)
+    return Judgement(str(limit), PROVEN, f"{counted}; {_said(timing[0])} meets {clock_ns:g} ns", known)
 
 
 def _missing(limit: Limit, known: Sequence[Estimate]) -> str:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import HwnasError, Unsupported
 from hwnas_hls.plugin import transfer
-from hwnas_hls.plugin.rebuild import kit_of
+from hwnas_hls.plugin.rebuild import build_args_of
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ class Isolated:
         folder = Path(self._folder.name)
         built = {"plugin": (kind, instance, table)}
         self._setup = {
-            "kit": kit_of(registry, built, transfer.Folder(folder), task=task, target=target, **facts),
+            "build_args": build_args_of(
+                registry, built, transfer.Folder(folder), task=task, target=target, **facts
+            ),
             "memory_limit_mb": self.memory_limit_mb,
             "time_limit_s": self.time_limit_s,
             "start_limit_s": _START_LIMIT_S,

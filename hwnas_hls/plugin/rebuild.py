@@ -1,7 +1,7 @@
 """What another process needs to build the same plugins: written by one, read by the other.
 
 Both isolated plugins (:mod:`hwnas_hls.plugin.isolation`) and workers (:mod:`hwnas_hls.cluster`) are sent
-a kit: plugins by the names of their modules, configurations, data set and target. It is JSON; the
+build arguments: plugins by the names of their modules, configurations, data set and target. It is JSON; the
 rows of the data set lie beside it.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
 
 
-def kit_of(
+def build_args_of(
     registry: Registry,
     built: Mapping[str, tuple[str, Any, Mapping[str, Any]]],
     parts: transfer.Parts,
@@ -29,18 +30,18 @@ def kit_of(
     target: Target | None = None,
     **facts: Any,
 ) -> dict[str, Any]:
-    """A kit as JSON-able data.
+    """What another process needs to build these plugins, as JSON-able data.
 
     Args:
         registry: that built everything in ``built``.
-        built: name in the kit -> (kind, instance, its configuration).
+        built: name of a plugin -> (kind, instance, its configuration).
         parts: takes the rows of the data set.
         task, target, facts: what constructors may ask for; of ``facts`` that is ``seed clock_ns``.
 
     Raises:
         Unsupported: an instance is of no plugin that another process can load.
     """
-    kit: dict[str, Any] = {
+    build_args: dict[str, Any] = {
         "sys_path": [_entry(path) for path in sys.path],
         "modules": registry.modules(),
         "facts": facts,
@@ -50,45 +51,58 @@ def kit_of(
         },
     }
     if task is not None:
-        kit["dataset"] = transfer.dataset_to_json(task, parts)
+        build_args["dataset"] = transfer.dataset_to_json(task, parts)
     if target is not None:
-        kit["target"] = target.to_json()
-    return kit
+        build_args["target"] = target.to_json()
+    return build_args
 
 
-class Kit:
-    """The plugins of a kit, in the process that it was sent to.
-
-    Paths that this process does not search for modules yet are searched last; a plugin that it
-    has already by an entry point is not registered twice.
+@dataclass(frozen=True, slots=True)
+class BuildArgs:
+    """The plugins that another process sent, and what their constructors are given here.
 
     Args:
-        data: from :func:`kit_of`.
-        parts: with the rows of the data set.
+        registry: of this process, with the modules that were sent.
+        facts: what constructors may ask for, as :meth:`Registry.build` takes it.
+        built: name -> kind, offer and configuration of each plugin that was sent.
         where: this process, for messages.
     """
 
-    def __init__(self, data: Mapping[str, Any], parts: transfer.Parts, where: str) -> None:
+    registry: Registry
+    facts: Mapping[str, Any]
+    built: Mapping[str, Any]
+    where: str
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any], parts: transfer.Parts, where: str) -> BuildArgs:
+        """Import the modules that were sent, and read the rows of the data set.
+
+        Paths that this process does not search for modules yet are searched last; a plugin that it
+        has already by an entry point is not registered twice.
+
+        Args:
+            data: from :func:`build_args_of`.
+            parts: with the rows of the data set.
+            where: this process, for messages.
+        """
         known = set(sys.path)
         sys.path.extend(path for path in data["sys_path"] if path not in known)
-        self.registry = Registry()
+        registry = Registry()
         for name, module in data["modules"].items():
-            if name not in self.registry.plugins():
-                self.registry.register(importlib.import_module(module), name)
-        #: What constructors may ask for, as :meth:`Registry.build` takes it.
-        self.facts: dict[str, Any] = dict(data["facts"])
+            if name not in registry.plugins():
+                registry.register(importlib.import_module(module), name)
+        facts: dict[str, Any] = dict(data["facts"])
         if "dataset" in data:
-            self.facts["task"] = transfer.dataset_from_json(data["dataset"], parts)
+            facts["task"] = transfer.dataset_from_json(data["dataset"], parts)
         if "target" in data:
-            self.facts["target"] = transfer.target_from_json(data["target"])
-        self.built: Mapping[str, Any] = data["built"]
-        self._where = where
+            facts["target"] = transfer.target_from_json(data["target"])
+        return cls(registry, facts, data["built"], where)
 
     def build(self, name: str, **more: Any) -> Any:
-        """Another instance of what has this name in the kit; ``more`` are facts besides."""
+        """Another instance of the plugin of this name; ``more`` are facts besides."""
         item = self.built[name]
-        offer = self.registry.offer(item["kind"], item["offer"], self._where)
-        return self.registry.build(offer, item["table"], self._where, **self.facts, **more)
+        offer = self.registry.offer(item["kind"], item["offer"], self.where)
+        return self.registry.build(offer, item["table"], self.where, **self.facts, **more)
 
 
 def _entry(path: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin import transfer
-from hwnas_hls.plugin.rebuild import Kit
+from hwnas_hls.plugin.rebuild import BuildArgs
 
 #: After the time limit the tool ends this process; this long after it, the process ends itself.
 _GRACE_S = 10.0
@@ -37,15 +37,17 @@ class Worker:
 
     def __init__(self, folder: Path, setup: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.kit = Kit(setup["kit"], transfer.Folder(folder.parent), "the worker process")
-        self.plugin = self.kit.build("plugin")
+        self.build_args = BuildArgs.load(
+            setup["build_args"], transfer.Folder(folder.parent), "the worker process"
+        )
+        self.plugin = self.build_args.build("plugin")
 
     def answer(self, request: Mapping[str, Any], number: int) -> Any:
         """JSON-able; the plugin's own exceptions pass through."""
         if request["call"] == "estimate":
             parts = transfer.Folder(self.folder)
             candidates, context = transfer.batch_from_json(
-                request["batch"], parts, self.kit.facts["task"], self.kit.facts["target"]
+                request["batch"], parts, self.build_args.facts["task"], self.build_args.facts["target"]
             )
             found = list(self.plugin.estimate(candidates, context))
             return [
@@ -65,7 +67,7 @@ def main(folder: Path) -> None:
     setup = transfer.read_json(folder / "setup.json")
     _limit(setup["memory_limit_mb"])
     # In the order of the main process, whatever -P and this module's place have made of it.
-    sys.path[:] = setup["kit"]["sys_path"]
+    sys.path[:] = setup["build_args"]["sys_path"]
     worker: Worker | None = None
     while True:
         number = requests.get()

@@ -23,7 +23,7 @@ from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
 from hwnas_hls.run.handover import hand_over
 from hwnas_hls.run.member_store import held_members, member_from_json, member_to_json
-from hwnas_hls.run.problem import Problem, pose
+from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.search import Progress, Search
 from hwnas_hls.run.selection import Picked
 from hwnas_hls.run.spec_changes import check_unchanged
@@ -77,7 +77,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     """
     if spec.cluster.wanted:
         require(spec.cluster)
-    problem = pose(spec, registry)
+    problem = resolve(spec, registry)
     # Before there is a folder: a scheduler that nobody answers for is no run.
     with _workers(problem) as workers:
         folder = new_folder(folder, problem)
@@ -108,7 +108,7 @@ def resume(
         UserError: the folder is no run, or its spec or data changed since it began.
     """
     spec = run_spec(folder)
-    problem = pose(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
+    problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
     with _workers(problem) as workers:
         return _go(problem, folder, observer, workers, anew=anew)
 
@@ -143,7 +143,7 @@ def _go(
             for record in records:
                 problem.registry.call_each("hwnas_candidate_recorded", run=run, record=record)
 
-        search = Search(problem, store, announce, observer.on_progress, workers)
+        search = Search.resume(problem, store, announce, observer.on_progress, workers)
         members: list[Member] = []
         interrupted = False
         try:
@@ -205,13 +205,13 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
     Raises:
         UserError: the folder is no run, or there is no exporter of such a name.
     """
-    problem = pose(run_spec(folder), registry)
+    problem = resolve(run_spec(folder), registry)
     chosen = [exporter_named(registry, name, "--format") for name in exporters or ()]
     # What only looks may look into a folder that cannot be written.
     with Store(folder, reading=exporters is not None and not exporters) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
-        search = Search(problem, store)
+        search = Search.view(problem, store)
         records = search.records()
         by_key = {record.key: record for record in records}
         members = [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
@@ -241,12 +241,12 @@ def hand_over_one(
         UserError: no complete record has this key (or a unique beginning of it).
     """
     spec = run_spec(folder)
-    problem = pose(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
+    problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
     with _workers(problem) as workers, logged(folder), Store(folder) as store:
         if workers is not None:
             workers.folder = folder
         check_unchanged(problem, store.meta(), folder)
-        search = Search(problem, store, workers=workers)
+        search = Search.view(problem, store, workers)
         complete = {record.key: record for record in store.records() if record.feasible}
         fitting = [record for name, record in complete.items() if name.startswith(key)]
         if len(fitting) != 1:

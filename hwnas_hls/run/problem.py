@@ -116,7 +116,7 @@ class Problem:
         )
 
 
-def pose(spec: Spec, registry: Registry) -> Problem:
+def resolve(spec: Spec, registry: Registry) -> Problem:
     """Find, load and check all that a spec names.
 
     Raises:

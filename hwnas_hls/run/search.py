@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import time
@@ -89,9 +90,11 @@ class LiveFront:
 class Search:
     """One run of one problem over one store; the only place that holds changing state.
 
+    :meth:`resume` gives one that takes up what the store holds, :meth:`view` one to look at.
+
     Args:
         problem: what is searched.
-        store: where everything goes; what it holds already is taken up.
+        store: where everything goes.
         on_records: called with each batch's records once they are stored.
         on_progress: called after each batch.
         workers: for what is dear; without them everything is done in this process.
@@ -108,7 +111,6 @@ class Search:
         self.problem = problem
         self.store = store
         self.judge = Judge(problem, store, workers)
-        self.strategy: Strategy = problem.make_strategy()
         self.front = LiveFront(problem.goal.n_losses)
         self.trace: list[tuple[int, float, float]] = []
         self.states: dict[str, int] = {}
@@ -122,7 +124,36 @@ class Search:
         )
         self._on_records = on_records
         self._on_progress = on_progress
-        self._take_up()
+
+    @classmethod
+    def resume(
+        cls,
+        problem: Problem,
+        store: Store,
+        on_records: Callable[[Sequence[Record]], None] = lambda records: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        workers: Workers | None = None,
+    ) -> Search:
+        """A search that continues where the store stands; from the beginning where it is empty.
+
+        Raises:
+            PluginError: the strategy fails on the records of the store.
+        """
+        search = cls(problem, store, on_records, on_progress, workers)
+        search._take_up()
+        return search
+
+    @classmethod
+    def view(cls, problem: Problem, store: Store, workers: Workers | None = None) -> Search:
+        """What a run has found so far, to look at: no strategy is built, and nothing goes on."""
+        search = cls(problem, store, workers=workers)
+        search._take_up(tell=False)
+        return search
+
+    @functools.cached_property
+    def strategy(self) -> Strategy:
+        """Built when it is first asked or told."""
+        return self.problem.make_strategy()
 
     def run(self) -> None:
         """Search until the budget is spent or the space is exhausted."""
@@ -146,8 +177,8 @@ class Search:
         """Run time so far; a clock that is set back meanwhile does not count."""
         return self._seconds_before + time.monotonic() - self._began
 
-    def _take_up(self) -> None:
-        """Bring the strategy and the front to where the store stands."""
+    def _take_up(self, *, tell: bool = True) -> None:
+        """Bring the front, and the strategy where it is told, to where the store stands."""
         by_batch: dict[int, list[Record]] = {}
         for record in self.store.records():
             by_batch.setdefault(record.batch, []).append(record)
@@ -165,9 +196,10 @@ class Search:
                     self.judge.records(batch.candidates, batch.number, self.judged),
                     (self.asked + len(batch.candidates)) / self.problem.spec.run.trials,
                 )
-            with self._strategy(f"failed on the records of batch {batch.number}"):
-                self.strategy.tell(records)
-            state, told = batch.state.state, True
+            if tell:
+                with self._strategy(f"failed on the records of batch {batch.number}"):
+                    self.strategy.tell(records)
+                state, told = batch.state.state, True
             taken.extend(records)
             self._tally(records)
             self.asked += len(batch.candidates)

@@ -30,7 +30,7 @@ class Batch:
 
     number: int
     asked: str
-    state: Told | None = None
+    state: SavedState | None = None
     hypervolume: float = 0.0
     seconds: float = 0.0
 
@@ -116,7 +116,7 @@ class Store:
                 Batch(
                     number,
                     asked,
-                    None if state is None else Told(json.loads(state)),
+                    None if state is None else SavedState(json.loads(state)),
                     hypervolume or 0.0,
                     seconds or 0.0,
                 )
@@ -236,7 +236,7 @@ class Cache(MutableMapping[str, bytes]):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SavedState:
     """Wraps a saved state, so that a strategy whose state is ``None`` counts as told."""
 
     state: Any

@@ -16,7 +16,7 @@ fixtures besides (``hwnas tiny_space tiny_task tiny_target fake_tools fake_vendo
 
 from __future__ import annotations
 
-from hwnas_hls.testing.contract import Contract, Finding, check
+from hwnas_hls.testing.contract import Contract, ContractResult, check
 from hwnas_hls.testing.estimator import EstimatorContract
 from hwnas_hls.testing.exporter import ExporterContract
 from hwnas_hls.testing.samples import (
@@ -36,10 +36,10 @@ from hwnas_hls.testing.tools import FakeTools
 
 __all__ = [
     "Contract",
+    "ContractResult",
     "EstimatorContract",
     "ExporterContract",
     "FakeTools",
-    "Finding",
     "MixedSpace",
     "SpaceContract",
     "StrategyContract",

@@ -70,26 +70,26 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ContractResult:
     """One test of a contract: its name and what is wrong; empty if nothing is."""
 
     test: str
     problem: str
 
 
-def check(contract: Contract) -> list[Finding]:
+def check(contract: Contract) -> list[ContractResult]:
     """Run every test of a contract without pytest."""
-    findings = []
+    results = []
     for name in sorted(dir(contract)):
         if not name.startswith("test_"):
             continue
         try:
             getattr(contract, name)()
         except PLUGIN_FAULTS as error:
-            findings.append(Finding(name, in_words(error)))
+            results.append(ContractResult(name, in_words(error)))
         else:
-            findings.append(Finding(name, ""))
-    return findings
+            results.append(ContractResult(name, ""))
+    return results
 
 
 def expect(condition: bool, message: str) -> None:

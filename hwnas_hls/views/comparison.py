@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import LiveFront
 from hwnas_hls.run.store import Batch, Store
 from hwnas_hls.values.objective import Goal
@@ -71,7 +71,7 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
         if folder.resolve() in seen:
             raise UserError("a run is given twice", where=str(folder), found=seen[folder.resolve()])
         seen[folder.resolve()] = folder
-    problem = pose(run_spec(folders[0]), registry)
+    problem = resolve(run_spec(folders[0]), registry)
     rows = []
     for folder in folders:
         strategy = run_spec(folder).strategy.name

@@ -15,7 +15,7 @@ from hwnas_hls.cli.terminal import _Live, console
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import Progress
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text
@@ -79,7 +79,7 @@ def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
     states = {COMPLETE: 41_000, STOPPED: 500, INFEASIBLE: 7_000, FAILED: 500}
     with _Live(screen) as live:
         assert "0/1" not in stream.getvalue()
-        live.problem(pose(toy_spec(run={"trials": 50_000}), registry), tmp_path)
+        live.problem(resolve(toy_spec(run={"trials": 50_000}), registry), tmp_path)
         live.progress(Progress(49_000, 50_000, states, 120, 0.98765, 3600.0))
         live._bar.refresh()
     line = [line for line in stream.getvalue().splitlines() if "49000/50000" in line][-1]

@@ -36,7 +36,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.lifecycle import Observer, Outcome, hand_over_one, resume, start
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 
@@ -270,7 +270,7 @@ def test_threads_that_come_at_once_share_a_tool(
     registry: Registry, toy_spec: Specs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = toy_spec(synthesis={"synthesizer": "slow-synthesis", "budget": 1}, cluster={"workers": 1})
-    workers = Workers(pose(spec, registry).cluster_setup())
+    workers = Workers(resolve(spec, registry).cluster_setup())
     bench = tasks.Bench(workers._delivery())
     made = []
     plain = cluster_plugin.SlowSynthesizer.__init__
@@ -293,7 +293,7 @@ def test_started_workers_compute_on_one_core_and_keep_freed_memory(
     for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         monkeypatch.setenv(name, "")  # to be as before afterwards: dask sets them here too
         monkeypatch.delenv(name)
-    with Workers(pose(toy_spec(cluster={"workers": 1}), registry).cluster_setup()) as workers:
+    with Workers(resolve(toy_spec(cluster={"workers": 1}), registry).cluster_setup()) as workers:
         (found,) = workers.connect().run(lambda: dict(os.environ)).values()
     assert found["OMP_NUM_THREADS"] == "1"
     # Dask's own setting gives all of it back: every array of a training then costs page faults.
@@ -314,7 +314,7 @@ def test_resources_that_no_worker_has_are_given_up(
 def test_a_scheduler_without_workers_is_given_up(registry: Registry, toy_spec: Specs) -> None:
     with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty:
         cluster = {"scheduler": empty.scheduler_address, "wait_s": 0.2}
-        problem = pose(toy_spec(cluster=cluster), registry)
+        problem = resolve(toy_spec(cluster=cluster), registry)
         with (
             Workers(problem.cluster_setup()) as workers,
             pytest.raises(ClusterLost, match=r"no worker .* 0\.2 s"),

@@ -15,7 +15,7 @@ from places import TESTS
 from hwnas_hls import hookimpl, hookspecs
 from hwnas_hls.protocols.exporter import Exporter, Front
 from hwnas_hls.protocols.target import Target
-from hwnas_hls.pytest_plugin import Outcome, Workplace
+from hwnas_hls.pytest_plugin import CommandResult, Workplace
 from hwnas_hls.testing import TinySpace
 from hwnas_hls.values.record import Record
 
@@ -77,7 +77,7 @@ class Listener:
 
 
 @pytest.fixture(scope="module")
-def listened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Listener, Outcome]:
+def listened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Listener, CommandResult]:
     folder = tmp_path_factory.mktemp("hooks")
     (folder / "targets").mkdir()
     (folder / "targets" / "mylab1.toml").write_text(TARGET)
@@ -88,7 +88,7 @@ def listened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Liste
     return work, listener, outcome
 
 
-def test_a_run_is_told_of_in_order(listened: tuple[Workplace, Listener, Outcome]) -> None:
+def test_a_run_is_told_of_in_order(listened: tuple[Workplace, Listener, CommandResult]) -> None:
     _, listener, outcome = listened
     kinds = [kind for kind, _ in listener.heard]
     assert kinds == ["started", *["recorded"] * 12, "amend", "finished"]
@@ -101,7 +101,7 @@ def test_a_run_is_told_of_in_order(listened: tuple[Workplace, Listener, Outcome]
     assert [member["key"] for member in written["members"]] == [member.key for member in front.members]
 
 
-def test_a_target_of_a_plugin_is_designed_for(listened: tuple[Workplace, Listener, Outcome]) -> None:
+def test_a_target_of_a_plugin_is_designed_for(listened: tuple[Workplace, Listener, CommandResult]) -> None:
     work, _, outcome = listened
     assert outcome.front.target.part == "xcmylab-1"
     assert outcome.front.clock_ns == 4.0
@@ -109,7 +109,7 @@ def test_a_target_of_a_plugin_is_designed_for(listened: tuple[Workplace, Listene
 
 
 def test_predict_sees_target_of_a_plugin(
-    listened: tuple[Workplace, Listener, Outcome], tmp_path: Path
+    listened: tuple[Workplace, Listener, CommandResult], tmp_path: Path
 ) -> None:
     work, _, _ = listened
     done = work.invoke("predict", "--layers", "16-64-5", "--target", "mylab1", "--json")
@@ -121,7 +121,7 @@ def test_predict_sees_target_of_a_plugin(
     assert lines[0] == lines[1]
 
 
-def test_a_project_is_amended(listened: tuple[Workplace, Listener, Outcome]) -> None:
+def test_a_project_is_amended(listened: tuple[Workplace, Listener, CommandResult]) -> None:
     _, listener, outcome = listened
     assert outcome.folder is not None
     (member,) = outcome.members
@@ -131,7 +131,7 @@ def test_a_project_is_amended(listened: tuple[Workplace, Listener, Outcome]) -> 
     assert "project.tcl" in files
 
 
-def test_a_command_of_a_plugin_runs(listened: tuple[Workplace, Listener, Outcome]) -> None:
+def test_a_command_of_a_plugin_runs(listened: tuple[Workplace, Listener, CommandResult]) -> None:
     from hwnas_hls.cli.main import cli
 
     assert listened[0].invoke("say-hello").stdout == "hello\n"

@@ -25,7 +25,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_context, sample_dataset, sample_design
@@ -94,7 +94,7 @@ HARMS = {
 @pytest.mark.parametrize("how", HARMS)
 def test_harm_becomes_a_failed_record(how: str, registry: Registry, toy_spec: Specs, tmp_path: Path) -> None:
     spec = toy_spec(run={"estimators": ["harmful", "toy-training"]}, estimators={"harmful": {"how": how}})
-    problem = pose(spec, registry)
+    problem = resolve(spec, registry)
     space = problem.space
     candidates = [
         space.candidate({"width": width, "bits": 4, "layers": 1})  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.lifecycle import Observer
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_front
 from hwnas_hls.testing.plugin_check import check_plugin
@@ -116,13 +116,13 @@ def test_what_a_run_cannot_do_without_ends_it_by_name(
 
 def test_ctrl_c_in_a_plugin_is_the_users(registry: Registry, toy_spec: MakeSpec) -> None:
     with pytest.raises(KeyboardInterrupt):
-        pose(spec_with(toy_spec, "task"), falls(registry, "task", "load", KeyboardInterrupt()))
+        resolve(spec_with(toy_spec, "task"), falls(registry, "task", "load", KeyboardInterrupt()))
 
 
 def test_a_task_that_loads_nothing_is_named(registry: Registry, toy_spec: MakeSpec) -> None:
     nothing = type("Nothing", (toy.ToyTask,), {"name": "falls", "load": lambda self: None})
     with pytest.raises(PluginError, match="task falls: load returned None where a Dataset should be"):
-        pose(spec_with(toy_spec, "task"), offering(registry, "task", nothing))
+        resolve(spec_with(toy_spec, "task"), offering(registry, "task", nothing))
 
 
 def test_a_state_that_json_cannot_hold_names_its_strategy_and_the_run_can_be_resumed(

@@ -22,7 +22,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.folder import run_spec
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import LiveFront, Search, choose
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
@@ -34,7 +34,7 @@ MakeSpec = Callable[..., Spec]
 def searched(spec: Spec, registry: Registry, folder: Path) -> Search:
     folder.mkdir(parents=True, exist_ok=True)
     with Store(folder) as store:
-        search = Search(pose(spec, registry), store)
+        search = Search.resume(resolve(spec, registry), store)
         search.run()
         return search
 
@@ -146,7 +146,7 @@ def test_early_stopping_asks_the_goal(registry: Registry, toy_spec: MakeSpec) ->
     from hwnas_hls.run.halving import halving
     from hwnas_hls.values.estimate import Estimate
 
-    goal = pose(toy_spec(), registry).goal
+    goal = resolve(toy_spec(), registry).goal
 
     def known(lut: float) -> dict[str, Estimate]:
         return {

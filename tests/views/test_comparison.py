@@ -18,7 +18,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.attainment import staircase, surface
 from hwnas_hls.values.objective import Goal, Objective
@@ -136,7 +136,7 @@ def test_runs_are_read_with_their_traces_and_fronts(
         assert row.trace[-1][2] == pytest.approx(row.hypervolume)
         assert len(row.designs) == row.front
         assert row.strategy == "toy-random"
-    page = comparison_page(found, pose(run_spec(folders[0]), registry).goal)
+    page = comparison_page(found, resolve(run_spec(folders[0]), registry).goal)
     assert all(str(folder) in page for folder in folders)
 
 

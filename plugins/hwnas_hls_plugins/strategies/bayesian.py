@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import FAILED, Record
-from hwnas_hls_plugins.strategies.evolution import Member, best_first
+from hwnas_hls_plugins.strategies.evolution import Individual, best_first
 from hwnas_hls_plugins.strategies.optuna_samplers import OptunaStrategy
 from hwnas_hls_plugins.strategies.optuna_study import (
     FAILED_VIOLATION,
@@ -119,7 +119,7 @@ class BayesianStrategy(OptunaStrategy):
             return self._told
         places = {record.key: place for place, record in enumerate(self._told)}
         members = [
-            Member(record.candidate, told_losses(self.goal, record), told_violation(record))
+            Individual(record.candidate, told_losses(self.goal, record), told_violation(record))
             for record in self._told
         ]
         kept = {places[member.candidate.key] for member in best_first(members)[: self.config.history // 2]}

@@ -75,9 +75,9 @@ class EvolutionStrategy(Strategy):
         self.goal = goal
         self._space = space
         self.proposals = Proposals(self.name, space, seed)
-        self._population: deque[Member] = deque(maxlen=config.population_size)
-        self._front: list[Member] = []
-        self._order: list[Member] = []
+        self._population: deque[Individual] = deque(maxlen=config.population_size)
+        self._front: list[Individual] = []
+        self._order: list[Individual] = []
 
     def ask(self, n: int) -> list[Candidate]:
         rng = self.proposals.next_rng()
@@ -96,7 +96,7 @@ class EvolutionStrategy(Strategy):
     def tell(self, records: Sequence[Record]) -> None:
         self.proposals.tell(records)
         members = [
-            Member(record.candidate, told_losses(self.goal, record), told_violation(record))
+            Individual(record.candidate, told_losses(self.goal, record), told_violation(record))
             for record in records
             if record.state != FAILED
         ]
@@ -126,7 +126,7 @@ class EvolutionStrategy(Strategy):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Individual:
     """One judged candidate: the minimised losses and by how much it breaks the limits in all."""
 
     candidate: Candidate
@@ -134,12 +134,12 @@ class Member:
     violation: float
 
 
-def best_first(members: list[Member]) -> list[Member]:
+def best_first(members: list[Individual]) -> list[Individual]:
     """In order of merit: feasible ones front by front, the less crowded first; then the others
     by violation. Ties keep their order."""
     feasible = [member for member in members if member.violation == 0]
     rest = sorted((member for member in members if member.violation > 0), key=lambda member: member.violation)
-    ordered: list[Member] = []
+    ordered: list[Individual] = []
     while feasible:
         front = non_dominated([member.losses for member in feasible])
         distance = crowding_distance(np.array([feasible[index].losses for index in front]))

@@ -10,7 +10,7 @@ import pytest
 from places import ROOT
 
 from hwnas_hls.plugin.registry import BUILTIN, Registry
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.spec import spec_from_tables
 
 PAGE = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_every_block_of_settings_is_found() -> None:
 
 @pytest.mark.parametrize("number", range(len(SPECS)))
 def test_its_specs_hold_together(number: int) -> None:
-    problem = pose(spec_from_tables(tomllib.loads(SPECS[number]), "docs/estimators.md"), Registry())
+    problem = resolve(spec_from_tables(tomllib.loads(SPECS[number]), "docs/estimators.md"), Registry())
     wanted = tomllib.loads(SPECS[number])["run"]["estimators"]
     assert sorted(part.name for part in problem.estimators) == sorted(wanted)
     costs = [part.instance.cost for part in problem.estimators]

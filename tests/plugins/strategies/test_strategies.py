@@ -20,7 +20,12 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, Record
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
-from hwnas_hls_plugins.strategies.evolution import EvolutionStrategy, Member, best_first, crowding_distance
+from hwnas_hls_plugins.strategies.evolution import (
+    EvolutionStrategy,
+    Individual,
+    best_first,
+    crowding_distance,
+)
 from hwnas_hls_plugins.strategies.grid import GridStrategy
 from hwnas_hls_plugins.strategies.optuna_samplers import (
     GeneticConfig,
@@ -245,13 +250,13 @@ def test_a_policy_learns_to_choose_what_pays() -> None:
 def test_evolution_ranks_feasible_before_infeasible_and_fronts_before_the_rest() -> None:
     (candidate,) = RandomStrategy(RandomStrategy.Config(), TinySpace(), 0).ask(1)
     members = {
-        "far over": Member(candidate, (0.0, 0.0), 2.0),
-        "dominated": Member(candidate, (0.6, 0.6), 0.0),
-        "crowded": Member(candidate, (0.45, 0.5), 0.0),
-        "end": Member(candidate, (0.1, 0.9), 0.0),
-        "other end": Member(candidate, (0.9, 0.1), 0.0),
-        "just over": Member(candidate, (0.0, 0.0), 0.1),
-        "middle": Member(candidate, (0.4, 0.55), 0.0),
+        "far over": Individual(candidate, (0.0, 0.0), 2.0),
+        "dominated": Individual(candidate, (0.6, 0.6), 0.0),
+        "crowded": Individual(candidate, (0.45, 0.5), 0.0),
+        "end": Individual(candidate, (0.1, 0.9), 0.0),
+        "other end": Individual(candidate, (0.9, 0.1), 0.0),
+        "just over": Individual(candidate, (0.0, 0.0), 0.1),
+        "middle": Individual(candidate, (0.4, 0.55), 0.0),
     }
     order = [
         name for member in best_first(list(members.values())) for name in members if members[name] is member

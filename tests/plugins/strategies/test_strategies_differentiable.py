@@ -19,7 +19,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.space import Knob, KnobSpace, Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.target import Target
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
@@ -232,9 +232,9 @@ def test_a_real_search_begins_with_what_the_supernets_found(tmp_path: Path) -> N
         },
         "test",
     )
-    problem = pose(spec, Registry())
+    problem = resolve(spec, Registry())
     store = Store(tmp_path)
-    search = Search(problem, store)
+    search = Search.resume(problem, store)
     search.run()
     records = store.records()
     search.close()

@@ -12,7 +12,7 @@ import pytest
 import toy
 
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.plugin.rebuild import Kit, kit_of
+from hwnas_hls.plugin.rebuild import BuildArgs, build_args_of
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.testing import sample_dataset
 
@@ -30,24 +30,24 @@ def test_a_kit_builds_the_same_elsewhere(
     facts = {"task": dataset, "target": target, "seed": 3, "clock_ns": 5.0}
     space = registry.build(registry.offer("space", "toy", "test"), config, "test", **facts)
     parts: dict[str, bytes] = {}
-    sent = json.loads(json.dumps(kit_of(registry, {"it": ("space", space, config)}, parts, **facts)))
+    sent = json.loads(json.dumps(build_args_of(registry, {"it": ("space", space, config)}, parts, **facts)))
 
     monkeypatch.chdir(there)
     monkeypatch.setattr(sys, "path", list(sys.path[3:]))
     before = list(sys.path)
-    kit = Kit(sent, parts, "the other process")
+    build_args = BuildArgs.load(sent, parts, "the other process")
     # Folders mean the same from another one, and come after what was there.
     assert sys.path == [*before, str(here), str(here / "modules"), finder]
-    again = kit.build("it")
+    again = build_args.build("it")
     assert type(again) is type(space)
     assert again.knobs == space.knobs
-    assert kit.facts["target"] == target
-    assert (kit.facts["task"].train.x == dataset.train.x).all()
-    assert len(kit.facts["task"].test.y) == 0
-    assert (kit.facts["seed"], kit.facts["clock_ns"]) == (3, 5.0)
+    assert build_args.facts["target"] == target
+    assert (build_args.facts["task"].train.x == dataset.train.x).all()
+    assert len(build_args.facts["task"].test.y) == 0
+    assert (build_args.facts["seed"], build_args.facts["clock_ns"]) == (3, 5.0)
     # Once more in the same process: nothing is added or refused.
     path = list(sys.path)
-    assert not Kit(sent, parts, "the other process").registry.faults
+    assert not BuildArgs.load(sent, parts, "the other process").registry.faults
     assert sys.path == path
 
 
@@ -59,15 +59,15 @@ def test_a_plugin_that_is_there_by_entry_point_is_not_registered_again(
         found.register(toy, "toy")
         return found
 
-    sent = kit_of(registry, {}, {})
+    sent = build_args_of(registry, {}, {})
     assert sent["modules"] == {"toy": "toy"}
     monkeypatch.setattr("hwnas_hls.plugin.rebuild.Registry", installed)
-    kit = Kit(sent, {}, "the other process")
-    assert not kit.registry.faults
-    assert kit.registry.offers("space").keys() == {"toy"}
+    build_args = BuildArgs.load(sent, {}, "the other process")
+    assert not build_args.registry.faults
+    assert build_args.registry.offers("space").keys() == {"toy"}
 
 
 def test_what_no_plugin_offers_cannot_be_sent(registry: Registry) -> None:
     stranger = type("Stranger", (), {"name": "stranger"})()
     with pytest.raises(Unsupported, match="estimator stranger runs in another process"):
-        kit_of(registry, {"it": ("estimator", stranger, {})}, {}, seed=os.getpid())
+        build_args_of(registry, {"it": ("estimator", stranger, {})}, {}, seed=os.getpid())
