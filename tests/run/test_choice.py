@@ -17,7 +17,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.choice import _folds, above_floor
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 from hwnas_hls.values.estimate import Estimate
@@ -113,7 +113,7 @@ def test_the_floor_lies_between_chance_and_the_best(
 ) -> None:
     spec = toy_spec(handover={"floor": 0.7})
     outcome = members_of(registry, spec, tmp_path / "run")
-    problem = pose(spec, registry)
+    problem = resolve(spec, registry)
     with Store(tmp_path / "run", reading=True) as store:
         records = [record for record in store.records() if record.feasible]
     scores = [record.estimates["accuracy"].value for record in records]
