@@ -56,7 +56,7 @@ class DaCostEstimator(Estimator):
     Config = DaCostConfig
     config: DaCostConfig
     provides = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
-    version = "1"
+    version = "2"
     cost = 0.5
     uses_weights = True
 

@@ -88,3 +88,48 @@ def test_without_da4ml_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "installed", lambda name: False)
     candidates, context = _context(_distributed(sample_design()))
     assert not DaCostEstimator().estimate(candidates, context)[0].values
+
+
+@needs_da4ml
+def test_stages_and_registers_are_those_of_the_pipeline() -> None:
+    """Without cutting the graph: the same stages, and register bits of da4ml's own retiming."""
+    from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import cost
+    from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import pipelined
+
+    design = _distributed(sample_design())
+    for levels in (1, 2, 3, 5):
+        comb, model, _ = pipelined(design, Path(), 5.0, levels, "")
+        found = cost(design, 5.0, levels)
+        assert (found.cost_lut, found.stages) == (comb.cost, len(model._pipe.solutions))
+        assert found.register_bits == pytest.approx(model._pipe.reg_bits, rel=0.1)
+
+
+@needs_da4ml
+def test_one_process_serves_all_batches_and_is_replaced_after_a_time_limit() -> None:
+    from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
+    from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError
+
+    designs = [_distributed(sample_design())]
+    solver = da_costs._solver()
+    first = da_costs.costs(designs, 5.0, None, Deadline.after(60))
+    process = solver._process
+    assert process is not None
+    assert da_costs.costs(designs * 2, 5.0, None, Deadline.after(60)) == first * 2
+    assert solver._process is process
+    with pytest.raises(TimeLimitError, match="time limit"):
+        da_costs.costs(designs * 40, 5.0, None, Deadline.after(0.01))
+    assert process.poll() is not None
+    assert da_costs.costs(designs, 5.0, None, Deadline.after(60)) == first
+    solver.close()
+
+
+@needs_da4ml
+def test_a_process_that_ends_says_why() -> None:
+    from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
+    from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError
+
+    solver = da_costs._solver()
+    with pytest.raises(ToolFailureError, match=r"ended with status 1: .*not enough values"):
+        solver.ask("nonsense", Deadline.after(60))
+    assert da_costs.costs([_distributed(sample_design())], 5.0, None, Deadline.after(60))[0].cost_lut > 0
+    solver.close()

@@ -1,24 +1,29 @@
-"""da4ml's own cost and stages of many designs, without RTL.
+"""da4ml's own cost and stages of many designs, without RTL and without cutting it into a pipeline.
 
-Runs as a child process:
-
-``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs FOLDER CLOCK_NS LEVELS`` reads
-``FOLDER/*.npz`` (:meth:`hwnas_hls.network.design.Design.to_bytes`) and writes ``FOLDER/costs.json``.
+Runs as a child process that stays, ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs``: each
+line on its standard input, ``CLOCK_NS LEVELS FOLDER``, has it read ``FOLDER/*.npz``
+(:meth:`hwnas_hls.network.design.Design.to_bytes`), write ``FOLDER/costs.json`` and answer ``done``.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, pipelined
-from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, die_with_parent, run_module
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, adder_graph
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, die_with_parent
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class DaCost:
         cost_lut: its estimate of LUTs: the bits of all adders.
         stages: pipeline stages, which are the latency in cycles.
         register_bits: of all ranks.
-        adder_levels: adder levels of the longest stage.
+        adder_levels: that a stage may have.
         refused: why it cannot be built; empty otherwise.
     """
 
@@ -41,7 +46,7 @@ class DaCost:
 
 
 def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadline: Deadline) -> list[DaCost]:
-    """One cost a design, in order, by one child process.
+    """One cost a design, in order, by a child process that stays.
 
     Args:
         designs: relu and linear layers; what da4ml cannot build is a cost with ``refused``.
@@ -56,36 +61,112 @@ def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadli
         folder = Path(name)
         for number, design in enumerate(designs):
             (folder / f"{number:06}.npz").write_bytes(design.to_bytes())
-        arguments = [name, str(clock_ns), str(cutoff or 0)]
-        run_module("da_costs", arguments, folder=folder, log=folder / "log.txt", deadline=deadline)
+        _solver().ask(f"{clock_ns} {cutoff or 0} {name}", deadline)
         return [DaCost(**item) for item in json.loads((folder / "costs.json").read_text())]
+
+
+@functools.cache
+def _solver() -> WarmProcess:
+    return WarmProcess("da_costs")
 
 
 def cost(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
     """As :func:`costs`, of one design and in this process."""
     try:
-        comb, model, _ = pipelined(design, Path(), design.architecture.clock_ns or clock_ns, cutoff, "")
+        comb = adder_graph(design)
     except Unsupported as error:
         return DaCost(refused=str(error))
-    pipeline = model._pipe
-    return DaCost(
-        float(comb.cost), len(pipeline.solutions), int(pipeline.reg_bits), int(model._latency_cutoff)
-    )
+    clock_ns = design.architecture.clock_ns or clock_ns
+    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    ranks = _Ranks(comb)
+    return DaCost(float(comb.cost), ranks.stages(levels), ranks.register_bits(levels), levels)
 
 
-def main(arguments: list[str]) -> None:
-    """Read the designs of a folder and write their costs beside them."""
+class _Ranks:
+    """Where da4ml puts register ranks in a graph of adders, without building the pipeline."""
+
+    def __init__(self, comb: Any) -> None:
+        from da4ml.types import minimal_kif
+
+        self._ops = comb.ops
+        self._outputs = [place for place in comb.out_idxs if place >= 0]
+        self._width = [int(sum(minimal_kif(op.qint))) for op in comb.ops]
+        self._latency = max((comb.ops[place].latency for place in self._outputs), default=0.0)
+
+    def stages(self, levels: float) -> int:
+        """Of at most so many adder levels."""
+        return _stage(self._latency, levels) + 1
+
+    def register_bits(self, levels: int) -> int:
+        """Bits of the ranks before, between and behind the stages: values on their way to later stages."""
+        made, last = self._lives(self._retimed(levels))
+        entered = sum(bits for bits, op in zip(self._width, self._ops, strict=True) if op.opcode == -1)
+        held = (bits * (end - start) for bits, start, end in zip(self._width, made, last, strict=True))
+        return entered + sum(held)
+
+    def _lives(self, levels: float) -> tuple[list[int], list[int]]:
+        """The stage that makes each value, and the last one that takes it."""
+        made = [_stage(op.latency, levels) for op in self._ops]
+        last = list(made)
+        for place, op in enumerate(self._ops):
+            if op.opcode != -1:
+                for source in _operands(op):
+                    last[source] = max(last[source], made[place])
+        for place in self._outputs:
+            last[place] = self.stages(levels)
+        return made, last
+
+    def _retimed(self, levels: int) -> float:
+        """Levels a stage after da4ml's bisection for fewer of them in the same number of stages."""
+        stages = self.stages(levels)
+        made, last = self._lives(levels)
+        leaves = [0.0] * stages
+        for op, start, end in zip(self._ops, made, last, strict=True):
+            for stage in range(start, min(end, stages)):
+                leaves[stage] = max(leaves[stage], op.latency if stage == start else levels * stage)
+        high = max(latency / (stage + 1) for stage, latency in enumerate(leaves))
+        low, best = self._latency / stages, float(levels)
+        while high - low > 1:
+            middle = (high + low) // 2
+            if middle > 0 and self.stages(middle) <= stages:
+                high = best = middle
+            else:
+                low = middle
+        return best
+
+
+def _stage(latency: float, levels: float) -> int:
+    return math.floor(latency / (levels + 1e-9))
+
+
+def _operands(op: Any) -> list[int]:
+    found = [op.id0, op.id1]
+    if op.opcode in (6, -6):  # a multiplexer has its condition among its data
+        found.append(op.data & 0xFFFFFFFF)
+    return [place for place in found if place >= 0]
+
+
+def main() -> None:
+    """Answer one line of standard input after the other."""
     import dataclasses
 
     die_with_parent()
     sys.setrecursionlimit(RECURSION)
-    name, clock_ns, cutoff = arguments
-    found = [
-        dataclasses.asdict(cost(Design.from_bytes(path.read_bytes()), float(clock_ns), int(cutoff) or None))
-        for path in sorted(Path(name).glob("*.npz"))
-    ]
-    (Path(name) / "costs.json").write_text(json.dumps(found))
+    # What da4ml may print goes to the log; answers alone go to standard output.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        clock_ns, cutoff, name = line.rstrip("\n").split(" ", 2)
+        found = [
+            dataclasses.asdict(
+                cost(Design.from_bytes(path.read_bytes()), float(clock_ns), int(cutoff) or None)
+            )
+            for path in sorted(Path(name).glob("*.npz"))
+        ]
+        (Path(name) / "costs.json").write_text(json.dumps(found))
+        answers.write("done\n")
+        answers.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

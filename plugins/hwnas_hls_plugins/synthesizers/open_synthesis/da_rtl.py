@@ -70,8 +70,7 @@ def pipelined(
     """
     from da4ml.codegen.rtl import RTLModel
 
-    check(design, graphs=True)
-    comb = _trace(design)
+    comb = adder_graph(design)
     levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
     model = RTLModel(
         comb,
@@ -86,11 +85,17 @@ def pipelined(
     return comb, model, levels
 
 
-def _trace(design: Design) -> Any:
+def adder_graph(design: Design) -> Any:
+    """da4ml's graph of adders of a design.
+
+    Raises:
+        Unsupported: what plain adders cannot build, see :func:`check`.
+    """
     import numpy as np
     from da4ml.trace import FixedVariableArrayInput, HWConfig, comb_trace
     from da4ml.trace.ops import quantize
 
+    check(design, graphs=True)
     # HWConfig(1, -1, -1): the unit of latency is one adder, whatever its width.
     inputs = FixedVariableArrayInput(
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}

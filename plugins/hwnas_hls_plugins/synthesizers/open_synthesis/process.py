@@ -96,23 +96,31 @@ def run_module(module: str, arguments: Sequence[str], *, folder: Path, log: Path
     A child, since Yosys ends the interpreter on an error and neither Yosys nor da4ml can be
     stopped at a time limit otherwise.
     """
+    run(
+        module_command(module, *arguments),
+        folder=folder,
+        log=log,
+        deadline=deadline,
+        environment=child_environment(),
+    )
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """What starts a module of this package in a fresh interpreter."""
+    return [sys.executable, "-m", f"{__package__}.{module}", *arguments]
+
+
+def child_environment() -> dict[str, str]:
+    """In which a fresh interpreter finds the packages that this one has."""
     import hwnas_hls
 
-    roots = [str(Path(__file__).resolve().parents[2]), str(Path(hwnas_hls.__file__).resolve().parents[1])]
+    roots = [str(Path(__file__).resolve().parents[3]), str(Path(hwnas_hls.__file__).resolve().parents[1])]
     path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH", "")]), *roots])
-    environment = {
+    return {
         "PYTHONPATH": path,
         # One thread, so that several syntheses share a machine fairly.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
-    full = f"hwnas_hls_plugins.synthesizers.open_synthesis.{module}"
-    run(
-        [sys.executable, "-m", full, *arguments],
-        folder=folder,
-        log=log,
-        deadline=deadline,
-        environment=environment,
-    )
 
 
 def die_with_parent() -> None:
