@@ -1,6 +1,7 @@
-"""Open synthesis of twenty networks: da4ml's cost, Yosys' counts, stages, simulated latency, times.
+"""Open synthesis of twenty networks: the generator's own cost, Yosys' counts, stages, simulated latency, times.
 
-``python benchmarks/open_synthesis/run.py --cache FOLDER --output TABLE.md [--rows 10000] [--only N ...]``
+``python benchmarks/open_synthesis/run.py --cache FOLDER --output TABLE.md [--rows 10000] [--only N ...]
+[--generator auto|alkaid|da4ml] [--operands 2|3]``
 
 Runs anew what the cache folder lacks; a row whose simulation differs from the emulator in one
 bit is printed as a failure, and the exit status is then 1.
@@ -25,7 +26,7 @@ from hwnas_hls.resources import data_folder
 from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer
 
 HEAD = (
-    "| # | network | weights | da4ml cost | LUT (with INV) | / cost | hls-model (interval) | / LUT | FF "
+    "| # | network | weights | own cost | LUT (with INV) | / cost | hls-model (interval) | / LUT | FF "
     "| register bits | stages | simulated | rtl / synthesis / simulation CPU s |"
 )
 
@@ -38,10 +39,17 @@ def main() -> int:
     parser.add_argument("--target", default="xcvu9p")
     parser.add_argument("--only", type=int, nargs="*", default=range(1, len(NETWORKS) + 1))
     parser.add_argument("--simulator", default="auto")
+    parser.add_argument("--generator", default="auto")
+    parser.add_argument("--operands", type=int, default=3)
     options = parser.parse_args()
     target = find_target(options.target, [data_folder("hw_targets")])
     config = OpenConfig(
-        rows=options.rows, cache_dir=str(options.cache), time_limit_s=3600, simulator=options.simulator
+        rows=options.rows,
+        cache_dir=str(options.cache),
+        time_limit_s=3600,
+        simulator=options.simulator,
+        generator=options.generator,
+        operands=options.operands,
     )
     synthesizer = OpenSynthesizer(config)
     lines = [HEAD, "|" + " --- |" * (HEAD.count("|") - 1)]
@@ -57,7 +65,7 @@ def main() -> int:
         predicted += [model] if model else []
         lines.append(line)
         print(line, flush=True)
-    lines += ["", *_summary("Yosys LUT (with INV) / da4ml cost", ratios)]
+    lines += ["", *_summary("Yosys LUT (with INV) / own cost", ratios)]
     lines += _summary("hls-model / Yosys LUT (with INV)", predicted)
     lines.append(
         f"- {tool}; {options.rows} inputs a network, every output bit equal in {len(ratios)} networks"

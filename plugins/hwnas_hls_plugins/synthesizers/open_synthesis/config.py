@@ -13,6 +13,9 @@ class OpenConfig:
     Args:
         latency_cutoff: adder levels between two register ranks (``open`` only); ``None`` takes
             the most that the predicted period allows at the design's clock, from 1 to 5.
+        generator: of the RTL (``open`` only): ``alkaid``, ``da4ml``, or ``auto`` for alkaid where it is
+            installed.
+        operands: of one adder, 2 or 3 (alkaid only); three take one LUT a bit in these families.
         rows: how many deterministic random inputs are simulated and compared.
         seed: of those inputs.
         simulator: ``cxxrtl`` compiles the RTL by Yosys and a C++ compiler; ``netlist`` runs the
@@ -24,6 +27,8 @@ class OpenConfig:
     """
 
     latency_cutoff: int | None = None
+    generator: Literal["auto", "alkaid", "da4ml"] = "auto"
+    operands: Literal[2, 3] = 3
     rows: int = 1000
     seed: int = 0
     simulator: Literal["auto", "cxxrtl", "netlist"] = "auto"
@@ -34,6 +39,10 @@ class OpenConfig:
     def __post_init__(self) -> None:
         if self.latency_cutoff is not None and self.latency_cutoff < 1:
             raise ValueError(f"latency_cutoff is at least 1 adder level, not {self.latency_cutoff}")
+        if self.generator not in ("auto", "alkaid", "da4ml"):
+            raise ValueError(f"generator is auto, alkaid or da4ml, not {self.generator!r}")
+        if self.operands not in (2, 3):
+            raise ValueError(f"operands of an adder are 2 or 3, not {self.operands}")
         if self.rows < 2:
             raise ValueError(f"rows is at least 2 (one row shows no latency), not {self.rows}")
         if self.simulator not in ("auto", "cxxrtl", "netlist"):

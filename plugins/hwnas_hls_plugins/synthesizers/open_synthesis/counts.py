@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hwnas_hls.errors import ReportError
 
-_LUT = re.compile(r"LUT[1-6]")
+_LUT = re.compile(r"LUT[1-6]|LUT6_2")
 _SHIFT_REGISTER = re.compile(r"SRL.*")
 _FLIP_FLOP = re.compile(r"FD[RSCP]E(_1)?|FD[RSCP]")
 _DSP = re.compile(r"DSP48E\d*")
@@ -27,7 +27,7 @@ class Counts:
     """Resources of one netlist.
 
     Args:
-        lut: LUT1 to LUT6.
+        lut: LUT1 to LUT6, and LUT6_2, which is one of two outputs.
         inv: inverters; each is a LUT unless the vendor's tool absorbs it.
         srl: shift registers, one LUT each.
         ff, dsp, bram_18k, uram, wide_mux: as named; a 36-kbit block counts as two.

@@ -22,8 +22,8 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_paren
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 
-# da4ml takes constant matrices as float32.
-_WEIGHT_BITS = 24
+#: da4ml takes constant matrices as float32.
+WEIGHT_BITS = 24
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
 RECURSION = 100_000  # da4ml walks the graph of sums recursively
 
@@ -101,7 +101,7 @@ def adder_graph(design: Design) -> Any:
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
     )
     architecture = design.architecture
-    held = {INPUT: quantize(inputs, *_kif(architecture.input))}
+    held = {INPUT: quantize(inputs, *kif(architecture.input))}
     for number, (layer, (_, accum, result)) in enumerate(
         zip(architecture.layers, design.layer_types(), strict=True)
     ):
@@ -110,15 +110,15 @@ def adder_graph(design: Design) -> Any:
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
-            if int(np.abs(weight).max(initial=0)).bit_length() > _WEIGHT_BITS:
-                raise Unsupported(f"layer {number}: da4ml takes weights of at most {_WEIGHT_BITS} bits")
+            if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
+                raise Unsupported(f"layer {number}: da4ml takes weights of at most {WEIGHT_BITS} bits")
             values = given[0] @ (weight * 2.0**-layer.weight.fraction)
             if bias is not None and layer.bias is not None:
                 values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
-            values = quantize(values, *_kif(accum), accum.overflow, "TRN")
+            values = quantize(values, *kif(accum), accum.overflow, "TRN")
         held[number] = _activated(values, layer)
         if result != accum or getattr(layer, "activation", "linear") == "leaky_relu":
-            held[number] = quantize(held[number], *_kif(result), result.overflow, result.rounding)
+            held[number] = quantize(held[number], *kif(result), result.overflow, result.rounding)
     values = held[len(architecture.layers) - 1]
     # Without keep_dead_inputs the input port would shrink with the weights.
     return comb_trace(inputs, values, keep_dead_inputs=True)
@@ -133,7 +133,8 @@ def _activated(values: Any, layer: Layer) -> Any:
     return relu(values) if activation == "relu" else values
 
 
-def _kif(kind: FixedType) -> tuple[int, int, int]:
+def kif(kind: FixedType) -> tuple[int, int, int]:
+    """A type as da4ml has it: sign, integer bits without it, fractional bits."""
     return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
 
 

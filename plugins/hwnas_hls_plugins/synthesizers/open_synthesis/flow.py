@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.protocols.target import Target
-from hwnas_hls_plugins.synthesizers.open_synthesis import cxxrtl, multiplier_rtl, netlist
+from hwnas_hls_plugins.synthesizers.open_synthesis import alkaid_rtl, cxxrtl, multiplier_rtl, netlist
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError, run_module
@@ -79,6 +79,10 @@ class Generator(Protocol):
     @property
     def adders(self) -> str | None: ...
 
+    @property
+    def mapped(self) -> Mapping[str, str]:
+        """Source -> the one that takes its place in synthesis and names cells of the family."""
+
     def write(self, job: Job) -> Rtl: ...
 
 
@@ -88,6 +92,7 @@ class DistributedArithmetic:
 
     latency_cutoff: int | None
     adders: str | None = None
+    mapped: ClassVar[Mapping[str, str]] = {}
 
     def write(self, job: Job) -> Rtl:
         job.design.save(job.folder / "design")
@@ -102,10 +107,38 @@ class DistributedArithmetic:
 
 
 @dataclass(frozen=True, slots=True)
+class SuccessorArithmetic:
+    """alkaid's RTL, in a child process so that the time limit holds.
+
+    Args:
+        latency_cutoff: adder levels between two register ranks; ``None`` takes them from the clock.
+        operands: of one adder, 2 or 3.
+    """
+
+    latency_cutoff: int | None
+    operands: int
+    adders: str | None = None
+    mapped: ClassVar[Mapping[str, str]] = {alkaid_rtl.TERNARY: alkaid_rtl.TERNARY_MAPPED}
+
+    def write(self, job: Job) -> Rtl:
+        job.design.save(job.folder / "design")
+        numbers = (str(job.clock_ns), str(self.latency_cutoff or 0), job.target.part, str(self.operands))
+        run_module(
+            "alkaid_rtl",
+            ["design", "rtl", *numbers],
+            folder=job.folder,
+            log=job.folder / "rtl.log",
+            deadline=job.deadline,
+        )
+        return Rtl.load(job.folder / "rtl")
+
+
+@dataclass(frozen=True, slots=True)
 class PlainMultipliers:
     """Our own RTL with one ``*`` a non-zero weight."""
 
     adders: str | None = f"*{multiplier_rtl.ADDER}*"
+    mapped: ClassVar[Mapping[str, str]] = {}
 
     def write(self, job: Job) -> Rtl:
         job.design.save(job.folder / "design")
@@ -123,7 +156,7 @@ def measure(job: Job, generator: Generator) -> Measurement:
     counts = None
     if job.stage == "logic_synth":
         with job.timed("synthesis"):
-            counts = _map(job, rtl, generator.adders)
+            counts = _map(job, rtl, generator)
     with job.timed("simulation"):
         simulator, latency_cycles = _simulate(job, rtl, counts)
     (job.folder / "netlist.json").unlink(missing_ok=True)
@@ -141,12 +174,12 @@ def measure(job: Job, generator: Generator) -> Measurement:
     )
 
 
-def _map(job: Job, rtl: Rtl, adders: str | None) -> Counts:
+def _map(job: Job, rtl: Rtl, generator: Generator) -> Counts:
     passes = synthesis_passes(
-        [f"rtl/{source}" for source in rtl.sources],
+        [f"rtl/{generator.mapped.get(source, source)}" for source in rtl.sources],
         TOP,
         FAMILIES[job.target.family],
-        adders=adders,
+        adders=generator.adders,
         netlist="netlist.json",
         statistics="statistics.json",
     )

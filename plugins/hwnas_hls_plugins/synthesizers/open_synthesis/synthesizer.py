@@ -23,6 +23,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.flow import (
     Generator,
     Job,
     PlainMultipliers,
+    SuccessorArithmetic,
     measure,
 )
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
@@ -30,7 +31,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, Time
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import check
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
-from hwnas_hls_plugins.synthesizers.open_synthesis.tools import missing, require, version
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, missing, require, version
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FLOW
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _OWN_ROWS_AFTER_GIVEN = 256
 
 
 class OpenSynthesizer(Synthesizer):
-    """Open synthesis by distributed arithmetic: da4ml's RTL, simulated, mapped and counted.
+    """Open synthesis by distributed arithmetic: RTL of adders, simulated, mapped and counted.
 
     A trained design becomes RTL; a new input every clock is simulated and compared bit for bit
     with the integer emulator; latency and initiation interval are read off that stream; Yosys
@@ -67,7 +68,7 @@ class OpenSynthesizer(Synthesizer):
 
     def available(self, target: Target) -> str:
         """Empty where it can run for ``target`` here, else what is missing and how to install it."""
-        return missing(target, distributed=self._distributed, compiled=self._compiled("logic_synth"))
+        return missing(target, package=self._package(), compiled=self._compiled("logic_synth"))
 
     def synthesize(
         self,
@@ -99,7 +100,7 @@ class OpenSynthesizer(Synthesizer):
         if stage not in STAGES:
             raise UserError(f"synthesizer {self.name} has no such stage", found=stage, choices=STAGES)
         inputs = self._rows(design, rows)
-        require(target, distributed=self._distributed, compiled=self._compiled(stage))
+        require(target, package=self._package(), compiled=self._compiled(stage))
         try:
             check(design, graphs=self._distributed)
         except Unsupported as error:
@@ -134,7 +135,16 @@ class OpenSynthesizer(Synthesizer):
         return self._report(measurement, job.design, job.target, job.stage, kept, job.seconds, cached=False)
 
     def _generator(self) -> Generator:
+        if self._package() == "alkaid":
+            return SuccessorArithmetic(self.config.latency_cutoff, self.config.operands)
         return DistributedArithmetic(self.config.latency_cutoff)
+
+    def _package(self) -> str:
+        """Which package writes the RTL."""
+        wanted = self.config.generator
+        if wanted == "auto":
+            return "alkaid" if installed("alkaid") else "da4ml"
+        return wanted
 
     def _compiled(self, stage: str) -> bool:
         """Whether a C++ compiler will be needed."""
@@ -165,7 +175,8 @@ class OpenSynthesizer(Synthesizer):
                 "synthesizer": self.name,
                 "stage": stage,
                 "flow": FLOW,
-                "versions": {name: version(name) for name in ("da4ml", "pyosys")},
+                "versions": {name: version(name) for name in (self._package(), "pyosys")},
+                "operands": config.operands if self._package() == "alkaid" else 2,
                 "latency_cutoff": config.latency_cutoff,
                 "simulator": config.simulator,
                 "rows": hashlib.sha256(np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest(),
@@ -224,7 +235,8 @@ class OpenSynthesizer(Synthesizer):
         )
 
     def _tool(self) -> str:
-        return f"{self.name}: da4ml {version('da4ml')}, yosys {version('pyosys')}"
+        package = self._package()
+        return f"{self.name}: {package} {version(package)}, yosys {version('pyosys')}"
 
 
 class OpenMultiplierSynthesizer(OpenSynthesizer):
@@ -236,6 +248,9 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
 
     def _generator(self) -> Generator:
         return PlainMultipliers()
+
+    def _package(self) -> str:
+        return ""
 
     def _tool(self) -> str:
         return f"{self.name}: yosys {version('pyosys')}"

@@ -13,12 +13,12 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES
 _INSTALL = "pip install 'hwnas-hls[open]'"
 
 
-def missing(target: Target, *, distributed: bool, compiled: bool) -> str:
+def missing(target: Target, *, package: str, compiled: bool) -> str:
     """What is missing and how to get it; empty where nothing is.
 
     Args:
         target: its family must be one that Yosys maps to.
-        distributed: da4ml is needed.
+        package: that writes the RTL; empty where none is needed.
         compiled: a C++ compiler is needed.
     """
     lacks = []
@@ -26,16 +26,16 @@ def missing(target: Target, *, distributed: bool, compiled: bool) -> str:
         lacks.append(
             f"Yosys' flow knows no family {target.family} ({target.name}); it knows {', '.join(FAMILIES)}"
         )
-    packages = ["pyosys", *(["da4ml"] if distributed else [])]
+    packages = ["pyosys", *([package] if package else [])]
     lacks += [f"Python package {name} ({_INSTALL})" for name in packages if not installed(name)]
     if compiled and compiler() is None:
         lacks.append("a C++ compiler (for example apt install g++, or set CXX)")
     return "; ".join(lacks)
 
 
-def require(target: Target, *, distributed: bool, compiled: bool) -> None:
+def require(target: Target, *, package: str, compiled: bool) -> None:
     """Raises: ToolMissing: something of :func:`missing` is."""
-    lacks = missing(target, distributed=distributed, compiled=compiled)
+    lacks = missing(target, package=package, compiled=compiled)
     if lacks:
         raise ToolMissing(f"open synthesis cannot run here, missing: {lacks}")
 

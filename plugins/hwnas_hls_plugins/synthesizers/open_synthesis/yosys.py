@@ -51,6 +51,8 @@ def synthesis_passes(
     select = "" if adders is None else f" {adders}"
     synth = f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf -flatten"
     return [
+        # Only the libraries that are needed: reading those of block RAMs takes four seconds of five.
+        "read_verilog -lib -specify +/xilinx/cells_sim.v",
         *_read(sources, top),
         "proc",
         "opt_expr",
@@ -58,8 +60,6 @@ def synthesis_passes(
         "opt_clean",
         f"alumacc{select}",
         "opt_clean",
-        # Only the libraries that are needed: reading those of block RAMs takes four seconds of five.
-        "read_verilog -lib -specify +/xilinx/cells_sim.v",
         f"{synth} -run prepare:map_memory",
         "select -assert-none t:$mem*",
         f"{synth} -run map_ffram:map_luts",

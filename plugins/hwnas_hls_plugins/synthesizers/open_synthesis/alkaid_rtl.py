@@ -1,0 +1,135 @@
+"""Distributed-arithmetic RTL of a design, by alkaid (da4ml's successor). Run as a child process:
+
+``python -m hwnas_hls_plugins.synthesizers.open_synthesis.alkaid_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS LEVELS
+PART OPERANDS`` (``LEVELS`` 0: from the clock; ``OPERANDS`` 2 or 3, of one adder).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, WEIGHT_BITS, kif
+from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+
+_STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
+#: alkaid's module of a sum of three, and ours that says how slices build it; see ``ternary_adder.v``.
+TERNARY = "src/static/ternary_adder.v"
+TERNARY_MAPPED = "src/mapped/ternary_adder.v"
+_TERNARY_SOURCE = Path(__file__).with_name("ternary_adder.v")
+
+
+def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str, operands: int) -> Rtl:
+    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog.
+
+    Arguments as of :func:`hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl.write`.
+
+    Args:
+        operands: of one adder; with 3, two adders of which one feeds the other alone become one.
+    """
+    from alkaid.codegen.rtl import RTLModel
+
+    comb = adder_graph(design)
+    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    model = RTLModel(
+        comb,
+        folder,
+        TOP,
+        flavor="verilog",
+        latency_cutoff=levels,
+        print_latency=False,
+        part_name=part,
+        clock_period=clock_ns,
+        ternary_fuse=operands == 3,
+    )
+    model.write()
+    (folder / TERNARY_MAPPED).parent.mkdir(parents=True)
+    shutil.copy(_TERNARY_SOURCE, folder / TERNARY_MAPPED)
+    written = sorted(path.name for path in (folder / "src").glob("*.v") if not path.stem.endswith("_wrapper"))
+    sources = [*(f"src/static/{name}.v" for name in _STATIC), TERNARY, *(f"src/{name}" for name in written)]
+    machine = model.fsm
+    facts = {
+        "generator": f"alkaid {importlib.metadata.version('alkaid')}, adders of up to {operands} operands",
+        "cost_lut": float(model._comb.cost),
+        "register_bits": int(model.reg_bits),
+        "latency_cutoff": levels,
+        "adder_levels": levels,
+    }
+    signals = machine.signals
+    rtl = Rtl(
+        folder,
+        tuple(sources),
+        Port.of(signals["model_inp"].precisions),
+        Port.of(signals["model_out"].precisions),
+        int(model.latency),
+        facts,
+    )
+    rtl.save()
+    return rtl
+
+
+def adder_graph(design: Design) -> Any:
+    """alkaid's graph of adders of a design.
+
+    Raises:
+        Unsupported: what plain adders cannot build, see :func:`check`.
+    """
+    import numpy as np
+    from alkaid.trace import FVArrayInput, HWConfig, trace
+    from alkaid.trace.ops import quantize, relu
+
+    check(design, graphs=True)
+    architecture = design.architecture
+    # HWConfig(1, -1, -1): the unit of latency is one adder.
+    inputs = FVArrayInput((architecture.n_in,), hwconf=HWConfig(1, -1, -1), solver_options={"hard_dc": 2})
+    held = {INPUT: quantize(inputs, *kif(architecture.input))}
+    types = design.layer_types()
+    for number, (layer, (_, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
+        given = [held[source] for source in architecture.sources(number)]
+        weight, bias = design.weights[number], design.biases[number]
+        leaky = getattr(layer, "activation", "linear") == "leaky_relu"
+        rounding = result.rounding
+        if isinstance(layer, Merge):
+            values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
+        elif weight is not None and isinstance(layer, Dense):
+            if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
+                raise Unsupported(f"layer {number}: alkaid takes weights of at most {WEIGHT_BITS} bits")
+            constant = np.zeros(layer.n_out)
+            if bias is not None and layer.bias is not None:
+                constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
+            if rounding == "RND" and layer.accum is None and not leaky and accum.fraction > result.fraction:
+                # To add the half that rounds before the ReLU is the same, and takes no adder of its own.
+                constant, rounding = constant + 2.0 ** -(result.fraction + 1), "TRN"
+            values = given[0] @ (weight * 2.0**-layer.weight.fraction) + constant
+            if layer.accum is not None:
+                values = quantize(values, *kif(accum), accum.overflow, "TRN")
+        if leaky:
+            values = relu(values) - relu(-values) * LEAKY_SLOPE
+        elif getattr(layer, "activation", "linear") == "relu":
+            values = relu(values)
+        if result != accum or leaky:
+            values = quantize(values, *kif(result), result.overflow, rounding)
+        held[number] = values
+    # Without keep_dead_inputs the input port would shrink with the weights.
+    return trace(inputs, held[len(architecture.layers) - 1], keep_dead_inputs=True)
+
+
+def main(arguments: list[str]) -> None:
+    die_with_parent()
+    design_folder, folder, clock_ns, cutoff, part, operands = arguments
+    sys.setrecursionlimit(RECURSION)
+    design = Design.load(Path(design_folder))
+    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part, int(operands))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
