@@ -175,7 +175,7 @@ class OpenSynthesizer(Synthesizer):
                 "synthesizer": self.name,
                 "stage": stage,
                 "flow": FLOW,
-                "versions": {name: version(name) for name in (self._package(), "pyosys")},
+                "versions": {name: version(name) for name in filter(None, (self._package(), "pyosys"))},
                 "operands": config.operands if self._package() == "alkaid" else 2,
                 "latency_cutoff": config.latency_cutoff,
                 "simulator": config.simulator,
