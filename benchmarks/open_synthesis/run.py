@@ -1,4 +1,4 @@
-"""Open synthesis of twenty networks: own cost of the adders, counts of Yosys, stages, simulated latency, times.
+"""Open synthesis of twenty networks: own cost of the adders, Yosys' counts, stages, latency, times.
 
 ``python benchmarks/open_synthesis/run.py --cache FOLDER --output TABLE.md [--rows 10000] [--only N ...]
 [--generator auto|alkaid|da4ml] [--operands 2|3]``

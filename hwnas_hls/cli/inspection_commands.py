@@ -148,6 +148,7 @@ _PACKAGES = (
     ("torch", "training", "pip install torch"),
     ("hls4ml", "writing and simulating projects", "pip install hls4ml"),
     ("optuna", "strategies nsga2, nsga3, tpe", "pip install optuna"),
+    ("alkaid", "open synthesis", "pip install 'hwnas-hls[open]'"),
     ("da4ml", "strategy distributed_arithmetic, open synthesis", "pip install 'hwnas-hls[open]'"),
     ("pyosys", "open synthesis", "pip install 'hwnas-hls[open]'"),
     ("distributed", "--workers and [cluster]", "pip install 'hwnas-hls[cluster]'"),

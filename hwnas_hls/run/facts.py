@@ -19,7 +19,17 @@ from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
 
-_VERSIONED = ("numpy", "torch", "hls4ml", "optuna", "scikit-learn", "da4ml", "pyosys", "distributed")
+_VERSIONED = (
+    "numpy",
+    "torch",
+    "hls4ml",
+    "optuna",
+    "scikit-learn",
+    "alkaid",
+    "da4ml",
+    "pyosys",
+    "distributed",
+)
 
 #: Levels that the open logs of runs found, the one from before them all first.
 _LEVELS: list[int] = []

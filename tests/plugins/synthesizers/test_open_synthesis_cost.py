@@ -46,17 +46,34 @@ def _context(*designs: Design) -> tuple[list[Candidate], Context]:
 
 @needs_da4ml
 @needs_yosys
-def test_it_says_what_synthesis_then_finds(tmp_path: Path) -> None:
+def test_it_says_what_synthesis_then_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     design = _distributed(sample_design())
     candidates, context = _context(design)
+    monkeypatch.setattr(module, "installed", lambda name: name != "alkaid")
     estimates = DaCostEstimator().estimate(candidates, context)[0].values
-    report = OpenSynthesizer(OpenConfig(rows=300, cache_dir=str(tmp_path))).synthesize(design, context.target)
+    config = OpenConfig(rows=300, cache_dir=str(tmp_path), generator="da4ml")
+    report = OpenSynthesizer(config).synthesize(design, context.target)
     assert report.failure == ""
     assert estimates["lut"].value == report.counts["cost_lut"]
     assert estimates["latency_cycles"].value == report.estimates["latency_cycles"].value
     assert estimates["ff"].low <= report.estimates["ff"].value <= estimates["ff"].high
     assert estimates["lut"].low / 1.1 <= report.estimates["lut"].value <= estimates["lut"].high * 1.1
     assert all(estimate.source == "predicted" for estimate in estimates.values())
+
+
+@needs_da4ml
+@needs_yosys
+def test_with_alkaid_it_says_what_three_operand_adders_take(tmp_path: Path) -> None:
+    pytest.importorskip("alkaid")
+    design = _distributed(sample_design())
+    candidates, context = _context(design)
+    lut = DaCostEstimator().estimate(candidates, context)[0].values["lut"]
+    report = OpenSynthesizer(OpenConfig(rows=300, cache_dir=str(tmp_path))).synthesize(design, context.target)
+    assert report.failure == ""
+    assert "alkaid" in report.tool
+    assert "alkaid" in lut.evidence
+    # Small networks scatter more than the twenty of the documentation.
+    assert lut.low / 1.15 <= report.estimates["lut"].value <= lut.high * 1.15
 
 
 @needs_da4ml

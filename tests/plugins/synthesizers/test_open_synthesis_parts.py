@@ -358,7 +358,7 @@ _HIDDEN = """
 import importlib.abc, sys
 class Hidden(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in ('da4ml', 'pyosys'):
+        if name.split('.')[0] in ('alkaid', 'da4ml', 'pyosys'):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
 from pathlib import Path
@@ -379,7 +379,7 @@ for kind in (OpenSynthesizer, OpenMultiplierSynthesizer):
         kind().synthesize(design, target)
     except ToolMissing as error:
         print(error)
-loaded = [name for name in ('torch', 'hls4ml', 'da4ml', 'pyosys') if name in sys.modules]
+loaded = [name for name in ('torch', 'hls4ml', 'alkaid', 'da4ml', 'pyosys') if name in sys.modules]
 assert not loaded, loaded
 """
 

@@ -1,4 +1,6 @@
-"""Distributed-arithmetic RTL of a design, by alkaid (da4ml's successor). Run as a child process:
+"""Distributed-arithmetic RTL of a design, by alkaid, which is da4ml's successor.
+
+Runs as a child process:
 
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.alkaid_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS LEVELS
 PART OPERANDS`` (``LEVELS`` 0: from the clock; ``OPERANDS`` 2 or 3, of one adder).
@@ -15,6 +17,7 @@ from typing import Any
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
+from hwnas_hls_plugins.synthesizers.open_synthesis import da_rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, WEIGHT_BITS, kif
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
@@ -51,12 +54,15 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         clock_period=clock_ns,
         ternary_fuse=operands == 3,
     )
+    signals = model.fsm.signals
+    if not any(sum(precision) for precision in signals["model_inp"].precisions):
+        # Outputs that never change: alkaid's port would have the range -1 to 0, which is two bits.
+        return da_rtl.write(design, folder, clock_ns, cutoff, part)
     model.write()
     (folder / TERNARY_MAPPED).parent.mkdir(parents=True)
     shutil.copy(_TERNARY_SOURCE, folder / TERNARY_MAPPED)
     written = sorted(path.name for path in (folder / "src").glob("*.v") if not path.stem.endswith("_wrapper"))
     sources = [*(f"src/static/{name}.v" for name in _STATIC), TERNARY, *(f"src/{name}" for name in written)]
-    machine = model.fsm
     facts = {
         "generator": f"alkaid {importlib.metadata.version('alkaid')}, adders of up to {operands} operands",
         "cost_lut": float(model._comb.cost),
@@ -64,7 +70,6 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         "latency_cutoff": levels,
         "adder_levels": levels,
     }
-    signals = machine.signals
     rtl = Rtl(
         folder,
         tuple(sources),
@@ -124,6 +129,7 @@ def adder_graph(design: Design) -> Any:
 
 
 def main(arguments: list[str]) -> None:
+    """Read a design, write its RTL."""
     die_with_parent()
     design_folder, folder, clock_ns, cutoff, part, operands = arguments
     sys.setrecursionlimit(RECURSION)

@@ -47,7 +47,7 @@ def estimates(
     if counts is not None:
         out |= _resources(measurement, counts, target, distributed, in_domain)
     if distributed:
-        # Where nothing was mapped, da4ml's cost is as good for the small term that LUTs have.
+        # Where nothing was mapped, the generator's cost is as good for the small term that LUTs have.
         lut = measurement.facts["cost_lut"] if counts is None else counts.lut_high
         timing = period(measurement.facts["adder_levels"], lut, target.family)
     out |= _timing(measurement, target, timing, in_domain)
@@ -135,7 +135,10 @@ def _resources(
         f"{tool}: {counts.lut} LUT1-6, {counts.srl} shift registers, {counts.inv} inverters "
         "(low: all absorbed, high: none)"
     )
-    if distributed:
+    generator = str(measurement.facts["generator"])
+    if distributed and not generator.startswith("da4ml"):
+        lut += "; no design of this generator is published with its weights, to compare Vivado with"
+    elif distributed:
         value, low, high = vivado_lut(counts.lut_high)
         lut += (
             f"; Vivado after routing is expected at {value:.0f} ({low:.0f}-{high:.0f}): Yosys / Vivado "
