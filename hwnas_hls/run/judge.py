@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Case:
+class Evaluation:
     """What is known of one candidate while its batch is judged."""
 
     candidate: Candidate
@@ -47,7 +47,7 @@ class _Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class FullTraining:
     """The outcome of a full training.
 
     Args:
@@ -92,7 +92,7 @@ class Judge:
         besides; never raises for a candidate's sake."""
         began = time.perf_counter()
         self._batch = batch
-        cases = [self._case(candidate) for candidate in candidates]
+        cases = [self._evaluation_of(candidate) for candidate in candidates]
         instances = [part.instance for part in self.problem.estimators]
         if any(one.learns or one.forecast for one in instances):
             self._past = [record for record in self.store.records() if record.batch < batch]
@@ -111,22 +111,22 @@ class Judge:
         self._family.take(records)
         return records
 
-    def designs(self, candidates: Sequence[Candidate]) -> list[Trained]:
+    def designs(self, candidates: Sequence[Candidate]) -> list[FullTraining]:
         """The full training of a front, by the problem's trainer, and the estimates with its weights.
 
         Returns:
-            one :class:`Trained` a candidate, in order.
+            one :class:`FullTraining` a candidate, in order.
         """
-        cases = [self._case(candidate) for candidate in candidates]
+        cases = [self._evaluation_of(candidate) for candidate in candidates]
         if self.problem.trainer is None:
             raise ValueError("no estimator of this run trains")
         self._apply(self.problem.trainer, cases, early_stop=False, check=False)
         for other in self.problem.estimators:
             if other not in self._trainers() and not other.instance.learns:
                 self._apply(other, cases, check=False)
-        return [Trained(case.estimates, case.design, case.layers, case.reason) for case in cases]
+        return [FullTraining(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
-    def again(self, candidates: Sequence[Candidate]) -> list[Trained]:
+    def again(self, candidates: Sequence[Candidate]) -> list[FullTraining]:
         """As :meth:`designs`, from the seed after the run's."""
         run = self.problem.spec.run
         spec = replace(self.problem.spec, run=replace(run, seed=(run.seed + 1) % 2**63))
@@ -138,14 +138,14 @@ class Judge:
 
     def design(self, record: Record) -> Design | None:
         """The design that the search's training made of a record, from the store."""
-        case = self._case(record.candidate)
+        case = self._evaluation_of(record.candidate)
         for part in self._trainers():
             if case.state == COMPLETE:
                 case.design = self._evaluate(part, [case], early_stop=True)[0].design or case.design
         return case.design
 
-    def _case(self, candidate: Candidate) -> _Case:
-        case = _Case(candidate)
+    def _evaluation_of(self, candidate: Candidate) -> Evaluation:
+        case = Evaluation(candidate)
         try:
             architecture = self.problem.architecture(candidate)
         except PLUGIN_FAULTS as error:
@@ -158,20 +158,20 @@ class Judge:
         self,
         part: ConfiguredPlugin,
         earlier: Sequence[ConfiguredPlugin],
-        cases: Sequence[_Case],
+        cases: Sequence[Evaluation],
         found: Sequence[Estimates],
-    ) -> list[_Case]:
+    ) -> list[Evaluation]:
         """Cases of the candidates that the trainings of ``cases`` gave designs of besides.
 
         What was asked for, or has a record already, is none of them; nor is what the trainer stopped.
         """
         known = {case.candidate.key for case in cases}
-        fresh: dict[str, tuple[_Case, Estimates]] = {}
+        fresh: dict[str, tuple[Evaluation, Estimates]] = {}
         for candidate, estimates in (pair for item in found for pair in item.siblings):
             key = candidate.key
             if key in known or estimates.stopped or self._family.recorded_before(key, self._batch):
                 continue
-            fresh.setdefault(key, (self._case(candidate), estimates))
+            fresh.setdefault(key, (self._evaluation_of(candidate), estimates))
         siblings = [case for case, _ in fresh.values()]
         for other in earlier:
             self._apply(other, siblings)
@@ -183,7 +183,7 @@ class Judge:
         behind = self._family.far_behind(rivals, self._batch)
         return [case for case in siblings if not behind(case.estimates)]
 
-    def _refine(self, cases: Sequence[_Case]) -> None:
+    def _refine(self, cases: Sequence[Evaluation]) -> None:
         """Ask again those that can use the weights that training has found."""
         trained = [case for case in cases if case.design is not None]
         for part in self.problem.estimators:
@@ -193,7 +193,7 @@ class Judge:
     def _trainers(self) -> list[ConfiguredPlugin]:
         return [part for part in self.problem.estimators if part.instance.trains]
 
-    def _promote(self, part: ConfiguredPlugin, cases: Sequence[_Case]) -> None:
+    def _promote(self, part: ConfiguredPlugin, cases: Sequence[Evaluation]) -> None:
         """The rung between two estimators that train: who is dominated is not handed to the next."""
         metric = self.problem.dataset.metric
         alive = [case for case in cases if case.state == COMPLETE and metric in case.estimates]
@@ -204,7 +204,7 @@ class Judge:
             if not stays:
                 case.end(STOPPED, f"{part.name}: dominated, and not promoted to the next training")
 
-    def _spare(self, part: ConfiguredPlugin, forecast: str, cases: Sequence[_Case]) -> None:
+    def _spare(self, part: ConfiguredPlugin, forecast: str, cases: Sequence[Evaluation]) -> None:
         """Stop those that a forecast says are not worth training; its number stands for the score."""
         metric = self.problem.dataset.metric
         alive = [case for case in cases if case.state == COMPLETE and metric not in case.estimates]
@@ -217,14 +217,19 @@ class Judge:
                 case.estimates[metric] = replace(case.estimates[forecast], metric=metric)
                 case.end(STOPPED, f"{part.name}: {reason}")
 
-    def _halving(self, cases: Sequence[_Case]) -> Keep:
+    def _halving(self, cases: Sequence[Evaluation]) -> Keep:
         known = [case.estimates for case in cases]
         fronts = [len(self._siblings_of(case.candidate)) > 1 for case in cases]
         share = self.problem.spec.run.keep_share
         return halving(self.problem.goal, self.problem.dataset.metric, known, share, fronts)
 
     def _apply(
-        self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool = True, check: bool = True
+        self,
+        part: ConfiguredPlugin,
+        cases: Sequence[Evaluation],
+        *,
+        early_stop: bool = True,
+        check: bool = True,
     ) -> list[Estimates]:
         """Ask for those that are still in the race; returns the answers."""
         alive = [case for case in cases if case.state == COMPLETE]
@@ -235,7 +240,7 @@ class Judge:
             self._take(part, case, estimates, check=check)
         return found
 
-    def _take(self, part: ConfiguredPlugin, case: _Case, estimates: Estimates, *, check: bool) -> None:
+    def _take(self, part: ConfiguredPlugin, case: Evaluation, estimates: Estimates, *, check: bool) -> None:
         case.estimates.update(estimates.values)
         case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
         case.layers = estimates.layers or case.layers
@@ -248,7 +253,7 @@ class Judge:
         elif check:
             self._check(case)
 
-    def _check(self, case: _Case) -> None:
+    def _check(self, case: Evaluation) -> None:
         case.violations = self.problem.goal.violations(case.estimates)
         if case.violations:
             worst = ", ".join(f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items()))
@@ -257,11 +262,11 @@ class Judge:
     # -- one estimator, one batch --------------------------------------------------------
 
     def _evaluate(
-        self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool
+        self, part: ConfiguredPlugin, cases: Sequence[Evaluation], *, early_stop: bool
     ) -> list[Estimates]:
         keys = [self._key(part, case, early_stop) for case in cases]
         held = self.store.evaluations(dict.fromkeys(keys))
-        missing: dict[str, _Case] = {}
+        missing: dict[str, Evaluation] = {}
         for key, case in zip(keys, cases, strict=True):
             if key not in held:
                 missing.setdefault(key, case)
@@ -269,7 +274,7 @@ class Judge:
             fresh = self._ask(part, list(missing.values()), early_stop=early_stop)
             answered = dict(zip(missing, fresh, strict=True))
             names = {
-                candidate: self._key(part, self._case(candidate), early_stop)
+                candidate: self._key(part, self._evaluation_of(candidate), early_stop)
                 for item in fresh
                 for candidate, _ in item.siblings
             }
@@ -277,7 +282,7 @@ class Judge:
             held |= answered
         return [held[key] for key in keys]
 
-    def _key(self, part: ConfiguredPlugin, case: _Case, early_stop: bool) -> str:
+    def _key(self, part: ConfiguredPlugin, case: Evaluation, early_stop: bool) -> str:
         """Content address of an evaluation: everything its numbers may depend on."""
         problem = self.problem
         architecture = case.architecture
@@ -309,7 +314,9 @@ class Judge:
             return None
         return [len(self._past), self._past[-1].key]
 
-    def _ask(self, part: ConfiguredPlugin, cases: Sequence[_Case], *, early_stop: bool) -> list[Estimates]:
+    def _ask(
+        self, part: ConfiguredPlugin, cases: Sequence[Evaluation], *, early_stop: bool
+    ) -> list[Estimates]:
         keep: Keep = keep_all
         if early_stop and self.problem.spec.run.early_stop:
             keep = self._halving(cases)
@@ -382,7 +389,7 @@ class Judge:
             self._isolated[part] = guarded(problem.registry, "estimator", part.instance, part.config, **facts)
         return self._isolated[part]
 
-    def _record(self, case: _Case, number: int, batch: int, seconds: float) -> Record:
+    def _record(self, case: Evaluation, number: int, batch: int, seconds: float) -> Record:
         losses = None
         state, reason = case.state, case.reason
         if state == COMPLETE:

@@ -17,7 +17,7 @@ from hwnas_hls.plugin.transfer import batch_from_json, batch_to_json, estimates_
 from hwnas_hls.protocols.estimator import Context, Paused, no_siblings
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
@@ -98,7 +98,7 @@ def test_the_compiled_kernels_keep_the_digits_that_torch_keeps(
     digits: Dataset, space: MlpSpace, normalisation: str
 ) -> None:
     from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
-    from hwnas_hls_plugins.estimators.training.member import Member
+    from hwnas_hls_plugins.estimators.training.member import ChainMember
     from hwnas_hls_plugins.estimators.training.network import Network
     from hwnas_hls_plugins.estimators.training.plan import plan
 
@@ -110,7 +110,7 @@ def test_the_compiled_kernels_keep_the_digits_that_torch_keeps(
             built = space.architecture(candidate)
             layers = [replace(layer, normalisation=normalisation, sparsity=0.0) for layer in built.chain[:-1]]
             built = replace(built, layers=(*layers, replace(built.chain[-1], sparsity=0.0)), kept_adders=1.0)
-            member = Member(plan(built, str(number), 0), number, 0)
+            member = ChainMember(plan(built, str(number), 0), number, 0)
             with torch.inference_mode():
                 member.start(torch.float32)
             for limits in member.digits:
@@ -240,7 +240,7 @@ def searched(folder: Path, trials: int, kept: Sequence[float] = SHARES, break_in
         "estimators": {"training": {"epochs": 3, "descent_step": 0.8, "descent_epochs": 1}},
     }
     with Store(folder) as store:
-        search = Search(pose(spec_from_tables(tables, "test"), Registry()), store)
+        search = Search.resume(resolve(spec_from_tables(tables, "test"), Registry()), store)
         if break_in >= 0:
             finish = search.store.finish_batch
 
@@ -296,7 +296,7 @@ def test_a_sibling_that_is_asked_for_later_is_not_trained_again(tmp_path: Path) 
     asked = search.found[0].candidate  # type: ignore[attr-defined]
     others = [one for one in search.problem.space.siblings(asked) if one != asked]
     with Store(tmp_path) as store:
-        judge = Search(search.problem, store).judge
+        judge = Search.view(search.problem, store).judge
         records = judge.records(others, 99, 1000)
     assert len(records) == len(others)
     assert not trained

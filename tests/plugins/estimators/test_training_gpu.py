@@ -155,7 +155,7 @@ def group(kind: str) -> tuple[Any, int]:
     """A started group on torch's operations, and how many inputs it has."""
     from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
     from hwnas_hls_plugins.estimators.training.graphs.network import GraphNetwork
-    from hwnas_hls_plugins.estimators.training.member import Member
+    from hwnas_hls_plugins.estimators.training.member import ChainMember
     from hwnas_hls_plugins.estimators.training.network import Network
     from hwnas_hls_plugins.estimators.training.plan import plan
     from hwnas_hls_plugins.estimators.training.routing import planned
@@ -175,7 +175,7 @@ def group(kind: str) -> tuple[Any, int]:
     else:
         crowd: list[Architecture] = chains.crowd("batch", 0.3)
         plans = [plan(item, str(place), 0) for place, item in enumerate(crowd)]
-        members = [Member(item, place, 0) for place, item in enumerate(plans) if item.normalised]
+        members = [ChainMember(item, place, 0) for place, item in enumerate(plans) if item.normalised]
         for member in members:
             member.start(torch.float32)
         found, n_in = Network(members, 16, 3, torch.float32, device, "torch"), 11
@@ -371,10 +371,10 @@ def test_groups_fill_half_of_a_gpus_free_memory(monkeypatch: pytest.MonkeyPatch)
 
 
 def chains_members() -> tuple[list[Any], int]:
-    from hwnas_hls_plugins.estimators.training.member import Member
+    from hwnas_hls_plugins.estimators.training.member import ChainMember
     from hwnas_hls_plugins.estimators.training.plan import plan
 
-    return [Member(plan(a, str(n), 0), n, 0) for n, a in enumerate(chains.crowd("none"))], 11
+    return [ChainMember(plan(a, str(n), 0), n, 0) for n, a in enumerate(chains.crowd("none"))], 11
 
 
 def test_graphs_are_for_a_gpu_and_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

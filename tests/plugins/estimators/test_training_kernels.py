@@ -57,7 +57,7 @@ def crowd(normalisation: str, dropout: float = 0.0) -> list[Architecture]:
 
 def networks(normalisation: str, rows: int, dropout: float = 0.0) -> list[object]:
     """The same group, once by each arithmetic."""
-    from hwnas_hls_plugins.estimators.training.member import Member
+    from hwnas_hls_plugins.estimators.training.member import ChainMember
     from hwnas_hls_plugins.estimators.training.native import NativeArithmetic
     from hwnas_hls_plugins.estimators.training.network import Network
 
@@ -69,7 +69,7 @@ def networks(normalisation: str, rows: int, dropout: float = 0.0) -> list[object
         ]
         # A group is alike in this.
         plans = [item for item in plans if item.normalised == (normalisation == "batch")]
-        members = [Member(item, number, number % 2) for number, item in enumerate(plans)]
+        members = [ChainMember(item, number, number % 2) for number, item in enumerate(plans)]
         for member in members:
             member.start(torch.float32)
         network = Network(members, rows, 3, torch.float32, torch.device("cpu"), kernels)
@@ -241,11 +241,11 @@ def test_half_a_library_is_made_again(left: int, monkeypatch: pytest.MonkeyPatch
 
 def test_what_the_kernels_do_not_know_goes_to_torch() -> None:
     from hwnas_hls_plugins.estimators.training.layout import Layout
-    from hwnas_hls_plugins.estimators.training.member import Member
+    from hwnas_hls_plugins.estimators.training.member import ChainMember
     from hwnas_hls_plugins.estimators.training.native import serves
 
     def layout(architecture: Architecture, dtype: object = torch.float32) -> Layout:
-        member = Member(plan(architecture, "k", 0), 0, 0)
+        member = ChainMember(plan(architecture, "k", 0), 0, 0)
         member.start(dtype)
         return Layout([member], dtype, torch.device("cpu"))
 

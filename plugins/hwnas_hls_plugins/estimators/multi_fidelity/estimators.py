@@ -13,7 +13,7 @@ from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstima
 
 if TYPE_CHECKING:
     from hwnas_hls.values.candidate import Candidate
-    from hwnas_hls_plugins.estimators.training.loop import Outcome, Training
+    from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
 
 
 class FullTrainingEstimator(TrainingEstimator):
@@ -27,14 +27,14 @@ class FullTrainingEstimator(TrainingEstimator):
     cost: float = 0.4
     Config: ClassVar[type[TrainingConfig]] = FullTrainingConfig
 
-    def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
+    def run(self, training: Training, context: Context, keep: Keep) -> list[TrainingResult]:
         from hwnas_hls_plugins.estimators.multi_fidelity.checkpoint import checkpoint_name, restore
 
         starts: dict[int, list[Any]] = {}
         for member in training.members:
             name = checkpoint_name(member.plan, self.config, context.dataset.fingerprint, self.version)
             starts.setdefault(restore(member, context.cache, name), []).append(member)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, TrainingResult] = {}
         everyone = training.members
         for begin, members in sorted(starts.items()):
             training.members = members
@@ -67,7 +67,7 @@ class PartialTrainingEstimator(TrainingEstimator):
     def share(self) -> float:
         return self.settings.epochs / self.schedule.epochs
 
-    def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
+    def run(self, training: Training, context: Context, keep: Keep) -> list[TrainingResult]:
         from hwnas_hls_plugins.estimators.multi_fidelity.checkpoint import checkpoint_name, save
 
         found = training.run(keep, until=self.settings.epochs)

@@ -16,7 +16,7 @@ _SMALLEST = 1e-12
 _NOTHING = 1e-30
 
 
-class Trained(Protocol):
+class TrainedVector(Protocol):
     """Trained numbers in one vector, the weights first, with all that Adam keeps of them.
 
     Attributes:
@@ -46,7 +46,7 @@ def averages(mean: Tensor, square: Tensor, gradient: Tensor, beta1: float, beta2
 
 
 def update(
-    trained: Trained,
+    trained: TrainedVector,
     scratch: Tensor,
     beta1: float,
     beta2: float,
@@ -73,7 +73,7 @@ def update(
     torch.minimum(latent, trained.ceiling, out=latent)
 
 
-def settle(trained: Trained) -> None:
+def settle(trained: TrainedVector) -> None:
     """Averages of gradients that have long been zero fade into denormal numbers, which are slow."""
     for average in (trained.mean, trained.square):
         average.masked_fill_(average.abs() < _NOTHING, 0.0)

@@ -20,7 +20,7 @@ from torch import Tensor
 from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
-from hwnas_hls_plugins.estimators.training.member import AnyMember, Member
+from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Trainer(Protocol):
     front: Sequence[tuple[float, float]]
 
     def groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]: ...
-    def chains(self, members: Sequence[Member]) -> Network: ...
+    def chains(self, members: Sequence[ChainMember]) -> Network: ...
     def descend(self, network: Network, round_: int) -> None: ...
     def scores(self, network: AnyNetwork) -> dict[int, float]: ...
 
@@ -162,7 +162,7 @@ class Descent:
         members: with all their adders trained; each gives a snapshot at every share that it wants.
     """
 
-    def __init__(self, training: Trainer, members: Sequence[Member]) -> None:
+    def __init__(self, training: Trainer, members: Sequence[ChainMember]) -> None:
         self.training = training
         self.alive = sorted(members, key=lambda member: member.index)
         self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
@@ -180,7 +180,7 @@ class Descent:
             # To the next round after which somebody wants a snapshot.
             end = min(number for m in self.alive for number in self._wanted[m.index] if number >= done)
             for group in self.training.groups(self.alive):
-                network = self.training.chains([m for m in group if isinstance(m, Member)])
+                network = self.training.chains([m for m in group if isinstance(m, ChainMember)])
                 self._take_down(network, done, end)
                 self._snap(network, end)
                 network.save_members()
@@ -212,7 +212,7 @@ class Descent:
             bits = adder_bits(network.layout, j)
             self.found[index].append(Snapshot(self._wanted[index][number], design, scores[index], bits))
 
-    def _goes_on(self, member: Member, end: int) -> bool:
+    def _goes_on(self, member: ChainMember, end: int) -> bool:
         if not any(number > end for number in self._wanted[member.index]):
             return False
         last = self.found[member.index][-PATIENCE:]

@@ -19,7 +19,7 @@ from hwnas_hls_plugins.estimators.training.routing import planned, refusal
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.descent import Snapshot
-    from hwnas_hls_plugins.estimators.training.loop import Outcome, Training
+    from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +166,7 @@ class TrainingEstimator(Resumable):
         """Share of its schedule after which a candidate is trained."""
         return 1.0
 
-    def run(self, training: Training, context: Context, keep: Keep) -> list[Outcome]:
+    def run(self, training: Training, context: Context, keep: Keep) -> list[TrainingResult]:
         """Train what is planned; one outcome a member."""
         return training.run(keep)
 
@@ -270,7 +270,7 @@ class TrainingEstimator(Resumable):
         found: list[Estimates],
         wanted: Sequence[Wanted],
         training: Training,
-        outcomes: Sequence[Outcome],
+        outcomes: Sequence[TrainingResult],
     ) -> None:
         """Put what became of each training where its candidates are."""
         for one, outcome in zip(wanted, outcomes, strict=True):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas_hls_plugins.estimators.training.digits import UNLIMITED, largest_power
-from hwnas_hls_plugins.estimators.training.member import Member
+from hwnas_hls_plugins.estimators.training.member import ChainMember
 from hwnas_hls_plugins.estimators.training.plan import LayerPlan
 
 _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
@@ -39,7 +39,7 @@ class Layout:
         reach: how many members reach each level.
     """
 
-    def __init__(self, members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, members: Sequence[ChainMember], dtype: torch.dtype, device: torch.device) -> None:
         self.members = sorted(members, key=lambda member: member.plan.order)
         self.dtype, self.device = dtype, device
         plans = [member.plan for member in self.members]

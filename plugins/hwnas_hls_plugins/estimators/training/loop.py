@@ -26,7 +26,7 @@ from hwnas_hls_plugins.estimators.training.grouping import (
     automatic_group_elements,
     group,
 )
-from hwnas_hls_plugins.estimators.training.member import AnyMember, Member
+from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
 from hwnas_hls_plugins.estimators.training.plan import Plan
 from hwnas_hls_plugins.estimators.training.rows import Rows
@@ -39,7 +39,7 @@ Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class TrainingResult:
     """What became of one network.
 
     Args:
@@ -64,7 +64,7 @@ def choose_device(name: str) -> torch.device:
 def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
     if isinstance(plan, GraphPlan):
         return GraphMember(plan, index, source)
-    return Member(plan, index, source)
+    return ChainMember(plan, index, source)
 
 
 class Training:
@@ -118,7 +118,7 @@ class Training:
         self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows))
         self.classes = dataset.kind == CLASSIFICATION
 
-    def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[Outcome]:
+    def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[TrainingResult]:
         """Train :attr:`members`; ``keep`` decides at each rung who goes on. One outcome each, in order.
 
         Args:
@@ -126,7 +126,7 @@ class Training:
             until: epochs after which training ends, the schedule unfinished and :attr:`members`
                 as they were left; 0 means all.
         """
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, TrainingResult] = {}
         with threads(self.config.threads), torch.inference_mode():
             if begin == 0:
                 for member in self.members:
@@ -164,13 +164,13 @@ class Training:
             self._train(network, begin, end)
             yield network
 
-    def designs(self, members: Sequence[AnyMember], share: float) -> dict[int, Outcome]:
+    def designs(self, members: Sequence[AnyMember], share: float) -> dict[int, TrainingResult]:
         """By its index, what became of each member that goes no further.
 
         Args:
             share: of the training that they were given.
         """
-        found: dict[int, Outcome] = {}
+        found: dict[int, TrainingResult] = {}
         for group_members in self.groups(members):
             found |= self._outcomes(self.network(group_members), share)
         return found
@@ -179,12 +179,13 @@ class Training:
         """Whether a member is wanted with fewer adders than all."""
         return min(self.kept[member.index]) < 1
 
-    def descents(self, members: Sequence[AnyMember]) -> dict[int, Outcome]:
+    def descents(self, members: Sequence[AnyMember]) -> dict[int, TrainingResult]:
         """By its index, what became of each member, trained with all its adders, that is to lose some."""
-        falling = [m for m in members if self.descends(m) and isinstance(m, Member)]
+        falling = [m for m in members if self.descends(m) and isinstance(m, ChainMember)]
         found = Descent(self, falling).run() if falling else {}
         return {
-            index: Outcome(snapshots[-1].design, 1.0, tuple(snapshots)) for index, snapshots in found.items()
+            index: TrainingResult(snapshots[-1].design, 1.0, tuple(snapshots))
+            for index, snapshots in found.items()
         }
 
     def descend(self, network: Network, round_: int) -> None:
@@ -197,9 +198,9 @@ class Training:
             number = self.config.epochs + round_ * epochs + epoch
             self._epoch(network, step, kinds, number, self.schedule.descent_paces(round_, epoch))
 
-    def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, Outcome]:
+    def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, TrainingResult]:
         return {
-            member.index: Outcome(self._design(network, j, share), share)
+            member.index: TrainingResult(self._design(network, j, share), share)
             for j, member in enumerate(network.members)
         }
 
@@ -207,9 +208,9 @@ class Training:
         graphs = [member for member in members if isinstance(member, GraphMember)]
         if graphs:
             return GraphNetwork(graphs, self.batch_rows, self.dataset.n_out, self.dtype, self.device)
-        return self.chains([member for member in members if isinstance(member, Member)])
+        return self.chains([member for member in members if isinstance(member, ChainMember)])
 
-    def chains(self, members: Sequence[Member]) -> Network:
+    def chains(self, members: Sequence[ChainMember]) -> Network:
         """A group of chains as one network."""
         return Network(
             members, self.batch_rows, self.dataset.n_out, self.dtype, self.device, self.config.kernels

@@ -64,7 +64,7 @@ class AnyMember:
 
 
 @dataclass(slots=True, eq=False)
-class Member(AnyMember):
+class ChainMember(AnyMember):
     """One chain in training; its pieces, levels and masks are counted from the output."""
 
     plan: Plan

@@ -18,7 +18,7 @@ from hwnas_hls_plugins.estimators.training import adam, dropout, native
 from hwnas_hls_plugins.estimators.training.arithmetic import Arithmetic, TorchArithmetic
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.level import make_levels
-from hwnas_hls_plugins.estimators.training.member import Member
+from hwnas_hls_plugins.estimators.training.member import ChainMember
 from hwnas_hls_plugins.estimators.training.normalisation import CALIBRATIONS
 from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number
@@ -38,7 +38,7 @@ class Network:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[ChainMember],
         rows: int,
         n_out: int,
         dtype: torch.dtype,

@@ -15,7 +15,7 @@ from hwnas_hls.plugin import transfer
 from hwnas_hls_plugins.estimators.training.threads import threads
 
 if TYPE_CHECKING:
-    from hwnas_hls_plugins.estimators.training.loop import Outcome, Training
+    from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
     from hwnas_hls_plugins.estimators.training.member import AnyMember
 
 #: Everything of a member that training changes, each a list of tensors.
@@ -68,9 +68,9 @@ def advance(training: Training, states: Sequence[bytes | None], end: int) -> lis
     return [found[number] for number in range(len(states))]
 
 
-def conclude(training: Training, states: Sequence[bytes]) -> list[Outcome]:
+def conclude(training: Training, states: Sequence[bytes]) -> list[TrainingResult]:
     """The designs of members that go no further."""
-    found: dict[int, Outcome] = {}
+    found: dict[int, TrainingResult] = {}
     with threads(training.config.threads), torch.inference_mode():
         for epochs, members in _by_epoch(training, states):
             falling = [member for member in members if training.descends(member)]
