@@ -25,7 +25,7 @@ from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.hardware_loop import Measuring
-from hwnas_hls.run.judge import Judge, Trained
+from hwnas_hls.run.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.notation import counted, quantity
 from hwnas_hls.values.candidate import Candidate
@@ -147,7 +147,7 @@ def _trained(
     return made
 
 
-def _failed(problem: Problem, item: Trained, record: Record, scores: Mapping[str, Estimate]) -> str:
+def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:
     """Why a full training has failed; empty where it has not.
 
     It has where the outputs are constant, or where it scores lower on the validation rows - on which
