@@ -11,6 +11,8 @@ from hwnas_hls.network.precision import FixedType
 
 #: HLS names a specialised function by its template arguments: ``ap_fixed_16_6_5_3_0``.
 _TYPE = re.compile(r"ap_(u?)fixed_(\d+)_(\d+)_(\d+)_(\d+)_\d+")
+#: The configuration in the name of a specialised function: ``..._softmax_config5_s``.
+_CONFIG = re.compile(r"_((?:[a-z]+_)?(config\d+))(?:_s|_\d\w*)?$")
 _ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
 _OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
 
@@ -34,13 +36,19 @@ def same_top(reported: str, top: str) -> bool:
 
 
 def contradictions(project: Project, solution: Solution) -> list[str]:
-    """What in a solution's module names contradicts the firmware; empty where nothing does.
+    """What in a solution contradicts the firmware; empty where nothing does.
 
-    The modules of dense layers carry the input and result type and the name of the layer's
-    configuration in their names; a report of an older firmware shows other types.
+    A report is of the firmware if it is of its top function (or of the AXI wrapper that hls4ml writes around
+    it) and if every configuration that its modules name is one of the firmware's. The modules of dense layers
+    carry the input and result type besides; a report of an older firmware shows other types.
     """
     out = []
+    if solution.csynth is not None and solution.csynth.top not in (project.top, f"{project.top}_axi"):
+        out.append(f"it is of {solution.csynth.top}, not of {project.top}")
     for name in _module_names(solution):
+        named = _CONFIG.search(name)
+        if named is not None and not project.structs & {named[1], named[2]}:
+            out.append(f"module {name} is built by {named[1]}, which the firmware does not have")
         for config, layer in zip(project.configs, project.query.layers, strict=True):
             if not config or not re.search(rf"_{config}_s\b|_{config}$", name) or "dense" not in name:
                 continue

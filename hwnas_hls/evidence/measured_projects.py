@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from hwnas_hls.errors import HwnasError
@@ -35,9 +36,35 @@ class MeasuredDesign:
     report: Path
 
 
+class ProblemKind(StrEnum):
+    """Why a project or report was left out."""
+
+    UNREAD = "unread"
+    NO_REPORT = "no_report"
+    OTHER_DESIGN = "other_design"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A project or report that was left out.
+
+    Args:
+        source: folder of the project, or file of the report.
+        kind: why, for whoever decides by it.
+        reason: why, in words.
+    """
+
+    source: Path
+    kind: ProblemKind
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
 def measured_projects(
     roots: Iterable[Path | str], family: str | None = None
-) -> tuple[list[MeasuredDesign], list[str]]:
+) -> tuple[list[MeasuredDesign], list[Problem]]:
     """Every design with a report in some trees of projects, one entry a stage and solution.
 
     A project that cannot be read, or whose report is of another firmware, is left out with a
@@ -51,23 +78,23 @@ def measured_projects(
         UserError: a root is no folder.
     """
     out: list[MeasuredDesign] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for root in map(Path, roots):
         for folder in find_projects(root):
             try:
                 project = read_whole(folder)
             except HwnasError as error:
-                problems.append(f"{folder}: {error}")
+                problems.append(Problem(folder, ProblemKind.UNREAD, str(error)))
                 continue
             if project.reports is None:
-                problems.append(f"{folder}: no readable report")
+                problems.append(Problem(folder, ProblemKind.NO_REPORT, "no readable report"))
                 continue
-            problems += [f"{folder}: {problem}" for problem in project.reports.problems]
+            problems += [Problem(folder, ProblemKind.UNREAD, text) for text in project.reports.problems]
             out += _designs(project, family or root.resolve().name, problems)
     return out, problems
 
 
-def _designs(project: Project, family: str, problems: list[str]) -> Iterable[MeasuredDesign]:
+def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable[MeasuredDesign]:
     reports = project.reports
     if reports is None:
         return
@@ -77,16 +104,20 @@ def _designs(project: Project, family: str, problems: list[str]) -> Iterable[Mea
             continue
         wrong = contradictions(project, solution)
         if wrong:
-            problems.append(f"{solution.csynth.path}: not of this firmware: {wrong[0]}")
+            reason = f"not of this firmware: {wrong[0]}"
+            problems.append(Problem(solution.csynth.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         whole = whole or solution.csynth
         yield _of_csynth(project, solution, solution.csynth, family)
     for report in reports.utilisations:
-        if whole is not None and not same_top(report.top, whole.top):
-            problems.append(f"{report.path}: of {report.top}, not of {whole.top}")
+        top = project.top if whole is None else whole.top
+        if not same_top(report.top, top):
+            reason = f"of {report.top}, not of {top}"
+            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         if not same_device(report.part, whole.part if whole is not None else project.query.part):
-            problems.append(f"{report.path}: of {report.part}, another part than the project's")
+            reason = f"of {report.part}, another part than the project's"
+            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         truth = _resources(report.used)
         if whole is not None:

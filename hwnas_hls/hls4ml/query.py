@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas_hls.hls4ml.graph import kernel
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.network.precision import MAX_WIDTH, FixedType, exact_sum
@@ -34,7 +35,7 @@ DEFAULT_CLOCK_NS = 5.0
 #: hls4ml's own default type, and what a part of a row that names no type is taken to be.
 DEFAULT_TYPE = FixedType(16, 6)
 #: Warning of a query of a graph.
-NO_CHAIN = "networks that are no chains of dense layers were never measured"
+NO_CHAIN = Note(NoteKind.NO_DATA, "networks that are no chains of dense layers were never measured")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,9 +124,9 @@ class Query:
     scope: str = "core"
     softmax: str = ""
     name: str = ""
-    warnings: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    blockers: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
+    reasons: tuple[Note, ...] = ()
+    blockers: tuple[Note, ...] = ()
     clock_known: bool = True
 
     @property

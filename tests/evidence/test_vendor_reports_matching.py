@@ -11,7 +11,7 @@ from parts import XCKU115
 from places import TESTS
 
 from hwnas_hls.errors import ToolMissing, Unsupported, UserError
-from hwnas_hls.evidence.measured_projects import measured_projects
+from hwnas_hls.evidence.measured_projects import ProblemKind, measured_projects
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
@@ -60,7 +60,8 @@ def _synthesised(folder: Path, design: Design, name: str = "tagger") -> Path:
     inner = (
         f"<ModuleInformation><Module><Name>{module}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources>"
     )
-    text = text.replace("</profile>", f"{inner}</AreaEstimates></Module></ModuleInformation></profile>")
+    if design.architecture.layers[0].strategy != "distributed_arithmetic":  # built without a configuration
+        text = text.replace("</profile>", f"{inner}</AreaEstimates></Module></ModuleInformation></profile>")
     text = text.replace("<Worst-caseLatency>undef", "<Worst-caseLatency>9")
     for place, content in (
         (f"{name}_prj/solution1/syn/report/{name}_csynth.xml", text),
@@ -177,7 +178,22 @@ def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
     assert "no csynth report" in report.failure
     rows, problems = measured_projects([tmp_path])
     assert [row.query.stage for row in rows] == ["logic_synth"]
-    assert any("input of config2 is ap_fixed<8,3> in the firmware" in problem for problem in problems)
+    assert [problem.kind for problem in problems] == [ProblemKind.OTHER_DESIGN]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(">tagger<", ">kernel_wrapper<"), ("config2_s", "softmax_config9_s")],
+    ids=["another top function", "a configuration that the firmware lacks"],
+)
+def test_lone_report_of_another_design_is_left_out(tmp_path: Path, old: str, new: str) -> None:
+    folder = _synthesised(tmp_path, _design(0))
+    (folder / "vivado_synth.rpt").unlink()
+    path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    path.write_text(path.read_text().replace(old, new))
+    rows, problems = measured_projects([tmp_path])
+    assert rows == []
+    assert [(problem.source, problem.kind) for problem in problems] == [(path, ProblemKind.OTHER_DESIGN)]
 
 
 def test_rows_for_calibration(tree: Path, tmp_path: Path) -> None:

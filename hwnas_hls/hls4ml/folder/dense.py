@@ -14,6 +14,7 @@ from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery
 from hwnas_hls.network.precision import FixedType
 
@@ -45,8 +46,8 @@ class Layers:
     configs: list[str] = field(default_factory=list)
     io_type: str = "io_parallel"
     softmax: str = ""
-    warnings: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
+    reasons: list[Note] = field(default_factory=list)
 
 
 def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
@@ -78,18 +79,28 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         out.io_type = "io_stream" if "io_stream" in struct.constants["io_type"] else "io_serial"
         if out.io_type == "io_serial":
             out.reasons.append(
-                f"{where}: io_serial of the first hls4ml versions reads a value a cycle: no data"
+                Note(
+                    NoteKind.NO_DATA,
+                    f"{where}: io_serial of the first hls4ml versions reads a value a cycle: no data",
+                )
             )
     weights = biases = None
     if n_in * n_out > MAX_WEIGHTS:
-        out.warnings.append(f"{where}: more than {MAX_WEIGHTS} weights; they are not read")
+        out.warnings.append(
+            Note(NoteKind.UNREAD, f"{where}: more than {MAX_WEIGHTS} weights; they are not read")
+        )
     elif len(call.arguments) > 3:
         weights, biases = _weights(call, strategy, n_in, n_out, weight, bias, firmware)
     if weights is None:
-        out.warnings.append(f"{where}: no weights in firmware/weights")
+        out.warnings.append(Note(NoteKind.UNREAD, f"{where}: no weights in firmware/weights"))
     if weight.width == 1 and not weight.signed:
         # binary networks keep the sign of a weight of +-1 in one bit
-        out.reasons.append(f"{where}: weights of one bit (+-1) are built from sign changes, not products")
+        out.reasons.append(
+            Note(
+                NoteKind.NO_DATA,
+                f"{where}: weights of one bit (+-1) are built from sign changes, not products",
+            )
+        )
         weight = FixedType(2, 2)
         weights = None if weights is None else 2 * weights - 1
     n_nonzeros = _integer(struct, "n_nonzeros", firmware)
@@ -161,14 +172,20 @@ def _distributed(
     graph = read_graph(firmware.generated, graph_name, layer.n_in, layer.n_out)
     if graph is None:
         out.warnings.append(
-            f"{where}: its adder graph could not be followed; weight type {layer.weight} is assumed"
+            Note(
+                NoteKind.UNREAD,
+                f"{where}: its adder graph could not be followed; weight type {layer.weight} is assumed",
+            )
         )
         return layer
     given = firmware.da_weight.get(name)
     if given is not None and given.fraction < graph.weight.fraction:
         out.warnings.append(
-            f"{where}: hls4ml built distributed arithmetic from weights that were not rounded to "
-            f"{given}; they take {graph.weight}"
+            Note(
+                NoteKind.REMARK,
+                f"{where}: hls4ml built distributed arithmetic from weights that were not rounded to "
+                f"{given}; they take {graph.weight}",
+            )
         )
     return dataclasses.replace(
         layer,

@@ -14,6 +14,7 @@ from hwnas_hls.hls4ml.folder.files import inside
 from hwnas_hls.hls4ml.folder.firmware import read_firmware
 from hwnas_hls.hls4ml.folder.layers import read_layers
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, Settings, project_reports, read_settings
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.hls4ml.reports import ProjectReports
 
@@ -60,6 +61,8 @@ class Project:
         reports: of the vendor's tools, where there are readable ones.
         layer_names: hls4ml's names of the dense layers.
         configs: names of their configuration structs, which the tools' module names contain.
+        top: name of the top function.
+        structs: names of all configuration structs of the firmware.
     """
 
     folder: Path
@@ -67,6 +70,8 @@ class Project:
     reports: ProjectReports | None
     layer_names: tuple[str, ...]
     configs: tuple[str, ...]
+    top: str
+    structs: frozenset[str]
 
 
 def read_folder(path: Path | str, stage: str = "csynth") -> Query:
@@ -91,17 +96,26 @@ def read_folder(path: Path | str, stage: str = "csynth") -> Query:
 def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     """As :func:`read_folder`, with the project's reports and names."""
     folder = find_project(path)
-    warnings: list[str] = []
+    warnings: list[Note] = []
     config = _config(folder, warnings)
     reports, problems = project_reports(folder)
     warnings += problems
     settings = read_settings(folder, config, reports)
     if settings.backend and settings.backend not in BACKENDS.values():
         raise Unsupported(f"{folder}: backend {settings.backend}; only those for Xilinx parts are judged")
-    layers = read_layers(read_firmware(folder, settings.top, config))
+    firmware = read_firmware(folder, settings.top, config)
+    layers = read_layers(firmware)
     scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"
     query = _query(layers, settings, scope, stage, warnings)
-    return Project(folder, query, reports, tuple(layers.names), tuple(layers.configs))
+    return Project(
+        folder=folder,
+        query=query,
+        reports=reports,
+        layer_names=tuple(layers.names),
+        configs=tuple(layers.configs),
+        top=firmware.top,
+        structs=frozenset(firmware.structs),
+    )
 
 
 def find_projects(root: Path | str) -> list[Path]:
@@ -128,7 +142,7 @@ def find_projects(root: Path | str) -> list[Path]:
     return found
 
 
-def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings: list[str]) -> Query:
+def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings: list[Note]) -> Query:
     return Query(
         layers=tuple(layers.layers),
         part=settings.part,
@@ -146,7 +160,7 @@ def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings:
     )
 
 
-def _config(folder: Path, warnings: list[str]) -> dict[str, Any]:
+def _config(folder: Path, warnings: list[Note]) -> dict[str, Any]:
     """The configuration, where it is there and readable: the firmware does not need it."""
     for name in ("hls4ml_config.yml", "hls4ml_config.yaml", "keras-config.yml"):
         path = folder / name
@@ -154,5 +168,5 @@ def _config(folder: Path, warnings: list[str]) -> dict[str, Any]:
             try:
                 return load_config(path)
             except ReportError as error:
-                warnings.append(str(error))
+                warnings.append(Note(NoteKind.UNREAD, str(error)))
     return {}

@@ -9,6 +9,7 @@ from hwnas_hls.hls4ml.folder.cpp import Call
 from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.types import fixed_type
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 
 _PLAIN = (
     *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
@@ -83,19 +84,28 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     at = 2 if len(call.types) > 3 else 1  # <data, parameter, result, config> since hls4ml 0.8
     result = fixed_type(call.types[at], firmware.names, f"layer {name!r}, result")
     if not out.layers:
-        out.reasons.append(f"layer {name!r}: {kind} on the inputs, before any dense layer, is not counted")
+        out.reasons.append(
+            Note(
+                NoteKind.UNCOUNTED,
+                f"layer {name!r}: {kind} on the inputs, before any dense layer, is not counted",
+            )
+        )
         return
     last = out.layers[-1]
     if kind == "relu" and call.function != "relu":
-        out.warnings.append(f"layer {name!r}: {call.function} is counted as relu; its upper limit costs more")
+        out.warnings.append(
+            Note(
+                NoteKind.UNCOUNTED,
+                f"layer {name!r}: {call.function} is counted as relu; its upper limit costs more",
+            )
+        )
     if kind == "softmax":
         struct = firmware.structs.get(call.types[-1])
         told = struct.constants.get("implementation", "") if struct else ""
         out.softmax = told.rpartition("::")[2].strip() or call.function.partition("_")[2] or "legacy"
     if kind != "linear" and last.activation != "linear":
-        out.reasons.append(
-            f"layer {name!r}: {kind} follows another activation ({last.activation}), which is not counted"
-        )
+        text = f"{kind} follows another activation ({last.activation}), which is not counted"
+        out.reasons.append(Note(NoteKind.UNCOUNTED, f"layer {name!r}: {text}"))
     changes: dict[str, object] = {"result": result}
     if kind != "linear":
         changes["activation"] = kind
@@ -109,9 +119,16 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
 def _normalise(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     result = fixed_type(call.types[1], firmware.names, f"layer {name!r}, result")
     if not out.layers:
-        out.reasons.append(f"layer {name!r}: batch normalisation of the inputs is not counted")
+        out.reasons.append(
+            Note(NoteKind.UNCOUNTED, f"layer {name!r}: batch normalisation of the inputs is not counted")
+        )
         return
     last = out.layers[-1]
     if last.activation == "linear":
-        out.warnings.append(f"layer {name!r}: batch normalisation before the activation, counted as after it")
+        out.warnings.append(
+            Note(
+                NoteKind.UNCOUNTED,
+                f"layer {name!r}: batch normalisation before the activation, counted as after it",
+            )
+        )
     out.layers[-1] = dataclasses.replace(last, normalisation="batch", result=result)

@@ -10,8 +10,9 @@ from typing import Any
 from hwnas_hls.errors import ReportError
 from hwnas_hls.hls4ml.folder.config import text_of
 from hwnas_hls.hls4ml.folder.files import optional_source
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL
-from hwnas_hls.hls4ml.reports import ProjectReports, read_project
+from hwnas_hls.hls4ml.reports import NoReports, ProjectReports, read_project
 
 #: What is assumed of a Vivado HLS whose version nobody tells.
 DEFAULT_VIVADO = "vivado_hls 2020.1"
@@ -45,17 +46,18 @@ class Settings:
     backend: str
     tool: str
     top: str
-    warnings: tuple[str, ...]
+    warnings: tuple[Note, ...]
 
 
-def project_reports(folder: Path) -> tuple[ProjectReports | None, list[str]]:
+def project_reports(folder: Path) -> tuple[ProjectReports | None, list[Note]]:
     """The reports of a project, where it has readable ones, and what could not be read."""
     try:
         reports = read_project(folder)
+    except NoReports:
+        return None, []
     except ReportError as error:
-        missing = "no report of" in str(error)
-        return None, [] if missing else str(error).splitlines()[:20]
-    return reports, list(reports.problems[:20])
+        return None, [Note(NoteKind.UNREAD, line) for line in str(error).splitlines()[:20]]
+    return reports, [Note(NoteKind.UNREAD, problem) for problem in reports.problems[:20]]
 
 
 def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports | None) -> Settings:
@@ -69,7 +71,7 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
     scripts = {
         name: optional_source(folder, name) for name in ("project.tcl", "build_prj.tcl", "vivado_synth.tcl")
     }
-    warnings: list[str] = []
+    warnings: list[Note] = []
     csynth = reports.csynth if reports else None
     part = _choose(
         "part",
@@ -98,7 +100,11 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
         warnings,
     )
     if not _PERIOD.fullmatch(period) or float(period) <= 0:
-        warnings.append(f"clock period {period!r} is no number; {DEFAULT_CLOCK_NS:g} ns is assumed")
+        warnings.append(
+            Note(
+                NoteKind.ASSUMED, f"clock period {period!r} is no number; {DEFAULT_CLOCK_NS:g} ns is assumed"
+            )
+        )
         period = f"{DEFAULT_CLOCK_NS:g}"
     clock_ns = float(period)
     uncertainty = _find(
@@ -131,15 +137,20 @@ def _find(text: str, pattern: str) -> str:
     return match[1].strip() if match else ""
 
 
-def _choose(what: str, found: list[tuple[str, str]], default: str, warnings: list[str]) -> str:
+def _choose(what: str, found: list[tuple[str, str]], default: str, warnings: list[Note]) -> str:
     told = [(source, value) for source, value in found if value]
     if not told:
-        warnings.append(f"{what} is not said anywhere; {default} is assumed")
+        warnings.append(Note(NoteKind.ASSUMED, f"{what} is not said anywhere; {default} is assumed"))
         return default
     source, value = told[0]
     for other, different in told[1:]:
         if _plain(different) != _plain(value):
-            warnings.append(f"{what} is {value} in {source} but {different} in {other}; {value} is taken")
+            warnings.append(
+                Note(
+                    NoteKind.CONFLICT,
+                    f"{what} is {value} in {source} but {different} in {other}; {value} is taken",
+                )
+            )
     return value
 
 
@@ -160,12 +171,17 @@ def share_of_period(text: str, clock_ns: float) -> float | None:
     return share if share < 1.0 else None
 
 
-def _tool(reported: str, backend: str, warnings: list[str]) -> str:
+def _tool(reported: str, backend: str, warnings: list[Note]) -> str:
     if " " in reported:
         return reported
     tool = DEFAULT_TOOL if backend.startswith("Vitis") else DEFAULT_VIVADO
     if not backend:
-        warnings.append(f"neither backend nor tool is said; {tool} is assumed")
+        warnings.append(Note(NoteKind.ASSUMED, f"neither backend nor tool is said; {tool} is assumed"))
     else:
-        warnings.append(f"no report tells the version of the tool; {tool} is assumed for backend {backend}")
+        warnings.append(
+            Note(
+                NoteKind.ASSUMED,
+                f"no report tells the version of the tool; {tool} is assumed for backend {backend}",
+            )
+        )
     return tool

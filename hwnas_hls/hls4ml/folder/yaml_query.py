@@ -11,6 +11,7 @@ from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, read_settings
 from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query, normalised_type
 from hwnas_hls.network.precision import FixedType, exact_sum
 from hwnas_hls.network.reuse import nearest_legal
@@ -67,10 +68,11 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
 
 def _layers(
     shapes: list[Shape], precisions: Precisions, where: str
-) -> tuple[list[LayerQuery], list[str], list[str], str]:
+) -> tuple[list[LayerQuery], list[Note], list[Note], str]:
     layers: list[LayerQuery] = []
-    warnings = ["weights are not in a configuration: cost is that of typical trained weights"]
-    reasons: list[str] = []
+    text = "weights are not in a configuration: cost is that of typical trained weights"
+    warnings = [Note(NoteKind.ASSUMED, text)]
+    reasons: list[Note] = []
     softmax = ""
     source = _input_type(precisions)
     width: int | None = None
@@ -80,7 +82,12 @@ def _layers(
             layers.append(layer)
             width = layer.n_out
         elif not layers:
-            reasons.append(f"layer {shape.name!r} comes before any dense layer and is not counted")
+            reasons.append(
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {shape.name!r} comes before any dense layer and is not counted",
+                )
+            )
             continue
         else:
             layer = _behind(shape, layers[-1], precisions, warnings)
@@ -105,7 +112,7 @@ def _dense(
     source: FixedType,
     precisions: Precisions,
     where: str,
-    warnings: list[str],
+    warnings: list[Note],
 ) -> LayerQuery:
     n_in = shape.n_in or width
     if n_in is None or shape.n_out is None:
@@ -123,7 +130,10 @@ def _dense(
     strategy, known = built_strategy(told, compression)
     if not known:
         warnings.append(
-            f"layer {shape.name!r}: strategy {told[:40]!r} is unknown to hls4ml and becomes Latency"
+            Note(
+                NoteKind.CHANGED,
+                f"layer {shape.name!r}: strategy {told[:40]!r} is unknown to hls4ml and becomes Latency",
+            )
         )
     factor = precisions.setting(shape.name, "Dense", "ReuseFactor")
     factor = factor if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1 else 1
@@ -132,7 +142,12 @@ def _dense(
     if strategy == "Resource":
         legal = nearest_legal(n_in, shape.n_out, "Resource", factor)
         if legal != factor:
-            warnings.append(f"layer {shape.name!r}: reuse factor {factor} is moved to {legal} by hls4ml")
+            warnings.append(
+                Note(
+                    NoteKind.CHANGED,
+                    f"layer {shape.name!r}: reuse factor {factor} is moved to {legal} by hls4ml",
+                )
+            )
             factor = legal
     default = precisions.default()
     layer = LayerQuery(
@@ -156,7 +171,7 @@ def _normalised(last: LayerQuery, precisions: Precisions) -> FixedType:
     return normalised_type(last.result or precisions.default(), precisions.default())
 
 
-def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: list[str]) -> LayerQuery:
+def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: list[Note]) -> LayerQuery:
     """An activation or normalisation behind a dense layer."""
     told = precisions.precision(shape.name, shape.kind, "result")
     if shape.kind == "BatchNormalization":
@@ -168,6 +183,9 @@ def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: li
         return dataclasses.replace(last, result=told or last.result)
     if last.activation != "linear":
         warnings.append(
-            f"layer {shape.name!r} follows the activation {last.activation}, which is not counted"
+            Note(
+                NoteKind.UNCOUNTED,
+                f"layer {shape.name!r} follows the activation {last.activation}, which is not counted",
+            )
         )
     return dataclasses.replace(last, activation=shape.activation, result=told or precisions.default())

@@ -20,7 +20,7 @@ from hwnas_hls.hls4ml.reports.estimates import (
     timing_estimates,
     utilisation_estimates,
 )
-from hwnas_hls.hls4ml.reports.project import find_reports, read_project
+from hwnas_hls.hls4ml.reports.project import NoReports, find_reports, read_project
 from hwnas_hls.hls4ml.reports.reports import (
     Cosim,
     Csynth,
@@ -40,6 +40,7 @@ __all__ = [
     "Csynth",
     "Export",
     "Module",
+    "NoReports",
     "ProjectReports",
     "Resources",
     "Solution",

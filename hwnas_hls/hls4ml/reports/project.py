@@ -38,6 +38,10 @@ _KINDS = ("csynth", "cosim", "export", "utilisation", "timing")
 T = TypeVar("T")
 
 
+class NoReports(ReportError):
+    """A folder without any report of Vitis HLS, Vivado HLS or Vivado."""
+
+
 def read_project(folder: Path | str, top: str | None = None) -> ProjectReports:
     """Read every report of a project (a tree of hls4ml, HLS or Vivado, or a folder of bare reports).
 
@@ -55,7 +59,7 @@ def read_project(folder: Path | str, top: str | None = None) -> ProjectReports:
     folder = Path(folder)
     files = _classified(folder)
     if not any(files.values()):
-        raise ReportError(f"{folder}: no report of Vitis HLS, Vivado HLS or Vivado in it")
+        raise NoReports(f"{folder}: no report of Vitis HLS, Vivado HLS or Vivado in it")
     problems: list[str] = []
     top = top or _top_of(folder)
     solutions = _solutions(folder, files, top, problems)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.protocols.estimator import Context
@@ -136,5 +137,5 @@ def test_full_parts_are_told_for_the_designs_that_fill_them() -> None:
     queries = queries_of(space, sampled(space, 4, 7), part="xc7z020clg400-1")
     queries[2] = dataclasses.replace(queries[2], part="xcvu13p-flga2577-2-e")
     batch = predict_batch(queries, read_calibration())
-    full = [any("needed" in reason for reason in batch.reasons[number]) for number in range(4)]
+    full = [any(note.kind is NoteKind.FULL for note in batch.reasons[number]) for number in range(4)]
     assert full == [True, True, False, True]

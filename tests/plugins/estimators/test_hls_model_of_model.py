@@ -16,6 +16,7 @@ from places import ROOT
 
 from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.hls4ml.folder import read_folder
+from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.estimators.hls_model import LayerQuery, Query, predict, query_of_graph, query_of_torch
 
@@ -192,7 +193,7 @@ def test_modules_of_ones_own_and_types_of_each_layer() -> None:
     assert (str(first.input), str(second.input)) == ("ap_ufixed<8,1>", "ap_ufixed<5,2>")
     assert (first.weight, second.weight) == (FixedType(6, 1), FixedType(4, 1))
     assert (second.strategy, second.reuse_factor) == ("Resource", 3), "4 is not legal for 6 x 2"
-    assert "moved to 3" in query.warnings[0]
+    assert query.warnings[0].kind is NoteKind.CHANGED
 
 
 class _Branches(nn.Module):

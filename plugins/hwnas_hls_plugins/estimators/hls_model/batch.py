@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Target, Targets, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.calibration import (
@@ -170,7 +171,7 @@ def _sides(
 
 def overflow(
     table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
-) -> dict[int, list[str]]:
+) -> dict[int, list[Note]]:
     """What a part does not hold; after logic synthesis DSPs that are not there have become LUTs.
 
     Args:
@@ -194,13 +195,12 @@ def overflow(
         value["lut"] = np.where(replaced, value["lut"] + excess * bits * OVERFLOW_LUT_PER_BIT2, value["lut"])
         value["dsp"] = np.where(replaced, room["dsp"], value["dsp"])
         needed = {**value, "dsp": np.where(replaced, value["dsp"] + excess, value["dsp"])}
-    out: dict[int, list[str]] = {}
+    out: dict[int, list[Note]] = {}
     for metric in _SHARED_METRICS:
         for number in np.flatnonzero(needed[metric] > room[metric]).tolist():
             target = targets[table.condition[number]]
             if target is not None:
                 amount, most = needed[metric][number], getattr(target, metric)
-                out.setdefault(number, []).append(
-                    f"{amount:,.0f} {metric} needed, {target.name} has {most:,}"
-                )
+                text = f"{amount:,.0f} {metric} needed, {target.name} has {most:,}"
+                out.setdefault(number, []).append(Note(NoteKind.FULL, text, parts=(metric,)))
     return out

@@ -123,7 +123,7 @@ def predict_command(
         [dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True, targets=targets
     )
     if query.blockers:
-        raise UserError("; ".join(query.blockers), where=path or "--layers")
+        raise UserError("; ".join(map(str, query.blockers)), where=path or "--layers")
     from hwnas_hls_plugins.estimators.hls_model.text_table import (
         comparison_text,
         prediction_json,
@@ -238,6 +238,7 @@ def _of_flags(
     nonzeros: str | None,
 ) -> Query:
     """The query of the flags; what a row would only warn of is an error here."""
+    from hwnas_hls.hls4ml.notes import NoteKind
     from hwnas_hls.hls4ml.query import DEFAULT_TOOL
     from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 
@@ -260,18 +261,23 @@ def _of_flags(
         "clock_ns_target": "5",  # of that part; `_placed` knows of others
     }
     query = query_of_row(row)
-    flags = {"reuse_factor": "--reuse-factor", "n_nonzeros": "--nonzeros"}
+    flags = {
+        "precision": "--precision",
+        "reuse_factor": "--reuse-factor",
+        "n_nonzeros": "--nonzeros",
+        "activations": "--activations",
+    }
     if query.blockers:
-        raise UserError(query.blockers[0], where="--layers", remedy="write widths such as 16-64-32-32-5")
-    for warning in query.warnings:
-        name, _, what = warning.partition(": ")
-        if name in ("precision", "reuse_factor", "n_nonzeros", "activations") and "unknown, took" not in what:
-            raise UserError(what.partition(", took ")[0], where=flags.get(name, f"--{name}"))
+        what = query.blockers[0].text
+        raise UserError(what, where="--layers", remedy="write widths such as 16-64-32-32-5")
+    for note in query.warnings:
+        if note.kind is NoteKind.UNREAD and note.about in flags:
+            raise UserError(note.text, where=flags[note.about])
     if query.reasons:
         from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES
 
         raise UserError(
-            query.reasons[0], where="--activations", found=activations, choices=sorted(ACTIVATION_CODES)
+            query.reasons[0].text, where="--activations", found=activations, choices=sorted(ACTIVATION_CODES)
         )
     names = ("latency", "resource", "distributed_arithmetic", "da", "resource_unrolled", "resourceunrolled")
     for layer in query.layers:

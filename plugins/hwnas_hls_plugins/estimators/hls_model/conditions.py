@@ -111,4 +111,5 @@ def design_arrays(
             )
         )
     values = np.array(rows, np.float64).reshape(len(rows), 9)[condition]
-    return DesignArrays(*(values[:, place].copy() for place in range(9)), n_layers.astype(np.float64))
+    arrays = [values[:, place].copy() for place in range(9)]
+    return DesignArrays(*arrays, n_layers=n_layers.astype(np.float64))

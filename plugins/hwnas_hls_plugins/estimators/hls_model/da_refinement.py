@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import HwnasError, Unsupported
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
@@ -132,7 +133,7 @@ def _costs(designs: dict[int, Design], time_limit_s: float) -> dict[int, DaCost 
 
 
 def _kept(prediction: Prediction, why: str) -> Prediction:
-    warning = f"closed form of da4ml's cost, not its own: {why}"
+    warning = Note(NoteKind.UNREAD, f"closed form of da4ml's cost, not its own: {why}")
     return dataclasses.replace(prediction, warnings=(*prediction.warnings, warning))
 
 
@@ -155,15 +156,16 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     }
     reasons = [*query.reasons]
     if not COSTS[0] * 0.8 <= cost.cost_lut <= COSTS[1] * 1.25:
-        reasons.append(f"da4ml's cost of {cost.cost_lut:,.0f}: data cover {COSTS[0]:,.0f} to {COSTS[1]:,.0f}")
+        text = f"da4ml's cost of {cost.cost_lut:,.0f}: data cover {COSTS[0]:,.0f} to {COSTS[1]:,.0f}"
+        reasons.append(Note(NoteKind.NO_DATA, text))
     if any(layer.reuse_factor > 1 for layer in query.layers):
-        reasons.append("distributed arithmetic needs reuse factor 1")
+        reasons.append(Note(NoteKind.NO_DATA, "distributed arithmetic needs reuse factor 1"))
     reasons += _capacity(prediction.target, metrics)
-    notes = [text for text in prediction.warnings if not text.startswith("no data for")]
+    # What was measured of C synthesis says nothing of da4ml's own numbers.
+    notes = [note for note in prediction.warnings if note.kind is not NoteKind.NO_DATA]
     if query.backend:
-        notes.append(
-            "cycles are da4ml's pipeline stages; Vitis HLS schedules the same adders by its own rules"
-        )
+        text = "cycles are da4ml's pipeline stages; Vitis HLS schedules the same adders by its own rules"
+        notes.append(Note(NoteKind.REMARK, text))
     return dataclasses.replace(
         prediction,
         metrics=metrics,
@@ -194,11 +196,15 @@ def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost) -> Inte
     return Interval(cycles.value * clock, cycles.low * clock, cycles.high * slowest, coverage)
 
 
-def _capacity(target: Target | None, metrics: dict[str, Interval]) -> list[str]:
+def _capacity(target: Target | None, metrics: dict[str, Interval]) -> list[Note]:
     if target is None:
         return []
     return [
-        f"{metrics[metric].value:,.0f} {metric} needed, {target.name} has {held:,}"
+        Note(
+            NoteKind.FULL,
+            f"{metrics[metric].value:,.0f} {metric} needed, {target.name} has {held:,}",
+            parts=(metric,),
+        )
         for metric, held in (("lut", target.lut), ("ff", target.ff))
         if metrics[metric].value > held
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.limits import OPERAND_BITS, UNROLL_LIMIT
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 from hwnas_hls_plugins.estimators.hls_model.regimes import factor_group, site_kinds
@@ -18,21 +19,23 @@ from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, 
 SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 
 
-def layer_reasons(table: DesignTable) -> dict[str, NDArray[np.bool_]]:
+def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
     """Reason -> mask over layers."""
     c = table.layer
     resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
-    unrolled = ~resource & (c.strategy != DISTRIBUTED)
-    return {
+    distributed = c.strategy == DISTRIBUTED
+    large = ~resource & ~distributed & (c.n_in * c.n_out > UNROLL_LIMIT)
+    chain = f"more than {UNROLL_LIMIT:,} products in an unrolled layer: adders no longer form a tree"
+    found = {
         f"operands above {OPERAND_BITS} bits": np.maximum(c.in_bits, c.w_bits) > OPERAND_BITS,
-        f"more than {UNROLL_LIMIT:,} products in an unrolled layer: adders no longer form a tree": unrolled
-        & (c.n_in * c.n_out > UNROLL_LIMIT),
-        "accumulator with rounding or saturation": (c.acc_modes > 0) & (c.strategy != DISTRIBUTED),
-        "distributed arithmetic through C synthesis: no data": c.strategy == DISTRIBUTED,
+        chain: large,
+        "accumulator with rounding or saturation": (c.acc_modes > 0) & ~distributed,
+        "distributed arithmetic through C synthesis: no data": distributed,
         "ResourceUnrolled: no data": c.strategy == UNROLLED,
-        "distributed arithmetic needs reuse factor 1": (c.strategy == DISTRIBUTED) & (c.reuse > 1),
+        "distributed arithmetic needs reuse factor 1": distributed & (c.reuse > 1),
         "tanh, sigmoid or elu: hardly any data": (c.activation == 3) | (c.activation == 6),
     }
+    return {Note(NoteKind.NO_DATA, text): mask for text, mask in found.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,19 +43,19 @@ class Notes:
     """What is to be said of each design: most of it is said of all that share its conditions.
 
     Args:
-        before: design -> texts that come first; designs of which there is nothing to say are left out.
-        shared: texts of each of the table's conditions.
+        before: design -> notes that come first; designs of which there is nothing to say are left out.
+        shared: notes of each of the table's conditions.
         condition: index of each design's conditions.
-        after: design -> texts that come last.
+        after: design -> notes that come last.
     """
 
-    before: Mapping[int, Sequence[str]]
-    shared: Sequence[Sequence[str]]
+    before: Mapping[int, Sequence[Note]]
+    shared: Sequence[Sequence[Note]]
     condition: NDArray[np.int64]
-    after: Mapping[int, Sequence[str]]
+    after: Mapping[int, Sequence[Note]]
 
-    def __getitem__(self, number: int) -> list[str]:
-        """The texts of one design."""
+    def __getitem__(self, number: int) -> list[Note]:
+        """The notes of one design."""
         shared = self.shared[self.condition[number]]
         return [*self.before.get(number, ()), *shared, *self.after.get(number, ())]
 
@@ -64,7 +67,7 @@ class Notes:
         return out
 
 
-def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[int, Sequence[str]]) -> Notes:
+def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[int, Sequence[Note]]) -> Notes:
     """Reasons of each design, from its layers, its interface, its tool and its silicon.
 
     Args:
@@ -77,19 +80,21 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
                 own.setdefault(design, []).append(reason)
     stages = set(calibration.seen.get("stages", ()))
     low, high = calibration.seen.get("clock_ns", (0.0, np.inf))
-    shared: list[list[str]] = []
+    shared: list[list[Note]] = []
     for each in table.conditions:
-        texts: list[str] = []
+        texts: list[Note] = []
         if each.io_type == "io_stream":
-            texts.append("io_stream: hardly any data")
+            texts.append(Note(NoteKind.NO_DATA, "io_stream: hardly any data"))
         elif each.io_type != "io_parallel":
-            texts.append(f"unknown io_type {each.io_type[:20]!r}")
+            texts.append(Note(NoteKind.NO_DATA, f"unknown io_type {each.io_type[:20]!r}"))
         if part_class(each.part) not in calibration.seen.get("part_classes", ()):
-            texts.append(f"silicon of {each.part[:40]}: no data")
+            texts.append(Note(NoteKind.NO_DATA, f"silicon of {each.part[:40]}: no data"))
         if each.stage not in stages:
-            texts.append(f"stage {each.stage}: no data")
+            texts.append(Note(NoteKind.NO_DATA, f"stage {each.stage}: no data"))
         if not low * 0.8 <= each.clock_ns <= high * 1.25:
-            texts.append(f"clock of {each.clock_ns:g} ns: data cover {low:g} to {high:g} ns")
+            texts.append(
+                Note(NoteKind.NO_DATA, f"clock of {each.clock_ns:g} ns: data cover {low:g} to {high:g} ns")
+            )
         shared.append(texts)
     return Notes(own, shared, table.condition, full)
 
@@ -99,25 +104,28 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
     own = {number: query.warnings for number, query in enumerate(table.queries) if query.warnings}
     seen_tools = calibration.seen.get("tools", {})
     parts = calibration.seen.get("parts", {})
-    shared: list[list[str]] = []
+    shared: list[list[Note]] = []
     for each in table.conditions:
-        texts: list[str] = []
+        texts: list[Note] = []
         tool = tool_of(each.tool)
         versions = seen_tools.get(tool.family, [])
         if versions and tool.version and tool.version not in versions:
             nearest = min(versions, key=lambda version: abs(version - tool.version))
-            texts.append(f"no data for {tool.text}, nearest is {tool.family}_hls {nearest:.1f}")
+            texts.append(
+                Note(NoteKind.NO_DATA, f"no data for {tool.text}, nearest is {tool.family}_hls {nearest:.1f}")
+            )
         known = parts.get(part_class(each.part), [])
         if known and not any(each.part.lower().startswith(name) for name in known):
-            texts.append(f"no data for this part, same silicon: {', '.join(known)}")
+            texts.append(Note(NoteKind.NO_DATA, f"no data for this part, same silicon: {', '.join(known)}"))
         shared.append(texts)
     c = table.layer
-    moved: dict[int, list[str]] = {}
+    moved: dict[int, list[Note]] = {}
     for layer in np.flatnonzero((c.legal_reuse != c.reuse) & (c.strategy == RESOURCE)):
-        moved.setdefault(int(table.owner[layer]), []).append(
+        text = (
             f"reuse factor {c.reuse[layer]:.0f} is not legal for "
             f"{c.n_in[layer]:.0f} x {c.n_out[layer]:.0f}, hls4ml takes {c.legal_reuse[layer]:.0f}"
         )
+        moved.setdefault(int(table.owner[layer]), []).append(Note(NoteKind.CHANGED, text))
     return Notes(own, shared, table.condition, moved)
 
 

@@ -171,7 +171,7 @@ def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]
                 {metric: _share(values[metric], share[row], share_text) for metric, share in shares}
                 for row in range(ends[number], ends[number + 1])
             )
-            warnings = tuple(dict.fromkeys(batch.warnings[number]))
+            warnings = tuple(dict.fromkeys(map(str, batch.warnings[number])))
             out.append(Estimates(values=values, warnings=warnings, layers=layers))
     return out
 

@@ -79,7 +79,7 @@ def graph_estimates(
     """
     query = prediction.query
     if query.blockers or not query.layers:
-        reason = "; ".join(query.blockers) or "no layer has weights"
+        reason = "; ".join(map(str, query.blockers)) or "no layer has weights"
         return Estimates(failure=f"hls-model: {reason}")
     costs = _costs(prediction, architecture, design)
     dataflow = uses_dataflow(architecture)
@@ -108,7 +108,7 @@ def graph_estimates(
     }
     text = f"its share of the design's number: {evidence}"
     shares = tuple(_shares(cost, values, ends, text) for cost in costs)
-    return Estimates(values=found, warnings=prediction.warnings, layers=shares)
+    return Estimates(values=found, warnings=tuple(map(str, prediction.warnings)), layers=shares)
 
 
 def _costs(prediction: Prediction, architecture: Architecture, design: Design | None) -> list[_Cost]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.errors import HwnasError, Unsupported, UserError
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL, LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 
@@ -57,7 +58,9 @@ def query_of_graph(graph: Any, *, tool: str = "", stage: str = "csynth") -> Quer
     if not out.layers:
         raise Unsupported("no dense layer in the graph")
     if backend == "VivadoAccelerator":
-        out.warnings.append("hls4ml settles the part by the board when it writes such a project")
+        out.warnings.append(
+            Note(NoteKind.REMARK, "hls4ml settles the part by the board when it writes such a project")
+        )
     clock_ns = float(config.get_config_value("ClockPeriod") or DEFAULT_CLOCK_NS)
     spare = str(config.get_config_value("ClockUncertainty"))
     return Query(
@@ -84,8 +87,8 @@ class _Chain:
         self.graph = graph
         self.layers: list[LayerQuery] = []
         self.softmax = ""
-        self.warnings: list[str] = []
-        self.reasons: list[str] = []
+        self.warnings: list[Note] = []
+        self.reasons: list[Note] = []
         self._previous: str | None = None
 
     def add(self, node: Any) -> None:
@@ -133,10 +136,18 @@ class _Chain:
         weights = _printed(values.get("weight"), weight, shape, strategy.startswith("Resource"))
         biases = _printed(values.get("bias"), bias, (layer.n_out,), False)
         if weights is None:
-            self.warnings.append(f"{where}: its weights could not be read; typical trained ones are assumed")
+            self.warnings.append(
+                Note(
+                    NoteKind.UNREAD,
+                    f"{where}: its weights could not be read; typical trained ones are assumed",
+                )
+            )
         if weight.width == 1 and not weight.signed:
             self.reasons.append(
-                f"{where}: weights of one bit (+-1) are built from sign changes, not products"
+                Note(
+                    NoteKind.NO_DATA,
+                    f"{where}: weights of one bit (+-1) are built from sign changes, not products",
+                )
             )
             weight = FixedType(2, 2)
             weights = None if weights is None else 2 * weights - 1
@@ -159,7 +170,9 @@ class _Chain:
         found = re.search(r"void (dense_da_\w+)\(", code)
         graph = read_graph(code + "\n", found[1], layer.n_in, layer.n_out) if found else None
         if graph is None:
-            self.warnings.append(f"layer {node.name!r}: its adder graph could not be followed")
+            self.warnings.append(
+                Note(NoteKind.UNREAD, f"layer {node.name!r}: its adder graph could not be followed")
+            )
             return dataclasses.replace(layer, weight=FixedType(16, 6))
         bias = graph.bias if graph.biases.any() else None
         return dataclasses.replace(
@@ -182,20 +195,29 @@ class _Chain:
             raise Unsupported(f"layer {node.name!r}: activation {function} is not judged")
         if not self.layers:
             self.reasons.append(
-                f"layer {node.name!r}: {kind} on the inputs, before any dense layer, is not counted"
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {node.name!r}: {kind} on the inputs, before any dense layer, is not counted",
+                )
             )
             return
         last = self.layers[-1]
         if kind == "relu" and function != "relu":
             self.warnings.append(
-                f"layer {node.name!r}: {function} is counted as relu; its upper limit costs more"
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {node.name!r}: {function} is counted as relu; its upper limit costs more",
+                )
             )
         if kind == "softmax":
             self.softmax = str(node.get_attr("implementation") or "stable")
         if kind != "linear" and last.activation != "linear":
             self.reasons.append(
-                f"layer {node.name!r}: {kind} follows another activation ({last.activation}), "
-                "which is not counted"
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {node.name!r}: {kind} follows another activation ({last.activation}), "
+                    "which is not counted",
+                )
             )
         last = dataclasses.replace(
             last, result=_type(node.get_output_variable().type, f"layer {node.name!r}, result")
@@ -204,12 +226,20 @@ class _Chain:
 
     def _normalisation(self, node: Any) -> None:
         if not self.layers:
-            self.reasons.append(f"layer {node.name!r}: batch normalisation of the inputs is not counted")
+            self.reasons.append(
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {node.name!r}: batch normalisation of the inputs is not counted",
+                )
+            )
             return
         last = self.layers[-1]
         if last.activation == "linear":
             self.warnings.append(
-                f"layer {node.name!r}: batch normalisation before the activation, counted as after it"
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {node.name!r}: batch normalisation before the activation, counted as after it",
+                )
             )
         result = _type(node.get_output_variable().type, f"layer {node.name!r}, result")
         self.layers[-1] = dataclasses.replace(last, normalisation="batch", result=result)

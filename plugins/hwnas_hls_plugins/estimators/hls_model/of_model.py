@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import (
     DEFAULT_CLOCK_NS,
     DEFAULT_PART,
@@ -77,8 +78,8 @@ def query_of_torch(
     reuses = _each("reuse_factor", reuse_factor, count)
     strategies = _each("strategy", strategy, count)
     layers: list[LayerQuery] = []
-    warnings: list[str] = []
-    reasons: list[str] = []
+    warnings: list[Note] = []
+    reasons: list[Note] = []
     source = types["input"][0] or DEFAULT_TYPE
     linears: list[Linear] = []
     behind = ""
@@ -94,7 +95,12 @@ def query_of_torch(
             linears.append(linear)
             layers.append(layer)
         elif not layers:
-            reasons.append(f"layer {step.name!r} comes before any linear layer and is not counted")
+            reasons.append(
+                Note(
+                    NoteKind.UNCOUNTED,
+                    f"layer {step.name!r} comes before any linear layer and is not counted",
+                )
+            )
             continue
         elif step.kind == "batch":
             if behind == "linear":
@@ -112,7 +118,12 @@ def query_of_torch(
                 )
         else:
             if layers[-1].activation != "linear":
-                reasons.append(f"layer {step.name!r} follows another activation, which is not counted")
+                reasons.append(
+                    Note(
+                        NoteKind.UNCOUNTED,
+                        f"layer {step.name!r} follows another activation, which is not counted",
+                    )
+                )
             result = types["result"][len(layers) - 1] or DEFAULT_TYPE
             layers[-1] = dataclasses.replace(layers[-1], activation=step.kind, result=result)
         behind = step.kind
@@ -140,7 +151,7 @@ def _linear(
     reuse: int,
     told: str,
     name: str,
-    warnings: list[str],
+    warnings: list[Note],
 ) -> LayerQuery:
     from hwnas_hls.hls4ml.folder.precisions import STRATEGIES, built_strategy
 
@@ -158,7 +169,9 @@ def _linear(
     if built == "Resource":
         legal = nearest_legal(n_in, n_out, "Resource", reuse)
         if legal != reuse:
-            warnings.append(f"layer {name!r}: reuse factor {reuse} is moved to {legal} by hls4ml")
+            warnings.append(
+                Note(NoteKind.CHANGED, f"layer {name!r}: reuse factor {reuse} is moved to {legal} by hls4ml")
+            )
             reuse = legal
     layer = LayerQuery(
         n_in=n_in,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Targets, device_of
 from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
@@ -135,10 +136,7 @@ def _of_folder(path: Path) -> tuple[list[OwnDesign], list[LeftOut]]:
 
     found, problems = measured_projects([path])
     designs: list[OwnDesign] = []
-    left: list[LeftOut] = []
-    for problem in problems:
-        source, _, reason = problem.partition(": ")
-        left.append(LeftOut(source, reason or problem))
+    left = [LeftOut(str(problem.source), problem.reason) for problem in problems]
     for measured in found:
         source = str(measured.report)
         reason = _unfit(measured.query)
@@ -234,21 +232,26 @@ def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
 def _unfit(query: Query) -> str:
     """Why nothing can be learnt from a design, or nothing."""
     if query.blockers:
-        return query.blockers[0]
+        return str(query.blockers[0])
     if not tool_of(query.tool).version:
         return f"tool {query.tool[:40]!r} names no version"
     if part_class(query.part) == "unknown":
         return f"part {query.part[:40]!r} is of no known silicon"
-    for warning in query.warnings:
-        name, _, what = warning.partition(": ")
-        if name in ("precision", "reuse_factor", "strategy") and "took" in what:
-            # An accumulator that is not told matters little; a weight type that is not told, everything.
-            if name == "precision" and " w" not in f" {what.partition(' unknown')[0]}".replace(",", " "):
-                continue
-            if name == "strategy" and all(layer.reuse_factor == 1 for layer in query.layers):
-                continue  # unrolled either way
-            return f"{warning}; nothing is learnt from a guess"
+    for note in query.warnings:
+        if note.kind is NoteKind.ASSUMED and _decisive(note, query):
+            return f"{note}; nothing is learnt from a guess"
+        if note.kind is NoteKind.UNREAD and note.about == "precision":
+            return f"{note}; nothing is learnt from a guess"
     return ""
+
+
+def _decisive(note: Note, query: Query) -> bool:
+    """Whether what was assumed decides the numbers."""
+    if note.about == "precision":
+        return "w" in note.parts  # an accumulator that is not given matters little
+    if note.about == "strategy":
+        return any(layer.reuse_factor > 1 for layer in query.layers)  # unrolled either way at 1
+    return note.about == "reuse_factor"
 
 
 def at_level(query: Query, knowledge: int) -> Query | None:

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_TYPE
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS, FixedType
 
 PARTS = ("in", "w", "b", "acc", "out", "act", "result")
 _WORD = (
@@ -68,28 +69,26 @@ class PrecisionText:
     out: tuple[FixedType | None, ...]
     activation: tuple[FixedType | None, ...]
     assumed: tuple[str, ...]
-    warnings: tuple[str, ...]
-    reasons: tuple[str, ...] = ()
+    warnings: tuple[Note, ...]
+    reasons: tuple[Note, ...] = ()
+
+
+_FLOATING = Note(NoteKind.NO_DATA, "floating point: no data")
+#: Modes of rounding and overflow, in the case that a type is parsed in.
+_MODES = {mode.lower(): mode for mode in (*ROUNDINGS, *OVERFLOWS)}
+
+
+def _unread(text: str, taken: FixedType | None = None) -> Note:
+    return Note(NoteKind.UNREAD, text, "precision", "" if taken is None else str(taken))
 
 
 @functools.lru_cache(maxsize=65536)
 def _type(text: str) -> FixedType:
-    return FixedType.parse(
-        _algorithmic_c(text.lower())
-        .replace("ap_rnd", "AP_RND")
-        .replace("ap_trn", "AP_TRN")
-        .replace("ap_sat", "AP_SAT")
-        .replace("ap_wrap", "AP_WRAP")
-        .replace("_conv", "_CONV")
-        .replace("_zero", "_ZERO")
-        .replace("_min_inf", "_MIN_INF")
-        .replace("_inf", "_INF")
-        .replace("_sym", "_SYM")
-        .replace("rnd", "RND")
-        .replace("trn", "TRN")
-        .replace("sat", "SAT")
-        .replace("wrap", "WRAP")
-    )
+    """A type in any case, with or without ``AP_`` before its modes, or of Catapult's ``ac_fixed``."""
+    kind, _, arguments = _algorithmic_c(text.lower()).partition("<")
+    words = [word.strip() for word in arguments.rstrip("> ").split(",")]
+    modes = [_MODES.get(word.removeprefix("ap_"), word) for word in words]
+    return FixedType.parse(f"{kind}<{','.join(modes)}>")
 
 
 def _algorithmic_c(text: str) -> str:
@@ -123,7 +122,7 @@ def _types(text: str) -> list[FixedType]:
     return found
 
 
-def _unnamed(text: str, warnings: list[str]) -> dict[str, list[FixedType]]:
+def _unnamed(text: str, warnings: list[Note]) -> dict[str, list[FixedType]]:
     """Parts of a text without keys."""
     types = _types(text)
     if types:
@@ -136,14 +135,14 @@ def _unnamed(text: str, warnings: list[str]) -> dict[str, list[FixedType]]:
         return {part: [FixedType(int(match[1]), int(match[2]))] for part in PARTS}
     if (match := _BITS.fullmatch(bare)) and 1 <= int(match[1]) <= 256:
         found = _of_bits(int(match[1]))
-        warnings.append(f"precision: {bare[:30]!r} names no point, took {found}")
+        warnings.append(_unread(f"{bare[:30]!r} names no point", found))
         return {part: [found] for part in PARTS}
-    warnings.append(f"precision: cannot read {bare[:60]!r}, took {DEFAULT_TYPE}")
+    warnings.append(_unread(f"cannot read {bare[:60]!r}", DEFAULT_TYPE))
     return {}
 
 
 def _named(
-    text: str, keys: list[re.Match[str]], warnings: list[str]
+    text: str, keys: list[re.Match[str]], warnings: list[Note]
 ) -> tuple[dict[str, list[FixedType]], set[str]]:
     """Parts of a text with keys, and those that are said to be ``auto``."""
     parts: dict[str, list[FixedType]] = {}
@@ -163,7 +162,7 @@ def _named(
             bare = value.strip(" ,;")
             types = _unnamed(bare, warnings)["in"] if _PAIR.fullmatch(bare) or _BITS.fullmatch(bare) else []
         if not types:
-            warnings.append(f"precision: no type after {match[0].rstrip(':= ')}:")
+            warnings.append(_unread(f"no type after {match[0].rstrip(':= ')}:"))
             continue
         for name in names:
             for part in PARTS if name == "all" else (name,):
@@ -175,10 +174,10 @@ def _named(
 @functools.lru_cache(maxsize=65536)
 def parse_precision(text: str, n_layers: int) -> PrecisionText:
     """Read a precision text for a network of ``n_layers`` dense layers. Never raises: it warns."""
-    warnings: list[str] = []
+    warnings: list[Note] = []
     parts: dict[str, list[FixedType]] = {}
     automatic: set[str] = set()
-    reasons = ("floating point: no data",) if _FLOAT.search(text) and not _TYPE.search(text) else ()
+    reasons = (_FLOATING,) if _FLOAT.search(text) and not _TYPE.search(text) else ()
     text = re.sub(r"[{}\"']", " ", text)
     keys = list(_KEY.finditer(text))
     try:
@@ -196,7 +195,7 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
         elif text.strip():
             parts = _unnamed(text, warnings)
     except UserError as error:
-        warnings.append(f"precision: {error.what} ({str(error.found)[:60]}), took {DEFAULT_TYPE} instead")
+        warnings.append(_unread(f"{error.what} ({str(error.found)[:60]})", DEFAULT_TYPE))
         parts = {}
     assumed = tuple(name for name in ("in", "w", "acc") if name not in parts and name not in automatic)
 
@@ -205,7 +204,7 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
         if not types:
             return fallback
         if 1 < len(types) < n_layers and name not in ("act", "result"):
-            warnings.append(f"precision: {len(types)} types for {name}, {n_layers} layers; repeated the last")
+            warnings.append(_unread(f"{len(types)} types for {name}, {n_layers} layers; repeated the last"))
         return tuple(types[min(number, len(types) - 1)] for number in range(n_layers))
 
     default: tuple[FixedType | None, ...] = (DEFAULT_TYPE,) * n_layers

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwnas_hls.hls4ml.notes import Note
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Target
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch
@@ -59,8 +60,8 @@ class Prediction:
     query: Query
     metrics: dict[str, Interval]
     in_domain: bool
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
+    reasons: tuple[Note, ...]
+    warnings: tuple[Note, ...]
     layers: tuple[LayerShare, ...]
     knowledge: int
     calibration: str
@@ -78,10 +79,10 @@ class Prediction:
         return evidence_of(self.rests_on, self.knowledge, self.reasons)
 
 
-def evidence_of(rests_on: str, knowledge: int, reasons: Sequence[str]) -> str:
+def evidence_of(rests_on: str, knowledge: int, reasons: Sequence[Note]) -> str:
     """What a prediction rests on, in words; ``reasons``: why it lies outside the domain, if it does."""
     text = f"hls-model, {rests_on}, {KNOWLEDGE[knowledge]}"
-    return f"{text}; outside its domain: {'; '.join(reasons)}" if reasons else text
+    return f"{text}; outside its domain: {'; '.join(map(str, reasons))}" if reasons else text
 
 
 def prediction_of(batch: Batch, number: int, name: str) -> Prediction:

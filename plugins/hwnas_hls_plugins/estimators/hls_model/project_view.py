@@ -122,7 +122,7 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
             firmware lies beside it.
         calibration: of the predictions.
     """
-    from hwnas_hls.evidence.measured_projects import measured_projects
+    from hwnas_hls.evidence.measured_projects import ProblemKind, measured_projects
     from hwnas_hls.hls4ml.folder import find_project
     from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 
@@ -140,15 +140,15 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
         return ProjectView((), (), (f"the project was not looked through: {error}",))
     designs, trouble = measured_projects([folder])
     problems += [
-        text
-        for text in (_within(folder, line) for line in trouble)
-        if not text.endswith("no readable report")
+        _within(folder, str(problem)) for problem in trouble if problem.kind is not ProblemKind.NO_REPORT
     ]
     predictions = predict([design.query for design in designs], calibration)
     reports = []
     for design, prediction in zip(designs, predictions, strict=True):
         if not prediction.metrics:
-            problems.append(f"{_within(folder, str(design.report))}: {'; '.join(prediction.reasons)}")
+            problems.append(
+                f"{_within(folder, str(design.report))}: {'; '.join(map(str, prediction.reasons))}"
+            )
             continue
         numbers = tuple(
             Reported(metric, design.truth[metric], prediction.metrics[metric])

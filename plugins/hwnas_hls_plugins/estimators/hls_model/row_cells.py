@@ -10,6 +10,7 @@ import functools
 import math
 import re
 
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import STAGES
 from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES, STRATEGY_NAMES
 
@@ -53,7 +54,7 @@ def plain(text: str) -> str:
 def widths_of(text: str) -> tuple[int, ...] | str:
     """``16-64-5``, ``[16, 64, 5]``, ``16x64x5`` -> widths, or a text that says what is wrong."""
     if not text:
-        return "layers: empty"
+        return "empty"
     bare = re.sub(r"(?<=\d)\s*[xX×*]\s*(?=\d)", "-", text.strip("[](){}\"' "))
     pieces = [piece.strip(" \"'") for piece in re.split(r"[-,;:→>|/_\s]+", bare) if piece.strip(" \"'")]
     widths = []
@@ -61,21 +62,21 @@ def widths_of(text: str) -> tuple[int, ...] | str:
         try:
             value = float(piece)
         except ValueError:
-            return f"layers: {text[:60]!r} is no list of widths such as 16-64-5"
+            return f"{text[:60]!r} is no list of widths such as 16-64-5"
         if not math.isfinite(value) or value != int(value) or not 1 <= value <= MAX_WIDTH:
-            return f"layers: {piece[:20]!r} is no width between 1 and {MAX_WIDTH}"
+            return f"{piece[:20]!r} is no width between 1 and {MAX_WIDTH}"
         widths.append(int(value))
     if len(widths) < 2:
-        return f"layers: {text[:60]!r} names fewer than two widths"
+        return f"{text[:60]!r} names fewer than two widths"
     if len(widths) > MAX_LAYERS + 1:
-        return f"layers: more than {MAX_LAYERS} layers"
+        return f"more than {MAX_LAYERS} layers"
     return tuple(widths)
 
 
 @functools.lru_cache(maxsize=65536)
 def activations_of(
     text: str, n_layers: int, softmax: bool = False
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Note, ...], tuple[Note, ...]]:
     """Activation and normalisation of each layer, warnings, reasons.
 
     Args:
@@ -84,8 +85,8 @@ def activations_of(
     """
     names = ["linear"] * n_layers
     normal = ["none"] * n_layers
-    warnings: list[str] = []
-    reasons: list[str] = []
+    warnings: list[Note] = []
+    reasons: list[Note] = []
     found: list[str] = []
     bare = re.sub(r"\([^()]*\)", "", text.lower())
     tokens = re.split(r"[-,;|/>\s]+", bare.strip("[](){}\"' ")) if bare.strip("[](){}\"' ") else []
@@ -99,24 +100,30 @@ def activations_of(
         name = word.removeprefix("quantized_")
         name = _PLAIN_NAMES.get(name, name)
         if name not in ACTIVATION_CODES:
-            reasons.append(f"unknown activation {word[:30]!r}")
+            reasons.append(Note(NoteKind.NO_DATA, f"unknown activation {word[:30]!r}"))
             name = "linear"
         if len(found) >= n_layers:
             if name != "linear":
-                warnings.append(f"activations: more than the {n_layers} layers take")
+                warnings.append(_activations(NoteKind.UNREAD, f"more than the {n_layers} layers take"))
             break
         found.append(name)
     if not tokens and n_layers > 1:
         found = ["relu"] * (n_layers - 1) + ["softmax" if softmax else "linear"]
-        warnings.append(f"activations: unknown, took relu and a {found[-1]} end")
+        warnings.append(_activations(NoteKind.ASSUMED, "unknown", f"relu and a {found[-1]} end"))
     elif len(found) == 1 < n_layers - 1 and found[0] != "linear":
         found *= n_layers - 1
-        warnings.append(f"activations: one for {n_layers} layers, taken for all but the last")
+        text = f"one for {n_layers} layers, taken for all but the last"
+        warnings.append(_activations(NoteKind.ASSUMED, text))
     elif len(found) == 2 < n_layers - 1 and found[1] in _LAST_ONLY and found[0] != found[1]:
         found = [found[0]] * (n_layers - 1) + [found[1]]
-        warnings.append(f"activations: two for {n_layers} layers, taken for the hidden ones and the last")
+        text = f"two for {n_layers} layers, taken for the hidden ones and the last"
+        warnings.append(_activations(NoteKind.ASSUMED, text))
     names[: len(found)] = found
     return tuple(names), tuple(normal), tuple(warnings), tuple(reasons)
+
+
+def _activations(kind: NoteKind, text: str, taken: str = "") -> Note:
+    return Note(kind, text, "activations", taken)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -168,14 +175,16 @@ def io_type_of(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def strategies_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def strategies_of(text: str) -> tuple[tuple[str, ...], tuple[Note, ...]]:
     """Strategies, one a layer or one for all, and warnings."""
-    names, warnings = [], []
+    names: list[str] = []
+    warnings: list[Note] = []
     for piece in re.split(r"[;,|/]+", text.strip("[](){}\"' ")):
         name = piece.rsplit(":", 1)[-1].strip(" \"'[](){}")
         if not name:
             continue
         if name.lower().replace(" ", "_") not in STRATEGY_NAMES:
-            warnings.append(f"strategy: unknown {name[:30]!r}, hls4ml builds Latency")
+            text = f"unknown {name[:30]!r}, hls4ml builds Latency"
+            warnings.append(Note(NoteKind.CHANGED, text, "strategy"))
         names.append(name.replace(" ", "_"))
     return tuple(names), tuple(warnings)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import (
     DEFAULT_CLOCK_NS,
     DEFAULT_PART,
     DEFAULT_TOOL,
+    DEFAULT_TYPE,
     STAGES,
     LayerQuery,
     Query,
@@ -61,9 +63,18 @@ class _Notes:
     __slots__ = ("blockers", "reasons", "warnings")
 
     def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.reasons: list[str] = []
-        self.blockers: list[str] = []
+        self.warnings: list[Note] = []
+        self.reasons: list[Note] = []
+        self.blockers: list[Note] = []
+
+    def assumed(self, column: str, taken: str, *parts: str) -> None:
+        """Nothing is said in ``column``; ``taken`` stands in."""
+        text = f"{', '.join(parts)} unknown" if parts else "unknown"
+        self.warnings.append(Note(NoteKind.ASSUMED, text, column, taken, parts))
+
+    def unread(self, column: str, text: str, taken: str = "") -> None:
+        """What ``column`` says cannot be used."""
+        self.warnings.append(Note(NoteKind.UNREAD, text, column, taken))
 
 
 def query_of_row(
@@ -83,25 +94,23 @@ def query_of_row(
     tool_text = _tool(cell, notes)
     stage = stage_of(cell.get("stage", ""))
     if stage is None:
-        notes.warnings.append(
-            f"stage: unknown {cell['stage'][:20]!r}, took csynth (choices: {', '.join(STAGES)})"
-        )
+        notes.unread("stage", f"unknown {cell['stage'][:20]!r} (choices: {', '.join(STAGES)})", "csynth")
         stage = "csynth"
     if not stage:
         stage = "logic_synth" if tool_of(tool_text).place else "csynth"
     part = cell.get("part", "")
     if not part:
         part = DEFAULT_PART
-        notes.warnings.append(f"part: unknown, took {DEFAULT_PART}")
+        notes.assumed("part", DEFAULT_PART)
     target = (targets or shipped_targets()).named(part)
     layers: tuple[LayerQuery, ...] = ()
     if isinstance(widths, str):
-        notes.blockers.append(widths)
+        notes.blockers.append(Note(NoteKind.BLOCKED, widths, "layers"))
     else:
         layers = _layers(cell, widths, notes)
         if weights is not None and name:
             layers, complaints = layers_with_weights(layers, weights, name)
-            notes.warnings += complaints
+            notes.warnings += [Note(NoteKind.UNREAD, text, "weights") for text in complaints]
     return Query(
         layers=layers,
         part=part if target is None else target.part,
@@ -126,27 +135,25 @@ def _tool(cell: Mapping[str, str], notes: _Notes) -> str:
     lower = f"{text} {cell.get('backend', '')}".lower()
     other = next((name for name in _OTHER_TOOLS if name in lower), None)
     if other is not None:
-        notes.reasons.append(f"tool {other}: no data")
+        notes.reasons.append(Note(NoteKind.NO_DATA, f"tool {other}: no data"))
     if not text:
         backend = cell.get("backend", "").lower()
         text = "vivado_hls" if backend.startswith(("vivado", "pynq")) else DEFAULT_TOOL
-        notes.warnings.append(f"tool: unknown, took {text}")
+        notes.assumed("tool", text)
     elif not any(maker in text.lower() for maker in ("vitis", "vivado")) and not tool_of(text).version:
         if other is None:
-            notes.warnings.append(f"tool: cannot read {text[:30]!r}, took {DEFAULT_TOOL}")
+            notes.unread("tool", f"cannot read {text[:30]!r}", DEFAULT_TOOL)
         text = DEFAULT_TOOL
     return text
 
 
 def _clock(text: str, notes: _Notes) -> float:
     if not text:
-        notes.warnings.append(f"clock_ns_target: unknown, took {DEFAULT_CLOCK_NS:g}")
+        notes.assumed("clock_ns_target", f"{DEFAULT_CLOCK_NS:g}")
         return DEFAULT_CLOCK_NS
     period = quantities.clock_ns(text)
     if period is None:
-        notes.warnings.append(
-            f"clock_ns_target: {text[:20]!r} is no positive number, took {DEFAULT_CLOCK_NS:g}"
-        )
+        notes.unread("clock_ns_target", f"{text[:20]!r} is no positive number", f"{DEFAULT_CLOCK_NS:g}")
         return DEFAULT_CLOCK_NS
     return period
 
@@ -160,7 +167,7 @@ def _spare(text: str, notes: _Notes) -> float | None:
     except ValueError:
         value = math.nan
     if not 0.0 <= value < 100.0:
-        notes.warnings.append(f"clock_uncertainty: {text[:20]!r} is no share, took the tool's own")
+        notes.unread("clock_uncertainty", f"{text[:20]!r} is no share", "the tool's own")
         return None
     return value / 100.0 if value >= 1.0 or text.endswith("%") else value
 
@@ -175,23 +182,23 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
     notes.warnings += types.warnings
     notes.reasons += types.reasons
     if types.assumed:
-        notes.warnings.append(f"precision: {', '.join(types.assumed)} unknown, took ap_fixed<16,6>")
+        notes.assumed("precision", str(DEFAULT_TYPE), *types.assumed)
     reuse = _per_layer(cell, "reuse_factor", count, notes)
     if reuse is None:
         reuse = _per_layer(cell, "reuse_factor_effective", count, notes)
         if reuse is None:
             reuse = (1,) * count
-            notes.warnings.append("reuse_factor: unknown, took 1")
+            notes.assumed("reuse_factor", "1")
     strategies, complaints = strategies_of(cell.get("strategy", ""))
     notes.warnings += complaints
     if not strategies:
         # hls4ml pipelines what has reuse factor 1 and runs large factors as Resource.
         strategies = ("Latency" if max(reuse) <= 1 else "Resource",)
-        notes.warnings.append(f"strategy: unknown, took {strategies[0]}")
+        notes.assumed("strategy", strategies[0])
     nonzeros = _per_layer(cell, "n_nonzeros", count, notes, exact=True)
     bound = cell.get("multipliers", "").lower() or None
     if bound not in ("dsp", "fabric", None):
-        notes.warnings.append(f"multipliers: unknown {bound[:20]!r} (choices: dsp, fabric)")
+        notes.unread("multipliers", f"unknown {bound[:20]!r} (choices: dsp, fabric)")
         bound = None
     if bound is None and "multiplies bound to" in cell.get("notes", ""):
         bound = "dsp" if "multiplies bound to DSP" in cell["notes"] else "fabric"
@@ -201,9 +208,7 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
         known = None if nonzeros is None else nonzeros[number]
         products = widths[number] * widths[number + 1]
         if known is not None and known > products:
-            notes.warnings.append(
-                f"n_nonzeros: {known} of layer {number} exceed its {products} weights; ignored"
-            )
+            notes.unread("n_nonzeros", f"{known} of layer {number} exceed its {products} weights; ignored")
             known = None
         layer = LayerQuery(
             widths[number],
@@ -236,11 +241,11 @@ def _per_layer(
         return None
     values = integers_of(text)
     if values is None or not values:
-        notes.warnings.append(f"{name}: cannot read {text[:30]!r}, ignored")
+        notes.unread(name, f"cannot read {text[:30]!r}, ignored")
         return None
     if len(values) == count:
         return values
     if exact or len(values) > count:
-        notes.warnings.append(f"{name}: {len(values)} values for {count} layers, ignored")
+        notes.unread(name, f"{len(values)} values for {count} layers, ignored")
         return None
     return values + (values[-1],) * (count - len(values))

@@ -219,7 +219,7 @@ def _lines(queries: list[Query], calibration: Calibration, targets: Targets | No
             " ".join(query.name.split()),
             *([""] * len(numbers) if blocked[number] else numbers),
             "false" if reasons else "true",
-            " ".join("; ".join(messages).split()),  # a stray line break would be two rows
+            " ".join("; ".join(map(str, messages)).split()),  # a stray line break would be two rows
         ]
 
 

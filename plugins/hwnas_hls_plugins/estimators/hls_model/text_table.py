@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, Prediction
 from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
@@ -31,7 +32,7 @@ def _coverage(interval: Interval) -> str:
     return "not calibrated" if interval.coverage is None else f"{interval.coverage:.0%}"
 
 
-def _wrapped(label: str, texts: Sequence[str]) -> list[str]:
+def _wrapped(label: str, texts: Sequence[object]) -> list[str]:
     lines = []
     for text in texts:
         lines += textwrap.wrap(f"{label}: {text}", WIDTH, subsequent_indent="  ")
@@ -100,8 +101,8 @@ def comparison_text(predictions: Sequence[Prediction]) -> str:
     lines.append("")
     for prediction in predictions:
         name = tool_of(prediction.query.tool).text
-        lines += _wrapped(name, prediction.reasons or ("in domain",))
-        lines += _wrapped(name, [text for text in prediction.warnings if text.startswith("no data for")])
+        lines += _wrapped(name, prediction.reasons or ["in domain"])
+        lines += _wrapped(name, [note for note in prediction.warnings if note.kind is NoteKind.NO_DATA])
     return "\n".join(lines)
 
 
@@ -142,6 +143,6 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "calibration": prediction.calibration,
         "origin": prediction.origin,
         "in_domain": prediction.in_domain,
-        "reasons": list(prediction.reasons),
-        "warnings": list(prediction.warnings),
+        "reasons": list(map(str, prediction.reasons)),
+        "warnings": list(map(str, prediction.warnings)),
     }
