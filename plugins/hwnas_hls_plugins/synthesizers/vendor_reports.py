@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
-from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport, Synthesizer
+from hwnas_hls.protocols.synthesizer import STAGES, Stage, SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
     from hwnas_hls.hls4ml.folder import Project
@@ -42,7 +42,7 @@ class ReportsSynthesizer(Synthesizer):
     """
 
     name = "reports"
-    default_stage = "csynth"
+    default_stage = Stage.CSYNTH
     Config = ReportsConfig
     config: ReportsConfig
 

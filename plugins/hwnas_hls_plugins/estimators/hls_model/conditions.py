@@ -111,5 +111,6 @@ def design_arrays(
             )
         )
     values = np.array(rows, np.float64).reshape(len(rows), 9)[condition]
-    arrays = [values[:, place].copy() for place in range(9)]
-    return DesignArrays(*arrays, n_layers=n_layers.astype(np.float64))
+    names = [name for name in DesignArrays.__dataclass_fields__ if name != "n_layers"]
+    arrays = {name: values[:, place].copy() for place, name in enumerate(names)}
+    return DesignArrays(**arrays, n_layers=n_layers.astype(np.float64))

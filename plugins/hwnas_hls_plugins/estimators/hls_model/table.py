@@ -283,8 +283,8 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
     owners = np.array(owner, np.int64)
     n_layers = np.bincount(owners, minlength=condition.size)
     design = design_arrays(tuple(known), condition, n_layers)
-    layer = LayerArrays(**asked, **costs, live_bits=live)
-    return DesignTable(layer, owners, design, tuple(known), condition, queries)
+    arrays = LayerArrays(**asked, **costs, live_bits=live)
+    return DesignTable(arrays, owners, design, tuple(known), condition, queries)
 
 
 def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
