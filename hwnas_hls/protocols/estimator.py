@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.space import Space
     from hwnas_hls.protocols.target import Target
-    from hwnas_hls.protocols.task import Dataset
+    from hwnas_hls.protocols.task import Dataset, Split
     from hwnas_hls.values.record import Record
 
 #: ``keep(indices, scores, progress)``: of the candidates at ``indices`` of the batch, with their
@@ -162,3 +162,40 @@ class Resumable(Estimator):
         self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
     ) -> list[Estimates]:
         """What ``estimate`` says of candidates that ended in these states, stopped or trained to 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refinement:
+    """A trained design with a smaller circuit.
+
+    Args:
+        design: of the same types.
+        price: loss a LUT that a change of its weights was allowed to cost.
+        kept: share of the LUTs of the design that it was made from, by a law that ranks.
+    """
+
+    design: Design
+    price: float
+    kept: float
+
+
+class Refining(Estimator):
+    """An estimator that trains, and makes the circuits of trained designs smaller afterwards."""
+
+    trains = True
+
+    @abstractmethod
+    def refined(
+        self, designs: Sequence[Design], dataset: Dataset, split: Split, until: Sequence[float]
+    ) -> list[list[Refinement]]:
+        """Of each design a ladder of smaller ones, by rising price.
+
+        Args:
+            designs: trained.
+            dataset: whose task it is.
+            split: rows on which a change may cost loss: such as the design was trained on.
+            until: of each design the highest price that is wanted.
+
+        Returns:
+            one ladder a design, empty where it has nothing that can be refined.
+        """

@@ -137,6 +137,14 @@ class Dataset:
         return state.hexdigest()[:16]
 
 
+def joined(dataset: Dataset) -> Split:
+    """The training and validation rows together."""
+    import numpy as np
+
+    parts = (dataset.train, dataset.validation)
+    return Split(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
+
+
 def _mean_and_scale(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each column, finite for every finite column.
 

@@ -23,7 +23,9 @@ from hwnas_hls.evidence.scoring import score
 from hwnas_hls.evidence.usefulness import chance_of, constant, useless
 from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.exporter import Member
+from hwnas_hls.protocols.task import joined
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
@@ -76,6 +78,7 @@ def hand_over(
     measuring: Measuring | None = None,
     *,
     scores: Mapping[str, Estimate] = MappingProxyType({}),
+    prices: Mapping[str, float] = MappingProxyType({}),
     every: bool = False,
 ) -> HandedOver:
     """Turn the chosen records of a front into designs below ``folder/designs``.
@@ -87,7 +90,8 @@ def hand_over(
         folder: the run folder.
         on_step: told in words what goes on.
         measuring: synthesises each member, so that measured numbers stand beside its name.
-        scores: key -> score by cross-fitting, where there is one.
+        scores: key -> score by rows unseen, where there is one.
+        prices: key -> price at which single weights are refined after the full training.
         every: also what is of no use, or dominated by another in its final numbers.
 
     Returns:
@@ -100,6 +104,7 @@ def hand_over(
         return HandedOver([], {})
     on_step(f"full training of {counted(len(records), 'design')}")
     made = _trained(problem, judge, records, scores)
+    made = _refined(problem, judge, made, scores, prices)
     if measuring is not None:
         made = _synthesised(measuring, made, on_step)
     tested = [_tested(problem, item) for item in made]
@@ -145,6 +150,47 @@ def _trained(
         log.warning("%s: %s", record.key, words)
         made.append(_Made(record, kept, record.estimates, (), (words,)))
     return made
+
+
+def _refined(
+    problem: Problem,
+    judge: Judge,
+    made: Sequence[_Made],
+    scores: Mapping[str, Estimate],
+    prices: Mapping[str, float],
+) -> list[_Made]:
+    """Each with its single weights refined at its price, if what comes of it is still as good as expected."""
+    part = problem.trainer
+    if part is None or not isinstance(part.instance, Refining) or not prices:
+        return list(made)
+    dataset = problem.dataset
+    rows = joined(dataset) if part.config.get("train_on") == "train+validation" else dataset.train
+    until = [prices.get(item.record.key, 0.0) for item in made]
+    ladders = part.instance.refined([item.design for item in made], dataset, rows, until)
+    places = [place for place, ladder in enumerate(ladders) if ladder]
+    candidates = [made[place].record.candidate for place in places]
+    smaller = judge.with_designs(candidates, [ladders[place][-1].design for place in places])
+    out = list(made)
+    for place, item in zip(places, smaller, strict=True):
+        before, stop = made[place], ladders[place][-1]
+        if item.design is None:
+            continue
+        metric = score(
+            dataset,
+            dataset.validation,
+            emulator.outputs(item.design, dataset.validation.x),
+            source="trained",
+            evidence="rows it was trained on: no evidence",
+            **_target_scale(item.design),
+        )
+        found = dataclasses.replace(item, estimates={**item.estimates, metric.metric: metric})
+        if words := _failed(problem, found, before.record, scores):
+            log.info("%s is not refined: %s", before.record.key, words)
+            continue
+        meta = {**item.design.meta, "refined": {"price": stop.price, "kept": stop.kept}}
+        design = dataclasses.replace(item.design, meta=meta)
+        out[place] = dataclasses.replace(before, design=design, estimates=found.estimates, layers=item.layers)
+    return out
 
 
 def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:

@@ -126,6 +126,16 @@ class Judge:
                 self._apply(other, cases, check=False)
         return [FullTraining(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
+    def with_designs(self, candidates: Sequence[Candidate], designs: Sequence[Design]) -> list[FullTraining]:
+        """What the estimators that do not train say of candidates with given designs."""
+        cases = [self._case(candidate) for candidate in candidates]
+        for case, design in zip(cases, designs, strict=True):
+            case.design = design
+        for other in self.problem.estimators:
+            if other not in self._trainers() and not other.instance.learns:
+                self._apply(other, cases, check=False)
+        return [FullTraining(case.estimates, case.design, case.layers, case.reason) for case in cases]
+
     def again(self, candidates: Sequence[Candidate]) -> list[FullTraining]:
         """As :meth:`designs`, from the seed after the run's."""
         run = self.problem.spec.run

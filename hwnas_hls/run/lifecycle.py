@@ -150,7 +150,9 @@ def _go(
             search.run()
             for words in _ranked(problem, search):
                 observer.on_step(words)
-            choice = chosen(problem, store, search.front.records, search.population(), observer.on_step)
+            choice = chosen(
+                problem, search.judge, store, search.front.records, search.population(), observer.on_step
+            )
             whole = _hand_over_key(problem, choice.records)
             held = (
                 None
@@ -167,6 +169,7 @@ def _go(
                     observer.on_step,
                     search.measuring,
                     scores=choice.scores,
+                    prices=choice.prices,
                 )
                 members = done.members
                 run |= {"choice": choice.to_json(), "left_out": dict(done.left_out)}

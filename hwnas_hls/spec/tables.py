@@ -120,6 +120,8 @@ class HandoverTable:
         folds: of the cross-fitting that scores the shortlist of a front anew before designs are chosen,
             so that luck on few validation rows does not choose; below 2 the search's own scores do,
             as with 4,000 validation rows or more.
+        refine: change single weights of the designs where that saves more LUTs than it costs accuracy,
+            as far as the rows that chose the design say; where the trainer can and LUTs are wanted.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
         workers: C simulations at once.
         training: keys that override the training estimator's for the final, full training.
@@ -128,6 +130,7 @@ class HandoverTable:
     members: int = 10
     floor: float = 0.8
     folds: int = 4
+    refine: bool = True
     csim: bool = True
     workers: int = 2
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -173,7 +173,7 @@ def test_a_shortlist_is_scored_by_networks_that_have_not_seen_the_rows(tmp_path:
 
 
 def test_without_folds_the_searchs_own_scores_choose(tmp_path: Path) -> None:
-    tables = {**SHORT, "handover": {**SHORT["handover"], "folds": 0}}
+    tables = {**SHORT, "handover": {**SHORT["handover"], "folds": 0, "refine": False}}
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
     assert outcome.front.run["choice"]["method"] == "validation rows"
     assert not outcome.front.run["choice"]["scores"]

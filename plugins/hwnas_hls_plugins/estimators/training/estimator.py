@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
-from hwnas_hls.protocols.estimator import Context, Keep, Paused, Resumable, keep_all
-from hwnas_hls.protocols.task import REGRESSION, Dataset
+from hwnas_hls.protocols.estimator import Context, Keep, Paused, Refinement, Refining, Resumable, keep_all
+from hwnas_hls.protocols.task import REGRESSION, Dataset, joined
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.judging import joined, judged
+from hwnas_hls_plugins.estimators.training.judging import judged
 from hwnas_hls_plugins.estimators.training.routing import planned, refusal
 
 if TYPE_CHECKING:
+    from hwnas_hls.protocols.task import Split
     from hwnas_hls_plugins.estimators.training.descent import Snapshot
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
+
+
+#: Rows on which single weights are refined, at most.
+_REFINED_ROWS = 8192
+#: Loss a LUT that a change of a single weight may cost, stop by stop.
+_PRICES = (3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +141,7 @@ class Wanted:
     kept: dict[int, float]
 
 
-class TrainingEstimator(Resumable):
+class TrainingEstimator(Resumable, Refining):
     """The task's metric after a short quantisation-aware training of many candidates at once.
 
     Every candidate is trained with the arithmetic of its ``ap_fixed`` types and scored on the
@@ -223,6 +232,32 @@ class TrainingEstimator(Resumable):
             found, wanted, training, rungs.conclude(training, [states[one.places[0]] for one in wanted])
         )
         return found
+
+    def refined(
+        self, designs: Sequence[Design], dataset: Dataset, split: Split, until: Sequence[float]
+    ) -> list[list[Refinement]]:
+        """See :class:`~hwnas_hls.protocols.estimator.Refining`; at most 8,192 of the rows are taken."""
+        from hwnas_hls.network.emulator import input_integers
+        from hwnas_hls_plugins.estimators.refinement import ladder
+
+        rows = split.drawn(_REFINED_ROWS, 0)
+        labels = dataset.wanted(rows) if dataset.kind == REGRESSION else rows.y
+
+        def of(design: Design, most: float) -> list[Refinement]:
+            prices = [price for price in _PRICES if price <= most]
+            if not prices:
+                return []
+            try:
+                stops = ladder(design, input_integers(design, rows.x), labels, prices)
+            except Unsupported:
+                return []
+            return [
+                Refinement(stop.design, stop.price, stop.lut / max(stop.lut_before, 1.0)) for stop in stops
+            ]
+
+        # The compiled kernels let other threads run; the outcome does not depend on how many there are.
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+            return list(pool.map(of, designs, until))
 
     def _wanted(
         self, candidates: Sequence[Candidate], context: Context, *, alone: bool = False

@@ -10,14 +10,6 @@ from hwnas_hls.values.estimate import Estimate
 _TARGET = ("target_mean", "target_scale")
 
 
-def joined(dataset: Dataset) -> Split:
-    """The training and validation rows together."""
-    import numpy as np
-
-    parts = (dataset.train, dataset.validation)
-    return Split(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
-
-
 def judged(design: Design, dataset: Dataset, split: Split, name: str) -> Estimate:
     """The task's metric of ``design`` on the rows of ``split``, by integer arithmetic.
 
