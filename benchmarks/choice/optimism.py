@@ -23,7 +23,7 @@ import numpy as np
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.choice import chosen
 from hwnas_hls.run.handover import hand_over
-from hwnas_hls.run.problem import pose
+from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
@@ -53,11 +53,11 @@ def spec_of(task: str, label: str, seed: int, trials: int, way: str) -> Any:
 
 def measured(folder: Path, task: str, label: str, seed: int, trials: int, way: str) -> dict[str, Any]:
     """One search (from the store where it was done before), then a choice and its full training."""
-    problem = pose(spec_of(task, label, seed, trials, way), Registry())
+    problem = resolve(spec_of(task, label, seed, trials, way), Registry())
     metric = problem.dataset.metric
     folder.mkdir(parents=True, exist_ok=True)
     with Store(folder) as store:
-        search = Search(problem, store)
+        search = Search.resume(problem, store)
         search.run()
         choice = chosen(problem, search.judge, store, search.front.records, search.population())
         done = hand_over(

@@ -229,3 +229,44 @@ def test_a_knee_counts_the_hardware_once() -> None:
         candidate = Candidate("invented", {"n": place})
         records.append(Record(place, 0, candidate, COMPLETE, estimates, goal.losses(estimates)))
     assert knee(records, goal).number in (1, 2)
+
+
+def test_differences_inside_the_noise_take_no_slot(registry: Registry, toy_spec: MakeSpec) -> None:
+    from hwnas_hls.run.choice import Option, _beyond_noise
+    from hwnas_hls.values.candidate import Candidate
+    from hwnas_hls.values.record import COMPLETE, Record
+
+    problem = resolve(toy_spec(objectives={"metrics": ["accuracy", "lut"]}), registry)
+
+    def option(number: int, lut: float, right: list[int]) -> Option:
+        share = sum(right) / len(right)
+        estimates = {
+            "accuracy": scored(share),
+            "lut": Estimate("lut", lut, lut, lut, "predicted", "invented"),
+        }
+        losses = problem.goal.losses(estimates)
+        record = Record(number, 0, Candidate("toy", {"n": number}), COMPLETE, estimates, losses)
+        return Option(record, 0.0, np.array(right, bool))
+
+    cheap = option(0, 100, [1] * 80 + [0] * 20)
+    # Two rows more, and four that differ: within one standard error.
+    noise = option(1, 200, [1] * 79 + [0] + [1] * 3 + [0] * 17)
+    better = option(2, 400, [1] * 95 + [0] * 5)
+    kept = _beyond_noise(problem, [better, noise, cheap])
+    assert [item.record.number for item in kept] == [0, 2]
+
+
+def test_refined_designs_are_smaller_and_said_to_be_refined(tmp_path: Path) -> None:
+    tables = {
+        **SHORT,
+        "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
+        "handover": {"members": 3, "csim": True, "training": {"epochs": 10}},
+    }
+    outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
+    prices = outcome.front.run["choice"]["prices"]
+    refined = [member for member in outcome.front.members if "refined" in member.design.meta]
+    assert refined
+    for member in refined:
+        assert member.design.meta["refined"]["price"] == prices[member.key]
+        assert 0 < member.design.meta["refined"]["kept"] < 1
+        assert member.checks["csim"].ok
