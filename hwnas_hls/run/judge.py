@@ -128,7 +128,7 @@ class Judge:
 
     def with_designs(self, candidates: Sequence[Candidate], designs: Sequence[Design]) -> list[FullTraining]:
         """What the estimators that do not train say of candidates with given designs."""
-        cases = [self._case(candidate) for candidate in candidates]
+        cases = [self._evaluation_of(candidate) for candidate in candidates]
         for case, design in zip(cases, designs, strict=True):
             case.design = design
         for other in self.problem.estimators:
