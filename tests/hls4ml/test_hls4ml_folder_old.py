@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from hwnas_hls.errors import HwnasError, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder import read_config, read_folder
+from hwnas_hls.hls4ml.folder.adder_graph import read_graph
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 from hwnas_hls.hls4ml.notes import NoteKind
@@ -260,6 +261,79 @@ def test_the_releases_of_2021(tmp_path: Path, style: str) -> None:
     )
     assert query.part == "xc7z020clg400-1"
     assert NoteKind.CONFLICT not in {note.kind for note in query.warnings}  # both spellings are one part
+
+
+def _edited(folder: Path, old: str, new: str) -> Path:
+    """A release of 2021, unrolled in one pipeline, with one line of its top function changed."""
+    path = fifth_release(folder, resource=False) / "firmware" / "tagger.cpp"
+    text = path.read_text().replace("HLS DATAFLOW", "HLS PIPELINE")
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("new", "outside"),
+    [
+        ("HLS PIPELINE", 0),
+        ("HLS PIPELINE II=2", 0),  # the reuse factor of both layers
+        ("HLS PIPELINE II = 8", 1),
+        ("HLS DATAFLOW", 1),
+        ("HLS INTERFACE s_axilite port=fc1_input bundle=control", 1),
+        ("HLS INTERFACE ap_vld port=fc1_input", 0),
+    ],
+)
+def test_pragmas_of_the_top_function_are_judged(tmp_path: Path, new: str, outside: int) -> None:
+    query = read_folder(_edited(tmp_path, "HLS PIPELINE", new))
+    assert [note.about for note in query.reasons] == ["pragma"] * outside
+
+
+def test_stream_that_nothing_writes_is_refused(tmp_path: Path) -> None:
+    folder = _edited(tmp_path, "config2>(fc1_input,", "config2>(layer1_out,")
+    path = folder / "firmware" / "tagger.cpp"
+    text = path.read_text()
+    path.write_text(
+        text.replace("    layer2_t layer2_out[", "    input_t layer1_out[3];\n    layer2_t layer2_out[", 1)
+    )
+    with pytest.raises(Unsupported, match="layer1_out"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("guard", "hidden"),
+    [
+        ("#ifdef LOAD_WEIGHTS_FROM_TXT", True),
+        ("#ifndef LOAD_WEIGHTS_FROM_TXT", False),
+        ("#ifdef N_LAYER_2", False),
+    ],
+)
+def test_code_behind_an_undefined_name_is_not_there(tmp_path: Path, guard: str, hidden: bool) -> None:
+    call = "    auto& layer9_out = layer4_out;"
+    other = "nnet::conv_2d_cl<layer4_t, layer4_t, config5>(layer4_out, layer4_out, w5, b5); // c"
+    folder = _edited(tmp_path, call, f"{guard}\n    {other}\n#endif\n{call}")
+    if hidden:
+        assert read_folder(folder).shape == "3-4-2"
+    else:
+        with pytest.raises(Unsupported, match="conv_2d_cl"):
+            read_folder(folder)
+
+
+def test_inputs_quantised_one_by_one_are_followed() -> None:
+    code = """void dense_da_7(inp_t model_inp[2], out_t model_out[2]) {
+    ap_fixed<5,3,AP_RND,AP_WRAP> model_inp_q_0 = model_inp[1];
+    ap_fixed<4,2,AP_RND,AP_WRAP> model_inp_q_1 = model_inp[0];
+    ap_fixed<5,3> v0 = model_inp_q_0; // 0.0
+    ap_fixed<4,2> v1 = model_inp_q_1; // 0.0
+    ap_fixed<7,5> v2 = v0 + bit_shift<1>(v1); // 1.0
+    model_out[0] = v2;
+    model_out[1] = -v0;
+}
+"""
+    graph = read_graph(code, "dense_da_7", 2, 2)
+    assert graph is not None
+    values = graph.weights * 2.0**-graph.weight.fraction
+    np.testing.assert_array_equal(values, [[2.0, 0.0], [1.0, -1.0]])
+    assert read_graph(code.replace("model_inp_q_1 =", "other ="), "dense_da_7", 2, 2) is None
 
 
 def test_weights_that_are_missing_leave_the_counts(tmp_path: Path) -> None:

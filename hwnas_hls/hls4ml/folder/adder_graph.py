@@ -25,7 +25,9 @@ _OUTPUT = re.compile(r"model_out\[(\d{1,6})\] = ([^;]{1,200});.*")
 _SUM = re.compile(r"(.+?) ([+-]) (.+)")
 _SHIFTED = re.compile(r"bit_shift<(-?\d{1,3})>\((-?)v(\d{1,7})\)")
 _PLAIN = re.compile(r"(-?)v(\d{1,7})")
-_INPUT = re.compile(r"model_inp\[(\d{1,6})\]")
+_INPUT = re.compile(r"model_inp\[(\d{1,6})\]|model_inp_q_(\d{1,6})")
+#: HGQ2 quantises its inputs one by one before the graph: a cast, which the graph then reads.
+_QUANTISED = re.compile(r"[\w<>,: -]{1,80}?\s+model_inp_q_(\d{1,6}) = model_inp\[(\d{1,6})\];.*")
 _CAST = re.compile(r"(?:ap|ac)_u?(?:fixed|int)<[\d, -]{1,24}>\((.+)\)")
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
 
@@ -67,6 +69,10 @@ def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | 
     found: set[int] = set()
     for line in lines:
         stripped = line.strip()[:400]
+        match = _QUANTISED.fullmatch(stripped)
+        if match is not None:
+            follower.quantised[int(match[1])] = int(match[2])
+            continue
         match = _LINE.fullmatch(stripped)
         if match is not None:
             value = follower.value(match[2])
@@ -95,6 +101,7 @@ class _Follower:
     def __init__(self, n_in: int) -> None:
         self.n_in = n_in
         self.values: dict[int, NDArray[np.float64]] = {}
+        self.quantised: dict[int, int] = {}
         self.n_adders = 0
 
     def value(self, expression: str) -> NDArray[np.float64] | None:
@@ -106,9 +113,12 @@ class _Follower:
         if simple is not None:
             return simple
         given = _INPUT.fullmatch(text)
-        if given is not None and int(given[1]) < self.n_in:
+        if given is not None:
+            place = int(given[1]) if given[1] else self.quantised.get(int(given[2]), self.n_in)
+            if place >= self.n_in:
+                return None
             unit = np.zeros(self.n_in + 1)
-            unit[int(given[1])] = 1.0
+            unit[place] = 1.0
             return unit
         cast = _CAST.fullmatch(text)
         if cast is not None:

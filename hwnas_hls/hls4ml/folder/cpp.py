@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 _MARK = re.compile(r'"|//|/\*')
@@ -61,16 +61,27 @@ class Source:
         pragmas: text behind ``#pragma HLS``, in order.
         defines: name -> expression of ``#define``.
         comments: line number -> comment at its end.
+        named: names of every ``#define``, with an expression or without.
     """
 
     text: str
     pragmas: list[str] = field(default_factory=list)
     defines: dict[str, str] = field(default_factory=dict)
     comments: dict[int, str] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
 
 
-def clean(text: str) -> Source:
-    """Drop comments, preprocessor lines and what is hidden from synthesis."""
+#: Names that the compilers of HLS define themselves.
+_COMPILER = frozenset({"__SYNTHESIS__", "__cplusplus", "__VITIS_HLS__", "__VIVADO_HLS__", "AP_INT_MAX_W"})
+
+
+def clean(text: str, known: Collection[str] = ()) -> Source:
+    """Drop comments, preprocessor lines and what is hidden from synthesis.
+
+    Args:
+        text: of one file.
+        known: names that files read before define; what stands behind another ``#ifdef`` is not there.
+    """
     bare, comments = without_comments(text)
     result = Source("", comments=comments)
     kept: list[str] = []
@@ -87,7 +98,9 @@ def clean(text: str) -> Source:
         if words[0] in ("ifndef", "ifdef", "if"):
             about = "__SYNTHESIS__" in stripped
             negative = words[0] == "ifndef" or "!" in stripped
-            hidden.append(negative if about else None)
+            name = words[1] if len(words) > 1 else ""
+            undefined = words[0] == "ifdef" and name not in _COMPILER and name not in {*known, *result.named}
+            hidden.append(negative if about else True if undefined else None)
         elif words[0] == "else" and hidden:
             hidden[-1] = None if hidden[-1] is None else not hidden[-1]
         elif words[0] == "endif" and hidden:
@@ -97,6 +110,8 @@ def clean(text: str) -> Source:
         elif words[:2] == ["pragma", "HLS"] and len(words) == 3:
             result.pragmas.append(words[2].strip()[:500])
         else:
+            if words[0] == "define" and len(words) > 1:
+                result.named.add(words[1].partition("(")[0])
             match = _DEFINE.fullmatch(line[:500])
             if match is not None:
                 result.defines[match[1]] = match[2].strip()

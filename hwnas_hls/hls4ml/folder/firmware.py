@@ -90,9 +90,9 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     Raises:
         ReportError: one is missing, or no function in it calls hls4ml's layers.
     """
-    parameters = clean(source(folder, "firmware/parameters.h"))
     defines = clean(optional_source(folder, "firmware/defines.h"))
-    function, cleaned = _top_function(folder, top)
+    parameters = clean(source(folder, "firmware/parameters.h"), defines.named)
+    function, cleaned = _top_function(folder, top, defines.named | parameters.named)
     names = {**typedefs(parameters.text), **typedefs(defines.text)}
     constants = {**parameters.defines, **defines.defines}
     calls: list[Call] = []
@@ -145,7 +145,7 @@ def origin(name: str, aliases: Mapping[str, str]) -> str:
     return name
 
 
-def _top_function(folder: Path, top: str) -> tuple[Function, Source]:
+def _top_function(folder: Path, top: str, defined: set[str]) -> tuple[Function, Source]:
     """The function that calls the layers, and the file it is in."""
     names = [top, top.removesuffix("_axi"), "myproject"]
     files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names) if name]
@@ -154,7 +154,7 @@ def _top_function(folder: Path, top: str) -> tuple[Function, Source]:
     for relative in files:
         if not (folder / relative).is_file():
             continue
-        cleaned = clean(source(folder, relative))
+        cleaned = clean(source(folder, relative), defined)
         for function in functions(cleaned.text):
             if "nnet::" in function.body:
                 return function, cleaned

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Sequence
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.cpp import Call
@@ -51,6 +53,11 @@ def read_layers(firmware: Firmware) -> Layers:
         if len(call.types) < 2 or len(call.arguments) < 2:
             raise ReportError(f"{firmware.folder}: layer {name!r}: call of {call.function} without its types")
         source = origin(call.arguments[0], firmware.aliases)
+        if not previous and source in firmware.variables and source not in firmware.ports:
+            raise Unsupported(
+                f"layer {name!r} reads {source}, which nothing writes: the network's input reaches no layer, "
+                "and the tools remove everything"
+            )
         if previous and source != previous:
             raise Unsupported(
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
@@ -75,7 +82,32 @@ def read_layers(firmware: Firmware) -> Layers:
             )
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: no dense layer in its firmware")
+    out.reasons += _pragma_reasons(firmware.pragmas, out)
     return out
+
+
+def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
+    """Why pragmas of the top function put it outside what was measured."""
+    out: list[Note] = []
+    streamed = layers.io_type != "io_parallel"
+    shared = any(layer.strategy.startswith("Resource") for layer in layers.layers)
+    for pragma in pragmas:
+        words = pragma.replace(" = ", "=").split()
+        interval = re.search(r"(?i)\bII\s*=\s*(\d{1,6})", pragma)
+        if words[0].upper() == "PIPELINE" and interval is not None:
+            wanted = {layer.reuse_factor for layer in layers.layers}
+            if int(interval[1]) > 1 and wanted != {int(interval[1])}:
+                text = f"PIPELINE II={interval[1]} on the top function shares operators between its cycles"
+                out.append(Note(NoteKind.NO_DATA, text, "pragma"))
+        elif words[0].upper() == "DATAFLOW" and not streamed and not shared:
+            text = "DATAFLOW on layers that are not Resource makes each a process of its own: no data"
+            out.append(Note(NoteKind.NO_DATA, text, "pragma"))
+        elif words[0].upper() == "INTERFACE" and not streamed:
+            bus = next((word for word in words[1:] if word in ("s_axilite", "m_axi", "axis")), "")
+            if bus:
+                text = f"an interface {bus} on the top function adds a wrapper that is not counted"
+                out.append(Note(NoteKind.NO_DATA, text, "pragma"))
+    return list(dict.fromkeys(out))
 
 
 def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:

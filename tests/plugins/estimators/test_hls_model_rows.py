@@ -11,6 +11,7 @@ import pytest
 from hls_model_row import ROW
 
 from hwnas_hls.cli.main import invoke
+from hwnas_hls.errors import UserError
 from hwnas_hls_plugins.estimators.hls_model.precision_text import parse_precision
 from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 from hwnas_hls_plugins.estimators.hls_model.rows_file import HEADER, read_rows, write_predictions
@@ -90,6 +91,15 @@ def test_any_column_may_be_missing_or_empty() -> None:
             for metric in ("latency_cycles", "ii", "lut", "ff", "dsp", "bram18"):
                 low, value, high = (int(line[f"{metric}{end}"]) for end in ("_low", "", "_high"))
                 assert 0 <= low <= value <= high
+
+
+def test_table_without_widths_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('model_string,precision,reuse_factor\n16-64-5,"ap_fixed<8,3>",1\n')
+    with pytest.raises(UserError) as caught:
+        list(read_rows(path))
+    assert "model_string" in str(caught.value.found)
+    assert "layers" in str(caught.value.remedy)
 
 
 def test_a_hidden_unknown_is_said() -> None:

@@ -37,8 +37,6 @@ from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, DesignTable,
 
 FloatArray = NDArray[np.float64]
 
-#: LUTs that replace one DSP, per bit of input times bit of weight, where a part runs out of DSPs.
-OVERFLOW_LUT_PER_BIT2 = 0.36
 _SHARED_METRICS = ("lut", "ff", "dsp", "bram_18k")
 #: Where a law finds nothing that could take one, none is reported either: 203 of 203 designs without DSPs
 #: (three sources) and 100 of 100 without block RAM (five) in the rows of the calibration.
@@ -105,7 +103,7 @@ def predict_table(
     layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
     known = targets or shipped_targets()
     parts = [known.of_part(each.part) for each in table.conditions]
-    full = overflow(table, parts, value)
+    full = shortages(table, parts, value)
     knowledge = knowledge_of(table)
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
@@ -169,38 +167,25 @@ def _sides(
     return sides, {metric: coverage[row][kinds] for row, metric in enumerate(METRICS)}
 
 
-def overflow(
+def shortages(
     table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
 ) -> dict[int, list[Note]]:
-    """What a part does not hold; after logic synthesis DSPs that are not there have become LUTs.
+    """What a part does not hold; the numbers stay as they are, for synthesis out of context gives them too.
 
     Args:
         targets: of the table's conditions.
-        value: metric -> array; LUTs and DSPs are changed.
+        value: metric -> array (designs,).
 
     Returns:
-        design -> reasons.
+        design -> a note for each resource.
     """
-    held = {
-        metric: np.array([np.inf if target is None else getattr(target, metric) for target in targets])
-        for metric in _SHARED_METRICS
-    }
-    room = {metric: capacities[table.condition] for metric, capacities in held.items()}
-    needed = dict(value)
-    replaced = (table.design.stage > 0) & (value["dsp"] > room["dsp"])
-    if replaced.any():
-        layers = table.layer
-        bits = table.total(layers.in_bits * layers.w_bits) / np.maximum(table.design.n_layers, 1.0)
-        excess = np.where(replaced, value["dsp"] - room["dsp"], 0.0)
-        value["lut"] = np.where(replaced, value["lut"] + excess * bits * OVERFLOW_LUT_PER_BIT2, value["lut"])
-        value["dsp"] = np.where(replaced, room["dsp"], value["dsp"])
-        needed = {**value, "dsp": np.where(replaced, value["dsp"] + excess, value["dsp"])}
     out: dict[int, list[Note]] = {}
     for metric in _SHARED_METRICS:
-        for number in np.flatnonzero(needed[metric] > room[metric]).tolist():
+        held = np.array([np.inf if target is None else getattr(target, metric) for target in targets])
+        for number in np.flatnonzero(value[metric] > held[table.condition]).tolist():
             target = targets[table.condition[number]]
             if target is not None:
-                amount, most = needed[metric][number], getattr(target, metric)
+                amount, most = value[metric][number], getattr(target, metric)
                 text = f"{amount:,.0f} {metric} needed, {target.name} has {most:,}"
                 out.setdefault(number, []).append(Note(NoteKind.FULL, text, parts=(metric,)))
     return out

@@ -101,6 +101,13 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 found=", ".join(header)[:80] or "nothing",
                 choices=COLUMNS,
             )
+        if "layers" not in header:
+            raise UserError(
+                "the rows file has no column of widths",
+                where=str(path),
+                found=", ".join(header)[:200],
+                remedy="add a column layers with the widths of each design, for example 16-64-32-32-5",
+            )
         places = [(name, place) for place, name in enumerate(header) if name in columns]
         for cells in lines:
             if cells:
