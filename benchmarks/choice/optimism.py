@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,13 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def spec_of(task: str, label: str, seed: int, trials: int, way: str) -> Any:
+def spec_of(task: str, label: str, seed: int, trials: int, way: str, objectives: Sequence[str]) -> Any:
     return spec_from_tables(
         {
             "target": {"name": "xcvu9p"},
             "task": {"name": task, **({"label": label} if label else {})},
             "run": {"seed": seed, "trials": trials, "exporters": []},
+            "objectives": {"metrics": list(objectives)},
             "space": {"strategies": ["distributed_arithmetic"]},
             "synthesis": {"synthesizer": "none"},
             "handover": {**WAYS[way], "csim": False},
@@ -51,9 +53,11 @@ def spec_of(task: str, label: str, seed: int, trials: int, way: str) -> Any:
     )
 
 
-def measured(folder: Path, task: str, label: str, seed: int, trials: int, way: str) -> dict[str, Any]:
+def measured(
+    folder: Path, task: str, label: str, seed: int, trials: int, way: str, objectives: Sequence[str]
+) -> dict[str, Any]:
     """One search (from the store where it was done before), then a choice and its full training."""
-    problem = resolve(spec_of(task, label, seed, trials, way), Registry())
+    problem = resolve(spec_of(task, label, seed, trials, way, objectives), Registry())
     metric = problem.dataset.metric
     folder.mkdir(parents=True, exist_ok=True)
     with Store(folder) as store:
@@ -115,6 +119,7 @@ def main() -> None:
     parser.add_argument("--label", default="")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--objectives", nargs="+", default=["accuracy", "lut"])
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     arguments = parser.parse_args()
     print(
@@ -125,7 +130,9 @@ def main() -> None:
     for seed in range(1, arguments.seeds + 1):
         for way in arguments.ways:
             place = arguments.output / f"seed{seed}"
-            found = measured(place, arguments.task, arguments.label, seed, arguments.trials, way)
+            found = measured(
+                place, arguments.task, arguments.label, seed, arguments.trials, way, arguments.objectives
+            )
             results.append(found)
             print(summary(found), flush=True)
     (arguments.output / "optimism.json").write_text(json.dumps(results, indent=1))

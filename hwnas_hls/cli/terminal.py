@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 80
 _MAX_REASONS = 3
+#: Seconds without a line after which a phase of a batch gets one.
+_SILENCE_S = 5.0
 #: So wide that the figures of 50,000 candidates and the time left fit beside it in 80 columns.
 _BAR_WIDTH = 8
 
@@ -44,13 +47,33 @@ def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer
     screen = console(plain=plain, stderr=True)
     if screen.is_terminal:
         with _Live(screen) as live:
-            yield runs.Observer(live.problem, live.progress, live.step)
+            yield runs.Observer(live.problem, live.progress, live.step, live.phase)
     else:
-        yield runs.Observer(
-            lambda problem, folder: print_problem(screen, problem, folder),
-            lambda progress: _say(screen, _line(progress)),
-            lambda step: _say(screen, step),
-        )
+        lines = _Lines(screen)
+        yield runs.Observer(lines.problem, lines.progress, lines.step, lines.phase)
+
+
+class _Lines:
+    """A line a batch and a step; of the phases of a batch such as come after seconds of silence."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._last = time.monotonic()
+
+    def problem(self, problem: Problem, folder: Path) -> None:
+        print_problem(self._screen, problem, folder)
+        self._last = time.monotonic()
+
+    def progress(self, progress: search.Progress) -> None:
+        self.step(_line(progress))
+
+    def step(self, step: str) -> None:
+        _say(self._screen, step)
+        self._last = time.monotonic()
+
+    def phase(self, words: str) -> None:
+        if time.monotonic() - self._last >= _SILENCE_S:
+            self.step(words)
 
 
 class _Live:
@@ -90,6 +113,9 @@ class _Live:
 
     def step(self, step: str) -> None:
         _say(self._screen, step)
+
+    def phase(self, words: str) -> None:
+        self._bar.update(self._task, figures=words)
 
 
 def _say(screen: Console, words: str) -> None:

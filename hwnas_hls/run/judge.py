@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from hwnas_hls.run.forecast import spared
 from hwnas_hls.run.halving import halving
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
+from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record, RecordState
@@ -77,6 +78,8 @@ class Judge:
         self.workers = workers
         self._isolated: dict[ConfiguredPlugin, Any] = {}
         self._past: Sequence[Record] = ()
+        #: Told in words what a batch is going through.
+        self.on_phase: Callable[[str], None] = lambda words: None
         self._batch = 0
         self._family = Family(problem.dataset.metric, problem.dataset.direction)
         self._family.take(store.records())
@@ -98,6 +101,8 @@ class Judge:
             self._past = [record for record in self.store.records() if record.batch < batch]
         trainers = self._trainers()
         for number, part in enumerate(self.problem.estimators):
+            alive = sum(case.state == COMPLETE for case in cases)
+            self.on_phase(f"batch {batch + 1}: {part.name}, {counted(alive, 'candidate')}")
             found = self._apply(part, cases)
             if part in trainers:
                 cases += self._siblings(part, self.problem.estimators[:number], cases, found)
@@ -198,6 +203,8 @@ class Judge:
         trained = [case for case in cases if case.design is not None]
         for part in self.problem.estimators:
             if part.instance.uses_weights:
+                designs = counted(sum(case.state == COMPLETE for case in trained), "design")
+                self.on_phase(f"batch {self._batch + 1}: {part.name}, {designs}")
                 self._apply(part, trained)
 
     def _trainers(self) -> list[ConfiguredPlugin]:

@@ -45,6 +45,7 @@ class Observer:
     on_problem: Callable[[Problem, Path], None] = lambda problem, folder: None
     on_progress: Callable[[Progress], None] = lambda progress: None
     on_step: Callable[[str], None] = lambda step: None
+    on_phase: Callable[[str], None] = lambda words: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _go(
                 problem.registry.call_each("hwnas_candidate_recorded", run=run, record=record)
 
         search = Search.resume(problem, store, announce, observer.on_progress, workers)
+        search.judge.on_phase = observer.on_phase
         members: list[Member] = []
         interrupted = False
         try:

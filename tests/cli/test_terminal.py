@@ -87,3 +87,19 @@ def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
     assert "41500 feasible, front 120, hv 0.988" in shown
     assert re.search(r"\d:\d\d:\d\d (-:--:--|\d:\d\d:\d\d) left", shown)
     assert len(shown) <= 80
+
+
+def test_a_phase_is_said_after_seconds_of_silence_only(monkeypatch: pytest.MonkeyPatch) -> None:
+
+    from hwnas_hls.cli import terminal
+
+    now = [100.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    lines = terminal._Lines(Console(file=out, width=80))
+    lines.phase("batch 1: training, 50 candidates")
+    assert not out.getvalue()
+    now[0] += 5.0
+    lines.phase("batch 1: da-cost, 50 designs")
+    lines.phase("batch 2: training, 50 candidates")
+    assert out.getvalue() == "batch 1: da-cost, 50 designs\n"
