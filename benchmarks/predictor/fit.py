@@ -21,6 +21,7 @@ from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
 from hwnas_hls.protocols.target import device_of, shipped_targets
+from hwnas_hls_plugins.estimators.hls_model.batch import replaced_dsps
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
@@ -211,6 +212,8 @@ def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
     costs = evaluate(data.table, calibration.coefficients)
     factors = log_factors_of(data.table, calibration, regime_codes(data.table))
     values = {metric: costs.design[metric] * np.exp(factors.get(metric, 0.0)) for metric in METRICS}
+    parts = [shipped_targets().of_part(each.part) for each in data.table.conditions]
+    values |= replaced_dsps(data.table, parts, values)
     return {metric: np.rint(values[metric]) for metric in METRICS}
 
 

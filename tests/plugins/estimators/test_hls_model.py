@@ -211,8 +211,15 @@ def test_utilisation_above_the_part_is_a_reason() -> None:
     found = predict([query])[0]
     assert {note.parts for note in found.reasons if note.kind is NoteKind.FULL} >= {("lut",), ("dsp",)}
     routed = predict([query_of_row(ROW | {"part": "xc7z020clg400-1", "stage": "post_route"})])[0]
-    # Synthesis out of context reports what is needed, not what the part has.
-    assert routed.metrics["dsp"].value == found.metrics["dsp"].value > 220
+    assert routed.metrics["dsp"].value == 220, "constant products become LUTs"
+    assert ("dsp",) in {note.parts for note in routed.reasons}
+    shared = ROW | {
+        "part": "xc7a35tcpg236-1",
+        "stage": "logic_synth",
+        "strategy": "Resource",
+        "reuse_factor": "4",
+    }
+    assert predict([query_of_row(shared)])[0].metrics["dsp"].value > 90, "out of context, blocks are counted"
 
 
 def test_where_no_product_can_take_a_dsp_none_is_all_there_may_be() -> None:

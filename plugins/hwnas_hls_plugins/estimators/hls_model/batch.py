@@ -33,10 +33,12 @@ from hwnas_hls_plugins.estimators.hls_model.regimes import (
     site_kinds,
     site_of,
 )
-from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, DesignTable, tabulate
+from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, RESOURCE, DesignTable, tabulate
 
 FloatArray = NDArray[np.float64]
 
+#: LUTs that replace one DSP, per bit of input times bit of weight, where a part runs out of DSPs.
+REPLACED_LUT_PER_BIT2 = 0.36
 _SHARED_METRICS = ("lut", "ff", "dsp", "bram_18k")
 #: Where a law finds nothing that could take one, none is reported either: 203 of 203 designs without DSPs
 #: (three sources) and 100 of 100 without block RAM (five) in the rows of the calibration.
@@ -103,7 +105,9 @@ def predict_table(
     layer["cycles"] = costs.layer["cycles"] + costs.layer["activation_cycles"]
     known = targets or shipped_targets()
     parts = [known.of_part(each.part) for each in table.conditions]
-    full = shortages(table, parts, value)
+    built = replaced_dsps(table, parts, value)
+    full = shortages(table, parts, value | {"lut": built["lut"]})
+    value |= built
     knowledge = knowledge_of(table)
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
@@ -167,10 +171,36 @@ def _sides(
     return sides, {metric: coverage[row][kinds] for row, metric in enumerate(METRICS)}
 
 
+def replaced_dsps(
+    table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """LUTs and DSPs after logic synthesis, which builds constant products from LUTs where DSPs run out.
+
+    Of a design under Latency that needs more than the part has, Vivado reported the part's DSPs and the LUTs
+    of the rest (one report); under Resource the blocks are instantiated, and synthesis out of context reports
+    more than the part has (two reports).
+
+    Args:
+        targets: of the table's conditions.
+        value: metric -> array (designs,).
+    """
+    held = np.array([np.inf if target is None else target.dsp for target in targets])[table.condition]
+    layers = table.layer
+    shared = table.largest((layers.strategy == RESOURCE) & (layers.legal_reuse > 1)) > 0
+    replaced = (table.design.stage > 0) & (value["dsp"] > held) & ~shared
+    bits = table.total(layers.in_bits * layers.w_bits) / np.maximum(table.design.n_layers, 1.0)
+    excess = np.where(replaced, value["dsp"] - np.where(replaced, held, 0.0), 0.0)
+    more = value["lut"] + excess * bits * REPLACED_LUT_PER_BIT2
+    return {
+        "lut": np.where(replaced, more, value["lut"]),
+        "dsp": np.where(replaced, held, value["dsp"]),
+    }
+
+
 def shortages(
     table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
 ) -> dict[int, list[Note]]:
-    """What a part does not hold; the numbers stay as they are, for synthesis out of context gives them too.
+    """What a part does not hold.
 
     Args:
         targets: of the table's conditions.
