@@ -1,4 +1,4 @@
-"""The errors that reach a user, each with what is needed to mend it."""
+"""The errors that a user sees, each with the information needed to fix the problem."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ EXIT_INTERRUPTED = 130
 
 
 class HwnasError(Exception):
-    """Something failed that is not the user's mistake; the command exits with 1."""
+    """A failure that is not caused by invalid input; the command exits with 1."""
 
     exit_code = EXIT_FAILED
 
 
 class UserError(HwnasError):
-    """The user's mistake; the command exits with 2.
+    """Invalid input; the command exits with 2.
 
     Args:
-        what: one sentence, what is wrong.
-        where: file, table, key, flag or row in which it was found.
-        found: what was there.
-        choices: what would do; near spellings of ``found`` are put first.
-        remedy: what to do, where a list of choices is not the answer.
-        cause: what lies behind it, where that is known (a plugin that failed to load).
+        what: the problem, in one sentence.
+        where: file, table, key, flag or row with the problem.
+        found: the invalid value.
+        choices: valid values; those spelt like ``found`` come first.
+        remedy: what to do, if a list of choices does not answer that.
+        cause: the underlying problem, if known (a plugin that failed to load).
     """
 
     exit_code = EXIT_USER
@@ -69,15 +69,15 @@ class UserError(HwnasError):
 
 
 class Unsupported(HwnasError):
-    """A part of the tool refuses what it cannot judge or build; the text says why.
+    """A component does not support a candidate or design; the text gives the reason.
 
     An estimator raises it (or puts it into its :class:`~hwnas_hls.protocols.estimator.Estimates`)
-    so that the candidate becomes a failed record with this reason.
+    and the candidate becomes a failed record with this reason.
     """
 
 
 class ToolMissing(HwnasError):
-    """A program or package that the asked work needs is not on this machine."""
+    """A required program or package is not installed on this machine."""
 
 
 class ReportError(HwnasError):

@@ -1,4 +1,4 @@
-"""Commands that stand for a design: ``synth`` gets evidence, ``validate`` judges by it."""
+"""Commands that work on a design: ``synth`` obtains evidence, ``validate`` checks requirements against it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A design folder with what it was made for."""
+    """A design folder with its target and clock."""
 
     folder: Path
     design: Design
@@ -42,11 +42,11 @@ class Subject:
 @click.command()
 @click.argument("design_folder", metavar="DESIGN", type=click.Path(path_type=Path))
 @click.option("--synthesizer", default="open", show_default=True, help="`hwnas-hls plugins` lists them.")
-@click.option("--stage", default="", help="How far to go: csynth, cosim, logic_synth, post_route.")
-@click.option("--target", help="Another part than the one the design was made for.")
+@click.option("--stage", default="", help="Last stage to run: csynth, cosim, logic_synth, post_route.")
+@click.option("--target", help="Part, if not the one the design was made for.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None, as_json: bool) -> int:
-    """Synthesise a design (a folder such as RUN/designs/KEY) and keep what was measured."""
+    """Synthesise a design (a folder such as RUN/designs/KEY) and store the results as evidence."""
 
     registry = current_registry()
     subject = _subject(design_folder, registry, target)
@@ -61,7 +61,7 @@ def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None,
         for name, estimate in piece.estimates.items():
             spread = "" if estimate.low == estimate.high else f"  ({estimate.low:g} .. {estimate.high:g})"
             click.echo(f"  {name:<16}{estimate.value:>12g}{spread}  {estimate.source}")
-        click.echo(f"kept in {path}")
+        click.echo(f"stored in {path}")
     return EXIT_FAILED if piece.failure else EXIT_DONE
 
 
@@ -70,20 +70,20 @@ def _subject(folder: Path, registry: Registry, target: str | None = None) -> Sub
 
     if not (folder / "design.json").is_file() and any((folder / "designs").glob("*/design.json")):
         raise UserError(
-            "this is a run; one of its designs is wanted",
+            "expected a design, found a run",
             where=str(folder),
             remedy=f"give a folder such as {next((folder / 'designs').glob('*/design.json')).parent}",
         )
     if not (folder / "design.json").is_file():
         raise UserError(
-            "not a design: it has no design.json", where=str(folder), remedy="give a folder RUN/designs/KEY"
+            "not a design folder: design.json is missing",
+            where=str(folder),
+            remedy="give a folder RUN/designs/KEY",
         )
     design = Design.load(folder)
     part = target or design.meta.get("target")
     if not part:
-        raise UserError(
-            "the design does not say which part it is for", where=str(folder), remedy="give --target"
-        )
+        raise UserError("the design names no part", where=str(folder), remedy="give --target")
     found = registry.target(str(part))
     return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
 
@@ -106,13 +106,13 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
 @click.argument("folder", metavar="DESIGN|RUN", type=click.Path(path_type=Path))
 @click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
 @click.option(
-    "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Required upper bound; repeat it."
+    "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Required upper bound; may be repeated."
 )
 @click.option(
-    "--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Required lower bound; repeat it."
+    "--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Required lower bound; may be repeated."
 )
-@click.option("--synthesizer", help="Get missing evidence by this synthesizer first.")
-@click.option("--stage", default="", help="How far it goes.")
+@click.option("--synthesizer", help="First obtain evidence with this synthesizer.")
+@click.option("--stage", default="", help="Last stage of the synthesizer.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def validate(
     folder: Path,
@@ -123,9 +123,10 @@ def validate(
     stage: str,
     as_json: bool,
 ) -> int:
-    """Judge a design, or every design of a run: PROVEN (exit 0), REFUTED (1), NOT PROVEN (3).
+    """Check requirements of a design, or of every design of a run: PROVEN (exit code 0), REFUTED (1), NOT
+    PROVEN (3).
 
-    Without requirements, a latency of at most 1 us is required.
+    The default requirement is a latency of at most 1 us.
     """
     from hwnas_hls.evidence import verdict
     from hwnas_hls.run.database import run_lock
@@ -133,7 +134,7 @@ def validate(
     registry = current_registry()
     limits = _requirements(max_latency, maxima, minima)
     reports = []
-    # Of a run that is being handed over not every design is there yet, nor whole.
+    # While a run exports its designs, some are missing or incomplete.
     with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
         for place in _designs(folder):
             subject = _subject(place, registry)
@@ -180,7 +181,7 @@ def _designs(folder: Path) -> list[Path]:
 
 
 def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
-    """Judge one design; writes ``validation.json`` and ``validation.html`` into its folder."""
+    """Check one design; writes ``validation.json`` and ``validation.html`` into its folder."""
     from hwnas_hls.evidence import files as evidence
     from hwnas_hls.evidence import verdict
     from hwnas_hls.render import render
@@ -188,7 +189,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
 
     pieces = evidence.read(subject.folder, subject.design)
     used = [piece for piece in pieces if not piece.failure]
-    # Numbers of another part or clock say nothing of this one.
+    # Numbers for another part or clock are no evidence for this one.
     fitting = [
         p for p in used if p.target in ("", subject.target.part) and p.clock_ns in (0.0, subject.clock_ns)
     ]
@@ -268,7 +269,7 @@ def _scope(design: Design) -> str:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files that make the design what it is."""
+    """SHA-256 of the files that define the design."""
     wanted = [folder / "design.json", folder / "weights.npz"]
     wanted += sorted((folder / "hls4ml" / "firmware").glob("*.*"))
     return {
@@ -292,5 +293,5 @@ def _print(report: dict[str, Any]) -> None:
     click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
     if report["verdict"] == Verdict.NOT_PROVEN:
         click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")
-        click.echo("  (`hwnas-hls plugins` names synthesizers, `hwnas-hls doctor` what is installed)")
+        click.echo("  (`hwnas-hls plugins` lists synthesizers, `hwnas-hls doctor` the installed tools)")
     click.echo(f"  for a reviewer: {report['design']}/validation.html")

@@ -1,4 +1,4 @@
-"""The spec that the flags of a command describe, with or without a file below them."""
+"""Flags of a command as a spec, on top of a spec file if there is one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
     """The spec of ``path``, overridden by ``flags``.
 
     Raises:
-        UserError: a flag or a table of the file is wrong.
+        UserError: a flag or a table of the file is invalid.
     """
     from hwnas_hls.spec import spec as specs
 
@@ -38,7 +38,7 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
         given = [text for text in flags["maxima"] if specs.parse_bound(text, "--max")[0] == "latency_ns"]
         if any(specs.parse_bound(text, "--max")[1] != bound for text in given):
             raise UserError(
-                "two limits of latency_ns that differ",
+                "contradictory limits of latency_ns",
                 where="--max-latency and --max",
                 found=f"{flags['max_latency']} and {', '.join(given)}",
                 remedy="give one of them",
@@ -76,14 +76,14 @@ def _named(tables: dict[str, Any], place: tuple[str, str], value: Any) -> None:
     table, key = place
     if key == "name" and table != "target":
         held = tables.get(table)
-        # Another plugin by flag: the file's configuration belongs to the one it replaces.
+        # The flag names another plugin: the configuration in the file belongs to the replaced one.
         if isinstance(held, dict) and held.get("name") != value:
             tables[table] = {}
     override(tables, place, value)
 
 
 def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None) -> None:
-    """``--workers`` and ``--scheduler``; one of them takes the place of what a file says of the other."""
+    """Apply ``--workers`` and ``--scheduler``; each replaces the other's settings of the file."""
     from hwnas_hls.spec.spec import override
 
     if workers == 0 and scheduler is None:
@@ -102,14 +102,14 @@ def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None)
         if not scheduler.startswith("tls://"):
             gone += TLS_FILES
     elif held.get("scheduler"):
-        # What a synthesis takes was said of that scheduler's workers.
+        # The needs of a synthesis were stated for the workers of that scheduler.
         gone = ("scheduler", "synthesis_needs", *TLS_FILES)
     for key in gone:
         held.pop(key, None)
 
 
 def session_cluster(run_folder: Path, workers: int | None, scheduler: str | None) -> ClusterTable | None:
-    """The workers that flags give a run which has begun; ``None`` for those of its spec."""
+    """The workers for a started run according to the flags; ``None`` keeps those of its spec."""
     from hwnas_hls.run.folder import run_spec
     from hwnas_hls.spec.spec import spec_from_tables
 
@@ -146,7 +146,7 @@ def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
             try:
                 weights[name] = float(weight)
             except ValueError:
-                raise UserError("a weight is a number", where="--objective", found=text) from None
+                raise UserError("a weight must be a number", where="--objective", found=text) from None
     override(tables, ("objectives", "metrics"), names)
     if weights:
         override(tables, ("objectives", "weights"), weights)

@@ -1,4 +1,4 @@
-"""Commands that look: targets, plugins, and what this machine has."""
+"""Commands that inspect: targets, plugins, and the tools on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WIDTH = 80
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def targets(as_json: bool) -> int:
-    """List the parts that can be designed for, with what they hold."""
+    """List the supported parts with their resources."""
 
     found = sorted(current_registry().targets().values(), key=lambda target: target.name)
     if as_json:
@@ -41,15 +41,17 @@ def targets(as_json: bool) -> int:
             f"{target.name:<11}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
             f"{target.bram_18k:>8,}{target.uram:>6,}{target.clock_ns:>5g} ns"
         )
-    click.echo("a full part (xcvu9p-flga2104-2L-e) or the path of a .toml file will do as well")
+    click.echo("--target also takes a full part number (xcvu9p-flga2104-2L-e) or the path of a .toml file")
     return EXIT_DONE
 
 
 @click.command()
-@click.option("--check", "checked", metavar="NAME", help="Run the contract tests over a plugin or an offer.")
+@click.option(
+    "--check", "checked", metavar="NAME", help="Run the contract tests on a plugin, or on one of its offers."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def plugins(checked: str | None, as_json: bool) -> int:
-    """List what plugins offer, and what is wrong with those that could not be loaded."""
+    """List what plugins provide, and the plugins that could not be loaded with the reason."""
     from hwnas_hls.plugin.registry import KINDS
 
     registry = current_registry()
@@ -158,17 +160,17 @@ _PACKAGES = (
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(as_json: bool) -> int:
-    """Say what this machine has, and what does not work without what it lacks."""
+    """List the tools on this machine, and what the missing ones are needed for."""
     found = [_program(*row) for row in _PROGRAMS] + [_package(*row) for row in _PACKAGES] + [_gpu()]
     if as_json:
         click.echo(json.dumps([{**asdict(tool), "present": tool.present} for tool in found], indent=2))
         return EXIT_DONE
     for tool in found:
         if tool.present:
-            click.echo(f"  have  {tool.name:<11} {tool.version[:60]}")
+            click.echo(f"  found    {tool.name:<11} {tool.version[:60]}")
         else:
-            click.echo(f"  lack  {tool.name:<11} needed for {tool.needed_for}")
-            click.echo(f"{'':<20}{tool.install}")
+            click.echo(f"  missing  {tool.name:<11} needed for {tool.needed_for}")
+            click.echo(f"{'':<23}{tool.install}")
     return EXIT_DONE
 
 

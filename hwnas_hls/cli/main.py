@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def cli() -> None:
     """Search small neural networks for FPGAs: accuracy against latency, LUT, DSP and energy.
 
-    The whole job in one line: hwnas-hls run --target xcvu9p
+    To start: hwnas-hls run --target xcvu9p
     """
 
 
@@ -74,7 +74,7 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
     except PLUGIN_FAULTS as error:
-        # A command that a plugin brought may end as scripts do; under one of ours, its call is a fault.
+        # A command added by a plugin may call sys.exit; within a built-in command that is a fault.
         given = sys.argv[1:] if arguments is None else arguments
         if isinstance(error, SystemExit) and given and given[0] not in _OWN:
             raise
@@ -82,7 +82,7 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
             raise
         click.echo(
             f"error: {in_words(error)}\n"
-            "  this is a fault of hwnas-hls or of a plugin; HWNAS_DEBUG=1 shows where",
+            "  this is a bug in hwnas-hls or in a plugin; HWNAS_DEBUG=1 shows the traceback",
             err=True,
         )
         return EXIT_FAILED

@@ -1,4 +1,4 @@
-"""What several commands share: options, and how a run's command ends."""
+"""Options shared by several commands, and the end of commands that work on a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _errors_only(context: click.Context, _: click.Parameter, quiet: bool) -> bool:
-    """While a quiet command runs, what is logged below an error is kept off the terminal only."""
+    """Keep log messages below the level of an error off the terminal (not out of the log file)."""
     if quiet:
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
@@ -29,16 +29,16 @@ def _errors_only(context: click.Context, _: click.Parameter, quiet: bool) -> boo
 
 
 def watching(command: Command) -> Command:
-    """The options of every command that runs a while."""
+    """The options of every command with a progress display."""
     for option in (
         click.option(
             "--quiet",
             "-q",
             is_flag=True,
             callback=_errors_only,
-            help="Print nothing but errors and the result's folder.",
+            help="Print only errors and the folder of the result.",
         ),
-        click.option("--plain", is_flag=True, help="Lines instead of a live display, without colour."),
+        click.option("--plain", is_flag=True, help="Plain lines instead of a live display, without colour."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
     ):
         command = option(command)
@@ -46,13 +46,18 @@ def watching(command: Command) -> Command:
 
 
 def with_workers(command: Command) -> Command:
-    """The options of every command that can train on several processes."""
+    """The options of every command that can train on worker processes."""
     for option in (
         click.option(
-            "--scheduler", metavar="ADDRESS", help="Use the workers of this dask scheduler: tcp://HOST:8786."
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Use the workers of an existing dask scheduler: tcp://HOST:8786.",
         ),
         click.option(
-            "--workers", type=int, metavar="N", help="Worker processes; with [cluster] system, in its jobs."
+            "--workers",
+            type=int,
+            metavar="N",
+            help="Number of worker processes; with [cluster] system, in batch jobs.",
         ),
     ):
         command = option(command)
@@ -60,7 +65,7 @@ def with_workers(command: Command) -> Command:
 
 
 def ended(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json: bool) -> int:
-    """Print what came of a run; returns the exit code."""
+    """Print the outcome of a run; returns the exit code."""
     from hwnas_hls.cli.terminal import print_outcome
 
     if as_json:

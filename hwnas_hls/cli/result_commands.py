@@ -17,17 +17,17 @@ from hwnas_hls.errors import EXIT_DONE, UserError
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("key", required=False)
 @click.option(
-    "--format", "formats", multiple=True, metavar="NAME", help="An exporter: csv, optuna, ...; repeat it."
+    "--format", "formats", multiple=True, metavar="NAME", help="Exporter: csv, optuna, ...; may be repeated."
 )
 @click.option(
     "--pick",
     metavar="RULE",
-    help="In place of KEY: knee, or a rule such as 'min lut where accuracy>=0.93 and dsp<=0'.",
+    help="Instead of KEY: knee, or a rule such as 'min lut where accuracy>=0.93 and dsp<=0'.",
 )
 @click.option(
     "--among",
     type=click.Choice(["designs", "search"]),
-    help="Pick from what was handed over (default, where there is any) or from every complete candidate.",
+    help="Pick from the exported designs (the default, if there are any) or from all complete candidates.",
 )
 @with_workers
 @watching
@@ -43,10 +43,10 @@ def export(
     plain: bool,
     as_json: bool,
 ) -> int:
-    """Hand over one candidate (KEY, or by --pick) of a run as an hls4ml project, on the front or not.
+    """Export one candidate of a run (KEY or --pick) as an hls4ml project, on the front or not.
 
-    Without either every member of the front is written again. With --format the run as it stands
-    is written in that form, and nothing is trained.
+    Without KEY and --pick, all designs of the front are exported again. With --format, the run is
+    written in that format as it is, without training.
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
@@ -56,7 +56,9 @@ def export(
     if formats:
         if key is not None or pick is not None:
             found = f"KEY {key}" if pick is None else f"--pick {pick}"
-            raise UserError("a format is of a whole run", where="--format", found=found)
+            raise UserError(
+                "--format exports the whole run and takes no design", where="--format", found=found
+            )
         files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
         click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
         return EXIT_DONE
@@ -64,11 +66,11 @@ def export(
     picked = None
     if pick is not None:
         if key is not None:
-            raise UserError("a KEY is chosen already", where="--pick", found=f"KEY {key}")
+            raise UserError("KEY and --pick select two designs", where="--pick", found=f"KEY {key}")
         picked = runs.pick(run_folder, pick, registry, among)
         key = picked.record.key
     elif among is not None:
-        raise UserError("there is nothing to pick by", where="--among", remedy="give --pick as well")
+        raise UserError("--among needs a rule", where="--among", remedy="give --pick as well")
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
             outcome = runs.resume(run_folder, registry, observer, anew=True, cluster=cluster)
@@ -92,7 +94,7 @@ def export(
             for line in picked_lines(member, picked.metrics) if picked else ():
                 click.echo(f"  {line}")
             if picked and picked.by_test_rows:
-                click.echo("  chosen by the score on the test rows, which flatters it a little")
+                click.echo("  selected by the score on the test rows, which is therefore slightly optimistic")
             for check, result in member.checks.items():
                 click.echo(f"  {check}: {result}")
     return EXIT_DONE
@@ -109,13 +111,13 @@ def export(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> int:
-    """Compare runs by the hypervolume of their fronts, below one shared reference."""
+    """Compare runs by the hypervolume of their fronts, with a shared reference point."""
     from hwnas_hls.cli.terminal import console
     from hwnas_hls.views.comparison import compared, comparison_table
 
     if len(run_folders) < 2:
         raise UserError(
-            "there is nothing to compare",
+            "a comparison needs two runs",
             where="RUN RUN...",
             found=f"{len(run_folders)} run folder(s)",
             remedy="give two or more",

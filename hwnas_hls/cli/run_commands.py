@@ -20,51 +20,69 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option("--label", help="Label column of a task given as a file.")
 @click.option("--space", help="Search space; the default is mlp.")
 @click.option("--strategy", help="Search strategy; `hwnas-hls plugins` lists them.")
-@click.option("--trials", type=int, help="Candidates to judge.")
-@click.option("--minutes", type=float, help="Begin no new batch after this time.")
+@click.option("--trials", type=int, help="Number of candidates.")
+@click.option("--minutes", type=float, help="Start no new batch after this many minutes.")
 @click.option(
-    "--objective", "objectives", multiple=True, metavar="METRIC[=WEIGHT]", help="What to optimise; repeat it."
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="METRIC[=WEIGHT]",
+    help="Metric to optimise; may be repeated.",
 )
 @click.option(
-    "--mode", type=click.Choice(["pareto", "weighted", "constrained"]), help="How objectives combine."
+    "--mode", type=click.Choice(["pareto", "weighted", "constrained"]), help="How objectives are combined."
 )
-@click.option("--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Hard upper limit; repeat it.")
-@click.option("--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Hard lower limit; repeat it.")
+@click.option(
+    "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Hard upper limit; may be repeated."
+)
+@click.option(
+    "--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Hard lower limit; may be repeated."
+)
 @click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
 @click.option(
     "--clock",
     metavar="CLOCK",
-    help="Clock: a period (5ns) or a frequency (200MHz); the target has a default.",
+    help="Clock period (5ns) or frequency (200MHz); the target has a default.",
 )
-@click.option("--seed", type=int, help="Of everything random; the same seed gives the same front.")
+@click.option("--seed", type=int, help="Random seed; the same seed gives the same front.")
 @with_workers
 @click.option("--device", help="auto, cpu or cuda.")
 @click.option(
-    "--synthesizer", help="open, vitis, vivado, a plugin's or none; the default is open where it runs."
+    "--synthesizer",
+    help="open, vitis, vivado, a plugin's or none.  [default: open if installed]",
 )
 @click.option(
     "--hls-strategy",
     "hls_strategies",
     multiple=True,
     metavar="STRATEGY",
-    help="hls4ml strategy of the layers: distributed_arithmetic, Latency or Resource; repeat it.",
+    help="hls4ml strategy of the layers: distributed_arithmetic, Latency or Resource; may be repeated.",
 )
-@click.option("--synthesis-budget", type=int, help="Syntheses in all; every design handed over is measured.")
-@click.option("--output", type=click.Path(path_type=Path), help="Run folder, new or empty.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Any other entry of the spec."
+    "--synthesis-budget", type=int, help="Total number of syntheses; every exported design is measured."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")
+@click.option(
+    "--synthesizer", help="Measure during the search: open, vitis, vivado or a plugin's synthesizer."
+)
+@click.option(
+    "--synthesis-budget", type=int, help="Total number of syntheses; every exported design is measured."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Set any entry of the spec."
 )
 @watching
 def run(
     spec_file: Path | None, output: Path | None, quiet: bool, plain: bool, as_json: bool, **flags: Any
 ) -> int:
-    """Search, train the front in full, and hand over hls4ml projects proven bit-exact.
+    """Search, train the front in full, and export hls4ml projects proven bit-exact.
 
-    SPEC is a TOML file that holds a whole run; flags override it. Works with --target alone.
+    SPEC is a TOML file that defines a whole run; flags override it. --target alone is enough.
 
-    Exit codes: 0 done, also where no design is feasible (front.json then has no members and the
-    terminal shows what binds); 1 failed, also where a design is not bit-exact or an export could
-    not be written; 2 your mistake; 130 interrupted, `resume` goes on.
+    Exit codes: 0 done, also if no design is feasible (front.json then has no members and the
+    terminal shows the binding limit); 1 failed, also if a design is not bit-exact or an export could
+    not be written; 2 invalid input; 130 interrupted, `resume` continues.
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
@@ -78,7 +96,9 @@ def run(
 
 @click.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--salvage", "salvaging", is_flag=True, help="First keep what is whole of a damaged store.")
+@click.option(
+    "--salvage", "salvaging", is_flag=True, help="First recover the intact part of a damaged store."
+)
 @with_workers
 @watching
 def resume(
@@ -90,9 +110,9 @@ def resume(
     plain: bool,
     as_json: bool,
 ) -> int:
-    """Go on with a run after any interruption; nothing finished is lost or done twice.
+    """Continue a run after any interruption; nothing finished is lost or repeated.
 
-    The workers may be others than before: --workers 0 goes on in one process.
+    The workers may differ from before: --workers 0 continues in one process.
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
@@ -114,7 +134,7 @@ def resume(
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @watching
 def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
-    """Draw a run's report and front.json again; nothing is searched or trained."""
+    """Redraw the report and front.json of a run, without searching or training."""
     from hwnas_hls.run import lifecycle as runs
 
     registry = current_registry()

@@ -1,4 +1,4 @@
-"""``new-plugin``: a small package that is already a working plugin."""
+"""``new-plugin``: writes a package that is a small working plugin."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
 
     Args:
         kind: one of :data:`~hwnas_hls.plugin.registry.KINDS`.
-        name: lower-case words joined by hyphens; it names package, entry point and offer.
-        folder: where the package's own folder is made.
+        name: lower-case words joined by hyphens: the name of package, entry point and offer.
+        folder: the folder that will contain the package.
 
     Raises:
-        UserError: no such kind, no such name, a name that is taken, or the folder is there already.
+        UserError: unknown kind, invalid name, name already in use, or the folder exists.
     """
     from hwnas_hls.render import render
     from hwnas_hls.system.files import write_text
@@ -40,18 +40,21 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     module = name.replace("-", "_")
     if not _NAME.fullmatch(name) or keyword.iskeyword(module):
         raise UserError(
-            "not a name for a package", where="NAME", found=name, remedy="write it like my-search-space"
+            "not a valid package name", where="NAME", found=name, remedy="write it like my-search-space"
         )
     taken = _taken(name, module)
     if taken:
-        # `pip install -e` of such a package would replace or hide what has the name.
+        # `pip install -e` of such a package would replace or hide the package with this name.
         raise UserError(
-            f"this name is taken: {taken}", where="NAME", found=name, remedy=f"choose another, like my-{name}"
+            f"this name is already in use: {taken}",
+            where="NAME",
+            found=name,
+            remedy=f"choose another name, for example my-{name}",
         )
     place = folder / name
     if place.exists():
         raise UserError(
-            "the folder is there already", where=str(place), remedy="choose another NAME or --output"
+            "the folder already exists", where=str(place), remedy="choose another NAME or --output"
         )
     values = {
         "kind": kind,
@@ -72,13 +75,13 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
 
 
 def _taken(name: str, module: str) -> str:
-    """Who has a name already, as a module, a package or an offer; empty where nobody does."""
+    """The module, package or offer that already has a name; empty if there is none."""
     if module in sys.stdlib_module_names:
         return "a module of Python"
     with contextlib.suppress(metadata.PackageNotFoundError):
         return f"the package {metadata.distribution(name).name} is installed"
     spec = importlib.util.find_spec(module)
-    # Without an origin it is a folder beside us, not a module.
+    # Without an origin it is a folder in the working directory, not a module.
     if spec is not None and spec.origin is not None:
         return f"the module {spec.origin} is installed"
     registry = current_registry()
@@ -91,7 +94,9 @@ def _taken(name: str, module: str) -> str:
 @click.command("new-plugin")
 @click.argument("kind", metavar="KIND")
 @click.argument("name", metavar="NAME")
-@click.option("--output", default=".", type=click.Path(path_type=Path), help="Where the folder NAME is made.")
+@click.option(
+    "--output", default=".", type=click.Path(path_type=Path), help="Where to create the folder NAME."
+)
 def new_plugin(kind: str, name: str, output: Path) -> int:
     """Write a plugin package: KIND is space, strategy, estimator, task, synthesizer or exporter."""
     for path in write_plugin(kind, name, output):

@@ -1,4 +1,4 @@
-"""What a run shows in the terminal."""
+"""Display of a run in the terminal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 80
 _MAX_REASONS = 3
-#: Seconds without a line after which a phase of a batch gets one.
+#: Silence in seconds after which a phase of a batch is printed.
 _SILENCE_S = 5.0
-#: So wide that the figures of 50,000 candidates and the time left fit beside it in 80 columns.
+#: Leaves room for the figures of 50,000 candidates and the remaining time in 80 columns.
 _BAR_WIDTH = 8
 
 
 def console(*, plain: bool = False, stderr: bool = False) -> Console:
-    """A console that drops colour and drawing where nobody looks at a terminal."""
+    """A console without colour and drawing if the output is not a terminal."""
     probe = Console(stderr=stderr)
     if plain or not probe.is_terminal:
         return Console(
@@ -40,7 +40,7 @@ def console(*, plain: bool = False, stderr: bool = False) -> Console:
 
 @contextmanager
 def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer]:
-    """An observer that shows a run's progress on standard error: live, or a line a batch."""
+    """An observer that shows a run's progress on standard error: live, or one line per batch."""
     if quiet:
         yield runs.Observer()
         return
@@ -119,12 +119,12 @@ class _Live:
 
 
 def _say(screen: Console, words: str) -> None:
-    """Words with names of files and plugins in them: nothing in square brackets is markup."""
+    """Print text with names of files and plugins: square brackets are not markup."""
     screen.print(words, markup=False, soft_wrap=True)
 
 
 def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
-    """What is about to be searched."""
+    """Print the problem before the search."""
     dataset, target, goal = problem.dataset, problem.target, problem.goal
     wanted = ", ".join(f"{o.metric} ({o.direction})" for o in goal.objectives)
     limits = ", ".join(
@@ -140,7 +140,7 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
         screen,
         f"search   {problem.spec.strategy.name} over {problem.spec.space.name}, seed {problem.spec.run.seed}",
     )
-    _say(screen, f"wanted   {wanted} ({goal.mode})")
+    _say(screen, f"goal     {wanted} ({goal.mode})")
     _say(screen, f"limits   {limits or 'none'}{', fits the part' if problem.spec.limits.fit_part else ''}")
     _say(screen, f"hardware {hardware_words(problem)}")
     _say(screen, f"folder   {folder}")
@@ -162,7 +162,7 @@ def _line(progress: search.Progress) -> str:
 
 
 def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool = False) -> None:
-    """The front as a table, what is wrong, and what to do next."""
+    """Print the front as a table, problems, and the next commands."""
     from hwnas_hls.views.front_table import print_front
 
     screen = console(plain=plain)
@@ -174,11 +174,11 @@ def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool
 
 
 def why_all_failed(records: Sequence[Record]) -> list[str]:
-    """The commonest reasons with their counts, where every candidate failed; otherwise nothing."""
+    """The most frequent reasons with their counts if every candidate failed; otherwise nothing."""
     if not records or any(record.state != FAILED for record in records):
         return []
     reasons = Counter(" ".join(record.reason.split())[:300] for record in records)
     lines = [f"  {count} x {reason}" for reason, count in reasons.most_common(_MAX_REASONS)]
     others = len(reasons) - len(lines)
-    more = [f"  and {others} more reasons, in report.html and log.txt"] if others else []
+    more = [f"  and {others} more reasons; see report.html and log.txt"] if others else []
     return ["Every candidate failed:", *lines, *more]

@@ -1,4 +1,4 @@
-"""The table ``[cluster]`` of a spec: where worker processes come from."""
+"""The table ``[cluster]`` of a spec: how worker processes are started."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ TLS_FILES = ("tls_ca", "tls_certificate", "tls_key")
 
 @dataclass(frozen=True)
 class ClusterTable:
-    """``[cluster]``: worker processes for training and synthesis. Without any, one process does it all.
+    """``[cluster]``: worker processes for training and synthesis; without workers, one process does it all.
 
     Args:
-        workers: worker processes; 0 for none. With a batch system as many as its jobs hold in all.
-        system: who starts them: ``local`` (this machine), ``slurm`` or ``htcondor``.
-        scheduler: address of a dask scheduler that runs already, such as ``tcp://host:8786``; its
+        workers: number of worker processes; 0 for none. With a batch system, the total over its jobs.
+        system: how they are started: ``local`` (this machine), ``slurm`` or ``htcondor``.
+        scheduler: address of an existing dask scheduler, such as ``tcp://host:8786``; its
             workers are used, and none are started.
-        wait_s: how long no worker may be there (a queue, a reservation that ended), or none that
-            offers what a synthesis needs, before the run is given up; ``resume`` then goes on. 0
-            takes a minute on this machine and for a scheduler, an hour for a batch system.
-        min_cost_s: estimators that cost fewer seconds a candidate stay in the main process.
-        chunk: candidates a task at most; 0 divides each batch evenly among the workers.
-        resources: what each worker process has, by name, such as ``vivado_license = 2``. Ignored
-            with ``scheduler``: there ``dask worker --resources`` says it.
-        synthesis_needs: what one synthesis takes of it; left out, one of each of ``resources``.
-        tls: encrypt, and admit nobody without this run's own certificate (for workers that are
-            started here).
+        wait_s: maximum time without a worker (a queue, a reservation that ended), or without one that
+            offers the needs of a synthesis, before the run ends; ``resume`` continues it. 0 means a
+            minute on this machine and for a scheduler, an hour for a batch system.
+        min_cost_s: estimators that cost fewer seconds per candidate stay in the main process.
+        chunk: maximum number of candidates per task; 0 divides each batch evenly among the workers.
+        resources: named resources of each worker process, such as ``vivado_license = 2``. Ignored
+            with ``scheduler``, whose workers use ``dask worker --resources``.
+        synthesis_needs: resources of one synthesis; by default one of each of ``resources``.
+        tls: encrypt, and admit nobody without the certificate of this run (for workers that the
+            run starts).
         tls_ca, tls_certificate, tls_key: PEM files for a scheduler whose address begins ``tls://``.
-        processes: worker processes a job.
-        memory: of a job, such as ``8 GB``.
-        disk: of a job, for HTCondor.
-        walltime: of a job, for SLURM.
-        queue, account: of a job, for SLURM: partition and account.
-        directives: further lines of the job's head: ``--gres=gpu:1`` (SLURM), ``key = value``
+        processes: worker processes per job.
+        memory: per job, such as ``8 GB``.
+        disk: per job, for HTCondor.
+        walltime: per job, for SLURM.
+        queue, account: partition and account of the jobs, for SLURM.
+        directives: additional lines of the job header: ``--gres=gpu:1`` (SLURM), ``key = value``
             (HTCondor).
-        prologue: shell lines before the worker starts, such as ``module load python``.
-        python: interpreter on the nodes; empty for the one that runs here.
-        interface: network interface that the nodes reach, such as ``ib0``.
-        log_folder: where jobs write their output; empty for the run's own folder.
+        prologue: shell commands before the worker starts, such as ``module load python``.
+        python: interpreter on the nodes; empty for the current one.
+        interface: network interface that the nodes can reach, such as ``ib0``.
+        log_folder: where jobs write their output; empty for the run folder.
     """
 
     workers: int = 0
@@ -78,9 +78,9 @@ class ClusterTable:
 
     def _check_workers(self) -> None:
         if self.system not in SYSTEMS:
-            raise ValueError(f"system is one of {', '.join(SYSTEMS)}, not {self.system}")
+            raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, not {self.system}")
         if self.workers < 0:
-            raise ValueError(f"workers is 0 or more, not {self.workers}")
+            raise ValueError(f"workers must be 0 or more, not {self.workers}")
         if self.system != "local" and self.workers == 0:
             raise ValueError(f"system {self.system} needs a number of workers")
 
@@ -88,61 +88,61 @@ class ClusterTable:
         if not self.scheduler:
             return
         if self.workers or self.system != "local":
-            raise ValueError(
-                "a scheduler brings its own workers, so none are started here; leave out workers and system"
-            )
+            raise ValueError("a scheduler has its own workers; leave out workers and system")
         if "://" not in self.scheduler:
             raise ValueError(
-                f"scheduler is an address such as tcp://host:8786 or tls://host:8786, not {self.scheduler}"
+                f"scheduler must be an address, tcp://host:8786 or tls://host:8786, not {self.scheduler}"
             )
 
     def _check_amounts(self) -> None:
         for name in ("wait_s", "min_cost_s", "chunk"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if self.processes < 1:
-            raise ValueError(f"processes is at least 1, not {self.processes}")
+            raise ValueError(f"processes must be at least 1, not {self.processes}")
         for name in ("memory", "disk"):
             if not _MEMORY.fullmatch(getattr(self, name)):
-                raise ValueError(f"{name} is a size such as 8 GB, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be a size such as 8 GB, not {getattr(self, name)}")
 
     def _check_resources(self) -> None:
         for table in ("resources", "synthesis_needs"):
             for name, amount in getattr(self, table).items():
                 if not (math.isfinite(amount) and amount > 0):
-                    raise ValueError(f"{table}.{name} is above 0, not {amount:g}")
+                    raise ValueError(f"{table}.{name} must be above 0, not {amount:g}")
                 if re.search(r"[\s=,]", name):
-                    raise ValueError(f"{table} names {name!r}: a name has no space, comma or equals sign")
+                    raise ValueError(
+                        f"{table} names {name!r}: a name must not contain a space, comma or equals sign"
+                    )
         if self.scheduler:
             return
         for name, amount in self.synthesis_needs.items():
             held = self.resources.get(name, 0)
             if amount > held:
-                raise ValueError(f"a synthesis needs {amount:g} {name} and a worker has {held:g}")
+                raise ValueError(f"a synthesis needs {amount:g} {name}, but a worker has {held:g}")
 
     def _check_tls(self) -> None:
         given = [name for name in TLS_FILES if getattr(self, name)]
         if self.scheduler.startswith("tls://") and len(given) < len(TLS_FILES):
             missing = [name for name in TLS_FILES if name not in given]
-            raise ValueError(f"a scheduler at tls:// wants the PEM files {', '.join(missing)} too")
+            raise ValueError(f"a scheduler at tls:// also needs the PEM files {', '.join(missing)} too")
         if given and not self.scheduler.startswith("tls://"):
-            raise ValueError(f"{given[0]} is for a scheduler whose address begins tls://")
+            raise ValueError(f"{given[0]} requires a scheduler with an address tls://")
 
     @property
     def wanted(self) -> bool:
-        """Whether there are to be workers at all."""
+        """Whether the run uses workers."""
         return bool(self.workers or self.scheduler)
 
     @property
     def needs(self) -> Mapping[str, float]:
-        """What a synthesis takes of a worker's resources; with a scheduler only what the table says of it."""
+        """Resources of a worker that a synthesis takes; with a scheduler, only those that the table names."""
         if self.scheduler:
             return self.synthesis_needs
         return self.synthesis_needs or dict.fromkeys(self.resources, 1.0)
 
     @property
     def syntheses(self) -> int:
-        """Syntheses that a worker started here runs at once, beside its training; 0 without resources."""
+        """Number of syntheses that a worker of the run executes beside training; 0 without resources."""
         if self.scheduler or not self.resources:
             return 0
         return int(min(self.resources[name] / amount for name, amount in self.needs.items()))

@@ -15,11 +15,11 @@ T = typing.TypeVar("T")
 
 
 def from_table(config: type[T], table: Mapping[str, Any], where: str) -> T:
-    """An instance of a dataclass from a table; defaults fill what the table leaves out.
+    """An instance of a dataclass from a table; missing keys take their defaults.
 
     Args:
         config: a dataclass whose fields are plain values, tuples of them, or optional.
-        table: key -> value as TOML gives it.
+        table: key -> value as read from TOML.
         where: file and table, for messages.
 
     Raises:
@@ -80,7 +80,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UserError(f"{_wanted(hint)} is wanted", where=where, found=_found(value))
+    raise UserError(f"expected {_wanted(hint)}", where=where, found=_found(value))
 
 
 def _convert_union(value: Any, choices: tuple[Any, ...], hint: Any, where: str) -> Any:
@@ -93,18 +93,18 @@ def _convert_union(value: Any, choices: tuple[Any, ...], hint: Any, where: str) 
             return _convert(value, choice, where)
         except UserError:
             continue
-    raise UserError(f"{_wanted(hint)} is wanted", where=where, found=_found(value))
+    raise UserError(f"expected {_wanted(hint)}", where=where, found=_found(value))
 
 
 def _convert_sequence(value: Any, hint: Any, where: str) -> Any:
     arguments = get_args(hint)
     if not isinstance(value, list | tuple):
-        raise UserError(f"{_wanted(hint)} is wanted", where=where, found=_found(value))
+        raise UserError(f"expected {_wanted(hint)}", where=where, found=_found(value))
     if get_origin(hint) is list or (len(arguments) == 2 and arguments[1] is Ellipsis):
         items = [_convert(item, arguments[0], f"{where}[{place}]") for place, item in enumerate(value)]
     else:
         if len(value) != len(arguments):
-            raise UserError(f"{_wanted(hint)} is wanted", where=where, found=f"{len(value)}: {value!r}")
+            raise UserError(f"expected {_wanted(hint)}", where=where, found=f"{len(value)}: {value!r}")
         items = [
             _convert(item, argument, f"{where}[{place}]")
             for place, (item, argument) in enumerate(zip(value, arguments, strict=True))
@@ -121,7 +121,7 @@ _WORDS: dict[Any, tuple[str, str]] = {
 
 
 def _wanted(hint: Any, many: bool = False) -> str:
-    """A type in the words of somebody who writes TOML, for example ``a list of whole numbers``."""
+    """A type in the terms of TOML, for example ``a list of whole numbers``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint in _WORDS:
         return _WORDS[hint][many]
@@ -142,7 +142,7 @@ def _wanted(hint: Any, many: bool = False) -> str:
 
 
 def _found(value: Any) -> str:
-    """A value and its kind, as TOML has them."""
+    """A value and its TOML type."""
     if isinstance(value, bool):
         return f"{str(value).lower()} (true or false)"
     kinds = {int: "whole number", float: "number", str: "text", dict: "table", list: "list", tuple: "list"}

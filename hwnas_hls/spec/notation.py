@@ -1,4 +1,4 @@
-"""How numbers are written for people: figures, units, intervals, shares, sources."""
+"""Numbers formatted for people: figures, units, intervals, shares, sources."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, Metric
 from hwnas_hls.values.objective import Limit
 
-#: What each source means, in the words of a report's legend.
+#: The meaning of each source, for the legend of a report.
 SOURCE_MEANINGS = {
-    "predicted": "a model's guess, with the interval in which the truth is expected",
+    "predicted": "predicted by a model, with an interval",
     "trained": "scored by the trained network, in floating point or with a fake quantiser",
     "emulated": "scored by exact integer arithmetic, the bits that the hardware computes",
     "csim": "hls4ml's C++ compiled and run on this machine (C simulation)",
-    "simulated_rtl": "the generated RTL simulated clock by clock",
-    "csynth": "the HLS compiler's own report; it overstates LUTs about twofold",
+    "simulated_rtl": "the generated RTL, simulated cycle by cycle",
+    "csynth": "the HLS compiler's report; it overstates LUTs about twofold",
     "open_synthesis": "synthesised to gates by the open Yosys flow",
-    "logic_synthesis": "the vendor's logic synthesis, before placing and routing",
+    "logic_synthesis": "the vendor's logic synthesis, before place and route",
     "post_route": "placed and routed by the vendor's tools",
 }
-#: One letter a source, for narrow tables.
+#: One letter per source, for narrow tables.
 SOURCE_MARKS = {
     "predicted": "p",
     "trained": "t",
@@ -52,7 +52,7 @@ _COUNTS = (*RESOURCES, *_COUNTED)
 
 
 def metric_of(name: str) -> Metric:
-    """What a metric's name means; a plugin's own metric is read from its name."""
+    """The metric with this name; for a plugin's metric, derived from the name."""
     if name in METRICS:
         return METRICS[name]
     stem, _, suffix = name.rpartition("_")
@@ -62,7 +62,7 @@ def metric_of(name: str) -> Metric:
 
 
 def title(name: str) -> str:
-    """A metric as an axis or a heading says it, for example ``latency (ns)``."""
+    """A metric as an axis title or heading, for example ``latency (ns)``."""
     metric = metric_of(name)
     return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
@@ -85,12 +85,12 @@ def figure(name: str, value: float | None) -> str:
 
 
 def is_ratio(name: str) -> bool:
-    """Whether the metric is a share, written in percent."""
+    """Whether the metric is a ratio, written in percent."""
     return name in RATIOS
 
 
 def plain_number(name: str, value: float) -> float | None:
-    """What :func:`figure` writes, as a number in the same unit; ``None`` where it is unbounded."""
+    """The value that :func:`figure` writes, as a number in the same unit; ``None`` if unbounded."""
     if not math.isfinite(value):
         return None
     return 100 * value if name in RATIOS else value
@@ -105,7 +105,7 @@ def quantity(name: str, value: float | None) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """``low to high``, or nothing where the number was measured and is its own interval."""
+    """``low to high``, or nothing for a measured number."""
     if not estimate.is_predicted and estimate.low == estimate.high == estimate.value:
         return ""
     low, high = figure(estimate.metric, estimate.low), figure(estimate.metric, estimate.high)
@@ -113,7 +113,7 @@ def interval(estimate: Estimate) -> str:
 
 
 def basis(estimate: Estimate) -> str:
-    """What a prediction's interval is worth: coverage, calibration, domain; empty if measured."""
+    """Coverage, calibration and domain of a predicted interval; empty if measured."""
     if not estimate.is_predicted:
         return "" if estimate.coverage is None else f"{100 * estimate.coverage:.0f} % interval"
     if is_counted(estimate):
@@ -126,12 +126,12 @@ def basis(estimate: Estimate) -> str:
 
 
 def is_counted(estimate: Estimate) -> bool:
-    """Whether a number follows from the network alone, so that there is nothing to calibrate."""
+    """Whether a number follows from the network alone and needs no calibration."""
     return estimate.metric in _COUNTED and estimate.low == estimate.high == estimate.value
 
 
 def share(target: Target, name: str, value: float) -> str:
-    """Percentage of the part that ``value`` takes; empty for what is no resource of a part."""
+    """Percentage of the part that ``value`` takes; empty for metrics that are not resources."""
     if name not in RESOURCES:
         return ""
     if not math.isfinite(value):
@@ -145,12 +145,12 @@ def share(target: Target, name: str, value: float) -> str:
 
 
 def is_capacity(target: Target, limit: Limit) -> bool:
-    """Whether a limit only says that the part must hold the design."""
+    """Whether a limit only requires that the design fits the part."""
     return limit.kind == "max" and limit.metric in RESOURCES and limit.bound == getattr(target, limit.metric)
 
 
 def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
-    """The limits as the user set them; those that are the part's capacity in three words."""
+    """The limits set by the user; those of the part are summarised."""
     words = [
         f"{title(limit.metric)} {'at most' if limit.kind == 'max' else 'at least'}"
         f" {figure(limit.metric, limit.bound)}"
@@ -163,7 +163,7 @@ def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
 
 
 def claims(target: Target, limits: Sequence[Limit]) -> str:
-    """Flags of ``hwnas-hls validate`` that ask for what the user's upper limits asked for."""
+    """Flags of ``hwnas-hls validate`` that require the upper limits of the user."""
     asked = [limit for limit in limits if limit.kind == "max" and not is_capacity(target, limit)]
     return " ".join(map(_flag, asked)) or "--max-latency 1us"
 
@@ -198,7 +198,7 @@ class Rung:
 
     Args:
         source: one of the sources, weakest first.
-        metrics: labels of the metrics that rest on it.
+        metrics: labels of the metrics with this source.
     """
 
     source: str
@@ -206,7 +206,7 @@ class Rung:
 
 
 def ladder(estimates: Mapping[str, Estimate]) -> tuple[Rung, ...]:
-    """Every source from weakest to strongest with the metrics that rest on it."""
+    """Every source from weakest to strongest, each with its metrics."""
     return tuple(
         Rung(source, tuple(title(name) for name, estimate in estimates.items() if estimate.source == source))
         for source in SOURCES

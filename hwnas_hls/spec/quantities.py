@@ -15,7 +15,7 @@ _MHZ_PER_UNIT = {"hz": 1e-6, "khz": 1e-3, "mhz": 1.0, "ghz": 1e3}
 _MULTIPLIERS = {"k": 1e3, "m": 1e6}
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _WITH_UNIT = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµμ]*)\s*")
-#: Clock periods outside these bounds are taken for mistakes (1 ps and 1 ms).
+#: Clock periods outside these bounds are rejected (1 ps and 1 ms).
 _SHORTEST_CLOCK_NS, _LONGEST_CLOCK_NS = 1e-3, 1e6
 
 

@@ -1,4 +1,4 @@
-"""The spec of a run: one TOML file, overridden by flags, resolved and written beside the results."""
+"""The spec of a run: one TOML file, overridden by flags, resolved and stored with the results."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ class Spec:
 
     @property
     def synthesis_budget(self) -> int:
-        """Syntheses in all; 0 without a synthesizer."""
+        """Total number of syntheses; 0 without a synthesizer."""
         if self.synthesis.none:
             return 0
         return self.handover.members if self.synthesis.budget is None else self.synthesis.budget
 
     @property
     def reserved_syntheses(self) -> int:
-        """Syntheses kept for the designs handed over, each of which is measured.
+        """Syntheses reserved for the exported designs, each of which is measured.
 
-        All of a budget that the spec leaves open; of one that it states two thirds, as far as there
-        are members; the rest is spent in the search.
+        All of a default budget; of a budget set in the spec two thirds, at most one per member. The
+        search spends the rest.
         """
         if self.synthesis.budget is None:
             return self.synthesis_budget
@@ -72,7 +72,7 @@ class Spec:
 
     @property
     def members(self) -> int:
-        """Designs handed over at most."""
+        """Maximum number of exported designs."""
         return self.handover.members if self.synthesis.none else self.reserved_syntheses
 
     def where(self, table: str) -> str:
@@ -122,12 +122,12 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     schema = tables.get("schema", SPEC_SCHEMA)
     if schema != SPEC_SCHEMA:
         raise UserError(
-            "a spec of another schema", where=f"{origin}: schema", found=schema, choices=[SPEC_SCHEMA]
+            "unsupported schema of the spec", where=f"{origin}: schema", found=schema, choices=[SPEC_SCHEMA]
         )
     for name in _TABLES[1:]:
         if name in tables and not isinstance(tables[name], Mapping):
             raise UserError(
-                f"[{name}] is a table", where=origin, found=repr(tables[name]), remedy=f"write [{name}]"
+                f"[{name}] must be a table", where=origin, found=repr(tables[name]), remedy=f"write [{name}]"
             )
     values: dict[str, Any] = {"origin": origin}
     values |= _target_values(tables.get("target", {}), origin)
@@ -141,13 +141,13 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     for name, config in estimators.items():
         if not isinstance(config, Mapping):
             raise UserError(
-                f"[estimators.{name}] is a table", where=f"{origin}: [estimators]", found=repr(config)
+                f"[estimators.{name}] must be a table", where=f"{origin}: [estimators]", found=repr(config)
             )
     spec = Spec(estimators=estimators, **values)
     for name in estimators:
         if name not in spec.run.estimators:
             raise UserError(
-                "configuration of an estimator that takes no part",
+                "configuration of an estimator that the run does not use",
                 where=f"{origin}: [estimators.{name}]",
                 found=name,
                 choices=spec.run.estimators,
@@ -163,7 +163,7 @@ def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
     name = table.get("name")
     if not isinstance(name, str) or not name:
         raise UserError(
-            "no target: which part is the design for?",
+            "no target: the run needs a part",
             where=where,
             found=None if name is None else repr(name),
             remedy='give --target xcvu9p, or name = "xcvu9p" in [target]; `hwnas-hls targets` lists them',
@@ -171,7 +171,7 @@ def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
     clock = table.get("clock_ns")
     if clock is not None:
         if isinstance(clock, bool) or not isinstance(clock, int | float) or not 0.1 <= clock <= 1000:
-            raise UserError("clock_ns lies between 0.1 and 1000", where=where, found=repr(clock))
+            raise UserError("clock_ns must be between 0.1 and 1000", where=where, found=repr(clock))
         clock = float(clock)
     return {"target": name, "clock_ns": clock}
 
@@ -183,7 +183,7 @@ def _named(kind: str, table: Mapping[str, Any], origin: str) -> NamedTable:
         default: NamedTable = Spec.__dataclass_fields__[kind].default_factory()  # type: ignore[operator]
         return NamedTable(default.name, config, is_default=True)
     if not isinstance(name, str):
-        raise UserError("a name is a text", where=f"{origin}: [{kind}].name", found=repr(name))
+        raise UserError("a name must be a string", where=f"{origin}: [{kind}].name", found=repr(name))
     return NamedTable(name, config)
 
 
@@ -191,15 +191,15 @@ def read_tables(path: Path) -> dict[str, Any]:
     """The tables of a spec file.
 
     Raises:
-        UserError: not there, not readable, or not TOML (with line and column).
+        UserError: the file does not exist, cannot be read, or is not TOML (with line and column).
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            "there is no such spec",
+            "no such spec file",
             where=str(path),
-            remedy="give the path of a spec file, or none: `hwnas-hls run --target xcvu9p`",
+            remedy="give the path of a spec file, or use flags only: `hwnas-hls run --target xcvu9p`",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError("the spec cannot be read", where=str(path), found=error) from error
@@ -208,21 +208,21 @@ def read_tables(path: Path) -> dict[str, Any]:
 
 
 def override(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set ``tables[path[0]][path[1]]... = value``, making tables on the way."""
+    """Set ``tables[path[0]][path[1]]... = value``, creating missing tables."""
     place = tables
     for step in path[:-1]:
         below = place.setdefault(step, {})
         if not isinstance(below, dict):
-            raise UserError("a value stands where a table should", where=".".join(path), found=repr(below))
+            raise UserError("expected a table, found a value", where=".".join(path), found=repr(below))
         place = below
     place[path[-1]] = value
 
 
 def parse_setting(text: str) -> tuple[list[str], Any]:
-    """``space.max_depth=3`` -> (["space", "max_depth"], 3); the value is TOML, or a plain text."""
+    """``space.max_depth=3`` -> (["space", "max_depth"], 3); the value is TOML, or a plain string."""
     path, sign, value = text.partition("=")
     if not sign or not all(part.strip() for part in path.split(".")):
-        raise UserError("a setting is TABLE.KEY=VALUE", where="--set", found=text)
+        raise UserError("expected TABLE.KEY=VALUE", where="--set", found=text)
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -235,7 +235,7 @@ def parse_bound(text: str, where: str) -> tuple[str, float]:
     metric, sign, value = text.partition("=")
     metric = metric.strip()
     if not sign or not metric:
-        raise UserError("a limit is METRIC=VALUE", where=where, found=text, remedy="for example lut=20000")
+        raise UserError("expected METRIC=VALUE", where=where, found=text, remedy="for example lut=20000")
     if metric.endswith("_ns"):
         return metric, parse_time_ns(value, where)
     share = value.strip().endswith("%")
@@ -249,7 +249,7 @@ def parse_bound(text: str, where: str) -> tuple[str, float]:
     bound = count(value.strip().removesuffix("%"))
     if bound is None:
         raise UserError(
-            "a limit's value is a number", where=where, found=text, remedy="for example lut=20000"
+            "the value of a limit must be a number", where=where, found=text, remedy="for example lut=20000"
         )
     bound /= 100.0 if share else 1.0
     try:

@@ -12,17 +12,17 @@ from hwnas_hls.values.objective import MODES
 
 @dataclass(frozen=True)
 class RunTable:
-    """``[run]``: budget, seed and what takes part.
+    """``[run]``: budget, seed, estimators and exporters.
 
     Args:
-        trials: candidates to judge.
-        minutes: wall time after which no new batch begins; ``None`` means only trials count.
-        batch: candidates a batch; a batch is asked, judged and told together.
-        seed: of everything random.
+        trials: number of candidates.
+        minutes: wall clock time after which no new batch starts; ``None``: no limit.
+        batch: candidates per batch; a batch is proposed, estimated and returned as a whole.
+        seed: of all random numbers.
         device: ``auto``, ``cpu`` or ``cuda``.
-        early_stop: drop dominated candidates during training, and before it where a forecast says so.
-        keep_share: of a batch, that goes on at each rung of the successive halving, at least.
-        estimators: names, in any order; cheap ones judge first.
+        early_stop: stop dominated candidates during training, or before it on the basis of a forecast.
+        keep_share: minimum share of a batch that continues at each rung of successive halving.
+        estimators: names, in any order; cheap ones run first.
         exporters: names.
     """
 
@@ -39,28 +39,28 @@ class RunTable:
     def __post_init__(self) -> None:
         for name in ("trials", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(f"minutes is above 0, not {self.minutes}")
+            raise ValueError(f"minutes must be above 0, not {self.minutes}")
         if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed lies in [0, 2**63), not {self.seed}")
+            raise ValueError(f"seed must be in [0, 2**63), not {self.seed}")
         if self.device not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"device is auto, cpu or cuda, not {self.device}")
+            raise ValueError(f"device must be auto, cpu or cuda, not {self.device}")
         if not 0 < self.keep_share <= 1:
-            raise ValueError(f"keep_share lies in (0, 1], not {self.keep_share}")
+            raise ValueError(f"keep_share must be in (0, 1], not {self.keep_share}")
         if not self.estimators:
-            raise ValueError("estimators names at least one")
+            raise ValueError("estimators must name at least one")
 
 
 @dataclass(frozen=True)
 class ObjectivesTable:
-    """``[objectives]``: what is optimised.
+    """``[objectives]``: the metrics to optimise.
 
     Args:
         mode: ``pareto``, ``weighted`` or ``constrained``.
-        metrics: names; ``accuracy`` means the task's own metric where it has another.
+        metrics: names; ``accuracy`` means the task's metric, whatever its name.
         weights: metric -> weight, for ``weighted``.
-        best, worst: metric -> ends of its scale, where the defaults do not fit.
+        best, worst: metric -> ends of its scale, to override the defaults.
     """
 
     mode: str = "pareto"
@@ -71,26 +71,26 @@ class ObjectivesTable:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise ValueError(f"mode is one of {', '.join(MODES)}, not {self.mode}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {self.mode}")
         if not self.metrics:
-            raise ValueError("metrics names at least one")
+            raise ValueError("metrics must name at least one")
         if len(set(self.metrics)) != len(self.metrics):
-            raise ValueError(f"metrics names one twice: {', '.join(self.metrics)}")
+            raise ValueError(f"metrics contains duplicates: {', '.join(self.metrics)}")
         for metric, weight in self.weights.items():
             if metric not in self.metrics:
                 raise ValueError(f"weights names {metric}, which is not among metrics")
             if weight <= 0:
-                raise ValueError(f"the weight of {metric} is above 0, not {weight}")
+                raise ValueError(f"the weight of {metric} must be above 0, not {weight}")
 
 
 @dataclass(frozen=True)
 class LimitsTable:
-    """``[limits]``: hard limits, held against the bad end of each interval.
+    """``[limits]``: hard limits, checked against the pessimistic end of each interval.
 
     Args:
         max, min: metric -> bound.
         fit_part: also require that the design fits the part.
-        sub_microsecond: also require ``latency_ns`` of at most 1000 where no latency is limited.
+        sub_microsecond: also require ``latency_ns`` of at most 1000 unless a latency is limited.
     """
 
     max: Mapping[str, float] = field(default_factory=dict)
@@ -104,26 +104,26 @@ class LimitsTable:
         for metric, low in self.min.items():
             high = self.max.get(metric)
             if high is not None and low > high:
-                raise ValueError(f"{metric} is to be at least {low:g} and at most {high:g}: no design can be")
+                raise ValueError(f"contradictory limits: {metric} >= {low:g} and <= {high:g}")
 
 
 @dataclass(frozen=True)
 class HandoverTable:
-    """``[handover]``: what becomes of the front.
+    """``[handover]``: the export of the front.
 
     Args:
-        members: designs handed over at most; from a larger front those are chosen that
-            together dominate the most.
-        floor: share of the way from chance (always the most frequent class; the mean, in a regression)
-            to the best of the front. Designs below it are of no use beside the best and are not handed
-            over; 0 hands over whatever is better than chance.
-        folds: of the cross-fitting that scores the shortlist of a front anew before designs are chosen,
-            so that luck on few validation rows does not choose; below 2 the search's own scores do,
-            as with 4,000 validation rows or more.
-        refine: change single weights of the designs where that saves more LUTs than it costs accuracy,
-            as far as the rows that chose the design say; where the trainer can and LUTs are wanted.
+        members: maximum number of exported designs; from a larger front, the subset with the
+            largest hypervolume is exported.
+        floor: minimum score of an exported design, as a share of the way from chance (the most frequent
+            class; the mean, in a regression) to the best of the front; 0 exports everything above chance.
+        folds: number of folds of the cross-fitting that rescores a shortlist of the front before designs
+            are selected, to reduce selection by chance on few validation rows; below 2, and with 4,000
+            or more validation rows, the scores of the search are used.
+        refine: change single weights of the designs where this saves more LUTs than it costs accuracy
+            on the rows that selected the design; needs a trainer that can refine, and LUTs as an objective
+            or limit.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
-        workers: C simulations at once.
+        workers: number of parallel C simulations.
         training: keys that override the training estimator's for the final, full training.
     """
 
@@ -138,30 +138,30 @@ class HandoverTable:
     def __post_init__(self) -> None:
         for name in ("members", "workers"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.folds <= 20:
-            raise ValueError(f"folds lies between 0 and 20, not {self.folds}")
+            raise ValueError(f"folds must be between 0 and 20, not {self.folds}")
         if not 0 <= self.floor < 1:
-            raise ValueError(f"floor is at least 0 and below 1, not {self.floor}")
+            raise ValueError(f"floor must be at least 0 and below 1, not {self.floor}")
 
 
-#: ``[synthesis] synthesizer``: the open tools where they are installed and build what the space holds.
+#: ``[synthesis] synthesizer``: the open tools, if they are installed and support the space.
 AUTO = "auto"
-#: ``[synthesis] synthesizer``: nothing is synthesised; an empty text means the same.
+#: ``[synthesis] synthesizer``: no synthesis; an empty string means the same.
 NO_SYNTHESIZER = "none"
 
 
 @dataclass(frozen=True)
 class SynthesisTable:
-    """``[synthesis]``: real hardware in the loop.
+    """``[synthesis]``: measurements during the search and of the exported designs.
 
     Args:
-        synthesizer: name; ``auto`` takes ``open`` where its tools are installed and build every layer
-            of the space, and nothing otherwise; ``none`` takes nothing.
-        budget: syntheses in all, of which two thirds are kept for the designs handed over; ``None``
-            means one for each design handed over and none in the search.
-        stage: how far each goes; empty takes the synthesizer's default.
-        workers: syntheses at once.
+        synthesizer: name; ``auto`` selects ``open`` if its tools are installed and support every layer
+            of the space, and otherwise nothing; ``none`` disables synthesis.
+        budget: total number of syntheses, of which two thirds are reserved for the exported designs;
+            ``None`` means one for each exported design and none during the search.
+        stage: last stage to run; empty takes the synthesizer's default.
+        workers: number of parallel syntheses.
         config: configuration of the synthesizer.
     """
 
@@ -173,21 +173,21 @@ class SynthesisTable:
 
     def __post_init__(self) -> None:
         if self.workers < 1:
-            raise ValueError(f"workers is at least 1, not {self.workers}")
+            raise ValueError(f"workers must be at least 1, not {self.workers}")
         if self.budget is not None and self.budget < 1:
-            raise ValueError(f"budget is at least 1, not {self.budget}")
+            raise ValueError(f"budget must be at least 1, not {self.budget}")
         if self.budget is not None and self.none:
-            raise ValueError("a budget of syntheses wants a synthesizer")
+            raise ValueError("a budget of syntheses requires a synthesizer")
 
     @property
     def none(self) -> bool:
-        """Whether nothing is synthesised."""
+        """Whether synthesis is disabled."""
         return self.synthesizer in ("", NO_SYNTHESIZER)
 
 
 @dataclass(frozen=True)
 class NamedTable:
-    """A table that chooses a plugin by ``name``; its other keys are that plugin's configuration."""
+    """A table that chooses a plugin by ``name``; its other keys configure that plugin."""
 
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -197,6 +197,6 @@ class NamedTable:
 def check_bound(metric: str, bound: float) -> None:
     """Raise a ValueError if ``bound`` cannot limit ``metric``."""
     if not math.isfinite(bound):
-        raise ValueError(f"a limit's value is a finite number, not {bound:g}")
+        raise ValueError(f"the value of a limit must be a finite number, not {bound:g}")
     if metric.partition(":")[0] == "accuracy" and not 0 <= bound <= 1:
-        raise ValueError(f"accuracy is a share between 0 and 1, not {bound:g}; 93 % is 0.93")
+        raise ValueError(f"accuracy must be between 0 and 1, not {bound:g}; 93 % is 0.93")

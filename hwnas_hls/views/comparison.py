@@ -1,4 +1,4 @@
-"""Comparing runs: fronts, hypervolumes below one shared reference, and how fast they were reached."""
+"""Comparison of runs: fronts, and hypervolumes over candidates and time with a shared reference point."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class RunRow:
 
     Args:
         run: its folder.
-        judged: candidates.
+        judged: number of candidates.
         seconds: run time of its search.
-        front: designs on its front, by the first run's objectives.
-        hypervolume: below the first run's reference.
+        front: number of designs on its front, by the objectives of the first run.
+        hypervolume: with the reference point of the first run.
         best: objective -> best value on the front.
-        strategy: what proposed its candidates.
-        trace: (candidates, seconds, hypervolume below the first run's reference) after each batch,
-            thinned out where there are more than 400.
+        strategy: name of its strategy.
+        trace: (candidates, seconds, hypervolume with the reference of the first run) after each batch,
+            thinned out to about 400 points.
         designs: objective -> value of each design on the front.
     """
 
@@ -51,7 +51,7 @@ class RunRow:
     designs: tuple[dict[str, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers of the table; not the trace and the designs, which are the runs' own."""
+        """The numbers of the table, without trace and designs."""
         return {name: value for name, value in asdict(self).items() if name not in ("trace", "designs")}
 
 
@@ -69,7 +69,7 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     seen: dict[Path, Path] = {}
     for folder in folders:
         if folder.resolve() in seen:
-            raise UserError("a run is given twice", where=str(folder), found=seen[folder.resolve()])
+            raise UserError("the same run is given twice", where=str(folder), found=seen[folder.resolve()])
         seen[folder.resolve()] = folder
     problem = resolve(run_spec(folders[0]), registry)
     rows = []
@@ -128,13 +128,17 @@ def _by_batch(records: Sequence[Record], batches: Sequence[Batch]) -> list[tuple
 
 
 def _by(goal: Goal, record: Record, folder: Path) -> Record:
-    """``record`` as the goal of the first run sees it."""
+    """``record`` with the losses of the goal of the first run."""
     if not record.feasible:
         return record
     losses = goal.losses(record.estimates)
     if losses is None:
         missing = [item.metric for item in goal.objectives if item.metric not in record.estimates]
-        raise UserError("a run lacks an objective of the first", where=str(folder), found=", ".join(missing))
+        raise UserError(
+            "a run has no values for an objective of the first run",
+            where=str(folder),
+            found=", ".join(missing),
+        )
     return replace(record, losses=losses)
 
 
@@ -147,7 +151,7 @@ def comparison_table(rows: Sequence[RunRow]) -> Table:
         "run",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="numbers of the searches, on validation rows; hv: hypervolume",
+        caption="results of the searches, on validation rows; hv: hypervolume",
     )
     for name in ("judged", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
         table.add_column(name, justify="right", no_wrap=True)

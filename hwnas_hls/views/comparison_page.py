@@ -1,4 +1,4 @@
-"""Runs compared as one HTML file: attainment, hypervolume over candidates and time, and the table."""
+"""A comparison of runs as one HTML file: attainment, hypervolume over candidates and time, and the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwnas_hls.views.comparison import RunRow
 
 
 def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
-    """The comparison as HTML text; runs of one strategy are taken together.
+    """The comparison as HTML text; runs of the same strategy are grouped.
 
     Args:
         rows: as :func:`hwnas_hls.views.comparison.compare_runs` gives them.
@@ -59,7 +59,7 @@ def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
 
 
 def _cell(name: str, value: float | None) -> tuple[str, float | None]:
-    """A number as it is written, and what its column is put in order by."""
+    """A number as displayed, and the sort key of its column."""
     return figure(name, value), None if value is None else plain_number(name, value)
 
 
@@ -75,7 +75,7 @@ def volume_in_words(volumes: Sequence[float]) -> str:
 
 
 def _pairs(goal: Goal) -> list[tuple[Any, Any]]:
-    """(across, up): the first objective, mostly an accuracy, goes up."""
+    """(x axis, y axis): the first objective, usually an accuracy, is on the y axis."""
     return [(b, a) for a, b in itertools.combinations(goal.objectives, 2)]
 
 

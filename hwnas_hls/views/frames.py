@@ -1,4 +1,4 @@
-"""Runs as tables of numbers: one row a candidate or a design, the same for pandas and for CSV."""
+"""Runs as tables of numbers: one row per candidate or design, the same for pandas and for CSV."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
-    """Every candidate of a run as (columns, rows); what a candidate lacks is missing in its row.
+    """Every candidate of a run as (columns, rows); values that a candidate does not have are missing.
 
-    The columns are ``number key batch state reason`` (why it is not complete), ``on_front`` (a
-    design of it was handed over) and ``seconds``; the knobs as ``knob.NAME``; and of each metric
+    The columns are ``number key batch state reason`` (why it is not complete), ``on_front`` (it
+    was exported as a design) and ``seconds``; the knobs as ``knob.NAME``; and of each metric
     ``METRIC``, ``METRIC_low``, ``METRIC_high`` (its interval), ``METRIC_source`` and
-    ``METRIC_evidence``; ``excess.LIMIT`` is by how much, relative to its bound, a limit is broken;
+    ``METRIC_evidence``; ``excess.LIMIT`` is the violation of a limit relative to its bound;
     ``warnings`` are joined by ``; ``.
     """
     members = {member.key for member in front.members}
@@ -54,7 +54,7 @@ def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def member_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
-    """Every design handed over as (columns, rows), with its final numbers.
+    """Every exported design as (columns, rows), with its final numbers.
 
     The columns are ``key``, ``shape`` (``16-32-5``), the numbers as in :func:`record_rows`, and the
     outcome of each check as ``check.NAME``.
@@ -82,7 +82,7 @@ def records_frame(front: Front) -> pandas.DataFrame:
 
 
 def members_frame(front: Front) -> pandas.DataFrame:
-    """:func:`member_rows` as a DataFrame, indexed by ``key``, the evidence left out."""
+    """:func:`member_rows` as a DataFrame, indexed by ``key``, without the evidence."""
     columns, rows = member_rows(front)
     return _frame([name for name in columns if not name.endswith("_evidence")], rows, index="key")
 

@@ -1,4 +1,4 @@
-"""The front as tables for the terminal: 80 columns, plain where there is no terminal."""
+"""The front as tables for the terminal: 80 columns, plain text if the output is no terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_NEAREST = 5
 
 
 def front_table(front: Front) -> Table:
-    """One row a design: its numbers, each with its interval and the mark of its source, and its checks."""
+    """One row per design: numbers with interval and source mark, and checks."""
     from rich.table import Table
     from rich.text import Text
 
@@ -78,13 +78,13 @@ def _columns(front: Front) -> list[str]:
 
 
 def nearest_table(front: Front) -> Table:
-    """The candidates nearest to feasible and what they break; for a run without a design."""
+    """The candidates nearest to feasible with the limits they violate, for a run without a design."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("candidate", no_wrap=True)
-    table.add_column("broken limits")
+    table.add_column("violated limits")
     for record in list(front.least_infeasible)[:MAX_NEAREST]:
         broken = ", ".join(
             f"{limit}: {_with_interval(record.estimates, limit.metric)}"
@@ -96,7 +96,7 @@ def nearest_table(front: Front) -> Table:
 
 
 def print_front(console: Console, front: Front, run_folder: Path) -> None:
-    """Print the front, what its marks mean, and what to do next."""
+    """Print the front, a legend, and the next commands."""
     from rich.text import Text
 
     def say(words: str, style: str = "") -> None:
@@ -108,13 +108,13 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         if words := chance_words(front):
             say(words, "dim")
     elif front.least_infeasible:
-        say("No feasible design. Nearest to feasible:", "bold")
+        say("No feasible design. The nearest candidates:", "bold")
         console.print(nearest_table(front))
     elif front.records:
         states = ", ".join(f"{count} {state}" for state, count in _states(front).items())
-        say(f"No design was handed over ({states}).", "bold")
+        say(f"No design was exported ({states}).", "bold")
     else:
-        say("No candidate was judged.", "bold")
+        say("No candidate was evaluated.", "bold")
     for key, reason in left_out(front).items():
         failed = reason.startswith("FAILED")
         say(f"{key[:KEY_DIGITS]} left out: {_plain(reason)}", "bold red" if failed else "dim")
@@ -130,9 +130,9 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         for reason in dict.fromkeys(skipped):
             say(f"  {_plain(reason)}")
     say("")
-    say("What next:", "bold")
+    say("Next steps:", "bold")
     for line in _what_next(front, run_folder):
-        # Commands and paths are printed whole, to be copied.
+        # Commands and paths are not wrapped, so they can be copied.
         console.print(Text("  " + line), soft_wrap=True)
 
 
@@ -158,27 +158,27 @@ def _what_next(front: Front, folder: Path) -> list[str]:
         best = folder / "designs" / front.members[0].key
         lines.append(f"hwnas-hls validate {best} {claims(front.target, front.goal.limits)}")
         build = f"cd {best / 'hls4ml'} && vitis-run --tcl build_prj.tcl --mode hls"
-        lines.append(build if shutil.which("vitis-run") else f"{build}   # where Vitis is")
+        lines.append(build if shutil.which("vitis-run") else f"{build}   # on a machine with Vitis")
     elif front.least_infeasible:
         broken = Counter(limit for record in front.least_infeasible for limit in record.violations)
-        binding = broken.most_common(1)[0][0] if broken else "the limit that binds"
-        lines.append(f"loosen {binding}, search longer (--trials), or take another part (--target)")
-        lines.append("a limit holds where the whole interval keeps it, not only the best guess")
+        binding = broken.most_common(1)[0][0] if broken else "the binding limit"
+        lines.append(f"relax {binding}, search longer (--trials), or choose another part (--target)")
+        lines.append("a limit must hold for the whole predicted interval, not just the best estimate")
     return lines
 
 
 def picked_lines(member: Member, metrics: Sequence[str]) -> list[str]:
-    """What the search saw of a design, and what full training and proof made of it.
+    """Numbers of a design during the search, and after full training and verification.
 
     Args:
-        metrics: the task's own first, as :class:`~hwnas_hls.run.selection.Picked` has them.
+        metrics: the task's own first, as in :class:`~hwnas_hls.run.selection.Picked`.
     """
     found, handed_over = member.record.estimates, member.estimates
     names = [name for name in metrics if name in found or name in handed_over]
     width = max(map(len, names), default=0) + 2
-    lines = [f"{'':<{width}}{'in the search':<30}handed over"]
+    lines = [f"{'':<{width}}{'in the search':<30}exported"]
     for name in names:
-        # An accuracy's interval is that of its rows, and its figure a percentage.
+        # The interval of an accuracy depends on the number of rows; it is written as a percentage.
         shown = _marked if name == metrics[0] else _with_interval
         lines.append(f"{name:<{width}}{shown(found, name):<30}{shown(handed_over, name)}")
     return lines
@@ -208,7 +208,7 @@ def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
 
 
 def _compact(value: float) -> str:
-    """Three significant digits, thousands as ``k``: the ends of an interval need no more."""
+    """Three significant digits, thousands as ``k``: enough for the ends of an interval."""
     if not math.isfinite(value):
         return "?"
     for power, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -218,13 +218,13 @@ def _compact(value: float) -> str:
 
 
 def _plain(words: str) -> str:
-    """Text from data without control characters, which a terminal would obey."""
+    """Text from data without control characters, which a terminal would interpret."""
     return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
 def _failures(member: Member) -> list[str]:
     return [
-        # The first line says it; what a compiler printed besides stands in log.txt.
+        # The first line is the reason; log.txt has the full output of a compiler.
         _plain(f"{name}: {result.reason.strip().splitlines()[0]}")
         for name, result in member.checks.items()
         if result.failed

@@ -34,7 +34,7 @@ BAD = {
     ),
     "a format of one picked design": (
         ["export", "run", "--format", "csv", "--pick", "knee"],
-        ["a format is of a whole run", "found: --pick knee"],
+        ["where: --format", "found: --pick knee"],
     ),
     "unknown task": (["run", "--target", "xcvu9p", "--task", "digit16"], ["did you mean: digits16"]),
     "unknown metric": (
@@ -69,7 +69,7 @@ BAD = {
     ),
     "a requirement that nothing keeps": (["validate", "nowhere", "--max", "ff=-1"], ["--max", "ff <= -1"]),
     "no run": (["resume", "no-such-run"], ["not a run folder", "no-such-run"]),
-    "one run to compare": (["compare", "a"], ["nothing to compare"]),
+    "one run to compare": (["compare", "a"], ["where: RUN RUN...", "found: 1 run folder"]),
     "an unknown command": (["serach"], ["serach"]),
     "an unknown flag": (["run", "--traget", "x"], ["--traget", "--target"]),
     "an unknown synthesizer": (["synth", "nowhere"], ["nowhere"]),

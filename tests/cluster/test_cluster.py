@@ -104,9 +104,9 @@ def done(log: Path, what: str) -> list[str]:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"workers": -1}, "workers is 0 or more"),
+        ({"workers": -1}, "workers must be 0 or more"),
         ({"workers": "many"}, "a whole number is wanted"),
-        ({"system": "pbs", "workers": 1}, "system is one of local, slurm, htcondor"),
+        ({"system": "pbs", "workers": 1}, "local, slurm, htcondor, not pbs"),
         ({"system": "slurm"}, "wants a number of workers"),
         ({"scheduler": "tcp://a:1", "workers": 2}, "no workers to start"),
         ({"scheduler": "head-node"}, "tcp://host:8786"),

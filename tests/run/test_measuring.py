@@ -128,7 +128,7 @@ def test_a_run_is_drawn_exported_and_picked_from_where_its_tool_is_not(
 
 
 def test_a_budget_wants_a_synthesizer(toy_spec: MakeSpec) -> None:
-    with pytest.raises(UserError, match="wants a synthesizer"):
+    with pytest.raises(UserError, match="requires a synthesizer"):
         toy_spec(synthesis={"budget": 3, "synthesizer": "none"})
 
 

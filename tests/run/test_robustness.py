@@ -251,7 +251,7 @@ def test_a_disk_that_fills_up_loses_nothing(
     assert re.search(r"\bfull\b|No space left", said), said
     assert str(folder) in said
     assert "Traceback" not in said
-    assert "a fault of hwnas-hls" not in said
+    assert "bug in hwnas-hls" not in said
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_volume)], check=True)
     judged = len(outcome(folder))
     assert 0 < judged < 200

@@ -167,7 +167,7 @@ def test_export_picks_among_the_designs(
     assert out[1].split() == ["in", "the", "search", "handed", "over"]
     assert [line.split()[0] for line in out[2:5]] == ["accuracy", "lut", "latency_ns"]
     assert max(map(len, out[1:])) <= 80
-    assert "chosen by the score on the test rows" in "".join(out)
+    assert "selected by the score on the test rows" in "".join(out)
 
 
 def test_export_hands_over_what_is_picked_among_the_search(

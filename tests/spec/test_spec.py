@@ -44,7 +44,7 @@ def test_a_target_is_all_it_takes() -> None:
             ["[handover].training", "a table is wanted"],
         ),
         ({"target": {"name": "a"}, "run": {"estimators": 3}}, ["a list of texts in quotes is wanted"]),
-        ({"target": {"name": "a"}, "run": {"device": "tpu"}}, ["device is auto, cpu or cuda, not tpu"]),
+        ({"target": {"name": "a"}, "run": {"device": "tpu"}}, ["device", "auto, cpu or cuda", "not tpu"]),
         ({"target": {"name": "a"}, "run": 3}, ["[run] is a table"]),
         ({"target": {"name": "a", "clock_ns": -1}}, ["clock_ns", "-1"]),
         ({"target": {"name": "a", "clok": 1}}, ["clok", "clock_ns"]),
@@ -116,5 +116,5 @@ def test_bounds_and_settings() -> None:
     with pytest.raises(UserError, match=r"TABLE\.KEY=VALUE"):
         parse_setting("space.max_depth")
     tables: dict[str, Any] = {"run": 3}
-    with pytest.raises(UserError, match="a value stands where a table should"):
+    with pytest.raises(UserError, match="expected a table"):
         override(tables, ["run", "trials"], 5)

@@ -102,9 +102,9 @@ def test_a_check_that_was_not_made() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"feasible": False}, "No feasible design. Nearest to feasible:"),
-        ({"candidates": 0}, "No candidate was judged."),
-        ({"members": 0}, "No design was handed over (31 complete, 15 infeasible, 7 stopped, 7 failed)."),
+        ({"feasible": False}, "No feasible design."),
+        ({"candidates": 0}, "No candidate was evaluated."),
+        ({"members": 0}, "No design was exported (31 complete, 15 infeasible, 7 stopped, 7 failed)."),
     ],
     ids=str,
 )

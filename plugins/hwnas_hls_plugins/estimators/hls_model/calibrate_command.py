@@ -1,4 +1,4 @@
-"""``hwnas-hls calibrate``: one's own reports on top of the built-in calibration."""
+"""``hwnas-hls calibrate``: your own reports on top of the built-in calibration."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ SUSPICIOUS = (8.0, 2.5, 2.5)
     type=click.Path(path_type=Path),
     default=Path("calibration.json"),
     show_default=True,
-    help="Where the calibration goes; predict --calibration and the estimator hls-model read it.",
+    help="Calibration file to write, for predict --calibration and the estimator hls-model.",
 )
-@click.option("--force", is_flag=True, help="Replace the output where it exists.")
-@click.option("--target", help="Use reports of this part or board only; rows without a part are of it.")
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@click.option("--target", help="Use only reports of this part or board, and rows without a part.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
@@ -52,9 +52,9 @@ def calibrate_command(
 ) -> None:
     """Fit the hardware model to your own reports.
 
-    SOURCES are CSV files (ROWS.csv: the columns that predict reads, and latency_cycles_min, ii_min, lut, ff,
-    dsp, bram18 as measured) and folders of hls4ml projects with reports of Vitis HLS, Vivado HLS or Vivado.
-    The errors that are printed are of designs that were left out of the fit.
+    SOURCES are CSV files (ROWS.csv: the columns that predict reads, and the measured latency_cycles_min,
+    ii_min, lut, ff, dsp, bram18) and folders of hls4ml projects with reports of Vitis HLS, Vivado HLS or
+    Vivado. The printed errors are those of designs that were held out of the fit.
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets

@@ -1,4 +1,4 @@
-"""``hwnas-hls predict``: what a design will cost, before synthesis and without a search."""
+"""``hwnas-hls predict``: the cost of a design before synthesis, without a search."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
     help="One type for all ('ap_fixed<8,3>'), or parts 'in: w: b: acc: out: act: result:' with a type each.",
 )
 @click.option(
-    "--activations", help="One a layer, for example relu-relu-softmax.  [default: relu, last one linear]"
+    "--activations", help="One per layer, for example relu-relu-softmax.  [default: relu, last one linear]"
 )
-@click.option("--reuse-factor", help="One number, or one a layer: '8;32;16'.  [default: 1]")
+@click.option("--reuse-factor", help="One number, or one per layer: '8;32;16'.  [default: 1]")
 @click.option("--strategy", help="Latency, Resource or distributed_arithmetic.  [default: Latency]")
 @click.option("--target", help="Part, board, or the path of a target file.  [default: xcvu9p]")
 @click.option("--clock", help="Clock period, for example 5ns.  [default: that of the target]")
@@ -42,9 +42,9 @@ _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
     "--compare", help="Tools side by side, for example vitis,vivado or 'vitis_hls 2021.1,vitis_hls 2024.1'."
 )
 @click.option("--weights", type=click.Path(path_type=Path), help="Folder of <row_id>.npz for a CSV of rows.")
-@click.option("--output", type=click.Path(path_type=Path), help="Where the predictions of a CSV go.")
+@click.option("--output", type=click.Path(path_type=Path), help="File for the predictions of a CSV.")
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), help="A calibration file in place of the built-in one."
+    "--calibration", type=click.Path(path_type=Path), help="A calibration file instead of the built-in one."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def predict_command(
@@ -68,7 +68,7 @@ def predict_command(
     """Estimate latency, interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
 
     PATH is a CSV of designs, an hls4ml project folder or an hls4ml_config.yml; without it, --layers
-    describes the design. Every number has an interval and says what it rests on.
+    describes the design. Every number has an interval and states its calibration.
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
