@@ -115,7 +115,7 @@ def _convert_sequence(value: Any, hint: Any, where: str) -> Any:
 _WORDS: dict[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
     float: ("a finite number", "finite numbers"),
-    str: ("a text in quotes", "texts in quotes"),
+    str: ("a quoted string", "quoted strings"),
     bool: ("true or false", "values of true or false"),
 }
 
@@ -145,5 +145,5 @@ def _found(value: Any) -> str:
     """A value and its TOML type."""
     if isinstance(value, bool):
         return f"{str(value).lower()} (true or false)"
-    kinds = {int: "whole number", float: "number", str: "text", dict: "table", list: "list", tuple: "list"}
+    kinds = {int: "whole number", float: "number", str: "string", dict: "table", list: "list", tuple: "list"}
     return f"{value!r} ({kinds.get(type(value), type(value).__name__)})"

@@ -105,7 +105,7 @@ def done(log: Path, what: str) -> list[str]:
     ("table", "said"),
     [
         ({"workers": -1}, "workers must be 0 or more"),
-        ({"workers": "many"}, "a whole number is wanted"),
+        ({"workers": "many"}, "expected a whole number"),
         ({"system": "pbs", "workers": 1}, "local, slurm, htcondor, not pbs"),
         ({"system": "slurm"}, "wants a number of workers"),
         ({"scheduler": "tcp://a:1", "workers": 2}, "no workers to start"),
