@@ -490,6 +490,32 @@ def test_a_configuration_with_a_keras_file(tmp_path: Path) -> None:
     assert NoteKind.CHANGED in {note.kind for note in query.warnings}
 
 
+def _torch_config(folder: Path, modules: list[tuple[str, str, int, int]]) -> Path:
+    """A configuration with a torch model, its modules sorted by name as PyYAML writes them."""
+    lines = ["PytorchModel: !!python/object:torch.nn.modules.container.Sequential", "  _modules:"]
+    for name, kind, n_in, n_out in sorted(modules):
+        lines.append(f"    '{name}': !!python/object:torch.nn.modules.x.{kind}")
+        lines += [f"      in_features: {n_in}", f"      out_features: {n_out}"] if kind == "Linear" else []
+    path = folder / "hls4ml_config.yml"
+    head = "Backend: Vitis\nPart: xcvu9p-flga2104-2L-e\nHLSConfig:\n  Model: {Precision: 'ap_fixed<8,3>'}\n"
+    path.write_text(head + "\n".join(lines) + "\n")
+    return path
+
+
+def test_numbered_modules_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    widths = range(3, 16)
+    modules = [(str(n), "Linear", a, a + 1) for n, a in enumerate(widths)]
+    query = read_config(_torch_config(tmp_path, modules))
+    assert query.shape == "-".join(map(str, range(3, 17)))
+    assert query.reasons == ()
+
+
+def test_named_modules_are_outside_the_domain(tmp_path: Path) -> None:
+    modules = [("act", "ReLU", 0, 0), ("fc1", "Linear", 8, 8), ("fc2", "Linear", 8, 8)]
+    query = read_config(_torch_config(tmp_path, modules))
+    assert NoteKind.ASSUMED in {note.kind for note in query.reasons}
+
+
 def test_a_configuration_with_convolutions_is_refused(tmp_path: Path) -> None:
     layers: list[dict[str, object]] = [
         INPUT,

@@ -22,6 +22,7 @@ _TORCH = re.compile(r"(\s+)'?([\w.]+)'?: !!python/object:([\w.]+)\.(\w+)\s*")
 _TORCH_FIELD = re.compile(r"(\s+)(in_features|out_features|num_features): (\d{1,7})\s*")
 #: Classes that are no layer in hardware.
 _NOTHING = frozenset({"Dropout", "Flatten", "Identity", "InputLayer", "AlphaDropout", "GaussianNoise"})
+_CONTAINERS = frozenset({"Sequential", "ModuleList"})
 _ACTIVATIONS = {
     "ReLU": "relu",
     "Sigmoid": "sigmoid",
@@ -72,26 +73,48 @@ def read_shapes(path: Path, config: dict[str, Any]) -> list[Shape]:
     return []
 
 
+def has_certain_order(path: Path) -> bool:
+    """Whether the file at ``path`` tells the order of its layers: a torch model only where they are numbered.
+
+    The modules of a torch model are written sorted by name; what ``forward`` does with them is not.
+    """
+    _, blocks = split_config(path)
+    block = blocks.get("PytorchModel", "")
+    return "in_features" not in block or _numbered(_modules(block))
+
+
 def _torch(block: str) -> Iterator[Shape]:
-    """Modules in the order of the file, which is that of the model (``nn.Sequential``)."""
+    """Modules in the order of their numbers where all have one (``nn.Sequential``), else as they stand."""
+    modules = _modules(block)
+    if _numbered(modules):
+        modules.sort(key=lambda module: int(module[0][-1]))
+    for path, kind, sizes in modules:
+        name = "_".join(path)
+        yield from _torch_layer("_" + name if name[:1].isdigit() else name, kind, sizes)
+
+
+_Module = tuple[tuple[str, ...], str, dict[str, int]]
+
+
+def _modules(block: str) -> list[_Module]:
+    """(names from the outside in, class, sizes) of each module that holds no others."""
+    found: list[tuple[tuple[str, ...], str, dict[str, int]]] = []
     path: list[tuple[int, str]] = []
-    current: tuple[str, str] | None = None
-    sizes: dict[str, int] = {}
-    for line in [*block.splitlines()[1:], "  end: !!python/object:torch.nn.Identity"]:
+    for line in block.splitlines()[1:]:
         value = _TORCH_FIELD.fullmatch(line[:200])
-        if value is not None:
-            sizes[value[2]] = int(value[3])
-            continue
+        if value is not None and found:
+            found[-1][2][value[2]] = int(value[3])
         module = _TORCH.fullmatch(line[:300])
-        if module is None:
-            continue
-        if current is not None:
-            yield from _torch_layer(*current, sizes)
-        indent = len(module[1])
-        path = [*((at, name) for at, name in path if at < indent), (indent, module[2])]
-        name = "_".join(part for _, part in path)
-        current = ("_" + name if name[:1].isdigit() else name, module[4])
-        sizes = {}
+        if module is not None:
+            indent = len(module[1])
+            path = [*((at, name) for at, name in path if at < indent), (indent, module[2])]
+            found.append((tuple(name for _, name in path), module[4], {}))
+    return [module for module in found if module[1] not in _CONTAINERS]
+
+
+def _numbered(modules: list[_Module]) -> bool:
+    """Whether the model is one ``nn.Sequential``; what other modules do with their parts is not known."""
+    return all(len(path) == 1 and path[0].isdigit() for path, _, _ in modules)
 
 
 def _torch_layer(name: str, kind: str, sizes: dict[str, int]) -> Iterator[Shape]:
@@ -101,7 +124,7 @@ def _torch_layer(name: str, kind: str, sizes: dict[str, int]) -> Iterator[Shape]
         yield Shape(name, "Activation", activation=_ACTIVATIONS[kind])
     elif kind.startswith("BatchNorm"):
         yield Shape(name, "BatchNormalization")
-    elif kind not in _NOTHING and kind not in ("Sequential", "ModuleList"):
+    elif kind not in _NOTHING:
         raise Unsupported(
             f"layer {name!r} is a {kind}: only linear layers, activations and batch norm are judged"
         )

@@ -10,7 +10,7 @@ from hwnas_hls.hls4ml.folder.config import load_config, text_of
 from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, read_settings
-from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
+from hwnas_hls.hls4ml.folder.shapes import Shape, has_certain_order, read_shapes
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query, normalised_type
 from hwnas_hls.network.precision import FixedType, exact_sum
@@ -48,6 +48,9 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
     if settings.backend and settings.backend not in BACKENDS.values():
         raise Unsupported(f"{path}: backend {settings.backend}; only those for Xilinx parts are judged")
     layers, warnings, reasons, softmax = _layers(shapes, Precisions(config), str(path))
+    if not has_certain_order(path):
+        text = "the file lists modules by name: their order, their reuse and sums of them are not in it"
+        reasons.append(Note(NoteKind.ASSUMED, text))
     name = text_of(config, "ProjectName") or path.stem
     return Query(
         layers=tuple(layers),
