@@ -265,7 +265,7 @@ def _with_synthesizer(spec: Spec, name: str) -> Spec:
 
 def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
     """What the space draws that the synthesizer does not build as it stands; empty where nothing."""
-    built = set(getattr(synthesizer, "hls_strategies", ()))
+    built = set(synthesizer.hls_strategies)
     rng = np.random.default_rng(0)
     try:
         drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]

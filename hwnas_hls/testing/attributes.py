@@ -91,12 +91,14 @@ def _fault(plugin: Plugin, name: str, value: object, declared: dict[str, object]
 def _wrong_flags(plugin: Plugin, declared: dict[str, object]) -> Iterator[AttributeFault]:
     """Flags and numbers whose value has another type than the declared default."""
     for name, default in declared.items():
-        if isinstance(default, bool | int | float | str):
-            kinds = (int, float) if isinstance(default, float) else (type(default),)
-            value = getattr(plugin, name)
-            if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool):
-                cls = type(plugin).__name__
-                yield AttributeFault(cls, name, Mistake.WRONG_TYPE, expected=type(default).__name__)
+        kind = next((kind for kind in (bool, int, float, str) if isinstance(default, kind)), None)
+        if kind is None:
+            continue
+        value = getattr(plugin, name)
+        # True is a whole number in Python, and a whole number will do for a real one.
+        kinds = (int, float) if kind is float else (kind,)
+        if not isinstance(value, kinds) or isinstance(value, bool) != (kind is bool):
+            yield AttributeFault(type(plugin).__name__, name, Mistake.WRONG_TYPE, expected=kind.__name__)
 
 
 def _declared(cls: type) -> dict[str, object]:
