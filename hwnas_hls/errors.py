@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import StrEnum
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -12,10 +13,60 @@ EXIT_NOT_PROVEN = 3
 EXIT_INTERRUPTED = 130
 
 
+class ErrorKind(StrEnum):
+    """What an error is about: programs look at this and at the error's values, not at its text."""
+
+    #: Something failed; the message is all there is.
+    FAILED = "failed"
+    #: A value that cannot be used.
+    INVALID = "invalid"
+    #: A name that nothing has; ``choices`` are those there are.
+    UNKNOWN_NAME = "unknown name"
+    #: A name that more than one thing has; ``choices`` tell them apart.
+    AMBIGUOUS = "ambiguous"
+    #: A name or a place that is taken, or in use by another process.
+    TAKEN = "taken"
+    #: Something necessary was not given, or is not there.
+    MISSING = "missing"
+    #: Nothing fulfils what is asked.
+    NOTHING_FITS = "nothing fits"
+    #: The spec or the data are not those that a run began with.
+    CHANGED = "changed"
+    #: A file that is damaged.
+    DAMAGED = "damaged"
+    #: A file that a newer version of the tool wrote.
+    NEWER_VERSION = "newer version"
+    #: A file or folder that cannot be opened or written.
+    NOT_ACCESSIBLE = "not accessible"
+    #: Code of a plugin raised or broke its protocol.
+    PLUGIN_FAULT = "plugin fault"
+    #: A call that took longer than its limit.
+    TIME_LIMIT = "time limit"
+    #: A process that ended by itself.
+    CRASHED = "crashed"
+    #: A candidate, design or request that a part of the tool refuses.
+    UNSUPPORTED = "unsupported"
+    #: A program or package that is not on this machine.
+    TOOL_MISSING = "tool missing"
+    #: A tool's report that cannot be read.
+    UNREADABLE_REPORT = "unreadable report"
+
+
 class HwnasError(Exception):
-    """A failure that is not caused by invalid input; the command exits with 1."""
+    """A failure that is not caused by invalid input; the command exits with 1.
+
+    Args:
+        message: what failed, in words.
+        kind: what it is about; the class's own where none is given.
+    """
 
     exit_code = EXIT_FAILED
+    kind: ErrorKind = ErrorKind.FAILED
+
+    def __init__(self, message: str = "", *, kind: ErrorKind | None = None) -> None:
+        super().__init__(message)
+        if kind is not None:
+            self.kind = kind
 
 
 class UserError(HwnasError):
@@ -28,9 +79,15 @@ class UserError(HwnasError):
         choices: valid values; those spelt like ``found`` come first.
         remedy: what to do, if a list of choices does not answer that.
         cause: the underlying problem, if known (a plugin that failed to load).
+        kind: what it is about; without one, an unknown name where there are ``choices``, else an
+            invalid value.
+
+    Attributes:
+        near: the choice that ``found`` misspells; empty where it resembles none.
     """
 
     exit_code = EXIT_USER
+    kind = ErrorKind.INVALID
 
     def __init__(
         self,
@@ -41,6 +98,7 @@ class UserError(HwnasError):
         choices: Iterable[object] | None = None,
         remedy: str | None = None,
         cause: str | None = None,
+        kind: ErrorKind | None = None,
     ) -> None:
         self.what = what
         self.where = where
@@ -48,7 +106,11 @@ class UserError(HwnasError):
         self.choices = None if choices is None else [str(choice) for choice in choices]
         self.remedy = remedy
         self.cause = cause
-        super().__init__(self._message())
+        near = difflib.get_close_matches(str(found), self.choices or (), n=1) if found is not None else ()
+        self.near = near[0] if near else ""
+        if kind is None and choices is not None:
+            kind = ErrorKind.UNKNOWN_NAME
+        super().__init__(self._message(), kind=kind)
 
     def _message(self) -> str:
         lines = [self.what]
@@ -57,9 +119,8 @@ class UserError(HwnasError):
         if self.found is not None:
             lines.append(f"  found: {self.found!s}")
         if self.choices is not None:
-            near = difflib.get_close_matches(str(self.found), self.choices, n=1)
-            if near:
-                lines.append(f"  did you mean: {near[0]}")
+            if self.near:
+                lines.append(f"  did you mean: {self.near}")
             lines.append(f"  choices: {', '.join(self.choices) or '(none)'}")
         if self.cause is not None:
             lines.append(f"  cause: {self.cause}")
@@ -75,10 +136,16 @@ class Unsupported(HwnasError):
     and the candidate becomes a failed record with this reason.
     """
 
+    kind = ErrorKind.UNSUPPORTED
+
 
 class ToolMissing(HwnasError):
     """A required program or package is not installed on this machine."""
 
+    kind = ErrorKind.TOOL_MISSING
+
 
 class ReportError(HwnasError):
     """A tool's report cannot be read; the text names the file and what is missing."""
+
+    kind = ErrorKind.UNREADABLE_REPORT

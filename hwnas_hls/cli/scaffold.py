@@ -14,7 +14,7 @@ import click
 
 from hwnas_hls import __version__
 from hwnas_hls.cli.context import current_registry
-from hwnas_hls.errors import EXIT_DONE, UserError
+from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
 from hwnas_hls.plugin.registry import KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -47,6 +47,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         # `pip install -e` of such a package would replace or hide the package with this name.
         raise UserError(
             f"this name is already in use: {taken}",
+            kind=ErrorKind.TAKEN,
             where="NAME",
             found=name,
             remedy=f"choose another name, for example my-{name}",
@@ -54,7 +55,10 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     place = folder / name
     if place.exists():
         raise UserError(
-            "the folder already exists", where=str(place), remedy="choose another NAME or --output"
+            "the folder already exists",
+            kind=ErrorKind.TAKEN,
+            where=str(place),
+            remedy="choose another NAME or --output",
         )
     values = {
         "kind": kind,

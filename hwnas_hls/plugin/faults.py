@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import ErrorKind, HwnasError
 
 #: What a plugin's code may end with and is its fault alone; Ctrl-C is the user's and passes.
 PLUGIN_FAULTS = (Exception, SystemExit)
@@ -14,6 +14,8 @@ PLUGIN_FAULTS = (Exception, SystemExit)
 
 class PluginError(HwnasError):
     """A plugin without which nothing goes on failed; the text names it."""
+
+    kind = ErrorKind.PLUGIN_FAULT
 
 
 def in_words(error: BaseException) -> str:

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError, Unsupported
+from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.rebuild import build_args_of
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
@@ -50,6 +50,8 @@ _SAID_LINES = 20
 
 class IsolationError(HwnasError):
     """An isolated plugin gave no answer; the text says what happened to it."""
+
+    kind = ErrorKind.PLUGIN_FAULT
 
 
 def guarded(
@@ -257,10 +259,13 @@ class _Process:
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([stdout], [], [], left)[0]:
-                raise IsolationError(f"{self._what} took longer than {time_limit_s:g} s and was stopped")
+                raise IsolationError(
+                    f"{self._what} took longer than {time_limit_s:g} s and was stopped",
+                    kind=ErrorKind.TIME_LIMIT,
+                )
             if os.read(stdout.fileno(), 1):
                 break
-            raise IsolationError(self._epitaph())
+            raise IsolationError(self._epitaph(), kind=ErrorKind.CRASHED)
         answer = transfer.read_json(self.folder / f"answer-{self._number}.json")
         if "error" in answer:
             fault = IsolationError if answer.get("over") else _Refused

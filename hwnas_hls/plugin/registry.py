@@ -15,7 +15,7 @@ from typing import Any
 import pluggy
 
 from hwnas_hls import hookspecs
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, blamed, in_words
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.exporter import Exporter
@@ -239,6 +239,7 @@ class Registry:
         if len(fitting) > 1 and not is_default:
             raise UserError(
                 f"{len(fitting)} plugins offer a {kind} of this name",
+                kind=ErrorKind.AMBIGUOUS,
                 where=where,
                 found=name,
                 choices=[f"{offer.qualified} ({offer.package})" for offer in fitting],
@@ -306,7 +307,12 @@ def registry_with(plugins: Iterable[object]) -> Registry:
         name = str(plugin.__name__) if hasattr(plugin, "__name__") else f"plugin-{number}"
         registry.register(plugin, name.replace(":", "-"))
     if faults := registry.faults[before:]:
-        raise UserError("a plugin cannot be used", where="plugins", found="; ".join(map(str, faults)))
+        raise UserError(
+            "a plugin cannot be used",
+            where="plugins",
+            found="; ".join(map(str, faults)),
+            kind=ErrorKind.PLUGIN_FAULT,
+        )
     return registry
 
 

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 from filelock import FileLock, Timeout
 
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 
 STORE_SCHEMA = 1
 _TABLES = """
@@ -55,12 +55,17 @@ def _acquired(folder: Path) -> FileLock:
     except Timeout:
         raise UserError(
             "another process works on this run",
+            kind=ErrorKind.TAKEN,
             where=str(folder),
             remedy="wait for it to end, or stop it, and try again",
         ) from None
     except OSError as error:
         raise UserError(
-            "the run folder cannot be written", where=str(folder), found=error, remedy=COPY_FOLDER
+            "the run folder cannot be written",
+            kind=ErrorKind.NOT_ACCESSIBLE,
+            where=str(folder),
+            found=error,
+            remedy=COPY_FOLDER,
         ) from error
     return lock
 
@@ -97,7 +102,9 @@ class Database:
                 raise
         except sqlite3.OperationalError as error:
             self._release()
-            raise UserError("the store cannot be opened", where=str(self.path), found=error) from error
+            raise UserError(
+                "the store cannot be opened", kind=ErrorKind.NOT_ACCESSIBLE, where=str(self.path), found=error
+            ) from error
         except BaseException:
             self._release()
             raise
@@ -109,6 +116,7 @@ class Database:
         if log.exists() and log.stat().st_size:
             raise UserError(
                 "the run was interrupted, and its store cannot be put in order in a folder that is read-only",
+                kind=ErrorKind.NOT_ACCESSIBLE,
                 where=str(self.path.parent),
                 remedy=COPY_FOLDER,
             )
@@ -130,6 +138,7 @@ class Database:
         if found:
             raise UserError(
                 "the store of this run is empty or gone, although the run had begun",
+                kind=ErrorKind.DAMAGED,
                 where=str(self.path),
                 found=f"beside it {', '.join(found)}",
                 remedy=f"restore it from a copy; or begin again: hwnas-hls run {folder / 'spec.toml'} "
@@ -158,6 +167,7 @@ class Database:
         if version > STORE_SCHEMA:
             raise UserError(
                 "the store was written by a newer version of hwnas-hls",
+                kind=ErrorKind.NEWER_VERSION,
                 where=str(self.path),
                 found=f"schema {version}",
                 choices=[f"schema {STORE_SCHEMA} and older"],
@@ -192,6 +202,7 @@ class Database:
     def _damaged(self, found: object) -> UserError:
         return UserError(
             "the store cannot be read: it is damaged, or no store",
+            kind=ErrorKind.DAMAGED,
             where=str(self.path),
             found=found,
             remedy=(

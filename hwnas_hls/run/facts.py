@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls import __version__
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
@@ -83,7 +83,11 @@ def logged(folder: Path) -> Iterator[None]:
         handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
     except OSError as error:
         raise UserError(
-            "the run folder cannot be written", where=str(folder), found=error, remedy=COPY_FOLDER
+            "the run folder cannot be written",
+            kind=ErrorKind.NOT_ACCESSIBLE,
+            where=str(folder),
+            found=error,
+            remedy=COPY_FOLDER,
         ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     # Libraries that configure logging by file (Optuna's migrations) switch off every logger they meet.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.spec import Spec, read_tables, spec_from_tables
 
@@ -19,7 +19,10 @@ def run_spec(folder: Path) -> Spec:
     path = folder / "spec.toml"
     if not path.is_file():
         raise UserError(
-            "not a run folder: it has no spec.toml", where=str(folder), remedy="give a folder that `run` made"
+            "not a run folder: it has no spec.toml",
+            kind=ErrorKind.MISSING,
+            where=str(folder),
+            remedy="give a folder that `run` made",
         )
     return spec_from_tables(read_tables(path), str(path))
 
@@ -40,6 +43,7 @@ def new_folder(folder: Path | None, problem: Problem) -> Path:
             if len(there) > len(unfinished):
                 raise UserError(
                     "the output folder is in use",
+                    kind=ErrorKind.TAKEN,
                     where=str(folder),
                     remedy="choose another --output"
                     + (
@@ -61,6 +65,7 @@ def new_folder(folder: Path | None, problem: Problem) -> Path:
     except OSError as error:
         raise UserError(
             "the output folder cannot be written",
+            kind=ErrorKind.NOT_ACCESSIBLE,
             where=str(folder or "runs"),
             found=error,
             remedy="choose another --output",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
@@ -86,6 +86,7 @@ def goal_of(
         if not provided[name]:
             raise UserError(
                 f"is a large or a small {name} better?",
+                kind=ErrorKind.MISSING,
                 where=where,
                 found=name,
                 remedy=f"write {name}:max or :min",
@@ -179,6 +180,7 @@ def _objective(
         if missing:
             raise UserError(
                 f"the scale of {name} is not known",
+                kind=ErrorKind.MISSING,
                 where=where,
                 remedy=f"set {' and '.join(f'objectives.{end}.{text}' for end in missing)}",
             )

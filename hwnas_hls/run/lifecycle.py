@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas_hls.cluster import Workers, require
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Front, Member
@@ -85,7 +85,10 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
         text = problem.spec.to_toml()
         if not os.access(folder, os.W_OK):
             raise UserError(
-                "the output folder cannot be written", where=str(folder), remedy="choose another --output"
+                "the output folder cannot be written",
+                kind=ErrorKind.NOT_ACCESSIBLE,
+                where=str(folder),
+                remedy="choose another --output",
             )
         write_text(folder / "spec.toml", text)
         return _go(problem, folder, observer, workers)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hwnas_hls.cluster import ClusterSetup
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Architecture, Conv2D, Pool2D, as_architecture
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.plugin.configured import ConfiguredPlugin
@@ -250,6 +250,7 @@ def _synthesizer_and_space(
     if spec.synthesis.budget is not None:
         raise UserError(
             "a budget of syntheses, and nothing that synthesises",
+            kind=ErrorKind.MISSING,
             where=spec.where("synthesis"),
             found=lacking,
             remedy="install what is missing, name another --synthesizer, or leave the budget out",
@@ -331,7 +332,11 @@ def _trainer(
     training = [part for part in estimators if part.instance.trains]
     if not training:
         if spec.handover.training:
-            raise UserError("no estimator of this run trains", where=spec.where("handover.training"))
+            raise UserError(
+                "no estimator of this run trains",
+                kind=ErrorKind.MISSING,
+                where=spec.where("handover.training"),
+            )
         return None
     part = training[-1]
     full = part.instance.full_training

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.run.database import STORE_SCHEMA
 from hwnas_hls.run.store import Store
@@ -65,12 +65,14 @@ def salvage(folder: Path) -> Salvage:
     """
     path = folder / "run.sqlite"
     if not path.is_file():
-        raise UserError("there is no store to salvage", where=str(path))
+        raise UserError("there is no store to salvage", kind=ErrorKind.MISSING, where=str(path))
     lock = FileLock(folder / "run.lock", thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError("another process works on this run", where=str(folder)) from None
+        raise UserError(
+            "another process works on this run", kind=ErrorKind.TAKEN, where=str(folder)
+        ) from None
     try:
         with tempfile.TemporaryDirectory(prefix=".salvage-", dir=folder) as scratch:
             old = _opened(path, Path(scratch))
@@ -97,6 +99,7 @@ def _opened(path: Path, scratch: Path) -> sqlite3.Connection:
         if not head.startswith(_SQLITE_MAGIC) or len(head) < 100:
             raise UserError(
                 "nothing can be salvaged: this is no SQLite file any more",
+                kind=ErrorKind.DAMAGED,
                 where=str(path),
                 remedy=f"begin again: hwnas-hls run {path.parent / 'spec.toml'}",
             )
@@ -111,7 +114,11 @@ def _opened(path: Path, scratch: Path) -> sqlite3.Connection:
     version = _guarded(lambda: database.execute("pragma user_version").fetchone()[0])
     if version is not None and version > STORE_SCHEMA:
         database.close()
-        raise UserError("the store was written by a newer version of hwnas-hls", where=str(path))
+        raise UserError(
+            "the store was written by a newer version of hwnas-hls",
+            kind=ErrorKind.NEWER_VERSION,
+            where=str(path),
+        )
     return database
 
 

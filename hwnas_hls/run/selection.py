@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.spec.spec import parse_bound
 from hwnas_hls.values.estimate import METRICS
@@ -140,6 +140,7 @@ def select(records: Sequence[Record], goal: Goal, rule: Rule | None, where: str)
     if not complete:
         raise UserError(
             "no candidate is complete: there is nothing to choose from",
+            kind=ErrorKind.NOTHING_FITS,
             where=where,
             remedy="loosen a limit, or search longer with `hwnas-hls resume`",
         )
@@ -205,6 +206,7 @@ def _best(complete: Sequence[Record], goal: Goal, rule: Rule, where: str) -> Rec
         )
         raise UserError(
             "no complete candidate keeps the conditions with its whole interval",
+            kind=ErrorKind.NOTHING_FITS,
             where=where,
             found=str(rule),
             remedy=f"loosen one: {nearest.key} comes nearest, with {said}",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.spec import read_tables
 
@@ -44,6 +44,7 @@ def check_unchanged(problem: Problem, facts: Mapping[str, Any], folder: Path) ->
         if changed:
             raise UserError(
                 "the spec was changed since this run began, and its records would not belong together",
+                kind=ErrorKind.CHANGED,
                 where=str(folder / "spec.toml"),
                 found="; ".join(changed),
                 remedy=f"change it back, or begin a new run: hwnas-hls run {folder / 'spec.toml'}",
@@ -52,6 +53,7 @@ def check_unchanged(problem: Problem, facts: Mapping[str, Any], folder: Path) ->
     if before is not None and before != problem.dataset.fingerprint:
         raise UserError(
             "the data of the task changed since this run began, and its records would not belong together",
+            kind=ErrorKind.CHANGED,
             where=problem.dataset.source,
             found=f"fingerprint {problem.dataset.fingerprint}, not {before}",
             remedy=f"restore the data, or begin a new run: hwnas-hls run {folder / 'spec.toml'}",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Task
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class Table:
             folder.mkdir(parents=True, exist_ok=True)
             np.savez(path, **dict[str, Any](self.arrays))
         except OSError as error:
-            raise UserError("the data cannot be kept", where=str(path), found=error) from error
+            raise UserError(
+                "the data cannot be kept", kind=ErrorKind.NOT_ACCESSIBLE, where=str(path), found=error
+            ) from error
         return {"name": "file", "path": str(path), "kind": self.kind}
 
 
@@ -102,7 +104,11 @@ def _of_dataset(dataset: Dataset) -> Table:
 def _of_frame(frame: Any, label: str | None) -> Table:
     if label is None:
         raise UserError(
-            "which column is the label?", where="label", found=None, choices=[str(c) for c in frame.columns]
+            "which column is the label?",
+            kind=ErrorKind.MISSING,
+            where="label",
+            found=None,
+            choices=[str(c) for c in frame.columns],
         )
     if label not in frame.columns:
         raise UserError("no such column", where="label", found=label, choices=[str(c) for c in frame.columns])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.configuration import from_table, to_table
 from hwnas_hls.spec.notation import RATIOS
@@ -164,6 +164,7 @@ def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
     if not isinstance(name, str) or not name:
         raise UserError(
             "no target: the run needs a part",
+            kind=ErrorKind.MISSING,
             where=where,
             found=None if name is None else repr(name),
             remedy='give --target xcvu9p, or name = "xcvu9p" in [target]; `hwnas-hls targets` lists them',

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 import tomli_w
 import toy
+from refusal import refused
 from rich.console import Console
 
 from hwnas_hls import hookimpl, resources
 from hwnas_hls.cli import main as cli
 from hwnas_hls.cli import options as command_parts
 from hwnas_hls.cli import terminal
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, judge
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
@@ -146,7 +147,7 @@ def test_other_data_in_the_same_place_are_refused(
     from hwnas_hls.protocols.task import Dataset
 
     monkeypatch.setattr(Dataset, "fingerprint", "another")
-    with pytest.raises(UserError, match="data of the task changed"):
+    with refused(ErrorKind.CHANGED):
         runs.resume(tmp_path / "run", registry, QUIET)
 
 
@@ -188,7 +189,7 @@ def test_what_sqlite_refuses_is_undone(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         database = store._database
         twice = "insert into record values (1, 0, '{}'), (1, 0, '{}')"
-        with pytest.raises(UserError, match="damaged"), database.transaction() as connection:
+        with refused(ErrorKind.DAMAGED), database.transaction() as connection:
             connection.execute(twice)
         assert database.read("select count(*) from record") == [(0,)]
         store.set_meta(after=1)
@@ -197,7 +198,7 @@ def test_what_sqlite_refuses_is_undone(tmp_path: Path) -> None:
 
 def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
     (tmp_path / "run.sqlite").mkdir()
-    with pytest.raises(UserError, match="store cannot be opened"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, where=str(tmp_path / "run.sqlite")):
         Store(tmp_path)
     (tmp_path / "run.sqlite").rmdir()
     with Store(tmp_path) as store:
@@ -284,7 +285,7 @@ def test_a_target_file_means_the_same_from_any_folder(
     assert runs.resume(tmp_path / "run", registry, QUIET).front.target.name == "mine"
     path = tmp_path / "own.toml"
     path.write_text(path.read_text().replace("lut = 1182240", "lut = 118224"))
-    with pytest.raises(UserError, match=r"own\.toml reads otherwise"):
+    with refused(ErrorKind.CHANGED, where=str(tmp_path / "run" / "spec.toml")):
         runs.resume(tmp_path / "run", registry, QUIET)
 
 
@@ -355,7 +356,7 @@ def test_an_empty_folder_without_write_permission_is_refused(
 ) -> None:
     # Root may write everywhere: what the system says is stood in for.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match="the output folder cannot be written"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, where=str(tmp_path)):
         runs.start(toy_spec(), registry, tmp_path, QUIET)
     assert list(tmp_path.iterdir()) == []
 

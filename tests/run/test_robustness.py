@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 import toy
 from filelock import FileLock
+from refusal import refused
 
 from hwnas_hls import hookimpl
 from hwnas_hls.cli.main import invoke
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
@@ -61,7 +62,7 @@ def test_of_a_store_that_was_cut_off_everything_whole_is_kept(
     path = finished / "run.sqlite"
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(UserError, match="--salvage"):
+    with refused(ErrorKind.DAMAGED):
         runs.resume(finished, registry, QUIET)
     kept = salvage(finished)
     assert kept.damaged.read_bytes() == whole[: int(len(whole) * share)]
@@ -110,7 +111,7 @@ def test_what_is_no_store_stays_where_it_is(finished: Path, capsys: pytest.Captu
 
 
 def test_a_store_that_is_in_use_is_not_salvaged(tmp_path: Path) -> None:
-    with Store(tmp_path), pytest.raises(UserError, match="another process works on this run"):
+    with Store(tmp_path), refused(ErrorKind.TAKEN, where=str(tmp_path)):
         salvage(tmp_path)
 
 
@@ -155,7 +156,7 @@ def test_a_run_that_lost_its_store_does_not_begin_anew(
         lambda: runs.redraw(finished, registry),
         lambda: compare_runs([finished, finished.parent], registry),
     ):
-        with pytest.raises(UserError, match="store of this run is empty or gone") as caught:
+        with refused(ErrorKind.DAMAGED) as caught:
             command()
         assert left in str(caught.value)
         assert "--output NEW" in str(caught.value)
@@ -211,10 +212,10 @@ def test_a_run_in_a_folder_that_cannot_be_written_can_be_looked_into(
     assert len(runs.redraw(fixed, registry, ()).front.records) == 200
     assert [row.judged for row in compare_runs([fixed, other], registry)] == [200, 200]
     assert held() == before
-    with pytest.raises(UserError, match="copy the run folder"):
+    with refused(ErrorKind.NOT_ACCESSIBLE):
         runs.redraw(fixed, registry)
     (fixed / "run.sqlite-wal").write_bytes(b"more")
-    with pytest.raises(UserError, match="copy the run folder"):
+    with refused(ErrorKind.NOT_ACCESSIBLE):
         runs.redraw(fixed, registry, ())
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 from places import TESTS
+from refusal import refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.folder import run_spec
@@ -271,13 +272,13 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "run.sqlite")
     database.execute("pragma user_version = 99")
     database.close()
-    with pytest.raises(UserError, match="newer version"):
+    with refused(ErrorKind.NEWER_VERSION):
         Store(tmp_path)
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.sqlite").write_bytes(b"garbage" * 1000)
-    with pytest.raises(UserError, match="store cannot be read"):
+    with refused(ErrorKind.DAMAGED):
         Store(tmp_path)
 
 
@@ -300,7 +301,7 @@ def test_interrupt_leaves_a_folder_that_resumes(
 
 def test_the_output_folder_in_use_is_refused(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
-    with pytest.raises(UserError, match="the output folder is in use"):
+    with refused(ErrorKind.TAKEN, where=str(tmp_path)):
         runs.start(toy_spec(), registry, tmp_path, runs.Observer())
     assert (tmp_path / "precious").read_text() == "mine"
 

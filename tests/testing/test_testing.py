@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusal import refused
 
 from hwnas_hls import hookimpl
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.target import Target
@@ -116,7 +117,7 @@ def test_a_plugin_that_cannot_be_used_is_an_error(hwnas: Callable[..., Workplace
     misspelt = types.SimpleNamespace(
         __name__="misspelt", hwnas_register_spacs=hookimpl(lambda: [], specname="hwnas_register_spacs")
     )
-    with pytest.raises(UserError, match="did you mean: hwnas_register_spaces"):
+    with refused(ErrorKind.PLUGIN_FAULT, where="plugins"):
         hwnas(tmp_path, plugins=[misspelt]).registry()
     assert hwnas(tmp_path, plugins=[misspelt]).invoke("plugins").exit_code == 2
 
