@@ -63,13 +63,6 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")
 @click.option(
-    "--synthesizer", help="Measure during the search: open, vitis, vivado or a plugin's synthesizer."
-)
-@click.option(
-    "--synthesis-budget", type=int, help="Total number of syntheses; every exported design is measured."
-)
-@click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")
-@click.option(
     "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Set any entry of the spec."
 )
 @watching
