@@ -152,7 +152,8 @@ def measure_ours(folder: Path, member: dict[str, Any], count: bool, cache: str) 
         member["cost"] = cost_of_design(design, CLOCK_NS, None).cost_lut
         return
     # As the other side is built.
-    config = OpenConfig(rows=ROWS_COMPARED, cache_dir=cache, time_limit_s=TIME_LIMIT_S, generator="da4ml")
+    place = cache or None
+    config = OpenConfig(rows=ROWS_COMPARED, cache_dir=place, time_limit_s=TIME_LIMIT_S, generator="da4ml")
     target = find_target("xcvu9p", [data_folder("hw_targets")])
     report = OpenSynthesizer(config).synthesize(design, target)
     if report.failure:
