@@ -126,6 +126,8 @@ def chosen(
         words = (
             f"{folds} folds of {rows} rows of training and validation; each scores networks it did not train"
         )
+    if refining is not None:
+        on_step("refinement of single weights in each fold" if len(held) > 1 else "refinement of weights")
     options = _options(problem, shortlist, held, refining)
     if not options:
         return Choice(choose(useful, members), {}, {}, 0, plain)
