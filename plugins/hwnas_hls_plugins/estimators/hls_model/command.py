@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,38 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 
 _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """The command line of ``predict``, named as in its help; ``None`` where nothing was given."""
+
+    path: str | None
+    layers: str | None
+    precision: str | None
+    activations: str | None
+    reuse_factor: str | None
+    strategy: str | None
+    target: str | None
+    clock: str | None
+    tool: str | None
+    stage: str | None
+    nonzeros: str | None
+    compare: str | None
+    weights: Path | None
+    output: Path | None
+    calibration: Path | None
+    as_json: bool
+
+    @property
+    def given_for_one_design(self) -> list[str]:
+        """The options that describe one design and were given, as they are written."""
+        names = ("precision", "activations", "reuse_factor", "strategy", "target", "clock", "tool", "stage")
+        return [
+            f"--{name.replace('_', '-')}"
+            for name in (*names, "nonzeros", "compare")
+            if getattr(self, name) is not None
+        ]
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,24 +80,7 @@ _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
     "--calibration", type=click.Path(path_type=Path), help="A calibration file instead of the built-in one."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def predict_command(
-    path: str | None,
-    layers: str | None,
-    precision: str | None,
-    activations: str | None,
-    reuse_factor: str | None,
-    strategy: str | None,
-    target: str | None,
-    clock: str | None,
-    tool: str | None,
-    stage: str | None,
-    nonzeros: str | None,
-    compare: str | None,
-    weights: Path | None,
-    output: Path | None,
-    calibration: Path | None,
-    as_json: bool,
-) -> None:
+def predict_command(**given: Any) -> None:
     """Estimate latency, interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
 
     PATH is a CSV of designs, an hls4ml project folder or an hls4ml_config.yml; without it, --layers
@@ -74,42 +90,29 @@ def predict_command(
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
     from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 
-    flags = {
-        "--precision": precision,
-        "--activations": activations,
-        "--reuse-factor": reuse_factor,
-        "--strategy": strategy,
-        "--target": target,
-        "--clock": clock,
-        "--tool": tool,
-        "--stage": stage,
-        "--nonzeros": nonzeros,
-        "--compare": compare,
-    }
-    fitted = read_calibration(calibration)
+    options = PredictOptions(**given)
+    path, compare = options.path, options.compare
+    fitted = read_calibration(options.calibration)
     targets = known_targets()
-    if path is not None and layers is not None:
+    if path is not None and options.layers is not None:
         raise UserError(
-            "PATH and --layers describe two designs", found=f"{path}, {layers}", remedy="give one"
+            "PATH and --layers describe two designs", found=f"{path}, {options.layers}", remedy="give one"
         )
     if path is not None and path.lower().endswith(".csv"):
-        unfit = [name for name, value in flags.items() if value is not None]
-        if unfit:
+        if options.given_for_one_design:
             raise UserError(
                 "a CSV says of each of its rows what it is",
-                where=", ".join(unfit),
+                where=", ".join(options.given_for_one_design),
                 found=path,
                 remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "
                 "columns, and tools are compared as a row each",
             )
-        _predict_rows(Path(path), weights, output, fitted, targets, as_json=as_json)
+        _predict_rows(Path(path), options, fitted, targets)
         return
-    if output is not None or weights is not None:
+    if options.output is not None or options.weights is not None:
         raise UserError("--output and --weights go with a CSV of rows", where="predict")
-    query = _of_path(path) if path is not None else None
-    if query is None:
-        query = _of_flags(layers, precision, activations, reuse_factor, strategy, nonzeros)
-    query = _placed(query, path is not None, targets, target, clock, tool, stage)
+    query = _of_flags(options) if path is None else _of_path(path)
+    query = _placed(query, options, targets)
     tools = [query.tool]
     if compare is not None:
         tools = [
@@ -135,7 +138,7 @@ def predict_command(
         from hwnas_hls_plugins.estimators.hls_model.project_view import view_project
 
         view = view_project(Path(path).expanduser(), fitted)
-    if as_json:
+    if options.as_json:
         data = [prediction_json(prediction) for prediction in predictions]
         if view is not None:
             data[0] |= view.to_json()
@@ -148,19 +151,12 @@ def predict_command(
             click.echo(f"\n{view.text}")
 
 
-def _predict_rows(
-    path: Path,
-    weights: Path | None,
-    output: Path | None,
-    fitted: Calibration,
-    targets: Targets,
-    *,
-    as_json: bool,
-) -> None:
+def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targets: Targets) -> None:
     """A table of predictions on standard output or in a file; what could not be predicted is told."""
     from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows, write_predictions
 
     rows = read_rows(path)
+    weights, output, as_json = options.weights, options.output, options.as_json
     folder = weights if weights is not None else path.parent / "weights"
     if weights is not None and not weights.is_dir():
         raise UserError("no such folder", where="--weights", found=str(weights))
@@ -229,19 +225,13 @@ def _of_path(path: str) -> Query:
     )
 
 
-def _of_flags(
-    layers: str | None,
-    precision: str | None,
-    activations: str | None,
-    reuse_factor: str | None,
-    strategy: str | None,
-    nonzeros: str | None,
-) -> Query:
+def _of_flags(options: PredictOptions) -> Query:
     """The query of the flags; what a row would only warn of is an error here."""
     from hwnas_hls.hls4ml.notes import NoteKind
     from hwnas_hls.hls4ml.query import DEFAULT_TOOL
     from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 
+    layers, activations = options.layers, options.activations
     if not layers:
         raise UserError(
             "nothing to predict",
@@ -252,10 +242,10 @@ def _of_flags(
     row = {
         "layers": layers,
         "activations": activations if activations is not None else "-".join(["relu"] * max(0, count - 1)),
-        "precision": precision or "ap_fixed<16,6>",
-        "reuse_factor": reuse_factor or "1",
-        "strategy": strategy or "Latency",
-        "n_nonzeros": nonzeros or "",
+        "precision": options.precision or "ap_fixed<16,6>",
+        "reuse_factor": options.reuse_factor or "1",
+        "strategy": options.strategy or "Latency",
+        "n_nonzeros": options.nonzeros or "",
         "tool": DEFAULT_TOOL,
         "part": "xcvu9p",
         "clock_ns_target": "5",  # of that part; `_placed` knows of others
@@ -291,29 +281,22 @@ def _of_flags(
     return query
 
 
-def _placed(
-    query: Query,
-    of_path: bool,
-    targets: Targets,
-    target: str | None,
-    clock: str | None,
-    tool: str | None,
-    stage: str | None,
-) -> Query:
+def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
     """The query on the asked part, at the asked clock, under the asked tool."""
-    if target is not None or not of_path:
-        found = targets.find(target or "xcvu9p")
+    of_path, clock = options.path is not None, options.clock
+    if options.target is not None or not of_path:
+        found = targets.find(options.target or "xcvu9p")
         query = dataclasses.replace(query, part=found.part)
         if clock is None and not of_path:
             query = dataclasses.replace(query, clock_ns=found.clock_ns)
     if clock is not None:
         query = dataclasses.replace(query, clock_ns=parse_clock_ns(clock, "--clock"))
-    if tool is not None:
-        query = dataclasses.replace(query, tool=tool)
-    if stage is not None:
+    if options.tool is not None:
+        query = dataclasses.replace(query, tool=options.tool)
+    if options.stage is not None:
         from hwnas_hls.hls4ml.query import STAGES
 
-        if stage not in STAGES:
-            raise UserError("unknown stage", where="--stage", found=stage, choices=STAGES)
-        query = dataclasses.replace(query, stage=stage)
+        if options.stage not in STAGES:
+            raise UserError("unknown stage", where="--stage", found=options.stage, choices=STAGES)
+        query = dataclasses.replace(query, stage=options.stage)
     return query
