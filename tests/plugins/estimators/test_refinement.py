@@ -13,7 +13,7 @@ from hwnas_hls.network.architecture import INPUT, Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
-from hwnas_hls_plugins.estimators.refinement import ladder, refine, refine_all
+from hwnas_hls_plugins.estimators.refinement import ladder, refine, refine_all, simplify
 from hwnas_hls_plugins.estimators.refinement.laws import lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, SquaredError
 from hwnas_hls_plugins.estimators.refinement.native import library
@@ -217,3 +217,72 @@ def test_laws() -> None:
     )
     assert latency[0] == 0
     assert latency[1] == latency[2] < latency[3] <= latency[4] < latency[5] < latency[6]
+
+
+def wide(result: str) -> Design:
+    """Three layers, with a neuron that nobody reads, one that is constant and one that is always off."""
+    kind = FixedType.parse(result)
+    layers = (
+        Dense(6, 9, "relu", FixedType(5, 1), FixedType(8, 2), None, kind, strategy=DA),
+        Dense(9, 7, "relu", FixedType(4, 1), FixedType(9, 3), None, kind, strategy=DA),
+        Dense(7, 4, "linear", FixedType(4, 1), FixedType(14, 5), strategy=DA),
+    )
+    design = filled(Architecture(FixedType(5, 2), layers), 6)
+    weights = [weight.copy() for weight in design.weights if weight is not None]
+    biases = list(design.biases)
+    weights[1][2] = 0
+    weights[0][:, 4] = 0
+    assert biases[0] is not None
+    biases[0] = biases[0].copy()
+    biases[0][4] = 37
+    weights[0][:, 5], biases[0][5] = 0, -3
+    return replace(design, weights=tuple(weights), biases=tuple(biases))
+
+
+@pytest.mark.parametrize("mode", ["RND,SAT", "TRN,SAT", "RND,WRAP", "RND_CONV,SAT_SYM", "TRN,SAT_ZERO"])
+@pytest.mark.parametrize("shape", ["ufixed<4,2", "fixed<6,4", "ufixed<12,6", "ufixed<16,6"])
+def test_a_simplified_design_has_the_same_outputs(shape: str, mode: str) -> None:
+    design = wide(f"{shape},{mode}>")
+    simple = simplify(design)
+    rows, _ = rows_of(design, 2000, seed=9)
+    kind = design.architecture.input
+    corners = np.where(np.random.default_rng(1).random((500, 6)) < 0.5, kind.lowest, kind.highest)
+    rows = np.concatenate([rows, corners])
+    for one in (design, simple):
+        assert output_fraction(one) >= 0
+    finest = max(output_fraction(design), output_fraction(simple))
+    found = [emulate(one, rows) << (finest - output_fraction(one)) for one in (design, simple)]
+    np.testing.assert_array_equal(*found)
+    first, second, _ = simple.architecture.chain
+    assert first.n_out <= 7
+    assert simplify(simple).digest() == simple.digest()
+    for layer in (first, second):
+        assert layer.result is not None
+        assert layer.result.rounding == "TRN" or mode.startswith("RND_CONV")
+        if shape == "ufixed<12,6":  # no sum leaves it
+            assert layer.result.overflow == "WRAP"
+
+
+def test_a_constant_stays_where_the_biases_cannot_take_it() -> None:
+    second = wide("ufixed<4,2,RND,SAT>")
+    layers = list(second.architecture.chain)
+    layers[1] = replace(layers[1], bias=None)
+    biases = (second.biases[0], None, second.biases[2])
+    architecture = replace(second.architecture, layers=tuple(layers))
+    kept = simplify(replace(second, architecture=architecture, biases=biases))
+    assert kept.architecture.chain[0].n_out == simplify(second).architecture.chain[0].n_out + 1
+
+
+def test_graphs_are_handed_back() -> None:
+    design = residual()
+    assert simplify(design) is design
+
+
+def test_a_layer_keeps_an_output_where_nobody_reads_any() -> None:
+    design = wide("ufixed<4,2,RND,SAT>")
+    weights = list(design.weights)
+    weights[2] = np.zeros_like(weights[2])
+    simple = simplify(replace(design, weights=tuple(weights)))
+    assert [layer.n_out for layer in simple.architecture.chain] == [1, 1, 4]
+    rows, _ = rows_of(design)
+    assert np.unique(emulate(simple, rows), axis=0).shape == (1, 4)

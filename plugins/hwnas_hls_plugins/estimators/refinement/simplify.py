@@ -1,0 +1,199 @@
+"""Exact savings: a design with the same outputs for every input, and less to build."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Dense
+from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Types beyond this many bits are left alone: their ends would leave 64-bit integers.
+_MOST_BITS = 60
+
+
+def simplify(design: Design) -> Design:
+    """The same outputs, bit for bit and for every input, by less hardware.
+
+    Of a chain of dense layers: neurons that nobody reads, or whose value never changes, go (what they
+    brought goes to the biases behind them, where it lies on their grid); a result that saturates wraps
+    where no sum leaves its type; a result that rounds truncates, the half that rounds being part of
+    the bias. Inputs stay, read or not: the host feeds them. Other graphs are handed back as they are.
+
+    Args:
+        design: trained.
+    """
+    if not design.architecture.is_chain:
+        return design
+    before = None
+    # What one layer loses may leave another with less to do; every round but the last removes something.
+    while before is not design:
+        before = design
+        for number in range(len(design.architecture.layers) - 1):
+            design = _without_idle_neurons(design, number)
+        for number in range(len(design.architecture.layers)):
+            design = _with_cheaper_result(design, number)
+    return design
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Reach:
+    """Smallest and largest of each output of a layer: before its result type, and behind it.
+
+    Both on their own grids, int64 (n_out,).
+    """
+
+    rectified: tuple[NDArray[np.int64], NDArray[np.int64]]
+    values: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _reaches(design: Design) -> list[_Reach]:
+    """Of every layer, as far as its types can be followed; interval analysis with the real weights."""
+    kind = design.architecture.input
+    ends = tuple(np.full(design.architecture.n_in, end, np.int64) for end in (kind.lowest, kind.highest))
+    low, high = ends
+    found = []
+    layers = design.architecture.chain
+    for number, (layer, (source, accum, result)) in enumerate(zip(layers, design.layer_types(), strict=True)):
+        weight, bias = design.weights[number], design.biases[number]
+        shift = accum.fraction - source.fraction - layer.weight.fraction
+        widest = max(accum.width, result.width)
+        if weight is None or shift < 0 or widest > _MOST_BITS or layer.activation not in ("relu", "linear"):
+            break
+        up, down = np.maximum(weight, 0), np.minimum(weight, 0)
+        least, most = ((low @ up + high @ down) << shift), ((high @ up + low @ down) << shift)
+        if bias is not None and layer.bias is not None:
+            offset = accum.requantise(bias, layer.bias.fraction)
+            least, most = least + offset, most + offset
+        if layer.accum is not None and (least.min() < accum.lowest or most.max() > accum.highest):
+            break
+        if layer.activation == "relu":
+            least, most = np.maximum(least, 0), np.maximum(most, 0)
+        rectified = (least, most)
+        low, high = _limited(least, most, accum, result)
+        found.append(_Reach(rectified, (low, high)))
+    return found
+
+
+def _limited(
+    least: NDArray[np.int64], most: NDArray[np.int64], accum: FixedType, result: FixedType
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ends of the result; the whole range of its type where it may wrap."""
+    if result == accum:
+        return least, most
+    if result.overflow in ("SAT", "SAT_SYM"):
+        return result.requantise(least, accum.fraction), result.requantise(most, accum.fraction)
+    # Rounding keeps the order, so a type that holds the rounded ends holds all between them.
+    wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
+    low, high = wide.requantise(least, accum.fraction), wide.requantise(most, accum.fraction)
+    inside = (low >= result.lowest) & (high <= result.highest)
+    return np.where(inside, low, result.lowest), np.where(inside, high, result.highest)
+
+
+def _without_idle_neurons(design: Design, number: int) -> Design:
+    layers, types = design.architecture.chain, design.layer_types()
+    weight, following = design.weights[number], design.weights[number + 1]
+    if weight is None or following is None:
+        return design
+    reaches = _reaches(design)
+    idle = ~(following != 0).any(axis=1)
+    bias = design.biases[number + 1]
+    after = layers[number + 1]
+    if len(reaches) > number:
+        low, high = reaches[number].values
+        for neuron in np.flatnonzero((low == high) & ~idle):
+            moved = _moved(low[neuron] * following[neuron], types[number + 1], after, bias)
+            if moved is not None:
+                bias, idle[neuron] = moved, True
+    if idle.all():
+        idle[0] = False  # a layer has an output
+        if weight[:, 0].any():
+            weight = weight.copy()
+            weight[:, 0] = 0
+    if not idle.any() and weight is design.weights[number]:
+        return design
+    kept = ~idle
+    changed = list(layers)
+    changed[number] = dataclasses.replace(layers[number], n_out=int(kept.sum()))
+    changed[number + 1] = dataclasses.replace(after, n_in=int(kept.sum()))
+    own = design.biases[number]
+    weights, biases = list(design.weights), list(design.biases)
+    weights[number], weights[number + 1] = weight[:, kept], following[kept]
+    biases[number] = None if own is None else own[kept]
+    biases[number + 1] = bias
+    return _replaced(design, changed, weights, biases)
+
+
+def _moved(
+    products: NDArray[np.int64],
+    types: tuple[FixedType, FixedType, FixedType],
+    layer: Dense,
+    bias: NDArray[np.int64] | None,
+) -> NDArray[np.int64] | None:
+    """The biases with constant products added; ``None`` where these are not on the biases' grid."""
+    source = types[0]
+    if not products.any():
+        return bias
+    if bias is None or layer.bias is None or layer.accum is not None:
+        return None
+    coarser = source.fraction + layer.weight.fraction - layer.bias.fraction
+    if coarser > 0 and (products & ((1 << coarser) - 1)).any():
+        return None
+    moved = bias + (products >> coarser if coarser >= 0 else products << -coarser)
+    inside = layer.bias.lowest <= moved.min() and moved.max() <= layer.bias.highest
+    return moved if inside else None
+
+
+def _with_cheaper_result(design: Design, number: int) -> Design:
+    layer, (_, accum, result) = design.architecture.chain[number], design.layer_types()[number]
+    if layer.result is None or result == accum or layer.activation not in ("relu", "linear"):
+        return design
+    reaches = _reaches(design)
+    dropped = accum.fraction - result.fraction
+    if result.overflow != "WRAP" and len(reaches) > number:
+        least, most = reaches[number].rectified
+        wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
+        low = wide.requantise(least, accum.fraction).min()
+        high = wide.requantise(most, accum.fraction).max()
+        lowest = -result.highest if result.overflow == "SAT_SYM" and result.signed else result.lowest
+        if lowest <= low and high <= result.highest:
+            result = dataclasses.replace(result, overflow="WRAP")
+    bias_type, bias = layer.bias, design.biases[number]
+    if result.rounding != "TRN" and dropped <= 0:
+        result = dataclasses.replace(result, rounding="TRN")
+    elif result.rounding == "RND" and layer.accum is None and accum.width < _MOST_BITS:
+        # floor(x + 1/2) of what is rectified: at or below zero the half alone never reaches one.
+        fraction = max(result.fraction + 1, layer.bias.fraction if layer.bias else -_MOST_BITS)
+        old = np.zeros(layer.n_out, np.int64) if bias is None else bias
+        finer = fraction - (layer.bias.fraction if layer.bias else fraction)
+        bias = (old << finer) + (1 << (fraction - result.fraction - 1))
+        bits = max(int(bias.max()), -int(bias.min()) - 1).bit_length() + 1
+        width = max(bits, layer.bias.width + finer if layer.bias else 1)
+        bias_type = FixedType(width, width - fraction)
+        result = dataclasses.replace(result, rounding="TRN")
+    if result == layer.result:
+        return design
+    layers, biases = list(design.architecture.chain), list(design.biases)
+    layers[number] = dataclasses.replace(layer, result=result, bias=bias_type)
+    biases[number] = bias
+    return _replaced(design, layers, list(design.weights), biases)
+
+
+def _replaced(
+    design: Design,
+    layers: list[Dense],
+    weights: list[NDArray[np.int64] | None],
+    biases: list[NDArray[np.int64] | None],
+) -> Design:
+    before = design.architecture
+    architecture = Architecture(before.input, tuple(layers), before.clock_ns, before.io_type)
+    return dataclasses.replace(
+        design, architecture=architecture, weights=tuple(weights), biases=tuple(biases)
+    )
