@@ -9,6 +9,7 @@ PART OPERANDS`` (``LEVELS`` 0: from the clock; ``OPERANDS`` 2 or 3, of one adder
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_paren
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 
+#: Opcodes of a sum, a difference and a choice between two: one level each.
+_ADDERS = (0, 1, 6, -6)
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
 #: alkaid's module of a sum of three, and ours that says how slices build it; see ``ternary_adder.v``.
 TERNARY = "src/static/ternary_adder.v"
@@ -48,7 +51,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         folder,
         TOP,
         flavor="verilog",
-        latency_cutoff=levels,
+        n_stages=stages_of(comb, levels),
         print_latency=False,
         part_name=part,
         clock_period=clock_ns,
@@ -80,6 +83,19 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     )
     rtl.save()
     return rtl
+
+
+def stages_of(comb: Any, levels: int) -> int:
+    """Pipeline stages of at most so many two-operand adders on average; alkaid cuts by its delays.
+
+    Its own cutoff counts the bits of carries as well, and takes up to half as many stages more.
+    """
+    depth: list[int] = []
+    for op in comb.ops:
+        before = max((depth[place] for place in op.input_ids), default=0)
+        depth.append(before + (op.opcode in _ADDERS))
+    deepest = max((depth[place] for place in comb.out_idxs if place >= 0), default=0)
+    return max(1, math.ceil(deepest / levels))
 
 
 def adder_graph(design: Design) -> Any:

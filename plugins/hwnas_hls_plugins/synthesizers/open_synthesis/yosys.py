@@ -15,7 +15,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_paren
 FAMILIES = {"7series": "xc7", "ultrascale": "xcu", "ultrascale+": "xcup"}
 
 #: Changes whenever the counts of the same RTL may change.
-FLOW = "1"
+FLOW = "2"
 
 
 def _read(sources: Sequence[str], top: str) -> list[str]:
