@@ -109,14 +109,11 @@ def main() -> None:
     for price, pairs in found.items():
         share = statistics.geometric_mean(pair[0] for pair in pairs)
         gains = [100 * pair[1] for pair in pairs]
-        lines.append(
-            f"| {price:g} | {share:.3f} | {statistics.mean(gains):+.2f} ({min(gains):+.2f} to {max(gains):+.2f}) |"
-        )
-    lines += [
-        "",
-        f"{len(seconds)} networks, {options.rows} rows: {statistics.median(seconds) * 1e3:.0f} ms of CPU a",
-    ]
-    lines[-1] += f" price in the median, {max(seconds) * 1e3:.0f} ms at most"
+        gained = f"{statistics.mean(gains):+.2f} ({min(gains):+.2f} to {max(gains):+.2f})"
+        lines.append(f"| {price:g} | {share:.3f} | {gained} |")
+    took = f"{statistics.median(seconds) * 1e3:.0f} ms of CPU a price in the median"
+    most = f"{max(seconds) * 1e3:.0f} ms at most"
+    lines += ["", f"{len(seconds)} networks, {options.rows} rows: {took}, {most}"]
     print("\n".join(lines))
     if options.output:
         options.output.write_text("\n".join(lines) + "\n")

@@ -122,12 +122,15 @@ def test_stages_and_registers_are_those_of_the_pipeline() -> None:
 
 
 @needs_da4ml
-def test_one_process_serves_all_batches_and_is_replaced_after_a_time_limit() -> None:
+def test_one_process_serves_all_batches_and_is_replaced_after_a_time_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError
 
+    monkeypatch.setattr(da_costs, "_cores", lambda: 1)
     designs = [_distributed(sample_design())]
-    solver = da_costs._solver()
+    solver = da_costs._solver(0)
     first = da_costs.costs(designs, 5.0, None, Deadline.after(60))
     process = solver._process
     assert process is not None
@@ -145,8 +148,27 @@ def test_a_process_that_ends_says_why() -> None:
     from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError
 
-    solver = da_costs._solver()
+    solver = da_costs._solver(0)
     with pytest.raises(ToolFailureError, match=r"ended with status 1: .*not enough values"):
         solver.ask("nonsense", Deadline.after(60))
     assert da_costs.costs([_distributed(sample_design())], 5.0, None, Deadline.after(60))[0].cost_lut > 0
     solver.close()
+
+
+@needs_da4ml
+def test_several_processes_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
+    from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
+
+    plain = _distributed(sample_design())
+    designs = [
+        dataclasses.replace(plain, weights=tuple(weight * (number < 4) for weight in plain.weights))
+        if number % 2
+        else dataclasses.replace(plain, weights=tuple(weight // (number + 1) for weight in plain.weights))
+        for number in range(7)
+    ]
+    monkeypatch.setattr(da_costs, "_cores", lambda: 3)
+    found = da_costs.costs(designs, 5.0, None, Deadline.after(120))
+    assert found == [da_costs.cost(design, 5.0, None) for design in designs]
+    for number in range(3):
+        da_costs._solver(number).close()

@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,9 +22,12 @@ from typing import Any
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, adder_graph
-from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, die_with_parent
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
+
+#: Each takes about 150 MB.
+_MOST_PROCESSES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class DaCost:
 
 
 def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadline: Deadline) -> list[DaCost]:
-    """One cost a design, in order, by a child process that stays.
+    """One cost a design, in order, by child processes that stay, one a core and at most four.
 
     Args:
         designs: relu and linear layers; what da4ml cannot build is a cost with ``refused``.
@@ -57,17 +61,35 @@ def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadli
     Raises:
         ToolFailureError, TimeLimitError: da4ml failed.
     """
+    count = max(1, min(_MOST_PROCESSES, _cores(), len(designs)))
+    with ThreadPoolExecutor(count) as pool:
+        shares = [designs[place::count] for place in range(count)]
+        answers = list(
+            pool.map(lambda place: _asked(place, shares[place], clock_ns, cutoff, deadline), range(count))
+        )
+    return [answers[place % count][place // count] for place in range(len(designs))]
+
+
+def _asked(
+    number: int, designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadline: Deadline
+) -> list[DaCost]:
     with TemporaryDirectory(prefix="hwnas-hls-") as name:
         folder = Path(name)
-        for number, design in enumerate(designs):
-            (folder / f"{number:06}.npz").write_bytes(design.to_bytes())
-        _solver().ask(f"{clock_ns} {cutoff or 0} {name}", deadline)
+        for place, design in enumerate(designs):
+            (folder / f"{place:06}.npz").write_bytes(design.to_bytes())
+        _solver(number).ask(f"{clock_ns} {cutoff or 0} {name}", deadline)
         return [DaCost(**item) for item in json.loads((folder / "costs.json").read_text())]
 
 
 @functools.cache
-def _solver() -> WarmProcess:
+def _solver(number: int) -> WarmProcess:
     return WarmProcess("da_costs")
+
+
+def _cores() -> int:
+    """That this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def cost(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
@@ -150,8 +172,8 @@ def main() -> None:
     """Answer one line of standard input after the other."""
     import dataclasses
 
-    die_with_parent()
     sys.setrecursionlimit(RECURSION)
+    # It ends with its standard input: `die_with_parent` would end it with the thread that asked first.
     # What da4ml may print goes to the log; answers alone go to standard output.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
