@@ -191,7 +191,7 @@ def run_search(
         objectives: metric names, or an ``[objectives]`` table.
         output: run folder, new or empty; by default ``runs/TASK-TARGET-NNN``.
         plugins: modules (or objects) with hooks, registered in this process.
-        progress: shows it on standard error; an observer of your own is told instead.
+        progress: shows it on standard error; or your own observer.
         tables: any table of a spec; for ``space`` and ``strategy`` a name will do.
 
     Raises:

@@ -25,7 +25,7 @@ class Piece:
     Args:
         origin: ``handover`` or ``SYNTHESIZER-STAGE``.
         tool: name and version.
-        digest: of the design it speaks of.
+        digest: of its design.
         estimates: metric -> number.
         target: full part it was made for; empty where none matters.
         clock_ns: period it was made for.
@@ -74,10 +74,10 @@ def write(folder: Path, piece: Piece) -> Path:
 
 
 def read(folder: Path, design: Design) -> list[Piece]:
-    """Every piece beside a design that speaks of exactly this design.
+    """Every piece beside a design with the digest of exactly this design.
 
     Raises:
-        UserError: a file is not readable, or speaks of another design.
+        UserError: a file is not readable, or belongs to another design.
     """
     pieces = []
     for path in sorted((folder / EVIDENCE_FOLDER).glob("*.json")):
@@ -98,7 +98,7 @@ def read(folder: Path, design: Design) -> list[Piece]:
             raise UserError("not a readable piece of evidence", where=str(path), found=error) from error
         if piece.digest != design.digest():
             raise UserError(
-                "evidence that speaks of another design",
+                "evidence of another design",
                 where=str(path),
                 found=piece.digest,
                 choices=[design.digest()],

@@ -129,7 +129,7 @@ def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Judgement:
 def _hold(limit: Limit, estimate: Estimate) -> Verdict:
     """Whether a deciding estimate meets the bound with its whole interval, or misses it with it.
 
-    The score on the test rows is what is required of them: its binomial interval speaks of
+    The score on the test rows is what is required of them: its binomial interval describes
     rows that were not measured and is shown, not judged.
     """
     low, high = estimate.low, estimate.high

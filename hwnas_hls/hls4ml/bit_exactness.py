@@ -142,7 +142,7 @@ def verify_all(
     An interruption (Ctrl-C) ends every running g++ and simulation before it goes on.
 
     Args:
-        on_done: told each job's number and outcome, in the order of the jobs.
+        on_done: called with each job's number and outcome, in the order of the jobs.
 
     Returns:
         one verification a job, in order.

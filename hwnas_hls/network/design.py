@@ -136,7 +136,7 @@ class Design:
         """Content address of the numbers and types (not of ``meta``)."""
         state = hashlib.sha256(json.dumps(self.architecture.to_json(), sort_keys=True).encode())
         for array in (*self.weights, *self.biases):
-            # Shapes follow from the architecture; a missing array is told apart from an empty one.
+            # Shapes follow from the architecture; a missing array differs from an empty one.
             state.update(b"none" if array is None else array.astype("<i8").tobytes())
         return state.hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Faults of plugins' own code: what counts as one, and how it is told."""
+"""Faults in the code of plugins: what counts as one, and how it is reported."""
 
 from __future__ import annotations
 

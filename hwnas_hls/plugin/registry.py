@@ -255,7 +255,7 @@ class Registry:
 
         Raises:
             UserError: a wrong key or value in the table, or the constructor asks for
-                something that is not to be had.
+                an argument that is not available.
             PluginError: the constructor raised.
         """
         config = from_table(offer.config, table, where) if dataclasses.is_dataclass(offer.config) else None

@@ -102,7 +102,7 @@ def chosen(
         store: keeps the trainings, so that none is done twice.
         front: the non-dominated records of the search.
         population: all its complete records.
-        on_step: told in words what goes on.
+        on_step: called with a description of each step.
     """
     members, dataset = problem.spec.members, problem.dataset
     useful = above_floor(problem, front)

@@ -1,4 +1,4 @@
-"""The SQLite file of a run: held by one process at a time, its faults told in words."""
+"""The SQLite file of a run: locked by one process at a time, with readable error messages."""
 
 from __future__ import annotations
 

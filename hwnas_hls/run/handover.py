@@ -88,7 +88,7 @@ def hand_over(
     Args:
         records: of the front, chosen.
         folder: the run folder.
-        on_step: told in words what goes on.
+        on_step: called with a description of each step.
         measuring: synthesises each member, so that measured numbers stand beside its name.
         scores: key -> score by rows unseen, where there is one.
         prices: key -> price at which single weights are refined after the full training.
@@ -214,7 +214,7 @@ def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mappin
 
 
 def _synthesised(measuring: Measuring, made: Sequence[_Made], on_step: Callable[[str], None]) -> list[_Made]:
-    """Each with what its synthesis measured. Several are synthesised at once, and told one by one."""
+    """Each design with the results of its synthesis. Several run at once and are reported one by one."""
     on_step(f"synthesis of {counted(len(made), 'design')}")
     done = itertools.count(1)
 

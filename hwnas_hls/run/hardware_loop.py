@@ -200,7 +200,7 @@ class Measuring:
         """Measure designs on the test rows, ``[synthesis] workers`` at once; the store keeps the results.
 
         Args:
-            on_done: told as each ends: its place, what was measured, why it failed.
+            on_done: called as each ends, with its place, the measurements and the reason of a failure.
         """
 
         def one(place: int) -> None:

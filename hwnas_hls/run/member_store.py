@@ -32,7 +32,7 @@ def held_members(
         reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is gone"
         csim = members[-1].checks.get("csim")
         if csim is None or csim.failed or (csim.not_run and csim.wanted):
-            # A full disk or a missing g++ may be mended by now.
+            # A full disk or a missing g++ may be fixed by now.
             reason = f"C simulation {'was not reached' if csim is None else csim}"
         if reason:
             log.info("%s is handed over again: %s", item["key"], reason)

@@ -239,7 +239,7 @@ class Search:
             folder = self.store.path.parent
             raise HwnasError(
                 f"strategy {name} {what}: {fault}\n"
-                f"  what was judged is kept; mend the strategy, then: hwnas-hls resume {folder}\n"
+                f"  the results are kept; fix the strategy, then: hwnas-hls resume {folder}\n"
                 f"  the traceback is in {folder / 'log.txt'}"
             ) from error
 

@@ -38,7 +38,7 @@ def check_unchanged(problem: Problem, facts: Mapping[str, Any], folder: Path) ->
     if "spec" in facts:
         # As written, not as resolved: a later version may know keys that this run never had.
         changed = list(_changes(facts["spec"], read_tables(folder / "spec.toml")))
-        # Parts that come along are kept in order by their authors; a file is the user's to edit.
+        # The authors maintain the built-in parts; a target file belongs to the user, who may edit it.
         if problem.spec.target.endswith(".toml") and facts.get("target") != problem.target.to_json():
             changed.append(f"the target file {problem.spec.target} reads otherwise")
         if changed:

@@ -1,4 +1,4 @@
-"""What is wanted: objectives, hard limits, and the three ways to trade them off."""
+"""Objectives, hard limits, and the three ways to combine them."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def direction_of(metric: str, known: Mapping[str, str] | None = None) -> str:
     """``max`` or ``min`` for a metric's name; ``known`` adds the task's own metrics.
 
     Raises:
-        UserError: nobody knows the metric.
+        UserError: unknown metric.
     """
     known = dict(known or {})
     if metric in known:

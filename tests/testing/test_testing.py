@@ -95,7 +95,7 @@ def test_a_run_of_a_plugin_that_is_not_installed(
     assert outcome.front.space.name == "tiny"
     assert len(outcome.members) == 1
     assert outcome.members[0].design.architecture.n_out == 3
-    assert "What next:" in outcome.stdout
+    assert "Next steps:" in outcome.stdout
     assert outcome.folder == tmp_path / "run"
     assert "backwards" in (tmp_path / "run" / "spec.toml").read_text()
     assert list(outcome.run.front_to_frame().index) == [outcome.members[0].key]

@@ -74,7 +74,7 @@ class JetsTask(Task):
             dataset = self._download()
         else:
             raise UserError(
-                "the jets are neither on this machine nor to be downloaded unasked",
+                "the jets data are not on this machine, and downloading is off",
                 where="task jets",
                 remedy=f"set download = true in the task's table to fetch OpenML {OPENML_ID}, or path to a "
                 "CSV, NPZ or Parquet copy of it (label column 'class')",

@@ -208,18 +208,16 @@ def test_no_feasible_design_says_what_binds(tmp_path: Path) -> None:
     front = make_front(200, feasible=False)
     text = opened(front, tmp_path).text
     assert "No feasible design among 200 candidates." in text
-    assert (
-        "The limit that binds: lut <= 20000, broken by 175 candidates; the nearest misses it by 10 %." in text
-    )
-    assert f"Nearest to feasible is {front.least_infeasible[0].key}" in text
+    assert re.search(r"lut <= 20000, .* 175 candidates; .* 10 %\.", text)
+    assert front.least_infeasible[0].key in text
     assert re.search(r"lut <= 20000 \(found [\d,]+, [\d,]+ to [\d,]+\), latency_ns <= 100 \(found ", text)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"candidates": 0}, "No candidate was judged."),
-        ({"members": 0}, "No design was handed over, although 31 candidates kept every limit."),
+        ({"candidates": 0}, "No candidate was evaluated."),
+        ({"members": 0}, "although 31 candidates met every limit."),
         ({"metric": "rmse", "members": 3}, "The best by rmse:"),
         ({"members": 1, "candidates": 10}, "1 design on the front, below 1 µs."),
         ({"run": {"finished": False}}, "The run was interrupted before its budget was spent"),

@@ -41,7 +41,7 @@ def printed(front: Front, terminal: bool = False) -> str:
 
 
 def rows(text: str) -> list[str]:
-    return text.splitlines()[: text.splitlines().index("What next:")]
+    return text.splitlines()[: text.splitlines().index("Next steps:")]
 
 
 def test_one_line_a_design_within_80_columns() -> None:
@@ -111,7 +111,7 @@ def test_a_check_that_was_not_made() -> None:
 def test_fronts_without_designs(settings: dict[str, Any], words: str) -> None:
     text = printed(make_front(**settings))
     assert words in text
-    assert "What next:" in text
+    assert "Next steps:" in text
 
 
 def test_limits_become_flags_of_validate() -> None:
@@ -136,7 +136,7 @@ def test_what_next() -> None:
     assert "--max lut=" in limits
     assert f"  hwnas-hls validate {FOLDER}/designs/{key} {limits}\n" in text
     assert f"  cd {FOLDER}/designs/{key}/hls4ml && vitis-run --tcl build_prj.tcl --mode hls" in text
-    assert "loosen lut <= 20000" in printed(make_front(feasible=False))
+    assert "relax lut <= 20000" in printed(make_front(feasible=False))
     assert f"hwnas-hls resume {FOLDER}" in printed(make_front(run={"finished": False}))
 
 

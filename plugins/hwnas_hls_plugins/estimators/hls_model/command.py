@@ -152,7 +152,7 @@ def predict_command(**given: Any) -> None:
 
 
 def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targets: Targets) -> None:
-    """A table of predictions on standard output or in a file; what could not be predicted is told."""
+    """A table of predictions on standard output or in a file; rows without a prediction are reported."""
     from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows, write_predictions
 
     rows = read_rows(path)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls.network.precision import FixedType
 
-#: Levels of the adder tree that are told apart; deeper ones are added to the last.
+#: Levels of the adder tree that are distinguished; deeper ones are added to the last.
 LEVELS = 14
 #: Weights above this many bits are not analysed integer by integer (int64 products would overflow).
 MAX_BITS = 26

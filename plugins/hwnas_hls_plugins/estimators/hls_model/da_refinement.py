@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: LUTs over da4ml's cost by stage. After routing: 1.047 over 23 published designs of 6k to 302k LUTs (1.05
 #: for the 20 of JEDI-linear, standard deviation 0.04). After logic synthesis: 0.99 over 20 networks of
-#: 0.3k to 20k LUTs mapped by Yosys (docs/open-synthesis.md); no Vivado report of that stage was to be had.
+#: 0.3k to 20k LUTs mapped by Yosys (docs/open-synthesis.md); no Vivado report of that stage was available.
 LUT_OVER_COST = {"logic_synth": 1.0, "post_route": 1.05}
 #: Smallest and largest cost that a published or mapped design had.
 COSTS = (300.0, 320_000.0)

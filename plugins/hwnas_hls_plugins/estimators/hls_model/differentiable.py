@@ -2,7 +2,7 @@
 
 Bit widths, densities and even layer widths may be real numbers: counts are expectations under the prior on
 weights of ``prior``, rounding is left out, and the steps of pipelining are
-softened. Of 60 random networks of one to four layers, told by their architecture alone, its LUTs are 7 % off
+softened. Of 60 random networks of one to four layers with unknown weights, its LUTs are 7 % off
 those of ``predict`` in the median, 15 % in the ninth decile and 18 % at most;
 a test holds it to 8, 16 and 20 %. Its gradients say which bit or weight is worth dropping.
 """

@@ -149,7 +149,7 @@ def fit_bands(
     """Bands of every regime from held-out log residuals (NaN where there is no truth).
 
     Families weigh the same. Where a regime has one family only, a sweep, its shapes stand for families:
-    the band then speaks of new shapes under the same tool.
+    the band then holds for new shapes with the same tool.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for number, query in enumerate(queries):

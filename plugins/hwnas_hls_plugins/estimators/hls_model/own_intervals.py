@@ -81,7 +81,7 @@ def own_bands(
 def _fitted(
     residuals: Mapping[str, FloatArray], names: Sequence[str], regime: str, stage: str, knowledge: int
 ) -> Mapping[str, Band]:
-    # One family whose networks stand for families: the band speaks of the next network of this site.
+    # One family whose networks stand for families: the band holds for the next network of this site.
     count = len(names)
     queries = [Query((), stage=stage)] * count
     found = fit_bands(

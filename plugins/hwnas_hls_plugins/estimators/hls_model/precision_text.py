@@ -213,7 +213,7 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
     out = column("out", accum if "acc" in parts or automatic & {"acc", "out"} else default)
     activation = list(column("act", out))
     if n_layers:
-        # The last layer's activation writes the network's result; `act` speaks of hidden layers.
+        # The last layer's activation writes the network's result; `act` refers to hidden layers.
         activation[-1] = parts["result"][-1] if parts.get("result") else out[-1]
     return PrecisionText(
         input=parts.get("in", [DEFAULT_TYPE])[0],

@@ -81,7 +81,7 @@ def activations_of(
 
     Args:
         text: one word a layer; one word for all hidden layers, or two for these and the last; empty.
-        softmax: whether the row speaks of a softmax elsewhere.
+        softmax: whether the row mentions a softmax elsewhere.
     """
     names = ["linear"] * n_layers
     normal = ["none"] * n_layers

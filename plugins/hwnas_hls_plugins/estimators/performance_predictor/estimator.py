@@ -63,7 +63,7 @@ class PerformancePredictorEstimator(Estimator):
         if self.config.runs and task is not None and space is not None:
             from hwnas_hls_plugins.estimators.performance_predictor.examples import of_runs
 
-            # Read now: what is wrong with them is the user's to mend before anything runs.
+            # Read now, so that the user can fix errors in them before the run.
             self._earlier = of_runs(self.config.runs, task, space, self.config.features)
         self._vectors: dict[str, NDArray[np.float64]] = {}
         self._model: tuple[tuple[int, str], Ensemble, int] | None = None

@@ -26,7 +26,7 @@ class Example:
     Args:
         candidate: its knobs.
         value: its metric on the validation split.
-        known: metric -> value, those that the predictor is told of a candidate.
+        known: metric -> value, the known metrics of a candidate.
     """
 
     candidate: Candidate

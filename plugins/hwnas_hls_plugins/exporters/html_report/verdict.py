@@ -1,4 +1,4 @@
-"""What a run came to, in sentences: what was found, what was not, what stood in the way."""
+"""The result of a run in sentences: designs found, failures, binding limits."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ MAX_REASONS = 25
 MAX_REASON_LETTERS = 400
 
 STATE_MEANINGS = {
-    COMPLETE: "judged in full",
+    COMPLETE: "fully evaluated",
     INFEASIBLE: "over a hard limit, so not trained further",
-    STOPPED: "cut short in training, since others did better",
-    FAILED: "could not be judged",
+    STOPPED: "stopped during training, because others were better",
+    FAILED: "could not be evaluated",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Candidates that ended for the same reason; figures in the words may differ."""
+    """Candidates that ended for the same reason; numbers in the text may differ."""
 
     state: str
     count: int
@@ -42,11 +42,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A limit and how many candidates broke it.
+    """A limit and the number of candidates that violate it.
 
     Args:
         limit: as written, for example ``lut <= 20000``.
-        count: candidates that broke it.
+        count: number of candidates that violate it.
         nearest: the smallest excess among them, relative to the bound if that is not zero.
     """
 
@@ -56,16 +56,16 @@ class Binding:
 
     @property
     def words(self) -> str:
-        # A limit of zero has nothing that an excess could be relative to.
+        # The excess over a limit of zero cannot be relative.
         by = f"{self.nearest:.3g}" if self.limit.endswith("= 0") else f"{100 * self.nearest:.3g} %"
         nearest = f"the nearest misses it by {by}"
-        return f"{self.limit}, broken by {_count(self.count, 'candidate')}; {nearest}"
+        return f"{self.limit}, violated by {_count(self.count, 'candidate')}; {nearest}"
 
 
 def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
     """Sentences, the most important first."""
     cut = (
-        ["The run was interrupted before its budget was spent; `hwnas-hls resume` goes on with it."]
+        ["The run was interrupted before its budget was spent; `hwnas-hls resume` continues it."]
         if front.run.get("finished") is False
         else []
     )
@@ -156,7 +156,7 @@ def _best(front: Front) -> Member:
 
 def _nothing(front: Front) -> list[str]:
     if not front.records:
-        return ["No candidate was judged."]
+        return ["No candidate was evaluated."]
     states = Counter(record.state for record in front.records)
     if states[FAILED] == len(front.records):
         return [
@@ -164,26 +164,26 @@ def _nothing(front: Front) -> list[str]:
             "failed; the reasons are listed below."
         ]
     if states[COMPLETE]:
-        kept = f"{_count(states[COMPLETE], 'candidate')} kept every limit"
-        return [f"No design was handed over, although {kept}.", *_left_out(front), *_chance(front)]
+        kept = f"{_count(states[COMPLETE], 'candidate')} met every limit"
+        return [f"No design was exported, although {kept}.", *_left_out(front), *_chance(front)]
     sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
     found = bindings(front.records)
     near = Counter(limit for record in front.least_infeasible for limit in record.violations)
     if found:
         binding = max(found, key=lambda item: near[item.limit])
-        sentences.append(f"The limit that binds: {binding.words}.")
+        sentences.append(f"Binding limit: {binding.words}.")
     if front.least_infeasible:
         nearest = front.least_infeasible[0]
         broken = " and ".join(nearest.violations) or nearest.reason
         sentences.append(
-            f"Nearest to feasible is {nearest.key}: {summary(nearest.estimates, front.dataset.metric)}"
-            f" (breaks {broken})."
+            f"The nearest candidate is {nearest.key}: {summary(nearest.estimates, front.dataset.metric)}"
+            f" (violates {broken})."
         )
     return sentences
 
 
 def bindings(records: Iterable[Record]) -> list[Binding]:
-    """Broken limits, the one broken most often first, then the one missed by the most."""
+    """Violated limits, the most frequent first, then by the smallest excess."""
     excess: dict[str, list[float]] = {}
     for record in records:
         for limit, amount in record.violations.items():

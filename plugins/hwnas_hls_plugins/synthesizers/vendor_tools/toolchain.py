@@ -46,7 +46,7 @@ def find_program(name: str) -> Path | None:
 
 
 def require_program(*names: str) -> Path:
-    """The first of ``names`` that is to be had.
+    """The first of ``names`` that is installed.
 
     Raises:
         ToolMissing: none is; the text says where was looked.
@@ -104,7 +104,7 @@ def run_tool(command: Sequence[str], folder: Path, log: Path, limit_s: float) ->
         return Ended("time", ending.status, first or f"not done after {limit_s:g} s", log)
     if ending.status != 0 or first:
         if _licence(log):
-            return Ended("licence", ending.status, first or "the log speaks of a licence", log)
+            return Ended("licence", ending.status, first or "the log mentions a licence", log)
         if ending.status != 0:
             return Ended("error", ending.status, first or "its log names no error", log)
     return Ended("done", 0, first, log)

@@ -30,7 +30,7 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
 
     Accepted names, in any case: ``X`` and ``y`` (also features/inputs/data and
     label(s)/target(s)/outputs), or ``x_train``, ``y_train``, ``x_val``, ``y_val``, ``x_test``,
-    ``y_test``; ``feature_names`` may come along. Arrays are read without pickle. Features of
+    ``y_test``; ``feature_names`` is optional. Arrays are read without pickle. Features of
     more than two dimensions are flattened.
 
     Raises:

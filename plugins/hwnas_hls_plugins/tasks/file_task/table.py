@@ -53,9 +53,9 @@ def check_file(path: Path) -> None:
     try:
         status = path.stat()
         if path.is_dir():
-            raise UserError("a data file is wanted, this is a folder", where=where)
+            raise UserError("expected a data file, found a folder", where=where)
         if not path.is_file():
-            raise UserError("a data file is wanted, this is no plain file", where=where)
+            raise UserError("expected a data file, found a special file", where=where)
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
