@@ -228,7 +228,7 @@ def main() -> None:
         "shape": options.shape,
         "seed": options.seed,
         "seconds": options.seconds,
-        "command": " ".join(["python", *(str(Path(sys.argv[0]).name), *sys.argv[1:])]),
+        "command": " ".join(["python", *(Path(word).name for word in sys.argv)]),
         "versions": {name: version(name) for name in ("hgq2", "keras", "jax", "numpy")}
         | {"python": platform.python_version()},
         "date": time.strftime("%Y-%m-%d"),

@@ -197,7 +197,7 @@ def main() -> None:
         "table": options.table.stem,
         "seed": options.seed,
         "seconds": options.seconds,
-        "command": " ".join(["python", *(str(Path(sys.argv[0]).name), *sys.argv[1:])]),
+        "command": " ".join(["python", *(Path(word).name for word in sys.argv)]),
         "versions": {"hwnas-hls": __version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "da4ml")},
         "date": time.strftime("%Y-%m-%d"),
