@@ -53,7 +53,7 @@ class LayerSettings:
     use_bias: tuple[bool, ...] = (True,)
     normalisations: tuple[str, ...] = ("none", "batch")
     dropouts: tuple[float, ...] = (0.0,)
-    input_bits: tuple[int, ...] = (4, 5, 6, 7, 8, 10, 12)
+    input_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 10, 12)
     input_integer_bits: tuple[int, ...] = (2, 3, 4)
     weight_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
     weight_integer_bits: tuple[int, ...] = (0, 1, 2)

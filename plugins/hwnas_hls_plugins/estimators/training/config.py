@@ -58,7 +58,7 @@ class TrainingConfig:
     leak: float = 0.1
     descent_step: float = 0.93
     descent_epochs: int = 4
-    descent_rate: float = 0.04
+    descent_rate: float = 0.06
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 0
