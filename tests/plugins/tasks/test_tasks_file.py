@@ -526,7 +526,7 @@ def test_paths_that_are_no_data_file(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="empty"):
         load(path)
     os.mkfifo(tmp_path / f"pipe{suffix}")
-    with pytest.raises(UserError, match="no plain file"):
+    with pytest.raises(UserError, match="special file"):
         load(tmp_path / f"pipe{suffix}")
     path.write_text("hello")
     with pytest.raises(UserError):
