@@ -247,3 +247,17 @@ def test_a_real_search_begins_with_what_the_supernets_found(tmp_path: Path) -> N
     ):
         assert layer.strategy == "Latency"
         assert source.width <= 12
+
+
+def test_a_space_that_takes_adders_is_relaxed_with_all_of_them() -> None:
+    from hwnas_hls_plugins.spaces.mlp import MlpSpace
+    from hwnas_hls_plugins.strategies.differentiable.relaxation import Relaxation
+
+    space = MlpSpace(MlpSpace.Config(strategies=("distributed_arithmetic",)), sample_dataset())
+    assert "kept_adders" in {knob.name for knob in space.knobs}
+    relaxation = Relaxation("differentiable", space)
+    assert relaxation.sites["sparsity_1"].numbers == ((0.0,),)
+    chosen = dict.fromkeys(relaxation.sites, 0)
+    rest = {knob.name: knob.choices[0] for knob in space.knobs}
+    candidate = relaxation.candidate(chosen, rest)
+    assert candidate.values["kept_adders"] == rest["kept_adders"]

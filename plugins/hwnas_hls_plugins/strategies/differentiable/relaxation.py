@@ -25,8 +25,9 @@ RELAXED = (
     "activation_integer",
     "sparsity",
 )
-#: Families that the supernet leaves open: they cost no hardware that its cost model knows.
-LEFT_OPEN = ("normalisation", "use_bias", "dropout", "clock_ns")
+#: Families that the supernet leaves open: they cost no hardware that its cost model knows. It knows networks
+#: with all their adders.
+LEFT_OPEN = ("normalisation", "use_bias", "dropout", "clock_ns", "kept_adders")
 #: Families of which one choice is taken, since the supernet and its cost model know no other: plain
 #: layers, unrolled, with a ReLU where there is one.
 SETTLED = ("strategy", "reuse_factor", "activation", "layer")
