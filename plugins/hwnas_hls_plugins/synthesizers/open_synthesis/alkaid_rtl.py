@@ -124,7 +124,7 @@ def adder_graph(design: Design) -> Any:
         elif weight is not None and isinstance(layer, Dense):
             if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
                 raise Unsupported(f"layer {number}: alkaid takes weights of at most {WEIGHT_BITS} bits")
-            constant = np.zeros(layer.n_out)
+            constant: Any = np.zeros(layer.n_out)
             if bias is not None and layer.bias is not None:
                 constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
             if rounding == "RND" and layer.accum is None and not leaky and accum.fraction > result.fraction:

@@ -137,10 +137,10 @@ class Netlist:
             pins = [f"I{place}" for place in range(int(kind[3:]))]
             cells.tables.append(([row(port) for port in pins], row("O"), _number(settings["INIT"])))
         elif kind == "LUT6_2":  # two outputs of one table; O5 is its lower half
-            inputs, table = [row(f"I{place}") for place in range(6)], _number(settings["INIT"])
-            for port, pins, entries in (("O6", inputs, table), ("O5", inputs[:5], table & 0xFFFF_FFFF)):
+            nets, both = [row(f"I{place}") for place in range(6)], _number(settings["INIT"])
+            for port, read, entries in (("O6", nets, both), ("O5", nets[:5], both & 0xFFFF_FFFF)):
                 if wires.get(port) and not isinstance(wires[port][0], str):
-                    cells.tables.append((pins, row(port), entries))
+                    cells.tables.append((read, row(port), entries))
         elif kind == "CARRY4":
             self._carry(cells, wires)
         elif kind in ("FDRE", "FDSE"):
