@@ -55,7 +55,8 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
     lut = np.where(digits > 0, _TREE_LUT_PER_BIT * (source.width + 2.0), 0.0)
     lut = lut + np.where(digits == 2, _SHIFT_ADDER_LUT_PER_BIT * (source.width + odd), 0.0)
     lut = lut + np.where(digits > 2, multiplier, 0.0)
-    return np.rint(MILLI * lut).astype(np.int64)
+    rounded: NDArray[np.int64] = np.rint(MILLI * lut).astype(np.int64)
+    return rounded
 
 
 def lut_of_activation(result: FixedType) -> int:
@@ -68,4 +69,5 @@ def _odd_bits(values: NDArray[np.int64]) -> NDArray[np.int64]:
     magnitude = np.abs(values)
     bits = np.frexp(magnitude.astype(np.float64))[1]
     trailing = np.frexp((magnitude & -magnitude).astype(np.float64))[1]
-    return np.where(magnitude > 0, bits - trailing + 1, 0).astype(np.int64)
+    odd: NDArray[np.int64] = np.where(magnitude > 0, bits - trailing + 1, 0).astype(np.int64)
+    return odd
