@@ -117,7 +117,9 @@ def chosen(
     shortlist = _shortlist(above_floor(problem, population), _SHORTLIST * members)
     if many:
         on_step(f"refinement of {counted(len(shortlist), 'candidate')}")
-        held = [(dataset, [judge.design(record) for record in shortlist])]
+        held: list[tuple[Dataset, Sequence[Design | None]]] = [
+            (dataset, [judge.design(record) for record in shortlist])
+        ]
         words = f"the score on {len(dataset.validation)} validation rows"
     else:
         on_step(f"cross-fitting of {counted(len(shortlist), 'candidate')}, {folds} folds")
@@ -276,7 +278,7 @@ def _cross_fitted(
     on_step: Callable[[str], None],
 ) -> list[tuple[Dataset, Sequence[Design | None]]]:
     """Of each fold: the data without its rows in ``train``, and the design of each record trained on them."""
-    held = []
+    held: list[tuple[Dataset, Sequence[Design | None]]] = []
     for number, dataset in enumerate(_folds(problem.dataset, folds, problem.spec.run.seed)):
         held.append((dataset, _trained(problem, store, dataset, records)))
         on_step(f"cross-fitting: fold {number + 1} of {folds}")

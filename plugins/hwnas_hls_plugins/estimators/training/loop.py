@@ -96,7 +96,7 @@ class Training:
         kept: Sequence[Sequence[float]] = (),
         front: Sequence[tuple[float, float]] = (),
     ) -> None:
-        self.kept = list(kept) or [(1.0,)] * len(plans)
+        self.kept: Sequence[Sequence[float]] = list(kept) or [(1.0,)] * len(plans)
         # Only where the interim metric is the task's own can the two be compared.
         self.front = front if dataset.metric in ("accuracy", "r2") else ()
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
