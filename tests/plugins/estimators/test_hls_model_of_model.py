@@ -244,7 +244,7 @@ def test_the_examples_of_the_api_page_run(tmp_path: Path, monkeypatch: pytest.Mo
     pytest.importorskip("hls4ml")
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
-    section = text[text.index("## Predicting a model of one's own") :]
+    section = text[text.index("## Predicting your own model") :]
     space: dict[str, Any] = {}
     examples = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
     assert len(examples) == 2
