@@ -41,7 +41,7 @@ def targets(as_json: bool) -> int:
             f"{target.name:<11}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
             f"{target.bram_18k:>8,}{target.uram:>6,}{target.clock_ns:>5g} ns"
         )
-    click.echo("--target also takes a full part number (xcvu9p-flga2104-2L-e) or the path of a .toml file")
+    click.echo("--target also takes a part number (xcvu9p-flga2104-2L-e) or a .toml file")
     return EXIT_DONE
 
 
@@ -138,7 +138,7 @@ class Tool:
 
 
 _PROGRAMS = (
-    ("g++", ("--version",), "C simulation (the bit-exact proof of a hand-over)", "apt-get install g++"),
+    ("g++", ("--version",), "C simulation (the bit-exact proof)", "apt-get install g++"),
     ("vitis-run", ("--version",), "C synthesis with Vitis 2023.2 and newer", "AMD Vitis (licence)"),
     ("vitis_hls", ("-version",), "C synthesis with Vitis HLS up to 2023.1", "AMD Vitis (licence)"),
     ("vivado", ("-version",), "logic synthesis and routing", "AMD Vivado (licence)"),

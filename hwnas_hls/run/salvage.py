@@ -127,7 +127,8 @@ def _guarded(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM):
+        # An error of Python's own module (text that is no UTF-8) has no code.
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM):
             raise  # of this machine, not of the file
         return None
     except sqlite3.DatabaseError:

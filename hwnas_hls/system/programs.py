@@ -22,7 +22,7 @@ class Ending:
     Args:
         status: its exit status; negative: the signal that ended it.
         timed_out: its time limit passed, and it was killed.
-        stopped: the caller's event was set, or this process is ending, and it was killed.
+        stopped: the caller's event was set, or this process is ending, and it was killed or never started.
         wall_s: seconds from start to end.
         cpu_s: CPU seconds of the program and of those of its children that it waited for.
     """
@@ -66,6 +66,8 @@ def run_program(
     Raises:
         OSError: the program cannot be started, or ``log`` cannot be written.
     """
+    if stop is not None and stop.is_set():
+        return Ending(-signal.SIGKILL, timed_out=False, stopped=True, wall_s=0.0, cpu_s=0.0)
     began = time.monotonic()
     with log.open("ab" if append else "wb") as sink:
         process = subprocess.Popen(

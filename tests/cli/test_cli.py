@@ -47,9 +47,9 @@ BAD = {
     ),
     "contradictory limits": (
         ["run", "--target", "xcvu9p", "--max", "lut=10", "--min", "lut=20"],
-        ["lut is to be at least 20 and at most 10"],
+        ["lut", "20", "10"],
     ),
-    "zero trials": (["run", "--target", "xcvu9p", "--trials", "0"], ["trials is at least 1, not 0"]),
+    "zero trials": (["run", "--target", "xcvu9p", "--trials", "0"], ["trials", "not 0"]),
     "a limit that is none": (["run", "--target", "xcvu9p", "--max", "lut"], ["METRIC=VALUE", "--max"]),
     "a latency that is none": (
         ["run", "--target", "xcvu9p", "--max-latency", "fast"],

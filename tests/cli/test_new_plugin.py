@@ -89,8 +89,8 @@ def test_a_new_synthesizer_is_asked(installed: Path, tmp_path: Path) -> None:
     [
         ("strateggy", "x", "did you mean: strategy"),
         ("strategy", "My_Plugin", "my-search-space"),
-        ("strategy", "../evil", "not a name"),
-        ("strategy", "class", "not a name"),
+        ("strategy", "../evil", r"\.\./evil"),
+        ("strategy", "class", "found: class"),
         ("strategy", "random", "a module of Python"),
         ("strategy", "numpy", "the package numpy is installed"),
         ("task", "hwnas-hls", "the package hwnas-hls is installed"),

@@ -391,6 +391,7 @@ def test_failures_are_those_of_one_process(
 def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) -> None:
     tables = {
         "target": {"name": "xcvu9p"},
+        "synthesis": {"synthesizer": "none"},
         "run": {"trials": 12, "batch": 12, "estimators": ["hls-model", "training"], "exporters": []},
         "strategy": {"name": "random"},
         "estimators": {"training": {"epochs": 6}},

@@ -103,7 +103,7 @@ def test_the_best_of_the_run_is_the_best_by_the_function(plugins: Registry, tmp_
         **TRADEOFF_SPEC,
         "run": {**SHORT, **TRADEOFF_SPEC["run"]},
         "estimators": estimators,
-        "handover": {"members": 1, "csim": False, "training": {"epochs": 4}},
+        "handover": {"members": 1, "csim": False, "folds": 0, "training": {"epochs": 4}},
     }
     outcome = start(spec_from_tables(tables, "exercise"), plugins, tmp_path / "run", Observer())
     complete = [record for record in outcome.front.records if record.state == COMPLETE]

@@ -165,7 +165,7 @@ def test_export_picks_among_the_designs(
     assert invoke(["export", str(run), "--pick", "max accuracy"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == str(run / "designs" / next(iter(members)))
-    assert out[1].split() == ["in", "the", "search", "handed", "over"]
+    assert out[1].split() == ["in", "the", "search", "exported"]
     assert [line.split()[0] for line in out[2:5]] == ["accuracy", "lut", "latency_ns"]
     assert max(map(len, out[1:])) <= 80
     assert "selected by the score on the test rows" in "".join(out)

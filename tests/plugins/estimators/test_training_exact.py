@@ -85,7 +85,7 @@ def compare(architectures: list[Architecture], dataset: Dataset, dtype: object) 
     with threads(1), torch.inference_mode():
         for member in training.members:
             member.start(training.dtype)
-        for members in training._groups(training.members):
+        for members in training.groups(training.members):
             network = training._network(members)
             training._train(network, 0, 2)
             chunks = [chunk.numpy().copy() for _, chunk in training.answers(network, training.validation)]

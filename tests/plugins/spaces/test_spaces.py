@@ -184,7 +184,8 @@ def test_strategies_are_those_that_the_synthesizer_measures() -> None:
     measures = types.SimpleNamespace(hls_strategies=("distributed_arithmetic",))
     assert MlpSpace(MlpConfig(), task).strategies == ("Latency", "Resource")
     assert MlpSpace(MlpConfig(), task, measures).strategies == ("distributed_arithmetic",)
-    assert MlpSpace(MlpConfig(), task, object()).strategies == ("Latency", "Resource")
+    any_strategy = types.SimpleNamespace(hls_strategies=())
+    assert MlpSpace(MlpConfig(), task, any_strategy).strategies == ("Latency", "Resource")
     assert MlpSpace(MlpConfig(strategies=("Resource",)), task, measures).strategies == ("Resource",)
 
 

@@ -225,6 +225,7 @@ def test_a_real_search_begins_with_what_the_supernets_found(tmp_path: Path) -> N
     spec = spec_from_tables(
         {
             "target": {"name": "xcvu9p"},
+            "synthesis": {"synthesizer": "none"},
             "strategy": {"name": "differentiable", "tradeoffs": [0.5, 2.0], "epochs": 8, "draws": 1},
             "space": {"name": "mlp", "max_depth": 2, "widths": [8, 16, 32], "weight_bits": [3, 4, 5, 6]},
             "run": {"trials": 4, "batch": 4, "device": "cpu", "estimators": ["hls-model", "training"]},

@@ -237,7 +237,7 @@ def test_a_program_that_ends_stops_what_its_threads_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _THREAD, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
     )
-    assert "the program is ending" in done.stderr
+    assert "program is ending" in done.stderr
     assert not _alive(int((tmp_path / "pids").read_text()))
 
 

@@ -113,6 +113,7 @@ def take(layout: Layout, j: int, target: float) -> None:
     for k, (here, limit) in enumerate(zip(pieces, fewer, strict=True)):
         own = member.digits[k][: limit.shape[0]]
         own.copy_(torch.where(here.view(limit.shape), limit, own))
+        member.limited = True
 
 
 def square_of_change(layout: Layout, j: int, k: int, change: Tensor) -> Tensor:

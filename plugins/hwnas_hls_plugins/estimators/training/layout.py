@@ -106,9 +106,12 @@ class Layout:
         )
         torch.mul(self._factor, kept, out=self.kept_factor)
         self.digits.copy_(digits)
-        limited = digits[digits < UNLIMITED]
-        # At least 1 where anything is limited, be it to no digit at all.
-        self.most_digits = max(1, int(limited.max())) if limited.numel() else 0
+        self.most_digits = 0
+        # Only then are numbers read back from a device.
+        if any(member.limited for member in self.members):
+            limited = digits[digits < UNLIMITED]
+            # At least 1 where anything is limited, be it to no digit at all.
+            self.most_digits = max(1, int(limited.max())) if limited.numel() else 0
         # A number of one digit is a power of two; the nearest to a type's largest number lies beyond it.
         self.high.copy_(torch.where(digits == 1, largest_power(self._highest), self._highest))
 

@@ -23,6 +23,7 @@ class AnyMember:
             the last is the logarithm of the temperature.
         kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor each layer with weights.
         digits: most signed digits of each weight and bias, as ``kept``; empty where they are never limited.
+        limited: whether any of them has been limited.
         running: batch normalisation's mean and deviation, one (rows, 2) tensor each such layer.
         generator: of what is dropped.
         kernels: what has computed its steps so far, ``native`` or ``torch``, or one after the other.
@@ -36,6 +37,7 @@ class AnyMember:
     square: list[Tensor] = field(default_factory=list)
     kept: list[Tensor] = field(default_factory=list)
     digits: list[Tensor] = field(default_factory=list)
+    limited: bool = False
     running: list[Tensor] = field(default_factory=list)
     generator: torch.Generator = field(default_factory=torch.Generator)
     kernels: list[str] = field(default_factory=list)

@@ -15,8 +15,9 @@ from hwnas_hls.plugin import transfer
 from hwnas_hls_plugins.estimators.training.threads import threads
 
 if TYPE_CHECKING:
+    from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
-    from hwnas_hls_plugins.estimators.training.member import AnyMember
+from hwnas_hls_plugins.estimators.training.member import AnyMember
 
 #: Everything of a member that training changes, each a list of tensors.
 _PIECES = ("latent", "mean", "square", "kept", "digits", "running")
@@ -48,6 +49,7 @@ def from_bytes(member: AnyMember, state: bytes) -> int:
         at += size
     for name, tensors in held.items():
         setattr(member, name, tensors)
+    member.limited = any(bool((block < UNLIMITED).any()) for block in held["digits"])
     if parts["generator"]:
         member.generator.set_state(torch.from_numpy(np.frombuffer(parts["generator"], np.uint8).copy()))
     # States of earlier versions do not say.
