@@ -174,7 +174,7 @@ def compare(architectures: Sequence[Architecture], dataset: Dataset, dtype: Any)
         for member in training.members:
             member.start(training.dtype)
         for members in training.groups(training.members):
-            network = training._network(members)
+            network = training.network(members)
             training._train(network, 0, 2)
             chunks = [chunk.numpy().copy() for _, chunk in training.answers(network, training.validation)]
             answers = np.concatenate(chunks, axis=2)

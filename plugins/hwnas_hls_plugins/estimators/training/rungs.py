@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from hwnas_hls.plugin import transfer
+from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
 from hwnas_hls_plugins.estimators.training.threads import threads
 
 if TYPE_CHECKING:
-    from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
-from hwnas_hls_plugins.estimators.training.member import AnyMember
+    from hwnas_hls_plugins.estimators.training.member import AnyMember
 
 #: Everything of a member that training changes, each a list of tensors.
 _PIECES = ("latent", "mean", "square", "kept", "digits", "running")
