@@ -100,7 +100,7 @@ def train(
     dense = [with_all_adders(architecture) for architecture, _ in wanted]
     training = _training(
         dense,
-        [digest(architecture.to_json()) for architecture in dense],
+        [_trained_as(architecture) for architecture in dense],
         [seed for _, seed in wanted],
         dataset,
         config,
@@ -280,7 +280,7 @@ class TrainingEstimator(Resumable, Refining):
                     family.setdefault(context.architecture(sibling).kept_adders, sibling)
             dense = with_all_adders(architecture) if self.share == 1 else architecture
             # Alike architectures are trained alike, whatever their candidates are called.
-            key = digest(dense.to_json())
+            key = _trained_as(dense)
             one = found.setdefault((place if alone else 0, key), Wanted(dense, key, {}, [], {}))
             one.family.update(family)
             one.places.append(place)
@@ -396,3 +396,10 @@ def _scored(training: Training, design: Design) -> Estimate:
     if training.config.train_on == "train+validation":
         estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
     return estimate
+
+
+def _trained_as(architecture: Architecture) -> str:
+    """Names what is trained, and seeds it: a softmax at the end changes neither."""
+    from hwnas_hls_plugins.estimators.training.finished import as_emulated
+
+    return digest(as_emulated(architecture).to_json())
