@@ -19,7 +19,7 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import PASSED, failure
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Goal, Limit, Objective
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.values.record import Record, RecordState
 
 TARGET = dataclasses.replace(
     XCVU9P, sources=("vendor table", "an-address-without-a-break.example/" + "of_one_hundred_letters_" * 4)
@@ -122,25 +122,34 @@ def make_front(
         lut = size * float(rng.lognormal(3, 0.7))
         score = 1 - 0.4 / (1 + size / 8) - 0.05 * float(rng.random())
         found = predictions(rng, metric, score, lut)
-        state = (COMPLETE, COMPLETE, INFEASIBLE, COMPLETE, STOPPED, INFEASIBLE, FAILED, COMPLETE)[number % 8]
-        if not feasible and state in (COMPLETE, STOPPED):
-            state = INFEASIBLE
+        state = (
+            RecordState.COMPLETE,
+            RecordState.COMPLETE,
+            RecordState.INFEASIBLE,
+            RecordState.COMPLETE,
+            RecordState.STOPPED,
+            RecordState.INFEASIBLE,
+            RecordState.FAILED,
+            RecordState.COMPLETE,
+        )[number % 8]
+        if not feasible and state in (RecordState.COMPLETE, RecordState.STOPPED):
+            state = RecordState.INFEASIBLE
         reason, violations, losses = "", {}, None
-        if state == INFEASIBLE:
+        if state == RecordState.INFEASIBLE:
             del found[metric]
             violations = {"lut <= 20000": 0.1 + 0.01 * (number % 50), "latency_ns <= 100": 0.5}
             if number % 3:
                 del violations["latency_ns <= 100"]
             reason = "over a hard limit: lut <= 20000"
-        elif state == FAILED:
+        elif state == RecordState.FAILED:
             found = {}
             reason = f"training diverged in epoch {number % 9}" if number % 16 == 6 else f"{HOSTILE} & co"
-        elif state == STOPPED:
+        elif state == RecordState.STOPPED:
             reason = f"dominated after {10 * (number % 3)} % of the training"
         else:
             losses = (1 - score, lut / 1e5)
         records.append(Record(number, number // 50, candidate, state, found, losses, violations, reason))
-    complete = sorted((r for r in records if r.state == COMPLETE), key=lambda r: r.losses or ())
+    complete = sorted((r for r in records if r.state == RecordState.COMPLETE), key=lambda r: r.losses or ())
     return Front(
         run={
             "name": f"night <run> {HOSTILE}",

@@ -33,7 +33,7 @@ from hwnas_hls.run.rank_correlation import tau
 from hwnas_hls.testing import sample_context
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls.values.record import COMPLETE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 TRUTH_SEEDS = (2, 3, 4)
 #: (epochs, of a schedule of)
@@ -178,7 +178,7 @@ class Bench:
     def _record(self, place: int, metric: str, value: float, known: dict[str, list[float]]) -> Record:
         estimates = {name: _exact(name, known[name][place]) for name in known}
         estimates[metric] = Estimate(metric, value, value, value, "emulated", "benchmark")
-        return Record(place, 0, self.candidates[place], COMPLETE, estimates, (0.0,))
+        return Record(place, 0, self.candidates[place], RecordState.COMPLETE, estimates, (0.0,))
 
 
 def _exact(name: str, value: float) -> Estimate:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "strategies"))
 
 from contest import run as contest
 
-from hwnas_hls.values.record import COMPLETE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 TASKS = ("digits16", "digits")
 SPACES = ("mlp", "cell", "hierarchical", "conv-cell")
@@ -37,7 +37,7 @@ def run(task: str, space: str, strategy: str, seed: int, epochs: int) -> dict[st
     complete: list[dict[str, float]] = []
 
     def counted(record: Record) -> None:
-        if record.state == COMPLETE and record.losses is not None:
+        if record.state == RecordState.COMPLETE and record.losses is not None:
             names = ("accuracy", "lut", "latency_ns")
             complete.append({name: record.estimates[name].value for name in names})
 

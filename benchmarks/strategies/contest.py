@@ -21,7 +21,7 @@ from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.front import hypervolume, non_dominated
-from hwnas_hls.values.record import COMPLETE, FAILED, STOPPED, Record
+from hwnas_hls.values.record import Record, RecordState
 
 #: Candidates a batch: a run of this benchmark is shorter than a default one, and has as many batches.
 BATCH = 25
@@ -136,7 +136,7 @@ def run(
                 states[record.state] = states.get(record.state, 0) + 1
                 judged += 1
                 counted(record)
-                if record.state == COMPLETE and record.losses is not None:
+                if record.state == RecordState.COMPLETE and record.losses is not None:
                     losses.append(record.losses)
             losses = [losses[index] for index in non_dominated(losses)]
             spent += cost
@@ -241,14 +241,14 @@ def _showers(rows: int, seed: int) -> tuple[dict[str, Any], list[str]]:
 
 def trained_share(record: Record) -> float:
     """Share of a full search training that a record cost."""
-    if record.state == STOPPED:
+    if record.state == RecordState.STOPPED:
         found = re.search(r"after (\d+)% of its training", record.reason)
         if found is None:
             raise ValueError(f"how far was it trained? {record.reason}")
         return int(found[1]) / 100
-    if record.state == FAILED:
+    if record.state == RecordState.FAILED:
         return 1.0
-    return 1.0 if record.state == COMPLETE or "accuracy" in record.estimates else 0.0
+    return 1.0 if record.state == RecordState.COMPLETE or "accuracy" in record.estimates else 0.0
 
 
 def volume(losses: list[tuple[float, ...]]) -> float:

@@ -9,7 +9,7 @@ from hwnas_hls.protocols.space import KnobSpace
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.values.record import COMPLETE, FAILED, Record
+from hwnas_hls.values.record import Record, RecordState
 
 
 class PlainNsga2(Strategy):
@@ -56,7 +56,7 @@ class PlainNsga2(Strategy):
         from optuna.trial import TrialState
 
         for record, (_, trial) in zip(records, self._asked, strict=True):
-            if record.state == FAILED:
+            if record.state == RecordState.FAILED:
                 self.study.tell(trial, state=TrialState.FAIL)
                 continue
             trial.set_constraint("limits", sum(record.violations.values()))
@@ -64,7 +64,7 @@ class PlainNsga2(Strategy):
         self._asked.clear()
 
     def _losses(self, record: Record) -> list[float]:
-        if record.state == COMPLETE and record.losses is not None:
+        if record.state == RecordState.COMPLETE and record.losses is not None:
             return list(record.losses)
         return [
             objective.loss(record.estimates[objective.metric].value)

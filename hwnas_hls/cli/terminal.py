@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hwnas_hls.run import lifecycle as runs
-from hwnas_hls.values.record import FAILED, INFEASIBLE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 if TYPE_CHECKING:
     from hwnas_hls.plugin.registry import Fault
@@ -106,7 +106,9 @@ class _Live:
         self._bar.update(self._task, total=problem.spec.run.trials, visible=True)
 
     def progress(self, progress: search.Progress) -> None:
-        infeasible, failed = (progress.states.get(state, 0) for state in (INFEASIBLE, FAILED))
+        infeasible, failed = (
+            progress.states.get(state, 0) for state in (RecordState.INFEASIBLE, RecordState.FAILED)
+        )
         feasible = sum(progress.states.values()) - infeasible - failed
         figures = f"{feasible} feasible, front {progress.front}, hv {progress.hypervolume:.3f}"
         self._bar.update(self._task, completed=progress.judged, figures=figures)
@@ -175,7 +177,7 @@ def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool
 
 def why_all_failed(records: Sequence[Record]) -> list[str]:
     """The most frequent reasons with their counts if every candidate failed; otherwise nothing."""
-    if not records or any(record.state != FAILED for record in records):
+    if not records or any(record.state != RecordState.FAILED for record in records):
         return []
     reasons = Counter(" ".join(record.reason.split())[:300] for record in records)
     lines = [f"  {count} x {reason}" for reason, count in reasons.most_common(_MAX_REASONS)]

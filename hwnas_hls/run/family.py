@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
-from hwnas_hls.values.record import COMPLETE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 #: What a design costs, as the trainer counts it while it trains.
 COST = "adder_bits"
@@ -76,5 +76,5 @@ class Family:
     def _merged(
         self, front: Sequence[tuple[float, float]], records: Sequence[Record]
     ) -> list[tuple[float, float]]:
-        found = [self._point(record.estimates) for record in records if record.state == COMPLETE]
+        found = [self._point(record.estimates) for record in records if record.state == RecordState.COMPLETE]
         return self._front_of([*front, *filter(None, found)])

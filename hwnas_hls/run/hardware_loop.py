@@ -23,7 +23,7 @@ from hwnas_hls.run.correction import Observation, corrections, most_worth, regim
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.record import COMPLETE, INFEASIBLE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 log = logging.getLogger(__name__)
 _SIMULATED_ROWS = 10_000
@@ -106,7 +106,7 @@ class Measuring:
     def take(self, records: Sequence[Record]) -> None:
         """New complete records, as the judge gave them."""
         for record in records:
-            if record.state == COMPLETE and record.key not in self._complete:
+            if record.state == RecordState.COMPLETE and record.key not in self._complete:
                 self._complete[record.key] = record
                 self._regimes[record.key] = regime_of(self.problem.architecture(record.candidate))
 
@@ -116,7 +116,7 @@ class Measuring:
         due = int(budget * share + 1e-9) - self._spent
         if due <= 0:
             return
-        open_ = [r for r in self.population() if r.state == COMPLETE and r.key not in self._asked]
+        open_ = [r for r in self.population() if r.state == RecordState.COMPLETE and r.key not in self._asked]
         seen: dict[str, int] = {}
         for key in self._asked:
             seen[self._regimes[key]] = seen.get(self._regimes[key], 0) + 1
@@ -155,7 +155,7 @@ class Measuring:
             estimates=estimates,
             losses=None if violations else goal.losses(estimates),
             violations=violations,
-            state=INFEASIBLE if violations else COMPLETE,
+            state=RecordState.INFEASIBLE if violations else RecordState.COMPLETE,
             reason=reason,
         )
 

@@ -24,7 +24,7 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record, RecordState
+from hwnas_hls.values.record import Record, RecordState
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Evaluation:
     warnings: list[str] = field(default_factory=list)
     design: Design | None = None
     layers: tuple[Mapping[str, Estimate], ...] = ()
-    state: RecordState = COMPLETE
+    state: RecordState = RecordState.COMPLETE
     reason: str = ""
     violations: dict[str, float] = field(default_factory=dict)
 
@@ -101,7 +101,7 @@ class Judge:
             self._past = [record for record in self.store.records() if record.batch < batch]
         trainers = self._trainers()
         for number, part in enumerate(self.problem.estimators):
-            alive = sum(case.state == COMPLETE for case in cases)
+            alive = sum(case.state == RecordState.COMPLETE for case in cases)
             self.on_phase(f"batch {batch + 1}: {part.name}, {counted(alive, 'candidate')}")
             found = self._apply(part, cases)
             if part in trainers:
@@ -155,7 +155,7 @@ class Judge:
         """The design that the search's training made of a record, from the store."""
         case = self._evaluation_of(record.candidate)
         for part in self._trainers():
-            if case.state == COMPLETE:
+            if case.state == RecordState.COMPLETE:
                 case.design = self._evaluate(part, [case], early_stop=True)[0].design or case.design
         return case.design
 
@@ -164,7 +164,7 @@ class Judge:
         try:
             architecture = self.problem.architecture(candidate)
         except PLUGIN_FAULTS as error:
-            case.end(FAILED, f"the space builds no architecture: {in_words(error)}")
+            case.end(RecordState.FAILED, f"the space builds no architecture: {in_words(error)}")
         else:
             case.architecture = architecture
         return case
@@ -191,10 +191,10 @@ class Judge:
         for other in earlier:
             self._apply(other, siblings)
         for case, estimates in fresh.values():
-            if case.state == COMPLETE:
+            if case.state == RecordState.COMPLETE:
                 self._take(part, case, estimates, check=True)
         # What follows, da4ml's solver above all, is dear, and no front is the poorer without these.
-        rivals = [case.estimates for case in (*cases, *siblings) if case.state == COMPLETE]
+        rivals = [case.estimates for case in (*cases, *siblings) if case.state == RecordState.COMPLETE]
         behind = self._family.far_behind(rivals, self._batch)
         return [case for case in siblings if not behind(case.estimates)]
 
@@ -203,7 +203,7 @@ class Judge:
         trained = [case for case in cases if case.design is not None]
         for part in self.problem.estimators:
             if part.instance.uses_weights:
-                designs = counted(sum(case.state == COMPLETE for case in trained), "design")
+                designs = counted(sum(case.state == RecordState.COMPLETE for case in trained), "design")
                 self.on_phase(f"batch {self._batch + 1}: {part.name}, {designs}")
                 self._apply(part, trained)
 
@@ -213,18 +213,22 @@ class Judge:
     def _promote(self, part: ConfiguredPlugin, cases: Sequence[Evaluation]) -> None:
         """The rung between two estimators that train: who is dominated is not handed to the next."""
         metric = self.problem.dataset.metric
-        alive = [case for case in cases if case.state == COMPLETE and metric in case.estimates]
+        alive = [case for case in cases if case.state == RecordState.COMPLETE and metric in case.estimates]
         if not alive or not self.problem.spec.run.early_stop:
             return
         scores = [case.estimates[metric].value for case in alive]
         for case, stays in zip(alive, self._halving(alive)(range(len(alive)), scores, 1.0), strict=True):
             if not stays:
-                case.end(STOPPED, f"{part.name}: dominated, and not promoted to the next training")
+                case.end(
+                    RecordState.STOPPED, f"{part.name}: dominated, and not promoted to the next training"
+                )
 
     def _spare(self, part: ConfiguredPlugin, forecast: str, cases: Sequence[Evaluation]) -> None:
         """Stop those that a forecast says are not worth training; its number stands for the score."""
         metric = self.problem.dataset.metric
-        alive = [case for case in cases if case.state == COMPLETE and metric not in case.estimates]
+        alive = [
+            case for case in cases if case.state == RecordState.COMPLETE and metric not in case.estimates
+        ]
         if not self.problem.spec.run.early_stop:
             return
         known = [case.estimates for case in alive]
@@ -232,7 +236,7 @@ class Judge:
         for case, reason in zip(alive, reasons, strict=True):
             if reason:
                 case.estimates[metric] = replace(case.estimates[forecast], metric=metric)
-                case.end(STOPPED, f"{part.name}: {reason}")
+                case.end(RecordState.STOPPED, f"{part.name}: {reason}")
 
     def _halving(self, cases: Sequence[Evaluation]) -> Keep:
         known = [case.estimates for case in cases]
@@ -249,7 +253,7 @@ class Judge:
         check: bool = True,
     ) -> list[Estimates]:
         """Ask for those that are still in the race; returns the answers."""
-        alive = [case for case in cases if case.state == COMPLETE]
+        alive = [case for case in cases if case.state == RecordState.COMPLETE]
         if not alive:
             return []
         found = self._evaluate(part, alive, early_stop=early_stop)
@@ -264,9 +268,9 @@ class Judge:
         if estimates.design is not None:
             case.design = estimates.design
         if estimates.failure:
-            case.end(FAILED, f"{part.name}: {estimates.failure}")
+            case.end(RecordState.FAILED, f"{part.name}: {estimates.failure}")
         elif estimates.stopped:
-            case.end(STOPPED, f"{part.name}: {estimates.stopped}")
+            case.end(RecordState.STOPPED, f"{part.name}: {estimates.stopped}")
         elif check:
             self._check(case)
 
@@ -274,7 +278,7 @@ class Judge:
         case.violations = self.problem.goal.violations(case.estimates)
         if case.violations:
             worst = ", ".join(f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items()))
-            case.end(INFEASIBLE, f"over the limit {worst} (bad end of the interval)")
+            case.end(RecordState.INFEASIBLE, f"over the limit {worst} (bad end of the interval)")
 
     # -- one estimator, one batch --------------------------------------------------------
 
@@ -409,13 +413,13 @@ class Judge:
     def _record(self, case: Evaluation, number: int, batch: int, seconds: float) -> Record:
         losses = None
         state, reason = case.state, case.reason
-        if state == COMPLETE:
+        if state == RecordState.COMPLETE:
             losses = self.problem.goal.losses(case.estimates)
             if losses is None:
                 missing: Mapping[str, None] = {
                     o.metric: None for o in self.problem.goal.objectives if o.metric not in case.estimates
                 }
-                state, reason = FAILED, f"no estimator gave {', '.join(missing)}"
+                state, reason = RecordState.FAILED, f"no estimator gave {', '.join(missing)}"
         return Record(
             number,
             batch,

@@ -21,7 +21,7 @@ from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.check import PASSED
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import MODES, Goal, Limit, Objective
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record, RecordState
+from hwnas_hls.values.record import Record, RecordState
 
 _INPUT = FixedType(8, 3)
 _HIDDEN = FixedType(6, 2, False, "RND", "SAT")
@@ -162,14 +162,14 @@ def judge(
     batch: int,
     first: int,
     states: Sequence[RecordState] = (
-        COMPLETE,
-        COMPLETE,
-        INFEASIBLE,
-        COMPLETE,
-        STOPPED,
-        COMPLETE,
-        FAILED,
-        COMPLETE,
+        RecordState.COMPLETE,
+        RecordState.COMPLETE,
+        RecordState.INFEASIBLE,
+        RecordState.COMPLETE,
+        RecordState.STOPPED,
+        RecordState.COMPLETE,
+        RecordState.FAILED,
+        RecordState.COMPLETE,
     ),
 ) -> list[Record]:
     """Records of an invented but smooth evaluation; the candidate's key decides the state.
@@ -195,13 +195,13 @@ def _judged(
     # Rounded, since a sum may come out differently in its last bits on another machine.
     lut = round(200.0 * 10.0 ** (2.0 * float(np.mean(np.clip(vector, 0.0, 1.0)))), 3)
     accuracy = round(1.0 - float(np.mean((vector - 0.6) ** 2)) / 4.0, 9)
-    if state == INFEASIBLE:
+    if state == RecordState.INFEASIBLE:
         lut = 2.0 * _LUT_LIMIT + lut
     estimates = {"lut": Estimate("lut", lut, 0.8 * lut, 1.2 * lut, "predicted", "invented")}
-    if state in (COMPLETE, STOPPED):
-        value = accuracy if state == COMPLETE else accuracy / 2.0
+    if state in (RecordState.COMPLETE, RecordState.STOPPED):
+        value = accuracy if state == RecordState.COMPLETE else accuracy / 2.0
         estimates["accuracy"] = Estimate("accuracy", value, value, value, "trained", "invented")
-    if state == FAILED:
+    if state == RecordState.FAILED:
         estimates = {}
     return Record(
         number,
@@ -209,9 +209,9 @@ def _judged(
         candidate,
         state,
         estimates,
-        goal.losses(estimates) if state == COMPLETE else None,
+        goal.losses(estimates) if state == RecordState.COMPLETE else None,
         goal.violations(estimates),
-        "" if state == COMPLETE else f"invented: {state}",
+        "" if state == RecordState.COMPLETE else f"invented: {state}",
     )
 
 
@@ -233,7 +233,7 @@ def sample_front(members: int = 1) -> Front:
     space, goal = TinySpace(), sample_goal()
     candidates = [space.sample(np.random.default_rng(number)) for number in range(8)]
     records = judge(candidates, space, goal, batch=0, first=0)
-    done = next(record for record in records if record.state == COMPLETE)
+    done = next(record for record in records if record.state == RecordState.COMPLETE)
     member = Member(done.key, done.candidate, done, sample_design(), done.estimates, {"csim": PASSED})
     return Front(
         run={"name": "sample", "seed": 0, "seconds": 1.0},

@@ -16,7 +16,7 @@ from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched
 from hwnas_hls.testing.samples import MixedSpace, TinySpace, judge, sample_goal
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.values.record import FAILED, INFEASIBLE, STOPPED, Record, RecordState
+from hwnas_hls.values.record import Record, RecordState
 
 
 class StrategyContract(Contract):
@@ -110,7 +110,12 @@ class StrategyContract(Contract):
 
     def test_survives_records_that_are_not_complete(self) -> None:
         for space, goal in self._cases():
-            for states in ((FAILED,), (INFEASIBLE,), (STOPPED,), (FAILED, INFEASIBLE, STOPPED)):
+            for states in (
+                (RecordState.FAILED,),
+                (RecordState.INFEASIBLE,),
+                (RecordState.STOPPED,),
+                (RecordState.FAILED, RecordState.INFEASIBLE, RecordState.STOPPED),
+            ):
                 strategy = self.strategy(space, goal, 5)
                 asked, _ = self._run(strategy, space, goal, states=states)
                 expect(bool(asked[0]) and bool(asked[1]), f"stopped asking after {', '.join(states)} records")

@@ -24,9 +24,6 @@ class RecordState(StrEnum):
     FAILED = "failed"
 
 
-COMPLETE, INFEASIBLE, STOPPED, FAILED = STATES = tuple(RecordState)
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """One judged candidate.
@@ -61,7 +58,7 @@ class Record:
 
     @property
     def feasible(self) -> bool:
-        return self.state == COMPLETE
+        return self.state is RecordState.COMPLETE
 
     def metrics(self) -> dict[str, float]:
         """metric -> value, without intervals."""

@@ -23,7 +23,7 @@ from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.lifecycle import Observer
 from hwnas_hls.run.user_data import rows_of
 from hwnas_hls.testing import sample_dataset
-from hwnas_hls.values.record import COMPLETE
+from hwnas_hls.values.record import RecordState
 
 
 def toy_tables(**changes: Any) -> dict[str, Any]:
@@ -104,7 +104,9 @@ def test_open_run_reads_and_changes_nothing(run: Run) -> None:
 
 def test_hand_over_of_any_candidate(run: Run) -> None:
     other = next(
-        record for record in run.records if record.state == COMPLETE and record.key not in run.designs
+        record
+        for record in run.records
+        if record.state == RecordState.COMPLETE and record.key not in run.designs
     )
     member = run.hand_over(other.key[:10])
     assert member.key == other.key

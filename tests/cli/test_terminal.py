@@ -19,7 +19,7 @@ from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import Progress
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED
+from hwnas_hls.values.record import RecordState
 from hwnas_hls.views.comparison import compare_runs, comparison_table
 
 
@@ -76,7 +76,12 @@ def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
 ) -> None:
     stream = io.StringIO()
     screen = Console(file=stream, force_terminal=True, width=80, color_system=None)
-    states = {COMPLETE: 41_000, STOPPED: 500, INFEASIBLE: 7_000, FAILED: 500}
+    states = {
+        RecordState.COMPLETE: 41_000,
+        RecordState.STOPPED: 500,
+        RecordState.INFEASIBLE: 7_000,
+        RecordState.FAILED: 500,
+    }
     with _Live(screen) as live:
         assert "0/1" not in stream.getvalue()
         live.problem(resolve(toy_spec(run={"trials": 50_000}), registry), tmp_path)

@@ -18,7 +18,7 @@ from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.testing import sample_context
 from hwnas_hls.testing.plugin_check import check_plugin
-from hwnas_hls.values.record import COMPLETE
+from hwnas_hls.values.record import RecordState
 
 PAGE = (ROOT / "docs" / "exercises.md").read_text(encoding="utf-8")
 FAST, TRADEOFF = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -108,7 +108,7 @@ def test_the_best_of_the_run_is_the_best_by_the_function(plugins: Registry, tmp_
         "handover": {"members": 1, "csim": False, "folds": 0, "training": {"epochs": 4}},
     }
     outcome = start(spec_from_tables(tables, "exercise"), plugins, tmp_path / "run", Observer())
-    complete = [record for record in outcome.front.records if record.state == COMPLETE]
+    complete = [record for record in outcome.front.records if record.state == RecordState.COMPLETE]
     assert len(complete) > 5
 
     def by_hand(record: Any) -> float:

@@ -31,7 +31,7 @@ from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_context, sample_dataset, sample_design
-from hwnas_hls.values.record import COMPLETE, FAILED
+from hwnas_hls.values.record import RecordState
 
 Specs = Callable[..., Spec]
 
@@ -105,7 +105,11 @@ def test_harm_becomes_a_failed_record(how: str, registry: Registry, toy_spec: Sp
     began = time.monotonic()
     with Store(tmp_path) as store:
         records = Judge(problem, store).records(candidates, 0, 0)
-    assert [record.state for record in records] == [COMPLETE, FAILED, COMPLETE]
+    assert [record.state for record in records] == [
+        RecordState.COMPLETE,
+        RecordState.FAILED,
+        RecordState.COMPLETE,
+    ]
     assert records[1].reason.startswith("harmful: ")
     assert HARMS[how] in records[1].reason
     if how == "segfault":

@@ -27,7 +27,7 @@ from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_front
 from hwnas_hls.testing.plugin_check import check_plugin
-from hwnas_hls.values.record import FAILED
+from hwnas_hls.values.record import RecordState
 
 MakeSpec = Callable[..., Spec]
 QUIET = Observer()
@@ -159,7 +159,7 @@ def test_what_ends_in_one_candidate_is_a_failed_record(
         spec_with(toy_spec, kind), falls(registry, kind, method, ending), tmp_path / "run", QUIET
     )
     records = outcome.front.records
-    assert {record.state for record in records} == {FAILED}
+    assert {record.state for record in records} == {RecordState.FAILED}
     assert all(words in record.reason for record in records)
     heading, most = why_all_failed(records)
     assert heading == "Every candidate failed:"
@@ -172,7 +172,7 @@ def test_the_commonest_reasons_stand_first_and_only_where_all_failed() -> None:
     assert why_all_failed(records) == []
     assert why_all_failed([]) == []
     reasons = ["a", "b", "b", "c", "c", "c", "d"]
-    failed = [dataclasses.replace(records[0], state=FAILED, reason=reason) for reason in reasons]
+    failed = [dataclasses.replace(records[0], state=RecordState.FAILED, reason=reason) for reason in reasons]
     said = why_all_failed(failed)
     assert said[:3] == ["Every candidate failed:", "  3 x c", "  2 x b"]
     assert said[-1].startswith("  and 1 more reason")

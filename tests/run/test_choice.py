@@ -212,7 +212,7 @@ def test_a_knee_counts_the_hardware_once() -> None:
     from hwnas_hls.run.selection import knee
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls.values.objective import Goal, Objective
-    from hwnas_hls.values.record import COMPLETE, Record
+    from hwnas_hls.values.record import Record, RecordState
 
     goal = Goal(
         (
@@ -227,14 +227,14 @@ def test_a_knee_counts_the_hardware_once() -> None:
         names = zip(("accuracy", "lut", "latency_ns"), values, strict=True)
         estimates = {name: Estimate(name, v, v, v, "predicted", "invented") for name, v in names}
         candidate = Candidate("invented", {"n": place})
-        records.append(Record(place, 0, candidate, COMPLETE, estimates, goal.losses(estimates)))
+        records.append(Record(place, 0, candidate, RecordState.COMPLETE, estimates, goal.losses(estimates)))
     assert knee(records, goal).number in (1, 2)
 
 
 def test_differences_inside_the_noise_take_no_slot(registry: Registry, toy_spec: MakeSpec) -> None:
     from hwnas_hls.run.choice import Option, _beyond_noise
     from hwnas_hls.values.candidate import Candidate
-    from hwnas_hls.values.record import COMPLETE, Record
+    from hwnas_hls.values.record import Record, RecordState
 
     problem = resolve(toy_spec(objectives={"metrics": ["accuracy", "lut"]}), registry)
 
@@ -245,7 +245,7 @@ def test_differences_inside_the_noise_take_no_slot(registry: Registry, toy_spec:
             "lut": Estimate("lut", lut, lut, lut, "predicted", "invented"),
         }
         losses = problem.goal.losses(estimates)
-        record = Record(number, 0, Candidate("toy", {"n": number}), COMPLETE, estimates, losses)
+        record = Record(number, 0, Candidate("toy", {"n": number}), RecordState.COMPLETE, estimates, losses)
         return Option(record, 0.0, np.array(right, bool))
 
     cheap = option(0, 100, [1] * 80 + [0] * 20)

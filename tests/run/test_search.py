@@ -27,7 +27,7 @@ from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import LiveFront, Search, choose
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 MakeSpec = Callable[..., Spec]
 
@@ -76,13 +76,13 @@ def test_over_a_hard_limit_is_never_trained(
     searched(toy_spec(limits={"max": {"lut": 500.0}}), registry, tmp_path / "run")
     trained = set((tmp_path / "calls").read_text().split())
     records = records_of(tmp_path / "run")
-    over = [record for record in records if record.state == INFEASIBLE]
+    over = [record for record in records if record.state == RecordState.INFEASIBLE]
     assert over
     assert trained.isdisjoint(record.key for record in over)
     for record in records:
         # The interval's upper end is held against the limit, not its value.
-        assert (record.estimates["lut"].high > 500) == (record.state == INFEASIBLE)
-        if record.state == INFEASIBLE:
+        assert (record.estimates["lut"].high > 500) == (record.state == RecordState.INFEASIBLE)
+        if record.state == RecordState.INFEASIBLE:
             assert record.violations["lut <= 500"] == pytest.approx(record.estimates["lut"].high / 500 - 1)
             assert "lut <= 500" in record.reason
 
@@ -103,10 +103,10 @@ def test_failed_and_raising_candidates_are_records_with_a_reason(
     widths = [record.candidate.values["width"] for record in records]
     spec = toy_spec(estimators={"toy-training": {"fail_width": widths[0], "raise_width": widths[25]}})
     search = searched(spec, registry, tmp_path / "run")
-    failed = {r.number: r for r in records_of(tmp_path / "run") if r.state == FAILED}
+    failed = {r.number: r for r in records_of(tmp_path / "run") if r.state == RecordState.FAILED}
     assert failed[0].reason == "toy-training: loss is not a number"
     assert failed[25].reason == "toy-training: RuntimeError: this width breaks the trainer"
-    assert search.states[COMPLETE] == 60 - len(failed)
+    assert search.states[RecordState.COMPLETE] == 60 - len(failed)
     assert all(r.candidate.values["width"] in (widths[0], widths[25]) for r in failed.values())
 
 
@@ -124,7 +124,7 @@ def test_modes_give_one_loss_each(registry: Registry, toy_spec: MakeSpec, tmp_pa
         search = searched(toy_spec(objectives={"mode": mode}), registry, tmp_path / mode)
         assert len(search.front.records) == 1
         (best,) = search.front.records
-        complete = [r for r in records_of(tmp_path / mode) if r.state == COMPLETE]
+        complete = [r for r in records_of(tmp_path / mode) if r.state == RecordState.COMPLETE]
         assert best.losses == min(r.losses for r in complete if r.losses)
     best_accuracy = max(r.estimates["accuracy"].value for r in complete)
     assert best.estimates["accuracy"].value == best_accuracy

@@ -23,15 +23,17 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import failure
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import Goal, Objective
-from hwnas_hls.values.record import COMPLETE, INFEASIBLE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 GOAL = Goal((Objective("accuracy", "max", 1.0, 0.0), Objective("lut", "min", 0.0, 1000.0)))
 
 
-def record(number: int, accuracy: float, lut: float, state: str = COMPLETE, **more: float) -> Record:
+def record(
+    number: int, accuracy: float, lut: float, state: RecordState = RecordState.COMPLETE, **more: float
+) -> Record:
     values = {"accuracy": accuracy, "lut": lut, **more}
     estimates = {n: Estimate(n, v, 0.9 * v, 1.1 * v, "predicted", "invented") for n, v in values.items()}
-    losses = GOAL.losses(estimates) if state == COMPLETE else None
+    losses = GOAL.losses(estimates) if state == RecordState.COMPLETE else None
     return Record(number, 0, Candidate("invented", {"n": number}), state, estimates, losses)
 
 
@@ -106,7 +108,7 @@ def test_metrics_that_are_no_objectives_and_times_with_units() -> None:
 
 
 def test_only_complete_candidates_are_chosen() -> None:
-    cheap = record(7, 0.9, 1, INFEASIBLE)
+    cheap = record(7, 0.9, 1, RecordState.INFEASIBLE)
     assert chosen([cheap, *BENT], "min lut") == 0
     with refused(ErrorKind.NOTHING_FITS):
         chosen([cheap], "knee")

@@ -19,13 +19,13 @@ from hwnas_hls.protocols.space import knobs_of
 from hwnas_hls.system.files import replacing
 from hwnas_hls.values.candidate import Value
 from hwnas_hls.values.objective import Mode
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE
+from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.strategies.optuna_study import quiet
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front
     from hwnas_hls.protocols.space import Knob
-    from hwnas_hls.values.record import Record
+    from hwnas_hls.values.record import Record, RecordState
 
 _FILE = "optuna.sqlite3"
 _LARGEST = 1e300
@@ -182,9 +182,9 @@ def _trial(
 
     values = _values(record, front)
     state = TrialState.PRUNED
-    if record.state == FAILED:
+    if record.state == RecordState.FAILED:
         state, values = TrialState.FAIL, None
-    elif record.state in (COMPLETE, INFEASIBLE) and values is not None:
+    elif record.state in (RecordState.COMPLETE, RecordState.INFEASIBLE) and values is not None:
         state = TrialState.COMPLETE
     params = {name: value for name, value in record.candidate.values.items() if name in knobs}
     trial = create_trial(

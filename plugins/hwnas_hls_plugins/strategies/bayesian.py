@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.values.record import FAILED, Record
+from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.strategies.evolution import Individual, best_first
 from hwnas_hls_plugins.strategies.optuna_samplers import OptunaStrategy
 from hwnas_hls_plugins.strategies.optuna_study import (
@@ -142,7 +142,7 @@ class BayesianStrategy(OptunaStrategy):
 
     def _slack(self, record: Record) -> dict[str, float]:
         """Limit -> how far beyond the bound, negative inside; of those whose metric is known."""
-        if record.state == FAILED:
+        if record.state == RecordState.FAILED:
             return {str(limit): FAILED_VIOLATION for limit in self.goal.limits}
         told = {}
         for limit in self.goal.limits:

@@ -15,7 +15,7 @@ from hwnas_hls.protocols.strategy import Proposals, Strategy
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.values.record import FAILED, Record
+from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
 
 
@@ -98,7 +98,7 @@ class EvolutionStrategy(Strategy):
         members = [
             Individual(record.candidate, told_losses(self.goal, record), told_violation(record))
             for record in records
-            if record.state != FAILED
+            if record.state != RecordState.FAILED
         ]
         self._population.extend(members)
         kept = [*self._front, *(member for member in members if member.violation == 0)]

@@ -15,7 +15,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.space import Knob, Space, assemble, knobs_of
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal, Mode
-from hwnas_hls.values.record import FAILED, Record
+from hwnas_hls.values.record import Record, RecordState
 
 #: Loss told where an objective has no number: ``worst`` of every objective is 1 by definition.
 MISSING_LOSS = 1.0
@@ -52,7 +52,7 @@ def told_losses(goal: Goal, record: Record, missing: Sequence[float] | None = No
 def told_violation(record: Record) -> float:
     """Total relative excess over the limits; 0 if none is broken, 10 more for a failed candidate."""
     total = sum(min(amount, _LARGEST) for amount in record.violations.values() if amount > 0)
-    return total + (FAILED_VIOLATION if record.state == FAILED else 0.0)
+    return total + (FAILED_VIOLATION if record.state == RecordState.FAILED else 0.0)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.testing import EstimatorContract, sample_dataset, sample_target
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates
-from hwnas_hls.values.record import COMPLETE, STOPPED
+from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.estimators.multi_fidelity import (
     FullTrainingConfig,
     FullTrainingEstimator,
@@ -184,8 +184,8 @@ def test_halving_promotes_and_what_it_promotes_is_trained_in_full(both: Registry
     start(spec_from_tables(TABLES, "test"), both, tmp_path / "run", Observer())
     with Store(tmp_path / "run") as store:
         records = store.records()
-    promoted = [record for record in records if record.state == COMPLETE]
-    stopped = [record for record in records if record.state == STOPPED]
+    promoted = [record for record in records if record.state == RecordState.COMPLETE]
+    stopped = [record for record in records if record.state == RecordState.STOPPED]
     assert len(promoted) >= 12
     assert stopped
     assert all("after 2 of 8 epochs" in record.estimates["accuracy"].evidence for record in stopped)
@@ -193,7 +193,7 @@ def test_halving_promotes_and_what_it_promotes_is_trained_in_full(both: Registry
     assert all("epochs" not in record.estimates["accuracy"].evidence for record in promoted)
     share = {**TABLES["run"], "keep_share": 1.0}
     start(spec_from_tables({**TABLES, "run": share}, "test"), both, tmp_path / "all", Observer())
-    assert {state for _, state, *_ in outline(tmp_path / "all")} == {COMPLETE}
+    assert {state for _, state, *_ in outline(tmp_path / "all")} == {RecordState.COMPLETE}
 
 
 def test_a_run_killed_between_the_fidelities_goes_on_identically(

@@ -27,7 +27,7 @@ from hwnas_hls.testing import EstimatorContract, MixedSpace, sample_context, sam
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.objective import Goal, Objective
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED, Record
+from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.estimators.performance_predictor import (
     PerformancePredictorConfig,
     PerformancePredictorEstimator,
@@ -53,7 +53,7 @@ def records(count: int, seed: int = 1, noise: float = 0.01) -> list[Record]:
         candidate = SPACE.sample(rng)
         value = accuracy_of(candidate, noise)
         estimate = Estimate("accuracy", value, value, value, "emulated", "made up")
-        found.append(Record(number, 0, candidate, COMPLETE, {"accuracy": estimate}, (1 - value,)))
+        found.append(Record(number, 0, candidate, RecordState.COMPLETE, {"accuracy": estimate}, (1 - value,)))
     return found
 
 
@@ -120,14 +120,14 @@ def test_only_what_was_trained_to_the_end_teaches() -> None:
     forecast = dataclasses.replace(wrong, source="predicted")
     rng = np.random.default_rng(9)
     noise = [
-        Record(100, 1, SPACE.sample(rng), STOPPED, {"accuracy": wrong}),
-        Record(101, 1, SPACE.sample(rng), FAILED, {"accuracy": wrong}),
-        Record(102, 1, SPACE.sample(rng), INFEASIBLE, {}),
-        Record(103, 1, SPACE.sample(rng), COMPLETE, {"accuracy": forecast}),
+        Record(100, 1, SPACE.sample(rng), RecordState.STOPPED, {"accuracy": wrong}),
+        Record(101, 1, SPACE.sample(rng), RecordState.FAILED, {"accuracy": wrong}),
+        Record(102, 1, SPACE.sample(rng), RecordState.INFEASIBLE, {}),
+        Record(103, 1, SPACE.sample(rng), RecordState.COMPLETE, {"accuracy": forecast}),
     ]
     candidates = [record.candidate for record in records(5, seed=2)]
     assert predicted([*known, *noise], candidates) == predicted(known, candidates)
-    trained = Record(104, 1, noise[2].candidate, INFEASIBLE, {"accuracy": wrong})
+    trained = Record(104, 1, noise[2].candidate, RecordState.INFEASIBLE, {"accuracy": wrong})
     assert predicted([*known, trained], candidates) != predicted(known, candidates)
 
 
@@ -180,7 +180,7 @@ def finished(accuracy: float, lut: float) -> Record:
         "accuracy": Estimate("accuracy", accuracy, accuracy, accuracy, "emulated", "made up"),
         "lut": Estimate("lut", lut, lut, lut, "predicted", "made up"),
     }
-    return Record(0, 0, candidate, COMPLETE, estimates, GOAL.losses(estimates))
+    return Record(0, 0, candidate, RecordState.COMPLETE, estimates, GOAL.losses(estimates))
 
 
 def test_only_what_is_dominated_at_its_best_is_spared() -> None:
@@ -200,7 +200,7 @@ def test_only_what_is_dominated_at_its_best_is_spared() -> None:
     assert front[1].key in reasons[4]
     assert "0.8 (0.75 to 0.89)" in reasons[1]
     assert spared(GOAL, "accuracy", "forecast", known, []) == [""] * 6
-    failed = dataclasses.replace(front[0], state=FAILED, losses=None)
+    failed = dataclasses.replace(front[0], state=RecordState.FAILED, losses=None)
     assert spared(GOAL, "accuracy", "forecast", known, [failed]) == [""] * 6
     assert hopeful(GOAL, "accuracy", good["forecast"]).value == 0.96
     least = Goal((Objective("error", "min", 0.0, 1.0),))
@@ -249,9 +249,9 @@ def test_a_run_spares_trainings_and_keeps_its_front(
 
     with_it, volume, calls = go("with", CHEAP)
     without, whole, every = go("without", ["toy-cost", "toy-training"])
-    spared_ones = [record for record in with_it if record.state == STOPPED]
+    spared_ones = [record for record in with_it if record.state == RecordState.STOPPED]
     assert len(spared_ones) > 20
-    trained = {record.key for record in with_it if record.state != STOPPED}
+    trained = {record.key for record in with_it if record.state != RecordState.STOPPED}
     assert calls == len(trained) + 1 < every  # and the one that is handed over
     assert volume == pytest.approx(whole, rel=0.01)
     for record in spared_ones:
@@ -259,9 +259,9 @@ def test_a_run_spares_trainings_and_keeps_its_front(
         # The number that strategies are told is a forecast, and says so.
         assert record.estimates["accuracy"].source == "predicted"
         assert record.batch > 0
-    complete = [record for record in with_it if record.state == COMPLETE]
+    complete = [record for record in with_it if record.state == RecordState.COMPLETE]
     assert all(record.estimates["accuracy"].source == "emulated" for record in complete)
-    assert not [record for record in with_it if record.state == FAILED]
+    assert not [record for record in with_it if record.state == RecordState.FAILED]
     # What was spared would indeed have been dominated, nearly always.
     truth = {record.key: record for record in without if record.losses is not None}
     front = [record.losses for record in without if record.losses is not None]
@@ -277,7 +277,7 @@ def test_a_run_spares_trainings_and_keeps_its_front(
     ]
     assert len(wrong) <= 0.1 * len(spared_ones)
     off, *_ = go("off", CHEAP, estimators={"performance-predictor": {"prefilter": False}})
-    assert {record.state for record in off} == {COMPLETE}
+    assert {record.state for record in off} == {RecordState.COMPLETE}
     assert any("predicted_accuracy" in record.estimates for record in off)
 
 
@@ -292,7 +292,7 @@ def test_a_forecast_breaks_no_limit(
     )
     start(spec, all_plugins, tmp_path / "run", Observer())
     for record in stored(tmp_path / "run"):
-        if record.state == INFEASIBLE:
+        if record.state == RecordState.INFEASIBLE:
             assert record.estimates["accuracy"].source == "emulated"
 
 
@@ -319,7 +319,9 @@ def test_an_interrupted_run_goes_on_identically(
     assert start(spec, all_plugins, tmp_path / "cut", Observer()).interrupted
     resume(tmp_path / "cut", all_plugins, Observer())
     assert outline(tmp_path / "cut") == outline(tmp_path / "whole")
-    assert {STOPPED, COMPLETE} <= {record.state for record in stored(tmp_path / "whole")}
+    assert {RecordState.STOPPED, RecordState.COMPLETE} <= {
+        record.state for record in stored(tmp_path / "whole")
+    }
 
 
 def test_earlier_runs_teach_from_the_first_batch(

@@ -19,7 +19,7 @@ from hwnas_hls.run.lifecycle import Observer, redraw, start
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import ExporterContract, sample_front
 from hwnas_hls.values.objective import Limit
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STOPPED
+from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.exporters.csv_export import CsvExporter
 from hwnas_hls_plugins.exporters.optuna_export import OptunaExporter
 
@@ -55,7 +55,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
         spec_from_tables(tables, "test"), registry, tmp_path_factory.mktemp("run") / "run", Observer()
     )
     states = {record.state for record in outcome.front.records}
-    assert states == {COMPLETE, INFEASIBLE, FAILED}
+    assert states == {RecordState.COMPLETE, RecordState.INFEASIBLE, RecordState.FAILED}
     return outcome.front
 
 
@@ -125,7 +125,11 @@ def test_the_study_holds_the_search(front: Front, tmp_path: Path) -> None:
     names = [objective.metric for objective in front.goal.objectives]
     assert study.metric_names == names
     assert len(study.trials) == len(front.records)
-    expected = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL, INFEASIBLE: TrialState.PRUNED}
+    expected = {
+        RecordState.COMPLETE: TrialState.COMPLETE,
+        RecordState.FAILED: TrialState.FAIL,
+        RecordState.INFEASIBLE: TrialState.PRUNED,
+    }
     for trial, record in zip(study.trials, front.records, strict=True):
         assert trial.number == record.number
         assert trial.params == dict(record.candidate.values)
@@ -134,7 +138,7 @@ def test_the_study_holds_the_search(front: Front, tmp_path: Path) -> None:
         assert trial.user_attrs["state"] == record.state
         assert trial.user_attrs.get("reason", "") == record.reason
         assert trial.user_attrs["lut"]["high"] == record.estimates["lut"].high
-        if record.state == COMPLETE:
+        if record.state == RecordState.COMPLETE:
             assert trial.values == [record.estimates[name].value for name in names]
         assert trial.datetime_complete >= trial.datetime_start
 
@@ -144,7 +148,7 @@ def test_optuna_finds_the_same_front(front: Front, tmp_path: Path) -> None:
     best = {trial.user_attrs["key"] for trial in study_of(path).best_trials}
     chosen = {record.key for record in front.records if record.key in {m.key for m in front.members}}
     assert chosen <= best
-    complete = {record.key: record for record in front.records if record.state == COMPLETE}
+    complete = {record.key: record for record in front.records if record.state == RecordState.COMPLETE}
     assert best <= complete.keys()
     losses = {key: complete[key].losses for key in complete}
     for key in best:
@@ -160,12 +164,12 @@ def test_constraints_are_signed_distances(front: Front, tmp_path: Path) -> None:
     assert study.user_attrs["limits"] == [str(limit) for limit in front.goal.limits]
     place = study.user_attrs["limits"].index("lut <= 900")
     for trial, record in zip(study.trials, front.records, strict=True):
-        if record.state != FAILED:
+        if record.state != RecordState.FAILED:
             over = record.estimates["lut"].high - 900
             # Both by Optuna's own interface and in the form that its dashboard reads.
             assert list(trial.constraints.values())[place] == pytest.approx(over)
             assert trial.system_attrs["constraints"][place] == pytest.approx(over)
-            assert (over > 0) == (record.state == INFEASIBLE)
+            assert (over > 0) == (record.state == RecordState.INFEASIBLE)
             assert ("lut <= 900" in trial.user_attrs.get("excess", {})) == (over > 0)
 
 
@@ -203,8 +207,8 @@ def test_scalar_modes_and_other_states(tmp_path: Path) -> None:
         for record in front.records
         for state in (record.state,)
     ]
-    done = next(record for record in records if record.state == COMPLETE)
-    records += [dataclasses.replace(done, number=len(records), state=STOPPED, losses=None)]
+    done = next(record for record in records if record.state == RecordState.COMPLETE)
+    records += [dataclasses.replace(done, number=len(records), state=RecordState.STOPPED, losses=None)]
     (path,) = OptunaExporter().export(dataclasses.replace(front, goal=goal, records=records), tmp_path)
     study = study_of(path)
     assert [direction.name for direction in study.directions] == ["MINIMIZE"]

@@ -18,7 +18,7 @@ from hwnas_hls.render import environment, render
 from hwnas_hls.spec.notation import figure, interval, title
 from hwnas_hls.values.check import PASSED, not_run
 from hwnas_hls.values.estimate import SOURCES, Estimate, measured
-from hwnas_hls.values.record import FAILED, Record
+from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.exporters.html_report import HtmlReportExporter
 from hwnas_hls_plugins.exporters.html_report.points import INACTIVE, LETTERS
 from hwnas_hls_plugins.exporters.html_report.verdict import bindings, reasons
@@ -239,7 +239,9 @@ def test_a_lower_metric_is_better_where_the_task_says_so(tmp_path: Path) -> None
 
 def test_all_failed(tmp_path: Path) -> None:
     front = make_front(4)
-    records = [Record(r.number, 0, r.candidate, FAILED, reason="no memory") for r in front.records]
+    records = [
+        Record(r.number, 0, r.candidate, RecordState.FAILED, reason="no memory") for r in front.records
+    ]
     front = dataclasses.replace(front, members=[], records=records, trace=[])
     text = opened(front, tmp_path).text
     assert "No design: all 4 candidates failed; the reasons are listed below." in text

@@ -18,7 +18,7 @@ from hwnas_hls.testing import StrategyContract, TinySpace
 from hwnas_hls.testing.samples import judge, sample_goal
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, Record
+from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.strategies.evolution import (
     EvolutionStrategy,
@@ -125,7 +125,7 @@ def drive(
     goal: Goal,
     batches: int,
     size: int,
-    states: tuple[str, ...] = (COMPLETE,),
+    states: tuple[RecordState, ...] = (RecordState.COMPLETE,),
 ) -> list[Record]:
     records: list[Record] = []
     for batch in range(batches):
@@ -274,14 +274,14 @@ def test_crowding_distance_of_a_known_front() -> None:
 def test_what_samplers_are_told_of_records_without_losses() -> None:
     space, goal = TinySpace(), sample_goal()
     candidate = space.sample(np.random.default_rng(0))
-    (over,) = judge([candidate], space, goal, 0, 0, (INFEASIBLE,))
+    (over,) = judge([candidate], space, goal, 0, 0, (RecordState.INFEASIBLE,))
     assert told_losses(goal, over)[0] == MISSING_LOSS
     assert told_losses(goal, over)[1] == pytest.approx(goal.objectives[1].loss(over.estimates["lut"].value))
     assert told_violation(over) == pytest.approx(over.estimates["lut"].high / 20_000 - 1)
-    (broken,) = judge([candidate], space, goal, 0, 0, (FAILED,))
+    (broken,) = judge([candidate], space, goal, 0, 0, (RecordState.FAILED,))
     assert told_losses(goal, broken) == (MISSING_LOSS, MISSING_LOSS)
     assert told_violation(broken) == FAILED_VIOLATION
-    (fine,) = judge([candidate], space, goal, 0, 0, (COMPLETE,))
+    (fine,) = judge([candidate], space, goal, 0, 0, (RecordState.COMPLETE,))
     assert told_losses(goal, fine) == fine.losses
     assert told_violation(fine) == 0
     hopeless = dataclasses.replace(fine, losses=(math.inf, math.nan))

@@ -12,7 +12,7 @@ from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.testing import MixedSpace, StrategyContract, TinySpace
 from hwnas_hls.testing.samples import judge, sample_goal
 from hwnas_hls.values.objective import Goal, Limit
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE
+from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.strategies.bayesian import BayesianStrategy
 
 
@@ -35,7 +35,7 @@ class TestBayesian(StrategyContract):
 def test_limits_are_told_with_their_sign() -> None:
     space, goal = TinySpace(), sample_goal()
     strategy = bayesian(space, goal, 0, startup=4)
-    states = (COMPLETE, INFEASIBLE, FAILED)
+    states = (RecordState.COMPLETE, RecordState.INFEASIBLE, RecordState.FAILED)
     for candidate, state in zip(strategy.ask(3), states, strict=True):
         strategy.tell(judge([candidate], space, goal, 0, 0, (state,)))
     told = [strategy._trial(record).constraints["lut <= 20000"] for record in strategy._history()]
@@ -48,17 +48,24 @@ def test_a_limit_that_nobody_comes_near_to_needs_no_process() -> None:
     space, goal = TinySpace(), sample_goal()
     far = dataclasses.replace(goal, limits=(*goal.limits, Limit("lut", "max", 1e9)))
     strategy = bayesian(space, far, 0, startup=4)
-    strategy.tell(judge(strategy.ask(3), space, far, 0, 0, (INFEASIBLE,)))
+    strategy.tell(judge(strategy.ask(3), space, far, 0, 0, (RecordState.INFEASIBLE,)))
     assert list(strategy._trial(strategy._told[0]).constraints) == ["lut <= 20000"]
 
 
 def test_the_processes_see_the_best_and_the_newest() -> None:
     space, goal = MixedSpace(), sample_goal("constrained")
     strategy = BayesianStrategy(BayesianStrategy.Config(startup=30, history=30), space, goal, 0)
-    records = judge(strategy.ask(30), space, goal, 0, 0, (COMPLETE,))
+    records = judge(strategy.ask(30), space, goal, 0, 0, (RecordState.COMPLETE,))
     strategy.tell(records)
     assert strategy._history() == records
-    more = judge([space.sample(np.random.default_rng(n)) for n in range(20)], space, goal, 1, 30, (COMPLETE,))
+    more = judge(
+        [space.sample(np.random.default_rng(n)) for n in range(20)],
+        space,
+        goal,
+        1,
+        30,
+        (RecordState.COMPLETE,),
+    )
     strategy.tell(more)
     kept = strategy._history()
     assert len(kept) == 30

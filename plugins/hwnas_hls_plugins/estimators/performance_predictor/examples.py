@@ -16,7 +16,7 @@ from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.configuration import to_table
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.record import COMPLETE, INFEASIBLE, Record
+from hwnas_hls.values.record import Record, RecordState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,11 @@ def of_records(records: Iterable[Record], metric: str, features: Sequence[str]) 
     for record in records:
         estimate = record.estimates.get(metric)
         # What was stopped was scored earlier in its training: not the same quantity.
-        if record.state not in (COMPLETE, INFEASIBLE) or estimate is None or estimate.is_predicted:
+        if (
+            record.state not in (RecordState.COMPLETE, RecordState.INFEASIBLE)
+            or estimate is None
+            or estimate.is_predicted
+        ):
             continue
         if all(name in record.estimates for name in features):
             known = {name: record.estimates[name].value for name in features}

@@ -19,7 +19,7 @@ from hwnas_hls.spec.notation import (
     title,
 )
 from hwnas_hls.values.estimate import SOURCES
-from hwnas_hls.values.record import STATES
+from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.exporters.html_report.cards import card
 from hwnas_hls_plugins.exporters.html_report.points import default_axes, payload, plotted_metrics
 from hwnas_hls_plugins.exporters.html_report.verdict import (
@@ -67,7 +67,7 @@ def page(front: Front, folder: Path) -> str:
         rows=_rows(front),
         metrics=[{"name": name, "title": title(name)} for name in metrics],
         axes=default_axes(front, metrics),
-        states=[(state, states[state], STATE_MEANINGS[state]) for state in STATES],
+        states=[(state, states[state], STATE_MEANINGS[state]) for state in RecordState],
         reasons=groups,
         reasons_left_out=groups_left_out,
         bindings=bindings(front.records),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.protocols.space import knobs_of
 from hwnas_hls.spec.notation import is_ratio, metric_of, title
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.record import STATES
+from hwnas_hls.values.record import RecordState
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front
@@ -47,11 +47,11 @@ def payload(front: Front) -> dict[str, Any]:
             for name in metrics
         ],
         "axes": list(default_axes(front, metrics)),
-        "states": list(STATES),
+        "states": list(RecordState),
         "candidates": {
             "number": _numbers(records),
             "key": "".join(record.key[:KEY_DIGITS].ljust(KEY_DIGITS) for record in records),
-            "state": "".join(str(STATES.index(record.state)) for record in records),
+            "state": "".join(str(list(RecordState).index(record.state)) for record in records),
             "values": {name: [_value(record.estimates, name) for record in records] for name in metrics},
         },
         "knobs": _knobs(front, records),

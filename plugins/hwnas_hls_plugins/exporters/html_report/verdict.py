@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.spec.notation import figure, interval, title
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
-from hwnas_hls.values.record import COMPLETE, FAILED, INFEASIBLE, STATES, STOPPED
+from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.exporters.html_report.cards import Card, summary
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ MAX_REASONS = 25
 MAX_REASON_LETTERS = 400
 
 STATE_MEANINGS = {
-    COMPLETE: "fully evaluated",
-    INFEASIBLE: "over a hard limit, so not trained further",
-    STOPPED: "stopped during training, because others were better",
-    FAILED: "could not be evaluated",
+    RecordState.COMPLETE: "fully evaluated",
+    RecordState.INFEASIBLE: "over a hard limit, so not trained further",
+    RecordState.STOPPED: "stopped during training, because others were better",
+    RecordState.FAILED: "could not be evaluated",
 }
 
 
@@ -158,13 +158,13 @@ def _nothing(front: Front) -> list[str]:
     if not front.records:
         return ["No candidate was evaluated."]
     states = Counter(record.state for record in front.records)
-    if states[FAILED] == len(front.records):
+    if states[RecordState.FAILED] == len(front.records):
         return [
             f"No design: {'all ' if len(front.records) > 1 else ''}{_count(len(front.records), 'candidate')} "
             "failed; the reasons are listed below."
         ]
-    if states[COMPLETE]:
-        kept = f"{_count(states[COMPLETE], 'candidate')} met every limit"
+    if states[RecordState.COMPLETE]:
+        kept = f"{_count(states[RecordState.COMPLETE], 'candidate')} met every limit"
         return [f"No design was exported, although {kept}.", *_left_out(front), *_chance(front)]
     sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
     found = bindings(front.records)
@@ -200,7 +200,7 @@ def reasons(records: Iterable[Record]) -> tuple[list[Reason], int]:
     counts: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
     for record in records:
-        if record.state == COMPLETE:
+        if record.state == RecordState.COMPLETE:
             continue
         words = record.reason.strip().split("\n", 1)[0] or ", ".join(record.violations) or "no reason given"
         if len(words) > MAX_REASON_LETTERS:
@@ -208,8 +208,8 @@ def reasons(records: Iterable[Record]) -> tuple[list[Reason], int]:
         group = (record.state, _NUMBER.sub("#", words))
         counts[group] += 1
         first.setdefault(group, words)
-    groups = sorted(counts, key=lambda group: (STATES.index(group[0]), -counts[group], group[1]))
-    groups = sorted(groups, key=lambda group: group[0] != FAILED)
+    groups = sorted(counts, key=lambda group: (list(RecordState).index(group[0]), -counts[group], group[1]))
+    groups = sorted(groups, key=lambda group: group[0] != RecordState.FAILED)
     shown = [Reason(group[0], counts[group], first[group]) for group in groups[:MAX_REASONS]]
     return shown, max(0, len(groups) - MAX_REASONS)
 
