@@ -30,8 +30,20 @@ class ErrorKind(StrEnum):
     MISSING = "missing"
     #: Nothing fulfils what is asked.
     NOTHING_FITS = "nothing fits"
+    #: Fewer rows, designs or values than are needed.
+    TOO_FEW = "too few"
+    #: More than this tool reads, holds or builds.
+    TOO_LARGE = "too large"
+    #: Settings or data that exclude each other.
+    CONFLICT = "conflict"
+    #: Two things that should agree and do not: shapes, columns, a project and the design it is of.
+    MISMATCH = "mismatch"
+    #: What would not be exact to the bit.
+    INEXACT = "inexact"
     #: The spec or the data are not those that a run began with.
     CHANGED = "changed"
+    #: A file or folder that is not of the format it should have.
+    WRONG_FORMAT = "wrong format"
     #: A file that is damaged.
     DAMAGED = "damaged"
     #: A file that a newer version of the tool wrote.
@@ -48,6 +60,8 @@ class ErrorKind(StrEnum):
     UNSUPPORTED = "unsupported"
     #: A program or package that is not on this machine.
     TOOL_MISSING = "tool missing"
+    #: A program that ended with an error.
+    TOOL_FAILED = "tool failed"
     #: A tool's report that cannot be read.
     UNREADABLE_REPORT = "unreadable report"
 

@@ -16,7 +16,7 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from hwnas_hls.errors import HwnasError, ToolMissing, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, UserError
 from hwnas_hls.spec.cluster import ClusterTable
 
 #: A worker that was started here takes so many estimator tasks at once; its other threads synthesise.
@@ -70,7 +70,7 @@ def _running(table: ClusterTable, where: str) -> Connection:
     if table.scheduler.startswith("tls://"):
         for path in (table.tls_ca, table.tls_certificate, table.tls_key):
             if not Path(path).is_file():
-                raise UserError("no such PEM file", where=where, found=path)
+                raise UserError("no such PEM file", where=where, found=path, kind=ErrorKind.MISSING)
         security = Security(
             tls_ca_file=table.tls_ca,
             tls_client_cert=table.tls_certificate,
@@ -88,6 +88,7 @@ def _running(table: ClusterTable, where: str) -> Connection:
             found=f"{table.scheduler} ({' '.join(str(error).split()) or type(error).__name__})",
             remedy="start one (`dask scheduler`) and its workers (`dask worker ADDRESS`), or leave the "
             "address out and use --workers N",
+            kind=ErrorKind.NOT_ACCESSIBLE,
         ) from error
     return Connection(client, client.close)
 
@@ -125,7 +126,8 @@ def _local(table: ClusterTable) -> Connection:
         except (RuntimeError, OSError, TimeoutError) as error:
             raise HwnasError(
                 f"{table.workers} worker processes did not start: {error}. A Python script that searches "
-                'with workers wants its calls below `if __name__ == "__main__":`'
+                'with workers wants its calls below `if __name__ == "__main__":`',
+                kind=ErrorKind.CRASHED,
             ) from error
         held.callback(_closed, cluster)
         # A worker that dies while it starts takes its supervisor along; this starts another pair.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls import __version__
-from hwnas_hls.errors import HwnasError, ToolMissing
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.rebuild import build_args_of
@@ -42,13 +42,19 @@ _PACKAGES = {
 class ClusterLost(HwnasError):
     """There are no workers any more, or they cannot do the work; the run can be resumed."""
 
+    kind = ErrorKind.MISSING
+
 
 class TaskFailed(HwnasError):
     """A task raised; the text is that of its exception."""
 
+    kind = ErrorKind.PLUGIN_FAULT
+
 
 class WorkerKilled(TaskFailed):
     """Every worker that took the task was lost."""
+
+    kind = ErrorKind.CRASHED
 
 
 def require(table: ClusterTable) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.system.files import write_text
@@ -95,7 +95,9 @@ def read(folder: Path, design: Design) -> list[Piece]:
                 str(data["failure"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError("not a readable piece of evidence", where=str(path), found=error) from error
+            raise UserError(
+                "not a readable piece of evidence", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+            ) from error
         if piece.digest != design.digest():
             raise UserError(
                 "evidence of another design",
@@ -103,6 +105,7 @@ def read(folder: Path, design: Design) -> list[Piece]:
                 found=piece.digest,
                 choices=[design.digest()],
                 remedy="delete it, or synthesise this design again",
+                kind=ErrorKind.MISMATCH,
             )
         pieces.append(piece)
     return pieces

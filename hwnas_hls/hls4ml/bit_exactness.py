@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError, ToolMissing
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing
 from hwnas_hls.hls4ml.csim import TIMEOUT_S, simulate
 from hwnas_hls.network.design import Design
 
@@ -31,6 +31,7 @@ class Verification:
         first: where the first difference is: (row, output, emulator, C simulation), both values
             in units of the output's least significant bit.
         failure: why there is no comparison; empty where there is one.
+        failure_kind: what that failure is about.
         compile_s, run_s: seconds that g++ and the simulation took.
         log: what g++ and the program printed.
     """
@@ -41,6 +42,7 @@ class Verification:
     n_different: int = 0
     first: tuple[int, int, int, int] | None = None
     failure: str = ""
+    failure_kind: ErrorKind | None = None
     compile_s: float = 0.0
     run_s: float = 0.0
     log: Path | None = None
@@ -101,7 +103,7 @@ def verify(
     except ToolMissing:
         raise
     except HwnasError as error:
-        return dataclasses.replace(empty, failure=str(error))
+        return dataclasses.replace(empty, failure=str(error), failure_kind=error.kind)
     emulated = emulate(design, inputs)
     different = emulated != found.outputs
     first = None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import HwnasError, ToolMissing
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing
 from hwnas_hls.hls4ml.written import WrittenProject, read_written
 from hwnas_hls.network.limits import DOUBLE_BITS
 from hwnas_hls.system.programs import run_program
@@ -98,16 +98,22 @@ def simulate(
     firmware = read_written(folder)
     if inputs.ndim != 2 or inputs.shape[1] != firmware.n_in:
         raise HwnasError(
-            f"{folder} takes rows of {firmware.n_in} values, not an array of shape {inputs.shape}"
+            f"{folder} takes rows of {firmware.n_in} values, not an array of shape {inputs.shape}",
+            kind=ErrorKind.MISMATCH,
         )
     for kind in (firmware.input, firmware.output):
         if kind.width > DOUBLE_BITS:
-            raise HwnasError(f"{folder}: {kind} is wider than the {DOUBLE_BITS} bits that a double holds")
+            raise HwnasError(
+                f"{folder}: {kind} is wider than the {DOUBLE_BITS} bits that a double holds",
+                kind=ErrorKind.INEXACT,
+            )
     log = folder / "csim.log"
     try:
         return _simulate(firmware, inputs, log, optimisation, timeout_s, stop)
     except OSError as error:
-        raise HwnasError(f"C simulation cannot run in {folder}: {error}") from error
+        raise HwnasError(
+            f"C simulation cannot run in {folder}: {error}", kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
 
 
 def _simulate(
@@ -139,10 +145,16 @@ def _simulate(
         run_s = _run(program, folder, place, log, timeout_s, stop)
         values = np.fromfile(place / "outputs", np.float64)
     if values.size != len(inputs) * firmware.n_out:
-        raise HwnasError(f"C simulation gave {values.size} values for {len(inputs)} rows; see {log}")
+        raise HwnasError(
+            f"C simulation gave {values.size} values for {len(inputs)} rows; see {log}",
+            kind=ErrorKind.TOOL_FAILED,
+        )
     scaled = values.reshape(len(inputs), firmware.n_out) * 2.0**firmware.output.fraction
     if not (np.isfinite(scaled).all() and (scaled == np.rint(scaled)).all()):
-        raise HwnasError(f"C simulation gave values off the grid of {firmware.output}; see {log}")
+        raise HwnasError(
+            f"C simulation gave values off the grid of {firmware.output}; see {log}",
+            kind=ErrorKind.TOOL_FAILED,
+        )
     return Simulation(scaled.astype(np.int64), compile_s, run_s, log)
 
 
@@ -181,8 +193,11 @@ def _run(
     if ending.stopped:
         raise HwnasError("C simulation was stopped")
     if ending.timed_out:
-        raise HwnasError(f"{name} took longer than {timeout_s:.0f} s; see {log}")
+        raise HwnasError(f"{name} took longer than {timeout_s:.0f} s; see {log}", kind=ErrorKind.TIME_LIMIT)
     if ending.status != 0:
         text = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        raise HwnasError(f"{name} ended with {ending.status}; {log} ends with\n" + "\n".join(text))
+        raise HwnasError(
+            f"{name} ended with {ending.status}; {log} ends with\n" + "\n".join(text),
+            kind=ErrorKind.CRASHED if ending.status < 0 else ErrorKind.TOOL_FAILED,
+        )
     return ending.wall_s

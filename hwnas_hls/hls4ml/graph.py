@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D, Weighted
@@ -150,7 +150,8 @@ class _Builder:
         if activation not in ("relu", "leaky_relu", "linear"):
             raise Unsupported(
                 f"layer {number}: {activation} goes through a table in hls4ml, whose values are not "
-                "reproduced bit for bit; use relu, leaky_relu or linear"
+                "reproduced bit for bit; use relu, leaky_relu or linear",
+                kind=ErrorKind.INEXACT,
             )
         given = [self.last[source] for source in self.architecture.sources(number)]
         taken = given[0].image

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.bit_exactness import Verification, verify, verify_all
 from hwnas_hls.hls4ml.config import hls_config
 from hwnas_hls.hls4ml.csim import simulate
@@ -73,15 +73,18 @@ def write_project(
             lies outside the project; ``folder`` holds something that is not a project.
     """
     if not _NAME.fullmatch(name) or name == "main":
-        raise HwnasError(f"not a name for a C++ function: {name}")
+        raise HwnasError(f"not a name for a C++ function: {name}", kind=ErrorKind.INVALID)
     if backend not in BACKENDS:
         raise Unsupported(f"projects are written for {', '.join(BACKENDS)}, not for {backend}")
     if clock_ns <= 0:
-        raise HwnasError(f"a clock period is above zero, not {clock_ns} ns")
+        raise HwnasError(f"a clock period is above zero, not {clock_ns} ns", kind=ErrorKind.INVALID)
     graph = graph_of(design)
     try:
         if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
-            raise HwnasError(f"{folder} holds something that is not an hls4ml project; it is left as it is")
+            raise HwnasError(
+                f"{folder} holds something that is not an hls4ml project; it is left as it is",
+                kind=ErrorKind.TAKEN,
+            )
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = f".{folder.name}-unfinished-"
         for stale in list(folder.parent.glob(f"{glob.escape(unfinished)}*")):  # of a killed process
@@ -104,7 +107,9 @@ def write_project(
                 shutil.rmtree(folder)
             place.rename(folder)
     except OSError as error:
-        raise HwnasError(f"the hls4ml project cannot be written to {folder}: {error}") from error
+        raise HwnasError(
+            f"the hls4ml project cannot be written to {folder}: {error}", kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     return folder
 
 
@@ -156,7 +161,8 @@ def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, nam
             raise ToolMissing(f"hls4ml cannot be imported: {error}") from error
         except Exception as error:  # hls4ml raises bare Exceptions, AssertionErrors and others
             raise HwnasError(
-                f"hls4ml could not convert the design: {type(error).__name__}: {error}\n{printed.getvalue()}"
+                f"hls4ml could not convert the design: {type(error).__name__}: {error}\n{printed.getvalue()}",
+                kind=ErrorKind.TOOL_FAILED,
             ) from error
     (place / "hls4ml.log").write_text(printed.getvalue())
     stamp = design.digest()[:8]
@@ -211,9 +217,14 @@ def _amend(place: Path, amend: Amend) -> None:
     for path, text in files.items():
         pure = PurePosixPath(path)
         if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
-            raise HwnasError(f"a plugin's amendment leaves the project folder: {path!r}")
+            raise HwnasError(
+                f"a plugin's amendment leaves the project folder: {path!r}", kind=ErrorKind.PLUGIN_FAULT
+            )
         if not isinstance(text, str):
-            raise HwnasError(f"a plugin's amendment of {path} is not text but {type(text).__name__}")
+            raise HwnasError(
+                f"a plugin's amendment of {path} is not text but {type(text).__name__}",
+                kind=ErrorKind.PLUGIN_FAULT,
+            )
         if before.get(path) != text:
             (place / pure).parent.mkdir(parents=True, exist_ok=True)
             (place / pure).write_text(text)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas_hls.errors import HwnasError, ReportError
+from hwnas_hls.errors import ErrorKind, HwnasError, ReportError
 from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph, kernel
 from hwnas_hls.hls4ml.written import WrittenLayer, WrittenProject, read_written
 from hwnas_hls.network.design import Design
@@ -37,10 +37,13 @@ def check_project(
     try:
         firmware = read_written(folder)
     except ReportError as error:
-        raise HwnasError(f"{blame}: {error}") from error
+        raise HwnasError(f"{blame}: {error}", kind=error.kind) from error
     for fact in _facts(graph, target, firmware, clock_ns, backend):
         if fact.asked != fact.found:
-            raise HwnasError(f"{blame}: {fact.file}: {fact.what} is {fact.found}, asked for {fact.asked}")
+            raise HwnasError(
+                f"{blame}: {fact.file}: {fact.what} is {fact.found}, asked for {fact.asked}",
+                kind=ErrorKind.MISMATCH,
+            )
     for node, layer in zip(graph.calls, firmware.layers, strict=True):
         if layer.weights:
             _check_weights(graph.design, node.number, layer, folder / "firmware" / "weights", blame)
@@ -130,7 +133,7 @@ def _check_weights(design: Design, number: int, written: WrittenLayer, folder: P
 
     layer, weight, bias = design.architecture.layers[number], kernel(design, number), design.biases[number]
     if not isinstance(layer, Weighted):
-        raise HwnasError(f"{blame}: {written.name} has weights, its layer has none")
+        raise HwnasError(f"{blame}: {written.name} has weights, its layer has none", kind=ErrorKind.MISMATCH)
     # The Resource strategy keeps its weights transposed.
     flat = (np.moveaxis(weight, -1, 0) if written.strategy == "resource" else weight).ravel()
     offsets = (
@@ -145,11 +148,17 @@ def _check_weights(design: Design, number: int, written: WrittenLayer, folder: P
         try:
             found = np.array([float(value) for value in path.read_text().split(",")])
         except (OSError, ValueError) as error:
-            raise HwnasError(f"{blame}: {path.name} is not readable: {error}") from error
+            raise HwnasError(
+                f"{blame}: {path.name} is not readable: {error}", kind=ErrorKind.WRONG_FORMAT
+            ) from error
         asked = integers * 2.0**-fraction
         if found.shape != asked.shape:
-            raise HwnasError(f"{blame}: {path.name} holds {len(found)} values, asked for {len(asked)}")
+            raise HwnasError(
+                f"{blame}: {path.name} holds {len(found)} values, asked for {len(asked)}",
+                kind=ErrorKind.MISMATCH,
+            )
         for place in np.flatnonzero(found != asked)[:1]:
             raise HwnasError(
-                f"{blame}: {path.name}: value {place} is {found[place]}, asked for {asked[place]}"
+                f"{blame}: {path.name}: value {place} is {found[place]}, asked for {asked[place]}",
+                kind=ErrorKind.MISMATCH,
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.network.layers import (
     ACTIVATIONS,
     INPUT,
@@ -62,7 +62,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise UserError("an architecture has at least one layer")
+            raise UserError("an architecture has at least one layer", kind=ErrorKind.MISSING)
         if not 0 < self.kept_adders <= 1:
             raise UserError("kept_adders lies above 0 and is at most 1", found=self.kept_adders)
         straight = all(self.sources(number) == (number - 1,) for number in range(len(self.layers)))
@@ -74,7 +74,8 @@ class Architecture:
                 if layer.n_out != following.input_widths[0]:
                     raise UserError(
                         f"layer {number} has {layer.n_out} outputs, layer {number + 1} takes "
-                        f"{following.input_widths[0]}"
+                        f"{following.input_widths[0]}",
+                        kind=ErrorKind.MISMATCH,
                     )
         else:
             self._check_graph()
@@ -91,7 +92,9 @@ class Architecture:
                 given = self.n_in if source == INPUT else self.layers[source].n_out
                 if given != wanted:
                     name = "the input" if source == INPUT else f"layer {source}"
-                    raise UserError(f"{name} has {given} values, layer {number} takes {wanted}")
+                    raise UserError(
+                        f"{name} has {given} values, layer {number} takes {wanted}", kind=ErrorKind.MISMATCH
+                    )
                 taken.add(source)
         for number in range(len(self.layers) - 1):
             if number not in taken:
@@ -201,7 +204,9 @@ def as_architecture(value: object) -> Architecture:
         ]
         return Architecture(_DEFAULT_INPUT, tuple(layers))
     raise UserError(
-        "a space's architecture is an Architecture or a list of layers", found=type(value).__name__
+        "a space's architecture is an Architecture or a list of layers",
+        found=type(value).__name__,
+        kind=ErrorKind.WRONG_FORMAT,
     )
 
 

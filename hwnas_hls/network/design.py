@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.layers import Conv2D, Dense, Weighted
 from hwnas_hls.network.precision import FixedType
@@ -72,16 +72,24 @@ class Design:
         for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
             shape = None if weight is None else weight.shape
             if shape != layer.weight_shape:
-                raise UserError(f"layer {number} wants weights of shape {layer.weight_shape}", found=shape)
+                raise UserError(
+                    f"layer {number} wants weights of shape {layer.weight_shape}",
+                    found=shape,
+                    kind=ErrorKind.MISMATCH,
+                )
             kind = layer.bias if isinstance(layer, Weighted) else None
             if (bias is None) != (kind is None):
-                raise UserError(f"layer {number}: biases and their type come together")
+                raise UserError(
+                    f"layer {number}: biases and their type come together", kind=ErrorKind.MISMATCH
+                )
             if weight is not None and isinstance(layer, Weighted):
                 _on_grid(f"weights of layer {number}", weight, layer.weight)
             if weight is not None and bias is not None and kind is not None:
                 if bias.shape != weight.shape[-1:]:
                     raise UserError(
-                        f"layer {number} wants biases of shape {weight.shape[-1:]}", found=bias.shape
+                        f"layer {number} wants biases of shape {weight.shape[-1:]}",
+                        found=bias.shape,
+                        kind=ErrorKind.MISMATCH,
                     )
                 _on_grid(f"biases of layer {number}", bias, kind)
 
@@ -204,11 +212,17 @@ class Design:
         try:
             data = json.loads(_limited(path).decode())
         except (OSError, ValueError, RecursionError) as error:
-            raise UserError("not a readable design", where=str(path), found=error) from error
+            raise UserError(
+                "not a readable design", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+            ) from error
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
         if found != DESIGN_SCHEMA:
             raise UserError(
-                "a design of another schema", where=str(path), found=found, choices=[DESIGN_SCHEMA]
+                "a design of another schema",
+                where=str(path),
+                found=found,
+                choices=[DESIGN_SCHEMA],
+                kind=ErrorKind.NEWER_VERSION,
             )
         held = _read_arrays(folder / "weights.npz")
         try:
@@ -217,7 +231,10 @@ class Design:
             raise
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise UserError(
-                "not a design that this tool wrote", where=str(path), found=f"{type(error).__name__}: {error}"
+                "not a design that this tool wrote",
+                where=str(path),
+                found=f"{type(error).__name__}: {error}",
+                kind=ErrorKind.WRONG_FORMAT,
             ) from error
 
     @classmethod
@@ -242,7 +259,9 @@ class Design:
             data["meta"],
         )
         if design.digest() != data["digest"]:
-            raise UserError("the design was altered after it was written", where=where)
+            raise UserError(
+                "the design was altered after it was written", where=where, kind=ErrorKind.DAMAGED
+            )
         return design
 
 
@@ -280,7 +299,9 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         zipfile.LargeZipFile,
         zlib.error,
     ) as error:
-        raise UserError("no readable weights", where=str(path), found=error) from error
+        raise UserError(
+            "no readable weights", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+        ) from error
 
 
 def _exact_accum(

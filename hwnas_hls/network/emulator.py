@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Merge, Pool2D, Weighted
@@ -85,7 +85,9 @@ def _activated(
         # hls4ml multiplies by the slope in full precision and casts what comes out.
         values, fraction = np.where(values > 0, values << _LEAKY_SHIFT, values), fraction + _LEAKY_SHIFT
     elif activation != "linear":
-        raise Unsupported(f"layer {number}: {activation} goes through a table and is not emulated")
+        raise Unsupported(
+            f"layer {number}: {activation} goes through a table and is not emulated", kind=ErrorKind.INEXACT
+        )
     return values if (result, fraction) == (accum, accum.fraction) else result.requantise(values, fraction)
 
 

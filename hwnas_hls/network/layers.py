@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.fields import (
     ACTIVATIONS,
     INPUT,
@@ -161,7 +161,9 @@ class Merge:
         if len(self.input_widths) != 2 or min(self.input_widths) < 1:
             raise UserError("a merge has two inputs of at least one value", found=self.input_widths)
         if self.merge == "add" and self.input_widths[0] != self.input_widths[1]:
-            raise UserError("only tensors of the same width are added", found=self.input_widths)
+            raise UserError(
+                "only tensors of the same width are added", found=self.input_widths, kind=ErrorKind.MISMATCH
+            )
 
     @property
     def n_out(self) -> int:

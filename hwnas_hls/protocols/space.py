@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.plugin import Plugin
@@ -118,7 +118,12 @@ class KnobSpace(Space):
         for knob in self.knobs:
             if knob.active(kept):
                 if knob.name not in values:
-                    raise UserError("a knob has no value", where=f"space {self.name}", found=knob.name)
+                    raise UserError(
+                        "a knob has no value",
+                        where=f"space {self.name}",
+                        found=knob.name,
+                        kind=ErrorKind.MISSING,
+                    )
                 knob.check(values[knob.name])
                 kept[knob.name] = knob.canonical(values[knob.name])
         repaired = self.repair(dict(kept))
@@ -266,7 +271,10 @@ def settings(space: Space) -> Iterator[dict[str, Value]]:
     for knob in knobs:
         if knob.continuous:
             raise UserError(
-                "a continuous knob cannot be enumerated", where=f"space {space.name}", found=knob.name
+                "a continuous knob cannot be enumerated",
+                where=f"space {space.name}",
+                found=knob.name,
+                kind=ErrorKind.UNSUPPORTED,
             )
     # A stack of partial settings instead of recursion: spaces may have hundreds of knobs.
     unfinished: list[tuple[int, dict[str, Value]]] = [(0, {})]

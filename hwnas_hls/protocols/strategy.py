@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space, knobs_of, lattice
 from hwnas_hls.values.candidate import Candidate, digest
@@ -194,7 +194,12 @@ class Proposals:
             self.batch = int(state["batch"])
             self._pending = dict.fromkeys(str(key) for key in state["pending"])
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError("not a state that this strategy saved", where=self.name, found=state) from error
+            raise UserError(
+                "not a state that this strategy saved",
+                where=self.name,
+                found=state,
+                kind=ErrorKind.WRONG_FORMAT,
+            ) from error
         self._known |= self._pending.keys()
 
     def _left(self) -> list[Candidate] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.resources import data_folder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -82,9 +82,12 @@ def read_target(path: Path) -> Target:
             "there is no such target file",
             where=str(path),
             remedy="give the path of a TOML file, or a name: `hwnas-hls targets` lists them",
+            kind=ErrorKind.MISSING,
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError("not a readable target file", where=str(path), found=error) from error
+        raise UserError(
+            "not a readable target file", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+        ) from error
     return _target(data, str(path))
 
 
@@ -98,7 +101,9 @@ def _target(data: Mapping[str, Any], where: str) -> Target:
         if name not in data:
             if name in ("aliases", "note"):
                 continue
-            raise UserError("a key is missing in a target file", where=where, remedy=f"add {name}")
+            raise UserError(
+                "a key is missing in a target file", where=where, remedy=f"add {name}", kind=ErrorKind.MISSING
+            )
         values[name] = _checked(name, str(field.type), data[name], where)
     for name in ("lut", "ff", "slr", "clock_ns"):
         if values[name] <= 0 or values[name] == float("inf"):
@@ -109,7 +114,10 @@ def _target(data: Mapping[str, Any], where: str) -> Target:
         )
     if not values["sources"]:
         raise UserError(
-            "a target names the sources of its figures", where=where, remedy="add one text to sources"
+            "a target names the sources of its figures",
+            where=where,
+            remedy="add one text to sources",
+            kind=ErrorKind.MISSING,
         )
     if not _PART.fullmatch(values["part"]):
         raise UserError("not a part name", where=f"{where}: part", found=values["part"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Dataset:
                 "the image does not have as many values as a row has features",
                 where="task: image",
                 found=f"{' x '.join(map(str, shape))} = {math.prod(shape)}, {self.n_in} features",
+                kind=ErrorKind.MISMATCH,
             )
 
     @property

@@ -187,7 +187,9 @@ class Database:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
             # Disk full, device gone, no permission: the file itself may be whole.
-            raise HwnasError(f"the store cannot be used: {error} ({self.path})") from error
+            raise HwnasError(
+                f"the store cannot be used: {error} ({self.path})", kind=ErrorKind.NOT_ACCESSIBLE
+            ) from error
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error
 

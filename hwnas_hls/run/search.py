@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hwnas_hls.cluster import Workers
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words, place_of
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run.hardware_loop import Measuring
@@ -240,7 +240,8 @@ class Search:
             raise HwnasError(
                 f"strategy {name} {what}: {fault}\n"
                 f"  the results are kept; fix the strategy, then: hwnas-hls resume {folder}\n"
-                f"  the traceback is in {folder / 'log.txt'}"
+                f"  the traceback is in {folder / 'log.txt'}",
+                kind=ErrorKind.PLUGIN_FAULT,
             ) from error
 
     def _finish(self, candidates: Sequence[Candidate]) -> None:

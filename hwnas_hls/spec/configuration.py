@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 T = typing.TypeVar("T")
 
@@ -35,7 +35,9 @@ def from_table(config: type[T], table: Mapping[str, Any], where: str) -> T:
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
-            raise UserError("a required key is missing", where=where, remedy=f"set {name}")
+            raise UserError(
+                "a required key is missing", where=where, remedy=f"set {name}", kind=ErrorKind.MISSING
+            )
     try:
         return config(**values)
     except ValueError as error:

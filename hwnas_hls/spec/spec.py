@@ -122,7 +122,11 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     schema = tables.get("schema", SPEC_SCHEMA)
     if schema != SPEC_SCHEMA:
         raise UserError(
-            "unsupported schema of the spec", where=f"{origin}: schema", found=schema, choices=[SPEC_SCHEMA]
+            "unsupported schema of the spec",
+            where=f"{origin}: schema",
+            found=schema,
+            choices=[SPEC_SCHEMA],
+            kind=ErrorKind.NEWER_VERSION,
         )
     for name in _TABLES[1:]:
         if name in tables and not isinstance(tables[name], Mapping):
@@ -201,11 +205,16 @@ def read_tables(path: Path) -> dict[str, Any]:
             "no such spec file",
             where=str(path),
             remedy="give the path of a spec file, or use flags only: `hwnas-hls run --target xcvu9p`",
+            kind=ErrorKind.MISSING,
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError("the spec cannot be read", where=str(path), found=error) from error
+        raise UserError(
+            "the spec cannot be read", where=str(path), found=error, kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     except tomllib.TOMLDecodeError as error:
-        raise UserError("the spec is not TOML", where=str(path), found=error) from error
+        raise UserError(
+            "the spec is not TOML", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+        ) from error
 
 
 def override(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import ErrorKind, HwnasError
 
 
 @contextlib.contextmanager
@@ -28,7 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
-        raise HwnasError(f"cannot write {path}: {error.strerror or error}") from error
+        raise HwnasError(
+            f"cannot write {path}: {error.strerror or error}", kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)

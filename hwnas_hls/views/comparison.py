@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.problem import resolve
@@ -69,7 +69,12 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     seen: dict[Path, Path] = {}
     for folder in folders:
         if folder.resolve() in seen:
-            raise UserError("the same run is given twice", where=str(folder), found=seen[folder.resolve()])
+            raise UserError(
+                "the same run is given twice",
+                where=str(folder),
+                found=seen[folder.resolve()],
+                kind=ErrorKind.AMBIGUOUS,
+            )
         seen[folder.resolve()] = folder
     problem = resolve(run_spec(folders[0]), registry)
     rows = []
@@ -83,6 +88,7 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
                     where=str(folder),
                     found=facts.get("task"),
                     choices=[problem.spec.task.name],
+                    kind=ErrorKind.MISMATCH,
                 )
             rows.append(_row(folder, strategy, store, problem.goal))
     return rows, problem.goal
@@ -138,6 +144,7 @@ def _by(goal: Goal, record: Record, folder: Path) -> Record:
             "a run has no values for an objective of the first run",
             where=str(folder),
             found=", ".join(missing),
+            kind=ErrorKind.MISSING,
         )
     return replace(record, losses=losses)
 

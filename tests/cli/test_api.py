@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import toy
 from conftest import TOY_SPEC
-from refusal import refused
+from refusal import raises_naming, refused
 
 import hwnas_hls
 from hwnas_hls import Run, compare_runs, open_run, resume_run, run_search
@@ -256,5 +256,5 @@ print(json.dumps([light, names, heavy]))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert json.loads(out) == [[], [], []]
-    with pytest.raises(AttributeError, match="run_serach"):
+    with raises_naming("run_serach", error=AttributeError):
         hwnas_hls.run_serach  # type: ignore[attr-defined] # noqa: B018

@@ -126,10 +126,8 @@ def test_an_edited_spec_is_refused(
         lambda: runs.redraw(tmp_path / "run", registry),
         lambda: runs.hand_over_one(tmp_path / "run", "", registry, QUIET),
     ):
-        with pytest.raises(UserError) as caught:
+        with refused(ErrorKind.CHANGED, where=str(tmp_path / "run" / "spec.toml"), mentions=[said]):
             command()
-        assert said in str(caught.value)
-        assert "spec.toml" in str(caught.value)
 
 
 def test_a_run_can_be_made_longer(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
@@ -165,10 +163,8 @@ def test_a_truncated_or_overwritten_store_is_the_users_to_restore(
     noisy = whole[: len(whole) // 2] + b"\x5a" * 8192 + whole[len(whole) // 2 + 8192 :]
     for damaged in [*(whole[:size] for size in sizes(path)), noisy, b"not a store at all" * 500]:
         path.write_bytes(damaged)
-        with pytest.raises(UserError) as caught:
+        with refused(ErrorKind.DAMAGED, where=str(path), mentions=[f"hwnas-hls run {tmp_path / 'run'}"]):
             runs.resume(tmp_path / "run", registry, QUIET)
-        assert "run.sqlite" in str(caught.value)
-        assert "begin again" in str(caught.value)
     path.write_bytes(whole)
     runs.resume(tmp_path / "run", registry, QUIET)
 
@@ -176,7 +172,7 @@ def test_a_truncated_or_overwritten_store_is_the_users_to_restore(
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store._database._connection.execute("pragma max_page_count = 12")
-        with pytest.raises(HwnasError, match="database or disk is full") as caught:
+        with refused(ErrorKind.NOT_ACCESSIBLE, HwnasError, mentions=[tmp_path / "run.sqlite"]) as caught:
             store.set_meta(much="x" * 1_000_000)
         assert not isinstance(caught.value, UserError)
     with Store(tmp_path) as store:
@@ -203,7 +199,7 @@ def test_sqlite_errors_do_not_pass_raw(tmp_path: Path) -> None:
     (tmp_path / "run.sqlite").rmdir()
     with Store(tmp_path) as store:
         store._database._connection.execute("drop table record")
-        with pytest.raises(HwnasError, match="no such table"):
+        with refused(ErrorKind.NOT_ACCESSIBLE, HwnasError, mentions=["record"]):
             store.records()
     assert sqlite3.connect(tmp_path / "run.sqlite").execute("pragma quick_check").fetchone() == ("ok",)
 
@@ -302,24 +298,15 @@ def test_a_later_version_with_more_keys_takes_up_an_older_run(
     assert runs.resume(folder, registry, QUIET).front.members
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("lut=nan", "lut=nan"),
-        ("lut=inf", "lut=inf"),
-        ("accuracy=93", "93 % is 0.93"),
-        ("lut=many", "lut=many"),
-    ],
-)
-def test_bounds_that_no_number_can_meet_are_refused(text: str, said: str) -> None:
-    with pytest.raises(UserError) as caught:
+@pytest.mark.parametrize("text", ["lut=nan", "lut=inf", "accuracy=93", "lut=many"])
+def test_bounds_that_no_number_can_meet_are_refused(text: str) -> None:
+    named = ["accuracy", 93, 0.93] if "accuracy" in text else []
+    with refused(ErrorKind.INVALID, where="--max", found=text, mentions=named):
         parse_bound(text, "--max")
-    assert said in str(caught.value)
     if "accuracy" in text:
         metric, _, value = text.partition("=")
-        with pytest.raises(UserError) as caught:
+        with refused(ErrorKind.INVALID, mentions=named):
             spec_from_tables({"target": {"name": "x"}, "limits": {"max": {metric: float(value)}}}, "a.toml")
-        assert said in str(caught.value)
 
 
 def test_a_bound_in_percent_is_a_share() -> None:

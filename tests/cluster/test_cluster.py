@@ -23,6 +23,7 @@ from cluster_plugin import Line, read_log
 from hypothesis import given
 from hypothesis import strategies as st
 from places import TESTS
+from refusal import refused
 
 from hwnas_hls.cli import flags as spec_flags
 from hwnas_hls.cli.main import invoke
@@ -30,7 +31,7 @@ from hwnas_hls.cluster import ClusterLost, Workers, tasks
 from hwnas_hls.cluster import connection as connections
 from hwnas_hls.cluster.cache import BoundedCache
 from hwnas_hls.cluster.chunks import chunks
-from hwnas_hls.errors import ToolMissing, UserError
+from hwnas_hls.errors import ErrorKind, ToolMissing, UserError
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin import transfer
@@ -102,25 +103,25 @@ def done(log: Path, what: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "named"),
     [
-        ({"workers": -1}, "workers must be 0 or more"),
-        ({"workers": "many"}, "expected a whole number"),
-        ({"system": "pbs", "workers": 1}, "local, slurm, htcondor, not pbs"),
-        ({"system": "slurm"}, "needs a number of workers"),
-        ({"scheduler": "tcp://a:1", "workers": 2}, "workers"),
-        ({"scheduler": "head-node"}, "tcp://host:8786"),
-        ({"scheduler": "tls://a:1", "tls_ca": "ca.pem"}, "tls_certificate, tls_key"),
-        ({"workers": 1, "tls_key": "key.pem"}, "tls://"),
-        ({"workers": 1, "memory": "lots"}, "a size such as 8 GB"),
-        ({"workers": 1, "resources": {"vivado_license": 0.0}}, "above 0"),
-        ({"workers": 1, "resources": {"two words": 1.0}}, "two words"),
-        ({"workers": 1, "synthesis_needs": {"vivado_license": 1.0}}, "a worker has 0"),
-        ({"worker": 1}, "workers"),
+        ({"workers": -1}, ["workers", -1]),
+        ({"workers": "many"}, ["[cluster].workers", "'many'"]),
+        ({"system": "pbs", "workers": 1}, ["local, slurm, htcondor", "pbs"]),
+        ({"system": "slurm"}, ["slurm", "workers"]),
+        ({"scheduler": "tcp://a:1", "workers": 2}, ["workers", "scheduler"]),
+        ({"scheduler": "head-node"}, ["tcp://host:8786", "head-node"]),
+        ({"scheduler": "tls://a:1", "tls_ca": "ca.pem"}, ["tls_certificate, tls_key"]),
+        ({"workers": 1, "tls_key": "key.pem"}, ["tls_key", "tls://"]),
+        ({"workers": 1, "memory": "lots"}, ["memory", "8 GB", "lots"]),
+        ({"workers": 1, "resources": {"vivado_license": 0.0}}, ["vivado_license", 0]),
+        ({"workers": 1, "resources": {"two words": 1.0}}, ["two words"]),
+        ({"workers": 1, "synthesis_needs": {"vivado_license": 1.0}}, ["1 vivado_license", 0]),
+        ({"worker": 1}, ["worker", "workers"]),
     ],
 )
-def test_a_wrong_table_says_what_is_wrong(table: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_wrong_table_says_what_is_wrong(table: dict[str, Any], named: list[object]) -> None:
+    with refused(ErrorKind.UNKNOWN_NAME if "worker" in table else ErrorKind.INVALID, mentions=named):
         spec_from_tables({"target": {"name": "xcvu9p"}, "cluster": table}, "test.toml")
 
 
@@ -307,7 +308,7 @@ def test_resources_that_no_worker_has_are_given_up(
     name = "vivado_license" if amount > 1 else "vivado_licence"  # too much of it, and a typo
     cluster = {"scheduler": scheduler, "wait_s": 0.2, "synthesis_needs": {name: amount}}
     spec = toy_spec(synthesis={"synthesizer": "slow-synthesis", "budget": 2}, cluster=cluster)
-    with pytest.raises(ClusterLost, match=rf"no worker offers {name}={amount:g}, .* --resources"):
+    with refused(ErrorKind.MISSING, ClusterLost, mentions=[f"{name}={amount:g}", "0.2 s", "--resources"]):
         start(spec, registry, tmp_path / "run", Observer())
 
 
@@ -317,7 +318,7 @@ def test_a_scheduler_without_workers_is_given_up(registry: Registry, toy_spec: S
         problem = resolve(toy_spec(cluster=cluster), registry)
         with (
             Workers(problem.cluster_setup()) as workers,
-            pytest.raises(ClusterLost, match=r"no worker .* 0\.2 s"),
+            refused(ErrorKind.MISSING, ClusterLost, mentions=["0.2 s"]),
         ):
             workers.connect()
 

@@ -16,9 +16,10 @@ import cluster_plugin
 import pytest
 from cluster_plugin import read_log
 from places import TESTS
+from refusal import refused
 from test_cluster import alive, content, halving_spec, number_in, wait_for
 
-from hwnas_hls.errors import ToolMissing, UserError
+from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.spec.spec import Spec
@@ -151,7 +152,7 @@ def test_a_machine_without_the_batch_system_says_so(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     spec = halving_spec(toy_spec, tmp_path / "log", cluster={"system": "slurm", "workers": 1})
-    with pytest.raises(ToolMissing, match="sbatch, which is not on PATH"):
+    with refused(ErrorKind.TOOL_MISSING, ToolMissing, mentions=["slurm", "sbatch"]):
         start(spec, registry, tmp_path / "run", Observer())
 
 
@@ -160,5 +161,5 @@ def test_a_directive_of_htcondor_has_a_key(
 ) -> None:
     cluster: dict[str, Any] = {"system": "htcondor", "workers": 1, "directives": ["no sign"]}
     spec = halving_spec(toy_spec, tmp_path / "log", cluster=cluster)
-    with pytest.raises(UserError, match="key = value"):
+    with refused(ErrorKind.INVALID, found="no sign", mentions=["directives"]):
         start(spec, registry, tmp_path / "run", Observer())

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from parts import XCKU115
 from places import TESTS
+from refusal import refused
 
-from hwnas_hls.errors import ToolMissing, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
 from hwnas_hls.evidence.measured_projects import ProblemKind, measured_projects
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
@@ -150,20 +151,20 @@ def test_a_graph_is_refused_though_its_layers_are_those_of_a_project(reports: Re
         (chain.biases[0], None, chain.biases[1]),
     )
     assert not reports.synthesize(chain, TARGET, "csynth").failure
-    with pytest.raises(Unsupported, match="only chains"):
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[graph.architecture.shape]):
         reports.synthesize(graph, TARGET, "csynth")
 
 
 def test_a_missing_stage_is_not_made_up(reports: ReportsSynthesizer) -> None:
     report = reports.synthesize(_design(0), TARGET, "post_route")
     assert "this very design, but no post_route report" in report.failure
-    with pytest.raises(UserError, match="unknown stage"):
+    with refused(ErrorKind.UNKNOWN_NAME, found="lunch"):
         reports.synthesize(_design(0), TARGET, "lunch")
 
 
 def test_without_folders_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
     monkeypatch.delenv("HWNAS_REPORTS", raising=False)
-    with pytest.raises(ToolMissing, match="HWNAS_REPORTS"):
+    with refused(ErrorKind.TOOL_MISSING, ToolMissing, mentions=["HWNAS_REPORTS"]):
         ReportsSynthesizer().synthesize(_design(0), TARGET, "csynth")
     assert "no such folder" in ReportsSynthesizer(ReportsConfig(("/nowhere",))).available(TARGET)
     monkeypatch.setenv("HWNAS_REPORTS", str(tree))

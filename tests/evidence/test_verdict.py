@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusal import refused
 
 from hwnas_hls.cli.main import invoke
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.evidence import files as evidence
 from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, REFUTED, judge, overall
 from hwnas_hls.network.architecture import Architecture, Dense
@@ -152,7 +153,7 @@ def test_evidence_of_another_design_is_refused(design_folder: Path) -> None:
     path.write_text(path.read_text().replace(Design.load(design_folder).digest(), "0" * 16))
     assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 2
     path.write_text("{")
-    with pytest.raises(UserError, match="not a readable piece of evidence"):
+    with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
         evidence.read(design_folder, Design.load(design_folder))
 
 

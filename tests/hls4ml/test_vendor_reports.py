@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 from places import TESTS
+from refusal import refused
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports import (
     Resources,
     cosim_estimates,
     csynth_estimates,
+    elements,
     export_estimates,
+    files,
     project_estimates,
     read_cosim,
     read_csynth,
@@ -139,7 +142,7 @@ def test_the_clock_of_an_overview_is_the_plainest_that_its_latency_rounds_from(
 def test_overview_whose_clock_cannot_be_told_says_so(old: str, new: str, tmp_path: Path) -> None:
     path = tmp_path / "csynth.rpt"
     path.write_text((DATA / "vitis_2024_overview.rpt").read_text().replace(old, new, 1))
-    with pytest.raises(ReportError, match="no clock period"):
+    with refused(ErrorKind.MISSING, ReportError, mentions=[path]):
         read_csynth(path)
 
 
@@ -232,7 +235,7 @@ def test_a_slack_beyond_the_period_is_refused(tmp_path: Path) -> None:
     lines = (DATA / "timing_routed.rpt").read_text().replace("-0.250", " 2.600").splitlines()
     path = tmp_path / "timing.rpt"
     path.write_text("\n".join(line for line in lines if "slow_clk" not in line))
-    with pytest.raises(ReportError, match=r"slack of 2\.6"):
+    with refused(ErrorKind.INVALID, ReportError, mentions=[path, "2.6 ns"]):
         read_timing(path)
 
 
@@ -334,27 +337,27 @@ def test_links_out_of_the_project_are_not_read(tmp_path: Path) -> None:
     folder.mkdir()
     shutil.copy(DATA / "ultrascale_synth.rpt", tmp_path / "elsewhere.rpt")
     (folder / "vivado_synth.rpt").symlink_to(tmp_path / "elsewhere.rpt")
-    with pytest.raises(ReportError, match="no report"):
+    with refused(ErrorKind.MISSING, ReportError, mentions=[folder]):
         read_project(folder)
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "missing"),
     [
-        ("vitis_2023_csynth.xml", "<LUT>23456</LUT>", "", "lut in AreaEstimates"),
-        ("vitis_2023_csynth.xml", "<LUT>23456</LUT>", "<LUT>-5</LUT>", "AreaEstimates|Resources/LUT"),
+        ("vitis_2023_csynth.xml", "<LUT>23456</LUT>", "", "AreaEstimates"),
+        ("vitis_2023_csynth.xml", "<LUT>23456</LUT>", "<LUT>-5</LUT>", "LUT"),
         ("vitis_2023_csynth.xml", "<LUT>23456</LUT>", "<LUT>nan</LUT>", "Resources/LUT"),
         ("vitis_2023_csynth.xml", "<Part>xcvu9p-flga2104-2L-e</Part>", "", "Part"),
         ("vitis_2023_csynth.xml", "<TargetClockPeriod>5.00", "<TargetClockPeriod>-5.00", "TargetClockPeriod"),
         ("vitis_2023_csynth.xml", ">23456<", ">" + "9" * 4000 + "<", "Resources/LUT"),
         ("vivado_2016_csynth.rpt", "Target device", "Device aimed at", "Target device"),
-        ("vivado_2016_csynth.rpt", "|Total            |", "|Sum              |", "row Total"),
-        ("vivado_2016_csynth.rpt", "|   14|   15|", "|   -3|   15|", "latency min"),
-        ("ultrascale_synth.rpt", "| DSPs ", "| xxxx ", "row DSPs"),
+        ("vivado_2016_csynth.rpt", "|Total            |", "|Sum              |", "Total"),
+        ("vivado_2016_csynth.rpt", "|   14|   15|", "|   -3|   15|", "latency"),
+        ("ultrascale_synth.rpt", "| DSPs ", "| xxxx ", "DSPs"),
         ("ultrascale_synth.rpt", " 24680 ", " 24680.3 ", "CLB LUTs"),
         ("ultrascale_synth.rpt", " 3.5 ", " -3.5 ", "Block RAM Tile"),
         ("hierarchical.rpt", " RAMB18 ", " RAMB19 ", "bram_18k"),
-        ("timing_routed.rpt", "-0.250       -1.500 ", "   inf ", "cut off"),
+        ("timing_routed.rpt", "-0.250       -1.500 ", "   inf ", "WNS(ns)"),
         ("vivado_2019_cosim.rpt", "|             10|             11|", "|             1e9|", "Verilog"),
         ("vivado_export.rpt", "LUT:           1500", "LUT:           many", "LUT"),
     ],
@@ -375,9 +378,8 @@ def test_what_is_missing_or_absurd_is_named(
     }
     kind = "c" if "csynth" in name else "e" if "export" in name else name[0]
     reader = read_cosim if "cosim" in name else read[kind]
-    with pytest.raises(ReportError, match=missing) as caught:
+    with refused(ErrorKind.UNREADABLE_REPORT, ReportError, mentions=[path, missing]):
         reader(path)
-    assert str(path) in str(caught.value)
 
 
 def test_xml_bombs_are_refused(tmp_path: Path) -> None:
@@ -385,32 +387,32 @@ def test_xml_bombs_are_refused(tmp_path: Path) -> None:
     path.write_text(
         '<?xml version="1.0"?><!DOCTYPE p [<!ENTITY a "aaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]><p>&b;</p>'
     )
-    with pytest.raises(ReportError, match="document type"):
+    with refused(ErrorKind.WRONG_FORMAT, ReportError, mentions=[path]):
         read_csynth(path)
     path.write_text('<!DOCTYPE p SYSTEM "file:///etc/passwd"><p/>')
-    with pytest.raises(ReportError, match="document type"):
+    with refused(ErrorKind.WRONG_FORMAT, ReportError, mentions=[path]):
         read_csynth(path)
     path.write_text("<p>" * 5000)
-    with pytest.raises(ReportError, match="deeper"):
+    with refused(ErrorKind.TOO_LARGE, ReportError, mentions=[path, elements.MAX_DEPTH]):
         read_csynth(path)
     path.write_text("<p>" + "<q/>" * 500_000 + "</p>")
-    with pytest.raises(ReportError, match="elements"):
+    with refused(ErrorKind.TOO_LARGE, ReportError, mentions=[path, elements.MAX_ELEMENTS]):
         read_csynth(path)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     fifo = tmp_path / "x_csynth.rpt"
     os.mkfifo(fifo)
-    with pytest.raises(ReportError, match="plain file"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, ReportError, mentions=[fifo]):
         read_csynth(fifo)
-    with pytest.raises(ReportError, match="No such file"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, ReportError, mentions=[tmp_path / "absent.rpt"]):
         read_utilisation(tmp_path / "absent.rpt")
-    with pytest.raises(ReportError, match="plain file"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, ReportError, mentions=[tmp_path]):
         read_timing(tmp_path)
     huge = tmp_path / "huge.rpt"
     with huge.open("wb") as file:
         file.truncate(3 * 2**30)
-    with pytest.raises(ReportError, match="larger than 32 MiB"):
+    with refused(ErrorKind.TOO_LARGE, ReportError, mentions=[huge, "32 MiB"]):
         read_cosim(huge)
 
 
@@ -425,7 +427,7 @@ def test_other_encodings(tmp_path: Path, encoding: str) -> None:
 def test_too_many_lines_are_refused_before_they_are_cut(tmp_path: Path) -> None:
     path = tmp_path / "vivado_synth.rpt"
     path.write_text("||\n" * 400_000)
-    with pytest.raises(ReportError, match="more than 300000 lines"):
+    with refused(ErrorKind.TOO_LARGE, ReportError, mentions=[path, files.MAX_LINES]):
         read_utilisation(path)
 
 

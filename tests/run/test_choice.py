@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
+from refusal import refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.evidence.usefulness import chance_of, constant, useless
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.task import Dataset, Split
@@ -126,7 +127,7 @@ def test_the_floor_lies_between_chance_and_the_best(
 
 @pytest.mark.parametrize("floor", [-0.1, 1.0])
 def test_a_floor_that_cannot_be_is_refused(toy_spec: MakeSpec, floor: float) -> None:
-    with pytest.raises(UserError, match="floor"):
+    with refused(ErrorKind.INVALID, mentions=["floor", floor]):
         toy_spec(handover={"floor": floor})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from refusal import raises_naming
 
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import PASSED, CheckResult, failure, not_run
@@ -18,7 +19,7 @@ def test_estimate_takes_a_source_by_its_text_and_writes_it_as_before() -> None:
     assert json.loads(json.dumps(estimate.to_json()))["source"] == "csynth"
     assert Estimate.from_json("lut", estimate.to_json()) == estimate
     assert not estimate.is_predicted
-    with pytest.raises(ValueError, match="guessed"):
+    with raises_naming("guessed"):
         Estimate("lut", 1.0, 1.0, 2.0, "guessed", "report")
 
 
@@ -27,7 +28,7 @@ def test_record_reads_its_state_back() -> None:
     data = json.loads(json.dumps(record.to_json()))
     assert data["state"] == "stopped"
     assert Record.from_json(data).state is RecordState.STOPPED
-    with pytest.raises(ValueError, match="lost"):
+    with raises_naming("lost"):
         Record.from_json({**data, "state": "lost"})
 
 

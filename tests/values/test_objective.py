@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusal import refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of
 
@@ -71,5 +72,5 @@ def test_violations_speak_of_known_metrics_only() -> None:
 def test_directions() -> None:
     assert direction_of("lut") == "min"
     assert direction_of("r2", {"r2": "max"}) == "max"
-    with pytest.raises(UserError, match="did you mean: lut"):
+    with refused(ErrorKind.UNKNOWN_NAME, found="luts", near="lut"):
         direction_of("luts")

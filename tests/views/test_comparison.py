@@ -12,9 +12,10 @@ import pytest
 from browser import needs_browser, visit
 from hypothesis import given
 from hypothesis import strategies as st
+from refusal import refused
 
 from hwnas_hls.cli.main import invoke
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.lifecycle import Observer, start
@@ -155,7 +156,7 @@ def test_a_run_given_twice_is_refused(
     tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec]
 ) -> None:
     start(toy_spec(), registry, tmp_path / "run", Observer())
-    with pytest.raises(UserError, match="given twice"):
+    with refused(ErrorKind.AMBIGUOUS, found=tmp_path / "run"):
         compare_runs([tmp_path / "run", tmp_path / "other" / ".." / "run"], registry)
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.folder.files import MAX_CONFIG_BYTES
 from hwnas_hls.hls4ml.reports.files import read_text
 
@@ -54,9 +54,12 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     import yaml
 
     if len(text) > MAX_YAML_BYTES:
-        raise ReportError(f"{where}: more than {MAX_YAML_BYTES // 1024} KiB of YAML beside the model")
+        raise ReportError(
+            f"{where}: more than {MAX_YAML_BYTES // 1024} KiB of YAML beside the model",
+            kind=ErrorKind.TOO_LARGE,
+        )
     if _depth(text) > _MAX_DEPTH:
-        raise ReportError(f"{where}: YAML nested deeper than {_MAX_DEPTH}")
+        raise ReportError(f"{where}: YAML nested deeper than {_MAX_DEPTH}", kind=ErrorKind.TOO_LARGE)
     try:
         # The pure Python loader: its recursion ends in an exception, libyaml's in a crash.
         data = yaml.load(text, _loader())  # noqa: S506 - a SafeLoader that constructs nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.files import read_text
 
 MAX_SOURCE_BYTES = 2 * 1024 * 1024
@@ -25,7 +25,9 @@ def source(folder: Path, relative: str, limit: int = MAX_SOURCE_BYTES) -> str:
     """
     path = folder / relative
     if not inside(folder, path):
-        raise ReportError(f"{path}: leads out of the project folder; it is not read")
+        raise ReportError(
+            f"{path}: leads out of the project folder; it is not read", kind=ErrorKind.NOT_ACCESSIBLE
+        )
     return read_text(path, limit)
 
 

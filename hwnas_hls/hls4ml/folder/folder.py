@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder.config import load_config
 from hwnas_hls.hls4ml.folder.dense import Layers
 from hwnas_hls.hls4ml.folder.files import inside
@@ -31,7 +31,10 @@ def find_project(path: Path | str) -> Path:
     path = Path(path)
     if not path.is_dir():
         raise UserError(
-            "no such folder", found=path, remedy="give the folder that hls4ml wrote (its output_dir)"
+            "no such folder",
+            found=path,
+            remedy="give the folder that hls4ml wrote (its output_dir)",
+            kind=ErrorKind.MISSING,
         )
     if (path / "firmware").is_dir():
         return path
@@ -42,12 +45,18 @@ def find_project(path: Path | str) -> Path:
         return below[0]
     if below:
         choices = [place.relative_to(path).as_posix() for place in below[:20]]
-        raise UserError("more than one hls4ml project in this folder", where=str(path), choices=choices)
+        raise UserError(
+            "more than one hls4ml project in this folder",
+            where=str(path),
+            choices=choices,
+            kind=ErrorKind.AMBIGUOUS,
+        )
     raise UserError(
         "not an hls4ml project",
         where=str(path),
         found="no folder 'firmware'",
         remedy="give the folder that hls4ml wrote (its output_dir)",
+        kind=ErrorKind.WRONG_FORMAT,
     )
 
 
@@ -126,14 +135,17 @@ def find_projects(root: Path | str) -> list[Path]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError("no such folder", found=root)
+        raise UserError("no such folder", found=root, kind=ErrorKind.MISSING)
     found: list[Path] = []
     seen = 0
     for here, folders, names in os.walk(root, followlinks=False):
         seen += len(folders) + len(names)
         if seen > MAX_ENTRIES:
             raise UserError(
-                "too many files to look for projects in", found=root, remedy="name a folder below it"
+                "too many files to look for projects in",
+                found=root,
+                remedy="name a folder below it",
+                kind=ErrorKind.TOO_LARGE,
             )
         if (Path(here) / "firmware" / "parameters.h").is_file():
             found.append(Path(here))

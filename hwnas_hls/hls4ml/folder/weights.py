@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.folder.files import MAX_WEIGHT_BYTES, inside, source
 from hwnas_hls.network.precision import FixedType
 
@@ -36,7 +36,9 @@ def read_values(folder: Path, name: str, count: int) -> NDArray[np.float64] | No
     path, text = found
     values = _numbers(text.replace("{", " ").replace("}", " "), path)
     if values.size != count:
-        raise ReportError(f"{path}: has {values.size} values where the layer has {count}")
+        raise ReportError(
+            f"{path}: has {values.size} values where the layer has {count}", kind=ErrorKind.MISMATCH
+        )
     return values
 
 
@@ -59,7 +61,9 @@ def read_compressed(folder: Path, name: str, n_in: int, n_out: int) -> NDArray[n
     rows, columns = triples[:, 0].astype(np.int64), triples[:, 1].astype(np.int64)
     inside_layer = (rows >= 0) & (rows < n_in) & (columns >= 0) & (columns < n_out)
     if not (inside_layer.all() and (rows == triples[:, 0]).all() and (columns == triples[:, 1]).all()):
-        raise ReportError(f"{path}: a row or column lies outside a layer of {n_in} x {n_out}")
+        raise ReportError(
+            f"{path}: a row or column lies outside a layer of {n_in} x {n_out}", kind=ErrorKind.MISMATCH
+        )
     out = np.zeros((n_in, n_out))
     np.add.at(out, (rows, columns), triples[:, 2])
     return out
@@ -79,7 +83,9 @@ def _text(folder: Path, name: str) -> tuple[Path, str] | None:
         if not path.is_file():
             continue
         if not inside(folder, path):
-            raise ReportError(f"{path}: leads out of the project folder; it is not read")
+            raise ReportError(
+                f"{path}: leads out of the project folder; it is not read", kind=ErrorKind.NOT_ACCESSIBLE
+            )
         text = source(folder, relative, MAX_WEIGHT_BYTES)
         if suffix == ".txt":
             return path, text

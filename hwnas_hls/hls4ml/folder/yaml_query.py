@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder.config import load_config, text_of
 from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
@@ -31,18 +31,29 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError("no such file", found=path, remedy="give hls4ml_config.yml or the project's folder")
+        raise UserError(
+            "no such file",
+            found=path,
+            remedy="give hls4ml_config.yml or the project's folder",
+            kind=ErrorKind.MISSING,
+        )
     if (path.parent / "firmware" / "parameters.h").is_file():
         return read_folder(path.parent, stage)
     config = load_config(path)
     if "HLSConfig" not in config and "DefaultPrecision" not in config:
-        raise UserError("not a configuration of hls4ml", where=str(path), found="no HLSConfig in it")
+        raise UserError(
+            "not a configuration of hls4ml",
+            where=str(path),
+            found="no HLSConfig in it",
+            kind=ErrorKind.WRONG_FORMAT,
+        )
     shapes = read_shapes(path, config)
     if not any(shape.kind == "Dense" for shape in shapes):
         raise UserError(
             "the configuration does not tell the widths of its layers",
             where=str(path),
             remedy="give the project's folder (with firmware/), or put the Keras model beside it",
+            kind=ErrorKind.MISSING,
         )
     settings = read_settings(path.parent, config, None)
     if settings.backend and settings.backend not in BACKENDS.values():

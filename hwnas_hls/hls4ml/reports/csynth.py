@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.csynth_text import csynth_from_lines
 from hwnas_hls.hls4ml.reports.elements import Element, read_elements
 from hwnas_hls.hls4ml.reports.files import count, nanoseconds, read_lines, required
@@ -43,7 +43,10 @@ def _from_elements(root: Element, path: Path) -> Csynth:
             )
             if found is None
         ]
-        raise ReportError(f"{path}: not a C-synthesis report: has no {' and no '.join(missing)}")
+        raise ReportError(
+            f"{path}: not a C-synthesis report: has no {' and no '.join(missing)}",
+            kind=ErrorKind.WRONG_FORMAT,
+        )
     version = _version(root.value("ReportVersion", "Version") or "")
     overall = required(performance.find("SummaryOfOverallLatency"), "SummaryOfOverallLatency", path)
     resources = required(area.find("Resources"), "AreaEstimates/Resources", path)

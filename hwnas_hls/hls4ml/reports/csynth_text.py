@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.files import count, nanoseconds, required
 from hwnas_hls.hls4ml.reports.reports import Csynth, Module, Resources
 from hwnas_hls.hls4ml.reports.tables import Table, tables
@@ -28,7 +28,10 @@ def csynth_from_lines(lines: list[str], path: Path) -> Csynth:
     """See :func:`hwnas_hls.hls4ml.reports.csynth.read_csynth`."""
     title = next((found for line in lines[:60] if (found := _TITLE.search(line))), None)
     if title is None:
-        raise ReportError(f"{path}: not a C-synthesis report: has no title line of Vivado HLS or Vitis HLS")
+        raise ReportError(
+            f"{path}: not a C-synthesis report: has no title line of Vivado HLS or Vitis HLS",
+            kind=ErrorKind.WRONG_FORMAT,
+        )
     fields = _fields(lines)
     drawn = list(tables(lines))
     version = re.match(r"\d{4}\.\d", fields.get("Version", ""))
@@ -205,7 +208,8 @@ def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csyn
     target = nanoseconds(clocks.get("Target"), f"{path}: Target") if clock else _period_ns(table, path)
     if target is None:
         raise ReportError(
-            f"{path}: this overview has no clock period; read the report of the top function beside it"
+            f"{path}: this overview has no clock period; read the report of the top function beside it",
+            kind=ErrorKind.MISSING,
         )
     top = rows[0]
     return Csynth(

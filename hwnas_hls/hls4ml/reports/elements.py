@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.files import read_bytes
 
 MAX_DEPTH = 64
@@ -63,9 +63,9 @@ class _Builder:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.count += 1
         if self.count > MAX_ELEMENTS:
-            raise ReportError(f"{self.path}: more than {MAX_ELEMENTS} XML elements")
+            raise ReportError(f"{self.path}: more than {MAX_ELEMENTS} XML elements", kind=ErrorKind.TOO_LARGE)
         if len(self.open) + self.skipping >= MAX_DEPTH:
-            raise ReportError(f"{self.path}: XML nested deeper than {MAX_DEPTH}")
+            raise ReportError(f"{self.path}: XML nested deeper than {MAX_DEPTH}", kind=ErrorKind.TOO_LARGE)
         tag = name.rpartition(":")[2]
         if self.skipping or tag in _SKIPPED:
             self.skipping += 1
@@ -94,7 +94,10 @@ class _Builder:
             self.lengths[-1] += len(text)
 
     def refuse(self, *_: object) -> NoReturn:
-        raise ReportError(f"{self.path}: XML with a document type or entities, which no report has")
+        raise ReportError(
+            f"{self.path}: XML with a document type or entities, which no report has",
+            kind=ErrorKind.WRONG_FORMAT,
+        )
 
 
 def read_elements(path: Path) -> Element:
@@ -118,7 +121,7 @@ def read_elements(path: Path) -> Element:
         parser.SkippedEntityHandler = builder.refuse
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError, UnicodeError) as error:
-        raise ReportError(f"{path}: not well-formed XML: {error}") from error
+        raise ReportError(f"{path}: not well-formed XML: {error}", kind=ErrorKind.WRONG_FORMAT) from error
     if builder.root is None:
         raise ReportError(f"{path}: XML without an element")
     return builder.root

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TypeVar
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.spec.quantities import NS_PER_UNIT
 
 #: Larger reports are refused; at most this much (and one byte) of any file is read.
@@ -35,21 +35,28 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         # O_NONBLOCK: opening a named pipe must not wait for a writer that never comes.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: cannot be opened: {_reason(error)}") from error
+        raise ReportError(
+            f"{path}: cannot be opened: {_reason(error)}", kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ReportError(f"{path}: not a plain file")
+            raise ReportError(f"{path}: not a plain file", kind=ErrorKind.NOT_ACCESSIBLE)
         data = b""
         if status.st_size <= limit:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 data = file.read(limit + 1)
     except OSError as error:
-        raise ReportError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise ReportError(
+            f"{path}: cannot be read: {_reason(error)}", kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     finally:
         os.close(descriptor)
     if status.st_size > limit or len(data) > limit:
-        raise ReportError(f"{path}: larger than {limit / 2**20:g} MiB, the most that is read of a report")
+        raise ReportError(
+            f"{path}: larger than {limit / 2**20:g} MiB, the most that is read of a report",
+            kind=ErrorKind.TOO_LARGE,
+        )
     if not data.strip():
         raise ReportError(f"{path}: empty")
     return data
@@ -83,7 +90,7 @@ def read_lines(path: Path) -> list[str]:
     """
     text = read_text(path)
     if text.count("\n") > MAX_LINES:
-        raise ReportError(f"{path}: more than {MAX_LINES} lines")
+        raise ReportError(f"{path}: more than {MAX_LINES} lines", kind=ErrorKind.TOO_LARGE)
     return [line.rstrip("\r") for line in text.split("\n")]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.cosim import read_cosim
 from hwnas_hls.hls4ml.reports.csynth import read_csynth
 from hwnas_hls.hls4ml.reports.files import read_text
@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 class NoReports(ReportError):
     """A folder without any report of Vitis HLS, Vivado HLS or Vivado."""
+
+    kind = ErrorKind.MISSING
 
 
 def read_project(folder: Path | str, top: str | None = None) -> ProjectReports:
@@ -81,14 +83,16 @@ def find_reports(folder: Path | str) -> dict[str, list[Path]]:
 
 def _classified(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
-        raise ReportError(f"{folder}: no such folder")
+        raise ReportError(f"{folder}: no such folder", kind=ErrorKind.MISSING)
     files: dict[str, list[Path]] = {kind: [] for kind in _KINDS}
     for path in _report_files(folder):
         kind = _kind(path)
         if kind:
             files[kind].append(path)
     if sum(len(paths) for paths in files.values()) > MAX_REPORTS:
-        raise ReportError(f"{folder}: more than {MAX_REPORTS} reports; name a single project")
+        raise ReportError(
+            f"{folder}: more than {MAX_REPORTS} reports; name a single project", kind=ErrorKind.TOO_LARGE
+        )
     return files
 
 
@@ -107,7 +111,9 @@ def _report_files(folder: Path) -> Iterator[Path]:
         )
         seen += len(names) + len(folders)
         if seen > MAX_ENTRIES:
-            raise ReportError(f"{folder}: more than {MAX_ENTRIES} files; name a single project")
+            raise ReportError(
+                f"{folder}: more than {MAX_ENTRIES} files; name a single project", kind=ErrorKind.TOO_LARGE
+            )
         for name in sorted(names):
             path = Path(here) / name
             if path.suffix.lower() not in (".rpt", ".xml"):
@@ -143,11 +149,13 @@ def _kind(path: Path) -> str:
 def _start(path: Path) -> str:
     try:
         if not path.is_file():
-            raise ReportError(f"{path}: not a plain file")
+            raise ReportError(f"{path}: not a plain file", kind=ErrorKind.NOT_ACCESSIBLE)
         with path.open("rb") as file:
             return file.read(4096).decode("latin-1")
     except OSError as error:
-        raise ReportError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ReportError(
+            f"{path}: cannot be read: {error.strerror}", kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
 
 
 def _all(read: Callable[[Path], T], paths: list[Path], problems: list[str]) -> list[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.files import count, number, read_lines, read_text, required
 from hwnas_hls.hls4ml.reports.reports import Export, Resources, Timing
 from hwnas_hls.hls4ml.reports.vivado import read_head
@@ -25,12 +25,16 @@ def read_timing(path: Path | str) -> Timing:
     head = read_head(lines)
     columns = _slack_row(lines, "WNS(ns)", path)
     if columns is None:
-        raise ReportError(f"{path}: not a timing summary: has no row under WNS(ns)")
+        raise ReportError(
+            f"{path}: not a timing summary: has no row under WNS(ns)", kind=ErrorKind.WRONG_FORMAT
+        )
     wns, tns, whs = (number(columns.get(name), f"{path}: {name}", least=None) for name in _SLACKS)
     clock, period = _worst_clock(lines, wns, path)
     achieved = None if wns is None or period is None else period - wns
     if achieved is not None and achieved <= 0:
-        raise ReportError(f"{path}: a slack of {wns} ns at a period of {period} ns cannot be")
+        raise ReportError(
+            f"{path}: a slack of {wns} ns at a period of {period} ns cannot be", kind=ErrorKind.INVALID
+        )
     return Timing(
         path=path,
         tool="vivado",
@@ -109,7 +113,9 @@ def read_export(path: Path | str) -> Export:
     text = read_text(path)
     title = re.search(r"Post-(Implementation|Synthesis) Resource usage", text, re.IGNORECASE)
     if title is None:
-        raise ReportError(f"{path}: not an export summary: has no 'Resource usage'")
+        raise ReportError(
+            f"{path}: not an export summary: has no 'Resource usage'", kind=ErrorKind.WRONG_FORMAT
+        )
     version = re.search(r"Implementation tool:\s*Xilinx Vivado v\.(\d{4}\.\d)", text)
     part = re.search(r"Device target:\s*(\S{1,60})", text)
     counts: dict[str, int | None] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.files import count, read_lines, required
 from hwnas_hls.hls4ml.reports.reports import Module, Resources, Utilisation
 from hwnas_hls.hls4ml.reports.tables import Table, tables
@@ -38,7 +38,9 @@ def read_utilisation(path: Path | str) -> Utilisation:
         return _flat(path, head, sites, hierarchy)
     if hierarchy is not None:
         return _hierarchical(path, head, hierarchy)
-    raise ReportError(f"{path}: not a utilisation report: has no row {' or '.join(_LUT[:2])}")
+    raise ReportError(
+        f"{path}: not a utilisation report: has no row {' or '.join(_LUT[:2])}", kind=ErrorKind.WRONG_FORMAT
+    )
 
 
 def _sites(drawn: list[Table], path: Path) -> dict[str, tuple[int | None, int | None]]:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.protocols.knob import Knob
@@ -109,6 +109,7 @@ class CellNetworkSpace(KnobSpace):
                     where=f"space {self.name}",
                     found=str(network.shapes[large[0]]),
                     remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
+                    kind=ErrorKind.TOO_LARGE,
                 )
         operations = {
             operation.tag: operation for kind in self._kinds for operation in table.operations(values, kind)

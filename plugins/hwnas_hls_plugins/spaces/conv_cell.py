@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Conv2D, Pool2D
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.synthesizer import Synthesizer
@@ -202,6 +202,7 @@ def _shape(config: ConvCellConfig, task: Dataset) -> Shape:
             where="space conv-cell",
             found=f"{task.n_in} inputs without a shape",
             remedy="set image = [height, width, channels] in [space] or [task]; a series has height 1",
+            kind=ErrorKind.MISSING,
         )
     height, width, channels = given
     if height * width * channels != task.n_in:
@@ -209,5 +210,6 @@ def _shape(config: ConvCellConfig, task: Dataset) -> Shape:
             "the image does not have as many values as the task has inputs",
             where="space conv-cell: image",
             found=f"{height} x {width} x {channels} = {height * width * channels}, {task.n_in} inputs",
+            kind=ErrorKind.MISMATCH,
         )
     return height, width, channels

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.precision import FixedType
@@ -121,6 +121,7 @@ class MlpSpace(KnobSpace):
                     where="space mlp: strategies",
                     found=", ".join(self.strategies),
                     remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
+                    kind=ErrorKind.TOO_LARGE,
                 )
 
     # Reading and repairing values

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Space, assemble, knobs_of, settings
 from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_rng
 from hwnas_hls.values.candidate import Candidate, Value
@@ -51,6 +51,7 @@ class GridStrategy(Strategy):
                 "strategy grid needs a space whose knobs are a table of Knob",
                 found=f"space {space.name}",
                 remedy="use random or evolution",
+                kind=ErrorKind.UNSUPPORTED,
             )
         self._space = space
         self._proposals = Proposals(self.name, space, seed)
@@ -62,6 +63,7 @@ class GridStrategy(Strategy):
                 found=f"more, from {len(space.knobs)} knobs",
                 remedy="give knobs fewer values (a single value fixes one), raise max_settings, "
                 "or take another strategy",
+                kind=ErrorKind.TOO_LARGE,
             )
         if config.scattered:
             order = batch_rng(self.name, seed, 0, "order").permutation(len(found))

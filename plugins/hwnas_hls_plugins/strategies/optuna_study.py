@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Knob, Space, assemble, knobs_of
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal, Mode
@@ -99,6 +99,7 @@ class KnobStudy:
                 f"strategy {strategy} needs a space whose knobs are a table of Knob",
                 found=f"space {space.name}",
                 remedy="use random or evolution",
+                kind=ErrorKind.UNSUPPORTED,
             )
         self.coding = (coding or Coding)(space)
         self._asked: list[Any] = []

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Knob, Space, assemble, knobs_of
 from hwnas_hls.protocols.strategy import Proposals, Strategy
 from hwnas_hls.values.candidate import Candidate, Value
@@ -87,6 +87,7 @@ class ReinforceStrategy(Strategy):
                 f"strategy {self.name} needs a space whose knobs are a table of Knob",
                 found=f"space {space.name}",
                 remedy="use random or evolution",
+                kind=ErrorKind.UNSUPPORTED,
             )
         self.config = config
         self.goal = goal

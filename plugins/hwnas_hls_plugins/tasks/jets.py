@@ -11,7 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, Task
 from hwnas_hls_plugins.tasks.file_task import FileConfig, FileTask
 
@@ -43,7 +43,11 @@ class JetsConfig:
 
     def __post_init__(self) -> None:
         if self.download and self.path:
-            raise UserError("the jets come from a download or from a file, not from both", where="task")
+            raise UserError(
+                "the jets come from a download or from a file, not from both",
+                kind=ErrorKind.CONFLICT,
+                where="task",
+            )
         if self.rows < 0:
             raise UserError("rows is 0 (all) or more", where="task.rows", found=self.rows)
         if not 0 <= self.split_seed < 2**32:
@@ -75,6 +79,7 @@ class JetsTask(Task):
         else:
             raise UserError(
                 "the jets data are not on this machine, and downloading is off",
+                kind=ErrorKind.MISSING,
                 where="task jets",
                 remedy=f"set download = true in the task's table to fetch OpenML {OPENML_ID}, or path to a "
                 "CSV, NPZ or Parquet copy of it (label column 'class')",
@@ -93,6 +98,7 @@ class JetsTask(Task):
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise UserError(
                 "the jets could not be fetched from OpenML",
+                kind=ErrorKind.NOT_ACCESSIBLE,
                 where=f"OpenML {OPENML_ID}",
                 found=f"{type(error).__name__}: {error}",
                 remedy="try again online, or set path to a CSV, NPZ or Parquet copy (label column 'class')",
@@ -127,7 +133,12 @@ class JetsTask(Task):
             keep = max(1, round(share * len(split)))
             parts.append(Split(split.x[:keep], split.y[:keep]))
         if len(set(parts[0].y.tolist())) < len(dataset.labels):
-            raise UserError("so few rows do not hold every class", where="task.rows", found=self.config.rows)
+            raise UserError(
+                "so few rows do not hold every class",
+                kind=ErrorKind.TOO_FEW,
+                where="task.rows",
+                found=self.config.rows,
+            )
         return dataclasses.replace(
             dataset,
             train=parts[0],
@@ -147,6 +158,7 @@ def _check(dataset: Dataset, where: str) -> None:
     if dataset.n_in != N_FEATURES or len(dataset.labels) != len(CLASSES):
         raise UserError(
             f"the jets have {N_FEATURES} features and the classes {', '.join(CLASSES)}",
+            kind=ErrorKind.MISMATCH,
             where=where,
             found=f"{dataset.n_in} features, {len(dataset.labels)} classes ({', '.join(dataset.labels[:8])})",
             remedy="a table of other data is the task 'file': --task PATH",

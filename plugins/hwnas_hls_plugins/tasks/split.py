@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 #: Share of the rows for validation and for test; the rest trains.
 VALIDATION_SHARE = 0.2
@@ -43,6 +43,7 @@ def stratified(
     if small:
         raise UserError(
             f"a class needs at least {needed} rows, so that every split holds one",
+            kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"{len(small)} too small: {', '.join(small[:5])}{', ...' if len(small) > 5 else ''}",
             remedy="add rows, drop or merge those classes; or, if the label is a number to predict rather "
@@ -70,7 +71,10 @@ def shuffled(
     """
     if n_rows < len(shares) + 1:
         raise UserError(
-            f"a table to be split needs at least {len(shares) + 1} rows", where=where, found=f"{n_rows} rows"
+            f"a table to be split needs at least {len(shares) + 1} rows",
+            kind=ErrorKind.TOO_FEW,
+            where=where,
+            found=f"{n_rows} rows",
         )
     return stratified(np.zeros(n_rows, np.int64), ("rows",), seed, where, shares)
 

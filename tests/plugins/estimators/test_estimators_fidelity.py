@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusal import refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin.registry import Registry
@@ -132,7 +133,7 @@ def test_a_partial_training_says_how_far_it_went() -> None:
     found = ask(PartialTrainingEstimator(PartialTrainingConfig(epochs=2, schedule_epochs=6)), {})
     assert all("after 2 of 6 epochs" in item.values["accuracy"].evidence for item in found)
     assert not any(item.stopped for item in found)
-    with pytest.raises(UserError, match="beginning of its schedule"):
+    with refused(ErrorKind.CONFLICT, found="epochs 7, schedule_epochs 6"):
         PartialTrainingConfig(epochs=7, schedule_epochs=6)
 
 

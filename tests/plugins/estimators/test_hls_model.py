@@ -21,8 +21,9 @@ from click.testing import CliRunner
 from hls_model_row import ROW
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusal import expect_refusal, refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query import NO_CHAIN
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
@@ -304,7 +305,7 @@ def test_an_altered_calibration_is_refused(tmp_path: Path) -> None:
     data["laws"]["tree_lut_per_bit"] = 0.5
     other = tmp_path / "d.json"
     other.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="altered"):
+    with refused(ErrorKind.DAMAGED, where=str(other)):
         read_calibration(other)
 
 
@@ -352,22 +353,21 @@ def test_command_writes_a_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "named"),
     [
-        (b"", "names no known column"),
-        (b"a,b\n1,2\n", "names no known column"),
-        (b"row_id,layers\nA,\x00\n", "NUL"),
-        (b"row_id,layers\nA,\xff\xfe\x80\n", "no UTF-8"),
-        (b"\xff\xferow", "no UTF-8"),
-        (b'row_id,layers\nA,"' + b"1" * 2_000_000 + b'"\n', "no CSV"),
+        (b"", "nothing"),
+        (b"a,b\n1,2\n", "a, b"),
+        (b"row_id,layers\nA,\x00\n", ""),
+        (b"row_id,layers\nA,\xff\xfe\x80\n", "byte 16"),
+        (b"\xff\xferow", "byte 2"),
+        (b'row_id,layers\nA,"' + b"1" * 2_000_000 + b'"\n', "line 2"),
     ],
 )
-def test_hostile_csv_is_a_typed_error(tmp_path: Path, content: bytes, message: str) -> None:
+def test_hostile_csv_is_a_typed_error(tmp_path: Path, content: bytes, named: str) -> None:
     source = tmp_path / "rows.csv"
     source.write_bytes(content)
     result = run(str(source), "--output", str(tmp_path / "out.csv"))
-    assert isinstance(result.exception, UserError)
-    assert message in str(result.exception)
+    expect_refusal(result.exception, ErrorKind.WRONG_FORMAT, mentions=[source, named])
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -381,29 +381,33 @@ def test_other_encodings_of_good_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "kind", "values"),
     [
-        ((), "nothing to predict"),
-        (("--layers", "16"), "fewer than two"),
-        (("--layers", "16-5", "--precision", "eight"), "cannot read"),
-        (("--layers", "16-5", "--precision", "int8"), "names no point"),
-        (("--layers", "16-5", "--strategy", "Unrolled"), "unknown strategy"),
-        (("--layers", "16-5", "--target", "xcvu9"), "unknown target"),
-        (("--layers", "16-5", "--clock", "0ns"), "clock period"),
-        (("--layers", "16-5", "--stage", "moon"), "unknown stage"),
-        (("--layers", "16-5", "--tool", "quartus"), "unknown tool"),
-        (("--layers", "16-5", "--activations", "swish"), "swish"),
-        (("--layers", "16-5", "--reuse-factor", "two"), "cannot read"),
-        (("--layers", "16-5", "--nonzeros", "5;5"), "2 values for 1 layers"),
-        (("nowhere", "--layers", "16-5"), "two designs"),
-        (("nowhere",), "no such file"),
-        (("nowhere.csv",), "cannot read the rows file"),
+        ((), ErrorKind.MISSING, {"where": "predict"}),
+        (("--layers", "16"), ErrorKind.INVALID, {"where": "--layers", "found": "16"}),
+        (("--layers", "16-5", "--precision", "eight"), ErrorKind.INVALID, {"found": "eight"}),
+        (("--layers", "16-5", "--precision", "int8"), ErrorKind.INVALID, {"found": "int8"}),
+        (("--layers", "16-5", "--strategy", "Unrolled"), ErrorKind.UNKNOWN_NAME, {"where": "--strategy"}),
+        (("--layers", "16-5", "--target", "xcvu9"), ErrorKind.UNKNOWN_NAME, {"found": "xcvu9"}),
+        (("--layers", "16-5", "--clock", "0ns"), ErrorKind.INVALID, {"where": "--clock", "found": "0ns"}),
+        (("--layers", "16-5", "--stage", "moon"), ErrorKind.UNKNOWN_NAME, {"found": "moon"}),
+        (("--layers", "16-5", "--tool", "quartus"), ErrorKind.UNKNOWN_NAME, {"found": "quartus"}),
+        (("--layers", "16-5", "--activations", "swish"), ErrorKind.UNKNOWN_NAME, {"found": "swish"}),
+        (("--layers", "16-5", "--reuse-factor", "two"), ErrorKind.INVALID, {"found": "two"}),
+        (
+            ("--layers", "16-5", "--nonzeros", "5;5"),
+            ErrorKind.INVALID,
+            {"where": "--nonzeros", "found": "5;5"},
+        ),
+        (("nowhere", "--layers", "16-5"), ErrorKind.CONFLICT, {"found": "nowhere, 16-5"}),
+        (("nowhere",), ErrorKind.MISSING, {"found": "nowhere"}),
+        (("nowhere.csv",), ErrorKind.NOT_ACCESSIBLE, {"where": "nowhere.csv"}),
     ],
 )
-def test_command_refuses_with_a_reason(arguments: tuple[str, ...], message: str) -> None:
-    result = run(*arguments)
-    assert isinstance(result.exception, UserError), result.output
-    assert message in str(result.exception)
+def test_command_refuses_with_a_reason(
+    arguments: tuple[str, ...], kind: ErrorKind, values: dict[str, str]
+) -> None:
+    expect_refusal(run(*arguments).exception, kind, **values)
 
 
 def test_one_design_needs_no_heavy_import() -> None:
@@ -487,7 +491,7 @@ def test_estimator_turns_a_bad_architecture_into_a_failure() -> None:
 
 
 def test_estimator_config_is_checked() -> None:
-    with pytest.raises(UserError, match="unknown stage"):
+    with refused(ErrorKind.UNKNOWN_NAME, found="moon"):
         HlsModelEstimator.Config(stage="moon")
 
 

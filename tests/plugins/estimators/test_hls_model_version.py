@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
-import pytest
+from refusal import refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls_plugins.estimators.hls_model import Calibration, HlsModelEstimator, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelConfig
 
@@ -50,5 +50,5 @@ def test_a_calibration_written_anew_in_one_process_is_read_anew(tmp_path: Path) 
     os.utime(path, ns=(1, 1))
     assert _version(path) != before
     path.unlink()
-    with pytest.raises(UserError, match="not a readable calibration"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, where=str(path)):
         _version(path)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusal import raises_naming, refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin.registry import Registry
@@ -92,23 +93,23 @@ class Named(KnobSpace):
 
 
 @pytest.mark.parametrize(
-    ("space", "found"),
+    ("space", "knob"),
     [
-        (TinySpace(), "tiny(.|\n)*knob shape"),
-        (MixedSpace(), "mixed(.|\n)*continuous knob sparsity"),
-        (mlp_space(strategies=("Resource",), reuse_factors=(2, 4)), "mlp(.|\n)*not unrolled"),
-        (mlp_space(min_depth=0, max_depth=0), "mlp(.|\n)*without hidden layers"),
-        (Named(honest=False), "named(.|\n)*width_1 that is not a layer's width"),
+        (TinySpace(), "shape"),
+        (MixedSpace(), "sparsity"),
+        (mlp_space(strategies=("Resource",), reuse_factors=(2, 4)), ""),
+        (mlp_space(min_depth=0, max_depth=0), ""),
+        (Named(honest=False), "width_1"),
     ],
     ids=["tiny", "mixed", "resource", "linear", "other meaning"],
 )
-def test_spaces_that_it_does_not_understand_are_refused_by_name(space: Space, found: str) -> None:
-    with pytest.raises(UserError, match=f"strategy differentiable(.|\n)*{found}"):
+def test_spaces_that_it_does_not_understand_are_refused_by_name(space: Space, knob: str) -> None:
+    with refused(ErrorKind.UNSUPPORTED, where=f"space {space.name}", mentions=["differentiable", knob]):
         differentiable(space)
 
 
 def test_a_task_of_another_shape_is_refused() -> None:
-    with pytest.raises(UserError, match=r"6 inputs and 3 outputs(.|\n)*5 inputs"):
+    with refused(ErrorKind.MISMATCH, mentions=["6 inputs and 3 outputs", "5 inputs and 3 outputs"]):
         differentiable(mlp_space(n_in=5))
 
 
@@ -199,7 +200,7 @@ def test_a_heavier_trade_off_ends_in_cheaper_networks_and_the_epochs_are_counted
 
 def test_states_of_another_kind_are_refused() -> None:
     strategy = differentiable(mlp_space())
-    with pytest.raises(UserError, match="not a state that this strategy saved"):
+    with refused(ErrorKind.WRONG_FORMAT, where="differentiable"):
         strategy.restore({"batch": 1, "pending": []})
 
 
@@ -215,7 +216,7 @@ def test_states_of_another_kind_are_refused() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=name):
+    with raises_naming(name):
         DifferentiableConfig(**{name: value})
 
 

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusal import refused
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.spec.configuration import from_table
-from hwnas_hls_plugins.tasks.file_task import FileConfig, FileTask, csv_table, table
+from hwnas_hls_plugins.tasks.file_task import SUFFIXES, FileConfig, FileTask, csv_table, table
 
 NINE = np.ones((9, 2))
 Write = Callable[[pd.DataFrame, Path], Path]
@@ -158,7 +159,7 @@ def test_targets_of_any_range_that_can_be_squared(unit: float, tmp_path: Path) -
     assert ((found.train.y - mean) / scale).std() == pytest.approx(1.0)
     assert np.isfinite(((found.test.y - found.test.y.mean()) ** 2).sum())
     data["label"] *= unit
-    with pytest.raises(UserError, match="squares of a target"):
+    with refused(ErrorKind.INVALID, mentions=["'label'", "2.5e+280" if unit > 1 else "2.5e-280"]):
         load(write_csv(data, tmp_path))
 
 
@@ -224,15 +225,15 @@ def test_csv_settings(tmp_path: Path) -> None:
     data = frame()
     reference = rows_of(load(write_csv(data, tmp_path)))
     data.to_csv(tmp_path / "comma.csv", index=False, sep=";", decimal=",")
-    with pytest.raises(UserError, match="decimal = ','"):
+    with refused(ErrorKind.INVALID, mentions=["decimal = ','"]):
         load(tmp_path / "comma.csv")
     assert rows_of(load(tmp_path / "comma.csv", decimal=",")) == reference
     data.rename(columns={"f0": "größe"}).to_csv(tmp_path / "latin.csv", index=False, encoding="latin-1")
-    with pytest.raises(UserError, match="latin-1"):
+    with refused(ErrorKind.WRONG_FORMAT, mentions=["utf-8", "encoding = 'latin-1'"]):
         load(tmp_path / "latin.csv")
     assert load(tmp_path / "latin.csv", encoding="latin-1").features[0] == "größe"
     data.to_csv(tmp_path / "tilde.csv", index=False, sep="~")
-    with pytest.raises(UserError, match=r"one column only|no delimiter"):
+    with refused(ErrorKind.TOO_FEW, where=str(tmp_path / "tilde.csv")):
         load(tmp_path / "tilde.csv")
     assert rows_of(load(tmp_path / "tilde.csv", delimiter="~")) == reference
 
@@ -261,16 +262,15 @@ def test_a_label_column_of_a_usual_name_is_found_anywhere(name: str, tmp_path: P
 
 def test_the_only_text_column_is_the_label(tmp_path: Path) -> None:
     data = frame().rename(columns={"label": "species"})[["f0", "species", "f1"]]
-    with pytest.raises(UserError, match="which column is the label") as caught:
+    with refused(ErrorKind.AMBIGUOUS, mentions=["'f0', 'species', 'f1'"]):
         load(write_csv(data, tmp_path))
-    assert "'f0', 'species', 'f1'" in str(caught.value)
     data["species"] = data["species"].map(list("abc").__getitem__)
     assert load(write_csv(data, tmp_path)).labels == ("a", "b", "c")
 
 
 def test_two_usual_names_leave_a_doubt_but_y_may_be_a_coordinate(tmp_path: Path) -> None:
     data = frame().assign(target=1.5)
-    with pytest.raises(UserError, match="several columns may be the label"):
+    with refused(ErrorKind.AMBIGUOUS, found="'label', 'target'"):
         load(write_csv(data, tmp_path))
     assert load(write_csv(data, tmp_path), label="label").n_in == 4
     assert load(write_csv(data, tmp_path), label="label", ignore=["target"]).n_in == 3
@@ -287,7 +287,7 @@ def test_a_table_without_header_and_with_whole_numbers_last(tmp_path: Path) -> N
     assert "label column 'column_3'" in load(tmp_path / "bare.csv").source
     data["label"] += 0.5
     data.to_csv(tmp_path / "bare.csv", index=False, header=False)
-    with pytest.raises(UserError, match="which column is the label"):
+    with refused(ErrorKind.AMBIGUOUS, mentions=["'column_3'"]):
         load(tmp_path / "bare.csv")
     assert load(tmp_path / "bare.csv", label="column_3").kind == "regression"
 
@@ -332,18 +332,18 @@ def test_a_test_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("test_columns", "data_columns", "message"),
+    ("test_columns", "data_columns", "kind", "named"),
     [
-        ({"f1": None}, {}, "no such column"),
-        ({"label": 9}, {}, "not in training"),
-        ({"label": "a"}, {}, "text in one file"),
-        ({"f1": np.nan}, {}, "missing or infinite"),
-        ({}, {"split": ["train", "test"] * 40}, "given twice"),
+        ({"f1": None}, {}, ErrorKind.UNKNOWN_NAME, "f1"),
+        ({"label": 9}, {}, ErrorKind.MISMATCH, "'9'"),
+        ({"label": "a"}, {}, ErrorKind.MISMATCH, "'label'"),
+        ({"f1": np.nan}, {}, ErrorKind.INVALID, "'f1'"),
+        ({}, {"split": ["train", "test"] * 40}, ErrorKind.CONFLICT, "test.csv"),
     ],
     ids=str,
 )
 def test_test_files_that_do_not_fit(
-    test_columns: dict[str, Any], data_columns: dict[str, Any], message: str, tmp_path: Path
+    test_columns: dict[str, Any], data_columns: dict[str, Any], kind: ErrorKind, named: str, tmp_path: Path
 ) -> None:
     data = frame(100, classes=4)
     write_csv(data[:80].assign(**data_columns), tmp_path)
@@ -351,7 +351,7 @@ def test_test_files_that_do_not_fit(
     if None in test_columns.values():
         test = test.drop(columns=list(test_columns))
     test.to_csv(tmp_path / "test.csv", index=False)
-    with pytest.raises(UserError, match=message):
+    with refused(kind, mentions=[named]):
         load(tmp_path / "data.csv", test_path=str(tmp_path / "test.csv"))
 
 
@@ -396,36 +396,27 @@ def with_value(name: str, row: int, value: Any) -> pd.DataFrame:
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet, write_npz])
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "kind", "named"),
     [
-        (
-            with_value("f1", 6, np.nan),
-            ["missing or infinite", "'f1'", "2 missing", "of 60 rows", "data row 7"],
-        ),
-        (
-            with_value("f1", 6, np.inf),
-            ["missing or infinite", "'f1'", "2 infinite", "of 60 rows", "data row 7"],
-        ),
-        (with_value("f2", 3, -np.inf), ["'f2'", "2 infinite", "data row 4"]),
-        (with_value("f0", 3, 1e308), ["'f0'", "beyond 1e+307"]),
-        (with_value("label", 8, np.nan), ["labels are missing", "2 of 60 rows", "data row 9"]),
-        (spoilt(label=4), ["all rows have the same class", "4"]),
-        (spoilt(label=1.5), ["all rows have the same target"]),
-        (spoilt(label=[0] * 58 + [1] * 2), ["at least 3 rows", "'1' (2)", "kind = 'regression'"]),
-        (spoilt(label=[f"row {n}" for n in range(60)]), ["too many classes", "60 different values"]),
-        (frame(2, classes=2), ["at least 3 rows"]),
+        (with_value("f1", 6, np.nan), ErrorKind.INVALID, ["'f1'", "2 missing", "60 rows", "row 7"]),
+        (with_value("f1", 6, np.inf), ErrorKind.INVALID, ["'f1'", "2 infinite", "60 rows", "row 7"]),
+        (with_value("f2", 3, -np.inf), ErrorKind.INVALID, ["'f2'", "2 infinite", "row 4"]),
+        (with_value("f0", 3, 1e308), ErrorKind.INVALID, ["'f0'", "1e+307"]),
+        (with_value("label", 8, np.nan), ErrorKind.INVALID, ["2 of 60 rows", "row 9"]),
+        (spoilt(label=4), ErrorKind.TOO_FEW, ["4"]),
+        (spoilt(label=1.5), ErrorKind.TOO_FEW, ["1.5"]),
+        (spoilt(label=[0] * 58 + [1] * 2), ErrorKind.TOO_FEW, ["3 rows", "'1' (2)", "kind = 'regression'"]),
+        (spoilt(label=[f"row {n}" for n in range(60)]), ErrorKind.TOO_LARGE, ["60 different values"]),
+        (frame(2, classes=2), ErrorKind.TOO_FEW, ["3 rows"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_unusable_values_are_named(
-    write: Write, data: pd.DataFrame, words: list[str], tmp_path: Path
+    write: Write, data: pd.DataFrame, kind: ErrorKind, named: list[str], tmp_path: Path
 ) -> None:
     path = write(data, tmp_path)
-    with pytest.raises(UserError) as caught:
+    with refused(kind, mentions=[path, *named]):
         load(path)
-    assert str(path) in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet, write_npz])
@@ -434,10 +425,8 @@ def test_a_text_that_stands_for_a_missing_label_is_no_class(write: Write, text: 
     data = frame()
     data["label"] = np.array(["electron", "muon", "jet"] * 20, dtype=object)
     data.loc[[8, 20, 31], "label"] = text
-    with pytest.raises(UserError) as caught:
+    with refused(ErrorKind.INVALID, mentions=["3 of 60 rows", "data row 9", repr(text.strip())]):
         load(write(data, tmp_path))
-    for word in ("labels are missing", "3 of 60 rows", "data row 9", repr(text.strip()), "rename the class"):
-        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet])
@@ -447,86 +436,85 @@ def test_a_feature_of_text_is_named(write: Write, text: str, tmp_path: Path) -> 
     data["f1"] = data["f1"].astype(str)
     data.loc[4, "f1"] = text
     data["label"] = data["label"].map(list("abc").__getitem__)
-    with pytest.raises(UserError, match="holds text") as caught:
+    with refused(ErrorKind.INVALID, mentions=["'f1'", repr(text), "data row 5"]):
         load(write(data, tmp_path))
-    for word in ("'f1'", repr(text), "data row 5"):
-        assert word in str(caught.value)
     assert load(write(data, tmp_path), ignore="f1").features == ("f0", "f2")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "kind", "named"),
     [
-        ("", ["is empty"]),
-        (" \n\n", ["nothing but white space"]),
-        ("a,b,label\n", ["no rows"]),
-        ("label\n1\n2\n1\n", ["one column only"]),
-        ("label,split\n" + "a,train\nb,train\na,test\nb,test\n" * 9, ["no feature columns"]),
-        ("a,a,label\n" + "1,2,x\n2,3,y\n" * 9, ["the same name", "'a'"]),
-        ("a,b,label\n" + "1,2,x\n2,3,y\n" * 9 + "1,2\n", ["Row #20", "Expected 3 columns, got 2"]),
-        ("a,b,label\n" + "1,2,x\n2,3,y\n" * 99 + "1,2,3,4\n", ["Row #200", "Expected 3 columns, got 4"]),
-        ("a,split,label\n" + "1,train,x\n2,train,y\n" * 9, ["no row belongs to the split 'test'"]),
-        ("a,b\n" + "1,2\n2,3\n" * 9, ["which column is the label", "'a', 'b'"]),
+        ("", ErrorKind.MISSING, []),
+        (" \n\n", ErrorKind.MISSING, []),
+        ("a,b,label\n", ErrorKind.MISSING, []),
+        ("label\n1\n2\n1\n", ErrorKind.TOO_FEW, ["'label'"]),
+        ("label,split\n" + "a,train\nb,train\na,test\nb,test\n" * 9, ErrorKind.MISSING, ["label, split"]),
+        ("a,a,label\n" + "1,2,x\n2,3,y\n" * 9, ErrorKind.AMBIGUOUS, ["'a'"]),
+        ("a,b,label\n" + "1,2,x\n2,3,y\n" * 9 + "1,2\n", ErrorKind.WRONG_FORMAT, ["#20", "3", "2"]),
+        ("a,b,label\n" + "1,2,x\n2,3,y\n" * 99 + "1,2,3,4\n", ErrorKind.WRONG_FORMAT, ["#200", "3", "4"]),
+        ("a,split,label\n" + "1,train,x\n2,train,y\n" * 9, ErrorKind.MISSING, ["'test'"]),
+        ("a,b\n" + "1,2\n2,3\n" * 9, ErrorKind.AMBIGUOUS, ["'a', 'b'"]),
     ],
 )
-def test_unusable_csv_files_are_explained(text: str, words: list[str], tmp_path: Path) -> None:
+def test_unusable_csv_files_are_explained(
+    text: str, kind: ErrorKind, named: list[str], tmp_path: Path
+) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text)
-    with pytest.raises(UserError) as caught:
+    with refused(kind, mentions=[path, *named]):
         load(path)
-    assert str(path) in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("more", "kind", "values"),
     [
-        ({"label": "labl"}, "did you mean: label"),
-        ({"label": ["label", "nope"]}, "found: nope"),
-        ({"split_column": "nope"}, "found: nope"),
-        ({"split_column": "f0"}, "no split"),
-        ({"ignore": ["f0", "f1", "f2"]}, "no feature columns"),
-        ({"ignore": "label"}, "which column is the label"),
-        ({"kind": "clustering"}, "clustering"),
-        ({"delimiter": ",,"}, "not a delimiter"),
-        ({"delimiter": ",", "decimal": ","}, "the same"),
-        ({"encoding": "klingon"}, "unknown text encoding"),
-        ({"split_seed": -1}, "split_seed"),
-        ({"test_path": "nowhere.csv"}, "no such data file"),
-        ({"path": ""}, "needs a data file"),
-        ({"labels": "label"}, "did you mean: label"),
+        ({"label": "labl"}, ErrorKind.UNKNOWN_NAME, {"near": "label"}),
+        ({"label": ["label", "nope"]}, ErrorKind.UNKNOWN_NAME, {"found": "nope"}),
+        ({"split_column": "nope"}, ErrorKind.UNKNOWN_NAME, {"found": "nope"}),
+        ({"split_column": "f0"}, ErrorKind.UNKNOWN_NAME, {"mentions": ["'f0'", "train", "test"]}),
+        ({"ignore": ["f0", "f1", "f2"]}, ErrorKind.MISSING, {"found": "label"}),
+        ({"ignore": "label"}, ErrorKind.AMBIGUOUS, {"mentions": ["'f0', 'f1', 'f2'"]}),
+        ({"kind": "clustering"}, ErrorKind.UNKNOWN_NAME, {"found": "'clustering'"}),
+        ({"delimiter": ",,"}, ErrorKind.INVALID, {"where": "task.delimiter", "found": "',,'"}),
+        ({"delimiter": ",", "decimal": ","}, ErrorKind.CONFLICT, {"found": ","}),
+        ({"encoding": "klingon"}, ErrorKind.UNKNOWN_NAME, {"found": "klingon"}),
+        ({"split_seed": -1}, ErrorKind.INVALID, {"found": -1}),
+        ({"test_path": "nowhere.csv"}, ErrorKind.MISSING, {"where": "nowhere.csv"}),
+        ({"path": ""}, ErrorKind.MISSING, {"where": "task.path"}),
+        ({"labels": "label"}, ErrorKind.UNKNOWN_NAME, {"near": "label"}),
     ],
     ids=str,
 )
-def test_wrong_settings_are_explained(more: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_wrong_settings_are_explained(
+    more: dict[str, Any], kind: ErrorKind, values: dict[str, Any], tmp_path: Path
+) -> None:
     path = write_csv(frame(), tmp_path)
-    with pytest.raises(UserError, match=message):
+    with refused(kind, **values):
         load(**{"path": path, **more})
 
 
 def test_text_targets_are_refused(tmp_path: Path) -> None:
     data = frame().assign(label=["a", "b"] * 30)
-    with pytest.raises(UserError, match="the target of a regression is a number"):
+    with refused(ErrorKind.INVALID, mentions=["'a'", "kind = 'classification'"]):
         load(write_csv(data, tmp_path), kind="regression")
-    with pytest.raises(UserError, match="one 1 among zeros"):
+    with refused(ErrorKind.INVALID, found="f0, f1", mentions=["kind = 'regression'"]):
         load(write_csv(frame(), tmp_path), label=["f0", "f1"], kind="classification")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet", ".xlsx", ""])
 def test_paths_that_are_no_data_file(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"data{suffix}"
-    with pytest.raises(UserError, match="no such data file"):
+    with refused(ErrorKind.MISSING, where=str(path)):
         load(path)
     path.mkdir()
-    with pytest.raises(UserError, match="folder"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, where=str(path)):
         load(path)
     path.rmdir()
     path.touch()
-    with pytest.raises(UserError, match="empty"):
+    with refused(ErrorKind.MISSING, where=str(path)):
         load(path)
     os.mkfifo(tmp_path / f"pipe{suffix}")
-    with pytest.raises(UserError, match="special file"):
+    with refused(ErrorKind.NOT_ACCESSIBLE, where=str(tmp_path / f"pipe{suffix}")):
         load(tmp_path / f"pipe{suffix}")
     path.write_text("hello")
     with pytest.raises(UserError):
@@ -535,7 +523,7 @@ def test_paths_that_are_no_data_file(suffix: str, tmp_path: Path) -> None:
 
 def test_an_unknown_suffix_names_the_kinds(tmp_path: Path) -> None:
     (tmp_path / "data.xlsx").write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"choices: \.csv.*\.npz.*\.parquet"):
+    with refused(ErrorKind.UNKNOWN_NAME, found=".xlsx", choices=[*SUFFIXES]):
         load(tmp_path / "data.xlsx")
 
 
@@ -559,32 +547,37 @@ def test_a_file_that_was_cut_or_altered(write: Write, cut: int, tmp_path: Path) 
     path = write(frame(), tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:cut])
-    with pytest.raises(UserError, match="not a"):
+    with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
         load(path)
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("arrays", "kind", "named"),
     [
-        ({"X": np.ones((9, 2))}, "features without labels"),
-        ({"y": np.ones(9)}, "labels without features"),
-        ({"a": np.ones(9)}, "no features and labels"),
-        ({"X": np.ones((9, 2)), "y": np.ones(8)}, "different numbers of rows"),
-        ({"X": np.ones((9, 2)), "y": np.ones((9, 2, 2))}, "labels as"),
-        ({"X": np.ones((9, 2), complex), "y": np.arange(9)}, "not numbers"),
-        ({"X": np.array([["a"] * 2] * 9), "y": np.arange(9)}, "not numbers"),
-        ({"X": np.ones((0, 2)), "y": np.ones(0)}, "no rows"),
-        ({"X": np.ones((9, 2)), "y": np.array([None] * 9)}, "allow_pickle"),
-        ({"X": NINE, "y": np.arange(9), "x_test": NINE, "y_test": np.ones(9)}, "both whole"),
-        ({"x_train": NINE, "y_train": np.ones(9), "x_test": np.eye(9), "y_test": np.ones(9)}, "features"),
-        ({"x_train": np.ones((9, 2)), "y_train": np.arange(9) % 2}, "'test'"),
-        ({"X": np.ones((9, 2)), "y": np.arange(9), "feature_names": np.array(["a"])}, "names do not fit"),
+        ({"X": np.ones((9, 2))}, ErrorKind.MISSING, ["X"]),
+        ({"y": np.ones(9)}, ErrorKind.MISSING, ["y"]),
+        ({"a": np.ones(9)}, ErrorKind.MISSING, ["a"]),
+        ({"X": np.ones((9, 2)), "y": np.ones(8)}, ErrorKind.MISMATCH, ["9", "8"]),
+        ({"X": np.ones((9, 2)), "y": np.ones((9, 2, 2))}, ErrorKind.INVALID, ["(9, 2, 2)"]),
+        ({"X": np.ones((9, 2), complex), "y": np.arange(9)}, ErrorKind.INVALID, ["complex128"]),
+        ({"X": np.array([["a"] * 2] * 9), "y": np.arange(9)}, ErrorKind.INVALID, ["<U1"]),
+        ({"X": np.ones((0, 2)), "y": np.ones(0)}, ErrorKind.MISSING, []),
+        ({"X": np.ones((9, 2)), "y": np.array([None] * 9)}, ErrorKind.WRONG_FORMAT, ["allow_pickle"]),
+        ({"X": NINE, "y": np.arange(9), "x_test": NINE, "y_test": np.ones(9)},
+         ErrorKind.CONFLICT, ["x_test"]),
+        ({"x_train": NINE, "y_train": np.ones(9), "x_test": np.eye(9), "y_test": np.ones(9)},
+         ErrorKind.MISMATCH, ["2", "9"]),
+        ({"x_train": np.ones((9, 2)), "y_train": np.arange(9) % 2}, ErrorKind.MISSING, ["'test'"]),
+        ({"X": np.ones((9, 2)), "y": np.arange(9), "feature_names": np.array(["a"])},
+         ErrorKind.MISMATCH, ["feature_names", "1", "2"]),
     ],
     ids=str,
 )  # fmt: skip
-def test_unusable_archives_are_explained(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_unusable_archives_are_explained(
+    arrays: dict[str, Any], kind: ErrorKind, named: list[str], tmp_path: Path
+) -> None:
     np.savez(tmp_path / "data.npz", **arrays)
-    with pytest.raises(UserError, match=message):
+    with refused(kind, mentions=[tmp_path / "data.npz", *named]):
         load(tmp_path / "data.npz")
 
 
@@ -609,9 +602,9 @@ def test_parquet_columns_of_other_kinds(tmp_path: Path) -> None:
     assert set(found.train.x[:, 0]) == {0.0, 1.0}
     assert found.features == ("f0", "f1", "f2")
     assert "'number' left out" in found.source
-    with pytest.raises(UserError, match=r"neither numbers nor text[\s\S]*'f2'"):
+    with refused(ErrorKind.INVALID, mentions=["'f2'", "list<"]):
         load(write_parquet(data.assign(f2=[[1, 2]] * 60), tmp_path))
-    with pytest.raises(UserError, match=r"which column is the label|holds text"):
+    with pytest.raises(UserError):
         load(write_parquet(data.assign(f2=pd.Timestamp("2020-01-01")), tmp_path))
 
 
@@ -623,11 +616,11 @@ def test_more_than_memory_is_bounded_to_hold_is_refused(
         load(path)
     monkeypatch.setattr(table, "MAX_VALUES", 150)
     for path in paths:
-        with pytest.raises(UserError, match="more than 150 values"):
+        with refused(ErrorKind.TOO_LARGE, mentions=[150]):
             load(path)
     monkeypatch.setattr(table, "MAX_FILE_BYTES", 1000)
     for path in paths:
-        with pytest.raises(UserError, match="larger than"):
+        with refused(ErrorKind.TOO_LARGE, where=str(path)):
             load(path)
 
 
@@ -639,7 +632,7 @@ def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
     assert path.stat().st_size < 100_000
     monkeypatch.setattr("hwnas_hls_plugins.tasks.file_task.npz_table.MAX_VALUES", 200_000)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("unpacked"))
-    with pytest.raises(UserError, match="more than this tool reads"):
+    with refused(ErrorKind.TOO_LARGE, where=str(path)):
         load(path)
 
 
@@ -648,7 +641,7 @@ def test_an_unreadable_line_far_into_a_long_file(tmp_path: Path) -> None:
     text = b"a,b,label\n" + b"1,2,x\n2,3,y\n" * 30_000
     assert len(text) > csv_table._SAMPLE_BYTES
     path.write_bytes(text + "1,2,\xe4\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"bytes that are no text[\s\S]*latin-1"):
+    with refused(ErrorKind.WRONG_FORMAT, mentions=["'label'", "encoding = 'latin-1'"]):
         load(path)
     path.write_bytes(text)
     assert load(path).labels == ("x", "y")

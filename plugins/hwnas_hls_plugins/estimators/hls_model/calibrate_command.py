@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
@@ -63,7 +63,7 @@ def calibrate_command(
 
     _check_output(output, force)
     if weights is not None and not weights.is_dir():
-        raise UserError("no such folder", where="--weights", found=str(weights))
+        raise UserError("no such folder", where="--weights", found=str(weights), kind=ErrorKind.MISSING)
     targets = known_targets()
     part = None if target is None else targets.find(target).part
     designs, left = read_designs(sources, weights, part, targets)
@@ -78,6 +78,7 @@ def calibrate_command(
             found="; ".join(sorted({entry.reason for entry in found.unused})),
             remedy="give reports of io_parallel designs without an AXI wrapper, of at most 4,096 products in "
             "an unrolled layer",
+            kind=ErrorKind.NOTHING_FITS,
         )
     data = found.calibration.to_json()
     _write(output, data, force)
@@ -90,13 +91,16 @@ def calibrate_command(
 
 def _check_output(output: Path, force: bool) -> None:
     if output.is_dir():
-        raise UserError("a folder, not a file", where="--output", found=str(output))
+        raise UserError(
+            "a folder, not a file", where="--output", found=str(output), kind=ErrorKind.NOT_ACCESSIBLE
+        )
     if output.exists() and not force:
         raise UserError(
             "the output exists already",
             where="--output",
             found=str(output),
             remedy="give another name, or --force to replace it",
+            kind=ErrorKind.TAKEN,
         )
 
 
@@ -108,7 +112,9 @@ def _write(output: Path, data: dict[str, Any], force: bool) -> None:
         _check_output(output, force)
         draft.replace(output)
     except OSError as error:
-        raise UserError("cannot write the calibration", where=str(output), found=error) from error
+        raise UserError(
+            "cannot write the calibration", where=str(output), found=error, kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.resources import data_folder
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 
@@ -207,7 +207,9 @@ def read_calibration(path: Path | None = None) -> Calibration:
     try:
         state = file.stat()
     except OSError as error:
-        raise UserError("not a readable calibration file", where=str(file), found=error) from error
+        raise UserError(
+            "not a readable calibration file", kind=ErrorKind.NOT_ACCESSIBLE, where=str(file), found=error
+        ) from error
     return _read(file, state.st_mtime_ns, state.st_size)
 
 
@@ -216,7 +218,9 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
     try:
         data = json.loads(file.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError("not a readable calibration file", where=str(file), found=error) from error
+        raise UserError(
+            "not a readable calibration file", kind=ErrorKind.WRONG_FORMAT, where=str(file), found=error
+        ) from error
     if not isinstance(data, dict) or data.get("schema") != CALIBRATION_SCHEMA:
         raise UserError(
             "a calibration of another schema",
@@ -226,7 +230,10 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
         )
     if data.get("hash") != _hash(data):
         raise UserError(
-            "the calibration was altered after it was written", where=str(file), remedy="fit it again"
+            "the calibration was altered after it was written",
+            where=str(file),
+            remedy="fit it again",
+            kind=ErrorKind.DAMAGED,
         )
     try:
         bands = {
@@ -237,7 +244,9 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
             data["name"], data["laws"], data["factors"], bands, data["seen"], data["provenance"]
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError("a key is missing in a calibration file", where=str(file), found=error) from error
+        raise UserError(
+            "a key is missing in a calibration file", where=str(file), found=error, kind=ErrorKind.DAMAGED
+        ) from error
     return calibration
 
 

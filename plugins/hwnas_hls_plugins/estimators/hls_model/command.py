@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hwnas_hls.errors import ReportError, UserError
+from hwnas_hls.errors import ErrorKind, ReportError, UserError
 from hwnas_hls.spec.quantities import parse_clock_ns
 
 if TYPE_CHECKING:
@@ -96,7 +96,10 @@ def predict_command(**given: Any) -> None:
     targets = known_targets()
     if path is not None and options.layers is not None:
         raise UserError(
-            "PATH and --layers describe two designs", found=f"{path}, {options.layers}", remedy="give one"
+            "PATH and --layers describe two designs",
+            found=f"{path}, {options.layers}",
+            remedy="give one",
+            kind=ErrorKind.CONFLICT,
         )
     if path is not None and path.lower().endswith(".csv"):
         if options.given_for_one_design:
@@ -106,11 +109,14 @@ def predict_command(**given: Any) -> None:
                 found=path,
                 remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "
                 "columns, and tools are compared as a row each",
+                kind=ErrorKind.CONFLICT,
             )
         _predict_rows(Path(path), options, fitted, targets)
         return
     if options.output is not None or options.weights is not None:
-        raise UserError("--output and --weights go with a CSV of rows", where="predict")
+        raise UserError(
+            "--output and --weights go with a CSV of rows", where="predict", kind=ErrorKind.CONFLICT
+        )
     query = _of_flags(options) if path is None else _of_path(path)
     query = _placed(query, options, targets)
     tools = [query.tool]
@@ -126,7 +132,9 @@ def predict_command(**given: Any) -> None:
         [dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True, targets=targets
     )
     if query.blockers:
-        raise UserError("; ".join(map(str, query.blockers)), where=path or "--layers")
+        raise UserError(
+            "; ".join(map(str, query.blockers)), where=path or "--layers", kind=ErrorKind.UNSUPPORTED
+        )
     from hwnas_hls_plugins.estimators.hls_model.text_table import (
         comparison_text,
         prediction_json,
@@ -159,7 +167,7 @@ def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targ
     weights, output, as_json = options.weights, options.output, options.as_json
     folder = weights if weights is not None else path.parent / "weights"
     if weights is not None and not weights.is_dir():
-        raise UserError("no such folder", where="--weights", found=str(weights))
+        raise UserError("no such folder", where="--weights", found=str(weights), kind=ErrorKind.MISSING)
     known = folder if folder.is_dir() else None
     unpredicted: list[str] = []
     if output is None:
@@ -172,7 +180,9 @@ def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targ
                 count = write_predictions(rows, file, known, fitted, targets, unpredicted, as_json=as_json)
             draft.replace(output)
         except OSError as error:
-            raise UserError("cannot write the predictions", where=str(output), found=error) from error
+            raise UserError(
+                "cannot write the predictions", where=str(output), found=error, kind=ErrorKind.NOT_ACCESSIBLE
+            ) from error
         finally:
             draft.unlink(missing_ok=True)
         click.echo(f"{count - len(unpredicted)} designs predicted, written to {output}", err=True)
@@ -202,6 +212,7 @@ def _of_path(path: str) -> Query:
             where="PATH",
             found=path,
             remedy="give a CSV of rows, an hls4ml project folder or an hls4ml_config.yml",
+            kind=ErrorKind.MISSING,
         )
     from hwnas_hls.hls4ml.folder import read_config, read_folder
 
@@ -216,12 +227,14 @@ def _of_path(path: str) -> Query:
             where=path,
             found=error,
             remedy="convert the network again by hls4ml, or describe it by --layers",
+            kind=ErrorKind.WRONG_FORMAT,
         ) from error
     raise UserError(
         "cannot tell what this file is",
         where="PATH",
         found=path,
         remedy="give a CSV of rows (.csv), an hls4ml project folder or an hls4ml_config.yml",
+        kind=ErrorKind.WRONG_FORMAT,
     )
 
 
@@ -237,6 +250,7 @@ def _of_flags(options: PredictOptions) -> Query:
             "nothing to predict",
             where="predict",
             remedy="give --layers 16-64-32-32-5, a CSV, an hls4ml project folder or an hls4ml_config.yml",
+            kind=ErrorKind.MISSING,
         )
     count = layers.count("-")
     row = {
@@ -259,10 +273,10 @@ def _of_flags(options: PredictOptions) -> Query:
     }
     if query.blockers:
         what = query.blockers[0].text
-        raise UserError(what, where="--layers", remedy="write widths such as 16-64-32-32-5")
+        raise UserError(what, where="--layers", found=layers, remedy="write widths such as 16-64-32-32-5")
     for note in query.warnings:
         if note.kind is NoteKind.UNREAD and note.about in flags:
-            raise UserError(note.text, where=flags[note.about])
+            raise UserError(note.text, where=flags[note.about], found=row[note.about])
     if query.reasons:
         from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.errors import HwnasError, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported, UserError
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL, LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
@@ -46,6 +46,7 @@ def query_of_graph(graph: Any, *, tool: str = "", stage: str = "csynth") -> Quer
             where="query_of_graph",
             found=type(graph).__name__,
             remedy="give what hls4ml.converters.convert_from_... returns",
+            kind=ErrorKind.WRONG_FORMAT,
         )
     config = graph.config
     backend = str(getattr(config.backend, "name", "") or "")

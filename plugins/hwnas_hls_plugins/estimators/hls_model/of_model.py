@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import (
     DEFAULT_CLOCK_NS,
@@ -224,7 +224,11 @@ def _each(what: str, value: Any, count: int) -> list[Any]:
         return [value] * count
     values = list(value)
     if len(values) != count:
-        raise UserError(f"{what}: one value for all {count} linear layers or one each", found=len(values))
+        raise UserError(
+            f"{what}: one value for all {count} linear layers or one each",
+            found=len(values),
+            kind=ErrorKind.MISMATCH,
+        )
     return values
 
 

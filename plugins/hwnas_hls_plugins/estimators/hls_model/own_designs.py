@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Targets, device_of
@@ -58,10 +58,20 @@ class OwnDesign:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row or project that could not be used."""
+    """A row or project that could not be used, or a cell of it.
+
+    Args:
+        source: file and row, or report.
+        note: why; its kind and what it is about say it to programs.
+    """
 
     source: str
-    reason: str
+    note: Note
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return str(self.note)
 
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"
@@ -96,6 +106,7 @@ def read_designs(
         else:
             raise UserError(
                 "not something to calibrate on" if path.exists() else "no such file or folder",
+                kind=ErrorKind.WRONG_FORMAT if path.exists() else ErrorKind.MISSING,
                 found=path,
                 remedy="give a CSV of rows (.csv) or a folder of hls4ml projects with their reports",
             )
@@ -105,7 +116,8 @@ def read_designs(
         wanted = device_of(part)
         for design in designs:
             if device_of(design.query.part) != wanted:
-                left.append(LeftOut(design.source, f"on {design.query.part}, not on {part}"))
+                note = Note(NoteKind.CONFLICT, f"on {design.query.part}, not on {part}", "part")
+                left.append(LeftOut(design.source, note))
         designs = [design for design in designs if device_of(design.query.part) == wanted]
     if not designs:
         raise UserError(
@@ -113,6 +125,7 @@ def read_designs(
             found=summary(left) or "no row and no project",
             remedy="a row needs layers, precision, tool, part and lut or ff of its report; a project "
             "needs its firmware and a report of Vitis HLS, Vivado HLS or Vivado",
+            kind=ErrorKind.NOTHING_FITS,
         )
     return designs, left
 
@@ -136,20 +149,20 @@ def _of_folder(path: Path) -> tuple[list[OwnDesign], list[LeftOut]]:
 
     found, problems = measured_projects([path])
     designs: list[OwnDesign] = []
-    left = [LeftOut(str(problem.source), problem.reason) for problem in problems]
+    left = [LeftOut(str(problem.source), Note(NoteKind.UNREAD, problem.reason)) for problem in problems]
     for measured in found:
         source = str(measured.report)
         reason = _unfit(measured.query)
         truth, bad = _checked(measured.truth)
         if not reason and not truth.keys() & {"lut", "ff"}:
-            reason = "its report has neither LUT nor FF"
-        left += [LeftOut(source, text) for text in bad]
+            reason = Note(NoteKind.NO_DATA, "its report has neither LUT nor FF")
+        left += [LeftOut(source, note) for note in bad]
         if reason:
             left.append(LeftOut(source, reason))
         else:
             designs.append(OwnDesign(measured.query, truth, measured.family, source))
     if not found and not problems:
-        left.append(LeftOut(str(path), "no hls4ml project in it"))
+        left.append(LeftOut(str(path), Note(NoteKind.NO_DATA, "no hls4ml project in it")))
     return designs, left
 
 
@@ -167,14 +180,14 @@ def _of_csv(
             row["part"] = part
         truth, problems = _truth(row)
         left += [LeftOut(source, problem) for problem in problems]
+        empty = (column for column in ("tool", "part") if not row.get(column))
         reason = next(
-            (f"{column}: empty, and its report tells" for column in ("tool", "part") if not row.get(column)),
-            "",
+            (Note(NoteKind.NO_DATA, "empty, and its report tells", column) for column in empty), None
         )
         query = query_of_row(row, weights, targets)
         reason = reason or _unfit(query)
         if not reason and not truth.keys() & {"lut", "ff"}:
-            reason = "neither lut nor ff was measured"
+            reason = Note(NoteKind.NO_DATA, "neither lut nor ff was measured")
         if reason:
             left.append(LeftOut(source, reason))
         else:
@@ -189,7 +202,9 @@ def _need_measured(path: Path, measured: Sequence[str]) -> None:
         with path.open("rb") as file:
             raw = file.readline(1 << 20)
     except OSError as error:
-        raise UserError("cannot read the rows file", where=str(path), found=error) from error
+        raise UserError(
+            "cannot read the rows file", where=str(path), found=error, kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
     header = [name.strip().lower() for name in next(csv.reader([text.replace("\0", "")]), [])]
     if not {"lut", "ff"} & set(header) and set(header) & set(COLUMNS):
@@ -199,12 +214,13 @@ def _need_measured(path: Path, measured: Sequence[str]) -> None:
             found=", ".join(header)[:200],
             choices=measured,
             remedy="add what the reports say, at least lut or ff",
+            kind=ErrorKind.MISSING,
         )
 
 
-def _truth(row: Mapping[str, str]) -> tuple[dict[str, float], list[str]]:
+def _truth(row: Mapping[str, str]) -> tuple[dict[str, float], list[Note]]:
     values: dict[str, float] = {}
-    problems: list[str] = []
+    problems: list[Note] = []
     for metric, names in MEASURED.items():
         name, text = next(((n, t) for n in names if (t := row.get(n, "").strip())), ("", ""))
         if not text:
@@ -212,37 +228,36 @@ def _truth(row: Mapping[str, str]) -> tuple[dict[str, float], list[str]]:
         try:
             values[metric] = float(text)
         except ValueError:
-            problems.append(f"{name}: {text[:20]!r} is no number, ignored")
+            problems.append(Note(NoteKind.UNREAD, f"{text[:20]!r} is no number, ignored", name))
     checked, bad = _checked(values)
     return checked, problems + bad
 
 
-def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[Note]]:
     good: dict[str, float] = {}
-    bad: list[str] = []
+    bad: list[Note] = []
     for metric, value in values.items():
         least = 1.0 if metric == "lut" else 0.0
         if math.isfinite(value) and least <= value <= MOST:
             good[metric] = value
         else:
-            bad.append(f"{metric}: {value:g} cannot have been measured, ignored")
+            bad.append(Note(NoteKind.UNREAD, f"{value:g} cannot have been measured, ignored", metric))
     return good, bad
 
 
-def _unfit(query: Query) -> str:
-    """Why nothing can be learnt from a design, or nothing."""
+def _unfit(query: Query) -> Note | None:
+    """Why nothing can be learnt from a design; ``None`` where it can."""
     if query.blockers:
-        return str(query.blockers[0])
+        return query.blockers[0]
     if not tool_of(query.tool).version:
-        return f"tool {query.tool[:40]!r} names no version"
+        return Note(NoteKind.NO_DATA, f"{query.tool[:40]!r} names no version", "tool")
     if part_class(query.part) == "unknown":
-        return f"part {query.part[:40]!r} is of no known silicon"
+        return Note(NoteKind.NO_DATA, f"{query.part[:40]!r} is of no known silicon", "part")
     for note in query.warnings:
-        if note.kind is NoteKind.ASSUMED and _decisive(note, query):
-            return f"{note}; nothing is learnt from a guess"
-        if note.kind is NoteKind.UNREAD and note.about == "precision":
-            return f"{note}; nothing is learnt from a guess"
-    return ""
+        assumed = note.kind is NoteKind.ASSUMED and _decisive(note, query)
+        if assumed or (note.kind is NoteKind.UNREAD and note.about == "precision"):
+            return dataclasses.replace(note, text=f"{note.text}; nothing is learnt from a guess", taken="")
+    return None
 
 
 def _decisive(note: Note, query: Query) -> bool:

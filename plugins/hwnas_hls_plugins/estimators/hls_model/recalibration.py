@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.protocols.target import device_of
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
@@ -102,7 +103,10 @@ def recalibrate(
     levels = [level for level in (level_of(designs, base, know) for know in (0, 1, 2)) if level.places]
     best = best_levels(levels, len(designs))
     unused = [
-        LeftOut(design.source, "its kind is outside what the laws describe; it moves no factor")
+        LeftOut(
+            design.source,
+            Note(NoteKind.NO_DATA, "its kind is outside what the laws describe; it moves no factor"),
+        )
         for place, design in enumerate(designs)
         if best[place][0].bands[best[place][1]] == "outside"
     ]

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Targets
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
@@ -76,20 +76,31 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 where=str(path),
                 found=f"{size >> 20} MiB",
                 remedy="split it",
+                kind=ErrorKind.TOO_LARGE,
             )
         raw = path.read_bytes()
     except OSError as error:
-        raise UserError("cannot read the rows file", where=str(path), found=error) from error
+        raise UserError(
+            "cannot read the rows file", where=str(path), found=error, kind=ErrorKind.NOT_ACCESSIBLE
+        ) from error
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
-            "the rows file is no UTF-8 text", where=f"{path}, byte {error.start}", remedy="save it as UTF-8"
+            "the rows file is no UTF-8 text",
+            where=f"{path}, byte {error.start}",
+            remedy="save it as UTF-8",
+            kind=ErrorKind.WRONG_FORMAT,
         ) from error
     del raw
     if "\0" in text:
-        raise UserError("the rows file holds NUL characters", where=str(path), remedy="save it as plain CSV")
+        raise UserError(
+            "the rows file holds NUL characters",
+            where=str(path),
+            remedy="save it as plain CSV",
+            kind=ErrorKind.WRONG_FORMAT,
+        )
     csv.field_size_limit(MAX_CELL)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
@@ -100,6 +111,7 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 where=str(path),
                 found=", ".join(header)[:80] or "nothing",
                 choices=COLUMNS,
+                kind=ErrorKind.WRONG_FORMAT,
             )
         if "layers" not in header:
             raise UserError(
@@ -107,6 +119,7 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 where=str(path),
                 found=", ".join(header)[:200],
                 remedy="add a column layers with the widths of each design, for example 16-64-32-32-5",
+                kind=ErrorKind.MISSING,
             )
         places = [(name, place) for place, name in enumerate(header) if name in columns]
         for cells in lines:
@@ -115,7 +128,10 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 yield {name: cells[place] for name, place in places if place < count}
     except csv.Error as error:
         raise UserError(
-            "the rows file is no CSV", where=f"{path}, line {lines.line_num}", found=error
+            "the rows file is no CSV",
+            where=f"{path}, line {lines.line_num}",
+            found=error,
+            kind=ErrorKind.WRONG_FORMAT,
         ) from error
 
 

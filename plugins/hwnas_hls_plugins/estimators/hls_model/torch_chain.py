@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,12 @@ def chain_of(module: Any) -> Iterator[Step]:
     from torch import fx, nn
 
     if not isinstance(module, nn.Module):
-        raise UserError("not a torch module", where="query_of_torch", found=type(module).__name__)
+        raise UserError(
+            "not a torch module",
+            where="query_of_torch",
+            found=type(module).__name__,
+            kind=ErrorKind.WRONG_FORMAT,
+        )
     if isinstance(module, nn.Linear):
         yield Step("linear", "linear", module)
         return

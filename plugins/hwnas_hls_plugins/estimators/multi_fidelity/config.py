@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 
 
@@ -44,6 +44,7 @@ class PartialTrainingConfig(TrainingConfig):
                 "a partial training is the beginning of its schedule",
                 found=f"epochs {self.epochs}, schedule_epochs {self.schedule_epochs}",
                 remedy="set schedule_epochs to 0 or to at least epochs",
+                kind=ErrorKind.CONFLICT,
             )
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run.folder import run_spec
@@ -72,7 +72,12 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
             changed = sorted(
                 key for key in {*tables, *ours} if _plain(tables.get(key)) != _plain(ours.get(key))
             )
-            raise UserError("the earlier run searched another space", where=where, found=", ".join(changed))
+            raise UserError(
+                "the earlier run searched another space",
+                where=where,
+                found=", ".join(changed),
+                kind=ErrorKind.CHANGED,
+            )
         with Store(Path(folder), reading=True) as store:
             fingerprint = store.meta().get("run", {}).get("data_fingerprint")
             if fingerprint != dataset.fingerprint:
@@ -80,6 +85,7 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
                     "the earlier run was on other data",
                     where=where,
                     found=f"fingerprint {fingerprint}, not {dataset.fingerprint}",
+                    kind=ErrorKind.CHANGED,
                 )
             for example in of_records(store.records(), dataset.metric, features):
                 found[example.candidate.key] = example

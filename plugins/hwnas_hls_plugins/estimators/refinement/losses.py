@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,9 @@ class CrossEntropy:
         """With the temperature at which the outputs (rows, classes) have the least cross entropy."""
         rows, classes = outputs.shape
         if classes > MOST_CLASSES:
-            raise UserError(f"refinement takes at most {MOST_CLASSES} classes", found=classes)
+            raise UserError(
+                f"refinement takes at most {MOST_CLASSES} classes", found=classes, kind=ErrorKind.TOO_LARGE
+            )
         if len(labels) != rows or labels.min() < 0 or labels.max() >= classes:
             raise UserError(f"labels are {rows} class numbers from 0 to {classes - 1}", found=labels)
         scale = _best_scale(outputs[:_SCALE_ROWS].astype(np.float64), labels[:_SCALE_ROWS], smoothing)

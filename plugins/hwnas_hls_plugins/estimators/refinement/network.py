@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
@@ -96,7 +96,10 @@ def _state(
     if not isinstance(layer, Dense | Merge):
         raise Unsupported(f"layer {number}: a {layer.kind} layer is not refined; dense layers and merges are")
     if layer.activation not in _RECTIFIED:
-        raise Unsupported(f"layer {number}: {layer.activation} goes through a table and is not refined")
+        raise Unsupported(
+            f"layer {number}: {layer.activation} goes through a table and is not refined",
+            kind=ErrorKind.INEXACT,
+        )
     rectified = _RECTIFIED[layer.activation]
     fraction = accum.fraction + (_LEAK if rectified == LEAKY else 0)
     handed_on = (result, fraction) == (accum, accum.fraction)
@@ -136,7 +139,9 @@ def _state(
         raise Unsupported(f"layer {number} has no weights")
     shift = accum.fraction - kind.fraction - layer.weight.fraction
     if shift < 0:
-        raise Unsupported(f"layer {number}: accumulator {accum} drops bits of every product")
+        raise Unsupported(
+            f"layer {number}: accumulator {accum} drops bits of every product", kind=ErrorKind.INEXACT
+        )
     step, ends = 0, (0, 0)
     if bias is not None and layer.bias is not None and accum.fraction >= layer.bias.fraction:
         step = 1 << (accum.fraction - layer.bias.fraction)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import output_fraction
 from hwnas_hls_plugins.estimators.refinement.arithmetic import WEIGHT, Moves, NumpyTrials
@@ -134,7 +134,9 @@ class _Refinement:
     ) -> None:
         n_in = design.architecture.n_in
         if rows.ndim != 2 or rows.shape[1] != n_in or not len(rows):
-            raise UserError(f"rows are integers of shape (rows, {n_in})", found=rows.shape)
+            raise UserError(
+                f"rows are integers of shape (rows, {n_in})", found=rows.shape, kind=ErrorKind.MISMATCH
+            )
         self._design = design
         self._list = MoveList(design)
         self._states = layer_states(design, len(rows))
@@ -203,11 +205,17 @@ def _loss(design: Design, rows: NDArray[np.int64], labels: NDArray[np.generic]) 
     n_out = design.architecture.n_out
     if np.issubdtype(labels.dtype, np.integer):
         if labels.shape != (len(rows),):
-            raise UserError(f"labels are {len(rows)} class numbers", found=labels.shape)
+            raise UserError(
+                f"labels are {len(rows)} class numbers", found=labels.shape, kind=ErrorKind.MISMATCH
+            )
         return CrossEntropy.of(emulate(design, rows), labels.astype(np.int64))
     targets = labels.reshape(len(labels), -1).astype(np.float64)
     if targets.shape != (len(rows), n_out):
-        raise UserError(f"targets are numbers of shape ({len(rows)}, {n_out})", found=labels.shape)
+        raise UserError(
+            f"targets are numbers of shape ({len(rows)}, {n_out})",
+            found=labels.shape,
+            kind=ErrorKind.MISMATCH,
+        )
     return SquaredError.of(output_fraction(design), targets)
 
 

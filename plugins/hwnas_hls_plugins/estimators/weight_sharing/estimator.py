@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hwnas_hls.errors import HwnasError, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported, UserError
 from hwnas_hls.evidence.scoring import score
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION, Dataset
@@ -89,7 +89,8 @@ class WeightSharingEstimator(Estimator):
             return []
         if context.space is None:
             raise Unsupported(
-                "weight sharing trains a supernet of the whole space, which is not at hand here"
+                "weight sharing trains a supernet of the whole space, which is not at hand here",
+                kind=ErrorKind.MISSING,
             )
         layout, net = self._supernet(context.space, context)
         found: list[Estimates] = []

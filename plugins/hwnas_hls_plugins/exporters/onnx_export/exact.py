@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Conv2D, Dense, Merge, Pool2D
 from hwnas_hls.network.layers import LEAKY_SLOPE
 from hwnas_hls_plugins.exporters.onnx_export.nodes import Sheet
@@ -50,7 +50,10 @@ def exact_model(design: Design) -> Any:
             # The sum comes before it is wrapped or limited, and has to be exact until then.
             widest = max(widest, layer.exact_accum(source).width)
         if widest > _EXACT_BITS:
-            raise Unsupported(f"layer {number} has numbers of {widest} bits, more than float64 holds exactly")
+            raise Unsupported(
+                f"layer {number} has numbers of {widest} bits, more than float64 holds exactly",
+                kind=ErrorKind.INEXACT,
+            )
         if isinstance(layer, Dense | Conv2D):
             if accum.fraction < source.fraction + layer.weight.fraction:
                 raise Unsupported(
@@ -217,4 +220,6 @@ def _activated(sheet: Sheet, activation: str, number: int, value: str) -> str:
         return sheet.node("Relu", value)
     if activation == "leaky_relu":
         return sheet.node("Max", value, sheet.node("Mul", value, sheet.number(LEAKY_SLOPE)))
-    raise Unsupported(f"layer {number}: {activation} goes through a table and is not emulated")
+    raise Unsupported(
+        f"layer {number}: {activation} goes through a table and is not emulated", kind=ErrorKind.INEXACT
+    )

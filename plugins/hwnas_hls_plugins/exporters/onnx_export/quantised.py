@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Dense, Merge
 from hwnas_hls.network.layers import LEAKY_SLOPE
 from hwnas_hls.network.precision import FixedType
@@ -53,7 +53,8 @@ def quantised_model(design: Design) -> Any:
         inputs = [outputs[place] for place in architecture.sources(number)]
         if accum.width >= _FLOAT32_EXACT_BITS:
             raise Unsupported(
-                f"layer {number} has sums of {accum.width} bits, more than float32 holds exactly"
+                f"layer {number} has sums of {accum.width} bits, more than float32 holds exactly",
+                kind=ErrorKind.INEXACT,
             )
         if not isinstance(layer, Dense | Merge):
             raise Unsupported(f"layer {number}: {layer.kind} is not written as QONNX; model.onnx has it")
@@ -74,7 +75,10 @@ def quantised_model(design: Design) -> Any:
         elif layer.activation == "leaky_relu":
             value = sheet.node("LeakyRelu", value, alpha=LEAKY_SLOPE)
         elif layer.activation != "linear":
-            raise Unsupported(f"layer {number}: {layer.activation} goes through a table and is not emulated")
+            raise Unsupported(
+                f"layer {number}: {layer.activation} goes through a table and is not emulated",
+                kind=ErrorKind.INEXACT,
+            )
         if half:
             value = sheet.node("Add", value, sheet.number(half))
         outputs[number] = value if exact else _result(sheet, number, value, layer, accum, result)

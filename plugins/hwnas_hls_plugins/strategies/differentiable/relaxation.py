@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.network.architecture import Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.space import Space, assemble, knobs_of
@@ -108,6 +108,7 @@ class Relaxation:
             where=f"space {self.space.name}",
             found=found,
             remedy="use nsga2 or evolution",
+            kind=ErrorKind.UNSUPPORTED,
         )
 
     def _settled_choices(self) -> dict[str, Value]:

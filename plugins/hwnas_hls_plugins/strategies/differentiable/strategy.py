@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_rng, batch_seed
 from hwnas_hls.protocols.target import Target
@@ -77,6 +77,7 @@ class DifferentiableStrategy(Strategy):
                 f"strategy {self.name} trains on a task of {task.n_in} inputs and {task.n_out} outputs",
                 where=f"space {space.name}",
                 found=f"networks of {self.relaxation.n_in} inputs and {self.relaxation.n_out} outputs",
+                kind=ErrorKind.MISMATCH,
             )
         evolution = {name: getattr(config, name) for name in EvolutionStrategy.Config.__dataclass_fields__}
         self._evolution = EvolutionStrategy(EvolutionStrategy.Config(**evolution), space, goal, seed)
@@ -118,7 +119,12 @@ class DifferentiableStrategy(Strategy):
             designs = state["designs"]
             self._designs = None if designs is None else [Candidate.from_json(item) for item in designs]
         except (KeyError, TypeError, HwnasError) as error:
-            raise UserError("not a state that this strategy saved", where=self.name, found=state) from error
+            raise UserError(
+                "not a state that this strategy saved",
+                where=self.name,
+                found=state,
+                kind=ErrorKind.WRONG_FORMAT,
+            ) from error
         self._trained = self._designs is not None
 
     def _descend(self) -> list[Candidate]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ErrorKind, ReportError
 
 _LUT = re.compile(r"LUT[1-6]|LUT6_2")
 _SHIFT_REGISTER = re.compile(r"SRL.*")
@@ -90,7 +90,9 @@ class Counts:
         try:
             cells = json.loads(path.read_text())["design"]["num_cells_by_type"]
         except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ReportError(f"{path} is no statistics of Yosys: {error!r}") from error
+            raise ReportError(
+                f"{path} is no statistics of Yosys: {error!r}", kind=ErrorKind.WRONG_FORMAT
+            ) from error
         return cls.of(cells)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.protocols.target import Target
@@ -31,6 +32,8 @@ _WORD_STREAMS = 64
 
 class MismatchError(ToolFailureError):
     """The simulated circuit and the emulator differ."""
+
+    kind = ErrorKind.MISMATCH
 
 
 @dataclass(slots=True)

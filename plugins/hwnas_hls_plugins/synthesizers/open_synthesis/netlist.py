@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 
 NAME = "mapped netlist in numpy"
@@ -75,7 +75,10 @@ class Netlist:
         self._forced = np.where(np.array(columns[4], bool), _ALL, np.uint64(0))[:, None]
         held = {_ZERO, _ONE, *self._state.tolist()}
         if not set(self._output.tolist()) <= held:
-            raise Unsupported("an output is not a register: its value between clock edges is not defined")
+            raise Unsupported(
+                "an output is not a register: its value between clock edges is not defined",
+                kind=ErrorKind.INVALID,
+            )
         self._batches = _levels(cells.tables, held | set(self._input.tolist()))
         self._count = 2 + len(self._rows)
 
@@ -214,7 +217,7 @@ def _levels(tables: list[tuple[list[int], int, int]], known: set[int]) -> list[_
             if not waiting[reader]:
                 ready.append(reader)
     if done != len(tables):
-        raise Unsupported("the netlist has a combinational loop")
+        raise Unsupported("the netlist has a combinational loop", kind=ErrorKind.INVALID)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for place, (inputs, _, _) in enumerate(tables):
         groups[level[place], len(inputs)].append(place)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import ErrorKind, HwnasError
 
 WORD_BITS = 32
 
@@ -73,7 +73,9 @@ class Port:
             if not width:
                 continue
             if width > 62:
-                raise HwnasError(f"output {place} has {width} bits; at most 62 can be compared")
+                raise HwnasError(
+                    f"output {place} has {width} bits; at most 62 can be compared", kind=ErrorKind.TOO_LARGE
+                )
             field = bits[..., start : start + width].astype(np.int64)
             start += width
             value = (field << np.arange(width)).sum(axis=-1)
@@ -81,7 +83,9 @@ class Port:
                 value -= field[..., -1] << width
             shift = fraction - element.fraction
             if shift < 0:
-                raise HwnasError(f"output {place} has a finer grid than the design says")
+                raise HwnasError(
+                    f"output {place} has a finer grid than the design says", kind=ErrorKind.MISMATCH
+                )
             out[..., place] = value << shift
         return out
 

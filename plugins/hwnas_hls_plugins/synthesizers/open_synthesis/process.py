@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.system.programs import run_program
 
 _LAST_LINES = 3
@@ -22,9 +22,13 @@ _PR_SET_PDEATHSIG = 1
 class TimeLimitError(HwnasError):
     """A step did not finish in its time."""
 
+    kind = ErrorKind.TIME_LIMIT
+
 
 class ToolFailureError(HwnasError):
     """A tool ran and failed; the text quotes its first error."""
+
+    kind = ErrorKind.TOOL_FAILED
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import ErrorKind, HwnasError
 
 _RESULT = "result.json"
 
@@ -54,7 +54,9 @@ class ResultCache:
             self.root.mkdir(parents=True, exist_ok=True)
             return Path(tempfile.mkdtemp(prefix="work-", dir=self.root))
         except OSError as error:
-            raise HwnasError(f"cannot write to the cache folder {self.root}: {error}") from error
+            raise HwnasError(
+                f"cannot write to the cache folder {self.root}: {error}", kind=ErrorKind.NOT_ACCESSIBLE
+            ) from error
 
     def keep(self, key: str, work: Path, result: Mapping[str, Any]) -> Path:
         """Make ``work`` the result under ``key``; where another was quicker, his stays."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Dense, Merge
 from hwnas_hls.network.limits import TABLES
@@ -91,7 +91,8 @@ def check(design: Design, *, graphs: bool = False) -> None:
         if isinstance(layer, Dense) and accum.fraction < source.fraction + layer.weight.fraction:
             raise Unsupported(
                 f"{where}: accumulator {accum} drops bits of every product (they have "
-                f"{source.fraction + layer.weight.fraction} fractional bits); leave it out or widen it"
+                f"{source.fraction + layer.weight.fraction} fractional bits); leave it out or widen it",
+                kind=ErrorKind.INEXACT,
             )
         if accum.overflow not in _OVERFLOWS:
             raise Unsupported(

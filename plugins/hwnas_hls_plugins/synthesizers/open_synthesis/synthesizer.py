@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hwnas_hls.errors import ReportError, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
@@ -156,7 +156,9 @@ class OpenSynthesizer(Synthesizer):
             return random_inputs(architecture, self.config.rows, self.config.seed)
         if rows.ndim != 2 or rows.shape[1] != architecture.n_in or not np.issubdtype(rows.dtype, np.integer):
             raise UserError(
-                f"rows are integers of shape (rows, {architecture.n_in})", found=f"{rows.dtype} {rows.shape}"
+                f"rows are integers of shape (rows, {architecture.n_in})",
+                found=f"{rows.dtype} {rows.shape}",
+                kind=ErrorKind.MISMATCH,
             )
         kind = architecture.input
         if rows.size and (rows.min() < kind.lowest or rows.max() > kind.highest):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, Task
 
 if TYPE_CHECKING:
@@ -64,7 +64,12 @@ class FileConfig:
         if len(self.delimiter) > 1 or self.delimiter in ("\n", "\r", '"', "."):
             raise UserError("not a delimiter", where="task.delimiter", found=repr(self.delimiter))
         if self.delimiter and self.delimiter == self.decimal:
-            raise UserError("delimiter and decimal sign are the same", where="task", found=self.delimiter)
+            raise UserError(
+                "delimiter and decimal sign are the same",
+                kind=ErrorKind.CONFLICT,
+                where="task",
+                found=self.delimiter,
+            )
         if not 0 <= self.split_seed < 2**32:
             raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
 
@@ -101,7 +106,10 @@ class FileTask(Task):
 
         if not self.config.path:
             raise UserError(
-                "the task 'file' needs a data file", where="task.path", remedy="run with --task PATH.csv"
+                "the task 'file' needs a data file",
+                kind=ErrorKind.MISSING,
+                where="task.path",
+                remedy="run with --task PATH.csv",
             )
         examples = self._read(Path(self.config.path).expanduser())
         if self.config.test_path:
@@ -165,6 +173,7 @@ class FileTask(Task):
         if examples.parts is not None and "test" in examples.parts:
             raise UserError(
                 "the test rows are given twice: by the split and by test_path",
+                kind=ErrorKind.CONFLICT,
                 where=f"{examples.where} and {self.config.test_path}",
                 remedy="leave one of them out",
             )
@@ -172,6 +181,7 @@ class FileTask(Task):
         if test.features != examples.features:
             raise UserError(
                 "the test file has other features than the data file",
+                kind=ErrorKind.MISMATCH,
                 where=test.where,
                 found=f"{len(test.features)} features",
                 remedy=f"it needs the {len(examples.features)} features of {examples.where}",
@@ -184,6 +194,7 @@ class FileTask(Task):
             if (ours.dtype.kind in "OU") != (theirs.dtype.kind in "OU"):
                 raise UserError(
                     "the label is text in one file and a number in the other",
+                    kind=ErrorKind.MISMATCH,
                     where=f"{examples.where} and {test.where}: column {name!r}",
                 )
             columns.append(np.concatenate([ours, theirs]))
@@ -221,7 +232,12 @@ def _read_npz(path: Path, config: FileConfig) -> Examples:
         check_features(x, features, str(path))
     widths = {y.shape[1:] for _, y in pairs.values()}
     if len(widths) > 1:
-        raise UserError("the splits have labels of different shapes", where=str(path), found=sorted(widths))
+        raise UserError(
+            "the splits have labels of different shapes",
+            kind=ErrorKind.MISMATCH,
+            where=str(path),
+            found=sorted(widths),
+        )
     y = np.concatenate([y for _, y in pairs.values()])
     if y.dtype.kind == "U":
         y = y.astype(object)

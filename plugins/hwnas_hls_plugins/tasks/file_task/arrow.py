@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.table import Column
 
 
@@ -46,6 +46,7 @@ def to_column(name: str, values: Any, where: str) -> Column:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise UserError(
             "a column holds bytes that are no text",
+            kind=ErrorKind.WRONG_FORMAT,
             where=f"{where}: column {name!r}",
             remedy="save the file as UTF-8, or name its encoding: encoding = 'latin-1'",
         )

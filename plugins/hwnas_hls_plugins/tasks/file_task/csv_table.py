@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.arrow import to_column
 from hwnas_hls_plugins.tasks.file_task.examples import LABEL_NAMES
 from hwnas_hls_plugins.tasks.file_task.table import Column, Table, check_file, check_names, check_size
@@ -52,9 +52,9 @@ def read_csv(
     lines = text.splitlines()
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if not filled:
-        raise UserError("the data file holds nothing but white space", where=where)
+        raise UserError("the data file holds nothing but white space", kind=ErrorKind.MISSING, where=where)
     if len(text) >= _SAMPLE_BYTES // 4 and len(filled) == 1:
-        raise UserError("not a table: its first line does not end", where=where)
+        raise UserError("not a table: its first line does not end", kind=ErrorKind.WRONG_FORMAT, where=where)
     sample = [lines[number] for number in filled[:_SAMPLE_LINES]]
     delimiter = delimiter or _delimiter(sample, where)
     rows = list(csv.reader(sample, delimiter=delimiter))
@@ -81,6 +81,7 @@ def read_csv(
     except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
         raise UserError(
             "not a readable CSV table",
+            kind=ErrorKind.WRONG_FORMAT,
             where=where,
             found=(str(error).splitlines() or [type(error).__name__])[0][:300],
             remedy=f"fields are separated by {delimiter!r}; set delimiter if that is wrong",
@@ -106,6 +107,7 @@ def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
     if encoding == "utf8" and b"\0" in raw:
         raise UserError(
             "not a CSV table: the file is binary",
+            kind=ErrorKind.WRONG_FORMAT,
             where=where,
             remedy="give a .csv, .npz or .parquet file; a CSV file in UTF-16 needs encoding = 'utf-16'",
         )
@@ -119,6 +121,7 @@ def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
     except UnicodeError as error:
         raise UserError(
             f"the file is not text in {encoding}",
+            kind=ErrorKind.WRONG_FORMAT,
             where=where,
             found=error,
             remedy="save it as UTF-8, or name its encoding: encoding = 'latin-1'",
@@ -140,6 +143,7 @@ def _delimiter(lines: Sequence[str], where: str) -> str:
     if all(len(line.split()) == 1 for line in lines) and all("," not in line for line in lines):
         raise UserError(
             "the table has one column only; features and a label are wanted",
+            kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"first line {lines[0][:80]!r}",
         )
@@ -147,6 +151,7 @@ def _delimiter(lines: Sequence[str], where: str) -> str:
         return likely
     raise UserError(
         "no delimiter cuts every line into the same number of fields",
+        kind=ErrorKind.WRONG_FORMAT,
         where=where,
         found=f"fields per line by delimiter: {', '.join(found)}",
         remedy="every line needs the same number of fields; if they are separated by something else, set "

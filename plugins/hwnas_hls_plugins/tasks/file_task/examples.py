@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.table import Column, Table
 
 #: Names that a label column goes by, in lower case; two of the first group leave a doubt. ``y`` is
@@ -83,10 +83,18 @@ def from_table(
         remarks.append(f"label column {label[0]!r}")
     chosen = tuple(features) or tuple(n for n in columns if n not in label and n != split_column)
     if split_column in label:
-        raise UserError("the label cannot be the split column", where=table.where, found=split_column)
+        raise UserError(
+            "the label cannot be the split column",
+            kind=ErrorKind.CONFLICT,
+            where=table.where,
+            found=split_column,
+        )
     if not chosen:
         raise UserError(
-            "the table has no feature columns beside its label", where=table.where, found=", ".join(columns)
+            "the table has no feature columns beside its label",
+            kind=ErrorKind.MISSING,
+            where=table.where,
+            found=", ".join(columns),
         )
     x = np.empty((table.n_rows, len(chosen)))
     for place, name in enumerate(chosen):
@@ -154,6 +162,7 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
         if fitting:
             raise UserError(
                 "several columns may be the label",
+                kind=ErrorKind.AMBIGUOUS,
                 where=table.where,
                 found=_listed(fitting),
                 remedy="name one of them, by --label or by label in the task's table; put the other into "
@@ -170,6 +179,7 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
             return last
     raise UserError(
         "which column is the label?",
+        kind=ErrorKind.AMBIGUOUS,
         where=table.where,
         found=f"columns {_listed(columns)}",
         remedy="name one of them, by --label or by label in the table of the task (a column called label, "

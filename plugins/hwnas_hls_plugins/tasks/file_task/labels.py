@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION
 from hwnas_hls_plugins.tasks.file_task.table import Column
 
@@ -86,6 +86,7 @@ def _classes(column: Column, where: str) -> Labels:
     if len(values) < 2:
         raise UserError(
             "all rows have the same class",
+            kind=ErrorKind.TOO_FEW,
             where=where,
             found=names[0],
             remedy="give rows of other classes too, or name another label column (--label)",
@@ -93,6 +94,7 @@ def _classes(column: Column, where: str) -> Labels:
     if len(values) > MAX_CLASSES or (column.dtype.kind == "U" and 2 * len(values) > len(column)):
         raise UserError(
             "there are too many classes for a classification",
+            kind=ErrorKind.TOO_LARGE,
             where=where,
             found=f"{len(values)} different values in {len(column)} rows, among them {', '.join(names[:3])}",
             remedy="name another label column, or set kind = 'regression' if it is a number to predict",
@@ -136,7 +138,7 @@ def _target(column: Column, where: str) -> NDArray[np.float64]:
         )
     values = column.astype(np.float64)
     if values.min() == values.max():
-        raise UserError("all rows have the same target", where=where, found=values[0])
+        raise UserError("all rows have the same target", kind=ErrorKind.TOO_FEW, where=where, found=values[0])
     peak, spread = np.abs(values).max(), values.max() - values.min()
     if peak > MAX_TARGET or spread < 1 / MAX_TARGET:
         raise UserError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.table import MAX_VALUES, check_file, check_size
 
 _FEATURES = ("x", "features", "inputs", "data")
@@ -49,6 +49,7 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
             raise UserError(
                 f"the archive has {'labels' if x_name is None else 'features'} without "
                 f"{'features' if x_name is None else 'labels'}",
+                kind=ErrorKind.MISSING,
                 where=where,
                 found=f"arrays {', '.join(sorted(held))}",
                 remedy=_WANTED,
@@ -57,6 +58,7 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     if not pairs:
         raise UserError(
             "the archive has no features and labels",
+            kind=ErrorKind.MISSING,
             where=where,
             found=f"arrays {', '.join(sorted(held)) or '(none)'}",
             remedy=_WANTED,
@@ -64,6 +66,7 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     if "" in pairs and len(pairs) > 1:
         raise UserError(
             "the archive has both whole and split arrays",
+            kind=ErrorKind.CONFLICT,
             where=where,
             found=f"arrays {', '.join(sorted(held))}",
             remedy=_WANTED,
@@ -72,6 +75,7 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     if len(widths) > 1:
         raise UserError(
             "the splits have different numbers of features",
+            kind=ErrorKind.MISMATCH,
             where=where,
             found=", ".join(f"{split}: {x.shape[1]}" for split, (x, _) in pairs.items()),
         )
@@ -89,6 +93,7 @@ def _load(path: Path, where: str) -> dict[str, NDArray[Any]]:
         if size > 8 * MAX_VALUES + 1_000_000:
             raise UserError(
                 f"the arrays take more than {8 * MAX_VALUES / 1e9:.1f} GB, more than this tool reads",
+                kind=ErrorKind.TOO_LARGE,
                 where=where,
                 found=f"{size / 1e9:.1f} GB",
                 remedy="give a sample of the rows",
@@ -98,12 +103,15 @@ def _load(path: Path, where: str) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError) as error:
         raise UserError(
             "not a readable NumPy archive of plain arrays",
+            kind=ErrorKind.WRONG_FORMAT,
             where=where,
             found=str(error) or type(error).__name__,
             remedy="store arrays of numbers or text (no objects) by numpy.savez",
         ) from error
     except (zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise UserError("not a NumPy archive (.npz)", where=where, found=error) from error
+        raise UserError(
+            "not a NumPy archive (.npz)", kind=ErrorKind.WRONG_FORMAT, where=where, found=error
+        ) from error
 
 
 def _find(lower: dict[str, str], stems: tuple[str, ...], spellings: tuple[str, ...]) -> str | None:
@@ -126,7 +134,10 @@ def _pair(x: NDArray[Any], y: NDArray[Any], where: str) -> tuple[NDArray[np.floa
         )
     if len(x) != len(y):
         raise UserError(
-            "features and labels have different numbers of rows", where=where, found=f"{len(x)} and {len(y)}"
+            "features and labels have different numbers of rows",
+            kind=ErrorKind.MISMATCH,
+            where=where,
+            found=f"{len(x)} and {len(y)}",
         )
     check_size(len(x), max(1, x.size // max(1, len(x))), where)
     flat = x.reshape(len(x), -1).astype(np.float64)
@@ -142,6 +153,7 @@ def _feature_names(
             if len(names) != n_features:
                 raise UserError(
                     "the feature names do not fit the features",
+                    kind=ErrorKind.MISMATCH,
                     where=f"{where}: {lower[name]}",
                     found=f"{len(names)} names for {n_features} features",
                 )

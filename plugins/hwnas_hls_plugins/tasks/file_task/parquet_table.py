@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.arrow import to_column
 from hwnas_hls_plugins.tasks.file_task.table import Table, check_file, check_names, check_size
 
@@ -33,7 +33,12 @@ def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
             wanted = [name for name in names if name not in index and name not in ignore]
             table = file.read(columns=wanted)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise UserError("not a readable Parquet file", where=where, found=_first_line(error)) from error
+        raise UserError(
+            "not a readable Parquet file",
+            kind=ErrorKind.WRONG_FORMAT,
+            where=where,
+            found=_first_line(error),
+        ) from error
     columns = {name: to_column(name, table.column(name), where) for name in wanted}
     remarks = tuple(f"index column {name!r} left out" for name in names if name in index)
     return Table(where, columns, remarks=remarks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION
 from hwnas_hls_plugins.tasks.file_task.examples import Examples
 from hwnas_hls_plugins.tasks.file_task.labels import Labels
@@ -38,6 +38,7 @@ def partition(examples: Examples, labels: Labels, seed: int) -> tuple[Rows, ...]
             if not len(found):
                 raise UserError(
                     f"no row belongs to the split {name!r}",
+                    kind=ErrorKind.MISSING,
                     where=examples.where,
                     remedy="give rows of train and test (validation is drawn from train where it is missing)",
                 )
@@ -65,6 +66,7 @@ def _check(rows: tuple[Rows, ...], labels: Labels, examples: Examples) -> None:
         if len(lacking):
             raise UserError(
                 "classes occur in validation or test, but not in training",
+                kind=ErrorKind.MISMATCH,
                 where=examples.where,
                 found=", ".join(repr(labels.classes[number]) for number in lacking[:10]),
                 remedy="add training rows of these classes, or drop their rows",

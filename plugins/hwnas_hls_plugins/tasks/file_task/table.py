@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 #: Values (rows times columns) that a table may hold. Reading takes about 40 bytes a value (measured:
 #: 17 million values from CSV took 0.7 GB), so some 4 GB at this limit.
@@ -53,22 +53,28 @@ def check_file(path: Path) -> None:
     try:
         status = path.stat()
         if path.is_dir():
-            raise UserError("expected a data file, found a folder", where=where)
+            raise UserError("the data file is a folder", kind=ErrorKind.NOT_ACCESSIBLE, where=where)
         if not path.is_file():
-            raise UserError("expected a data file, found a special file", where=where)
+            raise UserError("the data file is a special file", kind=ErrorKind.NOT_ACCESSIBLE, where=where)
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
         raise UserError(
-            "there is no such data file", where=where, remedy="name a .csv, .npz or .parquet file"
+            "there is no such data file",
+            kind=ErrorKind.MISSING,
+            where=where,
+            remedy="name a .csv, .npz or .parquet file",
         ) from error
     except (OSError, ValueError) as error:
-        raise UserError("the data file cannot be read", where=where, found=error) from error
+        raise UserError(
+            "the data file cannot be read", kind=ErrorKind.NOT_ACCESSIBLE, where=where, found=error
+        ) from error
     if status.st_size == 0:
-        raise UserError("the data file is empty", where=where)
+        raise UserError("the data file is empty", kind=ErrorKind.MISSING, where=where)
     if status.st_size > MAX_FILE_BYTES:
         raise UserError(
             f"the data file is larger than {MAX_FILE_BYTES / 1e9:.0f} GB, which is more than this tool reads",
+            kind=ErrorKind.TOO_LARGE,
             where=where,
             found=f"{status.st_size / 1e9:.1f} GB",
             remedy="give a sample of the rows",
@@ -78,10 +84,11 @@ def check_file(path: Path) -> None:
 def check_size(n_rows: int, n_columns: int, where: str) -> None:
     """Raises UserError where a table has no rows or more values than :data:`MAX_VALUES`."""
     if n_rows == 0:
-        raise UserError("the table has no rows", where=where)
+        raise UserError("the table has no rows", kind=ErrorKind.MISSING, where=where)
     if n_rows * n_columns > MAX_VALUES:
         raise UserError(
             f"the table has more than {MAX_VALUES:,} values, which is more than this tool holds in memory",
+            kind=ErrorKind.TOO_LARGE,
             where=where,
             found=f"{n_rows:,} rows of {n_columns:,} columns",
             remedy="give a sample of the rows",
@@ -94,6 +101,7 @@ def check_names(names: Sequence[str], where: str) -> None:
     if twice:
         raise UserError(
             "two columns have the same name",
+            kind=ErrorKind.AMBIGUOUS,
             where=where,
             found=", ".join(repr(name) for name in twice[:10]),
             remedy="rename one of them",
