@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls.values.record import Record
+    from hwnas_hls.values.run_facts import RunFacts
 
 PROJECT = "hwnas_hls"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -89,15 +90,15 @@ def hwnas_amend_project(project: dict[str, str], candidate: Candidate, target: T
 
 
 @hookspec
-def hwnas_run_started(run: dict[str, Any]) -> None:
-    """A run has begun. ``run`` holds its name, folder, seed and resolved spec."""
+def hwnas_run_started(run: RunFacts) -> None:
+    """A run has begun. ``run`` holds its name, folder, seed, versions and more."""
 
 
 @hookspec
-def hwnas_candidate_recorded(run: dict[str, Any], record: Record) -> None:
+def hwnas_candidate_recorded(run: RunFacts, record: Record) -> None:
     """A candidate has been judged and stored."""
 
 
 @hookspec
-def hwnas_run_finished(run: dict[str, Any], front: Front) -> None:
+def hwnas_run_finished(run: RunFacts, front: Front) -> None:
     """A run is over, its files are written."""

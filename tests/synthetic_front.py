@@ -20,6 +20,7 @@ from hwnas_hls.values.check import PASSED, failure
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Goal, Limit, Objective
 from hwnas_hls.values.record import Record, RecordState
+from hwnas_hls.values.run_facts import RunFacts
 
 TARGET = dataclasses.replace(
     XCVU9P, sources=("vendor table", "an-address-without-a-break.example/" + "of_one_hundred_letters_" * 4)
@@ -151,16 +152,18 @@ def make_front(
         records.append(Record(number, number // 50, candidate, state, found, losses, violations, reason))
     complete = sorted((r for r in records if r.state == RecordState.COMPLETE), key=lambda r: r.losses or ())
     return Front(
-        run={
-            "name": f"night <run> {HOSTILE}",
-            "seed": 11,
-            "trials": candidates,
-            "strategy": "nsga2",
-            "task": "digits16",
-            "seconds": 211.3,
-            "versions": {"hwnas-hls": "0.1", "torch": "2.13"},
+        run=dataclasses.replace(
+            RunFacts(
+                name=f"night <run> {HOSTILE}",
+                seed=11,
+                trials=candidates,
+                strategy="nsga2",
+                task="digits16",
+                seconds=211.3,
+                versions={"hwnas-hls": "0.1", "torch": "2.13"},
+            ),
             **(run or {}),
-        },
+        ),
         spec=f"[run]\nseed = 11\n# {HOSTILE}\n",
         target=TARGET,
         goal=Goal(

@@ -225,7 +225,8 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
 def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Judgement]:
     """What refutes any use of a design: constant outputs, or a score that is chance's; else nothing."""
     from hwnas_hls.evidence import verdict
-    from hwnas_hls.evidence.usefulness import Chance, constant
+    from hwnas_hls.evidence.usefulness import constant
+    from hwnas_hls.values.run_facts import Chance
 
     if words := constant(subject.design):
         return [verdict.Judgement("outputs depend on the inputs", verdict.Verdict.REFUTED, words)]

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.run_facts import Chance
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
 
 #: Rows drawn over the whole input type where no data are at hand.
 _ROWS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """What an answer that ignores the input reaches on given rows.
-
-    Args:
-        metric: of the task.
-        value: of the most frequent class of the training rows (accuracy), or of the mean (r2: 0).
-        error: one standard error of it, by the number of rows.
-        words: the answer in words.
-    """
-
-    metric: str
-    value: float
-    error: float
-    words: str
-
-    def reached(self, estimate: Estimate) -> bool:
-        """Whether a score is not better than chance by more than one standard error."""
-        return estimate.value <= self.value + self.error
 
 
 def chance_of(dataset: Dataset, split: Split) -> Chance | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset
     from hwnas_hls.values.objective import Goal
     from hwnas_hls.values.record import Record
+    from hwnas_hls.values.run_facts import RunFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,7 @@ class Front:
     """The outcome of a run: everything an exporter needs.
 
     Args:
-        run: what happened, JSON-able. The report looks for ``name seed trials minutes
-            strategy task clock_ns started seconds command versions
-            finished`` (each may be missing) and shows
-            the rest as it stands.
+        run: what the run says of itself.
         spec: the resolved spec as TOML text.
         target, goal, space, dataset: what the run was about.
         members: the front's designs, best task metric first.
@@ -105,7 +103,7 @@ class Front:
         syntheses: predictions met by measurements, beyond those of the members themselves.
     """
 
-    run: Mapping[str, Any]
+    run: RunFacts
     spec: str
     target: Target
     goal: Goal
@@ -121,14 +119,14 @@ class Front:
     def __repr__(self) -> str:
         """Short: the records may be tens of thousands."""
         return (
-            f"Front({self.run.get('name', '')!r}, target {self.target.name}, {len(self.records)} records, "
+            f"Front({self.run.name!r}, target {self.target.name}, {len(self.records)} records, "
             f"{len(self.members)} members, hypervolume {self.hypervolume:.4f})"
         )
 
     @property
     def clock_ns(self) -> float:
         """Clock period of designs that name none: the run's, else the part's."""
-        return float(self.run.get("clock_ns") or self.target.clock_ns)
+        return self.run.clock_ns or self.target.clock_ns
 
     @property
     def reference(self) -> dict[str, float]:

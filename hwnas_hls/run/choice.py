@@ -14,7 +14,6 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.objective import Mode
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import ChoiceFacts
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,10 @@ class Choice:
     folds: int
     words: str
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "method": "cross-fitting" if self.folds else "validation rows",
-            "folds": self.folds,
-            "words": self.words,
-            "scores": {key: estimate.to_json() for key, estimate in self.scores.items()},
-            "prices": dict(self.prices),
-        }
+    def facts(self, metric: str) -> ChoiceFacts:
+        """What the run says of it; ``metric`` is the task's."""
+        method = "cross-fitting" if self.folds else "validation rows"
+        return ChoiceFacts(method, self.folds, self.words, metric, self.scores, self.prices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from hwnas_hls.protocols.exporter import Comparison, Exporter, Front, Member
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.search import Search, least_infeasible
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import RunFacts
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ def front_of(
     problem: Problem,
     search: Search,
     members: Sequence[Member],
-    run: dict[str, Any],
+    run: RunFacts,
     facts: Mapping[str, Any],
     records: Sequence[Record] | None = None,
 ) -> Front:
@@ -36,8 +38,10 @@ def front_of(
     syntheses = [Comparison.from_json(item) for item in facts.get("syntheses", [])]
     if not syntheses and search.measuring:
         syntheses = search.measuring.comparisons()
+    if run.seconds is None:
+        run = dataclasses.replace(run, seconds=round(search.seconds(), 3))
     return Front(
-        run={"seconds": round(search.seconds(), 3), **run, "counts": dict(search.states)},
+        run=run,
         spec=problem.spec.to_toml(),
         target=problem.target,
         goal=problem.goal,

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from hwnas_hls import __version__
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.values.run_facts import Host, RunFacts
 
 _VERSIONED = (
     "numpy",
@@ -36,43 +36,32 @@ _LEVELS: list[int] = []
 _LEVELS_LOCK = threading.Lock()
 
 
-def run_facts(problem: Problem, folder: Path) -> dict[str, Any]:
+def run_facts(problem: Problem, folder: Path) -> RunFacts:
     """Where, by whom and with what a run is made."""
     versions = {"hwnas-hls": __version__, "python": platform.python_version()}
     for name in _VERSIONED:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-    return {
-        "name": folder.resolve().name,
-        "folder": str(folder),
-        "seed": problem.spec.run.seed,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": f"hwnas-hls run {folder / 'spec.toml'}",
-        "clock_ns": problem.clock_ns,
-        "trials": problem.spec.run.trials,
-        "minutes": problem.spec.run.minutes,
-        "strategy": problem.spec.strategy.name,
-        "space": problem.spec.space.name,
-        "task": problem.spec.task.name,
-        "versions": versions,
-        "plugins": problem.registry.plugins(),
-        "host": {
-            "system": platform.platform(),
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
-        },
-        "data_fingerprint": problem.dataset.fingerprint,
-        "chance": _chance(problem),
-        "lacking": problem.lacking,
-    }
-
-
-def _chance(problem: Problem) -> dict[str, Any] | None:
-    """What an answer that ignores the input reaches on the test rows; ``None`` where it is not known."""
-    chance = chance_of(problem.dataset, problem.dataset.test)
-    if chance is None:
-        return None
-    return {"metric": chance.metric, "value": chance.value, "error": chance.error, "words": chance.words}
+    spec = problem.spec
+    return RunFacts(
+        name=folder.resolve().name,
+        folder=str(folder),
+        seed=spec.run.seed,
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=f"hwnas-hls run {folder / 'spec.toml'}",
+        clock_ns=problem.clock_ns,
+        trials=spec.run.trials,
+        minutes=spec.run.minutes,
+        strategy=spec.strategy.name,
+        space=spec.space.name,
+        task=spec.task.name,
+        versions=versions,
+        plugins=problem.registry.plugins(),
+        host=Host(platform.platform(), platform.machine(), os.cpu_count()),
+        data_fingerprint=problem.dataset.fingerprint,
+        chance=chance_of(problem.dataset, problem.dataset.test),
+        lacking=problem.lacking,
+    )
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import LeftOut, LeftOutKind
 
 if TYPE_CHECKING:
     from hwnas_hls.hls4ml.project import Verification
@@ -55,7 +56,7 @@ class HandedOver:
     """
 
     members: list[Member]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, LeftOut]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,19 +237,19 @@ def _synthesised(measuring: Measuring, made: Sequence[_Made], on_step: Callable[
     return out
 
 
-def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Member], dict[str, str]]:
+def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Member], dict[str, LeftOut]]:
     """The members that somebody may want, and why the others are none.
 
     Left out is what does nothing, and what another is at least as good as in every objective, by the
     final numbers: the score on the test rows and what synthesis counted.
     """
-    left_out = {}
+    left_out: dict[str, LeftOut] = {}
     alive = []
     for member in members:
         if member.checks["alive"].ok:
             alive.append(member)
         else:
-            left_out[member.key] = f"FAILED alive: {member.checks['alive']}"
+            left_out[member.key] = LeftOut(LeftOutKind.USELESS, str(member.checks["alive"]))
     losses = {member.key: problem.goal.losses(member.estimates) for member in alive}
     judged = [member for member in alive if losses[member.key] is not None]
     front = [judged[place] for place in non_dominated([losses[member.key] or () for member in judged])]
@@ -259,7 +260,8 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
         better = next(
             other for other in front if all(a <= b for a, b in zip(losses[other.key] or (), own, strict=True))
         )
-        left_out[member.key] = f"{better.key[:8]} is as good in every objective, by the final numbers"
+        words = f"{better.key[:8]} is as good in every objective, by the final numbers"
+        left_out[member.key] = LeftOut(LeftOutKind.DOMINATED, words)
     return [member for member in alive if member.key not in left_out], left_out
 
 

@@ -34,6 +34,7 @@ from hwnas_hls.spec.spec import Spec, read_tables
 from hwnas_hls.system.files import write_text
 from hwnas_hls.values.candidate import digest
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import RunFacts
 
 log = logging.getLogger(__name__)
 
@@ -137,9 +138,13 @@ def _go(
     with logged(folder), Store(folder) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
-        run = run_facts(problem, folder) | {n: facts["run"][n] for n in ("started",) if "run" in facts}
+        run, before = run_facts(problem, folder), store.run_facts()
+        if before is not None:
+            run = dataclasses.replace(run, started=before.started)
         if "spec" not in facts:
-            store.set_meta(run=run, spec=read_tables(folder / "spec.toml"), target=problem.target.to_json())
+            store.set_meta(
+                run=run.to_json(), spec=read_tables(folder / "spec.toml"), target=problem.target.to_json()
+            )
         observer.on_problem(problem, folder)
         problem.registry.call_each("hwnas_run_started", run=run)
 
@@ -177,13 +182,17 @@ def _go(
                     prices=choice.prices,
                 )
                 members = done.members
-                run |= {"choice": choice.to_json(), "left_out": dict(done.left_out)}
-                run["seconds"] = round(search.seconds(), 3)
+                run = dataclasses.replace(
+                    run,
+                    choice=choice.facts(problem.dataset.metric),
+                    left_out=done.left_out,
+                    seconds=round(search.seconds(), 3),
+                )
                 stated = [member_to_json(member) for member in members]
                 made = search.measuring.comparisons() if search.measuring else []
                 facts["syntheses"] = [item.to_json() for item in made]
                 store.set_meta(
-                    run=run,
+                    run=run.to_json(),
                     members=stated,
                     syntheses=facts["syntheses"],
                     handed_over=whole,
@@ -191,13 +200,13 @@ def _go(
                 )
             else:
                 observer.on_step(f"finished before: {counted(len(held), 'design')}")
-                run, members = facts["run"], held
+                run, members = before or run, held
         except KeyboardInterrupt:
             log.warning("interrupted after %d candidates", search.asked)
             interrupted = True
         finally:
             search.close()
-        front = front_of(problem, search, members, {**run, "finished": not interrupted}, facts)
+        front = front_of(problem, search, members, dataclasses.replace(run, finished=not interrupted), facts)
         files, failures = export(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
@@ -224,7 +233,7 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         by_key = {record.key: record for record in records}
         members = [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
         finished = bool(facts.get("finished", False))
-        run = {**facts.get("run", {}), "finished": finished}
+        run = dataclasses.replace(store.run_facts() or RunFacts(), finished=finished)
         front = front_of(problem, search, members, run, facts, records)
         failures: list[str] = []
         if exporters is None:

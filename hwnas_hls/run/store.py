@@ -14,6 +14,7 @@ from hwnas_hls.run.database import Database
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import RunFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ class Store:
     def meta(self) -> dict[str, Any]:
         with self._database.decoding():
             return {name: json.loads(value) for name, value in self._database.read("select * from meta")}
+
+    def run_facts(self) -> RunFacts | None:
+        """What the run says of itself; ``None`` before it began."""
+        stored = self.meta().get("run")
+        return None if stored is None else RunFacts.from_json(stored)
 
     # -- batches and records -----------------------------------------------------------
 

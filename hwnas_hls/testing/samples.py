@@ -22,6 +22,7 @@ from hwnas_hls.values.check import PASSED
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import MODES, Goal, Limit, Objective
 from hwnas_hls.values.record import Record, RecordState
+from hwnas_hls.values.run_facts import RunFacts
 
 _INPUT = FixedType(8, 3)
 _HIDDEN = FixedType(6, 2, False, "RND", "SAT")
@@ -236,7 +237,7 @@ def sample_front(members: int = 1) -> Front:
     done = next(record for record in records if record.state == RecordState.COMPLETE)
     member = Member(done.key, done.candidate, done, sample_design(), done.estimates, {"csim": PASSED})
     return Front(
-        run={"name": "sample", "seed": 0, "seconds": 1.0},
+        run=RunFacts(name="sample", seconds=1.0),
         spec="schema = 1\n",
         target=sample_target(),
         goal=goal,

@@ -16,6 +16,7 @@ from hwnas_hls.run.search import LiveFront
 from hwnas_hls.run.store import Batch, Store
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import RunFacts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,12 +82,12 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     for folder in folders:
         strategy = run_spec(folder).strategy.name
         with Store(folder, reading=True) as store:
-            facts = store.meta().get("run", {})
-            if facts.get("data_fingerprint") != problem.dataset.fingerprint:
+            facts = store.run_facts() or RunFacts()
+            if facts.data_fingerprint != problem.dataset.fingerprint:
                 raise UserError(
                     "runs of different data cannot be compared",
                     where=str(folder),
-                    found=facts.get("task"),
+                    found=facts.task,
                     choices=[problem.spec.task.name],
                     kind=ErrorKind.MISMATCH,
                 )

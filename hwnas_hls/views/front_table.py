@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, metric_of, title
 from hwnas_hls.values.estimate import Estimate, Source
+from hwnas_hls.values.run_facts import LeftOutKind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,9 +116,12 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         say(f"No design was exported ({states}).", "bold")
     else:
         say("No candidate was evaluated.", "bold")
-    for key, reason in left_out(front).items():
-        failed = reason.startswith("FAILED")
-        say(f"{key[:KEY_DIGITS]} left out: {_plain(reason)}", "bold red" if failed else "dim")
+    for key, item in front.run.left_out.items():
+        useless = item.kind is LeftOutKind.USELESS
+        say(
+            f"{key[:KEY_DIGITS]} left out{' as useless' if useless else ''}: {_plain(item.reason)}",
+            "bold red" if useless else "dim",
+        )
     for member in front.members:
         for warning in member.warnings:
             say(f"{member.key[:KEY_DIGITS]} {_plain(warning)}", "yellow")
@@ -136,22 +140,16 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         console.print(Text("  " + line), soft_wrap=True)
 
 
-def left_out(front: Front) -> dict[str, str]:
-    """key -> why a trained design is not among the members."""
-    found = front.run.get("left_out")
-    return {str(key): str(reason) for key, reason in found.items()} if isinstance(found, Mapping) else {}
-
-
 def chance_words(front: Front) -> str:
     """What an answer that ignores the input reaches on the test rows, in words; empty if not known."""
-    chance = front.run.get("chance")
-    if not isinstance(chance, Mapping):
+    chance = front.run.chance
+    if chance is None:
         return ""
-    return f"Chance on the test rows: {figure(chance['metric'], chance['value'])} ({chance['words']})."
+    return f"Chance on the test rows: {figure(chance.metric, chance.value)} ({chance.words})."
 
 
 def _what_next(front: Front, folder: Path) -> list[str]:
-    if front.run.get("finished") is False:
+    if front.run.finished is False:
         return [f"hwnas-hls resume {folder}", f"open {folder / 'report.html'}"]
     lines = [f"open {folder / 'report.html'}"]
     if front.members:

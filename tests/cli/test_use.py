@@ -75,7 +75,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(
     assert contents(tmp_path / "run") == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert steps == [f"finished before: {counted(len(first.front.members), 'design')}"]
-    assert dict(again.front.run) == dict(first.front.run)
+    assert again.front.run == first.front.run
     assert [m.key for m in again.front.members] == [m.key for m in first.front.members]
     assert [dict(m.estimates) for m in again.front.members] == [
         dict(m.estimates) for m in first.front.members

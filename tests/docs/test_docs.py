@@ -28,6 +28,7 @@ from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.testing import sample_front, sample_target
 from hwnas_hls.testing.plugin_check import check_plugin
 from hwnas_hls.values.estimate import SOURCES, Estimate
+from hwnas_hls.values.run_facts import RunFacts
 
 PLUGINS = DOCS / "plugins"
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("hwnas_"))
@@ -183,7 +184,7 @@ def test_examples_of_hooks_that_are_called(
             module = example_of(hook, registry, monkeypatch)
             if hook == "hwnas_candidate_recorded":
                 states = module.states
-    front, run = sample_front(), {"name": "r", "folder": str(tmp_path)}
+    front, run = sample_front(), RunFacts(name="r", folder=str(tmp_path))
     project: dict[str, str] = {}
     member = front.members[0]
     registry.call_each("hwnas_run_started", run=run)

@@ -219,7 +219,7 @@ def test_a_run_with_isolated_synthesis_ends_whatever_happens(
         outcome = start(spec, registry, tmp_path / f"run{how}", Observer())
         assert not outcome.interrupted
         # A design whose synthesis fails is left out of the hand-over, with the reason.
-        assert outcome.front.run["left_out"] if how else outcome.front.members
+        assert outcome.front.run.left_out if how else outcome.front.members
         counted[how] = len(outcome.front.comparisons())
     assert counted[""] >= 1
     assert counted["leave"] == 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
-from refusal import refused
+from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.evidence.usefulness import chance_of, constant, useless
@@ -22,6 +22,7 @@ from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.run_facts import LeftOutKind
 
 MakeSpec = Callable[..., Spec]
 
@@ -84,16 +85,18 @@ def test_a_dead_design_is_left_out_and_said(
 
     monkeypatch.setattr(toy.ToyTraining, "_one", dead)
     outcome = members_of(registry, toy_spec(handover={"members": 20}), tmp_path / "run")
-    left = {key: words for key, words in outcome.front.run["left_out"].items() if words.startswith("FAILED")}
-    assert any("outputs are the same" in words for words in left.values())
+    left_out = outcome.front.run.left_out
+    left = {key: item for key, item in left_out.items() if item.kind is LeftOutKind.USELESS}
+    assert left
     assert all(member.candidate.values["bits"] > 4 for member in outcome.front.members)
     assert all(member.checks["alive"].ok for member in outcome.front.members)
     print_outcome(outcome, (), plain=True)
     said = " ".join(capsys.readouterr().out.split())
-    assert f"{next(iter(left))[:8]} left out: FAILED alive" in said
-    assert "Chance on the test rows: 50.0 %" in said
+    expect_mentioned(
+        said, [next(iter(left))[:8], " ".join(next(iter(left.values())).reason.split()), "50.0 %"]
+    )
     # Drawn again from the store, the same is said.
-    assert runs.redraw(tmp_path / "run", registry, ()).front.run["left_out"] == outcome.front.run["left_out"]
+    assert runs.redraw(tmp_path / "run", registry, ()).front.run.left_out == left_out
 
 
 def test_members_are_not_dominated_in_their_final_numbers(
@@ -106,7 +109,7 @@ def test_members_are_not_dominated_in_their_final_numbers(
         assert not any(
             other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in losses
         )
-    assert any("as good in every objective" in words for words in outcome.front.run["left_out"].values())
+    assert LeftOutKind.DOMINATED in {item.kind for item in outcome.front.run.left_out.values()}
 
 
 def test_the_floor_lies_between_chance_and_the_best(
@@ -156,18 +159,18 @@ SHORT: dict[str, Any] = {
 def test_a_shortlist_is_scored_by_networks_that_have_not_seen_the_rows(tmp_path: Path) -> None:
     registry = Registry()
     outcome = runs.start(spec_from_tables(SHORT, "test"), registry, tmp_path / "run", runs.Observer())
-    choice = outcome.front.run["choice"]
-    assert choice["method"] == "cross-fitting"
-    assert choice["folds"] == 4
-    scores = choice["scores"]
+    choice = outcome.front.run.choice
+    assert choice is not None
+    assert (choice.method, choice.folds) == ("cross-fitting", 4)
+    scores = choice.scores
     assert {member.key for member in outcome.front.members} <= scores.keys()
     rows = len(outcome.front.dataset.train) + len(outcome.front.dataset.validation)
     for item in scores.values():
         # A share of all those rows.
-        assert item["value"] * rows == pytest.approx(round(item["value"] * rows))
+        assert item.value * rows == pytest.approx(round(item.value * rows))
     # Interrupted and done again, the trainings of the folds come from the store.
     again = runs.resume(tmp_path / "run", registry, runs.Observer(), anew=True)
-    assert again.front.run["choice"] == choice
+    assert again.front.run.choice == choice
     assert [m.design.digest() for m in again.front.members] == [
         m.design.digest() for m in outcome.front.members
     ]
@@ -176,8 +179,9 @@ def test_a_shortlist_is_scored_by_networks_that_have_not_seen_the_rows(tmp_path:
 def test_without_folds_the_searchs_own_scores_choose(tmp_path: Path) -> None:
     tables = {**SHORT, "handover": {**SHORT["handover"], "folds": 0, "refine": False}}
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
-    assert outcome.front.run["choice"]["method"] == "validation rows"
-    assert not outcome.front.run["choice"]["scores"]
+    choice = outcome.front.run.choice
+    assert choice is not None
+    assert (choice.method, choice.scores) == ("validation rows", {})
 
 
 def test_validate_refutes_a_design_that_does_nothing(
@@ -264,7 +268,8 @@ def test_refined_designs_are_smaller_and_said_to_be_refined(tmp_path: Path) -> N
         "handover": {"members": 3, "csim": True, "training": {"epochs": 10}},
     }
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
-    prices = outcome.front.run["choice"]["prices"]
+    assert outcome.front.run.choice is not None
+    prices = outcome.front.run.choice.prices
     refined = [member for member in outcome.front.members if "refined" in member.design.meta]
     assert refined
     for member in refined:

@@ -39,7 +39,7 @@ def test_every_member_is_measured_within_the_budget(
     outcome = go(with_synthesis(toy_spec), registry, tmp_path / "run")
     members = outcome.front.members
     assert members
-    assert len(members) + len(outcome.front.run["left_out"]) == 6
+    assert len(members) + len(outcome.front.run.left_out) == 6
     assert all(member.estimates["lut"].source == "logic_synthesis" for member in members)
     calls = (tmp_path / "calls.synthesis").read_text().split()
     # The toy trainer makes the same weights in the search and in the end: those are measured once.
@@ -101,7 +101,7 @@ def test_failed_syntheses_do_not_stop_a_run(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, config: dict[str, Any]
 ) -> None:
     outcome = go(with_synthesis(toy_spec, **config), registry, tmp_path / "run")
-    assert len(outcome.front.members) + len(outcome.front.run["left_out"]) == 6
+    assert len(outcome.front.members) + len(outcome.front.run.left_out) == 6
     sources = {member.estimates["lut"].source for member in outcome.front.members}
     assert "predicted" in sources
     said = (tmp_path / "run" / "log.txt").read_text()

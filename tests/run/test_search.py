@@ -28,6 +28,7 @@ from hwnas_hls.run.search import LiveFront, Search, choose
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.record import Record, RecordState
+from hwnas_hls.values.run_facts import RunFacts
 
 MakeSpec = Callable[..., Spec]
 
@@ -309,10 +310,11 @@ def test_the_output_folder_in_use_is_refused(registry: Registry, toy_spec: MakeS
 def test_a_run_folder_says_what_made_it(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     outcome = runs.start(toy_spec(), registry, tmp_path / "run", runs.Observer())
     with Store(outcome.folder) as store:
-        facts = store.meta()["run"]
-    assert facts["seed"] == 1
-    assert facts["versions"]["hwnas-hls"]
-    assert json.dumps(facts)
+        facts = store.run_facts()
+    assert facts is not None
+    assert facts.seed == 1
+    assert facts.versions["hwnas-hls"]
+    assert RunFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
     again = run_spec(outcome.folder)
     stated = again.to_tables()
     assert stated["space"] == {"name": "toy"}

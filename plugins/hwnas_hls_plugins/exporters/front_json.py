@@ -47,7 +47,7 @@ def front_data(front: Front) -> dict[str, Any]:
     goal = front.goal.to_json()
     data = {
         "schema": FRONT_SCHEMA,
-        "run": {**front.run, "counts": _counts(front.records)},
+        "run": {**front.run.to_json(), "counts": _counts(front.records)},
         "target": front.target.to_json(),
         "task": {
             "source": front.dataset.source,

@@ -87,13 +87,13 @@ def _write(front: Front, path: Path) -> None:
         try:
             study = optuna.create_study(
                 storage=storage,
-                study_name=str(front.run.get("name") or "hwnas-hls"),
+                study_name=front.run.name or "hwnas-hls",
                 directions=_directions(front),
             )
             study.set_metric_names(_metric_names(front))
+            facts = front.run.to_json()
             for name in ("strategy", "space", "task", "seed", "started"):
-                if name in front.run:
-                    study.set_user_attr(name, front.run[name])
+                study.set_user_attr(name, facts[name])
             study.set_user_attr("target", front.target.name)
             study.set_user_attr("limits", [str(limit) for limit in front.goal.limits])
             trials = _trials(front)
@@ -169,7 +169,7 @@ def _trials(front: Front) -> list[Any]:
 def _began(front: Front) -> datetime.datetime:
     """Local to UTC, without zone, as Optuna keeps times; never the present: equal runs, equal files."""
     try:
-        began = datetime.datetime.fromisoformat(str(front.run.get("started")))
+        began = datetime.datetime.fromisoformat(front.run.started)
     except ValueError:
         return datetime.datetime(2000, 1, 1)
     return began.astimezone(datetime.UTC).replace(tzinfo=None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusal import expect_mentioned
 from rich.console import Console
 from synthetic_front import HOSTILE, TARGET, make_front
 
@@ -29,6 +30,7 @@ from hwnas_hls.spec.notation import (
 from hwnas_hls.values.check import failure, not_run
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, measured
 from hwnas_hls.values.objective import Limit
+from hwnas_hls.values.run_facts import Chance, LeftOut, LeftOutKind
 from hwnas_hls.views.front_table import front_table, print_front
 
 FOLDER = Path("runs/digits16-xcvu9p-001")
@@ -219,13 +221,12 @@ def test_a_dead_design_is_said_in_red_and_chance_beside_it() -> None:
     from hwnas_hls_plugins.exporters.html_report.verdict import useless, verdict
 
     left_out = {
-        "a" * 16: "FAILED alive: its outputs are the same for all of 4136 inputs",
-        "b" * 16: "dominated",
+        "a" * 16: LeftOut(LeftOutKind.USELESS, "its outputs are the same for all of 4136 inputs"),
+        "b" * 16: LeftOut(LeftOutKind.DOMINATED, "another is as good"),
     }
-    chance = {"metric": "accuracy", "value": 0.25, "error": 0.02, "words": "always no"}
+    chance = Chance("accuracy", 0.25, 0.02, "always no")
     front = make_front(run={"left_out": left_out, "chance": chance})
     assert useless(front) == ["a" * 16]
     said = " ".join(verdict(front, ()))
-    assert f"Left out, since it does nothing: {'a' * 16} (its outputs are the same" in said
-    assert "1 further design was trained and left out" in said
-    assert "Chance, on the test rows: 25.0 % (always no)." in said
+    expect_mentioned(said, ["a" * 16, left_out["a" * 16].reason, "25.0 %", "always no"])
+    assert "b" * 16 not in said

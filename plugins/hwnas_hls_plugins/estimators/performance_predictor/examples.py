@@ -79,7 +79,8 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
                 kind=ErrorKind.CHANGED,
             )
         with Store(Path(folder), reading=True) as store:
-            fingerprint = store.meta().get("run", {}).get("data_fingerprint")
+            facts = store.run_facts()
+            fingerprint = None if facts is None else facts.data_fingerprint
             if fingerprint != dataset.fingerprint:
                 raise UserError(
                     "the earlier run was on other data",

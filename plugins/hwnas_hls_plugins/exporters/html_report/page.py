@@ -55,7 +55,7 @@ def page(front: Front, folder: Path) -> str:
     states = Counter(record.state for record in front.records)
     return render(
         "report/report.html.j2",
-        name=str(front.run.get("name", "run")),
+        name=front.run.name or "run",
         verdict=verdict(front, cards),
         alarming=not cards or any(not item.sound for item in cards) or bool(useless(front)),
         facts=_facts(front),
@@ -93,7 +93,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
     goal = front.goal
     rows = front.dataset
     facts = [
-        ("task", str(run.get("task", rows.source))),
+        ("task", run.task or rows.source),
         (
             "data",
             f"{rows.source}; {len(rows.train):,} training, {len(rows.validation):,} validation, "
@@ -111,28 +111,27 @@ def _facts(front: Front) -> list[tuple[str, str]]:
         ),
         ("limits", limits_in_words(front.target, goal.limits)),
         ("budget", _budget(front)),
-        ("seed", str(run.get("seed", "not recorded"))),
+        ("seed", str(run.seed)),
     ]
-    if "strategy" in run:
-        facts.insert(5, ("strategy", str(run["strategy"])))
-    if isinstance(run.get("seconds"), int | float):
-        facts.append(("took", duration(float(run["seconds"]))))
-    choice = run.get("choice")
-    if isinstance(choice, dict):
-        facts.append(("designs chosen by", f"{choice['method']}: {choice['words']}"))
-    if run.get("lacking"):
-        facts.append(("not synthesised", str(run["lacking"])))
-    if "command" in run:
-        facts.append(("command", str(run["command"])))
+    if run.strategy:
+        facts.insert(5, ("strategy", run.strategy))
+    if run.seconds is not None:
+        facts.append(("took", duration(run.seconds)))
+    if run.choice is not None:
+        facts.append(("designs chosen by", f"{run.choice.method}: {run.choice.words}"))
+    if run.lacking:
+        facts.append(("not synthesised", run.lacking))
+    if run.command:
+        facts.append(("command", run.command))
     return facts
 
 
 def _budget(front: Front) -> str:
     parts = [f"{len(front.records):,} candidates judged"]
-    if front.run.get("trials"):
-        parts.append(f"{front.run['trials']:,} trials asked for")
-    if front.run.get("minutes"):
-        parts.append(f"{front.run['minutes']} minutes given")
+    if front.run.trials:
+        parts.append(f"{front.run.trials:,} trials asked for")
+    if front.run.minutes:
+        parts.append(f"{front.run.minutes} minutes given")
     return ", ".join(parts)
 
 
@@ -187,10 +186,10 @@ def _comparisons(front: Front) -> list[dict[str, Any]]:
 
 
 def _rest(front: Front) -> Sequence[tuple[str, str]]:
-    """What the run says of itself beyond the headline: versions, host, counts."""
+    """What the run says of itself beyond the headline: versions, plugins, host."""
     out: list[tuple[str, str]] = []
-    for key, value in front.run.items():
-        if key in _HEADLINE or key in _SAID:
+    for key, value in front.run.to_json().items():
+        if key in _HEADLINE or key in _SAID or value in ("", None):
             continue
         if isinstance(value, dict):
             out.extend((f"{key}: {inner}", str(item)) for inner, item in value.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from hwnas_hls.spec.notation import figure, interval, title
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import RecordState
+from hwnas_hls.values.run_facts import LeftOutKind
 from hwnas_hls_plugins.exporters.html_report.cards import Card, summary
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
     """Sentences, the most important first."""
     cut = (
         ["The run was interrupted before its budget was spent; `hwnas-hls resume` continues it."]
-        if front.run.get("finished") is False
+        if front.run.finished is False
         else []
     )
     return (_something(front, cards) if front.members else _nothing(front)) + cut
@@ -97,22 +98,14 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
 
 def useless(front: Front) -> list[str]:
     """Keys of trained designs that do nothing and were left out."""
-    return [key for key, words in _reasons(front).items() if words.startswith("FAILED")]
-
-
-def _reasons(front: Front) -> dict[str, str]:
-    found = front.run.get("left_out")
-    return {str(key): str(words) for key, words in found.items()} if isinstance(found, Mapping) else {}
+    return [key for key, item in front.run.left_out.items() if item.kind is LeftOutKind.USELESS]
 
 
 def _left_out(front: Front) -> list[str]:
     """What was trained in full and is not among the designs."""
-    reasons, dead = _reasons(front), useless(front)
-    sentences = [
-        f"Left out, since it does nothing: {key} ({reasons[key].removeprefix('FAILED alive: ')})."
-        for key in dead
-    ]
-    if others := [key for key in reasons if key not in dead]:
+    left_out, dead = front.run.left_out, useless(front)
+    sentences = [f"Left out, since it does nothing: {key} ({left_out[key].reason})." for key in dead]
+    if others := [key for key in left_out if key not in dead]:
         verb = "was" if len(others) == 1 else "were"
         sentences.append(
             f"{_count(len(others), 'further design')} {verb} trained and left out: by the final numbers "
@@ -122,11 +115,10 @@ def _left_out(front: Front) -> list[str]:
 
 
 def _chance(front: Front) -> list[str]:
-    chance = front.run.get("chance")
-    if not isinstance(chance, Mapping):
+    chance = front.run.chance
+    if chance is None:
         return []
-    level = figure(chance["metric"], chance["value"])
-    return [f"Chance, on the test rows: {level} ({chance['words']})."]
+    return [f"Chance, on the test rows: {figure(chance.metric, chance.value)} ({chance.words})."]
 
 
 def _how_many(front: Front) -> str:
