@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,63 @@ COLLECTED = {
 KINDS = tuple(COLLECTED)
 
 
+class FaultKind(StrEnum):
+    """What is wrong with a plugin."""
+
+    #: Another package uses its entry point name.
+    NAME_TAKEN = "name taken"
+    #: Its module raised while it was imported.
+    NOT_LOADED = "not loaded"
+    #: pluggy takes none of its hooks.
+    REFUSED = "refused"
+    #: A hook of a name that does not exist.
+    UNKNOWN_HOOK = "unknown hook"
+    #: A hook with an argument that its specification does not have.
+    UNKNOWN_ARGUMENT = "unknown argument"
+    #: What a collecting hook returned is no plugin class of its kind.
+    WRONG_OFFER = "wrong offer"
+    #: A hook raised.
+    HOOK_FAILED = "hook failed"
+    #: A target file that cannot be used.
+    TARGET_FILE = "target file"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with a plugin; the rest of the tool goes on without it."""
+    """Something wrong with a plugin; the rest of the tool goes on without it.
+
+    Args:
+        plugin: its entry point name.
+        kind: what is wrong; programs look at this.
+        problem: the same in words.
+        about: the hook or argument that is wrong; empty for the plugin as a whole.
+    """
 
     plugin: str
+    kind: FaultKind
     problem: str
+    about: str = ""
 
     def __str__(self) -> str:
         return f"plugin {self.plugin}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecation:
+    """A deprecated hook that a plugin implements. It still works.
+
+    Args:
+        plugin: its entry point name.
+        package: distribution and version that brought it.
+        advice: the hook and its replacement, in words.
+    """
+
+    plugin: str
+    package: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.package}: {self.advice}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +150,18 @@ class Registry:
 
     Args:
         entry_points: to look at instead of the installed ones of group ``hwnas_hls``.
+
+    Attributes:
+        faults: what is wrong with plugins, found so far.
+        deprecations: deprecated hooks that plugins implement.
     """
 
+    faults: list[Fault]
+    deprecations: list[Deprecation]
+
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
-        self.faults: list[Fault] = []
-        #: Deprecated hooks that plugins use; they work.
-        self.notices: list[Fault] = []
+        self.faults = []
+        self.deprecations = []
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._packages: dict[str, str] = {}
@@ -124,13 +179,19 @@ class Registry:
         package = "unknown package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
         if point.name in self._packages:
             self.faults.append(
-                Fault(point.name, f"{package} uses an entry point name that {self._packages[point.name]} has")
+                Fault(
+                    point.name,
+                    FaultKind.NAME_TAKEN,
+                    f"{package} uses an entry point name that {self._packages[point.name]} has",
+                )
             )
             return
         try:
             plugin = point.load()
         except PLUGIN_FAULTS as error:
-            self.faults.append(Fault(point.name, f"{package} failed to load: {_short(error)}"))
+            self.faults.append(
+                Fault(point.name, FaultKind.NOT_LOADED, f"{package} failed to load: {_short(error)}")
+            )
             return
         self.register(plugin, point.name, package)
 
@@ -147,23 +208,24 @@ class Registry:
             # pluggy leaves what it had already taken of a plugin that fails validation.
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
-            self.faults.append(Fault(name, f"{package} was refused: {_short(error)}"))
+            self.faults.append(Fault(name, FaultKind.REFUSED, f"{package} was refused: {_short(error)}"))
             return
         self._offers.clear()
         for item in caught:
             # pluggy says which hook; whose plugin it is only this place knows.
-            notice = Fault(name, f"{package}: {item.message}")
-            self.notices.append(notice)
-            warnings.warn(str(notice), item.category, stacklevel=2)
+            warnings.warn(f"plugin {name}: {package}: {item.message}", item.category, stacklevel=2)
+            if issubclass(item.category, DeprecationWarning):
+                self.deprecations.append(Deprecation(name, package, str(item.message)))
         known = [hook for hook in dir(hookspecs) if hook.startswith("hwnas_")]
         for caller in self._manager.get_hookcallers(plugin) or []:
             if not caller.has_spec():
                 problem = UserError("unknown hook", found=caller.name, choices=known)
-                self.faults.append(Fault(name, f"{package}: {problem}"))
+                self.faults.append(Fault(name, FaultKind.UNKNOWN_HOOK, f"{package}: {problem}", caller.name))
         for hook, impl in self._implementations(name):
             extra = sorted(set(impl.kwargnames) - set(_spec_arguments(hook)))
             if extra:
-                self.faults.append(Fault(name, f"{package}: hook {hook} has no argument {', '.join(extra)}"))
+                words = f"{package}: hook {hook} has no argument {', '.join(extra)}"
+                self.faults.append(Fault(name, FaultKind.UNKNOWN_ARGUMENT, words, ", ".join(extra)))
 
     def modules(self) -> dict[str, str]:
         """name -> importable module, of the plugins registered by hand; others come by entry point."""
@@ -195,7 +257,8 @@ class Registry:
             for cls in classes:
                 problem = _offer_problem(kind, cls)
                 if problem:
-                    self.faults.append(Fault(name, f"{COLLECTED[kind]} handed over {cls!r}: {problem}"))
+                    words = f"{COLLECTED[kind]} handed over {cls!r}: {problem}"
+                    self.faults.append(Fault(name, FaultKind.WRONG_OFFER, words, COLLECTED[kind]))
                     continue
                 offer = Offer(kind, cls.name, name, self._packages[name], cls)
                 found.setdefault(cls.name, []).append(offer)
@@ -209,7 +272,7 @@ class Registry:
             try:
                 returned = list(impl.function())
             except PLUGIN_FAULTS as error:
-                self.faults.append(Fault(impl.plugin_name, f"{hook} failed: {_short(error)}"))
+                self.faults.append(_failed(impl.plugin_name, hook, error))
                 continue
             yield impl.plugin_name, returned
 
@@ -275,7 +338,7 @@ class Registry:
     def targets(self) -> dict[str, Target]:
         faults: list[UserError] = []
         found = read_targets(self.target_folders(), faults)
-        self.faults.extend(Fault("target files", str(fault)) for fault in faults)
+        self.faults.extend(Fault("target files", FaultKind.TARGET_FILE, str(fault)) for fault in faults)
         return found
 
     def target(self, text: str) -> Target:
@@ -288,7 +351,7 @@ class Registry:
                 impl.function(**{name: arguments[name] for name in impl.argnames})
             except PLUGIN_FAULTS as error:
                 log.warning("plugin %s: %s failed: %s", impl.plugin_name, hook, _short(error))
-                self.faults.append(Fault(impl.plugin_name, f"{hook} failed: {_short(error)}"))
+                self.faults.append(_failed(impl.plugin_name, hook, error))
 
     def plugins(self) -> dict[str, str]:
         """name -> package, those that are at work."""
@@ -353,6 +416,10 @@ def _offer_problem(kind: str, cls: object) -> str:
     if not dataclasses.is_dataclass(cls.Config):
         return "its Config is not a dataclass"
     return ""
+
+
+def _failed(plugin: str, hook: str, error: BaseException) -> Fault:
+    return Fault(plugin, FaultKind.HOOK_FAILED, f"{hook} failed: {_short(error)}", hook)
 
 
 def _spec_arguments(hook: str) -> list[str]:

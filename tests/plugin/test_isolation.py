@@ -226,13 +226,10 @@ def test_a_run_with_isolated_synthesis_ends_whatever_happens(
     assert "exit status 0" in (tmp_path / "runleave" / "log.txt").read_text()
 
 
-def test_the_synth_command(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("hwnas_hls.plugin.registry.Registry", lambda: registry)
+def test_the_synth_command(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample_design().save(tmp_path)
     arguments = ["synth", str(tmp_path), "--target", "xcvu9p", "--synthesizer", "harmful-synthesis"]
-    assert invoke([*arguments, "--json"]) == 0
+    assert invoke([*arguments, "--json"], lambda: registry) == 0
     said = json.loads(capsys.readouterr().out)
     assert f"process {os.getpid()}" != said["estimates"]["lut"]["evidence"]
     assert said["estimates"]["lut"]["evidence"].startswith("process ")

@@ -244,9 +244,9 @@ def test_a_disk_that_fills_up_loses_nothing(
 ) -> None:
     spec = toy_spec(run={"trials": 200, "batch": 10})
     runs.start(spec, registry, tmp_path / "ample", QUIET)
-    monkeypatch.setattr("hwnas_hls.plugin.registry.Registry", lambda: registry)
     folder = small_volume / "a"
-    code = invoke(["run", str(tmp_path / "ample" / "spec.toml"), "--output", str(folder), "--plain"])
+    arguments = ["run", str(tmp_path / "ample" / "spec.toml"), "--output", str(folder), "--plain"]
+    code = invoke(arguments, lambda: registry)
     said = capsys.readouterr().err
     assert code in (1, 2), said
     assert re.search(r"\bfull\b|No space left", said), said

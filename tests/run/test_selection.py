@@ -141,12 +141,9 @@ def test_the_nearest_is_named_with_its_numbers() -> None:
 
 
 @pytest.fixture
-def run(
-    registry: Registry, toy_spec: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def run(registry: Registry, toy_spec: Callable[..., Any], tmp_path: Path) -> Path:
     """A finished run of the toy plugin with two designs."""
     runs.start(toy_spec(handover={"members": 2, "csim": False}), registry, tmp_path / "run", runs.Observer())
-    monkeypatch.setattr("hwnas_hls.plugin.registry.Registry", lambda: registry)
     return tmp_path / "run"
 
 
@@ -156,13 +153,13 @@ def test_export_picks_among_the_designs(
     members = {member.key: member for member in runs.redraw(run, registry, ()).front.members}
     cheapest = min(members.values(), key=lambda member: member.estimates["lut"].value)
     stamps = {path: path.stat().st_mtime_ns for path in (run / "designs").rglob("*")}
-    assert invoke(["export", str(run), "--pick", "min lut", "--json"]) == 0
+    assert invoke(["export", str(run), "--pick", "min lut", "--json"], lambda: registry) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["key"] == cheapest.key
     assert said["metrics"]["lut"]["value"] == cheapest.estimates["lut"].value
     assert said["search"]["accuracy"]["value"] == cheapest.record.estimates["accuracy"].value
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, "nothing is trained again"
-    assert invoke(["export", str(run), "--pick", "max accuracy"]) == 0
+    assert invoke(["export", str(run), "--pick", "max accuracy"], lambda: registry) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == str(run / "designs" / next(iter(members)))
     assert out[1].split() == ["in", "the", "search", "exported"]
@@ -180,7 +177,7 @@ def test_export_hands_over_what_is_picked_among_the_search(
     assert not wanted.by_test_rows
     place = run / "designs" / wanted.record.key
     assert not place.exists()
-    assert invoke(["export", str(run), "--pick", rule, "--among", "search", "--plain"]) == 0
+    assert invoke(["export", str(run), "--pick", rule, "--among", "search", "--plain"], lambda: registry) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0] == str(place)
     assert "test rows" not in out
@@ -213,5 +210,5 @@ def test_a_design_that_is_not_what_it_should_be_is_not_picked(run: Path, registr
         ["--pick", "knee", "--among", "all"],
     ],
 )
-def test_contradictions_are_the_users_mistake(more: list[str], run: Path) -> None:
-    assert invoke(["export", str(run), *more]) == 2
+def test_contradictions_are_the_users_mistake(more: list[str], run: Path, registry: Registry) -> None:
+    assert invoke(["export", str(run), *more], lambda: registry) == 2
