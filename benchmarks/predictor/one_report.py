@@ -23,6 +23,7 @@ from rows import Row, data_folder, read_rows
 
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.keys import Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import OwnDesign, at_level
 from hwnas_hls_plugins.estimators.hls_model.own_factors import CAUTION
 from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate
@@ -134,9 +135,9 @@ def replace_bands(fold: Calibration, shipped: Calibration) -> Calibration:
     return Calibration(fold.name, fold.laws, fold.factors, shipped.bands, fold.seen, fold.provenance)
 
 
-def sites(rows: list[Row], best: Data, family: str, knowledge: int) -> dict[str, list[OwnDesign]]:
+def sites(rows: list[Row], best: Data, family: str, knowledge: int) -> dict[Group, list[OwnDesign]]:
     """The designs of a family that factors are learnt from, by site."""
-    out: dict[str, list[OwnDesign]] = defaultdict(list)
+    out: dict[Group, list[OwnDesign]] = defaultdict(list)
     for number, place in enumerate(best.places):
         if best.families[number] != family or best.bands[number] == "outside":
             continue

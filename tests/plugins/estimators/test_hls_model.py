@@ -31,11 +31,22 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import shipped_targets
+from hwnas_hls.resources import data_folder
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, predict, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.calibration import Band, Calibration, half_widths
 from hwnas_hls_plugins.estimators.hls_model.command import predict_command
 from hwnas_hls_plugins.estimators.hls_model.fitting import family_quantile, fit_factors
+from hwnas_hls_plugins.estimators.hls_model.keys import (
+    Flow,
+    Group,
+    NetworkGroup,
+    Regime,
+    SiteRegime,
+    groups,
+    parse_band_key,
+    parse_factor_key,
+)
 from hwnas_hls_plugins.estimators.hls_model.precision_text import parse_precision
 from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 from hwnas_hls_plugins.estimators.hls_model.rows_file import HEADER, write_predictions
@@ -276,18 +287,39 @@ def test_factors_are_shrunken_and_families_weigh_alike() -> None:
         np.ones(11, bool),
         shrinkage={"lut": 1.0},
     )
-    assert factors["csynth|latency"]["lut"] == pytest.approx(0.2 * 2 / 3)
-    total = sum(values.get("lut", 0.0) for key, values in factors.items() if key.startswith("csynth|latency"))
+    assert factors[Group(Flow.CSYNTH, "latency")]["lut"] == pytest.approx(0.2 * 2 / 3)
+    total = sum(
+        values.get("lut", 0.0)
+        for key, values in factors.items()
+        if isinstance(key, Group) and (key.flow, key.strategy) == (Flow.CSYNTH, "latency")
+    )
     assert 0.13 < total < 0.2
 
 
 def test_a_band_of_too_few_families_says_so() -> None:
-    calibration = Calibration(
-        "t", {}, {}, {"a": {"lut": Band(None, None, 2)}, "b": {"lut": Band(None, 0.3, 6)}}, {}, {}
-    )
-    assert calibration.band(("a", "b"), "lut").coverage == 0.8
-    assert calibration.band(("a",), "lut").coverage is None
+    fine, coarse = Regime(Flow.CSYNTH, "distributed"), Regime(Flow.CSYNTH)
+    bands = {fine: {"lut": Band(None, None, 2)}, coarse: {"lut": Band(None, 0.3, 6)}}
+    calibration = Calibration("t", {}, {}, bands, {}, {})
+    assert calibration.band((fine, coarse), "lut").coverage == 0.8
+    assert calibration.band((fine,), "lut").coverage is None
     assert min(half_widths(Band(None, 0.3, 6), "lut", 1.0)) > 0.3
+
+
+def test_keys_of_a_calibration_are_written_and_read_back() -> None:
+    shipped = json.loads((data_folder("hw_targets") / "calibration" / "hls_model.json").read_text())
+    assert [str(parse_factor_key(key)) for key in shipped["factors"]] == list(shipped["factors"])
+    assert [str(parse_band_key(key)) for key in shipped["bands"]] == list(shipped["bands"])
+    site = groups("csynth", "latency", "vitis", "ultrascale+", 2023.1)[-1]
+    network = NetworkGroup.of(site, query_of_row(ROW), 2)
+    assert parse_factor_key(str(network)) == network
+    own = SiteRegime(site, "post_route", "latency-rf1", 0)
+    assert parse_band_key(str(own)) == own
+    for text in ("", "csynth", "moon|latency", "network|csynth|latency|8-4|x|0", "a|b|c|d|e|f"):
+        with refused(ErrorKind.INVALID, found=text):
+            parse_factor_key(text)
+    for text in ("", "moon", "csynth|latency|3", "csynth|latency|1|near", "own|csynth|latency|0"):
+        with refused(ErrorKind.INVALID, found=text):
+            parse_band_key(text)
 
 
 def test_shipped_calibration_names_its_data() -> None:

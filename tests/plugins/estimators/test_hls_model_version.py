@@ -11,6 +11,7 @@ from refusal import refused
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls_plugins.estimators.hls_model import Calibration, HlsModelEstimator, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelConfig
+from hwnas_hls_plugins.estimators.hls_model.keys import Flow, Group
 
 
 def _written(path: Path, lut_factor: float) -> Path:
@@ -18,7 +19,7 @@ def _written(path: Path, lut_factor: float) -> Path:
     other = Calibration(
         shipped.name,
         shipped.laws,
-        {**shipped.factors, "csynth|latency": {"lut": lut_factor}},
+        {**shipped.factors, Group(Flow.CSYNTH, "latency"): {"lut": lut_factor}},
         shipped.bands,
         shipped.seen,
         shipped.provenance,

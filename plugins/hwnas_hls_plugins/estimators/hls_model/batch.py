@@ -25,6 +25,7 @@ from hwnas_hls_plugins.estimators.hls_model.domain import (
     novelty,
     unusual,
 )
+from hwnas_hls_plugins.estimators.hls_model.keys import SiteRegime
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
     knowledge_of,
@@ -153,14 +154,14 @@ def _sides(
     sites, site = site_kinds(table, codes)
     key = ((site * 2 + unusual(table)) * len(KNOWLEDGE) + knowledge) * distances.size + distance
     keys, kinds = np.unique(key, return_inverse=True)
-    own = any(name.startswith("own|") for name in calibration.bands)
+    own = any(isinstance(key, SiteRegime) for key in calibration.bands)
     found = np.empty((len(METRICS), 3, keys.size))
     for number, code in enumerate(keys.tolist()):
         code, place = divmod(code, distances.size)
         code, level = divmod(code, len(KNOWLEDGE))
         code, outside = divmod(code, 2)
         away, (each, regime) = float(distances[place]), sites[code]
-        at = site_of(each, regime) if own else ""
+        at = site_of(each, regime) if own else None
         name = "outside" if outside else regime
         for row, metric in enumerate(METRICS):
             band = calibration.stage_band(name, each.stage, level, away == 0, metric, at)

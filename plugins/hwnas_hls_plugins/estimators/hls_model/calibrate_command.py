@@ -15,6 +15,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
+    from hwnas_hls_plugins.estimators.hls_model.keys import Group
     from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
     from hwnas_hls_plugins.estimators.hls_model.recalibration import Recalibration, SiteErrors
 
@@ -138,11 +139,12 @@ def _provenance(
     }
 
 
-def site_title(site: str) -> str:
-    """``csynth|latency|vitis|ultrascale+|2023.1`` in words."""
-    stage, strategy, family, silicon, version = site.split("|")
-    stage = "C synthesis" if stage == "csynth" else "logic synthesis or routing"
-    return f"{family}_hls {version}, {silicon}, {strategy} strategy, {stage}"
+def site_title(site: Group) -> str:
+    """A site in words."""
+    from hwnas_hls_plugins.estimators.hls_model.keys import Flow
+
+    built = "C synthesis" if site.flow is Flow.CSYNTH else "logic synthesis or routing"
+    return f"{site.compiler}_hls {site.version}, {site.silicon}, {site.strategy} strategy, {built}"
 
 
 def _interval(errors: SiteErrors, metric: str) -> str:
@@ -246,7 +248,7 @@ def _json(
         "left_out": [{"source": entry.source, "reason": entry.reason} for entry in left],
         "sites": [
             {
-                "site": site,
+                "site": str(site),
                 "title": site_title(site),
                 "factors": dict(factors),
                 "errors": [

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,15 @@ from typing import Any
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.resources import data_folder
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
+from hwnas_hls_plugins.estimators.hls_model.keys import (
+    BandKey,
+    FactorKey,
+    Group,
+    SiteRegime,
+    band_regimes,
+    parse_band_key,
+    parse_factor_key,
+)
 
 CALIBRATION_SCHEMA = 2
 DEFAULT_FILE = "hls_model.json"
@@ -75,16 +84,16 @@ class Calibration:
     Args:
         name: shown with every number.
         laws: constants that replace the defaults of :mod:`coefficients`.
-        factors: group key -> metric -> logarithm of a factor; see :func:`group_keys`.
-        bands: regime key -> metric -> :class:`Band`.
+        factors: group -> metric -> logarithm of a factor; see :func:`keys.groups`.
+        bands: regime -> metric -> :class:`Band`.
         seen: what the data cover: tools, part classes, parts, versions, clock range.
         provenance: data, number of designs, versions, date.
     """
 
     name: str
     laws: Mapping[str, object]
-    factors: Mapping[str, Mapping[str, float]]
-    bands: Mapping[str, Mapping[str, Band]]
+    factors: Mapping[FactorKey, Mapping[str, float]]
+    bands: Mapping[BandKey, Mapping[str, Band]]
     seen: Mapping[str, Any]
     provenance: Mapping[str, Any]
     coefficients: Coefficients = field(init=False)
@@ -95,11 +104,11 @@ class Calibration:
         except KeyError as error:
             raise UserError("a calibration names an unknown law constant", found=error.args[0]) from error
 
-    def factor(self, keys: Iterator[str] | tuple[str, ...], metric: str) -> float:
+    def factor(self, keys: Iterable[FactorKey], metric: str) -> float:
         """Log factor of a design: each finer group adds what the coarser ones left."""
         return sum(self.factors.get(key, {}).get(metric, 0.0) for key in keys)
 
-    def band(self, keys: tuple[str, ...], metric: str) -> Band:
+    def band(self, keys: Iterable[BandKey], metric: str) -> Band:
         """The band of the finest regime that was measured; ``keys`` run from fine to coarse."""
         best = NOTHING
         for key in keys:
@@ -111,23 +120,23 @@ class Calibration:
         return best
 
     def stage_band(
-        self, regime: str, stage: str, knowledge: int, known: bool, metric: str, site: str = ""
+        self, regime: str, stage: str, knowledge: int, known: bool, metric: str, site: Group | None = None
     ) -> Band:
         """The band of a design at its stage.
 
         Cycles, DSPs and BRAMs of an implemented design are those of C synthesis; LUTs and FFs are not.
 
         Args:
-            site: finest of the design's :func:`group_keys`, where its own bands go before all others.
+            site: the design's finest group, where its own bands go before all others.
         """
-        if site:
-            own = self.bands.get(own_band_key(site, regime, stage, knowledge), {}).get(metric)
+        if site is not None:
+            own = self.bands.get(SiteRegime(site, stage, regime, knowledge), {}).get(metric)
             if own is not None:
                 return own
-        csynth = self.band(regime_keys(regime, "csynth", knowledge, known), metric)
+        csynth = self.band(band_regimes(regime, "csynth", knowledge, known), metric)
         if stage == "csynth" or metric not in STAGE_SPREAD:
             return csynth
-        found = self.band(regime_keys(regime, stage, knowledge, known), metric)
+        found = self.band(band_regimes(regime, stage, knowledge, known), metric)
         if found.coverage is not None:
             return found
         up, down = (
@@ -147,9 +156,9 @@ class Calibration:
             "provenance": dict(self.provenance),
             "seen": dict(self.seen),
             "laws": dict(self.laws),
-            "factors": {key: dict(values) for key, values in self.factors.items()},
+            "factors": {str(key): dict(values) for key, values in self.factors.items()},
             "bands": {
-                key: {
+                str(key): {
                     metric: [band.q90, band.q80, band.families, band.up, band.down]
                     for metric, band in bands.items()
                 }
@@ -162,37 +171,6 @@ class Calibration:
 def _hash(body: Mapping[str, Any]) -> str:
     text = json.dumps({key: value for key, value in body.items() if key != "hash"}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def group_keys(stage: str, strategy: str, family: str, silicon: str, version: float) -> tuple[str, ...]:
-    """Groups a design belongs to, coarse to fine; a factor is the sum over them.
-
-    Logic synthesis and routing share theirs: routing moves LUTs by a per cent or two.
-    """
-    stage = "csynth" if stage == "csynth" else "implemented"
-    return (
-        f"{stage}|{strategy}",
-        f"{stage}|{strategy}|{family}",
-        f"{stage}|{strategy}|{family}|{silicon}",
-        f"{stage}|{strategy}|{family}|{silicon}|{version:.1f}",
-    )
-
-
-def regime_keys(regime: str, stage: str, knowledge: int, known: bool) -> tuple[str, ...]:
-    """Regimes of an interval, fine to coarse; ``known``: silicon and tool were calibrated on."""
-    place = "known" if known else "new"
-    routed = "csynth" if stage == "csynth" else "implemented"
-    return (
-        f"{routed}|{regime}|{knowledge}|{place}",
-        f"{routed}|{regime}|{knowledge}",
-        f"{routed}|{regime}",
-        "outside" if regime == "outside" else routed,
-    )
-
-
-def own_band_key(site: str, regime: str, stage: str, knowledge: int) -> str:
-    """Key of bands that hold for one site alone; ``site`` is the finest of :func:`group_keys`."""
-    return f"own|{site}|{stage}|{regime}|{knowledge}"
 
 
 def read_calibration(path: Path | None = None) -> Calibration:
@@ -237,11 +215,12 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
         )
     try:
         bands = {
-            key: {metric: Band(*values) for metric, values in metrics.items()}
+            parse_band_key(key): {metric: Band(*values) for metric, values in metrics.items()}
             for key, metrics in data["bands"].items()
         }
+        factors = {parse_factor_key(key): values for key, values in data["factors"].items()}
         calibration = Calibration(
-            data["name"], data["laws"], data["factors"], bands, data["seen"], data["provenance"]
+            data["name"], data["laws"], factors, bands, data["seen"], data["provenance"]
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(

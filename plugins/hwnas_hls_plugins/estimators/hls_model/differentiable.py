@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, group_keys, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.keys import groups
 from hwnas_hls_plugins.estimators.hls_model.prior import KAPPA_HIDDEN, KAPPA_LAST
 from hwnas_hls_plugins.estimators.hls_model.silicon import (
     PART_CLASSES,
@@ -128,8 +129,7 @@ def smooth_cost(
     ).sum(-1)
     if relu:
         lut = lut + (relu_lut * n_out * accum_bits * (1.0 - last)).sum(-1)
-    keys = group_keys(stage, "latency", compiler.family, silicon, compiler.version)
-    factor = sum(fitted.factors.get(key, {}).get("lut", 0.0) for key in keys)
+    factor = fitted.factor(groups(stage, "latency", compiler.family, silicon, compiler.version), "lut")
     lut = lut * torch.exp(torch.tensor(factor, dtype=lut.dtype, device=lut.device))
 
     usable = clock_ns * (1.0 - default_uncertainty(compiler)) / SLOWER_BY_GRADE[speed_grade(part)]

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, group_keys, regime_keys
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band
+from hwnas_hls_plugins.estimators.hls_model.keys import (
+    FactorKey,
+    Flow,
+    Group,
+    Regime,
+    band_regimes,
+    groups,
+)
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 
 FloatArray = NDArray[np.float64]
@@ -34,12 +42,12 @@ SHRINKAGE = {"lut": 4.0, "ff": 1.0}
 #: laws of logic synthesis, which hold it already), and how many families the figures count as. They stand on
 #: reports that are not among the rows, and the two families that are pull apart; the finer groups of
 #: implemented designs are held as closely.
-STAGE_PRIOR: dict[str, dict[str, float]] = {
-    "implemented|latency": {"lut": 0.0, "ff": math.log(0.5)},
-    "implemented|resource-one": {"lut": math.log(0.75), "ff": math.log(0.85)},
-    "implemented|resource-several": {"lut": math.log(0.75), "ff": math.log(0.85)},
-    "csynth|distributed": {"lut": math.log(1.5), "ff": math.log(1.5)},
-    "implemented|distributed": {"lut": math.log(1.05), "ff": math.log(0.8)},
+STAGE_PRIOR: dict[Group, dict[str, float]] = {
+    Group(Flow.IMPLEMENTED, "latency"): {"lut": 0.0, "ff": math.log(0.5)},
+    Group(Flow.IMPLEMENTED, "resource-one"): {"lut": math.log(0.75), "ff": math.log(0.85)},
+    Group(Flow.IMPLEMENTED, "resource-several"): {"lut": math.log(0.75), "ff": math.log(0.85)},
+    Group(Flow.CSYNTH, "distributed"): {"lut": math.log(1.5), "ff": math.log(1.5)},
+    Group(Flow.IMPLEMENTED, "distributed"): {"lut": math.log(1.05), "ff": math.log(0.8)},
 }
 PRIOR_FAMILIES = {"lut": 10.0, "ff": 3.0}
 
@@ -73,7 +81,7 @@ def fit_factors(
     residuals: Mapping[str, FloatArray],
     usable: NDArray[np.bool_],
     shrinkage: Mapping[str, float] = SHRINKAGE,
-) -> dict[str, dict[str, float]]:
+) -> dict[FactorKey, dict[str, float]]:
     """Shrunken log factors by group, coarse groups first.
 
     Args:
@@ -83,7 +91,7 @@ def fit_factors(
         shrinkage: metric -> families that the group above counts as.
     """
     keys = [
-        group_keys(
+        groups(
             query.stage,
             group_of,
             tool_of(query.tool).family,
@@ -92,20 +100,20 @@ def fit_factors(
         )
         for query, group_of in zip(queries, groups_of, strict=True)
     ]
-    factors: dict[str, dict[str, float]] = {key: dict(values) for key, values in STAGE_PRIOR.items()}
+    factors: dict[FactorKey, dict[str, float]] = {key: dict(values) for key, values in STAGE_PRIOR.items()}
     for metric, values in residuals.items():
         left = values.copy()
         for number, key in enumerate(keys):
             left[number] -= factors.get(key[0], {}).get(metric, 0.0) if key[0] in STAGE_PRIOR else 0.0
         for depth in range(4):
-            groups: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+            by_group: dict[Group, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
             for row in np.flatnonzero(usable & np.isfinite(left)).tolist():
-                groups[keys[row][depth]][families[row]].append(float(left[row]))
-            found: dict[str, float] = {}
-            for group, members in groups.items():
+                by_group[keys[row][depth]][families[row]].append(float(left[row]))
+            found: dict[Group, float] = {}
+            for group, members in by_group.items():
                 # The median of a family: one odd design does not move it.
                 centres = [float(np.median(values)) for values in members.values()]
-                known = (depth == 0 and group in STAGE_PRIOR) or group.startswith("implemented|")
+                known = (depth == 0 and group in STAGE_PRIOR) or group.flow is Flow.IMPLEMENTED
                 prior = PRIOR_FAMILIES[metric] if known else shrinkage[metric]
                 found[group] = float(np.sum(centres)) / (len(centres) + prior)
             for number, key in enumerate(keys):
@@ -145,18 +153,18 @@ def fit_bands(
     knowledge: Sequence[int],
     known: Sequence[bool],
     residuals: Mapping[str, FloatArray],
-) -> dict[str, dict[str, Band]]:
+) -> dict[Regime, dict[str, Band]]:
     """Bands of every regime from held-out log residuals (NaN where there is no truth).
 
     Families weigh the same. Where a regime has one family only, a sweep, its shapes stand for families:
     the band then holds for new shapes with the same tool.
     """
-    groups: dict[str, list[int]] = defaultdict(list)
+    by_regime: dict[Regime, list[int]] = defaultdict(list)
     for number, query in enumerate(queries):
-        for key in regime_keys(regime[number], query.stage, knowledge[number], known[number]):
-            groups[key].append(number)
-    out: dict[str, dict[str, Band]] = {}
-    for key, rows in sorted(groups.items()):
+        for key in band_regimes(regime[number], query.stage, knowledge[number], known[number]):
+            by_regime[key].append(number)
+    out: dict[Regime, dict[str, Band]] = {}
+    for key, rows in sorted(by_regime.items(), key=lambda item: str(item[0])):
         bands = {}
         for metric in METRICS:
             values = residuals[metric][rows]

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from hwnas_hls_plugins.estimators.hls_model.keys import Group, NetworkGroup
 from hwnas_hls_plugins.estimators.hls_model.own_levels import Level
-from hwnas_hls_plugins.estimators.hls_model.regimes import network_key
+from hwnas_hls_plugins.estimators.hls_model.regimes import RESOURCE_REGIMES
 
 SCALED = ("lut", "ff")
 #: Standard deviation (natural logarithm) of one network around its site, by what is known of its weights
@@ -83,19 +84,22 @@ def shifts(known: Iterable[Centre], caution: float = CAUTION) -> dict[str, float
     return out
 
 
-def network_shifts(levels: Sequence[Level], used: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """What to add to the log factors of each reported network, by :func:`network_key`.
+def network_shifts(
+    levels: Sequence[Level], used: Mapping[int, Group]
+) -> dict[NetworkGroup, dict[str, float]]:
+    """What to add to the log factors of each reported network.
 
     Args:
         levels: the designs at each level of knowledge; a network's distance is of that level alone.
         used: places of the designs that count, and their site.
     """
-    found: dict[str, dict[str, tuple[list[float], float]]] = {}
+    found: dict[NetworkGroup, dict[str, tuple[list[float], float]]] = {}
     for level in levels:
         for row, place in enumerate(level.places):
             if place not in used or level.bands[row] == "outside":
                 continue
-            entry = found.setdefault(network_key(used[place], level.queries[row], level.knowledge), {})
+            network = NetworkGroup.of(used[place], level.queries[row], level.knowledge)
+            entry = found.setdefault(network, {})
             for metric in SCALED:
                 residual = float(level.base_residual[metric][row])
                 if math.isfinite(residual):
@@ -122,7 +126,7 @@ def spread_of(metric: str, level: Level, row: int) -> float:
 
 def _known(level: Level, row: int) -> int:
     """What is known of the weights, as far as it matters: under Resource nothing hangs on them."""
-    return 2 if level.bands[row].startswith("resource") else level.knowledge
+    return 2 if level.bands[row] in RESOURCE_REGIMES else level.knowledge
 
 
 def _held_back(distance: float, scatter: float) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Band, Calibration, own_band_key
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Band, Calibration
 from hwnas_hls_plugins.estimators.hls_model.fitting import FAMILIES_FOR_90, fit_bands
+from hwnas_hls_plugins.estimators.hls_model.keys import Flow, Group, Regime, SiteRegime
 
 FloatArray = NDArray[np.float64]
 
@@ -23,13 +24,13 @@ FAR = 2.0
 
 
 def own_bands(
-    site: str,
+    site: Group,
     knowledge: int,
     residuals: Mapping[str, FloatArray],
     networks: Sequence[str],
     kinds: Sequence[tuple[str, str]],
     base: Calibration,
-) -> tuple[dict[str, dict[str, Band]], dict[str, float | None], tuple[str, ...]]:
+) -> tuple[dict[SiteRegime, dict[str, Band]], dict[str, float | None], tuple[str, ...]]:
     """Bands of a site from held-out residuals.
 
     From :data:`NETWORKS_FOR_BAND` networks on, their conformal quantiles. With fewer, the general band
@@ -47,7 +48,7 @@ def own_bands(
     Returns:
         bands by their keys; metric -> coverage now stated; metrics that have bands of their own.
     """
-    bands: dict[str, dict[str, Band]] = {}
+    bands: dict[SiteRegime, dict[str, Band]] = {}
     stated: dict[str, list[float | None]] = {}
     own: set[str] = set()
     for regime, stage in sorted(set(kinds)):
@@ -70,7 +71,7 @@ def own_bands(
                 found[metric] = _widened(general, list(values.values()))
             stated.setdefault(metric, []).append(found.get(metric, general).coverage)
         if found:
-            bands[own_band_key(site, regime, stage, knowledge)] = found
+            bands[SiteRegime(site, stage, regime, knowledge)] = found
     coverage = {
         metric: None if None in told else min(value for value in told if value is not None)
         for metric, told in stated.items()
@@ -87,7 +88,7 @@ def _fitted(
     found = fit_bands(
         queries, ["own"] * count, names, [regime] * count, [knowledge] * count, [True] * count, residuals
     )
-    key = next((key for key in found if key.endswith(f"|{knowledge}|known")), "")
+    key = Regime(Flow.of(stage), regime, knowledge, True)
     out = {}
     for metric, band in found.get(key, {}).items():
         # A handful of networks cannot tell that one side is shorter: it may only not have been met yet.

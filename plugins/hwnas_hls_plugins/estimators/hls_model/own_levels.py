@@ -14,6 +14,7 @@ from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
 from hwnas_hls_plugins.estimators.hls_model.fitting import log_residual
+from hwnas_hls_plugins.estimators.hls_model.keys import Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import OwnDesign, at_level
 from hwnas_hls_plugins.estimators.hls_model.regimes import regimes, site_of
 
@@ -36,7 +37,7 @@ class Level:
     knowledge: int
     places: list[int]
     queries: list[Query]
-    sites: list[str]
+    sites: list[Group]
     bands: list[str]
     value: Mapping[str, FloatArray]
     truth: Mapping[str, FloatArray]

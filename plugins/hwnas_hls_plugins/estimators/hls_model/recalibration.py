@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.protocols.target import device_of
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
+from hwnas_hls_plugins.estimators.hls_model.keys import BandKey, FactorKey, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
 from hwnas_hls_plugins.estimators.hls_model.own_factors import (
     CAUTION,
@@ -43,7 +44,7 @@ class SiteErrors:
     """How wrong the model was on one site's designs, before and after, at one level of knowledge.
 
     Args:
-        site: key of the factor group.
+        site: the designs' finest group.
         knowledge: 0 architecture only, 1 non-zeros, 2 weights.
         designs, networks: how many were judged.
         left_out: what was left out for each error after: ``families``, ``networks``, ``designs`` (of the
@@ -55,7 +56,7 @@ class SiteErrors:
         own_interval: metrics whose interval is of these designs' own residuals.
     """
 
-    site: str
+    site: Group
     knowledge: int
     designs: int
     networks: int
@@ -79,7 +80,7 @@ class Recalibration:
     """
 
     calibration: Calibration
-    factors: Mapping[str, Mapping[str, float]]
+    factors: Mapping[Group, Mapping[str, float]]
     errors: tuple[SiteErrors, ...]
     unused: tuple[LeftOut, ...]
 
@@ -110,29 +111,28 @@ def recalibrate(
         for place, design in enumerate(designs)
         if best[place][0].bands[best[place][1]] == "outside"
     ]
-    moves: dict[str, dict[str, float]] = {}
-    by_site: dict[str, list[int]] = defaultdict(list)
+    moves: dict[Group, dict[str, float]] = {}
+    by_site: dict[Group, list[int]] = defaultdict(list)
     for place, (level, row) in enumerate(best):
         if level.bands[row] != "outside":
             by_site[level.sites[row]].append(place)
     for site, places in by_site.items():
         found = centres(best, places, lambda place: designs[place].network)
         moves[site] = shifts(found.values(), caution)
-    factors = {key: dict(values) for key, values in base.factors.items()}
+    factors: dict[FactorKey, dict[str, float]] = {key: dict(values) for key, values in base.factors.items()}
     for site, moved in moves.items():
         entry = factors.setdefault(site, {})
         for metric, shift in moved.items():
             entry[metric] = round(entry.get(metric, 0.0) + shift, 4)
     used = {place: site for site, places in by_site.items() for place in places}
     for key, moved in network_shifts(levels, used).items():
-        site = "|".join(key.split("|")[1:6])
         factors[key] = {
-            metric: round(shift - moves[site].get(metric, 0.0), 4) for metric, shift in moved.items()
+            metric: round(shift - moves[key.site].get(metric, 0.0), 4) for metric, shift in moved.items()
         }
     bands = {key: dict(values) for key, values in base.bands.items()}
     errors: list[SiteErrors] = []
     for level in levels:
-        for site in sorted(by_site):
+        for site in sorted(by_site, key=str):
             rows = [
                 row
                 for row, place in enumerate(level.places)
@@ -151,7 +151,7 @@ def recalibrate(
     return Recalibration(
         calibration,
         {site: {m: math.exp(s) for m, s in moved.items()} for site, moved in moves.items()},
-        tuple(sorted(errors, key=lambda found: (found.site, -found.knowledge))),
+        tuple(sorted(errors, key=lambda found: (str(found.site), -found.knowledge))),
         tuple(unused),
     )
 
@@ -160,11 +160,11 @@ def _judge(
     designs: Sequence[OwnDesign],
     best: Sequence[tuple[Level, int]],
     level: Level,
-    site: str,
+    site: Group,
     rows: Sequence[int],
     caution: float,
     base: Calibration,
-    bands: dict[str, dict[str, Band]],
+    bands: dict[BandKey, dict[str, Band]],
 ) -> SiteErrors:
     """Errors of a site's designs with their group left out; its own bands are added to ``bands``."""
     places = [level.places[row] for row in rows]
@@ -239,7 +239,7 @@ def _median_error(residual: FloatArray, level: Level, metric: str, rows: NDArray
     return float(np.median(np.abs(predicted / truth[told] - 1.0)))
 
 
-def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[str]) -> dict[str, object]:
+def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[Group]) -> dict[str, object]:
     """What the base and the own designs cover together."""
     tools = {key: set(values) for key, values in base.seen.get("tools", {}).items()}
     parts = {key: set(values) for key, values in base.seen.get("parts", {}).items()}
@@ -251,7 +251,7 @@ def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[str])
         tool, silicon = tool_of(query.tool), part_class(query.part)
         tools.setdefault(tool.family, set()).add(tool.version)
         parts.setdefault(silicon, set()).add(device_of(query.part))
-        pairs.add((tool.family, silicon, site.split("|")[1]))
+        pairs.add((tool.family, silicon, site.strategy))
         stages.add(query.stage)
         clocks.append(query.clock_ns)
     return {

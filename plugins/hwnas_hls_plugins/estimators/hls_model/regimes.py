@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, group_keys
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions
+from hwnas_hls_plugins.estimators.hls_model.keys import Group, NetworkGroup, groups
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 
@@ -15,12 +16,13 @@ FloatArray = NDArray[np.float64]
 
 #: What a calibration scales.
 SCALED_METRICS = ("lut", "ff")
-#: What the factor groups of single networks begin with.
-OWN_NETWORK = "network|"
-
 
 #: Every regime; a code is a place in it.
 REGIMES = ("latency-rf1", "latency-shared", "resource-one", "resource-several", "distributed")
+#: Regimes of designs under Resource.
+RESOURCE_REGIMES = frozenset(("resource-one", "resource-several"))
+#: Regimes that share scale factors: sharing multipliers does not change what logic costs.
+_FACTOR_GROUPS = {"latency-rf1": "latency", "latency-shared": "latency"}
 
 
 def regime_codes(table: DesignTable) -> NDArray[np.int64]:
@@ -59,25 +61,20 @@ def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
     return out
 
 
-def site_of(design: Query | Conditions, regime: str) -> str:
+def site_of(design: Query | Conditions, regime: str) -> Group:
     """Finest group of a design's scale factors: stage, strategy, compiler and version, silicon."""
-    return _groups(design, regime)[-1]
+    return groups_of(design, regime)[-1]
 
 
-def _groups(design: Query | Conditions, regime: str) -> tuple[str, ...]:
+def groups_of(design: Query | Conditions, regime: str) -> tuple[Group, ...]:
+    """Groups of a design's scale factors, coarse to fine."""
     tool = tool_of(design.tool)
-    return group_keys(design.stage, factor_group(regime), tool.family, part_class(design.part), tool.version)
-
-
-def network_key(site: str, query: Query, knowledge: int) -> str:
-    """Group of one network at one site: its widths and weight types, and what is known of its weights."""
-    types = ",".join(str(layer.weight) for layer in query.layers)
-    return f"{OWN_NETWORK}{site}|{query.shape}|{types}|{knowledge}"
+    return groups(design.stage, factor_group(regime), tool.family, part_class(design.part), tool.version)
 
 
 def factor_group(regime: str) -> str:
-    """Regimes that share scale factors: sharing multipliers does not change what logic costs."""
-    return "latency" if regime.startswith("latency") else regime
+    """The strategy of :class:`keys.Group` that a regime belongs to."""
+    return _FACTOR_GROUPS.get(regime, regime)
 
 
 def log_factors_of(
@@ -85,16 +82,16 @@ def log_factors_of(
 ) -> dict[str, FloatArray]:
     """Logarithm of the scale factor of each design, for the metrics that have one."""
     kinds, place = site_kinds(table, codes)
-    groups = [_groups(conditions, regime) for conditions, regime in kinds]
+    of_kind = [groups_of(conditions, regime) for conditions, regime in kinds]
     out = {}
     for metric in SCALED_METRICS:
-        factors = np.array([calibration.factor(keys, metric) for keys in groups], np.float64)
+        factors = np.array([calibration.factor(keys, metric) for keys in of_kind], np.float64)
         out[metric] = factors[place]
-    if any(key.startswith(OWN_NETWORK) for key in calibration.factors):
+    if any(isinstance(key, NetworkGroup) for key in calibration.factors):
         knowledge = knowledge_of(table).tolist()
         for number, query in enumerate(table.queries):
             if query.layers:
-                key = network_key(groups[place[number]][-1], query, knowledge[number])
+                key = NetworkGroup.of(of_kind[place[number]][-1], query, knowledge[number])
                 for metric, factor in calibration.factors.get(key, {}).items():
                     out[metric][number] += factor
     return out
