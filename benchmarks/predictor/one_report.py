@@ -23,7 +23,7 @@ from rows import Row, data_folder, read_rows
 
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
-from hwnas_hls_plugins.estimators.hls_model.keys import Group
+from hwnas_hls_plugins.estimators.hls_model.keys import Flow, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import OwnDesign, at_level
 from hwnas_hls_plugins.estimators.hls_model.own_factors import CAUTION
 from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate
@@ -38,7 +38,7 @@ class Pair:
     """One report given, one other design predicted."""
 
     family: str
-    site: str
+    site: Group
     knowledge: int
     same_network: bool
     caution: float
@@ -66,7 +66,7 @@ def main() -> None:
     chosen = [pair for pair in pairs if pair.caution == CAUTION]
     groups: dict[tuple[int, str, str], list[Pair]] = defaultdict(list)
     for pair in chosen:
-        groups[-pair.knowledge, pair.family, pair.site].append(pair)
+        groups[-pair.knowledge, pair.family, str(pair.site)].append(pair)
     for (level, family, site), found in sorted(groups.items()):
         print(line([family, site.replace("|", " "), LEVELS[-level]], found))
     print()
@@ -90,7 +90,7 @@ def main() -> None:
     print("| C synthesis, LUT interval | pairs | held before | held after |")
     print("|---|---|---|---|")
     for level in (2, 1, 0):
-        some = [p for p in chosen if p.knowledge == level and p.site.startswith("csynth")]
+        some = [p for p in chosen if p.knowledge == level and p.site.flow is Flow.CSYNTH]
         shares = [
             100 * np.mean([getattr(p, side)["lut"] for p in some])
             for side in ("inside_before", "inside_after")
@@ -149,7 +149,9 @@ def sites(rows: list[Row], best: Data, family: str, knowledge: int) -> dict[Grou
     return out
 
 
-def tried(family: str, site: str, knowledge: int, designs: list[OwnDesign], base: Calibration) -> list[Pair]:
+def tried(
+    family: str, site: Group, knowledge: int, designs: list[OwnDesign], base: Calibration
+) -> list[Pair]:
     """Every report of a site given alone, every other design predicted."""
     out = []
     queries = [design.query for design in designs]
@@ -179,10 +181,11 @@ def tried(family: str, site: str, knowledge: int, designs: list[OwnDesign], base
 
 def over_sites(pairs: list[Pair], level: int, same: bool | None) -> list[tuple[float, float, float, float]]:
     """Medians of each site of C synthesis under Latency: LUT before, after, FF before, after."""
-    groups: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    groups: dict[tuple[str, Group], list[Pair]] = defaultdict(list)
     for pair in pairs:
         fits = same is None or pair.same_network == same
-        if pair.knowledge == level and fits and pair.site.startswith("csynth|latency"):
+        latency = (pair.site.flow, pair.site.strategy) == (Flow.CSYNTH, "latency")
+        if pair.knowledge == level and fits and latency:
             groups[pair.family, pair.site].append(pair)
     return [medians(found) for found in groups.values()]
 
