@@ -62,6 +62,8 @@ class ErrorKind(StrEnum):
     TOOL_MISSING = "tool missing"
     #: A program that ended with an error.
     TOOL_FAILED = "tool failed"
+    #: A program that found no licence.
+    NO_LICENCE = "no licence"
     #: A tool's report that cannot be read.
     UNREADABLE_REPORT = "unreadable report"
 

@@ -92,7 +92,7 @@ class RemoteEstimator:
 
     def _failure(self, candidate: Candidate, error: TaskFailed) -> Estimates:
         log.warning("estimator %s failed on %s: %s", self._part.name, candidate.key, error)
-        return Estimates(failure=str(error))
+        return Estimates.failed(error)
 
     def _divided(
         self, candidates: Sequence[Candidate], context: Context, slots: int, most: int

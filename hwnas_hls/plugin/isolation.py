@@ -156,7 +156,7 @@ class Isolated:
                 request = {"call": "synthesize", "design": str(path), "target": target.to_json()}
                 return transfer.report_from_json(worker.ask({**request, "stage": stage}, self.time_limit_s))
         except IsolationError as error:
-            return SynthesisReport(self.name, stage, failure=str(error))
+            return SynthesisReport(self.name, stage, failure=str(error), failure_kind=error.kind)
 
     @contextlib.contextmanager
     def _worker(self) -> Any:
@@ -178,7 +178,9 @@ class Isolated:
             raise
         except Exception as error:
             self._end(worker)
-            raise IsolationError(f"{self._what} gave an answer that cannot be read: {error}") from error
+            raise IsolationError(
+                f"{self._what} gave an answer that cannot be read: {error}", kind=ErrorKind.DAMAGED
+            ) from error
         except BaseException:
             self._end(worker)
             raise

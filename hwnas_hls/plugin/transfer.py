@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context
@@ -211,6 +211,7 @@ def estimates_to_json(found: Estimates, name: str, parts: Parts) -> dict[str, An
     return {
         "values": _numbers_to_json(found.values),
         "failure": found.failure,
+        "failure_kind": found.failure_kind.value,
         "stopped": found.stopped,
         "design": found.design is not None,
         "warnings": list(found.warnings),
@@ -232,6 +233,7 @@ def estimates_from_json(data: Mapping[str, Any], name: str, parts: Parts) -> Est
         tuple(data["warnings"]),
         tuple(_numbers_from_json(layer) for layer in data["layers"]),
         tuple((candidate, item) for candidate, item in _siblings_from_json(data, parts)),
+        ErrorKind(data["failure_kind"]),
     )
 
 
@@ -253,6 +255,7 @@ def report_to_json(report: SynthesisReport) -> dict[str, Any]:
         "seconds": dict(report.seconds),
         "warnings": list(report.warnings),
         "cached": report.cached,
+        "failure_kind": report.failure_kind.value,
     }
 
 
@@ -268,6 +271,7 @@ def report_from_json(data: Mapping[str, Any]) -> SynthesisReport:
         data["seconds"],
         tuple(data["warnings"]),
         data["cached"],
+        ErrorKind(data["failure_kind"]),
     )
 
 

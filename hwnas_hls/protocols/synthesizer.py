@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.protocols.plugin import Isolatable
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class SynthesisReport:
         seconds: step -> wall-clock seconds it took when it ran (``STEP_cpu``: CPU seconds).
         warnings: for the record and the report.
         cached: whether an earlier run's result was handed back.
+        failure_kind: what the failure is about; without meaning where there is none.
     """
 
     tool: str
@@ -58,6 +60,7 @@ class SynthesisReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     cached: bool = False
+    failure_kind: ErrorKind = ErrorKind.FAILED
 
 
 class Synthesizer(Isolatable):

@@ -10,6 +10,7 @@ from typing import Any
 
 from hwnas_hls.cluster import ClusterLost, Workers
 from hwnas_hls.cluster.remote import RemoteEstimator
+from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.configured import ConfiguredPlugin
@@ -372,7 +373,7 @@ class Judge:
                 return estimator.each(candidates, replace(context, keep=keep_all))
             if len(candidates) == 1:
                 log.warning("estimator %s failed: %s", part.name, in_words(error))
-                return [Estimates(failure=in_words(error))]
+                return [_failed(error)]
             # One candidate must not take its neighbours down: each is asked alone.
             log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error))
             alone = replace(context, keep=keep_all)
@@ -386,7 +387,7 @@ class Judge:
             return self._call(part, [candidate], context)[0]
         except PLUGIN_FAULTS as error:
             log.warning("estimator %s failed on %s: %s", part.name, candidate.key, in_words(error))
-            return Estimates(failure=in_words(error))
+            return _failed(error)
 
     def _call(
         self, part: ConfiguredPlugin, candidates: Sequence[Candidate], context: Context
@@ -432,3 +433,9 @@ class Judge:
             tuple(case.warnings),
             seconds,
         )
+
+
+def _failed(error: BaseException) -> Estimates:
+    """The answer for a candidate on which an estimator raised."""
+    kind = error.kind if isinstance(error, HwnasError) else ErrorKind.PLUGIN_FAULT
+    return Estimates(failure=in_words(error), failure_kind=kind)

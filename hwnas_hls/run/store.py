@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.design import Design
 from hwnas_hls.run.database import Database
 from hwnas_hls.values.candidate import Candidate
@@ -252,6 +253,7 @@ def _row(estimates: Estimates, names: Mapping[Candidate, str]) -> tuple[str, byt
     data = {
         "values": {name: estimate.to_json() for name, estimate in estimates.values.items()},
         "failure": estimates.failure,
+        "failure_kind": estimates.failure_kind.value,
         "stopped": estimates.stopped,
         "warnings": list(estimates.warnings),
         "layers": [{name: item.to_json() for name, item in layer.items()} for layer in estimates.layers],
@@ -277,4 +279,5 @@ def _estimates(text: str, design: bytes | None) -> tuple[Estimates, list[tuple[C
             {name: Estimate.from_json(name, item) for name, item in layer.items()}
             for layer in data.get("layers", ())
         ),
+        failure_kind=ErrorKind(data["failure_kind"]),
     ), siblings

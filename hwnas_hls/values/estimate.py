@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.errors import ErrorKind, HwnasError
+
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.values.candidate import Candidate
@@ -178,6 +180,7 @@ class Estimates:
         siblings: what the same training says of other candidates, each with its own estimates; those
             that are worth a record are not ``stopped``. See
             :attr:`hwnas_hls.protocols.estimator.Context.siblings`.
+        failure_kind: what the failure is about; without meaning where there is none.
     """
 
     values: Mapping[str, Estimate] = field(default_factory=dict)
@@ -187,3 +190,9 @@ class Estimates:
     warnings: tuple[str, ...] = ()
     layers: tuple[Mapping[str, Estimate], ...] = ()
     siblings: tuple[tuple[Candidate, Estimates], ...] = ()
+    failure_kind: ErrorKind = ErrorKind.FAILED
+
+    @classmethod
+    def failed(cls, error: HwnasError) -> Estimates:
+        """No numbers, for the reason that an error gives."""
+        return cls(failure=str(error), failure_kind=error.kind)

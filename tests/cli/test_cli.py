@@ -86,20 +86,18 @@ def test_bad_input(
     monkeypatch.chdir(tmp_path)
     arguments, words = BAD[case]
     said = refused(capsys, *arguments)
-    for word in words:
-        assert word in said
+    expect_mentioned(said, words)
     assert list(tmp_path.iterdir()) == [], "a refused run leaves nothing behind"
 
 
 def test_a_folder_in_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path))
-    assert "in use" in said
+    expect_mentioned(said, [tmp_path, "--output"])
     assert "resume" not in said  # there is no run to go on with
     (tmp_path / "spec.toml").write_text("")
-    assert f"hwnas-hls resume {tmp_path}" in refused(
-        capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path)
-    )
+    said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path))
+    expect_mentioned(said, [f"hwnas-hls resume {tmp_path}"])
 
 
 @pytest.mark.parametrize("content", ["a,b,label\n1,2\n", "", "\x00\x01binary", "a,label\n1,x\n,y\n"])
@@ -163,10 +161,10 @@ def test_an_unexpected_fault_is_one_line(
 def test_no_permission(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path / "run"))
-    assert "cannot be written" in said
+    expect_mentioned(said, [tmp_path / "run"])
 
 
 def test_an_output_below_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path / "file" / "run"))
-    assert "cannot be written" in said
+    expect_mentioned(said, [tmp_path / "file" / "run"])

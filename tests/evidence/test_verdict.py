@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from refusal import refused
+from refusal import expect_mentioned, refused
 
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
@@ -165,7 +165,7 @@ def test_an_altered_design_is_refused(design_folder: Path) -> None:
 
 def test_a_folder_that_holds_no_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["validate", str(tmp_path)]) == 2
-    assert "neither a design nor a run" in capsys.readouterr().err
+    expect_mentioned(capsys.readouterr().err, [tmp_path])
 
 
 def test_a_run_that_another_process_works_on_is_not_judged(
@@ -175,7 +175,7 @@ def test_a_run_that_another_process_works_on_is_not_judged(
     (run / "spec.toml").touch()
     with run_lock(run):
         assert invoke(["validate", str(run)]) == 2
-        assert "another process works on this run" in capsys.readouterr().err
+        expect_mentioned(capsys.readouterr().err, [run])
     assert not (design_folder / "validation.json").exists()
     assert invoke(["validate", str(run)]) == 3
 

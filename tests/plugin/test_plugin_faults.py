@@ -173,7 +173,7 @@ def test_the_commonest_reasons_stand_first_and_only_where_all_failed() -> None:
     failed = [dataclasses.replace(records[0], state=RecordState.FAILED, reason=reason) for reason in reasons]
     said = why_all_failed(failed)
     assert said[:3] == ["Every candidate failed:", "  3 x c", "  2 x b"]
-    assert said[-1].startswith("  and 1 more reason")
+    assert len(said) == 5
 
 
 def test_an_exporter_or_a_hook_that_ends_leaves_the_others(

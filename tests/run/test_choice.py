@@ -198,8 +198,7 @@ def test_validate_refutes_a_design_that_does_nothing(
     capsys.readouterr()
     assert cli.invoke(["validate", str(tmp_path / "dead"), "--max", "parameters=1e9"]) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "REFUTED outputs depend on the inputs" in said
-    assert "every weight of layer 0 is zero" in said
+    expect_mentioned(said, ["REFUTED", "layer 0"])
     meta = {**member.design.meta, "chance": {**member.design.meta["chance"], "value": 1.0}}
     dataclasses.replace(member.design, meta=meta).save(place)
     assert cli.invoke(["validate", str(place), "--max", "parameters=1e9"]) == 3
@@ -209,7 +208,7 @@ def test_validate_refutes_a_design_that_does_nothing(
     piece = evidence.Piece("handover", "test", member.design.digest(), {"accuracy": csim})
     evidence.write(place, piece)
     assert cli.invoke(["validate", str(place), "--min", "accuracy=0.1"]) == 1
-    assert "REFUTED accuracy above chance" in " ".join(capsys.readouterr().out.split())
+    expect_mentioned(" ".join(capsys.readouterr().out.split()), ["REFUTED accuracy"])
 
 
 def test_a_knee_counts_the_hardware_once() -> None:

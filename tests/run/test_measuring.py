@@ -104,8 +104,9 @@ def test_failed_syntheses_do_not_stop_a_run(
     assert len(outcome.front.members) + len(outcome.front.run.left_out) == 6
     sources = {member.estimates["lut"].source for member in outcome.front.members}
     assert "predicted" in sources
-    said = (tmp_path / "run" / "log.txt").read_text()
-    assert "out of registers" in said or "the tool fell over" in said
+    # The toy synthesizer's own words.
+    words = "the tool fell over" if "raises" in config else "out of registers"
+    assert words in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_missing_tool_is_said_before_anything_is_searched(

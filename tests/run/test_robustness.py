@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import toy
 from filelock import FileLock
-from refusal import refused
+from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
 from hwnas_hls.cli.main import invoke
@@ -106,7 +106,7 @@ def test_what_is_no_store_stays_where_it_is(finished: Path, capsys: pytest.Captu
     path = finished / "run.sqlite"
     path.write_bytes(b"not a store at all" * 500)
     assert invoke(["resume", str(finished), "--salvage"]) == 2
-    assert "no SQLite file" in capsys.readouterr().err
+    expect_mentioned(capsys.readouterr().err, [path])
     assert path.read_bytes() == b"not a store at all" * 500
 
 
@@ -156,10 +156,8 @@ def test_a_run_that_lost_its_store_does_not_begin_anew(
         lambda: runs.redraw(finished, registry),
         lambda: compare_runs([finished, finished.parent], registry),
     ):
-        with refused(ErrorKind.DAMAGED) as caught:
+        with refused(ErrorKind.DAMAGED, mentions=[left, "--output NEW"]):
             command()
-        assert left in str(caught.value)
-        assert "--output NEW" in str(caught.value)
     if how != "without its log":
         assert (path.stat().st_size if path.exists() else None) == before
 
@@ -337,9 +335,7 @@ def test_a_disk_that_is_read_only_is_refused(small_volume: Path, capsys: pytest.
     """Root may write everywhere, but not there."""
     subprocess.run(["mount", "-o", "remount,ro", str(small_volume)], check=True)
     assert invoke(["run", "--target", "xcvu9p", "--output", str(small_volume / "run")]) == 2
-    said = capsys.readouterr().err
-    assert "cannot be written" in said
-    assert str(small_volume) in said
+    expect_mentioned(capsys.readouterr().err, [small_volume])
     assert list(small_volume.iterdir()) == []
 
 

@@ -259,10 +259,13 @@ def test_a_second_process_on_one_run_is_refused(
 ) -> None:
     with Store(tmp_path):
         code = (
-            f"from hwnas_hls.run.store import Store; from pathlib import Path; Store(Path({str(tmp_path)!r}))"
+            "from pathlib import Path; from hwnas_hls.errors import HwnasError\n"
+            "from hwnas_hls.run.store import Store\n"
+            f"try: Store(Path({str(tmp_path)!r}))\n"
+            "except HwnasError as error: print(error.kind)"
         )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "another process works on this run" in other.stderr
+    assert other.stdout.strip() == ErrorKind.TAKEN, other.stderr
     Store(tmp_path).close()
 
 
@@ -343,9 +346,9 @@ def test_a_full_training_that_fails_does_not_replace_the_searchs_design(
     monkeypatch.setattr(toy.ToyTraining, "_one", worse)
     spec = toy_spec(handover={"training": {"sleep_s": 0.001}})
     outcome = runs.start(spec, registry, tmp_path / "run", runs.Observer())
-    assert "this is the design of the search" in (tmp_path / "run" / "log.txt").read_text()
     kept = {member.key: member.design.digest() for member in outcome.front.members}
     assert kept == {member.key: member.design.digest() for member in plain.front.members}
-    assert all("failed twice" in member.warnings[0] for member in outcome.front.members)
+    assert all(member.warnings for member in outcome.front.members)
+    assert not any(member.warnings for member in plain.front.members)
     # Shares by layer that were estimated of the design that was thrown away would mislead.
     assert all(member.layer_estimates == () for member in outcome.front.members)

@@ -116,7 +116,7 @@ class StaticEstimator(Estimator):
                         self._estimates(count(architecture), _WEIGHTS_PRUNED if sparse else _WEIGHTS_OPEN)
                     )
             except HwnasError as error:
-                found.append(Estimates(failure=str(error)))
+                found.append(Estimates.failed(error))
         return found
 
     def _estimates(self, counts: Counts, basis: str) -> Estimates:

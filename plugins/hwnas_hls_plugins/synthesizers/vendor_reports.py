@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, Unsupported, UserError
 from hwnas_hls.protocols.synthesizer import STAGES, Stage, SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
@@ -99,14 +99,17 @@ class ReportsSynthesizer(Synthesizer):
                 return report
             without.append(str(project.folder))
         if without:
+            kind = ErrorKind.MISSING
             text = f"{', '.join(without[:3])}: this very design, but no {stage} report of it"
         elif nearest is not None:
+            kind = ErrorKind.MISMATCH
             text = f"none of {seen} projects is this design; nearest is {nearest[1]}"
         else:
+            kind = ErrorKind.MISSING
             text = f"no readable hls4ml project in {', '.join(map(str, self._folders()))}"
         if unread:
             text += f" ({unread} projects could not be read)"
-        return SynthesisReport(self.name, stage, failure=text)
+        return SynthesisReport(self.name, stage, failure=text, failure_kind=kind)
 
     def _folders(self) -> list[Path]:
         named = self.config.folders or tuple(os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep))

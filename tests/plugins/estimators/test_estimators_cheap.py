@@ -152,7 +152,7 @@ def test_proxies_are_no_accuracies() -> None:
     assert "accuracy" not in found.values
     for estimate in found.values.values():
         assert estimate.source == "predicted"
-        assert "says nothing of their accuracy" in estimate.evidence
+        assert estimate.evidence
     some = ZeroCostEstimator(ZeroCostConfig(scores=("snip",)))
     assert [metric.name for metric in some.provides] == ["snip"]
     with refused(ErrorKind.UNKNOWN_NAME, found="sinflow", near="synflow"):
@@ -183,7 +183,7 @@ def test_what_is_no_chain_is_refused_by_candidate(estimator: Any) -> None:
     plain, residual = estimator.estimate(candidates, sample_context(space))
     assert plain.values
     assert not plain.failure
-    assert "only chains of dense layers" in residual.failure
+    assert residual.failure_kind is ErrorKind.UNSUPPORTED
 
 
 def test_weight_sharing_refuses_a_space_without_chains() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hls_model_row import ROW
-from refusal import refused
+from refusal import expect_mentioned, refused
 
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
@@ -156,12 +156,12 @@ def test_rows_without_a_prediction_are_told(
     told = capsys.readouterr()
     lines = list(csv.DictReader(io.StringIO(told.out)))
     assert [line["row_id"] for line in lines if not line["lut"]] == ["B", "D"]
-    assert "2 of 4 rows could not be predicted" in told.err
+    expect_mentioned(told.err, ["2 of 4 rows"])
     assert f"row 2 (B): {lines[1]['warnings']}" in told.err
     output = tmp_path / "out.csv"
     assert invoke(["predict", str(table), "--output", str(output)]) == 0
     assert output.read_text() == told.out
-    assert "2 designs predicted" in capsys.readouterr().err
+    expect_mentioned(capsys.readouterr().err, ["2 designs"])
     table.write_text("row_id,layers\nA,16-8-4\n")
     assert invoke(["predict", str(table)]) == 0
     assert capsys.readouterr().err == ""

@@ -93,7 +93,7 @@ class HlsModelEstimator(Estimator):
                 queries.append(self._query(candidate, architecture, design, context))
                 networks[number] = architecture, design
             except HwnasError as error:
-                out[number] = Estimates(failure=f"hls-model: {error}")
+                out[number] = Estimates(failure=f"hls-model: {error}", failure_kind=error.kind)
         if queries:
             targets = Targets({context.target.name: context.target})
             batch = predict_batch(queries, self.calibration, targets)

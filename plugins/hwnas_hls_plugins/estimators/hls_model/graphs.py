@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.errors import ErrorKind
 from hwnas_hls.hls4ml.graph import uses_dataflow
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.layers import Conv2D, Layer, Merge, Pool2D, Weighted
@@ -80,7 +81,7 @@ def graph_estimates(
     query = prediction.query
     if query.blockers or not query.layers:
         reason = "; ".join(map(str, query.blockers)) or "no layer has weights"
-        return Estimates(failure=f"hls-model: {reason}")
+        return Estimates(failure=f"hls-model: {reason}", failure_kind=ErrorKind.UNSUPPORTED)
     costs = _costs(prediction, architecture, design)
     dataflow = uses_dataflow(architecture)
     images = any(isinstance(layer, Conv2D | Pool2D) for layer in architecture.layers)

@@ -90,7 +90,7 @@ class PerformancePredictorEstimator(Estimator):
                     raise Unsupported(f"no estimator that judges before the predictor gives {missing[0]}")
                 rows[place] = self._row(candidate, known, context)
             except HwnasError as error:
-                found[place] = Estimates(failure=str(error))
+                found[place] = Estimates.failed(error)
         if rows:
             ends = model.predict(np.stack(list(rows.values())))
             value, low, high = (_accuracy(end) if classes else end for end in ends)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Keep, Paused, Refinement, Refining, Resumable, keep_all
@@ -186,7 +186,7 @@ class TrainingEstimator(Resumable, Refining):
         def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> Sequence[bool]:
             return context.keep([wanted[index].places[0] for index in indices], scores, progress)
 
-        found = [Estimates(failure=reason) for reason in reasons]
+        found = [_refused(reason) for reason in reasons]
         if wanted:
             training = self._training(wanted, context)
             self._answer(found, wanted, training, self.run(training, context, keep))
@@ -206,7 +206,7 @@ class TrainingEstimator(Resumable, Refining):
     ) -> list[Paused | Estimates]:
         """See :class:`~hwnas_hls.protocols.estimator.Resumable`."""
         wanted, reasons = self._wanted(candidates, context, alone=True)
-        found: list[Paused | Estimates] = [Estimates(failure=reason) for reason in reasons]
+        found: list[Paused | Estimates] = [_refused(reason) for reason in reasons]
         if wanted:
             from hwnas_hls_plugins.estimators.training import rungs
 
@@ -226,7 +226,7 @@ class TrainingEstimator(Resumable, Refining):
         from hwnas_hls_plugins.estimators.training import rungs
 
         wanted, reasons = self._wanted(candidates, context, alone=True)
-        found = [Estimates(failure=reason) for reason in reasons]
+        found = [_refused(reason) for reason in reasons]
         training = self._training(wanted, context)
         self._answer(
             found, wanted, training, rungs.conclude(training, [states[one.places[0]] for one in wanted])
@@ -403,3 +403,8 @@ def _trained_as(architecture: Architecture) -> str:
     from hwnas_hls_plugins.estimators.training.finished import as_emulated
 
     return digest(as_emulated(architecture).to_json())
+
+
+def _refused(reason: str) -> Estimates:
+    """What cannot be trained; empty words are no refusal."""
+    return Estimates(failure=reason, failure_kind=ErrorKind.UNSUPPORTED) if reason else Estimates()

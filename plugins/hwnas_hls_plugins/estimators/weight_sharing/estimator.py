@@ -101,7 +101,7 @@ class WeightSharingEstimator(Estimator):
                 architecture = context.architecture(candidate)
                 refuse(architecture)
             except HwnasError as error:
-                found[place] = Estimates(failure=str(error))
+                found[place] = Estimates.failed(error)
                 continue
             if layout.holds(architecture):
                 judged[place] = architecture

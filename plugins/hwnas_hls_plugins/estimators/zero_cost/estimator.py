@@ -83,7 +83,7 @@ class ZeroCostEstimator(Estimator):
                 for name in self.config.scores:
                     draws[name].append(SCORES[name](question))
         except HwnasError as error:
-            return Estimates(failure=str(error))
+            return Estimates.failed(error)
         evidence = (
             f"score of the untrained network on {len(rows)} training rows, {self.config.repeats} draw(s) of "
             f"its weights; ranks networks, says nothing of their accuracy"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import FixedType
@@ -111,7 +111,10 @@ def adder_graph(design: Design) -> Any:
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
             if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
-                raise Unsupported(f"layer {number}: da4ml takes weights of at most {WEIGHT_BITS} bits")
+                raise Unsupported(
+                    f"layer {number}: da4ml takes weights of at most {WEIGHT_BITS} bits",
+                    kind=ErrorKind.TOO_LARGE,
+                )
             values = given[0] @ (weight * 2.0**-layer.weight.fraction)
             if bias is not None and layer.bias is not None:
                 values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction

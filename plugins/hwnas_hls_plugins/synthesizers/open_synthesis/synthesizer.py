@@ -104,7 +104,7 @@ class OpenSynthesizer(Synthesizer):
         try:
             check(design, graphs=self._distributed)
         except Unsupported as error:
-            return SynthesisReport(self._tool(), stage, failure=str(error))
+            return SynthesisReport(self._tool(), stage, failure=str(error), failure_kind=error.kind)
         cache = self._cache()
         key = self._key(design, target, stage, inputs)
         report = self._kept(cache, key, design, target, stage)
@@ -125,7 +125,12 @@ class OpenSynthesizer(Synthesizer):
             shutil.move(job.folder, failed)
             failure = str(error).replace(str(job.folder), str(failed))
             return SynthesisReport(
-                self._tool(), job.stage, failure=failure, files=_files(failed), seconds=job.seconds
+                self._tool(),
+                job.stage,
+                failure=failure,
+                failure_kind=error.kind,
+                files=_files(failed),
+                seconds=job.seconds,
             )
         except BaseException:
             shutil.rmtree(job.folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hwnas_hls.errors import HwnasError, ReportError, ToolMissing, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, ReportError, ToolMissing, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.synthesizer import STAGES, SynthesisReport, Synthesizer
 from hwnas_hls.protocols.target import Target
@@ -83,12 +83,20 @@ class _VendorSynthesizer(Synthesizer):
             try:
                 self._write(design, target, folder, clock_ns)
             except HwnasError as error:
-                return SynthesisReport(self.name, stage, failure=f"no project: {error}")
+                return SynthesisReport(
+                    self.name, stage, failure=f"no project: {error}", failure_kind=error.kind
+                )
             ended = self._build(folder, stage)
-            if ended.kind == "done" and stage == "post_route":
+            if ended.failure_kind is None and stage == "post_route":
                 ended = self._implement(folder, target, clock_ns)
-        if ended.failure:
-            return SynthesisReport(self.name, stage, files={"log": ended.log}, failure=ended.failure)
+        if ended.failure_kind is not None:
+            return SynthesisReport(
+                self.name,
+                stage,
+                files={"log": ended.log},
+                failure=ended.failure,
+                failure_kind=ended.failure_kind,
+            )
         return self._read(folder, stage, ended)
 
     # -- steps ---------------------------------------------------------------------------
@@ -157,11 +165,12 @@ class _VendorSynthesizer(Synthesizer):
             reports = read_project(folder, TOP)
             estimates = project_estimates(reports, stage)
         except ReportError as error:
-            return SynthesisReport(self.name, stage, {}, files, f"the tool ended well, but {error}{said}")
+            text = f"the tool ended well, but {error}{said}"
+            return SynthesisReport(self.name, stage, {}, files, text, failure_kind=error.kind)
         if not estimates:
             unread = f"; not readable: {'; '.join(reports.problems)}" if reports.problems else ""
             text = f"the tool ended well but left no {stage} report{unread}{said} (log: {ended.log})"
-            return SynthesisReport(self.name, stage, {}, files, text)
+            return SynthesisReport(self.name, stage, {}, files, text, failure_kind=ErrorKind.MISSING)
         tool = reports.csynth.tool_version if reports.csynth else self.name
         # Cycles are settled by C synthesis, whatever stage follows it.
         if stage != "csynth":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas_hls.errors import ToolMissing
+from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.system.programs import run_program
 
 #: environment variable -> programs that lie in its ``bin``
@@ -66,14 +66,13 @@ class Ended:
     """How a program ended.
 
     Args:
-        kind: ``done``, ``error`` (exit code above 0, or a signal), ``licence`` or ``time`` (its
-            time was up).
+        failure_kind: what went wrong; ``None`` where it is done.
         code: exit code; negative for a signal.
         first_error: the first error line of its log, or a sentence.
         log: where everything it printed lies.
     """
 
-    kind: str
+    failure_kind: ErrorKind | None
     code: int
     first_error: str
     log: Path
@@ -81,11 +80,10 @@ class Ended:
     @property
     def failure(self) -> str:
         """Empty where it is done, else what happened, with the first error and the log."""
-        if self.kind == "done":
+        if self.failure_kind is None:
             return ""
-        lead = {"error": f"ended with code {self.code}", "licence": "no licence", "time": "time limit"}[
-            self.kind
-        ]
+        leads = {ErrorKind.NO_LICENCE: "no licence", ErrorKind.TIME_LIMIT: "time limit"}
+        lead = leads.get(self.failure_kind, f"ended with code {self.code}")
         return f"{lead}: {self.first_error} (log: {self.log})"
 
 
@@ -101,13 +99,14 @@ def run_tool(command: Sequence[str], folder: Path, log: Path, limit_s: float) ->
     ending = run_program(command, folder=folder, log=log, limit_s=limit_s, grace_s=_GRACE_S)
     first = first_error(log)
     if ending.timed_out:
-        return Ended("time", ending.status, first or f"not done after {limit_s:g} s", log)
+        return Ended(ErrorKind.TIME_LIMIT, ending.status, first or f"not done after {limit_s:g} s", log)
     if ending.status != 0 or first:
         if _licence(log):
-            return Ended("licence", ending.status, first or "the log mentions a licence", log)
+            return Ended(ErrorKind.NO_LICENCE, ending.status, first or "the log mentions a licence", log)
         if ending.status != 0:
-            return Ended("error", ending.status, first or "its log names no error", log)
-    return Ended("done", 0, first, log)
+            kind = ErrorKind.CRASHED if ending.status < 0 else ErrorKind.TOOL_FAILED
+            return Ended(kind, ending.status, first or "its log names no error", log)
+    return Ended(None, 0, first, log)
 
 
 def first_error(log: Path) -> str:
