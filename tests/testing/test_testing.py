@@ -194,9 +194,8 @@ def test_a_broken_contract_reads_well(tmp_path: Path) -> None:
 
 
 def test_differences_are_pointed_at() -> None:
-    with pytest.raises(AssertionError) as caught:
+    with raises_naming("other numbers", "['a'][2]", 3, 5, error=AssertionError):
         expect_equal({"a": [1, 2, 3], "b": 4}, {"a": [1, 2, 5], "b": 4}, "other numbers")
-    assert str(caught.value) == "other numbers: differs first at ['a'][2]: 3 is not 5"
     with raises_naming("counts", 2, 3, error=AssertionError):
         expect_equal([1, 2], [1, 2, 3], "counts")
     with raises_naming("keys", ["x"], error=AssertionError):

@@ -53,8 +53,7 @@ def test_one_line_a_design_within_80_columns() -> None:
     for line, member in zip(lines[1:7], front.members, strict=True):
         assert line.startswith(member.key[:8])
         assert line.rstrip().endswith("bit-exact" if member.checks["csim"].ok else "FAILED")
-    said = " ".join(" ".join(lines).split())
-    assert "p predicted, c hls4ml's C simulation, h C synthesis" in said
+    expect_mentioned(" ".join(" ".join(lines).split()), ["p predicted", "c hls4ml", "h C synthesis"])
 
 
 def test_wide_numbers_stay_within_80_columns() -> None:
@@ -89,8 +88,10 @@ def test_a_design_that_is_not_bit_exact_is_said_loudly() -> None:
     front = make_front(members=4)
     text = printed(front)
     for member in front.members:
-        said = f"{member.key[:8]} FAILED csim: 3 of 30 rows differ" in text
-        assert said == (not member.checks["csim"].ok)
+        said = [
+            line for line in text.splitlines() if member.key[:8] in line and "3 of 30 rows differ" in line
+        ]
+        assert bool(said) == (not member.checks["csim"].ok)
 
 
 def test_a_check_that_was_not_made() -> None:
@@ -104,9 +105,9 @@ def test_a_check_that_was_not_made() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"feasible": False}, "No feasible design."),
-        ({"candidates": 0}, "No candidate was evaluated."),
-        ({"members": 0}, "No design was exported (31 complete, 15 infeasible, 7 stopped, 7 failed)."),
+        ({"feasible": False}, "lut <= 20000"),
+        ({"candidates": 0}, "Next steps:"),
+        ({"members": 0}, "31 complete, 15 infeasible, 7 stopped, 7 failed"),
     ],
     ids=str,
 )
@@ -138,7 +139,7 @@ def test_what_next() -> None:
     assert "--max lut=" in limits
     assert f"  hwnas-hls validate {FOLDER}/designs/{key} {limits}\n" in text
     assert f"  cd {FOLDER}/designs/{key}/hls4ml && vitis-run --tcl build_prj.tcl --mode hls" in text
-    assert "relax lut <= 20000" in printed(make_front(feasible=False))
+    assert "lut <= 20000" in printed(make_front(feasible=False))
     assert f"hwnas-hls resume {FOLDER}" in printed(make_front(run={"finished": False}))
 
 
