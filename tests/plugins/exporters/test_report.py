@@ -255,7 +255,7 @@ def test_reasons_that_differ_in_figures_are_one() -> None:
 
 
 def test_bindings_are_ordered_by_how_often_they_bind() -> None:
-    found = bindings(make_front(64).records)
+    found = bindings(make_front(64))
     assert [(item.limit, item.count) for item in found] == [("lut <= 20000", 16), ("latency_ns <= 100", 4)]
     assert found[0].nearest == pytest.approx(0.10)
 

@@ -70,7 +70,7 @@ def page(front: Front, folder: Path) -> str:
         states=[(state, states[state], STATE_MEANINGS[state]) for state in RecordState],
         reasons=groups,
         reasons_left_out=groups_left_out,
-        bindings=bindings(front.records),
+        bindings=bindings(front),
         nearest=nearest_rows(front),
         searched=[] if cards else searched_rows(front),
         comparisons=_comparisons(front),

@@ -48,17 +48,18 @@ class Binding:
     Args:
         limit: as written, for example ``lut <= 20000``.
         count: number of candidates that violate it.
-        nearest: the smallest excess among them, relative to the bound if that is not zero.
+        nearest: the smallest excess among them.
+        relative: whether the excess is relative to the bound, which is then not zero.
     """
 
     limit: str
     count: int
     nearest: float
+    relative: bool
 
     @property
     def words(self) -> str:
-        # The excess over a limit of zero cannot be relative.
-        by = f"{self.nearest:.3g}" if self.limit.endswith("= 0") else f"{100 * self.nearest:.3g} %"
+        by = f"{100 * self.nearest:.3g} %" if self.relative else f"{self.nearest:.3g}"
         nearest = f"the nearest misses it by {by}"
         return f"{self.limit}, violated by {_count(self.count, 'candidate')}; {nearest}"
 
@@ -159,7 +160,7 @@ def _nothing(front: Front) -> list[str]:
         kept = f"{_count(states[RecordState.COMPLETE], 'candidate')} met every limit"
         return [f"No design was exported, although {kept}.", *_left_out(front), *_chance(front)]
     sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
-    found = bindings(front.records)
+    found = bindings(front)
     near = Counter(limit for record in front.least_infeasible for limit in record.violations)
     if found:
         binding = max(found, key=lambda item: near[item.limit])
@@ -174,13 +175,17 @@ def _nothing(front: Front) -> list[str]:
     return sentences
 
 
-def bindings(records: Iterable[Record]) -> list[Binding]:
+def bindings(front: Front) -> list[Binding]:
     """Violated limits, the most frequent first, then by the smallest excess."""
+    # The excess over a limit of zero cannot be relative.
+    absolute = {str(limit) for limit in front.goal.limits if limit.bound == 0}
     excess: dict[str, list[float]] = {}
-    for record in records:
+    for record in front.records:
         for limit, amount in record.violations.items():
             excess.setdefault(limit, []).append(amount)
-    found = [Binding(limit, len(amounts), min(amounts)) for limit, amounts in excess.items()]
+    found = [
+        Binding(limit, len(amounts), min(amounts), limit not in absolute) for limit, amounts in excess.items()
+    ]
     return sorted(found, key=lambda item: (-item.count, -item.nearest, item.limit))
 
 
