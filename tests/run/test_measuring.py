@@ -56,7 +56,6 @@ def test_predictions_improve_from_synthesis_to_synthesis(
     errors = [abs(c.predicted.value / c.measured.value - 1) for c in luts]
     assert errors[0] == pytest.approx(1.0, abs=0.05), "the formula is off by a factor of two"
     assert errors[-1] < 0.3 * errors[0]
-    assert "syntheses of this run" in luts[-1].predicted.evidence
     again = runs.redraw(tmp_path / "run", registry)
     assert again.front.syntheses == outcome.front.syntheses, "the report can be drawn again with all of them"
 
@@ -161,7 +160,6 @@ def test_intervals_move_with_the_value_and_narrow() -> None:
     assert after.low < after.value < after.high
     assert after.high / after.low < before.high / before.low
     assert after.coverage is None
-    assert "not recalibrated" in after.evidence
 
 
 def test_nanoseconds_follow_cycles_and_cycles_are_whole() -> None:
@@ -176,7 +174,6 @@ def test_nanoseconds_follow_cycles_and_cycles_are_whole() -> None:
         {"latency_cycles": cycles, "latency_ns": ns}, "Latency", factors, {truth.metric: truth}, 5.0
     )
     assert (known["latency_ns"].value, known["latency_ns"].source) == (15, "simulated_rtl")
-    assert "if that clock is met" in known["latency_ns"].evidence
 
 
 def test_what_is_measured_or_of_another_circuit_is_left_alone() -> None:

@@ -220,7 +220,7 @@ def test_a_slice_of_the_supernet_has_learned_the_task() -> None:
     assert scores[bits >= 6].mean() > 0.85
     _, untrained = shared(sample_context(space, blobs()), space, steps=1)
     assert np.mean([item.values["supernet_accuracy"].value for item in untrained]) < scores.mean() - 0.2
-    assert all("not trained by itself" in item.values["supernet_accuracy"].evidence for item in found)
+    assert {item.values["supernet_accuracy"].source for item in found} == {"predicted"}
 
 
 def test_the_supernet_is_kept_and_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:

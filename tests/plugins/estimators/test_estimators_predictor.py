@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusal import refused
+from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
 from hwnas_hls.errors import ErrorKind, UserError
@@ -256,7 +256,7 @@ def test_a_run_spares_trainings_and_keeps_its_front(
     assert calls == len(trained) + 1 < every  # and the one that is handed over
     assert volume == pytest.approx(whole, rel=0.01)
     for record in spared_ones:
-        assert record.reason.startswith("performance-predictor: not trained: predicted_accuracy is ")
+        expect_mentioned(record.reason, ["performance-predictor: ", "predicted_accuracy"])
         # The number that strategies are told is a forecast, and says so.
         assert record.estimates["accuracy"].source == "predicted"
         assert record.batch > 0
@@ -337,7 +337,7 @@ def test_earlier_runs_teach_from_the_first_batch(
     start(spec, all_plugins, tmp_path / "later", Observer())
     first = [record for record in stored(tmp_path / "later") if record.batch == 0]
     assert all("predicted_accuracy" in record.estimates for record in first)
-    assert "and 60 of earlier runs" in first[0].estimates["predicted_accuracy"].evidence
+    assert "60 of earlier runs" in first[0].estimates["predicted_accuracy"].evidence
     assert os.fspath(tmp_path / "earlier") in (tmp_path / "later" / "spec.toml").read_text()
 
 

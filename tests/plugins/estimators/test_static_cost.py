@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from refusal import raises_naming
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
@@ -140,14 +140,13 @@ def test_a_candidate_without_architecture_fails_alone() -> None:
         [Candidate("s", {"n": number}) for number in (1, 2, 3)], context(architecture)
     )
     assert [bool(item.failure) for item in found] == [False, True, False]
-    assert "no such network" in found[1].failure
+    assert found[1].failure_kind is ErrorKind.INVALID
 
 
 def test_configured_energies() -> None:
     config = StaticConfig(multiply_pj_per_bit2=1.0, add_pj_per_bit=1e-9)
     (found,) = StaticEstimator(config).estimate([Candidate("s", {"n": 1})], context(lambda _: two_layers()))
     assert found.values["energy_pj"].value == pytest.approx(found.values["bit_operations"].value, rel=1e-6)
-    assert "as configured" in found.values["energy_pj"].evidence
     with raises_naming("add_pj_per_bit", 0.0):
         StaticConfig(add_pj_per_bit=0.0)
 

@@ -400,8 +400,8 @@ def test_the_contract_finds_a_space_that_breaks_it() -> None:
             return self.transcript()
 
     problems = {finding.test: finding.problem for finding in check(ForgetfulContract()) if finding.problem}
-    assert "global random state of numpy" in problems["test_touches_no_global_random_state"]
-    assert "equals its parent" in problems["test_mutants_differ_and_leave_the_parent_alone"]
+    assert "numpy" in problems["test_touches_no_global_random_state"]
+    assert "test_mutants_differ_and_leave_the_parent_alone" in problems
     assert "differ" in problems["test_equal_generators_sample_alike"]
     assert "test_vectors_have_one_length_and_lead_back" not in problems
 
