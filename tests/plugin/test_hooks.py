@@ -18,6 +18,7 @@ from hwnas_hls.protocols.target import Target
 from hwnas_hls.pytest_plugin import CommandResult, Workplace
 from hwnas_hls.testing import TinySpace
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import RunFacts
 
 TARGET = """
 name = "mylab1"
@@ -64,16 +65,16 @@ class Listener:
         self.heard.append(("amend", sorted(project)))
 
     @hookimpl
-    def hwnas_run_started(self, run: dict[str, Any]) -> None:
+    def hwnas_run_started(self, run: RunFacts) -> None:
         self.heard.append(("started", run))
 
     @hookimpl
-    def hwnas_candidate_recorded(self, run: dict[str, Any], record: Record) -> None:
-        self.heard.append(("recorded", (run["name"], record)))
+    def hwnas_candidate_recorded(self, run: RunFacts, record: Record) -> None:
+        self.heard.append(("recorded", (run.name, record)))
 
     @hookimpl
-    def hwnas_run_finished(self, run: dict[str, Any], front: Front) -> None:
-        self.heard.append(("finished", (json.loads(Path(run["folder"], "front.json").read_text()), front)))
+    def hwnas_run_finished(self, run: RunFacts, front: Front) -> None:
+        self.heard.append(("finished", (json.loads(Path(run.folder, "front.json").read_text()), front)))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_a_run_is_told_of_in_order(listened: tuple[Workplace, Listener, CommandR
     kinds = [kind for kind, _ in listener.heard]
     assert kinds == ["started", *["recorded"] * 12, "amend", "finished"]
     started = listener.heard[0][1]
-    assert (started["name"], started["trials"], started["space"]) == ("run", 12, "tiny")
+    assert (started.name, started.trials, started.space) == ("run", 12, "tiny")
     recorded = [what for kind, what in listener.heard if kind == "recorded"]
     assert [record.key for _, record in recorded] == [record.key for record in outcome.records]
     assert {name for name, _ in recorded} == {"run"}
