@@ -391,7 +391,7 @@ def test_command_writes_a_csv(tmp_path: Path) -> None:
         (b"a,b\n1,2\n", "a, b"),
         (b"row_id,layers\nA,\x00\n", ""),
         (b"row_id,layers\nA,\xff\xfe\x80\n", "byte 16"),
-        (b"\xff\xferow", "byte 2"),
+        (b"\xff\xferow", "byte 4"),
         (b'row_id,layers\nA,"' + b"1" * 2_000_000 + b'"\n', "line 2"),
     ],
 )
