@@ -255,7 +255,7 @@ def test_a_disk_that_fills_up_loses_nothing(
     judged = len(outcome(folder))
     assert 0 < judged < 200
     assert outcome(folder) == outcome(tmp_path / "ample")[:judged]
-    assert invoke(["resume", str(folder), "--plain"]) == 0
+    assert invoke(["resume", str(folder), "--plain"], lambda: registry) == 0
     assert outcome(folder) == outcome(tmp_path / "ample")
 
 
@@ -317,7 +317,7 @@ def test_a_space_that_cannot_draw_ends_the_run_which_goes_on_once_it_can(
     spec = toy_spec(space={"name": "fussy", "max_width": 64})
     runs.start(spec, fussy, tmp_path / "whole", QUIET)
     monkeypatch.setattr(Fussy, "no_draws_after", 45)
-    named = ["fussy", "the urn is empty", f"hwnas-hls resume {tmp_path / 'run'}"]
+    named = ["toy-random", "the urn is empty", f"hwnas-hls resume {tmp_path / 'run'}"]
     with refused(ErrorKind.PLUGIN_FAULT, HwnasError, mentions=named) as caught:
         runs.start(spec, fussy, tmp_path / "run", QUIET)
     assert caught.value.exit_code == 1

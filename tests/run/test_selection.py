@@ -127,7 +127,7 @@ def test_only_complete_candidates_are_chosen() -> None:
         ("min luts", ErrorKind.UNKNOWN_NAME, {"found": "luts", "near": "lut"}),
         ("min lut where dps<=0", ErrorKind.UNKNOWN_NAME, {"found": "dps"}),
         ("max lut", ErrorKind.INVALID, {"found": "max lut", "mentions": ["min lut"]}),
-        ("min lut where accuracy>=0.99", ErrorKind.NOTHING_FITS, {"mentions": [BENT[0].key]}),
+        ("min lut where accuracy>=0.99", ErrorKind.NOTHING_FITS, {"mentions": [BENT[2].key]}),
     ],
 )
 def test_what_is_no_rule_is_said(rule: str, kind: ErrorKind, values: dict[str, Any]) -> None:
