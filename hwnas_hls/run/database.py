@@ -152,7 +152,9 @@ class Database:
             if not mark.exists():
                 mark.write_text("run.sqlite holds candidates of this run; without it the run cannot go on.\n")
         except OSError as error:
-            raise HwnasError(f"the run folder could not be written: {error} ({mark})") from error
+            raise HwnasError(
+                f"the run folder could not be written: {error} ({mark})", kind=ErrorKind.NOT_ACCESSIBLE
+            ) from error
 
     def _prepare(self) -> None:
         if not self._fixed:
@@ -223,7 +225,9 @@ class Database:
                 self._connection.execute("commit")
             except sqlite3.OperationalError as error:
                 self._roll_back()
-                raise HwnasError(f"the store could not be written: {error} ({self.path})") from error
+                raise HwnasError(
+                    f"the store could not be written: {error} ({self.path})", kind=ErrorKind.NOT_ACCESSIBLE
+                ) from error
             except sqlite3.DatabaseError as error:
                 self._roll_back()
                 raise self._damaged(error) from error

@@ -81,7 +81,7 @@ def salvage(folder: Path) -> Salvage:
             damaged = _aside(path)
             (Path(scratch) / "new" / "run.sqlite").replace(path)
     except (OSError, sqlite3.Error) as error:
-        raise HwnasError(f"the store cannot be salvaged: {error}") from error
+        raise HwnasError(f"the store cannot be salvaged: {error}", kind=ErrorKind.NOT_ACCESSIBLE) from error
     finally:
         lock.release()
     return Salvage(*counts, damaged)
