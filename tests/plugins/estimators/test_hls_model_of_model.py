@@ -225,7 +225,7 @@ def test_mistakes() -> None:
     for arguments, kind, found in (
         ({"strategy": "Fast"}, ErrorKind.UNKNOWN_NAME, "Fast"),
         ({"precision": "ap_float<8>"}, ErrorKind.INVALID, "ap_float<8>"),
-        ({"precision": {"weights": "fixed<8,3>"}}, ErrorKind.UNKNOWN_NAME, "weights"),
+        ({"precision": {"weights": "fixed<8,3>"}}, ErrorKind.UNKNOWN_NAME, ["weights"]),
         ({"reuse_factor": 0}, ErrorKind.INVALID, 0),
         ({"reuse_factor": [1, 2]}, ErrorKind.MISMATCH, 2),
     ):

@@ -137,7 +137,7 @@ def test_without_the_tool(tools: FakeTools, run: Run, target: Target) -> None:
     [
         ("licence", ErrorKind.NO_LICENCE, ["17-345"]),
         ("no_report", ErrorKind.MISSING, []),
-        ("half", ErrorKind.WRONG_FORMAT, ["csynth.xml"]),
+        ("half", ErrorKind.UNREADABLE_REPORT, ["csynth.xml"]),
         ("megabytes", ErrorKind.TOOL_FAILED, [1, "out of patience"]),
         ("crash", ErrorKind.CRASHED, [-6]),
     ],
