@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph
+from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.layers import Layer, Weighted
 
 # Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
@@ -46,4 +47,6 @@ def _settings(node: Node, layer: Layer) -> dict[str, Any]:
     if not (isinstance(layer, Weighted) and node.kind == layer.kind):
         return {"Precision": precision}
     precision = {"weight": str(layer.weight), "bias": str(layer.bias or NO_BIAS)} | precision
-    return {"Precision": precision, "ReuseFactor": layer.reuse_factor, "Strategy": layer.strategy}
+    # A plain string: YAML's safe dumper knows no subclass of it.
+    strategy = HlsStrategy(layer.strategy).value
+    return {"Precision": precision, "ReuseFactor": layer.reuse_factor, "Strategy": strategy}

@@ -220,14 +220,14 @@ def test_the_contract_finds_what_an_example_could_break(
 
 def small(**changes: Any) -> dict[str, Any]:
     """The arguments of a run of seconds that goes through everything but C simulation."""
-    short = {"epochs": 2}
+    short = {"epochs": 2, "descent_epochs": 1, "descent_step": 0.5}
     return {
         **changes,
-        "trials": 60,
+        "trials": 20,
         "strategy": "random",
-        "run": {"batch": 60, "exporters": []},
+        "run": {"batch": 20, "exporters": []},
         "estimators": {"training": short},
-        "handover": {"members": 2, "csim": False, "training": short},
+        "handover": {"members": 2, "csim": False, "folds": 0, "refine": False, "training": {"epochs": 2}},
     }
 
 
