@@ -184,6 +184,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     """Check one design; writes ``validation.json`` and ``validation.html`` into its folder."""
     from hwnas_hls.evidence import files as evidence
     from hwnas_hls.evidence import verdict
+    from hwnas_hls.evidence.circuits import handed_over_circuit
     from hwnas_hls.render import render
     from hwnas_hls.system.files import write_text
 
@@ -195,7 +196,11 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     ]
     known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
     _check_names(limits, {estimate.metric for estimate in known})
-    findings: list[Judgement] = [*_alive(subject, known), *verdict.judge(limits, known, subject.clock_ns)]
+    circuit = handed_over_circuit(subject.folder)
+    findings: list[Judgement] = [
+        *_alive(subject, known),
+        *verdict.judge(limits, known, subject.clock_ns, circuit),
+    ]
     report = {
         "schema": 1,
         "design": str(subject.folder),
@@ -209,6 +214,8 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
             for piece in pieces
         ],
         "design_digest": subject.design.digest(),
+        "circuit": circuit,
+        "proven_form": _form(subject, known, circuit),
         "files_sha256": _hashes(subject.folder),
         "hwnas_hls_version": __version__,
         "judged": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -269,10 +276,27 @@ def _scope(design: Design) -> str:
     )
 
 
+def _form(subject: Subject, known: Sequence[Estimate], circuit: str) -> str:
+    """Which of the two forms of a design its evidence is of: the RTL, or the hls4ml project."""
+    measured = {estimate.circuit for estimate in known if estimate.circuit and not estimate.is_predicted}
+    if circuit and circuit in measured:
+        return (
+            f"rtl/: the circuit {circuit[:12]} in rtl/src/core was simulated and counted. The hls4ml project "
+            "gives the same outputs by another circuit (da4ml's adders, scheduled by Vitis HLS)"
+        )
+    if measured:
+        return (
+            f"a circuit ({min(measured)[:12]}) that is not among these files: `hwnas-hls export RUN "
+            f"{subject.folder.name} --format verilog` writes it"
+        )
+    return "hls4ml/: no circuit of open synthesis is among the evidence"
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of the files that define the design."""
     wanted = [folder / "design.json", folder / "weights.npz"]
     wanted += sorted((folder / "hls4ml" / "firmware").glob("*.*"))
+    wanted += sorted((folder / "rtl" / "src").rglob("*.v*"))
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in wanted
@@ -291,6 +315,7 @@ def _print(report: dict[str, Any]) -> None:
     for finding in report["findings"]:
         click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
         click.echo(_wrapped(finding["why"], " " * 14))
+    click.echo(_wrapped(f"evidence is of {report['proven_form']}", "  "))
     click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
     if report["verdict"] == Verdict.NOT_PROVEN:
         click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +14,12 @@ from hwnas_hls.cli.context import current_registry
 from hwnas_hls.cli.flags import session_cluster
 from hwnas_hls.cli.options import ended, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, UserError
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Member
+    from hwnas_hls.run.lifecycle import Observer
+    from hwnas_hls.run.selection import Picked
+    from hwnas_hls.spec.cluster import ClusterTable
 
 
 @click.command()
@@ -29,6 +38,13 @@ from hwnas_hls.errors import EXIT_DONE, UserError
     type=click.Choice(["designs", "search"]),
     help="Pick from the exported designs (the default, if there are any) or from all complete candidates.",
 )
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --format: a setting of the exporter, such as rows=0.",
+)
 @with_workers
 @watching
 def export(
@@ -37,6 +53,7 @@ def export(
     formats: tuple[str, ...],
     pick: str | None,
     among: str | None,
+    settings: tuple[str, ...],
     workers: int | None,
     scheduler: str | None,
     quiet: bool,
@@ -46,22 +63,16 @@ def export(
     """Export one candidate of a run (KEY or --pick) as an hls4ml project, on the front or not.
 
     Without KEY and --pick, all designs of the front are exported again. With --format, the run is
-    written in that format as it is, without training.
+    written in that format as it is, without training; verilog and vhdl also take one design.
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
-    from hwnas_hls.views.front_table import picked_lines
 
     registry = current_registry()
-    if formats:
-        if key is not None or pick is not None:
-            found = f"KEY {key}" if pick is None else f"--pick {pick}"
-            raise UserError(
-                "--format exports the whole run and takes no design", where="--format", found=found
-            )
-        files = [str(path) for path in runs.redraw(run_folder, registry, formats).files]
-        click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
-        return EXIT_DONE
+    if formats and key is None and pick is None:
+        return _formatted(run_folder, formats, settings, None, as_json=as_json)
+    if settings and not formats:
+        raise UserError("--set sets an exporter", where="--set", remedy="give --format as well")
     cluster = session_cluster(run_folder, workers, scheduler)
     picked = None
     if pick is not None:
@@ -79,8 +90,17 @@ def export(
         member = picked.member
     else:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            member = runs.hand_over_one(run_folder, key, registry, observer, cluster=cluster)
-    place = run_folder / "designs" / member.key
+            member = _handed_over(run_folder, key, observer, cluster, again=not formats)
+    if formats:
+        return _formatted(run_folder, formats, settings, member, as_json=as_json)
+    _show(member, picked, run_folder / "designs" / member.key, quiet=quiet, as_json=as_json)
+    return EXIT_DONE
+
+
+def _show(member: Member, picked: Picked | None, place: Path, *, quiet: bool, as_json: bool) -> None:
+    """What came of an export, for a reader or a script."""
+    from hwnas_hls.views.front_table import picked_lines
+
     if as_json:
         metrics = {name: estimate.to_json() for name, estimate in member.estimates.items()}
         checks = {name: str(result) for name, result in member.checks.items()}
@@ -97,6 +117,46 @@ def export(
                 click.echo("  selected by the score on the test rows, which is therefore slightly optimistic")
             for check, result in member.checks.items():
                 click.echo(f"  {check}: {result}")
+
+
+def _handed_over(
+    run_folder: Path, key: str, observer: Observer, cluster: ClusterTable | None, *, again: bool
+) -> Member:
+    """The design of a key; one that the run exported is not trained anew unless ``again``."""
+    from hwnas_hls.run import lifecycle as runs
+
+    registry = current_registry()
+    if not again:
+        members = runs.redraw(run_folder, registry, ()).front.members
+        fitting = [member for member in members if member.key.startswith(key)]
+        if len(fitting) == 1:
+            return fitting[0]
+    return runs.hand_over_one(run_folder, key, registry, observer, cluster=cluster)
+
+
+def _formatted(
+    run_folder: Path,
+    formats: Sequence[str],
+    settings: Sequence[str],
+    member: Member | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Write a run, or one design of it, by the exporters named."""
+    from hwnas_hls.run import lifecycle as runs
+
+    table = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError("expected KEY=VALUE", where="--set", found=text)
+        try:
+            table[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise UserError("not a value of TOML", where=f"--set {name}", found=value) from error
+    outcome = runs.redraw(run_folder, current_registry(), formats, settings=table, member=member)
+    files = [str(path) for path in outcome.files]
+    click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
     return EXIT_DONE
 
 

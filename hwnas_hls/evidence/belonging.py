@@ -64,6 +64,23 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
     return sorted(set(out))
 
 
+def unnamed_layers(project: Project, solution: Solution) -> list[str]:
+    """Dense layers of the firmware that no module of a report names, where it names others; empty otherwise.
+
+    A report of an older firmware with fewer layers has only modules that the newer one has as well. HLS may
+    also have inlined a small layer, so that this is doubt, not proof.
+    """
+    if solution.csynth is None:
+        return []
+    named = {
+        found[2] for name in _module_names(solution) if "dense" in name and (found := _CONFIG.search(name))
+    }
+    wanted = [config for config in project.configs if config]
+    if not named & set(wanted):
+        return []
+    return [f"{config} of the firmware is in no module of it" for config in wanted if config not in named]
+
+
 def _module_names(solution: Solution) -> Iterator[str]:
     for report in (solution.csynth, *solution.modules):
         if report is not None:

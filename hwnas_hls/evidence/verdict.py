@@ -75,19 +75,24 @@ class Judgement:
         }
 
 
-def judge(limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float) -> list[Judgement]:
+def judge(
+    limits: Iterable[Limit], evidence: Sequence[Estimate], clock_ns: float, circuit: str = ""
+) -> list[Judgement]:
     """Judge requirements.
 
     Args:
         limits: what is required.
         evidence: every estimate known of the design; several of one metric are expected.
         clock_ns: the clock the design is to run at.
+        circuit: SHA-256 of the circuit that is handed over; numbers of another one are set aside. Empty
+            where none is.
     """
     ladder: dict[str, list[Estimate]] = {}
     aside: dict[str, Estimate] = {}
     for estimate in evidence:
         # Numbers of another circuit (or from outside a calibration) decide nothing.
-        if not estimate.in_domain and not estimate.is_predicted:
+        other = bool(circuit and estimate.circuit and estimate.circuit != circuit)
+        if other or (not estimate.in_domain and not estimate.is_predicted):
             aside[estimate.metric] = estimate
             continue
         ladder.setdefault(estimate.metric, []).append(estimate)

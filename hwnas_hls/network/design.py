@@ -148,6 +148,14 @@ class Design:
             state.update(b"none" if array is None else array.astype("<i8").tobytes())
         return state.hexdigest()[:16]
 
+    @property
+    def hardware_name(self) -> str:
+        """``nn_`` and the first eight digits of the digest: a name for modules and top functions.
+
+        A report that names it is of these weights and types.
+        """
+        return f"nn_{self.digest()[:8]}"
+
     def _description(self) -> dict[str, Any]:
         return {
             "schema": DESIGN_SCHEMA,

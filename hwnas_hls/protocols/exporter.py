@@ -150,6 +150,10 @@ class Front:
 class Exporter(Plugin):
     """Turns a finished front into files. The constructor may ask for ``config``."""
 
+    #: Whether it writes each design by itself. It can then be asked for one, by ``export RUN KEY --format
+    #: NAME``: a front with this member only.
+    takes_design: bool = False
+
     @abstractmethod
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write files below ``folder``; returns their paths."""

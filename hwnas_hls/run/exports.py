@@ -6,8 +6,10 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from hwnas_hls.errors import ToolMissing, Unsupported
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Comparison, Exporter, Front, Member
@@ -56,14 +58,24 @@ def front_of(
     )
 
 
-def exporter_named(registry: Registry, name: str, where: str, *, is_default: bool = False) -> Exporter:
-    """The exporter of a name, with its defaults.
+def exporter_named(
+    registry: Registry,
+    name: str,
+    where: str,
+    *,
+    is_default: bool = False,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Exporter:
+    """The exporter of a name.
+
+    Args:
+        settings: of its configuration; the defaults for what is left out.
 
     Raises:
-        UserError: no plugin offers it.
+        UserError: no plugin offers it, or it has no such setting.
     """
     offer = registry.offer("exporter", name, where, is_default=is_default)
-    exporter: Exporter = registry.build(offer, {}, where)
+    exporter: Exporter = registry.build(offer, settings, where)
     return exporter
 
 
@@ -80,6 +92,11 @@ def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], li
         try:
             exporter = exporter_named(problem.registry, name, where, is_default=True)
             files.extend(exporter.export(front, folder))
+        except Unsupported as error:
+            log.info("exporter %s wrote nothing: %s", name, error)
+        except ToolMissing as error:
+            # The rest of the run is whole without it.
+            log.warning("exporter %s wrote nothing: %s", name, error)
         except PLUGIN_FAULTS as error:
             failures.append(f"exporter {name}: {in_words(error)}")
             log.error("exporter %s failed: %s", name, in_words(error))

@@ -337,6 +337,8 @@ def _build(
             problem.target,
             place / "hls4ml",
             clock_ns=member.design.architecture.clock_ns or problem.clock_ns,
+            # Reports name their top function: one of other weights then shows.
+            name=member.design.hardware_name,
             amend=functools.partial(_amend, problem, member.candidate),
             # So that the vendor's own simulations run on data, not on zeros.
             test_inputs=emulator.input_integers(member.design, problem.dataset.test.x[:_TESTBENCH_ROWS]),

@@ -6,9 +6,11 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from hwnas_hls.cluster import Workers, require
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
@@ -213,17 +215,32 @@ def _go(
         return Outcome(folder, front, interrupted, files, failures)
 
 
-def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = None) -> Outcome:
+def redraw(
+    folder: Path,
+    registry: Registry,
+    exporters: Sequence[str] | None = None,
+    *,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    member: Member | None = None,
+) -> Outcome:
     """Write the exports of a run again from its store; nothing is searched or trained.
 
     Args:
         exporters: names instead of those of the spec. One that fails is then an error.
+        settings: of these exporters.
+        member: export this design alone; every exporter must be one that can.
 
     Raises:
-        UserError: the folder is no run, or there is no exporter of such a name.
+        UserError: the folder is no run, there is no exporter of such a name, or it takes no single design.
     """
     problem = resolve(run_spec(folder), registry)
-    chosen = [exporter_named(registry, name, "--format") for name in exporters or ()]
+    chosen = [exporter_named(registry, name, "--format", settings=settings) for name in exporters or ()]
+    if member is not None and (whole := [item.name for item in chosen if not item.takes_design]):
+        raise UserError(
+            f"{', '.join(whole)} exports the whole run and takes no design",
+            where="--format",
+            found=f"design {member.key}",
+        )
     # What only looks may look into a folder that cannot be written.
     with Store(folder, reading=exporters is not None and not exporters) as store:
         facts = store.meta()
@@ -232,6 +249,7 @@ def redraw(folder: Path, registry: Registry, exporters: Sequence[str] | None = N
         records = search.records()
         by_key = {record.key: record for record in records}
         members = [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
+        members = members if member is None else [member]
         finished = bool(facts.get("finished", False))
         run = dataclasses.replace(store.run_facts() or RunFacts(), finished=finished)
         front = front_of(problem, search, members, run, facts, records)

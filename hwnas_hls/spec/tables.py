@@ -34,7 +34,7 @@ class RunTable:
     early_stop: bool = True
     keep_share: float = 0.5
     estimators: tuple[str, ...] = ("static", "hls-model", "training", "da-cost")
-    exporters: tuple[str, ...] = ("front-json", "html-report")
+    exporters: tuple[str, ...] = ("verilog", "vhdl", "front-json", "html-report")
 
     def __post_init__(self) -> None:
         for name in ("trials", "batch"):

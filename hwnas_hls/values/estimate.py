@@ -99,6 +99,8 @@ class Estimate:
         coverage: share of held-out designs whose truth lay in the interval; ``None`` where
             nothing was calibrated (the evidence says so).
         in_domain: whether the design lies where the estimator was calibrated or is exact.
+        circuit: SHA-256 of the sources that were measured; empty where the number is not of one circuit
+            whose sources are handed over.
     """
 
     metric: str
@@ -109,6 +111,7 @@ class Estimate:
     evidence: str
     coverage: float | None = None
     in_domain: bool = True
+    circuit: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, Source):
@@ -139,6 +142,8 @@ class Estimate:
             out["coverage"] = self.coverage
         if not self.in_domain:
             out["in_domain"] = False
+        if self.circuit:
+            out["circuit"] = self.circuit
         return out
 
     @classmethod
@@ -153,6 +158,7 @@ class Estimate:
             data["evidence"],
             data.get("coverage"),
             data.get("in_domain", True),
+            data.get("circuit", ""),
         )
 
 

@@ -107,8 +107,17 @@ def hwnas_register_exporters() -> list[type]:
     from hwnas_hls_plugins.exporters.html_report import HtmlReportExporter
     from hwnas_hls_plugins.exporters.onnx_export import OnnxExporter
     from hwnas_hls_plugins.exporters.optuna_export import OptunaExporter
+    from hwnas_hls_plugins.exporters.rtl_export import VerilogExporter, VhdlExporter
 
-    return [FrontJsonExporter, HtmlReportExporter, CsvExporter, OptunaExporter, OnnxExporter]
+    return [
+        FrontJsonExporter,
+        HtmlReportExporter,
+        VerilogExporter,
+        VhdlExporter,
+        CsvExporter,
+        OptunaExporter,
+        OnnxExporter,
+    ]
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsConfig, Reports
 DATA = TESTS / "data" / "vendor_reports"
 TARGET = XCKU115
 MODULE = "dense_latency_ap_fixed_8_3_5_3_0_ap_fixed_{width}_{integer}_5_3_0_config2_s"
+SECOND = "dense_latency_ap_ufixed_7_3_0_0_0_ap_fixed_12_6_5_3_0_config4_s"
 
 
 def _design(seed: int = 0, strategy: str = "Latency", reuse_factor: int = 1) -> Design:
@@ -58,11 +60,12 @@ def _synthesised(folder: Path, design: Design, name: str = "tagger") -> Path:
     accum = design.layer_types()[0][1]
     module = MODULE.format(width=accum.width, integer=accum.integer)
     text = (DATA / "vivado_2019_csynth.xml").read_text().replace(">tagger<", f">{name}<")
-    inner = (
-        f"<ModuleInformation><Module><Name>{module}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources>"
+    inner = "".join(
+        f"<Module><Name>{name}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources></AreaEstimates></Module>"
+        for name in (module, SECOND)
     )
     if design.architecture.layers[0].strategy != "distributed_arithmetic":  # built without a configuration
-        text = text.replace("</profile>", f"{inner}</AreaEstimates></Module></ModuleInformation></profile>")
+        text = text.replace("</profile>", f"<ModuleInformation>{inner}</ModuleInformation></profile>")
     text = text.replace("<Worst-caseLatency>undef", "<Worst-caseLatency>9")
     for place, content in (
         (f"{name}_prj/solution1/syn/report/{name}_csynth.xml", text),
@@ -197,6 +200,43 @@ def test_lone_report_of_another_design_is_left_out(tmp_path: Path, old: str, new
     rows, problems = measured_projects([tmp_path])
     assert rows == []
     assert [(problem.source, problem.kind) for problem in problems] == [(path, ProblemKind.OTHER_DESIGN)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(": tagger", ": level0_wrapper"), (": tagger", ": "), ("xcku115", "xcvu9p")],
+    ids=["another top", "no top", "another part"],
+)
+def test_a_lone_utilisation_report_must_name_this_network(tmp_path: Path, old: str, new: str) -> None:
+    folder = _synthesised(tmp_path, _design(0))
+    shutil.rmtree(folder / "tagger_prj")
+    reports = ReportsSynthesizer(ReportsConfig((str(tmp_path),)))
+    assert reports.synthesize(_design(0), TARGET, "logic_synth").estimates["lut"].value == 24680
+    path = folder / "vivado_synth.rpt"
+    path.write_text(path.read_text().replace(old, new))
+    report = reports.synthesize(_design(0), TARGET, "logic_synth")
+    assert "no logic_synth report of it" in report.failure
+    assert not report.estimates
+
+
+def test_a_report_of_a_network_with_a_layer_less_is_no_answer(tmp_path: Path) -> None:
+    _synthesised(tmp_path, _design(0))
+    path = tmp_path / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    text = path.read_text()
+    path.write_text(text.replace(SECOND, "something_else"))
+    report = ReportsSynthesizer(ReportsConfig((str(tmp_path),))).synthesize(_design(0), TARGET, "csynth")
+    assert "no csynth report of it" in report.failure
+
+
+@pytest.mark.parametrize("part", [0.3, 0.7, 0.95])
+def test_half_a_report_is_no_answer(tmp_path: Path, part: float) -> None:
+    _synthesised(tmp_path, _design(0))
+    path = tmp_path / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    text = path.read_text()
+    path.write_text(text[: int(part * len(text))])
+    report = ReportsSynthesizer(ReportsConfig((str(tmp_path),))).synthesize(_design(0), TARGET, "csynth")
+    assert not report.estimates
+    assert report.failure
 
 
 def test_rows_for_calibration(tree: Path, tmp_path: Path) -> None:

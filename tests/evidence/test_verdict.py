@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -94,6 +95,16 @@ def test_nanoseconds_need_cycles_and_timing() -> None:
     assert verdict_of(limit, measured("latency_cycles", 11, "csynth", "csynth.xml"))[0] == REFUTED
     # A predicted clock frequency is no timing evidence.
     assert verdict_of(limit, cycles, predicted("fmax_mhz", 400, 300, 500))[0] == NOT_PROVEN
+
+
+def test_numbers_of_another_circuit_are_set_aside() -> None:
+    counted = dataclasses.replace(measured("lut", 400, "open_synthesis", "Yosys"), circuit="a" * 64)
+    limit = [Limit("lut", "max", 500)]
+    assert judge(limit, [counted], 5.0, "a" * 64)[0].verdict == PROVEN
+    assert judge(limit, [counted], 5.0)[0].verdict == PROVEN
+    finding = judge(limit, [counted], 5.0, "b" * 64)[0]
+    assert finding.verdict == NOT_PROVEN
+    assert "of another circuit: lut 400" in finding.why
 
 
 def test_overall_is_the_worst() -> None:

@@ -147,8 +147,17 @@ class ReportsSynthesizer(Synthesizer):
 
 
 def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectReports:
-    """The reports without those of another firmware, top function, part or clock."""
-    from hwnas_hls.evidence.belonging import contradictions, plain_part, same_device, same_top
+    """The reports without those of another firmware, top function, part or clock.
+
+    A report that does not say of which top function and part it is decides nothing: it may be half of one.
+    """
+    from hwnas_hls.evidence.belonging import (
+        contradictions,
+        plain_part,
+        same_device,
+        same_top,
+        unnamed_layers,
+    )
 
     def fits(solution: Solution) -> bool:
         report = solution.csynth
@@ -157,14 +166,16 @@ def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectRepor
             clock = abs(report.clock_target_ns - project.query.clock_ns) < 0.006
             if not clock or plain_part(report.part) != plain_part(project.query.part):
                 return False
-        return not contradictions(project, solution)
+        return not contradictions(project, solution) and not unnamed_layers(project, solution)
 
     solutions = tuple(solution for solution in reports.solutions if fits(solution))
     tops = {solution.csynth.top for solution in solutions if solution.csynth is not None}
 
     def kept(report: Utilisation | Timing) -> bool:
-        network = not tops or any(same_top(report.top, top) for top in tops)
-        return network and same_device(report.part, project.query.part)
+        # Without a C synthesis of this firmware, the wrapper that HLS makes may be around any network.
+        network = any(same_top(report.top, top) for top in tops) if tops else report.top == project.top
+        stated = bool(report.top and report.part)
+        return stated and network and same_device(report.part, project.query.part)
 
     return dataclasses.replace(
         reports,

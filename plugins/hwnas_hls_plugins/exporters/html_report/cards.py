@@ -103,6 +103,7 @@ class Card:
     files: tuple[str, ...]
     more_files: int
     commands: tuple[str, ...]
+    form: str
 
     @property
     def sound(self) -> bool:
@@ -144,6 +145,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         files=files[:MAX_FILES],
         more_files=max(0, len(files) - MAX_FILES),
         commands=_commands(member.key, home, front),
+        form=_form(member, home),
     )
 
 
@@ -195,12 +197,29 @@ def _files(home: Path) -> tuple[str, ...]:
         return ()
 
 
+def _form(member: Member, home: Path) -> str:
+    """Which of the two forms of a design its numbers are of, in a sentence."""
+    if not (home / "rtl" / "circuit.json").is_file():
+        return "The hls4ml project is what is handed over; its hardware numbers are of no RTL beside it."
+    circuits = {found.circuit for found in member.estimates.values() if found.circuit}
+    if not circuits:
+        return "rtl/ holds a circuit with the same outputs; its testbench proves it, nothing was counted yet."
+    return (
+        f"The numbers of open synthesis are of the circuit in rtl/ (SHA-256 {min(circuits)[:12]}). The "
+        "hls4ml project gives the same outputs by another circuit: da4ml's adders, scheduled by Vitis HLS."
+    )
+
+
 def _commands(key: str, home: Path, front: Front) -> tuple[str, ...]:
     """What to type in the run folder to build the design and to check its claims."""
     scripts = sorted(home.glob(PROJECT_SCRIPT)) or sorted(home.glob(f"*/{PROJECT_SCRIPT}"))
     within = scripts[0].parent.relative_to(home).as_posix() if scripts else PROJECT_FOLDER
     project = f"designs/{key}" + ("" if within == "." else f"/{within}")
+    rtl = (
+        (f"make -C {shlex.quote(f'designs/{key}/rtl')} sim",) if (home / "rtl" / "Makefile").is_file() else ()
+    )
     return (
+        *rtl,
         f"cd {shlex.quote(project)} && vitis-run --tcl {PROJECT_SCRIPT} --mode hls",
         f"hwnas-hls synth {shlex.quote(f'designs/{key}')} --synthesizer vitis",
         f"hwnas-hls validate {shlex.quote(f'designs/{key}')} {claims(front.target, front.goal.limits)}",

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import shutil
+import re
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
-from hwnas_hls_plugins.synthesizers.open_synthesis import da_rtl
+from hwnas_hls_plugins.synthesizers.open_synthesis import circuit, da_rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, WEIGHT_BITS, kif
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
@@ -27,10 +29,9 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 
 #: Opcodes of a sum, a difference and a choice between two: one level each.
 _ADDERS = (0, 1, 6, -6)
-_STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
-#: alkaid's module of a sum of three, and ours that says how slices build it; see ``ternary_adder.v``.
-TERNARY = "src/static/ternary_adder.v"
-TERNARY_MAPPED = "src/mapped/ternary_adder.v"
+#: alkaid's module of a sum of three; ``ternary_adder.v`` here says how slices build it.
+TERNARY = "ternary_adder"
+_STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop", TERNARY)
 _TERNARY_SOURCE = Path(__file__).with_name("ternary_adder.v")
 
 
@@ -61,11 +62,13 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     if not any(sum(precision) for precision in signals["model_inp"].precisions):
         # Outputs that never change: alkaid's port would have the range -1 to 0, which is two bits.
         return da_rtl.write(design, folder, clock_ns, cutoff, part)
-    model.write()
-    (folder / TERNARY_MAPPED).parent.mkdir(parents=True)
-    shutil.copy(_TERNARY_SOURCE, folder / TERNARY_MAPPED)
-    written = sorted(path.name for path in (folder / "src").glob("*.v") if not path.stem.endswith("_wrapper"))
-    sources = [*(f"src/static/{name}.v" for name in _STATIC), TERNARY, *(f"src/{name}" for name in written)]
+    with tempfile.TemporaryDirectory() as name:
+        verilog, vhdl = Path(name) / "verilog", Path(name) / "vhdl"
+        _write(model.fsm, verilog, "verilog", clock_ns, part)
+        _write(model.fsm, vhdl, "vhdl", clock_ns, part)
+        sources = da_rtl.assembled(verilog, folder / circuit.VERILOG, design, ".v", _STATIC)
+        others = da_rtl.assembled(vhdl, folder / circuit.VHDL, design, ".vhd", _STATIC)
+    mapped = _mapped(folder, design, sources)
     facts = {
         "generator": f"alkaid {importlib.metadata.version('alkaid')}, adders of up to {operands} operands",
         "cost_lut": float(model._comb.cost),
@@ -75,14 +78,37 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     }
     rtl = Rtl(
         folder,
-        tuple(sources),
+        tuple(f"{circuit.VERILOG}/{source}" for source in sources),
         Port.of(signals["model_inp"].precisions),
         Port.of(signals["model_out"].precisions),
         int(model.latency),
         facts,
+        circuit.top_of(design),
+        mapped,
+        tuple(f"{circuit.VHDL}/{source}" for source in others),
+        circuit.circuit_hash(folder / circuit.VERILOG),
     )
     rtl.save()
     return rtl
+
+
+def _write(fsm: Any, folder: Path, flavor: str, clock_ns: float, part: str) -> None:
+    """One pipeline in one language; both languages come from the same one."""
+    from alkaid.codegen.rtl import RTLModel
+
+    arguments = {"print_latency": False, "part_name": part, "clock_period": clock_ns, "ternary_fuse": False}
+    RTLModel(fsm, folder, TOP, flavor=flavor, **arguments).write()
+
+
+def _mapped(folder: Path, design: Design, sources: Sequence[str]) -> dict[str, str]:
+    """Our sum of three in slices' cells beside alkaid's, where the circuit has such sums."""
+    name = f"{design.hardware_name}_{TERNARY}"
+    if f"{name}.v" not in sources:
+        return {}
+    place = folder / circuit.AMD / f"{name}.v"
+    place.parent.mkdir(parents=True)
+    place.write_text(re.sub(rf"\bmodule {TERNARY}\b", f"module {name}", _TERNARY_SOURCE.read_text()))
+    return {f"{circuit.VERILOG}/{name}.v": f"{circuit.AMD}/{name}.v"}
 
 
 def stages_of(comb: Any, levels: int) -> int:

@@ -14,7 +14,7 @@ from hwnas_hls.errors import ToolMissing
 from hwnas_hls.render import render
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import WORD_BITS, from_words, to_words
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, run, run_module
-from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import simulation_passes
 
 NAME = "CXXRTL"
@@ -60,11 +60,11 @@ def simulate(rtl: Rtl, stream: NDArray[np.uint8], folder: Path, deadline: Deadli
 def _build(rtl: Rtl, folder: Path, deadline: Deadline) -> Path:
     sources = [os.path.relpath(rtl.folder / source, folder) for source in rtl.sources]
     script = folder / "cxxrtl.ys"
-    script.write_text("\n".join(simulation_passes(sources, TOP, "model.cc")) + "\n")
+    script.write_text("\n".join(simulation_passes(sources, rtl.top, "model.cc")) + "\n")
     run_module("yosys", [script.name], folder=folder, log=folder / "cxxrtl.log", deadline=deadline)
     driver = render(
         "synth/open_cxxrtl.cpp.j2",
-        top=TOP,
+        top=rtl.top.replace("_", "__"),  # CXXRTL's way of writing a name
         generated="model.cc",
         input_words=max(1, -(-rtl.input.width // WORD_BITS)),
         output_words=max(1, -(-rtl.output.width // WORD_BITS)),

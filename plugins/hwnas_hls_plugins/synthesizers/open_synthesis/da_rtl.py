@@ -9,7 +9,10 @@ LEVELS PART`` (``LEVELS`` 0: from the clock).
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls_plugins.synthesizers.open_synthesis import circuit
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
@@ -29,24 +33,24 @@ RECURSION = 100_000  # da4ml walks the graph of sums recursively
 
 
 def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str) -> Rtl:
-    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog.
+    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog and VHDL.
 
     Args:
         design: dense layers and merges; see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.rtl.check`.
-        folder: takes ``src/*.v``, constraints, da4ml's model and ``rtl.json``.
+        folder: takes ``core/*.v``, ``vhdl/*.vhd`` and ``rtl.json``.
         clock_ns: for the constraints, and for the cutoff where that is ``None``.
         cutoff: adder levels between two register ranks.
         part: full part name, for the project scripts da4ml writes beside the sources.
     """
     comb, model, levels = pipelined(design, folder, clock_ns, cutoff, part)
-    model.write()
     pipeline = model._pipe
     stages = len(pipeline.solutions)
-    sources = [
-        *(f"src/static/{name}.v" for name in _STATIC),
-        *(f"src/{TOP}_stage{number}.v" for number in range(stages)),
-        f"src/{TOP}.v",
-    ]
+    with tempfile.TemporaryDirectory() as name:
+        verilog, vhdl = Path(name) / "verilog", Path(name) / "vhdl"
+        _write(pipeline, verilog, "verilog")
+        _write(pipeline, vhdl, "vhdl")
+        sources = assembled(verilog, folder / circuit.VERILOG, design, ".v", _STATIC)
+        others = assembled(vhdl, folder / circuit.VHDL, design, ".vhd", _STATIC)
     facts = {
         "generator": f"da4ml {importlib.metadata.version('da4ml')}",
         "cost_lut": float(comb.cost),
@@ -56,9 +60,43 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     }
     # Of the pipeline, not of the graph: retiming gives dead inputs no bits, whatever was kept before.
     first, last = pipeline.solutions[0], pipeline.solutions[-1]
-    rtl = Rtl(folder, tuple(sources), Port.of(first.inp_kifs.T), Port.of(last.out_kifs.T), stages, facts)
+    rtl = Rtl(
+        folder,
+        tuple(f"{circuit.VERILOG}/{source}" for source in sources),
+        Port.of(first.inp_kifs.T),
+        Port.of(last.out_kifs.T),
+        stages,
+        facts,
+        circuit.top_of(design),
+        {},
+        tuple(f"{circuit.VHDL}/{source}" for source in others),
+        circuit.circuit_hash(folder / circuit.VERILOG),
+    )
     rtl.save()
     return rtl
+
+
+def _write(pipeline: Any, folder: Path, flavor: str) -> None:
+    """One pipeline in one language; both languages come from the same one."""
+    from da4ml.codegen.rtl import RTLModel
+
+    RTLModel(pipeline, TOP, folder, flavor=flavor, print_latency=False).write()
+
+
+def assembled(written: Path, folder: Path, design: Design, suffix: str, static: Sequence[str]) -> list[str]:
+    """What a generator wrote, under the names of the design; see :func:`circuit.assemble`."""
+    paths = sorted((written / "src").glob(f"*{suffix}"), key=_by_number)
+    own = {path.stem: path.read_text() for path in paths if not path.stem.endswith("_wrapper")}
+    places = [(written / "src" / "static" / name).with_suffix(suffix) for name in static]
+    shared = {place.stem: place.read_text() for place in places}
+    return circuit.assemble(own | shared, folder, design, top=TOP, suffix=suffix, shared=static)
+
+
+def _by_number(path: Path) -> tuple[str, int]:
+    """``stage2`` before ``stage10``."""
+    number = re.search(r"\d*$", path.stem)
+    digits = number[0] if number else ""
+    return path.stem.removesuffix(digits), int(digits or -1)
 
 
 def pipelined(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -51,7 +52,7 @@ def estimates(
         lut = measurement.facts["cost_lut"] if counts is None else counts.lut_high
         timing = period(measurement.facts["adder_levels"], lut, target.family)
     out |= _timing(measurement, target, timing, in_domain)
-    return out
+    return {name: dataclasses.replace(found, circuit=measurement.circuit) for name, found in out.items()}
 
 
 def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bool:

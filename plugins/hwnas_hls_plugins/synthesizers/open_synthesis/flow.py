@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.protocols.target import Target
-from hwnas_hls_plugins.synthesizers.open_synthesis import alkaid_rtl, cxxrtl, multiplier_rtl, netlist
+from hwnas_hls_plugins.synthesizers.open_synthesis import cxxrtl, multiplier_rtl, netlist
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError, run_module
-from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import MARGIN_CLOCKS, observe, streams
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES, synthesis_passes
@@ -82,10 +82,6 @@ class Generator(Protocol):
     @property
     def adders(self) -> str | None: ...
 
-    @property
-    def mapped(self) -> Mapping[str, str]:
-        """Source -> the one that takes its place in synthesis and names cells of the family."""
-
     def write(self, job: Job) -> Rtl: ...
 
 
@@ -95,7 +91,6 @@ class DistributedArithmetic:
 
     latency_cutoff: int | None
     adders: str | None = None
-    mapped: ClassVar[Mapping[str, str]] = {}
 
     def write(self, job: Job) -> Rtl:
         job.design.save(job.folder / "design")
@@ -121,7 +116,6 @@ class SuccessorArithmetic:
     latency_cutoff: int | None
     operands: int
     adders: str | None = None
-    mapped: ClassVar[Mapping[str, str]] = {alkaid_rtl.TERNARY: alkaid_rtl.TERNARY_MAPPED}
 
     def write(self, job: Job) -> Rtl:
         job.design.save(job.folder / "design")
@@ -141,25 +135,26 @@ class PlainMultipliers:
     """Our own RTL with one ``*`` a non-zero weight."""
 
     adders: str | None = f"*{multiplier_rtl.ADDER}*"
-    mapped: ClassVar[Mapping[str, str]] = {}
 
     def write(self, job: Job) -> Rtl:
         job.design.save(job.folder / "design")
         return multiplier_rtl.write(job.design, job.folder / "rtl")
 
 
-def measure(job: Job, generator: Generator) -> Measurement:
-    """Run all steps of the job's stage.
+def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
+    """Run all steps of the job's stage on a circuit.
+
+    Args:
+        rtl: below the job's folder.
+        adders: of its generator.
 
     Raises:
         ToolFailureError, TimeLimitError, Unsupported, ReportError: the design has no result.
     """
-    with job.timed("rtl"):
-        rtl = generator.write(job)
     counts = None
     if job.stage == "logic_synth":
         with job.timed("synthesis"):
-            counts = _map(job, rtl, generator)
+            counts = _map(job, rtl, adders)
     with job.timed("simulation"):
         simulator, latency_cycles = _simulate(job, rtl, counts)
     (job.folder / "netlist.json").unlink(missing_ok=True)
@@ -174,15 +169,16 @@ def measure(job: Job, generator: Generator) -> Measurement:
         counts,
         rtl.facts,
         {"yosys": version("pyosys")},
+        rtl.circuit,
     )
 
 
-def _map(job: Job, rtl: Rtl, generator: Generator) -> Counts:
+def _map(job: Job, rtl: Rtl, adders: str | None) -> Counts:
     passes = synthesis_passes(
-        [f"rtl/{generator.mapped.get(source, source)}" for source in rtl.sources],
-        TOP,
+        [f"rtl/{rtl.mapped.get(source, source)}" for source in rtl.sources],
+        rtl.top,
         FAMILIES[job.target.family],
-        adders=generator.adders,
+        adders=adders,
         netlist="netlist.json",
         statistics="statistics.json",
     )
@@ -204,7 +200,7 @@ def _simulate(job: Job, rtl: Rtl, counts: Counts | None) -> tuple[str, int | Non
     bits = rtl.input.bits(stream.reshape(-1, n_in), job.design.architecture.input.fraction)
     if by_netlist:
         simulator = netlist.NAME
-        mapped = netlist.Netlist(job.folder / "netlist.json", TOP)
+        mapped = netlist.Netlist(job.folder / "netlist.json", rtl.top)
         response = mapped.simulate(bits.reshape(number, clocks, -1), job.deadline)
     else:
         simulator = cxxrtl.NAME

@@ -23,6 +23,7 @@ class Measurement:
         counts: mapped resources; ``None`` where only the RTL was simulated.
         facts: of the generator.
         versions: tool -> version.
+        circuit: SHA-256 of the sources; empty where they are not handed over.
     """
 
     clock_ns: float
@@ -34,6 +35,7 @@ class Measurement:
     counts: Counts | None
     facts: Mapping[str, Any]
     versions: Mapping[str, str]
+    circuit: str = ""
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
 
 @dataclass(frozen=True, slots=True)
 class Rtl:
-    """Generated Verilog: top module ``m`` with ports ``clk``, ``model_inp``, ``model_out``.
+    """Generated Verilog: a top module with ports ``clk``, ``model_inp``, ``model_out``.
 
     Args:
         folder: where the sources lie.
@@ -30,6 +30,12 @@ class Rtl:
         stages: cycles from the clock edge that takes an input to its result being visible,
             as the generator counts them.
         facts: what the generator knows besides (cost, register bits, versions), JSON-able.
+        top: module.
+        mapped: source -> the one that takes its place in synthesis and names cells of the family.
+        vhdl: the same circuit in VHDL, files relative to ``folder`` in reading order; empty where the
+            generator writes none.
+        circuit: SHA-256 of the Verilog, see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.circuit`;
+            empty where the circuit is not handed over.
     """
 
     folder: Path
@@ -38,6 +44,10 @@ class Rtl:
     output: Port
     stages: int
     facts: Mapping[str, Any]
+    top: str = TOP
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    vhdl: tuple[str, ...] = ()
+    circuit: str = ""
 
     def save(self) -> None:
         """Write ``rtl.json`` into the folder."""
@@ -47,6 +57,10 @@ class Rtl:
             "output": [[element.sign, element.integer, element.fraction] for element in self.output.elements],
             "stages": self.stages,
             "facts": dict(self.facts),
+            "top": self.top,
+            "mapped": dict(self.mapped),
+            "vhdl": list(self.vhdl),
+            "circuit": self.circuit,
         }
         (self.folder / "rtl.json").write_text(json.dumps(data, indent=1) + "\n")
 
@@ -60,6 +74,10 @@ class Rtl:
             Port.of(data["output"]),
             data["stages"],
             data["facts"],
+            data["top"],
+            data["mapped"],
+            tuple(data["vhdl"]),
+            data["circuit"],
         )
 
 

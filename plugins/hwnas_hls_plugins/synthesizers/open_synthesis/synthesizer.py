@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.values.candidate import digest
+from hwnas_hls_plugins.synthesizers.open_synthesis.circuit import BUILDER
 from hwnas_hls_plugins.synthesizers.open_synthesis.config import OpenConfig
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked, estimates, table
 from hwnas_hls_plugins.synthesizers.open_synthesis.flow import (
@@ -29,7 +30,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.flow import (
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
-from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import check
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, missing, require, version
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FLOW
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 STAGES = ("cosim", "logic_synth")
 #: Deterministic rows simulated after those that a caller gives: they make the latency unique.
 _OWN_ROWS_AFTER_GIVEN = 256
+_RTL = "rtl"
 
 
 class OpenSynthesizer(Synthesizer):
@@ -117,7 +119,8 @@ class OpenSynthesizer(Synthesizer):
 
     def _run(self, job: Job, cache: ResultCache, key: str) -> SynthesisReport:
         try:
-            measurement = measure(job, self._generator())
+            rtl = self._built(job, cache)
+            measurement = measure(job, rtl, self._generator().adders)
         except (Unsupported, TimeLimitError, ToolFailureError, ReportError) as error:
             # The folder stays, for its logs, until the next failure of the same content.
             failed = cache.root / f"failed-{key}"
@@ -138,6 +141,58 @@ class OpenSynthesizer(Synthesizer):
         result = {"measurement": measurement.to_json(), "seconds": job.seconds}
         kept = cache.keep(key, job.folder, result)
         return self._report(measurement, job.design, job.target, job.stage, kept, job.seconds, cached=False)
+
+    def circuit(self, design: Design, target: Target) -> Rtl:
+        """The circuit that :meth:`synthesize` measures, as sources in the cache; nothing is measured here.
+
+        Raises:
+            ToolMissing: the package that writes it is not installed.
+            Unsupported: the design cannot be built.
+            HwnasError: writing it failed, or took longer than the time limit.
+        """
+        package = self._package()
+        if package and not installed(package):
+            raise ToolMissing(f"the Python package {package} is missing (pip install 'hwnas-hls[open]')")
+        check(design, graphs=self._distributed)
+        cache = self._cache()
+        deadline = Deadline.after(self.config.time_limit_s)
+        no_rows = np.zeros((0, design.architecture.n_in), np.int64)
+        job = Job(design, target, "cosim", no_rows, self.config.simulator, cache.work_folder(), deadline)
+        try:
+            built = self._built(job, cache)
+            kept = cache.folder(self._circuit_key(job))
+            return dataclasses.replace(built, folder=kept / _RTL)
+        finally:
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+    def _built(self, job: Job, cache: ResultCache) -> Rtl:
+        """The job's circuit below its folder: a copy of that in the cache, written first if there is none."""
+        key = self._circuit_key(job)
+        with job.timed("rtl"):
+            if self.config.cache and cache.read(key) is not None:
+                shutil.copytree(cache.folder(key) / _RTL, job.folder / _RTL)
+                job.design.save(job.folder / "design")
+                return Rtl.load(job.folder / _RTL)
+            rtl = self._generator().write(job)
+            work = cache.work_folder()
+            shutil.copytree(job.folder / _RTL, work / _RTL)
+            cache.keep(key, work, {"circuit": rtl.circuit})
+        return rtl
+
+    def _circuit_key(self, job: Job) -> str:
+        """All that the text of a circuit depends on."""
+        package = self._package()
+        return "circuit-" + digest(
+            {
+                "design": job.design.digest(),
+                "clock_ns": job.clock_ns,
+                "synthesizer": self.name,
+                "builder": BUILDER,
+                "versions": {package: version(package)} if package else {},
+                "operands": self.config.operands if package == "alkaid" else 2,
+                "latency_cutoff": self.config.latency_cutoff,
+            }
+        )
 
     def _generator(self) -> Generator:
         if self._package() == "alkaid":
@@ -182,6 +237,7 @@ class OpenSynthesizer(Synthesizer):
                 "synthesizer": self.name,
                 "stage": stage,
                 "flow": FLOW,
+                "builder": BUILDER,
                 "versions": {name: version(name) for name in filter(None, (self._package(), "pyosys"))},
                 "operands": config.operands if self._package() == "alkaid" else 2,
                 "latency_cutoff": config.latency_cutoff,

@@ -1,0 +1,59 @@
+"""The RTL that lies beside a design: which circuit it is, and that its files are as they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from hwnas_hls.errors import UserError
+
+_STATEMENT = "circuit.json"
+
+
+def handed_over_circuit(folder: Path) -> str:
+    """SHA-256 of the circuit in ``folder/rtl``; empty where there is none.
+
+    Args:
+        folder: of the design.
+
+    Raises:
+        UserError: the statement is not readable, or a source was altered, added or removed since.
+    """
+    place = folder / "rtl"
+    if not place.is_dir():
+        return ""
+    path = place / _STATEMENT
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        circuit, files = str(data["circuit"]), dict(data["files_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "the RTL beside the design does not say which circuit it is",
+            where=str(path),
+            found=error,
+            remedy="delete the folder rtl, or export it again",
+        ) from error
+    stated = {name: value for name, value in files.items() if name.startswith("src/")}
+    there = {
+        file.relative_to(place).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted((place / "src").rglob("*"))
+        if file.is_file()
+    }
+    changed = sorted(name for name in stated.keys() | there.keys() if stated.get(name) != there.get(name))
+    if changed or _hash_of_core(there) != circuit:
+        raise UserError(
+            "the RTL was altered after it was written: what was proven is another circuit",
+            where=str(place),
+            found=", ".join(changed[:4]) or f"a circuit that is not {circuit}",
+            remedy="export it again",
+        )
+    return circuit
+
+
+def _hash_of_core(files: dict[str, str]) -> str:
+    """As ``find . -name '*.v' | LC_ALL=C sort | xargs sha256sum | sha256sum`` in ``src/core`` says."""
+    prefix = "src/core/"
+    names = sorted(name for name in files if name.startswith(prefix) and name.endswith(".v"))
+    lines = [f"{files[name]}  ./{name.removeprefix(prefix)}\n" for name in names]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""The exporters ``verilog`` and ``vhdl``: the circuit that open synthesis proves, as sources to build with.
+
+``package`` writes one design's folder, ``description`` gathers what its templates say, ``rows`` the rows of
+its testbench.
+"""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.network.layers import Weighted
+from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls_plugins.exporters.rtl_export.package import Options, write_package
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.exporter import Front
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VerilogConfig:
+    """Settings of the exporter ``verilog``.
+
+    Args:
+        rows: test rows of the testbench; 0 takes all of the task.
+        axi_stream: also write an AXI4-Stream wrapper with a testbench of its own.
+        argmax: also write a top that gives the class, with a testbench of its own (classification only).
+    """
+
+    rows: int = 256
+    axi_stream: bool = False
+    argmax: bool = False
+
+    def __post_init__(self) -> None:
+        _check_rows(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class VhdlConfig:
+    """Settings of the exporter ``vhdl``.
+
+    Args:
+        rows: test rows of the testbench; 0 takes all of the task.
+    """
+
+    rows: int = 256
+
+    def __post_init__(self) -> None:
+        _check_rows(self.rows)
+
+
+class VerilogExporter(Exporter):
+    """Writes ``designs/KEY/rtl`` for each distributed-arithmetic design: Verilog, testbench, scripts, README.
+
+    The circuit is the one that the run's synthesizer ``open`` measures, to the byte. Other designs have their
+    hls4ml project only, as have all where the package that writes the RTL is not installed.
+    """
+
+    name = "verilog"
+    takes_design = True
+    Config = VerilogConfig
+    config: VerilogConfig
+
+    def __init__(self, config: VerilogConfig | None = None) -> None:
+        self.config = config or VerilogConfig()
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write the folders of all members whose circuit can be built.
+
+        Raises:
+            ToolMissing: nothing can be written here, since the package that writes RTL is missing.
+            Unsupported: there are designs, and of none can RTL be written.
+        """
+        return _export(front, folder, self._options(), "verilog")
+
+    def _options(self) -> Options:
+        return Options(self.config.rows, self.config.axi_stream, self.config.argmax)
+
+
+class VhdlExporter(Exporter):
+    """Writes ``designs/KEY/rtl`` as ``verilog`` does, with the same pipeline in VHDL and its testbench."""
+
+    name = "vhdl"
+    takes_design = True
+    Config = VhdlConfig
+    config: VhdlConfig
+
+    def __init__(self, config: VhdlConfig | None = None) -> None:
+        self.config = config or VhdlConfig()
+
+    def export(self, front: Front, folder: Path) -> Sequence[Path]:
+        """Write the folders of all members whose circuit can be built.
+
+        Raises:
+            ToolMissing: nothing can be written here, since the package that writes RTL is missing.
+            Unsupported: there are designs, and of none can RTL be written.
+        """
+        return _export(front, folder, Options(self.config.rows), "vhdl")
+
+
+def _export(front: Front, folder: Path, options: Options, language: str) -> list[Path]:
+    synthesizer = OpenSynthesizer(_synthesis(front.spec))
+    written: list[Path] = []
+    reasons = []
+    for member in front.members:
+        design = member.design
+        if not _distributed(design):
+            reasons.append(f"{member.key}: not all of its layers are distributed arithmetic")
+            continue
+        try:
+            circuit = synthesizer.circuit(design, front.target)
+            place = folder / "designs" / member.key
+            written += write_package(member, circuit, front, place, options, language)
+        except Unsupported as error:
+            reasons.append(f"{member.key}: {error}")
+    for reason in reasons:
+        log.info("no RTL of %s", reason)
+    if reasons and not written:
+        raise Unsupported(f"no RTL can be written of {reasons[0]}")
+    return written
+
+
+def _distributed(design: Design) -> bool:
+    layers = [layer for layer in design.architecture.layers if isinstance(layer, Weighted)]
+    return all(layer.strategy == "distributed_arithmetic" and layer.reuse_factor == 1 for layer in layers)
+
+
+def _synthesis(spec: str) -> OpenConfig:
+    """The run's settings of the synthesizer ``open``; the defaults where it used another."""
+    table: Mapping[str, Any] = tomllib.loads(spec).get("synthesis", {})
+    if str(table.get("synthesizer", "")).removeprefix("builtin:") != OpenSynthesizer.name:
+        return OpenConfig()
+    return OpenConfig(**table.get("config", {}))
+
+
+def _check_rows(rows: int) -> None:
+    if rows < 0:
+        raise ValueError(f"rows is a number of test rows, or 0 for all, not {rows}")

@@ -1,0 +1,202 @@
+"""What the templates of an RTL folder say, gathered from a design and its circuit."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.protocols.task import CLASSIFICATION
+from hwnas_hls.values.estimate import Source
+
+if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Element, Port
+    from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
+
+_SHOWN = ("latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "fmax_mhz", "latency_ns")
+_BYTE = 8
+
+
+def described(member: Member, circuit: Rtl, front: Front) -> dict[str, Any]:
+    """Values for all templates that do not depend on what is written."""
+    design = member.design
+    numbers = [
+        {
+            "metric": name,
+            "value": f"{found.value:g}",
+            "source": found.source,
+            "evidence": plain(found.evidence),
+        }
+        for name in _SHOWN
+        if (found := member.estimates.get(name)) is not None and found.circuit == circuit.circuit
+    ]
+    return {
+        "name": design.hardware_name,
+        "core": circuit.top,
+        "key": member.key,
+        "title": title(member, front),
+        "circuit": circuit.circuit,
+        "generator": circuit.facts["generator"],
+        "proof": proof(member, circuit),
+        "part": front.target.part,
+        "clock_ns": design.architecture.clock_ns or front.clock_ns,
+        "latency": circuit.stages,
+        "numbers": numbers,
+        "amd": bool(circuit.mapped),
+        "input_bits": circuit.input.width,
+        "output_bits": circuit.output.width,
+        "input_words": -(-circuit.input.width // 32),
+        "output_words": -(-circuit.output.width // 32),
+        "inputs": features(design, circuit.input, front.dataset.features),
+        "outputs": outputs(design, circuit.output),
+        "standardised": design.preprocessing is not None,
+        "regression": "target_scale" in design.meta,
+    }
+
+
+def title(member: Member, front: Front) -> str:
+    """One line that says what the network is."""
+    metric = front.dataset.metric
+    score = member.estimates.get(metric)
+    said = "" if score is None else f", {metric} {score.value:.4g} ({score.source})"
+    task = front.run.get("task") or front.dataset.name
+    return plain(f"Network {member.design.architecture.shape} for {task}{said}; design {member.key}")
+
+
+def proof(member: Member, circuit: Rtl) -> str:
+    """What has been proven of exactly this circuit."""
+    cycles = member.estimates.get("latency_cycles")
+    if cycles is not None and cycles.source == Source.SIMULATED_RTL and cycles.circuit == circuit.circuit:
+        return f"simulated: {plain(cycles.evidence)}"
+    return "not simulated by hwnas-hls: run the testbench below, or `hwnas-hls synth` on the design's folder"
+
+
+def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str, Any]]:
+    """One entry a feature: its grid, its bits in the port, its standardisation."""
+    given = design.preprocessing
+    kind = design.architecture.input
+    names = (given.names if given is not None else ()) or names
+    out = []
+    for place, (element, bits) in enumerate(zip(port.elements, _places(port), strict=True)):
+        out.append(
+            {
+                "name": plain(names[place]) if place < len(names) else f"feature {place}",
+                "bits": bits,
+                "sign": element.sign,
+                "width": element.width,
+                "fraction": kind.fraction,
+                "dropped": kind.fraction - element.fraction,
+                "lowest": kind.lowest,
+                "highest": kind.highest,
+                "low_value": f"{kind.lowest * 2.0**-kind.fraction:g}",
+                "high_value": f"{kind.highest * 2.0**-kind.fraction:g}",
+                "mean": repr(float(given.mean[place])) if given is not None else "",
+                "scale": repr(float(given.scale[place])) if given is not None else "",
+            }
+        )
+    return out
+
+
+def outputs(design: Design, port: Port) -> list[dict[str, Any]]:
+    """One entry an output: its grid, its bits in the port, the scale of its target."""
+    scaled: Mapping[str, Any] = design.meta
+    out = []
+    for place, (element, bits) in enumerate(zip(port.elements, _places(port), strict=True)):
+        entry: dict[str, Any] = {
+            "name": plain(design.labels[place]) if place < len(design.labels) else f"output {place}",
+            "bits": bits,
+            "sign": element.sign,
+            "width": element.width,
+            "fraction": element.fraction,
+        }
+        if "target_scale" in scaled:
+            entry |= {
+                "mean": repr(float(scaled["target_mean"][place])),
+                "scale": repr(float(scaled["target_scale"][place])),
+            }
+        out.append(entry)
+    return out
+
+
+def stream(circuit: Rtl) -> dict[str, int]:
+    """Widths of the AXI4-Stream wrapper: whole bytes."""
+    return {
+        "input_bits": -(-circuit.input.width // _BYTE) * _BYTE,
+        "output_bits": -(-circuit.output.width // _BYTE) * _BYTE,
+    }
+
+
+def largest(circuit: Rtl) -> dict[str, Any]:
+    """The tree that finds the largest output: one rank of registers a level, the first of equals wins."""
+    elements = circuit.output.elements
+    fraction = max(element.fraction for element in elements)
+    # A sign bit above the widest, so that unsigned outputs compare as they are.
+    width = max(element.width + fraction - element.fraction for element in elements) + 1
+    nodes = list(range(len(elements)))
+    rounds = []
+    while len(nodes) > 1:
+        level = [
+            {"place": place, "left": nodes[2 * place], "right": _second(nodes, place)}
+            for place in range(-(-len(nodes) // 2))
+        ]
+        rounds.append({"number": len(rounds) + 1, "nodes": level})
+        nodes = list(range(len(level)))
+    return {
+        "inputs": [_aligned(element, start, fraction, width) for element, start in _starts(circuit.output)],
+        "width": width,
+        "bits": max(1, (len(elements) - 1).bit_length()),
+        "levels": len(rounds),
+        "rounds": rounds,
+    }
+
+
+def _second(nodes: Sequence[int], place: int) -> int | None:
+    return nodes[2 * place + 1] if 2 * place + 1 < len(nodes) else None
+
+
+def _aligned(element: Element, start: int, fraction: int, width: int) -> str:
+    """Verilog of one output on a common grid: sign or zeros above it, zeros below."""
+    below = fraction - element.fraction
+    above = width - element.width - below
+    if not element.width:
+        return f"{width}'b0"
+    high = start + element.width - 1
+    fill = f"word[{high}]" if element.sign else "1'b0"
+    parts = [f"{{{above}{{{fill}}}}}", f"word[{high}:{start}]"]
+    if below:
+        parts.append(f"{{{below}{{1'b0}}}}")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _starts(port: Port) -> list[tuple[Element, int]]:
+    found, start = [], 0
+    for element in port.elements:
+        found.append((element, start))
+        start += element.width
+    return found
+
+
+def _places(port: Port) -> list[str]:
+    """``7:4`` for each element; of one without bits, that nothing uses it."""
+    return [
+        f"{start + element.width - 1}:{start}" if element.width else "none: nothing uses it"
+        for element, start in _starts(port)
+    ]
+
+
+def plain(text: str) -> str:
+    """A text that is safe in one line of Markdown, Tcl, C and Verilog."""
+    return re.sub(r"[^\w .,:;+\-=()%/<>]|\*/|/\*", " ", text).strip()
+
+
+def is_classification(front: Front) -> bool:
+    """Whether the largest output means something."""
+    return bool(front.dataset.kind == CLASSIFICATION and front.dataset.n_out > 1)
+
+
+def file_size_words(bits: int) -> int:
+    """Bits of a hexadecimal word that holds so many: a multiple of four."""
+    return math.ceil(bits / 4) * 4

@@ -1,0 +1,200 @@
+"""One design's ``rtl`` folder: the circuit's sources, testbenches, scripts, host code and README."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.network.design import Design
+from hwnas_hls.render import render
+from hwnas_hls.system.files import write_text
+from hwnas_hls_plugins.exporters.rtl_export import description, rows
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
+
+FOLDER = "rtl"
+STATEMENT = "circuit.json"
+LANGUAGES = ("verilog", "vhdl")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to write besides the circuit.
+
+    Args:
+        rows: of the testbench; 0 takes all test rows.
+        axi_stream, argmax: also a wrapper of this kind, with its testbench.
+    """
+
+    rows: int = 256
+    axi_stream: bool = False
+    argmax: bool = False
+
+
+def write_package(
+    member: Member, circuit: Rtl, front: Front, place: Path, options: Options, language: str
+) -> list[Path]:
+    """Write ``place/rtl`` and state the circuit in ``design.json``.
+
+    A folder of the same circuit keeps the other language; one of another circuit is replaced.
+
+    Args:
+        place: the design's folder.
+        language: that is asked for; Verilog is always written, since it is what was proven.
+
+    Raises:
+        UserError: a class is asked of a task that has none.
+        Unsupported: the circuit has no output that changes.
+    """
+    if options.argmax and not description.is_classification(front):
+        raise UserError("only a classifier has a class", where="argmax", found=front.dataset.kind)
+    if not circuit.input.width or not circuit.output.width:
+        raise Unsupported("the outputs never change: there is no circuit")
+    folder = place / FOLDER
+    languages = {"verilog", language}
+    if (kept := _stated(folder)).get("circuit") == circuit.circuit:
+        languages |= set(kept.get("languages", ()))
+    shutil.rmtree(folder, ignore_errors=True)
+    values = description.described(member, circuit, front)
+    written = _sources(circuit, folder, values["name"], "vhdl" in languages)
+    values |= _listed(values, circuit, options, "vhdl" in languages)
+    written += _rows(member.design, circuit, front, folder, values, options.rows)
+    written += _rendered(folder, values)
+    statement = {
+        "circuit": circuit.circuit,
+        "design": member.design.digest(),
+        "top": values["name"],
+        "core": circuit.top,
+        "generator": circuit.facts["generator"],
+        "languages": sorted(languages, key=LANGUAGES.index),
+        "latency_cycles": circuit.stages,
+        "ii_cycles": 1,
+        "clock_ns": values["clock_ns"],
+        "target": front.target.part,
+        "features": values["inputs"],
+        "outputs": values["outputs"],
+        "files_sha256": {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(written)
+        },
+    }
+    written.append(write_text(folder / STATEMENT, json.dumps(statement, indent=2) + "\n"))
+    _state(place, circuit)
+    return written
+
+
+def _stated(folder: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / STATEMENT).read_text())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _state(place: Path, circuit: Rtl) -> None:
+    """Say in ``design.json`` which circuit lies beside it."""
+    if not (place / "design.json").is_file():
+        return
+    design = Design.load(place)
+    stated = {"sha256": circuit.circuit, "generator": circuit.facts["generator"], "folder": FOLDER}
+    if design.meta.get("circuit") != stated:
+        dataclasses.replace(design, meta={**design.meta, "circuit": stated}).save(place)
+
+
+def _sources(circuit: Rtl, folder: Path, name: str, vhdl: bool) -> list[Path]:
+    """The circuit's own files, byte for byte."""
+    places = {source: f"src/{source}" for source in (*circuit.sources, *circuit.mapped.values())}
+    if vhdl:
+        places |= {source: f"src/{source}" for source in circuit.vhdl}
+    written = []
+    for source, target in places.items():
+        path = folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(circuit.folder / source, path)
+        written.append(path)
+    return written
+
+
+def _listed(values: dict[str, Any], circuit: Rtl, options: Options, vhdl: bool) -> dict[str, Any]:
+    """What depends on the options: sources in reading order, wrappers, the testbench's widths."""
+    name, given = values["name"], values["input_bits"]
+    argmax = description.largest(circuit) if options.argmax else None
+    if argmax is not None:
+        argmax["rows_file"] = f"tb/{name}_class_rows.hex"
+    return {
+        "verilog": [*(f"src/{source}" for source in circuit.sources), f"src/{name}.v"],
+        "vhdl": [*(f"src/{source}" for source in circuit.vhdl), f"src/vhdl/{name}.vhd"] if vhdl else [],
+        "axis": description.stream(circuit) if options.axi_stream else None,
+        "argmax": argmax,
+        "rows_file": f"tb/{name}_rows.hex",
+        "bench": _bench(name, f"tb/{name}_rows.hex", values["latency"], given, values["output_bits"]),
+    }
+
+
+def _bench(module: str, rows_file: str, latency: int, input_bits: int, output_bits: int) -> dict[str, Any]:
+    return {
+        "module": module,
+        "rows": rows_file,
+        "latency": latency,
+        "output_bits": output_bits,
+        "word_bits": description.file_size_words(input_bits + output_bits),
+        "source": "the task's test split",
+    }
+
+
+def _rows(
+    design: Design, circuit: Rtl, front: Front, folder: Path, values: dict[str, Any], wanted: int
+) -> list[Path]:
+    features = rows.chosen(front.dataset.test.x, wanted)
+    values["rows"] = len(features)
+    written = [_lines(folder / values["rows_file"], rows.words(design, circuit, features))]
+    if values["argmax"] is not None:
+        words = rows.class_words(design, circuit, features, values["argmax"]["bits"])
+        written.append(_lines(folder / values["argmax"]["rows_file"], words))
+    return written
+
+
+def _lines(path: Path, words: list[str]) -> Path:
+    return write_text(path, "\n".join(words) + "\n")
+
+
+def _rendered(folder: Path, values: dict[str, Any]) -> list[Path]:
+    """Every file that comes from a template."""
+    name = values["name"]
+    files = {
+        f"src/{name}.v": "top.v",
+        f"tb/{name}_tb.v": "tb.v",
+        f"host/{name}_host.h": "host.h",
+        f"host/{name}_host.c": "host.c",
+        f"host/{name}_host.py": "host.py",
+        f"vivado/{name}_ooc.xdc": "ooc.xdc",
+        "vivado/implement.tcl": "implement.tcl",
+        "vivado/package_ip.tcl": "package_ip.tcl",
+        f"{name}.core": "fusesoc.core",
+        "Makefile": "Makefile",
+        "README.md": "README.md",
+    }
+    if values["vhdl"]:
+        files |= {f"src/vhdl/{name}.vhd": "top.vhd", f"tb/{name}_tb.vhd": "tb.vhd"}
+    if values["axis"] is not None:
+        files |= {f"src/{name}_axis.v": "axis.v", f"tb/{name}_axis_tb.v": "axis_tb.v"}
+    written = [
+        write_text(folder / place, render(f"rtl/{template}.j2", **values))
+        for place, template in files.items()
+    ]
+    if values["argmax"] is not None:
+        argmax = values["argmax"]
+        latency = values["latency"] + argmax["levels"]
+        bench = _bench(f"{name}_class", argmax["rows_file"], latency, values["input_bits"], argmax["bits"])
+        for place, template in (("src/{}_class.v", "class.v"), ("tb/{}_class_tb.v", "tb.v")):
+            text = render(f"rtl/{template}.j2", **{**values, "bench": bench})
+            written.append(write_text(folder / place.format(name), text))
+    return written

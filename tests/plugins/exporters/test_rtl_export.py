@@ -1,0 +1,418 @@
+"""The RTL folder: its testbenches in real simulators, mutations of its sources, its host code."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from parts import XCVU9P
+from synthetic_front import make_dataset, make_front
+
+from hwnas_hls.errors import ToolMissing, Unsupported, UserError
+from hwnas_hls.evidence.circuits import handed_over_circuit
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design, Preprocessing
+from hwnas_hls.network.emulator import emulate, input_integers, outputs
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.exporter import Front, Member
+from hwnas_hls_plugins.exporters.rtl_export import VerilogConfig, VerilogExporter, VhdlExporter
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer, synthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis.circuit import circuit_hash
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed")
+ROWS = 30
+FEATURES = ("energy", "pt, leading", "eta | phi", "`mass`")
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skips where a simulator is missing, but never where CI has installed them all."""
+    missing = shutil.which(program) is None and not os.environ.get("CI")
+    return pytest.mark.skipif(missing, reason=f"{program} is not installed")
+
+
+def make_design(
+    seed: int, shape: tuple[int, ...] = (4, 5, 3), clock_ns: float = 1.7, *, regression: bool = False
+) -> Design:
+    rng = np.random.default_rng(seed)
+    weight, bias = FixedType.parse("fixed<5,1>"), FixedType.parse("fixed<7,2>")
+    layers, weights, biases = [], [], []
+    for number, (n_in, n_out) in enumerate(itertools.pairwise(shape)):
+        last = number == len(shape) - 2
+        activation, result = ("linear", None) if last else ("relu", FixedType.parse("ufixed<5,2,RND,SAT>"))
+        layer = Dense(n_in, n_out, activation, weight, bias, None, result, strategy="distributed_arithmetic")
+        layers.append(layer)
+        weights.append(rng.integers(-15, 16, (n_in, n_out)) * (rng.random((n_in, n_out)) < 0.7))
+        biases.append(rng.integers(-20, 20, n_out))
+    n_in, n_out = shape[0], shape[-1]
+    given = Preprocessing(rng.normal(size=n_in), rng.uniform(0.5, 2, n_in), FEATURES[:n_in])
+    meta: dict[str, Any] = {}
+    if regression:
+        meta = {"target_mean": [0.1, -3.0, 7.5][:n_out], "target_scale": [1.5, 0.3, 2.0][:n_out]}
+    architecture = Architecture(FixedType.parse("fixed<6,3>"), tuple(layers), clock_ns=clock_ns)
+    return Design(architecture, tuple(weights), tuple(biases), given, ("a", "b", "c")[:n_out], meta)
+
+
+def make_own_front(design: Design, tmp_path: Path) -> Front:
+    """A front of one design, its rows on four features, its cache in a folder of its own."""
+    base = make_front(candidates=8, members=1)
+    rng = np.random.default_rng(1)
+    dataset = make_dataset()
+    for split in (dataset.train, dataset.validation, dataset.test):
+        object.__setattr__(split, "x", rng.normal(0, 3, (len(split.x), design.architecture.n_in)))
+    spec = f'[synthesis]\nsynthesizer = "open"\n[synthesis.config]\ncache_dir = "{tmp_path / "cache"}"\n'
+    member = dataclasses.replace(base.members[0], design=design)
+    return dataclasses.replace(base, dataset=dataset, spec=spec, members=[member], target=XCVU9P)
+
+
+def exported(
+    design: Design, tmp_path: Path, config: VerilogConfig | None = None, measured: bool = False
+) -> tuple[Path, Member]:
+    """The RTL folder of a design in both languages, and the member."""
+    front = make_own_front(design, tmp_path)
+    member = front.members[0]
+    if measured:
+        report = OpenSynthesizer(OpenConfig(cache_dir=str(tmp_path / "cache"), rows=100)).synthesize(
+            design, XCVU9P
+        )
+        assert report.failure == ""
+        member = dataclasses.replace(member, estimates={**member.estimates, **report.estimates})
+        front = dataclasses.replace(front, members=[member])
+    place = tmp_path / "designs" / member.key
+    design.save(place)
+    VhdlExporter().export(front, tmp_path)
+    VerilogExporter(config or VerilogConfig()).export(front, tmp_path)
+    return place / "rtl", member
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = VerilogConfig(axi_stream=True, argmax=True)
+    return exported(make_design(3), tmp_path_factory.mktemp("rtl"), config, measured=True)[0]
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def passed(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a testbench says so and exits 0; neither alone is enough."""
+    said = "PASS:" in done.stdout
+    assert said == (done.returncode == 0), done.stdout + done.stderr
+    return said
+
+
+def name_of(folder: Path) -> str:
+    return str(json.loads((folder / "circuit.json").read_text())["top"])
+
+
+def answers(folder: Path) -> list[str]:
+    """The outputs of each row by the emulator alone, as the testbenches print them."""
+    design = Design.load(folder.parent)
+    stated = json.loads((folder / "circuit.json").read_text())
+    integers = input_integers(design, make_own_front(design, folder).dataset.test.x)
+    fraction = design.layer_types()[-1][2].fraction
+    found = []
+    for row in emulate(design, integers):
+        word, start = 0, 0
+        for value, output in zip(row, stated["outputs"], strict=True):
+            word |= ((int(value) >> (fraction - output["fraction"])) % (1 << output["width"])) << start
+            start += output["width"]
+        found.append(f"{word:0{-(-start // 4)}x}")
+    return found
+
+
+def printed(text: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"^row \d+: outputs ([0-9a-fA-F]+)$", text, re.MULTILINE)]
+
+
+@needs("iverilog")
+@pytest.mark.parametrize("enable", [0, 1])
+def test_icarus(folder: Path, enable: int) -> None:
+    done = make(folder, "sim", "SIM=icarus", f"CLOCK_ENABLE={enable}", "PRINT=1")
+    assert passed(done)
+    assert f"PASS: {ROWS} rows" in done.stdout
+    assert printed(done.stdout) == answers(folder)
+
+
+@needs("ghdl")
+@pytest.mark.parametrize("enable", [0, 1])
+def test_ghdl(folder: Path, enable: int) -> None:
+    done = make(folder, "sim", "SIM=ghdl", f"CLOCK_ENABLE={enable}", "PRINT=1")
+    assert passed(done), done.stderr
+    assert printed(done.stdout) == answers(folder)
+
+
+@needs("verilator")
+def test_verilator(folder: Path, tmp_path: Path) -> None:
+    done = make(folder, "sim", "SIM=verilator", "CLOCK_ENABLE=1", "PRINT=1")
+    assert passed(done)
+    assert printed(done.stdout) == answers(folder)
+    program = folder / "build" / f"{name_of(folder)}_verilator" / "simulation"
+    rows = tmp_path / "rows.hex"
+    altered(folder, rows)
+    wrong = subprocess.run([program, f"+rows={rows}"], capture_output=True, text=True, check=False)
+    assert wrong.returncode != 0
+    assert f"FAIL: row {ROWS - 1}" in wrong.stdout
+
+
+@needs("iverilog")
+def test_class_and_stream(folder: Path) -> None:
+    done = make(folder, "sim-class", "SIM=icarus", "CLOCK_ENABLE=1", "PRINT=1")
+    assert passed(done)
+    classes = [int(word, 16) for word in printed(done.stdout)]
+    design = Design.load(folder.parent)
+    x = make_own_front(design, folder).dataset.test.x
+    assert classes == np.argmax(outputs(design, x), axis=1).tolist()
+    assert len(set(classes)) == 3
+    assert passed(make(folder, "sim-axis", "SIM=icarus"))
+
+
+def _mutants(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(kind, file, text) of each change of one thing in the Verilog."""
+    core = next((folder / "src" / "core").glob("*_core.v"))
+    text = core.read_text()
+    for register in re.findall(r"^ +(\w+)\[\d+:0\] <= ", text, re.MULTILINE):
+        if register == "model_out":
+            continue
+        # A register less: its input takes its place, and all that follows comes a clock early.
+        line = re.search(rf"^ +{register}(\[\d+:0\]) <= (.*);$", text, re.MULTILINE)
+        assert line is not None
+        shorter = text.replace(line[0], "").replace(
+            f"reg {line[1]} {register};", f"wire {line[1]} {register};"
+        )
+        yield (
+            "register",
+            core.name,
+            shorter.replace("endmodule", f"assign {register} = {line[2]};\nendmodule"),
+        )
+    for path in sorted((folder / "src" / "core").glob("*_logic*.v")):
+        text = path.read_text()
+        for found in re.finditer(r"#\((\d+(?:,-?\d+)+)\)", text):
+            values = found[1].split(",")
+            if "ternary" not in text[: found.start()].rsplit("\n", 1)[-1]:
+                # The fifth number is the width of a sum: one bit less loses its sign.
+                narrow = [*values[:4], str(int(values[4]) - 1), *values[5:]]
+                yield "width", path.name, text.replace(found[0], f"#({','.join(narrow)})", 1)
+        for found in re.finditer(r"\d+'b?h?([01]+)\b", text):
+            flipped = found[0][:-1] + ("0" if found[0][-1] == "1" else "1")
+            yield "constant", path.name, text[: found.start()] + flipped + text[found.end() :]
+
+
+@needs("iverilog")
+def test_every_mutation_fails(folder: Path, tmp_path: Path) -> None:
+    kinds: dict[str, int] = {}
+    for kind, name, text in _mutants(folder):
+        if kinds.get(kind, 0) >= 4:
+            continue
+        other = tmp_path / f"mutant{sum(kinds.values())}"
+        shutil.copytree(folder, other)
+        assert (other / "src" / "core" / name).read_text() != text
+        (other / "src" / "core" / name).write_text(text)
+        done = make(other, "sim", "SIM=icarus")
+        assert not passed(done), f"{kind} of {name}"
+        assert "FAIL" in done.stdout, done.stdout + done.stderr  # the testbench, not the compiler
+        assert done.returncode != 0
+        kinds[kind] = kinds.get(kind, 0) + 1
+    assert set(kinds) >= {"register", "width", "constant"}, kinds
+
+
+def altered(folder: Path, path: Path) -> list[str]:
+    """Write the rows with one output bit of the last one changed."""
+    lines = (folder / "tb" / f"{name_of(folder)}_rows.hex").read_text().splitlines()
+    stated = json.loads((folder / "circuit.json").read_text())
+    bit = sum(feature["width"] for feature in stated["features"]) + stated["outputs"][0]["width"] - 1
+    lines[-1] = f"{int(lines[-1], 16) ^ 1 << bit:0{len(lines[-1])}x}"
+    path.write_text("\n".join(lines) + "\n")
+    return lines
+
+
+@needs("ghdl")
+@needs("iverilog")
+@pytest.mark.parametrize("simulator", ["icarus", "ghdl"])
+def test_a_wrong_row_and_missing_rows_fail(folder: Path, tmp_path: Path, simulator: str) -> None:
+    other = tmp_path / "rtl"
+    shutil.copytree(folder, other)
+    rows = other / "tb" / f"{name_of(folder)}_rows.hex"
+    lines = altered(folder, rows)
+    done = make(other, "sim", f"SIM={simulator}")
+    assert not passed(done)
+    assert f"FAIL: row {ROWS - 1}" in done.stdout + done.stderr
+    rows.write_text("\n".join(lines[:3]) + "\n")
+    assert not passed(make(other, "sim", f"SIM={simulator}"))
+
+
+def test_a_missing_simulator_is_named(folder: Path) -> None:
+    done = make(folder, "sim", "SIM=icarus", "PATH=/nowhere", "SHELL=/bin/sh")
+    assert done.returncode != 0
+    assert "iverilog is not installed: apt install iverilog" in done.stderr
+
+
+def test_the_circuit_is_the_one_that_was_measured(folder: Path, tmp_path: Path) -> None:
+    design = Design.load(folder.parent)
+    stated = json.loads((folder / "circuit.json").read_text())
+    report = OpenSynthesizer(OpenConfig(cache_dir=str(tmp_path), rows=100)).synthesize(
+        design, XCVU9P, folder=tmp_path / "out"
+    )
+    assert report.estimates["lut"].circuit == stated["circuit"] == design.meta["circuit"]["sha256"]
+    assert circuit_hash(folder / "src" / "core") == stated["circuit"]
+    simulated = {path.name: path.read_bytes() for path in (tmp_path / "out" / "rtl" / "core").rglob("*.v")}
+    assert simulated == {path.name: path.read_bytes() for path in (folder / "src" / "core").rglob("*.v")}
+    script = "find . -name '*.v' | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    said = subprocess.run(["sh", "-c", script], cwd=folder / "src" / "core", capture_output=True, check=True)
+    assert said.stdout.split()[0].decode() == stated["circuit"]
+    readme = (folder / "README.md").read_text()
+    assert stated["circuit"] in readme
+    assert f"| lut | {report.estimates['lut'].value:g} | open_synthesis |" in readme
+    assert "equal the integer emulator bit for bit" in readme
+
+
+def test_altered_sources_are_no_longer_the_proven_circuit(folder: Path, tmp_path: Path) -> None:
+    assert handed_over_circuit(tmp_path) == ""
+    shutil.copytree(folder, tmp_path / "rtl")
+    stated = json.loads((folder / "circuit.json").read_text())["circuit"]
+    assert handed_over_circuit(tmp_path) == stated
+    core = next((tmp_path / "rtl" / "src" / "core").glob("*_core.v"))
+    text = core.read_text()
+    core.write_text(text + "\n")
+    with pytest.raises(UserError, match="altered after it was written"):
+        handed_over_circuit(tmp_path)
+    core.write_text(text)
+    assert handed_over_circuit(tmp_path) == stated
+    (core.parent / "more.v").write_text("module more; endmodule\n")
+    with pytest.raises(UserError, match=r"more\.v"):
+        handed_over_circuit(tmp_path)
+    (core.parent / "more.v").unlink()
+    (tmp_path / "rtl" / "circuit.json").write_text('{"circuit": ')
+    with pytest.raises(UserError, match="does not say which circuit"):
+        handed_over_circuit(tmp_path)
+
+
+def test_modules_of_two_designs_have_no_name_in_common(folder: Path, tmp_path: Path) -> None:
+    other, _ = exported(make_design(4), tmp_path)
+
+    def modules(place: Path) -> set[str]:
+        texts = [path.read_text() for path in (place / "src").rglob("*.v")]
+        assert texts
+        return {name for text in texts for name in re.findall(r"^module (\w+)", text, re.MULTILINE)}
+
+    assert not modules(folder) & modules(other)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_the_host_functions_equal_the_emulator(tmp_path: Path, regression: bool) -> None:
+    design = make_design(5, regression=regression)
+    rtl, _ = exported(design, tmp_path)
+    name = name_of(rtl)
+    spec = importlib.util.spec_from_file_location("host", rtl / "host" / f"{name}_host.py")
+    assert spec is not None
+    assert spec.loader is not None
+    host = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(host)
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 5, (200, 4))
+    x[0], x[1] = 1e300, -np.inf
+    x[2:40] = np.round(x[2:40])  # many on the edges of the grid
+    integers = input_integers(design, x)
+    assert [host.quantise(list(row)) for row in x] == integers.tolist()
+    words = [int(line, 16) for line in (rtl / "tb" / f"{name}_rows.hex").read_text().split()]
+    test = make_own_front(design, tmp_path).dataset.test.x
+    width = json.loads((rtl / "circuit.json").read_text())["features"]
+    bits = sum(feature["width"] for feature in width)
+    scale = np.array(design.meta.get("target_scale", [1.0] * 3))
+    mean = np.array(design.meta.get("target_mean", [0.0] * 3))
+    for word, row, wanted in zip(words, test, outputs(design, test) * scale + mean, strict=True):
+        assert host.pack(host.quantise(list(row))) == word & ((1 << bits) - 1)
+        assert host.unpack(word >> bits) == pytest.approx(wanted.tolist(), abs=1e-12)
+    _c_equals_python(rtl, name, host, x, [word >> bits for word in words], tmp_path)
+
+
+def _c_equals_python(
+    rtl: Path, name: str, host: Any, x: np.ndarray, words: list[int], tmp_path: Path
+) -> None:
+    compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    main = tmp_path / "main.c"
+    main.write_text(
+        f"""
+#include "{name}_host.h"
+#include <inttypes.h>
+#include <stdio.h>
+int main(void) {{
+  double x[4], y[3];
+  int64_t q[4];
+  uint32_t in[{name.upper()}_INPUT_WORDS], out[{name.upper()}_OUTPUT_WORDS];
+  while (scanf("%la %la %la %la", x, x + 1, x + 2, x + 3) == 4) {{
+    {name}_quantise(x, q);
+    {name}_pack(q, in);
+    for (int i = {name.upper()}_INPUT_WORDS - 1; i >= 0; i--) printf("%08" PRIx32, in[i]);
+    for (int i = 0; i < {name.upper()}_OUTPUT_WORDS; i++) scanf("%" SCNx32, out + i);
+    {name}_unpack(out, y);
+    printf(" %a %a %a\\n", y[0], y[1], y[2]);
+  }}
+  return 0;
+}}
+"""
+    )
+    program = tmp_path / "host"
+    sources = [str(main), str(rtl / "host" / f"{name}_host.c")]
+    arguments = [compiler, *(["-x", "c"] if compiler.endswith("g++") else []), "-std=c99", "-Wall", "-Werror"]
+    include = ["-I", str(rtl / "host"), "-o", str(program), "-lm"]
+    subprocess.run([*arguments, *sources, *include], check=True, timeout=60)
+    rows = x[: len(words)]
+    count = -(-max(words).bit_length() // 32)
+    given = "".join(
+        " ".join(float(value).hex() if np.isfinite(value) else "-inf" for value in row)
+        + " "
+        + " ".join(f"{word >> (32 * place) & 0xFFFFFFFF:x}" for place in range(max(1, count)))
+        + "\n"
+        for row, word in zip(rows, words, strict=False)
+    )
+    said = subprocess.run([str(program)], input=given, capture_output=True, text=True, check=True, timeout=60)
+    for line, row, word in zip(said.stdout.splitlines(), rows, words, strict=True):
+        packed, *values = line.split()
+        assert int(packed, 16) == host.pack(host.quantise(list(row)))
+        assert [float.fromhex(value) for value in values] == pytest.approx(host.unpack(word), abs=1e-12)
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    design = make_design(3)
+    front = make_own_front(design, tmp_path)
+    layers = tuple(dataclasses.replace(layer, strategy="Latency") for layer in design.architecture.layers)
+    latency = dataclasses.replace(
+        design, architecture=dataclasses.replace(design.architecture, layers=layers)
+    )
+    other = dataclasses.replace(front, members=[dataclasses.replace(front.members[0], design=latency)])
+    with pytest.raises(Unsupported, match="not all of its layers are distributed arithmetic"):
+        VerilogExporter().export(other, tmp_path)
+    assert not (tmp_path / "designs").exists()
+    regression = dataclasses.replace(front, dataset=make_dataset("mse"))
+    with pytest.raises(UserError, match="only a classifier has a class"):
+        VerilogExporter(VerilogConfig(argmax=True)).export(regression, tmp_path)
+    with pytest.raises(ValueError, match="rows"):
+        VerilogConfig(rows=-1)
+    monkeypatch.setattr(synthesizer, "installed", lambda package: package == "pyosys")
+    with pytest.raises(ToolMissing, match="Python package"):
+        VerilogExporter().export(front, tmp_path)
+
+
+def test_tcl_is_complete(folder: Path) -> None:
+    """Braces, brackets and quotes close, as far as that can be seen without Vivado."""
+    for script in (folder / "vivado").glob("*.tcl"):
+        text = re.sub(r"^\s*#.*$", "", script.read_text(), flags=re.MULTILINE)
+        assert text.count("{") == text.count("}")
+        assert text.count("[") == text.count("]")
+        assert text.count('"') % 2 == 0
