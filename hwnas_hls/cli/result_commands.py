@@ -69,7 +69,9 @@ def export(
     from hwnas_hls.run import lifecycle as runs
 
     registry = current_registry()
-    if formats and key is None and pick is None:
+    if formats and (key is not None or pick is not None):
+        _takes_design(formats, f"KEY {key}" if pick is None else f"--pick {pick}")
+    elif formats:
         return _formatted(run_folder, formats, settings, None, as_json=as_json)
     if settings and not formats:
         raise UserError("--set sets an exporter", where="--set", remedy="give --format as well")
@@ -132,6 +134,15 @@ def _handed_over(
         if len(fitting) == 1:
             return fitting[0]
     return runs.hand_over_one(run_folder, key, registry, observer, cluster=cluster)
+
+
+def _takes_design(formats: Sequence[str], found: str) -> None:
+    """Raises: UserError: an exporter writes whole runs only."""
+    offers = [current_registry().offer("exporter", name, "--format") for name in formats]
+    if whole := [offer.name for offer in offers if not getattr(offer.cls, "takes_design", False)]:
+        raise UserError(
+            f"--format {whole[0]} exports the whole run and takes no design", where="--format", found=found
+        )
 
 
 def _formatted(

@@ -122,6 +122,7 @@ def _metrics(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
             "evidence": estimate.evidence,
             "coverage": estimate.coverage,
             "in_domain": estimate.in_domain,
+            **({"circuit": estimate.circuit} if estimate.circuit else {}),
         }
         for name, estimate in estimates.items()
     }
