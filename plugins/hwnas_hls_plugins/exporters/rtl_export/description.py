@@ -77,22 +77,25 @@ def proof(member: Member, circuit: Rtl) -> str:
 def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str, Any]]:
     """One entry a feature: its grid, its bits in the port, its standardisation."""
     given = design.preprocessing
-    kind = design.architecture.input
+    # A feature may have a type of its own, or none where nothing reads it.
+    own = getattr(design, "features", ()) or (design.architecture.input,) * design.architecture.n_in
     names = (given.names if given is not None else ()) or names
     out = []
-    for place, (element, bits) in enumerate(zip(port.elements, _places(port), strict=True)):
+    for place, (kind, element, bits) in enumerate(zip(own, port.elements, _places(port), strict=True)):
+        fraction = element.fraction if kind is None else kind.fraction
+        lowest, highest = (0, 0) if kind is None else (kind.lowest, kind.highest)
         out.append(
             {
                 "name": plain(names[place]) if place < len(names) else f"feature {place}",
                 "bits": bits,
                 "sign": element.sign,
                 "width": element.width,
-                "fraction": kind.fraction,
-                "dropped": kind.fraction - element.fraction,
-                "lowest": kind.lowest,
-                "highest": kind.highest,
-                "low_value": f"{kind.lowest * 2.0**-kind.fraction:g}",
-                "high_value": f"{kind.highest * 2.0**-kind.fraction:g}",
+                "fraction": fraction,
+                "dropped": fraction - element.fraction,
+                "lowest": lowest,
+                "highest": highest,
+                "low_value": f"{lowest * 2.0**-fraction:g}",
+                "high_value": f"{highest * 2.0**-fraction:g}",
                 "mean": repr(float(given.mean[place])) if given is not None else "",
                 "scale": repr(float(given.scale[place])) if given is not None else "",
             }
