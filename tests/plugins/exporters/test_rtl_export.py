@@ -416,3 +416,19 @@ def test_tcl_is_complete(folder: Path) -> None:
         assert text.count("{") == text.count("}")
         assert text.count("[") == text.count("]")
         assert text.count('"') % 2 == 0
+
+
+def test_the_core_file_names_what_is_there(folder: Path) -> None:
+    import yaml
+
+    text = (folder / f"{name_of(folder)}.core").read_text()
+    assert text.startswith("CAPI=2:\n")
+    core = yaml.safe_load(text)
+    named = [
+        next(iter(file)) if isinstance(file, dict) else file
+        for part in core["filesets"].values()
+        for file in part["files"]
+    ]
+    assert len(named) > 10
+    assert [name for name in named if not (folder / name).is_file()] == []
+    assert core["targets"]["sim"]["toplevel"] == f"{name_of(folder)}_tb"
