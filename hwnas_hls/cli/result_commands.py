@@ -13,7 +13,7 @@ import click
 from hwnas_hls.cli.context import current_registry
 from hwnas_hls.cli.flags import session_cluster
 from hwnas_hls.cli.options import ended, watching, with_workers
-from hwnas_hls.errors import EXIT_DONE, UserError
+from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Member
@@ -74,7 +74,9 @@ def export(
     elif formats:
         return _formatted(run_folder, formats, settings, None, as_json=as_json)
     if settings and not formats:
-        raise UserError("--set sets an exporter", where="--set", remedy="give --format as well")
+        raise UserError(
+            "--set sets an exporter", kind=ErrorKind.MISSING, where="--set", remedy="give --format as well"
+        )
     cluster = session_cluster(run_folder, workers, scheduler)
     picked = None
     if pick is not None:
@@ -141,7 +143,10 @@ def _takes_design(formats: Sequence[str], found: str) -> None:
     offers = [current_registry().offer("exporter", name, "--format") for name in formats]
     if whole := [offer.name for offer in offers if not getattr(offer.cls, "takes_design", False)]:
         raise UserError(
-            f"--format {whole[0]} exports the whole run and takes no design", where="--format", found=found
+            f"--format {whole[0]} exports the whole run and takes no design",
+            kind=ErrorKind.CONFLICT,
+            where="--format",
+            found=found,
         )
 
 
@@ -160,11 +165,13 @@ def _formatted(
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UserError("expected KEY=VALUE", where="--set", found=text)
+            raise UserError("expected KEY=VALUE", kind=ErrorKind.INVALID, where="--set", found=text)
         try:
             table[name.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError as error:
-            raise UserError("not a value of TOML", where=f"--set {name}", found=value) from error
+            raise UserError(
+                "not a value of TOML", kind=ErrorKind.INVALID, where=f"--set {name}", found=value
+            ) from error
     outcome = runs.redraw(run_folder, current_registry(), formats, settings=table, member=member)
     files = [str(path) for path in outcome.files]
     click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 _STATEMENT = "circuit.json"
 
@@ -30,6 +30,7 @@ def handed_over_circuit(folder: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             "the RTL beside the design does not say which circuit it is",
+            kind=ErrorKind.WRONG_FORMAT,
             where=str(path),
             found=error,
             remedy="delete the folder rtl, or export it again",
@@ -44,6 +45,7 @@ def handed_over_circuit(folder: Path) -> str:
     if changed or _hash_of_core(there) != circuit:
         raise UserError(
             "the RTL was altered after it was written: what was proven is another circuit",
+            kind=ErrorKind.MISMATCH,
             where=str(place),
             found=", ".join(changed[:4]) or f"a circuit that is not {circuit}",
             remedy="export it again",

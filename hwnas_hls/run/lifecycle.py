@@ -238,6 +238,7 @@ def redraw(
     if member is not None and (whole := [item.name for item in chosen if not item.takes_design]):
         raise UserError(
             f"{', '.join(whole)} exports the whole run and takes no design",
+            kind=ErrorKind.CONFLICT,
             where="--format",
             found=f"design {member.key}",
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.render import render
 from hwnas_hls.system.files import write_text
@@ -55,7 +55,12 @@ def write_package(
         Unsupported: the circuit has no output that changes.
     """
     if options.argmax and not description.is_classification(front):
-        raise UserError("only a classifier has a class", where="argmax", found=front.dataset.kind)
+        raise UserError(
+            "only a classifier has a class",
+            kind=ErrorKind.CONFLICT,
+            where="argmax",
+            found=front.dataset.kind,
+        )
     if not circuit.input.width or not circuit.output.width:
         raise Unsupported("the outputs never change: there is no circuit")
     folder = place / FOLDER
