@@ -203,12 +203,12 @@ def _mutants(folder: Path) -> Iterator[tuple[str, str, str]]:
         text = path.read_text()
         for found in re.finditer(r"#\((\d+(?:,-?\d+)+)\)", text):
             values = found[1].split(",")
-            if "ternary" not in text[: found.start()].rsplit("\n", 1)[-1]:
+            if len(values) > 4 and "ternary" not in text[: found.start()].rsplit("\n", 1)[-1]:
                 # The fifth number is the width of a sum: one bit less loses its sign.
                 narrow = [*values[:4], str(int(values[4]) - 1), *values[5:]]
                 yield "width", path.name, text.replace(found[0], f"#({','.join(narrow)})", 1)
-        for found in re.finditer(r"\d+'b?h?([01]+)\b", text):
-            flipped = found[0][:-1] + ("0" if found[0][-1] == "1" else "1")
+        for found in re.finditer(r"(\d+'b)([01])[01]*\b", text):
+            flipped = found[1] + str(1 - int(found[2])) + found[0][len(found[1]) + 1 :]
             yield "constant", path.name, text[: found.start()] + flipped + text[found.end() :]
 
 
