@@ -156,4 +156,9 @@ class Exporter(Plugin):
 
     @abstractmethod
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
-        """Write files below ``folder``; returns their paths."""
+        """Write files below ``folder``; returns their paths.
+
+        Raises:
+            Unsupported: it can write none of the front's designs.
+            ToolMissing: a program or package that it needs is not here.
+        """

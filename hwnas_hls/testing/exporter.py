@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hwnas_hls.errors import ToolMissing, Unsupported
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.testing.contract import Contract, expect, untouched_random_state
@@ -27,7 +28,9 @@ class ExporterContract(Contract):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "run"
             folder.mkdir()
-            written = [Path(path) for path in self.exporter().export(sample_front(), folder)]
+            written = self._written(folder)
+            if written is None:
+                return
             expect(bool(written), "it says that it wrote nothing")
             for path in written:
                 expect(path.exists(), f"{path} was not written")
@@ -45,10 +48,17 @@ class ExporterContract(Contract):
             for name in ("a", "b"):
                 folder = Path(scratch) / name
                 folder.mkdir()
-                written = self.exporter().export(sample_front(), folder)
-                texts.append([Path(path).read_bytes() for path in written if Path(path).is_file()])
+                written = self._written(folder) or []
+                texts.append([path.read_bytes() for path in written if path.is_file()])
             expect(texts[0] == texts[1], "the same front gives other files the second time")
 
     def test_touches_no_global_random_state(self) -> None:
         with tempfile.TemporaryDirectory() as scratch, untouched_random_state():
-            self.exporter().export(sample_front(), Path(scratch))
+            self._written(Path(scratch))
+
+    def _written(self, folder: Path) -> list[Path] | None:
+        """What it writes of the sample; ``None`` where it refuses a design of this kind or lacks a tool."""
+        try:
+            return [Path(path) for path in self.exporter().export(sample_front(), folder)]
+        except (ToolMissing, Unsupported):
+            return None

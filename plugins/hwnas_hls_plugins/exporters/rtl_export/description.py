@@ -62,7 +62,7 @@ def title(member: Member, front: Front) -> str:
     metric = front.dataset.metric
     score = member.estimates.get(metric)
     said = "" if score is None else f", {metric} {score.value:.4g} ({score.source})"
-    task = front.run.get("task") or front.dataset.name
+    task = front.run.task or "a task"
     return plain(f"Network {member.design.architecture.shape} for {task}{said}; design {member.key}")
 
 
