@@ -186,4 +186,5 @@ def _missing(limit: Limit, known: Sequence[Estimate]) -> str:
 
 
 def _said(estimate: Estimate) -> str:
-    return f"{estimate.metric} {estimate.value:g} by {estimate.source}: {estimate.evidence}"
+    of = f" of circuit {estimate.circuit[:12]}" if estimate.circuit else ""
+    return f"{estimate.metric} {estimate.value:g}{of} by {estimate.source}: {estimate.evidence}"

@@ -104,7 +104,7 @@ def test_numbers_of_another_circuit_are_set_aside() -> None:
     assert judge(limit, [counted], 5.0)[0].verdict == PROVEN
     finding = judge(limit, [counted], 5.0, "b" * 64)[0]
     assert finding.verdict == NOT_PROVEN
-    assert "of another circuit: lut 400" in finding.why
+    assert "lut 400 of circuit aaaaaaaaaaaa" in finding.why
 
 
 def test_overall_is_the_worst() -> None:
