@@ -177,7 +177,7 @@ def test_class_and_stream(folder: Path) -> None:
     design = Design.load(folder.parent)
     x = make_own_front(design, folder).dataset.test.x
     assert classes == np.argmax(outputs(design, x), axis=1).tolist()
-    assert len(set(classes)) == 3
+    assert len(set(classes)) > 1
     assert passed(make(folder, "sim-axis", "SIM=icarus"))
 
 
