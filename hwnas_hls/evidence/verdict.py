@@ -91,8 +91,8 @@ def judge(
     aside: dict[str, Estimate] = {}
     for estimate in evidence:
         # Numbers of another circuit (or from outside a calibration) decide nothing.
-        other = bool(circuit and estimate.circuit and estimate.circuit != circuit)
-        if other or (not estimate.in_domain and not estimate.is_predicted):
+        is_foreign = bool(circuit and estimate.circuit and estimate.circuit != circuit)
+        if is_foreign or (not estimate.in_domain and not estimate.is_predicted):
             aside[estimate.metric] = estimate
             continue
         ladder.setdefault(estimate.metric, []).append(estimate)

@@ -139,7 +139,7 @@ def largest(circuit: Rtl) -> dict[str, Any]:
     # A sign bit above the widest, so that unsigned outputs compare as they are.
     width = max(element.width + fraction - element.fraction for element in elements) + 1
     nodes = list(range(len(elements)))
-    rounds = []
+    rounds: list[dict[str, Any]] = []
     while len(nodes) > 1:
         level = [
             {"place": place, "left": nodes[2 * place], "right": _second(nodes, place)}
