@@ -185,7 +185,7 @@ def test_two_runs_are_identical_and_the_third_comes_from_the_cache(target: Targe
     assert reports[0].estimates == reports[1].estimates == reports[2].estimates
     assert reports[0].counts == reports[1].counts == reports[2].counts
     sources = [
-        {path.name: path.read_bytes() for path in sorted((report.files["rtl"] / "src").rglob("*.v"))}
+        {path.name: path.read_bytes() for path in sorted((report.files["rtl"] / "core").rglob("*.v"))}
         for report in reports[:2]
     ]
     assert sources[0] == sources[1]
@@ -283,7 +283,7 @@ def test_given_rows_are_compared_and_files_handed_over(target: Target, tmp_path:
     assert report.estimates["latency_cycles"].source == "simulated_rtl"
     assert "261 inputs" in report.estimates["latency_cycles"].evidence
     assert report.files["rtl"] == tmp_path / "out" / "rtl"
-    assert (tmp_path / "out" / "rtl" / "src" / "m.v").is_file()
+    assert (tmp_path / "out" / "rtl" / "core" / f"{design.hardware_name}_core.v").is_file()
     assert np.array_equal(emulate(Design.load(report.files["design"]), rows), emulate(design, rows))
     with refused(ErrorKind.MISMATCH, found=f"int64 {rows[:, :3].shape}"):
         synthesizer.synthesize(design, target, rows=rows[:, :3])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import Unsupported
+from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls_plugins.exporters.rtl_export.package import Options, write_package
@@ -120,7 +120,10 @@ def _export(front: Front, folder: Path, options: Options, language: str) -> list
             circuit = synthesizer.circuit(design, front.target)
             place = folder / "designs" / member.key
             written += write_package(member, circuit, front, place, options, language)
-        except Unsupported as error:
+        except (UserError, ToolMissing):
+            raise
+        except HwnasError as error:
+            # One design that the generator cannot build does not keep the others from being written.
             reasons.append(f"{member.key}: {error}")
     for reason in reasons:
         log.info("no RTL of %s", reason)
