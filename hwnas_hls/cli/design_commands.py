@@ -18,7 +18,6 @@ import click
 from hwnas_hls import __version__
 from hwnas_hls.cli.context import current_registry
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
-from hwnas_hls.values.objective import Limit
 
 if TYPE_CHECKING:
     from hwnas_hls.evidence.verdict import Judgement
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.synthesizer import Synthesizer
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.estimate import Estimate
+    from hwnas_hls.values.objective import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequen
     from hwnas_hls.run.goal import checked_limit
     from hwnas_hls.spec.quantities import parse_time_ns
     from hwnas_hls.spec.spec import parse_bound
+    from hwnas_hls.values.objective import Limit
 
     limits = []
     if max_latency is not None:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.spec.cluster import TLS_FILES
-from hwnas_hls.spec.quantities import parse_clock_ns, parse_time_ns
 
 if TYPE_CHECKING:
     from hwnas_hls.spec.cluster import ClusterTable
@@ -22,6 +20,7 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
         UserError: a flag or a table of the file is invalid.
     """
     from hwnas_hls.spec import spec as specs
+    from hwnas_hls.spec.quantities import parse_clock_ns, parse_time_ns
 
     tables = {} if path is None else specs.read_tables(path)
     for flag, place in _FLAG_PLACES.items():
@@ -84,6 +83,7 @@ def _named(tables: dict[str, Any], place: tuple[str, str], value: Any) -> None:
 
 def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None) -> None:
     """Apply ``--workers`` and ``--scheduler``; each replaces the other's settings of the file."""
+    from hwnas_hls.spec.cluster import TLS_FILES
     from hwnas_hls.spec.spec import override
 
     if workers == 0 and scheduler is None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas_hls.hls4ml.graph import kernel
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.layers import Weighted
@@ -195,6 +194,8 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
         nonzeros = round(held * (1.0 - layer.sparsity)) if layer.sparsity or held < rows * columns else None
         weights: NDArray[np.int64] | None = None
         if design is not None:
+            from hwnas_hls.hls4ml.graph import kernel
+
             weights = kernel(design, number).reshape(rows, columns)
             nonzeros = int((weights != 0).sum())
         yield LayerQuery(

@@ -65,10 +65,9 @@ class Architecture:
             raise UserError("an architecture has at least one layer", kind=ErrorKind.MISSING)
         if not 0 < self.kept_adders <= 1:
             raise UserError("kept_adders lies above 0 and is at most 1", found=self.kept_adders)
-        straight = all(self.sources(number) == (number - 1,) for number in range(len(self.layers)))
-        dense = tuple(layer for layer in self.layers if isinstance(layer, Dense))
-        chain = dense if straight and len(dense) == len(self.layers) else None
-        object.__setattr__(self, "_chain", chain)
+        straight = all(layer.inputs in ((), (number - 1,)) for number, layer in enumerate(self.layers))
+        chain = straight and all(isinstance(layer, Dense) for layer in self.layers)
+        object.__setattr__(self, "_chain", self.layers if chain else None)
         if straight:
             for number, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
                 if layer.n_out != following.input_widths[0]:

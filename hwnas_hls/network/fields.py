@@ -79,8 +79,9 @@ class WeightedLayer(AnyLayer, Protocol):
 def at_least_one(layer: AnyLayer, *names: str) -> None:
     """Raise a UserError if one of these fields of a layer is below 1."""
     for name in names:
-        if getattr(layer, name) < 1:
-            raise UserError(f"{name} of a {layer.kind} layer is at least 1", found=getattr(layer, name))
+        value = getattr(layer, name)
+        if value < 1:
+            raise UserError(f"{name} of a {layer.kind} layer is at least 1", found=value)
 
 
 def check_weighted(layer: WeightedLayer) -> None:
@@ -95,8 +96,8 @@ def check_weighted(layer: WeightedLayer) -> None:
 
 def check_count(layer: AnyLayer, wanted: int) -> None:
     """Raise a UserError if a layer does not take ``wanted`` inputs; one input may be left implicit."""
-    allowed = (0, wanted) if wanted == 1 else (wanted,)
-    if len(layer.inputs) not in allowed:
+    count = len(layer.inputs)
+    if count != wanted and not (wanted == 1 and count == 0):
         raise UserError(f"a {layer.kind} layer takes {wanted} input(s)", found=list(layer.inputs))
 
 

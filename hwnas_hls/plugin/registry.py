@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import logging
 import warnings
@@ -11,37 +12,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from hwnas_hls import hookspecs
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, blamed, in_words
-from hwnas_hls.protocols.estimator import Estimator
-from hwnas_hls.protocols.exporter import Exporter
-from hwnas_hls.protocols.plugin import Plugin
-from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Strategy
-from hwnas_hls.protocols.synthesizer import Synthesizer
-from hwnas_hls.protocols.target import Target, find_target, read_targets
-from hwnas_hls.protocols.task import Task
 from hwnas_hls.resources import data_folder
-from hwnas_hls.spec.configuration import from_table
+
+if TYPE_CHECKING:
+    from hwnas_hls.protocols.plugin import Plugin
+    from hwnas_hls.protocols.target import Target
 
 log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 _BY_HAND = "registered in this process"
-#: kind of plugin -> the class to inherit from
-PROTOCOLS: Mapping[str, type[Plugin]] = {
-    "space": Space,
-    "strategy": Strategy,
-    "estimator": Estimator,
-    "task": Task,
-    "synthesizer": Synthesizer,
-    "exporter": Exporter,
-}
 #: kind of plugin -> the hook that collects it
 COLLECTED = {
     "space": "hwnas_register_spaces",
@@ -321,6 +308,8 @@ class Registry:
                 an argument that is not available.
             PluginError: the constructor raised.
         """
+        from hwnas_hls.spec.configuration import from_table
+
         config = from_table(offer.config, table, where) if dataclasses.is_dataclass(offer.config) else None
         what = f"{offer.kind} {offer.qualified}"
         with blamed(f"{what} ({offer.package}) could not be built"):
@@ -336,12 +325,16 @@ class Registry:
         return folders
 
     def targets(self) -> dict[str, Target]:
+        from hwnas_hls.protocols.target import read_targets
+
         faults: list[UserError] = []
         found = read_targets(self.target_folders(), faults)
         self.faults.extend(Fault("target files", FaultKind.TARGET_FILE, str(fault)) for fault in faults)
         return found
 
     def target(self, text: str) -> Target:
+        from hwnas_hls.protocols.target import find_target
+
         return find_target(text, self.target_folders())
 
     def call_each(self, hook: str, **arguments: object) -> None:
@@ -398,9 +391,19 @@ def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:
     return cls(**chosen)
 
 
+def base_class(kind: str) -> type[Plugin]:
+    """The class that plugins of a kind inherit from: ``Space`` of ``hwnas_hls.protocols.space``, ...
+
+    It is imported when the first plugin is asked for, so that the command line starts fast.
+    """
+    module = importlib.import_module(f"hwnas_hls.protocols.{kind}")
+    found: type[Plugin] = getattr(module, kind.capitalize())
+    return found
+
+
 def _offer_problem(kind: str, cls: object) -> str:
     """Why ``cls`` is no plugin class of this kind; empty where it is one."""
-    base = PROTOCOLS[kind]
+    base = base_class(kind)
     if not isinstance(cls, type):
         return "not a class"
     if not issubclass(cls, base):

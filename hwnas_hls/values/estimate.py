@@ -94,7 +94,7 @@ class Estimate:
         metric: name with unit.
         value: the best guess, or what was measured.
         low, high: interval of the stated coverage; both equal ``value`` where it was measured.
-        source: what it rests on, a :class:`Source`; its text will do.
+        source: what it rests on, a :class:`Source` or its text.
         evidence: what it rests on, in words a reviewer can follow (calibration, report, rows).
         coverage: share of held-out designs whose truth lay in the interval; ``None`` where
             nothing was calibrated (the evidence says so).

@@ -40,7 +40,8 @@ class LayerGraph:
 
     def __init__(self, kind: FixedType, width: int, shape: Shape | None = None) -> None:
         self.input = End(INPUT, width, kind, shape)
-        self.layers: list[Layer] = []
+        self._layers: list[Layer] = []
+        self._sources: list[tuple[int, ...]] = []
 
     def add(self, layer: Layer, sources: Sequence[End], shape: Shape | None = None) -> End:
         """Append ``layer``, which takes what ``sources`` hand on.
@@ -48,10 +49,10 @@ class LayerGraph:
         Args:
             shape: of what it hands on, if that is an image.
         """
-        layer = replace(layer, inputs=tuple(source.number for source in sources))
-        self.layers.append(layer)
+        self._layers.append(layer)
+        self._sources.append(tuple(source.number for source in sources))
         kind = layer.output_type(*(source.kind for source in sources))
-        return End(len(self.layers) - 1, layer.n_out, kind, shape)
+        return End(len(self._layers) - 1, layer.n_out, kind, shape)
 
     def merge(
         self, how: str, first: End, second: End, activation: str = "linear", result: FixedType | None = None
@@ -66,12 +67,14 @@ class LayerGraph:
         )
         return self.add(merge, (first, second), shape)
 
-    def architecture(self, clock_ns: float | None) -> Architecture:
+    def architecture(self, clock_ns: float | None, kept_adders: float = 1.0) -> Architecture:
         """The network; its layers name no inputs where each takes the one before."""
-        layers = self.layers
-        if all(layer.inputs == (number - 1,) for number, layer in enumerate(layers)):
-            layers = [replace(layer, inputs=()) for layer in layers]
-        return Architecture(self.input.kind, tuple(layers), clock_ns)
+        layers = self._layers
+        if any(sources != (number - 1,) for number, sources in enumerate(self._sources)):
+            layers = [
+                replace(layer, inputs=sources) for layer, sources in zip(layers, self._sources, strict=True)
+            ]
+        return Architecture(self.input.kind, tuple(layers), clock_ns, kept_adders=kept_adders)
 
 
 def summand(result: FixedType) -> FixedType:

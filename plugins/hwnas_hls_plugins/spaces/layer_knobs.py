@@ -116,6 +116,7 @@ class LayerTable(KnobTable):
         bias = None
         if wanted.use_bias or wanted.normalisation == "batch":
             bias = bias_type(wanted.n_in, wanted.source, weight, wanted.result)
+        sparsity = self.value(values, "sparsity", tag) if wanted.sparsity is None else wanted.sparsity
         factor = 1
         if shared:
             factor = built_factor(wanted.n_in, wanted.n_out, self.value(values, "reuse_factor", tag))
@@ -130,7 +131,7 @@ class LayerTable(KnobTable):
             strategy=self.value(values, "strategy", tag),
             normalisation=wanted.normalisation,
             dropout=wanted.dropout,
-            sparsity=0.0 if shared else self.value(values, "sparsity", tag),
+            sparsity=0.0 if shared else sparsity,
         )
 
     def repair_layer(
@@ -192,6 +193,7 @@ class Wanted:
         result: type of its outputs; ``None`` hands the exact sums on.
         use_bias: whether it has biases; normalisation always brings them.
         normalisation, dropout: as in :class:`~hwnas_hls.network.architecture.Dense`.
+        sparsity: likewise, of a layer with multipliers of its own; ``None`` takes the knob's.
     """
 
     n_in: int
@@ -202,6 +204,7 @@ class Wanted:
     use_bias: bool = True
     normalisation: str = "none"
     dropout: float = 0.0
+    sparsity: float | None = None
 
 
 def built_factor(n_in: int, n_out: int, wanted: int) -> int:

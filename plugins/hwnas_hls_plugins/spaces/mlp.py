@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import ErrorKind, UserError
@@ -78,18 +77,8 @@ class MlpSpace(KnobSpace):
         for tag, _, n_out in self._shapes(values):
             end = self._append(graph, values, tag, end, n_out)
         # Where the clock is not searched, it is the run's and no business of the candidate.
-        built = graph.architecture(
-            float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
-        )
-        kept = float(self._of(values, "kept_adders"))
-        if kept == 1:
-            return built
-        # What reads no weights takes the expected share of zeros for the share of adders.
-        layers = tuple(
-            layer if layer.strategy == "Resource" else replace(layer, sparsity=1 - kept)
-            for layer in built.chain
-        )
-        return replace(built, layers=layers, kept_adders=kept)
+        clock_ns = float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
+        return graph.architecture(clock_ns, float(self._of(values, "kept_adders")))
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Keep fractions from going negative and unrolled layers small enough; spell reuse factors
@@ -186,8 +175,11 @@ class MlpSpace(KnobSpace):
     def _append(self, graph: LayerGraph, values: Mapping[str, Value], tag: str, end: End, n_out: int) -> End:
         """Append the layer ``tag`` with what goes with it."""
         table, use_bias = self._table, bool(self._of(values, "use_bias"))
+        # What reads no weights takes the expected share of zeros for the share of adders.
+        kept = float(self._of(values, "kept_adders"))
+        sparsity = 1 - kept if kept < 1 else None
         if tag == OUTPUT:
-            last = Wanted(end.width, n_out, end.kind, "linear", None, use_bias)
+            last = Wanted(end.width, n_out, end.kind, "linear", None, use_bias, sparsity=sparsity)
             return graph.add(table.dense(values, tag, last), (end,))
         kind, activation = self._kind(values, tag), self._activation(values, tag)
         result = table.result_type(values, tag, activation)
@@ -203,6 +195,7 @@ class MlpSpace(KnobSpace):
                 use_bias,
                 self._of(values, "normalisation"),
                 self._of(values, "dropout"),
+                sparsity,
             ),
         )
         inner = graph.add(dense, (end,))

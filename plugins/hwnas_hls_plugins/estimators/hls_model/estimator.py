@@ -14,7 +14,7 @@ from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.hls4ml.query import DEFAULT_TOOL, STAGES, Query, query_of
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import Targets
-from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.estimate import Estimate, Estimates, Source
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 from hwnas_hls_plugins.estimators.hls_model.graphs import graph_estimates
@@ -161,7 +161,7 @@ def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]
                 value[number],
                 low[number],
                 high[number],
-                "predicted",
+                Source.PREDICTED,
                 text if stated is not None else f"{text}; interval not calibrated",
                 stated,
                 not reasons,
@@ -179,4 +179,4 @@ def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]
 def _share(whole: Estimate, value: float, text: str) -> Estimate:
     """A layer's share of the design's number; its interval is the design's, in proportion."""
     low, high = (value * end / whole.value if whole.value else end for end in (whole.low, whole.high))
-    return Estimate(whole.metric, value, low, high, "predicted", text, whole.coverage, whole.in_domain)
+    return Estimate(whole.metric, value, low, high, whole.source, text, whole.coverage, whole.in_domain)
