@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from factors import fit_factors
 from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
@@ -25,7 +26,7 @@ from hwnas_hls_plugins.estimators.hls_model.batch import replaced_dsps
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
-from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, fit_factors, log_residual
+from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
     factor_group,

@@ -6,13 +6,14 @@ import csv
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.fitting import Measured
+from hwnas_hls_plugins.estimators.hls_model.foreign_rows import own_row
 from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 
 TRUTH = {
@@ -44,11 +45,28 @@ class Row:
     raw: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Designs with their reports.
+
+    Args:
+        queries: the designs.
+        families: source of each.
+        truth: metric -> array, NaN where the report does not say.
+    """
+
+    queries: Sequence[Query]
+    families: Sequence[str]
+    truth: Mapping[str, np.ndarray]
+
+
 def read_rows(folder: Path) -> list[Row]:
     """All rows with the best knowledge there is."""
     with (folder / "designs.csv").open(newline="") as file:
         raw = list(csv.DictReader(file))
-    return [Row(query_of_row(row, folder / "weights"), row["family"], row["layers"], row) for row in raw]
+    return [
+        Row(query_of_row(own_row(row), folder / "weights"), row["family"], row["layers"], row) for row in raw
+    ]
 
 
 def strip(query: Query, knowledge: int) -> Query | None:

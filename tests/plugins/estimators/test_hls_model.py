@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import importlib
 import io
 import json
 import math
@@ -36,7 +37,7 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, predict, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.calibration import Band, Calibration, half_widths
 from hwnas_hls_plugins.estimators.hls_model.command import predict_command
-from hwnas_hls_plugins.estimators.hls_model.fitting import family_quantile, fit_factors
+from hwnas_hls_plugins.estimators.hls_model.fitting import family_quantile
 from hwnas_hls_plugins.estimators.hls_model.keys import (
     Flow,
     Group,
@@ -90,7 +91,7 @@ def test_precision_parts_one_type_a_layer() -> None:
             "ap_fixed<14,1>",
             "ap_fixed<16,6>",
         ),
-        ("QKeras quantized_bits(6,0) w/b, relu quantized_relu(6)", "ap_fixed<6,1>", "ap_fixed<16,6>"),
+        ("ap_fixed<16,6> (model default)", "ap_fixed<16,6>", "ap_fixed<16,6>"),
         ("", "ap_fixed<16,6>", "ap_fixed<16,6>"),
     ],
 )
@@ -276,7 +277,9 @@ def test_conformal_quantile_weighs_families_alike() -> None:
     assert family_quantile(scores, families, 0.9) is None
 
 
-def test_factors_are_shrunken_and_families_weigh_alike() -> None:
+def test_factors_are_shrunken_and_families_weigh_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks" / "predictor"))
+    fit_factors = importlib.import_module("factors").fit_factors
     queries = [query_of_row(ROW) for _ in range(11)]
     residuals = {"lut": np.array([0.4] * 10 + [0.0])}
     factors = fit_factors(
@@ -417,6 +420,7 @@ def test_other_encodings_of_good_rows(tmp_path: Path) -> None:
     [
         ((), ErrorKind.MISSING, {"where": "predict"}),
         (("--layers", "16"), ErrorKind.INVALID, {"where": "--layers", "found": "16"}),
+        (("--layers", "16x5"), ErrorKind.INVALID, {"where": "--layers", "found": "16x5"}),
         (("--layers", "16-5", "--precision", "eight"), ErrorKind.INVALID, {"found": "eight"}),
         (("--layers", "16-5", "--precision", "int8"), ErrorKind.INVALID, {"found": "int8"}),
         (("--layers", "16-5", "--strategy", "Unrolled"), ErrorKind.UNKNOWN_NAME, {"where": "--strategy"}),

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from hls_model_row import ROW
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from refusal import expect_mentioned, refused
 
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
+from hwnas_hls_plugins.estimators.hls_model.foreign_rows import own_row
 from hwnas_hls_plugins.estimators.hls_model.precision_text import parse_precision
 from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 from hwnas_hls_plugins.estimators.hls_model.rows_file import HEADER, read_rows, write_predictions
@@ -35,22 +38,26 @@ _THE_SAME = (
     {"precision": "<16,6>"},
     {"precision": "16, 6"},
     {"precision": "fixed<16,6>"},
-    {"precision": "ac_fixed<16,6,true>"},
+    {"precision": "AP_FIXED<16, 6, ap_trn>"},
+    {"precision": "hls4ml default ap_fixed<16,6>"},
     {"precision": "{'Model': {'Precision': 'ap_fixed<16,6>'}}"},
     {"precision": "weight=ap_fixed<16,6>, bias=ap_fixed<16,6>; accum: 16,6 input: <16,6>"},
     {"reuse_factor": "[2; 2; 2; 2]"},
     {"reuse_factor": "2-2-2-2"},
     {"reuse_factor": "2.0"},
+    {"reuse_factor": "{fc1: 2, fc2: 2, fc3: 2, out: 2}"},
     {"strategy": "LATENCY"},
     {"strategy": "latency;latency;latency;latency"},
     {"clock_ns_target": "200 MHz"},
     {"clock_ns_target": "5ns"},
+    {"strategy": "{fc1: Latency, fc2: Latency, fc3: Latency, out: Latency}"},
     {"stage": "C Synthesis"},
     {"stage": ""},
     {"tool": "Vitis_HLS_2023.2"},
     {"tool": "Vitis HLS (2023.2)"},
     {"io_type": "Parallel"},
     {"io_type": ""},
+    {"io_type": "unknown"},
     {"part": "XCU250-FIGD2104-2L-E"},
     {"part": "alveo-u250"},
     {"part": "xcu250"},
@@ -72,9 +79,43 @@ def test_strangers_spellings_mean_the_same(change: dict[str, str]) -> None:
         "io_type": "io_parallel",
         "part": "xcu250-figd2104-2L-e",
     }
-    wanted, found = (written([row])[0] for row in (plain, plain | change))
+    assert own_row(plain) == plain
+    wanted, found = (written([own_row(row)])[0] for row in (plain, plain | change))
     for column in HEADER[1:-1]:
         assert found[column] == wanted[column], column
+
+
+def test_quantisers_of_qkeras_become_types() -> None:
+    for text in (
+        "QKeras quantized_bits(6,0) w/b, relu quantized_relu(6)",
+        "kernel: quantized_bits(6,0,alpha=1) bias=quantized_bits(6), activation: quantized_relu(6)",
+    ):
+        types = parse_precision(own_row({"precision": text})["precision"], 2)
+        assert [str(types.weight[0]), str(types.bias[1])] == ["ap_fixed<6,1>"] * 2
+        assert str(types.activation[0]) == "ap_ufixed<6,0>"
+        assert types.assumed == ("in", "acc")
+        assert not types.warnings
+
+
+@pytest.mark.parametrize(
+    ("notes", "bound"), [("multiplies bound to DSP", "dsp"), ("multiplies bound to fabric (LUT)", "fabric")]
+)
+def test_directives_in_the_notes_bind_the_products(notes: str, bound: str) -> None:
+    query = query_of_row(own_row(ROW | {"notes": f"PIPELINE; {notes}"}))
+    assert {layer.multipliers for layer in query.layers} == {bound}
+
+
+def test_a_default_type_holds_for_the_parts_that_are_not_named() -> None:
+    types = parse_precision("default: ap_fixed<16,6> w: ap_fixed<8,2>", 1)
+    assert str(types.weight[0]) == "ap_fixed<8,2>"
+    assert str(types.input) == str(types.accum[0]) == "ap_fixed<16,6>"
+    assert not types.assumed
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from([*ROW, "n_nonzeros", "notes"]), st.text(max_size=40)))
+def test_the_importer_never_raises(row: dict[str, str]) -> None:
+    assert own_row(row).keys() >= row.keys()
 
 
 def test_any_column_may_be_missing_or_empty() -> None:

@@ -1,4 +1,7 @@
-"""Rows of designs (CSV columns) as queries; a bad cell becomes a warning or a blocker, never a crash."""
+"""Rows of designs (the documented CSV columns) as queries; a bad cell becomes a warning or a blocker.
+
+:mod:`.foreign_rows` brings other spellings into these.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,6 @@ from hwnas_hls_plugins.estimators.hls_model.precision_text import PrecisionText,
 from hwnas_hls_plugins.estimators.hls_model.row_cells import (
     activations_of,
     integers_of,
-    io_type_of,
-    plain,
-    stage_of,
     strategies_of,
     widths_of,
 )
@@ -51,7 +51,6 @@ COLUMNS = (
     "scope",
     "backend",
     "multipliers",
-    "notes",
 )
 #: Makers whose compilers were never measured.
 _OTHER_TOOLS = ("catapult", "quartus", "oneapi", "intel", "libero", "smarthls", "xls", "bambu", "legup")
@@ -83,21 +82,21 @@ def query_of_row(
     """One row as a query.
 
     Args:
-        row: column -> text; missing columns are unknown.
+        row: column -> text in the documented spelling; missing columns and empty cells are unknown.
         weights: folder that may hold ``<row_id>.npz`` with ``weight0``, ``bias0``, ...
         targets: names of parts; ``None`` takes the shipped target files.
     """
     notes = _Notes()
-    cell = {key: plain(text) for key, text in row.items()}
-    name = row.get("row_id", "").strip()
+    cell = {key: text.strip() for key, text in row.items()}
+    name = cell.get("row_id", "")
     widths = widths_of(cell.get("layers", ""))
     tool_text = _tool(cell, notes)
-    stage = stage_of(cell.get("stage", ""))
-    if stage is None:
-        notes.unread("stage", f"unknown {cell['stage'][:20]!r} (choices: {', '.join(STAGES)})", "csynth")
-        stage = "csynth"
+    stage = cell.get("stage", "")
     if not stage:
         stage = "logic_synth" if tool_of(tool_text).place else "csynth"
+    elif stage not in STAGES:
+        notes.unread("stage", f"unknown {stage[:20]!r} (choices: {', '.join(STAGES)})", "csynth")
+        stage = "csynth"
     part = cell.get("part", "")
     if not part:
         part = DEFAULT_PART
@@ -118,7 +117,7 @@ def query_of_row(
         tool=tool_text,
         stage=stage,
         clock_uncertainty=_spare(cell.get("clock_uncertainty", ""), notes),
-        io_type=io_type_of(cell.get("io_type", "")),
+        io_type=cell.get("io_type", "") or "io_parallel",
         backend=cell.get("backend", ""),
         scope=cell.get("scope", "") or "core",
         softmax=cell.get("softmax", "").lower(),
@@ -175,9 +174,9 @@ def _spare(text: str, notes: _Notes) -> float | None:
 def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> tuple[LayerQuery, ...]:
     count = len(widths) - 1
     spoken = bool(cell.get("softmax", "")) and cell["softmax"].lower() != "false"
-    names, normal, warnings, reasons = activations_of(cell.get("activations", ""), count, spoken)
-    notes.warnings += warnings
-    notes.reasons += reasons
+    activations = activations_of(cell.get("activations", ""), count, spoken)
+    notes.warnings += activations.warnings
+    notes.reasons += activations.reasons
     types: PrecisionText = parse_precision(cell.get("precision", ""), count)
     notes.warnings += types.warnings
     notes.reasons += types.reasons
@@ -200,8 +199,6 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
     if bound not in ("dsp", "fabric", None):
         notes.unread("multipliers", f"unknown {bound[:20]!r} (choices: dsp, fabric)")
         bound = None
-    if bound is None and "multiplies bound to" in cell.get("notes", ""):
-        bound = "dsp" if "multiplies bound to DSP" in cell["notes"] else "fabric"
     out = []
     source = types.input
     for number in range(count):
@@ -219,13 +216,13 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
             types.accum[number],
             types.out[number],
             types.activation[number],
-            names[number],
+            activations.names[number],
             max(1, reuse[number]),
             strategies[min(number, len(strategies) - 1)],
             known,
             None,
             None,
-            normal[number],
+            activations.normalisations[number],
             bound,
         )
         out.append(layer)
@@ -240,7 +237,7 @@ def _per_layer(
     if not text:
         return None
     values = integers_of(text)
-    if values is None or not values:
+    if values is None:
         notes.unread(name, f"cannot read {text[:30]!r}, ignored")
         return None
     if len(values) == count:

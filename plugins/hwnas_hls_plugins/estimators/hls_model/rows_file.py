@@ -17,6 +17,7 @@ from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Targets
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
+from hwnas_hls_plugins.estimators.hls_model.foreign_rows import delimiter_of, own_columns, own_row
 from hwnas_hls_plugins.estimators.hls_model.prediction import Prediction
 from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
@@ -24,25 +25,6 @@ from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
 #: Bytes of a rows file, and characters of one cell, that are read at most.
 MAX_FILE_BYTES, MAX_CELL = 256 * 2**20, 1 << 20
 CHUNK = 5000
-#: Other names of columns.
-ALIASES = {
-    "id": "row_id",
-    "name": "row_id",
-    "architecture": "layers",
-    "topology": "layers",
-    "rf": "reuse_factor",
-    "reuse": "reuse_factor",
-    "clock": "clock_ns_target",
-    "clock_ns": "clock_ns_target",
-    "clock_period": "clock_ns_target",
-    "clock_period_ns": "clock_ns_target",
-    "device": "part",
-    "fpga_part": "part",
-    "target": "part",
-    "activation": "activations",
-    "nonzeros": "n_nonzeros",
-    "iotype": "io_type",
-}
 _METRICS = (
     ("latency_cycles", "latency_cycles"),
     ("ii", "ii_cycles"),
@@ -64,6 +46,8 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
 
     Args:
         columns: those that are read; the others are passed over.
+
+    Cells come in the documented spelling, whoever wrote them.
 
     Raises:
         UserError: not readable, not text, no column that is known, too large.
@@ -102,9 +86,11 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
             kind=ErrorKind.WRONG_FORMAT,
         )
     csv.field_size_limit(MAX_CELL)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    lines = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter_of(text[:MAX_CELL].partition("\n")[0])
+    )
     try:
-        header = _columns(next(lines, []))
+        header = own_columns(next(lines, []))
         if not any(name in COLUMNS for name in header):
             raise UserError(
                 "the first line of the rows file names no known column",
@@ -121,11 +107,11 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 remedy="add a column layers with the widths of each design, for example 16-64-32-32-5",
                 kind=ErrorKind.MISSING,
             )
-        places = [(name, place) for place, name in enumerate(header) if name in columns]
+        places = [(name, place) for place, name in enumerate(header) if name in (*columns, "notes")]
         for cells in lines:
             if cells:
                 count = len(cells)
-                yield {name: cells[place] for name, place in places if place < count}
+                yield own_row({name: cells[place] for name, place in places if place < count})
     except csv.Error as error:
         raise UserError(
             "the rows file is no CSV",
@@ -133,22 +119,6 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
             found=error,
             kind=ErrorKind.WRONG_FORMAT,
         ) from error
-
-
-def _columns(header: Sequence[str]) -> list[str]:
-    """Columns' own names for what a header may call them; where it holds both, the own one counts."""
-    words = ["_".join(name.strip().lower().split()) for name in header]
-    return [ALIASES.get(word, word) if ALIASES.get(word) not in words else word for word in words]
-
-
-def _delimiter(text: str) -> str:
-    """What parts the first line into most columns that are known; a comma where nothing does."""
-    line = text[: text.find("\n")][:MAX_CELL] if "\n" in text else text[:MAX_CELL]
-    known = {
-        mark: sum(name in COLUMNS for name in _columns([cell.strip("\"' ") for cell in line.split(mark)]))
-        for mark in ",;\t"
-    }
-    return max(known, key=lambda mark: known[mark])
 
 
 def write_predictions(
