@@ -28,6 +28,10 @@ class Plugin(ABC):
     #: the keys of cached results then name every default too.
     config: Any = None
 
+    def __init__(self, config: Any = None) -> None:
+        """The constructor of a class that needs nothing but its configuration."""
+        self.config = self.Config() if config is None else config
+
 
 class Isolatable(Plugin):
     """A plugin that may ask for a process of its own: estimators and synthesizers.

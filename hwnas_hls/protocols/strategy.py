@@ -100,6 +100,27 @@ class Strategy(Plugin):
         """Continue from what :meth:`state` returned."""
 
 
+class ProposingStrategy(Strategy):
+    """A strategy whose whole memory is the records and its :class:`Proposals`.
+
+    It asks for nothing twice, and draws after a resume what it would have drawn. Inherit, give :meth:`ask`,
+    and where the strategy learns, a :meth:`tell` that calls this one.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self.space, self.seed = space, seed
+        self.proposals = Proposals(self.name, space, seed)
+
+    def tell(self, records: Sequence[Record]) -> None:
+        self.proposals.tell(records)
+
+    def state(self) -> Any:
+        return self.proposals.state()
+
+    def restore(self, state: Any) -> None:
+        self.proposals.restore(state)
+
+
 def batch_rng(name: str, seed: int, batch: int, purpose: str = "") -> np.random.Generator:
     """A generator for one batch of one strategy, the same in every process.
 

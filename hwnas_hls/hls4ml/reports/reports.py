@@ -8,6 +8,18 @@ from pathlib import Path
 RESOURCES = ("lut", "ff", "dsp", "bram_18k", "uram")
 
 
+class OfTool:
+    """What reports have that name the tool that wrote them and its version."""
+
+    __slots__ = ()
+    tool: str
+    version: str
+
+    @property
+    def tool_version(self) -> str:
+        return f"{self.tool} {self.version}".strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Counts of primitives; ``None`` where the report does not say.
@@ -47,7 +59,7 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
-class Csynth:
+class Csynth(OfTool):
     """A C-synthesis report of a whole design or of one module.
 
     Args:
@@ -84,10 +96,6 @@ class Csynth:
 
     stage = "csynth"
 
-    @property
-    def tool_version(self) -> str:
-        return f"{self.tool} {self.version}".strip()
-
 
 @dataclass(frozen=True, slots=True)
 class Cosim:
@@ -120,7 +128,7 @@ class Cosim:
 
 
 @dataclass(frozen=True, slots=True)
-class Utilisation:
+class Utilisation(OfTool):
     """What Vivado counted after logic synthesis, placement or routing.
 
     Args:
@@ -147,13 +155,9 @@ class Utilisation:
     ramb18: int | None = None
     modules: tuple[Module, ...] = ()
 
-    @property
-    def tool_version(self) -> str:
-        return f"{self.tool} {self.version}".strip()
-
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(OfTool):
     """Slack after timing analysis, and the clock period that it amounts to.
 
     Args:
@@ -179,10 +183,6 @@ class Timing:
     achieved_ns: float | None
 
     @property
-    def tool_version(self) -> str:
-        return f"{self.tool} {self.version}".strip()
-
-    @property
     def fmax_mhz(self) -> float | None:
         return None if not self.achieved_ns else 1000.0 / self.achieved_ns
 
@@ -193,7 +193,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class Export(OfTool):
     """The summary that HLS writes after running Vivado on its own result (out of context)."""
 
     path: Path
@@ -204,10 +204,6 @@ class Export:
     used: Resources
     clock_target_ns: float | None
     achieved_ns: float | None
-
-    @property
-    def tool_version(self) -> str:
-        return f"{self.tool} {self.version}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +29,6 @@ class CsvExporter(Exporter):
     """
 
     name = "csv"
-
-    @dataclass(frozen=True)
-    class Config:
-        """Nothing to set."""
-
-    config: Config
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.Config()
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write both files, each whole or not at all."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +25,6 @@ class FrontJsonExporter(Exporter):
     """Writes ``front.json``, schema 1; every field is described in ``docs/front-json.md``."""
 
     name = "front-json"
-
-    @dataclass(frozen=True)
-    class Config:
-        """Nothing to set."""
-
-    config: Config
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.Config()
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write ``folder/front.json``, whole or not at all."""

@@ -10,7 +10,6 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,15 +53,6 @@ class OptunaExporter(Exporter):
     """
 
     name = "optuna"
-
-    @dataclass(frozen=True)
-    class Config:
-        """Nothing to set."""
-
-    config: Config
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.Config()
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write ``folder/optuna.sqlite3``, whole or not at all.

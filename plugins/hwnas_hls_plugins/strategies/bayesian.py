@@ -99,7 +99,7 @@ class BayesianStrategy(OptunaStrategy):
             return self.space.sample(rng)
 
     def tell(self, records: Sequence[Record]) -> None:
-        self._proposals.tell(records)
+        self.proposals.tell(records)
         for record in records:
             if record.losses is not None:
                 self._complete += 1

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Proposals, Strategy
+from hwnas_hls.protocols.strategy import ProposingStrategy
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
@@ -19,7 +18,7 @@ from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
 
 
-class EvolutionStrategy(Strategy):
+class EvolutionStrategy(ProposingStrategy):
     """Regularised (aging) evolution for several objectives and limits.
 
     The population holds the newest judged candidates; the oldest leaves, however good it is. A
@@ -71,10 +70,9 @@ class EvolutionStrategy(Strategy):
     config: Config
 
     def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
+        super().__init__(space, seed)
         self.config = config
         self.goal = goal
-        self._space = space
-        self.proposals = Proposals(self.name, space, seed)
         self._population: deque[Individual] = deque(maxlen=config.population_size)
         self._front: list[Individual] = []
         self._order: list[Individual] = []
@@ -94,7 +92,7 @@ class EvolutionStrategy(Strategy):
         return asked
 
     def tell(self, records: Sequence[Record]) -> None:
-        self.proposals.tell(records)
+        super().tell(records)
         members = [
             Individual(record.candidate, told_losses(self.goal, record), told_violation(record))
             for record in records
@@ -105,17 +103,11 @@ class EvolutionStrategy(Strategy):
         self._front = [kept[index] for index in non_dominated([member.losses for member in kept])]
         self._order = best_first(list(self._population))
 
-    def state(self) -> Any:
-        return self.proposals.state()
-
-    def restore(self, state: Any) -> None:
-        self.proposals.restore(state)
-
     def _child(self, rng: np.random.Generator) -> Candidate:
         child = self._parent(rng)
         if rng.random() < self.config.crossover_chance:
-            child = self._space.crossover(child, self._parent(rng), rng)
-        return self._space.mutate(child, rng)
+            child = self.space.crossover(child, self._parent(rng), rng)
+        return self.space.mutate(child, rng)
 
     def _parent(self, rng: np.random.Generator) -> Candidate:
         if self._front and rng.random() < self.config.front_share:

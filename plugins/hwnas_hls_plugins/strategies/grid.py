@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Space, assemble, knobs_of, settings
-from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_rng
+from hwnas_hls.protocols.strategy import ProposingStrategy, batch_rng
 from hwnas_hls.values.candidate import Candidate, Value
-from hwnas_hls.values.record import Record
 
 
-class GridStrategy(Strategy):
+class GridStrategy(ProposingStrategy):
     """Walks the whole lattice of a space's knobs, then asks for nothing more.
 
     Args:
@@ -53,8 +51,7 @@ class GridStrategy(Strategy):
                 remedy="use random or evolution",
                 kind=ErrorKind.UNSUPPORTED,
             )
-        self._space = space
-        self._proposals = Proposals(self.name, space, seed)
+        super().__init__(space, seed)
         found = list(itertools.islice(settings(space), config.max_settings + 1))
         if len(found) > config.max_settings:
             raise UserError(
@@ -71,20 +68,11 @@ class GridStrategy(Strategy):
         self._settings: Iterator[dict[str, Value]] = iter(found)
 
     def ask(self, n: int) -> list[Candidate]:
-        self._proposals.batch += 1
+        self.proposals.batch += 1
         asked: list[Candidate] = []
         # Known ones are passed over: repaired twins, and all that a resumed run has been told.
         while len(asked) < n and (values := next(self._settings, None)) is not None:
-            candidate = assemble(self._space, values)
-            if not self._proposals.known(candidate):
-                asked.append(self._proposals.add(candidate))
+            candidate = assemble(self.space, values)
+            if not self.proposals.known(candidate):
+                asked.append(self.proposals.add(candidate))
         return asked
-
-    def tell(self, records: Sequence[Record]) -> None:
-        self._proposals.tell(records)
-
-    def state(self) -> Any:
-        return self._proposals.state()
-
-    def restore(self, state: Any) -> None:
-        self._proposals.restore(state)

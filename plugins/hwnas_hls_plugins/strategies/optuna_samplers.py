@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_seed
+from hwnas_hls.protocols.strategy import ProposingStrategy, batch_seed
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class OptunaStrategy(Strategy):
+class OptunaStrategy(ProposingStrategy):
     """A sampler of Optuna that goes on, after a resume, exactly as it would have.
 
     The study holds nothing but the told records; each batch gets a fresh sampler whose seed is
@@ -34,30 +34,28 @@ class OptunaStrategy(Strategy):
     _coding: type[Coding] = Coding
 
     def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
-        self.space = space
+        super().__init__(space, seed)
         self.goal = goal
-        self.seed = seed
         self.startup = startup
         self._study = KnobStudy(self.name, space, goal, self._coding)
-        self._proposals = Proposals(self.name, space, seed)
 
     @abstractmethod
     def _sampler(self, seed: int) -> Any:
         """A fresh sampler."""
 
     def ask(self, n: int) -> list[Candidate]:
-        batch = self._proposals.batch
-        rng = self._proposals.next_rng()
+        batch = self.proposals.batch
+        rng = self.proposals.next_rng()
         sampler = None
         asked: list[Candidate] = []
         while len(asked) < n:
             if self._study.n_told < self.startup:
-                found = self._proposals.sample(rng)
+                found = self.proposals.sample(rng)
             else:
                 if sampler is None:
                     with quiet():
                         sampler = self._sampler(batch_seed(self.name, self.seed, batch, "sampler"))
-                found = self._proposals.variant(self._propose(sampler, rng), rng)
+                found = self.proposals.variant(self._propose(sampler, rng), rng)
             if found is None:
                 break
             asked.append(found)
@@ -68,75 +66,13 @@ class OptunaStrategy(Strategy):
         return self._study.ask(sampler)
 
     def tell(self, records: Sequence[Record]) -> None:
-        self._proposals.tell(records)
+        super().tell(records)
         for record in records:
             self._study.tell(
                 record.candidate,
                 told_losses(self.goal, record),
                 {"violation": told_violation(record)},
             )
-
-    def state(self) -> Any:
-        return self._proposals.state()
-
-    def restore(self, state: Any) -> None:
-        self._proposals.restore(state)
-
-
-class GeneticStrategy(OptunaStrategy):
-    """A genetic sampler: whole batches fill a generation until it holds the population's size.
-
-    A generation may so be larger than the population, and its best become parents. They are
-    chosen once, by a sampler seeded for that generation, from the generation and its own parents.
-
-    The study holds no more than these: what a sampler does for one candidate takes time in
-    proportion to the trials that its study holds, and all that it uses of them are the parents.
-    """
-
-    def __init__(self, space: Space, goal: Goal, seed: int, population_size: int) -> None:
-        super().__init__(space, goal, seed, population_size)
-        self.population_size = population_size
-        with quiet():
-            self._generation_key = f"{type(self._sampler(0)).__name__}:generation"
-        self._generation = 0
-        self._members: list[Any] = []
-        self._size = 0
-        self._last_batch = -1
-
-    def ask(self, n: int) -> list[Candidate]:
-        if self._size >= self.population_size:
-            self._breed()
-        return super().ask(n)
-
-    def tell(self, records: Sequence[Record]) -> None:
-        self._proposals.tell(records)
-        for record in records:
-            if record.batch != self._last_batch and self._size >= self.population_size:
-                # Bred already if this instance asked for the batch; not if it is resumed.
-                self._breed()
-            self._last_batch = record.batch
-            self._members.append(
-                self._study.trial(
-                    record.candidate,
-                    told_losses(self.goal, record),
-                    {"violation": told_violation(record)},
-                    {self._generation_key: 0},
-                )
-            )
-            self._study.n_told += 1
-            self._size += 1
-
-    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
-        return self._study.draw(sampler, {self._generation_key: 1})
-
-    def _breed(self) -> None:
-        """Begin a generation: its parents are the best of the last one and of that one's parents."""
-        self._study.renew(self._members)
-        with quiet():
-            sampler = self._sampler(batch_seed(self.name, self.seed, self._generation, "parents"))
-            self._members = sampler.get_parent_population(self._study.study, 1)
-        self._generation += 1
-        self._size = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +109,65 @@ class GeneticConfig:
         }
 
 
+class GeneticStrategy(OptunaStrategy):
+    """A genetic sampler: whole batches fill a generation until it holds the population's size.
+
+    A generation may so be larger than the population, and its best become parents. They are
+    chosen once, by a sampler seeded for that generation, from the generation and its own parents.
+
+    The study holds no more than these: what a sampler does for one candidate takes time in
+    proportion to the trials that its study holds, and all that it uses of them are the parents.
+    """
+
+    Config = GeneticConfig
+    config: GeneticConfig
+
+    def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
+        super().__init__(space, goal, seed, config.population_size)
+        self.config = config
+        with quiet():
+            self._generation_key = f"{type(self._sampler(0)).__name__}:generation"
+        self._generation = 0
+        self._members: list[Any] = []
+        self._size = 0
+        self._last_batch = -1
+
+    def ask(self, n: int) -> list[Candidate]:
+        if self._size >= self.startup:
+            self._breed()
+        return super().ask(n)
+
+    def tell(self, records: Sequence[Record]) -> None:
+        self.proposals.tell(records)
+        for record in records:
+            if record.batch != self._last_batch and self._size >= self.startup:
+                # Bred already if this instance asked for the batch; not if it is resumed.
+                self._breed()
+            self._last_batch = record.batch
+            self._members.append(
+                self._study.trial(
+                    record.candidate,
+                    told_losses(self.goal, record),
+                    {"violation": told_violation(record)},
+                    {self._generation_key: 0},
+                )
+            )
+            self._study.n_told += 1
+            self._size += 1
+
+    def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
+        return self._study.draw(sampler, {self._generation_key: 1})
+
+    def _breed(self) -> None:
+        """Begin a generation: its parents are the best of the last one and of that one's parents."""
+        self._study.renew(self._members)
+        with quiet():
+            sampler = self._sampler(batch_seed(self.name, self.seed, self._generation, "parents"))
+            self._members = sampler.get_parent_population(self._study.study, 1)
+        self._generation += 1
+        self._size = 0
+
+
 class Nsga2Strategy(GeneticStrategy):
     """NSGA-II: non-dominated sorting and crowding distance, broken limits last.
 
@@ -181,12 +176,6 @@ class Nsga2Strategy(GeneticStrategy):
     """
 
     name = "nsga2"
-    Config = GeneticConfig
-    config: GeneticConfig
-
-    def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
-        self.config = config
-        super().__init__(space, goal, seed, config.population_size)
 
     def _sampler(self, seed: int) -> Any:
         from optuna.samplers import NSGAIISampler
@@ -203,12 +192,6 @@ class Nsga3Strategy(GeneticStrategy):
     """
 
     name = "nsga3"
-    Config = GeneticConfig
-    config: GeneticConfig
-
-    def __init__(self, config: GeneticConfig, space: Space, goal: Goal, seed: int) -> None:
-        self.config = config
-        super().__init__(space, goal, seed, config.population_size)
 
     def _sampler(self, seed: int) -> Any:
         from optuna.samplers import NSGAIIISampler

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Knob, Space, assemble, knobs_of
-from hwnas_hls.protocols.strategy import Proposals, Strategy
+from hwnas_hls.protocols.strategy import ProposingStrategy
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
@@ -20,7 +20,7 @@ from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violatio
 _REDRAWS = 16
 
 
-class ReinforceStrategy(Strategy):
+class ReinforceStrategy(ProposingStrategy):
     """REINFORCE with a moving baseline and an entropy bonus.
 
     The policy is one categorical distribution a knob (a continuous knob is cut into bins).
@@ -89,30 +89,29 @@ class ReinforceStrategy(Strategy):
                 remedy="use random or evolution",
                 kind=ErrorKind.UNSUPPORTED,
             )
+        super().__init__(space, seed)
         self.config = config
         self.goal = goal
-        self._space = space
-        self._proposals = Proposals(self.name, space, seed)
         self._policy = Policy(space.knobs, config.bins)
         self._baseline: float | None = None
         self._recent: list[tuple[tuple[float, ...], float]] = []
 
     def ask(self, n: int) -> list[Candidate]:
-        rng = self._proposals.next_rng()
+        rng = self.proposals.next_rng()
         asked: list[Candidate] = []
         while len(asked) < n:
             for _ in range(_REDRAWS):
-                candidate = assemble(self._space, self._policy.draw(rng))
-                if not self._proposals.known(candidate):
+                candidate = assemble(self.space, self._policy.draw(rng))
+                if not self.proposals.known(candidate):
                     break
-            found = self._proposals.variant(candidate, rng)
+            found = self.proposals.variant(candidate, rng)
             if found is None:
                 break
             asked.append(found)
         return asked
 
     def tell(self, records: Sequence[Record]) -> None:
-        self._proposals.tell(records)
+        super().tell(records)
         if not records:
             return
         told = [(told_losses(self.goal, record), told_violation(record)) for record in records]
@@ -128,12 +127,6 @@ class ReinforceStrategy(Strategy):
         )
         decay = self.config.baseline_decay
         self._baseline = decay * baseline + (1 - decay) * mean
-
-    def state(self) -> Any:
-        return self._proposals.state()
-
-    def restore(self, state: Any) -> None:
-        self._proposals.restore(state)
 
     def _reward(self, losses: tuple[float, ...], violation: float) -> float:
         penalty = self.config.violation_weight * min(violation, 1.0)

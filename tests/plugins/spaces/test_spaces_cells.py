@@ -305,7 +305,7 @@ def test_the_specs_on_the_page_are_taken() -> None:
 # Strategies
 
 STRATEGIES: dict[str, Any] = {
-    "random": lambda space, goal, seed: RandomStrategy(RandomStrategy.Config(), space, seed),
+    "random": lambda space, goal, seed: RandomStrategy(space, seed),
     "evolution": lambda space, goal, seed: EvolutionStrategy(
         EvolutionStrategy.Config(8, 3), space, goal, seed
     ),

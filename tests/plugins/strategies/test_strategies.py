@@ -78,7 +78,7 @@ class BuiltIn(StrategyContract):
 
 class TestRandom(BuiltIn):
     def strategy(self, space: Space, goal: Goal, seed: int) -> Strategy:
-        return RandomStrategy(RandomStrategy.Config(), space, seed)
+        return RandomStrategy(space, seed)
 
 
 class TestEvolution(BuiltIn):
@@ -154,7 +154,7 @@ def test_grid_names_the_space_that_is_too_large_and_what_would_do() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda space, goal: RandomStrategy(RandomStrategy.Config(), space, 1),
+        lambda space, goal: RandomStrategy(space, 1),
         lambda space, goal: EvolutionStrategy(EvolutionStrategy.Config(4, 2), space, goal, 1),
         lambda space, goal: Nsga2Strategy(GeneticConfig(4), space, goal, 1),
         lambda space, goal: TpeStrategy(TpeConfig(startup=4, draws=4), space, goal, 1),
@@ -249,7 +249,7 @@ def test_a_policy_learns_to_choose_what_pays() -> None:
 
 
 def test_evolution_ranks_feasible_before_infeasible_and_fronts_before_the_rest() -> None:
-    (candidate,) = RandomStrategy(RandomStrategy.Config(), TinySpace(), 0).ask(1)
+    (candidate,) = RandomStrategy(TinySpace(), 0).ask(1)
     members = {
         "far over": Individual(candidate, (0.0, 0.0), 2.0),
         "dominated": Individual(candidate, (0.6, 0.6), 0.0),
@@ -290,7 +290,7 @@ def test_what_samplers_are_told_of_records_without_losses() -> None:
 
 
 def test_a_state_of_another_kind_is_refused() -> None:
-    strategy = RandomStrategy(RandomStrategy.Config(), TinySpace(), 0)
+    strategy = RandomStrategy(TinySpace(), 0)
     for state in (None, {}, {"batch": "many", "pending": []}):
         with refused(ErrorKind.WRONG_FORMAT, where="random", found=state):
             strategy.restore(state)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +16,6 @@ class HtmlReportExporter(Exporter):
     """Writes ``report.html``: readable in any browser, without network, on phone and paper."""
 
     name = "html-report"
-
-    @dataclass(frozen=True)
-    class Config:
-        """Nothing to set."""
-
-    config: Config
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.Config()
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write ``folder/report.html``, whole or not at all.

@@ -43,9 +43,6 @@ class OnnxExporter(Exporter):
 
     config: Config
 
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or self.Config()
-
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write ``folder/designs/KEY/model.onnx`` and its QONNX sibling, each whole or not at all.
 
