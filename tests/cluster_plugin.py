@@ -132,9 +132,6 @@ class WeightReader(Estimator):
     class Config:
         log: str = ""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         from hwnas_hls.values.estimate import measured
 

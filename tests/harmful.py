@@ -105,9 +105,6 @@ class HarmfulSynthesis(Synthesizer):
 
     config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def available(self, target: Any) -> str:
         harm(self.config.available_how)
         return "" if target.name == "xcvu9p" else "only for the VU9P"

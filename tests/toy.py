@@ -96,9 +96,6 @@ class ToyTraining(Estimator):
 
     config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         time.sleep(self.config.sleep_s)
         if "TOY_CALLS" in os.environ:
@@ -164,9 +161,6 @@ class ToySynthesizer(Synthesizer):
 
     config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def available(self, target: object) -> str:
         return self.config.missing
 
@@ -196,9 +190,6 @@ class ToyTask(Task):
         n_in: int = 6
 
     config: Config
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def load(self) -> Dataset:
         rng = np.random.default_rng(0)

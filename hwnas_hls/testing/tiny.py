@@ -54,9 +54,6 @@ class TinyTask(Task):
 
     config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def load(self) -> Dataset:
         return sample_dataset(rows=self.config.rows)
 

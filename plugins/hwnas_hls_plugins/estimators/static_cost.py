@@ -98,9 +98,6 @@ class StaticEstimator(Estimator):
     #: Once weights are known their zeros are.
     uses_weights: bool = True
 
-    def __init__(self, config: StaticConfig) -> None:
-        self.config = config
-
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` a candidate, in order; a candidate without architecture fails."""
         found = []

@@ -18,6 +18,33 @@ from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
 
 
+@dataclass(frozen=True, slots=True)
+class EvolutionConfig:
+    """Settings of regularised evolution.
+
+    Args:
+        population_size: how many of the newest candidates may become parents.
+        tournament_size: how many of them are drawn for one parent.
+        crossover_chance: chance that a child mixes two parents before it mutates.
+        front_share: chance that a parent is drawn from the best front found so far.
+    """
+
+    population_size: int = 32
+    tournament_size: int = 8
+    crossover_chance: float = 0.2
+    front_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.tournament_size <= self.population_size:
+            raise ValueError(
+                "1 <= tournament_size <= population_size is broken by "
+                f"{self.tournament_size} and {self.population_size}"
+            )
+        for name in ("crossover_chance", "front_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
+
+
 class EvolutionStrategy(ProposingStrategy):
     """Regularised (aging) evolution for several objectives and limits.
 
@@ -41,35 +68,10 @@ class EvolutionStrategy(ProposingStrategy):
 
     name = "evolution"
 
-    @dataclass(frozen=True, slots=True)
-    class Config:
-        """Settings of regularised evolution.
+    Config = EvolutionConfig
+    config: EvolutionConfig
 
-        Args:
-            population_size: how many of the newest candidates may become parents.
-            tournament_size: how many of them are drawn for one parent.
-            crossover_chance: chance that a child mixes two parents before it mutates.
-            front_share: chance that a parent is drawn from the best front found so far.
-        """
-
-        population_size: int = 32
-        tournament_size: int = 8
-        crossover_chance: float = 0.2
-        front_share: float = 0.25
-
-        def __post_init__(self) -> None:
-            if not 1 <= self.tournament_size <= self.population_size:
-                raise ValueError(
-                    "1 <= tournament_size <= population_size is broken by "
-                    f"{self.tournament_size} and {self.population_size}"
-                )
-            for name in ("crossover_chance", "front_share"):
-                if not 0 <= getattr(self, name) <= 1:
-                    raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
-
-    config: Config
-
-    def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
+    def __init__(self, config: EvolutionConfig, space: Space, goal: Goal, seed: int) -> None:
         super().__init__(space, seed)
         self.config = config
         self.goal = goal

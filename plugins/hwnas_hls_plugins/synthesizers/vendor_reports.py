@@ -46,9 +46,6 @@ class ReportsSynthesizer(Synthesizer):
     Config = ReportsConfig
     config: ReportsConfig
 
-    def __init__(self, config: ReportsConfig | None = None) -> None:
-        self.config = config or ReportsConfig()
-
     def available(self, target: Target) -> str:
         """Empty where a folder of projects is known, else how to name one."""
         folders = self._folders()

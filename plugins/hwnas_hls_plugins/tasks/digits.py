@@ -43,9 +43,6 @@ class DigitsTask(Task):
     #: Side of the squares of pixels of which the mean is taken.
     _pool: ClassVar[int] = 1
 
-    def __init__(self, config: DigitsConfig) -> None:
-        self.config = config
-
     def load(self) -> Dataset:
         """The data, split; the same split at every call."""
         from sklearn.datasets import load_digits

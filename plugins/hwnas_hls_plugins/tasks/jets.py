@@ -61,9 +61,6 @@ class JetsTask(Task):
     Config: ClassVar[type[JetsConfig]] = JetsConfig
     config: JetsConfig
 
-    def __init__(self, config: JetsConfig) -> None:
-        self.config = config
-
     def load(self) -> Dataset:
         """The data, split; the same split at every call.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwnas_hls_plugins.strategies.evolution import EvolutionConfig
+
 
 @dataclass(frozen=True, slots=True)
-class DifferentiableConfig:
+class DifferentiableConfig(EvolutionConfig):
     """Settings of the differentiable search and of the evolution that refines what it found.
 
     Args:
@@ -20,7 +22,7 @@ class DifferentiableConfig:
         max_rows: at most so many training rows a pass; 0 takes all.
         draws: networks drawn from each supernet's final distribution, beside its most likely one.
         population_size, tournament_size, crossover_chance, front_share: of the evolution; see
-            :class:`~hwnas_hls_plugins.strategies.evolution.EvolutionStrategy`.
+            :class:`~hwnas_hls_plugins.strategies.evolution.EvolutionConfig`.
     """
 
     tradeoffs: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 3.0)
@@ -32,12 +34,9 @@ class DifferentiableConfig:
     cold: float = 0.3
     max_rows: int = 8192
     draws: int = 4
-    population_size: int = 32
-    tournament_size: int = 8
-    crossover_chance: float = 0.2
-    front_share: float = 0.25
 
     def __post_init__(self) -> None:
+        EvolutionConfig.__post_init__(self)
         if not self.tradeoffs or any(weight < 0 for weight in self.tradeoffs):
             raise ValueError("tradeoffs names at least one weight, each at least 0")
         if self.epochs < 1 or self.draws < 0 or self.max_rows < 0:
@@ -48,11 +47,3 @@ class DifferentiableConfig:
             raise ValueError("learning_rate and choice_rate are above 0")
         if not 0 < self.cold <= self.hot:
             raise ValueError(f"0 < cold <= hot is broken by {self.cold} and {self.hot}")
-        if not 1 <= self.tournament_size <= self.population_size:
-            raise ValueError(
-                "1 <= tournament_size <= population_size is broken by "
-                f"{self.tournament_size} and {self.population_size}"
-            )
-        for name in ("crossover_chance", "front_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")

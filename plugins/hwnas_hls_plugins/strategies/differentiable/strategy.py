@@ -79,8 +79,7 @@ class DifferentiableStrategy(Strategy):
                 found=f"networks of {self.relaxation.n_in} inputs and {self.relaxation.n_out} outputs",
                 kind=ErrorKind.MISMATCH,
             )
-        evolution = {name: getattr(config, name) for name in EvolutionStrategy.Config.__dataclass_fields__}
-        self._evolution = EvolutionStrategy(EvolutionStrategy.Config(**evolution), space, goal, seed)
+        self._evolution = EvolutionStrategy(config, space, goal, seed)
         self._evolution.proposals = self._proposals = Proposals(self.name, space, seed)
         self._designs: list[Candidate] | None = None
         self._trained = False

@@ -65,9 +65,6 @@ class OpenSynthesizer(Synthesizer):
     #: What it measures as it stands; other designs become the same outputs by another circuit.
     hls_strategies: tuple[str, ...] = ("distributed_arithmetic",)
 
-    def __init__(self, config: OpenConfig | None = None) -> None:
-        self.config = config or OpenConfig()
-
     def available(self, target: Target) -> str:
         """Empty where it can run for ``target`` here, else what is missing and how to install it."""
         return missing(target, package=self._package(), compiled=self._compiled("logic_synth"))

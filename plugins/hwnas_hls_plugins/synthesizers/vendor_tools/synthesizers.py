@@ -52,9 +52,6 @@ class _VendorSynthesizer(Synthesizer):
     Config = VendorConfig
     config: VendorConfig
 
-    def __init__(self, config: VendorConfig) -> None:
-        self.config = config
-
     def available(self, target: Target) -> str:
         try:
             self._hls_command({})

@@ -93,9 +93,6 @@ class FileTask(Task):
     Config: ClassVar[type[FileConfig]] = FileConfig
     config: FileConfig
 
-    def __init__(self, config: FileConfig) -> None:
-        self.config = config
-
     def load(self) -> Dataset:
         """The data, split; the same split at every call.
 
