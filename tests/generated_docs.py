@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import BUILTIN, Offer, Registry
 from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
 from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.plugin import Isolatable, Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
@@ -195,3 +196,24 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "protocol": protocol,
     "fields": fields,
 }
+
+
+def knob_table(knobs: Iterable[Knob]) -> str:
+    """The table of knobs as Markdown, one row per knob."""
+    lines = ["| knob | values | exists | meaning |", "|---|---|---|---|"]
+    for knob in knobs:
+        lines.append(f"| `{knob.name}` | {_values_text(knob)} | {_condition_text(knob)} | {knob.doc} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values_text(knob: Knob) -> str:
+    if knob.continuous:
+        return f"{knob.low:g} to {knob.high:g}{', logarithmic' if knob.log else ''}"
+    return ", ".join(f"`{value}`" if isinstance(value, str) else str(value) for value in knob.choices)
+
+
+def _condition_text(knob: Knob) -> str:
+    if knob.active_if is None:
+        return "always"
+    other, allowed = knob.active_if
+    return f"`{other}` is {' or '.join(str(value) for value in allowed)}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,43 +126,3 @@ def _grid_rows(design: Design, n_rows: int) -> NDArray[np.int64]:
     rows[::4] = np.where(rng.random((len(rows[::4]), n_in)) < 0.5, kind.lowest, kind.highest)
     rows[:1], rows[1:2] = kind.lowest, kind.highest
     return rows
-
-
-def verify_all(
-    jobs: Sequence[tuple[Design, Path]],
-    features: NDArray[np.floating],
-    *,
-    workers: int = 2,
-    n_grid_rows: int = 256,
-    timeout_s: float = TIMEOUT_S,
-    on_done: Callable[[int, Verification], None] = lambda number, found: None,
-) -> list[Verification]:
-    """Verify many (design, project folder) pairs, ``workers`` at a time.
-
-    An interruption (Ctrl-C) ends every running g++ and simulation before it goes on.
-
-    Args:
-        on_done: called with each job's number and outcome, in the order of the jobs.
-
-    Returns:
-        one verification a job, in order.
-    """
-    stop = threading.Event()
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [
-            pool.submit(
-                verify, design, folder, features, n_grid_rows=n_grid_rows, timeout_s=timeout_s, stop=stop
-            )
-            for design, folder in jobs
-        ]
-        try:
-            done = []
-            for number, future in enumerate(waiting):
-                done.append(future.result())
-                on_done(number, done[-1])
-            return done
-        except BaseException:
-            stop.set()
-            for future in waiting:
-                future.cancel()
-            raise

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, Unsupported
-from hwnas_hls.hls4ml.bit_exactness import Verification, verify, verify_all
+from hwnas_hls.hls4ml.bit_exactness import Verification, verify
 from hwnas_hls.hls4ml.config import hls_config
 from hwnas_hls.hls4ml.csim import simulate
 from hwnas_hls.hls4ml.graph import NodeGraph, graph_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Verification", "hls_config", "simulate", "verify", "verify_all", "write_project"]
+__all__ = ["Verification", "hls_config", "simulate", "verify", "write_project"]
 
 Amend = Callable[[dict[str, str]], None]
 

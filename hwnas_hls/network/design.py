@@ -110,14 +110,6 @@ class Design:
             if weight is not None and isinstance(layer, Weighted):
                 yield number, layer, weight, bias
 
-    def accumulators(self) -> tuple[FixedType, ...]:
-        """The accumulator of each layer: as given, or the narrowest exact one for these weights.
-
-        Interval analysis: the largest and smallest partial sum *in any order*, bias included,
-        over every input the layer's input type can hold.
-        """
-        return tuple(accum for _, accum, _ in self.layer_types())
-
     def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
         """(input, accumulator, output) type of each layer.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,24 +102,3 @@ class Knob:
                 )
         elif not isinstance(value, int | float) or not float(self.low or 0) <= value <= float(self.high or 0):
             raise UserError(f"knob {self.name} lies in [{self.low}, {self.high}]", found=value)
-
-
-def knob_table(knobs: Iterable[Knob]) -> str:
-    """The table of knobs as Markdown, one row per knob."""
-    lines = ["| knob | values | exists | meaning |", "|---|---|---|---|"]
-    for knob in knobs:
-        lines.append(f"| `{knob.name}` | {_values_text(knob)} | {_condition_text(knob)} | {knob.doc} |")
-    return "\n".join(lines) + "\n"
-
-
-def _values_text(knob: Knob) -> str:
-    if knob.continuous:
-        return f"{knob.low:g} to {knob.high:g}{', logarithmic' if knob.log else ''}"
-    return ", ".join(f"`{value}`" if isinstance(value, str) else str(value) for value in knob.choices)
-
-
-def _condition_text(knob: Knob) -> str:
-    if knob.active_if is None:
-        return "always"
-    other, allowed = knob.active_if
-    return f"`{other}` is {' or '.join(str(value) for value in allowed)}"

@@ -1,7 +1,7 @@
 """Search spaces: one table of knobs, from which everything else comes.
 
 Sampling, mutation, crossover, vectors (:class:`KnobSpace`), enumeration (:func:`lattice`) and
-documentation (:func:`hwnas_hls.protocols.knob.knob_table`) are all read off the same :class:`Knob` entries.
+documentation are all read off the same :class:`Knob` entries.
 """
 
 from __future__ import annotations

@@ -33,10 +33,6 @@ class Ending:
     wall_s: float
     cpu_s: float
 
-    @property
-    def succeeded(self) -> bool:
-        return self.status == 0 and not self.timed_out and not self.stopped
-
 
 def run_program(
     command: Sequence[str],

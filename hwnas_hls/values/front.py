@@ -11,11 +11,6 @@ from numpy.typing import NDArray
 Losses = Sequence[Sequence[float]] | NDArray[np.float64]
 
 
-def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether ``a`` is nowhere worse than ``b`` and somewhere better."""
-    return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
-
-
 def non_dominated(losses: Losses) -> list[int]:
     """Indices of the points that no other point dominates, in their given order.
 

@@ -17,7 +17,7 @@ from refusal import expect_mentioned, refused
 from hwnas_hls.errors import ErrorKind, HwnasError, ReportError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.csim import simulate
 from hwnas_hls.hls4ml.graph import graph_of
-from hwnas_hls.hls4ml.project import hls_config, verify, verify_all, write_project
+from hwnas_hls.hls4ml.project import hls_config, verify, write_project
 from hwnas_hls.hls4ml.settings_check import check_project
 from hwnas_hls.hls4ml.written import read_written
 from hwnas_hls.network.architecture import Architecture, Dense
@@ -241,7 +241,7 @@ def test_what_is_written_is_the_design(tmp_path):
     dense = [each for each in firmware.layers if each.kind == "dense"]
     assert [each.reuse_factor for each in dense] == [4, 8, 12]
     assert {each.strategy for each in dense} == {"resource"}
-    assert [each.accum for each in dense] == list(made.accumulators())
+    assert [each.accum for each in dense] == [accum for _, accum, _ in made.layer_types()]
     assert [each.weight for each in dense] == [each.weight for each in made.architecture.layers]
     assert firmware.output == FixedType.parse("ap_fixed<9,6,AP_RND_CONV,AP_SAT>")
 
@@ -457,15 +457,12 @@ def test_a_timeout_ends_the_whole_process_group(tmp_path, slow_compiler):
     assert [path.name for path in folder.glob(".*")] == []
 
 
-def test_an_interruption_ends_running_simulations(tmp_path, slow_compiler):
-    made = SMALL
-    jobs = [(made, write(made, tmp_path / name)) for name in ("a", "b", "c")]
-
-    def interrupt(number, found):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        verify_all(jobs, features(made, 2), workers=2, timeout_s=3.0, on_done=interrupt)
+def test_an_event_ends_a_running_simulation(tmp_path, slow_compiler):
+    made, stop = SMALL, threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    found = verify(made, write(made, tmp_path / "p"), features(made, 2), timeout_s=60.0, stop=stop)
+    assert found.failure
+    assert found.failure_kind is not ErrorKind.TIME_LIMIT
     assert _gone(slow_compiler)
 
 

@@ -20,7 +20,7 @@ from hwnas_hls.hls4ml.reports.estimates import (
     timing_estimates,
     utilisation_estimates,
 )
-from hwnas_hls.hls4ml.reports.project import NoReports, find_reports, read_project
+from hwnas_hls.hls4ml.reports.project import NoReports, read_project
 from hwnas_hls.hls4ml.reports.reports import (
     Cosim,
     Csynth,
@@ -49,7 +49,6 @@ __all__ = [
     "cosim_estimates",
     "csynth_estimates",
     "export_estimates",
-    "find_reports",
     "project_estimates",
     "read_cosim",
     "read_csynth",

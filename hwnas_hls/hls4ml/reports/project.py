@@ -72,15 +72,6 @@ def read_project(folder: Path | str, top: str | None = None) -> ProjectReports:
     return ProjectReports(folder, solutions, tuple(utilisations), tuple(timings), tuple(problems))
 
 
-def find_reports(folder: Path | str) -> dict[str, list[Path]]:
-    """Paths of the reports in a folder, by kind: csynth, cosim, export, utilisation, timing.
-
-    Raises:
-        ReportError: as :func:`read_project`.
-    """
-    return _classified(Path(folder))
-
-
 def _classified(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise ReportError(f"{folder}: no such folder", kind=ErrorKind.MISSING)

@@ -14,7 +14,7 @@ from hwnas_hls.network.architecture import INPUT, Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
-from hwnas_hls_plugins.estimators.refinement import ladder, refine, refine_all, simplify
+from hwnas_hls_plugins.estimators.refinement import ladder, refine, simplify
 from hwnas_hls_plugins.estimators.refinement.laws import lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, SquaredError
 from hwnas_hls_plugins.estimators.refinement.native import library
@@ -172,15 +172,6 @@ def test_a_neuron_that_nobody_reads_costs_nothing() -> None:
     found = refine(design, rows, labels, 1e-9)
     assert found.design.weights[0] is not None
     assert not found.design.weights[0][:, 3].any()
-
-
-def test_several_at_once_as_alone() -> None:
-    designs = [chain(), chain("ufixed<3,2,TRN,SAT>"), residual()]
-    rows, labels = rows_of(designs[0])
-    prices = (1e-4, 1e-3, 5e-4)
-    together = refine_all(designs, [rows] * 3, labels, prices, threads=2)
-    for design, price, one in zip(designs, prices, together, strict=True):
-        assert one.design.digest() == refine(design, rows, labels, price).design.digest()
 
 
 def test_numbers_too_wide_for_the_kernels_are_left_to_numpy() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generated_docs import knob_table
 from places import ROOT
 from refusal import raises_naming, refused
 
@@ -18,7 +19,7 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.reuse import legal_reuse_factors
-from hwnas_hls.protocols.knob import Knob, knob_table
+from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.space import Space, assemble, lattice, settings
 from hwnas_hls.spec.configuration import from_table
 from hwnas_hls.spec.spec import spec_from_tables

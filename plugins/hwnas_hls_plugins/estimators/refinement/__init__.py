@@ -1,6 +1,6 @@
 """Refinement of single weights of trained designs against their exact loss and the cost of their circuit."""
 
-from hwnas_hls_plugins.estimators.refinement.refine import PRICES, Refined, ladder, refine, refine_all
+from hwnas_hls_plugins.estimators.refinement.refine import PRICES, Refined, ladder, refine
 from hwnas_hls_plugins.estimators.refinement.simplify import simplify
 
-__all__ = ["PRICES", "Refined", "ladder", "refine", "refine_all", "simplify"]
+__all__ = ["PRICES", "Refined", "ladder", "refine", "simplify"]

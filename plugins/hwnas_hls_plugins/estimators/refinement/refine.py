@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,26 +98,6 @@ def ladder(
         raise UserError("prices are above zero and rise", found=list(prices))
     refinement = _Refinement(design, rows, labels, kernels=kernels)
     return [refinement.at(price, passes) for price in prices]
-
-
-def refine_all(
-    designs: Sequence[Design],
-    rows: Sequence[NDArray[np.int64]],
-    labels: NDArray[np.generic],
-    prices: Sequence[float],
-    *,
-    passes: int = 3,
-    threads: int = 1,
-) -> list[Refined]:
-    """:func:`refine` of several designs, each at its own price.
-
-    Args:
-        rows: of each design, on its own input grid.
-        threads: the kernels run beside each other; the outcome does not depend on it.
-    """
-    triples = list(zip(designs, rows, prices, strict=True))
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        return list(pool.map(lambda one: refine(one[0], one[1], labels, one[2], passes=passes), triples))
 
 
 class _Refinement:
@@ -219,4 +198,4 @@ def _loss(design: Design, rows: NDArray[np.int64], labels: NDArray[np.generic]) 
     return SquaredError.of(output_fraction(design), targets)
 
 
-__all__ = ["PRICES", "Refined", "ladder", "refine", "refine_all"]
+__all__ = ["PRICES", "Refined", "ladder", "refine"]
