@@ -116,10 +116,12 @@ class LayerTable(KnobTable):
         bias = None
         if wanted.use_bias or wanted.normalisation == "batch":
             bias = bias_type(wanted.n_in, wanted.source, weight, wanted.result)
-        sparsity = self.value(values, "sparsity", tag) if wanted.sparsity is None else wanted.sparsity
-        factor = 1
+        factor, sparsity = 1, wanted.sparsity
         if shared:
             factor = built_factor(wanted.n_in, wanted.n_out, self.value(values, "reuse_factor", tag))
+            sparsity = 0.0
+        elif sparsity is None:
+            sparsity = self.value(values, "sparsity", tag)
         return Dense(
             wanted.n_in,
             wanted.n_out,
@@ -131,7 +133,7 @@ class LayerTable(KnobTable):
             strategy=self.value(values, "strategy", tag),
             normalisation=wanted.normalisation,
             dropout=wanted.dropout,
-            sparsity=0.0 if shared else sparsity,
+            sparsity=sparsity,
         )
 
     def repair_layer(

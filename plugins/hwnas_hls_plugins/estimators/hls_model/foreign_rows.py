@@ -86,9 +86,10 @@ def own_columns(header: Iterable[str]) -> list[str]:
 
 
 def own_row(row: Mapping[str, str]) -> dict[str, str]:
-    """The row with every cell in the documented spelling."""
+    """The row with every documented column but the name in its documented spelling; others stay."""
     cells = {
-        name: own_cell(name, text.strip()) if name != "row_id" else text.strip() for name, text in row.items()
+        name: own_cell(name, text.strip()) if name in COLUMNS[1:] else text.strip()
+        for name, text in row.items()
     }
     # Authors say in words where a directive binds the products.
     bound = re.search(r"multiplies bound to (DSP|\w+)", cells.get("notes", ""))
