@@ -30,6 +30,10 @@ def keep_all(indices: Sequence[int], scores: Sequence[float], progress: float) -
     return [True] * len(indices)
 
 
+def silent(words: str) -> None:
+    """Says nothing of progress."""
+
+
 def no_siblings(candidate: Candidate) -> tuple[Candidate, ...]:
     """The siblings of a candidate where there are none."""
     return ()
@@ -59,6 +63,7 @@ class Context:
             them goes into ``Estimates.siblings``.
         front: (task metric, adder bits) of the designs of earlier batches that no other one of them
             dominates. Training may give up what stays far behind it.
+        progress: is told in a few words how far a long call has come; as often as one likes.
         cache: bytes by name that last as long as the run, over interruptions too. What stands
             there must follow from the run's seed: nobody notices whether it was computed again.
             On workers (``[cluster]``) each has its own, bounded, which ends with it: there a name
@@ -78,6 +83,7 @@ class Context:
     records: Sequence[Record] = ()
     siblings: Callable[[Candidate], Sequence[Candidate]] = no_siblings
     front: Sequence[tuple[float, float]] = ()
+    progress: Callable[[str], None] = silent
     cache: MutableMapping[str, bytes] = field(default_factory=dict)
 
 
@@ -101,6 +107,14 @@ class Estimator(Isolatable):
     full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     #: Whether it is asked again, with ``context.designs`` filled, once candidates are trained.
     uses_weights: bool = False
+    #: Name of a cheaper estimator of the same metrics. Where a run has that one too, this one is asked in
+    #: the search only of trained candidates that may enter the front by the cheaper numbers.
+    contends_by: str = ""
+    #: Factor by which the cheaper numbers may be off (``contends_by`` only).
+    contends_within: float = 1.25
+    #: Whether it computes its metrics from those of other estimators (``context.known``): it is asked
+    #: again wherever these have changed, the final numbers of what is handed over included.
+    combines: bool = False
     #: Whether it gets the records of earlier batches in ``context.records``.
     learns: bool = False
     #: Name of a metric of its own that forecasts the task's metric with an honest interval:

@@ -124,9 +124,7 @@ def chosen(
         words = (
             f"{folds} folds of {rows} rows of training and validation; each scores networks it did not train"
         )
-    if refining is not None:
-        on_step("refinement of single weights in each fold" if len(held) > 1 else "refinement of weights")
-    options = _options(problem, shortlist, held, refining)
+    options = _options(problem, shortlist, held, refining, on_step)
     if not options:
         return Choice(choose(useful, members), {}, {}, 0, plain)
     picked = _distinct(_useful_front(problem, options), members)
@@ -154,13 +152,17 @@ def _options(
     records: Sequence[Record],
     held: Sequence[tuple[Dataset, Sequence[Design | None]]],
     refining: Refining | None,
+    on_step: Callable[[str], None],
 ) -> list[Option]:
     """Each record at each price: scored on the rows that were held back, its LUTs as they shrink there."""
     metric = problem.dataset.metric
     # record -> price -> the outputs of each fold, and the share of the LUTs that is kept.
     outputs: list[dict[float, list[np.ndarray]]] = [{} for _ in records]
     kept: list[dict[float, list[float]]] = [{} for _ in records]
-    for dataset, designs in held:
+    for number, (dataset, designs) in enumerate(held):
+        if refining is not None:
+            fold = f", fold {number + 1} of {len(held)}" if len(held) > 1 else ""
+            on_step(f"refinement of single weights{fold}")
         there = [(place, design) for place, design in enumerate(designs) if design is not None]
         stops = [(place, 0.0, 1.0, design) for place, design in there]
         if refining is not None:

@@ -26,6 +26,7 @@ class Family:
         self._metric, self._sign = metric, -1.0 if direction == "max" else 1.0
         self._first: dict[str, int] = {}
         self._fronts: dict[int, list[tuple[float, float]]] = {}
+        self._losses: dict[int, list[tuple[float, ...]]] = {}
         self._last = -1
 
     def take(self, records: Sequence[Record]) -> None:
@@ -39,6 +40,11 @@ class Family:
             for record in members:
                 self._first.setdefault(record.key, batch)
             self._fronts[batch] = self._merged(self.front(batch), members)
+            found = [
+                record.losses for record in members if record.state == RecordState.COMPLETE and record.losses
+            ]
+            both = [*self.losses(batch), *found]
+            self._losses[batch] = [both[place] for place in non_dominated(both)] if both else []
             self._last = batch
 
     def recorded_before(self, key: str, batch: int) -> bool:
@@ -49,6 +55,11 @@ class Family:
         """(task metric, adder bits) of the complete designs of earlier batches, the front of them."""
         before = [number for number in self._fronts if number < batch]
         return self._fronts[max(before)] if before else []
+
+    def losses(self, batch: int) -> list[tuple[float, ...]]:
+        """Losses of the complete candidates of earlier batches, the front of them."""
+        before = [number for number in self._losses if number < batch]
+        return self._losses[max(before)] if before else []
 
     def far_behind(
         self, rivals: Sequence[Mapping[str, Estimate]], batch: int

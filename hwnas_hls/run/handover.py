@@ -14,20 +14,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
 from hwnas_hls.evidence.scoring import score
-from hwnas_hls.evidence.usefulness import chance_of, constant, useless
+from hwnas_hls.evidence.usefulness import chance_of, useless
 from hwnas_hls.network import emulator
-from hwnas_hls.network.design import Design
-from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.exporter import Member
-from hwnas_hls.protocols.task import joined
+from hwnas_hls.run.full_training import Made, target_scale, trained
 from hwnas_hls.run.hardware_loop import Measuring
-from hwnas_hls.run.judge import FullTraining, Judge
+from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.notation import counted, quantity
 from hwnas_hls.values.candidate import Candidate
@@ -57,17 +53,6 @@ class HandedOver:
 
     members: list[Member]
     left_out: Mapping[str, LeftOut]
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A design on its way: from its training to its score on the test rows."""
-
-    record: Record
-    design: Design
-    estimates: Mapping[str, Estimate]
-    layers: tuple[Mapping[str, Estimate], ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def hand_over(
@@ -103,12 +88,10 @@ def hand_over(
     if problem.trainer is None:
         log.warning("no estimator of this run trains: the front has no designs to hand over")
         return HandedOver([], {})
-    on_step(f"full training of {counted(len(records), 'design')}")
-    made = _trained(problem, judge, records, scores)
-    made = _refined(problem, judge, made, scores, prices)
+    made = trained(problem, judge, records, scores, prices, on_step)
     if measuring is not None:
         made = _synthesised(measuring, made, on_step)
-    tested = [_tested(problem, item) for item in made]
+    tested = _tested(problem, judge, made)
     members, left_out = (tested, {}) if every else _worth_keeping(problem, tested)
     on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
     done = _built(problem, folder, on_step, members)
@@ -118,108 +101,12 @@ def hand_over(
     return HandedOver(done, left_out)
 
 
-def _trained(
-    problem: Problem, judge: Judge, records: Sequence[Record], scores: Mapping[str, Estimate]
-) -> list[_Made]:
-    """The full training of each; one that failed is done once more from another seed.
-
-    Where that fails, too, the search's design stands in for it, with a warning.
-    """
-    found = judge.designs([record.candidate for record in records])
-    failed = [
-        place
-        for place, (record, item) in enumerate(zip(records, found, strict=True))
-        if item.design is None or _failed(problem, item, record, scores)
-    ]
-    if failed:
-        again = judge.again([records[place].candidate for place in failed])
-        found = list(found)
-        for place, item in zip(failed, again, strict=True):
-            if item.design is not None and not _failed(problem, item, records[place], scores):
-                found[place] = item
-    made = []
-    for record, item in zip(records, found, strict=True):
-        if item.design is not None and not _failed(problem, item, record, scores):
-            made.append(_Made(record, item.design, item.estimates, item.layers))
-            continue
-        reason = item.reason or _failed(problem, item, record, scores) or "training gave no design"
-        kept = judge.design(record)
-        if kept is None:
-            log.error("%s is not handed over: %s", record.key, reason)
-            continue
-        words = f"the full training failed twice ({reason}); this is the design of the search"
-        log.warning("%s: %s", record.key, words)
-        made.append(_Made(record, kept, record.estimates, (), (words,)))
-    return made
-
-
-def _refined(
-    problem: Problem,
-    judge: Judge,
-    made: Sequence[_Made],
-    scores: Mapping[str, Estimate],
-    prices: Mapping[str, float],
-) -> list[_Made]:
-    """Each with its single weights refined at its price, if what comes of it is still as good as expected."""
-    part = problem.trainer
-    if part is None or not isinstance(part.instance, Refining) or not prices:
-        return list(made)
-    dataset = problem.dataset
-    rows = joined(dataset) if part.config.get("train_on") == "train+validation" else dataset.train
-    until = [prices.get(item.record.key, 0.0) for item in made]
-    ladders = part.instance.refined([item.design for item in made], dataset, rows, until)
-    places = [place for place, ladder in enumerate(ladders) if ladder]
-    candidates = [made[place].record.candidate for place in places]
-    smaller = judge.with_designs(candidates, [ladders[place][-1].design for place in places])
-    out = list(made)
-    for place, item in zip(places, smaller, strict=True):
-        before, stop = made[place], ladders[place][-1]
-        if item.design is None:
-            continue
-        metric = score(
-            dataset,
-            dataset.validation,
-            emulator.outputs(item.design, dataset.validation.x),
-            source="trained",
-            evidence="rows it was trained on: no evidence",
-            **_target_scale(item.design),
-        )
-        found = dataclasses.replace(item, estimates={**item.estimates, metric.metric: metric})
-        if words := _failed(problem, found, before.record, scores):
-            log.info("%s is not refined: %s", before.record.key, words)
-            continue
-        meta = {**item.design.meta, "refined": {"price": stop.price, "kept": stop.kept}}
-        design = dataclasses.replace(item.design, meta=meta)
-        out[place] = dataclasses.replace(before, design=design, estimates=found.estimates, layers=item.layers)
-    return out
-
-
-def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:
-    """Why a full training has failed; empty where it has not.
-
-    It has where the outputs are constant, or where it scores lower on the validation rows - on which
-    it was trained - than designs that had not seen them did, by more than the noise of that score.
-    The search's own score is the best of many looks and so partly luck: its interval's bad end counts.
-    """
-    if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
-        return words
-    metric = problem.dataset.metric
-    unseen = scores.get(record.key) or record.estimates.get(metric)
-    if metric not in item.estimates or unseen is None:
-        return ""
-    value = item.estimates[metric].value
-    up = problem.dataset.direction == "max"
-    if value >= unseen.low if up else value <= unseen.high:
-        return ""
-    return f"{metric} {value:.4g} on rows it was trained on, {unseen.value:.4g} before on rows unseen"
-
-
-def _synthesised(measuring: Measuring, made: Sequence[_Made], on_step: Callable[[str], None]) -> list[_Made]:
+def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[str], None]) -> list[Made]:
     """Each design with the results of its synthesis. Several run at once and are reported one by one."""
     on_step(f"synthesis of {counted(len(made), 'design')}")
     done = itertools.count(1)
 
-    def told(item: _Made, measured: Mapping[str, Estimate], failure: str) -> None:
+    def told(item: Made, measured: Mapping[str, Estimate], failure: str) -> None:
         said = failure or ", ".join(
             quantity(name, measured[name].value)
             for name in ("lut", "ff", "dsp", "latency_cycles")
@@ -265,21 +152,36 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
     return [member for member in alive if member.key not in left_out], left_out
 
 
-def _tested(problem: Problem, made: _Made) -> Member:
-    """A member with its score on the test split, by the emulator."""
-    dataset, record, design = problem.dataset, made.record, made.design
-    estimate = score(
-        dataset,
-        dataset.test,
-        emulator.outputs(design, dataset.test.x),
-        source="emulated",
-        evidence=f"integer emulation of the exported design on all {len(dataset.test)} test rows",
-        **_target_scale(design),
-    )
-    final = {**made.estimates, dataset.metric: estimate}
+def _tested(problem: Problem, judge: Judge, made: Sequence[Made]) -> list[Member]:
+    """The members with their scores on the test split, by the emulator."""
+    dataset = problem.dataset
+    scores = [
+        score(
+            dataset,
+            dataset.test,
+            emulator.outputs(item.design, dataset.test.x),
+            source="emulated",
+            evidence=f"integer emulation of the exported design on all {len(dataset.test)} test rows",
+            **target_scale(item.design),
+        )
+        for item in made
+    ]
+    final = [{**item.estimates, dataset.metric: found} for item, found in zip(made, scores, strict=True)]
+    candidates, designs = [item.record.candidate for item in made], [item.design for item in made]
+    final = judge.combined(candidates, designs, final)
+    return [_member(problem, *each) for each in zip(made, scores, final, strict=True)]
+
+
+def _member(problem: Problem, made: Made, found: Estimate, final: Mapping[str, Estimate]) -> Member:
+    """A member by its final numbers.
+
+    Args:
+        found: its score on the test split.
+    """
+    record, design = made.record, made.design
     broken = problem.goal.violations(final)
     over = tuple(f"after full training over the limit {limit} by {by:.1%}" for limit, by in broken.items())
-    dead = useless(design, dataset, dataset.test, estimate)
+    dead = useless(design, problem.dataset, problem.dataset.test, found)
     checks = {
         "alive": failure(dead) if dead else PASSED,
         "limits": failure("; ".join(over)) if over else PASSED,
@@ -301,12 +203,6 @@ def _built(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _target_scale(design: Design) -> dict[str, np.ndarray]:
-    if "target_scale" not in design.meta:
-        return {}
-    return {name: np.asarray(design.meta[name], np.float64) for name in ("target_mean", "target_scale")}
 
 
 def _build(

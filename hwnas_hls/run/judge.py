@@ -17,6 +17,7 @@ from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
 from hwnas_hls.plugin.isolation import guarded, release
 from hwnas_hls.protocols.estimator import Context, Keep, keep_all, no_siblings
+from hwnas_hls.run.contention import contend
 from hwnas_hls.run.family import Family
 from hwnas_hls.run.forecast import spared
 from hwnas_hls.run.halving import halving
@@ -38,6 +39,7 @@ class Evaluation:
     architecture: Architecture | None = None
     estimates: dict[str, Estimate] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    told_by: set[str] = field(default_factory=set)
     design: Design | None = None
     layers: tuple[Mapping[str, Estimate], ...] = ()
     state: RecordState = RecordState.COMPLETE
@@ -63,6 +65,11 @@ class FullTraining:
     design: Design | None
     layers: tuple[Mapping[str, Estimate], ...]
     reason: str
+
+
+def metrics_of(part: ConfiguredPlugin) -> set[str]:
+    """Names of the metrics that an estimator may give."""
+    return {item if isinstance(item, str) else item.name for item in part.instance.provides}
 
 
 class Judge:
@@ -104,7 +111,8 @@ class Judge:
         for number, part in enumerate(self.problem.estimators):
             alive = sum(case.state == RecordState.COMPLETE for case in cases)
             self.on_phase(f"batch {batch + 1}: {part.name}, {counted(alive, 'candidate')}")
-            found = self._apply(part, cases)
+            # Who is asked of contenders alone is asked after each training, see `_refine`.
+            found = [] if self._cheaper(part) else self._apply(part, cases)
             if part in trainers:
                 cases += self._siblings(part, self.problem.estimators[:number], cases, found)
                 self._refine(cases)
@@ -112,6 +120,7 @@ class Judge:
                 self._promote(part, cases)
             if forecast := part.instance.forecast:
                 self._spare(part, forecast, cases)
+        self._combine(cases)
         share = (time.perf_counter() - began) / max(len(cases), 1)
         records = [self._record(c, first_number + place, batch, share) for place, c in enumerate(cases)]
         self._family.take(records)
@@ -127,9 +136,7 @@ class Judge:
         if self.problem.trainer is None:
             raise ValueError("no estimator of this run trains")
         self._apply(self.problem.trainer, cases, early_stop=False, check=False)
-        for other in self.problem.estimators:
-            if other not in self._trainers() and not other.instance.learns:
-                self._apply(other, cases, check=False)
+        self._ask_others(cases)
         return [FullTraining(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
     def with_designs(self, candidates: Sequence[Candidate], designs: Sequence[Design]) -> list[FullTraining]:
@@ -137,15 +144,27 @@ class Judge:
         cases = [self._evaluation_of(candidate) for candidate in candidates]
         for case, design in zip(cases, designs, strict=True):
             case.design = design
-        for other in self.problem.estimators:
-            if other not in self._trainers() and not other.instance.learns:
-                self._apply(other, cases, check=False)
+        self._ask_others(cases)
         return [FullTraining(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
-    def again(self, candidates: Sequence[Candidate]) -> list[FullTraining]:
-        """As :meth:`designs`, from the seed after the run's."""
+    def combined(
+        self,
+        candidates: Sequence[Candidate],
+        designs: Sequence[Design],
+        estimates: Sequence[Mapping[str, Estimate]],
+    ) -> list[dict[str, Estimate]]:
+        """Estimates in which those that are computed from others follow the others."""
+        cases = [self._evaluation_of(candidate) for candidate in candidates]
+        for case, design, known in zip(cases, designs, estimates, strict=True):
+            case.design = design
+            case.estimates.update(known)
+        self._combine(cases, check=False)
+        return [case.estimates for case in cases]
+
+    def again(self, candidates: Sequence[Candidate], number: int) -> list[FullTraining]:
+        """As :meth:`designs`, from the seed ``number`` after the run's."""
         run = self.problem.spec.run
-        spec = replace(self.problem.spec, run=replace(run, seed=(run.seed + 1) % 2**63))
+        spec = replace(self.problem.spec, run=replace(run, seed=(run.seed + number) % 2**63))
         other = Judge(replace(self.problem, spec=spec), self.store)
         try:
             return other.designs(candidates)
@@ -204,9 +223,50 @@ class Judge:
         trained = [case for case in cases if case.design is not None]
         for part in self.problem.estimators:
             if part.instance.uses_weights:
-                designs = counted(sum(case.state == RecordState.COMPLETE for case in trained), "design")
-                self.on_phase(f"batch {self._batch + 1}: {part.name}, {designs}")
-                self._apply(part, trained)
+                asked = [
+                    case for case in self._contenders(part, trained) if case.state == RecordState.COMPLETE
+                ]
+                self.on_phase(f"batch {self._batch + 1}: {part.name}, {counted(len(asked), 'design')}")
+                self._apply(part, asked)
+
+    def _contenders(self, part: ConfiguredPlugin, cases: Sequence[Evaluation]) -> Sequence[Evaluation]:
+        """Whom a dear estimator is asked about: all, or those that a cheaper one says may enter the front."""
+        cheaper = self._cheaper(part)
+        if cheaper is None:
+            return cases
+        judged = [
+            case for case in cases if case.state == RecordState.COMPLETE and cheaper.name in case.told_by
+        ]
+        contending = contend(
+            self.problem.goal,
+            [case.estimates for case in judged],
+            metrics_of(cheaper),
+            part.instance.contends_within,
+            self._family.losses(self._batch),
+        )
+        behind = {id(case) for case, may in zip(judged, contending, strict=True) if not may}
+        return [case for case in cases if id(case) not in behind]
+
+    def _cheaper(self, part: ConfiguredPlugin) -> ConfiguredPlugin | None:
+        """The estimator of this run whose word decides whether ``part`` is asked in the search."""
+        if not part.instance.uses_weights:
+            return None
+        return next(
+            (other for other in self.problem.estimators if other.name == part.instance.contends_by), None
+        )
+
+    def _combine(self, cases: Sequence[Evaluation], *, check: bool = True) -> None:
+        """Ask again those whose numbers follow from the numbers of others."""
+        for part in self.problem.estimators:
+            if part.instance.combines:
+                self._apply(part, cases, check=check)
+
+    def _ask_others(self, cases: Sequence[Evaluation]) -> None:
+        """All estimators that neither train nor learn, of designs as they are."""
+        for other in self.problem.estimators:
+            if other not in self._trainers() and not other.instance.learns:
+                self._apply(other, cases, check=False)
+        self._combine(cases, check=False)
 
     def _trainers(self) -> list[ConfiguredPlugin]:
         return [part for part in self.problem.estimators if part.instance.trains]
@@ -264,6 +324,8 @@ class Judge:
 
     def _take(self, part: ConfiguredPlugin, case: Evaluation, estimates: Estimates, *, check: bool) -> None:
         case.estimates.update(estimates.values)
+        if estimates.values:
+            case.told_by.add(part.name)
         case.warnings.extend(f"{part.name}: {warning}" for warning in estimates.warnings)
         case.layers = estimates.layers or case.layers
         if estimates.design is not None:
@@ -322,6 +384,7 @@ class Judge:
                 self._stopping(part) if early_stop else None,
                 self._learnt(part),
                 case.design.digest() if case.design and part.instance.uses_weights else None,
+                self._read(part, case),
             ]
         )
 
@@ -335,6 +398,13 @@ class Judge:
         if not part.instance.learns or not self._past:
             return None
         return [len(self._past), self._past[-1].key]
+
+    @staticmethod
+    def _read(part: ConfiguredPlugin, case: Evaluation) -> object:
+        if not part.instance.combines:
+            return None
+        own = metrics_of(part)
+        return {name: item.to_json() for name, item in sorted(case.estimates.items()) if name not in own}
 
     def _ask(
         self, part: ConfiguredPlugin, cases: Sequence[Evaluation], *, early_stop: bool
@@ -357,6 +427,7 @@ class Judge:
             front=self._family.front(self._batch),
             known={case.candidate.key: dict(case.estimates) for case in cases},
             records=self._past if part.instance.learns else (),
+            progress=lambda words: self.on_phase(f"batch {self._batch + 1}: {part.name}, {words}"),
             cache=self.store.cache,
         )
         candidates = [case.candidate for case in cases]

@@ -28,12 +28,12 @@ class RunTable:
 
     trials: int = 600
     minutes: float | None = None
-    batch: int = 50
+    batch: int = 25
     seed: int = 1
     device: str = "auto"
     early_stop: bool = True
     keep_share: float = 0.5
-    estimators: tuple[str, ...] = ("static", "hls-model", "training", "da-cost")
+    estimators: tuple[str, ...] = ("static", "hls-model", "training", "da-law", "da-cost")
     exporters: tuple[str, ...] = ("verilog", "vhdl", "front-json", "html-report")
 
     def __post_init__(self) -> None:
@@ -122,6 +122,8 @@ class HandoverTable:
         refine: change single weights of the designs where this saves more LUTs than it costs accuracy
             on the rows that selected the design; needs a trainer that can refine, and LUTs as an objective
             or limit.
+        restarts: number of full trainings of each exported design, from different seeds; the best on the
+            rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
         workers: number of parallel C simulations.
         training: keys that override the training estimator's for the final, full training.
@@ -131,6 +133,7 @@ class HandoverTable:
     floor: float = 0.8
     folds: int = 4
     refine: bool = True
+    restarts: int = 0
     csim: bool = True
     workers: int = 2
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -139,6 +142,8 @@ class HandoverTable:
         for name in ("members", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.restarts <= 100:
+            raise ValueError(f"restarts must be between 0 and 100, not {self.restarts}")
         if not 0 <= self.folds <= 20:
             raise ValueError(f"folds must be between 0 and 20, not {self.folds}")
         if not 0 <= self.floor < 1:

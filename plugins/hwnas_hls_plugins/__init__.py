@@ -52,6 +52,7 @@ def hwnas_register_strategies() -> list[type]:
 def hwnas_register_estimators() -> list[type]:
     """The built-in estimators."""
     from hwnas_hls_plugins.estimators.da_cost import DaCostEstimator
+    from hwnas_hls_plugins.estimators.da_law import DaLawEstimator
     from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator
     from hwnas_hls_plugins.estimators.multi_fidelity import FullTrainingEstimator, PartialTrainingEstimator
     from hwnas_hls_plugins.estimators.performance_predictor import PerformancePredictorEstimator
@@ -69,6 +70,7 @@ def hwnas_register_estimators() -> list[type]:
         WeightSharingEstimator,
         PerformancePredictorEstimator,
         ZeroCostEstimator,
+        DaLawEstimator,
         DaCostEstimator,
     ]
 

@@ -62,6 +62,7 @@ class DaCostEstimator(Estimator):
     version = "2"
     cost = 0.5
     uses_weights = True
+    contends_by = "da-law"
 
     def __init__(self, config: DaCostConfig | None = None) -> None:
         self.config = config or DaCostConfig()
@@ -86,11 +87,12 @@ class DaCostEstimator(Estimator):
         for (place, design), cost in zip(designs.items(), found, strict=True):
             clock_ns = design.architecture.clock_ns or context.clock_ns
             if not cost.refused:
-                out[place] = Estimates(values=_estimates(cost, clock_ns, context.target.family))
+                out[place] = Estimates(values=estimates_of(cost, clock_ns, context.target.family))
         return out
 
 
-def _estimates(cost: DaCost, clock_ns: float, family: str) -> dict[str, Estimate]:
+def estimates_of(cost: DaCost, clock_ns: float, family: str) -> dict[str, Estimate]:
+    """Estimates that follow from da4ml's cost and stages."""
     tool = f"da4ml {version('da4ml')}"
     out: dict[str, Estimate] = {}
 

@@ -10,7 +10,7 @@ Loaded only to train, hence torch at the top.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -148,6 +148,7 @@ class Trainer(Protocol):
     seed: int
     kept: Sequence[Sequence[float]]
     front: Sequence[tuple[float, float]]
+    progress: Callable[[str], None]
 
     def groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]: ...
     def chains(self, members: Sequence[ChainMember]) -> Network: ...
@@ -201,6 +202,8 @@ class Descent:
             layout.refresh_kept()
             network.arithmetic.quantise()
             training.descend(network, number - 1)
+            left = training.config.descent_step**number
+            training.progress(f"{len(self.alive)} networks, down to {left:.0%} of their adders")
 
     def _snap(self, network: Network, number: int) -> None:
         training = self.training

@@ -155,6 +155,7 @@ class TrainingEstimator(Resumable, Refining):
     #: What the final training of the front changes.
     full_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 100,
+        "descent_epochs": 8,
         "max_rows": 131072,
         "rungs": (),
         "train_on": "train+validation",
@@ -189,6 +190,7 @@ class TrainingEstimator(Resumable, Refining):
         found = [_refused(reason) for reason in reasons]
         if wanted:
             training = self._training(wanted, context)
+            training.progress = context.progress
             self._answer(found, wanted, training, self.run(training, context, keep))
         return found
 

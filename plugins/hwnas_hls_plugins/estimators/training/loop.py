@@ -117,6 +117,8 @@ class Training:
         self.group_elements = config.group_elements or automatic_group_elements(self.device)
         self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows))
         self.classes = dataset.kind == CLASSIFICATION
+        #: Is told in a few words how far the training has come.
+        self.progress: Callable[[str], None] = lambda words: None
 
     def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[TrainingResult]:
         """Train :attr:`members`; ``keep`` decides at each rung who goes on. One outcome each, in order.
@@ -239,6 +241,7 @@ class Training:
                 network.prune(zeros)
             network.settle()
             self._epoch(network, step, kinds, epoch, self.schedule.paces(epoch))
+            self.progress(f"{len(network.members)} networks, epoch {epoch + 1} of {self.config.epochs}")
 
     def _epoch(
         self,

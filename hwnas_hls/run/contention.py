@@ -1,0 +1,54 @@
+"""Contention: which trained candidates may enter the front, by numbers that may be somewhat off."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.front import non_dominated
+from hwnas_hls.values.objective import Goal
+
+
+def contend(
+    goal: Goal,
+    known: Sequence[Mapping[str, Estimate]],
+    doubtful: Collection[str],
+    within: float,
+    front: Sequence[Sequence[float]],
+) -> list[bool]:
+    """Which candidates would not be dominated if their doubtful numbers were better by a factor.
+
+    Args:
+        known: per candidate of a batch, its estimates. One without all objectives contends.
+        doubtful: metrics whose values may be off.
+        within: that factor; 1.25 takes a quarter of what is to be small away.
+        front: losses of the candidates of earlier batches that no other one of them dominates.
+    """
+    own = [goal.losses(estimates) for estimates in known]
+    rivals = [tuple(losses) for losses in front] + [losses for losses in own if losses is not None]
+    if not rivals:
+        return [True] * len(known)
+    best = np.array([rivals[place] for place in non_dominated(rivals)])
+    found = []
+    for estimates, losses in zip(known, own, strict=True):
+        hopes = None if losses is None else goal.losses(_hopeful(goal, estimates, doubtful, within))
+        if losses is None or hopes is None:
+            found.append(True)
+            continue
+        found.append(not np.any(np.all(best <= hopes, axis=1) & np.any(best < hopes, axis=1)))
+    return found
+
+
+def _hopeful(
+    goal: Goal, estimates: Mapping[str, Estimate], doubtful: Collection[str], within: float
+) -> dict[str, Estimate]:
+    changed = dict(estimates)
+    for objective in goal.objectives:
+        estimate = estimates.get(objective.metric)
+        if estimate is not None and objective.metric in doubtful:
+            factor = 1 / within if objective.direction == "min" else within
+            changed[objective.metric] = replace(estimate, value=estimate.value * factor)
+    return changed

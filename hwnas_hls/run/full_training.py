@@ -1,0 +1,229 @@
+"""Full training of chosen records: each several times, single weights refined, the best of them kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwnas_hls.evidence.scoring import score
+from hwnas_hls.evidence.usefulness import constant
+from hwnas_hls.network import emulator
+from hwnas_hls.network.design import Design
+from hwnas_hls.protocols.estimator import Refining
+from hwnas_hls.protocols.task import Split, joined
+from hwnas_hls.run.judge import FullTraining, Judge
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.spec.notation import counted
+from hwnas_hls.values.estimate import Estimate, Source
+from hwnas_hls.values.record import Record
+
+log = logging.getLogger(__name__)
+
+#: Rows of all trainings of one design together, an epoch; more than one training needs fewer rows each.
+_ROWS = 24_000
+_MOST_RESTARTS = 6
+#: Rows that the trainings of a design are compared on, at most.
+_COMPARED_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A design on its way: from its training to its score on the test rows."""
+
+    record: Record
+    design: Design
+    estimates: Mapping[str, Estimate]
+    layers: tuple[Mapping[str, Estimate], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def restarts_of(problem: Problem) -> int:
+    """Full trainings of each design: as the spec says, or as many as the rows allow."""
+    wanted = problem.spec.handover.restarts
+    rows = len(problem.dataset.train) + len(problem.dataset.validation)
+    return wanted or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
+
+
+def trained(
+    problem: Problem,
+    judge: Judge,
+    records: Sequence[Record],
+    scores: Mapping[str, Estimate],
+    prices: Mapping[str, float],
+    on_step: Callable[[str], None] = lambda step: None,
+) -> list[Made]:
+    """One design a record: the best of its full trainings from several seeds, each refined at its price.
+
+    They are compared by their scores on the rows that they were trained on, and by their LUTs: small
+    networks fit these rows so badly that a better fit is a better network. Where all trainings of a
+    record fail, and one more, the design of the search stands in, with a warning.
+
+    Args:
+        scores: key -> score by rows unseen, where there is one.
+        prices: key -> price at which single weights are refined; missing without.
+        on_step: called with a description of each step.
+    """
+    count = restarts_of(problem)
+    found: list[list[Made]] = [[] for _ in records]
+    reasons = [""] * len(records)
+    for number in range(count + 1):
+        # One more for those of which none has gone well.
+        places = [place for place in range(len(records)) if number < count or not found[place]]
+        if not places:
+            break
+        turn = f", {number + 1} of {count}" if 1 < count > number else ""
+        on_step(f"full training of {counted(len(places), 'design')}{turn}")
+        some = [records[place] for place in places]
+        made, failures = _once(problem, judge, some, scores, number)
+        made = _refined(problem, judge, made, scores, prices)
+        by_key = {item.record.key: item for item in made}
+        for place, reason in zip(places, failures, strict=True):
+            if not reason:
+                found[place].append(by_key[records[place].key])
+            reasons[place] = reasons[place] or reason
+    exchange = _exchange(problem, records, scores)
+    rows = _rows_of(problem).drawn(_COMPARED_ROWS, 0)
+    out = []
+    for record, options, reason in zip(records, found, reasons, strict=True):
+        if options:
+            out.append(max(options, key=lambda item: _merit(problem, item, rows, exchange)))
+            continue
+        kept = judge.design(record)
+        if kept is None:
+            log.error("%s is not handed over: %s", record.key, reason)
+            continue
+        words = f"the full training failed twice ({reason}); this is the design of the search"
+        log.warning("%s: %s", record.key, words)
+        out.append(Made(record, kept, record.estimates, (), (words,)))
+    return out
+
+
+def _once(
+    problem: Problem, judge: Judge, records: Sequence[Record], scores: Mapping[str, Estimate], number: int
+) -> tuple[list[Made], list[str]]:
+    """One full training of each; the designs of those that went well, and why each other did not."""
+    candidates = [record.candidate for record in records]
+    items = judge.designs(candidates) if number == 0 else judge.again(candidates, number)
+    made, failures = [], []
+    for record, item in zip(records, items, strict=True):
+        if item.design is None:
+            failures.append(item.reason or "training gave no design")
+            continue
+        failures.append(_failed(problem, item, record, scores))
+        if not failures[-1]:
+            made.append(Made(record, item.design, item.estimates, item.layers))
+    return made, failures
+
+
+def _refined(
+    problem: Problem,
+    judge: Judge,
+    made: Sequence[Made],
+    scores: Mapping[str, Estimate],
+    prices: Mapping[str, float],
+) -> list[Made]:
+    """Each with its single weights refined at its price, if what comes of it is still as good as expected."""
+    part = problem.trainer
+    if part is None or not isinstance(part.instance, Refining) or not prices:
+        return list(made)
+    dataset = problem.dataset
+    until = [prices.get(item.record.key, 0.0) for item in made]
+    ladders = part.instance.refined([item.design for item in made], dataset, _rows_of(problem), until)
+    places = [place for place, ladder in enumerate(ladders) if ladder]
+    candidates = [made[place].record.candidate for place in places]
+    smaller = judge.with_designs(candidates, [ladders[place][-1].design for place in places])
+    out = list(made)
+    for place, item in zip(places, smaller, strict=True):
+        before, stop = made[place], ladders[place][-1]
+        if item.design is None:
+            continue
+        metric = score(
+            dataset,
+            dataset.validation,
+            emulator.outputs(item.design, dataset.validation.x),
+            source=Source.TRAINED,
+            evidence="rows it was trained on: no evidence",
+            **target_scale(item.design),
+        )
+        found = dataclasses.replace(item, estimates={**item.estimates, metric.metric: metric})
+        if words := _failed(problem, found, before.record, scores):
+            log.info("%s is not refined: %s", before.record.key, words)
+            continue
+        meta = {**item.design.meta, "refined": {"price": stop.price, "kept": stop.kept}}
+        design = dataclasses.replace(item.design, meta=meta)
+        out[place] = dataclasses.replace(before, design=design, estimates=found.estimates, layers=item.layers)
+    return out
+
+
+def _rows_of(problem: Problem) -> Split:
+    """The rows that the full training learns from."""
+    part, dataset = problem.trainer, problem.dataset
+    seen = part is not None and part.config.get("train_on") == "train+validation"
+    return joined(dataset) if seen else dataset.train
+
+
+def _merit(problem: Problem, made: Made, rows: Split, exchange: float) -> float:
+    """The score on the rows of the training, less what the LUTs are worth."""
+    dataset = problem.dataset
+    found = score(
+        dataset,
+        rows,
+        emulator.outputs(made.design, rows.x),
+        source=Source.TRAINED,
+        evidence="rows it was trained on: no evidence",
+        **target_scale(made.design),
+    )
+    value = found.value if problem.dataset.direction == "max" else -found.value
+    if not np.isfinite(value):
+        return -math.inf
+    lut = made.estimates.get("lut")
+    return value - exchange * math.log(max(lut.value, 1.0)) if lut is not None else value
+
+
+def _exchange(problem: Problem, records: Sequence[Record], scores: Mapping[str, Estimate]) -> float:
+    """Score that a factor of e in LUTs is worth: the mean slope of the front from end to end."""
+    metric = problem.dataset.metric
+    if "lut" not in {objective.metric for objective in problem.goal.objectives}:
+        return 0.0
+    known = [
+        (scores.get(record.key, record.estimates[metric]).value, record.estimates["lut"].value)
+        for record in records
+        if metric in record.estimates and "lut" in record.estimates
+    ]
+    if not known:
+        return 0.0
+    values, luts = [pair[0] for pair in known], [max(pair[1], 1.0) for pair in known]
+    span = math.log(max(luts) / min(luts))
+    return (max(values) - min(values)) / span if span > 0.1 else 0.0
+
+
+def target_scale(design: Design) -> dict[str, np.ndarray]:
+    """Of a regression, what turns its outputs into the unit of the targets."""
+    if "target_scale" not in design.meta:
+        return {}
+    return {name: np.asarray(design.meta[name], np.float64) for name in ("target_mean", "target_scale")}
+
+
+def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:
+    """Why a full training has failed; empty where it has not.
+
+    It has where the outputs are constant, or where it scores lower on the validation rows - on which
+    it was trained - than designs that had not seen them did, by more than the noise of that score.
+    The search's own score is the best of many looks and so partly luck: its interval's bad end counts.
+    """
+    if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
+        return words
+    metric = problem.dataset.metric
+    unseen = scores.get(record.key) or record.estimates.get(metric)
+    if metric not in item.estimates or unseen is None:
+        return ""
+    value = item.estimates[metric].value
+    up = problem.dataset.direction == "max"
+    if value >= unseen.low if up else value <= unseen.high:
+        return ""
+    return f"{metric} {value:.4g} on rows it was trained on, {unseen.value:.4g} before on rows unseen"

@@ -1,0 +1,274 @@
+"""The estimator ``da-law``: distributed arithmetic of trained designs, by a closed form of da4ml's cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls.network.architecture import Dense
+from hwnas_hls.protocols.estimator import Estimator
+from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls_plugins.estimators.da_cost import DaCostConfig, estimates_of
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost
+from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.protocols.estimator import Context
+    from hwnas_hls.values.candidate import Candidate
+
+#: Coefficients of :func:`lut_of`; fitted by ``benchmarks/circuits/closed_form.py``.
+GROWTH, ADDER_POWER, DIGIT_POWER = 0.301, -0.033, -0.091
+RECTIFIED, SATURATED, BIAS, ROUNDED, NEURON = 0.105, 1.537, 0.350, 0.381, 1.234
+#: Law over da4ml's cost, of 95 % of the designs.
+LUT_SPREAD = 1.18
+#: Register bits over what the law says, and the other way round.
+FF_SPREAD = 2.9
+#: Bits of a rank between two stages over those of the widest layer's results.
+RANK = 1.4
+#: Stages may be so many more or fewer.
+STAGE_SPREAD = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a layer's sums are made of; only what is live counts: read by somebody, and not constant.
+
+    Args:
+        neurons: with a sum.
+        digits: signed digits of their weights.
+        adders: that bring the digits together, one fewer than digits a neuron.
+        narrow: bits of these adders, if each was as wide as its inputs and one bit.
+        growth: bits by which the finished sums are wider than that, an adder.
+        bias: bits of the sums that biases are added to.
+        rectified, saturated, rounded: bits of the results that may be negative before, too large, rounded.
+        levels: of a balanced tree, of the neuron with most terms.
+        result: bits of the layer's results.
+    """
+
+    neurons: float
+    digits: float
+    adders: float
+    narrow: float
+    growth: float
+    bias: float
+    rectified: float
+    saturated: float
+    rounded: float
+    levels: float
+    result: float
+
+
+def sums_of(design: Design) -> list[Sums]:
+    """Of each layer of a chain, by interval analysis with the design's own weights."""
+    chain = design.architecture.chain
+    live = _live(design.chain_weights)
+    kind = design.architecture.input
+    low = np.full(chain[0].n_in, kind.lowest, np.float64)
+    high = np.full(chain[0].n_in, kind.highest, np.float64)
+    out = []
+    for number in range(len(chain)):
+        found, low, high = _layer(design, number, live[number], low, high)
+        out.append(found)
+    return out
+
+
+def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
+    """da4ml's cost, which is the number of LUTs within a few per cent.
+
+    Adders that several sums share make the whole smaller than its parts: by powers of their number and of
+    the digits a neuron.
+
+    Args:
+        k: coefficients in the place of the module's, to fit them.
+    """
+    c = k or {
+        "growth": GROWTH,
+        "adder_power": ADDER_POWER,
+        "digit_power": DIGIT_POWER,
+        "rectified": RECTIFIED,
+        "saturated": SATURATED,
+        "bias": BIAS,
+        "rounded": ROUNDED,
+        "neuron": NEURON,
+    }
+    total = 0.0
+    for layer in sums:
+        if layer.adders > 0:
+            shared = layer.adders ** c["adder_power"] * (layer.digits / layer.neurons) ** c["digit_power"]
+            total += shared * (layer.narrow + c["growth"] * layer.growth)
+        total += c["rectified"] * layer.rectified + c["saturated"] * layer.saturated
+        total += c["bias"] * layer.bias + c["rounded"] * layer.rounded + c["neuron"] * layer.neurons
+    return max(total, 1.0)
+
+
+def cost_of(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
+    """As :func:`~hwnas_hls_plugins.synthesizers.open_synthesis.da_costs.cost`, by the law."""
+    sums = sums_of(design)
+    lut = lut_of(sums)
+    levels = latency_cutoff(clock_ns, lut) if cutoff is None else cutoff
+    depth = sum(layer.levels + 0.5 for layer in sums)
+    stages = int(depth // levels) + 1
+    return DaCost(lut, stages, round(register_bits(design, sums, stages)), int(levels))
+
+
+def register_bits(design: Design, sums: Sequence[Sums], stages: int) -> float:
+    """Bits of the ranks before, between and behind the stages."""
+    first = design.chain_weights[0]
+    ends = design.architecture.input.width * float((first != 0).any(axis=1).sum()) + sums[-1].result
+    widest = max((layer.result for layer in sums), default=0.0)
+    return ends + (stages - 1) * RANK * widest
+
+
+class DaLawEstimator(Estimator):
+    """LUT, FF, cycles of trained chains of distributed arithmetic, by a closed form.
+
+    It takes about a millisecond a design. It says nothing of other candidates, nor of any where da4ml is
+    not installed. Of candidates that may enter the front ``da-cost`` says more.
+    """
+
+    name = "da-law"
+    Config = DaCostConfig
+    config: DaCostConfig
+    provides = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
+    version = "1"
+    cost = 0.001
+    uses_weights = True
+
+    def __init__(self, config: DaCostConfig | None = None) -> None:
+        self.config = config or DaCostConfig()
+
+    def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+        """One :class:`Estimates` a candidate, empty where there is nothing to say."""
+        out = [Estimates() for _ in candidates]
+        if not installed("da4ml"):
+            return out
+        for place, candidate in enumerate(candidates):
+            design = context.designs.get(candidate.key)
+            if design is None or not _lawful(design):
+                continue
+            clock_ns = design.architecture.clock_ns or context.clock_ns
+            cost = cost_of(design, clock_ns, self.config.latency_cutoff)
+            values = estimates_of(cost, clock_ns, context.target.family)
+            out[place] = Estimates({name: _wider(estimate) for name, estimate in values.items()})
+        return out
+
+
+def _lawful(design: Design) -> bool:
+    """Whether the law covers a design: dense layers one after the other."""
+    architecture = design.architecture
+    return (
+        architecture.is_chain
+        and builds_what_is_asked(architecture, distributed=True)
+        and all(
+            isinstance(layer, Dense) and layer.activation in ("relu", "linear")
+            for layer in architecture.layers
+        )
+    )
+
+
+def _wider(estimate: Estimate) -> Estimate:
+    """An estimate as ``da-cost`` states it, with the law's own error in its interval."""
+    low, high = estimate.low, estimate.high
+    if estimate.metric == "lut":
+        low, high = low / LUT_SPREAD, high * LUT_SPREAD
+    elif estimate.metric == "ff":
+        low, high = low / FF_SPREAD, high * FF_SPREAD
+    elif estimate.metric == "latency_cycles":
+        low, high = max(1.0, low - STAGE_SPREAD), high + STAGE_SPREAD
+    elif estimate.metric == "latency_ns":
+        # One stage more or fewer, of at least one.
+        low, high = low / 2, high * 2
+    words = f"closed form of {estimate.evidence}"
+    return replace(estimate, low=low, high=high, evidence=words)
+
+
+def _live(weights: Sequence[NDArray[np.int64]]) -> list[NDArray[np.bool_]]:
+    """Of each layer, (n_out,): whether anybody reads a neuron."""
+    live = [np.ones(weights[-1].shape[1], bool)]
+    for weight in reversed(weights[1:]):
+        live.append((weight[:, live[-1]] != 0).any(axis=1))
+    return live[::-1]
+
+
+def _layer(
+    design: Design,
+    number: int,
+    live: NDArray[np.bool_],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> tuple[Sums, NDArray[np.float64], NDArray[np.float64]]:
+    """A layer's sums, and the ends of its results; ``low`` and ``high`` are those of its inputs."""
+    layer, (source, accum, result) = design.architecture.chain[number], design.layer_types()[number]
+    weight, bias = design.chain_weights[number], design.biases[number]
+    up, down = np.maximum(weight, 0), np.minimum(weight, 0)
+    least, most = low @ up + high @ down, high @ up + low @ down
+    widths = _bits(low, high)
+    digits = csd_weight(weight) * (widths > 0)[:, None]
+    count = digits.sum(axis=0)
+    used = live & (count > 0)
+    adders = np.maximum(count - 1, 0) * used
+    narrow = (digits * widths[:, None]).sum(axis=0) / np.maximum(count, 1) + 1
+    growth = np.maximum(_bits(least, most) - _zeros_below(weight) - narrow, 0)
+    offset: NDArray[np.float64] = np.zeros(layer.n_out)
+    biased = np.zeros(layer.n_out, bool)
+    if bias is not None and layer.bias is not None:
+        offset, biased = bias * 2.0 ** (accum.fraction - layer.bias.fraction), (bias != 0) & used
+    scale = 2.0 ** (accum.fraction - source.fraction - layer.weight.fraction)
+    least, most = least * scale + offset, most * scale + offset
+    whole = _bits(least, most)
+    rectified = saturated = rounded = 0.0
+    passed = whole
+    step = 2.0 ** (accum.fraction - result.fraction)
+    if result != accum or layer.activation == "relu":
+        if layer.activation == "relu":
+            passed = _bits(np.maximum(least, 0), np.maximum(most, 0))
+        dropped = max(accum.fraction - result.fraction, 0)
+        passed = np.clip(passed - dropped, 0, result.width) * used
+        rectified = float(passed[least < 0].sum()) if layer.activation == "relu" else 0.0
+        if result.overflow != "WRAP":
+            saturated = float(passed[most / step > result.highest].sum())
+        if result.rounding != "TRN" and dropped:
+            rounded = float(passed.sum())
+    terms = (count + biased)[used]
+    found = Sums(
+        neurons=float(used.sum()),
+        digits=float((count * used).sum()),
+        adders=float(adders.sum()),
+        narrow=float((adders * narrow).sum()),
+        growth=float((adders * growth).sum()),
+        bias=float(whole[biased].sum()),
+        rectified=rectified,
+        saturated=saturated,
+        rounded=rounded,
+        levels=float(np.ceil(np.log2(terms.max(initial=1)))),
+        result=float((passed * live).sum()),
+    )
+    half = 0.0 if result.rounding == "TRN" else 0.5
+    if layer.activation == "relu":
+        least, most = np.maximum(least, 0), np.maximum(most, 0)
+    low = np.clip(np.floor(least / step + half), result.lowest, result.highest)
+    high = np.clip(np.floor(most / step + half), result.lowest, result.highest)
+    return found, low, high
+
+
+def _bits(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the whole numbers from ``low`` to ``high``, a sign where there is one."""
+    magnitude = np.maximum(np.maximum(high, -low - 1), 0)
+    found: NDArray[np.float64] = np.ceil(np.log2(magnitude + 1)) + (low < 0)
+    return found
+
+
+def _zeros_below(weight: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each neuron, the lowest bits that none of its weights has."""
+    lowest = np.where(weight != 0, np.abs(weight) & -np.abs(weight), np.iinfo(np.int64).max).min(axis=0)
+    found: NDArray[np.float64] = np.where((weight != 0).any(axis=0), np.log2(lowest.astype(np.float64)), 0.0)
+    return found
