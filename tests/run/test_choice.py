@@ -276,3 +276,50 @@ def test_refined_designs_are_smaller_and_said_to_be_refined(tmp_path: Path) -> N
         assert member.design.meta["refined"]["price"] == prices[member.key]
         assert 0 < member.design.meta["refined"]["kept"] < 1
         assert member.checks["csim"].ok
+
+
+def test_of_several_full_trainings_the_best_on_their_own_rows_is_kept(tmp_path: Path) -> None:
+    from hwnas_hls.network import emulator
+    from hwnas_hls.protocols.task import joined
+    from hwnas_hls.run import full_training
+    from hwnas_hls.run.search import Search
+
+    spec = spec_from_tables(SHORT, "test")
+    problem = resolve(spec, Registry())
+    with Store(tmp_path) as store:
+        search = Search.resume(problem, store)
+        search.run()
+        (record,) = sorted(search.front.records, key=lambda item: -item.estimates["accuracy"].value)[:1]
+        rows = joined(problem.dataset)
+
+        def fit(seed: int) -> float:
+            judge = search.judge
+            found = judge.again([record.candidate], seed) if seed else judge.designs([record.candidate])
+            assert found[0].design is not None
+            right = emulator.outputs(found[0].design, rows.x).argmax(axis=1) == rows.y
+            return float(right.mean())
+
+        alone = [fit(seed) for seed in range(4)]
+        assert len(set(alone)) > 1
+        for count in (1, 2, 4):
+            table = dataclasses.replace(spec.handover, restarts=count)
+            several = dataclasses.replace(problem, spec=dataclasses.replace(spec, handover=table))
+            (made,) = full_training.trained(several, search.judge, [record], {}, {})
+            right = emulator.outputs(made.design, rows.x).argmax(axis=1) == rows.y
+            # LUTs weigh nothing where one record alone says nothing of their worth.
+            assert float(right.mean()) == max(alone[:count])
+        search.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted", "count"), [(1438, 0, 6), (6000, 0, 4), (800_000, 0, 1), (1438, 2, 2)]
+)
+def test_large_tables_get_fewer_full_trainings(
+    registry: Registry, toy_spec: MakeSpec, rows: int, wanted: int, count: int
+) -> None:
+    from hwnas_hls.run.full_training import restarts_of
+
+    problem = resolve(toy_spec(handover={"restarts": wanted}), registry)
+    half = Split(np.zeros((rows // 2, 2)), np.zeros(rows // 2, np.int64))
+    data = dataclasses.replace(problem.dataset, train=half, validation=half)
+    assert restarts_of(dataclasses.replace(problem, dataset=data)) == count

@@ -204,6 +204,15 @@ def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: Ml
     assert all(item.stopped for _, item in estimates.siblings)
 
 
+def test_a_training_says_how_far_it_has_come(digits: Dataset, space: MlpSpace) -> None:
+    said: list[str] = []
+    here = replace(context(space, digits), progress=said.append)
+    TrainingEstimator(QUICK).estimate(some(space, 2), here)
+    epochs = [words for words in said if "epoch" in words]
+    assert epochs[-1].endswith(f"epoch {QUICK.epochs} of {QUICK.epochs}")
+    assert any("of their adders" in words for words in said)
+
+
 def test_stretches_on_workers_give_the_numbers_of_one_call(digits: Dataset, space: MlpSpace) -> None:
     candidates = some(space, 3, 9)
     estimator = TrainingEstimator(QUICK)
