@@ -1,6 +1,6 @@
-"""Hardware-aware neural architecture search for small networks on FPGAs, by hls4ml."""
+"""Hardware-aware neural architecture search for small neural networks on FPGAs, based on hls4ml."""
 
-# `__init__.pyi` says the types of what is loaded on demand here.
+# `__init__.pyi` declares the types of the names that are loaded on demand here.
 from importlib import import_module
 
 from hwnas_hls.hookspecs import hookimpl
@@ -17,7 +17,7 @@ __all__ = ["Run", "__version__", "compare_runs", "hookimpl", "open_run", "resume
 
 
 def __getattr__(name: str) -> object:
-    """The Python API, imported when it is first asked for: numpy takes a while to load."""
+    """Import the Python API on first access, because numpy is slow to load."""
     if name not in _ON_DEMAND:
         raise AttributeError(f"module 'hwnas_hls' has no attribute {name!r}")
     found = getattr(import_module(_ON_DEMAND[name]), name)

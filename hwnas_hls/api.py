@@ -46,14 +46,14 @@ _LIMIT_KEYS = ("max", "min", "fit_part", "sub_microsecond")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """A run with all that came of it; printed, it is its front as a table.
+    """A run and its results; printing it shows the front as a table.
 
     Args:
         folder: the run folder.
-        front: the outcome as exporters get it: goal, target, space, data, records, members.
-        finished: false where it was interrupted; :func:`resume_run` goes on.
-        files: what its exporters wrote.
-        plugins: registered in this process, beside the installed ones.
+        front: the result as exporters receive it: goal, target, space, data, records, members.
+        finished: false if the run was interrupted; :func:`resume_run` continues it.
+        files: written by its exporters.
+        plugins: registered in this process, in addition to the installed ones.
     """
 
     folder: Path
@@ -64,12 +64,12 @@ class Run:
 
     @property
     def records(self) -> Sequence[Record]:
-        """Every candidate that was judged, in order."""
+        """Every evaluated candidate, in order."""
         return self.front.records
 
     @property
     def members(self) -> Sequence[Member]:
-        """The designs handed over, best task metric first."""
+        """The exported designs, best task metric first."""
         return self.front.members
 
     @property
@@ -79,45 +79,45 @@ class Run:
 
     @property
     def hypervolume(self) -> float:
-        """Of the search's front: 1 is the whole box between ``best`` and ``worst``."""
+        """Hypervolume of the front of the search; 1 is the whole box between ``best`` and ``worst``."""
         return self.front.hypervolume
 
     def to_frame(self) -> pandas.DataFrame:
-        """Every candidate as a row; see :func:`hwnas_hls.views.frames.records_frame` for the columns."""
+        """One row per candidate; :func:`hwnas_hls.views.frames.records_frame` lists the columns."""
         return frames.records_frame(self.front)
 
     def front_to_frame(self) -> pandas.DataFrame:
-        """Every design handed over as a row, with its final numbers."""
+        """One row per exported design, with its final numbers."""
         return frames.members_frame(self.front)
 
-    def export(self, *formats: str) -> list[Path]:
-        """Let exporters write into the run folder (``csv``, ``optuna``, ...); returns the files.
+    def export_files(self, *formats: str) -> list[Path]:
+        """Write the run in other formats (``csv``, ``optuna``, ...) to the run folder; returns the files.
 
         Raises:
-            UserError: there is no exporter of such a name.
+            UserError: no exporter has this name.
         """
         return list(runs.redraw(self.folder, registry_with(self.plugins), formats).files)
 
-    def hand_over(self, key: str) -> Member:
-        """Train one candidate in full and write its project below ``designs/``, on the front or not.
+    def export_design(self, key: str) -> Member:
+        """Train one candidate in full, on the front or not, and write its hls4ml project to ``designs/``.
 
         Args:
-            key: of a complete record, or a unique beginning of it.
+            key: key of a complete record, or a unique prefix of it.
         """
-        return runs.hand_over_one(self.folder, key, registry_with(self.plugins), runs.Observer())
+        return runs.export_one(self.folder, key, registry_with(self.plugins), runs.Observer())
 
     def pick(self, rule: str = "knee", among: str | None = None) -> Record:
-        """One design or candidate by a rule: ``knee``, or such as ``min lut where accuracy>=0.93``.
+        """Pick a design or candidate by a rule: ``knee``, or for example ``min lut where accuracy>=0.93``.
 
-        The record holds the numbers it was chosen by; its key finds the design, or is what
-        :meth:`hand_over` takes.
+        The record holds the numbers that decided. Its key is the name of the design's folder, and the
+        argument for :meth:`export_design`.
 
         Args:
-            among: ``designs`` (handed over; final numbers, test rows included) or ``search`` (every
-                complete candidate; validation rows only); by default designs where there are any.
+            among: ``designs`` (exported ones; final numbers, scored on the test rows) or ``search`` (every
+                complete candidate; scored on the validation rows); default: designs, if there are any.
 
         Raises:
-            UserError: it is no rule, or nothing keeps its conditions.
+            UserError: the rule cannot be read, or nothing meets its conditions.
         """
         return pick(self.front, rule, among, str(self.folder)).record
 
@@ -143,7 +143,7 @@ class Run:
     def _repr_html_(self) -> str:
         from html import escape
 
-        # pandas escapes names and texts of the cells.
+        # pandas escapes the text of headers and cells.
         table = self.front_to_frame().to_html(float_format="{:.4g}".format) if self.members else ""
         return f"<p>run {escape(str(self.folder))}: {self._summary()}</p>{table}"
 
@@ -172,30 +172,31 @@ def run_search(
     progress: bool | runs.Observer = False,
     **tables: Mapping[str, Any] | str,
 ) -> Run:
-    """Search, train the front in full, and hand over hls4ml projects: ``hwnas-hls run``.
+    """Search, train the front in full and export hls4ml projects, like ``hwnas-hls run``.
 
     Args:
-        target: part, board, or path of a target file.
-        task: name of a task, path of a table, ``(X, y)``, a pandas DataFrame (with ``label``), a
+        target: part, board or path of a target file.
+        task: name of a task, path of a data file, ``(X, y)``, a pandas DataFrame (with ``label``), a
             :class:`~hwnas_hls.protocols.task.Dataset`, a :class:`~hwnas_hls.protocols.task.Task`, or
-            a ``[task]`` table. Rows given as objects are written to ``data-*.npz`` beside the run
-            folder, so that the run can be resumed and repeated.
-        label: label column of a table.
-        spec: to start from: a :class:`~hwnas_hls.spec.spec.Spec`, the path of a TOML file, or its tables.
+            a ``[task]`` table. Rows in memory are written to ``data-*.npz`` next to the run folder;
+            resuming or repeating the run needs that file.
+        label: name of the label column.
+        spec: starting point: a :class:`~hwnas_hls.spec.spec.Spec`, the path of a TOML file, or a
+            mapping of its tables.
         trials, minutes, seed: as in ``[run]``.
-        limits: metric -> bound, an upper one where less is better and a lower one where more is;
-            the keys of ``[limits]`` (``max min fit_part sub_microsecond``) may stand beside them.
-            Times may be texts such as ``"1us"``.
-        max_latency: the limit of ``latency_ns``; a text with a unit, or ns.
-        clock: period; a text with a unit, or ns.
+        limits: metric -> bound, the maximum of a cost and the minimum of a quality; the keys of
+            ``[limits]`` (``max min fit_part sub_microsecond``) are allowed too. Times may be strings
+            such as ``"1us"``.
+        max_latency: limit of ``latency_ns``: a string with a unit, or a number in ns.
+        clock: clock period: a string with a unit, or a number in ns.
         objectives: metric names, or an ``[objectives]`` table.
-        output: run folder, new or empty; by default ``runs/TASK-TARGET-NNN``.
+        output: run folder, new or empty; default ``runs/TASK-TARGET-NNN``.
         plugins: modules (or objects) with hooks, registered in this process.
-        progress: shows it on standard error; or your own observer.
-        tables: any table of a spec; for ``space`` and ``strategy`` a name will do.
+        progress: whether to show progress on standard error, or your own observer.
+        tables: any other table of the spec; ``space`` and ``strategy`` may be just a name.
 
     Raises:
-        UserError: something is unknown, unreadable, contradictory or missing.
+        UserError: an argument is unknown, unreadable, contradictory or missing.
     """
     plugins = tuple(plugins)
     output = None if output is None else Path(output)
@@ -228,14 +229,14 @@ def run_search(
 
 
 def open_run(folder: Path | str, *, plugins: Iterable[object] = ()) -> Run:
-    """A run from its folder, finished or not; nothing is searched, trained or exported.
+    """Open a run folder, finished or not; nothing is searched, trained or exported.
 
     Args:
-        folder: that ``run`` or :func:`run_search` made; no other process may work on it.
-        plugins: those that the run was made with and that are not installed.
+        folder: created by ``hwnas-hls run`` or :func:`run_search`; no other process may be working on it.
+        plugins: plugins of the run that are not installed.
 
     Raises:
-        UserError: the folder is no run, or its store cannot be read.
+        UserError: the folder is not a run, or its store cannot be read.
     """
     plugins = tuple(plugins)
     return _run(runs.redraw(Path(folder), registry_with(plugins), ()), plugins)
@@ -244,7 +245,7 @@ def open_run(folder: Path | str, *, plugins: Iterable[object] = ()) -> Run:
 def resume_run(
     folder: Path | str, *, plugins: Iterable[object] = (), progress: bool | runs.Observer = False
 ) -> Run:
-    """Go on with a run after any interruption; nothing finished is done again."""
+    """Continue a run after any interruption; finished work is not repeated."""
     plugins = tuple(plugins)
     with _watching(progress) as observer:
         return _run(runs.resume(Path(folder), registry_with(plugins), observer), plugins)
@@ -273,10 +274,10 @@ def _spec_tables(spec: specs.Spec | Path | str | Mapping[str, Any] | None) -> di
 
 
 def _lay_over(held: dict[str, Any], name: str, table: Mapping[str, Any] | str) -> None:
-    """Merge one table of a spec; another plugin's name drops the configuration of the former."""
+    """Merge one table of a spec; naming another plugin drops the configuration of the previous one."""
     if isinstance(table, str):
         if name not in _NAMED:
-            raise UserError("a table is a mapping", where=name, found=repr(table))
+            raise UserError("expected a mapping", where=name, found=repr(table))
         table = {"name": table}
     below = held.get(name)
     if not isinstance(below, dict) or (
@@ -296,7 +297,7 @@ def _task_table(task: Any, label: str | None, output: Path | None) -> Mapping[st
 
 
 def _limits(limits: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
-    """(key of ``[limits]``, metric or nothing, bound)."""
+    """Yield (key of ``[limits]``, metric or empty, bound)."""
     for name, bound in limits.items():
         if name in _LIMIT_KEYS and isinstance(bound, Mapping):
             yield from ((name, metric, _bound(metric, value)) for metric, value in bound.items())

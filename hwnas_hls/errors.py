@@ -14,21 +14,21 @@ EXIT_INTERRUPTED = 130
 
 
 class ErrorKind(StrEnum):
-    """What an error is about: programs look at this and at the error's values, not at its text."""
+    """The kind of an error, for programs; they must not parse its text."""
 
-    #: Something failed; the message is all there is.
+    #: Unspecified; only the message is available.
     FAILED = "failed"
-    #: A value that cannot be used.
+    #: An invalid value.
     INVALID = "invalid"
-    #: A name that nothing has; ``choices`` are those there are.
+    #: An unknown name; ``choices`` are the known ones.
     UNKNOWN_NAME = "unknown name"
-    #: A name that more than one thing has; ``choices`` tell them apart.
+    #: An ambiguous name; ``choices`` are the unambiguous ones.
     AMBIGUOUS = "ambiguous"
-    #: A name or a place that is taken, or in use by another process.
+    #: A name or folder that is already in use, possibly by another process.
     TAKEN = "taken"
-    #: Something necessary was not given, or is not there.
+    #: A required argument or file is missing.
     MISSING = "missing"
-    #: Nothing fulfils what is asked.
+    #: No candidate or design meets the conditions.
     NOTHING_FITS = "nothing fits"
     #: Fewer rows, designs or values than are needed.
     TOO_FEW = "too few"
@@ -46,19 +46,19 @@ class ErrorKind(StrEnum):
     WRONG_FORMAT = "wrong format"
     #: A file that is damaged.
     DAMAGED = "damaged"
-    #: A file that a newer version of the tool wrote.
+    #: A file written by a newer version of the tool.
     NEWER_VERSION = "newer version"
     #: A file or folder that cannot be opened or written.
     NOT_ACCESSIBLE = "not accessible"
-    #: Code of a plugin raised or broke its protocol.
+    #: A plugin raised an exception or broke its protocol.
     PLUGIN_FAULT = "plugin fault"
-    #: A call that took longer than its limit.
+    #: A call exceeded its time limit.
     TIME_LIMIT = "time limit"
-    #: A process that ended by itself.
+    #: A process ended unexpectedly.
     CRASHED = "crashed"
-    #: A candidate, design or request that a part of the tool refuses.
+    #: A candidate, design or request that a component does not support.
     UNSUPPORTED = "unsupported"
-    #: A program or package that is not on this machine.
+    #: A program or package is not installed.
     TOOL_MISSING = "tool missing"
     #: A program that ended with an error.
     TOOL_FAILED = "tool failed"
@@ -72,8 +72,8 @@ class HwnasError(Exception):
     """A failure that is not caused by invalid input; the command exits with 1.
 
     Args:
-        message: what failed, in words.
-        kind: what it is about; the class's own where none is given.
+        message: what failed, as text.
+        kind: the kind of the error; default: that of the class.
     """
 
     exit_code = EXIT_FAILED
@@ -95,11 +95,11 @@ class UserError(HwnasError):
         choices: valid values; those spelt like ``found`` come first.
         remedy: what to do, if a list of choices does not answer that.
         cause: the underlying problem, if known (a plugin that failed to load).
-        kind: what it is about; without one, an unknown name where there are ``choices``, else an
-            invalid value.
+        kind: the kind of the error; default: an unknown name if there are ``choices``, else an invalid
+            value.
 
     Attributes:
-        near: the choice that ``found`` misspells; empty where it resembles none.
+        near: the choice that ``found`` resembles most; empty if none.
     """
 
     exit_code = EXIT_USER

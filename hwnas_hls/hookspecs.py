@@ -1,7 +1,7 @@
-"""The hooks of hwnas-hls; pluggy project name and entry point group are both ``hwnas_hls``.
+"""The hooks of hwnas-hls; the pluggy project and the entry point group are both named ``hwnas_hls``.
 
-A plugin is a module (or object) whose functions carry :data:`hookimpl`, named by an entry
-point of the group ``hwnas_hls``::
+A plugin is a module (or object) with functions decorated by :data:`hookimpl`, and an entry point of
+the group ``hwnas_hls`` that names it::
 
     # hello.py
     from hwnas_hls import hookimpl
@@ -40,42 +40,42 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def hwnas_register_spaces() -> Iterable[type]:
-    """Search spaces: classes that are ``Space``, with ``name`` and ``Config``."""
+    """Return search spaces: subclasses of ``Space`` with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_strategies() -> Iterable[type]:
-    """Strategies: classes that are ``Strategy``, with ``name`` and ``Config``."""
+    """Return strategies: subclasses of ``Strategy`` with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_estimators() -> Iterable[type]:
-    """Estimators: classes that are ``Estimator``, with ``name`` and ``Config``."""
+    """Return estimators: subclasses of ``Estimator`` with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_tasks() -> Iterable[type]:
-    """Tasks: classes that are :class:`hwnas_hls.protocols.task.Task`, with ``name`` and ``Config``."""
+    """Return tasks: subclasses of ``Task`` with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_synthesizers() -> Iterable[type]:
-    """Synthesizers: classes that are ``Synthesizer``, named, with ``Config``."""
+    """Return synthesizers: subclasses of ``Synthesizer`` with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_register_exporters() -> Iterable[type]:
-    """Exporters: classes that are ``Exporter``, with ``name`` and ``Config``."""
+    """Return exporters: subclasses of ``Exporter`` with ``name`` and ``Config``."""
 
 
 @hookspec
 def hwnas_target_dirs() -> Iterable[Path]:
-    """Folders of target files (``*.toml``); a later folder's target replaces one of the same name."""
+    """Return folders of target files (``*.toml``); a later target replaces one of the same name."""
 
 
 @hookspec
 def hwnas_register_commands(cli: click.Group) -> None:
-    """Add commands to the command line, by ``cli.add_command``."""
+    """Add commands to the command line with ``cli.add_command``."""
 
 
 @hookspec
@@ -83,8 +83,8 @@ def hwnas_amend_project(project: dict[str, str], candidate: Candidate, target: T
     """Add or change files of an HLS project before they are written.
 
     Args:
-        project: path inside the project -> text; change it in place.
-        candidate: whose project it is.
+        project: path in the project -> content; change it in place.
+        candidate: the candidate of the project.
         target: the part.
     """
 

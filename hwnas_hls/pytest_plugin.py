@@ -41,7 +41,7 @@ _SMALL = (
     *("--target", "xcvu9p", "--task", "tiny", "--space", "tiny", "--strategy", "random"),
     *("--trials", "12", "--plain", "--set", "run.batch=6", "--set", 'run.exporters=["front-json"]'),
     *("--set", 'run.estimators=["static", "hls-model", "least-squares"]'),
-    *("--set", "handover.members=1", "--set", "handover.csim=false"),
+    *("--set", "export.members=1", "--set", "export.csim=false"),
 )
 
 
@@ -84,7 +84,7 @@ class CommandResult:
 
     @property
     def members(self) -> Sequence[Member]:
-        """The designs handed over."""
+        """The exported designs."""
         return self.run.members
 
 

@@ -1,4 +1,4 @@
-"""Templates: one jinja2 environment, strict about names and safe in HTML."""
+"""Templates: a jinja2 environment that rejects unknown names and escapes HTML."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def environment() -> jinja2.Environment:
-    """The environment over ``templates/``: an unknown name raises, HTML is escaped.
+    """The jinja2 environment of ``templates/``: unknown names raise, HTML is escaped.
 
-    Templates end in ``.j2``; what stands before it decides on escaping, so that
-    ``report.html.j2`` is escaped and ``build_prj.tcl.j2`` is not.
+    Templates end in ``.j2``; the suffix before it determines the escaping: ``report.html.j2`` is
+    escaped, ``build_prj.tcl.j2`` is not.
     """
     import jinja2
 
@@ -43,6 +43,6 @@ def render(template: str, **values: Any) -> str:
 
 
 def embedded(data: object) -> str:
-    """JSON for a script element: no character in it can end the element or start another."""
+    """JSON for a script element, with all characters escaped that could end it."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

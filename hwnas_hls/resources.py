@@ -1,4 +1,4 @@
-"""Where the shipped templates and target files lie: in the wheel, or in the checkout."""
+"""The folders of the shipped templates and target files, in the wheel or in the checkout."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ import numpy as np
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.choice import chosen
-from hwnas_hls.run.handover import hand_over
+from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.front import hypervolume, non_dominated
 
-#: Way of choosing -> keys of ``[handover]``.
+#: Way of choosing -> keys of ``[export]``.
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {"folds": 0, "refine": False},
     "folds": {"folds": 4, "refine": False},
@@ -47,7 +47,7 @@ def spec_of(task: str, label: str, seed: int, trials: int, way: str, objectives:
             "objectives": {"metrics": list(objectives)},
             "space": {"strategies": ["distributed_arithmetic"]},
             "synthesis": {"synthesizer": "none"},
-            "handover": {**WAYS[way], "csim": False},
+            "export": {**WAYS[way], "csim": False},
         },
         "benchmark",
     )
@@ -64,7 +64,7 @@ def measured(
         search = Search.resume(problem, store)
         search.run()
         choice = chosen(problem, search.judge, store, search.front.records, search.population())
-        done = hand_over(
+        done = export_designs(
             problem,
             search.judge,
             choice.records,

@@ -1,10 +1,10 @@
-"""Our side: one search by ``hwnas-hls run``'s own path, its front handed over, every design scored.
+"""Our side: one search by ``hwnas-hls run``'s own path, its front exported, every design scored.
 
 ``python benchmarks/circuits/our_side.py TABLE.npz FOLDER [--seconds 180] [--seed 1] [--spec SPEC.toml]``
 
 ``--seconds`` are seconds of processor time, child processes included: the search gets what
-``--handover-share`` leaves, so that search and full training together keep the budget. A spec may set
-anything but task, seed and budget; without one the run is the default one, with more designs handed over.
+``--export-share`` leaves, so that search and full training together keep the budget. A spec may set
+anything but task, seed and budget; without one the run is the default one, with more exported designs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _living_children_s() -> float:
 
 def tables_of(options: argparse.Namespace) -> dict[str, Any]:
     given = tomllib.loads(options.spec.read_text()) if options.spec else SPEC
-    search_s = options.seconds * (1 - options.handover_share)
+    search_s = options.seconds * (1 - options.export_share)
     return {
         **given,
         "task": {"name": "file", "path": str(options.table)},
@@ -81,7 +81,7 @@ def tables_of(options: argparse.Namespace) -> dict[str, Any]:
             "minutes": search_s / 60,
             "exporters": ["front-json"],
         },
-        "handover": {"members": options.members, "csim": False, **given.get("handover", {})},
+        "export": {"members": options.members, "csim": False, **given.get("export", {})},
         # ``measure.py`` counts, both sides alike.
         "synthesis": {"synthesizer": "none"},
     }
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--spec", type=Path)
     parser.add_argument("--members", type=int, default=48)
-    parser.add_argument("--handover-share", type=float, default=0.2)
+    parser.add_argument("--export-share", type=float, default=0.2)
     options = parser.parse_args()
     spec = spec_from_tables(tables_of(options), str(options.spec or "benchmark"))
     began_s = processor_s()

@@ -1,4 +1,4 @@
-"""Bit-exactness of the hand-over on random designs: hls4ml's C simulation against the emulator.
+"""Bit-exactness of exported random designs: hls4ml's C simulation against the emulator.
 
     python benchmarks/exactness/run.py --designs 20 --rows 10000
     python benchmarks/exactness/run.py --designs 24 --rows 2000 --graphs

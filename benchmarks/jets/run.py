@@ -70,7 +70,7 @@ def tables_of(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         "target": {"name": "xcvu9p"},
         "task": task,
         "run": {"seed": seed, "trials": options.trials, "minutes": options.minutes},
-        "handover": {"members": options.members, "csim": options.csim},
+        "export": {"members": options.members, "csim": options.csim},
         "synthesis": {"synthesizer": "open", "budget": options.members},
     }
 
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--minutes", type=float, default=15.0, help="of the search, a seed")
     parser.add_argument("--trials", type=int, default=100_000)
-    parser.add_argument("--members", type=int, default=10, help="designs handed over and synthesised")
+    parser.add_argument("--members", type=int, default=10, help="exported and synthesised designs")
     parser.add_argument("--csim", action="store_true", help="prove each by hls4ml's C simulation, too")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)

@@ -47,11 +47,11 @@ def command(folder: Path, seed: int, trials: int, *, light: bool) -> list[str]:
     if (folder / "spec.toml").exists():
         return [*program, "resume", str(folder), "--quiet"]
     given = ["--target", "xcvu9p", "--trials", str(trials), "--seed", str(seed), "--output", str(folder)]
-    settings = ["run.batch=10", "handover.members=2"]
+    settings = ["run.batch=10", "export.members=2"]
     if light:
         given += ["--space", "mixed", "--task", "tiny"]
         estimators = 'run.estimators=["static", "hls-model", "least-squares"]'
-        settings += [estimators, "handover.csim=false", 'run.exporters=["front-json"]']
+        settings += [estimators, "export.csim=false", 'run.exporters=["front-json"]']
     return [*program, "run", *given, "--quiet", *(word for item in settings for word in ("--set", item))]
 
 

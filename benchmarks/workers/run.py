@@ -53,7 +53,7 @@ def spec(trials: int, batch: int, **cluster: Any) -> Spec:
         "task": {"name": _data[-1] if _data else "digits16"},
         "run": {"trials": trials, "batch": batch, "exporters": []},
         "strategy": {"name": "random"},
-        "handover": {"members": 1, "csim": False, "training": {"epochs": 1}},
+        "export": {"members": 1, "csim": False, "training": {"epochs": 1}},
         "cluster": cluster,
     }
     return spec_from_tables(tables, "benchmark")

@@ -1,5 +1,5 @@
-"""The command line: one module for each group of commands, and what they print.
+"""The command line: one module per group of commands, and their output.
 
-It is the top of the package and holds no logic of its own. Begin with ``main``; ``options`` and ``flags``
-hold what commands share, ``terminal`` what a run shows while it works.
+It is the top package and contains no logic of its own. Begin with ``main``; ``options`` and ``flags``
+are shared by commands, and ``terminal`` displays the progress of a run.
 """

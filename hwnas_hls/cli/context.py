@@ -1,4 +1,4 @@
-"""The registry of the command that is running: built once, kept in click's context."""
+"""The plugin registry of the running command: built once, stored in click's context."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def current_registry() -> Registry:
-    """The plugins of the running command; outside of a command the installed ones.
+    """The registry of the running command; outside a command, the installed plugins.
 
-    Commands of plugins may ask for it too.
+    Commands of plugins may call it too.
     """
     from hwnas_hls.plugin.registry import Registry
 

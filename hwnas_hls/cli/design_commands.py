@@ -83,7 +83,7 @@ def _subject(folder: Path, registry: Registry, target: str | None = None) -> Sub
     design = Design.load(folder)
     part = target or design.meta.get("target")
     if not part:
-        raise UserError("the design names no part", where=str(folder), remedy="give --target")
+        raise UserError("the design has no part", where=str(folder), remedy="give --target")
     found = registry.target(str(part))
     return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
 
@@ -191,7 +191,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
 
     pieces = evidence.read(subject.folder, subject.design)
     used = [piece for piece in pieces if not piece.failure]
-    # Numbers for another part or clock are no evidence for this one.
+    # Numbers for another part or clock are not evidence here.
     fitting = [
         p for p in used if p.target in ("", subject.target.part) and p.clock_ns in (0.0, subject.clock_ns)
     ]
@@ -231,7 +231,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
 
 
 def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Judgement]:
-    """What refutes any use of a design: constant outputs, or a score that is chance's; else nothing."""
+    """A refuting judgement if a design has constant outputs or a score at chance level; else nothing."""
     from hwnas_hls.evidence import verdict
     from hwnas_hls.evidence.usefulness import constant
     from hwnas_hls.values.run_facts import Chance
@@ -255,7 +255,7 @@ def _check_names(limits: Sequence[Limit], known: set[str]) -> None:
     for limit in limits:
         if limit.metric not in known | METRICS.keys():
             raise UserError(
-                "no such metric",
+                "unknown metric",
                 where=f"--{limit.kind}",
                 found=limit.metric,
                 choices=sorted(known | METRICS.keys()),

@@ -102,7 +102,7 @@ def _cluster(tables: dict[str, Any], workers: int | None, scheduler: str | None)
         if not scheduler.startswith("tls://"):
             gone += TLS_FILES
     elif held.get("scheduler"):
-        # The needs of a synthesis were stated for the workers of that scheduler.
+        # synthesis_needs referred to the workers of that scheduler.
         gone = ("scheduler", "synthesis_needs", *TLS_FILES)
     for key in gone:
         held.pop(key, None)

@@ -93,7 +93,7 @@ def plugins(checked: str | None, as_json: bool) -> int:
 
 
 def _check(registry: Registry, name: str, as_json: bool) -> int:
-    """Exit code 0 where every contract test holds, 1 where one does not."""
+    """Exit code 0 if all contract tests pass, otherwise 1."""
     from hwnas_hls.testing.plugin_check import check_plugin
 
     found = list(check_plugin(registry, name))
@@ -116,14 +116,14 @@ def _check(registry: Registry, name: str, as_json: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One thing this machine has or lacks.
+    """A program or package that is installed or missing.
 
     Args:
-        name: of the program or package.
-        version: as it says itself; empty where it is missing.
-        path: where it lies; empty where it is missing.
-        needed_for: what does not work without it.
-        install: how to get it.
+        name: name of the program or package.
+        version: version that it reports; empty if missing.
+        path: its path; empty if missing.
+        needed_for: what needs it.
+        install: how to install it.
     """
 
     name: str
@@ -185,7 +185,7 @@ def _program(name: str, ask: tuple[str, ...], needed_for: str, install: str) -> 
         said = (answer.stdout or answer.stderr).strip().split("\n", 1)[0]
     except (OSError, subprocess.TimeoutExpired) as error:
         said = f"does not answer: {error}"
-    return Tool(name, said or "(says nothing of its version)", path, needed_for, install)
+    return Tool(name, said or "(unknown version)", path, needed_for, install)
 
 
 def _package(name: str, needed_for: str, install: str) -> Tool:
@@ -200,7 +200,7 @@ def _package(name: str, needed_for: str, install: str) -> Tool:
 
 
 def _gpu() -> Tool:
-    """A CUDA device, asked of the driver's own tool: importing torch would take a second."""
+    """A CUDA device, detected with nvidia-smi, because importing torch takes a second."""
     path = shutil.which("nvidia-smi")
     if path is None:
         return Tool("gpu", "", "", "nothing (training uses the CPU)", "an NVIDIA card with its driver")

@@ -38,7 +38,7 @@ _OWN = frozenset(cli.commands)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with the code that DESIGN documents."""
+    """Run the command line and exit with its exit code."""
     sys.exit(invoke(arguments))
 
 
@@ -46,8 +46,8 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
     """Run the command line; returns the exit code.
 
     Args:
-        arguments: those of the process where none are given.
-        registry: makes the registry of this command; by default it holds the installed plugins.
+        arguments: default: the arguments of the process.
+        registry: creates the registry of this command; default: the installed plugins.
     """
     from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, in_words
     from hwnas_hls.plugin.registry import Registry
@@ -55,7 +55,7 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         built = (registry or Registry)()
-        # A copy: what plugins add belongs to this command alone.
+        # A copy: commands added by plugins must not outlive this call.
         group = copy.copy(cli)
         group.commands = dict(cli.commands)
         built.call_each("hwnas_register_commands", cli=group)

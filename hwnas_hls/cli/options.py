@@ -1,4 +1,4 @@
-"""Options shared by several commands, and the end of commands that work on a run."""
+"""Options shared by several commands, and the output at the end of a run."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer
 
 
 class _Lines:
-    """A line a batch and a step; of the phases of a batch such as come after seconds of silence."""
+    """One line per batch and step; phases of a batch are printed after seconds of silence."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
@@ -77,7 +77,7 @@ class _Lines:
 
 
 class _Live:
-    """A progress bar with the figures of the search beside it."""
+    """A progress bar with the numbers of the search."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
@@ -149,10 +149,10 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
 
 
 def hardware_words(problem: Problem) -> str:
-    """How the numbers of designs will be got, and what is missing for better ones."""
+    """How the hardware numbers of designs are obtained, and what is missing for better ones."""
     if problem.synthesizer is not None:
-        return f"every design handed over is synthesised by {problem.spec.synthesis.synthesizer}"
-    return f"predicted, nothing is synthesised{f': {problem.lacking}' if problem.lacking else ''}"
+        return f"every exported design is synthesised by {problem.spec.synthesis.synthesizer}"
+    return f"predicted, no synthesis{f': {problem.lacking}' if problem.lacking else ''}"
 
 
 def _line(progress: search.Progress) -> str:

@@ -1,8 +1,8 @@
-"""Training and synthesis on worker processes, here or on a cluster, through dask.distributed.
+"""Training and synthesis on worker processes, on this machine or a cluster, through dask.distributed.
 
-The main process proposes, decides and records; workers only compute. They get the data of the
-task once each, and then chunks of a batch as tasks. Without the extra ``cluster`` this package
-can be imported, and says what to install once workers are asked for.
+The main process proposes, decides and records; workers only compute. Each worker receives the data
+of the task once, and then chunks of a batch as tasks. Without the extra ``cluster``, this package can
+be imported, and reports what to install if workers are requested.
 """
 
 from hwnas_hls.cluster.workers import ClusterLost, ClusterSetup, Workers, require

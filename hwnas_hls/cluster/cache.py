@@ -1,21 +1,21 @@
-"""What estimators keep on a worker between tasks."""
+"""The cache of estimators on a worker."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
 
-#: Of one run on one worker: a thousand states of small trainings, or some trained supernets.
+#: Size limit per run and worker: a thousand states of small trainings, or a few trained supernets.
 CACHE_BYTES = 256 * 2**20
 
 
 class BoundedCache(MutableMapping[str, bytes]):
-    """Bytes by name; beyond the limit what was not used for longest goes first.
+    """Bytes by name; above the limit, the least recently used entries are removed.
 
-    What was stored last stays, however large it is.
+    The most recently stored entry is kept regardless of its size.
 
     Args:
-        limit_bytes: of all values together.
+        limit_bytes: maximum total size of the values.
     """
 
     def __init__(self, limit_bytes: int) -> None:

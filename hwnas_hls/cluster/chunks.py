@@ -1,4 +1,4 @@
-"""How a batch is divided among workers."""
+"""The division of a batch among workers."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from hwnas_hls.network.architecture import Architecture
 
-#: What a network costs besides its products: calls for its layers, and its share of a batch's.
+#: The overhead of a network, in products: calls per layer and per batch.
 _FIXED_PRODUCTS = 500
 
 
 def chunks(architectures: Sequence[Architecture], slots: int, most: int = 0) -> list[list[int]]:
-    """Places of a batch in chunks of about equal cost, similar networks together.
+    """Divide a batch into chunks of about equal cost, with similar networks together.
 
-    Similar ones share calls when they are trained at once. The numbers of a candidate do not
-    depend on its chunk, so any division gives the same run.
+    Similar networks share calls when they are trained together. The results of a candidate do not
+    depend on its chunk, so every division gives the same run.
 
     Args:
-        slots: chunks wanted; there are fewer where there are fewer candidates.
-        most: candidates a chunk, at most; 0 for any number.
+        slots: number of chunks, or fewer if there are fewer candidates.
+        most: maximum number of candidates per chunk; 0 means no limit.
     """
     if not architectures:
         return []

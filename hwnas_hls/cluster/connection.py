@@ -1,4 +1,4 @@
-"""Starting workers, or finding those of a scheduler. Loaded only with dask, hence it at the top."""
+"""Start workers, or connect to those of a scheduler. This module requires dask at import."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from distributed.security import Security
 from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, UserError
 from hwnas_hls.spec.cluster import ClusterTable
 
-#: A worker that was started here takes so many estimator tasks at once; its other threads synthesise.
+#: Number of parallel estimator tasks of a worker started here; its other threads run syntheses.
 SLOT = "hwnas_slot"
 _CONNECT_S = 10.0
-#: Dask's status pages cannot be switched off: for this machine alone, at any free port.
+#: Dask's status page cannot be disabled; restrict it to this machine, on any free port.
 _STATUS = "127.0.0.1:0"
 _CLOSE_S = 10.0
-#: One thread of arithmetic a worker, however many cores its node has; and memory that was freed is kept
-#: for the next array of a size that glibc's own rule would keep. Dask's nannies give all of it back at
-#: once, and every array of a training is then paid for with page faults: half as much time again.
+#: One arithmetic thread per worker, independent of the number of cores. Freed memory is kept for the next
+#: array, by glibc's defaults: Dask's nannies configure glibc to return all of it, and the page faults then
+#: make training take half as long again.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
@@ -39,7 +39,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A client with what ends it, and the workers that were started for it."""
+    """A dask client, its clean-up functions, and the workers started for it."""
 
     client: Any
     close: Callable[[], None]
@@ -50,11 +50,11 @@ def connect(table: ClusterTable, where: str, folder: Path) -> Connection:
 
     Args:
         where: file and table, for messages.
-        folder: for files of batch jobs; on a disk that the nodes share.
+        folder: for files of batch jobs, on a disk shared with the nodes.
 
     Raises:
-        UserError: nobody answers at the address, or the batch system refuses the jobs' settings.
-        ToolMissing: there is no such batch system here.
+        UserError: no scheduler answers at the address, or the batch system rejects the job settings.
+        ToolMissing: the batch system is not installed.
         HwnasError: the workers did not start.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -99,7 +99,7 @@ def _local(table: ClusterTable) -> Connection:
         folder = held.enter_context(
             tempfile.TemporaryDirectory(prefix="hwnas-workers-", ignore_cleanup_errors=True)
         )
-        # As long as there are workers: one that was lost is started again.
+        # As long as there are workers, a lost one is restarted.
         held.enter_context(
             dask.config.set(
                 {
@@ -130,7 +130,7 @@ def _local(table: ClusterTable) -> Connection:
                 kind=ErrorKind.CRASHED,
             ) from error
         held.callback(_closed, cluster)
-        # A worker that dies while it starts takes its supervisor along; this starts another pair.
+        # If a worker dies during its start, its supervisor ends too; this starts a new pair.
         cluster.adapt(minimum=table.workers, maximum=table.workers)
         client = Client(cluster, set_as_default=False, name="hwnas-hls")
         held.callback(_closed, client)
@@ -138,7 +138,7 @@ def _local(table: ClusterTable) -> Connection:
 
 
 def _closed(what: Any) -> None:
-    """Close a client or cluster that may be gone already."""
+    """Close a client or cluster that may already be closed."""
     with contextlib.suppress(Exception):
         what.close(timeout=_CLOSE_S)
 
@@ -187,17 +187,17 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
                 cluster = HTCondorCluster(disk=table.disk, job_extra_directives=directives, **common)
     except (ValueError, OSError) as error:
         raise UserError(
-            f"dask-jobqueue refuses the settings for {table.system}", where=where, found=error
+            f"dask-jobqueue rejects the settings for {table.system}", where=where, found=error
         ) from error
     jobs = -(-table.workers // table.processes)
-    # Adaptive with equal ends: a job that ended (its wall time was over) is asked for again.
+    # Adaptive scaling with equal bounds: a job that reached its wall time is submitted again.
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
     client = Client(cluster, set_as_default=False, name="hwnas-hls")
 
     def close() -> None:
         _closed(client)
         _closed(cluster)
-        # The certificate's files vanish when they are closed, or else with the last reference.
+        # The certificate files are deleted when closed, or with the last reference.
         for held in vars(cluster).values():
             if isinstance(held, tempfile._TemporaryFileWrapper):
                 held.close()
@@ -208,5 +208,7 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
 def _directive(line: str, where: str) -> tuple[str, str]:
     name, sign, value = line.partition("=")
     if not sign:
-        raise UserError("a directive for HTCondor is `key = value`", where=f"{where}: directives", found=line)
+        raise UserError(
+            "a directive for HTCondor must be `key = value`", where=f"{where}: directives", found=line
+        )
     return name.strip(), value.strip()

@@ -1,4 +1,4 @@
-"""What every worker is given once, also one that joins late. Loaded only with dask, hence it at the top."""
+"""Data that every worker receives once, also one that joins late. This module requires dask at import."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hwnas_hls.cluster import tasks
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
-    """Bytes that the scheduler keeps and hands to each worker as it joins.
+    """Bytes that the scheduler keeps and sends to each worker when it joins.
 
-    Scattered data would be gone with the last worker that holds it; this is not.
+    Unlike scattered data, they are not lost with the last worker that holds them.
 
     Args:
-        key: hash of ``data`` and mark of the run.
+        key: hash of ``data`` and id of the run.
         data: see :mod:`hwnas_hls.cluster.tasks`.
     """
 

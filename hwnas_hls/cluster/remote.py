@@ -1,4 +1,4 @@
-"""Estimators and synthesizers whose work is done by workers."""
+"""Proxies of estimators and synthesizers that run on workers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class RemoteEstimator:
-    """Stands in for an estimator; each batch goes to the workers in chunks.
+    """The proxy of an estimator; it sends each batch to the workers in chunks.
 
-    Early stopping is decided here, over the whole batch: an estimator that is
-    :class:`~hwnas_hls.protocols.estimator.Resumable` pauses at its rungs. One that trains and is not works
-    in this process while early stopping is on, so that the same candidates are stopped as without
-    workers.
+    Early stopping is decided here, over the whole batch: a
+    :class:`~hwnas_hls.protocols.estimator.Resumable` estimator pauses at its rungs. Any other estimator that
+    trains runs in this process while early stopping is on, so the same candidates are stopped as
+    without workers.
     """
 
     def __init__(self, workers: Workers, part: ConfiguredPlugin) -> None:
@@ -44,19 +44,19 @@ class RemoteEstimator:
         """As :meth:`hwnas_hls.protocols.estimator.Estimator.estimate`.
 
         Raises:
-            TaskFailed: a chunk did not go well; :meth:`each` asks for its candidates one by one.
+            TaskFailed: a chunk failed; call :meth:`each` for its candidates.
             ClusterLost: there are no workers.
         """
         stops = context.keep is not keep_all and self._instance.trains
         if stops and self._resumable and not self._instance.rungs:
-            stops = False  # nobody is asked before the end
+            stops = False  # keep is not called before the end
         if stops and self._resumable:
             return _Halving(self._workers, self._name, self._instance, candidates, context).run()
         if stops and not self._isolated:
             if not self._said:
                 log.warning(
-                    "estimator %s cannot pause at rungs, so it works in the main process; "
-                    "run.early_stop = false lets workers do it",
+                    "estimator %s cannot pause at rungs, so it runs in the main process; "
+                    "with run.early_stop = false it runs on workers",
                     self._part.name,
                 )
                 self._said = True
@@ -64,7 +64,7 @@ class RemoteEstimator:
         return self._divided(candidates, context, self._workers.slots(), self._workers.table.chunk)
 
     def each(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """Every candidate in a task of its own; what goes wrong is a failure of that one."""
+        """Estimate each candidate in a separate task; an error fails only that candidate."""
         futures = [self._submit([candidate], context) for candidate in candidates]
         found: list[Estimates | None] = []
         for candidate, future in zip(candidates, futures, strict=True):
@@ -76,8 +76,8 @@ class RemoteEstimator:
             except TaskFailed as error:
                 answer = self._failure(candidate, error)
             found.append(answer)
-        # Whoever waited on a worker that died is under suspicion with the one who killed it. Alone
-        # it is known.
+        # If a worker dies, any task that waited on it may be the cause; separate tasks show
+        # which one it is.
         for place, candidate in enumerate(candidates):
             if found[place] is None:
                 try:
@@ -110,7 +110,7 @@ class RemoteEstimator:
     def _submit(self, candidates: Sequence[Candidate], context: Context) -> Any:
         if not context.designs:
             return self._workers.estimate(tasks.estimate, _request(self._name, candidates, context))
-        # Weights that a worker has trained are fetched from it; they do not pass through here again.
+        # Trained weights go directly from worker to worker, not through the main process.
         held = {
             c.key: self._workers.holder(context.designs[c.key].digest())
             for c in candidates
@@ -124,10 +124,10 @@ class RemoteEstimator:
 
 
 class _Halving:
-    """One batch that is trained from rung to rung.
+    """The training of one batch from rung to rung.
 
-    The state of a training stays on the worker that computed it, and goes to another only where
-    the division of those that are left asks for it.
+    The state of a training stays on the worker that computed it, and moves to another only if the new
+    division of the batch requires it.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class _Halving:
         self._candidates = candidates
         self._architectures = [context.architecture(candidate) for candidate in candidates]
         built = {c.key: found for c, found in zip(candidates, self._architectures, strict=True)}
-        # Built once, not once a rung.
+        # Built once, not per rung.
         self._context = replace(context, architecture=lambda c: built.get(c.key) or context.architecture(c))
         self._rungs = tuple(instance.rungs)
         self._state_of: dict[int, Any] = {}
@@ -175,7 +175,7 @@ class _Halving:
         return [self._found[place] for place in range(len(self._candidates))]
 
     def _advance(self, going: Sequence[int], until: float) -> dict[int, float]:
-        """Train up to a rung; place -> interim score of those that were not refused."""
+        """Train up to a rung; returns index -> interim score of the candidates that did not fail."""
         groups = self._divide(going)
         states = [self._submit(tasks.advance, group, until=until, conclude=False) for group in groups]
         heads = [self._workers.headline(state) for state in states]
@@ -205,7 +205,7 @@ class _Halving:
 def _request(
     name: str, candidates: Sequence[Candidate], context: Context, shipped: Sequence[str] = (), **more: Any
 ) -> bytes:
-    """``shipped`` are the candidates whose designs lie on answers that the task gets besides."""
+    """A request; ``shipped`` names the candidates whose designs the task receives with other answers."""
     parts: dict[str, bytes] = {}
     batch = transfer.batch_to_json(candidates, context, parts)
     for item, candidate in zip(batch["items"], candidates, strict=True):
@@ -237,7 +237,7 @@ def _estimates(
 
 
 class RemoteSynthesizer:
-    """Stands in for a synthesizer; every synthesis is a task that takes its share of resources."""
+    """The proxy of a synthesizer; every synthesis is a task that reserves its resources."""
 
     def __init__(self, workers: Workers, synthesizer: Any) -> None:
         self.name: str = synthesizer.name
@@ -245,11 +245,11 @@ class RemoteSynthesizer:
         self._workers = workers
 
     def available(self, target: Target) -> str:
-        """As ``Synthesizer.available``, of a worker that has the resources."""
+        """Like ``Synthesizer.available``, on a worker with the resources."""
         return str(self._result(tasks.available, transfer.pack({}, {})))
 
     def synthesize(self, design: Design, target: Target, stage: str, rows: Any = None) -> SynthesisReport:
-        """As :meth:`hwnas_hls.protocols.synthesizer.Synthesizer.synthesize`."""
+        """Like :meth:`hwnas_hls.protocols.synthesizer.Synthesizer.synthesize`."""
         parts = {"design": design.to_bytes()}
         if rows is not None:
             parts["rows"] = transfer.array_to_bytes(rows)

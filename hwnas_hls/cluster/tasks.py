@@ -1,7 +1,7 @@
-"""What runs on a worker. Every function takes and gives bytes: JSON and npz, nothing pickled by us.
+"""The tasks of a worker. Arguments and results are bytes (JSON and npz); this package pickles nothing.
 
-A *delivery* is what a worker needs to know once: data set, target, plugins and their settings. It
-is kept under the hash of its content and the run's own mark, which every task names.
+A *delivery* contains what a worker needs once: data set, target, plugins and their settings. Its key,
+which every task names, is the hash of its content together with the id of the run.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from hwnas_hls.values.estimate import Estimates
 
 _deliveries: dict[str, bytes] = {}
 _benches: dict[str, Bench] = {}
-#: Torch and most plugins are not made for several threads; synthesizers run beside.
+#: Estimators run one at a time: torch and most plugins are not thread-safe. Syntheses run in parallel.
 _one_at_a_time = threading.Lock()
 
 
 class Unfit(HwnasError):
-    """A worker cannot do the work that was delivered: a plugin or a version is missing."""
+    """A worker cannot use a delivery, because a plugin or a version is missing."""
 
 
 class Bench:
     """The plugins of one delivery, built once in this process.
 
     Raises:
-        Unfit: this process runs another version of the tool than the main one.
+        Unfit: this process has a different version of the tool than the main process.
     """
 
     def __init__(self, delivery: bytes) -> None:
@@ -50,7 +50,7 @@ class Bench:
             )
         self.build_args = BuildArgs.load(data["build_args"], parts, "a worker")
         self.dataset, self.target = self.build_args.facts["task"], self.build_args.facts["target"]
-        # Estimators may ask for the synthesizer.
+        # The constructors of estimators may take the synthesizer.
         self._more = (
             {"synthesizer": self.build_args.build("synthesizer")}
             if "synthesizer" in self.build_args.built
@@ -62,8 +62,8 @@ class Bench:
         self._tools_lock = threading.Lock()
 
     def tool(self, name: str) -> Any:
-        """An estimator or synthesizer of the delivery, in a process of its own where it asks for it."""
-        # Syntheses run in several threads, and the first two of them may come here at once.
+        """An estimator or synthesizer of the delivery; in a separate process if it is isolated."""
+        # Syntheses run in several threads, so two may arrive here at the same time.
         with self._tools_lock:
             if name not in self._tools:
                 try:
@@ -78,19 +78,19 @@ class Bench:
             return self._tools[name]
 
     def close(self) -> None:
-        """End what the plugins have running in processes of their own."""
+        """End the processes of isolated plugins."""
         with self._tools_lock:
             for tool in self._tools.values():
                 release(tool)
 
 
 def receive(key: str, delivery: bytes) -> None:
-    """Keep a delivery; what is in it is built when a task first needs it."""
+    """Store a delivery; its plugins are built when a task first needs them."""
     _deliveries[key] = delivery
 
 
 def forget(key: str) -> None:
-    """Drop a delivery with all that was built from it."""
+    """Remove a delivery and its plugins."""
     _deliveries.pop(key, None)
     bench = _benches.pop(key, None)
     if bench is not None:
@@ -115,7 +115,7 @@ def _bench(key: str) -> Bench:
 
 
 def estimate(key: str, request: bytes, *shipped: bytes) -> bytes:
-    """``Estimator.estimate`` of a chunk; ``shipped`` holds answers whose designs it reads."""
+    """``Estimator.estimate`` for a chunk; ``shipped`` contains answers with its designs."""
 
     def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
         candidates, context = _batch(bench, data, parts)
@@ -127,9 +127,9 @@ def estimate(key: str, request: bytes, *shipped: bytes) -> bytes:
 
 
 def advance(key: str, request: bytes, *shipped: bytes) -> bytes:
-    """``Resumable.advance`` of a chunk; ``shipped`` holds answers with the states it goes on from.
+    """``Resumable.advance`` for a chunk; ``shipped`` contains answers with the states to continue from.
 
-    With ``conclude`` in the request whoever arrives is concluded at once.
+    With ``conclude`` in the request, finished candidates are concluded immediately.
     """
 
     def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
@@ -157,7 +157,7 @@ def advance(key: str, request: bytes, *shipped: bytes) -> bytes:
 
 
 def conclude(key: str, request: bytes, *shipped: bytes) -> bytes:
-    """``Resumable.conclude`` of a chunk that goes no further."""
+    """``Resumable.conclude`` for a chunk that stops here."""
 
     def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
         candidates, context = _batch(bench, data, parts)
@@ -170,7 +170,7 @@ def conclude(key: str, request: bytes, *shipped: bytes) -> bytes:
 
 
 def design_part(key: str) -> str:
-    """The part of an answer that holds the design of a candidate."""
+    """The name of the answer's part with the design of a candidate."""
     return f"design-{key}.npz"
 
 
@@ -190,7 +190,7 @@ def available(key: str, request: bytes) -> bytes:
 
 
 def synthesize(key: str, request: bytes) -> bytes:
-    """``Synthesizer.synthesize`` of one design."""
+    """``Synthesizer.synthesize`` for one design."""
 
     def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
         design = Design.from_bytes(parts["design"])
@@ -207,14 +207,14 @@ def _batch(bench: Bench, data: Any, parts: Mapping[str, bytes]) -> tuple[list[An
 
 
 def _estimates(candidates: list[Any], found: list[Any]) -> tuple[list[Any], dict[str, bytes]]:
-    """Answers as JSON with their designs; ``None`` stands for one that is still to come."""
+    """Answers as JSON with their designs; ``None`` for a candidate without an answer yet."""
     if len(found) != len(candidates):
-        raise ValueError(f"{len(candidates)} candidates were asked for, {len(found)} answers came")
+        raise ValueError(f"{len(found)} results for {len(candidates)} candidates")
     parts: dict[str, bytes] = {}
     answers: list[Any] = []
     for candidate, item in zip(candidates, found, strict=True):
         if item is not None and not isinstance(item, Estimates):
-            raise TypeError(f"an answer is {type(item).__name__}, not Estimates")
+            raise TypeError(f"a result is {type(item).__name__}, not Estimates")
         name = design_part(candidate.key)
         answers.append(None if item is None else transfer.estimates_to_json(item, name, parts))
     return answers, parts
@@ -226,7 +226,7 @@ def _answer(
     shipped: tuple[bytes, ...],
     work: Callable[[Bench, Any, dict[str, bytes]], tuple[Any, dict[str, bytes]]],
 ) -> bytes:
-    """What ``work`` gives, or the words of its exception: no exception travels as an object."""
+    """The result of ``work``, or its exception as text; exception objects are not sent."""
     answer: dict[str, Any] = {"worker": f"{socket.gethostname()} process {os.getpid()}"}
     parts: dict[str, bytes] = {}
     try:

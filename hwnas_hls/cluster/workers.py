@@ -1,4 +1,4 @@
-"""The worker processes of one run, as the main process sees them."""
+"""The worker processes of one run, seen from the main process."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _PACKAGES = {
 
 
 class ClusterLost(HwnasError):
-    """There are no workers any more, or they cannot do the work; the run can be resumed."""
+    """There are no workers left, or they cannot do the work; the run can be resumed."""
 
     kind = ErrorKind.MISSING
 
 
 class TaskFailed(HwnasError):
-    """A task raised; the text is that of its exception."""
+    """A task raised an exception, whose message this has."""
 
     kind = ErrorKind.PLUGIN_FAULT
 
@@ -58,10 +58,10 @@ class WorkerKilled(TaskFailed):
 
 
 def require(table: ClusterTable) -> None:
-    """Raise where a package is missing that the table needs.
+    """Check that the packages required by the table are installed.
 
     Raises:
-        ToolMissing: with the command that installs it.
+        ToolMissing: a package is missing; the message gives the command that installs it.
     """
     needed = ["distributed"]
     if table.tls and not table.scheduler:
@@ -78,16 +78,16 @@ def require(table: ClusterTable) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterSetup:
-    """What worker processes are started from and given.
+    """The configuration of worker processes and the data that they receive.
 
     Args:
-        table: the spec's ``[cluster]``: where the workers are.
-        where: that table's place in the user's files, for messages.
-        registry: that built the plugins.
+        table: the table ``[cluster]`` of the spec.
+        where: file and table, for messages.
+        registry: the registry that built the plugins.
         space: with its configuration.
-        estimators: of the search, and the one of the full training.
-        synthesizer: with its configuration; ``None`` where no hardware is in the loop.
-        dataset, target, seed, clock_ns: what plugins' constructors may ask for.
+        estimators: those of the search, and the trainer of the full training.
+        synthesizer: with its configuration, or ``None``.
+        dataset, target, seed, clock_ns: arguments for constructors of plugins.
     """
 
     table: ClusterTable
@@ -103,10 +103,10 @@ class ClusterSetup:
 
 
 class Workers:
-    """Connected on first use; close it, whatever happens.
+    """The workers of a run, connected on first use; must be closed.
 
     Args:
-        setup: where the workers are and what they are given.
+        setup: the configuration of the workers.
 
     Raises:
         ToolMissing: see :func:`require`.
@@ -116,7 +116,7 @@ class Workers:
         require(setup.table)
         self.setup = setup
         self.table = setup.table
-        #: For files of batch jobs; the run's own once it has one.
+        #: For files of batch jobs; the run folder once it exists.
         self.folder = Path()
         self._parts = {self.part_name(part): part for part in self._dear()}
         self._connection: Connection | None = None
@@ -127,10 +127,10 @@ class Workers:
         self._numbers = itertools.count(1)
         self._closing = False
 
-    # -- what goes where -----------------------------------------------------------------
+    # -- division of work ----------------------------------------------------------------
 
     def takes(self, part: ConfiguredPlugin) -> bool:
-        """Whether an estimator is worth a task; what learns from all records stays here."""
+        """Whether an estimator runs on workers; one that learns from all records runs here."""
         instance = part.instance
         dear = float(instance.cost) >= self.table.min_cost_s
         return dear and not instance.learns
@@ -140,7 +140,7 @@ class Workers:
 
     @staticmethod
     def part_name(part: ConfiguredPlugin) -> str:
-        """Names an estimator with its configuration."""
+        """The name of an estimator with its configuration."""
         return f"{part.name}-{digest([part.provider, dict(part.config)])}"
 
     def _delivery(self) -> bytes:
@@ -161,7 +161,7 @@ class Workers:
     # -- connection ----------------------------------------------------------------------
 
     def connect(self) -> Any:
-        """The dask client; starts the workers, hands them the data and waits for the first of them.
+        """The dask client; starts the workers, sends them the data and waits for the first one.
 
         Raises:
             UserError, ToolMissing, HwnasError: see :func:`hwnas_hls.cluster.connection.connect`.
@@ -177,7 +177,7 @@ class Workers:
             connection = connect(self.table, self.setup.where, self.folder)
             try:
                 delivery = self._delivery()
-                # Another run may ask the same scheduler for the same; each ends what is its own.
+                # Another run may use the same scheduler and data; each run removes only its own.
                 self._key = f"{hashlib.sha256(delivery).hexdigest()[:16]}-{uuid.uuid4().hex[:8]}"
                 connection.client.register_plugin(Delivery(self._key, delivery))
                 self._connection = connection
@@ -198,7 +198,7 @@ class Workers:
             return connection.client
 
     def close(self) -> None:
-        """End the workers that were started here; those of a scheduler forget this run."""
+        """End the workers that were started here; those of a scheduler delete the data of this run."""
         self._closing = True
         with self._lock:
             connection, self._connection = self._connection, None
@@ -208,7 +208,7 @@ class Workers:
             try:
                 connection.client.unregister_worker_plugin(f"hwnas-hls-{self._key}")
             except Exception as error:
-                log.debug("the scheduler is gone: %s", error)
+                log.debug("the scheduler is no longer available: %s", error)
         connection.close()
 
     def __enter__(self) -> Workers:
@@ -218,7 +218,7 @@ class Workers:
         self.close()
 
     def slots(self) -> int:
-        """Chunks that can be computed at once."""
+        """The number of chunks that can be computed in parallel."""
         client = self.connect()
         return self.table.workers or max(1, len(self._workers(client)))
 
@@ -232,7 +232,7 @@ class Workers:
     def submit(
         self, function: Callable[..., bytes], request: bytes, *needed: Any, resources: Mapping[str, float]
     ) -> Any:
-        """A future of ``function(delivery, request, *needed)``; a lost one is computed again elsewhere."""
+        """A future of ``function(delivery, request, *needed)``; if lost, it is computed again elsewhere."""
         client = self.connect()
         name = f"hwnas-{function.__name__}-{self._key}-{next(self._numbers)}"
         return client.submit(
@@ -240,16 +240,16 @@ class Workers:
         )
 
     def estimate(self, function: Callable[..., bytes], request: bytes, *needed: Any) -> Any:
-        """As :meth:`submit`, of an estimator's task."""
+        """Like :meth:`submit`, for a task of an estimator."""
         self.connect()
         return self.submit(function, request, *needed, resources=self._training)
 
     def remember(self, designs: Mapping[str, Any]) -> None:
-        """Note on which answers designs lie (digest -> future), until those of the next training come."""
+        """Remember which answers contain designs (digest -> future), until the next training."""
         self._designs = dict(designs)
 
     def holder(self, digest: str) -> Any:
-        """The future of the answer that holds a design, so that it need not be sent again; or ``None``."""
+        """The future of the answer that contains a design, or ``None``; avoids sending it again."""
         return self._designs.get(digest)
 
     def headline(self, answer: Any) -> Any:
@@ -265,13 +265,13 @@ class Workers:
         """Wait for answers.
 
         Args:
-            resources: what their tasks take of a worker; ``None`` is what an estimator's take.
+            resources: resources of the tasks; ``None`` means those of an estimator's task.
 
         Returns:
             (JSON, binary parts) of each, in order.
 
         Raises:
-            TaskFailed: one raised, or killed its workers.
+            TaskFailed: a task raised an exception, or its workers died.
             ClusterLost: no worker has the resources, or they cannot do the work.
         """
         client = self.connect()
@@ -292,7 +292,7 @@ class Workers:
         if future.status in ("cancelled", "lost"):
             raise ClusterLost("the connection to the scheduler was lost")
         try:
-            # A result that was there may go down with its worker, and is computed again.
+            # A finished result may be lost with its worker; it is then computed again.
             message: bytes = future.result()
             return message
         except (asyncio.CancelledError, concurrent.futures.CancelledError) as error:
@@ -300,7 +300,7 @@ class Workers:
         except Exception as error:
             words = " ".join(f"{type(error).__name__}: {error}".split())
             if type(error).__name__ == "KilledWorker":
-                words = f"KilledWorker: every process that worked on it was lost ({words})"
+                words = f"KilledWorker: all processes that ran the task died ({words})"
                 raise WorkerKilled(words) from error
             raise TaskFailed(words) from error
 
@@ -311,7 +311,7 @@ class Workers:
         resources: Mapping[str, float],
         futures: Sequence[Any] = (),
     ) -> None:
-        """Wait, as long as there are workers with the resources, or hope of some."""
+        """Wait while workers with the resources exist or may still appear."""
         from distributed import wait
 
         alone_since = None
@@ -336,7 +336,7 @@ class Workers:
                 raise ClusterLost(self._lack(resources))
 
     def _able(self, resources: Mapping[str, float]) -> int:
-        """Workers that offer at least so much, busy ones too."""
+        """The workers that offer at least these resources, including busy ones."""
         connection = self._connection
         if connection is None:
             return 0
@@ -348,10 +348,10 @@ class Workers:
     def _lack(self, resources: Mapping[str, float]) -> str:
         patience = f"for {self.table.patience_s:g} s (wait_s in [cluster])"
         if not resources or not self._able({}):
-            return f"no worker has been there {patience}; `resume` goes on where the run stopped"
+            return f"no worker was available {patience}; `resume` continues the run"
         wanted = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
         return (
-            f"no worker offers {wanted}, and none has {patience}: start one with `dask worker "
+            f"no worker offered {wanted} {patience}: start one with `dask worker "
             f'{self.table.scheduler or "ADDRESS"} --resources "{wanted}"`, or correct synthesis_needs in '
-            "[cluster]; `resume` goes on where the run stopped"
+            "[cluster]; `resume` continues the run"
         )

@@ -1,5 +1,5 @@
-"""Evidence for the numbers of one design, and the verdict that rests on it.
+"""Evidence for the numbers of a design, and the verdict on its requirements.
 
-It uses ``hls4ml`` for reading projects and reports. Begin with ``files`` (what lies beside a design) and
-``verdict``; ``belonging`` and ``matching`` decide whether a report is of this very design.
+It uses ``hls4ml`` to read projects and reports. Begin with ``files`` (the evidence files of a design)
+and ``verdict``; ``belonging`` and ``matching`` decide whether a report belongs to the design.
 """

@@ -1,4 +1,4 @@
-"""Whether a report is of the firmware that lies beside it, or of an older one."""
+"""Checks whether a report belongs to the firmware in the same project, or to an older one."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ _OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
 
 
 def plain_part(part: str) -> str:
-    """``xc7z020clg400-1`` and ``xc7z020-clg400-1`` are one part."""
+    """The part name without dashes: ``xc7z020clg400-1`` and ``xc7z020-clg400-1`` are the same part."""
     return part.lower().replace("-", "")
 
 
 def same_device(reported: str, part: str) -> bool:
-    """Vivado's reports name the part without its temperature grade, some without the speed grade."""
+    """Whether two part names mean the same device; Vivado's reports omit the temperature or speed grade."""
     return not reported or plain_part(part).startswith(plain_part(reported))
 
 
 def same_top(reported: str, top: str) -> bool:
-    """Whether Vivado's report is of the network alone, not of a block design with a processor around it.
+    """Whether Vivado's report covers only the network, not a block design with a processor.
 
-    HLS wraps its result in a block design of its own, ``bd_0``, when it runs Vivado itself.
+    When HLS runs Vivado itself, it wraps its result in a block design called ``bd_0``.
     """
     return not reported or reported in (top, "bd_0", "bd_0_wrapper")
 
 
 def contradictions(project: Project, solution: Solution) -> list[str]:
-    """What in a solution contradicts the firmware; empty where nothing does.
+    """The contradictions between a solution and the firmware; empty if there are none.
 
-    A report is of the firmware if it is of its top function (or of the AXI wrapper that hls4ml writes around
-    it) and if every configuration that its modules name is one of the firmware's. The modules of dense layers
-    carry the input and result type besides; a report of an older firmware shows other types.
+    A report belongs to the firmware if it covers its top function (or hls4ml's AXI wrapper of it) and if
+    every configuration in the names of its modules exists in the firmware. The names of the modules of dense
+    layers also contain the input and result types; those of an older firmware differ.
     """
     out = []
     if solution.csynth is not None and solution.csynth.top not in (project.top, f"{project.top}_axi"):
-        out.append(f"it is of {solution.csynth.top}, not of {project.top}")
+        out.append(f"its top function is {solution.csynth.top}, not {project.top}")
     for name in _module_names(solution):
         named = _CONFIG.search(name)
         if named is not None and not project.structs & {named[1], named[2]}:
-            out.append(f"module {name} is built by {named[1]}, which the firmware does not have")
+            out.append(f"module {name} is built by {named[1]}, which is not in the firmware")
         for config, layer in zip(project.configs, project.query.layers, strict=True):
             if not config or not re.search(rf"_{config}_s\b|_{config}$", name) or "dense" not in name:
                 continue

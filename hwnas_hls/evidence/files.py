@@ -1,4 +1,4 @@
-"""Evidence beside a design: what the hand-over and every synthesis found, each with a digest."""
+"""Evidence files of a design: the results of its export and of every synthesis, each with a digest."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _MAX_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one step found of one design.
+    """The results of one step for one design.
 
     Args:
-        origin: ``handover`` or ``SYNTHESIZER-STAGE``.
+        origin: ``export`` or ``SYNTHESIZER-STAGE``.
         tool: name and version.
-        digest: of its design.
+        digest: digest of the design.
         estimates: metric -> number.
-        target: full part it was made for; empty where none matters.
-        clock_ns: period it was made for.
+        target: full part name; empty if the numbers do not depend on it.
+        clock_ns: clock period.
         failure: why there are no numbers; empty on success.
     """
 
@@ -68,13 +68,13 @@ def of_report(
 
 
 def write(folder: Path, piece: Piece) -> Path:
-    """Write a piece below a design's folder; one of the same origin is replaced whole."""
+    """Write a piece of evidence to a design's folder; it replaces one of the same origin."""
     path = folder / EVIDENCE_FOLDER / f"{piece.origin}.json"
     return write_text(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
 
 
 def read(folder: Path, design: Design) -> list[Piece]:
-    """Every piece beside a design with the digest of exactly this design.
+    """All pieces of evidence in a design's folder.
 
     Raises:
         UserError: a file is not readable, or belongs to another design.

@@ -1,4 +1,4 @@
-"""Whether a project on disk is the hardware of a design: by types, weights and settings, not by name."""
+"""Checks whether a project on disk is the hardware of a design, by types, weights and settings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def differences(asked: Query, there: Query) -> list[str]:
-    """What differs between the asked design and a project, in words; empty where they are the same.
+    """The differences between a design and a project, as text; empty if they match.
 
-    Tools and stages are not compared: they belong to the report. Weights are compared by
-    their values, so that a coarser or finer type of the same values is a difference of types only.
+    Tools and stages are not compared, because they belong to the report. Weights are compared by value;
+    the same values in a wider type differ in type only.
     """
     out = []
     if asked.shape != there.shape:
@@ -44,7 +44,7 @@ def _layer(wanted: LayerQuery, found: LayerQuery) -> list[str]:
         out.append(f"activation {found.activation}, not {wanted.activation}")
     names = ["input", "result"]
     if wanted.activation != "linear":
-        names.append("dense_out")  # without an activation it is the result
+        names.append("dense_out")  # without an activation, this is the result
     if _strategy(wanted) != "distributed_arithmetic":
         names += ["weight", "accum"]  # an adder graph has neither
     for name in names:
@@ -52,7 +52,7 @@ def _layer(wanted: LayerQuery, found: LayerQuery) -> list[str]:
         if asked_type is not None and built is not None and asked_type != built:
             out.append(f"{name} type {built}, not {asked_type}")
     if not _equal(wanted.weights, wanted.weight, found.weights, found.weight):
-        out.append("other weights" if found.weights is not None else "no weights to compare")
+        out.append("different weights" if found.weights is not None else "no weights to compare")
     if not _equal_biases(wanted, found):
         out.append("other biases")
     return out
@@ -72,7 +72,7 @@ def _factor(layer: LayerQuery) -> int:
 def _equal(
     wanted: NDArray[np.int64] | None, grid: FixedType, found: NDArray[np.int64] | None, other: FixedType
 ) -> bool:
-    """Same real values? Where the design has no weights, any will do."""
+    """Whether the real values are equal; always true if the design has no weights."""
     import numpy as np
 
     if wanted is None:

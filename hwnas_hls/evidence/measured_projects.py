@@ -1,7 +1,7 @@
-"""Folders of projects with reports -> designs with measured numbers, for calibration.
+"""Designs with measured numbers, read from folders of projects with reports, for calibration.
 
-The numbers' meaning is that of the calibration's CSV: ``latency_cycles`` and ``ii_cycles`` are
-the best case, ``bram_18k`` counts halves.
+The numbers mean the same as in the calibration CSV: ``latency_cycles`` and ``ii_cycles`` are the best
+case, ``bram_18k`` counts units of 18 kbit.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class MeasuredDesign:
 
     Args:
         query: the design with the report's tool, part, clock and stage.
-        truth: metric -> measured number; metrics that the report does not have are left out.
-        family: which designs resemble it: its tree of projects.
-        report: the file.
+        truth: metric -> measured number, for the metrics in the report.
+        family: group of similar designs: its tree of projects.
+        report: path of the report.
     """
 
     query: Query
@@ -50,8 +50,8 @@ class Problem:
 
     Args:
         source: folder of the project, or file of the report.
-        kind: why, for whoever decides by it.
-        reason: why, in words.
+        kind: the reason, for programs.
+        reason: the reason, as text.
     """
 
     source: Path
@@ -65,17 +65,17 @@ class Problem:
 def measured_projects(
     roots: Iterable[Path | str], family: str | None = None
 ) -> tuple[list[MeasuredDesign], list[Problem]]:
-    """Every design with a report in some trees of projects, one entry a stage and solution.
+    """All designs with reports in some trees of projects, one per stage and solution.
 
-    A project that cannot be read, or whose report is of another firmware, is left out with a
-    line in the second value; it never stops the others.
+    A project that cannot be read, or whose report belongs to another firmware, is skipped and listed
+    in the second value.
 
     Args:
         roots: projects or folders of projects.
-        family: name for all of them; each root's own name where not given.
+        family: name for all of them; default: the name of each root.
 
     Raises:
-        UserError: a root is no folder.
+        UserError: a root is not a folder.
     """
     out: list[MeasuredDesign] = []
     problems: list[Problem] = []
@@ -104,7 +104,7 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
             continue
         wrong = contradictions(project, solution)
         if wrong:
-            reason = f"not of this firmware: {wrong[0]}"
+            reason = f"does not belong to this firmware: {wrong[0]}"
             problems.append(Problem(solution.csynth.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         whole = whole or solution.csynth
@@ -112,11 +112,11 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
     for report in reports.utilisations:
         top = project.top if whole is None else whole.top
         if not same_top(report.top, top):
-            reason = f"of {report.top}, not of {top}"
+            reason = f"top function {report.top}, not {top}"
             problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         if not same_device(report.part, whole.part if whole is not None else project.query.part):
-            reason = f"of {report.part}, another part than the project's"
+            reason = f"part {report.part} differs from the project's"
             problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         truth = _resources(report.used)
@@ -133,7 +133,7 @@ def _of_csynth(project: Project, solution: Solution, report: Csynth, family: str
     uncertainty = project.query.clock_uncertainty
     if report.clock_uncertainty_ns is not None and report.clock_target_ns > 0:
         share = report.clock_uncertainty_ns / report.clock_target_ns
-        # the report rounds to two decimals: the script's exact share is kept where it fits
+        # the report rounds to two decimals; use the script's exact share if it agrees
         if uncertainty is None or abs(share - uncertainty) * report.clock_target_ns > 0.006:
             uncertainty = share if share < 1 else None
     query = dataclasses.replace(

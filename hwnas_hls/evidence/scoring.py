@@ -1,4 +1,4 @@
-"""How good outputs are: the task's metric with the interval that the number of rows allows."""
+"""Scores of network outputs: the task's metric with its statistical interval."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def score(
     Regression: R2 averaged over the targets, with a bootstrap interval over rows (fixed seed).
 
     Args:
-        split: whose ``y`` to compare with.
+        split: provides ``y``.
         outputs: (rows, n_out).
         source, evidence: as in :class:`Estimate`.
         target_mean, target_scale: (n_out,) each; outputs of a regression are in standardised
-            units and mean ``outputs * scale + mean``.
+            units and are converted by ``outputs * scale + mean``.
     """
     import numpy as np
 
@@ -58,7 +58,7 @@ def score(
 
 
 def wilson(right: int, rows: int) -> tuple[float, float]:
-    """Wilson's 90 % interval of a share of ``right`` in ``rows``.
+    """Wilson's 90 % interval of the share ``right / rows``.
 
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
     """
@@ -71,10 +71,9 @@ def wilson(right: int, rows: int) -> tuple[float, float]:
 def near_one(
     truth: NDArray[Any], outputs: NDArray[np.floating]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Both in a unit, a power of two a column, in which the truth stays below one.
+    """Both arrays divided by a power of two per column, which brings the truth below one.
 
-    Squares of values like 1e200 or 1e-200 leave the range of float64; here they do not, and ratios
-    keep all their bits.
+    Squares of values like 1e200 or 1e-200 would overflow or underflow float64; ratios stay exact.
 
     Args:
         truth, outputs: (rows, n) each.
@@ -89,6 +88,6 @@ def _r2(truth: NDArray[Any], outputs: NDArray[np.floating]) -> float:
     truth, outputs = near_one(truth, outputs)
     residual = ((truth - outputs) ** 2).sum(axis=0)
     total = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
-    # A target that is constant in these rows has nothing to explain.
+    # A target that is constant in these rows has no variance to explain.
     explained = [1 - r / t if t > 0 else float(r == 0) for r, t in zip(residual, total, strict=True)]
     return float(sum(explained) / len(explained))

@@ -1,4 +1,4 @@
-"""Whether a design does anything: chance on given rows, and outputs that do not depend on the input."""
+"""Checks of usefulness: the chance level of a task, and outputs that do not depend on the input."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hwnas_hls.values.run_facts import Chance
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
 
-#: Rows drawn over the whole input type where no data are at hand.
+#: Number of random rows over the whole input type.
 _ROWS = 4096
 
 
 def chance_of(dataset: Dataset, split: Split) -> Chance | None:
-    """Chance on the rows of ``split``; ``None`` for a metric of which it is not known.
+    """The chance level on the rows of ``split``; ``None`` for a metric for which it is unknown.
 
-    The class is the most frequent one of the *training* rows, which is what a network can learn to
-    answer without looking.
+    The class is the most frequent one of the *training* rows, since a network that ignores its input
+    can learn it.
     """
     import numpy as np
 
@@ -31,16 +31,16 @@ def chance_of(dataset: Dataset, split: Split) -> Chance | None:
         error = math.sqrt(share * (1 - share) / len(split))
         return Chance("accuracy", share, error, f"always {dataset.labels[majority]}, the most frequent class")
     if dataset.metric == "r2":
-        # The mean explains nothing. Of R2 near 0 the standard error is about sqrt(2 / rows) at most.
+        # The mean has R2 = 0. The standard error of R2 near 0 is at most about sqrt(2 / rows).
         return Chance("r2", 0.0, math.sqrt(2.0 / max(len(split), 1)) / 2, "always the mean")
     return None
 
 
 def constant(design: Design, split: Split | None = None) -> str:
-    """Why the outputs of a design do not depend on its input; empty where they do.
+    """Why the outputs of a design do not depend on its input; empty if they do.
 
     Args:
-        split: rows to look at besides random ones over the whole input type.
+        split: rows to test, in addition to random ones over the whole input type.
     """
     import numpy as np
 
@@ -63,10 +63,10 @@ def constant(design: Design, split: Split | None = None) -> str:
 
 
 def useless(design: Design, dataset: Dataset, split: Split, estimate: Estimate) -> str:
-    """Why a design is of no use to anybody; empty where it may be.
+    """Why a design is useless; empty if it is not.
 
     Args:
-        split, estimate: rows that it has not seen, and its score on them.
+        split, estimate: unseen rows, and the score on them.
     """
     if words := constant(design, split):
         return words

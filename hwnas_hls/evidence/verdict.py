@@ -1,4 +1,4 @@
-"""The verdict: each requirement against the strongest evidence there is."""
+"""The verdict on requirements: each is compared with the strongest evidence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hwnas_hls.values.objective import Limit
 
 
 class Verdict(StrEnum):
-    """What the evidence says of a requirement."""
+    """The possible verdicts on a requirement."""
 
     PROVEN = "PROVEN"
     REFUTED = "REFUTED"
@@ -26,8 +26,8 @@ EXIT_OF = {PROVEN: EXIT_DONE, REFUTED: EXIT_FAILED, NOT_PROVEN: EXIT_NOT_PROVEN}
 SIMULATED = (Source.CSIM, Source.SIMULATED_RTL)
 _CYCLES = (Source.SIMULATED_RTL, Source.CSYNTH)
 _SYNTHESISED = (Source.OPEN_SYNTHESIS, Source.LOGIC_SYNTHESIS, Source.POST_ROUTE)
-#: metric -> sources that decide it. What only a model or a weaker stage says decides nothing:
-#: C synthesis schedules exactly but overstates LUTs about twofold; timing is known after routing.
+#: metric -> sources that can decide it; models and weaker stages cannot. C synthesis schedules exactly,
+#: but overestimates LUTs about twofold; timing is known after routing.
 PROOF = {
     "latency_cycles": _CYCLES,
     "ii_cycles": _CYCLES,
@@ -52,13 +52,13 @@ _WANTED = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One requirement, judged.
+    """The verdict on one requirement.
 
     Args:
         requirement: for example ``latency_ns <= 1000``.
         verdict: proven, refuted or not proven.
-        why: the numbers it rests on, or what is missing.
-        evidence: everything known of the metric, strongest first.
+        why: the deciding numbers, or what is missing.
+        evidence: all estimates of the metric, strongest first.
     """
 
     requirement: str
@@ -104,14 +104,14 @@ def judge(
         finding = _latency(limit, ladder, clock_ns) if is_time else _plain(limit, ladder)
         other = aside.get("latency_cycles" if is_time else limit.metric)
         if finding.verdict == NOT_PROVEN and other is not None:
-            why = f"{finding.why}; not counted, as it is of another circuit: {_said(other)}"
+            why = f"{finding.why}; not used, because it belongs to a different circuit: {_said(other)}"
             finding = replace(finding, why=why)
         findings.append(finding)
     return findings
 
 
 def overall(findings: Iterable[Judgement]) -> Verdict:
-    """``REFUTED`` if anything is, ``PROVEN`` if everything is."""
+    """``REFUTED`` if any finding is, ``PROVEN`` if all are, else ``NOT PROVEN``."""
     verdicts = {finding.verdict for finding in findings}
     if REFUTED in verdicts:
         return REFUTED
@@ -127,15 +127,15 @@ def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Judgement:
     verdict = _hold(limit, strongest)
     why = _said(strongest)
     if verdict == NOT_PROVEN:
-        why += f"; the bound lies inside its interval {strongest.low:g} .. {strongest.high:g}"
+        why += f"; the bound is inside its interval {strongest.low:g} to {strongest.high:g}"
     return Judgement(str(limit), verdict, why, known)
 
 
 def _hold(limit: Limit, estimate: Estimate) -> Verdict:
-    """Whether a deciding estimate meets the bound with its whole interval, or misses it with it.
+    """Whether the whole interval of a deciding estimate meets the bound, or violates it.
 
-    The score on the test rows is what is required of them: its binomial interval describes
-    rows that were not measured and is shown, not judged.
+    A requirement on the score refers to the test rows, so its value decides; its binomial interval
+    describes other rows and is only shown.
     """
     low, high = estimate.low, estimate.high
     if estimate.source in SIMULATED and limit.metric not in PROOF:
@@ -148,7 +148,7 @@ def _hold(limit: Limit, estimate: Estimate) -> Verdict:
 
 
 def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: float) -> Judgement:
-    """Nanoseconds are cycles times a period: both need evidence of their own."""
+    """The latency in ns is cycles times clock period; both need evidence."""
     cycles = [e for e in ladder.get("latency_cycles", ()) if e.source in _CYCLES]
     timing = [e for e in ladder.get("fmax_mhz", ()) if e.source in PROOF["fmax_mhz"]]
     known = (*ladder.get("latency_ns", ()), *ladder.get("latency_cycles", ()), *ladder.get("fmax_mhz", ()))
@@ -179,7 +179,7 @@ def _missing(limit: Limit, known: Sequence[Estimate]) -> str:
         wanted = "logic synthesis, open or the vendor's" if limit.metric in PROOF else "a C simulation"
     text = f"{wanted} is missing"
     if known:
-        text += f"; all there is: {_said(known[0])}"
+        text += f"; best available: {_said(known[0])}"
         if known[0].low != known[0].high:
             text += f", interval {known[0].low:g} .. {known[0].high:g}"
     return text

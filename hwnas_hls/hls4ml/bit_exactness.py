@@ -1,4 +1,4 @@
-"""The proof that a project computes what its design says: C simulation against the emulator."""
+"""Bit-exactness of a project: its C simulation is compared with the integer emulator."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The outcome of running one project beside the emulator.
+    """The result of comparing the C simulation of a project with the emulator.
 
     Args:
-        n_rows: feature rows that were compared.
-        n_grid_rows: random rows of the input grid that were compared besides.
-        n_outputs: values a row.
-        n_different: values that differ, over all rows.
-        first: where the first difference is: (row, output, emulator, C simulation), both values
+        n_rows: number of feature rows compared.
+        n_grid_rows: number of random rows of the input grid compared in addition.
+        n_outputs: values per row.
+        n_different: number of differing values in all rows.
+        first: the first difference: (row, output, emulator, C simulation), both values
             in units of the output's least significant bit.
         failure: why there is no comparison; empty where there is one.
         failure_kind: what that failure is about.
@@ -47,7 +47,7 @@ class Verification:
 
     @property
     def exact(self) -> bool:
-        """All bits of all outputs of all rows are equal."""
+        """Whether all bits of all outputs are equal."""
         return not self.failure and self.n_different == 0 and self.n_rows + self.n_grid_rows > 0
 
     def __str__(self) -> str:
@@ -82,12 +82,12 @@ def verify(
     """Compare the project in ``folder`` with the emulation of ``design``, bit by bit.
 
     Args:
-        features: raw rows (rows, n_in), as the host gets them.
-        n_grid_rows: so many rows drawn from the whole input grid are compared too, the extremes
-            among them; real features seldom reach where an accumulator would overflow.
+        features: raw rows (rows, n_in), as the host receives them.
+        n_grid_rows: number of random rows of the input grid that are also compared, including the
+            extremes; real features seldom make an accumulator overflow.
 
     Raises:
-        ToolMissing: no g++. Every other failure is in the result.
+        ToolMissing: g++ is not installed. Other failures are in the result.
     """
     import numpy as np
 

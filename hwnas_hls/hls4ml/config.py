@@ -1,4 +1,4 @@
-"""hls4ml's configuration of a design: every node's types, reuse factor and strategy by name."""
+"""hls4ml's configuration of a design: types, reuse factor and strategy of every node."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph
 from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.layers import Layer, Weighted
 
-# Off: hls4ml would move large weight arrays to block RAM interfaces of its own accord.
+# Disabled: hls4ml would move large weight arrays to block RAM interfaces.
 _BRAM_FACTOR = 10**9
 
 
 def hls_config(graph: NodeGraph) -> dict[str, Any]:
     """The ``hls_config`` that makes hls4ml build exactly this design.
 
-    Every layer's types, reuse factor and strategy are given: nothing is left to a default.
+    The types, reuse factor and strategy of every layer are set explicitly.
     """
     architecture, image = graph.design.architecture, graph.input.image
     names: dict[str, Any] = {graph.input.name: {"Precision": {"result": str(graph.input.result)}}}
@@ -27,8 +27,8 @@ def hls_config(graph: NodeGraph) -> dict[str, Any]:
             "ReuseFactor": 1,
             "Strategy": "Latency",
             "BramFactor": _BRAM_FACTOR,
-            # Without these two, torch's weights are built untransposed and nothing says so. For
-            # images, "full" would transpose the input too, which arrives channels last already.
+            # Without these two settings, hls4ml silently builds torch's weights untransposed. For
+            # images, "full" would also transpose the input, which is already channels last.
             "ChannelsLastConversion": (
                 "full" if architecture.is_chain and architecture.io_type == "io_parallel" else "internal"
             ),

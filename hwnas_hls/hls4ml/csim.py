@@ -1,10 +1,10 @@
-"""C simulation: hls4ml's own C++ of a project, compiled by g++ and run beside the emulator.
+"""C simulation: compiles the C++ of a project with g++ and runs it.
 
-hls4ml's ``model.compile()`` compiles two files one after the other with ``-O3`` and loads the
-library into the running interpreter. Here the same sources, headers and weights go through g++
-once, as one translation unit with a driver that calls the project's own ``NAME_double`` bridge
-function (the one ``model.predict`` calls for float64), and run as a separate program: nothing
-that happens in there can end the tool, and several designs run at once.
+hls4ml's ``model.compile()`` compiles two files with ``-O3`` and loads the library into the running
+interpreter. This module compiles the same sources, headers and weights as one translation unit, with
+a driver that calls the project's ``NAME_double`` bridge function (which ``model.predict`` calls for
+float64). The result is a separate program: it cannot crash the tool, and several designs run in
+parallel.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COMPILER = "g++"
-#: Of the compilation and of the run, each.
+#: Time limit of the compilation, and of the run.
 TIMEOUT_S = 900.0
-# -O0 compiles the wholly unrolled code of distributed arithmetic a quarter faster, and runs ten times slower.
+# -O0 compiles the unrolled code of distributed arithmetic in 3/4 of the time, but it runs ten times slower.
 _FEW_ROWS = 2000
 _LOG_LINES = 30
 
@@ -56,12 +56,12 @@ int main(int argc, char **argv) {{
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulation:
-    """What a project computes.
+    """The outputs of a project.
 
     Args:
         outputs: int64 (rows, n_out) on the output grid.
         compile_s, run_s: seconds.
-        log: what g++ and the program printed.
+        log: output of g++ and the program.
     """
 
     outputs: NDArray[np.int64]
@@ -82,15 +82,15 @@ def simulate(
 
     Args:
         inputs: int64 (rows, n_in) on the grid of the project's input type.
-        optimisation: of g++, for example ``-O1``; by default what is fastest over all.
-        timeout_s: for the compilation and for the run, each.
-        stop: ends the work early where it is set.
+        optimisation: g++ option, for example ``-O1``; default: the fastest in total.
+        timeout_s: time limit of the compilation, and of the run.
+        stop: ends the work early when set.
 
     Raises:
         ToolMissing: no g++.
         ReportError: not a project.
-        HwnasError: g++ or the program failed or ran out of time, or an output lies off the
-            grid of its type. The text names the log.
+        HwnasError: g++ or the program failed or exceeded its time limit, or an output is not on the
+            grid of its type. The message names the log.
     """
 
     if shutil.which(COMPILER) is None:
@@ -158,7 +158,7 @@ def _simulate(
     return Simulation(scaled.astype(np.int64), compile_s, run_s, log)
 
 
-# The project's own paths, relative to its folder, which is where g++ and the program run.
+# Paths are relative to the project folder, where g++ and the program run.
 _FLAGS = (
     "-std=c++17",
     "-w",
@@ -181,10 +181,10 @@ def _run(
     timeout_s: float,
     stop: threading.Event | None,
 ) -> float:
-    """Run a program beside ``log``; returns the seconds that it took."""
+    """Run a program with its output in ``log``; returns its duration in seconds."""
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(command)}\n".encode())
-    # g++ leaves its temporary files behind where it is killed: they go with the scratch folder.
+    # A killed g++ leaves temporary files; they are removed with the scratch folder.
     environment = {"TMPDIR": str(scratch.resolve()), "LC_ALL": "C"}
     ending = run_program(
         command, folder=folder, log=log, limit_s=timeout_s, environment=environment, stop=stop, append=True

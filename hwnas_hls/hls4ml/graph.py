@@ -1,9 +1,8 @@
-"""A design as the graph of nodes that hls4ml is given, with everything that hls4ml lets one set.
+"""A design as the graph of hls4ml's nodes, with all settings of each node.
 
-A layer becomes one node and one more for its activation; a dense layer behind an image gets a
-node that flattens it first. hls4ml 1.3 wants its nodes in a certain order and refuses or
-misbuilds some graphs without a word: those are refused here by name (``docs/hls4ml-projects.md``
-has the reasons).
+A layer becomes one node, and its activation another; before a dense layer on an image there is a
+node that flattens it. hls4ml 1.3 requires a certain order of nodes, and silently rejects or misbuilds
+some graphs. These are rejected here with a reason (see ``docs/hls4ml-projects.md``).
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: A layer without biases still has an array of zeros in the firmware, of this type.
+#: Type of the zero array that the firmware has for a layer without biases.
 NO_BIAS = FixedType(1, 1, signed=False)
-#: Holds the slope of ``leaky_relu`` and nothing else.
+#: Type of the slope of ``leaky_relu``.
 SLOPE = FixedType(1, -2, signed=False)
 
-#: (height, width, channels) of what travels as an image; ``None`` for a flat tensor.
+#: (height, width, channels) of an image; ``None`` for a flat tensor.
 Image = tuple[int, int, int] | None
 
 
@@ -37,15 +36,15 @@ class Node:
     """One node of hls4ml's graph.
 
     Args:
-        name: that hls4ml gives it.
+        name: its name in hls4ml.
         kind: ``dense``, ``conv2d``, ``pool2d``, ``add``, ``concatenate``, ``relu``, ``leaky_relu``
             or ``flatten`` (which is no call in the firmware).
-        number: of the layer that it belongs to.
-        inputs: names of the nodes that it takes its inputs from, or the network's input.
-        accum: of a layer that sums up, else ``None``.
+        number: number of its layer.
+        inputs: names of its source nodes, or of the network's input.
+        accum: accumulator type of a layer with sums, else ``None``.
         result: type of its outputs.
         image: shape of its outputs.
-        taken: shape of its (first) input.
+        taken: shape of its first input.
     """
 
     name: str
@@ -60,12 +59,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeGraph:
-    """A design as the graph that hls4ml is given; :func:`graph_of` builds it once, everybody else reads it.
+    """A design as hls4ml's graph, built once by :func:`graph_of`.
 
     Args:
         design: the design.
-        input: the network's input; its type has no modes, since inputs arrive on the grid and da4ml refuses
-            a saturating input.
+        input: the network's input; its type has default modes, because inputs are already on the grid and
+            da4ml rejects a saturating input.
         nodes: in the order of the firmware's calls.
     """
 
@@ -75,24 +74,24 @@ class NodeGraph:
 
     @property
     def calls(self) -> tuple[Node, ...]:
-        """The nodes that are calls in the firmware."""
+        """The nodes with a call in the firmware."""
         return tuple(node for node in self.nodes if node.kind != "flatten")
 
     @property
     def flattened(self) -> dict[str, str]:
-        """Names of the nodes that flatten an image -> what they take."""
+        """Name of each node that flattens an image -> its source."""
         return {node.name: node.inputs[0] for node in self.nodes if node.kind == "flatten"}
 
     def layer(self, node: Node) -> Layer:
-        """The layer that a node belongs to."""
+        """The layer of a node."""
         return self.design.architecture.layers[node.number]
 
 
 def _input_shape(architecture: Architecture) -> Image:
-    """Shape of the network's input, where convolutions or poolings take it.
+    """The image shape of the network's input, if convolutions or poolings read it.
 
     Raises:
-        Unsupported: they disagree about its shape.
+        Unsupported: they require different shapes.
     """
     shapes = {
         (layer.in_height, layer.in_width, layer.in_channels)
@@ -100,7 +99,7 @@ def _input_shape(architecture: Architecture) -> Image:
         if isinstance(layer, Conv2D | Pool2D) and INPUT in architecture.sources(number)
     }
     if len(shapes) > 1:
-        raise Unsupported(f"the network's input is taken as images of several shapes: {sorted(shapes)}")
+        raise Unsupported(f"the network's input is read as images of several shapes: {sorted(shapes)}")
     return shapes.pop() if shapes else None
 
 
@@ -116,7 +115,7 @@ def graph_of(design: Design) -> NodeGraph:
 
 
 def uses_dataflow(architecture: Architecture) -> bool:
-    """Whether hls4ml builds it as processes under DATAFLOW rather than as one pipeline."""
+    """Whether hls4ml builds it as DATAFLOW processes instead of one pipeline."""
     return architecture.io_type == "io_stream" or any(
         (isinstance(layer, Weighted) and layer.strategy == "Resource")
         or (isinstance(layer, Conv2D) and layer.out_height * layer.out_width > 1)
@@ -132,12 +131,12 @@ class _Builder:
         name = "input_1" if architecture.is_chain else "x"  # the argument of the torch module
         image = _input_shape(architecture)
         self.input = Node(name, "input", INPUT, (), None, architecture.input.plain, image, None)
-        #: The last node of each layer, and the node that flattens a dense layer's image.
+        #: The last node of each layer, and the node that flattens the image for a dense layer.
         self.last, self.flat = {INPUT: self.input}, dict[int, Node]()
         self.counts: Counter[str] = Counter()
         if not architecture.is_chain and architecture.io_type != "io_parallel":
             raise Unsupported(
-                f"a network that is no chain is built with io_parallel, not with {architecture.io_type}"
+                f"a network that is not a chain is built with io_parallel, not with {architecture.io_type}"
             )
         self._flatten(INPUT)
         for number, layer in enumerate(architecture.layers):
@@ -181,32 +180,32 @@ class _Builder:
             return None
         if isinstance(layer, Conv2D) and layer.depthwise and layer.strategy == "Resource":
             raise Unsupported(
-                f"{where}: hls4ml's front end for torch takes no depthwise convolutions; they are built as "
-                "ordinary ones whose other weights are zero, and Resource would multiply by every zero; use "
+                f"{where}: hls4ml's torch front end has no depthwise convolutions; they are built as "
+                "ordinary ones with zero weights, and Resource would multiply by every zero; use "
                 "Latency or distributed_arithmetic"
             )
         if isinstance(layer, Conv2D) and layer.strategy == "Resource":
             rows, _ = layer.matrix_shape
             if layer.reuse_factor > rows:
                 raise Unsupported(
-                    f"{where}: hls4ml's convolutions under Resource compute something else where the reuse "
-                    f"factor ({layer.reuse_factor}) is above window times channels ({rows})"
+                    f"{where}: hls4ml's Resource convolutions compute wrong results if the reuse "
+                    f"factor ({layer.reuse_factor}) exceeds window times channels ({rows})"
                 )
         if isinstance(layer, Conv2D | Pool2D):
             wanted = (layer.in_height, layer.in_width, layer.in_channels)
             if shapes != [wanted]:
                 raise Unsupported(
-                    f"{where}: a {layer.kind} layer takes an image of {wanted}; what it is given travels as "
-                    f"{shapes[0] or 'a flat tensor'} in hls4ml, which would reorder it"
+                    f"{where}: a {layer.kind} layer needs an image of {wanted}; its input is "
+                    f"{shapes[0] or 'a flat tensor'} in hls4ml, which would reorder the values"
                 )
             channels = layer.filters if isinstance(layer, Conv2D) else layer.in_channels
             return (layer.out_height, layer.out_width, channels)
         if given[0] is given[1]:
-            raise Unsupported(f"{where}: hls4ml's front end for torch drops one of two equal inputs")
+            raise Unsupported(f"{where}: hls4ml's torch front end drops one of two equal inputs")
         if layer.merge == "add":
             if shapes[0] != shapes[1]:
                 raise Unsupported(
-                    f"{where}: hls4ml adds tensors of one shape, not {shapes[0]} and {shapes[1]}"
+                    f"{where}: hls4ml can only add tensors of the same shape, not {shapes[0]} and {shapes[1]}"
                 )
             return shapes[0]
         first, second = shapes
@@ -220,16 +219,16 @@ class _Builder:
             or (first[2], second[2]) != layer.channels
         ):
             raise Unsupported(
-                f"{where}: images are concatenated along their channels, flat tensors end to end; not "
+                f"{where}: images must be concatenated along their channels, flat tensors end to end; not "
                 f"{first} and {second} with channels {layer.channels}"
             )
         return (first[0], first[1], first[2] + second[2])
 
     def _flatten(self, number: int) -> None:
-        """Flatten an image for the dense layer behind it, before anybody else takes the image.
+        """Flatten an image for a dense layer, before any other node reads the image.
 
-        hls4ml inserts a transposition in front of whoever takes the image first, whichever node it
-        is meant for; and it can move it into the weights of one dense layer only.
+        hls4ml inserts a transposition before the first reader of the image, whichever node it is for,
+        and can move it into the weights of one dense layer only.
         """
         image = self.last[number].image
         if image is None:
@@ -242,7 +241,7 @@ class _Builder:
         ]
         if len(takers) > 1:
             raise Unsupported(
-                f"layers {', '.join(map(str, takers))} are dense and take the same image: hls4ml puts its "
+                f"the dense layers {', '.join(map(str, takers))} read the same image: hls4ml puts its "
                 "values in the right order for one of them only"
             )
         for taker in takers:
@@ -256,7 +255,7 @@ class _Builder:
         self.last[node.number] = node
 
     def _name(self, kind: str, number: int) -> str:
-        """torch.fx's name for what a node is made from."""
+        """The torch.fx name of the origin of a node."""
         if self.architecture.is_chain:
             return f"_{len(self.nodes)}"
         function = {"add": "add", "concatenate": "cat"}.get(kind)
@@ -268,7 +267,7 @@ class _Builder:
 
 
 def kernel(design: Design, number: int) -> NDArray[np.int64]:
-    """The weights as hls4ml gets them: a depthwise convolution's as those of an ordinary one."""
+    """The weights for hls4ml; those of a depthwise convolution as an ordinary one."""
     import numpy as np
 
     layer, weight = design.architecture.layers[number], design.weights[number]

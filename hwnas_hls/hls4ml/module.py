@@ -1,4 +1,4 @@
-"""The torch module of a design, which is what hls4ml converts."""
+"""The torch module of a design, the input of hls4ml's conversion."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _weighted_module(design: Design, node: Node) -> Any:
         weight = weight.transpose(3, 2, 0, 1)
     else:
         module = torch.nn.Linear(layer.n_in, layer.n_out, bias=bias is not None, dtype=torch.float64)
-        if node.taken is not None:  # torch flattens channels first; hls4ml then takes that back
+        if node.taken is not None:  # torch flattens channels first; hls4ml reverts that
             weight = weight.reshape(*node.taken, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
         weight = weight.T
     with torch.no_grad():

@@ -1,7 +1,6 @@
-"""Notes on a design: what a reader assumed, what it could not read, and why a prediction is an extrapolation.
+"""Notes on a design: assumptions and gaps of a reader, and why a prediction is an extrapolation.
 
-Notes are values. Whoever decides something by a note looks at its kind, at what it is about and at what was
-taken instead; the words are for people, and ``str`` makes them.
+Programs use the kind of a note, its subject and the assumed value; the text is for people.
 """
 
 from __future__ import annotations
@@ -11,37 +10,37 @@ from enum import StrEnum
 
 
 class NoteKind(StrEnum):
-    """What a note says."""
+    """The kinds of notes."""
 
-    #: Nothing was given; ``taken`` stands in.
+    #: Nothing was given; ``taken`` was assumed.
     ASSUMED = "assumed"
-    #: What was given cannot be read or used; ``taken`` stands in, or it is ignored.
+    #: The given value cannot be used; ``taken`` was assumed, or the value ignored.
     UNREAD = "unread"
-    #: Two sources disagree; one of them was taken.
+    #: Two sources disagree; one of them was used.
     CONFLICT = "conflict"
-    #: hls4ml builds something else than was asked for.
+    #: hls4ml builds something other than requested.
     CHANGED = "changed"
-    #: Something is there that the model does not count, or counts as something else.
+    #: The model does not count a part of the design, or counts it as something else.
     UNCOUNTED = "uncounted"
-    #: Nothing was measured under this tool, on this part or of this kind.
+    #: There are no measurements with this tool, on this part or of this kind.
     NO_DATA = "no_data"
-    #: The part does not hold it.
+    #: The design exceeds the resources of the part.
     FULL = "full"
-    #: There is no prediction at all.
+    #: There is no prediction.
     BLOCKED = "blocked"
-    #: Anything else worth saying.
+    #: Any other remark.
     REMARK = "remark"
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to say of a design.
+    """One note on a design.
 
     Args:
-        kind: what it says.
-        text: in words, for people alone.
-        about: column, setting or metric that it is about; empty where it is about the design.
-        taken: what was taken instead; empty where nothing was.
+        kind: the kind of the note.
+        text: the note as text, for people only.
+        about: its column, setting or metric; empty if it concerns the whole design.
+        taken: the assumed value; empty if none.
         parts: parts of ``about``, for example ``("w", "acc")`` of a precision.
     """
 

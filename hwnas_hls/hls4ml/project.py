@@ -1,4 +1,4 @@
-"""Designs as hls4ml projects: written, read back, and compared with what was asked."""
+"""Writes designs as hls4ml projects, reads them back and compares them with the design."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Amend = Callable[[dict[str, str]], None]
 #: Backends whose projects are read back and compared.
 BACKENDS = ("Vitis", "Vivado")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# hls4ml prints and keeps global state (its backends) while it converts.
+# hls4ml prints, and has global state (its backends), during a conversion.
 _CONVERTING = threading.Lock()
 
 
@@ -50,18 +50,18 @@ def write_project(
     amend: Amend | None = None,
     test_inputs: NDArray[np.int64] | None = None,
 ) -> Path:
-    """Write the hls4ml project of ``design`` into ``folder`` and check what was written.
+    """Write the hls4ml project of ``design`` to ``folder`` and check it.
 
-    The project appears whole or not at all; one that was there before is replaced. It holds no
-    path of this machine. Safe to call from several threads (conversions take turns).
+    The write is atomic and replaces an existing project. The project contains no paths of this machine.
+    Thread-safe (conversions run one at a time).
 
     Args:
         clock_ns: clock period in ns.
         name: of the project and its top function.
         backend: ``Vitis`` or ``Vivado``.
-        amend: gets ``{path inside the project: text}`` of every file and may change it in place.
-        test_inputs: int64 (rows, n_in) on the input grid, written with the emulator's outputs
-            into ``tb_data``, where the vendor's C simulation and cosimulation read them.
+        amend: called with ``{path in the project: content}``; may change it in place.
+        test_inputs: int64 (rows, n_in) on the input grid; written with the emulator's outputs to
+            ``tb_data``, for the vendor's C simulation and co-simulation.
 
     Returns:
         ``folder``.
@@ -69,13 +69,13 @@ def write_project(
     Raises:
         Unsupported: the design cannot be built bit for bit (see :func:`graph_of`).
         ToolMissing: distributed arithmetic without the package da4ml.
-        HwnasError: hls4ml failed, or wrote something else than was asked; a file of ``amend``
-            lies outside the project; ``folder`` holds something that is not a project.
+        HwnasError: hls4ml failed, or its project differs from the design; a file of ``amend`` is outside
+            the project; ``folder`` exists but is not a project.
     """
     if not _NAME.fullmatch(name) or name == "main":
         raise HwnasError(f"not a name for a C++ function: {name}", kind=ErrorKind.INVALID)
     if backend not in BACKENDS:
-        raise Unsupported(f"projects are written for {', '.join(BACKENDS)}, not for {backend}")
+        raise Unsupported(f"projects can be written for {', '.join(BACKENDS)}, not for {backend}")
     if clock_ns <= 0:
         raise HwnasError(f"a clock period is above zero, not {clock_ns} ns", kind=ErrorKind.INVALID)
     graph = graph_of(design)
@@ -87,15 +87,13 @@ def write_project(
             )
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = f".{folder.name}-unfinished-"
-        for stale in list(folder.parent.glob(f"{glob.escape(unfinished)}*")):  # of a killed process
+        for stale in list(folder.parent.glob(f"{glob.escape(unfinished)}*")):  # left by a killed process
             shutil.rmtree(stale)
         with tempfile.TemporaryDirectory(prefix=unfinished, dir=folder.parent) as scratch:
             place = Path(scratch) / "project"
             place.mkdir()
             _convert(graph, target, place, clock_ns, name, backend)
-            check_project(
-                graph, target, place, clock_ns, backend, "hls4ml wrote something else than was asked"
-            )
+            check_project(graph, target, place, clock_ns, backend, "hls4ml's project differs from the design")
             if test_inputs is not None:
                 _write_vectors(design, place / "tb_data", test_inputs)
             if amend is not None:
@@ -114,9 +112,9 @@ def write_project(
 
 
 class _Diverted:
-    """A standard output of which only one thread's share goes to ``sink``.
+    """A standard output that redirects the output of one thread to ``sink``.
 
-    hls4ml prints; what other threads (a progress bar) print meanwhile must not be lost.
+    hls4ml prints; output of other threads (a progress bar) must not be lost.
     """
 
     def __init__(self, original: TextIO, sink: io.StringIO) -> None:
@@ -132,7 +130,7 @@ class _Diverted:
 
 
 def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
-    """Let hls4ml write into ``place``; what it prints goes to ``hls4ml.log`` there."""
+    """Convert with hls4ml to ``place``; its output goes to ``hls4ml.log`` there."""
     config, design = hls_config(graph), graph.design
     architecture = design.architecture
     if any(layer.strategy == "distributed_arithmetic" for _, layer, _, _ in design.weighted()):
@@ -159,7 +157,7 @@ def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, nam
             model.write()
         except ImportError as error:
             raise ToolMissing(f"hls4ml cannot be imported: {error}") from error
-        except Exception as error:  # hls4ml raises bare Exceptions, AssertionErrors and others
+        except Exception as error:  # hls4ml raises Exception, AssertionError and others
             raise HwnasError(
                 f"hls4ml could not convert the design: {type(error).__name__}: {error}\n{printed.getvalue()}",
                 kind=ErrorKind.TOOL_FAILED,
@@ -167,13 +165,13 @@ def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, nam
     (place / "hls4ml.log").write_text(printed.getvalue())
     stamp = design.digest()[:8]
     script = place / "build_lib.sh"
-    # hls4ml names each library by a random stamp; the design's digest makes projects reproducible.
+    # hls4ml uses a random stamp for each library; the design's digest makes projects reproducible.
     script.write_text(re.sub(r"^LIB_STAMP=.*$", f"LIB_STAMP={stamp}", script.read_text(), flags=re.MULTILINE))
     (place / "hls4ml_config.yml").write_text(_config_text(model.config.config, config, stamp))
 
 
 def _config_text(written: dict[str, Any], config: dict[str, Any], stamp: str) -> str:
-    """``hls4ml_config.yml`` without pickled torch objects and without this machine's paths."""
+    """``hls4ml_config.yml`` without pickled torch objects and paths of this machine."""
     import yaml
 
     kept = ("Backend", "ClockPeriod", "ClockUncertainty", "IOType", "Part", "ProjectName", "Version")

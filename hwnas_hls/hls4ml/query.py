@@ -1,7 +1,7 @@
-"""What is asked of the hardware model: a network as hls4ml builds it, with everything known about it.
+"""Queries of the hardware model: a network as hls4ml builds it, with all known settings.
 
 Readers (a CSV of rows, a project folder, an :class:`~hwnas_hls.network.architecture.Architecture`) make
-:class:`Query` values; :func:`hwnas_hls_plugins.estimators.hls_model.predict` turns them into numbers::
+:class:`Query` values, and :func:`hwnas_hls_plugins.estimators.hls_model.predict` predicts their costs::
 
     query = query_of(architecture, "xcvu9p-flga2104-2L-e", clock_ns=5.0)
     prediction = predict([query])[0]
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
 
 STAGES = ("csynth", "logic_synth", "post_route")
-#: What the tool is taken to be where nobody says.
+#: Default tool.
 DEFAULT_TOOL = "vitis_hls 2023.2"
 DEFAULT_PART = "xcvu9p-flga2104-2L-e"
 DEFAULT_CLOCK_NS = 5.0
-#: hls4ml's own default type, and what a part of a row that names no type is taken to be.
+#: hls4ml's default type, assumed if a row does not give a type.
 DEFAULT_TYPE = FixedType(16, 6)
 #: Warning of a query of a graph.
-NO_CHAIN = Note(NoteKind.NO_DATA, "networks that are no chains of dense layers were never measured")
+NO_CHAIN = Note(NoteKind.NO_DATA, "networks other than chains of dense layers have not been measured")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,17 +46,17 @@ class LayerQuery:
         input: type of its input.
         weight: type of its weights.
         bias: type of its biases; ``None`` for a layer without biases.
-        accum: type in which products are summed; ``None`` means exact (as wide as needed).
-        dense_out: type of the sum before the activation; ``None`` takes the accumulator's.
-        result: type after the activation; ``None`` takes ``dense_out``.
+        accum: accumulator type; ``None`` means exact (as wide as necessary).
+        dense_out: type of the sum before the activation; ``None`` means the accumulator's.
+        result: type after the activation; ``None`` means ``dense_out``.
         activation: hls4ml's name in lower case (``relu``, ``softmax``, ``linear``, ...).
-        reuse_factor: as asked for; the legal one is computed where the strategy needs it.
+        reuse_factor: the requested one; the legal one is computed if the strategy needs it.
         strategy: hls4ml's spelling, any case (``Latency``, ``Resource``, ``distributed_arithmetic``, ...).
-        n_nonzeros: number of weights that are not zero; ``None`` where unknown.
-        weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` where unknown.
-        biases: integers on the bias type's grid, shape (n_out,); ``None`` where unknown.
-        normalisation: ``batch`` where a batch normalisation layer of its own follows the activation.
-        multipliers: ``dsp`` or ``fabric`` where a BIND_OP or RESOURCE directive decides, else ``None``.
+        n_nonzeros: number of non-zero weights; ``None`` if unknown.
+        weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` if unknown.
+        biases: integers on the bias type's grid, shape (n_out,); ``None`` if unknown.
+        normalisation: ``batch`` if a separate batch normalisation layer follows the activation.
+        multipliers: ``dsp`` or ``fabric`` if a BIND_OP or RESOURCE directive sets it, else ``None``.
     """
 
     n_in: int
@@ -78,12 +78,12 @@ class LayerQuery:
 
     @property
     def sum_type(self) -> FixedType:
-        """Type of the sums: the accumulator, or the exact one where none is given, at most as wide as any."""
+        """The type of the sums: the accumulator, or the exact type (up to the maximum width)."""
         return self.accum or exact_sum(self.input, self.weight, self.bias, self.n_in, widest=MAX_WIDTH)
 
 
 def normalised_type(source: FixedType, scale: FixedType) -> FixedType:
-    """What hls4ml infers behind a normalisation of its own: input x scale + offset, without loss."""
+    """The type that hls4ml infers after a separate normalisation: input x scale + offset, lossless."""
     fraction = max(source.fraction + scale.fraction, scale.fraction)
     integer = max(source.integer + scale.integer, scale.integer) + 1
     return FixedType(integer + fraction, integer)
@@ -99,17 +99,17 @@ class Query:
         clock_ns: target clock period in ns.
         tool: name and version, for example ``vitis_hls 2023.2``, ``vivado_hls 2020.1``.
         stage: one of :data:`STAGES`.
-        clock_uncertainty: share of the period kept back; ``None`` takes the tool's default
+        clock_uncertainty: share of the period reserved; ``None`` means the tool's default
             (12.5 % for Vivado HLS, 27 % for Vitis HLS).
         io_type: ``io_parallel`` or ``io_stream``.
         backend: hls4ml's backend (``Vitis``, ``Vivado``, ``VivadoAccelerator``, ...) or empty.
-        scope: ``core``, or ``core+AXI wrapper`` where the report includes one.
+        scope: ``core``, or ``core+AXI wrapper`` if the report includes the wrapper.
         softmax: implementation (``stable``, ``latency``, ``argmax``, ...) or empty.
-        name: of the row or project, for messages.
-        warnings: what the reader had to assume or could not read.
-        reasons: why the design lies outside what the model knows, as far as the reader saw.
-        blockers: why there is no prediction at all; a query with any is answered without numbers.
-        clock_known: whether anybody said the clock; else the intervals of cycles and FFs are wider.
+        name: name of the row or project, for messages.
+        warnings: assumptions of the reader, and values that it could not read.
+        reasons: why the design is outside the model's domain, as far as the reader knows.
+        blockers: why there is no prediction; a query with blockers gets no numbers.
+        clock_known: whether the clock was given; if not, the intervals of cycles and FFs are wider.
     """
 
     layers: tuple[LayerQuery, ...]
@@ -130,7 +130,7 @@ class Query:
 
     @property
     def shape(self) -> str:
-        """For example ``16-64-32-32-5``; empty where there are no layers."""
+        """The widths, for example ``16-64-32-32-5``; empty without layers."""
         if not self.layers:
             return ""
         return "-".join(str(n) for n in (self.layers[0].n_in, *(layer.n_out for layer in self.layers)))
@@ -148,16 +148,15 @@ def query_of(
     softmax: str = "",
     name: str = "",
 ) -> Query:
-    """The query of an architecture as this package exports it, with weights where they are known.
+    """The query of an architecture as this package exports it, with weights if known.
 
-    The layers of the query are those that have weights. What else a graph has (merges, poolings, the
-    positions of a convolution) is not in it: ``graph_estimates`` adds
-    that to the prediction, and the estimator ``hls-model`` does both.
+    The query contains the layers with weights. ``graph_estimates`` adds the rest of a graph (merges,
+    poolings, the positions of a convolution) to the prediction; the estimator ``hls-model`` does both.
 
     Args:
-        architecture: layer list; its own clock goes before ``clock_ns``.
+        architecture: layer list; its own clock takes precedence over ``clock_ns``.
         part: full part or device name.
-        clock_ns: period in ns where the architecture names none; then :data:`DEFAULT_CLOCK_NS`.
+        clock_ns: period in ns if the architecture has none; default :data:`DEFAULT_CLOCK_NS`.
         design: trained design of this architecture; gives weights, biases and exact accumulators.
     """
     return Query(
@@ -175,8 +174,8 @@ def query_of(
 
 
 def _layer_queries(architecture: Architecture, design: Design | None) -> Iterator[LayerQuery]:
-    """The layers with weights, each as the dense layer that hls4ml multiplies by, in order."""
-    # Only a design settles the types of its layers; without one they follow from each other.
+    """The layers with weights in order, each as the dense layer that hls4ml builds."""
+    # A design fixes the types of its layers; without a design they are derived from each other.
     types = None if design is None else design.layer_types()
     kinds = architecture.output_types() if types is None else ()
     for number, layer in enumerate(architecture.layers):
@@ -207,7 +206,7 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
             accum=accum,
             dense_out=accum,
             result=result,
-            # A slope of 1/8, held in a type of one bit, is wires and a multiplexer, as relu is.
+            # A slope of 1/8 in a one-bit type needs only wires and a multiplexer, like relu.
             activation="relu" if layer.activation == "leaky_relu" else layer.activation,
             reuse_factor=layer.reuse_factor,
             strategy=layer.strategy,

@@ -1,7 +1,7 @@
-"""What hls4ml wrote against what was asked: types, reuse factors, strategies, part, clock, weights.
+"""Compares a written project with its design: types, reuse factors, strategies, part, clock, weights.
 
 hls4ml drops or changes settings without an error (a misspelt layer, an illegal reuse factor, a
-part in the wrong place); a project that differs from its design in anything is refused here.
+misplaced part). Any difference between project and design is an error here.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ DEFINES, PARAMETERS = "firmware/defines.h", "firmware/parameters.h"
 def check_project(
     graph: NodeGraph, target: Target, folder: Path, clock_ns: float, backend: str, blame: str
 ) -> None:
-    """Compare the written firmware, Tcl and weights with the design of ``graph``, to the last bit.
+    """Compare the written firmware, Tcl and weights with the design of ``graph`` exactly.
 
-    The weights of ``distributed_arithmetic`` layers are written into code and not compared.
+    The weights of ``distributed_arithmetic`` layers are part of the code and not compared.
 
     Args:
-        folder: of the project.
-        blame: first words of the message, who is to blame for a difference.
+        folder: the project folder.
+        blame: beginning of the message: the cause of a difference.
 
     Raises:
-        HwnasError: something differs; names the file, what was found and what was asked for.
+        HwnasError: a setting differs; the message names the file and both values.
     """
     try:
         firmware = read_written(folder)
@@ -108,12 +108,12 @@ def _of_layer(node: Node, layer: Layer, written: WrittenLayer, where: str) -> It
 
 
 def _of_image(node: Node, layer: Layer, written: WrittenLayer, where: str) -> Iterator[_Fact]:
-    """What a convolution, pooling or concatenation of images does besides its sizes."""
+    """The other settings of a convolution, pooling or concatenation of images."""
     asked: dict[str, object] = {}
     if isinstance(layer, Conv2D) and node.kind == layer.kind:
         asked |= {"filt_height": layer.kernel_height, "filt_width": layer.kernel_width}
         asked |= {"stride_height": 1, "stride_width": 1}
-        if written.strategy != "distributed_arithmetic":  # its padding is written into code
+        if written.strategy != "distributed_arithmetic":  # its padding is part of the code
             above, left = layer.margins
             asked |= {"pad_top": above, "pad_bottom": above, "pad_left": left, "pad_right": left}
     elif isinstance(layer, Pool2D):

@@ -1,8 +1,8 @@
-"""A project of hls4ml 1.3 with one input and one output, layer by layer, as it was written.
+"""The layers of a written hls4ml 1.3 project with one input and one output.
 
-The firmware is the authority: an ``hls4ml_config.yml`` can be stale, and hls4ml drops settings that it does
-not understand without a word. The C++ is read by :mod:`hwnas_hls.hls4ml.folder.firmware`; this module asks
-of it what only a project of this package's own backends has to have.
+The firmware is read instead of ``hls4ml_config.yml``, which can be stale, and from which hls4ml silently
+drops unknown settings. :mod:`hwnas_hls.hls4ml.folder.firmware` reads the C++; this module adds what only
+projects of this package's backends contain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hwnas_hls.hls4ml.folder.firmware import Firmware, origin, read_firmware
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.network.precision import FixedType
 
-#: Functions of hls4ml's library that do one thing by several names.
+#: Functions of hls4ml's library with the same effect under several names.
 _KINDS = {
     "conv_2d_cl": "conv2d",
     "pointwise_conv_2d_cl": "conv2d",
@@ -34,21 +34,21 @@ _SETTING = re.compile(r'^\s*set\s+(\w+)\s+"?([^"\n]*)"?\s*$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class WrittenLayer:
-    """One call in the top function.
+    """One layer call in the top function.
 
     Args:
-        name: of the layer in hls4ml.
+        name: name of the layer in hls4ml.
         kind: ``dense``, ``conv2d``, ``pool2d``, ``add``, ``concatenate``, ``relu``, ``leaky_relu`` or
-            another function of hls4ml's library by its name.
-        inputs: names of the layers that it takes its inputs from, or of the network's input.
+            the name of another function of hls4ml's library.
+        inputs: names of its source layers, or of the network's input.
         n_in, n_out: number of values in and out.
-        source, result: types of its (first) input and output.
-        strategy: ``latency``, ``resource``, ``distributed_arithmetic``; empty where it has none.
-        reuse_factor: 1 where it has none.
+        source, result: types of its first input and of its output.
+        strategy: ``latency``, ``resource``, ``distributed_arithmetic``; empty if it has none.
+        reuse_factor: 1 if it has none.
         weight, bias, accum, param: its types; ``None`` where the code has none
             (distributed arithmetic writes the weights into the code).
         weights: names of its weight arrays, in order.
-        settings: the constants of its configuration, as text; ``slope`` of a ``leaky_relu``.
+        settings: the constants of its configuration as text; ``slope`` of a ``leaky_relu``.
     """
 
     name: str
@@ -100,7 +100,7 @@ def read_written(folder: Path) -> WrittenProject:
     """Read the project in ``folder``.
 
     Raises:
-        ReportError: a file is missing or does not look like hls4ml 1.3 wrote it.
+        ReportError: a file is missing or was not written by hls4ml 1.3.
     """
     script = folder / "project.tcl"
     settings = dict(_SETTING.findall(source(folder, "project.tcl")))
@@ -128,7 +128,7 @@ def _project(folder: Path, name: str, settings: Mapping[str, str], clock_ns: flo
         _layer(call, firmware, makers, path) for call in firmware.calls if call.comment or len(call.types) > 1
     )
     if len(firmware.ports) != 2 or not layers:
-        raise ReportError(f"{path}: not one input and one output with layers between them")
+        raise ReportError(f"{path}: expected one input and one output with layers between them")
     first, last = (firmware.variables[port] for port in firmware.ports)
     return WrittenProject(
         folder=folder,
@@ -147,7 +147,7 @@ def _project(folder: Path, name: str, settings: Mapping[str, str], clock_ns: flo
 
 
 def _layer(call: Call, firmware: Firmware, makers: dict[str, str], path: Path) -> WrittenLayer:
-    """One call; ``makers`` (variable -> layer that fills it) takes up its output."""
+    """One call; its output is added to ``makers`` (variable -> layer that writes it)."""
     values, name = list(call.arguments), call.comment
     kind = "dense" if call.function.startswith("dense_da") else _KINDS.get(call.function, call.function)
     struct = next(

@@ -1,5 +1,5 @@
-"""What a network is, to the bit: fixed-point types, layers, architectures, trained designs, emulation.
+"""Networks, defined to the bit: fixed-point types, layers, architectures, trained designs, emulation.
 
-Everything here is arithmetic and frozen values; it uses only ``errors``. Begin with ``architecture``
-(the layer list that everyone shares), then ``design`` (its integers) and ``emulator`` (its outputs).
+This package contains arithmetic and frozen values only, and uses only ``errors``. Begin with
+``architecture`` (the shared layer list), then ``design`` (weights) and ``emulator`` (outputs).
 """

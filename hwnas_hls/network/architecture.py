@@ -44,13 +44,13 @@ class Architecture:
     whose layers name their inputs.
 
     Args:
-        input: type of the inputs; the host rounds and limits them onto its grid.
-        layers: at least one, each after those it takes; widths must fit together. The last one is
-            the output, and everything before it reaches it.
-        clock_ns: target clock period in ns; ``None`` takes the target's default.
+        input: type of the inputs; the host rounds and saturates them to its grid.
+        layers: at least one, each after its sources; widths must match. The last layer is the output,
+            and every other layer must reach it.
+        clock_ns: target clock period in ns; ``None`` means the target's default.
         io_type: hls4ml's ``io_parallel`` or ``io_stream``.
-        kept_adders: share of the adders (signed digits of the weights) that training leaves of the network
-            with all of them; 1 takes none. The sparsity of the layers then only says what is expected.
+        kept_adders: share of the adders (signed digits of the weights) that training keeps; 1 keeps all.
+            The sparsity of the layers is then only an expectation.
     """
 
     input: FixedType
@@ -85,7 +85,7 @@ class Architecture:
             for source, wanted in zip(self.sources(number), self.layers[number].input_widths, strict=True):
                 if not INPUT <= source < number:
                     raise UserError(
-                        f"layer {number} takes its inputs from layers before it, or from {INPUT} (the input)",
+                        f"layer {number} must take its inputs from earlier layers or {INPUT} (the input)",
                         found=source,
                     )
                 given = self.n_in if source == INPUT else self.layers[source].n_out
@@ -97,22 +97,22 @@ class Architecture:
                 taken.add(source)
         for number in range(len(self.layers) - 1):
             if number not in taken:
-                raise UserError(f"layer {number} reaches no output")
+                raise UserError(f"layer {number} does not reach the output")
 
     @property
     def is_chain(self) -> bool:
-        """Whether it is dense layers one after the other and nothing else."""
+        """Whether it consists of dense layers in sequence only."""
         return self._chain is not None
 
     @property
     def chain(self) -> tuple[Dense, ...]:
-        """Its layers, where it is a chain.
+        """The layers of a chain.
 
         Raises:
-            Unsupported: it is not; whoever asks for a chain cannot judge or build other networks.
+            Unsupported: it is not a chain; the caller supports chains only.
         """
         if self._chain is None:
-            raise Unsupported(f"only chains of dense layers are known here, not {self.shape}")
+            raise Unsupported(f"only chains of dense layers are supported here, not {self.shape}")
         return self._chain
 
     @property
@@ -125,18 +125,18 @@ class Architecture:
 
     @property
     def shape(self) -> str:
-        """For example ``16-64-32-32-5``; a layer other than dense has its kind before its width."""
+        """The widths, for example ``16-64-32-32-5``; the width of a non-dense layer follows its kind."""
         parts = [str(self.n_in)]
         for layer in self.layers:
             parts.append(f"{'' if isinstance(layer, Dense) else _mark(layer)}{layer.n_out}")
         return "-".join(parts)
 
     def sources(self, number: int) -> tuple[int, ...]:
-        """Whose outputs layer ``number`` takes: numbers of layers, or :data:`INPUT`."""
+        """The sources of layer ``number``: numbers of layers, or :data:`INPUT`."""
         return self.layers[number].inputs or (number - 1,)
 
     def output_types(self) -> tuple[FixedType, ...]:
-        """The type of each layer's outputs, from the types alone (weights may allow narrower ones)."""
+        """The output type of each layer, derived from the types (weights may allow narrower ones)."""
         types: list[FixedType] = []
         for number, layer in enumerate(self.layers):
             given = [self.input if source == INPUT else types[source] for source in self.sources(number)]
@@ -147,7 +147,7 @@ class Architecture:
         """Each layer of a chain with the type of its input.
 
         Raises:
-            Unsupported: it is no chain.
+            Unsupported: it is not a chain.
         """
         source = self.input
         for layer in self.chain:
@@ -159,7 +159,7 @@ class Architecture:
             "input": str(self.input),
             "clock_ns": self.clock_ns,
             "io_type": self.io_type,
-            # Left out where it says nothing: what was stored before it existed keeps its name.
+            # Omit the default value, so existing keys stay the same.
             **({"kept_adders": self.kept_adders} if self.kept_adders < 1 else {}),
             "layers": [layer.to_json() for layer in self.layers],
         }
@@ -186,7 +186,7 @@ def _mark(layer: Layer) -> str:
 
 
 def as_architecture(value: object) -> Architecture:
-    """What a space's ``architecture`` may hand over: an :class:`Architecture`, its JSON form, or a
+    """What a space's ``architecture`` may return: an :class:`Architecture`, its JSON form, or a
     plain list of layers, whose inputs then have hls4ml's default type ``ap_fixed<16,6>``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A trained design: an architecture with its integers and the way inputs reach its grid."""
+"""Trained designs: an architecture with integer weights and the standardisation of its inputs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DESIGN_SCHEMA = 1
-#: Far above any network that fits a part: 30 million weights of 64 bits.
+#: Maximum file size: 30 million 64-bit weights, far more than fits any part.
 _MAX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preprocessing:
-    """How raw features become network inputs: ``(x - mean) / scale``.
+    """The standardisation of raw features: ``(x - mean) / scale``.
 
     Args:
         mean, scale: float64 of shape (n_in,), fitted on the training split only.
@@ -47,17 +47,17 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """A network whose every weight is an integer on its layer's grid.
+    """A network with integer weights on the grids of their types.
 
     Args:
         architecture: types, shapes and HLS settings.
-        weights: one int64 array of ``layer.weight_shape`` a layer, counted in units of the
-            weight's least significant bit; batch normalisation is already folded in. ``None``
-            for a layer that has none (pooling, merge).
-        biases: one int64 array (outputs or filters,) a layer on the bias type's grid, or ``None``.
-        preprocessing: fitted standardisation; ``None`` where inputs arrive on the grid.
+        weights: per layer, an int64 array of ``layer.weight_shape`` in units of the weight's least
+            significant bit, with batch normalisation folded in; ``None`` for a layer without weights
+            (pooling, merge).
+        biases: per layer, an int64 array (outputs or filters,) on the bias type's grid, or ``None``.
+        preprocessing: fitted standardisation; ``None`` if the inputs are already on the grid.
         labels: class names in output order; empty for regression.
-        meta: where it comes from (task, seed, epochs), JSON-able.
+        meta: origin (task, seed, epochs), JSON-able.
     """
 
     architecture: Architecture
@@ -98,13 +98,13 @@ class Design:
         """The weights of a chain, each of shape (n_in, n_out).
 
         Raises:
-            Unsupported: the architecture is no chain.
+            Unsupported: the architecture is not a chain.
         """
-        number_of_layers = len(self.architecture.chain)  # raises where it is no chain
+        number_of_layers = len(self.architecture.chain)  # raises if it is not a chain
         return tuple(weight for weight in self.weights[:number_of_layers] if weight is not None)
 
     def weighted(self) -> Iterator[tuple[int, Dense | Conv2D, NDArray[np.int64], NDArray[np.int64] | None]]:
-        """(number, layer, weights, biases) of every layer that has weights, in order."""
+        """(number, layer, weights, biases) of every layer with weights, in order."""
         layers = self.architecture.layers
         for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
             if weight is not None and isinstance(layer, Weighted):
@@ -113,8 +113,8 @@ class Design:
     def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
         """(input, accumulator, output) type of each layer.
 
-        Of a merge, the input is its first one (see :meth:`Architecture.sources` for the other), and
-        the accumulator what the activation gets; of a pooling, what a window is summed up in.
+        For a merge, the input is the first one (:meth:`Architecture.sources` gives the other), and the
+        accumulator is the input of the activation. For a pooling, it is the type of the window's sum.
         """
         out: list[tuple[FixedType, FixedType, FixedType]] = []
         architecture = self.architecture
@@ -133,10 +133,10 @@ class Design:
         return tuple(out)
 
     def digest(self) -> str:
-        """Content address of the numbers and types (not of ``meta``)."""
+        """A hash of the numbers and types, without ``meta``."""
         state = hashlib.sha256(json.dumps(self.architecture.to_json(), sort_keys=True).encode())
         for array in (*self.weights, *self.biases):
-            # Shapes follow from the architecture; a missing array differs from an empty one.
+            # The architecture determines the shapes; a missing array differs from an empty one.
             state.update(b"none" if array is None else array.astype("<i8").tobytes())
         return state.hexdigest()[:16]
 
@@ -173,12 +173,12 @@ class Design:
         text = json.dumps(self._description(), indent=2, allow_nan=False) + "\n"
         arrays = io.BytesIO()
         np.savez(arrays, **self._arrays())
-        # Each appears whole or not at all: a killed run leaves no half of a file behind.
+        # Atomic writes: a killed run leaves no partial file.
         for name, data in (("weights.npz", arrays.getvalue()), ("design.json", text.encode())):
             write_bytes(folder / name, data)
 
     def to_bytes(self) -> bytes:
-        """The whole design in one piece: an npz whose entry ``description`` is the JSON text."""
+        """The design as an npz archive; its entry ``description`` is the JSON text."""
         import numpy as np
 
         text = json.dumps(self._description(), allow_nan=False).encode()
@@ -206,7 +206,7 @@ class Design:
         """Read a folder written by :meth:`save`.
 
         Raises:
-            UserError: a file is missing, not readable, of another schema, or altered.
+            UserError: a file is missing, unreadable, modified, or has another schema.
         """
         path = folder / "design.json"
         try:
@@ -266,7 +266,7 @@ class Design:
 
 
 def _limited(path: Path) -> bytes:
-    """The bytes of a file of a size that a design can have."""
+    """The content of a file, if its size is plausible for a design."""
     size = path.stat().st_size
     if size > _MAX_BYTES:
         raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
@@ -279,7 +279,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         data = io.BytesIO(_limited(path))
         with zipfile.ZipFile(data) as archive:
-            # Said before anything is unpacked, so that a small file cannot fill the memory.
+            # Checked before unpacking: a small file must not fill the memory.
             unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > _MAX_BYTES:
             raise ValueError(f"{unpacked:,} bytes unpacked; at most {_MAX_BYTES:,} are read")
@@ -293,7 +293,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         MemoryError,
         OverflowError,
         RuntimeError,
-        SyntaxError,  # of a header that is no Python literal
+        SyntaxError,  # from a header that is not a Python literal
         TypeError,
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -311,7 +311,7 @@ def _exact_accum(
 
     fraction = source.fraction + layer.weight.fraction
     at_high, at_low = weight * source.highest, weight * source.lowest
-    # A window over the edge of an image has fewer products: sums of a part lie within these too.
+    # A window over the edge of an image has fewer products, so its sums are within these bounds too.
     each = tuple(range(weight.ndim - 1))
     up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=each)
     down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=each)
@@ -327,4 +327,4 @@ def _exact_accum(
 
 def _on_grid(what: str, values: NDArray[np.int64], grid: FixedType) -> None:
     if values.size and (values.min() < grid.lowest or values.max() > grid.highest):
-        raise UserError(f"{what} leave their type {grid}", found=f"{values.min()} .. {values.max()}")
+        raise UserError(f"{what} exceed their type {grid}", found=f"{values.min()} .. {values.max()}")

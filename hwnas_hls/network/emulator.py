@@ -1,4 +1,4 @@
-"""Bit-exact emulation of a design in integers: the same bits as hls4ml's C simulation and RTL."""
+"""Bit-exact integer emulation of a design, with the same outputs as hls4ml's C simulation and RTL."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hwnas_hls.network.precision import FixedType
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Products of integers stay exact in float64 (and so may use BLAS) below this bound.
+# Below this bound, integer products are exact in float64 and can use BLAS.
 _FLOAT64_EXACT_BITS = 53
 _LEAKY_SHIFT = round(-math.log2(LEAKY_SLOPE))
 
 
 def input_integers(design: Design, features: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Raw features (rows, n_in) -> integers on the input grid, as the host must feed them.
+    """Raw features (rows, n_in) -> integers on the input grid, as the host must compute them.
 
-    The host rounds half up and saturates: a plain ``ap_fixed`` input would truncate and wrap.
+    The host rounds half up and saturates; a plain ``ap_fixed`` conversion would truncate and wrap.
     """
     if design.preprocessing is not None:
         features = design.preprocessing(features)
@@ -64,7 +64,7 @@ def emulate(design: Design, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def output_fraction(design: Design) -> int:
-    """Fractional bits of the outputs: a result ``y`` stands for ``y * 2**-fraction``."""
+    """The fractional bits of the outputs: an integer ``y`` means ``y * 2**-fraction``."""
     return design.layer_types()[-1][2].fraction
 
 
@@ -82,7 +82,7 @@ def _activated(
     if activation == "relu":
         values = np.maximum(values, 0)
     elif activation == "leaky_relu":
-        # hls4ml multiplies by the slope in full precision and casts what comes out.
+        # hls4ml multiplies by the slope in full precision and then casts.
         values, fraction = np.where(values > 0, values << _LEAKY_SHIFT, values), fraction + _LEAKY_SHIFT
     elif activation != "linear":
         raise Unsupported(
@@ -107,7 +107,7 @@ def _merged(
 
 
 def _pooled(layer: Pool2D, values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The largest value of each window; or its sum, which is the average on a finer grid."""
+    """The largest value of each window, or its sum, which is the average on a finer grid."""
     image = values.reshape(-1, layer.in_height, layer.in_width, layer.in_channels)
     height, width = layer.out_height, layer.out_width
     image = image[:, : height * layer.pool_height, : width * layer.pool_width]
@@ -121,10 +121,10 @@ def _pooled(layer: Pool2D, values: NDArray[np.int64]) -> NDArray[np.int64]:
 def _accumulate(
     design: Design, number: int, values: NDArray[np.int64], source: FixedType, accum: FixedType
 ) -> NDArray[np.int64]:
-    """Sum of products plus bias, on the accumulator's grid.
+    """The sum of products plus bias, on the accumulator's grid.
 
-    hls4ml casts every product and the bias to the accumulator type before it sums, so an
-    accumulator with too few fractional bits loses bits of each product, not of the sum.
+    hls4ml casts every product and the bias to the accumulator type before summation, so an
+    accumulator with too few fractional bits truncates each product, not the sum.
     """
     layer, weight, bias = design.architecture.layers[number], design.weights[number], design.biases[number]
     if weight is None or not isinstance(layer, Weighted):
@@ -132,8 +132,8 @@ def _accumulate(
     product_fraction = source.fraction + layer.weight.fraction
     shift = accum.fraction - product_fraction
     total = np.zeros((), np.int64)
-    # Bounded by the data rather than by the types: an accumulator that may wrap says nothing
-    # of how large the exact sum is.
+    # Bounded by the data, not by the types: the type of an accumulator that may wrap does not
+    # bound the exact sum.
     each = tuple(range(weight.ndim - 1))
     largest = int(np.abs(values).max(initial=0)) * int(np.abs(weight).sum(axis=each).max(initial=0))
     exact_in_float = largest.bit_length() < _FLOAT64_EXACT_BITS
@@ -158,10 +158,10 @@ def _accumulate(
 def _products(
     layer: Dense | Conv2D, values: NDArray[np.int64], weight: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """What is multiplied by what, to be summed up: values (..., n) with weights (n, outputs).
+    """The pairs of operands of a layer: values (..., n) and weights (n, outputs).
 
-    A convolution gives one pair for each place in its window, and all positions at once; a
-    depthwise one (n,) weights, to be multiplied channel by channel.
+    A convolution gives one pair per position in its window, for all positions of the window at once;
+    a depthwise one gives weights (n,) for multiplication by channel.
     """
     if isinstance(layer, Dense):
         yield values, weight

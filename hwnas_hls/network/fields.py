@@ -1,4 +1,4 @@
-"""What the kinds of layer have in common: words, checks, exact sums, and their JSON form."""
+"""Common parts of all layers: vocabulary, checks, exact sums, and the JSON form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwnas_hls.network.precision import FixedType
 
 
 class Activation(StrEnum):
-    """What a layer applies to its sums, in hls4ml's spelling."""
+    """The activation of a layer, in hls4ml's spelling."""
 
     RELU = "relu"
     LEAKY_RELU = "leaky_relu"
@@ -22,13 +22,13 @@ class Activation(StrEnum):
 
 
 class HlsStrategy(StrEnum):
-    """How hls4ml builds the products of a layer, in its spelling."""
+    """hls4ml's strategy for the products of a layer, in its spelling."""
 
-    #: Unrolled; every product has hardware of its own.
+    #: Unrolled: separate hardware for each product.
     LATENCY = "Latency"
-    #: Products share multipliers, ``reuse_factor`` products each.
+    #: ``reuse_factor`` products share a multiplier.
     RESOURCE = "Resource"
-    #: Constant multiplications as graphs of adders.
+    #: Constant multiplications as adder graphs.
     DISTRIBUTED_ARITHMETIC = "distributed_arithmetic"
 
 
@@ -38,17 +38,17 @@ NORMALISATIONS = ("none", "batch")
 PADDINGS = ("same", "valid")
 MERGES = ("add", "concatenate")
 POOLINGS = ("max", "average")
-#: The number under which ``inputs`` names the network's input.
+#: The number of the network's input in ``inputs``.
 INPUT = -1
-#: Slope of ``leaky_relu`` below zero: a power of two, and so free of multipliers.
+#: Slope of ``leaky_relu`` below zero; a power of two needs no multiplier.
 LEAKY_SLOPE = 0.125
-#: Types and settings of layers with weights, by the name of the field.
+#: Types and settings of layers with weights, by field name.
 WEIGHTED_TYPES = ("weight", "bias", "accum", "result")
 SETTINGS = ("activation", "reuse_factor", "strategy", "normalisation", "dropout", "sparsity")
 
 
 class AnyLayer(Protocol):
-    """What every kind of layer has."""
+    """The attributes of every layer."""
 
     @property
     def kind(self) -> str: ...
@@ -58,7 +58,7 @@ class AnyLayer(Protocol):
 
 
 class WeightedLayer(AnyLayer, Protocol):
-    """What a layer with weights has besides."""
+    """The additional attributes of a layer with weights."""
 
     @property
     def activation(self) -> str: ...
@@ -77,7 +77,7 @@ class WeightedLayer(AnyLayer, Protocol):
 
 
 def at_least_one(layer: AnyLayer, *names: str) -> None:
-    """Raise a UserError if one of these fields of a layer is below 1."""
+    """Raise UserError if one of these fields of a layer is below 1."""
     for name in names:
         value = getattr(layer, name)
         if value < 1:
@@ -85,7 +85,7 @@ def at_least_one(layer: AnyLayer, *names: str) -> None:
 
 
 def check_weighted(layer: WeightedLayer) -> None:
-    """Raise a UserError if activation, strategy or normalisation of a layer is unknown."""
+    """Raise UserError if the activation, strategy or normalisation of a layer is unknown."""
     if layer.activation not in ACTIVATIONS:
         raise UserError("unknown activation", found=layer.activation, choices=ACTIVATIONS)
     if layer.strategy not in STRATEGIES:
@@ -102,7 +102,7 @@ def check_count(layer: AnyLayer, wanted: int) -> None:
 
 
 def fields_to_json(layer: AnyLayer, plain: Sequence[str], types: Sequence[str]) -> dict[str, Any]:
-    """A layer as JSON-able data: ``plain`` fields as they are, ``types`` as ``ap_fixed`` text."""
+    """A layer as JSON-able data: ``plain`` fields unchanged, ``types`` as ``ap_fixed`` text."""
     out: dict[str, Any] = {"kind": layer.kind}
     for name in plain:
         value = getattr(layer, name)

@@ -1,4 +1,4 @@
-"""Layers of images: convolution and pooling. A series is an image of height 1."""
+"""Image layers: convolution and pooling. A time series is an image of height 1."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _POOL_PLAIN = (*_IMAGE, "pool_height", "pool_width", "pooling")
 
 @dataclass(frozen=True, slots=True)
 class Conv2D:
-    """A two-dimensional convolution, stride 1, with its activation; a series is an image of height 1.
+    """A two-dimensional convolution, stride 1, with its activation; a time series has height 1.
 
-    Values travel flat, channels last: index ``(row * in_width + column) * channels + channel``.
+    Images are flat arrays, channels last: index ``(row * in_width + column) * channels + channel``.
 
     Args:
         in_height, in_width, in_channels: shape of its input.
-        filters: output channels; a depthwise convolution has ``in_channels`` of them.
+        filters: number of output channels; ``in_channels`` for a depthwise convolution.
         kernel_height, kernel_width: size of the window.
-        padding: ``same`` (zeros around, the size stays; odd kernels only) or ``valid``.
-        depthwise: every channel has a window of its own and sees no other channel.
-        Everything else as in :class:`Dense`.
+        padding: ``same`` (zero padding, same size; odd kernels only) or ``valid``.
+        depthwise: whether each channel has its own kernel and does not use other channels.
+        Other arguments: as in :class:`Dense`.
     """
 
     in_height: int
@@ -79,7 +79,7 @@ class Conv2D:
             raise UserError("unknown padding", found=self.padding, choices=PADDINGS)
         if self.padding == "same" and not (self.kernel_height % 2 and self.kernel_width % 2):
             raise UserError(
-                "padding same wants a kernel of odd size", found=f"{self.kernel_height} x {self.kernel_width}"
+                "padding same needs a kernel of odd size", found=f"{self.kernel_height} x {self.kernel_width}"
             )
         if self.out_height < 1 or self.out_width < 1:
             raise UserError(
@@ -88,13 +88,13 @@ class Conv2D:
             )
         if self.depthwise and self.filters != self.in_channels:
             raise UserError(
-                "a depthwise convolution has as many filters as channels",
+                "a depthwise convolution must have as many filters as channels",
                 found=f"{self.filters} filters, {self.in_channels} channels",
             )
 
     @property
     def margins(self) -> tuple[int, int]:
-        """Rows of zeros above (and below) the image, columns left (and right) of it."""
+        """Zero rows above (and below) the image, and zero columns left (and right) of it."""
         return (self.kernel_height // 2, self.kernel_width // 2) if self.padding == "same" else (0, 0)
 
     @property
@@ -121,14 +121,14 @@ class Conv2D:
 
     @property
     def n_products(self) -> int:
-        """Products of one inference, those with padded zeros included."""
+        """Number of products per inference, including those with padded zeros."""
         return self.out_height * self.out_width * math.prod(self.weight_shape)
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
-        """(rows, columns) of the matrix that hls4ml multiplies by, once a position of the window.
+        """(rows, columns) of the matrix that hls4ml multiplies by, once per position of the window.
 
-        A depthwise convolution is built as an ordinary one whose other weights are zero.
+        A depthwise convolution is built as an ordinary one with zeros for the other weights.
         """
         return (self.kernel_height * self.kernel_width * self.in_channels, self.filters)
 
@@ -150,14 +150,14 @@ class Conv2D:
 
 @dataclass(frozen=True, slots=True)
 class Pool2D:
-    """Pooling over windows that do not overlap; what does not fill a window at the far edges is left out.
+    """Pooling over windows that do not overlap; incomplete windows at the edges are dropped.
 
     Args:
-        in_height, in_width, in_channels: shape of its input, which travels as in :class:`Conv2D`.
+        in_height, in_width, in_channels: shape of its input, flat as in :class:`Conv2D`.
         pool_height, pool_width: size of a window, and the stride.
         pooling: ``max`` or ``average``.
-        result: type of the outputs; ``None`` takes the input's (``max``), or the narrowest that
-            holds every average exactly (windows of a power of two only).
+        result: type of the outputs; ``None`` means the input type (``max``), or the narrowest type that
+            represents every average exactly (only for windows whose size is a power of two).
     """
 
     in_height: int
@@ -181,11 +181,13 @@ class Pool2D:
                 found=f"{self.pool_height} x {self.pool_width} on {self.in_height} x {self.in_width}",
             )
         if self.pooling == "average" and self.window & (self.window - 1):
-            raise UserError("an average is taken over a power of two of values", found=self.window)
+            raise UserError(
+                "the window of an average must contain a power of two of values", found=self.window
+            )
 
     @property
     def window(self) -> int:
-        """Values that one output is made of."""
+        """Number of values per window."""
         return self.pool_height * self.pool_width
 
     @property
@@ -209,7 +211,7 @@ class Pool2D:
         return None
 
     def exact_accum(self, source: FixedType, *_: FixedType) -> FixedType:
-        """The type that holds the sum of a window and its average, or the largest value, exactly."""
+        """The type that represents the sum of a window and its average, or the largest value, exactly."""
         if self.pooling == "max":
             return source.plain
         more = self.window.bit_length() - 1

@@ -1,7 +1,7 @@
-"""The kinds of layer that an architecture is made of, each as hls4ml will build it.
+"""The kinds of layers of an architecture, each as hls4ml builds it.
 
-A layer says by ``inputs`` whose outputs it takes: ``k`` stands for layer ``k``, :data:`INPUT` for
-the network's input, and an empty tuple for the layer before it (the input, for the first one).
+``inputs`` names the sources of a layer: ``k`` means layer ``k``, :data:`INPUT` the network's input,
+and an empty tuple the previous layer (for the first layer, the network's input).
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ _MERGE_PLAIN = ("merge", "input_widths", "activation", "channels")
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """One fully connected layer with its activation, as hls4ml will build it.
+    """A fully connected layer with its activation, as hls4ml builds it.
 
     Args:
         n_in, n_out: width of its input and output.
         activation: one of :data:`ACTIVATIONS`.
         weight: type of every weight.
         bias: type of every bias; ``None`` for a layer without biases.
-        accum: type of the accumulator; ``None`` means exact (the narrowest type in which no
-            sum can overflow or lose a bit, see :meth:`exact_accum`).
-        result: type after the activation; ``None`` hands the accumulator on unchanged.
-        reuse_factor: how many products share one multiplier.
+        accum: type of the accumulator; ``None`` means exact (the narrowest type in which no sum
+            overflows or loses a bit, see :meth:`exact_accum`).
+        result: type after the activation; ``None`` keeps the accumulator type.
+        reuse_factor: number of products that share a multiplier.
         strategy: one of :data:`STRATEGIES`, in hls4ml's spelling.
         normalisation: ``batch`` trains with batch normalisation, folded into weights and bias.
-        dropout: share of the outputs dropped in training; nothing of it reaches hardware.
+        dropout: share of the outputs dropped in training; does not affect the hardware.
         sparsity: share of the weights that training prunes to zero, by magnitude.
-        inputs: whose output it takes: none (the layer before) or one number.
+        inputs: its source: empty (the previous layer) or one number.
     """
 
     n_in: int
@@ -103,7 +103,7 @@ class Dense:
 
     @property
     def n_products(self) -> int:
-        """Products of one inference."""
+        """Number of products per inference."""
         return self.n_in * self.n_out
 
     @property
@@ -133,15 +133,15 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Two tensors made one: element by element, or one after the other, with an activation after it.
+    """The sum or concatenation of two tensors, with an activation.
 
     Args:
         merge: ``add`` (a residual connection) or ``concatenate`` (of the last axis).
         input_widths: flat width of each of the two inputs; equal under ``add``.
-        inputs: which two, in order.
+        inputs: its two sources, in order.
         activation: one of :data:`ACTIVATIONS`.
         result: type after the activation; ``None`` keeps every bit.
-        channels: of each input where they are images that are concatenated, else ``None``.
+        channels: channels of each input if images are concatenated, else ``None``.
     """
 
     merge: str
@@ -159,7 +159,7 @@ class Merge:
             raise UserError("unknown activation", found=self.activation, choices=ACTIVATIONS)
         check_count(self, 2)
         if len(self.input_widths) != 2 or min(self.input_widths) < 1:
-            raise UserError("a merge has two inputs of at least one value", found=self.input_widths)
+            raise UserError("a merge needs two inputs of at least one value each", found=self.input_widths)
         if self.merge == "add" and self.input_widths[0] != self.input_widths[1]:
             raise UserError(
                 "only tensors of the same width are added", found=self.input_widths, kind=ErrorKind.MISMATCH
@@ -174,7 +174,7 @@ class Merge:
         return None
 
     def exact_accum(self, first: FixedType, *others: FixedType) -> FixedType:
-        """The narrowest type that holds every outcome before the activation."""
+        """The narrowest type that represents every result before the activation exactly."""
         (second,) = others
         integer = max(
             source.integer + (not source.signed and (first.signed or second.signed))
@@ -209,10 +209,10 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Layer]] = {
 
 
 def layer_from_json(data: Mapping[str, Any], where: str) -> Layer:
-    """Read what ``to_json`` of a layer wrote; ``kind`` is ``dense`` where it is missing.
+    """A layer from its JSON form; the default ``kind`` is ``dense``.
 
     Raises:
-        UserError: a kind that is not known; a value that a layer cannot have.
+        UserError: an unknown kind, or an invalid value.
     """
     kind = data.get("kind", "dense")
     if kind not in _READERS:

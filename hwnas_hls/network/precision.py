@@ -1,8 +1,8 @@
-"""Fixed-point types as Vitis HLS has them: ``ap_fixed<W,I,Q,O>``.
+"""Fixed-point types of Vitis HLS: ``ap_fixed<W,I,Q,O>``.
 
-``W`` is the number of bits, ``I`` the number of integer bits (the sign counts), so that
-the least significant bit is worth ``2**-(W-I)``. The semantics of the modes are those of
-AMD UG1399, "Arbitrary Precision Fixed-Point Data Types".
+``W`` is the total number of bits and ``I`` the number of integer bits including the sign, so the
+least significant bit has the value ``2**-(W-I)``. The modes follow AMD UG1399, "Arbitrary Precision
+Fixed-Point Data Types".
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _INTEGER = re.compile(r"\s*(?:ap_)?(u?)int\s*<\s*(\d+)\s*>\s*")
 
 @dataclass(frozen=True, slots=True)
 class FixedType:
-    """One fixed-point type.
+    """A fixed-point type.
 
     Args:
-        width: bits in all, at least 1.
-        integer: integer bits, the sign included; may be negative or above ``width``.
+        width: total number of bits, at least 1.
+        integer: integer bits, including the sign; may be negative or above ``width``.
         signed: two's complement if true.
         rounding: one of :data:`ROUNDINGS`; ``TRN`` (floor) is Vitis' default.
         overflow: one of :data:`OVERFLOWS`; ``WRAP`` is Vitis' default.
@@ -46,7 +46,7 @@ class FixedType:
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
-            raise UserError(f"a fixed-point width lies between 1 and {MAX_WIDTH}", found=self.width)
+            raise UserError(f"a fixed-point width must be between 1 and {MAX_WIDTH}", found=self.width)
         if self.rounding not in ROUNDINGS:
             raise UserError("unknown rounding mode", found=self.rounding, choices=ROUNDINGS)
         if self.overflow not in OVERFLOWS:
@@ -54,10 +54,10 @@ class FixedType:
 
     @classmethod
     def parse(cls, text: str) -> FixedType:
-        """Read ``ap_fixed<8,3>``, ``ufixed<6,0,RND,SAT>``, ``ap_int<8>`` and the like.
+        """Read a type such as ``ap_fixed<8,3>``, ``ufixed<6,0,RND,SAT>`` or ``ap_int<8>``.
 
         Raises:
-            UserError: the text is no such type.
+            UserError: not a fixed-point type.
         """
         match = _PATTERN.fullmatch(text)
         if match is None:
@@ -102,7 +102,7 @@ class FixedType:
         return (1 << (self.width - self.signed)) - 1
 
     def integers(self, values: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Real values -> integers on this grid, rounded and limited as the type says.
+        """Real values -> integers on this grid, with the type's rounding and overflow modes.
 
         Args:
             values: any shape, finite.
@@ -116,16 +116,16 @@ class FixedType:
         scaled = np.asarray(values, np.float64) * 2.0**self.fraction
         rounded = _rounders()[self.rounding](scaled)
         if self.overflow == "WRAP" and self.width <= 62:
-            rounded = np.fmod(rounded, 2.0**self.width)  # exact, and in reach of int64
-        # A float beyond 2**62 has no int64; it is far outside every type, so it saturates first.
+            rounded = np.fmod(rounded, 2.0**self.width)  # exact, and representable in int64
+        # Floats beyond 2**62 do not fit int64; they are outside every type, so clip them first.
         rounded = np.clip(rounded, -(2.0**62), 2.0**62)
         return self._limit(rounded.astype(np.int64))
 
     def requantise(self, values: NDArray[np.int64], fraction: int) -> NDArray[np.int64]:
         """Integers on the grid ``2**-fraction`` -> integers on this type's grid.
 
-        Pure integer arithmetic (shifts), as the hardware does it; ``values`` must leave
-        room in 64 bits for a left shift where this grid is finer.
+        Integer arithmetic (shifts) only, like the hardware; if this grid is finer, ``values`` must not
+        overflow 64 bits when shifted left.
         """
         import numpy as np
 
@@ -171,13 +171,13 @@ class FixedType:
 def exact_sum(
     source: FixedType, weight: FixedType, bias: FixedType | None, count: int, *, widest: int | None = None
 ) -> FixedType:
-    """The narrowest type that holds every partial sum of a neuron, whatever its weights are.
+    """The narrowest type that represents every partial sum of a neuron for any weights.
 
     Args:
         source, weight: types of the two factors of each product.
-        bias: type of what is added to the products; ``None`` for nothing.
+        bias: type of the bias, or ``None``.
         count: number of products, at least 1.
-        widest: bits at which a wider type is cut off instead of refused.
+        widest: maximum width; a wider type is reduced to it instead of rejected.
 
     Raises:
         UserError: the type is wider than :data:`MAX_WIDTH` and ``widest`` is not given.
@@ -195,7 +195,7 @@ def exact_sum(
 def _rounders() -> dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
     import numpy as np
 
-    # Adding a half would itself round, just below a half and beyond 2**52; this difference is exact.
+    # Adding 0.5 would round just below a half and beyond 2**52; this difference is exact.
     def half_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
         floor = np.floor(values)
         return np.where(values - floor >= 0.5, floor + 1.0, floor)

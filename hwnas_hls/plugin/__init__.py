@@ -1,5 +1,5 @@
-"""Plugins: finding and building them, their faults, and running them in other processes.
+"""Plugins: discovery, construction, fault handling, and isolation in separate processes.
 
-It uses ``protocols``, ``hookspecs`` and ``spec.configuration``. Begin with ``registry``; ``isolation``
-and ``worker`` are the two ends of a plugin that runs in a process of its own.
+It uses ``protocols``, ``hookspecs`` and ``spec.configuration``. Begin with ``registry``; for a plugin
+in a separate process, ``isolation`` is the parent's side and ``worker`` the child's.
 """

@@ -1,4 +1,4 @@
-"""A plugin built from its configuration, with what identifies both."""
+"""A plugin instance together with its name and configuration."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ConfiguredPlugin:
-    """A plugin instance and the configuration that it was built from.
+    """A plugin instance and its configuration.
 
     Args:
-        name: under which the spec asks for it.
+        name: its name in the spec.
         instance: the space, strategy, estimator or synthesizer itself.
-        config: every setting, defaults included where the plugin keeps its ``config``.
+        config: its settings, including defaults if the plugin stores its ``config``.
         provider: the Python package that registered it.
     """
 

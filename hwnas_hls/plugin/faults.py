@@ -1,4 +1,4 @@
-"""Faults in the code of plugins: what counts as one, and how it is reported."""
+"""Faults of plugins: which exceptions count as faults, and how they are reported."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from collections.abc import Iterator
 
 from hwnas_hls.errors import ErrorKind, HwnasError
 
-#: What a plugin's code may end with and is its fault alone; Ctrl-C is the user's and passes.
+#: Exceptions that count as faults of the plugin; Ctrl-C comes from the user and is not caught.
 PLUGIN_FAULTS = (Exception, SystemExit)
 
 
 class PluginError(HwnasError):
-    """A plugin without which nothing goes on failed; the text names it."""
+    """A required plugin failed; the message names it."""
 
     kind = ErrorKind.PLUGIN_FAULT
 
 
 def in_words(error: BaseException) -> str:
-    """What a plugin raised, with its type; of ``sys.exit`` the call."""
+    """The type and message of an exception; for ``sys.exit``, the call."""
     if isinstance(error, SystemExit):
         return f"SystemExit: sys.exit({'' if error.code is None else repr(error.code)}) was called"
     return f"{type(error).__name__}: {error}"
 
 
 def place_of(error: BaseException) -> str:
-    """The file and line that raised."""
+    """The file and line that raised the exception."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{frame.filename}, line {frame.lineno}"
 
 
 @contextlib.contextmanager
 def blamed(what: str) -> Iterator[None]:
-    """Round the code of a plugin without which nothing goes on: what it raises becomes its fault by name.
+    """Run the code of a required plugin; an exception becomes a :class:`PluginError` that names the plugin.
 
     Args:
-        what: the plugin and what it did not do: ``task mine could not be loaded``.
+        what: the plugin and what failed, for example ``task mine could not be loaded``.
 
     Raises:
-        PluginError: it raised, or called ``sys.exit``; the tool's own errors pass.
+        PluginError: the code raised or called ``sys.exit``; the tool's own errors pass through.
     """
     try:
         yield

@@ -1,14 +1,14 @@
-"""Plugins outside the process: a crash, a hang or a memory bomb becomes a failure with its reason.
+"""Plugins in separate processes: a crash, a hang or excessive memory use becomes a failure with a reason.
 
-An estimator or synthesizer asks for it by class attributes::
+An estimator or synthesizer requests isolation by class attributes::
 
     isolated = True
-    memory_limit_mb = 4096   # address space of each of its processes
-    time_limit_s = 600.0     # of one call
+    memory_limit_mb = 4096   # address space of each worker process
+    time_limit_s = 600.0     # per call
 
-Its class is imported and built here too, so that names and versions are known; ``estimate``,
+The class is also built in the main process, which needs its name and version; ``estimate``,
 ``available`` and ``synthesize`` run in a worker process only. Nothing is pickled: candidates,
-architectures and numbers travel as JSON, arrays as npz.
+architectures and numbers are sent as JSON, arrays as npz.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls.values.estimate import Estimates
 
-#: A fresh interpreter that loads the plugins and builds one; on a busy machine it takes seconds.
+#: Time limit for starting an interpreter and loading the plugins; on a busy machine this takes seconds.
 _START_LIMIT_S = 120.0
 _SAID_LINES = 20
 
 
 class IsolationError(HwnasError):
-    """An isolated plugin gave no answer; the text says what happened to it."""
+    """An isolated plugin gave no answer; the message gives the reason."""
 
     kind = ErrorKind.PLUGIN_FAULT
 
@@ -57,13 +57,13 @@ class IsolationError(HwnasError):
 def guarded(
     registry: Registry, kind: str, instance: Isolatable, table: Mapping[str, Any], **facts: Any
 ) -> Any:
-    """``instance``, or where its class says ``isolated`` a stand-in that asks a worker process.
+    """``instance``, or if it is ``isolated``, a proxy that calls it in a worker process.
 
     Args:
-        registry: that built it.
+        registry: the registry that built it.
         kind: ``estimator`` or ``synthesizer``.
         table: its configuration.
-        facts: what a constructor may ask for: ``task target seed clock_ns``.
+        facts: arguments for constructors: ``task target seed clock_ns``.
     """
     if not instance.isolated:
         return instance
@@ -71,16 +71,16 @@ def guarded(
 
 
 def release(instance: Any) -> None:
-    """End the workers of what :func:`guarded` handed back."""
+    """End the workers of a plugin returned by :func:`guarded`."""
     if isinstance(instance, Isolated):
         instance.close()
 
 
 class Isolated:
-    """An estimator or synthesizer that lives in worker processes of its own.
+    """An estimator or synthesizer that runs in worker processes.
 
-    A worker serves one call at a time and stays for the next; calls from several threads get a
-    worker each. One that crashed, hung or ran out of memory is replaced at the next call.
+    A worker handles one call at a time and is kept for the next; calls from several threads use one
+    worker each. A worker that crashed, hung or ran out of memory is replaced at the next call.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class Isolated:
         self._close = weakref.finalize(self, _close, self._alive, self._folder)
 
     def close(self) -> None:
-        """End the workers, busy ones too, and remove their files; at exit it happens by itself."""
+        """End the workers, including busy ones, and remove their files; also called automatically at exit."""
         self._close()
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """As :meth:`hwnas_hls.protocols.estimator.Estimator.estimate`, without early stopping.
+        """Like :meth:`hwnas_hls.protocols.estimator.Estimator.estimate`, but without early stopping.
 
         Raises:
-            IsolationError: the plugin raised, crashed, or broke a limit.
+            IsolationError: the plugin raised an exception, crashed or exceeded a limit.
         """
         with self._worker() as worker:
             parts = transfer.Folder(worker.folder)
@@ -140,7 +140,7 @@ class Isolated:
             ]
 
     def available(self, target: Target) -> str:
-        """As :meth:`hwnas_hls.protocols.synthesizer.Synthesizer.available`; a crash is a reason why not."""
+        """Like ``Synthesizer.available``; a crash is returned as the reason."""
         try:
             with self._worker() as worker:
                 return str(worker.ask({"call": "available", "target": target.to_json()}, self.time_limit_s))
@@ -148,7 +148,7 @@ class Isolated:
             return str(error)
 
     def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
-        """As ``Synthesizer.synthesize``; a crash is a report with a failure."""
+        """Like ``Synthesizer.synthesize``; a crash gives a report with a failure."""
         try:
             with self._worker() as worker:
                 path = worker.folder / "design.npz"
@@ -160,7 +160,7 @@ class Isolated:
 
     @contextlib.contextmanager
     def _worker(self) -> Any:
-        """A worker for one call: kept where it may serve again, ended where anything went wrong."""
+        """A worker for one call; kept for the next call unless something went wrong."""
         with self._lock:
             worker = self._idle.pop() if self._idle else None
             self._started += worker is None
@@ -197,7 +197,7 @@ class Isolated:
 
 
 class _Refused(IsolationError):
-    """The plugin raised an exception; its worker is as good as before."""
+    """The plugin raised an exception; its worker can be used again."""
 
 
 class _Process:
@@ -210,7 +210,7 @@ class _Process:
         self._said: collections.deque[str] = collections.deque(maxlen=_SAID_LINES)
         folder.mkdir()
         transfer.write_json(folder / "setup.json", setup)
-        # -P: a file in the current folder must not pose as a module of the standard library.
+        # -P: a file in the current folder must not shadow a module of the standard library.
         command = [sys.executable, "-P", "-m", "hwnas_hls.plugin.worker", str(folder)]
         self._process = subprocess.Popen(
             command,
@@ -230,18 +230,18 @@ class _Process:
         """The plugin's answer.
 
         Raises:
-            IsolationError: there is none; :class:`_Refused` where the worker can go on.
+            IsolationError: there is no answer; :class:`_Refused` if the worker can continue.
         """
         self._number += 1
         transfer.write_json(self.folder / f"request-{self._number}.json", request)
         return self._exchange(time_limit_s)
 
     def answer_name(self, place: int) -> str:
-        """The file of the design of the last answer's entry ``place``."""
+        """The design file of entry ``place`` of the last answer."""
         return f"answer-{self._number}-{place}.npz"
 
     def end(self) -> None:
-        """Kill the process with all it started in its group."""
+        """Kill the process and its process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -253,7 +253,7 @@ class _Process:
     def _exchange(self, time_limit_s: float) -> Any:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
-            raise IsolationError(f"{self._what}: the worker has no channels")
+            raise IsolationError(f"{self._what}: the worker has no pipes")
         with contextlib.suppress(BrokenPipeError):
             stdin.write(f"{self._number}\n".encode())
             stdin.flush()
@@ -275,7 +275,7 @@ class _Process:
         return answer["result"]
 
     def _epitaph(self) -> str:
-        """How the process ended, in words."""
+        """How the process ended, as text."""
         code = self._process.wait()
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
@@ -285,10 +285,10 @@ class _Process:
         else:
             how = f"ended its process with exit status {code}"
         said = " ".join(" ".join(self._said).split())[-300:]
-        return f"{self._what} {how}" + (f"; it said: {said}" if said else "")
+        return f"{self._what} {how}" + (f"; its last output: {said}" if said else "")
 
     def _listen(self) -> None:
-        """Keep the last lines of standard error: whatever the plugin prints never fills a disk."""
+        """Keep only the last lines of standard error, so output of the plugin cannot fill the disk."""
         stream = self._process.stderr
         if stream is not None:
             with stream:

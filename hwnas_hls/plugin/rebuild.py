@@ -1,8 +1,8 @@
-"""What another process needs to build the same plugins: written by one, read by the other.
+"""Build arguments: everything another process needs to build the same plugins.
 
-Both isolated plugins (:mod:`hwnas_hls.plugin.isolation`) and workers (:mod:`hwnas_hls.cluster`) are sent
-build arguments: plugins by the names of their modules, configurations, data set and target. It is JSON; the
-rows of the data set lie beside it.
+Isolated plugins (:mod:`hwnas_hls.plugin.isolation`) and workers (:mod:`hwnas_hls.cluster`) receive the
+names of the plugins' modules, the configurations, the data set and the target as JSON. The rows of the
+data set are sent as a separate binary part.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ def build_args_of(
     target: Target | None = None,
     **facts: Any,
 ) -> dict[str, Any]:
-    """What another process needs to build these plugins, as JSON-able data.
+    """The build arguments of some plugins, as JSON-able data.
 
     Args:
-        registry: that built everything in ``built``.
+        registry: the registry that built them.
         built: name of a plugin -> (kind, instance, its configuration).
-        parts: takes the rows of the data set.
-        task, target, facts: what constructors may ask for; of ``facts`` that is ``seed clock_ns``.
+        parts: receives the rows of the data set.
+        task, target, facts: arguments for constructors; ``facts`` are ``seed`` and ``clock_ns``.
 
     Raises:
-        Unsupported: an instance is of no plugin that another process can load.
+        Unsupported: another process cannot load the plugin of an instance.
     """
     build_args: dict[str, Any] = {
         "sys_path": [_entry(path) for path in sys.path],
@@ -59,13 +59,13 @@ def build_args_of(
 
 @dataclass(frozen=True, slots=True)
 class BuildArgs:
-    """The plugins that another process sent, and what their constructors are given here.
+    """Build arguments received from another process.
 
     Args:
-        registry: of this process, with the modules that were sent.
-        facts: what constructors may ask for, as :meth:`Registry.build` takes it.
-        built: name -> kind, offer and configuration of each plugin that was sent.
-        where: this process, for messages.
+        registry: registry of this process, including the received modules.
+        facts: arguments for constructors, see :meth:`Registry.build`.
+        built: name -> kind, offer and configuration of each plugin.
+        where: name of this process, for messages.
     """
 
     registry: Registry
@@ -75,15 +75,15 @@ class BuildArgs:
 
     @classmethod
     def load(cls, data: Mapping[str, Any], parts: transfer.Parts, where: str) -> BuildArgs:
-        """Import the modules that were sent, and read the rows of the data set.
+        """Import the modules and read the rows of the data set.
 
-        Paths that this process does not search for modules yet are searched last; a plugin that it
-        has already by an entry point is not registered twice.
+        New entries of ``sys.path`` are appended; a plugin that is already registered by an entry
+        point is not registered again.
 
         Args:
             data: from :func:`build_args_of`.
-            parts: with the rows of the data set.
-            where: this process, for messages.
+            parts: contains the rows of the data set.
+            where: name of this process, for messages.
         """
         known = set(sys.path)
         sys.path.extend(path for path in data["sys_path"] if path not in known)
@@ -99,14 +99,14 @@ class BuildArgs:
         return cls(registry, facts, data["built"], where)
 
     def build(self, name: str, **more: Any) -> Any:
-        """Another instance of the plugin of this name; ``more`` are facts besides."""
+        """A new instance of the plugin with this name; ``more`` are additional arguments."""
         item = self.built[name]
         offer = self.registry.offer(item["kind"], item["offer"], self.where)
         return self.registry.build(offer, item["table"], self.where, **self.facts, **more)
 
 
 def _entry(path: str) -> str:
-    """An entry of ``sys.path`` that means the same in another folder; what is no file stays as it is."""
+    """An entry of ``sys.path`` as an absolute path; an entry that does not exist is unchanged."""
     place = Path(path or ".")
     return str(place.absolute()) if place.exists() else path
 
@@ -117,6 +117,6 @@ def _offer(registry: Registry, kind: str, instance: Any) -> str:
     exact = [offer for offer in same if offer.cls is type(instance)]
     if not same:
         raise Unsupported(
-            f"{kind} {instance.name} runs in another process, and is in no plugin that a process can load"
+            f"{kind} {instance.name} runs in another process, but is not part of a plugin that it can load"
         )
     return (exact or same)[0].qualified

@@ -1,4 +1,4 @@
-"""The plugin registry: finds plugins, survives broken ones, and builds what they offer."""
+"""The plugin registry: finds plugins, reports broken ones, and builds the classes they offer."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ class Offer:
 
     Args:
         kind: one of :data:`KINDS`.
-        name: as written in a spec.
+        name: its name in a spec.
         plugin: name of the entry point; ``plugin:name`` is unambiguous.
-        package: distribution and version that brought it.
+        package: distribution and version that provides it.
         cls: the class.
     """
 
@@ -155,7 +155,7 @@ class Registry:
         self._by_hand: set[str] = set()
         self._offers: dict[str, dict[str, list[Offer]]] = {}
         found = metadata.entry_points(group=hookspecs.PROJECT) if entry_points is None else entry_points
-        # An editable and a normal installation of one package show the same entry point twice.
+        # An editable and a normal installation of the same package list its entry point twice.
         unique = {(point.name, point.value): point for point in found}
         for point in sorted(
             unique.values(), key=lambda point: (point.name != BUILTIN, point.name, point.value)
@@ -183,7 +183,7 @@ class Registry:
         self.register(plugin, point.name, package)
 
     def register(self, plugin: object, name: str, package: str = _BY_HAND) -> None:
-        """Add a plugin object by hand, for tests and notebooks."""
+        """Register a plugin object in this process, for tests and notebooks."""
         self._packages[name] = package
         if package == _BY_HAND:
             self._by_hand.add(name)
@@ -192,7 +192,7 @@ class Registry:
                 warnings.simplefilter("always")
                 self._manager.register(plugin, name=name)
         except Exception as error:
-            # pluggy leaves what it had already taken of a plugin that fails validation.
+            # pluggy keeps the hooks that it registered before the validation failed.
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
             self.faults.append(Fault(name, FaultKind.REFUSED, f"{package} was refused: {_short(error)}"))
@@ -215,7 +215,7 @@ class Registry:
                 self.faults.append(Fault(name, FaultKind.UNKNOWN_ARGUMENT, words, ", ".join(extra)))
 
     def modules(self) -> dict[str, str]:
-        """name -> importable module, of the plugins registered by hand; others come by entry point."""
+        """name -> importable module of each plugin registered in this process without an entry point."""
         found = {}
         for name in sorted(self._by_hand & self.plugins().keys()):
             plugin = self._manager.get_plugin(name)
@@ -230,10 +230,10 @@ class Registry:
                 if impl.plugin_name == plugin_name and caller.has_spec():
                     yield caller.name, impl
 
-    # -- what is offered ---------------------------------------------------------------
+    # -- offers ------------------------------------------------------------------------
 
     def offers(self, kind: str) -> dict[str, list[Offer]]:
-        """name -> every offer of that name, built-in first."""
+        """name -> all offers with that name, built-in first."""
         if kind not in self._offers:
             self._offers[kind] = self._collect(kind)
         return self._offers[kind]
@@ -254,7 +254,7 @@ class Registry:
         return found
 
     def _each(self, hook: str) -> Iterable[tuple[str, list[Any]]]:
-        """(plugin, what it returned) of a collecting hook; one that raises is a fault."""
+        """(plugin, returned items) of a collecting hook; an exception is recorded as a fault."""
         for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
             try:
                 returned = list(impl.function())
@@ -264,14 +264,14 @@ class Registry:
             yield impl.plugin_name, returned
 
     def offer(self, kind: str, name: str, where: str, *, is_default: bool = False) -> Offer:
-        """The offer that ``name`` or ``plugin:name`` means.
+        """The offer with this name, ``name`` or ``plugin:name``.
 
         Args:
-            is_default: the user did not ask for this name; a clash is then settled for the
-                built-in, so that a stranger's package cannot break what never mentions it.
+            is_default: whether the name is a default instead of the user's choice. The built-in then
+                wins a name clash, so installing another package does not break existing specs.
 
         Raises:
-            UserError: nobody or more than one plugin offers it.
+            UserError: no plugin offers it, or several do.
         """
         every = self.offers(kind)
         plugin, _, plain = name.rpartition(":")
@@ -284,11 +284,11 @@ class Registry:
                 found=name,
                 choices=sorted(every),
                 cause=f"plugins with faults: {faults}" if faults else None,
-                remedy="take one of these, or install the package that offers it (`hwnas-hls plugins`)",
+                remedy="use one of these, or install the package that offers it (`hwnas-hls plugins`)",
             )
         if len(fitting) > 1 and not is_default:
             raise UserError(
-                f"{len(fitting)} plugins offer a {kind} of this name",
+                f"{len(fitting)} plugins offer a {kind} with this name",
                 kind=ErrorKind.AMBIGUOUS,
                 where=where,
                 found=name,
@@ -298,14 +298,14 @@ class Registry:
         return fitting[0]
 
     def build(self, offer: Offer, table: Mapping[str, Any], where: str, **available: object) -> Any:
-        """An instance, its configuration read from ``table``, its arguments matched by name.
+        """Build an instance: read its configuration from ``table``, and pass arguments by name.
 
         Args:
-            available: what a constructor may ask for besides ``config``.
+            available: arguments that a constructor may take, in addition to ``config``.
 
         Raises:
-            UserError: a wrong key or value in the table, or the constructor asks for
-                an argument that is not available.
+            UserError: the table has a wrong key or value, or the constructor takes an argument that
+                is not available.
             PluginError: the constructor raised.
         """
         from hwnas_hls.spec.configuration import from_table
@@ -318,7 +318,7 @@ class Registry:
     # -- targets, commands, notifications ----------------------------------------------
 
     def target_folders(self) -> list[Path]:
-        """The shipped folder first, then those of plugins."""
+        """The shipped folder, then the folders of plugins."""
         folders = [data_folder("hw_targets")]
         for _, returned in self._each("hwnas_target_dirs"):
             folders.extend(Path(folder) for folder in returned)
@@ -338,7 +338,7 @@ class Registry:
         return find_target(text, self.target_folders())
 
     def call_each(self, hook: str, **arguments: object) -> None:
-        """Call every implementation; one that raises is logged by name and the others go on."""
+        """Call every implementation; an exception is logged with the plugin's name, and the others run."""
         for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
             try:
                 impl.function(**{name: arguments[name] for name in impl.argnames})
@@ -347,15 +347,15 @@ class Registry:
                 self.faults.append(_failed(impl.plugin_name, hook, error))
 
     def plugins(self) -> dict[str, str]:
-        """name -> package, those that are at work."""
+        """name -> package of every plugin in use."""
         return {name: package for name, package in self._packages.items() if self._manager.has_plugin(name)}
 
 
 def registry_with(plugins: Iterable[object]) -> Registry:
-    """The installed plugins and those given: modules or objects with hooks.
+    """A registry of the installed plugins and the given ones (modules or objects with hooks).
 
     Raises:
-        UserError: one of those given cannot be used.
+        UserError: one of the given plugins cannot be used.
     """
     registry = Registry()
     before = len(registry.faults)
@@ -373,10 +373,10 @@ def registry_with(plugins: Iterable[object]) -> Registry:
 
 
 def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:
-    """Call ``cls`` with those of ``available`` that its signature names.
+    """Call ``cls`` with the arguments in ``available`` that its signature names.
 
     Raises:
-        UserError: it asks for an argument that is not among them.
+        UserError: it takes an argument that is not available.
     """
     chosen: dict[str, object] = {}
     for name, parameter in inspect.signature(cls).parameters.items():
@@ -387,7 +387,7 @@ def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:
         if name in available:
             chosen[name] = available[name]
         elif parameter.default is parameter.empty:
-            raise UserError(f"{what} asks for an unknown argument", found=name, choices=sorted(available))
+            raise UserError(f"{what} takes an unknown argument", found=name, choices=sorted(available))
     return cls(**chosen)
 
 
@@ -412,10 +412,10 @@ def _offer_problem(kind: str, cls: object) -> str:
             f"write class {cls.__name__}({base.__name__})"
         )
     if missing := sorted(cls.__abstractmethods__):
-        return f"{cls.__name__} leaves out {', '.join(missing)}, which every {base.__name__} has"
+        return f"{cls.__name__} lacks {', '.join(missing)}, which every {base.__name__} must have"
     name = cls.name if hasattr(cls, "name") else None
     if not isinstance(name, str) or not name or ":" in name or name != name.strip():
-        return "its name is not a plain text"
+        return "its name is not a plain string"
     if not dataclasses.is_dataclass(cls.Config):
         return "its Config is not a dataclass"
     return ""

@@ -1,4 +1,4 @@
-"""What passes between the tool and a worker process: JSON, and npz archives without pickle."""
+"""Messages between the tool and worker processes: JSON, and npz archives without pickle."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from hwnas_hls.values.estimate import Estimate, Estimates
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: An answer larger than this is no answer.
+#: Maximum size of an answer.
 MAX_ANSWER_BYTES = 256 * 2**20
-#: Begins the name of the temporary folder that a plugin's workers share.
+#: Prefix of the temporary folder that the workers of a plugin share.
 FOLDER_PREFIX = "hwnas-isolated-"
 _SPLITS = ("train", "validation", "test")
 _DATASET = "dataset.npz"
 
 
 class Parts(Protocol):
-    """Binary parts by name, beside the JSON that mentions them: a dict, or files of a :class:`Folder`."""
+    """Named binary parts that a JSON message refers to: a dict, or the files of a :class:`Folder`."""
 
     def __getitem__(self, name: str, /) -> bytes: ...
 
@@ -51,7 +51,7 @@ class Folder:
 
 
 def pack(data: object, parts: Mapping[str, bytes]) -> bytes:
-    """JSON-able data and its binary parts as one string of bytes."""
+    """Encode JSON-able data and its binary parts as bytes."""
     head = json.dumps({"data": data, "parts": {name: len(part) for name, part in parts.items()}}).encode()
     return b"".join([len(head).to_bytes(8, "big"), head, *parts.values()])
 
@@ -101,9 +101,9 @@ def array_from_bytes(data: bytes) -> NDArray[Any]:
 
 
 def dataset_to_json(dataset: Dataset, parts: Parts) -> dict[str, Any]:
-    """A data set; its rows go into ``parts``.
+    """A data set as JSON-able data; its rows go into ``parts``.
 
-    The test split stays behind (its arrays have no rows): no estimator may look at it.
+    The test split is sent without rows: estimators must not see it.
     """
     import numpy as np
 
@@ -142,7 +142,7 @@ def target_from_json(data: Mapping[str, Any]) -> Target:
 
 
 def batch_to_json(candidates: Sequence[Candidate], context: Context, parts: Parts) -> dict[str, Any]:
-    """A batch with its architectures and what is known of each; designs go into ``parts``."""
+    """A batch with architectures and known estimates; designs go into ``parts``."""
     items = []
     for candidate in candidates:
         key = candidate.key
@@ -205,7 +205,7 @@ def batch_from_json(
 
 
 def estimates_to_json(found: Estimates, name: str, parts: Parts) -> dict[str, Any]:
-    """One answer of an estimator; its design becomes the part ``name``."""
+    """One result of an estimator; its design becomes the part ``name``."""
     if found.design is not None:
         parts[name] = found.design.to_bytes()
     return {
@@ -244,7 +244,7 @@ def _siblings_from_json(data: Mapping[str, Any], parts: Parts) -> Iterator[tuple
 
 
 def report_to_json(report: SynthesisReport) -> dict[str, Any]:
-    """A synthesis report; its files stay where they are."""
+    """A synthesis report; its files are sent as paths."""
     return {
         "tool": report.tool,
         "stage": report.stage,

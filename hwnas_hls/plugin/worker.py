@@ -1,9 +1,8 @@
-"""The process that an isolated plugin runs in: ``python -m hwnas_hls.plugin.worker FOLDER``.
+"""The worker process of an isolated plugin: ``python -m hwnas_hls.plugin.worker FOLDER``.
 
-It reads lines from standard input, each the number of a request that lies in FOLDER as
-``request-N.json``, writes ``answer-N.json`` beside it and says so by a line on what was standard
-output when it began. The plugin itself sees an empty standard input, and what it prints goes to
-standard error.
+It reads request numbers from standard input, one per line. For each number N it reads
+``request-N.json`` in FOLDER, writes ``answer-N.json`` and then a line to its original standard output.
+The plugin itself has an empty standard input, and its output goes to standard error.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.rebuild import BuildArgs
 
-#: After the time limit the tool ends this process; this long after it, the process ends itself.
+#: The tool ends this process at the time limit; if that fails, the process ends itself this much later.
 _GRACE_S = 10.0
 
 
 class Worker:
-    """One plugin, built as its set-up says.
+    """One plugin, built from its setup.
 
     Args:
-        folder: where requests and answers lie.
+        folder: folder of the requests and answers.
         setup: written by :class:`hwnas_hls.plugin.isolation.Isolated`.
     """
 
@@ -43,7 +42,7 @@ class Worker:
         self.plugin = self.build_args.build("plugin")
 
     def answer(self, request: Mapping[str, Any], number: int) -> Any:
-        """JSON-able; the plugin's own exceptions pass through."""
+        """The JSON-able answer; exceptions of the plugin pass through."""
         if request["call"] == "estimate":
             parts = transfer.Folder(self.folder)
             candidates, context = transfer.batch_from_json(
@@ -66,7 +65,7 @@ def main(folder: Path) -> None:
     requests, answers = _take_channels(folder)
     setup = transfer.read_json(folder / "setup.json")
     _limit(setup["memory_limit_mb"])
-    # In the order of the main process, whatever -P and this module's place have made of it.
+    # Restore the order of the main process; -P and -m change it.
     sys.path[:] = setup["build_args"]["sys_path"]
     worker: Worker | None = None
     while True:
@@ -93,7 +92,7 @@ def main(folder: Path) -> None:
 
 
 def _take_channels(folder: Path) -> tuple[queue.Queue[int], int]:
-    """Requests as a queue and the descriptor that answers go to, both out of the plugin's reach."""
+    """The queue of requests and the descriptor for answers, both out of the plugin's reach."""
     incoming, outgoing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -104,7 +103,7 @@ def _take_channels(folder: Path) -> tuple[queue.Queue[int], int]:
         with os.fdopen(incoming) as lines:
             for line in lines:
                 requests.put(int(line))
-        # The tool is gone, however it ended: no file and nothing of this process group stays behind.
+        # The tool has ended, for whatever reason: remove the files and end this process group.
         if folder.parent.name.startswith(transfer.FOLDER_PREFIX):
             shutil.rmtree(folder.parent, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)

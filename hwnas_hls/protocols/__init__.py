@@ -1,5 +1,5 @@
 """The interfaces that plugins implement: spaces, strategies, estimators, tasks, synthesizers, exporters.
 
-This is what the author of a plugin reads; it uses ``network`` and ``values`` only. Begin with the
-module of the kind you are writing; ``target`` describes the part, ``knob`` one choice of a space.
+Written for plugin authors. This package uses ``network`` and ``values`` only. Begin with the module
+of the kind you are writing; ``target`` describes an FPGA part, ``knob`` one choice in a space.
 """

@@ -1,4 +1,4 @@
-"""Estimators: what turns candidates into numbers."""
+"""Estimators: predict, train or measure candidates."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset, Split
     from hwnas_hls.values.record import Record
 
-#: ``keep(indices, scores, progress)``: of the candidates at ``indices`` of the batch, with their
-#: interim task metric ``scores`` after the share ``progress`` of their training, which go on?
+#: ``keep(indices, scores, progress)``: whether training continues, for each of the candidates at
+#: ``indices`` of the batch, given their task metric ``scores`` after the fraction ``progress`` of it.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 
 
 def keep_all(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
-    """A :data:`Keep` that stops nobody."""
+    """A :data:`Keep` that stops no candidate."""
     return [True] * len(indices)
 
 
@@ -35,20 +35,20 @@ def silent(words: str) -> None:
 
 
 def no_siblings(candidate: Candidate) -> tuple[Candidate, ...]:
-    """The siblings of a candidate where there are none."""
+    """The default of :attr:`Context.siblings`: no candidate has siblings."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an estimator may know besides the candidates.
+    """The inputs of an estimator besides the candidates.
 
     Args:
         architecture: candidate -> its layer list.
         dataset: the task's data; estimators use ``train`` and ``validation`` only.
         target: the part.
-        clock_ns: clock period where the architecture names none.
-        seed: the run's; derive one's own from it and the candidate's key.
+        clock_ns: clock period, unless the architecture sets its own.
+        seed: seed of the run; derive your own from it and the candidate's key.
         device: ``cpu``, ``cuda`` or ``auto``.
         designs: candidate key -> trained design, where one exists already.
         keep: early stopping: ``keep(indices, scores, progress)`` is told the interim scores of the
@@ -88,24 +88,24 @@ class Context:
 
 
 class Estimator(Isolatable):
-    """Gives numbers of candidates: costs, speeds, accuracies; training is one way to get them.
+    """Estimates metrics of candidates: cost, speed, accuracy. Trainers are estimators too.
 
     The constructor takes, by name, any of ``config task target seed clock_ns space goal``.
     """
 
-    #: Metrics that it may give: names, or a :class:`Metric` for one that the tool does not know.
+    #: Metrics that it may return: names, or a :class:`Metric` for one that the tool does not define.
     provides: Sequence[str | Metric]
-    #: Changes whenever its numbers change; part of the cache key.
+    #: Change it whenever the numbers change; it is part of the cache key.
     version: str
-    #: Seconds for one candidate, roughly; cheap estimators judge first.
+    #: Rough duration per candidate in seconds; cheap estimators run first.
     cost: float
 
-    #: Whether it trains and hands back designs. Of several that train, each next one gets the
-    #: candidates that successive halving keeps.
+    #: Whether it trains and returns designs. If several estimators train, each one receives the
+    #: candidates that successive halving kept after the previous one.
     trains: bool = False
-    #: Keys of its configuration that the final training of the front changes (``trains`` only).
+    #: Configuration keys that change for the final training of the front (``trains`` only).
     full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    #: Whether it is asked again, with ``context.designs`` filled, once candidates are trained.
+    #: Whether it is called again after training, with ``context.designs`` filled.
     uses_weights: bool = False
     #: Name of a cheaper estimator of the same metrics. Where a run has that one too, this one is asked in
     #: the search only of trained candidates that may enter the front by the cheaper numbers.
@@ -117,29 +117,29 @@ class Estimator(Isolatable):
     combines: bool = False
     #: Whether it gets the records of earlier batches in ``context.records``.
     learns: bool = False
-    #: Name of a metric of its own that forecasts the task's metric with an honest interval:
-    #: candidates that would be dominated even at its better end are not trained, see
+    #: Name of its own metric that forecasts the task's metric with a calibrated interval. Candidates
+    #: that would be dominated even at the optimistic end are not trained; see
     #: :mod:`hwnas_hls.run.forecast`. Empty: no forecast.
     forecast: str = ""
-    #: Whether its metrics stand in for the task's: a run reports how well they ranked its candidates.
+    #: Whether its metrics are proxies of the task's metric; the run then reports their rank correlation.
     proxies: bool = False
 
     @abstractmethod
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """One :class:`Estimates` a candidate, in order.
+        """Return one :class:`Estimates` per candidate, in order.
 
-        A candidate that cannot be judged is an ``Estimates(failure=...)``; :class:`Unsupported` refuses
-        the whole batch.
+        For a candidate that cannot be evaluated, return ``Estimates(failure=...)``. Raising
+        :class:`Unsupported` rejects the whole batch.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A candidate whose training waits at a rung.
+    """A candidate whose training is paused at a rung.
 
     Args:
-        state: all that is needed to go on, on any machine; never pickle.
-        score: its interim task metric, as ``context.keep`` would be asked about.
+        state: everything needed to continue on any machine; must not contain a pickle.
+        score: its interim task metric, the value passed to ``context.keep``.
     """
 
     state: bytes
@@ -149,9 +149,9 @@ class Paused:
 class Resumable(Estimator):
     """An estimator that trains and can pause at its rungs.
 
-    With workers (``[cluster]``) the halving of a batch is decided in the main process over chunks
-    that were trained on several machines. The numbers must be those of ``estimate``, however the
-    batch is divided at each rung.
+    With workers (``[cluster]``), chunks of a batch are trained on several machines, and the main
+    process decides the halving over the whole batch. The numbers must equal those of ``estimate``,
+    however the batch is divided at each rung.
     """
 
     trains = True
@@ -159,33 +159,33 @@ class Resumable(Estimator):
     @property
     @abstractmethod
     def rungs(self) -> Sequence[float]:
-        """Shares of the training at which ``estimate`` asks ``context.keep``: ascending, between 0 and 1,
-        without both."""
+        """Fractions of the training at which ``estimate`` calls ``context.keep``: ascending, between 0 and 1,
+        both excluded."""
 
     @abstractmethod
     def advance(
         self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes | None], until: float
     ) -> list[Paused | Estimates]:
-        """Train from each state (``None``: from the start) to the share ``until``.
+        """Train from each state (``None``: from the start) up to the fraction ``until``.
 
-        A candidate that cannot be trained gets its :class:`Estimates` with the reason.
+        For a candidate that cannot be trained, return its :class:`Estimates` with the reason.
         """
 
     @abstractmethod
     def conclude(
         self, candidates: Sequence[Candidate], context: Context, states: Sequence[bytes]
     ) -> list[Estimates]:
-        """What ``estimate`` says of candidates that ended in these states, stopped or trained to 1."""
+        """The result of ``estimate`` for candidates whose training stopped or finished in these states."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refinement:
-    """A trained design with a smaller circuit.
+    """A trained design after refinement, with a smaller circuit.
 
     Args:
-        design: of the same types.
-        price: loss a LUT that a change of its weights was allowed to cost.
-        kept: share of the LUTs of the design that it was made from, by a law that ranks.
+        design: the refined design; its fixed-point types are unchanged.
+        price: maximum increase of the loss per LUT saved that a change of a weight was allowed to cost.
+        kept: LUTs relative to the original design, by an estimate that ranks designs.
     """
 
     design: Design
@@ -194,7 +194,7 @@ class Refinement:
 
 
 class Refining(Estimator):
-    """An estimator that trains, and makes the circuits of trained designs smaller afterwards."""
+    """An estimator that trains, and can make the circuits of trained designs smaller."""
 
     trains = True
 
@@ -202,14 +202,14 @@ class Refining(Estimator):
     def refined(
         self, designs: Sequence[Design], dataset: Dataset, split: Split, until: Sequence[float]
     ) -> list[list[Refinement]]:
-        """Of each design a ladder of smaller ones, by rising price.
+        """Refine each design at increasing prices.
 
         Args:
-            designs: trained.
-            dataset: whose task it is.
-            split: rows on which a change may cost loss: such as the design was trained on.
-            until: of each design the highest price that is wanted.
+            designs: trained designs.
+            dataset: the task's data.
+            split: rows on which the loss is computed, the rows that the designs were trained on.
+            until: highest price for each design.
 
         Returns:
-            one ladder a design, empty where it has nothing that can be refined.
+            one list per design, in order of increasing price; empty if nothing can be refined.
         """

@@ -1,4 +1,4 @@
-"""Exporters: what turns a finished front into files."""
+"""Exporters: write the front of a finished run to files."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One design of the final front, handed over.
+    """One exported design.
 
     Args:
         key: the candidate's key; its folder is ``designs/KEY``.
-        candidate: the knobs.
-        record: what the search saw.
-        design: fully trained.
-        estimates: final numbers; ``accuracy`` (or the task's metric) is on the test split.
-        checks: ``project``, ``csim`` (C simulation against the emulator), ``limits`` -> how each ended.
-        warnings: lint and others, for the report.
-        layer_estimates: per layer, metric -> estimate, where an estimator splits its numbers
-            by layer; empty otherwise.
+        candidate: its knob values.
+        record: the result of the search.
+        design: after full training.
+        estimates: final numbers; the task's metric (``accuracy``, ...) is measured on the test split.
+        checks: ``alive``, ``limits``, ``project`` and ``csim`` (C simulation against the emulator)
+            -> result.
+        warnings: of the linter and of training, for the report.
+        layer_estimates: per layer, metric -> estimate; empty if no estimator splits its numbers by
+            layer.
     """
 
     key: str
@@ -50,18 +51,17 @@ class Member:
 
     @property
     def unproven(self) -> list[str]:
-        """What failed of the hand-over: a design that does nothing, the project, or its C simulation; a check
-        that was not run is no failure."""
+        """The failed checks among ``alive``, ``project`` and ``csim``; checks not run do not count."""
         proofs = ((name, self.checks.get(name, PASSED)) for name in ("alive", "project", "csim"))
         return [f"{name}: {result}" for name, result in proofs if result.failed]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A prediction and the measurement that followed it, for the report's parity plot.
+    """A prediction and the later measurement, for the report's parity plot.
 
     Args:
-        key: of the design.
+        key: key of the design.
         predicted, measured: of the same metric.
     """
 
@@ -89,18 +89,18 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The outcome of a run: everything an exporter needs.
+    """The result of a run: everything an exporter needs.
 
     Args:
         run: what the run says of itself.
         spec: the resolved spec as TOML text.
-        target, goal, space, dataset: what the run was about.
-        members: the front's designs, best task metric first.
+        target, goal, space, dataset: of the run.
+        members: the exported designs, best task metric first.
         records: every candidate.
         trace: (candidates, seconds, hypervolume) after each batch.
-        hypervolume: of the search's front, on validation numbers.
-        least_infeasible: where nothing was feasible, the records nearest to it.
-        syntheses: predictions met by measurements, beyond those of the members themselves.
+        hypervolume: of the front of the search, scored on the validation rows.
+        least_infeasible: the records closest to the limits, if no candidate was feasible.
+        syntheses: predictions and measurements, in addition to those of the members.
     """
 
     run: RunFacts
@@ -117,7 +117,7 @@ class Front:
     syntheses: Sequence[Comparison] = ()
 
     def __repr__(self) -> str:
-        """Short: the records may be tens of thousands."""
+        """Short: a run may have tens of thousands of records."""
         return (
             f"Front({self.run.name!r}, target {self.target.name}, {len(self.records)} records, "
             f"{len(self.members)} members, hypervolume {self.hypervolume:.4f})"
@@ -130,11 +130,11 @@ class Front:
 
     @property
     def reference(self) -> dict[str, float]:
-        """The corner that bounds the hypervolume: each objective's ``worst``, in its own unit."""
+        """The reference point of the hypervolume: the ``worst`` of each objective, in its unit."""
         return {objective.metric: objective.worst for objective in self.goal.objectives}
 
     def comparisons(self) -> list[Comparison]:
-        """Every prediction of the search that a stronger source has measured since."""
+        """Every prediction of the search that was measured later."""
         found = list(self.syntheses)
         seen = {(item.key, item.measured.metric, item.measured.source) for item in found}
         for member in self.members:
@@ -148,7 +148,7 @@ class Front:
 
 
 class Exporter(Plugin):
-    """Turns a finished front into files. The constructor may ask for ``config``."""
+    """Writes the front of a finished run to files. The constructor may take ``config``."""
 
     #: Whether it writes each design by itself. It can then be asked for one, by ``export RUN KEY --format
     #: NAME``: a front with this member only.

@@ -1,4 +1,4 @@
-"""Knobs: the choices that a search makes, each with its values, its condition and its meaning."""
+"""Knobs: the choices that a search makes, each with its values, condition and meaning."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One choice a candidate makes.
+    """One choice of a candidate.
 
     Args:
-        name: unique in its space.
-        choices: the values, in order where ``ordered``; empty for a continuous knob.
-        ordered: neighbours in ``choices`` are alike (mutation prefers them, vectors keep the order).
-        low, high: range of a continuous knob, both ends included.
-        log: a continuous knob spread evenly in its logarithm.
-        active_if: ``(other knob, values)``: this knob exists only where that one has such a
-            value. The other knob stands earlier in the table.
+        name: unique in the space.
+        choices: its values, in order if ``ordered``; empty for a continuous knob.
+        ordered: whether neighbours in ``choices`` are similar (for mutation and vectors).
+        low, high: range of a continuous knob, inclusive.
+        log: whether a continuous knob is sampled logarithmically.
+        active_if: ``(other knob, values)``: this knob exists only if the other one has one of these
+            values. The other knob must precede it in the table.
         doc: one sentence for the documentation and the report.
     """
 
@@ -40,15 +40,15 @@ class Knob:
 
     def __post_init__(self) -> None:
         if bool(self.choices) == (self.low is not None and self.high is not None):
-            raise ValueError(f"knob {self.name} has either choices or a range (low, high)")
+            raise ValueError(f"knob {self.name} needs either choices or a range (low, high)")
         if len(set(self.choices)) < len(self.choices):
-            raise ValueError(f"knob {self.name} offers a value twice")
+            raise ValueError(f"knob {self.name} has duplicate choices")
         if self.log and (self.low is None or self.low <= 0):
-            raise ValueError(f"knob {self.name} is logarithmic and so starts above zero")
+            raise ValueError(f"knob {self.name} is logarithmic, so low must be above zero")
 
     @classmethod
     def integer(cls, name: str, low: int, high: int, step: int = 1, **more: object) -> Knob:
-        """A knob over ``low, low+step, ..., high``."""
+        """An integer knob with the choices ``low, low+step, ..., high``."""
         return cls(name, tuple(range(low, high + 1, step)), **more)  # type: ignore[arg-type]
 
     @property
@@ -75,17 +75,17 @@ class Knob:
         return self.canonical(low + position * (high - low))
 
     def canonical(self, value: Value) -> Value:
-        """The one spelling of ``value``: the choice it equals, or nine significant digits.
+        """The canonical form of ``value``: the choice it equals, or nine significant digits.
 
-        Without it ``8`` and ``8.0``, or a real number and its decoded vector, would be two
-        candidates with two keys.
+        Otherwise ``8`` and ``8.0``, or a real number and its decoded vector, would give two candidates
+        with different keys.
         """
         if self.choices:
             return self.choices[self.choices.index(value)]
         return min(max(float(f"{float(value or 0.0):.9g}"), float(self.low or 0.0)), float(self.high or 0.0))
 
     def position(self, value: Value) -> float:
-        """Where ``value`` lies in [0, 1]: the middle of its share for a choice."""
+        """The position of ``value`` in [0, 1]; for a choice, the middle of its interval."""
         if self.choices:
             return (self.choices.index(value) + 0.5) / len(self.choices)
         low, high, number = float(self.low or 0.0), float(self.high or 0.0), float(value or 0.0)
@@ -94,7 +94,7 @@ class Knob:
         return (number - low) / (high - low) if high > low else 0.5
 
     def check(self, value: Value) -> None:
-        """Raises UserError where ``value`` is not this knob's."""
+        """Raise UserError if ``value`` is not a value of this knob."""
         if self.choices:
             if value not in self.choices:
                 raise UserError(

@@ -1,4 +1,4 @@
-"""What the classes of all six kinds of plugin share: a name, a configuration, and where they run."""
+"""The base classes of all six kinds of plugin: name, configuration, isolation."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class NoConfig:
-    """The configuration of a class that has none."""
+    """The configuration of a plugin without settings."""
 
 
 class Plugin(ABC):
-    """The base of every class that a plugin registers; inherit from the class of its kind.
+    """Base class of everything that a plugin registers; inherit from the class of its kind.
 
-    Each kind declares its attributes with their defaults. A public class attribute that neither the
-    kind nor this class declares is refused by ``hwnas-hls plugins --check`` and by the contract
-    tests, so that a misspelt flag is found; begin the names of your own with an underscore.
+    Each kind declares its attributes with their defaults. ``hwnas-hls plugins --check`` and the
+    contract tests reject any other public class attribute, which catches misspelt flags; begin the
+    names of your own attributes with an underscore.
     """
 
-    #: The name under which a spec asks for it: plain text without a colon.
+    #: Its name in a spec: plain text without a colon.
     name: ClassVar[str]
     #: A frozen dataclass; its fields are the keys of the plugin's table in the spec.
     Config: ClassVar[type] = NoConfig
-    #: The configuration it was built from. A constructor that takes ``config`` should keep it here:
-    #: the keys of cached results then name every default too.
+    #: The configuration of the instance. A constructor that takes ``config`` should store it here; the
+    #: keys of cached results then include the defaults.
     config: Any = None
 
     def __init__(self, config: Any = None) -> None:
@@ -34,15 +34,15 @@ class Plugin(ABC):
 
 
 class Isolatable(Plugin):
-    """A plugin that may ask for a process of its own: estimators and synthesizers.
+    """A plugin that can run in a separate process: an estimator or synthesizer.
 
-    A crash, a hang or too much memory then fails one call and not the run; see
+    A crash, a hang or excessive memory use then fails one call instead of the run; see
     :mod:`hwnas_hls.plugin.isolation`.
     """
 
-    #: Whether it runs in a process of its own.
+    #: Whether it runs in a separate process.
     isolated: bool = False
-    #: Address space of that process, in MB.
+    #: Limit of the address space of that process, in MB.
     memory_limit_mb: int = 4096
-    #: Seconds that one call may take.
+    #: Time limit of one call, in seconds.
     time_limit_s: float = 600.0

@@ -1,4 +1,4 @@
-"""Search spaces: one table of knobs, from which everything else comes.
+"""Search spaces: a table of knobs, and how knob values become an architecture.
 
 Sampling, mutation, crossover, vectors (:class:`KnobSpace`), enumeration (:func:`lattice`) and
 documentation are all read off the same :class:`Knob` entries.
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Knob", "KnobSpace", "Space", "assemble", "knobs_of", "lattice", "settings"]
 
-#: Attempts at a changed candidate before a mutation gives way to a fresh sample.
+#: Number of attempts at a mutation before a new sample is drawn instead.
 _TRIES = 20
 
 
 class Space(Plugin):
-    """What may be built; inherit from :class:`KnobSpace` where a table of knobs describes it.
+    """The set of candidates of a search; inherit from :class:`KnobSpace` if a table of knobs describes it.
 
     The constructor takes, by name, any of ``config task target clock_ns synthesizer``.
     """
 
-    #: The choices that a candidate makes, in order; empty where the space describes itself otherwise.
+    #: The choices of a candidate, in order; empty if the space is described in another way.
     knobs: Sequence[Knob] = ()
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Candidate:
-        """A random candidate; equal generators give equal candidates."""
+        """A random candidate; equal generator states give equal candidates."""
 
     @abstractmethod
     def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        """A candidate near the given one, and another than it."""
+        """A candidate near the given one, but different from it."""
 
     @abstractmethod
     def crossover(self, a: Candidate, b: Candidate, rng: np.random.Generator) -> Candidate:
@@ -50,7 +50,7 @@ class Space(Plugin):
 
     @abstractmethod
     def encode(self, candidate: Candidate) -> NDArray[np.float64]:
-        """A vector, float64 (length,), of one length for the whole space; for model-based strategies."""
+        """A vector, float64 (length,), of the same length for every candidate; for model-based strategies."""
 
     @abstractmethod
     def decode(self, vector: NDArray[np.float64]) -> Candidate:
@@ -61,17 +61,17 @@ class Space(Plugin):
         """The layer list that trainers, predictors and exporters share."""
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
-        """The candidates that one training can serve together with this one, itself among them.
+        """The candidates that one training covers together with this one, including itself.
 
-        None where a training serves nobody else, as by default.
+        Empty by default: each training covers only its own candidate.
         """
         return ()
 
 
 class KnobSpace(Space):
-    """A space that is its table of knobs: inherit, give :attr:`knobs` and :meth:`architecture`.
+    """A space defined by a table of knobs; a subclass sets :attr:`knobs` and :meth:`architecture`.
 
-    Example, a whole space::
+    Example, a complete space::
 
         class Shallow(KnobSpace):
             name = "shallow"
@@ -90,29 +90,29 @@ class KnobSpace(Space):
                 return Architecture(eight, (hidden, Dense(hidden.n_out, self.n_out, "linear", eight, eight)))
     """
 
-    #: Name of the knob whose values one training can serve together; empty where there is none.
+    #: Name of the knob whose values one training covers together; empty if there is none.
     ladder: str = ""
 
-    #: Expected number of knobs that one mutation changes.
+    #: Expected number of knobs changed by one mutation.
     mutated_knobs: ClassVar[float] = 1.5
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
-        """Move values that do not go together to the nearest that do; the default keeps them.
+        """Replace an invalid combination of values by the nearest valid one; the default changes nothing.
 
         Args:
-            values: of the active knobs; may be changed in place. Knobs that the repair switches
-                on must get a value; those that it switches off may stay and are dropped.
+            values: of the active knobs; may be changed in place. The repair must set a value for every
+                knob that it activates; values of knobs that it deactivates are dropped.
 
         Returns:
-            Values of which the repair would change nothing any more.
+            Values that a second repair would not change.
         """
         return values
 
     def candidate(self, values: Mapping[str, Value]) -> Candidate:
-        """A candidate from knob values: inactive ones are dropped, missing active ones refused.
+        """A candidate from knob values; values of inactive knobs are dropped.
 
         Raises:
-            UserError: an active knob has no value or one that is not its own.
+            UserError: an active knob has no value, or a value that is not among its choices.
         """
         kept: dict[str, Value] = {}
         for knob in self.knobs:
@@ -129,7 +129,7 @@ class KnobSpace(Space):
         repaired = self.repair(dict(kept))
         if repaired == kept:
             return Candidate(self.name, kept)
-        # A repair may switch knobs off, and gives values to those that it switches on.
+        # A repair may deactivate knobs, and sets values for knobs that it activates.
         kept = {}
         for knob in self.knobs:
             if knob.active(kept):
@@ -138,9 +138,9 @@ class KnobSpace(Space):
         return Candidate(self.name, kept)
 
     def siblings(self, candidate: Candidate) -> tuple[Candidate, ...]:
-        """The candidates that differ from ``candidate`` only in the knob :attr:`ladder`, itself among them.
+        """The candidates that differ from ``candidate`` at most in the knob :attr:`ladder`.
 
-        In the order of the knob's choices; none where the candidate does not have the knob.
+        In the order of the knob's choices; empty if the candidate does not have the knob.
         """
         if not self.ladder or self.ladder not in candidate.values:
             return ()
@@ -149,14 +149,14 @@ class KnobSpace(Space):
         return tuple(found) if candidate in found and len(set(found)) == len(found) else ()
 
     def sample(self, rng: np.random.Generator) -> Candidate:
-        # Every knob is drawn, active or not, so that a draw's length does not depend on its outcome.
+        # Inactive knobs are drawn too: the number of random numbers must not depend on the result.
         return self.candidate({knob.name: knob.draw(rng) for knob in self.knobs})
 
     def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        """A neighbour: each knob changes with the same small chance, at least one does.
+        """A neighbour: each knob changes with the same small probability, and at least one changes.
 
-        An ordered knob mostly moves to a neighbouring value, an unordered one anywhere else.
-        The result differs from ``candidate`` unless the space holds nothing else.
+        An ordered knob usually moves to a neighbouring value, an unordered one to any other value.
+        The result differs from ``candidate`` unless the space has no other.
         """
         child = candidate
         for _ in range(_TRIES):
@@ -210,8 +210,8 @@ class KnobSpace(Space):
         return self.candidate(values)
 
     def encode(self, candidate: Candidate) -> NDArray[np.float64]:
-        """A float64 vector of fixed length: per knob one position in [0, 1] if ordered, one-hot
-        otherwise; -1 (one-hot: all zero) where the knob is inactive."""
+        """A float64 vector of fixed length: one position in [0, 1] per ordered knob, a one-hot code per
+        unordered knob; an inactive knob gives -1 (one-hot: all zeros)."""
         import numpy as np
 
         parts: list[float] = []
@@ -239,7 +239,7 @@ class KnobSpace(Space):
 
 
 def knobs_of(space: Space) -> tuple[Knob, ...]:
-    """The knobs of any space that is a table of :class:`Knob`; none where it describes itself otherwise."""
+    """The knobs of a space that is described by :class:`Knob` entries; empty for any other space."""
     knobs = tuple(space.knobs)
     return knobs if all(isinstance(knob, Knob) for knob in knobs) else ()
 
@@ -247,8 +247,8 @@ def knobs_of(space: Space) -> tuple[Knob, ...]:
 def assemble(space: Space, values: Mapping[str, Value]) -> Candidate:
     """The candidate of ``space`` with these knob values; values of inactive knobs are ignored.
 
-    Works for every :class:`Space`: one that is no :class:`KnobSpace` gets to repair the values
-    by a round trip through its vector.
+    Works for every :class:`Space`: one that is not a :class:`KnobSpace` repairs the values in a round
+    trip through its vector.
     """
     if isinstance(space, KnobSpace):
         return space.candidate(values)
@@ -260,9 +260,9 @@ def assemble(space: Space, values: Mapping[str, Value]) -> Candidate:
 
 
 def settings(space: Space) -> Iterator[dict[str, Value]]:
-    """Every setting of the active knobs of a finite space once, the last knob turning fastest.
+    """Every combination of values of the active knobs of a finite space, the last knob varying fastest.
 
-    Inactive knobs do not multiply settings; two settings may still be repaired into one candidate.
+    Inactive knobs add no combinations; a repair may still map two combinations to one candidate.
 
     Raises:
         UserError: a knob is continuous.

@@ -1,4 +1,4 @@
-"""Search strategies: what proposes candidates and learns from their records."""
+"""Search strategies: propose candidates and learn from their records."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hwnas_hls.values.record import Record
 if TYPE_CHECKING:
     import numpy as np
 
-#: Draws that may meet known candidates before the rest of a space is counted.
+#: Number of draws of known candidates after which the remaining candidates are enumerated.
 _DRAWS = 64
-#: A space with more candidates than this is not enumerated to find the last new ones.
+#: A space with more candidates than this is not enumerated.
 _LATTICE_LIMIT = 20_000
 
 
@@ -26,17 +26,16 @@ class Strategy(Plugin):
     """Proposes candidates and learns from their records.
 
     The constructor takes, by name, any of ``config space goal seed task target``. A strategy
-    owns its random state and touches no global one.
+    owns its random state and uses no global one.
 
-    A resumed run makes a fresh strategy, tells it every past batch in order, one call of
-    :meth:`tell` a batch, and then calls :meth:`restore` with the state saved after the last of
-    them. It must then go on exactly as the uninterrupted run would have. A strategy may
-    therefore keep its whole memory in the state, or only what records cannot tell (its random
-    state).
+    A resumed run creates a new strategy, calls :meth:`tell` once per past batch, in order, and then
+    :meth:`restore` with the state saved after the last batch. From there it must continue exactly as
+    the uninterrupted run would have. A strategy may therefore keep its whole memory in the state, or
+    only what the records do not contain (its random state).
 
-    Example, a whole strategy. The sum of the losses treats all objectives alike and seeks one
-    point of the front; for the whole front keep the records that
-    :func:`hwnas_hls.values.front.non_dominated` finds, as ``evolution`` does::
+    Example, a complete strategy. It minimises the sum of the losses, which weights all objectives
+    equally and searches for a single point; to search for the whole front, keep the records that
+    :func:`hwnas_hls.values.front.non_dominated` returns, as ``evolution`` does::
 
         from dataclasses import dataclass
 
@@ -44,7 +43,7 @@ class Strategy(Plugin):
 
 
         class Climb(Strategy):
-            # Changes the best candidate so far; now and then draws a fresh one.
+            # Mutates the best candidate so far; sometimes draws a new one.
 
             name = "climb"
 
@@ -82,22 +81,22 @@ class Strategy(Plugin):
 
     @abstractmethod
     def ask(self, n: int) -> list[Candidate]:
-        """Up to ``n`` candidates; an empty list says that the space is exhausted."""
+        """Up to ``n`` candidates; an empty list means that the space is exhausted."""
 
     @abstractmethod
     def tell(self, records: Sequence[Record]) -> None:
-        """Learn from records, failed, infeasible and stopped ones included.
+        """Learn from records, including failed, infeasible and stopped ones.
 
-        The candidates may be ones this instance never asked for (a resumed run).
+        After a resume, the records include candidates that this instance did not propose.
         """
 
     @abstractmethod
     def state(self) -> Any:
-        """What the records of the run do not tell, JSON-able; small where they are the memory."""
+        """The JSON-able state that the records do not contain; small if the records are the memory."""
 
     @abstractmethod
     def restore(self, state: Any) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Restore a value returned by :meth:`state`."""
 
 
 class ProposingStrategy(Strategy):
@@ -122,10 +121,9 @@ class ProposingStrategy(Strategy):
 
 
 def batch_rng(name: str, seed: int, batch: int, purpose: str = "") -> np.random.Generator:
-    """A generator for one batch of one strategy, the same in every process.
+    """A random generator for one batch of one strategy, the same in every process.
 
-    A strategy that draws a fresh one for each ask needs no random state to resume: the number
-    of the batch is enough.
+    A strategy that creates a new one for each ask needs only the batch number to resume.
     """
     import numpy as np
 
@@ -133,20 +131,20 @@ def batch_rng(name: str, seed: int, batch: int, purpose: str = "") -> np.random.
 
 
 def batch_seed(name: str, seed: int, batch: int, purpose: str = "", bits: int = 32) -> int:
-    """A whole number below ``2**bits`` for one batch of one strategy; ``bits`` is at most 64."""
+    """A seed below ``2**bits`` for one batch of one strategy; ``bits`` is at most 64."""
     return int(digest([name, seed, batch, purpose]), 16) >> (64 - bits)
 
 
 class Proposals:
-    """What a strategy has proposed and been told, so that it asks for nothing twice.
+    """The proposals of a strategy and the records it has received; prevents duplicates.
 
-    Its state is the number of batches asked and the candidates asked but not told yet; the told
-    ones come back with the records.
+    The state consists of the number of batches and of the pending candidates, those proposed but
+    without a record; a resume passes the others to :meth:`tell` again.
 
     Args:
-        name: of the strategy, for its random numbers.
-        space: where candidates come from.
-        seed: of the run.
+        name: name of the strategy, for its random numbers.
+        space: the space of the candidates.
+        seed: seed of the run.
     """
 
     def __init__(self, name: str, space: Space, seed: int) -> None:
@@ -161,7 +159,7 @@ class Proposals:
         self._countable = bool(knobs) and all(not knob.continuous for knob in knobs)
 
     def next_rng(self) -> np.random.Generator:
-        """Begin a batch: its random generator."""
+        """Begin a batch and return its random generator."""
         rng = batch_rng(self.name, self.seed, self.batch)
         self.batch += 1
         return rng
@@ -170,7 +168,7 @@ class Proposals:
         return candidate.key in self._known
 
     def add(self, candidate: Candidate) -> Candidate:
-        """Note that ``candidate`` is asked for now."""
+        """Record ``candidate`` as proposed."""
         self._known.add(candidate.key)
         self._pending[candidate.key] = None
         return candidate
@@ -181,10 +179,10 @@ class Proposals:
             self._pending.pop(record.key, None)
 
     def sample(self, rng: np.random.Generator) -> Candidate | None:
-        """A new random candidate, noted as asked; ``None`` where the space holds no more.
+        """A new random candidate, recorded as proposed; ``None`` if the space is exhausted.
 
-        The end of a space is found by enumeration where it has at most 20,000 candidates, else
-        it is taken for granted after 64 * 64 draws of nothing new.
+        A space of at most 20,000 candidates is enumerated to find the remaining ones; a larger one
+        counts as exhausted after 64 * 64 draws without a new candidate.
         """
         for _ in range(_DRAWS):
             candidate = self.space.sample(rng)
@@ -200,7 +198,7 @@ class Proposals:
         return self.add(left[int(rng.integers(len(left)))]) if left else None
 
     def variant(self, candidate: Candidate, rng: np.random.Generator) -> Candidate | None:
-        """``candidate`` if it is new, else a new mutant of it, else any new one; noted as asked."""
+        """``candidate`` if it is new, else a new mutant of it, else any new one; recorded as proposed."""
         for _ in range(_DRAWS):
             if not self.known(candidate):
                 return self.add(candidate)
@@ -224,7 +222,7 @@ class Proposals:
         self._known |= self._pending.keys()
 
     def _left(self) -> list[Candidate] | None:
-        """The candidates not known yet, in the order of the lattice; ``None`` if too many to count."""
+        """The candidates not yet proposed, in the order of the lattice; ``None`` if there are too many."""
         if not self._countable:
             return None
         if self._lattice is None:

@@ -1,4 +1,4 @@
-"""Synthesizers: what puts real hardware numbers behind a design."""
+"""Synthesizers: measure the hardware cost of a design."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Stage(StrEnum):
-    """How far a synthesis goes."""
+    """The last step of a synthesis."""
 
     #: C synthesis.
     CSYNTH = "csynth"
-    #: Simulation of the RTL against the C simulation.
+    #: RTL simulation compared with C simulation.
     COSIM = "cosim"
     #: Logic synthesis of the RTL.
     LOGIC_SYNTH = "logic_synth"
-    #: Placed and routed.
+    #: Placement and routing.
     POST_ROUTE = "post_route"
 
 
@@ -36,16 +36,16 @@ STAGES = tuple(Stage)
 
 @dataclass(frozen=True, slots=True)
 class SynthesisReport:
-    """What a synthesis found.
+    """The result of a synthesis.
 
     Args:
         tool: name and version, for example ``vitis_hls 2023.2``.
-        stage: a :class:`Stage`, or a synthesizer's own.
+        stage: a :class:`Stage`, or a stage that only this synthesizer has.
         estimates: metric -> measured number.
         files: role -> path of logs, reports and netlists.
         failure: why there is no result; empty on success.
-        counts: what the tool counted besides the metrics (``carry_bits``, ``inv``, ...), raw.
-        seconds: step -> wall-clock seconds it took when it ran (``STEP_cpu``: CPU seconds).
+        counts: further raw counts of the tool (``carry_bits``, ``inv``, ...).
+        seconds: step -> wall-clock seconds (``STEP_cpu``: CPU seconds).
         warnings: for the record and the report.
         cached: whether an earlier run's result was handed back.
         failure_kind: what the failure is about; without meaning where there is none.
@@ -64,21 +64,25 @@ class SynthesisReport:
 
 
 class Synthesizer(Isolatable):
-    """Measures a design by building its hardware. The constructor may ask for ``config``."""
+    """Measures a design by synthesising it. The constructor may take ``config``."""
 
-    #: The stage it runs to where nobody asks for one.
+    #: The stage that it runs to by default.
     default_stage: str = Stage.CSYNTH
-    #: The HLS strategies that it builds as asked; spaces search these where a spec names none.
-    #: Empty: those that the hardware model is calibrated for.
+    #: The HLS strategies that it supports; the default strategies of spaces in a run with it.
+    #: Empty: the strategies that the hardware model is calibrated for.
     hls_strategies: Sequence[str] = ()
-    #: Whether it simulates the circuit: :meth:`synthesize` then has a fourth, optional argument ``rows``,
-    #: the integers of the input type to run through it, int64 (rows, n_in).
+    #: Whether it simulates the circuit: :meth:`synthesize` then has a fourth, optional argument ``rows``
+    #: with the input integers to simulate, int64 (rows, n_in).
     takes_rows: bool = False
 
     @abstractmethod
     def available(self, target: Target) -> str:
-        """Empty where it can run for ``target`` here, else what is missing and how to get it."""
+        """Empty if it can run for ``target`` on this machine, else what is missing and how to install it."""
 
     @abstractmethod
     def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
-        """Run; a design that fails is a report with ``failure``, a missing tool raises ToolMissing."""
+        """Synthesise up to ``stage``; a failed design gives a report with ``failure``.
+
+        Raises:
+            ToolMissing: a tool is not installed.
+        """

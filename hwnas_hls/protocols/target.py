@@ -1,4 +1,4 @@
-"""FPGA parts: what they hold, read from TOML files."""
+"""FPGA parts and their resources, read from TOML files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwnas_hls.resources import data_folder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESOURCES = ("lut", "ff", "dsp", "bram_18k", "uram")
-#: What follows the device in a full part: low-power or industrial letter, package, speed grade, temperature.
+#: A full part name after the device: power or industrial letter, package, speed grade, temperature.
 _PACKAGE = re.compile(
     r"(?P<device>[il]?)(?P<dash>-?)(?P<package>[a-z]{2,4}\d{3,4})-(?P<speed>\d[a-z]{0,2})(?P<rest>(-[a-z0-9]+)*)"
 )
@@ -25,20 +25,20 @@ _PART = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One part.
+    """An FPGA part.
 
     Args:
         name: short name, for example ``xcvu9p``.
-        part: full part as the vendor's tools take it, for example ``xcvu9p-flga2104-2L-e``.
+        part: full part name for the vendor's tools, for example ``xcvu9p-flga2104-2L-e``.
         family: ``7series``, ``ultrascale`` or ``ultrascale+``.
-        lut, ff, dsp, bram_18k, uram: how many the part has (BRAM counted in 18 kbit halves).
+        lut, ff, dsp, bram_18k, uram: available resources (BRAM in units of 18 kbit).
         slr: number of super logic regions (dies).
         dsp_type: ``DSP48E1`` or ``DSP48E2``.
         dsp_widths: widths in bits of the two multiplier inputs, the wider first.
         clock_ns: default clock period in ns.
-        sources: where the figures come from, one text each.
-        aliases: other names, boards included.
-        note: what a user must know, for example where sources disagree.
+        sources: references for the figures, one string each.
+        aliases: other names, including boards.
+        note: a remark for users, for example that sources disagree.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Target:
     note: str = ""
 
     def share(self, resource: str, used: float) -> float:
-        """Share of the part's ``resource`` (one of :data:`RESOURCES`) that ``used`` takes."""
+        """``used`` as a share of the part's ``resource`` (one of :data:`RESOURCES`)."""
         available: int = getattr(self, resource)
         if available:
             return used / available
@@ -73,13 +73,13 @@ def read_target(path: Path) -> Target:
     """Read one target file.
 
     Raises:
-        UserError: not readable, a key missing, unknown or of the wrong type.
+        UserError: the file is not readable, or a key is missing, unknown or of the wrong type.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            "there is no such target file",
+            "target file not found",
             where=str(path),
             remedy="give the path of a TOML file, or a name: `hwnas-hls targets` lists them",
             kind=ErrorKind.MISSING,
@@ -107,10 +107,12 @@ def _target(data: Mapping[str, Any], where: str) -> Target:
         values[name] = _checked(name, str(field.type), data[name], where)
     for name in ("lut", "ff", "slr", "clock_ns"):
         if values[name] <= 0 or values[name] == float("inf"):
-            raise UserError(f"{name} of a target is above zero", where=where, found=values[name])
+            raise UserError(f"{name} of a target must be above zero", where=where, found=values[name])
     if not _NAME.fullmatch(values["name"]):
         raise UserError(
-            "a target's name is lower-case letters, digits, '-' and '_'", where=where, found=values["name"]
+            "a target's name consists of lower-case letters, digits, '-' and '_'",
+            where=where,
+            found=values["name"],
         )
     if not values["sources"]:
         raise UserError(
@@ -140,12 +142,11 @@ def _checked(name: str, kind: str, value: Any, where: str) -> Any:
 
 
 def read_targets(folders: Iterable[Path], faults: list[UserError] | None = None) -> dict[str, Target]:
-    """All targets of some folders, by name. A name met twice keeps the later folder's.
+    """All targets in some folders, by name; of two with the same name, the later folder's is kept.
 
     Args:
-        folders: which are looked through, not below.
-        faults: takes up what is wrong with files that cannot be read; without it the first
-            such file is an error.
+        folders: searched without their subfolders.
+        faults: collects the errors of unreadable files; if ``None``, the first one is raised.
     """
     found: dict[str, Target] = {}
     for folder in folders:
@@ -167,14 +168,14 @@ class Targets:
 
     Args:
         by_name: name -> target.
-        faults: what is wrong with target files that could not be read.
+        faults: errors of target files that could not be read.
     """
 
     by_name: Mapping[str, Target]
     faults: Sequence[UserError] = ()
 
     def named(self, text: str) -> Target | None:
-        """The target whose name or alias ``text`` is, in any case; ``None`` where it is no such name."""
+        """The target with this name or alias, ignoring case, or ``None``."""
         wanted = text.strip().lower()
         if wanted in self.by_name:
             return self.by_name[wanted]
@@ -184,7 +185,7 @@ class Targets:
         return None
 
     def of_part(self, text: str) -> Target | None:
-        """The target with the figures of a part (name, alias, device or full part), or ``None``."""
+        """The target with the resources of a part (name, alias, device or full part name), or ``None``."""
         found = self.named(text)
         if found is not None:
             return found
@@ -195,14 +196,14 @@ class Targets:
         return None
 
     def find(self, text: str) -> Target:
-        """The target that ``text`` means: a name, an alias, a full part, or the path of a file.
+        """The target given by a name, an alias, a full part name, or the path of a file.
 
-        A full part that no file names exactly (another package or speed grade) is taken with the
-        device's figures: ``xcvu9p-flgb2104-2-e`` is found through ``xcvu9p``. Upper and lower case
-        do not matter, nor whether the package of a 7-series part stands behind a dash.
+        A full part name with another package or speed grade gets the resources of its device:
+        ``xcvu9p-flgb2104-2-e`` uses ``xcvu9p``. Case is ignored, and so is a dash before the package
+        of a 7-series part.
 
         Raises:
-            UserError: nothing matches; the choices are named.
+            UserError: nothing matches; the message lists the choices.
         """
         if text.lower().endswith(".toml") or "/" in text:
             return read_target(Path(text).expanduser())
@@ -221,26 +222,26 @@ class Targets:
             choices=sorted(
                 name for target in self.by_name.values() for name in (target.name, *target.aliases)
             ),
-            remedy="name one of these, a full part of one of them (xcvu9p-flgb2104-2-e), or the path of a "
+            remedy="use one of these, a full part name of one (xcvu9p-flgb2104-2-e), or the path of a "
             + "target file (*.toml)"
             + (f"; target files that could not be read: {'; '.join(broken)}" if broken else ""),
         )
 
 
 def find_target(text: str, folders: Iterable[Path]) -> Target:
-    """The target that ``text`` means, among the target files of some folders; see :meth:`Targets.find`."""
+    """The target given by ``text`` among the target files of some folders; see :meth:`Targets.find`."""
     faults: list[UserError] = []
     return Targets(read_targets(folders, faults), faults).find(text)
 
 
 @functools.cache
 def shipped_targets() -> Targets:
-    """The targets that come with this package."""
+    """The targets shipped with this package."""
     faults: list[UserError] = []
     return Targets(read_targets([data_folder("hw_targets")], faults), faults)
 
 
-#: Where the device ends in a full part: at a dash, or at the package of a 7-series part.
+#: The device in a full part name ends at a dash, or at the package of a 7-series part.
 _DEVICE = re.compile(
     r"x[ac]7?[a-z]*\d+[a-z]*?(?=-|_|$|clg|cpg|csg|fbg|ffg|fgg|ftg|flg|sbg|sfg|sbv|ffv|fhg|rfg|rb)"
 )
@@ -248,14 +249,14 @@ _DEVICE = re.compile(
 
 @functools.lru_cache(maxsize=4096)
 def device_of(part: str) -> str:
-    """The device in a full part, in lower case: ``xcvu9p-flga2104-2L-e`` -> ``xcvu9p``."""
+    """The device in a full part name, in lower case: ``xcvu9p-flga2104-2L-e`` -> ``xcvu9p``."""
     text = part.strip().lower()
     match = _DEVICE.match(text)
     return match[0] if match else text
 
 
 def _full_part(wanted: str, target: Target) -> str:
-    """``wanted`` as the vendor spells it, where it is a full part of the target's device; else empty."""
+    """``wanted`` in the vendor's spelling if it is a full part name of the target's device; else empty."""
     if _undashed(wanted) == _undashed(target.part.lower()):
         return target.part
     rest = wanted.removeprefix(target.name.lower())

@@ -1,4 +1,4 @@
-"""Tasks: the data a network is searched for."""
+"""Tasks: the data sets that networks are searched for."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ REGRESSION = "regression"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Rows of one split.
+    """The rows of one split.
 
     Args:
         x: float64 (rows, n_in), raw features.
-        y: int64 (rows,) class numbers, or float64 (rows, n_out) for regression.
+        y: class indices, int64 (rows,); for regression float64 (rows, n_out).
     """
 
     x: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Split:
         return len(self.y)
 
     def drawn(self, most: int, seed: int | Sequence[int]) -> Split:
-        """``most`` rows, in their order, the same for the same seed; 0 takes all."""
+        """At most ``most`` random rows in their original order, the same for the same seed; 0 means all."""
         import numpy as np
 
         if most == 0 or len(self) <= most:
@@ -48,21 +48,21 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A loaded task.
+    """The loaded data of a task.
 
     Args:
-        train, validation, test: the splits; the test split is for the final front only.
+        train, validation, test: the splits; the test split is used for exported designs only.
         kind: ``classification`` or ``regression``.
         labels: class names in output order; empty for regression.
         features: feature names in column order.
-        metric: name of the task's metric, ``accuracy`` or for example ``r2``.
-        direction: ``max`` or ``min`` for that metric.
-        source: where the data come from, for the report.
-        input_shape: (height, width, channels) where a row is an image, channels last; a series has
-            height 1. ``None`` where it is a plain table.
+        metric: name of the task's metric, for example ``accuracy`` or ``r2``.
+        direction: ``max`` or ``min``, whichever is better for that metric.
+        source: origin of the data, for the report.
+        input_shape: (height, width, channels) if a row is an image; height 1 for a time series.
+            ``None`` for a plain table.
 
     Raises:
-        UserError: the shape does not have as many values as a row.
+        UserError: the product of the shape is not the number of features.
     """
 
     train: Split
@@ -80,7 +80,7 @@ class Dataset:
         shape = self.input_shape
         if shape is not None and (min(shape) < 1 or math.prod(shape) != self.n_in):
             raise UserError(
-                "the image does not have as many values as a row has features",
+                "the image shape does not match the number of features",
                 where="task: image",
                 found=f"{' x '.join(map(str, shape))} = {math.prod(shape)}, {self.n_in} features",
                 kind=ErrorKind.MISMATCH,
@@ -103,23 +103,23 @@ class Dataset:
     def target_standardisation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(mean, scale), each (n_out,), of the training targets of a regression task.
 
-        A trainer that fits ``(y - mean) / scale`` keeps targets of any range inside the types of
-        the network; ``r2`` is the same for scaled and raw targets.
+        Fitting ``(y - mean) / scale`` keeps targets of any range inside the types of the network;
+        ``r2`` is the same for scaled and raw targets.
         """
         if self.kind != REGRESSION:
             raise ValueError("only the targets of a regression task are standardised")
         return _mean_and_scale(self.train.y)
 
     def standardised(self, split: Split) -> NDArray[np.float64]:
-        """The features of ``split`` as networks take them, (rows, n_in): see :attr:`standardisation`."""
+        """The standardised features of ``split``, the inputs of networks, (rows, n_in)."""
         mean, scale = self.standardisation
         found: NDArray[np.float64] = (split.x - mean) / scale
         return found
 
     def wanted(self, split: Split) -> NDArray[np.float64]:
-        """What networks are to answer for ``split``, float64 (rows, n_out).
+        """The target outputs of networks for ``split``, float64 (rows, n_out).
 
-        One-hot classes, or targets by :attr:`target_standardisation`.
+        One-hot classes, or targets standardised by :attr:`target_standardisation`.
         """
         import numpy as np
 
@@ -130,7 +130,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Content address of the training and validation rows: part of every evaluation's key."""
+        """Hash of the training and validation rows; part of the key of every evaluation."""
         state = hashlib.sha256()
         for split in (self.train, self.validation):
             state.update(split.x.tobytes())
@@ -154,27 +154,27 @@ def _mean_and_scale(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     """
     import numpy as np
 
-    # Sums and squares of values like 1e300 or 1e-300 leave the range of float64, so each column is
-    # first divided by a power of two near its largest value, which costs no bit.
+    # Squares of values like 1e300 or 1e-300 overflow or underflow float64, so each column is first
+    # divided by a power of two near its largest value, which is exact.
     peak = np.abs(columns).max(axis=0)
     exponent = np.frexp(peak)[1]
     near_one = np.ldexp(columns, -exponent)
     constant = columns.max(axis=0) == columns.min(axis=0)
     mean = np.where(constant, columns[0], np.ldexp(near_one.mean(axis=0), exponent))
     scale = np.ldexp(near_one.std(axis=0), exponent)
-    # What differs only by rounding noise is not blown up to full size: it stays below one.
+    # Columns that vary only by rounding noise are not scaled up to unit variance.
     noise = scale <= np.maximum(1e-12 * np.abs(mean), np.finfo(np.float64).tiny)
     scale = np.where(noise, np.maximum(1.0, np.abs(mean)), scale)
     return mean, np.where(constant, 1.0, scale)
 
 
 class Task(Plugin):
-    """The data that a network is searched for. The constructor may ask for ``config``."""
+    """A data set that networks are searched for. The constructor may take ``config``."""
 
     @abstractmethod
     def load(self) -> Dataset:
-        """The data, split; the same split at every call.
+        """The data in three splits, the same at every call.
 
         Raises:
-            UserError: the data are not there, not readable or not usable as they are.
+            UserError: the data are missing, unreadable or unusable.
         """

@@ -1,10 +1,10 @@
-"""Which records of a search are handed over: a floor, and scores that thousands of looks have not flattered.
+"""The records of a search that are exported: those above a floor, rescored on unseen rows.
 
-A search looks at the same validation rows once a candidate, and the best of many looks is partly luck.
-So the shortlist of a front is scored anew by cross-fitting: the training and validation rows are cut
-into folds, each candidate is trained in full on all folds but one and scored on that one, in turn.
-Every row is then scored by a network that has not seen it, and no row was looked at while searching
-with the weights that score it.
+A search scores every candidate on the same validation rows, so the best of many scores is partly luck.
+A shortlist of the front is therefore rescored by cross-fitting: the training and validation rows are
+split into folds, and each candidate is trained in full on all folds but one and scored on the
+remaining one, in turn. Every row is scored by a network that was not trained on it, with weights
+that the search has not used.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from hwnas_hls.values.run_facts import ChoiceFacts
 
 log = logging.getLogger(__name__)
 
-#: Candidates of a shortlist, for each design that is handed over.
+#: Length of the shortlist per exported design.
 _SHORTLIST = 3
-#: Validation rows from which their own noise is smaller than what cross-fitting would add.
+#: From this number of validation rows, their noise is below the noise that cross-fitting would add.
 _MANY_ROWS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The records to hand over, and how they were chosen.
+    """The records to export, and how they were chosen.
 
     Args:
-        records: chosen, as the search saw them.
-        scores: key -> score of a record by rows that its networks had not seen; empty where the
-            search's own scores decided.
-        prices: key -> price at which the weights of a chosen design are refined; missing without.
-        folds: of the cross-fitting; 0 without.
-        words: how it was done, for people.
+        records: the chosen ones, with the estimates of the search.
+        scores: key -> score on rows that the networks had not seen; empty if the scores of the
+            search were used.
+        prices: key -> price at which the weights of a chosen design are refined; no entry: not refined.
+        folds: number of folds of the cross-fitting; 0 without it.
+        words: the method, as text for the report.
     """
 
     records: Sequence[Record]
@@ -70,12 +70,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A record at one price of refinement, with the numbers that choose.
+    """A record at one price of refinement, with the numbers used for the choice.
 
     Args:
-        record: its score and its LUTs are those at this price.
-        price: 0 without refinement.
-        right: of each row whether it was classified rightly; ``None`` in a regression.
+        record: with the score and LUTs at this price.
+        price: 0 means no refinement.
+        right: whether each row was classified correctly, bool (rows,); ``None`` in a regression.
     """
 
     record: Record
@@ -91,19 +91,19 @@ def chosen(
     population: Sequence[Record],
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Choice:
-    """The records of a search that are worth handing over, and how far each is refined.
+    """The records of a search to export, and how far each is refined.
 
     Args:
         judge: of the search.
-        store: keeps the trainings, so that none is done twice.
+        store: keeps the trainings, so none is repeated.
         front: the non-dominated records of the search.
-        population: all its complete records.
+        population: all complete records of the search.
         on_step: called with a description of each step.
     """
     members, dataset = problem.spec.members, problem.dataset
     useful = above_floor(problem, front)
-    folds = problem.spec.handover.folds
-    plain = f"the score on {len(dataset.validation)} validation rows, which the search has looked at"
+    folds = problem.spec.export.folds
+    plain = f"the score on {len(dataset.validation)} validation rows, which the search has used"
     if problem.trainer is None or not useful or dataset.metric not in _wanted(problem):
         return Choice(choose(useful, members), {}, {}, 0, plain)
     many = folds < 2 or len(dataset.validation) >= _MANY_ROWS or "train_on" not in problem.trainer.config
@@ -122,7 +122,7 @@ def chosen(
         held = _cross_fitted(problem, store, shortlist, folds, on_step)
         rows = len(dataset.train) + len(dataset.validation)
         words = (
-            f"{folds} folds of {rows} rows of training and validation; each scores networks it did not train"
+            f"{folds} folds of {rows} training and validation rows; each network is scored on its unseen fold"
         )
     options = _options(problem, shortlist, held, refining, on_step)
     if not options:
@@ -139,12 +139,12 @@ def chosen(
 
 
 def _refining(problem: Problem) -> Refining | None:
-    """The full training's own means to make circuits smaller, where LUTs matter to the run."""
+    """The trainer, if it can refine designs and LUTs are an objective or a limit of the run."""
     part = problem.trainer
     wanted = _wanted(problem) | {limit.metric for limit in problem.goal.limits}
     if part is None or not isinstance(part.instance, Refining) or "lut" not in wanted:
         return None
-    return part.instance if problem.spec.handover.refine else None
+    return part.instance if problem.spec.export.refine else None
 
 
 def _options(
@@ -154,9 +154,9 @@ def _options(
     refining: Refining | None,
     on_step: Callable[[str], None],
 ) -> list[Option]:
-    """Each record at each price: scored on the rows that were held back, its LUTs as they shrink there."""
+    """Each record at each price: its score on the held-out rows, and its LUTs scaled by the share kept."""
     metric = problem.dataset.metric
-    # record -> price -> the outputs of each fold, and the share of the LUTs that is kept.
+    # record -> price -> the outputs of each fold; and the share of the LUTs kept.
     outputs: list[dict[float, list[np.ndarray]]] = [{} for _ in records]
     kept: list[dict[float, list[float]]] = [{} for _ in records]
     for number, (dataset, designs) in enumerate(held):
@@ -198,7 +198,7 @@ def _options(
 
 
 def _useful_front(problem: Problem, options: Sequence[Option]) -> list[Option]:
-    """The options above the floor that no other one dominates."""
+    """The non-dominated options above the floor."""
     useful = above_floor(problem, [option.record for option in options])
     ids = {id(record) for record in useful}
     found = [option for option in options if id(option.record) in ids] or list(options)
@@ -207,10 +207,11 @@ def _useful_front(problem: Problem, options: Sequence[Option]) -> list[Option]:
 
 
 def _beyond_noise(problem: Problem, front: Sequence[Option]) -> list[Option]:
-    """The options that are better than every cheaper one by more than the noise of the rows.
+    """The options that beat every cheaper one by more than the noise of the rows.
 
-    Two networks that are right on the same rows but for ``b`` and ``c`` differ by ``b - c`` rows, with
-    a standard error of ``sqrt(b + c)`` (McNemar). A dearer design that gains less takes no slot.
+    If two networks disagree on ``b`` and ``c`` rows (only the first, only the second is right), their
+    scores differ by ``b - c`` rows with a standard error of ``sqrt(b + c)`` (McNemar). A more
+    expensive design that gains less is dropped.
     """
     metrics = [objective.metric for objective in problem.goal.objectives]
     if problem.goal.mode != Mode.PARETO or any(option.right is None for option in front):
@@ -230,7 +231,7 @@ def _beyond_noise(problem: Problem, front: Sequence[Option]) -> list[Option]:
 
 
 def _distinct(options: Sequence[Option], count: int) -> list[Option]:
-    """At most ``count`` options of as many records: the ends, then greedily what dominates the most."""
+    """At most ``count`` options, one per record: the ends, then greedily the largest hypervolume."""
     losses = np.array([option.record.losses for option in options])
     reference = np.maximum(losses.max(axis=0), 1.0) + 1e-9
     taken: list[int] = []
@@ -250,9 +251,9 @@ def _distinct(options: Sequence[Option], count: int) -> list[Option]:
 
 
 def above_floor(problem: Problem, records: Sequence[Record]) -> list[Record]:
-    """Records whose score is at least the floor's share of the way from chance to the best of them.
+    """Records whose score is at least the floor: a share of the way from chance to the best score.
 
-    All of them where nothing is known of chance, or the run does not want the task's metric.
+    All feasible records if the chance level is unknown or the task's metric is not an objective.
     """
     metric = problem.dataset.metric
     chance = chance_of(problem.dataset, problem.dataset.validation)
@@ -260,7 +261,7 @@ def above_floor(problem: Problem, records: Sequence[Record]) -> list[Record]:
     if chance is None or not scored or metric not in _wanted(problem):
         return [record for record in records if record.feasible]
     best = max(record.estimates[metric].value for record in scored)
-    floor = chance.value + problem.spec.handover.floor * max(best - chance.value, 0.0)
+    floor = chance.value + problem.spec.export.floor * max(best - chance.value, 0.0)
     return [
         record
         for record in scored
@@ -275,7 +276,7 @@ def _cross_fitted(
     folds: int,
     on_step: Callable[[str], None],
 ) -> list[tuple[Dataset, Sequence[Design | None]]]:
-    """Of each fold: the data without its rows in ``train``, and the design of each record trained on them."""
+    """For each fold: the dataset whose ``train`` lacks it, and the design of each record trained on that."""
     held: list[tuple[Dataset, Sequence[Design | None]]] = []
     for number, dataset in enumerate(_folds(problem.dataset, folds, problem.spec.run.seed)):
         held.append((dataset, _trained(problem, store, dataset, records)))
@@ -284,7 +285,7 @@ def _cross_fitted(
 
 
 def _real_outputs(dataset: Dataset, design: Design) -> np.ndarray:
-    """Of the validation rows; of a regression in the unit of its targets."""
+    """Outputs for the validation rows; for a regression, in the unit of its targets."""
     found: np.ndarray = emulator.outputs(design, dataset.validation.x)
     if dataset.kind == CLASSIFICATION:
         return found
@@ -294,12 +295,12 @@ def _real_outputs(dataset: Dataset, design: Design) -> np.ndarray:
 
 
 def _folds(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
-    """The dataset once a fold: ``validation`` is the fold, ``train`` everything else but the test rows."""
+    """One dataset per fold: ``validation`` is the fold, ``train`` all other rows except the test rows."""
     x = np.concatenate([dataset.train.x, dataset.validation.x])
     y = np.concatenate([dataset.train.y, dataset.validation.y])
     order = np.random.default_rng([seed, 0x0F01D5]).permutation(len(y))
     if dataset.kind == CLASSIFICATION:
-        # Each class goes round the folds, so that a rare one is in all of them.
+        # Each class is dealt over the folds, so even a rare one is in all of them.
         order = order[np.argsort(y[order], kind="stable")]
     place = np.empty(len(y), np.int64)
     place[order] = np.arange(len(y)) % folds
@@ -316,7 +317,7 @@ def _folds(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
 def _trained(
     problem: Problem, store: Store, dataset: Dataset, records: Sequence[Record]
 ) -> list[Design | None]:
-    """The full training of each on the fold's training rows alone."""
+    """The designs of a full training on the fold's training rows only."""
     fold = problem.trained_on(dataset)
     judge = Judge(fold, store)
     try:
@@ -326,7 +327,7 @@ def _trained(
 
 
 def _shortlist(records: Sequence[Record], count: int) -> list[Record]:
-    """At most ``count``: by non-dominated rank, the least crowded first; once each."""
+    """At most ``count`` different records: by non-dominated rank, then the least crowded."""
     unique = list({record.key: record for record in records if record.losses is not None}.values())
     if not unique:
         return []

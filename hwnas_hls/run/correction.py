@@ -1,4 +1,4 @@
-"""What a run's own syntheses teach: shrunken correction factors, and which synthesis is worth most."""
+"""Corrections of predictions by a run's own syntheses, and the choice of the next synthesis."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hwnas_hls.values.front import hypervolume
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
 
-#: Syntheses at which a regime's own ratio weighs as much as no correction at all.
+#: Number of syntheses at which the measured ratio and "no correction" have equal weight.
 _SHRINK = 2.0
-#: A count below this says nothing of a ratio (0 DSPs predicted, 1 measured).
+#: Minimum count for a ratio (not 0 DSPs predicted, 1 measured).
 _FLOOR = 1.0
-#: A pipeline has no half cycle.
+#: Metrics that are integers.
 _WHOLE = ("latency_cycles", "ii_cycles")
 _WORTH_STRADDLE = 1.0
 _WORTH_UNKNOWN = 0.5
@@ -27,14 +27,14 @@ _WORTH_UNKNOWN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A prediction and the measurement that followed it.
+    """A prediction and the later measurement.
 
     Args:
-        key: of the design.
+        key: key of the design.
         regime: see :func:`regime_of`.
-        predicted: as it stood just before the measurement, corrections included.
-        measured: the same metric.
-        raw: the prediction without any correction of this run.
+        predicted: the prediction just before the measurement, including corrections.
+        measured: the measurement of the same metric.
+        raw: the prediction without corrections.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Correction:
     Args:
         factor: multiplies the predicted value.
         spread: standard deviation of the logarithmic residuals around the factor.
-        n: observations.
+        n: number of observations.
     """
 
     factor: float
@@ -60,7 +60,7 @@ class Correction:
 
 
 def regime_of(architecture: Architecture) -> str:
-    """Designs whose predictions err alike: of the same HLS strategies, unrolled or not, and shape."""
+    """The group of designs with similar prediction errors: HLS strategies, reuse, and kind of network."""
     kinds = {
         f"{layer.strategy}{'' if layer.reuse_factor == 1 else ' reused'}"
         for layer in architecture.layers
@@ -76,7 +76,7 @@ def corrections(observations: Sequence[Observation]) -> dict[tuple[str, str], Co
     """(metric, regime) -> correction, from all observations so far.
 
     The mean log ratio of measured to raw predicted values, shrunk towards 0 by ``n / (n + 2)``:
-    one synthesis moves predictions by a third of its surprise, ten by five sixths.
+    one synthesis shifts predictions by a third of the log ratio, ten by five sixths.
     """
     ratios: dict[tuple[str, str], list[float]] = {}
     for item in observations:
@@ -92,11 +92,10 @@ def corrections(observations: Sequence[Observation]) -> dict[tuple[str, str], Co
 
 
 def corrected(estimate: Estimate, correction: Correction) -> Estimate:
-    """A prediction moved by a correction; its interval narrows as observations allow.
+    """A corrected prediction; its interval narrows with the number of observations.
 
-    In logarithms, the half-widths go from the predictor's own to twice the observed spread with
-    the weight ``n / (n + 4)``; they never fall below that spread. The coverage that the predictor
-    stated is kept only while its own interval is kept.
+    In logarithms, the half-widths move from the predictor's to twice the observed spread with the
+    weight ``n / (n + 4)``, but stay at least as wide as the spread. The result states no coverage.
     """
     if not estimate.is_predicted or estimate.value < _FLOOR:
         return estimate
@@ -120,8 +119,8 @@ def corrected(estimate: Estimate, correction: Correction) -> Estimate:
         low=low,
         high=high,
         evidence=(
-            f"{estimate.evidence}; x {correction.factor:.3f} by {correction.n} syntheses of this run in its "
-            "regime (interval moved with it, not recalibrated)"
+            f"{estimate.evidence}; x {correction.factor:.3f} from {correction.n} syntheses of this run in "
+            "its regime (interval scaled, not recalibrated)"
         ),
         coverage=None,
     )
@@ -134,16 +133,16 @@ def revise(
     measured: Mapping[str, Estimate],
     clock_ns: float,
 ) -> dict[str, Estimate]:
-    """Estimates with this run's knowledge: measured beats predicted, predictions are corrected.
+    """Current estimates: measurements replace predictions, and the other predictions are corrected.
 
-    A latency in ns follows its cycles where those were corrected or measured.
+    If the latency in cycles was corrected or measured, the latency in ns is computed from it.
     """
     out = dict(estimates)
     for name, estimate in estimates.items():
         correction = factors.get((name, regime))
         if correction is not None and name != "latency_ns":
             out[name] = corrected(estimate, correction)
-    # Numbers of another circuit than the one asked for teach nothing about it.
+    # Measurements of a different circuit than the requested one are ignored.
     known = {name: estimate for name, estimate in measured.items() if estimate.in_domain}
     out |= known
     cycles = out.get("latency_cycles")
@@ -164,18 +163,18 @@ def most_worth(
     goal: Goal,
     count: int,
 ) -> list[Record]:
-    """The records whose synthesis is worth most, best first.
+    """The ``count`` records whose synthesis is most useful, best first.
 
-    The worth of a record adds up: the share by which the front's hypervolume would grow if the
-    costs came out at the good end of their intervals; whether an interval straddles a limit;
-    and how few syntheses its regime has seen.
+    The score of a record is the sum of the relative growth of the hypervolume if its costs were at
+    the optimistic ends of their intervals; 1 if an interval contains a limit; and a term that
+    decreases with the number of syntheses in its regime.
 
     Args:
-        records: complete and not measured yet.
+        records: complete and not yet measured.
         regimes: key -> regime.
-        seen: regime -> syntheses so far.
-        goal: of the run.
-        count: how many are wanted.
+        seen: regime -> number of syntheses so far.
+        goal: goal of the run.
+        count: maximum number of records.
     """
     losses = np.array([record.losses for record in records], np.float64).reshape(len(records), goal.n_losses)
     reference = [1.0] * goal.n_losses

@@ -1,4 +1,4 @@
-"""The SQLite file of a run: locked by one process at a time, with readable error messages."""
+"""The SQLite file of a run: locking, transactions and clear error messages."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ create table if not exists record (number integer primary key, batch integer not
 """
 
 
-#: Written when the first candidates are stored; a run that has it and no store has lost its store.
+#: Marks that candidates have been stored; a missing or empty store is then an error.
 BEGUN = "run.begun"
-#: What else a run leaves beside its store once it has shown results.
+#: Other files of a run that has results.
 _RESULTS = ("front.json", "report.html", "designs")
-COPY_FOLDER = "copy the run folder to a place where it can be written, and name the copy"
+COPY_FOLDER = "copy the run folder to a writable place, and use the copy"
 
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Holds a run folder against other processes.
+    """Lock a run folder against other processes.
 
     Raises:
         UserError: another process holds it, or it cannot be written.
@@ -54,10 +54,10 @@ def _acquired(folder: Path) -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            "another process works on this run",
+            "another process is working on this run",
             kind=ErrorKind.TAKEN,
             where=str(folder),
-            remedy="wait for it to end, or stop it, and try again",
+            remedy="wait for it to end, or stop it, then try again",
         ) from None
     except OSError as error:
         raise UserError(
@@ -71,22 +71,22 @@ def _acquired(folder: Path) -> FileLock:
 
 
 class Database:
-    """The tables of a run, opened and locked.
+    """The SQLite tables of a run, opened and locked.
 
     Args:
-        folder: the run folder; ``run.sqlite`` and ``run.lock`` lie in it.
-        reading: nothing will be written, so that a folder that cannot be written will do.
+        folder: the run folder, with ``run.sqlite`` and ``run.lock``.
+        reading: open without writing; works in a read-only folder.
 
     Raises:
-        UserError: another process holds the run, the store was written by a newer version, the
-            file is no store, or the store of a run that had begun is empty or gone.
+        UserError: another process holds the run, a newer version wrote the store, the file is not a
+            store, or the store of a started run is empty or missing.
     """
 
     def __init__(self, folder: Path, reading: bool = False) -> None:
         self.path = folder / "run.sqlite"
-        # Threads that synthesise write their measurements beside the loop.
+        # Synthesis threads write measurements concurrently with the loop.
         self._access = threading.RLock()
-        # Nobody can write into such a folder, so there is nobody to lock out.
+        # A folder without write permission needs no lock.
         self._fixed = reading and folder.is_dir() and not os.access(folder, os.W_OK)
         self._lock = None if self._fixed else _acquired(folder)
         try:
@@ -115,7 +115,7 @@ class Database:
         log = self.path.with_name(f"{self.path.name}-wal")
         if log.exists() and log.stat().st_size:
             raise UserError(
-                "the run was interrupted, and its store cannot be put in order in a folder that is read-only",
+                "the run was interrupted, and its store cannot be recovered in a read-only folder",
                 kind=ErrorKind.NOT_ACCESSIBLE,
                 where=str(self.path.parent),
                 remedy=COPY_FOLDER,
@@ -124,33 +124,35 @@ class Database:
         return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
 
     def _is_lost(self) -> bool:
-        """Whether nothing is in the store that a run with candidates or results leaves in it."""
+        """Whether the store is empty although the run has candidates or results."""
         if any(self.read(f"select 1 from {table} limit 1") for table in ("batch", "evaluation")):  # noqa: S608
             return False
-        # A run may show results without candidates, interrupted before the first.
+        # A run that was interrupted before its first candidate has results without candidates.
         names = {name for (name,) in self.read("select name from meta")}
         return "salvaged" not in names and (not names or (self.path.parent / BEGUN).exists())
 
     def _check_not_lost(self) -> None:
-        """Raises UserError where the folder shows that the store once held something."""
+        """Raise UserError if other files in the folder show that the store was not empty."""
         folder = self.path.parent
         found = [name for name in (BEGUN, *_RESULTS) if (folder / name).exists()]
         if found:
             raise UserError(
-                "the store of this run is empty or gone, although the run had begun",
+                "the store of this run is empty or missing, although the run had started",
                 kind=ErrorKind.DAMAGED,
                 where=str(self.path),
-                found=f"beside it {', '.join(found)}",
-                remedy=f"restore it from a copy; or begin again: hwnas-hls run {folder / 'spec.toml'} "
+                found=f"in the same folder: {', '.join(found)}",
+                remedy=f"restore it from a backup; or start again: hwnas-hls run {folder / 'spec.toml'} "
                 "--output NEW",
             )
 
     def mark_begun(self) -> None:
-        """Note beside the store that it holds candidates, so that its loss is noticed."""
+        """Mark that the store holds candidates; a missing store is then an error, not an empty run."""
         mark = self.path.parent / BEGUN
         try:
             if not mark.exists():
-                mark.write_text("run.sqlite holds candidates of this run; without it the run cannot go on.\n")
+                mark.write_text(
+                    "run.sqlite holds candidates of this run; without it the run cannot continue.\n"
+                )
         except OSError as error:
             raise HwnasError(
                 f"the run folder could not be written: {error} ({mark})", kind=ErrorKind.NOT_ACCESSIBLE
@@ -162,7 +164,7 @@ class Database:
             # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
             self.read("pragma synchronous = full")
         version = self.read("pragma user_version")[0][0]
-        # Milliseconds a megabyte; a damaged page would else be met in the middle of the run.
+        # Takes milliseconds per megabyte, and finds damaged pages before the run starts.
         flaws = self.read("pragma quick_check(1)")
         if flaws != [("ok",)]:
             raise self._damaged(flaws[0][0])
@@ -183,7 +185,7 @@ class Database:
             connection.execute(f"pragma user_version = {STORE_SCHEMA}")
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """All rows that a statement finds."""
+        """All rows of a query."""
         try:
             with self._access:
                 return self._connection.execute(statement, values).fetchall()
@@ -197,7 +199,7 @@ class Database:
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
-        """Rows that SQLite reads may still hold what nobody wrote: the file was cut or overwritten."""
+        """Report values that cannot be decoded as damage: the file was truncated or overwritten."""
         try:
             yield
         except (ValueError, KeyError, TypeError, BadZipFile) as error:
@@ -205,19 +207,19 @@ class Database:
 
     def _damaged(self, found: object) -> UserError:
         return UserError(
-            "the store cannot be read: it is damaged, or no store",
+            "the store cannot be read: the file is damaged or not a store",
             kind=ErrorKind.DAMAGED,
             where=str(self.path),
             found=found,
             remedy=(
-                f"restore it from a copy; keep what is whole: hwnas-hls resume {self.path.parent} --salvage; "
-                f"or begin again: hwnas-hls run {self.path.parent / 'spec.toml'}"
+                f"restore it from a backup; recover the intact part: hwnas-hls resume {self.path.parent} "
+                f"--salvage; or start again: hwnas-hls run {self.path.parent / 'spec.toml'}"
             ),
         )
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """What is executed in it is written whole or not at all."""
+        """Run statements in a transaction: all are written, or none."""
         with self._access:
             try:
                 self._connection.execute("begin immediate")
@@ -236,7 +238,7 @@ class Database:
                 raise
 
     def _roll_back(self) -> None:
-        # What went wrong is said; that it cannot be undone either, in a file that is damaged, adds nothing.
+        # The first error is reported; a failed rollback in a damaged file adds no information.
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("rollback")

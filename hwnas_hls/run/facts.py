@@ -1,4 +1,4 @@
-"""What a run says of itself (where, by whom, with what), and its log."""
+"""The facts of a run (settings, versions, machine), and its log file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _VERSIONED = (
     "distributed",
 )
 
-#: Levels that the open logs of runs found, the one from before them all first.
+#: Log levels that the open run logs replaced; the first is the original one.
 _LEVELS: list[int] = []
 _LEVELS_LOCK = threading.Lock()
 
@@ -66,7 +66,7 @@ def run_facts(problem: Problem, folder: Path) -> RunFacts:
 
 @contextlib.contextmanager
 def logged(folder: Path) -> Iterator[None]:
-    """Everything the tool logs also goes to ``log.txt`` of the run."""
+    """Copy all log messages of the tool to ``log.txt`` of the run."""
     root = logging.getLogger("hwnas_hls")
     try:
         handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
@@ -79,12 +79,12 @@ def logged(folder: Path) -> Iterator[None]:
             remedy=COPY_FOLDER,
         ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    # Libraries that configure logging by file (Optuna's migrations) switch off every logger they meet.
+    # Libraries that configure logging from a file (Optuna's migrations) disable all existing loggers.
     for name, logger in logging.root.manager.loggerDict.items():
         if name.split(".")[0] in ("hwnas_hls", "hwnas_hls_plugins") and isinstance(logger, logging.Logger):
             logger.disabled = False
     root.addHandler(handler)
-    # Runs of one process (in threads, say) may overlap: the first sets the level, the last puts it back.
+    # Runs in threads of one process may overlap: the first sets the level, the last restores it.
     with _LEVELS_LOCK:
         _LEVELS.append(root.level)
         root.setLevel(logging.INFO)
@@ -93,7 +93,7 @@ def logged(folder: Path) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         with _LEVELS_LOCK:
-            # What the others found is INFO; only the level from before the first is worth keeping.
+            # All but the first replaced INFO; only the first one's level must be restored.
             root.setLevel(logging.INFO if len(_LEVELS) > 1 else _LEVELS[0])
             _LEVELS.pop()
         handler.close()

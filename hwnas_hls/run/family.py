@@ -1,4 +1,4 @@
-"""Families: candidates that one training serves together, and the front that they have come to."""
+"""Families: candidates covered by one training, and the front of their score and adder bits."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import Record, RecordState
 
-#: What a design costs, as the trainer counts it while it trains.
+#: The cost that the trainer uses during training.
 COST = "adder_bits"
-#: Far behind is a design where a better one costs so many times less. That cost ranks designs, but not to
-#: the last per cent.
+#: A design is far behind if a better one costs less by this factor. The margin is needed because the cost
+#: ranks designs only approximately.
 BEHIND = 1.3
 
 
 class Family:
-    """What is known of a run's candidates when one batch is judged: who has a record, and the front.
+    """The candidates with records and the front at each batch of a run.
 
     Args:
-        metric, direction: the task's.
+        metric, direction: the task's metric.
     """
 
     def __init__(self, metric: str, direction: str) -> None:
@@ -30,7 +30,7 @@ class Family:
         self._last = -1
 
     def take(self, records: Sequence[Record]) -> None:
-        """Records in the order of their batches; those of a batch that is known already change nothing."""
+        """Add records in the order of their batches; batches that are already known are ignored."""
         batches: dict[int, list[Record]] = {}
         for record in records:
             batches.setdefault(record.batch, []).append(record)
@@ -48,11 +48,11 @@ class Family:
             self._last = batch
 
     def recorded_before(self, key: str, batch: int) -> bool:
-        """Whether a candidate has a record of an earlier batch than this."""
+        """Whether a candidate has a record in an earlier batch."""
         return self._first.get(key, batch) < batch
 
     def front(self, batch: int) -> list[tuple[float, float]]:
-        """(task metric, adder bits) of the complete designs of earlier batches, the front of them."""
+        """(task metric, adder bits) of the non-dominated complete designs of earlier batches."""
         before = [number for number in self._fronts if number < batch]
         return self._fronts[max(before)] if before else []
 
@@ -64,7 +64,7 @@ class Family:
     def far_behind(
         self, rivals: Sequence[Mapping[str, Estimate]], batch: int
     ) -> Callable[[Mapping[str, Estimate]], bool]:
-        """Whether a design is far behind one of ``rivals``, or of the front before ``batch``."""
+        """A test whether a design is far behind one of ``rivals`` or the front before ``batch``."""
         points = self._front_of([*self.front(batch), *filter(None, map(self._point, rivals))])
 
         def behind(estimates: Mapping[str, Estimate]) -> bool:

@@ -1,4 +1,4 @@
-"""The folder of a run: a new one, and the spec of one that is there."""
+"""Run folders: create a new one, read the spec of an existing one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def run_spec(folder: Path) -> Spec:
     """The resolved spec of a run folder.
 
     Raises:
-        UserError: the folder is no run.
+        UserError: the folder is not a run.
     """
     path = folder / "spec.toml"
     if not path.is_file():
@@ -22,21 +22,21 @@ def run_spec(folder: Path) -> Spec:
             "not a run folder: it has no spec.toml",
             kind=ErrorKind.MISSING,
             where=str(folder),
-            remedy="give a folder that `run` made",
+            remedy="give a folder created by `run`",
         )
     return spec_from_tables(read_tables(path), str(path))
 
 
 def new_folder(folder: Path | None, problem: Problem) -> Path:
-    """Make the folder of a run that begins; see :func:`hwnas_hls.run.lifecycle.start`.
+    """Create the folder of a new run; see :func:`hwnas_hls.run.lifecycle.start`.
 
     Raises:
-        UserError: it holds something, or cannot be written.
+        UserError: it is not empty, or cannot be written.
     """
     try:
         if folder is not None:
             there = list(folder.iterdir()) if folder.is_dir() else []
-            # What a start that was killed while it wrote its spec left behind is no run.
+            # Temporary files of a start that was killed while writing its spec are removed.
             unfinished = [path for path in there if path.match(".spec.toml.*.tmp")]
             for path in unfinished:
                 path.unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def new_folder(folder: Path | None, problem: Problem) -> Path:
                     where=str(folder),
                     remedy="choose another --output"
                     + (
-                        f", or go on with `hwnas-hls resume {folder}`"
+                        f", or continue with `hwnas-hls resume {folder}`"
                         if (folder / "spec.toml").exists()
                         else ""
                     ),

@@ -1,4 +1,4 @@
-"""Forecasts of the task's metric: which candidates are not worth training."""
+"""Forecasts of the task's metric: candidates that would be dominated are not trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
 
-#: Share of a batch that is trained whatever is forecast: a wrong forecast is noticed.
+#: Share of a batch that is always trained, so the forecast can be checked.
 TRAINED_SHARE = 0.1
 
 
@@ -25,20 +25,19 @@ def spared(
     known: Sequence[Mapping[str, Estimate]],
     records: Sequence[Record],
 ) -> list[str]:
-    """Why each candidate of a batch need not be trained; empty for those that should be.
+    """Why each candidate of a batch is not trained; empty for those that are trained.
 
-    A candidate is spared if a finished one is at least as good in every objective, and better in
-    one, than it would be with its task metric at the good end of the forecast's interval. Hardware
-    counts with its best guess: the same estimator judged both, and what it errs by is largely common
-    to them. (Before training it knows no weights; on the default run the LUTs known afterwards were
-    0.92 to 1.54 times as many, 5 % to 95 %, the latency 1.0 to 1.33 times as long, so the candidate
-    is rather flattered.)
+    A candidate is skipped if a complete one dominates it even with its task metric at the optimistic
+    end of the forecast. Hardware costs are compared by their best estimates: the same estimator made
+    both, so most of its error is common to both. Before training it does not know the weights; in the
+    default run, the LUT estimates after training were 0.92 to 1.54 times (5 % to 95 %) and the
+    latencies 1.0 to 1.33 times those before, so the comparison favours the untrained candidate.
 
     Args:
-        metric: the task's.
+        metric: the task's metric.
         forecast: the metric that forecasts it.
-        known: per candidate, all its estimates so far; one without a forecast is trained.
-        records: finished candidates of the run.
+        known: per candidate, its estimates so far; candidates without a forecast are trained.
+        records: earlier records of the run.
     """
     reasons = [""] * len(known)
     judged = [(record.key, record.losses) for record in records if record.feasible and record.losses]
@@ -55,7 +54,7 @@ def spared(
             hopes.append(losses)
     if not hopes:
         return reasons
-    # Those that look best are trained anyway.
+    # The best by their forecast are trained anyway.
     safe = set(rank(np.array(hopes))[: math.ceil(TRAINED_SHARE * len(hopes))].tolist())
     for number, (place, hope) in enumerate(zip(places, hopes, strict=True)):
         rival = next((key for key, losses in front if _dominates(losses, hope)), None)
@@ -69,7 +68,7 @@ def spared(
 
 
 def hopeful(goal: Goal, metric: str, forecast: Estimate) -> Estimate:
-    """A forecast at the good end of its interval, as the goal sees the task's ``metric``."""
+    """A forecast as an estimate of the task's ``metric``, at the optimistic end of its interval."""
     direction = next((o.direction for o in goal.objectives if o.metric == metric), "max")
     best = forecast.high if direction == "max" else forecast.low
     return replace(forecast, value=best if math.isfinite(best) else forecast.value)

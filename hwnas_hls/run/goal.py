@@ -1,4 +1,4 @@
-"""What a spec wants, as a goal: metrics found, scales and limits filled in, contradictions refused."""
+"""The goal of a spec: metrics resolved, scales and limits completed, contradictions rejected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import METRICS, Metric
 from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of
 
-#: metric -> (best, worst) of its scale, where neither a limit nor the part gives an end.
+#: metric -> (best, worst) of its scale, unless a limit or the part sets an end.
 _SCALES = {
     "latency_cycles": (1.0, 1000.0),
     "latency_ns": (1.0, 10_000.0),
@@ -31,7 +31,7 @@ _SCALES = {
 
 
 def metrics_of(estimator: Estimator) -> dict[str, Metric | None]:
-    """What an estimator provides: name -> metric, ``None`` for a name nobody describes."""
+    """The metrics of an estimator: name -> metric, ``None`` for a name without a description."""
     found: dict[str, Metric | None] = {}
     for item in estimator.provides:
         if isinstance(item, Metric):
@@ -47,11 +47,11 @@ def goal_of(
     """The goal of a spec.
 
     Args:
-        estimators: what they provide can be wanted or limited.
+        estimators: provide the metrics for objectives and limits.
 
     Raises:
-        UserError: a metric nobody provides, a direction or scale nobody states, or a scale whose
-            ends are the wrong way round.
+        UserError: no estimator provides a metric, its direction or scale is unknown, or the ends of a
+            scale are in the wrong order.
     """
     provided: dict[str, str] = {}
     scales: dict[str, tuple[float, float]] = {}
@@ -72,7 +72,7 @@ def goal_of(
             name = dataset.metric
         if name not in provided:
             raise UserError(
-                "no estimator of this run gives this metric",
+                "no estimator of this run provides this metric",
                 where=where,
                 found=name,
                 choices=sorted(provided),
@@ -80,12 +80,12 @@ def goal_of(
         if stated in ("max", "min"):
             return name, stated
         if stated:
-            raise UserError("a metric's direction is max or min", where=where, found=text)
-        if limit:  # which way is better does not matter: the bound says which side
+            raise UserError("the direction of a metric must be max or min", where=where, found=text)
+        if limit:  # the direction is not needed: the limit states its side
             return name, provided[name]
         if not provided[name]:
             raise UserError(
-                f"is a large or a small {name} better?",
+                f"the direction of {name} is unknown",
                 kind=ErrorKind.MISSING,
                 where=where,
                 found=name,
@@ -105,14 +105,17 @@ def goal_of(
 
 
 def checked_limit(limit: Limit, where: str) -> Limit:
-    """``limit``, unless no design can keep it.
+    """Return ``limit`` unless no design can meet it.
 
     Raises:
-        UserError: a maximum below zero of what is counted or measured from zero.
+        UserError: a negative maximum of a metric that cannot be negative.
     """
     if limit.kind == "max" and limit.bound < 0 and limit.metric in METRICS:
         raise UserError(
-            "no design can be below zero", where=where, found=str(limit), remedy="give a bound of 0 or more"
+            "this metric cannot be below zero",
+            where=where,
+            found=str(limit),
+            remedy="give a bound of 0 or more",
         )
     return limit
 
@@ -124,7 +127,7 @@ def _limits(
     provided: Mapping[str, str],
     metric_of: Callable[..., tuple[str, str]],
 ) -> list[Limit]:
-    """The user's limits, then those of the part and of the sub-microsecond mission."""
+    """The user's limits, then the resources of the part and the default latency limit of 1 us."""
     limits = []
     for kind, bounds in (("max", spec.limits.max), ("min", spec.limits.min)):
         for text, bound in bounds.items():
@@ -159,7 +162,7 @@ def _objective(
 ) -> Objective:
     table = spec.objectives
     if name == dataset.metric:
-        # Half way from chance to perfect: below it a classifier is of no use to anybody.
+        # Half way from chance to perfect; classifiers below it do not count in the hypervolume.
         worst = (1.0 + 1.0 / max(dataset.n_out, 1)) / 2 if dataset.kind == CLASSIFICATION else 0.0
         best, log = 1.0, True
         if dataset.direction == "min":
@@ -189,7 +192,7 @@ def _objective(
     positive = direction == "max" or min(best, worst) > 0
     if best == worst or (direction == "min") != (best < worst) or (log and not positive):
         raise UserError(
-            f"best and worst of {name} do not fit: the better end of a {direction} metric is best",
+            f"best and worst of {name} are inconsistent with its direction {direction}",
             where=where,
             found=f"best {best:g}, worst {worst:g}",
         )

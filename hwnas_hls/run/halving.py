@@ -1,4 +1,4 @@
-"""Multi-objective successive halving: which candidates of a batch go on training."""
+"""Multi-objective successive halving: which candidates of a batch continue training."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def halving(
 ) -> Keep:
     """A :data:`Keep` for one batch.
 
-    At each rung the candidates are sorted into non-dominated ranks by the goal's losses, the
-    interim score standing in for the final one. Whoever is not dominated goes on; of the rest,
-    whole ranks and then the least crowded go on until ``share`` of the batch is kept.
+    At each rung, the candidates are sorted into non-dominated ranks by the goal's losses, with the
+    interim score instead of the final one. The non-dominated ones continue; then whole ranks, and then
+    the least crowded candidates, until ``share`` of the batch is kept.
 
     Args:
-        metric: the task's metric, whose interim value arrives as the score.
-        known: per candidate of the batch, the estimates it has already.
-        share: kept at each rung, at least.
-        fronts: which of them give a front of designs (they have siblings). They always go on and are no
-            rivals to the others: their score so far is that of their largest design, which says little of
-            the rest. Their trainer gives them up by their whole front, see
+        metric: the task's metric; the scores are its interim values.
+        known: per candidate of the batch, its estimates so far.
+        share: minimum share kept at each rung.
+        fronts: which candidates give a front of designs (they have siblings). They always continue and
+            are not compared with the others, because their interim score is only that of their largest
+            design. Their trainer stops them based on their whole front; see
             :attr:`~hwnas_hls.protocols.estimator.Context.front`.
     """
     families = {place for place, many in enumerate(fronts) if many}
@@ -49,7 +49,7 @@ def halving(
     def points(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
         losses = []
         for index, interim in zip(indices, scores, strict=True):
-            # An interim score says nothing of hardware, so every other loss is the known one.
+            # The interim score replaces the task's metric only; hardware estimates remain.
             stand_in = Estimate(
                 metric, interim, interim, interim, "trained", f"after {progress:.0%} of training"
             )
@@ -83,7 +83,7 @@ def rank(losses: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def crowding(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Crowding distance of each point of one front; the ends of each objective get infinity."""
+    """The crowding distance of each point of a front; infinite at the ends of each objective."""
     distance = np.zeros(len(losses))
     for column in losses.T:
         order = np.argsort(column, kind="stable")

@@ -1,4 +1,4 @@
-"""Hardware in the loop: a budget of syntheses, spent where it teaches most, beside the training."""
+"""Hardware in the loop: syntheses during the search, on the designs where they help most."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _SIMULATED_ROWS = 10_000
 class Measuring:
     """The syntheses of one run.
 
-    Syntheses run in threads while the next batch is trained; their results are waited for
-    before that batch's records are judged. So training and synthesis overlap, and yet the same
-    seed gives the same run, however long a synthesis takes.
+    Syntheses run in threads while the next batch is trained, and the run waits for their results
+    before it evaluates the records of that batch. Training and synthesis therefore overlap, but the
+    result does not depend on how long a synthesis takes.
 
     Args:
-        problem: with a synthesizer.
-        store: keeps every measurement; a resumed run asks it first.
-        design_of: record -> the design that training made.
-        workers: that synthesise; without them the tools of this machine do.
+        problem: must have a synthesizer.
+        store: keeps every measurement for a resumed run.
+        design_of: record -> its trained design.
+        workers: run the syntheses; if ``None``, the tools of this machine do.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Measuring:
             self._synthesizer = RemoteSynthesizer(workers, self._synthesizer)
 
     def require(self) -> None:
-        """Say at once that nothing can be synthesised; what is measured already needs no tool.
+        """Check early that the synthesizer can run; results in the store do not need it.
 
         Raises:
             ToolMissing: the synthesizer cannot run here.
@@ -91,7 +91,7 @@ class Measuring:
     # -- in the loop ---------------------------------------------------------------------
 
     def learn(self) -> None:
-        """Wait for what was begun, and take in its numbers."""
+        """Wait for the pending syntheses and use their results."""
         for record, future in self._pending:
             measured, failure = future.result()
             if failure:
@@ -104,14 +104,14 @@ class Measuring:
         self._pending = []
 
     def take(self, records: Sequence[Record]) -> None:
-        """New complete records, as the judge gave them."""
+        """Add new complete records, with the estimates of the judge."""
         for record in records:
             if record.state == RecordState.COMPLETE and record.key not in self._complete:
                 self._complete[record.key] = record
                 self._regimes[record.key] = regime_of(self.problem.architecture(record.candidate))
 
     def begin(self, share: float) -> None:
-        """Begin the syntheses that are due when ``share`` of the search is done."""
+        """Start the syntheses that are due after ``share`` of the search."""
         budget = max(self.problem.spec.synthesis_budget - self._reserve, 0)
         due = int(budget * share + 1e-9) - self._spent
         if due <= 0:
@@ -129,12 +129,12 @@ class Measuring:
             self._pending.append((record, self._pool.submit(self.measure, design)))
 
     def population(self) -> list[Record]:
-        """Every complete record with what is known now."""
+        """All complete records, with current estimates."""
         factors = corrections(self.observations)
         return [self._revised(record, factors) for record in self._complete.values()]
 
     def revised(self, record: Record) -> Record:
-        """One record with what is known now; an unknown one is handed back as it is."""
+        """A record with current estimates; an unknown record is returned unchanged."""
         if record.key not in self._regimes:
             return record
         return self._revised(record, corrections(self.observations))
@@ -149,7 +149,7 @@ class Measuring:
         violations = goal.violations(estimates)
         reason = ""
         if violations:
-            reason = "over a limit by this run's syntheses: " + ", ".join(sorted(violations))
+            reason = "over a limit according to the syntheses of this run: " + ", ".join(sorted(violations))
         return dataclasses.replace(
             record,
             estimates=estimates,
@@ -162,11 +162,10 @@ class Measuring:
     # -- designs -------------------------------------------------------------------------
 
     def measure(self, design: Design, rows: Split | None = None) -> tuple[Mapping[str, Estimate], str]:
-        """(metric -> measured number, failure) of a design; from the store where it holds it.
+        """(metric -> measurement, failure) of a design; read from the store if it is there.
 
         Args:
-            rows: run through the circuit by a synthesizer that simulates; the validation split's
-                where none are given.
+            rows: simulated by a synthesizer that can simulate; default the validation rows.
         """
         digest = design.digest()
         held = self.store.measurement(digest)
@@ -187,7 +186,7 @@ class Measuring:
         except ClusterLost:
             raise
         except PLUGIN_FAULTS as error:
-            # A synthesizer is a stranger's code: its fault is this design's failure, not the run's.
+            # A fault of the synthesizer fails this design, not the run.
             return {}, in_words(error)
         self.store.add_measurement(digest, report.estimates, report.failure)
         return report.estimates, report.failure
@@ -197,10 +196,10 @@ class Measuring:
         designs: Sequence[Design],
         on_done: Callable[[int, Mapping[str, Estimate], str], None] = lambda place, found, failure: None,
     ) -> None:
-        """Measure designs on the test rows, ``[synthesis] workers`` at once; the store keeps the results.
+        """Measure designs on the test rows, ``[synthesis] workers`` in parallel; the store keeps the results.
 
         Args:
-            on_done: called as each ends, with its place, the measurements and the reason of a failure.
+            on_done: called after each, with its index, the measurements and the reason of a failure.
         """
 
         def one(place: int) -> None:
@@ -212,7 +211,7 @@ class Measuring:
     def final(
         self, key: str, design: Design, estimates: Mapping[str, Estimate]
     ) -> tuple[dict[str, Estimate], str]:
-        """A handed-over design: corrected predictions, then measured; returns estimates and failure."""
+        """(Final numbers of an exported design, measured where possible; why its synthesis failed, or "")."""
         regime = regime_of(design.architecture)
         clock_ns = design.architecture.clock_ns or self.problem.clock_ns
         predicted = revise(estimates, regime, corrections(self.observations), {}, clock_ns)
@@ -229,11 +228,11 @@ class Measuring:
         measured: Mapping[str, Estimate],
     ) -> None:
         for name, estimate in measured.items():
-            # A report may hold predictions too (a period that nobody routed): they teach nothing.
-            taught = estimate.in_domain and not estimate.is_predicted
-            if name in predicted and name in raw and taught:
+            # A report may contain predictions (a clock period before routing); they are not used.
+            usable = estimate.in_domain and not estimate.is_predicted
+            if name in predicted and name in raw and usable:
                 self.observations.append(Observation(key, regime, predicted[name], estimate, raw[name]))
 
     def comparisons(self) -> list[Comparison]:
-        """Prediction against measurement, in the order they were made."""
+        """Predictions and measurements, in the order of the measurements."""
         return [Comparison(item.key, item.predicted, item.measured) for item in self.observations]

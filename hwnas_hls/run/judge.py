@@ -1,4 +1,4 @@
-"""Judging a batch of candidates: cheap estimators first, limits, training last, all of it cached."""
+"""Evaluation of a batch of candidates: cheap estimators, limits, then training; all results are stored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Evaluation:
-    """What is known of one candidate while its batch is judged."""
+    """The state of one candidate while its batch is evaluated."""
 
     candidate: Candidate
     architecture: Architecture | None = None
@@ -52,12 +52,12 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class FullTraining:
-    """The outcome of a full training.
+    """The result of a full training.
 
     Args:
-        estimates: metric -> estimate, with the weights known.
-        design: ``None`` where training failed.
-        layers: per layer, metric -> its share.
+        estimates: metric -> estimate, based on the trained weights.
+        design: ``None`` if training failed.
+        layers: per layer, metric -> estimate.
         reason: why there is no design; empty otherwise.
     """
 
@@ -75,9 +75,8 @@ def metrics_of(part: ConfiguredPlugin) -> set[str]:
 class Judge:
     """Turns batches of candidates into records.
 
-    The unit of work that is stored is one estimator's answer to one batch: a killed run
-    repeats at most the call it was in, and repeats it with the same candidates beside each
-    other, so that its numbers are the same to the bit.
+    The results of one estimator for one batch are stored together. A killed run repeats at most the
+    call that was interrupted, with the same candidates in the batch, so its numbers are bit-identical.
     """
 
     def __init__(self, problem: Problem, store: Store, workers: Workers | None = None) -> None:
@@ -86,21 +85,21 @@ class Judge:
         self.workers = workers
         self._isolated: dict[ConfiguredPlugin, Any] = {}
         self._past: Sequence[Record] = ()
-        #: Told in words what a batch is going through.
+        #: Called with a description of each step of a batch.
         self.on_phase: Callable[[str], None] = lambda words: None
         self._batch = 0
         self._family = Family(problem.dataset.metric, problem.dataset.direction)
         self._family.take(store.records())
 
     def close(self) -> None:
-        """End what estimators have running in processes of their own."""
+        """End the processes of isolated estimators."""
         for estimator in self._isolated.values():
             release(estimator)
         self._isolated.clear()
 
     def records(self, candidates: Sequence[Candidate], batch: int, first_number: int) -> list[Record]:
-        """One record a candidate, in order, then one of each sibling that a training gave a design of
-        besides; never raises for a candidate's sake."""
+        """One record per candidate, in order, then one per sibling that has a design from the same
+        training. A candidate that fails gets a failed record."""
         began = time.perf_counter()
         self._batch = batch
         cases = [self._evaluation_of(candidate) for candidate in candidates]
@@ -127,10 +126,10 @@ class Judge:
         return records
 
     def designs(self, candidates: Sequence[Candidate]) -> list[FullTraining]:
-        """The full training of a front, by the problem's trainer, and the estimates with its weights.
+        """Train candidates in full with the problem's trainer, and estimate with their weights.
 
         Returns:
-            one :class:`FullTraining` a candidate, in order.
+            one :class:`FullTraining` per candidate, in order.
         """
         cases = [self._evaluation_of(candidate) for candidate in candidates]
         if self.problem.trainer is None:
@@ -140,7 +139,7 @@ class Judge:
         return [FullTraining(case.estimates, case.design, case.layers, case.reason) for case in cases]
 
     def with_designs(self, candidates: Sequence[Candidate], designs: Sequence[Design]) -> list[FullTraining]:
-        """What the estimators that do not train say of candidates with given designs."""
+        """Estimate candidates with given designs, using the estimators that do not train."""
         cases = [self._evaluation_of(candidate) for candidate in candidates]
         for case, design in zip(cases, designs, strict=True):
             case.design = design
@@ -172,7 +171,7 @@ class Judge:
             other.close()
 
     def design(self, record: Record) -> Design | None:
-        """The design that the search's training made of a record, from the store."""
+        """The design of a record from the training of the search, read from the store."""
         case = self._evaluation_of(record.candidate)
         for part in self._trainers():
             if case.state == RecordState.COMPLETE:
@@ -196,9 +195,9 @@ class Judge:
         cases: Sequence[Evaluation],
         found: Sequence[Estimates],
     ) -> list[Evaluation]:
-        """Cases of the candidates that the trainings of ``cases`` gave designs of besides.
+        """Evaluations of the siblings that have designs from the trainings of ``cases``.
 
-        What was asked for, or has a record already, is none of them; nor is what the trainer stopped.
+        Excluded are candidates of the batch, candidates with a record, and those that the trainer stopped.
         """
         known = {case.candidate.key for case in cases}
         fresh: dict[str, tuple[Evaluation, Estimates]] = {}
@@ -219,7 +218,7 @@ class Judge:
         return [case for case in siblings if not behind(case.estimates)]
 
     def _refine(self, cases: Sequence[Evaluation]) -> None:
-        """Ask again those that can use the weights that training has found."""
+        """Call the estimators that use weights again, now with the trained designs."""
         trained = [case for case in cases if case.design is not None]
         for part in self.problem.estimators:
             if part.instance.uses_weights:
@@ -272,7 +271,7 @@ class Judge:
         return [part for part in self.problem.estimators if part.instance.trains]
 
     def _promote(self, part: ConfiguredPlugin, cases: Sequence[Evaluation]) -> None:
-        """The rung between two estimators that train: who is dominated is not handed to the next."""
+        """The rung between two estimators that train: dominated candidates are not passed to the next one."""
         metric = self.problem.dataset.metric
         alive = [case for case in cases if case.state == RecordState.COMPLETE and metric in case.estimates]
         if not alive or not self.problem.spec.run.early_stop:
@@ -285,7 +284,7 @@ class Judge:
                 )
 
     def _spare(self, part: ConfiguredPlugin, forecast: str, cases: Sequence[Evaluation]) -> None:
-        """Stop those that a forecast says are not worth training; its number stands for the score."""
+        """Stop the candidates that a forecast excludes; the forecast becomes their score."""
         metric = self.problem.dataset.metric
         alive = [
             case for case in cases if case.state == RecordState.COMPLETE and metric not in case.estimates
@@ -367,7 +366,7 @@ class Judge:
         return [held[key] for key in keys]
 
     def _key(self, part: ConfiguredPlugin, case: Evaluation, early_stop: bool) -> str:
-        """Content address of an evaluation: everything its numbers may depend on."""
+        """The key of an evaluation: a hash of everything that its numbers depend on."""
         problem = self.problem
         architecture = case.architecture
         return digest(
@@ -389,12 +388,12 @@ class Judge:
         )
 
     def _stopping(self, part: ConfiguredPlugin) -> object:
-        # Who is stopped depends on what the goal calls dominated.
+        # The goal determines which candidates are dominated and therefore stopped.
         stops = self.problem.spec.run.early_stop and part.instance.trains
         return [self.problem.goal.to_json(), self.problem.spec.run.keep_share] if stops else None
 
     def _learnt(self, part: ConfiguredPlugin) -> object:
-        # The records of a run only grow: their number and the last one say which they were.
+        # Records are only appended, so their number and the last key identify them.
         if not part.instance.learns or not self._past:
             return None
         return [len(self._past), self._past[-1].key]
@@ -465,14 +464,14 @@ class Judge:
     ) -> list[Estimates]:
         found = list(self._estimator(part).estimate(candidates, context))
         if len(found) != len(candidates):
-            raise ValueError(f"{len(candidates)} candidates were asked for, {len(found)} answers came")
+            raise ValueError(f"{len(found)} results for {len(candidates)} candidates")
         for item in found:
             if not isinstance(item, Estimates):
-                raise TypeError(f"an answer is {type(item).__name__}, not Estimates")
+                raise TypeError(f"a result is {type(item).__name__}, not Estimates")
         return found
 
     def _estimator(self, part: ConfiguredPlugin) -> Any:
-        """The estimator itself, or its stand-in where workers or a process of its own do the work."""
+        """The estimator, or its proxy if it runs on workers or in a separate process."""
         if part not in self._isolated and self.workers is not None and self.workers.takes(part):
             self._isolated[part] = RemoteEstimator(self.workers, part)
         if part not in self._isolated:

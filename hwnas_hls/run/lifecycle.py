@@ -1,4 +1,4 @@
-"""A run from its spec to its folder: search, hand-over, exports; and taking one up again."""
+"""A run from its spec to its folder: search, export of the designs, exporters; and how a run resumes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.run import rank_correlation as ranking
 from hwnas_hls.run import selection
 from hwnas_hls.run.choice import chosen
-from hwnas_hls.run.exports import export, exporter_named, front_of
+from hwnas_hls.run.export import export_designs
+from hwnas_hls.run.exporters import exporter_named, front_of, run_exporters
 from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
-from hwnas_hls.run.handover import hand_over
 from hwnas_hls.run.member_store import held_members, member_from_json, member_to_json
 from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.search import Progress, Search
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Who watches a run; every callable has a default that does nothing."""
+    """Callbacks that follow a run; the defaults do nothing."""
 
     on_problem: Callable[[Problem, Path], None] = lambda problem, folder: None
     on_progress: Callable[[Progress], None] = lambda progress: None
@@ -53,14 +53,14 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run that has ended.
+    """The result of a run.
 
     Args:
         folder: the run folder.
         front: what was exported.
-        interrupted: whether it was stopped before its budget was spent.
+        interrupted: whether it stopped before its budget was spent.
         files: what the exporters wrote.
-        failures: exporters that failed and designs that are not what they should be, in words.
+        failures: messages of failed exporters and of designs with a failed check.
     """
 
     folder: Path
@@ -77,12 +77,12 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
         folder: must be new or empty; ``None`` makes ``runs/TASK-TARGET-NNN``.
 
     Raises:
-        UserError: the spec does not hold together, or the folder is in use.
+        UserError: the spec is inconsistent, or the folder is in use.
     """
     if spec.cluster.wanted:
         require(spec.cluster)
     problem = resolve(spec, registry)
-    # Before there is a folder: a scheduler that nobody answers for is no run.
+    # Connect first: if the scheduler does not answer, no folder is created.
     with _workers(problem) as workers:
         folder = new_folder(folder, problem)
         text = problem.spec.to_toml()
@@ -105,14 +105,14 @@ def resume(
     anew: bool = False,
     cluster: ClusterTable | None = None,
 ) -> Outcome:
-    """Take up a run where it stopped, whatever stopped it; nothing finished is done again.
+    """Continue a run after any interruption; finished work is not repeated.
 
     Args:
-        anew: hand the front over again, although it was.
-        cluster: workers for this session, instead of those that the spec in the folder names.
+        anew: export the designs again even if that step had finished.
+        cluster: workers for this session, instead of those in the run's spec.
 
     Raises:
-        UserError: the folder is no run, or its spec or data changed since it began.
+        UserError: the folder is not a run, or its spec or data have changed since the run began.
     """
     spec = run_spec(folder)
     problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
@@ -122,7 +122,7 @@ def resume(
 
 @contextlib.contextmanager
 def _workers(problem: Problem) -> Iterator[Workers | None]:
-    """The workers that the spec asks for; those of a scheduler are looked for at once."""
+    """The workers that the spec configures; a scheduler is contacted immediately."""
     if not problem.spec.cluster.wanted:
         yield None
         return
@@ -165,15 +165,15 @@ def _go(
             choice = chosen(
                 problem, search.judge, store, search.front.records, search.population(), observer.on_step
             )
-            whole = _hand_over_key(problem, choice.records)
+            whole = _export_key(problem, choice.records)
             held = (
                 None
-                if anew or facts.get("handed_over") != whole
+                if anew or facts.get("exported") != whole
                 else held_members(facts, _records(store), folder)
             )
             if held is None:
                 store.set_meta(finished=False)
-                done = hand_over(
+                done = export_designs(
                     problem,
                     search.judge,
                     choice.records,
@@ -197,7 +197,7 @@ def _go(
                     run=run.to_json(),
                     members=stated,
                     syntheses=facts["syntheses"],
-                    handed_over=whole,
+                    exported=whole,
                     finished=True,
                 )
             else:
@@ -256,7 +256,7 @@ def redraw(
         front = front_of(problem, search, members, run, facts, records)
         failures: list[str] = []
         if exporters is None:
-            files, failures = export(problem, front, folder)
+            files, failures = run_exporters(problem, front, folder)
         else:
             files = []
             for exporter in chosen:
@@ -265,16 +265,16 @@ def redraw(
         return Outcome(folder, front, not finished, files, failures)
 
 
-def hand_over_one(
+def export_one(
     folder: Path, key: str, registry: Registry, observer: Observer, *, cluster: ClusterTable | None = None
 ) -> Member:
-    """Hand over one candidate of a run, on the front or not, below ``folder/designs``.
+    """Export one candidate of a run, on the front or not, to ``folder/designs``.
 
     Args:
         cluster: as in :func:`resume`.
 
     Raises:
-        UserError: no complete record has this key (or a unique beginning of it).
+        UserError: no complete record has this key, or several begin with it.
     """
     spec = run_spec(folder)
     problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
@@ -292,26 +292,26 @@ def hand_over_one(
                 found=key,
                 choices=sorted(record.key for record in fitting) or sorted(complete),
             )
-        members = hand_over(problem, search.judge, fitting, folder, observer.on_step, every=True).members
+        members = export_designs(problem, search.judge, fitting, folder, observer.on_step, every=True).members
         if not members:
             raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")
         return members[0]
 
 
 def pick(folder: Path, rule: str, registry: Registry, among: str | None = None) -> Picked:
-    """What a rule means in a run: ``knee``, or ``min lut where accuracy>=0.93``.
+    """The design or candidate of a run that a rule picks: ``knee``, or ``min lut where accuracy>=0.93``.
 
     Args:
         among: as in :func:`hwnas_hls.run.selection.pick`.
 
     Raises:
-        UserError: the folder is no run, the rule is none, or nothing keeps its conditions.
+        UserError: the folder is not a run, the rule cannot be read, or nothing meets its conditions.
     """
     return selection.pick(redraw(folder, registry, ()).front, rule, among, str(folder))
 
 
 def _ranked(problem: Problem, search: Search) -> Iterator[str]:
-    """How the stand-ins for the task's metric ranked, where the run had any."""
+    """How well the proxies ranked the candidates, if the run had any."""
     dataset = problem.dataset
     parts = [part.instance for part in problem.estimators]
     for words in ranking.of_run(parts, dataset.metric, dataset.direction, search.records()):
@@ -323,7 +323,7 @@ def _records(store: Store) -> dict[str, Record]:
     return {record.key: record for record in store.records()}
 
 
-def _hand_over_key(problem: Problem, chosen: Sequence[Record]) -> str:
-    """Says of a hand-over what it was of: finished once, it is not done again."""
-    table = {key: value for key, value in problem.spec.to_tables()["handover"].items() if key != "workers"}
+def _export_key(problem: Problem, chosen: Sequence[Record]) -> str:
+    """Identifies an export by its records and settings, so a finished one is not repeated."""
+    table = {key: value for key, value in problem.spec.to_tables()["export"].items() if key != "workers"}
     return digest([[record.key for record in chosen], table])

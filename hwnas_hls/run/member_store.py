@@ -1,4 +1,4 @@
-"""What is kept of the designs that were handed over, so that a finished hand-over is not done again."""
+"""Exported designs in the store; a finished export is read back instead of repeated."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ log = logging.getLogger(__name__)
 def held_members(
     facts: Mapping[str, Any], records: Mapping[str, Record], folder: Path
 ) -> list[Member] | None:
-    """The members of a finished hand-over; ``None`` where one of their designs is damaged."""
+    """The members of a finished export; ``None`` if one of their designs is damaged or incomplete."""
     members = []
     for item in facts["members"]:
         place = folder / "designs" / item["key"]
         try:
             members.append(member_from_json(item, records, folder))
         except UserError as error:
-            log.warning("%s is handed over again: %s", item["key"], error)
+            log.warning("%s is exported again: %s", item["key"], error)
             return None
-        reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is gone"
+        reason = "" if (place / "hls4ml").is_dir() else "its hls4ml project is missing"
         csim = members[-1].checks.get("csim")
         if csim is None or csim.failed or (csim.not_run and csim.wanted):
-            # A full disk or a missing g++ may be fixed by now.
+            # The cause, such as a full disk or a missing g++, may be fixed by now.
             reason = f"C simulation {'was not reached' if csim is None else csim}"
         if reason:
-            log.info("%s is handed over again: %s", item["key"], reason)
+            log.info("%s is exported again: %s", item["key"], reason)
             return None
     return members
 
 
 def member_to_json(member: Member) -> dict[str, Any]:
-    """What the store keeps of a design that was handed over; the rest lies in its folder."""
+    """The stored form of a member; the design itself is in its folder."""
     return {
         "key": member.key,
         "estimates": {name: estimate.to_json() for name, estimate in member.estimates.items()},
@@ -55,7 +55,7 @@ def member_from_json(data: dict[str, Any], records: Mapping[str, Record], folder
     """The inverse of :func:`member_to_json`.
 
     Raises:
-        UserError: the design in its folder is damaged or gone.
+        UserError: the design in its folder is damaged or missing.
     """
     record = records[data["key"]]
     return Member(

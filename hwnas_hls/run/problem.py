@@ -1,4 +1,4 @@
-"""A spec with everything it names found, loaded and checked: what the search works on."""
+"""The problem of a search: a spec with everything that it names found, loaded and checked."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from hwnas_hls.values.objective import Goal
 
 _PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
 log = logging.getLogger(__name__)
-#: Needs nothing of a space but that it samples, mutates and crosses over.
+#: The strategy for any space: it only needs sampling, mutation and crossover.
 _ANY_SPACE = "evolution"
-#: What ``[synthesis] synthesizer = "auto"`` means where it can.
+#: The synthesizer that ``[synthesis] synthesizer = "auto"`` selects if possible.
 _OPEN = "open"
-#: Networks of a space that are looked at to know what it holds.
+#: Number of networks drawn from a space to see which layers it contains.
 _DRAWN = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Everything a search needs; nothing in it changes.
+    """Everything that a search needs; immutable.
 
     Args:
-        spec: as resolved (names of built-ins made unambiguous where a stranger claims one).
+        spec: the resolved spec (the name of a built-in is qualified if another plugin uses it too).
         estimators: cheapest first.
-        synthesizer: for hardware in the loop; ``None`` where there is none.
-        trainer: the estimator whose designs are handed over, with the configuration for the
-            full training; ``None`` where no estimator trains.
-        lacking: why the spec's ``auto`` came to no synthesis; empty where it did not.
+        synthesizer: for hardware in the loop, or ``None``.
+        trainer: the estimator whose designs are exported, with the configuration for the
+            full training; ``None`` if no estimator trains.
+        lacking: why ``auto`` selected no synthesizer; otherwise empty.
     """
 
     spec: Spec
@@ -69,18 +69,18 @@ class Problem:
     lacking: str = ""
 
     def architecture(self, candidate: Candidate) -> Architecture:
-        """The space's architecture, with the run's clock where it names none."""
+        """The architecture of a candidate; without a clock of its own, it gets that of the run."""
         architecture = as_architecture(self.space.architecture(candidate))
         if architecture.clock_ns is None:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture
 
     def trained_on(self, dataset: Dataset, seed: int | None = None) -> Problem:
-        """The same problem with nothing but its full training, on the training rows of ``dataset``.
+        """The same problem reduced to its full training, on the training rows of ``dataset``.
 
         Args:
-            dataset: whose validation rows are left unseen.
-            seed: of the training, instead of the run's.
+            dataset: its validation rows are not used for training.
+            seed: seed of the training, instead of the run's.
         """
         part, spec = self.trainer, self.spec
         if part is None:
@@ -100,7 +100,7 @@ class Problem:
         return dataclasses.replace(self, spec=spec, dataset=dataset, estimators=(), trainer=trainer)
 
     def cluster_setup(self) -> ClusterSetup:
-        """What worker processes need to do the work of this problem."""
+        """The setup of worker processes for this problem."""
         spec = self.spec
         return ClusterSetup(
             table=spec.cluster,
@@ -117,11 +117,11 @@ class Problem:
 
 
 def resolve(spec: Spec, registry: Registry) -> Problem:
-    """Find, load and check all that a spec names.
+    """Find, load and check everything that a spec names.
 
     Raises:
-        UserError: something is unknown, unreadable, contradictory or missing.
-        PluginError: a plugin raised where it was built or loaded its data.
+        UserError: a name or value is unknown, unreadable, contradictory or missing.
+        PluginError: a plugin raised an exception while it was built or loaded its data.
     """
     if spec.target.endswith(".toml"):
         # Absolute, so that the resolved spec means the same file from any folder.
@@ -172,7 +172,7 @@ def _loaded(name: str, task: Any) -> Dataset:
     with blamed(f"task {name} could not be loaded"):
         dataset = task.load()
     if not isinstance(dataset, Dataset):
-        raise PluginError(f"task {name}: load returned {dataset!r:.100} where a Dataset should be")
+        raise PluginError(f"task {name}: load returned {dataset!r:.100} instead of a Dataset")
     return dataset
 
 
@@ -183,7 +183,7 @@ def _default_exporters() -> tuple[str, ...]:
 
 
 def _task_table(table: NamedTable) -> NamedTable:
-    """``--task PATH`` means the ``file`` task with that path."""
+    """``--task PATH`` selects the task ``file`` with that path."""
     if _PATH_LIKE.fullmatch(table.name):
         # Absolute, so that the resolved spec means the same file from any folder.
         path = str(Path(table.name).expanduser().absolute())
@@ -194,7 +194,7 @@ def _task_table(table: NamedTable) -> NamedTable:
 def _build(
     spec: Spec, registry: Registry, kind: str, table: NamedTable, available: Mapping[str, Any]
 ) -> tuple[Spec, Any]:
-    """The plugin that a table names, and the spec with that table resolved: every key stated."""
+    """The plugin of a table, and the spec with that table resolved, including defaults."""
     where = spec.where(kind)
     offer = registry.offer(kind, table.name, where, is_default=table.is_default)
     instance = registry.build(offer, table.config, where, **available)
@@ -207,8 +207,8 @@ def _build(
 def _strategy(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> Spec:
     """The spec with its strategy resolved.
 
-    A stranger's space need not have a table of knobs that the default strategy understands; one
-    that mutates and crosses over by the space's own methods then takes its place, and says so.
+    The default strategy may not support a plugin's space without a table of knobs. A strategy that
+    only uses mutation and crossover is then used instead, with a warning.
     """
     try:
         return _build(spec, registry, "strategy", spec.strategy, common)[0]
@@ -223,10 +223,10 @@ def _strategy(spec: Spec, registry: Registry, common: Mapping[str, Any]) -> Spec
 def _synthesizer_and_space(
     spec: Spec, registry: Registry, target: Target, common: Mapping[str, Any]
 ) -> tuple[Spec, Synthesizer | None, Space, str]:
-    """The synthesizer, the space that knows it, the spec with both resolved, and what ``auto`` lacks.
+    """The spec with both resolved, the synthesizer, the space, and why ``auto`` selected none.
 
-    ``auto`` becomes the open synthesizer where it can run and builds every layer that the space draws,
-    since only then are its counts those of the designs that are asked for.
+    ``auto`` selects the open synthesizer if it can run and supports every layer of the space; otherwise
+    its counts would not describe the designs.
     """
     if spec.synthesis.synthesizer != AUTO:
         synthesizer = None if spec.synthesis.none else _synthesizer(spec, registry)
@@ -243,17 +243,17 @@ def _synthesizer_and_space(
                 built, space = _build(chosen, registry, "space", spec.space, knowing)
                 lacking = _unbuilt(space, synthesizer)
             except UserError as error:
-                # A layer too large to be unrolled, say: without the open tools Resource shares it.
+                # For example a layer too large to unroll, which needs the Resource strategy.
                 lacking = error.what
             if not lacking:
                 return built, synthesizer, space, ""
     if spec.synthesis.budget is not None:
         raise UserError(
-            "a budget of syntheses, and nothing that synthesises",
+            "a synthesis budget needs a synthesizer",
             kind=ErrorKind.MISSING,
             where=spec.where("synthesis"),
             found=lacking,
-            remedy="install what is missing, name another --synthesizer, or leave the budget out",
+            remedy="install what is missing, choose another --synthesizer, or omit the budget",
         )
     nothing = _with_synthesizer(spec, NO_SYNTHESIZER)
     spec, space = _build(nothing, registry, "space", spec.space, {**common, "synthesizer": None})
@@ -265,19 +265,19 @@ def _with_synthesizer(spec: Spec, name: str) -> Spec:
 
 
 def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
-    """What the space draws that the synthesizer does not build as it stands; empty where nothing."""
+    """Why the synthesizer does not support the layers of the space; empty if it does."""
     built = set(synthesizer.hls_strategies)
     rng = np.random.default_rng(0)
     try:
         drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
     except PLUGIN_FAULTS:
-        return "the space draws no network to look at"
+        return "no network could be drawn from the space"
     layers = [layer for architecture in drawn for layer in architecture.layers]
     if any(isinstance(layer, Conv2D | Pool2D) for layer in layers):
-        return "the space holds layers of images, which open tools do not build"
+        return "the space contains image layers, which the open tools do not support"
     others = sorted({layer.strategy for layer in layers if isinstance(layer, Weighted)} - built)
     return (
-        f"the space holds layers of strategy {', '.join(others)}, whose C++ no open tool builds"
+        f"the space contains layers of strategy {', '.join(others)}, which the open tools do not support"
         if others
         else ""
     )
@@ -292,7 +292,7 @@ def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer:
 
 
 def _stated(instance: Plugin, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a plugin, defaults included where it keeps its ``config``."""
+    """The configuration of a plugin, including defaults if it stores its ``config``."""
     config = instance.config
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return to_table(config)
@@ -328,17 +328,17 @@ def _estimator(
 def _trainer(
     spec: Spec, registry: Registry, estimators: Sequence[ConfiguredPlugin], common: Mapping[str, Any]
 ) -> ConfiguredPlugin | None:
-    """The dearest estimator that trains, built again with ``[handover.training]``."""
+    """The most expensive estimator that trains, rebuilt with the settings in ``[export.training]``."""
     training = [part for part in estimators if part.instance.trains]
     if not training:
-        if spec.handover.training:
+        if spec.export.training:
             raise UserError(
                 "no estimator of this run trains",
                 kind=ErrorKind.MISSING,
-                where=spec.where("handover.training"),
+                where=spec.where("export.training"),
             )
         return None
     part = training[-1]
     full = part.instance.full_training
-    table = {**spec.estimators.get(part.name, {}), **full, **spec.handover.training}
+    table = {**spec.estimators.get(part.name, {}), **full, **spec.export.training}
     return _estimator(spec, registry, part.name, table, True, common)

@@ -1,4 +1,4 @@
-"""How alike two rankings are: Kendall's tau with a bootstrap interval."""
+"""Rank correlation: Kendall's tau with a bootstrap interval."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hwnas_hls.run.goal import metrics_of
 from hwnas_hls.values.record import Record
 
 COVERAGE = 0.95
-#: Candidates below which a run says nothing of a ranking.
+#: Minimum number of candidates for a rank correlation.
 _FEW = 20
 _RESAMPLES = 200
-#: Pairs grow with the square: of a longer run the newest candidates are compared.
+#: Maximum number of candidates, the most recent ones: the number of pairs grows with the square.
 _MANY = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Tau:
-    """Kendall's tau-b (1: the same order, 0: none, -1: the opposite) and the ends of its interval."""
+    """Kendall's tau-b (1: same order, 0: no correlation, -1: reverse order) with its interval."""
 
     value: float
     low: float
@@ -37,13 +37,13 @@ def tau(
     truth: NDArray[np.float64] | Sequence[float],
     resamples: int = 1000,
 ) -> Tau:
-    """Tau-b of two rankings of the same things, which are resampled for the interval of 95 %.
+    """Tau-b of two rankings of the same items, with a 95 % bootstrap interval.
 
     Source: M. G. Kendall, Biometrika 33 (1945) 239; percentile bootstrap.
 
     Args:
-        scores, truth: (things,), larger is better in both.
-        resamples: of the bootstrap; always the same ones.
+        scores, truth: (items,), larger is better in both.
+        resamples: number of bootstrap samples; their random numbers are fixed.
     """
     ours, theirs = _signs(np.asarray(scores)), _signs(np.asarray(truth))
     rng = np.random.default_rng(0)
@@ -58,12 +58,12 @@ def tau(
 def of_run(
     estimators: Sequence[Estimator], metric: str, direction: str, records: Sequence[Record]
 ) -> Iterator[str]:
-    """How the stand-ins of a run ranked the candidates that were trained after all, in words.
+    """How well the proxies of a run ranked the candidates that were trained, as text.
 
     Args:
-        estimators: those that are ``proxies`` have stand-ins.
-        metric, direction: of the task.
-        records: of the run.
+        estimators: of these, the ones with ``proxies = True`` are used.
+        metric, direction: the task's metric.
+        records: records of the run.
     """
     trained = [r for r in records if r.feasible and metric in r.estimates][-_MANY:]
     for estimator in estimators:

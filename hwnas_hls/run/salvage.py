@@ -1,9 +1,9 @@
-"""What is whole of a damaged store, in a store of its own.
+"""Recovery of a damaged store: copies its intact rows to a new store.
 
-A file that was cut off or partly overwritten still holds most of its pages. Rows are asked for one
-by one, so that an unreadable page costs the rows on it and no others. Batches count as whole up to
-the first with a part missing: a strategy goes on from the state saved after the last whole one.
-Evaluations are independent of each other and of their batch; every readable one saves its work.
+A file that was truncated or partly overwritten still has most of its pages. Rows are read one by
+one, so an unreadable page loses only its own rows. Batches are kept up to the first incomplete one,
+because a strategy continues from the state after the last complete batch. Evaluations are
+independent of each other and of batches; all readable ones are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.run.database import STORE_SCHEMA
 from hwnas_hls.run.store import Store
 
-#: Neighbouring rows that may be missing or unreadable before a table is taken to end.
+#: Number of consecutive missing or unreadable rows after which a table is considered to end.
 _GAP = 5000
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
@@ -34,13 +34,13 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """What came over.
+    """The result of a recovery.
 
     Args:
-        batches, records: of finished batches, without a gap from the first.
-        evaluations: of candidates, those of batches that were lost included.
-        measurements: of designs that were synthesised.
-        damaged: where the old store lies now.
+        batches, records: complete batches from the first one without a gap, and their records.
+        evaluations: of candidates, including those of lost batches.
+        measurements: of synthesised designs.
+        damaged: new path of the damaged store.
     """
 
     batches: int
@@ -51,17 +51,17 @@ class Salvage:
 
     def __str__(self) -> str:
         return (
-            f"kept {self.batches} whole batches ({self.records} records), {self.evaluations} evaluations, "
+            f"recovered {self.batches} batches ({self.records} records), {self.evaluations} evaluations, "
             f"{self.measurements} measurements; the rest is lost. The damaged store is {self.damaged}"
         )
 
 
 def salvage(folder: Path) -> Salvage:
-    """Replace the store of ``folder`` by one of everything that is whole in it; the old one is kept aside.
+    """Replace the store in ``folder`` by a new one with its intact rows; the damaged store is renamed.
 
     Raises:
-        UserError: another process works on the run, there is no store, or nothing of it is SQLite's;
-            the old store then stays where it is.
+        UserError: another process is working on the run, there is no store, or it is not an SQLite file;
+            the store is then unchanged.
     """
     path = folder / "run.sqlite"
     if not path.is_file():
@@ -71,7 +71,7 @@ def salvage(folder: Path) -> Salvage:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            "another process works on this run", kind=ErrorKind.TAKEN, where=str(folder)
+            "another process is working on this run", kind=ErrorKind.TAKEN, where=str(folder)
         ) from None
     try:
         with tempfile.TemporaryDirectory(prefix=".salvage-", dir=folder) as scratch:
@@ -88,7 +88,7 @@ def salvage(folder: Path) -> Salvage:
 
 
 def _opened(path: Path, scratch: Path) -> sqlite3.Connection:
-    """A copy of the store, filled up with empty pages to the length that its head says."""
+    """A copy of the store, extended with empty pages to the length in its header."""
     copy = scratch / "old.sqlite"
     shutil.copyfile(path, copy)
     log = path.with_name(f"{path.name}-wal")
@@ -98,16 +98,16 @@ def _opened(path: Path, scratch: Path) -> sqlite3.Connection:
         head = file.read(100)
         if not head.startswith(_SQLITE_MAGIC) or len(head) < 100:
             raise UserError(
-                "nothing can be salvaged: this is no SQLite file any more",
+                "nothing can be recovered: this is no longer an SQLite file",
                 kind=ErrorKind.DAMAGED,
                 where=str(path),
-                remedy=f"begin again: hwnas-hls run {path.parent / 'spec.toml'}",
+                remedy=f"start again: hwnas-hls run {path.parent / 'spec.toml'}",
             )
         page = int.from_bytes(head[16:18], "big")
         page = 65536 if page == 1 else page
         whole = page * int.from_bytes(head[28:32], "big")
         size = file.seek(0, 2)
-        # A head that promises far more than there is was overwritten itself.
+        # A header with a far larger length was itself overwritten.
         if size < whole <= max(64 * size, 1 << 30):
             file.truncate(whole)
     database = sqlite3.connect(copy, isolation_level=None)
@@ -123,20 +123,20 @@ def _opened(path: Path, scratch: Path) -> sqlite3.Connection:
 
 
 def _guarded(ask: Callable[[], Any]) -> Any:
-    """What ``ask`` finds; ``None`` where that part of the file cannot be read."""
+    """The result of ``ask``; ``None`` if that part of the file cannot be read."""
     try:
         return ask()
     except sqlite3.OperationalError as error:
-        # An error of Python's own module (text that is no UTF-8) has no code.
+        # Errors of Python's own module (invalid UTF-8) have no code.
         if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM):
-            raise  # of this machine, not of the file
+            raise  # a problem of this machine, not of the file
         return None
     except sqlite3.DatabaseError:
         return None
 
 
 def _rows(database: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
-    """Every readable row, each found on its own."""
+    """All readable rows, read one by one."""
     rowid, missing = 0, 0
     query = f"select {columns} from {table} where rowid = ?"  # noqa: S608 - names of this module
     while missing < _GAP:
@@ -151,7 +151,7 @@ def _copied(old: sqlite3.Connection, folder: Path) -> tuple[int, int, int, int]:
     """Fill a new store in ``folder``; returns the counts of :class:`Salvage`."""
     folder.mkdir()
     with Store(folder) as store:  # the tables
-        # An empty store is then no accident: the run goes on from nothing.
+        # An empty store is then valid: the run continues from the beginning.
         store.set_meta(salvaged=True)
     with contextlib.closing(sqlite3.connect(folder / "run.sqlite")) as new, new:
         batches, records = _batches(old, new)
@@ -171,7 +171,7 @@ def _copied(old: sqlite3.Connection, folder: Path) -> tuple[int, int, int, int]:
 
 
 def _batches(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
-    """Copy batches in order as long as each is whole; a begun one may follow the finished ones."""
+    """Copy complete batches in order, and an unfinished one after them."""
     finished, copied = 0, 0
     while True:
         row = _one(old, "batch", "number, candidates, state, hypervolume, seconds", finished)
@@ -214,13 +214,13 @@ def _is_evaluation(row: Row) -> bool:
     try:
         Design.from_bytes(design)
     except Exception:
-        # Whatever is wrong with it: an evaluation with half a design is not whole.
+        # Whatever the error: an evaluation with a damaged design is not intact.
         return False
     return True
 
 
 def _aside(path: Path) -> Path:
-    """Move the damaged store out of the way, with its log; nothing that was there before is overwritten."""
+    """Rename the damaged store and its log without overwriting another file."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""The search loop: ask, judge, store, tell; and the same again after any interruption."""
+"""The search loop (ask, evaluate, store, tell), and its continuation after an interruption."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a search stands after a batch.
+    """The progress of a search after a batch.
 
     Args:
-        judged: candidates that were asked for and have a record. Where one training gives designs of
-            several candidates there are more records than that.
-        trials: the budget, of what is asked for.
-        complete, infeasible, stopped, failed: how they ended.
+        judged: proposed candidates with a record. If one training gives designs of several candidates,
+            there are more records than this.
+        trials: the budget of proposed candidates.
+        states: state -> number of records.
         front: size of the front.
-        hypervolume: of the front, 1 is the whole box between best and worst.
-        seconds: run time, earlier sessions counted in.
+        hypervolume: of the front; 1 is the whole box between best and worst.
+        seconds: run time, including earlier sessions.
     """
 
     judged: int
@@ -60,10 +60,9 @@ class LiveFront:
         self._losses = np.empty((0, n_losses))
 
     def add(self, records: Sequence[Record]) -> None:
-        """Merge new records; of equals the earlier stays, and a candidate counts once.
+        """Merge new records; of equals, the earlier one stays, and each candidate counts once.
 
-        Only the new ones are compared with the front, and the hypervolume is computed once a
-        call, if anything changed.
+        The hypervolume is computed once per call, and only if the front changed.
         """
         fresh: dict[str, Record] = {}
         for record in records:
@@ -88,16 +87,16 @@ class LiveFront:
 
 
 class Search:
-    """One run of one problem over one store; the only place that holds changing state.
+    """The search of one run; the only object with mutable state.
 
-    :meth:`resume` gives one that takes up what the store holds, :meth:`view` one to look at.
+    :meth:`resume` returns a search that continues from the store, :meth:`view` one for reading only.
 
     Args:
-        problem: what is searched.
-        store: where everything goes.
-        on_records: called with each batch's records once they are stored.
+        problem: the problem to search.
+        store: the store of the run.
+        on_records: called with the records of each batch after they are stored.
         on_progress: called after each batch.
-        workers: for what is dear; without them everything is done in this process.
+        workers: for expensive estimators and syntheses; if ``None``, everything runs in this process.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class Search:
         on_progress: Callable[[Progress], None] = lambda progress: None,
         workers: Workers | None = None,
     ) -> Search:
-        """A search that continues where the store stands; from the beginning where it is empty.
+        """A search that continues from the store, or begins if the store is empty.
 
         Raises:
             PluginError: the strategy fails on the records of the store.
@@ -145,14 +144,14 @@ class Search:
 
     @classmethod
     def view(cls, problem: Problem, store: Store, workers: Workers | None = None) -> Search:
-        """What a run has found so far, to look at: no strategy is built, and nothing goes on."""
+        """The current results of a run, for reading only; no strategy is built."""
         search = cls(problem, store, workers=workers)
         search._take_up(tell=False)
         return search
 
     @functools.cached_property
     def strategy(self) -> Strategy:
-        """Built when it is first asked or told."""
+        """The strategy, built on first use."""
         return self.problem.make_strategy()
 
     def run(self) -> None:
@@ -174,16 +173,16 @@ class Search:
             self.front.add(self.measuring.population())
 
     def seconds(self) -> float:
-        """Run time so far; a clock that is set back meanwhile does not count."""
+        """Run time so far, by a monotonic clock."""
         return self._seconds_before + time.monotonic() - self._began
 
     def _take_up(self, *, tell: bool = True) -> None:
-        """Bring the front, and the strategy where it is told, to where the store stands."""
+        """Restore the front from the store, and with ``tell`` the strategy too."""
         by_batch: dict[int, list[Record]] = {}
         for record in self.store.records():
             by_batch.setdefault(record.batch, []).append(record)
         state: Any = None
-        told = False
+        restorable = False
         taken: list[Record] = []
         for batch in self.store.batches():
             if batch.state is None:
@@ -191,7 +190,7 @@ class Search:
                 break
             records = by_batch.get(batch.number, [])
             if self.measuring is not None:
-                # Judged again, from the store alone: corrections start from what was predicted first.
+                # Evaluate again from the store: corrections apply to the original predictions.
                 self._measured(
                     self.judge.records(batch.candidates, batch.number, self.judged),
                     (self.asked + len(batch.candidates)) / self.problem.spec.run.trials,
@@ -199,15 +198,15 @@ class Search:
             if tell:
                 with self._strategy(f"failed on the records of batch {batch.number}"):
                     self.strategy.tell(records)
-                state, told = batch.state.state, True
+                state, restorable = batch.state.state, True
             taken.extend(records)
             self._tally(records)
             self.asked += len(batch.candidates)
             self.trace.append((self.judged, batch.seconds, batch.hypervolume))
             self._next_batch = batch.number + 1
             self._seconds_before = batch.seconds
-        if told:
-            with self._strategy("does not go on from its saved state"):
+        if restorable:
+            with self._strategy("failed to restore its saved state"):
                 self.strategy.restore(state)
         self.front.add(taken)
 
@@ -216,18 +215,18 @@ class Search:
             asked: Sequence[Candidate] = list(self.strategy.ask(n))[:n]
             strange = next((item for item in asked if not isinstance(item, Candidate)), None)
             if strange is not None:
-                raise TypeError(f"ask returned {strange!r} where a Candidate should be")
+                raise TypeError(f"ask returned {strange!r} instead of a Candidate")
         if self._unfinished:
             if list(asked) != list(self._unfinished):
                 log.warning(
-                    "the strategy proposes others than before the interruption; the stored ones are judged"
+                    "after the interruption, the strategy proposes other candidates; the stored ones are used"
                 )
             asked, self._unfinished = self._unfinished, ()
         return asked
 
     @contextlib.contextmanager
     def _strategy(self, what: str) -> Iterator[None]:
-        """Round what a strategy does: without it no search goes on. Its traceback goes to the log."""
+        """Run the code of the strategy; a fault ends the search, and the traceback goes to the log."""
         try:
             yield
         except UserError:
@@ -260,32 +259,32 @@ class Search:
         self._on_progress(self.progress())
 
     def _measured(self, records: list[Record], share: float) -> list[Record]:
-        """Take in what was synthesised meanwhile, re-judge the population, begin what is due."""
+        """Use finished syntheses, revise the population, and start the syntheses that are due."""
         if self.measuring is None:
             return records
         self.measuring.learn()
         self.measuring.take(records)
         self.measuring.begin(share)
-        # What was believed of the front may have changed: it is built anew from all records.
+        # Corrections may have changed the front, so it is rebuilt from all records.
         self.front = LiveFront(self.problem.goal.n_losses)
         self.front.add(self.measuring.population())
         return [self.measuring.revised(record) for record in records]
 
     def close(self) -> None:
-        """End what runs beside the loop."""
+        """End the syntheses and the processes of isolated estimators."""
         self.judge.close()
         if self.measuring is not None:
             self.measuring.close()
 
     def records(self) -> list[Record]:
-        """Every record, with what is known now."""
+        """All records, with current estimates."""
         stored = self.store.records()
         if self.measuring is None:
             return stored
         return [self.measuring.revised(record) for record in stored]
 
     def population(self) -> list[Record]:
-        """Every complete record, with what is known now."""
+        """All complete records, with current estimates."""
         return [record for record in self.records() if record.feasible]
 
     def _tally(self, records: Sequence[Record]) -> None:
@@ -313,14 +312,14 @@ def _as_json(state: Any) -> str:
     try:
         return json.dumps(state)
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"state() returned what JSON cannot hold: {error}") from error
+        raise TypeError(f"state() returned a value that is not JSON-able: {error}") from error
 
 
 def choose(records: Sequence[Record], members: int) -> list[Record]:
-    """At most ``members`` of a front: greedily those that together dominate the most.
+    """At most ``members`` records of a front, chosen greedily for the largest hypervolume.
 
-    The best of every objective is always among them, as far as they fit. Designs that are worse
-    than ``worst`` in an objective (an accuracy near chance, say) are left out if others are there.
+    The best of each objective is always included, as far as they fit. Designs worse than ``worst`` in
+    an objective (for example an accuracy near chance) are excluded if there are others.
     """
     useful = [record for record in records if record.losses is not None and max(record.losses) < 1.0]
     records = useful or records
@@ -339,7 +338,7 @@ def choose(records: Sequence[Record], members: int) -> list[Record]:
 
 
 def least_infeasible(records: Sequence[Record], count: int = 5) -> list[Record]:
-    """The records that break their limits least, once each."""
+    """The records with the smallest total excess over their limits, one per candidate."""
     broken = {record.key: record for record in records if record.violations}
     return sorted(broken.values(), key=lambda record: (sum(record.violations.values()), record.number))[
         :count

@@ -1,9 +1,9 @@
-"""Choosing one design of a run: the knee of its front, or the best by a stated rule.
+"""Picking one design of a run: the knee of its front, or the best by a given rule.
 
-Among the *designs* that were handed over final numbers count: costs with the trained weights known,
-the score on the test rows. Choosing by that score flatters it a little. Among all complete
-candidates of the *search* the test rows take no part: accuracies are those of the validation rows
-after a short training, costs as known then; what is chosen is yet to be trained in full.
+Among the exported *designs*, the final numbers decide: costs predicted with the trained weights or
+measured, and the score on the test rows. Picking by that score biases it slightly upwards. Among all
+complete candidates of the *search*, the numbers of the search decide: accuracies on the validation
+rows after a short training, and costs as known then. Such a candidate still has to be exported.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _EXAMPLES = "write knee, or a rule such as 'min lut where accuracy>=0.93 and lat
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``min METRIC where ...``: the candidate with the least (or most) of a metric under conditions.
+    """``min METRIC where ...``: the candidate with the lowest (or highest) metric under conditions.
 
     Args:
         direction: ``min`` or ``max``.
-        metric: whose value decides.
-        conditions: each is held against the interval's bad end, as the limits of a search are.
+        metric: the metric to minimise or maximise.
+        conditions: checked at the pessimistic end of the interval, like the limits of a search.
     """
 
     direction: str
@@ -55,13 +55,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """What a rule chose.
+    """The result of a rule.
 
     Args:
-        record: with the numbers that it was chosen by.
-        member: of the front, where the choice was among designs.
-        by_test_rows: whether the score on the test rows had a say.
-        metrics: what the run and the rule look at, the task's own first.
+        record: with the numbers that decided.
+        member: the exported design, if the rule picked among designs.
+        by_test_rows: whether the score on the test rows influenced the choice.
+        metrics: the metrics of the run and of the rule, the task's metric first.
     """
 
     record: Record
@@ -71,18 +71,18 @@ class Picked:
 
 
 def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
-    """The design or candidate of a run that a rule means.
+    """The design or candidate of a run that a rule picks.
 
     Args:
-        text: ``knee``, or such as ``min lut where accuracy>=0.93``.
-        among: ``designs`` or ``search``; ``None`` takes the designs where there are any.
+        text: ``knee``, or a rule such as ``min lut where accuracy>=0.93``.
+        among: ``designs`` or ``search``; ``None`` means the designs, if there are any.
 
     Raises:
-        UserError: it is no rule, or nothing keeps its conditions.
+        UserError: the rule cannot be read, or nothing meets its conditions.
     """
     rule = parse_rule(text, "the rule to pick by")
     if among not in (None, *AMONG):
-        raise UserError("a design is chosen among designs or search", where=where, found=among, choices=AMONG)
+        raise UserError("a design is picked among designs or search", where=where, found=among, choices=AMONG)
     wanted = [objective.metric for objective in front.goal.objectives]
     metrics = tuple(dict.fromkeys([front.dataset.metric, *wanted, *sorted(_named(front.goal, rule))]))
     sound = {member.key: member for member in front.members if not member.unproven}
@@ -95,7 +95,7 @@ def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
 
 
 def _named(goal: Goal, rule: Rule | None) -> set[str]:
-    """The metrics that a rule looks at."""
+    """The metrics in a rule."""
     if rule is None:
         return {objective.metric for objective in goal.objectives}
     return {rule.metric, *(limit.metric for limit in rule.conditions)}
@@ -105,14 +105,14 @@ def parse_rule(text: str, where: str) -> Rule | None:
     """``knee`` -> ``None``; ``min lut where accuracy>=0.93 and dsp<=0`` -> a rule.
 
     Raises:
-        UserError: it is neither, or wants the worse end of a metric that is known.
+        UserError: it is neither.
     """
     text = text.strip()
     if text == KNEE:
         return None
     match = _RULE.fullmatch(text)
     if match is None:
-        raise UserError("not a rule to choose a design by", where=where, found=text, remedy=_EXAMPLES)
+        raise UserError("not a rule to pick a design", where=where, found=text, remedy=_EXAMPLES)
     conditions = []
     for part in re.split(r"\s+and\s+", match[3].strip()) if match[3] else ():
         found = _CONDITION.fullmatch(part.strip())
@@ -126,20 +126,20 @@ def parse_rule(text: str, where: str) -> Rule | None:
 
 
 def select(records: Sequence[Record], goal: Goal, rule: Rule | None, where: str) -> Record:
-    """The record that the rule means; of equals the earlier one.
+    """The record that the rule picks; the earlier one of equals.
 
     Args:
-        records: of a search; only complete ones are looked at.
+        records: of a search; only complete ones are considered.
         rule: ``None`` takes the :func:`knee` of the objectives' front.
 
     Raises:
-        UserError: there is no complete candidate, none has such a metric, or none keeps the
-            conditions (the nearest is then named).
+        UserError: there is no complete candidate, none has the metric, the rule asks for the worse
+            end of a metric, or none meets the conditions (the message names the nearest).
     """
     complete = [record for record in records if record.feasible]
     if not complete:
         raise UserError(
-            "no candidate is complete: there is nothing to choose from",
+            "no candidate is complete, so none can be picked",
             kind=ErrorKind.NOTHING_FITS,
             where=where,
             remedy="loosen a limit, or search longer with `hwnas-hls resume`",
@@ -148,19 +148,19 @@ def select(records: Sequence[Record], goal: Goal, rule: Rule | None, where: str)
 
 
 def knee(records: Sequence[Record], goal: Goal) -> Record:
-    """Where the front bends most: beyond it, a little more of one objective costs much of the others.
+    """The knee of the front: beyond it, a small gain in one objective costs much in the others.
 
-    Each objective's loss is rescaled to 0 at its best and 1 at its worst on the front. What the
-    hardware costs (LUT, latency, ...) counts once, as the mean of its objectives: they go together,
-    and two of them are no reason to give up twice as much accuracy. The record with the smallest sum
-    is farthest below the plane through the ends. An objective in which all are equal does not count,
-    and neither do designs at or beyond an objective's ``worst`` where others are there.
+    Each objective's loss is rescaled to 0 at its best and 1 at its worst on the front. All hardware
+    costs (LUT, latency, ...) together count as one objective, their mean: they are correlated, and
+    counting them separately would trade away too much accuracy. The record with the smallest sum is
+    farthest below the plane through the ends. Objectives in which all records are equal are ignored,
+    as are designs at or beyond an objective's ``worst`` if there are others.
 
     Source: for two objectives this is the construction of I. Das, "On characterizing the 'knee' of
     the Pareto curve based on Normal-Boundary Intersection", Structural Optimization 18 (1999).
 
     Args:
-        records: complete ones, one or more.
+        records: at least one, all complete.
     """
     losses = np.array(
         [
@@ -178,7 +178,7 @@ def knee(records: Sequence[Record], goal: Goal) -> Record:
     summed = scaled[:, ~cost].sum(axis=1)
     if cost.any():
         summed = summed + scaled[:, cost].mean(axis=1)
-    # Rounded, so that equal designs tie whatever the order in which the sum was taken.
+    # Rounded: equal designs must tie independently of the order of summation.
     return records[int(front[np.argmin(np.round(summed, 12))])]
 
 
@@ -187,11 +187,11 @@ def _best(complete: Sequence[Record], goal: Goal, rule: Rule, where: str) -> Rec
     known = sorted(set.intersection(*(set(record.estimates) for record in complete)))
     for metric in sorted(named):
         if metric not in known:
-            raise UserError("the candidates have no such metric", where=where, found=metric, choices=known)
+            raise UserError("the candidates lack this metric", where=where, found=metric, choices=known)
     wanted = _direction(rule.metric, goal)
     if wanted and wanted != rule.direction:
         raise UserError(
-            f"{rule.direction} {rule.metric} is the worse end",
+            f"{rule.direction} {rule.metric} picks the worst design",
             where=where,
             found=str(rule),
             remedy=f"write {wanted} {rule.metric}",
@@ -205,7 +205,7 @@ def _best(complete: Sequence[Record], goal: Goal, rule: Rule, where: str) -> Rec
             if name in named
         )
         raise UserError(
-            "no complete candidate keeps the conditions with its whole interval",
+            "no complete candidate meets the conditions with its whole interval",
             kind=ErrorKind.NOTHING_FITS,
             where=where,
             found=str(rule),
@@ -225,7 +225,7 @@ def _excess(record: Record, rule: Rule) -> float:
 
 
 def _direction(metric: str, goal: Goal) -> str:
-    """Which way is better; empty where nobody says (a plugin's metric that is no objective)."""
+    """``min`` or ``max``, whichever is better; empty if unknown (a plugin's metric, not an objective)."""
     known = {objective.metric: objective.direction for objective in goal.objectives}
     try:
         return direction_of(metric, known)

@@ -1,4 +1,4 @@
-"""What of a run may change between its sessions, and what may not."""
+"""Which settings of a run may change between its sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.spec import read_tables
 
-#: (table, key) of a spec that may change: how long and how a run goes on, not what it searches.
+#: (table, key) of a spec that may change: budget, machine and export, but not the search itself.
 FREE = frozenset(
     [
         ("run", "trials"),
@@ -19,44 +19,43 @@ FREE = frozenset(
         ("run", "exporters"),
         ("synthesis", "budget"),
         ("synthesis", "workers"),
-        ("handover", ""),
+        ("export", ""),
         ("cluster", ""),
     ]
 )
 
 
 def check_unchanged(problem: Problem, facts: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to mix records of two different searches in one folder.
+    """Check that the spec and the data are those of the records in the folder.
 
     Args:
-        facts: of the run's store; empty for a new run.
+        facts: facts in the run's store; empty for a new run.
 
     Raises:
-        UserError: the spec in the folder was edited where records depend on it, or the task's
-            data are not those that the run began with.
+        UserError: a setting that the records depend on was edited, or the task's data have changed.
     """
     if "spec" in facts:
-        # As written, not as resolved: a later version may know keys that this run never had.
+        # Compare the written tables, not the resolved ones: a newer version may have more keys.
         changed = list(_changes(facts["spec"], read_tables(folder / "spec.toml")))
-        # The authors maintain the built-in parts; a target file belongs to the user, who may edit it.
+        # A target file given by its path belongs to the user, who may have edited it.
         if problem.spec.target.endswith(".toml") and facts.get("target") != problem.target.to_json():
-            changed.append(f"the target file {problem.spec.target} reads otherwise")
+            changed.append(f"the target file {problem.spec.target} has changed")
         if changed:
             raise UserError(
-                "the spec was changed since this run began, and its records would not belong together",
+                "the spec has changed since this run began; old and new records are not comparable",
                 kind=ErrorKind.CHANGED,
                 where=str(folder / "spec.toml"),
                 found="; ".join(changed),
-                remedy=f"change it back, or begin a new run: hwnas-hls run {folder / 'spec.toml'}",
+                remedy=f"undo the change, or start a new run: hwnas-hls run {folder / 'spec.toml'}",
             )
     before = facts.get("run", {}).get("data_fingerprint")
     if before is not None and before != problem.dataset.fingerprint:
         raise UserError(
-            "the data of the task changed since this run began, and its records would not belong together",
+            "the data of the task have changed since this run began; old and new records are not comparable",
             kind=ErrorKind.CHANGED,
             where=problem.dataset.source,
             found=f"fingerprint {problem.dataset.fingerprint}, not {before}",
-            remedy=f"restore the data, or begin a new run: hwnas-hls run {folder / 'spec.toml'}",
+            remedy=f"restore the data, or start a new run: hwnas-hls run {folder / 'spec.toml'}",
         )
 
 

@@ -1,4 +1,4 @@
-"""The run's store: an append-only SQLite file from which any interruption can be resumed."""
+"""The store of a run: an append-only SQLite file, from which the run resumes after any interruption."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hwnas_hls.values.run_facts import RunFacts
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One ask of the strategy.
+    """One batch of candidates.
 
     Args:
         number: from 0.
-        asked: the candidates, as they are stored.
-        state: the strategy's state after it was told; ``None`` while the batch is not finished.
-        hypervolume: of the front after it.
-        seconds: of run time when it was finished, earlier sessions counted in.
+        asked: the candidates, as stored JSON.
+        state: state of the strategy after the batch; ``None`` if the batch is unfinished.
+        hypervolume: of the front after the batch.
+        seconds: run time at the end of the batch, including earlier sessions.
     """
 
     number: int
@@ -38,23 +38,23 @@ class Batch:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """What was asked; read when it is wanted, since finished batches have records."""
+        """The candidates, decoded on demand; finished batches have records instead."""
         return tuple(Candidate.from_json(item) for item in json.loads(self.asked))
 
 
 class Store:
     """One run's records, evaluations and strategy states.
 
-    Everything is written in transactions: an evaluation is there whole or not at all. The file
-    is held by one process at a time.
+    Everything is written in transactions, so an evaluation is stored completely or not at all. One
+    process at a time holds the file.
 
     Args:
-        folder: the run folder; ``run.sqlite`` and ``run.lock`` lie in it.
-        reading: nothing will be written, so that a folder that cannot be written will do.
+        folder: the run folder, with ``run.sqlite`` and ``run.lock``.
+        reading: open without writing; works in a read-only folder.
 
     Raises:
-        UserError: another process holds the run, the store was written by a newer version, the
-            file is no store, or the store of a run that had begun is empty or gone.
+        UserError: another process holds the run, a newer version wrote the store, the file is not a
+            store, or the store of a started run is empty or missing.
     """
 
     def __init__(self, folder: Path, reading: bool = False) -> None:
@@ -105,7 +105,7 @@ class Store:
     def finish_batch(
         self, number: int, records: Sequence[Record], state: str, hypervolume: float, seconds: float
     ) -> None:
-        """Records and the strategy's state (as JSON) after it was told them, in one transaction."""
+        """Write the records and the strategy's state (as JSON) in one transaction."""
         with self._database.transaction() as connection:
             connection.executemany(
                 "insert into record values (?, ?, ?)",
@@ -129,7 +129,7 @@ class Store:
                 )
                 for number, asked, state, hypervolume, seconds in rows
             ]
-            # Of these alone the candidates are needed for sure: damage shows here.
+            # Decode the candidates of an unfinished batch now: they are needed, and damage is found early.
             for batch in found:
                 if batch.state is None:
                     _ = batch.candidates
@@ -143,7 +143,7 @@ class Store:
     # -- measurements ------------------------------------------------------------------
 
     def measurement(self, digest: str) -> tuple[dict[str, Estimate], str] | None:
-        """What a synthesis found of the design of this digest; ``None`` if there was none."""
+        """The measurements and the failure of the design with this digest; ``None`` if not synthesised."""
         rows = self._database.read("select estimates, failure from measurement where digest = ?", (digest,))
         if not rows:
             return None
@@ -156,7 +156,7 @@ class Store:
         with self._database.transaction() as connection:
             connection.execute("insert or ignore into measurement values (?, ?, ?)", (digest, text, failure))
 
-    # -- what estimators keep ----------------------------------------------------------
+    # -- cache of estimators -----------------------------------------------------------
 
     @property
     def cache(self) -> Cache:
@@ -171,7 +171,7 @@ class Store:
         return [name for (name,) in self._database.read("select name from cache order by name")]
 
     def set_cached(self, name: str, data: bytes | None) -> None:
-        """Keep ``data``, or forget what is kept."""
+        """Store ``data``; ``None`` deletes the entry."""
         with self._database.transaction() as connection:
             if data is None:
                 connection.execute("delete from cache where name = ?", (name,))
@@ -181,7 +181,7 @@ class Store:
     # -- evaluations -------------------------------------------------------------------
 
     def evaluations(self, keys: Iterable[str]) -> dict[str, Estimates]:
-        """Those of ``keys`` that were evaluated before."""
+        """The stored evaluations among ``keys``."""
         found = {}
         for key in keys:
             rows = self._database.read("select estimates, design from evaluation where key = ?", (key,))
@@ -190,7 +190,7 @@ class Store:
                     estimates, siblings = _estimates(*rows[0])
                 pairs = []
                 for candidate, name in siblings:
-                    # Each was stored with the one that names it, and names no siblings itself.
+                    # A sibling is stored with the evaluation that names it, and has no siblings itself.
                     pairs += [(candidate, item) for item in self.evaluations([name]).values()]
                 found[key] = replace(estimates, siblings=tuple(pairs))
         return found
@@ -198,10 +198,10 @@ class Store:
     def add_evaluations(
         self, found: Mapping[str, Estimates], names: Mapping[Candidate, str] | None = None
     ) -> None:
-        """All of them and their siblings, in one transaction.
+        """Store evaluations and their siblings in one transaction.
 
         Args:
-            names: key of the evaluation of each sibling.
+            names: sibling -> key of its evaluation.
         """
         names = names or {}
         rows: dict[str, Estimates] = dict(found)
@@ -216,7 +216,7 @@ class Store:
 
 
 class Cache(MutableMapping[str, bytes]):
-    """What estimators keep in a run, as a mapping."""
+    """The cache of estimators in a run, as a mapping."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -244,7 +244,7 @@ class Cache(MutableMapping[str, bytes]):
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """Wraps a saved state, so that a strategy whose state is ``None`` counts as told."""
+    """A saved state; distinguishes a strategy whose state is ``None`` from no saved state."""
 
     state: Any
 
@@ -266,7 +266,7 @@ def _row(estimates: Estimates, names: Mapping[Candidate, str]) -> tuple[str, byt
 
 
 def _estimates(text: str, design: bytes | None) -> tuple[Estimates, list[tuple[Candidate, str]]]:
-    """An evaluation, and its siblings with the keys of theirs."""
+    """An evaluation, and its siblings with the keys of their evaluations."""
     data = json.loads(text)
     siblings = [(Candidate.from_json(item), name) for item, name in data.get("siblings", ())]
     return Estimates(

@@ -1,4 +1,4 @@
-"""Data given as objects: arrays, data frames and data sets, kept as a file that a run can name."""
+"""Data passed as Python objects (arrays, data frames, data sets), saved to a file for the run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _WHERE = "task"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Rows as the task ``file`` reads them from an npz archive.
+    """Rows in the npz format that the task ``file`` reads.
 
     Args:
-        arrays: ``x`` and ``y``, or one pair for each split, and ``feature_names``.
+        arrays: ``x`` and ``y``, or one pair per split, and ``feature_names``.
         kind: ``classification``, ``regression`` or ``auto``.
     """
 
@@ -36,7 +36,7 @@ class Table:
     kind: str = "auto"
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``data-DIGEST.npz`` into ``folder``; returns the ``[task]`` table that names it.
+        """Write ``data-DIGEST.npz`` in ``folder``; returns the ``[task]`` table for it.
 
         Raises:
             UserError: the folder cannot be written.
@@ -53,7 +53,7 @@ class Table:
             np.savez(path, **dict[str, Any](self.arrays))
         except OSError as error:
             raise UserError(
-                "the data cannot be kept", kind=ErrorKind.NOT_ACCESSIBLE, where=str(path), found=error
+                "the data cannot be saved", kind=ErrorKind.NOT_ACCESSIBLE, where=str(path), found=error
             ) from error
         return {"name": "file", "path": str(path), "kind": self.kind}
 
@@ -62,7 +62,7 @@ def rows_of(given: Any, label: str | None = None) -> Table:
     """The rows of ``(X, y)``, a DataFrame with its label column, a Dataset, or a task object.
 
     Raises:
-        UserError: it is none of these, or its arrays do not fit together.
+        UserError: it is none of these, or its arrays have inconsistent shapes.
     """
     if isinstance(given, Task):
         given = given.load()
@@ -86,10 +86,10 @@ def _of_dataset(dataset: Dataset) -> Table:
     usual = "accuracy" if dataset.kind == CLASSIFICATION else "r2"
     if dataset.metric != usual:
         raise UserError(
-            f"a data set given as an object is scored by {usual}",
+            f"a data set passed as an object must use the metric {usual}",
             where=_WHERE,
             found=dataset.metric,
-            remedy="register a task plugin whose load() returns it, and name it: task='my-task'",
+            remedy="register a task plugin whose load() returns it, and use task='my-task'",
         )
     arrays: dict[str, NDArray[Any]] = {"feature_names": np.array(dataset.features, np.str_)}
     for name, short in _SPLITS.items():
@@ -104,7 +104,7 @@ def _of_dataset(dataset: Dataset) -> Table:
 def _of_frame(frame: Any, label: str | None) -> Table:
     if label is None:
         raise UserError(
-            "which column is the label?",
+            "the label column is not given",
             kind=ErrorKind.MISSING,
             where="label",
             found=None,
@@ -122,13 +122,13 @@ def _of_pair(features: Any, labels: Any) -> Table:
     try:
         x = np.asarray(features, np.float64)
     except (TypeError, ValueError) as error:
-        raise UserError("features are numbers", where=f"{_WHERE}: X", found=error) from error
+        raise UserError("features must be numbers", where=f"{_WHERE}: X", found=error) from error
     y = np.asarray(labels)
     if y.dtype.kind == "O":
         y = y.astype(np.str_)
     if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y):
         raise UserError(
-            "X is (rows, features) and y is (rows,) or (rows, outputs)",
+            "the shape of X must be (rows, features), that of y (rows,) or (rows, outputs)",
             where=_WHERE,
             found=f"X {x.shape}, y {y.shape}",
         )

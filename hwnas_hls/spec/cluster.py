@@ -14,7 +14,7 @@ TLS_FILES = ("tls_ca", "tls_certificate", "tls_key")
 
 @dataclass(frozen=True)
 class ClusterTable:
-    """``[cluster]``: worker processes for training and synthesis; without workers, one process does it all.
+    """``[cluster]``: worker processes for training and synthesis; without them, one process does everything.
 
     Args:
         workers: number of worker processes; 0 for none. With a batch system, the total over its jobs.
@@ -29,8 +29,8 @@ class ClusterTable:
         resources: named resources of each worker process, such as ``vivado_license = 2``. Ignored
             with ``scheduler``, whose workers use ``dask worker --resources``.
         synthesis_needs: resources of one synthesis; by default one of each of ``resources``.
-        tls: encrypt, and admit nobody without the certificate of this run (for workers that the
-            run starts).
+        tls: encrypt, and accept only connections with the certificate of this run (for workers that
+            the run starts).
         tls_ca, tls_certificate, tls_key: PEM files for a scheduler whose address begins ``tls://``.
         processes: worker processes per job.
         memory: per job, such as ``8 GB``.
@@ -82,7 +82,7 @@ class ClusterTable:
         if self.workers < 0:
             raise ValueError(f"workers must be 0 or more, not {self.workers}")
         if self.system != "local" and self.workers == 0:
-            raise ValueError(f"system {self.system} needs a number of workers")
+            raise ValueError(f"system {self.system} requires workers to be set")
 
     def _check_scheduler(self) -> None:
         if not self.scheduler:
@@ -124,7 +124,7 @@ class ClusterTable:
         given = [name for name in TLS_FILES if getattr(self, name)]
         if self.scheduler.startswith("tls://") and len(given) < len(TLS_FILES):
             missing = [name for name in TLS_FILES if name not in given]
-            raise ValueError(f"a scheduler at tls:// also needs the PEM files {', '.join(missing)} too")
+            raise ValueError(f"a scheduler at tls:// also needs the PEM files {', '.join(missing)}")
         if given and not self.scheduler.startswith("tls://"):
             raise ValueError(f"{given[0]} requires a scheduler with an address tls://")
 

@@ -14,7 +14,7 @@ from hwnas_hls.spec.configuration import from_table, to_table
 from hwnas_hls.spec.notation import RATIOS
 from hwnas_hls.spec.quantities import count, parse_time_ns
 from hwnas_hls.spec.tables import (
-    HandoverTable,
+    ExportTable,
     LimitsTable,
     NamedTable,
     ObjectivesTable,
@@ -47,7 +47,7 @@ class Spec:
     estimators: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     objectives: ObjectivesTable = field(default_factory=ObjectivesTable)
     limits: LimitsTable = field(default_factory=LimitsTable)
-    handover: HandoverTable = field(default_factory=HandoverTable)
+    export: ExportTable = field(default_factory=ExportTable)
     synthesis: SynthesisTable = field(default_factory=SynthesisTable)
     cluster: ClusterTable = field(default_factory=ClusterTable)
     origin: str = "the command line"
@@ -57,7 +57,7 @@ class Spec:
         """Total number of syntheses; 0 without a synthesizer."""
         if self.synthesis.none:
             return 0
-        return self.handover.members if self.synthesis.budget is None else self.synthesis.budget
+        return self.export.members if self.synthesis.budget is None else self.synthesis.budget
 
     @property
     def reserved_syntheses(self) -> int:
@@ -68,12 +68,12 @@ class Spec:
         """
         if self.synthesis.budget is None:
             return self.synthesis_budget
-        return min(self.handover.members, -(-2 * self.synthesis_budget // 3))
+        return min(self.export.members, -(-2 * self.synthesis_budget // 3))
 
     @property
     def members(self) -> int:
         """Maximum number of exported designs."""
-        return self.handover.members if self.synthesis.none else self.reserved_syntheses
+        return self.export.members if self.synthesis.none else self.reserved_syntheses
 
     def where(self, table: str) -> str:
         return f"{self.origin}: [{table}]"
@@ -102,7 +102,7 @@ _PLAIN_TABLES = {
     "run": RunTable,
     "objectives": ObjectivesTable,
     "limits": LimitsTable,
-    "handover": HandoverTable,
+    "export": ExportTable,
     "synthesis": SynthesisTable,
     "cluster": ClusterTable,
 }

@@ -108,8 +108,8 @@ class LimitsTable:
 
 
 @dataclass(frozen=True)
-class HandoverTable:
-    """``[handover]``: the export of the front.
+class ExportTable:
+    """``[export]``: the export of the front.
 
     Args:
         members: maximum number of exported designs; from a larger front, the subset with the

@@ -1,4 +1,4 @@
-"""What this package asks of the operating system: files that appear whole, programs with a time limit.
+"""Services of the operating system: atomic file writes, and external programs with a time limit.
 
-It uses ``errors`` only. Begin with ``programs``; ``files`` is a few lines.
+It uses ``errors`` only. Begin with ``programs``; ``files`` is short.
 """

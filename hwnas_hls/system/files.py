@@ -1,4 +1,4 @@
-"""Files that hold either their old or their whole new content, whatever interrupts the writing."""
+"""Atomic file writes: after an interruption, a file has either its old or its complete new content."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hwnas_hls.errors import ErrorKind, HwnasError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
+    """A temporary path to write to; it replaces ``path`` if the block succeeds.
 
-    The content reaches the disk before the name does, and folders are created as needed.
+    The content is synced to disk before the rename. Missing folders are created.
 
     Raises:
-        HwnasError: the folder cannot be written to; nothing is left behind.
+        HwnasError: the folder cannot be written; the temporary file is removed.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -37,12 +37,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
-    """Write ``data`` whole or not at all; see :func:`replacing`."""
+    """Write ``data`` atomically; see :func:`replacing`."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(data)
     return path
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write ``text`` as UTF-8 with Unix line ends, whole or not at all; see :func:`replacing`."""
+    """Write ``text`` atomically as UTF-8 with Unix line ends; see :func:`replacing`."""
     return write_bytes(path, text.encode("utf-8", errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""External programs, each run in a process group of its own that never outlives the call."""
+"""External programs, each in its own process group, which ends with the call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Ending:
     """How a program ended.
 
     Args:
-        status: its exit status; negative: the signal that ended it.
-        timed_out: its time limit passed, and it was killed.
-        stopped: the caller's event was set, or this process is ending, and it was killed or never started.
+        status: exit status; negative: the signal that ended it.
+        timed_out: whether it was killed at its time limit.
+        stopped: whether it was killed or not started because the caller's event was set or this process ends.
         wall_s: seconds from start to end.
-        cpu_s: CPU seconds of the program and of those of its children that it waited for.
+        cpu_s: CPU seconds of the program and of the children that it waited for.
     """
 
     status: int
@@ -45,16 +45,16 @@ def run_program(
     grace_s: float = 0.0,
     append: bool = False,
 ) -> Ending:
-    """Run a program to its end; its whole process group ends with it.
+    """Run a program until it ends, and then end its whole process group.
 
-    Memory does not grow with what the program prints: standard output and standard error go to
-    ``log`` only, and standard input is empty.
+    Standard output and standard error go to ``log`` only, so memory does not grow with the output.
+    Standard input is empty.
 
     Args:
-        command: program and arguments; no shell is involved.
+        command: program and arguments, run without a shell.
         folder: working folder of the program.
         limit_s: seconds after which the process group is killed.
-        environment: added to the environment of this process.
+        environment: variables added to the environment of this process.
         stop: set by another thread to end the program early.
         grace_s: seconds between SIGTERM and SIGKILL; 0 kills at once.
         append: add to ``log`` instead of replacing it.
@@ -79,8 +79,8 @@ def run_program(
         try:
             timed_out, stopped = _watch(process.pid, began + limit_s, stop)
         finally:
-            # The leader is not reaped yet, so the number of its group cannot belong to anyone else.
-            # A group is ended after success, too: tools leave helpers running behind them.
+            # The leader is not reaped yet, so its group id cannot have been reused.
+            # The group is ended after success too, because tools leave helper processes running.
             _end_group(process.pid, grace_s)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -96,7 +96,7 @@ def _watch(pid: int, deadline: float, stop: threading.Event | None) -> tuple[boo
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return True, False
-        # A thread must not keep a program waiting that is ending.
+        # A thread must not delay the end of this process.
         if (stop is not None and stop.is_set()) or not threading.main_thread().is_alive():
             return False, True
         time.sleep(min(pause_s, left_s))

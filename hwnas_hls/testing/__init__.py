@@ -1,6 +1,6 @@
 """Contract tests for plugins: inherit one class, override one method, run pytest.
 
-Example, a whole test file of a plugin package::
+Example, the complete test file of a plugin package::
 
     from hwnas_hls.testing import StrategyContract
     from my_plugin import Climb
@@ -9,9 +9,9 @@ Example, a whole test file of a plugin package::
         def strategy(self, space, goal, seed):
             return Climb(space, seed)
 
-The contracts need no pytest: :func:`check` runs one and returns what it found. With pytest there are
-fixtures besides (``hwnas tiny_space tiny_task tiny_target fake_tools fake_vendor``), see
-:mod:`hwnas_hls.pytest_plugin`.
+The contracts also run without pytest: :func:`check` runs one and returns its results. For pytest,
+:mod:`hwnas_hls.pytest_plugin` adds the fixtures ``hwnas``, ``tiny_space``, ``tiny_task``,
+``tiny_target``, ``fake_tools`` and ``fake_vendor``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The public attributes of a plugin against those that its kind declares."""
+"""Check the public attributes of a plugin against those that its kind declares."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from hwnas_hls.protocols.plugin import Plugin
 
-#: Likeness from which a name passes for a misspelling, by :class:`difflib.SequenceMatcher`.
+#: Minimum similarity of a misspelt name, by :class:`difflib.SequenceMatcher`.
 _LIKE = 0.8
 _MISSING = object()
 
 
 class Mistake(StrEnum):
-    """What may be wrong with an attribute."""
+    """The kinds of attribute faults."""
 
     UNKNOWN = "unknown"
     MISSPELT = "misspelt"
@@ -27,14 +27,14 @@ class Mistake(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttributeFault:
-    """One attribute of a plugin that its kind does not allow.
+    """One faulty attribute of a plugin.
 
     Args:
         plugin: name of the plugin's class.
-        attribute: its name.
-        mistake: what is wrong with it.
-        meant: the declared name that it resembles; empty where there is none.
-        expected: the type that its kind declares; empty where the type is not at fault.
+        attribute: name of the attribute.
+        mistake: the kind of fault.
+        meant: the declared name that it resembles; empty if none.
+        expected: the declared type, for a wrong type; otherwise empty.
     """
 
     plugin: str
@@ -45,7 +45,9 @@ class AttributeFault:
 
     def __str__(self) -> str:
         if self.mistake is Mistake.MISSING:
-            return f"{self.plugin} has no attribute {self.attribute}, which every plugin of its kind has"
+            return (
+                f"{self.plugin} has no attribute {self.attribute}, which every plugin of its kind must have"
+            )
         if self.mistake is Mistake.WRONG_TYPE:
             return f"{self.plugin}.{self.attribute} is not of type {self.expected}"
         if self.mistake is Mistake.MISSPELT:
@@ -57,10 +59,10 @@ class AttributeFault:
 
 
 def attribute_faults(plugin: Plugin) -> list[AttributeFault]:
-    """What is wrong with a plugin's attributes: unknown, misspelt, of a wrong type, or missing.
+    """The faulty attributes of a plugin: unknown, misspelt, of the wrong type, or missing.
 
-    Methods of its own are allowed, and so are attributes that its constructor sets, unless they read
-    like a misspelt name of the kind's.
+    Additional methods are allowed, and so are attributes set by the constructor, unless they resemble
+    a declared name.
     """
     declared = _declared(type(plugin))
     own = _own(type(plugin))
@@ -89,20 +91,20 @@ def _fault(plugin: Plugin, name: str, value: object, declared: dict[str, object]
 
 
 def _wrong_flags(plugin: Plugin, declared: dict[str, object]) -> Iterator[AttributeFault]:
-    """Flags and numbers whose value has another type than the declared default."""
+    """Attributes whose type differs from that of the declared default."""
     for name, default in declared.items():
         kind = next((kind for kind in (bool, int, float, str) if isinstance(default, kind)), None)
         if kind is None:
             continue
         value = getattr(plugin, name)
-        # True is a whole number in Python, and a whole number will do for a real one.
+        # In Python, bool is a subclass of int; an int is accepted for a float.
         kinds = (int, float) if kind is float else (kind,)
         if not isinstance(value, kinds) or isinstance(value, bool) != (kind is bool):
             yield AttributeFault(type(plugin).__name__, name, Mistake.WRONG_TYPE, expected=kind.__name__)
 
 
 def _declared(cls: type) -> dict[str, object]:
-    """Public names that the classes of :mod:`hwnas_hls.protocols` declare, with their defaults."""
+    """Public names declared by the classes of :mod:`hwnas_hls.protocols`, with their defaults."""
     found: dict[str, object] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("hwnas_hls.protocols."):
@@ -129,10 +131,10 @@ def _public(names: Any) -> dict[str, object]:
 
 
 def _meant(name: str, declared: dict[str, object]) -> str:
-    """The declared name that ``name`` misspells; empty where it resembles none or is one."""
+    """The declared name that ``name`` misspells; empty if it resembles none or is itself declared."""
     if name in declared:
         return ""
-    # Upper and lower case, hyphens and a forgotten underscore are the commonest slips.
+    # The most common mistakes are case and missing underscores.
     plain = {known.replace("_", "").lower(): known for known in declared}
     near = difflib.get_close_matches(name.replace("_", "").lower(), plain, n=1, cutoff=_LIKE)
     return plain[near[0]] if near else ""

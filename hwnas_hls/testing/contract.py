@@ -1,4 +1,4 @@
-"""What all contracts share: running them, watching global random state, fresh processes."""
+"""The base of all contracts: running them, checks of global random state, new processes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ _CHILD_SECONDS = 600
 
 
 class Contract:
-    """Tests that any plugin of one kind passes; subclasses give the plugin.
+    """Tests that every plugin of one kind must pass; a subclass provides the plugin.
 
-    :meth:`plugins` are instances whose class is checked; ``kind`` is the class they inherit from.
-    :meth:`transcript` is what must come out alike in every process; ``None`` where there is
-    nothing of the kind.
+    :meth:`plugins` returns instances whose class is checked; ``kind`` is their base class.
+    :meth:`transcript` returns results that must be the same in every process, or ``None``.
     """
 
     kind: ClassVar[type[Plugin]] = Plugin
@@ -40,7 +39,7 @@ class Contract:
         """Instances of the plugin under test."""
         return ()
 
-    def test_inherits_from_its_kind_with_a_name_and_a_config(self) -> None:
+    def test_is_a_subclass_of_its_kind_with_a_name_and_a_config(self) -> None:
         for plugin in self.plugins():
             cls, base = type(plugin), self.kind
             wanted = f"{base.__module__}.{base.__name__}"
@@ -56,22 +55,21 @@ class Contract:
         return None
 
     def fresh_transcript(self) -> Any:
-        """:meth:`transcript` of a new process with another hash seed.
+        """The :meth:`transcript` of a new process with a different hash seed.
 
-        One process serves all contracts of a file: it imports the file in which the subclass
-        stands.
+        The process imports the file of the subclass; one process runs all contracts of a file.
         """
         held = _transcripts(inspect.getfile(type(self)))
         expect(
             type(self).__name__ in held,
-            f"{type(self).__name__} must stand at the top level of its file to be run in a fresh process",
+            f"{type(self).__name__} must be defined at the top level of its file to run in a new process",
         )
         return held[type(self).__name__]
 
 
 @dataclass(frozen=True, slots=True)
 class ContractResult:
-    """One test of a contract: its name and what is wrong; empty if nothing is."""
+    """The result of one test of a contract; ``problem`` is empty if it passed."""
 
     test: str
     problem: str
@@ -93,14 +91,14 @@ def check(contract: Contract) -> list[ContractResult]:
 
 
 def expect(condition: bool, message: str) -> None:
-    """An assertion with a message that is there without pytest's rewriting, too."""
+    """An assertion whose message does not depend on pytest's rewriting."""
     __tracebackhide__ = True  # pytest then shows the contract's own line
     if not condition:
         raise AssertionError(message)
 
 
 def expect_equal(found: object, wanted: object, message: str) -> None:
-    """As :func:`expect`; where the two differ inside, the first difference is pointed at."""
+    """Like :func:`expect` for equality; the message shows the first difference."""
     __tracebackhide__ = True
     if found != wanted:
         raise AssertionError(f"{message}: {_difference(found, wanted)}")
@@ -131,7 +129,7 @@ def untouched_random_state() -> Iterator[None]:
     yield
     after = _random_states()
     for name, state in before.items():
-        expect(after.get(name) == state, f"the global random state of {name} was touched")
+        expect(after.get(name) == state, f"the global random state of {name} was changed")
 
 
 def _random_states() -> dict[str, object]:
@@ -148,9 +146,9 @@ def _random_states() -> dict[str, object]:
 
 @functools.cache
 def _transcripts(file: str) -> dict[str, Any]:
-    # Another hash seed than this process': what hangs on the order of a set shows.
+    # Another hash seed reveals results that depend on the order of a set.
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    # Modules that the test file imports are found where this process finds them.
+    # The new process must find the same modules as this one.
     path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [sys.executable, "-m", "hwnas_hls.testing.fresh", file],
@@ -160,7 +158,7 @@ def _transcripts(file: str) -> dict[str, Any]:
         timeout=_CHILD_SECONDS,
         check=False,
     )
-    expect(done.returncode == 0, f"a fresh process failed:\n{done.stderr[-4000:]}")
+    expect(done.returncode == 0, f"a new process failed:\n{done.stderr[-4000:]}")
     held: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return held
 
@@ -170,7 +168,7 @@ def contracts_in(file: Path) -> dict[str, type[Contract]]:
     sys.path.insert(0, str(file.parent))
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python file")
+        raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
     spec.loader.exec_module(module)

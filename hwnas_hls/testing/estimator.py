@@ -19,10 +19,10 @@ _CANDIDATES = 6
 
 
 class EstimatorContract(Contract):
-    """Inherit and override :meth:`estimator`; :meth:`space` and :meth:`context` where it needs its own.
+    """Inherit and override :meth:`estimator`, and :meth:`space` and :meth:`context` if necessary.
 
-    An estimator whose numbers are to be read only in the batch they came in (a trainer whose sums
-    depend on who is trained beside it, for one) sets ``batch_independent = False``.
+    Set ``batch_independent = False`` for an estimator whose numbers depend on the other candidates of
+    the batch.
     """
 
     batch_independent = True
@@ -41,48 +41,50 @@ class EstimatorContract(Contract):
     def plugins(self) -> Sequence[Plugin]:
         return [self.estimator()]
 
-    def test_states_a_version_a_cost_and_its_metrics(self) -> None:
+    def test_has_a_version_a_cost_and_metrics(self) -> None:
         estimator = self.estimator()
         expect(bool(estimator.version), "the estimator has no version")
         expect(bool(estimator.provides), "the estimator provides no metric")
         expect(estimator.cost >= 0, "the cost in seconds is negative")
 
-    def test_gives_one_answer_a_candidate(self) -> None:
+    def test_returns_one_result_per_candidate(self) -> None:
         estimator, candidates, context = self._case()
         answers = estimator.estimate(candidates, context)
         expect_equal(len(answers), len(candidates), "answers and candidates differ in number")
-        expect_equal(list(estimator.estimate([], context)), [], "an empty batch gets answers")
+        expect_equal(list(estimator.estimate([], context)), [], "an empty batch gives results")
         judged = [answer for answer in answers if not answer.failure]
         expect(bool(judged), f"every sample failed: {answers[0].failure}")
 
-    def test_numbers_carry_their_metric_and_lie_in_their_interval(self) -> None:
+    def test_values_are_in_their_intervals_under_the_right_metric(self) -> None:
         estimator, candidates, context = self._case()
         provided = {item.name if isinstance(item, Metric) else item for item in estimator.provides}
         for answer in estimator.estimate(candidates, context):
             for metric, estimate in answer.values.items():
-                expect(metric in provided, f"{metric} is not among those provided")
-                expect_equal(estimate.metric, metric, "an estimate is filed under another metric")
+                expect(metric in provided, f"{metric} is not in provides")
+                expect_equal(
+                    estimate.metric, metric, "an estimate is stored under the name of another metric"
+                )
                 expect(
                     estimate.low <= estimate.value <= estimate.high,
                     f"{metric}: {estimate.value} is not in [{estimate.low}, {estimate.high}]",
                 )
-                expect(bool(estimate.evidence), f"{metric} says nothing of what it rests on")
+                expect(bool(estimate.evidence), f"the estimate of {metric} has no evidence")
 
-    def test_equal_questions_get_equal_answers(self) -> None:
+    def test_results_are_reproducible(self) -> None:
         estimator, candidates, context = self._case()
         first = _numbers(estimator.estimate(candidates, context))
-        expect_equal(_numbers(self.estimator().estimate(candidates, context)), first, "answers differ")
+        expect_equal(_numbers(self.estimator().estimate(candidates, context)), first, "results differ")
 
-    def test_answers_do_not_depend_on_the_batch(self) -> None:
+    def test_results_do_not_depend_on_the_batch(self) -> None:
         if not self.batch_independent:
             return
         estimator, candidates, context = self._case()
         together = _numbers(estimator.estimate(candidates, context))
         apart = [_numbers(estimator.estimate([candidate], context))[0] for candidate in candidates]
-        expect_equal(apart, together, "answers depend on the batch")
+        expect_equal(apart, together, "results depend on the batch")
 
     def test_pausing_at_rungs_changes_nothing(self) -> None:
-        """Of a :class:`~hwnas_hls.protocols.estimator.Resumable`: a batch divided anew at every rung."""
+        """For a ``Resumable``: the batch is divided differently at every rung."""
         estimator, candidates, context = self._case()
         if not isinstance(estimator, Resumable):
             return
@@ -107,9 +109,9 @@ class EstimatorContract(Contract):
         )
         found |= dict(zip(going, ended, strict=True))
         apart = _numbers([found[place] for place in range(len(candidates))])
-        expect_equal(apart, whole, "a training that pauses gives other numbers")
+        expect_equal(apart, whole, "pausing the training changes the numbers")
 
-    def test_touches_no_global_random_state(self) -> None:
+    def test_does_not_change_global_random_state(self) -> None:
         estimator, candidates, context = self._case()
         with untouched_random_state():
             estimator.estimate(candidates, context)

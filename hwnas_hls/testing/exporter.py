@@ -24,7 +24,7 @@ class ExporterContract(Contract):
     def plugins(self) -> Sequence[Plugin]:
         return [self.exporter()]
 
-    def test_writes_what_it_says_below_the_folder(self) -> None:
+    def test_writes_the_returned_files_inside_the_folder(self) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "run"
             folder.mkdir()
@@ -34,11 +34,11 @@ class ExporterContract(Contract):
             expect(bool(written), "it says that it wrote nothing")
             for path in written:
                 expect(path.exists(), f"{path} was not written")
-                expect(path.resolve().is_relative_to(folder.resolve()), f"{path} lies outside the run folder")
+                expect(path.resolve().is_relative_to(folder.resolve()), f"{path} is outside the run folder")
             beside = [path.name for path in Path(scratch).iterdir()]
-            expect(beside == ["run"], f"it wrote beside the run folder: {beside}")
+            expect(beside == ["run"], f"it wrote outside the run folder: {beside}")
 
-    def test_takes_an_empty_front(self) -> None:
+    def test_accepts_an_empty_front(self) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             self.exporter().export(sample_front(members=0), Path(scratch))
 
@@ -52,7 +52,7 @@ class ExporterContract(Contract):
                 texts.append([path.read_bytes() for path in written if path.is_file()])
             expect(texts[0] == texts[1], "the same front gives other files the second time")
 
-    def test_touches_no_global_random_state(self) -> None:
+    def test_does_not_change_global_random_state(self) -> None:
         with tempfile.TemporaryDirectory() as scratch, untouched_random_state():
             self._written(Path(scratch))
 

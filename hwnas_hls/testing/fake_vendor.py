@@ -1,9 +1,9 @@
-"""Stands in for vitis-run, vitis_hls, vivado_hls and vivado: checks what it is given, drops reports.
+"""A mock of vitis-run, vitis_hls, vivado_hls and vivado: checks its inputs and writes reports.
 
-:meth:`hwnas_hls.testing.FakeTools.vendor` copies it under the name of the tool it plays, so it
-uses the standard library only. ``FAKE_VENDOR_MODE`` chooses how it behaves: ``ok``, ``licence``
-(refused), ``hang``, ``megabytes`` (of chatter, then an error), ``crash``, ``no_report`` or ``half``
-(a report that breaks off).
+:meth:`hwnas_hls.testing.FakeTools.vendor` copies this file under the name of each tool, so it uses
+the standard library only. ``FAKE_VENDOR_MODE`` selects the behaviour: ``ok``, ``licence`` (refused),
+``hang``, ``megabytes`` (of log output, then an error), ``crash``, ``no_report`` or ``half`` (a
+truncated report).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pathlib import Path
 MODE = os.environ.get("FAKE_VENDOR_MODE", "ok")
 NAME = Path(sys.argv[0]).name
 HERE = Path.cwd()
-#: Of a tool that hangs and of its child, beside the tool, for tests to see that both are gone.
+#: Holds the process ids of a hanging tool and its child, so tests can check that both were ended.
 PIDS = Path(sys.argv[0]).with_name("pids")
 
 
 def need(condition: object, what: str) -> None:
-    """End with an error, as the real tool would, unless ``condition`` holds."""
+    """Exit with an error, as the real tool would, unless ``condition`` is true."""
     if not condition:
         print(f"ERROR: fake {NAME}: {what}")
         sys.exit(9)
 
 
 def tcl_value(text: str, name: str) -> str:
-    """The value that ``set NAME VALUE`` gives in a Tcl script."""
+    """The value of ``set NAME VALUE`` in a Tcl script."""
     found = re.search(rf"set\s+{name}\s+\"?([^\"\n]+)\"?", text)
-    need(found, f"project.tcl sets no {name}")
+    need(found, f"project.tcl does not set {name}")
     return found[1].strip() if found else ""
 
 
@@ -117,7 +117,7 @@ ap_clk  {{0.000 2.500}}      {clock}          200.000
 
 
 def main() -> int:
-    """Do what the arguments and the script ask, as the real tool would."""
+    """Run the steps in the arguments and the script, as the real tool would."""
     if MODE == "licence":
         print("ERROR: [Common 17-345] A valid license was not found for feature 'HLS'")
         return 1
@@ -136,7 +136,7 @@ def main() -> int:
     top, part = tcl_value(project, "project_name"), tcl_value(project, "part")
     clock = tcl_value(project, "clock_period")
     if NAME == "vivado":
-        need(sys.argv[1:3] == ["-mode", "batch"], "wants batch mode")
+        need(sys.argv[1:3] == ["-mode", "batch"], "not started in batch mode")
         script = (HERE / "implement.tcl").read_text()
         for step in (
             "synth_design",
@@ -146,7 +146,7 @@ def main() -> int:
             "report_timing_summary",
         ):
             need(step in script, f"the script has no {step}")
-        need(f"-part {part}" in script, "another part than the project's")
+        need(f"-part {part}" in script, "the part differs from the project's")
         (HERE / f"{top}_utilization_routed.rpt").write_text(
             UTILISATION.format(top=top, part=part, state="Fully Routed", file="x.rpt")
         )
@@ -162,7 +162,7 @@ def main() -> int:
         options = (
             sys.argv[3].replace("=", " ") if NAME == "vivado_hls" else (HERE / "build_opt.tcl").read_text()
         )
-    need(re.search(r"synth\s+1", options), "C synthesis was not asked for")
+    need(re.search(r"synth\s+1", options), "C synthesis was not requested")
     need((HERE / "firmware" / f"{top}.cpp").is_file(), "no firmware")
     report = HERE / f"{top}_prj" / "solution1" / "syn" / "report"
     report.mkdir(parents=True)

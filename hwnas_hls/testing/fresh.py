@@ -16,7 +16,7 @@ def main(file: str) -> None:
         try:
             transcripts[name] = contract().transcript()
         except NotImplementedError:
-            # A class between the contract and those that give the plugin.
+            # An intermediate class that provides no plugin.
             continue
     sys.stdout.write(json.dumps(transcripts) + "\n")
 

@@ -1,4 +1,4 @@
-"""Random networks that are graphs, for proofs that what is built computes what is emulated."""
+"""Random graph networks, for tests that the hardware equals the emulator bit for bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["random_graph"]
 
 _Shape = tuple[int, ...]
 _Integers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-#: Wider types are cut down before they go on: C simulation compares what a double can hold.
+#: Wider results are reduced: C simulation compares values that a double can represent.
 _MAX_WIDTH = 22
 
 
@@ -31,15 +31,15 @@ def random_graph(
     strategies: Sequence[str] = ("Latency", "Resource"),
     usual: bool = False,
 ) -> Design:
-    """A random graph with random integers, the extremes of every type among them.
+    """A random graph with random weights, which include the extremes of every type.
 
     Args:
-        seed: decides everything.
-        image: with convolutions and poolings on an image, before a dense layer; otherwise dense
-            layers and merges only.
-        layers: drawn; those that do not reach the output are taken out again.
-        strategies: to draw from, for each layer.
-        usual: results are rounded to the nearest and saturate; otherwise by any modes.
+        seed: determines everything.
+        image: use convolutions and poolings on an image before a dense layer; otherwise dense layers
+            and merges only.
+        layers: number of layers drawn; those that do not reach the output are removed.
+        strategies: HLS strategies to draw from, for each layer.
+        usual: whether results are rounded to nearest and saturate; otherwise modes are random.
     """
     return _Drawing(np.random.default_rng([int(image), seed]), image, layers, strategies, usual).design()
 
@@ -65,7 +65,7 @@ class _Drawing:
         self._dense(len(self.layers) - 1, last=True)
 
     def design(self) -> Design:
-        """What was drawn so far, with the layer drawn last as its output."""
+        """The layers drawn so far, with the last one as the output."""
         kept, layers = _reaching(self.layers)
         return Design(
             Architecture(self.input, layers, 5.0),
@@ -118,7 +118,7 @@ class _Drawing:
         self.shapes[len(self.layers) - 1] = shape
 
     def _result(self, made: Design) -> FixedType:
-        """A type that the larger values leave, rounding what it cannot hold."""
+        """A type that the largest values overflow and that rounds the others."""
         rng, kind = self.rng, made.architecture.input
         rows = rng.integers(kind.lowest, kind.highest, (100, made.architecture.n_in), endpoint=True)
         values = np.abs(emulate(made, rows)) * 2.0 ** -output_fraction(made)
@@ -202,7 +202,7 @@ class _Drawing:
 
 
 def _reaching(layers: Sequence[Layer]) -> tuple[list[int], tuple[Layer, ...]]:
-    """The layers that reach the last one: their numbers, and themselves numbered anew."""
+    """The layers that reach the last one: their old numbers, and the layers with new numbers."""
     wanted = {len(layers) - 1}
     for number in reversed(range(len(layers))):
         if number in wanted:

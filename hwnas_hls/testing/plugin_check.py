@@ -1,4 +1,4 @@
-"""``plugins --check NAME``: the contracts, run over what a plugin registered."""
+"""``plugins --check NAME``: run the contract tests on the classes that a plugin registered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwnas_hls.values.objective import Goal
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One test over one offer: ``problem`` is empty where it holds."""
+    """The result of one test on one offer; ``problem`` is empty if it passed."""
 
     offer: Offer
     test: str
@@ -24,12 +24,12 @@ class Checked:
 
 
 def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
-    """Run the contract of every offer of that name, or of every offer of the plugin of that name.
+    """Run the contract of every offer with that name, or of every offer of the plugin with that name.
 
-    A test that wants a fresh process is left to pytest: it needs the contract to stand in a file.
+    Tests that need a new process are skipped: they only run in a test file under pytest.
 
     Raises:
-        UserError: nobody offers it.
+        UserError: no plugin or offer has this name.
     """
     every = [offer for kind in KINDS for same in registry.offers(kind).values() for offer in same]
     fitting = [offer for offer in every if name in (offer.name, offer.plugin, offer.qualified)]
@@ -37,10 +37,10 @@ def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
         names = sorted({offer.name for offer in every} | {offer.plugin for offer in every})
         own = [str(fault) for fault in registry.faults if fault.plugin == name]
         if own:
-            raise UserError("this plugin has a fault and offers nothing", found=name, cause="; ".join(own))
+            raise UserError("this plugin has a fault and registers nothing", found=name, cause="; ".join(own))
         faults = "; ".join(str(fault) for fault in registry.faults)
         raise UserError(
-            "no plugin and no offer of this name",
+            "no plugin or class has this name",
             where="--check",
             found=name,
             choices=names,
@@ -50,7 +50,7 @@ def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
         try:
             contract = contract_of(registry, offer)
         except HwnasError as error:
-            yield Checked(offer, "is built with its default configuration", str(error))
+            yield Checked(offer, "can be built with its default configuration", str(error))
             continue
         for finding in testing.check(contract):
             if "fresh_process" not in finding.test:
@@ -58,7 +58,7 @@ def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
 
 
 def contract_of(registry: Registry, offer: Offer) -> testing.Contract:
-    """The contract of an offer's kind, over an instance with its default configuration."""
+    """The contract of an offer's kind, on an instance with default configuration."""
 
     def build(**more: Any) -> Any:
         available = {"task": sample_dataset(), "target": sample_target(), "clock_ns": 5.0, "seed": 0}

@@ -1,4 +1,4 @@
-"""Small whole examples that the contracts run plugins on: spaces, a data set, a target, records."""
+"""Small examples for the contract tests: spaces, a data set, a target, records, a front."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LUT_LIMIT = 20_000.0
 
 
 class TinySpace(KnobSpace):
-    """Twelve networks with one hidden layer; no knob has an order."""
+    """Twelve networks with one hidden layer; all knobs are unordered."""
 
     name = "tiny"
 
@@ -58,7 +58,7 @@ class TinySpace(KnobSpace):
 
 
 class MixedSpace(KnobSpace):
-    """Whole numbers, real numbers (one logarithmic), categories, and knobs that exist under conditions."""
+    """A space with integer, real (one logarithmic), categorical and conditional knobs."""
 
     name = "mixed"
 
@@ -95,7 +95,7 @@ class MixedSpace(KnobSpace):
 
 
 def sample_dataset(n_in: int = 6, n_out: int = 3, rows: int = 240, seed: int = 0) -> Dataset:
-    """A classification of overlapping clusters, split 60:20:20; a row also passes for a series."""
+    """A classification of overlapping clusters, split 60:20:20; a row can also be read as a time series."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % n_out
     centres = rng.standard_normal((n_out, n_in)) * 2
@@ -114,7 +114,7 @@ def sample_dataset(n_in: int = 6, n_out: int = 3, rows: int = 240, seed: int = 0
 
 
 def sample_target() -> Target:
-    """A part that does not exist, with round figures."""
+    """A fictitious part with round numbers."""
     return Target(
         "sample",
         "xcsample-a1-1",
@@ -133,7 +133,7 @@ def sample_target() -> Target:
 
 
 def sample_context(space: Space, dataset: Dataset | None = None, seed: int = 0) -> Context:
-    """A context on the CPU for the candidates of ``space``."""
+    """A context for candidates of ``space``, on the CPU."""
     return Context(
         space.architecture,
         dataset or sample_dataset(),
@@ -173,14 +173,14 @@ def judge(
         RecordState.COMPLETE,
     ),
 ) -> list[Record]:
-    """Records of an invented but smooth evaluation; the candidate's key decides the state.
+    """Records of a synthetic, smooth evaluation; the candidate's key determines the state.
 
     Args:
-        candidates: judged in order.
-        space: whose vectors the numbers are computed from.
+        candidates: evaluated in order.
+        space: its vectors determine the numbers.
         goal: see :func:`sample_goal`.
         batch, first: number of the batch and of its first record.
-        states: to be spread over the candidates.
+        states: states to assign.
     """
     return [
         _judged(candidate, space, goal, batch, first + place, states)
@@ -193,7 +193,7 @@ def _judged(
 ) -> Record:
     state = states[int(digest(["state", candidate.key]), 16) % len(states)]
     vector = np.asarray(space.encode(candidate), np.float64)
-    # Rounded, since a sum may come out differently in its last bits on another machine.
+    # Rounded: the last bits of a sum may differ between machines.
     lut = round(200.0 * 10.0 ** (2.0 * float(np.mean(np.clip(vector, 0.0, 1.0)))), 3)
     accuracy = round(1.0 - float(np.mean((vector - 0.6) ** 2)) / 4.0, 9)
     if state == RecordState.INFEASIBLE:
@@ -230,7 +230,7 @@ def sample_design(bits: int = 4) -> Design:
 
 
 def sample_front(members: int = 1) -> Front:
-    """The outcome of an invented run of :class:`TinySpace` with so many members (0 or 1)."""
+    """The front of a synthetic run on :class:`TinySpace`, with 0 or 1 members."""
     space, goal = TinySpace(), sample_goal()
     candidates = [space.sample(np.random.default_rng(number)) for number in range(8)]
     records = judge(candidates, space, goal, batch=0, first=0)

@@ -27,12 +27,12 @@ class SpaceContract(Contract):
     def plugins(self) -> Sequence[Plugin]:
         return [self.space()]
 
-    def test_knobs_have_distinct_names_and_conditions_on_earlier_ones(self) -> None:
+    def test_knob_names_are_unique_and_conditions_refer_to_earlier_knobs(self) -> None:
         earlier: set[str] = set()
         for knob in self.space().knobs:
             expect(knob.name not in earlier, f"two knobs are called {knob.name}")
             if knob.active_if is not None:
-                expect(knob.active_if[0] in earlier, f"{knob.name} hangs on a knob that comes later")
+                expect(knob.active_if[0] in earlier, f"{knob.name} depends on a knob that follows it")
             earlier.add(knob.name)
 
     def test_candidates_hold_exactly_the_active_knobs(self) -> None:
@@ -42,18 +42,20 @@ class SpaceContract(Contract):
             active: dict[str, Any] = {}
             for knob in space.knobs:
                 if knob.active(active):
-                    expect(knob.name in candidate.values, f"{knob.name} is active and has no value")
+                    expect(knob.name in candidate.values, f"{knob.name} is active but has no value")
                     knob.check(candidate.values[knob.name])
                     active[knob.name] = candidate.values[knob.name]
             expect_equal(dict(candidate.values), active, "inactive or unknown knobs have values")
 
-    def test_equal_generators_sample_alike(self) -> None:
+    def test_equal_seeds_give_equal_samples(self) -> None:
         space = self.space()
         for seed in range(5):
             first = space.sample(np.random.default_rng(seed))
-            expect_equal(first, space.sample(np.random.default_rng(seed)), "samples of one seed differ")
+            expect_equal(
+                first, space.sample(np.random.default_rng(seed)), "samples with the same seed differ"
+            )
 
-    def test_vectors_have_one_length_and_lead_back(self) -> None:
+    def test_vectors_have_a_fixed_length_and_decode_to_the_candidate(self) -> None:
         space = self.space()
         lengths = set()
         for candidate in self._candidates(space):
@@ -65,7 +67,7 @@ class SpaceContract(Contract):
             )
         expect_equal(len(lengths), 1, "vectors differ in shape")
 
-    def test_mutants_differ_and_leave_the_parent_alone(self) -> None:
+    def test_mutants_differ_from_their_parent_and_do_not_change_it(self) -> None:
         space = self.space()
         rng = np.random.default_rng(7)
         for candidate in self._candidates(space):
@@ -73,13 +75,13 @@ class SpaceContract(Contract):
             expect(space.mutate(candidate, rng) != candidate, f"a mutant equals its parent {values}")
             expect_equal(dict(candidate.values), values, "mutation changed the parent")
 
-    def test_children_take_their_values_from_the_space(self) -> None:
+    def test_children_belong_to_the_space(self) -> None:
         space = self.space()
         rng = np.random.default_rng(8)
         candidates = self._candidates(space)
         for a, b in itertools.pairwise(candidates):
             child = space.crossover(a, b, rng)
-            expect_equal(child, space.decode(space.encode(child)), "a child does not survive its vector")
+            expect_equal(child, space.decode(space.encode(child)), "encode and decode change a child")
 
     def test_architectures_can_be_built_and_stored(self) -> None:
         space = self.space()
@@ -88,20 +90,20 @@ class SpaceContract(Contract):
             expect_equal(
                 type(architecture).from_json(architecture.to_json()),
                 architecture,
-                "an architecture does not survive JSON",
+                "an architecture changes in JSON",
             )
-            expect_equal(space.architecture(candidate), architecture, "one candidate, two architectures")
+            expect_equal(space.architecture(candidate), architecture, "one candidate gives two architectures")
 
-    def test_candidates_survive_json(self) -> None:
+    def test_candidates_are_preserved_by_json(self) -> None:
         for candidate in self._candidates(self.space()):
             expect_equal(Candidate.from_json(candidate.to_json()).key, candidate.key, "the key changed")
 
-    def test_touches_no_global_random_state(self) -> None:
+    def test_does_not_change_global_random_state(self) -> None:
         with untouched_random_state():
             self.transcript()
 
     def test_fresh_processes_give_the_same_candidates(self) -> None:
-        expect_equal(self.fresh_transcript(), self.transcript(), "a fresh process gives other candidates")
+        expect_equal(self.fresh_transcript(), self.transcript(), "a new process gives different candidates")
 
     def transcript(self) -> Any:
         space = self.space()

@@ -20,12 +20,11 @@ from hwnas_hls.values.record import Record, RecordState
 
 
 class StrategyContract(Contract):
-    """Inherit and override :meth:`strategy`; override :meth:`spaces` and :meth:`supports` where the
-    strategy does not take every space.
+    """Inherit and override :meth:`strategy`, and :meth:`spaces` and :meth:`supports` if it does not
+    support every space.
 
-    Class attributes ``batches`` and ``batch_size`` say how far the tests drive it: far enough
-    for it to have left its start-up phase (48 candidates are enough for the built-in ones as they
-    come).
+    The class attributes ``batches`` and ``batch_size`` set the length of the tests, which must exceed
+    the start-up phase of the strategy (48 candidates are enough for the built-in ones).
     """
 
     kind = Strategy
@@ -37,43 +36,51 @@ class StrategyContract(Contract):
         raise NotImplementedError
 
     def spaces(self) -> list[Space]:
-        """Spaces to be driven on."""
+        """The spaces to test on."""
         return [TinySpace(), MixedSpace()]
 
     def supports(self, space: Space) -> bool:
-        """Whether the strategy takes this space; if not, it must refuse it with a UserError."""
+        """Whether the strategy supports this space; if not, it must raise a UserError."""
         return True
 
     def plugins(self) -> Sequence[Plugin]:
         return [self.strategy(space, goal, 0) for space, goal in self._cases()]
 
-    def test_refuses_by_name_what_it_does_not_support(self) -> None:
+    def test_rejects_unsupported_spaces_with_an_error(self) -> None:
         for space in self.spaces():
             if self.supports(space):
                 continue
             try:
                 refused = self.strategy(space, sample_goal(), 0)
             except UserError as error:
-                expect(space.name in str(error), f"the refusal does not name the space: {error}")
+                expect(space.name in str(error), f"the error does not name the space: {error}")
             else:
-                raise AssertionError(f"{refused.name} took the space {space.name} that it does not support")
+                raise AssertionError(
+                    f"{refused.name} accepted the space {space.name}, which it does not support"
+                )
 
     def test_asks_for_candidates_of_the_space(self) -> None:
         for space, goal in self._cases():
             asked, _ = self._run(self.strategy(space, goal, 0), space, goal)
-            expect(bool(asked[0]), f"nothing asked on {space.name}")
+            expect(bool(asked[0]), f"no candidates proposed on {space.name}")
             for candidate in (candidate for batch in asked for candidate in batch):
                 expect_equal(candidate.space, space.name, "a candidate belongs to another space")
                 expect_equal(space.decode(space.encode(candidate)), candidate, "not a candidate of the space")
-            expect(all(len(batch) <= self.batch_size for batch in asked), "more asked than wanted")
+            expect(
+                all(len(batch) <= self.batch_size for batch in asked),
+                "more candidates proposed than requested",
+            )
 
-    def test_seeds_matter(self) -> None:
+    def test_seeds_change_the_candidates(self) -> None:
         cases = [(space, goal) for space, goal in self._cases() if not isinstance(space, TinySpace)]
         for space, goal in cases:
             runs = [_keys(self._run(self.strategy(space, goal, seed), space, goal)[0]) for seed in (0, 1)]
-            expect(runs[0] != runs[1] or self.deterministic, f"two seeds ask alike on {space.name}")
+            expect(
+                runs[0] != runs[1] or self.deterministic,
+                f"two seeds give the same candidates on {space.name}",
+            )
 
-    #: True for a strategy that has nothing random in it.
+    #: True for a strategy without random decisions.
     deterministic = False
 
     def test_resume_continues_identically(self) -> None:
@@ -82,33 +89,35 @@ class StrategyContract(Contract):
             asked, records = self._run(whole, space, goal)
             for stop in sorted({1, self.batches // 2, self.batches - 1}):
                 first = self.strategy(space, goal, 3)
-                _, told = self._run(first, space, goal, batches=stop)
+                _, history = self._run(first, space, goal, batches=stop)
                 saved = json.loads(json.dumps(first.state(), allow_nan=False))
                 second = self.strategy(space, goal, 3)
-                for batch in told:
+                for batch in history:
                     second.tell([Record.from_json(json.loads(json.dumps(item.to_json()))) for item in batch])
                 second.restore(saved)
-                again, _ = self._run(second, space, goal, first=stop, before=told)
+                again, _ = self._run(second, space, goal, first=stop, before=history)
                 expect_equal(
                     _keys(again),
                     _keys(asked[stop:]),
-                    f"resumed after batch {stop} on {space.name} ({goal.mode}), another course",
+                    f"the run differs when resumed after batch {stop} on {space.name} ({goal.mode})",
                 )
             expect(bool(records), "no records")
 
-    def test_asking_again_after_a_crash_gives_the_same_batch(self) -> None:
+    def test_a_batch_lost_in_a_crash_is_proposed_again(self) -> None:
         for space, goal in self._cases():
             strategy = self.strategy(space, goal, 4)
-            _, told = self._run(strategy, space, goal, batches=self.batches - 1)
+            _, history = self._run(strategy, space, goal, batches=self.batches - 1)
             saved = json.loads(json.dumps(strategy.state()))
             lost = strategy.ask(self.batch_size)
             again = self.strategy(space, goal, 4)
-            for batch in told:
+            for batch in history:
                 again.tell(batch)
             again.restore(saved)
-            expect_equal(again.ask(self.batch_size), lost, f"a lost batch comes back changed on {space.name}")
+            expect_equal(
+                again.ask(self.batch_size), lost, f"a lost batch differs when repeated on {space.name}"
+            )
 
-    def test_survives_records_that_are_not_complete(self) -> None:
+    def test_accepts_incomplete_records(self) -> None:
         for space, goal in self._cases():
             for states in (
                 (RecordState.FAILED,),
@@ -118,16 +127,16 @@ class StrategyContract(Contract):
             ):
                 strategy = self.strategy(space, goal, 5)
                 asked, _ = self._run(strategy, space, goal, states=states)
-                expect(bool(asked[0]) and bool(asked[1]), f"stopped asking after {', '.join(states)} records")
+                expect(bool(asked[0]) and bool(asked[1]), f"no candidates after {', '.join(states)} records")
                 strategy.tell([])
 
-    def test_takes_records_of_candidates_that_it_did_not_ask_for(self) -> None:
-        """One training may give designs of several candidates; all of them are told."""
+    def test_accepts_records_of_candidates_it_did_not_propose(self) -> None:
+        """One training may give designs of several candidates; tell receives the records of all."""
         stop = self.batches // 2
         for space, goal in self._cases():
             whole = self.strategy(space, goal, 8)
-            asked, told = self._run(whole, space, goal, siblings=2)
-            expect(bool(asked[0]) and bool(asked[1]), f"stopped asking on {space.name}")
+            asked, history = self._run(whole, space, goal, siblings=2)
+            expect(bool(asked[0]) and bool(asked[1]), f"no candidates on {space.name}")
             first = self.strategy(space, goal, 8)
             _, before = self._run(first, space, goal, batches=stop, siblings=2)
             second = self.strategy(space, goal, 8)
@@ -135,16 +144,18 @@ class StrategyContract(Contract):
                 second.tell(batch)
             second.restore(json.loads(json.dumps(first.state(), allow_nan=False)))
             again, _ = self._run(second, space, goal, first=stop, before=before, siblings=2)
-            expect_equal(_keys(again), _keys(asked[stop:]), f"resumed on {space.name}, another course")
-            expect(len(told[0]) > len(asked[0]), "no records of others")
+            expect_equal(_keys(again), _keys(asked[stop:]), f"the resumed run differs on {space.name}")
+            expect(len(history[0]) > len(asked[0]), "no records of other candidates")
 
-    def test_touches_no_global_random_state(self) -> None:
+    def test_does_not_change_global_random_state(self) -> None:
         for space, goal in self._cases():
             with untouched_random_state():
                 self._run(self.strategy(space, goal, 6), space, goal)
 
-    def test_fresh_processes_ask_alike(self) -> None:
-        expect_equal(self.fresh_transcript(), self.transcript(), "a fresh process asks otherwise")
+    def test_fresh_processes_propose_the_same_candidates(self) -> None:
+        expect_equal(
+            self.fresh_transcript(), self.transcript(), "a new process proposes different candidates"
+        )
 
     def transcript(self) -> Any:
         return {
@@ -172,11 +183,11 @@ class StrategyContract(Contract):
         states: Sequence[RecordState] | None = None,
         siblings: int = 0,
     ) -> tuple[list[list[Candidate]], list[list[Record]]]:
-        """Ask and tell from batch ``first`` on; an exhausted space ends in empty batches.
+        """Ask and tell from batch ``first`` on; an exhausted space gives empty batches.
 
-        ``siblings`` candidates a batch are told of that were not asked for.
+        Each batch also contains records of ``siblings`` candidates that were not proposed.
         """
-        asked, told = [], []
+        asked, history = [], []
         number = sum(len(batch) for batch in before)
         for batch in range(first, self.batches if batches is None else batches):
             candidates = strategy.ask(self.batch_size)
@@ -187,8 +198,8 @@ class StrategyContract(Contract):
             number += len(records)
             strategy.tell(records)
             asked.append(candidates)
-            told.append(records)
-        return asked, told
+            history.append(records)
+        return asked, history
 
 
 def _keys(batches: Sequence[Sequence[Candidate]]) -> list[list[str]]:

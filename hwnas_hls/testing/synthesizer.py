@@ -13,9 +13,9 @@ from hwnas_hls.values.estimate import SOURCES
 
 
 class SynthesizerContract(Contract):
-    """Inherit and override :meth:`synthesizer`; ``stage`` is the stage it is asked for.
+    """Inherit and override :meth:`synthesizer`; ``stage`` is the stage to run.
 
-    Where its tool is missing, the tests ask that it says so.
+    If its tool is not installed, the tests check that it reports this.
     """
 
     stage = ""
@@ -28,25 +28,27 @@ class SynthesizerContract(Contract):
     def plugins(self) -> Sequence[Plugin]:
         return [self.synthesizer()]
 
-    def test_reports_numbers_with_sources_or_says_what_is_missing(self) -> None:
+    def test_reports_numbers_with_sources_or_a_missing_tool(self) -> None:
         report = self._report()
         if report is None:
             return
         expect(bool(report.tool), "the report does not name its tool")
-        expect(bool(report.estimates) != bool(report.failure), "neither numbers nor a failure, or both")
+        expect(
+            bool(report.estimates) != bool(report.failure), "the report must have either numbers or a failure"
+        )
         for name, estimate in report.estimates.items():
             expect_equal(estimate.metric, name, "metric of a number")
             expect(estimate.source in SOURCES, f"unknown source {estimate.source}")
             expect(not estimate.is_predicted or estimate.low < estimate.high, f"{name} has no interval")
-            expect(bool(estimate.evidence), f"{name} does not say what it rests on")
-            expect(estimate.low <= estimate.value <= estimate.high, f"{name} lies outside its interval")
+            expect(bool(estimate.evidence), f"{name} has no evidence")
+            expect(estimate.low <= estimate.value <= estimate.high, f"{name} is outside its interval")
 
     def test_equal_designs_get_equal_numbers(self) -> None:
         first, second = self._report(), self._report()
         if first is not None and second is not None:
-            expect_equal(first.estimates, second.estimates, "the same design got other numbers")
+            expect_equal(first.estimates, second.estimates, "the same design got different numbers")
 
-    def test_touches_no_global_random_state(self) -> None:
+    def test_does_not_change_global_random_state(self) -> None:
         with untouched_random_state():
             self._report()
 
@@ -59,6 +61,6 @@ class SynthesizerContract(Contract):
         try:
             synthesizer.synthesize(sample_design(), target, stage)
         except ToolMissing as error:
-            expect(bool(str(error)), "ToolMissing says nothing")
+            expect(bool(str(error)), "ToolMissing has no message")
             return None
-        raise AssertionError(f"it says that something is missing ({missing}) and runs all the same")
+        raise AssertionError(f"available() reports a missing tool ({missing}), but synthesize() runs")

@@ -22,7 +22,7 @@ class TaskContract(Contract):
     def plugins(self) -> Sequence[Plugin]:
         return [self.task()]
 
-    def test_splits_fit_together(self) -> None:
+    def test_splits_are_consistent(self) -> None:
         data = self.task().load()
         for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
             expect(len(split) > 0, f"the {name} split is empty")
@@ -30,15 +30,15 @@ class TaskContract(Contract):
             expect_equal(split.x.dtype, np.dtype(np.float64), f"type of the features of {name}")
             expect(bool(np.all(np.isfinite(split.x))), f"features of {name} are not finite")
         expect_equal(len(data.features), data.n_in, "feature names and columns differ in number")
-        expect(bool(data.source), "the data do not say where they come from")
+        expect(bool(data.source), "the data set has no source")
         expect(data.direction in ("max", "min"), f"direction of the metric: {data.direction}")
 
-    def test_targets_fit_the_kind(self) -> None:
+    def test_targets_match_the_kind(self) -> None:
         data = self.task().load()
         expect(data.kind in (CLASSIFICATION, REGRESSION), f"unknown kind {data.kind}")
         for split in (data.train, data.validation, data.test):
             if data.kind == CLASSIFICATION:
-                expect(np.issubdtype(split.y.dtype, np.integer), "class numbers are not whole numbers")
+                expect(np.issubdtype(split.y.dtype, np.integer), "class indices are not integers")
                 expect(int(split.y.min()) >= 0 and int(split.y.max()) < data.n_out, "a class has no label")
             else:
                 expect_equal(split.y.shape, (len(split), data.n_out), "shape of the targets")
@@ -51,12 +51,12 @@ class TaskContract(Contract):
         expect_equal(first.fingerprint, second.fingerprint, "training or validation rows differ")
         expect(bool(np.array_equal(first.test.x, second.test.x)), "test rows differ")
 
-    def test_touches_no_global_random_state(self) -> None:
+    def test_does_not_change_global_random_state(self) -> None:
         with untouched_random_state():
             self.task().load()
 
     def test_fresh_processes_load_the_same_split(self) -> None:
-        expect_equal(self.fresh_transcript(), self.transcript(), "a fresh process loads other rows")
+        expect_equal(self.fresh_transcript(), self.transcript(), "a new process loads different rows")
 
     def transcript(self) -> str:
         data: Dataset = self.task().load()

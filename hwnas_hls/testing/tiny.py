@@ -1,4 +1,4 @@
-"""A plugin for tests: a space, a task and a trainer so small that a whole search takes a second.
+"""A plugin for tests: a space, a task and a trainer with which a whole search takes about a second.
 
 The ``hwnas`` fixture registers it, so that a run under test may say ``--space tiny --task tiny``.
 """
@@ -28,14 +28,14 @@ _RIDGE = 1e-3
 
 
 class Tiny(TinySpace):
-    """Twelve networks with one hidden layer, as wide as the task wants."""
+    """Twelve networks with one hidden layer, with the task's inputs and outputs."""
 
     def __init__(self, task: Dataset) -> None:
         super().__init__(task.n_in, task.n_out)
 
 
 class Mixed(MixedSpace):
-    """Networks of one or two hidden layers; knobs of every kind, some under conditions."""
+    """Networks with one or two hidden layers; knobs of every kind, some conditional."""
 
     def __init__(self, task: Dataset) -> None:
         super().__init__(task.n_in, task.n_out)
@@ -61,9 +61,9 @@ class TinyTask(Task):
 class LeastSquares(Estimator):
     """Random hidden layers and an output layer solved by least squares: accuracy in milliseconds.
 
-    The accuracy is a true one, of the design that comes with it, by the integer emulator; only the
-    training is simple. Source of the idea: Schmidt, Kraaijveld and Duin, "Feedforward neural
-    networks with random weights", ICPR 1992.
+    The accuracy is measured on the returned design with the integer emulator; only the training is
+    simple. Source: Schmidt, Kraaijveld and Duin, "Feedforward neural networks with random weights",
+    ICPR 1992.
     """
 
     name = "least-squares"
@@ -108,13 +108,13 @@ def _trained(architecture: Architecture, data: Dataset, rng: np.random.Generator
         features = emulator.outputs(hidden, data.train.x)
     wanted = 2.0 * np.eye(data.n_out)[data.train.y] - 1.0
     normal = features.T @ features + _RIDGE * len(features) * np.eye(features.shape[1])
-    # The largest output is the class, so that one factor for all of them changes nothing.
+    # The class is the largest output, so a common factor does not matter.
     weights[-1] = _onto_grid(np.linalg.solve(normal, features.T @ wanted), layers[-1])
     return Design(architecture, tuple(weights), biases, preprocessing, data.labels)
 
 
 def _onto_grid(values: NDArray[np.float64], layer: Dense) -> NDArray[np.int64]:
-    """The nearest integers of the weight's type after its largest value was put on the largest one."""
+    """Scale values so the largest one becomes the largest integer of the weight type, and round."""
     largest = float(np.abs(values).max()) or 1.0
     whole = np.rint(values / largest * layer.weight.highest)
     return np.clip(whole, layer.weight.lowest, layer.weight.highest).astype(np.int64)
@@ -122,13 +122,13 @@ def _onto_grid(values: NDArray[np.float64], layer: Dense) -> NDArray[np.int64]:
 
 @hookimpl
 def hwnas_register_spaces() -> list[type]:
-    """The tiny spaces."""
+    """The spaces of the tests."""
     return [Tiny, Mixed]
 
 
 @hookimpl
 def hwnas_register_tasks() -> list[type]:
-    """The tiny task."""
+    """The task of the tests."""
     return [TinyTask]
 
 

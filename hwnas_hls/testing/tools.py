@@ -1,4 +1,4 @@
-"""Fake command line tools on PATH, for tests of plugins that run a vendor's."""
+"""Fake command line tools on PATH, for tests of plugins that run vendor tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VENDOR_TOOLS = ("vitis-run", "vitis_hls", "vivado_hls", "vivado")
 _HOMES = ("XILINX_VITIS", "XILINX_HLS", "XILINX_VIVADO")
 _CALLS = "calls.jsonl"
-#: Runs before the fake itself: every call is kept, whatever becomes of it.
+#: Runs before the fake tool and records every call.
 _PREAMBLE = f"""#!{sys.executable}
 import json as _json, os as _os, sys as _sys
 with open(_os.path.join(_os.path.dirname(_os.path.abspath(_sys.argv[0])), {_CALLS!r}), "a") as _calls:
@@ -24,7 +24,7 @@ with open(_os.path.join(_os.path.dirname(_os.path.abspath(_sys.argv[0])), {_CALL
 
 
 class FakeTools:
-    """A folder of fake tools that comes first on PATH.
+    """A folder of fake tools, placed first on PATH.
 
     Example, a tool that prints one number::
 
@@ -34,7 +34,7 @@ class FakeTools:
             assert fake_tools.calls() == [["area-of", "--part", "xcvu9p"]]
 
     Args:
-        folder: where they lie; made where it is not there.
+        folder: folder of the tools; created if necessary.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,41 +42,41 @@ class FakeTools:
         folder.mkdir(parents=True, exist_ok=True)
 
     def place(self, name: str, code: str, folder: Path | None = None) -> Path:
-        """Make the tool ``name`` of a Python program; its calls are recorded.
+        """Create the tool ``name`` from a Python program; its calls are recorded.
 
         Args:
-            code: run as a script of its own, by this interpreter.
-            folder: another one than that on PATH.
+            code: run as a script by this interpreter.
+            folder: instead of the folder on PATH.
         """
         path = (folder or self.folder) / name
-        # A docstring and future imports have to stay at the top of what is run.
+        # The docstring and future imports must remain at the top of the executed code.
         body = f"{_PREAMBLE}exec(compile({code!r}, {name!r}, 'exec'))\n"
         path.write_text(body, encoding="utf-8")
         path.chmod(0o755)
         return path
 
     def vendor(self, *names: str, folder: Path | None = None) -> None:
-        """Make fakes of AMD's tools: they check their project and write reports with fixed numbers.
+        """Create fakes of AMD's tools, which check their project and write reports with fixed numbers.
 
         The environment variable ``FAKE_VENDOR_MODE`` makes them fail; see
         :mod:`hwnas_hls.testing.fake_vendor`.
 
         Args:
-            names: of :data:`VENDOR_TOOLS`; all of them where none is named.
+            names: members of :data:`VENDOR_TOOLS`; default all.
         """
         code = resources.files("hwnas_hls.testing").joinpath("fake_vendor.py").read_text(encoding="utf-8")
         for name in names or VENDOR_TOOLS:
             self.place(name, code, folder)
 
     def calls(self) -> list[list[str]]:
-        """Every call so far, name first."""
+        """All calls so far; the first item is the name of the tool."""
         path = self.folder / _CALLS
         if not path.is_file():
             return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
     def put_on_path(self, environment: pytest.MonkeyPatch) -> None:
-        """Put the folder before everything else, and hide installed vendor tools' homes."""
+        """Put the folder first on PATH, and unset the variables that point to installed vendor tools."""
         environment.setenv("PATH", str(self.folder), prepend=os.pathsep)
         for name in _HOMES:
             environment.delenv(name, raising=False)

@@ -1,5 +1,5 @@
-"""Frozen values that the parts of a search hand to each other: candidates, estimates, records, fronts.
+"""Frozen values that the parts of a search exchange: candidates, estimates, records, objectives.
 
-It uses ``network`` and ``errors``. Begin with ``record``: a candidate, the estimates found for it, and
-how its evaluation ended. ``front`` and ``attainment`` hold the arithmetic of Pareto fronts.
+It uses ``network`` and ``errors``. Begin with ``record``: a candidate, its estimates, and how its
+evaluation ended. ``front`` and ``attainment`` compute Pareto fronts, hypervolumes and attainment.
 """

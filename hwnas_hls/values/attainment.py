@@ -1,9 +1,9 @@
-"""Attainment: what several runs of one kind reach, once, mostly, and always.
+"""Attainment surfaces: the results that at least one, half or all of several runs attain.
 
-A run attains a point where one of its designs is at least as good in both of two metrics. The
-k-of-n surface is the border of what at least k of n runs attain; the median one is what a run
-of this kind can be expected to reach. Source: Grunert da Fonseca, Fonseca and Hall, "Inferential
-performance assessment of stochastic optimisers and the attainment function", EMO 2001.
+A run attains a point if one of its designs is at least as good in both of two metrics. The k-of-n
+surface bounds the region that at least k of n runs attain; the median surface is the typical result
+of a run. Source: Grunert da Fonseca, Fonseca and Hall, "Inferential performance assessment of
+stochastic optimisers and the attainment function", EMO 2001.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 
 def staircase(points: Sequence[Point]) -> list[Point]:
-    """The points that no other is as good as in both numbers (lower is better), by the first one."""
+    """The non-dominated points (lower is better in both numbers), in the order of the first number."""
     kept: list[Point] = []
     for first, second in sorted(set(points)):
         if not kept or second < kept[-1][1]:
@@ -24,11 +24,11 @@ def staircase(points: Sequence[Point]) -> list[Point]:
 
 
 def surface(runs: Sequence[Sequence[Point]], least: int) -> list[Point]:
-    """The corners of what at least ``least`` of ``runs`` attain (lower is better in both numbers).
+    """The corners of the region that at least ``least`` of ``runs`` attain (lower is better in both numbers).
 
     Args:
         runs: the points of each run, in any order.
-        least: from 1 (the best of all runs) to their number (what every run attains).
+        least: from 1 (attained by any run) to the number of runs (attained by every run).
     """
     stairs = [staircase(points) for points in runs]
     heights = [math.inf] * len(stairs)

@@ -1,4 +1,4 @@
-"""A candidate: one setting of a space's knobs, named by its content."""
+"""Candidates: one setting of the knobs of a space, identified by a hash of its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = bool | int | float | str | None
 
 
 def digest(data: object) -> str:
-    """16 hexadecimal digits that stand for JSON-able ``data``, the same in every process."""
+    """A hash of JSON-able ``data``, 16 hexadecimal digits, the same in every process."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -23,8 +23,8 @@ class Candidate:
     """One setting of the knobs of a space.
 
     Args:
-        space: name of the space it belongs to.
-        values: knob name -> value; only knobs that are active in this candidate.
+        space: name of the space.
+        values: knob name -> value of each active knob.
     """
 
     space: str

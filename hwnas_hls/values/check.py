@@ -1,4 +1,4 @@
-"""Checks of a design that was handed over: made and passed, made and failed, or not made."""
+"""Checks of an exported design: passed, failed, or not run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one check of a design ended; as text ``ok``, ``not run...`` or what is wrong.
+    """The result of one check of a design; as text ``ok``, ``not run...`` or the failure.
 
     Args:
         state: passed, failed or not run.
-        reason: what failed, or why the check was not run; empty where it passed.
-        wanted: false where the check was not run because the spec does not ask for it.
+        reason: what failed, or why the check was not run; empty if it passed.
+        wanted: false if the spec disables the check.
     """
 
     state: CheckState
@@ -62,10 +62,10 @@ PASSED = CheckResult(CheckState.OK)
 
 
 def failure(reason: str) -> CheckResult:
-    """A check that was made and failed."""
+    """A check that failed."""
     return CheckResult(CheckState.FAILED, reason)
 
 
 def not_run(reason: str, *, wanted: bool = True) -> CheckResult:
-    """A check that was not made."""
+    """A check that was not run."""
     return CheckResult(CheckState.NOT_RUN, reason, wanted)

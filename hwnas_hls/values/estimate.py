@@ -1,4 +1,4 @@
-"""Numbers with what they rest on: metrics, estimates, and what an estimator hands back."""
+"""Metrics, estimates with their evidence, and the results of estimators."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class Source(StrEnum):
-    """What a number rests on, from the weakest to the strongest."""
+    """How a number was obtained, from the weakest evidence to the strongest."""
 
-    #: By a model; never shown without its interval.
+    #: Predicted by a model; always shown with its interval.
     PREDICTED = "predicted"
-    #: Scored in training, in floating point or fake-quantised.
+    #: Scored during training, in floating point or with simulated quantisation.
     TRAINED = "trained"
     #: Scored by bit-exact integer arithmetic.
     EMULATED = "emulated"
     #: Scored by hls4ml's C simulation.
     CSIM = "csim"
-    #: Simulated on RTL.
+    #: Simulated on the RTL.
     SIMULATED_RTL = "simulated_rtl"
-    #: Stated by a C synthesis report; overstates LUTs about twofold.
+    #: From a C synthesis report; overestimates LUTs about twofold.
     CSYNTH = "csynth"
     #: Counted by open synthesis.
     OPEN_SYNTHESIS = "open_synthesis"
-    #: Stated by a logic synthesis report.
+    #: From a logic synthesis report.
     LOGIC_SYNTHESIS = "logic_synthesis"
-    #: Stated by the report of a routed design.
+    #: From the report of a routed design.
     POST_ROUTE = "post_route"
 
 
@@ -44,15 +44,15 @@ SOURCES = tuple(Source)
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a number means.
+    """A metric: its name, unit and direction.
 
     Args:
         name: with its unit, for example ``latency_ns``.
-        direction: ``max`` or ``min``, which way is better.
+        direction: ``max`` or ``min``, whichever is better.
         label: for tables and axes.
         unit: as printed; empty for pure numbers.
-        best, worst: ends of its scale as an objective, where it has natural ones; a spec's own
-            come before them.
+        best, worst: ends of its scale as an objective, if it has natural ones; a spec can override
+            them.
     """
 
     name: str
@@ -116,18 +116,20 @@ class Estimate:
     def __post_init__(self) -> None:
         if not isinstance(self.source, Source):
             if self.source not in SOURCES:
-                raise ValueError(f"source {self.source!r} of {self.metric} is none of {', '.join(SOURCES)}")
+                raise ValueError(
+                    f"unknown source {self.source!r} of {self.metric}; expected one of {', '.join(SOURCES)}"
+                )
             object.__setattr__(self, "source", Source(self.source))
         if math.isnan(self.value):
-            raise ValueError(f"{self.metric} is not a number: a failed estimate carries a reason instead")
+            raise ValueError(f"{self.metric} is not a number; return Estimates(failure=...) instead")
 
     @property
     def is_predicted(self) -> bool:
-        """Whether it comes from a model; everything else was measured on the design in some way."""
+        """Whether it was predicted by a model; all other sources are measurements of the design."""
         return self.source == Source.PREDICTED
 
     def worst(self, direction: str) -> float:
-        """The end of the interval that a limit is held against."""
+        """The pessimistic end of the interval, which limits are checked against."""
         return self.low if direction == "max" else self.high
 
     def to_json(self) -> dict[str, Any]:
@@ -163,24 +165,24 @@ class Estimate:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinity: an open end of an interval is null."""
+    """JSON has no infinity; the open end of an interval becomes null."""
     return value if math.isfinite(value) else None
 
 
 def measured(metric: str, value: float, source: str, evidence: str) -> Estimate:
-    """An estimate that was measured: its interval is its value."""
+    """A measured estimate, whose interval is its value."""
     return Estimate(metric, value, value, value, source, evidence)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What one estimator says of one candidate: numbers, or a reason why there are none.
+    """The result of one estimator for one candidate: estimates, or a reason why there are none.
 
     Args:
         values: metric name -> estimate.
-        failure: why the candidate could not be judged; empty when it was.
-        stopped: why training was cut short (the candidate was dominated); empty otherwise.
-        design: the trained fixed-point design, where the estimator made one.
+        failure: why the candidate could not be evaluated; empty on success.
+        stopped: why training was stopped early (the candidate was dominated); empty otherwise.
+        design: the trained fixed-point design, if the estimator trains.
         warnings: for the record and the report.
         layers: per layer, metric -> its share, where the estimator splits its numbers by layer.
         siblings: what the same training says of other candidates, each with its own estimates; those

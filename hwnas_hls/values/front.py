@@ -12,9 +12,9 @@ Losses = Sequence[Sequence[float]] | NDArray[np.float64]
 
 
 def non_dominated(losses: Losses) -> list[int]:
-    """Indices of the points that no other point dominates, in their given order.
+    """Indices of the non-dominated points, in their given order.
 
-    Of points with equal losses the first is kept.
+    Of points with equal losses, the first is kept.
 
     Args:
         losses: (points, objectives).
@@ -22,7 +22,7 @@ def non_dominated(losses: Losses) -> list[int]:
     points = np.asarray(losses, np.float64)
     if len(points) == 0:
         return []
-    # In lexicographic order a point can be dominated only by one that stands before it.
+    # In lexicographic order, only an earlier point can dominate a point.
     order = np.lexsort(points.T[::-1])
     if points.shape[1] <= 3:
         return sorted(_staircase(points, order))
@@ -34,7 +34,7 @@ def non_dominated(losses: Losses) -> list[int]:
 
 
 def _staircase(points: NDArray[np.float64], order: NDArray[np.int64]) -> list[int]:
-    """The non-dominated of up to three objectives: the last two of what stands before, as a staircase."""
+    """The non-dominated points for up to three objectives; a staircase of the last two is kept sorted."""
     places: list[int] = order.tolist()
     if points.shape[1] == 1:
         return places[:1]
@@ -47,7 +47,7 @@ def _staircase(points: NDArray[np.float64], order: NDArray[np.int64]) -> list[in
         pairs = np.column_stack([np.zeros(len(pairs)), pairs])
     for place, (y, z) in zip(places, pairs.tolist(), strict=True):
         step = bisect.bisect_right(ys, y)
-        # The first step is no point: one that is nowhere below infinity is dominated by nobody.
+        # The first step is a sentinel, not a point, and dominates nothing.
         if zs[step - 1] <= z and step > 1:
             continue
         kept.append(place)
@@ -59,10 +59,10 @@ def _staircase(points: NDArray[np.float64], order: NDArray[np.int64]) -> list[in
 
 
 def hypervolume(losses: Losses, reference: Sequence[float]) -> float:
-    """Volume that the points dominate below ``reference``, exact.
+    """The exact volume that the points dominate below ``reference``.
 
-    A sweep up to three objectives, the WFG recursion above. Points at or beyond the reference in
-    any objective count nothing.
+    Computed by a sweep for up to three objectives, by the WFG recursion for more. Points at or beyond
+    the reference in any objective contribute nothing.
 
     Source: While, Bradstreet, Barone, "A Fast Way of Calculating Exact Hypervolumes",
     IEEE Trans. Evol. Comp. 16(1), 2012.
@@ -107,7 +107,7 @@ def _solid(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
         start = bisect.bisect_left(xs, x)
         ceiling = ys[start - 1] if start > 0 else top_y
         if y < ceiling:
-            # The new step covers, up to the next lower one, what lay between it and the old steps.
+            # The new step adds the area between it and the old steps, up to the next lower one.
             end, left, below = start, x, ceiling
             while end < len(xs) and ys[end] >= y:
                 area += (xs[end] - left) * (below - y)

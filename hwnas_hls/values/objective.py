@@ -1,4 +1,4 @@
-"""Objectives, hard limits, and the three ways to combine them."""
+"""Objectives, hard limits, and the three modes that combine them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hwnas_hls.values.estimate import METRICS, Estimate
 
 
 class Mode(StrEnum):
-    """How several objectives combine."""
+    """How several objectives are combined."""
 
-    #: A front: no objective is given up for another.
+    #: The Pareto front of all objectives.
     PARETO = "pareto"
     #: The weighted sum of the scaled objectives.
     WEIGHTED = "weighted"
-    #: The first objective alone, under the limits.
+    #: The first objective only, under the limits.
     CONSTRAINED = "constrained"
 
 
 MODES = tuple(Mode)
-#: Share of the scale below which a shortfall counts linearly: its logarithm would have no end.
+#: Share of the scale below which the shortfall is linear; its logarithm diverges at zero.
 _SHORTFALL_UNIT = 0.01
 
 
@@ -35,12 +35,12 @@ class Objective:
     Args:
         metric: name with unit.
         direction: ``max`` or ``min``.
-        best, worst: the ends between which progress is measured; ``worst`` is the reference
-            point of the hypervolume and the normalisation of the weighted sum.
-        weight: its share in a weighted sum.
-        log: measured in its logarithm (costs that span orders of magnitude); for a ``max`` metric,
-            in the logarithm of its shortfall from ``best``, so that from 92 % to 94 % counts more
-            than from 70 % to 72 %.
+        best, worst: ends of the scale; ``worst`` is the reference point of the hypervolume, and both
+            normalise the weighted sum.
+        weight: its weight in a weighted sum.
+        log: whether the scale is logarithmic (for costs that span orders of magnitude). A ``max``
+            metric uses the logarithm of its shortfall from ``best``: the step from 92 % to 94 % then
+            counts more than that from 70 % to 72 %.
     """
 
     metric: str
@@ -72,10 +72,10 @@ class Limit:
     bound: float
 
     def violation(self, estimate: Estimate) -> float:
-        """0 where the limit holds for the whole interval, else how far beyond, relative to the bound.
+        """0 if the limit holds for the whole interval, else the excess relative to the bound.
 
-        The interval's bad end counts: a design is inside a limit only if its prediction's
-        upper end is (its lower end for ``min``). Beyond a bound of zero it is the amount itself.
+        The pessimistic end of the interval counts: the upper end for ``max``, the lower end for
+        ``min``. If the bound is zero, the excess is absolute.
         """
         excess = estimate.high - self.bound if self.kind == "max" else self.bound - estimate.low
         return max(0.0, excess) / (abs(self.bound) or 1.0)
@@ -90,8 +90,8 @@ class Goal:
     """Objectives, limits and how they are combined.
 
     Args:
-        mode: ``pareto`` (a front), ``weighted`` (one sum) or ``constrained`` (the first
-            objective alone, under the limits).
+        mode: ``pareto`` (front), ``weighted`` (weighted sum) or ``constrained`` (the first objective
+            only, under the limits).
     """
 
     objectives: tuple[Objective, ...]
@@ -99,7 +99,7 @@ class Goal:
     mode: str = Mode.PARETO
 
     def losses(self, estimates: Mapping[str, Estimate]) -> tuple[float, ...] | None:
-        """The minimised vector (one entry in the scalar modes); ``None`` where a metric is missing."""
+        """The losses to minimise (one in the scalar modes); ``None`` if a metric is missing."""
         if any(objective.metric not in estimates for objective in self.objectives):
             return None
         each = [objective.loss(estimates[objective.metric].value) for objective in self.objectives]
@@ -116,7 +116,7 @@ class Goal:
         return len(self.objectives) if self.mode == Mode.PARETO else 1
 
     def violations(self, estimates: Mapping[str, Estimate]) -> dict[str, float]:
-        """Broken limits -> relative excess; limits whose metric is not estimated yet are left out."""
+        """Broken limit -> relative excess; limits whose metric has no estimate yet are skipped."""
         found = {
             str(limit): limit.violation(estimates[limit.metric])
             for limit in self.limits
@@ -136,7 +136,7 @@ class Goal:
 
 
 def direction_of(metric: str, known: Mapping[str, str] | None = None) -> str:
-    """``max`` or ``min`` for a metric's name; ``known`` adds the task's own metrics.
+    """The direction of a metric, ``max`` or ``min``; ``known`` adds the metrics of the task.
 
     Raises:
         UserError: unknown metric.

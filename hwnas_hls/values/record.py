@@ -1,4 +1,4 @@
-"""Records: what became of each candidate."""
+"""Records: the result of each candidate's evaluation."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from hwnas_hls.values.estimate import Estimate
 class RecordState(StrEnum):
     """How the evaluation of a candidate ended."""
 
-    #: Judged in full.
+    #: Evaluated in full.
     COMPLETE = "complete"
-    #: Over a hard limit; perhaps never trained.
+    #: Over a hard limit; possibly not trained.
     INFEASIBLE = "infeasible"
-    #: Dominated, and so not trained or not to the end.
+    #: Dominated, and therefore not trained or not trained to the end.
     STOPPED = "stopped"
-    #: Not judged, for the reason in the record.
+    #: Not evaluated; the record gives the reason.
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One judged candidate.
+    """The result of one candidate.
 
     Args:
         number: position in the run, from 0.
-        batch: which ask it came from, from 0.
-        candidate: the knobs.
+        batch: number of its batch, from 0.
+        candidate: its knob values.
         state: how its evaluation ended.
-        estimates: metric -> estimate; whatever was found before the state was reached.
-        losses: the minimised vector; ``None`` unless the candidate was judged in full.
+        estimates: metric -> estimate; all that were made before the evaluation ended.
+        losses: the losses to minimise; ``None`` unless the state is complete.
         violations: broken limit -> relative excess.
-        reason: why it is not complete; empty otherwise.
+        reason: why it is not complete; empty if it is.
         warnings: of the estimators.
-        seconds: time its evaluation took, its share of a batch.
+        seconds: duration of its evaluation, its share of the batch.
     """
 
     number: int

@@ -65,7 +65,7 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     """Each run's front by the goal of the first, and that goal.
 
     Raises:
-        UserError: a folder is no run, the tasks differ, or a run lacks an objective's metric.
+        UserError: a folder is not a run, the tasks differ, or a run lacks the metric of an objective.
     """
     seen: dict[Path, Path] = {}
     for folder in folders:

@@ -1,4 +1,4 @@
-"""The front as tables for the terminal: 80 columns, plain text if the output is no terminal."""
+"""The front as tables for the terminal: 80 columns, plain text if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ _HEADINGS = {
 
 
 def _columns(front: Front) -> list[str]:
-    """What is wanted, then what a circuit costs, the time in the unit that is known best.
+    """The columns: objectives, then hardware costs, then latency in the unit with the best evidence.
 
-    A DSP column is shown where a design has one or where their number is only predicted.
+    DSPs are shown if a design has some or if their number is only predicted.
     """
     measured = any(
         member.estimates["latency_cycles"].source != Source.PREDICTED
@@ -169,16 +169,16 @@ def picked_lines(member: Member, metrics: Sequence[str]) -> list[str]:
     """Numbers of a design during the search, and after full training and verification.
 
     Args:
-        metrics: the task's own first, as in :class:`~hwnas_hls.run.selection.Picked`.
+        metrics: the task's metric first, as in :class:`~hwnas_hls.run.selection.Picked`.
     """
-    found, handed_over = member.record.estimates, member.estimates
-    names = [name for name in metrics if name in found or name in handed_over]
+    found, exported = member.record.estimates, member.estimates
+    names = [name for name in metrics if name in found or name in exported]
     width = max(map(len, names), default=0) + 2
     lines = [f"{'':<{width}}{'in the search':<30}exported"]
     for name in names:
         # The interval of an accuracy depends on the number of rows; it is written as a percentage.
         shown = _marked if name == metrics[0] else _with_interval
-        lines.append(f"{name:<{width}}{shown(found, name):<30}{shown(handed_over, name)}")
+        lines.append(f"{name:<{width}}{shown(found, name):<30}{shown(exported, name)}")
     return lines
 
 
@@ -198,7 +198,7 @@ def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
         return "-"
     estimate = numbers[name]
     words = figure(name, estimate.value)
-    # What was counted or simulated is one number; how Vivado's may differ stands in the report.
+    # A counted or simulated number has no interval; the report explains how Vivado's may differ.
     predicted = estimate.source == Source.PREDICTED and interval(estimate)
     between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if predicted else ""
     doubt = "" if estimate.in_domain else "?"
@@ -241,7 +241,7 @@ def _checked(member: Member) -> str:
     return "not run"
 
 
-#: What stands behind a number, in the words of the table's legend.
+#: source -> its description in the legend of the table.
 _MARK_WORDS = {
     "predicted": "predicted",
     "trained": "trained",

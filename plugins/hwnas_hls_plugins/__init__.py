@@ -1,6 +1,6 @@
-"""The built-in plugins, by the same door as a stranger's: the entry point group ``hwnas_hls``.
+"""The built-in plugins, registered like any other plugin through the entry point group ``hwnas_hls``.
 
-Every hook imports what it hands over when it is called, so that the command line starts fast.
+Every hook imports its classes when it is called, which keeps the command line fast.
 """
 
 from __future__ import annotations

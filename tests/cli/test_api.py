@@ -102,25 +102,25 @@ def test_open_run_reads_and_changes_nothing(run: Run) -> None:
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*.json")} == before
 
 
-def test_hand_over_of_any_candidate(run: Run) -> None:
+def test_any_candidate_can_be_exported(run: Run) -> None:
     other = next(
         record
         for record in run.records
         if record.state == RecordState.COMPLETE and record.key not in run.designs
     )
-    member = run.hand_over(other.key[:10])
+    member = run.export_design(other.key[:10])
     assert member.key == other.key
     assert (run.folder / "designs" / other.key / "hls4ml").is_dir()
 
 
 def test_export_by_name(run: Run) -> None:
-    assert [path.name for path in run.export("csv", "front-json")] == [
+    assert [path.name for path in run.export_files("csv", "front-json")] == [
         "candidates.csv",
         "designs.csv",
         "front.json",
     ]
     with refused(ErrorKind.UNKNOWN_NAME, near="csv"):
-        run.export("cvs")
+        run.export_files("cvs")
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_arguments_become_the_spec(tmp_path: Path) -> None:
         max_latency="0.5us",
         clock=8,
         objectives=["accuracy", "lut"],
-        handover={"members": 1},
+        export={"members": 1},
         output=tmp_path / "run",
         plugins=[toy],
     )
@@ -164,8 +164,8 @@ def test_arguments_become_the_spec(tmp_path: Path) -> None:
     assert spec.limits.min == {"accuracy": 0.1}
     assert not spec.limits.fit_part
     assert spec.objectives.metrics == ("accuracy", "lut")
-    assert spec.handover.members == 1
-    assert not spec.handover.csim, "a table is laid over, not put in its place"
+    assert spec.export.members == 1
+    assert not spec.export.csim, "a table is laid over, not put in its place"
     assert spec.space.config == {"max_width": 8}
 
 

@@ -92,7 +92,7 @@ def test_export_hands_over_again_what_is_there(
 
 
 @pytest.mark.parametrize("damage", ["altered", "gone"])
-def test_a_damaged_design_is_handed_over_again(
+def test_a_damaged_design_is_exported_again(
     damage: str, registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     outcome = finished(registry, toy_spec(), tmp_path / "run")
@@ -124,7 +124,7 @@ def test_an_edited_spec_is_refused(
     for command in (
         lambda: runs.resume(tmp_path / "run", registry, QUIET),
         lambda: runs.redraw(tmp_path / "run", registry),
-        lambda: runs.hand_over_one(tmp_path / "run", "", registry, QUIET),
+        lambda: runs.export_one(tmp_path / "run", "", registry, QUIET),
     ):
         with refused(ErrorKind.CHANGED, where=str(tmp_path / "run" / "spec.toml"), mentions=[said]):
             command()
@@ -330,7 +330,7 @@ def test_numbers_of_another_circuit_are_named_where_they_do_not_count() -> None:
     other = lut(1219.0, "open_synthesis", in_domain=False)
     (finding,) = judge([Limit("lut", "max", 2000.0)], [other], 5.0)
     assert finding.verdict == NOT_PROVEN
-    assert "not counted" in finding.why
+    assert "not used" in finding.why
     assert "1219" in finding.why
     (finding,) = judge([Limit("lut", "max", 2000.0)], [other, lut(1500.0, "post_route", in_domain=True)], 5.0)
     assert finding.verdict == PROVEN

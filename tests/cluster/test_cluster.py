@@ -36,7 +36,7 @@ from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run.lifecycle import Observer, Outcome, hand_over_one, resume, start
+from hwnas_hls.run.lifecycle import Observer, Outcome, export_one, resume, start
 from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.spec import Spec, spec_from_tables
@@ -394,7 +394,7 @@ def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) ->
         "run": {"trials": 12, "batch": 12, "estimators": ["hls-model", "training"], "exporters": []},
         "strategy": {"name": "random"},
         "estimators": {"training": {"epochs": 6}},
-        "handover": {"members": 2, "csim": False, "training": {"epochs": 4}},
+        "export": {"members": 2, "csim": False, "training": {"epochs": 4}},
     }
     found = []
     for name, cluster in (("none", {}), ("two", {"scheduler": scheduler})):
@@ -405,7 +405,7 @@ def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) ->
     assert len(found[0][1]) == 2
 
 
-def test_one_candidate_is_handed_over_by_workers_or_without(
+def test_exporting_one_candidate_gives_the_same_design_with_and_without_workers(
     registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str
 ) -> None:
     log, folder = tmp_path / "log", tmp_path / "run"
@@ -417,7 +417,7 @@ def test_one_candidate_is_handed_over_by_workers_or_without(
     found = []
     for place, cluster in ((folder, None), (other, ClusterTable())):
         seen = len(read_log(log))
-        found.append(hand_over_one(place, key, registry, Observer(), cluster=cluster).design.digest())
+        found.append(export_one(place, key, registry, Observer(), cluster=cluster).design.digest())
         pids = {line.pid for line in read_log(log)[seen:]}
         assert pids
         assert (os.getpid() in pids) == (cluster is not None)

@@ -1,4 +1,4 @@
-"""Architectures: widths that fit, a JSON form that comes back, and what spaces may hand over."""
+"""Architectures: widths that fit, a JSON form that comes back, and what spaces may return."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_exact_accumulator_holds_the_worst_case() -> None:
 
 
 @pytest.mark.parametrize("form", ["itself", "json", "layers", "dictionaries"])
-def test_what_a_space_may_hand_over(form: str) -> None:
+def test_space_may_return_an_architecture_its_json_form_or_layers(form: str) -> None:
     value = {
         "itself": NETWORK,
         "json": NETWORK.to_json(),

@@ -216,7 +216,7 @@ def test_a_run_with_isolated_synthesis_ends_whatever_happens(
     counted = {}
     for how in ("", "leave"):
         table = {"synthesizer": "harmful-synthesis", "budget": 3, "config": {"how": how}}
-        spec = toy_spec(synthesis=table, run={"trials": 20, "batch": 10}, handover={"members": 2})
+        spec = toy_spec(synthesis=table, run={"trials": 20, "batch": 10}, export={"members": 2})
         outcome = start(spec, registry, tmp_path / f"run{how}", Observer())
         assert not outcome.interrupted
         # A design whose synthesis fails is left out of the hand-over, with the reason.

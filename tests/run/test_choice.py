@@ -1,4 +1,4 @@
-"""What is handed over of a search: above the floor, alive, not dominated, chosen by unseen rows."""
+"""Which candidates of a search are exported: above the floor, alive, not dominated, chosen by unseen rows."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_dead_design_is_left_out_and_said(
 def test_members_are_not_dominated_in_their_final_numbers(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
-    outcome = members_of(registry, toy_spec(handover={"members": 20}), tmp_path / "run")
+    outcome = members_of(registry, toy_spec(export={"members": 20}), tmp_path / "run")
     goal = outcome.front.goal
     losses = [goal.losses(member.estimates) for member in outcome.front.members]
     for one in losses:
@@ -115,7 +115,7 @@ def test_members_are_not_dominated_in_their_final_numbers(
 def test_the_floor_lies_between_chance_and_the_best(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
-    spec = toy_spec(handover={"floor": 0.7})
+    spec = toy_spec(export={"floor": 0.7})
     outcome = members_of(registry, spec, tmp_path / "run")
     problem = resolve(spec, registry)
     with Store(tmp_path / "run", reading=True) as store:
@@ -149,7 +149,7 @@ def test_folds_share_every_row_and_every_class_once() -> None:
 SHORT: dict[str, Any] = {
     "target": {"name": "xcvu9p"},
     "run": {"trials": 30, "batch": 15, "exporters": [], "estimators": ["static", "hls-model", "training"]},
-    "handover": {"members": 3, "csim": False, "training": {"epochs": 10}},
+    "export": {"members": 3, "csim": False, "training": {"epochs": 10}},
     "estimators": {"training": {"epochs": 10}},
     "synthesis": {"synthesizer": "none"},
     "space": {"widths": [8, 16], "max_depth": 1},
@@ -177,7 +177,7 @@ def test_a_shortlist_is_scored_by_networks_that_have_not_seen_the_rows(tmp_path:
 
 
 def test_without_folds_the_searchs_own_scores_choose(tmp_path: Path) -> None:
-    tables = {**SHORT, "handover": {**SHORT["handover"], "folds": 0, "refine": False}}
+    tables = {**SHORT, "export": {**SHORT["export"], "folds": 0, "refine": False}}
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
     choice = outcome.front.run.choice
     assert choice is not None
@@ -205,7 +205,7 @@ def test_validate_refutes_a_design_that_does_nothing(
     from hwnas_hls.evidence import files as evidence
 
     csim = dataclasses.replace(member.estimates["accuracy"], source="csim")
-    piece = evidence.Piece("handover", "test", member.design.digest(), {"accuracy": csim})
+    piece = evidence.Piece("export", "test", member.design.digest(), {"accuracy": csim})
     evidence.write(place, piece)
     assert cli.invoke(["validate", str(place), "--min", "accuracy=0.1"]) == 1
     expect_mentioned(" ".join(capsys.readouterr().out.split()), ["REFUTED accuracy"])

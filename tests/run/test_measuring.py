@@ -24,7 +24,7 @@ def with_synthesis(toy_spec: MakeSpec, budget: int = 9, **config: Any) -> Spec:
     return toy_spec(
         run={"trials": 100, "batch": 20},
         synthesis={"synthesizer": "toy-synthesis", "budget": budget, "config": config},
-        handover={"members": 6},
+        export={"members": 6},
     )
 
 
@@ -68,7 +68,7 @@ def test_the_population_is_judged_again(registry: Registry, toy_spec: MakeSpec, 
     from hwnas_hls.spec.spec import spec_from_tables
 
     outcome = go(spec_from_tables(tables, "t"), registry, tmp_path / "run")
-    revised = [r for r in outcome.front.records if "by this run's syntheses" in r.reason]
+    revised = [r for r in outcome.front.records if "according to the syntheses of this run" in r.reason]
     assert revised
     assert all(record.state == "infeasible" and record.losses is None for record in revised)
     assert {member.key for member in outcome.front.members}.isdisjoint(record.key for record in revised)

@@ -235,7 +235,7 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_repeated(
     kills = 0
     for attempt in range(40):
         process = run_process(killed, spec, tmp_path / "calls", hash_seed=str(attempt))
-        # Early kills hit the search; the hand-over, which imports hls4ml, needs longer to end.
+        # Early kills hit the search; the export, which imports hls4ml, takes longer.
         deadline = time.monotonic() + rng.uniform(0.25, 0.9 if kills < 8 else 20.0)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -344,7 +344,7 @@ def test_a_full_training_that_fails_does_not_replace_the_searchs_design(
         return found
 
     monkeypatch.setattr(toy.ToyTraining, "_one", worse)
-    spec = toy_spec(handover={"training": {"sleep_s": 0.001}})
+    spec = toy_spec(export={"training": {"sleep_s": 0.001}})
     outcome = runs.start(spec, registry, tmp_path / "run", runs.Observer())
     kept = {member.key: member.design.digest() for member in outcome.front.members}
     assert kept == {member.key: member.design.digest() for member in plain.front.members}

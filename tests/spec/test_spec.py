@@ -74,7 +74,7 @@ def test_the_resolved_spec_reads_back_the_same() -> None:
             "objectives": {"mode": "weighted", "weights": {"lut": 2}},
             "limits": {"max": {"lut": 20000}},
             "estimators": {"training": {"epochs": 3}},
-            "handover": {"training": {"epochs": 9}},
+            "export": {"training": {"epochs": 9}},
         },
         "x.toml",
     )

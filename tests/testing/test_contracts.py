@@ -129,8 +129,8 @@ def test_a_strategy_that_forgets_its_course_is_found() -> None:
             return Forgetful(climb.Config(), space, seed)
 
     found = problems(Contract())
-    assert "another course" in found["test_resume_continues_identically"]
-    assert "test_touches_no_global_random_state" not in found
+    assert "the run differs when resumed" in found["test_resume_continues_identically"]
+    assert "test_does_not_change_global_random_state" not in found
 
 
 def test_a_strategy_that_draws_globally_is_found() -> None:
@@ -147,8 +147,8 @@ def test_a_strategy_that_draws_globally_is_found() -> None:
             return Global(climb.Config(), space, seed)
 
     found = problems(Contract())
-    assert set(found) == {"test_touches_no_global_random_state"}
-    assert "global random state of random" in found["test_touches_no_global_random_state"]
+    assert set(found) == {"test_does_not_change_global_random_state"}
+    assert "global random state of random" in found["test_does_not_change_global_random_state"]
 
 
 def test_a_strategy_that_breaks_on_failures_is_found() -> None:
@@ -162,7 +162,7 @@ def test_a_strategy_that_breaks_on_failures_is_found() -> None:
         def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
             return Careless(climb.Config(), space, seed)
 
-    assert "TypeError" in problems(Contract())["test_survives_records_that_are_not_complete"]
+    assert "TypeError" in problems(Contract())["test_accepts_incomplete_records"]
 
 
 def test_a_strategy_that_takes_what_it_does_not_support_is_found() -> None:
@@ -174,7 +174,7 @@ def test_a_strategy_that_takes_what_it_does_not_support_is_found() -> None:
         def supports(self, space: Space) -> bool:
             return space.name == "tiny"
 
-    assert "mixed" in problems(Contract())["test_refuses_by_name_what_it_does_not_support"]
+    assert "mixed" in problems(Contract())["test_rejects_unsupported_spaces_with_an_error"]
 
 
 def test_a_task_with_another_split_every_time_is_found() -> None:
@@ -194,7 +194,7 @@ def test_a_task_with_another_split_every_time_is_found() -> None:
 
     found = problems(Contract())
     assert "rows differ" in found["test_loads_the_same_split_every_time"]
-    assert "test_splits_fit_together" not in found
+    assert "test_splits_are_consistent" not in found
 
 
 def test_a_task_whose_labels_do_not_fit_is_found() -> None:
@@ -225,7 +225,7 @@ def test_an_estimator_that_depends_on_its_batch_is_found() -> None:
             return Relative()
 
     found = problems(Contract())
-    assert set(found) == {"test_answers_do_not_depend_on_the_batch"}
+    assert set(found) == {"test_results_do_not_depend_on_the_batch"}
 
 
 def test_an_estimator_that_answers_too_little_or_out_of_its_interval_is_found() -> None:
@@ -242,8 +242,8 @@ def test_an_estimator_that_answers_too_little_or_out_of_its_interval_is_found() 
             return Broken()
 
     found = problems(Contract())
-    assert "differ in number" in found["test_gives_one_answer_a_candidate"]
-    assert "is not in [" in found["test_numbers_carry_their_metric_and_lie_in_their_interval"]
+    assert "differ in number" in found["test_returns_one_result_per_candidate"]
+    assert "is not in [" in found["test_values_are_in_their_intervals_under_the_right_metric"]
 
 
 def test_the_sample_dataset_is_the_same_for_everyone() -> None:

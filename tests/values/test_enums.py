@@ -38,7 +38,7 @@ def test_record_reads_its_state_back() -> None:
         (PASSED, "ok"),
         (failure("2 of 9 rows differ"), "2 of 9 rows differ"),
         (not_run("no g++"), "not run: no g++"),
-        (not_run("handover.csim = false", wanted=False), "not run (handover.csim = false)"),
+        (not_run("export.csim = false", wanted=False), "not run (export.csim = false)"),
         (failure("not run of the mill"), "not run of the mill"),
     ],
 )

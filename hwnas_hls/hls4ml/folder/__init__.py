@@ -1,8 +1,8 @@
-"""Project folders and configurations of hls4ml, of any version, read as queries of the hardware model.
+"""Reads hls4ml projects and configurations of any version as queries of the hardware model.
 
-:func:`read_folder` reads a project that hls4ml wrote, from its firmware and weights;
-:func:`read_config` reads a lone ``hls4ml_config.yml``. No code of a project is run, nothing outside
-its folder is read, sizes are bounded.
+:func:`read_folder` reads the firmware and weights of a project; :func:`read_config` reads a single
+``hls4ml_config.yml``. No code of a project is run, no file outside its folder is read, and sizes are
+bounded.
 """
 
 from __future__ import annotations

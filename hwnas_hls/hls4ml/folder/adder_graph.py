@@ -1,9 +1,9 @@
-"""Weights of a layer built by distributed arithmetic, from its adder graph.
+"""The weights of a distributed arithmetic layer, computed from its adder graph.
 
-hls4ml writes no weights for such a layer: da4ml's straight-line code in
-``firmware/nnet_utils/nnet_code_gen.h`` *is* the layer. Every value in it is an affine function of
-the inputs, made of sums, differences, shifts and constants, so its coefficients can be followed
-line by line; those of the outputs are the weights and biases, exactly.
+hls4ml writes no weights for such a layer, only da4ml's straight-line code in
+``firmware/nnet_utils/nnet_code_gen.h``. Every value in the code is an affine function of the inputs
+(sums, differences, shifts and constants), so its coefficients can be computed line by line. Those of
+the outputs are exactly the weights and biases.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Coefficients that are held at once; larger graphs are not followed.
+#: Maximum number of coefficients; larger graphs are not read.
 MAX_COEFFICIENTS = 8_000_000
 _LINE = re.compile(r"[\w<>,: -]{1,80}?\s+v(\d{1,7}) = ([^;]{1,200});.*")
 _OUTPUT = re.compile(r"model_out\[(\d{1,6})\] = ([^;]{1,200});.*")
@@ -26,7 +26,7 @@ _SUM = re.compile(r"(.+?) ([+-]) (.+)")
 _SHIFTED = re.compile(r"bit_shift<(-?\d{1,3})>\((-?)v(\d{1,7})\)")
 _PLAIN = re.compile(r"(-?)v(\d{1,7})")
 _INPUT = re.compile(r"model_inp\[(\d{1,6})\]|model_inp_q_(\d{1,6})")
-#: HGQ2 quantises its inputs one by one before the graph: a cast, which the graph then reads.
+#: HGQ2 quantises each input by a cast before the graph.
 _QUANTISED = re.compile(r"[\w<>,: -]{1,80}?\s+model_inp_q_(\d{1,6}) = model_inp\[(\d{1,6})\];.*")
 _CAST = re.compile(r"(?:ap|ac)_u?(?:fixed|int)<[\d, -]{1,24}>\((.+)\)")
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
@@ -34,13 +34,13 @@ _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdderGraph:
-    """An affine map as hardware.
+    """The affine map of an adder graph.
 
     Args:
-        weight, bias: the narrowest types that hold all of them.
+        weight, bias: the narrowest types for all of them.
         weights: integers (n_in, n_out) on the grid of ``weight``.
         biases: integers (n_out,) on the grid of ``bias``.
-        n_adders: sums and differences in the graph.
+        n_adders: number of sums and differences.
     """
 
     weight: FixedType
@@ -51,9 +51,9 @@ class AdderGraph:
 
 
 def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | None:
-    """Follow the graph of ``function`` in the text of ``nnet_code_gen.h``.
+    """Read the graph of ``function`` from the text of ``nnet_code_gen.h``.
 
-    ``None`` where it is not there, too large, or not affine (a lookup table, a quantiser).
+    ``None`` if it is missing, too large, or not affine (a lookup table, a quantiser).
     """
     import numpy as np
 
@@ -96,7 +96,7 @@ def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | 
 
 
 class _Follower:
-    """Holds the coefficients of each value: n_in of the inputs, then the constant."""
+    """Computes the coefficients of each value: n_in of the inputs, then the constant."""
 
     def __init__(self, n_in: int) -> None:
         self.n_in = n_in
@@ -105,7 +105,7 @@ class _Follower:
         self.n_adders = 0
 
     def value(self, expression: str) -> NDArray[np.float64] | None:
-        """Coefficients of an expression; ``None`` where it is none of the known forms."""
+        """The coefficients of an expression; ``None`` if its form is unknown."""
         import numpy as np
 
         text = expression.strip()
@@ -160,7 +160,7 @@ def _signed(value: NDArray[np.float64], sign: str) -> NDArray[np.float64]:
 
 
 def _grid(values: NDArray[np.float64]) -> tuple[FixedType, NDArray[np.int64]] | None:
-    """The narrowest signed type of which all values are multiples, and the integers on it."""
+    """The narrowest signed type that represents all values, and the integers on its grid."""
     import numpy as np
 
     if not values.any():

@@ -1,7 +1,7 @@
-"""``hls4ml_config.yml`` read as plain data: nothing in it is constructed, nothing it names is opened.
+"""Reads ``hls4ml_config.yml`` as plain data: no objects are constructed, no other files opened.
 
-hls4ml 1.3 writes the whole torch model into the file, as tagged Python objects with pickled
-storage; such blocks are cut out as text before the YAML parser sees anything.
+hls4ml 1.3 writes the whole torch model into the file, as tagged Python objects with pickled storage.
+These blocks are removed as text before the YAML parser runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.folder.files import MAX_CONFIG_BYTES
 from hwnas_hls.hls4ml.reports.files import read_text
 
-#: What is left once the model blocks are gone is a few kilobytes; the parser gets no more than this.
+#: Maximum size without model blocks, which is normally a few kilobytes.
 MAX_YAML_BYTES = 128 * 1024
 _MAX_DEPTH = 50
 _MODEL_KEYS = ("PytorchModel", "KerasModel", "OnnxModel")
@@ -22,10 +22,10 @@ _TOP_KEY = re.compile(r"[A-Za-z_]\w*\s*:")
 
 
 def split_config(path: Path) -> tuple[str, dict[str, str]]:
-    """The file without its model blocks, and those blocks by key, as text.
+    """The file without its model blocks, and these blocks by key, as text.
 
     Raises:
-        ReportError: not readable or larger than it can be.
+        ReportError: not readable, or too large.
     """
     text = read_text(path, MAX_CONFIG_BYTES)
     kept: list[str] = []
@@ -43,7 +43,7 @@ def load_config(path: Path) -> dict[str, Any]:
     """Top-level keys of the file; tags of Python objects and models are read as plain values.
 
     Raises:
-        ReportError: not readable, not YAML, too large, too deep, no mapping.
+        ReportError: not readable, not YAML, too large, too deep, or not a mapping.
     """
     text, _ = split_config(path)
     return parse_config(text, str(path))
@@ -61,17 +61,17 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     if _depth(text) > _MAX_DEPTH:
         raise ReportError(f"{where}: YAML nested deeper than {_MAX_DEPTH}", kind=ErrorKind.TOO_LARGE)
     try:
-        # The pure Python loader: its recursion ends in an exception, libyaml's in a crash.
+        # The pure Python loader: too deep nesting raises an exception, while libyaml crashes.
         data = yaml.load(text, _loader())  # noqa: S506 - a SafeLoader that constructs nothing
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise ReportError(f"{where}: not readable YAML: {_first_line(error)}") from error
     if not isinstance(data, dict):
-        raise ReportError(f"{where}: not an hls4ml configuration: no mapping at its top")
+        raise ReportError(f"{where}: not an hls4ml configuration: its top level is not a mapping")
     return {str(key): value for key, value in data.items()}
 
 
 def _depth(text: str) -> int:
-    """Deepest nesting of brackets: the parser takes seconds to find out that it is too deep."""
+    """The deepest nesting of brackets; the parser itself would take seconds."""
     deepest = depth = 0
     for mark in re.finditer(r"[\[\]{}]", text):
         depth += 1 if mark[0] in "[{" else -1
@@ -87,10 +87,10 @@ def _loader() -> Any:
     import yaml
 
     class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
-        """Reads any tag as the plain scalar, list or mapping that it marks; merges nothing."""
+        """Reads any tagged node as a plain scalar, list or mapping, without merge keys."""
 
         def flatten_mapping(self, node: Any) -> None:
-            """Merge keys can blow up a small file; hls4ml writes none."""
+            """Ignore merge keys, which can expand a small file enormously; hls4ml writes none."""
 
     def plain(loader: Any, _suffix: str, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode):
@@ -107,7 +107,7 @@ def _loader() -> Any:
 
 
 def text_of(config: dict[str, Any], *keys: str) -> str:
-    """The first of some keys that holds a short text or number; empty where none does."""
+    """The first short text or number among some keys; empty if there is none."""
     for key in keys:
         value = config.get(key)
         if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
@@ -116,6 +116,6 @@ def text_of(config: dict[str, Any], *keys: str) -> str:
 
 
 def mapping_of(data: Any, key: str) -> dict[str, Any]:
-    """``data[key]`` where both are mappings, else an empty one; keys as text."""
+    """``data[key]`` if both are mappings, else an empty one; keys as text."""
     inner = data.get(key) if isinstance(data, dict) else None
     return {str(name): value for name, value in inner.items()} if isinstance(inner, dict) else {}

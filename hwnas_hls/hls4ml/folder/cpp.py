@@ -1,7 +1,7 @@
-"""As much of C++ as hls4ml writes: constants, type names, configuration structs, calls.
+"""Parses the C++ that hls4ml writes: constants, type names, configuration structs, calls.
 
-Nothing is compiled or executed. The text is cut into comments, preprocessor lines and
-statements by linear scans; what hls4ml never writes is left alone or refused.
+Nothing is compiled or executed. Linear scans split the text into comments, preprocessor lines and
+statements; other constructs are ignored or rejected.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def without_comments(text: str) -> tuple[str, dict[int, str]]:
 
 @dataclass(slots=True)
 class Source:
-    """One cleaned file.
+    """One file without comments and preprocessor lines.
 
     Args:
         text: statements only; every line keeps its number.
@@ -71,21 +71,21 @@ class Source:
     named: set[str] = field(default_factory=set)
 
 
-#: Names that the compilers of HLS define themselves.
+#: Names predefined by HLS compilers.
 _COMPILER = frozenset({"__SYNTHESIS__", "__cplusplus", "__VITIS_HLS__", "__VIVADO_HLS__", "AP_INT_MAX_W"})
 
 
 def clean(text: str, known: Collection[str] = ()) -> Source:
-    """Drop comments, preprocessor lines and what is hidden from synthesis.
+    """Remove comments, preprocessor lines and code excluded from synthesis.
 
     Args:
         text: of one file.
-        known: names that files read before define; what stands behind another ``#ifdef`` is not there.
+        known: names defined by earlier files; code after another ``#ifdef`` is excluded.
     """
     bare, comments = without_comments(text)
     result = Source("", comments=comments)
     kept: list[str] = []
-    hidden: list[bool | None] = []  # a level of #if: hidden, shown, or not about synthesis
+    hidden: list[bool | None] = []  # per level of #if: excluded, included, or unrelated to synthesis
     for line in bare.split("\n"):
         stripped = line.strip()
         if not stripped.startswith("#"):
@@ -157,7 +157,7 @@ def structs(text: str) -> dict[str, Struct]:
 
 
 def typedefs(text: str) -> dict[str, str]:
-    """Global type names -> what they stand for; a compressed weight stands for its ``weight``."""
+    """Global type names -> their definitions; a compressed weight type -> its ``weight``."""
     out: dict[str, str] = {}
     text = _single_spaced(text)
     for match in _COMPRESSED.finditer(text):
@@ -173,7 +173,7 @@ def typedefs(text: str) -> dict[str, str]:
 
 
 def _single_spaced(text: str) -> str:
-    """Patterns with two runs of blanks in a row take quadratic time over long ones."""
+    """Collapse blanks: patterns with two adjacent runs of blanks take quadratic time."""
     return " ".join(text.split())
 
 
@@ -223,7 +223,7 @@ def functions(text: str, limit: int = 100) -> Iterator[Function]:
 
 
 def statements(body: str, first_line: int) -> list[tuple[str, int]]:
-    """Statements of a body with the line number of their end."""
+    """The statements of a body, with the line numbers of their ends."""
     out = []
     line = first_line
     for statement in body.split(";"):
@@ -266,7 +266,7 @@ def _matching(text: str, start: int, opening: str, closing: str) -> int:
 
 
 def split(text: str) -> list[str]:
-    """Cut at commas outside of any bracket."""
+    """Split at commas outside brackets."""
     parts, depth, start = [], 0, 0
     for position, letter in enumerate(text):
         if letter in "<([{":

@@ -1,4 +1,4 @@
-"""Dense layers of a firmware: sizes, types, weights, and which of hls4ml's implementations it is."""
+"""The dense layers of a firmware: sizes, types, weights and hls4ml implementation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MAX_WIDTH = 1_000_000
 
 @dataclass(slots=True)
 class Layers:
-    """The layers and what was noticed on the way; most fields are those of ``Query``.
+    """The layers and notes of the reader; most fields are those of ``Query``.
 
     ``names`` are hls4ml's names of the dense layers, ``configs`` those of their configuration
     structs (empty for distributed arithmetic).
@@ -81,24 +81,24 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
             out.reasons.append(
                 Note(
                     NoteKind.NO_DATA,
-                    f"{where}: io_serial of the first hls4ml versions reads a value a cycle: no data",
+                    f"{where}: io_serial of early hls4ml versions reads one value per cycle: no data",
                 )
             )
     weights = biases = None
     if n_in * n_out > MAX_WEIGHTS:
         out.warnings.append(
-            Note(NoteKind.UNREAD, f"{where}: more than {MAX_WEIGHTS} weights; they are not read")
+            Note(NoteKind.UNREAD, f"{where}: more than {MAX_WEIGHTS} weights, so they are not read")
         )
     elif len(call.arguments) > 3:
         weights, biases = _weights(call, strategy, n_in, n_out, weight, bias, firmware)
     if weights is None:
         out.warnings.append(Note(NoteKind.UNREAD, f"{where}: no weights in firmware/weights"))
     if weight.width == 1 and not weight.signed:
-        # binary networks keep the sign of a weight of +-1 in one bit
+        # binary networks store the sign of +-1 in one bit
         out.reasons.append(
             Note(
                 NoteKind.NO_DATA,
-                f"{where}: weights of one bit (+-1) are built from sign changes, not products",
+                f"{where}: one-bit weights (+-1) are built as sign changes, not products",
             )
         )
         weight = FixedType(2, 2)
@@ -133,7 +133,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
 
 
 def _graph_of(struct: Struct | None) -> str:
-    """The function of the adder graph that a streaming layer's configuration names."""
+    """The adder graph function in the configuration of a streaming layer."""
     match = re.search(r"\bdense_da\s*=\s*(?:\w+::)*(dense_da_\w+)", struct.text if struct else "")
     return match[1] if match else ""
 
@@ -147,7 +147,7 @@ def _distributed(
     firmware: Firmware,
     out: Layers,
 ) -> LayerQuery:
-    """A layer of distributed arithmetic: an adder graph in nnet_code_gen.h, no weights anywhere."""
+    """A distributed arithmetic layer: an adder graph in nnet_code_gen.h, without a weight array."""
     where = f"layer {name!r}"
     struct = firmware.structs.get(call.types[-1].rpartition("::")[2])
     if struct is not None:
@@ -174,7 +174,7 @@ def _distributed(
         out.warnings.append(
             Note(
                 NoteKind.UNREAD,
-                f"{where}: its adder graph could not be followed; weight type {layer.weight} is assumed",
+                f"{where}: its adder graph could not be read; weight type {layer.weight} is assumed",
             )
         )
         return layer
@@ -184,7 +184,7 @@ def _distributed(
             Note(
                 NoteKind.REMARK,
                 f"{where}: hls4ml built distributed arithmetic from weights that were not rounded to "
-                f"{given}; they take {graph.weight}",
+                f"{given}; they need {graph.weight}",
             )
         )
     return dataclasses.replace(
@@ -212,7 +212,7 @@ def _weights(
     else:
         values = read_values(folder, call.arguments[2], n_in * n_out)
         if values is not None:
-            # Resource stores a row for each output, everything else a row for each input
+            # Resource stores one row per output, the others one row per input
             transposed = strategy in ("Resource", "ResourceUnrolled")
             values = values.reshape(n_out, n_in).T if transposed else values.reshape(n_in, n_out)
     biases = read_values(folder, call.arguments[3], n_out)
@@ -224,9 +224,9 @@ def _weights(
 
 def _strategy(function: str, struct: Struct) -> str:
     """From the configuration (hls4ml 0.5 and later), else from the name of the function."""
-    told = struct.constants.get("strategy", "").rpartition("::")[2].strip().lower()
-    if told in STRATEGIES:
-        return STRATEGIES[told]
+    written = struct.constants.get("strategy", "").rpartition("::")[2].strip().lower()
+    if written in STRATEGIES:
+        return STRATEGIES[written]
     if "DenseResource" in struct.text or "resource" in function or "large" in function:
         return "Resource"
     return "compressed" if "compressed" in function else "Latency"
@@ -235,7 +235,7 @@ def _strategy(function: str, struct: Struct) -> str:
 def _size(struct: Struct, key: str, firmware: Firmware, where: str) -> int:
     value = _integer(struct, key, firmware)
     if value is None or not 1 <= value <= _MAX_WIDTH:
-        raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no believable {key}")
+        raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no plausible {key}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Directives that take the choice between DSPs and fabric from the tool."""
+"""Directives that select DSPs or fabric for multiplications."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 
 def directive_multipliers(texts: list[str]) -> str | None:
-    """``dsp`` or ``fabric`` where a directive binds multiplications; ``None`` without or with both.
+    """``dsp`` or ``fabric`` if a directive binds multiplications; ``None`` if none does or both occur.
 
     Args:
-        texts: scripts and sources in which ``BIND_OP``, ``RESOURCE ... core=`` or ``config_op`` may be.
+        texts: scripts and sources that may contain ``BIND_OP``, ``RESOURCE ... core=`` or ``config_op``.
     """
     found = set()
     for text in texts:

@@ -1,4 +1,4 @@
-"""Constant expressions of whole numbers, as they stand in a configuration; nothing is executed."""
+"""Evaluates constant integer expressions in configurations without executing code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _EXPRESSION = re.compile(r"[\w\s+\-*/%()]{1,200}")
 
 
 def evaluate(expression: str, names: Mapping[str, str], depth: int = 0) -> int | None:
-    """A whole number from a constant expression of numbers, names and + - * / %; else ``None``.
+    """The integer value of an expression of numbers, names and + - * / %, or ``None``.
 
     Args:
         expression: as written in C++.

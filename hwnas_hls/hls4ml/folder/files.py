@@ -1,4 +1,4 @@
-"""Files of a project folder: bounded, plain, and never outside the folder."""
+"""Reads files of a project folder: plain files of bounded size inside the folder only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_CONFIG_BYTES = 32 * 1024 * 1024
 
 
 def inside(folder: Path, path: Path) -> bool:
-    """Whether ``path``, links followed, lies in ``folder``."""
+    """Whether ``path`` is in ``folder`` after following links."""
     return path.resolve().is_relative_to(folder.resolve())
 
 
@@ -32,7 +32,7 @@ def source(folder: Path, relative: str, limit: int = MAX_SOURCE_BYTES) -> str:
 
 
 def optional_source(folder: Path, relative: str, limit: int = MAX_SOURCE_BYTES) -> str:
-    """As :func:`source`, but empty where there is no such file or it cannot be read."""
+    """Like :func:`source`, but empty if the file is missing or unreadable."""
     if not (folder / relative).is_file():
         return ""
     try:

@@ -40,7 +40,7 @@ class Variable:
 
     Args:
         kind: C++ type of its elements, as written.
-        size: number of values; of a stream those of one word.
+        size: number of values; for a stream, per word.
         is_stream: whether it is a stream.
     """
 
@@ -51,22 +51,22 @@ class Variable:
 
 @dataclass(slots=True)
 class Firmware:
-    """What the sources of a project say, before its layers are put together.
+    """The parsed sources of a project, before its layers are assembled.
 
     Args:
         folder: the project.
         top: name of the function that calls the layers.
         ports: arrays and streams among its parameters, in order.
         calls: layer calls of the top function, in order.
-        names: type names -> what they stand for.
+        names: type names -> definitions.
         constants: names -> expressions.
         structs: configurations by name.
-        variables: arrays and streams of the top function, its ports included.
+        variables: arrays and streams of the top function, including its ports.
         pragmas: text behind ``#pragma HLS`` in its file, in order.
-        aliases: array names -> the array they are another name of.
-        multipliers: ``dsp`` or ``fabric`` where a directive binds every multiplication.
+        aliases: array name -> the array that it is an alias of.
+        multipliers: ``dsp`` or ``fabric`` if a directive binds every multiplication.
         da_weight: weight types of layers, by name, from the configuration.
-        generated: text of ``nnet_code_gen.h``, where a layer is built by distributed arithmetic.
+        generated: text of ``nnet_code_gen.h``, if a layer uses distributed arithmetic.
     """
 
     folder: Path
@@ -88,7 +88,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     """Parse ``parameters.h``, ``defines.h`` and the source of the top function.
 
     Raises:
-        ReportError: one is missing, or no function in it calls hls4ml's layers.
+        ReportError: a file is missing, or no function calls hls4ml's layers.
     """
     defines = clean(optional_source(folder, "firmware/defines.h"))
     parameters = clean(source(folder, "firmware/parameters.h"), defines.named)
@@ -110,7 +110,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         if call is not None:
             calls.append(call)
         elif "nnet::" in statement and "(" in statement and not _STREAM.fullmatch(statement):
-            raise ReportError(f"{folder}: cannot make out the statement {statement[:100]!r} of its firmware")
+            raise ReportError(f"{folder}: cannot parse the statement {statement[:100]!r} of its firmware")
         else:
             _declare(statement, constants, names, variables)
     directives = [f"HLS {pragma}" for pragma in cleaned.pragmas]
@@ -137,7 +137,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
 
 
 def origin(name: str, aliases: Mapping[str, str]) -> str:
-    """The array that ``name`` is another name of, or ``name`` itself."""
+    """The array that ``name`` is an alias of, or ``name`` itself."""
     for _ in range(16):
         if name not in aliases:
             break
@@ -146,7 +146,7 @@ def origin(name: str, aliases: Mapping[str, str]) -> str:
 
 
 def _top_function(folder: Path, top: str, defined: set[str]) -> tuple[Function, Source]:
-    """The function that calls the layers, and the file it is in."""
+    """The function that calls the layers, and its file."""
     names = [top, top.removesuffix("_axi"), "myproject"]
     files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names) if name]
     listed = sorted((folder / "firmware").glob("*.cpp"))[:50]
@@ -162,14 +162,14 @@ def _top_function(folder: Path, top: str, defined: set[str]) -> tuple[Function, 
 
 
 def _name_in(comment: str) -> str:
-    """hls4ml writes the layer's name behind its call; other people's remarks are no names."""
+    """The layer name in the comment after a call; other comments are ignored."""
     return comment if re.fullmatch(r"[\w./:-]{1,120}", comment) else ""
 
 
 def _declare(
     statement: str, constants: Mapping[str, str], names: Mapping[str, str], variables: dict[str, Variable]
 ) -> None:
-    """Take up the array or stream that a statement or parameter declares, if it declares one."""
+    """Record the array or stream that a statement or parameter declares, if any."""
     plain = " ".join(statement.split())[:300]
     array, stream = _ARRAY.fullmatch(plain), _STREAM.fullmatch(plain)
     if array is not None:

@@ -1,4 +1,4 @@
-"""A project folder of hls4ml, made by anyone with any version -> a query of the hardware model."""
+"""Reads an hls4ml project of any version as a query of the hardware model."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.hls4ml.reports import ProjectReports
 
-#: Entries of a tree that are looked at in search of projects.
+#: Maximum number of entries of a tree to search for projects.
 MAX_ENTRIES = 500_000
 
 
 def find_project(path: Path | str) -> Path:
-    """The project folder that ``path`` means: itself, or the only one below it.
+    """The project folder at ``path``, or the only one below it.
 
     Raises:
-        UserError: no folder, no project, or several to choose from.
+        UserError: not a folder, no project, or several projects.
     """
     path = Path(path)
     if not path.is_dir():
@@ -62,12 +62,12 @@ def find_project(path: Path | str) -> Path:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Project:
-    """A project with everything that was read of it.
+    """A project with all data read from it.
 
     Args:
-        folder: where it lies.
-        query: what the hardware model is asked.
-        reports: of the vendor's tools, where there are readable ones.
+        folder: its path.
+        query: its query of the hardware model.
+        reports: readable reports of the vendor's tools, if any.
         layer_names: hls4ml's names of the dense layers.
         configs: names of their configuration structs, which the tools' module names contain.
         top: name of the top function.
@@ -86,24 +86,23 @@ class Project:
 def read_folder(path: Path | str, stage: str = "csynth") -> Query:
     """Read a project: layers, types, weights, part, clock and tool.
 
-    Types, sizes and strategies are those of the firmware, whatever ``hls4ml_config.yml`` says:
-    the firmware is what is synthesised. No code of the project is run and nothing outside of
-    the folder is read.
+    Types, sizes and strategies come from the firmware, which is what is synthesised, and not from
+    ``hls4ml_config.yml``. No code of the project is run, and no file outside the folder is read.
 
     Args:
-        path: the folder that hls4ml wrote.
+        path: a folder written by hls4ml.
         stage: stage of the query.
 
     Raises:
-        UserError: no such project.
-        ReportError: a file is missing or damaged; it is named.
-        Unsupported: a layer of another kind; it is named.
+        UserError: there is no project.
+        ReportError: a file is missing or damaged.
+        Unsupported: a layer is not supported.
     """
     return read_whole(path, stage).query
 
 
 def read_whole(path: Path | str, stage: str = "csynth") -> Project:
-    """As :func:`read_folder`, with the project's reports and names."""
+    """Like :func:`read_folder`, with the project's reports and names."""
     folder = find_project(path)
     warnings: list[Note] = []
     config = _config(folder, warnings)
@@ -111,7 +110,9 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     warnings += problems
     settings = read_settings(folder, config, reports)
     if settings.backend and settings.backend not in BACKENDS.values():
-        raise Unsupported(f"{folder}: backend {settings.backend}; only those for Xilinx parts are judged")
+        raise Unsupported(
+            f"{folder}: backend {settings.backend}; only backends for Xilinx parts are supported"
+        )
     firmware = read_firmware(folder, settings.top, config)
     layers = read_layers(firmware)
     scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"
@@ -128,10 +129,10 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
 
 
 def find_projects(root: Path | str) -> list[Path]:
-    """Every hls4ml project in a tree, sorted; links are not followed.
+    """All hls4ml projects in a tree, sorted; links are not followed.
 
     Raises:
-        UserError: no such folder, or more entries than are looked at.
+        UserError: not a folder, or too many entries.
     """
     root = Path(root)
     if not root.is_dir():
@@ -173,7 +174,7 @@ def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings:
 
 
 def _config(folder: Path, warnings: list[Note]) -> dict[str, Any]:
-    """The configuration, where it is there and readable: the firmware does not need it."""
+    """The configuration if it is readable; it is optional."""
     for name in ("hls4ml_config.yml", "hls4ml_config.yaml", "keras-config.yml"):
         path = folder / name
         if path.is_file() and inside(folder, path):

@@ -18,7 +18,7 @@ _PLAIN = (
     *("silu", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softmax", "softplus", "softsign"),
     *("linear", "binary_tanh", "ternary_tanh", "unary_lut"),
 )
-#: hls4ml's functions -> names of activations as the hardware model knows them.
+#: hls4ml's functions -> names of activations in the hardware model.
 ACTIVATIONS = {
     **{name: name for name in _PLAIN},
     "relu1": "relu",
@@ -31,18 +31,17 @@ ACTIVATIONS = {
     "normalize_binary_tanh": "binary_tanh",
     "normalize_ternary_tanh": "ternary_tanh",
 }
-#: Calls that build no hardware of their own.
+#: Calls without hardware.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
 
 
 def read_layers(firmware: Firmware) -> Layers:
-    """Put the calls together: each dense layer with the activations and normalisation behind it.
+    """Combine the calls: each dense layer with the following activations and normalisation.
 
     Raises:
-        Unsupported: a kind of layer that is no dense layer, activation or batch normalisation,
-            branches, types that are no fixed point; the layer is named.
-        ReportError: a configuration that a call names is missing or lacks its sizes, weights
-            that do not fit.
+        Unsupported: a layer that is not a dense layer, activation or batch normalisation; branches; types
+            other than fixed point. The message names the layer.
+        ReportError: the configuration of a call is missing or lacks its sizes, or weights do not match.
     """
     out = Layers()
     previous = ""
@@ -55,13 +54,13 @@ def read_layers(firmware: Firmware) -> Layers:
         source = origin(call.arguments[0], firmware.aliases)
         if not previous and source in firmware.variables and source not in firmware.ports:
             raise Unsupported(
-                f"layer {name!r} reads {source}, which nothing writes: the network's input reaches no layer, "
-                "and the tools remove everything"
+                f"layer {name!r} reads {source}, which no layer writes: no layer uses the network's input, "
+                "and the tools remove all logic"
             )
         if previous and source != previous:
             raise Unsupported(
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
-                "only chains of layers are judged"
+                "only chains of layers are supported"
             )
         if call.function.startswith("dense") or call.function == "compute_layer":
             read_dense(call, name, firmware, out)
@@ -69,7 +68,7 @@ def read_layers(firmware: Firmware) -> Layers:
         elif call.function == "normalize":
             _normalise(call, name, firmware, out)
             previous = origin(call.arguments[1], firmware.aliases)
-        elif call.function == "repack_stream":  # the same values in packets of another size
+        elif call.function == "repack_stream":  # the same values in words of another size
             previous = origin(call.arguments[1], firmware.aliases)
         elif call.function in ACTIVATIONS:
             _activation(call, name, firmware, out)
@@ -78,16 +77,16 @@ def read_layers(firmware: Firmware) -> Layers:
         else:
             raise Unsupported(
                 f"layer {name!r} is nnet::{call.function}: only dense layers, activations and batch "
-                "normalisation are judged"
+                "normalisation are supported"
             )
     if not out.layers:
-        raise Unsupported(f"{firmware.folder}: no dense layer in its firmware")
+        raise Unsupported(f"{firmware.folder}: its firmware has no dense layer")
     out.reasons += _pragma_reasons(firmware.pragmas, out)
     return out
 
 
 def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
-    """Why pragmas of the top function put it outside what was measured."""
+    """Why pragmas of the top function put the design outside the measured domain."""
     out: list[Note] = []
     streamed = layers.io_type != "io_parallel"
     shared = any(layer.strategy.startswith("Resource") for layer in layers.layers)
@@ -100,7 +99,7 @@ def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
                 text = f"PIPELINE II={interval[1]} on the top function shares operators between its cycles"
                 out.append(Note(NoteKind.NO_DATA, text, "pragma"))
         elif words[0].upper() == "DATAFLOW" and not streamed and not shared:
-            text = "DATAFLOW on layers that are not Resource makes each a process of its own: no data"
+            text = "DATAFLOW on layers that are not Resource makes each a separate process: no data"
             out.append(Note(NoteKind.NO_DATA, text, "pragma"))
         elif words[0].upper() == "INTERFACE" and not streamed:
             bus = next((word for word in words[1:] if word in ("s_axilite", "m_axi", "axis")), "")
@@ -128,13 +127,15 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         out.warnings.append(
             Note(
                 NoteKind.UNCOUNTED,
-                f"layer {name!r}: {call.function} is counted as relu; its upper limit costs more",
+                f"layer {name!r}: {call.function} is counted as relu; its upper limit adds cost",
             )
         )
     if kind == "softmax":
         struct = firmware.structs.get(call.types[-1])
-        told = struct.constants.get("implementation", "") if struct else ""
-        out.softmax = told.rpartition("::")[2].strip() or call.function.partition("_")[2] or "legacy"
+        implementation = struct.constants.get("implementation", "") if struct else ""
+        out.softmax = (
+            implementation.rpartition("::")[2].strip() or call.function.partition("_")[2] or "legacy"
+        )
     if kind != "linear" and last.activation != "linear":
         text = f"{kind} follows another activation ({last.activation}), which is not counted"
         out.reasons.append(Note(NoteKind.UNCOUNTED, f"layer {name!r}: {text}"))

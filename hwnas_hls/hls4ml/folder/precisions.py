@@ -1,4 +1,4 @@
-"""Precision, reuse factor and strategy of each layer as ``HLSConfig`` has them, with hls4ml's fall-backs."""
+"""Precision, reuse factor and strategy of each layer in ``HLSConfig``, with hls4ml's defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.hls4ml.folder.config import mapping_of
 from hwnas_hls.network.precision import FixedType
 
-#: What hls4ml 1.3 compares a strategy with, once folded by :func:`folded` -> its spelling.
+#: Strategy in the form that hls4ml 1.3 compares (see :func:`folded`) -> its spelling.
 STRATEGIES = {
     "latency": "Latency",
     "resource": "Resource",
@@ -18,12 +18,12 @@ STRATEGIES = {
     "distributed_arithmetic": "distributed_arithmetic",
     "da": "distributed_arithmetic",
 }
-#: hls4ml's own default.
+#: hls4ml's default.
 DEFAULT = FixedType(16, 6)
 
 
 class Precisions:
-    """Looks settings up: the layer's name, then its type, then the model.
+    """Looks up settings by the layer's name, then its type, then the model.
 
     Args:
         config: top level of ``hls4ml_config.yml``.
@@ -40,7 +40,7 @@ class Precisions:
                 self.model[new] = config[old]
 
     def setting(self, name: str, kind: str, key: str) -> Any:
-        """``key`` of a layer called ``name`` of hls4ml's class ``kind``; ``None`` where unset."""
+        """``key`` of the layer ``name`` of hls4ml's class ``kind``; ``None`` if unset."""
         for level in (self.by_name.get(name.lower()), self.by_type.get(kind.lower()), self.model):
             if isinstance(level, dict) and level.get(key) is not None:
                 return level[key]
@@ -50,7 +50,7 @@ class Precisions:
         """Type of ``weight``, ``bias``, ``accum`` or ``result``; ``None`` for ``auto``.
 
         Raises:
-            UserError: what is there is no fixed-point type.
+            UserError: the value is not a fixed-point type.
         """
         for level, values in (
             ("LayerName", self.by_name.get(name.lower())),
@@ -70,14 +70,14 @@ class Precisions:
         return DEFAULT
 
     def default(self) -> FixedType:
-        """The model's default, which hls4ml takes where ``auto`` has nothing to infer from."""
+        """The model's default, which hls4ml uses if ``auto`` cannot be inferred."""
         value = self.model.get("Precision")
         if isinstance(value, dict):
             value = value.get("default")
         return parse_precision(value) if isinstance(value, str) and value.lower() != "auto" else DEFAULT
 
     def weights(self) -> dict[str, FixedType]:
-        """Weight types of the layers that the configuration names."""
+        """The weight types of the layers in the configuration."""
         out: dict[str, FixedType] = {}
         for name in mapping_of({"all": self.by_name}, "all"):
             try:
@@ -89,7 +89,7 @@ class Precisions:
 
 
 def parse_precision(text: str) -> FixedType:
-    """``ap_fixed<16,6>``, ``fixed<8,3,RND,SAT,0>``, ``ufixed<...>``, ``int<4>``: as hls4ml spells them."""
+    """``ap_fixed<16,6>``, ``fixed<8,3,RND,SAT,0>``, ``ufixed<...>``, ``int<4>``, in hls4ml's spelling."""
     return FixedType.parse(text)
 
 
@@ -99,9 +99,9 @@ def folded(strategy: str) -> str:
 
 
 def built_strategy(strategy: str, compression: bool = False) -> tuple[str, bool]:
-    """What hls4ml builds where ``strategy`` is written, and whether it knows that spelling.
+    """The strategy that hls4ml builds for ``strategy``, and whether it knows that spelling.
 
-    Whatever it does not know becomes Latency without a word (``RESOURCE`` and ``Unrolled``, too).
+    An unknown one silently becomes Latency (also ``RESOURCE`` and ``Unrolled``).
     """
     known = STRATEGIES.get(folded(strategy))
     if known == "Resource" and compression:

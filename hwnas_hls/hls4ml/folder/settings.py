@@ -14,7 +14,7 @@ from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL
 from hwnas_hls.hls4ml.reports import NoReports, ProjectReports, read_project
 
-#: What is assumed of a Vivado HLS whose version nobody tells.
+#: Assumed tool if the version of Vivado HLS is unknown.
 DEFAULT_VIVADO = "vivado_hls 2020.1"
 BACKENDS = {
     "vivado": "Vivado",
@@ -35,8 +35,8 @@ class Settings:
         name, part, backend, tool: as in :class:`~hwnas_hls.hls4ml.query.Query`.
         clock_ns: target period.
         clock_uncertainty: share of the period, or ``None``.
-        top: name of the top function, empty where nothing tells it.
-        warnings: where sources disagree or are silent.
+        top: name of the top function, empty if unknown.
+        warnings: missing or contradicting sources.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Settings:
 
 
 def project_reports(folder: Path) -> tuple[ProjectReports | None, list[Note]]:
-    """The reports of a project, where it has readable ones, and what could not be read."""
+    """The readable reports of a project, if any, and the errors of the others."""
     try:
         reports = read_project(folder)
     except NoReports:
@@ -61,12 +61,12 @@ def project_reports(folder: Path) -> tuple[ProjectReports | None, list[Note]]:
 
 
 def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports | None) -> Settings:
-    """Scripts go before reports, reports before the configuration, which may be stale.
+    """Read the settings from scripts, then reports, then the configuration, which may be stale.
 
     Args:
         folder: the project.
-        config: of ``hls4ml_config.yml``; may be empty.
-        reports: of the project, where it has any.
+        config: content of ``hls4ml_config.yml``; may be empty.
+        reports: reports of the project, if any.
     """
     scripts = {
         name: optional_source(folder, name) for name in ("project.tcl", "build_prj.tcl", "vivado_synth.tcl")
@@ -101,9 +101,7 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
     )
     if not _PERIOD.fullmatch(period) or float(period) <= 0:
         warnings.append(
-            Note(
-                NoteKind.ASSUMED, f"clock period {period!r} is no number; {DEFAULT_CLOCK_NS:g} ns is assumed"
-            )
+            Note(NoteKind.ASSUMED, f"clock period {period!r} is invalid; {DEFAULT_CLOCK_NS:g} ns is assumed")
         )
         period = f"{DEFAULT_CLOCK_NS:g}"
     clock_ns = float(period)
@@ -138,12 +136,12 @@ def _find(text: str, pattern: str) -> str:
 
 
 def _choose(what: str, found: list[tuple[str, str]], default: str, warnings: list[Note]) -> str:
-    told = [(source, value) for source, value in found if value]
-    if not told:
-        warnings.append(Note(NoteKind.ASSUMED, f"{what} is not said anywhere; {default} is assumed"))
+    stated = [(source, value) for source, value in found if value]
+    if not stated:
+        warnings.append(Note(NoteKind.ASSUMED, f"{what} is not given; {default} is assumed"))
         return default
-    source, value = told[0]
-    for other, different in told[1:]:
+    source, value = stated[0]
+    for other, different in stated[1:]:
         if _plain(different) != _plain(value):
             warnings.append(
                 Note(
@@ -155,7 +153,7 @@ def _choose(what: str, found: list[tuple[str, str]], default: str, warnings: lis
 
 
 def _plain(text: str) -> str:
-    """``5.0`` and ``5``, ``xc7z020clg400-1`` and ``xc7z020-clg400-1`` are the same."""
+    """A canonical form: ``5.0`` equals ``5``, ``xc7z020clg400-1`` equals ``xc7z020-clg400-1``."""
     try:
         return f"{float(text):g}"
     except ValueError:
@@ -163,7 +161,7 @@ def _plain(text: str) -> str:
 
 
 def share_of_period(text: str, clock_ns: float) -> float | None:
-    """``27%``, ``12.5 %`` or nanoseconds -> share of the period."""
+    """The share of the period given by ``27%``, ``12.5 %`` or nanoseconds."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,4})?)\s*(%|ns)?", text.strip())
     if match is None:
         return None
@@ -176,12 +174,12 @@ def _tool(reported: str, backend: str, warnings: list[Note]) -> str:
         return reported
     tool = DEFAULT_TOOL if backend.startswith("Vitis") else DEFAULT_VIVADO
     if not backend:
-        warnings.append(Note(NoteKind.ASSUMED, f"neither backend nor tool is said; {tool} is assumed"))
+        warnings.append(Note(NoteKind.ASSUMED, f"neither backend nor tool is given; {tool} is assumed"))
     else:
         warnings.append(
             Note(
                 NoteKind.ASSUMED,
-                f"no report tells the version of the tool; {tool} is assumed for backend {backend}",
+                f"no report gives the version of the tool; {tool} is assumed for backend {backend}",
             )
         )
     return tool

@@ -1,4 +1,4 @@
-"""The layers behind a lone configuration: from the torch model in it or the Keras model beside it.
+"""The layers of a configuration without firmware, from its torch model or the Keras model next to it.
 
 Only text is read: class names, widths and activations. Nothing is imported or unpickled.
 """
@@ -20,7 +20,7 @@ from hwnas_hls.hls4ml.folder.files import inside, source
 MAX_JSON_BYTES = 4 * 1024 * 1024
 _TORCH = re.compile(r"(\s+)'?([\w.]+)'?: !!python/object:([\w.]+)\.(\w+)\s*")
 _TORCH_FIELD = re.compile(r"(\s+)(in_features|out_features|num_features): (\d{1,7})\s*")
-#: Classes that are no layer in hardware.
+#: Classes without hardware.
 _NOTHING = frozenset({"Dropout", "Flatten", "Identity", "InputLayer", "AlphaDropout", "GaussianNoise"})
 _CONTAINERS = frozenset({"Sequential", "ModuleList"})
 _ACTIVATIONS = {
@@ -39,8 +39,8 @@ class Shape:
     """One layer: ``kind`` is ``Dense``, ``Activation`` or ``BatchNormalization``, as hls4ml names it.
 
     Args:
-        name: under which ``HLSConfig`` may have it.
-        n_in, n_out: of a dense layer; ``n_in`` is ``None`` where it follows from the layer before.
+        name: its possible name in ``HLSConfig``.
+        n_in, n_out: of a dense layer; ``n_in`` is ``None`` if it follows from the previous layer.
         activation: of an activation, in lower case.
     """
 
@@ -52,11 +52,11 @@ class Shape:
 
 
 def read_shapes(path: Path, config: dict[str, Any]) -> list[Shape]:
-    """The layers of the model that the configuration at ``path`` belongs to; empty where unknown.
+    """The layers of the model of the configuration at ``path``; empty if unknown.
 
     Raises:
-        Unsupported: a layer of another kind; it is named.
-        ReportError: the model is there but cannot be read.
+        Unsupported: a layer is not supported.
+        ReportError: the model exists but cannot be read.
     """
     _, blocks = split_config(path)
     if "in_features" in blocks.get("PytorchModel", ""):
@@ -64,7 +64,7 @@ def read_shapes(path: Path, config: dict[str, Any]) -> list[Shape]:
     folder = path.parent
     tagged = blocks.get("KerasModel", "").split("\n", 1)[0].partition("!keras_model")[2].strip()
     for named in (text_of(config, "KerasJson"), tagged, "keras_model.keras"):
-        # only by its name beside the configuration: what the file says of other places is not followed
+        # only by its name in the same folder; paths in the file are not followed
         model = folder / Path(named.strip("'\"")).name
         if named and model.is_file() and inside(folder, model):
             data = _keras_data(folder, model)
@@ -74,9 +74,9 @@ def read_shapes(path: Path, config: dict[str, Any]) -> list[Shape]:
 
 
 def has_certain_order(path: Path) -> bool:
-    """Whether the file at ``path`` tells the order of its layers: a torch model only where they are numbered.
+    """Whether the file at ``path`` determines the order of its layers (a torch model: if numbered).
 
-    The modules of a torch model are written sorted by name; what ``forward`` does with them is not.
+    The modules of a torch model are sorted by name, and ``forward`` is not in the file.
     """
     _, blocks = split_config(path)
     block = blocks.get("PytorchModel", "")
@@ -84,7 +84,7 @@ def has_certain_order(path: Path) -> bool:
 
 
 def _torch(block: str) -> Iterator[Shape]:
-    """Modules in the order of their numbers where all have one (``nn.Sequential``), else as they stand."""
+    """The modules in the order of their numbers if all have one (``nn.Sequential``), else as written."""
     modules = _modules(block)
     if _numbered(modules):
         modules.sort(key=lambda module: int(module[0][-1]))
@@ -97,7 +97,7 @@ _Module = tuple[tuple[str, ...], str, dict[str, int]]
 
 
 def _modules(block: str) -> list[_Module]:
-    """(names from the outside in, class, sizes) of each module that holds no others."""
+    """(names from the outside in, class, sizes) of each module without submodules."""
     found: list[tuple[tuple[str, ...], str, dict[str, int]]] = []
     path: list[tuple[int, str]] = []
     for line in block.splitlines()[1:]:
@@ -113,7 +113,7 @@ def _modules(block: str) -> list[_Module]:
 
 
 def _numbered(modules: list[_Module]) -> bool:
-    """Whether the model is one ``nn.Sequential``; what other modules do with their parts is not known."""
+    """Whether the model is one ``nn.Sequential``; other modules may combine their parts in any way."""
     return all(len(path) == 1 and path[0].isdigit() for path, _, _ in modules)
 
 
@@ -126,7 +126,7 @@ def _torch_layer(name: str, kind: str, sizes: dict[str, int]) -> Iterator[Shape]
         yield Shape(name, "BatchNormalization")
     elif kind not in _NOTHING:
         raise Unsupported(
-            f"layer {name!r} is a {kind}: only linear layers, activations and batch norm are judged"
+            f"layer {name!r} is a {kind}: only linear layers, activations and batch norm are supported"
         )
 
 
@@ -161,7 +161,7 @@ def _keras(data: Any, where: str) -> Iterator[Shape]:
         if kind in ("Dense", "QDense"):
             units = inner.get("units")
             if not isinstance(units, int) or isinstance(units, bool) or not 1 <= units <= 1_000_000:
-                raise ReportError(f"{where}: layer {name!r} has no believable number of units")
+                raise ReportError(f"{where}: layer {name!r} has no plausible number of units")
             yield Shape(name, "Dense", width, units)
             width = units
             activation = _keras_activation(inner.get("activation"))
@@ -175,12 +175,12 @@ def _keras(data: Any, where: str) -> Iterator[Shape]:
             yield Shape(name, "BatchNormalization")
         elif kind not in _NOTHING:
             raise Unsupported(
-                f"layer {name!r} is a {kind}: only dense layers, activations and batch norm are judged"
+                f"layer {name!r} is a {kind}: only dense layers, activations and batch norm are supported"
             )
 
 
 def _width(inner: dict[str, Any], width: int | None) -> int | None:
-    """The input's width, where this layer tells it."""
+    """The width of the input, if this layer gives it."""
     shape = inner.get("batch_input_shape") or inner.get("batch_shape")
     if (
         isinstance(shape, list)

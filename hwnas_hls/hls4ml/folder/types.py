@@ -9,7 +9,7 @@ from hwnas_hls.errors import Unsupported, UserError
 from hwnas_hls.hls4ml.folder.cpp import split
 from hwnas_hls.network.precision import FixedType
 
-#: Values of Vitis' enumerations ap_q_mode and ap_o_mode (UG1399), for ``(ap_q_mode)4`` and the like.
+#: Values of Vitis' enumerations ap_q_mode and ap_o_mode (UG1399), for for example in ``(ap_q_mode)4``.
 _ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
 _OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
 _FIXED = re.compile(r"(?:\w+::)*(ap_u?fixed|ap_u?int)\s*<(.*)>", re.DOTALL)
@@ -18,11 +18,11 @@ _STREAM = re.compile(r"(?:\w+::)*stream\s*<(.*)>", re.DOTALL)
 
 
 def fixed_type(text: str, names: Mapping[str, str], where: str, depth: int = 0) -> FixedType:
-    """The fixed-point type behind a C++ type; arrays and streams stand for their element.
+    """The fixed-point type of a C++ type; for arrays and streams, of their elements.
 
     Args:
         text: a name or a type as written.
-        names: type names -> what they stand for.
+        names: type names -> definitions.
         where: layer and role, for the error.
 
     Raises:
@@ -41,8 +41,8 @@ def fixed_type(text: str, names: Mapping[str, str], where: str, depth: int = 0) 
     if base in names and names[base] != text:
         return fixed_type(names[base], names, where, depth + 1)
     if base in ("float", "double", "half") or base.startswith("bfloat"):
-        raise Unsupported(f"{where}: {base} is a floating-point type; only ap_fixed and ap_int are judged")
-    raise Unsupported(f"{where}: type {text[:80]!r} is no ap_fixed or ap_int of this project")
+        raise Unsupported(f"{where}: {base} is a floating-point type; only ap_fixed and ap_int are supported")
+    raise Unsupported(f"{where}: type {text[:80]!r} is not an ap_fixed or ap_int type of this project")
 
 
 def _fixed(kind: str, arguments: list[str], where: str, text: str) -> FixedType:

@@ -1,8 +1,8 @@
 """Weights of a project: ``firmware/weights/w2.h`` or ``w2.txt`` -> integers on the type's grid.
 
-The header is what synthesis reads, so it goes before the text file. Values are printed with as
-many decimals as the type has fractional bits, unrounded where the network was not trained on the
-grid; C++ then rounds them as the type says (truncates, by default), and so does this module.
+Synthesis reads the header, so it takes precedence over the text file. Values have as many decimals as
+the type has fractional bits, and may be off the grid if the network was not trained on it. C++ then
+rounds them by the type's mode (truncation by default), and so does this module.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Layers with more weights are described without them.
+#: The weights of larger layers are not read.
 MAX_WEIGHTS = 1_000_000
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def read_values(folder: Path, name: str, count: int) -> NDArray[np.float64] | None:
-    """``count`` real values of one array, in file order; ``None`` where there is no file.
+    """The ``count`` real values of an array, in file order; ``None`` if there is no file.
 
     Raises:
-        ReportError: outside the folder, not numbers, not as many as the layer has.
+        ReportError: the file is outside the folder, or has invalid or too few or many numbers.
     """
     found = _text(folder, name)
     if found is None:
@@ -43,10 +43,10 @@ def read_values(folder: Path, name: str, count: int) -> NDArray[np.float64] | No
 
 
 def read_compressed(folder: Path, name: str, n_in: int, n_out: int) -> NDArray[np.float64] | None:
-    """Weights (n_in, n_out) from triples ``{row, column, weight}`` of hls4ml's compressed layers.
+    """The weights (n_in, n_out) of hls4ml's compressed layers, from triples ``{row, column, weight}``.
 
     Raises:
-        ReportError: as :func:`read_values`, or a row or column outside the layer.
+        ReportError: as in :func:`read_values`, or a row or column is outside the layer.
     """
     import numpy as np
 
@@ -70,7 +70,7 @@ def read_compressed(folder: Path, name: str, n_in: int, n_out: int) -> NDArray[n
 
 
 def on_grid(values: NDArray[np.float64], grid: FixedType) -> NDArray[np.int64] | None:
-    """Integers as C++ makes them from the literals; ``None`` for types beyond 53 bits."""
+    """The integers that C++ makes from the literals; ``None`` for types beyond 53 bits."""
     return grid.integers(values) if grid.width <= 53 else None
 
 
@@ -89,7 +89,7 @@ def _text(folder: Path, name: str) -> tuple[Path, str] | None:
         text = source(folder, relative, MAX_WEIGHT_BYTES)
         if suffix == ".txt":
             return path, text
-        # with a .txt beside it the header declares the array twice, with values the second time
+        # if there is also a .txt file, the header declares the array twice, the second time with values
         start = text.find("{", text.rfind("="))
         end = text.find("};", start)
         if "=" in text and start >= 0 and end >= 0:

@@ -1,4 +1,4 @@
-"""A lone ``hls4ml_config.yml`` -> a query, by the rules with which hls4ml fills in what is not said."""
+"""Reads an ``hls4ml_config.yml`` without firmware as a query, with hls4ml's defaults."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from hwnas_hls.network.reuse import nearest_legal
 
 
 def read_config(path: Path | str, stage: str = "csynth") -> Query:
-    """Read a configuration; where its firmware lies beside it, the firmware is read instead.
+    """Read a configuration; if its folder contains the firmware, that is read instead.
 
     Args:
-        path: ``hls4ml_config.yml`` or the like.
+        path: path of ``hls4ml_config.yml``.
         stage: stage of the query.
 
     Raises:
-        UserError: no such file, or the shapes of the layers are neither in it nor beside it.
+        UserError: there is no such file, or the shapes of the layers are unknown.
         ReportError: not readable.
-        Unsupported: a layer or backend of another kind; it is named.
+        Unsupported: a layer or the backend is not supported.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,17 +50,17 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
     shapes = read_shapes(path, config)
     if not any(shape.kind == "Dense" for shape in shapes):
         raise UserError(
-            "the configuration does not tell the widths of its layers",
+            "the configuration does not contain the widths of its layers",
             where=str(path),
             remedy="give the project's folder (with firmware/), or put the Keras model beside it",
             kind=ErrorKind.MISSING,
         )
     settings = read_settings(path.parent, config, None)
     if settings.backend and settings.backend not in BACKENDS.values():
-        raise Unsupported(f"{path}: backend {settings.backend}; only those for Xilinx parts are judged")
+        raise Unsupported(f"{path}: backend {settings.backend}; only backends for Xilinx parts are supported")
     layers, warnings, reasons, softmax = _layers(shapes, Precisions(config), str(path))
     if not has_certain_order(path):
-        text = "the file lists modules by name: their order, their reuse and sums of them are not in it"
+        text = "the file lists modules by name, without their order, reuse and sums"
         reasons.append(Note(NoteKind.ASSUMED, text))
     name = text_of(config, "ProjectName") or path.stem
     return Query(
@@ -84,7 +84,7 @@ def _layers(
     shapes: list[Shape], precisions: Precisions, where: str
 ) -> tuple[list[LayerQuery], list[Note], list[Note], str]:
     layers: list[LayerQuery] = []
-    text = "weights are not in a configuration: cost is that of typical trained weights"
+    text = "a configuration contains no weights: the cost is that of typical trained weights"
     warnings = [Note(NoteKind.ASSUMED, text)]
     reasons: list[Note] = []
     softmax = ""
@@ -107,8 +107,8 @@ def _layers(
             layer = _behind(shape, layers[-1], precisions, warnings)
             layers[-1] = layer
             if shape.activation == "softmax":
-                told = precisions.setting(shape.name, "Softmax", "Implementation")
-                softmax = str(told).lower()[:20] if isinstance(told, str) else "stable"
+                implementation = precisions.setting(shape.name, "Softmax", "Implementation")
+                softmax = str(implementation).lower()[:20] if isinstance(implementation, str) else "stable"
         source = layer.result or layer.dense_out or layer.accum or precisions.default()
     return layers, warnings, reasons, softmax
 
@@ -130,7 +130,7 @@ def _dense(
 ) -> LayerQuery:
     n_in = shape.n_in or width
     if n_in is None or shape.n_out is None:
-        raise ReportError(f"{where}: the width of the input of layer {shape.name!r} is not said")
+        raise ReportError(f"{where}: the input width of layer {shape.name!r} is not given")
     if width is not None and n_in != width:
         raise Unsupported(
             f"layer {shape.name!r} takes {n_in} inputs after {width} outputs: not a chain of layers"
@@ -139,14 +139,14 @@ def _dense(
         role: precisions.precision(shape.name, "Dense", role)
         for role in ("weight", "bias", "accum", "result")
     }
-    told = str(precisions.setting(shape.name, "Dense", "Strategy") or "Latency")
+    written = str(precisions.setting(shape.name, "Dense", "Strategy") or "Latency")
     compression = bool(precisions.setting(shape.name, "Dense", "Compression"))
-    strategy, known = built_strategy(told, compression)
+    strategy, known = built_strategy(written, compression)
     if not known:
         warnings.append(
             Note(
                 NoteKind.CHANGED,
-                f"layer {shape.name!r}: strategy {told[:40]!r} is unknown to hls4ml and becomes Latency",
+                f"layer {shape.name!r}: strategy {written[:40]!r} is unknown to hls4ml and becomes Latency",
             )
         )
     factor = precisions.setting(shape.name, "Dense", "ReuseFactor")
@@ -159,7 +159,7 @@ def _dense(
             warnings.append(
                 Note(
                     NoteKind.CHANGED,
-                    f"layer {shape.name!r}: reuse factor {factor} is moved to {legal} by hls4ml",
+                    f"layer {shape.name!r}: hls4ml changes reuse factor {factor} to {legal}",
                 )
             )
             factor = legal
@@ -175,7 +175,7 @@ def _dense(
         reuse_factor=factor,
         strategy=strategy,
     )
-    # what auto leaves open is the exact sum; hls4ml infers the same
+    # auto means the exact sum, as hls4ml infers it
     exact = layer.accum or exact_sum(layer.input, layer.weight, layer.bias, layer.n_in)
     out = layer.dense_out or exact
     return dataclasses.replace(layer, accum=exact, dense_out=out, result=out)
@@ -186,15 +186,17 @@ def _normalised(last: LayerQuery, precisions: Precisions) -> FixedType:
 
 
 def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: list[Note]) -> LayerQuery:
-    """An activation or normalisation behind a dense layer."""
-    told = precisions.precision(shape.name, shape.kind, "result")
+    """An activation or normalisation after a dense layer."""
+    result = precisions.precision(shape.name, shape.kind, "result")
     if shape.kind == "BatchNormalization":
         if last.activation == "linear":
-            # hls4ml folds it into the dense layer before it
+            # hls4ml folds it into the previous dense layer
             return last
-        return dataclasses.replace(last, normalisation="batch", result=told or _normalised(last, precisions))
+        return dataclasses.replace(
+            last, normalisation="batch", result=result or _normalised(last, precisions)
+        )
     if shape.activation == "linear":
-        return dataclasses.replace(last, result=told or last.result)
+        return dataclasses.replace(last, result=result or last.result)
     if last.activation != "linear":
         warnings.append(
             Note(
@@ -202,4 +204,4 @@ def _behind(shape: Shape, last: LayerQuery, precisions: Precisions, warnings: li
                 f"layer {shape.name!r} follows the activation {last.activation}, which is not counted",
             )
         )
-    return dataclasses.replace(last, activation=shape.activation, result=told or precisions.default())
+    return dataclasses.replace(last, activation=shape.activation, result=result or precisions.default())

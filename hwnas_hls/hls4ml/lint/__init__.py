@@ -1,8 +1,8 @@
-"""Known pitfalls of hls4ml, looked for in designs, configurations and written projects before any tool runs.
+"""The linter: finds known pitfalls of hls4ml in designs, configurations and projects before any tool runs.
 
-``design`` and ``graphs`` judge a design, ``project`` a configuration or a written project, ``layers`` holds
-the rules of single dense layers. Each rule has a name in :data:`RULES`, which says how severe it is and for
-which releases of hls4ml it holds. Begin with :func:`lint_design` and :func:`lint_folder`.
+``design`` and ``graphs`` check a design, ``project`` a configuration or a written project, and ``layers``
+contains the rules of single dense layers. :data:`RULES` gives the severity of each rule and the releases of
+hls4ml that it applies to. Begin with :func:`lint_design` and :func:`lint_folder`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The known pitfalls of hls4ml projects, looked for in a design before any tool runs.
+"""Lint rules for designs.
 
-The rules come from hls4ml 1.3's sources and templates and from its users' issues (numbers of
-github.com/fastmachinelearning/hls4ml in the rules' comments). Nothing here is a guess of cost:
-that is an estimator's work.
+The rules come from the sources and templates of hls4ml 1.3 and from its issues (``H123`` in a comment
+is issue 123 of github.com/fastmachinelearning/hls4ml). Costs are left to the estimators.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def lint_design(design: Design, target: Target) -> list[Finding]:
-    """The pitfalls of ``design`` on ``target``, errors first, then in the order of the layers."""
+    """The findings for ``design`` on ``target``, errors first, then in the order of the layers."""
     architecture, types = design.architecture, design.layer_types()
     findings = [*_network(design, target), *graph_findings(design)]
     for number, layer in enumerate(architecture.layers):
@@ -68,7 +67,7 @@ def _table(layer: Layer, where: str) -> Finding:
     return pitfall(
         "table-activation",
         where,
-        f"{activation} goes through a table in hls4ml, whose values are not reproduced bit for bit",
+        f"{activation} uses a lookup table in hls4ml, whose values are not reproduced bit for bit",
         "use relu, leaky_relu or linear",
     )
 
@@ -82,7 +81,7 @@ def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
             yield pitfall(
                 "da-reuse-factor",
                 where,
-                f"hls4ml refuses distributed arithmetic with reuse factor {wanted}",
+                f"hls4ml rejects distributed arithmetic with reuse factor {wanted}",
                 "use reuse factor 1, or the strategy Resource",
             )
         return
@@ -91,7 +90,7 @@ def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
         yield pitfall(
             "illegal-reuse-factor",
             where,
-            f"reuse factor {wanted} is not among those that hls4ml builds; it would take {built}",
+            f"hls4ml does not build reuse factor {wanted}; it would use {built}",
             f"use one of {', '.join(map(str, legal))}",
         )
     unrolled = rows * columns if strategy == "Latency" else -(-rows * columns // built)
@@ -99,7 +98,7 @@ def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
         yield pitfall(
             "unroll-limit",
             where,
-            f"{unrolled} products side by side, above the {UNROLL_LIMIT} that are unrolled and partitioned",
+            f"{unrolled} parallel products, above the limit of {UNROLL_LIMIT} for unrolling and partitioning",
             f"use Resource with a reuse factor of at least {_least_reuse(layer)}, distributed_arithmetic, "
             "or a narrower layer",
         )
@@ -107,21 +106,21 @@ def _structure(layer: Dense | Conv2D, where: str) -> Iterator[Finding]:
         yield pitfall(
             "resource-unrolled",
             where,
-            "Resource with reuse factor 1 shares nothing, yet keeps the weights out of the logic",
-            "use Latency, which drops zero weights and shares equal ones",
+            "Resource with reuse factor 1 shares no multipliers, but does not optimise for constant weights",
+            "use Latency, which removes zero weights and shares equal ones",
         )
     if strategy == "Latency" and wanted > 1:  # H566: reuse factor 2 may take more DSPs than 1
         yield pitfall(
             "latency-reuse",
             where,
-            f"under Latency a reuse factor of {wanted} only limits the multipliers in DSPs and the "
+            f"under Latency, a reuse factor of {wanted} only limits the multipliers in DSPs and the "
             "initiation interval; products in LUTs are not shared and everything stays unrolled",
-            "use Resource where the layer is to become smaller",
+            "use Resource to make the layer smaller",
         )
 
 
 def _legal(layer: Dense | Conv2D) -> list[int]:
-    """The reuse factors that hls4ml builds unchanged, and rightly."""
+    """The reuse factors that hls4ml builds unchanged and correctly."""
     rows, columns = layer.matrix_shape
     legal = legal_reuse_factors(rows, columns, layer.strategy)
     return [factor for factor in legal if factor <= rows or isinstance(layer, Dense)]
@@ -143,14 +142,14 @@ def _accumulator(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterat
         yield pitfall(
             "saturating-accumulator",
             where,
-            f"{accum} saturates at every partial sum, so the result depends on the order of the sums",
-            "let it wrap (WRAP) with enough integer bits, and saturate in the result type",
+            f"{accum} saturates each partial sum, so the result depends on the order of summation",
+            "use WRAP with enough integer bits, and saturate in the result type",
         )
     if accum.rounding != "TRN":
         yield pitfall(
             "rounding-accumulator",
             where,
-            f"{accum} rounds every product before the sum, which about triples the LUTs",
+            f"{accum} rounds every product before summation, which roughly triples the LUTs",
             "use TRN with all fractional bits, and round in the result type",
         )
     if accum.fraction < exact.fraction:
@@ -159,8 +158,8 @@ def _accumulator(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterat
             "short-accumulator",
             where,
             f"{accum} has {accum.fraction} fractional bits of the {exact.fraction} of its products: "
-            + ("distributed arithmetic cuts the sum, not each product" if by_code else "each product is cut"),
-            "leave the accumulator out: the exact type is then worked out from the weights",
+            + ("distributed arithmetic truncates the sum" if by_code else "each product is truncated"),
+            "omit the accumulator: the exact type is then derived from the weights",
             severity="error" if by_code else "",
         )
 
@@ -171,7 +170,7 @@ def _operands(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[
             yield pitfall(
                 "wide-operand",
                 where,
-                f"its {what} {kind} has over {OPERAND_BITS} bits: a product takes two DSPs or many LUTs",
+                f"its {what} {kind} has more than {OPERAND_BITS} bits: a product takes two DSPs or many LUTs",
                 f"use at most {OPERAND_BITS} bits",
             )
 
@@ -186,8 +185,8 @@ def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> It
         yield pitfall(
             "wrapping-result",
             where,
-            f"sums may reach {lowest:g} to {highest:g}; its result {result} holds {held[0]:g} to {held[1]:g} "
-            "and wraps: a large value turns into a small one",
+            f"sums can be {lowest:g} to {highest:g}; its result {result} holds {held[0]:g} to {held[1]:g}, "
+            "and wraps: a large value becomes a small one",
             "use SAT in the result type, or more integer bits",
         )
 
@@ -200,14 +199,14 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
             "fast-clock",
             "clock",
             f"{clock_ns:g} ns is faster than {target.name}'s default of {target.clock_ns:g} ns",
-            "expect more cycles and registers, and timing that only post-route reports can prove",
+            "expect more cycles and registers; only a post-route report proves the timing",
         )
     for what, kind in (("input", architecture.input), ("output", design.layer_types()[-1][2])):
         if kind.width > DOUBLE_BITS:
             yield pitfall(
                 f"wide-{what}",
                 what,
-                f"{kind} has more bits than the {DOUBLE_BITS} of a double: C simulation cannot carry it",
+                f"{kind} has more than the {DOUBLE_BITS} bits of a double: C simulation cannot represent it",
                 "use a narrower type",
                 severity="error",
             )
@@ -215,9 +214,9 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
             yield pitfall(
                 f"wide-{what}",
                 what,
-                f"{kind} has more bits than the {FLOAT_BITS} of a float32: hls4ml's test bench and its "
+                f"{kind} has more than the {FLOAT_BITS} bits of a float32: hls4ml's test bench and its "
                 "predict() with float32 round it",
-                "feed predict() with float64",
+                "call predict() with float64",
             )
     weighted = list(design.weighted())
     if any(layer.strategy == "Resource" for _, layer, _, _ in weighted):
@@ -226,9 +225,9 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
             yield pitfall(
                 "mixed-strategies",
                 "network",
-                "one Resource layer puts the whole network under DATAFLOW, layers "
-                f"{', '.join(others)} of other strategies too",
-                "count a handshake a layer; with no Resource layer it is one pipeline",
+                "one Resource layer puts the whole network under DATAFLOW, including layers "
+                f"{', '.join(others)} with other strategies",
+                "expect one handshake per layer; without Resource layers it is one pipeline",
             )
     types = design.layer_types()
     eligible = [
@@ -238,7 +237,7 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
         yield pitfall(
             "dsp-limit",
             "network",
-            f"up to {sum(eligible)} products go to DSPs, {target.name} has {target.dsp}",
+            f"up to {sum(eligible)} products use DSPs, but {target.name} has {target.dsp}",
             f"give layers inputs below {DSP_INPUT_BITS} bits (products in LUTs), raise reuse factors, prune",
         )
 
@@ -248,7 +247,7 @@ def _in_dsp(layer: Dense | Conv2D, types: tuple[FixedType, FixedType, FixedType]
 
 
 def _multipliers(layer: Dense | Conv2D, weight: NDArray[np.int64]) -> int:
-    """Those that are built side by side."""
+    """The number of parallel multipliers."""
     products = math.prod(layer.matrix_shape)
     zeros = products - int((weight != 0).sum())
     built = -(-products // layer.reuse_factor)

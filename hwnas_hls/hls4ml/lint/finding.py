@@ -1,4 +1,4 @@
-"""What lint finds, and the table of its rules."""
+"""Findings of the linter, and the table of its rules."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _TRIED = "hls4ml 1.3"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One pitfall that lint knows.
+    """One lint rule.
 
     Args:
         name: for example ``unroll-limit``.
-        severity: ``error`` (cannot be built as it stands, or not bit for bit), ``warning`` (builds, but
-            likely not as expected) or ``note``.
-        holds: the releases of hls4ml or the tools for which it was read in the sources and tried; ``H123``
-            is issue 123 of fastmachinelearning/hls4ml.
+        severity: ``error`` (cannot be built, or not bit for bit), ``warning`` (can be built, but probably
+            not as expected) or ``note``.
+        holds: the releases of hls4ml or the tools for which it was read in the sources and tested;
+            ``H123`` is issue 123 of fastmachinelearning/hls4ml.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One pitfall that a design has stepped into.
+    """One finding of the linter.
 
     Args:
         rule: name of the rule, for example ``unroll-limit``.
         severity: ``error``, ``warning`` or ``note``, see :class:`Rule`.
-        where: layer or setting.
-        what: the fact, with its figures.
+        where: the layer or setting.
+        what: the problem, with its numbers.
         remedy: what to do.
     """
 
@@ -51,7 +51,7 @@ class Finding:
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
-        # A single layer with weights, as asked for or as built.
+        # Single layers with weights, in a configuration or as built.
         Rule("unroll-limit", "warning", "hls4ml 1.3; H572, H903, H904"),
         Rule("illegal-reuse-factor", "error", "hls4ml 1.3; H446"),
         Rule("reuse-factor", "warning", "hls4ml 1.3; H446"),
@@ -67,7 +67,7 @@ RULES: dict[str, Rule] = {
         Rule("dead-layer", "warning"),
         Rule("table-activation", "error"),
         Rule("wrapping-result", "warning"),
-        # A whole network on its target.
+        # Whole networks on their target.
         Rule("fast-clock", "note"),
         Rule("wide-input", "note"),
         Rule("wide-output", "note"),
@@ -75,7 +75,7 @@ RULES: dict[str, Rule] = {
         Rule("dsp-limit", "warning"),
         Rule("graph", "error"),
         Rule("dataflow-fork", "warning", "hls4ml 1.3; Vitis HLS, AMD UG1399"),
-        # Configurations, and projects written from them.
+        # Configurations, and the projects written from them.
         Rule("misplaced-key", "warning"),
         Rule("part-missing", "warning"),
         Rule("strategy-spelling", "warning"),
@@ -87,5 +87,5 @@ RULES: dict[str, Rule] = {
 
 
 def pitfall(name: str, where: str, what: str, remedy: str, severity: str = "") -> Finding:
-    """A finding of the rule ``name``; ``severity`` where it is not the rule's usual one."""
+    """A finding of the rule ``name``; ``severity`` overrides that of the rule."""
     return Finding(name, severity or RULES[name].severity, where, what, remedy)

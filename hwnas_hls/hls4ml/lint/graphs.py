@@ -1,4 +1,4 @@
-"""Pitfalls of networks that are no chains of dense layers."""
+"""Lint rules for networks other than chains of dense layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwnas_hls.network.limits import TABLES, UNROLL_LIMIT
 
 
 def words(layer: Layer) -> str:
-    """A layer in a few words, as findings name it."""
+    """A short name of a layer for findings."""
     if isinstance(layer, Dense):
         return f"{layer.n_in}x{layer.n_out}, {layer.strategy}"
     if isinstance(layer, Conv2D):
@@ -26,7 +26,7 @@ def words(layer: Layer) -> str:
 
 
 def graph_findings(design: Design) -> Iterator[Finding]:
-    """What only networks that are no chains step into."""
+    """The findings that apply only to networks other than chains."""
     architecture = design.architecture
     if architecture.is_chain:
         return
@@ -36,11 +36,11 @@ def graph_findings(design: Design) -> Iterator[Finding]:
         if not any(getattr(layer, "activation", "") in TABLES for layer in architecture.layers):
             yield pitfall("graph", "network", str(error), "change the graph there")
     for number, layer in enumerate(architecture.layers):
-        if layer.n_out > UNROLL_LIMIT:  # as for products: hls4ml partitions every array wholly
+        if layer.n_out > UNROLL_LIMIT:  # as for products: hls4ml partitions every array completely
             yield pitfall(
                 "unroll-limit",
                 f"layer {number} ({words(layer)})",
-                f"{layer.n_out} outputs, above the {UNROLL_LIMIT} values of an array that are partitioned",
+                f"{layer.n_out} outputs, above the limit of {UNROLL_LIMIT} for partitioned arrays",
                 "use a smaller image or fewer filters",
             )
     takers = Counter(
@@ -53,7 +53,7 @@ def graph_findings(design: Design) -> Iterator[Finding]:
             "dataflow-fork",
             "network",
             f"several layers read the outputs of {names}, and a Resource layer or a convolution puts the "
-            "network under DATAFLOW, where Vitis HLS wants one reader an array (UG1399)",
-            "use Latency or distributed_arithmetic everywhere (one pipeline), or have the vendor's tool "
-            "confirm it",
+            "network under DATAFLOW, where Vitis HLS requires one reader per array (UG1399)",
+            "use Latency or distributed_arithmetic everywhere (one pipeline), or check with the vendor's "
+            "tool",
         )

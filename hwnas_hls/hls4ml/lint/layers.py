@@ -1,4 +1,4 @@
-"""Pitfalls of single layers, as asked for and as built."""
+"""Lint rules for single layers, in a configuration and as built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
 
 
 def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int) -> Iterator[Finding]:
-    """The pitfalls of one dense layer, by its shape, strategy and reuse factor."""
+    """The findings for one dense layer, from its shape, strategy and reuse factor."""
     where = f"layer {name}"
     products = n_in * n_out
     if strategy == "Latency" and products > UNROLL_LIMIT:
@@ -22,34 +22,34 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
             where,
             f"{n_in} x {n_out} = {products} products under Latency; synthesis stops or runs for hours "
             f"above {UNROLL_LIMIT} (H572, H903, H904)",
-            "take Resource with a reuse factor above 1, or narrower layers",
+            "use Resource with a reuse factor above 1, or narrower layers",
         )
     if strategy == "Resource" and (legal := nearest_legal(n_in, n_out, "Resource", factor)) != factor:
         near = [value for value in legal_reuse_factors(n_in, n_out) if legal / 4 <= value <= legal * 4]
         yield pitfall(
             "reuse-factor",
             where,
-            f"reuse factor {factor} is not legal for {n_in} x {n_out}; hls4ml moves it to {legal}",
-            f"take one of {', '.join(map(str, near[:12]))}",
+            f"reuse factor {factor} is not legal for {n_in} x {n_out}; hls4ml changes it to {legal}",
+            f"use one of {', '.join(map(str, near[:12]))}",
         )
     if strategy == "distributed_arithmetic" and factor != 1:
         yield pitfall(
             "da-reuse-factor",
             where,
             f"distributed_arithmetic with reuse factor {factor}; hls4ml raises an exception",
-            "set ReuseFactor to 1, or take Resource",
+            "set ReuseFactor to 1, or use Resource",
         )
     if strategy == "ResourceUnrolled" and factor == 1:
         yield pitfall(
             "unrolled-reuse-factor",
             where,
             "ResourceUnrolled with reuse factor 1 becomes Resource",
-            "take a reuse factor above 1, or Latency",
+            "use a reuse factor above 1, or Latency",
         )
 
 
 def firmware_findings(layers: Layers, precisions: Precisions | None) -> Iterator[Finding]:
-    """The pitfalls of layers as they were built, and where they contradict a configuration."""
+    """The findings for layers as built, and their contradictions to a configuration."""
     for name, layer in zip(layers.names, layers.layers, strict=True):
         if layer.strategy != "ResourceUnrolled" or layer.reuse_factor > 1:
             yield from layer_findings(name, layer.n_in, layer.n_out, layer.strategy, layer.reuse_factor)
@@ -59,7 +59,7 @@ def firmware_findings(layers: Layers, precisions: Precisions | None) -> Iterator
 
 
 def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
-    """Seen in hls4ml 1.3: distributed arithmetic takes the weights as trained, not rounded to weight_t."""
+    """In hls4ml 1.3, distributed arithmetic uses the trained weights without rounding them to weight_t."""
     given = precisions.weights()
     for name, layer in zip(layers.names, layers.layers, strict=True):
         asked = given.get(name.lower())
@@ -69,19 +69,19 @@ def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
             yield pitfall(
                 "da-unrounded-weights",
                 f"layer {name}",
-                f"built from weights that were not rounded to {asked}; they take {layer.weight}, so it is "
-                "larger than need be and its outputs differ from those of the other strategies",
-                "round the weights onto their type's grid before conversion (train with quantisation)",
+                f"built from weights that were not rounded to {asked}; they need {layer.weight}, so it is "
+                "larger than necessary and its outputs differ from those of the other strategies",
+                "round the weights to their type before conversion (train with quantisation)",
             )
 
 
 def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
-    """Where the firmware was not built from this configuration."""
+    """The settings in which the firmware differs from this configuration."""
     for name, layer in zip(layers.names, layers.layers, strict=True):
         if name.lower() not in precisions.by_name:
             continue
-        told = precisions.setting(name, "Dense", "Strategy")
-        strategy, _ = built_strategy(told if isinstance(told, str) else "Latency")
+        written = precisions.setting(name, "Dense", "Strategy")
+        strategy, _ = built_strategy(written if isinstance(written, str) else "Latency")
         factor = precisions.setting(name, "Dense", "ReuseFactor")
         pairs: list[tuple[str, object, object]] = []
         if layer.strategy != "compressed" and strategy != layer.strategy:
@@ -104,6 +104,6 @@ def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
             yield pitfall(
                 "stale-config",
                 f"layer {name}, {what}",
-                f"the configuration says {asked_for}, the firmware was built with {built_as}",
-                "the firmware decides; write the project again if the configuration is meant",
+                f"the configuration has {asked_for}, but the firmware was built with {built_as}",
+                "the firmware is used; write the project again to apply the configuration",
             )

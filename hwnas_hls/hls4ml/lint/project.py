@@ -1,7 +1,7 @@
-"""Pitfalls in a configuration or project of hls4ml: what it would do without saying so.
+"""Lint rules for configurations and projects: settings that hls4ml silently changes or ignores.
 
-Each rule is named; the behaviour is that of hls4ml 1.3 (read in its sources, tried), and H123 is
-issue 123 of fastmachinelearning/hls4ml.
+The behaviour is that of hls4ml 1.3 (read in its sources and tested). H123 is issue 123 of
+fastmachinelearning/hls4ml.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hwnas_hls.hls4ml.folder.shapes import read_shapes
 from hwnas_hls.hls4ml.lint.finding import Finding, pitfall
 from hwnas_hls.hls4ml.lint.layers import firmware_findings, layer_findings
 
-#: Where the part of a project goes that names none.
+#: hls4ml's default part.
 HLS4ML_DEFAULT_PART = "xcvu13p-flga2577-2-e"
 #: Implementations of a softmax.
 _SOFTMAX = ("stable", "latency", "legacy", "argmax")
@@ -50,12 +50,12 @@ _ARGUMENTS = {
 def lint_config(
     config: Mapping[str, Any] | Path | str, shapes: Mapping[str, tuple[int, int]] | None = None
 ) -> list[Finding]:
-    """The pitfalls visible in a configuration.
+    """The findings for a configuration.
 
     Args:
         config: top level of ``hls4ml_config.yml`` or its path.
-        shapes: name of a dense layer -> (n_in, n_out); found from the model in or beside the
-            file where not given.
+        shapes: name of a dense layer -> (n_in, n_out); default: read from the model in the file or its
+            folder.
 
     Raises:
         ReportError: the file is not readable.
@@ -69,7 +69,7 @@ def lint_config(
 
 
 def lint_folder(path: Path | str) -> list[Finding]:
-    """The pitfalls in a project: those of its configuration, and of its firmware, which decides.
+    """The findings for a project: its configuration and its firmware.
 
     Raises:
         UserError, ReportError, Unsupported: as
@@ -115,8 +115,8 @@ def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int
     yield from _strategies(config, shapes)
     yield from _shadowed(precisions, shapes)
     for name, (n_in, n_out) in shapes.items():
-        told = precisions.setting(name, "Dense", "Strategy")
-        strategy, _ = built_strategy(told if isinstance(told, str) else "Latency")
+        written = precisions.setting(name, "Dense", "Strategy")
+        strategy, _ = built_strategy(written if isinstance(written, str) else "Latency")
         factor = precisions.setting(name, "Dense", "ReuseFactor")
         if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
             yield from layer_findings(name, n_in, n_out, strategy, factor)
@@ -124,7 +124,7 @@ def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int
         yield pitfall(
             "part-missing",
             "Part",
-            f"no part is named; hls4ml takes {HLS4ML_DEFAULT_PART}",
+            f"no part is given; hls4ml uses {HLS4ML_DEFAULT_PART}",
             "give part=... (or board=...) to the converter",
         )
 
@@ -138,9 +138,9 @@ def _misplaced(config: dict[str, Any]) -> Iterator[Finding]:
                 yield pitfall(
                     "misplaced-key",
                     f"{place}.{key}",
-                    f"{key} inside {place} is dropped in silence"
-                    + (f" and the project goes to {HLS4ML_DEFAULT_PART}" if argument == "Part" else ""),
-                    f"give it to the converter as an argument ({argument} at the top level of the file)",
+                    f"hls4ml silently ignores {key} inside {place}"
+                    + (f" and uses {HLS4ML_DEFAULT_PART}" if argument == "Part" else ""),
+                    f"pass it to the converter ({argument} at the top level of the file)",
                 )
 
 
@@ -152,37 +152,37 @@ def _strategies(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -
             if isinstance(settings, dict):
                 places.append((f"HLSConfig.{level}.{name}", settings))
     for place, settings in places:
-        told = settings.get("Strategy")
-        if not isinstance(told, str):
+        written = settings.get("Strategy")
+        if not isinstance(written, str):
             continue
-        strategy, known = built_strategy(told)
-        if not known and told.lower() in _SOFTMAX and place.rpartition(".")[2] not in shapes:
-            continue  # up to hls4ml 0.6 the implementation of a softmax stood here
+        strategy, known = built_strategy(written)
+        if not known and written.lower() in _SOFTMAX and place.rpartition(".")[2] not in shapes:
+            continue  # up to hls4ml 0.6, this was the implementation of a softmax
         if not known:
             yield pitfall(
                 "strategy-spelling",
                 f"{place}.Strategy",
-                f"{told[:40]!r} is unknown to hls4ml and becomes Latency without a word",
-                f"take one of {', '.join(dict.fromkeys(STRATEGIES.values()))}",
+                f"{written[:40]!r} is unknown to hls4ml and silently becomes Latency",
+                f"use one of {', '.join(dict.fromkeys(STRATEGIES.values()))}",
             )
         elif strategy == "distributed_arithmetic":
             yield from _misused_da(place, settings)
 
 
 def _misused_da(place: str, settings: dict[str, Any]) -> Iterator[Finding]:
-    """hls4ml raises where distributed arithmetic is set by name on a layer without weights.
+    """hls4ml raises an exception if distributed arithmetic is set by name for a layer without weights.
 
-    For a whole model, or a type of layers, it is set on those with weights alone (tried in 1.3).
+    Set for the whole model or a type of layers, it applies only to layers with weights (tested in 1.3).
     """
     precision = settings.get("Precision")
     if ".LayerName." in place and isinstance(precision, dict) and "weight" not in precision:
         what = "distributed_arithmetic on a layer without weights; hls4ml raises an exception"
-        yield pitfall("da-without-weights", f"{place}.Strategy", what, "leave its strategy out")
+        yield pitfall("da-without-weights", f"{place}.Strategy", what, "omit its strategy")
 
 
 def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
-    """H445: with granularity name, the precision of the model reaches no layer."""
-    # a layer that is not named takes the model's; without shapes only a named input tells of that granularity
+    """H445: with granularity name, the precision of the model has no effect."""
+    # a layer that is not listed uses the model's; without shapes, a listed input shows this granularity
     all_named = all(name.lower() in precisions.by_name for name in shapes)
     if not all_named or (not shapes and not any("input" in name for name in precisions.by_name)):
         return
@@ -190,23 +190,23 @@ def _shadowed(precisions: Precisions, shapes: Mapping[str, tuple[int, int]]) -> 
     value = value.get("default") if isinstance(value, dict) else value
     if not isinstance(value, str) or not precisions.by_name:
         return
-    told: list[str] = []
+    given: list[str] = []
     for settings in precisions.by_name.values():
         precision = settings.get("Precision") if isinstance(settings, dict) else None
         parts = precision.values() if isinstance(precision, dict) else [precision]
-        told += [part if isinstance(part, str) else "auto" for part in parts]
-    if not told or any(part.strip().lower() == "auto" for part in told):
+        given += [part if isinstance(part, str) else "auto" for part in parts]
+    if not given or any(part.strip().lower() == "auto" for part in given):
         return
     try:
         default = parse_precision(value)
-        # nobody asked for hls4ml's own default, so nobody misses it
-        if default == DEFAULT or any(parse_precision(part) == default for part in told):
+        # hls4ml's own default was not set by the user
+        if default == DEFAULT or any(parse_precision(part) == default for part in given):
             return
     except UserError:
         return
     yield pitfall(
         "model-precision",
         "HLSConfig.Model.Precision",
-        f"{value[:40]} reaches no layer: every layer names its own precision (granularity 'name', H445)",
+        f"{value[:40]} has no effect: every layer has its own precision (granularity 'name', H445)",
         "change the precision of the layers, or make the configuration with granularity='model'",
     )

@@ -1,10 +1,10 @@
-"""What Vitis HLS, Vivado HLS and Vivado leave behind, read into one set of typed values.
+"""Readers of the reports of Vitis HLS, Vivado HLS and Vivado.
 
-One reader a kind of report (:func:`read_csynth`, :func:`read_cosim`, :func:`read_utilisation`,
-:func:`read_timing`, :func:`read_export`) and one for whole projects (:func:`read_project`).
-Counts of block RAM are in 18 kbit halves, times in ns, latencies in clock cycles. Whatever is
-wrong with a file raises :class:`hwnas_hls.errors.ReportError`, which names the file and what it
-lacks; no more than ``files.MAX_BYTES`` of any file is read.
+There is one reader per kind of report (:func:`read_csynth`, :func:`read_cosim`,
+:func:`read_utilisation`, :func:`read_timing`, :func:`read_export`), and one for whole projects
+(:func:`read_project`). Block RAM is counted in units of 18 kbit, times are in ns, latencies in clock
+cycles. A faulty file raises :class:`hwnas_hls.errors.ReportError`, which names the file and the
+problem; at most ``files.MAX_BYTES`` of a file are read.
 """
 
 from __future__ import annotations

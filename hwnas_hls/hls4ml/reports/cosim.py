@@ -16,8 +16,8 @@ _ROW = re.compile(r"\s*\|\s*(VHDL|Verilog|SystemC)\s*\|(.*)\|\s*", re.IGNORECASE
 def read_cosim(path: Path | str) -> Cosim:
     """Read a co-simulation report.
 
-    The row of a language that was simulated is taken (one that passed before one that did
-    not); where every row is NA the report says so (``rtl`` empty, ``status`` NA).
+    The row of a simulated language is used, preferably one that passed. If all rows are NA, ``rtl`` is
+    empty and ``status`` is NA.
 
     Raises:
         ReportError: not readable, or no row for Verilog or VHDL.

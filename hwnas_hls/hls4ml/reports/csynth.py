@@ -18,10 +18,10 @@ _VERSION = re.compile(r"(\d{4})\.(\d)")
 
 
 def read_csynth(path: Path | str) -> Csynth:
-    """Read one C-synthesis report, XML or text, of a design or of a single module.
+    """Read a C-synthesis report (XML or text) of a design or a single module.
 
     Raises:
-        ReportError: not readable or not such a report; the text names the file and what is missing.
+        ReportError: not readable or not a C-synthesis report; the message names the file and the problem.
     """
     path = Path(path)
     if path.suffix.lower() == ".xml":
@@ -84,7 +84,7 @@ def _from_elements(root: Element, path: Path) -> Csynth:
 
 
 def _tool(version: str, assigned: Element, resources: Element) -> str:
-    """The XML does not name its tool: the version does, but for 2020.1, which was both."""
+    """The tool of an XML report, from its version; 2020.1 exists for both tools."""
     match = _VERSION.match(version)
     if match is not None and match[0] != "2020.1":
         return "vitis_hls" if (int(match[1]), int(match[2])) > (2020, 1) else "vivado_hls"
@@ -127,7 +127,7 @@ def _resources(element: Element, path: Path) -> Resources:
 def _cycles(overall: Element, path: Path) -> dict[str, int | None]:
     def of(tag: str) -> int | None:
         text = overall.value(tag)
-        # "1 ~ 4": an interval that depends on the data; its ends come as -min and -max too
+        # "1 ~ 4": an interval that depends on the data; -min and -max contain its ends
         return count(text, f"{path}: {tag}") if text is None or "~" not in text else None
 
     both = of("PipelineInitiationInterval")

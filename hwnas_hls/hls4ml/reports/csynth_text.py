@@ -112,7 +112,7 @@ def _latency_cycles(table: Table, path: Path) -> dict[str, object]:
 
 
 def _cycles_of(table: Table, row: tuple[str, ...], path: Path) -> dict[str, object]:
-    """min and max come twice or three times: latency (cycles), perhaps latency (time), interval."""
+    """The min and max columns: latency (cycles), optionally latency (time), interval."""
     lows = [number for number, name in enumerate(table.header) if name == "min"]
     if len(lows) < 2 or len(row) < len(table.header):
         raise ReportError(f"{path}: a row of the table of latency lacks cells")
@@ -152,7 +152,7 @@ def _cell(text: str | None, where: str) -> int | None:
 
 
 def _instances(drawn: list[Table], path: Path) -> tuple[Module, ...]:
-    """Rows of the instances: cycles from one table, resources from another, joined by instance."""
+    """The instances: cycles from one table, resources from another, joined by instance."""
     cycles: dict[str, dict[str, object]] = {}
     modules: list[Module] = []
     for table in drawn:
@@ -179,7 +179,7 @@ def _instances(drawn: list[Table], path: Path) -> tuple[Module, ...]:
 
 
 def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csynth:
-    """Vitis HLS' ``csynth.rpt``: one table of all modules and loops, most often without the clock."""
+    """Vitis HLS's ``csynth.rpt``: one table of all modules and loops, usually without the clock."""
     table = next((t for t in drawn if _is_area(t) and "& Loops" in " ".join(t.header)), None)
     table = required(table, "table of modules and loops", path)
     rows = []
@@ -230,9 +230,9 @@ def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csyn
 
 
 def _period_ns(table: Table, path: Path) -> float | None:
-    """The clock period that the first row's latency was multiplied with: printed in cycles and in ns.
+    """The clock period, computed from the first row's latency in cycles and in ns.
 
-    Where the estimated period is above the target (negative slack) it is not said which of the two it was.
+    If the estimated period is above the target (negative slack), it is unclear which of the two it is.
     """
     cells = {name: cell.strip() for name, cell in zip(table.header, table.rows[0], strict=False)}
     cycles = _overview_count(cells.get("(cycles)"), path)
@@ -243,14 +243,14 @@ def _period_ns(table: Table, path: Path) -> float | None:
         return None
     if not cycles or slack_ns < 0 or not 0 < latency_ns < math.inf:
         return None
-    # Four digits are printed at least; of the periods that round to them it is the one of the fewest.
+    # At least four digits are printed; use the period with the fewest digits that rounds to them.
     periods = [float(f"{latency_ns / cycles:.{digits}g}") for digits in range(1, 5)]
     good = (period for period in periods if abs(period * cycles - latency_ns) < 0.501 * last_digit_ns)
     return next(good, periods[-1])
 
 
 def _without_dashes(table: Table, used: Resources) -> Resources:
-    """The overview prints ``-`` for none used, where its columns are there at all."""
+    """Replace missing counts by 0: the overview prints ``-`` for zero."""
     there = {name for name, columns in _COLUMNS.items() if set(columns) & set(table.header)}
     return Resources(**{name: getattr(used, name) or (0 if name in there else None) for name in _COLUMNS})
 

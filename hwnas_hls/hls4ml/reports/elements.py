@@ -1,4 +1,4 @@
-"""A small XML tree for reports: no document type, no entities, bounded depth and count."""
+"""A small XML reader for reports: no document type, no entities, bounded depth and size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hwnas_hls.hls4ml.reports.files import read_bytes
 MAX_DEPTH = 64
 MAX_ELEMENTS = 400_000
 MAX_TEXT = 4096
-#: Ports and bindings: long, and nothing of them is needed.
+#: Elements of ports and bindings, which are long and not needed.
 _SKIPPED = frozenset({"InterfaceSummary", "RtlPorts", "BindNode", "BindNodes", "StorageNodes"})
 
 
@@ -42,7 +42,7 @@ class Element:
         return None if found is None else found.text
 
     def walk(self) -> Iterator[Element]:
-        """The element and every one below it."""
+        """The element and all its descendants."""
         stack = [self]
         while stack:
             here = stack.pop()
@@ -104,8 +104,8 @@ def read_elements(path: Path) -> Element:
     """The tree of an XML report.
 
     Raises:
-        ReportError: not readable, not well-formed (cut off, say), a document type or entity
-            declared, too deep, too many elements.
+        ReportError: not readable, not well-formed (for example truncated), a document type or entity is
+            declared, nested too deep, or too many elements.
     """
     builder = _Builder(path)
     data = read_bytes(path)

@@ -1,4 +1,4 @@
-"""Reports -> measured numbers of the engine, each with the file and tool it rests on."""
+"""Measured estimates from reports, each with its file and tool as evidence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STAGE_SOURCES = {
 def csynth_estimates(report: Csynth) -> dict[str, Estimate]:
     """Latency, II and resources of C synthesis, source ``csynth``.
 
-    Latency is the worst case; nanoseconds are cycles times the clock period asked for. The
+    Latency is the worst case; nanoseconds are cycles times the target clock period. The
     estimated clock of C synthesis becomes ``fmax_mhz``.
     """
     evidence = f"C synthesis by {report.tool_version} for {report.part}: {report.path.name}"
@@ -64,7 +64,7 @@ def utilisation_estimates(report: Utilisation) -> dict[str, Estimate]:
 
 
 def timing_estimates(report: Timing) -> dict[str, Estimate]:
-    """Fmax from the worst setup slack; nothing where no clock was constrained."""
+    """Fmax from the worst setup slack; empty if no clock was constrained."""
     if report.fmax_mhz is None:
         return {}
     evidence = (
@@ -75,7 +75,7 @@ def timing_estimates(report: Timing) -> dict[str, Estimate]:
 
 
 def export_estimates(report: Export) -> dict[str, Estimate]:
-    """Resources and Fmax of the summary that HLS writes after running Vivado out of context."""
+    """Resources and Fmax from the summary that HLS writes after running Vivado out of context."""
     source = STAGE_SOURCES[report.stage]
     evidence = f"export by {report.tool_version} for {report.part}: {report.path.name}"
     out = _resources(report.used, source, evidence)
@@ -85,7 +85,7 @@ def export_estimates(report: Export) -> dict[str, Estimate]:
 
 
 def project_estimates(reports: ProjectReports, stage: str) -> dict[str, Estimate]:
-    """What a project's reports of one stage say; empty where it has none of that stage.
+    """The estimates from a project's reports of one stage; empty without such reports.
 
     Args:
         reports: all reports of the project.
@@ -110,7 +110,7 @@ def project_estimates(reports: ProjectReports, stage: str) -> dict[str, Estimate
 
 
 def report_paths(reports: ProjectReports) -> list[Path]:
-    """Every file that was read, in order."""
+    """All files that were read, in order."""
     found: Iterable[Csynth | Cosim | Utilisation | Timing | None] = (
         *(report for s in reports.solutions for report in (s.csynth, s.cosim, *s.modules)),
         *reports.utilisations,

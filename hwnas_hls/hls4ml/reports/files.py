@@ -1,4 +1,4 @@
-"""Report files of strangers: read whole, but bounded, decoded, and only if they are plain files."""
+"""Reads untrusted report files: plain files of bounded size only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TypeVar
 from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.spec.quantities import NS_PER_UNIT
 
-#: Larger reports are refused; at most this much (and one byte) of any file is read.
+#: Maximum size of a report; at most one byte more is read.
 MAX_BYTES = 32 * 1024 * 1024
-#: Reports of more lines are refused: a hundred bytes of text take a thousand once cut into cells.
+#: Maximum number of lines of a report; parsed text takes about ten times its size in memory.
 MAX_LINES = 300_000
-#: No count in a report is larger; what is, is not a count.
+#: Maximum plausible count in a report.
 MAX_COUNT = 10**12
 
 T = TypeVar("T")
@@ -28,11 +28,11 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The bytes of a plain file.
 
     Raises:
-        ReportError: no such file, not a plain file (a pipe, a device, a folder), empty, or
-            larger than ``limit``.
+        ReportError: the file is missing, not a plain file (a pipe, a device, a folder), empty, or larger
+            than ``limit``.
     """
     try:
-        # O_NONBLOCK: opening a named pipe must not wait for a writer that never comes.
+        # O_NONBLOCK: opening a named pipe must not block.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
         raise ReportError(
@@ -63,10 +63,10 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_text(path: Path, limit: int = MAX_BYTES) -> str:
-    """The text of a plain file: UTF-8, UTF-16 with its mark, else Latin-1.
+    """The text of a plain file: UTF-8, UTF-16 with a byte order mark, else Latin-1.
 
     Raises:
-        ReportError: as :func:`read_bytes`, or binary.
+        ReportError: as in :func:`read_bytes`, or the file is binary.
     """
     data = read_bytes(path, limit)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -83,10 +83,10 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text report, without their ends.
+    """The lines of a text report, without line ends.
 
     Raises:
-        ReportError: as :func:`read_text`, or more lines than :data:`MAX_LINES`.
+        ReportError: as in :func:`read_text`, or more than :data:`MAX_LINES` lines.
     """
     text = read_text(path)
     if text.count("\n") > MAX_LINES:
@@ -95,14 +95,14 @@ def read_lines(path: Path) -> list[str]:
 
 
 def count(text: str | None, where: str) -> int | None:
-    """A whole number that is not negative; ``None`` where the tool wrote that there is none.
+    """A non-negative integer; ``None`` if the report has none.
 
     Args:
-        text: a cell or element; ``-``, ``NA``, ``undef`` and the like mean none.
+        text: a cell or element; for example ``-``, ``NA`` and ``undef`` mean none.
         where: file and field, for the error.
 
     Raises:
-        ReportError: something else is there.
+        ReportError: anything else.
     """
     if text is None or text.strip().lower() in _ABSENT:
         return None
@@ -111,14 +111,14 @@ def count(text: str | None, where: str) -> int | None:
         raise ReportError(f"{where}: not a count: {stripped[:40]!r}")
     value = int(float(stripped)) if "." in stripped else int(stripped)
     if value > MAX_COUNT:
-        raise ReportError(f"{where}: not a believable count: {stripped[:40]!r}")
+        raise ReportError(f"{where}: not a plausible count: {stripped[:40]!r}")
     return value
 
 
 def number(text: str | None, where: str, *, least: float | None = 0.0) -> float | None:
-    """A finite number, ``least`` or more; ``None`` where the tool wrote that there is none.
+    """A finite number, at least ``least``; ``None`` if the report has none.
 
-    A trailing unit (``5.00 ns``) is cut by :func:`nanoseconds`, not here.
+    :func:`nanoseconds` removes a trailing unit (``5.00 ns``), this function does not.
     """
     if text is None or text.strip().lower() in _ABSENT:
         return None
@@ -127,12 +127,12 @@ def number(text: str | None, where: str, *, least: float | None = 0.0) -> float 
         raise ReportError(f"{where}: not a number: {stripped[:40]!r}")
     value = float(stripped)
     if abs(value) > MAX_COUNT or (least is not None and value < least):
-        raise ReportError(f"{where}: not a believable number: {stripped[:40]!r}")
+        raise ReportError(f"{where}: not a plausible number: {stripped[:40]!r}")
     return value
 
 
 def nanoseconds(text: str | None, where: str) -> float | None:
-    """``5.00``, ``5.00 ns``, ``1.2 us`` -> nanoseconds; a bare number is in nanoseconds."""
+    """``5.00``, ``5.00 ns``, ``1.2 us`` -> nanoseconds, the default unit."""
     if text is None:
         return None
     parts = text.strip().split()
@@ -143,7 +143,7 @@ def nanoseconds(text: str | None, where: str) -> float | None:
 
 
 def required(value: T | None, what: str, path: Path) -> T:
-    """``value``, or an error that names the file and what it lacks."""
+    """Return ``value``; if it is ``None``, raise an error that names the file and the missing item."""
     if value is None:
         raise ReportError(f"{path}: has no {what}")
     return value

@@ -1,4 +1,4 @@
-"""All reports of a project folder: every solution, every stage, wherever they were put."""
+"""Finds and reads all reports of a project folder: all solutions and stages, in any location."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from hwnas_hls.hls4ml.reports.utilisation import read_utilisation
 MAX_DEPTH = 10
 MAX_ENTRIES = 50_000
 MAX_REPORTS = 2_000
-#: Folders of the tools' own scratch and hls4ml's headers: no report is in them.
+#: Scratch folders of the tools and hls4ml's headers, which contain no reports.
 _SCRATCH = frozenset(
     {".autopilot", ".git", "ap_types", "nnet_utils", "autowrap", "tb_data", "wrapc", "wrapc_pc"}
 )
-#: Below these lie generated RTL and its simulation; reports are in their folder ``report`` alone.
+#: Folders of generated RTL and simulations; only their subfolder ``report`` contains reports.
 _GENERATED = frozenset({"syn", "sim"})
 _KINDS = ("csynth", "cosim", "export", "utilisation", "timing")
 T = TypeVar("T")
 
 
 class NoReports(ReportError):
-    """A folder without any report of Vitis HLS, Vivado HLS or Vivado."""
+    """The folder has no report of Vitis HLS, Vivado HLS or Vivado."""
 
     kind = ErrorKind.MISSING
 
@@ -47,16 +47,16 @@ class NoReports(ReportError):
 def read_project(folder: Path | str, top: str | None = None) -> ProjectReports:
     """Read every report of a project (a tree of hls4ml, HLS or Vivado, or a folder of bare reports).
 
-    Links that lead out of the folder are not followed. One broken report does not hide the
-    others: it becomes a line of ``problems``.
+    Links to outside the folder are not followed. A broken report is listed in ``problems``; the others
+    are still read.
 
     Args:
         folder: the project.
-        top: name of the top function; found from the project's own files where not given.
+        top: name of the top function; default: read from the project's files.
 
     Raises:
-        ReportError: no such folder, no report in it, more entries than can be a project, or
-            not a single report was readable.
+        ReportError: the folder is missing, has no report, has too many entries for a project, or none of
+            its reports is readable.
     """
     folder = Path(folder)
     files = _classified(folder)
@@ -88,7 +88,7 @@ def _classified(folder: Path) -> dict[str, list[Path]]:
 
 
 def _report_files(folder: Path) -> Iterator[Path]:
-    """Files ``*.rpt`` and ``*.xml`` inside the folder, sorted; links out of it are left out."""
+    """The files ``*.rpt`` and ``*.xml`` in the folder, sorted, without links to outside."""
     root = folder.resolve()
     seen = 0
     for here, folders, names in os.walk(folder, followlinks=False):
@@ -160,7 +160,7 @@ def _all(read: Callable[[Path], T], paths: list[Path], problems: list[str]) -> l
 
 
 def _top_of(folder: Path) -> str:
-    """Name of the top function, from the project's scripts; empty where nothing tells it."""
+    """The name of the top function from the project's scripts; empty if unknown."""
     patterns = (
         ("project.tcl", r'set\s+project_name\s+"?([A-Za-z_]\w*)"?'),
         ("build_prj.tcl", r"set_top\s+([A-Za-z_]\w*)"),
@@ -180,7 +180,7 @@ def _top_of(folder: Path) -> str:
 
 
 def _solution_of(path: Path, folder: Path) -> Path:
-    """The folder of a report's solution: the one above ``syn``, ``sim`` or ``impl``."""
+    """The solution folder of a report: the parent of ``syn``, ``sim`` or ``impl``."""
     for parent in path.parents:
         if parent.name in ("syn", "sim", "impl"):
             return parent.parent
@@ -219,17 +219,17 @@ def _solutions(
 
 
 def _preferred(paths: list[Path]) -> list[Path]:
-    """Of ``x_csynth.xml`` and ``x_csynth.rpt`` the XML, which loses nothing to column widths."""
+    """Prefer ``x_csynth.xml`` to ``x_csynth.rpt``, whose columns truncate names."""
     stems = {path.with_suffix("") for path in paths if path.suffix.lower() == ".xml"}
     kept = [p for p in paths if p.suffix.lower() == ".xml" or p.with_suffix("") not in stems]
-    # the overview as text has no clock: only where there is nothing else
+    # the text overview has no clock: use it only if there is nothing else
     return [p for p in kept if p.name.lower() != "csynth.rpt"] or kept
 
 
 def _top_report(
     csynths: list[Csynth], cosims: list[Cosim], top: str, place: Path, problems: list[str]
 ) -> Csynth | None:
-    """The report of the whole design, among those of its modules."""
+    """The report of the whole design among those of its modules."""
     if not csynths:
         return None
     overview = next((report for report in csynths if report.path.name.lower() == "csynth.xml"), None)
@@ -237,7 +237,7 @@ def _top_report(
     for name in filter(None, names):
         named = [report for report in csynths if report.top == name]
         if named:
-            # an overview has the modules, the report of the top function has the ports
+            # the overview has the modules, the report of the top function the ports
             return max(named, key=lambda report: (len(report.modules), report.path.name != "csynth.xml"))
     if len(csynths) == 1:
         return csynths[0]
@@ -245,5 +245,7 @@ def _top_report(
     outer = [report for report in csynths if report.top not in inner]
     if len(outer) == 1 and inner:
         return outer[0]
-    problems.append(f"{place}: {len(csynths)} C-synthesis reports and no sign which is of the top function")
+    problems.append(
+        f"{place}: {len(csynths)} C-synthesis reports, and it is unclear which one is of the top function"
+    )
     return None

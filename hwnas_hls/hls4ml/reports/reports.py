@@ -1,4 +1,4 @@
-"""What a report says, in one set of units whatever tool and version wrote it."""
+"""The contents of reports, in the same units for all tools and versions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class OfTool:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Counts of primitives; ``None`` where the report does not say.
+    """Counts of primitives; ``None`` if not in the report.
 
-    ``bram_18k`` counts 18 kbit halves, so that a 36 kbit tile is two.
+    ``bram_18k`` counts units of 18 kbit; a 36 kbit tile is two.
     """
 
     lut: int | None = None
@@ -39,12 +39,12 @@ class Module:
     """One sub-module of a design.
 
     Args:
-        name: of the module (the function after specialisation).
-        used: its resources, its own sub-modules included.
-        latency_min, latency_max, ii_min, ii_max: in cycles; ``None`` where not said.
+        name: name of the module (the function after specialisation).
+        used: its resources, including its sub-modules.
+        latency_min, latency_max, ii_min, ii_max: in cycles; ``None`` if not given.
         pipeline: as written: ``function``, ``dataflow``, ``yes``, ``no``, ``none``.
-        instance: name of the instance, where the report has it.
-        clock_estimated_ns: of this module alone.
+        instance: name of the instance, if given.
+        clock_estimated_ns: of this module only.
     """
 
     name: str
@@ -63,16 +63,16 @@ class Csynth(OfTool):
     """A C-synthesis report of a whole design or of one module.
 
     Args:
-        path: the file it was read from.
+        path: its file.
         tool: ``vivado_hls`` or ``vitis_hls``.
-        version: for example ``2019.2``; empty where the report has none.
+        version: for example ``2019.2``; empty if not given.
         part: as written, for example ``xcvu9p-flga2104-2L-e``.
         family: the tool's name of the product family.
-        top: the function it is about.
+        top: its function.
         clock_target_ns, clock_estimated_ns, clock_uncertainty_ns: in ns.
-        latency_min, latency_max, ii_min, ii_max: in cycles; ``None`` where undefined.
+        latency_min, latency_max, ii_min, ii_max: in cycles; ``None`` if undefined.
         pipeline: as in :class:`Module`.
-        used, available: of the design and of the part.
+        used, available: resources of the design and of the part.
         modules: rows of sub-modules in this report (XML: each module once; text: each instance).
     """
 
@@ -99,13 +99,13 @@ class Csynth(OfTool):
 
 @dataclass(frozen=True, slots=True)
 class Cosim:
-    """A C/RTL co-simulation report: the row of the language that was simulated.
+    """A C/RTL co-simulation report: the row of the simulated language.
 
     Args:
-        rtl: ``Verilog`` or ``VHDL``; empty where nothing was simulated.
+        rtl: ``Verilog`` or ``VHDL``; empty if nothing was simulated.
         status: ``Pass``, ``Fail`` or ``NA``.
         latency_min, latency_avg, latency_max, ii_min, ii_avg, ii_max: in cycles; ``None``
-            where not measured (the interval of a single transaction, say).
+            if not measured (for example the interval of a single transaction).
     """
 
     path: Path
@@ -135,7 +135,7 @@ class Utilisation(OfTool):
         tool: ``vivado``.
         state: as written: ``Synthesized``, ``Optimized``, ``Fully Placed``, ``Routed`` ...
         stage: ``logic_synth`` or ``post_route``.
-        lutram, srl, carry, ramb36, ramb18: parts of the above counts; ``None`` where not said.
+        lutram, srl, carry, ramb36, ramb18: parts of the counts above; ``None`` if not given.
         modules: rows of a hierarchical report.
     """
 
@@ -163,7 +163,7 @@ class Timing(OfTool):
     Args:
         wns_ns, tns_ns, whs_ns: worst and total setup slack, worst hold slack.
         clock: name of the clock with the worst setup slack.
-        period_ns: period that was asked of it.
+        period_ns: its target period.
         achieved_ns: ``period_ns - wns_ns``, the shortest period that would have been met.
         stage: ``post_route`` if the design is routed, else ``logic_synth``.
     """
@@ -188,7 +188,7 @@ class Timing(OfTool):
 
     @property
     def met(self) -> bool | None:
-        """Whether setup timing was met; ``None`` where nothing was constrained."""
+        """Whether setup timing was met; ``None`` if no clock was constrained."""
         return None if self.wns_ns is None else self.wns_ns >= 0.0
 
 
@@ -208,7 +208,7 @@ class Export(OfTool):
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The reports of one HLS solution: at most one a stage, and its modules."""
+    """The reports of one HLS solution: at most one per stage, and its modules."""
 
     name: str
     csynth: Csynth | None = None
@@ -222,9 +222,9 @@ class ProjectReports:
     """All reports of a project folder.
 
     Args:
-        solutions: by name; a folder of bare reports is one solution named after its place.
+        solutions: by name; a folder with only reports is one solution with the name of the folder.
         utilisations, timings: reports of Vivado, in order of their paths.
-        problems: one text for each report that could not be read (the others still count).
+        problems: one message per unreadable report.
     """
 
     folder: Path
@@ -240,7 +240,7 @@ class ProjectReports:
 
     @property
     def cosim(self) -> Cosim | None:
-        """The first co-simulation report in which something was simulated."""
+        """The first co-simulation report with a simulated language."""
         return next((s.cosim for s in self.solutions if s.cosim is not None and s.cosim.rtl), None)
 
     def utilisation(self, stage: str) -> Utilisation | None:

@@ -1,4 +1,4 @@
-"""Tables drawn with ``+---+`` and ``|``, as every Xilinx tool prints them."""
+"""Reads tables drawn with ``+---+`` and ``|``, as Xilinx tools print them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Table:
 
     Args:
         line: number of its first line, from 0.
-        blocks: its rows, cut at the horizontal rules; a cell keeps its leading blanks
-            (they show the level in a hierarchy) and loses those behind.
+        blocks: its rows, split at the horizontal rules; cells keep leading blanks (the level in a
+            hierarchy) but not trailing ones.
     """
 
     line: int

@@ -15,10 +15,10 @@ _EXPORT = re.compile(r"\s*(SLICE|CLB|LUT|FF|DSP|BRAM|URAM)\s*:\s*(\d+)\s*")
 
 
 def read_timing(path: Path | str) -> Timing:
-    """Read a timing summary: worst slack, the clock that has it, the period that would be met.
+    """Read a timing summary: the worst slack, its clock, and the achievable period.
 
     Raises:
-        ReportError: not readable, or without the summary's row.
+        ReportError: not readable, or the summary row is missing.
     """
     path = Path(path)
     lines = read_lines(path)
@@ -41,7 +41,7 @@ def read_timing(path: Path | str) -> Timing:
         version=head.version,
         part=head.device,
         top=head.design,
-        # the head of a timing summary names the state of the design only from 2021 on
+        # the header of a timing summary has the state of the design only since 2021
         state=head.state or ("Routed" if "route" in f"{path.name} {head.command}".lower() else ""),
         stage="post_route" if "rout" in f"{head.state} {path.name} {head.command}".lower() else "logic_synth",
         wns_ns=wns,
@@ -57,7 +57,7 @@ _SLACKS = ("WNS(ns)", "TNS(ns)", "WHS(ns)")
 
 
 def _slack_row(lines: list[str], first: str, path: Path) -> dict[str, str] | None:
-    """The design's row: under a header line that begins with ``first`` and a line of dashes."""
+    """The row of the design, after a header line that begins with ``first`` and a line of dashes."""
     for position, line in enumerate(lines):
         if not line.strip().startswith(first):
             continue
@@ -67,7 +67,7 @@ def _slack_row(lines: list[str], first: str, path: Path) -> dict[str, str] | Non
         names = re.split(r"\s{2,}", line.strip())
         cells = below[1].split()
         if len(cells) < len(names):
-            raise ReportError(f"{path}: the row under {first} is cut off")
+            raise ReportError(f"{path}: the row under {first} is truncated")
         return dict(zip(names, cells, strict=False))
     return None
 
@@ -84,7 +84,7 @@ def _worst_clock(lines: list[str], wns: float | None, path: Path) -> tuple[str, 
         return "", None
     if len(periods) == 1:
         return next(iter(periods.items()))
-    # several clocks: the one whose own slack (table of intra-clock paths) is the design's
+    # several clocks: the one whose slack (table of intra-clock paths) equals the design's
     start = next((at for at, line in enumerate(lines) if "Intra Clock Table" in line), len(lines))
     for line in lines[start : start + 200]:
         cells = line.split()
@@ -102,12 +102,12 @@ def _numeric(text: str) -> bool:
 
 
 def read_export(path: Path | str) -> Export:
-    """Read the summary HLS writes after it ran Vivado: ``*_export.rpt`` (``export_design -flow``).
+    """Read the summary that HLS writes after running Vivado: ``*_export.rpt`` (``export_design -flow``).
 
-    Its BRAM counts 18 kbit halves: the tool adds 2 x RAMB36 + RAMB18.
+    Its BRAM is in units of 18 kbit: 2 x RAMB36 + RAMB18.
 
     Raises:
-        ReportError: not readable, or without its block of resources.
+        ReportError: not readable, or the resources are missing.
     """
     path = Path(path)
     text = read_text(path)

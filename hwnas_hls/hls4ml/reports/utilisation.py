@@ -1,4 +1,4 @@
-"""Reports of ``report_utilization``, flat and hierarchical: 7-series, UltraScale, UltraScale+, Versal."""
+"""Reads ``report_utilization``, flat and hierarchical, for 7-series, UltraScale(+) and Versal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwnas_hls.hls4ml.reports.reports import Module, Resources, Utilisation
 from hwnas_hls.hls4ml.reports.tables import Table, tables
 from hwnas_hls.hls4ml.reports.vivado import Head, read_head
 
-#: Rows of the flat report; a star (a footnote) behind a name is dropped.
+#: Rows of the flat report; the asterisk of a footnote is removed.
 _LUT = ("CLB LUTs", "Slice LUTs", "LUTs")
 _FF = ("CLB Registers", "Slice Registers", "Registers")
 _DSP = ("DSPs", "DSP Slices", "DSP48E1", "DSP48E2")
@@ -20,13 +20,13 @@ _SHARE = re.compile(r"(\d+(?:\.\d)?)\s*(?:\(\s*<?\s*\d*\.?\d*\s*%\s*\))?")
 
 
 def read_utilisation(path: Path | str) -> Utilisation:
-    """Read a utilisation report of Vivado (hls4ml's ``vivado_synth.rpt`` and ``util.rpt`` are such).
+    """Read a utilisation report of Vivado, for example hls4ml's ``vivado_synth.rpt`` and ``util.rpt``.
 
-    Block RAM is counted in 18 kbit halves: 2 x RAMB36 + RAMB18; where only tiles are given,
-    2 x tiles (a tile counts 0.5 for a lone RAMB18).
+    Block RAM is counted in units of 18 kbit: 2 x RAMB36 + RAMB18; if only tiles are given, 2 x tiles (a
+    single RAMB18 is half a tile).
 
     Raises:
-        ReportError: not readable, or without LUTs, registers, block RAM or DSPs.
+        ReportError: not readable, or LUTs, registers, block RAM or DSPs are missing.
     """
     path = Path(path)
     lines = read_lines(path)
@@ -44,7 +44,7 @@ def read_utilisation(path: Path | str) -> Utilisation:
 
 
 def _sites(drawn: list[Table], path: Path) -> dict[str, tuple[int | None, int | None]]:
-    """Row name -> (used in halves, available in halves); a name met twice keeps the first."""
+    """Row name -> (twice the used count, twice the available count); the first row of a name counts."""
     sites: dict[str, tuple[int | None, int | None]] = {}
     for table in drawn:
         names = table.header
@@ -55,7 +55,7 @@ def _sites(drawn: list[Table], path: Path) -> dict[str, tuple[int | None, int | 
         available = names.index("Available") if "Available" in names else None
         for row in table.rows:
             if len(row) <= used:
-                raise ReportError(f"{path}: a row of the table of sites is cut off")
+                raise ReportError(f"{path}: a row of the site table is truncated")
             name = row[0].strip().rstrip("*").strip()
             there = row[available] if available is not None and len(row) > available else None
             sites.setdefault(name, (_halves(row[used], f"{path}: {name}"), _halves(there, f"{path}: {name}")))
@@ -63,7 +63,7 @@ def _sites(drawn: list[Table], path: Path) -> dict[str, tuple[int | None, int | 
 
 
 def _halves(text: str | None, where: str) -> int | None:
-    """A count that may end in ``.5``, as twice its value."""
+    """Twice the value of a count, which may end in ``.5``."""
     if text is None:
         return None
     match = _HALVES.fullmatch(text.strip())
@@ -87,7 +87,7 @@ def _flat(
         name = _first(sites, names)
         value = None if name is None else sites[name][column]
         if value is not None and value % 2:
-            raise ReportError(f"{path}: {name}: not a whole count")
+            raise ReportError(f"{path}: {name}: not an integer")
         return None if value is None else value // 2
 
     lut = required(whole(_LUT, 0), "row of LUTs", path)
@@ -132,7 +132,7 @@ def _hierarchy_cells(table: Table, path: Path) -> list[tuple[Module, dict[str, i
     out = []
     for row in table.rows:
         if len(row) < len(table.header):
-            raise ReportError(f"{path}: a row of the hierarchy is cut off")
+            raise ReportError(f"{path}: a row of the hierarchy is truncated")
         cells = dict(zip(table.header, row, strict=False))
 
         def of(*names: str, cells: dict[str, str] = cells) -> int | None:

@@ -1,4 +1,4 @@
-"""The head of every report of Vivado: tool, design, device, state of the design."""
+"""Reads the header of Vivado's reports: tool, design, device, state of the design."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LINE = re.compile(r"\|\s*(Tool Version|Command|Design|Device|Design State|Speed
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """See the module. ``command`` is empty where the text is no report of Vivado."""
+    """The header of a report; ``command`` is empty if it is not a report of Vivado."""
 
     version: str = ""
     command: str = ""
@@ -20,13 +20,13 @@ class Head:
 
     @property
     def stage(self) -> str:
-        """``post_route`` for routed designs, ``logic_synth`` for all before (placed ones too)."""
+        """``post_route`` for routed designs, ``logic_synth`` for earlier states, including placed."""
         state = self.state.lower()
         return "post_route" if "route" in state and "unroute" not in state else "logic_synth"
 
 
 def read_head(lines: list[str]) -> Head:
-    """The head within the first 40 lines."""
+    """The header in the first 40 lines."""
     fields: dict[str, str] = {}
     for line in lines[:40]:
         match = _LINE.fullmatch(line.strip()[:1000])

@@ -1,4 +1,4 @@
-"""C sources of plugins made shared libraries, once a machine and processor."""
+"""Compiles C sources of plugins to shared libraries, once per machine and processor."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-#: Sums keep their order, but a compiler may fuse a product with a sum and round once instead of twice:
-#: the last bits of gradients depend on the compiler and the processor, as those of torch do. Whole
-#: numbers, and so outputs on their grids, are exact either way.
+#: The order of sums is kept, but a compiler may fuse a product and a sum and round once instead of twice.
+#: The last bits of gradients therefore depend on the compiler and the processor, as in torch. Integers, and
+#: thus outputs on their grids, are always exact.
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
 COMPILERS = ("cc", "gcc", "clang")
 TIMEOUT_S = 120.0
 
 
 def shared_library(source: Path, folder: Path | None = None) -> Path:
-    """The shared library of a C source, made by the first who needs it.
+    """The shared library of a C source, compiled on first use.
 
     Args:
-        source: one file; its name without ``.c`` names the library.
-        folder: where it is kept; ``None`` takes the user's cache folder.
+        source: a C file; its name without ``.c`` is that of the library.
+        folder: folder of the library; ``None`` means the user's cache folder.
 
     Raises:
-        OSError: no compiler, or the folder cannot be written.
-        subprocess.SubprocessError: it does not compile.
+        OSError: there is no compiler, or the folder cannot be written.
+        subprocess.SubprocessError: the compilation failed.
     """
     import platformdirs
 
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
-        raise FileNotFoundError(f"none of {', '.join(COMPILERS)} is on the path")
+        raise FileNotFoundError(f"none of {', '.join(COMPILERS)} is on PATH")
     folder = folder or Path(platformdirs.user_cache_dir("hwnas-hls")) / "training"
-    # Homes are shared between machines: the processor is part of the name.
+    # Home folders may be shared between machines, so the name contains the processor.
     facts = "\n".join([source.read_text(), " ".join(FLAGS), compiler, platform.machine(), _processor()])
     path = folder / f"{source.stem}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.so"
     seal = path.with_suffix(".sha256")
@@ -52,10 +52,9 @@ def shared_library(source: Path, folder: Path | None = None) -> Path:
 
 
 def _is_whole(path: Path, seal: Path) -> bool:
-    """Whether a library is there as it was compiled.
+    """Whether a library is complete.
 
-    A disk that was full, or a machine that went down, may leave half of one, and to load that can end
-    the process.
+    A full disk or a crash may leave a truncated one, and loading it can crash the process.
     """
     try:
         return _digest(path) == seal.read_text()
@@ -68,7 +67,7 @@ def _digest(path: Path) -> str:
 
 
 def _processor() -> str:
-    """What the processor can do, as far as the system says."""
+    """The features of the processor, as reported by the system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

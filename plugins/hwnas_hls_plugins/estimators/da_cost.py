@@ -1,4 +1,4 @@
-"""The estimator ``da-cost``: distributed arithmetic of trained designs, by da4ml's own solver."""
+"""The estimator ``da-cost``: costs of distributed arithmetic in trained designs, by da4ml's solver."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DaCostConfig:
     """Settings of ``da-cost``.
 
     Args:
-        latency_cutoff: as of the synthesizer ``open``.
+        latency_cutoff: as in the synthesizer ``open``.
         time_limit_s: wall-clock seconds for one batch.
     """
 
@@ -43,16 +43,15 @@ class DaCostConfig:
 
     def __post_init__(self) -> None:
         if self.latency_cutoff is not None and self.latency_cutoff < 1:
-            raise ValueError(f"latency_cutoff is at least 1 adder level, not {self.latency_cutoff}")
+            raise ValueError(f"latency_cutoff must be at least 1 adder level, not {self.latency_cutoff}")
         if self.time_limit_s <= 0:
-            raise ValueError(f"time_limit_s is above zero, not {self.time_limit_s}")
+            raise ValueError(f"time_limit_s must be above zero, not {self.time_limit_s}")
 
 
 class DaCostEstimator(Estimator):
-    """LUT, FF, cycles of trained designs whose every layer is distributed arithmetic.
+    """LUT, FF and cycles of trained designs in which all layers use distributed arithmetic.
 
-    It says nothing of other candidates, nor of any where da4ml is not installed: what another
-    estimator said before stays.
+    For other candidates, and without da4ml, it returns no estimates; those of other estimators remain.
     """
 
     name = "da-cost"
@@ -68,7 +67,7 @@ class DaCostEstimator(Estimator):
         self.config = config or DaCostConfig()
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """One :class:`Estimates` a candidate, empty where there is nothing to say."""
+        """One :class:`Estimates` per candidate, possibly empty."""
         out = [Estimates() for _ in candidates]
         designs = {
             place: context.designs[candidate.key]

@@ -1,16 +1,15 @@
-"""Estimator ``static``: what a network costs on paper, from its layer list alone.
+"""Estimator ``static``: operation counts, model size and arithmetic energy from the layer list.
 
 Parameters, multiply-accumulates, bit operations and model size are counts. ``energy_pj`` is a
 model of the arithmetic only: the energies of integer operations in 45 nm CMOS at 0.9 V of
 M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014 (8-bit add
 0.03 pJ, 32-bit add 0.1 pJ, 8-bit multiply 0.2 pJ, 32-bit multiply 3.1 pJ), scaled by bit width.
 
-Merges and poolings count as their additions and comparisons; convolutions as their products at
+Merges and poolings count as additions and comparisons, convolutions as their products at
 every position.
 
-Zero weights are counted nowhere: hls4ml's ``Latency`` and ``distributed_arithmetic`` build
-nothing for them. (``Resource`` stores and multiplies them all the same; what hardware costs is
-the business of the hardware estimator.)
+Zero weights are not counted: hls4ml's ``Latency`` and ``distributed_arithmetic`` build nothing for
+them. (``Resource`` stores and multiplies them; the hardware estimators account for this.)
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class StaticConfig:
     def __post_init__(self) -> None:
         for name in ("multiply_pj_per_bit2", "add_pj_per_bit"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is above zero, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be above zero, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Counts:
     """Sums over the layers of one network.
 
     Args:
-        parameters: weights and biases that are not zero.
+        parameters: number of non-zero weights and biases.
         macs: multiply-accumulates per inference.
         bit_operations: products of bits: macs times weight bits times input bits.
         size_bits: bits of the parameters.
@@ -80,7 +79,7 @@ class Counts:
 
 
 class StaticEstimator(Estimator):
-    """Counts and arithmetic energy; needs no data, no part, no training."""
+    """Operation counts and arithmetic energy; needs no data, part or training."""
 
     name: ClassVar[str] = "static"
     Config: ClassVar[type[StaticConfig]] = StaticConfig
@@ -93,13 +92,13 @@ class StaticEstimator(Estimator):
         "energy_pj",
     )
     version: str = "1"
-    #: Seconds a candidate; 10,000 candidates of four layers took 0.6 s on one shared core.
+    #: Seconds per candidate; 10,000 candidates with four layers took 0.6 s on one shared core.
     cost: float = 6e-5
-    #: Once weights are known their zeros are.
+    #: Trained weights determine the number of zeros.
     uses_weights: bool = True
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """One :class:`Estimates` a candidate, in order; a candidate without architecture fails."""
+        """One :class:`Estimates` per candidate, in order; a candidate without an architecture fails."""
         found = []
         for candidate in candidates:
             design = context.designs.get(candidate.key)
@@ -196,20 +195,20 @@ def _count(
         if not isinstance(layer, Weighted):
             add_bits += _sums(layer) * accum.width
             continue
-        # A convolution uses each weight once a position, in the padded margin too.
+        # A convolution uses each weight once per position, including padded margins.
         positions = layer.out_height * layer.out_width if isinstance(layer, Conv2D) else 1
         outputs = (layer.weight_shape or (0,))[-1]
         macs += n_weights * positions
         bit_operations += n_weights * positions * layer.weight.width * source.width
         size_bits += n_weights * layer.weight.width
         size_bits += n_biases * (layer.bias.width if layer.bias is not None else 0)
-        # An output of k products takes k - 1 additions, and one more for its bias.
+        # An output with k products needs k - 1 additions, and one more for its bias.
         add_bits += (max(0, n_weights - outputs) + n_biases) * positions * accum.width
     return Counts(sum(weights) + sum(biases), macs, bit_operations, size_bits, add_bits)
 
 
 def _sums(layer: Layer) -> int:
-    """Additions, or comparisons, of a layer without weights."""
+    """The additions or comparisons of a layer without weights."""
     if isinstance(layer, Pool2D):
         return (layer.window - 1) * layer.n_out
     return layer.n_out if isinstance(layer, Merge) and layer.merge == "add" else 0

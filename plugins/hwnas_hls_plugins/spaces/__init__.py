@@ -1,5 +1,5 @@
 """The built-in search spaces: MLPs, cells, convolutional cells, hierarchies of cells.
 
-They use the engine only. Begin with ``mlp``; ``layer_knobs`` and ``layer_settings`` hold what the
-layers of all spaces have in common.
+They use the engine only. Begin with ``mlp``; ``layer_knobs`` and ``layer_settings`` define the layers
+of all spaces.
 """

@@ -1,4 +1,4 @@
-"""The space of networks made of one small cell, searched and repeated."""
+"""The space of networks that repeat one small cell."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     from hwnas_hls.protocols.task import Dataset
 
-#: Share of the sampled operations that take the one before, as in a chain.
+#: Share of the sampled operations whose source is the previous one, as in a chain.
 _CHAINED = 0.7
-#: Share of the sampled operations that have weights for certain: identities mostly vanish in the repair.
+#: Share of the sampled operations that must have weights; the repair removes most identities.
 _WEIGHTED = 0.6
-#: Tag of the layer that brings the inputs to the first cell's width.
+#: Tag of the layer that maps the inputs to the width of the first cell.
 STEM = "stem"
 
 
 class CellNetworkSpace(KnobSpace):
-    """What spaces of cells of dense layers have in common."""
+    """The common base of spaces of cells of dense layers."""
 
     config: CellLayers
     _table: CellTable
-    #: Names of the cells, as they stand in the tags of their knobs.
+    #: Names of the cells, as in the tags of their knobs.
     _kinds: Sequence[str] = ("",)
 
     def __init__(self, config: CellLayers, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
@@ -47,19 +47,19 @@ class CellNetworkSpace(KnobSpace):
 
     @abstractmethod
     def network(self, values: Mapping[str, Value]) -> CellNetwork:
-        """The network of these values, whether it can be built as it stands or not."""
+        """The network of these values; it may still need a repair."""
 
     @abstractmethod
     def shrink(self, values: dict[str, Value], tag: str) -> bool:
-        """Take one step towards smaller layers, first of all ``tag``; whether there was one left."""
+        """Take one step towards smaller layers, ``tag`` first; returns whether a step was possible."""
 
     def shareable(self, tag: str) -> bool:
-        """Whether a layer that is too large to be unrolled may share its multipliers."""
+        """Whether a layer that is too large to unroll may share multipliers."""
         return "Resource" in self.strategies
 
     def sample(self, rng: np.random.Generator) -> Candidate:
-        """Operations mostly have weights and take the one before, and a share of the networks
-        (``uniform_samples``) have operations that agree in precision and HLS settings."""
+        """Most operations have weights and use the previous one as their source. In a share of the
+        networks (``uniform_samples``), all operations have the same precision and HLS settings."""
         values = {knob.name: knob.draw(rng) for knob in self.knobs}
         for name in values:
             if name.startswith("back_") and rng.random() < _CHAINED:
@@ -77,14 +77,14 @@ class CellNetworkSpace(KnobSpace):
 
     def architecture(self, candidate: Candidate) -> Architecture:
         network = self.network(candidate.values)
-        # Where the clock is not searched, it is the run's and no business of the candidate.
+        # If the clock is not searched, it is that of the run and not part of the candidate.
         clock_ns = None
         if self.config.clock_periods_ns:
             clock_ns = float(self._table.value(candidate.values, "clock_ns"))
         return network.graph.architecture(clock_ns)
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
-        """Spell networks that are the same alike, and keep unrolled layers small enough."""
+        """Give equal networks the same values, and keep unrolled layers small enough."""
         table = self._table
         table.shorten(values, "input_integer", table.value(values, "input_bits"))
         while True:
@@ -105,7 +105,7 @@ class CellNetworkSpace(KnobSpace):
                     table.first(values, "reuse_factor", tag)
             if not shareable and not self.shrink(values, large[0]):
                 raise UserError(
-                    f"a layer is too large to be unrolled (hls4ml wants fewer than {UNROLL_LIMIT} products)",
+                    f"a layer is too large to unroll (hls4ml requires fewer than {UNROLL_LIMIT} products)",
                     where=f"space {self.name}",
                     found=str(network.shapes[large[0]]),
                     remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
@@ -123,17 +123,17 @@ class CellNetworkSpace(KnobSpace):
         return values
 
     def settle(self, values: dict[str, Value]) -> None:
-        """Spell what does not lie inside the cells alike."""
+        """Normalise the values of knobs outside the cells."""
 
     def _take(self, table: CellTable) -> None:
-        """Take the finished table, and repair the largest network once: a space in which that fails is
-        refused at the start."""
+        """Use the finished table, and repair the largest network once: if that fails, the space is
+        rejected at the start."""
         self._table = table
         self.knobs: Sequence[Knob] = tuple(table.knobs.values())
         self.candidate({knob.name: knob.choices[-1] for knob in self.knobs})
 
     def separate_last(self, values: dict[str, Value]) -> bool:
-        """Join the last operation that is joined with another with nothing; whether there was one."""
+        """Remove the skip of the last operation that has one; returns whether there was one."""
         for kind in reversed(self._kinds):
             for operation in reversed(self._table.operations(values, kind)):
                 if operation.skip != "none":
@@ -143,17 +143,17 @@ class CellNetworkSpace(KnobSpace):
 
 
 class CellSpace(CellNetworkSpace):
-    """A cell of a few operations, repeated: what each operation is, what it takes, whether it is added
-    to an earlier one or put beside it, its activation, normalisation, precision and HLS settings.
+    """A repeated cell of a few operations: for each operation its kind, source, skip (addition or
+    concatenation), activation, normalisation, precision and HLS settings.
 
     Args:
-        config: what may be built.
-        task: gives the number of inputs and outputs.
-        synthesizer: of the run; what it measures is searched where the config names no strategies.
+        config: settings.
+        task: determines the number of inputs and outputs.
+        synthesizer: of the run; determines the HLS strategies unless the config sets them.
 
     Raises:
-        UserError: a layer is too large to be unrolled whatever the widths, and ``Resource``
-            is not among the strategies.
+        UserError: a layer is too large to unroll for all widths, and ``Resource`` is not among the
+            strategies.
     """
 
     name = "cell"

@@ -1,4 +1,4 @@
-"""How cells of dense layers become a network."""
+"""Builds networks from cells of dense layers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class CellNetwork:
     """A network of cells under construction.
 
     Args:
-        table: reads the knobs.
-        values: of the knobs.
-        n_in: inputs.
-        image: their shape, if they are an image.
+        table: the knobs.
+        values: values of the knobs.
+        n_in: number of inputs.
+        image: shape of the inputs, if they are an image.
 
     Attributes:
         shapes: tag -> (n_in, n_out) of every layer with that tag's settings.
-        misfits: tags of operations that cannot be joined with what they name; they were not.
+        misfits: tags of operations whose skip is impossible because of its shape and was dropped.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class CellNetwork:
 
     @property
     def large(self) -> list[str]:
-        """Tags of layers that are unrolled although they are too large for it."""
+        """Tags of unrolled layers that are too large to unroll."""
         return [
             tag
             for tag, shapes in self.shapes.items()
@@ -74,7 +74,7 @@ class CellNetwork:
         return self.graph.add(self.table.dense(self.values, tag, wanted), (end,))
 
     def cell(self, end: End, width: int, kind: str = "") -> End:
-        """Append the cell ``kind``, whose operations have ``width`` neurons where nothing else says so."""
+        """Append the cell ``kind``, whose operations have ``width`` neurons by default."""
         ends = [end]
         for operation in self.table.operations(self.values, kind):
             source, other = ends[operation.source], ends[operation.other]
@@ -94,7 +94,7 @@ class CellNetwork:
                 return self.graph.merge("add", source, other, activation, result)
             return self.graph.merge("concatenate", source, other) if skip == "concatenate" else source
         if skip == "add":
-            # What is added to another takes that one's width.
+            # An operation that is added to another has the same width.
             inner = self.dense(tag, source, other.width, result=summand(result))
             return self.graph.merge("add", inner, other, activation, result)
         inner = self.dense(tag, source, width, asked, result)

@@ -1,4 +1,4 @@
-"""What the spaces of cells may hold: the settings that they share, their defaults and their checks."""
+"""The settings of the spaces of cells, with defaults and checks."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from hwnas_hls_plugins.spaces.layer_settings import LayerSettings, check
 
-#: What an operation of a cell may be: a layer of neurons, or what it takes as it is.
+#: Kinds of operations: a dense layer, or the identity.
 OPERATIONS = ("dense", "identity")
-#: How the output of an operation meets that of an earlier one.
+#: How the output of an operation is combined with that of an earlier one.
 SKIPS = ("none", "add", "concatenate")
 
 
 @dataclass(frozen=True, slots=True)
 class CellLayers(LayerSettings):
-    """Settings of the operations; one with a single value is no knob.
+    """Settings of the operations; a setting with one value is not a knob.
 
     Args:
-        max_operations: most operations of a cell.
-        skips: whether an operation's output is added to an earlier one of the cell, or put beside.
-        Everything else as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
+        max_operations: maximum number of operations per cell.
+        skips: ``none``, or ``add`` or ``concatenate`` with the output of an earlier operation.
+        Other settings: as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
     """
 
     max_operations: int = 3
@@ -27,22 +27,22 @@ class CellLayers(LayerSettings):
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_operations <= 8:
-            raise ValueError(f"max_operations: {self.max_operations} is not between 1 and 8")
+            raise ValueError(f"max_operations must be between 1 and 8, not {self.max_operations}")
         check("skips", self.skips, lambda skip: skip in SKIPS, f"one of {', '.join(SKIPS)}")
         if "none" not in self.skips:
-            raise ValueError("skips: none is among them, for operations that nothing fits beside")
+            raise ValueError("skips must include none, for operations without a matching shape")
         LayerSettings.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True)
 class CellConfig(CellLayers):
-    """Settings of :class:`~hwnas_hls_plugins.spaces.cell.CellSpace`; one with a single value is no knob.
+    """Settings of :class:`~hwnas_hls_plugins.spaces.cell.CellSpace`; one value makes no knob.
 
     Args:
-        max_cells: most times that the cell is repeated.
+        max_cells: maximum number of repetitions of the cell.
         widths: neurons of an operation that is not added to another.
-        stems: whether a dense layer brings the inputs to the cell's width before the first cell.
-        Everything else as in :class:`CellLayers`.
+        stems: whether a dense layer maps the inputs to the cell's width before the first cell.
+        Other settings: as in :class:`CellLayers`.
     """
 
     max_cells: int = 3
@@ -52,6 +52,6 @@ class CellConfig(CellLayers):
     def __post_init__(self) -> None:
         CellLayers.__post_init__(self)
         if not 1 <= self.max_cells <= 8:
-            raise ValueError(f"max_cells: {self.max_cells} is not between 1 and 8")
+            raise ValueError(f"max_cells must be between 1 and 8, not {self.max_cells}")
         check("widths", self.widths, lambda width: width >= 1, "at least 1")
         check("stems", self.stems, lambda flag: isinstance(flag, bool), "true or false")

@@ -1,4 +1,4 @@
-"""The knobs of cells: what an operation is, what it takes, and what it is joined with."""
+"""The knobs of cells: kind, source and skip of each operation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwnas_hls_plugins.spaces.cell_config import CellLayers
 from hwnas_hls_plugins.spaces.knob_families import Condition
 from hwnas_hls_plugins.spaces.layer_knobs import LayerTable
 
-#: Families of an operation's knobs that say what it is made of, not what it does.
+#: Families of knobs with the implementation of an operation.
 HARDWARE = (
     "weight_bits",
     "weight_integer",
@@ -29,11 +29,11 @@ class Operation:
     """One operation of a cell.
 
     Args:
-        tag: of its knobs.
-        op: what it does.
-        source: number of the operation that it takes, 0 for the cell's input.
+        tag: tag of its knobs.
+        op: its kind.
+        source: number of its source operation; 0 is the cell's input.
         skip: ``none``, ``add`` or ``concatenate``.
-        other: number of the operation that its output is joined with.
+        other: number of the operation of the skip.
     """
 
     tag: str
@@ -44,13 +44,13 @@ class Operation:
 
 
 class CellTable(LayerTable):
-    """Knobs of cells; those of operation 2 of the cell ``a`` are called ``FAMILY_a2``.
+    """Knobs of cells; those of operation 2 of the cell ``a`` are named ``FAMILY_a2``.
 
     Args:
-        config: what may be built.
+        config: settings of the space.
         strategies: HLS strategies, at least one.
-        operations: what an operation may be.
-        weighted: those that have weights.
+        operations: kinds of operations.
+        weighted: the kinds with weights.
     """
 
     config: CellLayers
@@ -77,7 +77,7 @@ class CellTable(LayerTable):
             yield from self.knob("clock_ns", config.clock_periods_ns, "target clock period in ns")
         yield from self.knob("input_bits", config.input_bits, "width of the inputs' type")
         yield from self.knob(
-            "input_integer", config.input_integer_bits, "integer bits of the inputs' type, sign included"
+            "input_integer", config.input_integer_bits, "integer bits of the inputs' type, including the sign"
         )
 
     def cell(self, kind: str = "") -> Iterator[Knob]:
@@ -93,14 +93,14 @@ class CellTable(LayerTable):
             yield from self.knob(
                 "back",
                 backs,
-                "operation whose output it takes, counted backwards; beyond the first, the cell's input",
+                "source operation, counted backwards; beyond the first, the cell's input",
                 exists,
                 tag,
             )
             yield from self.knob(
                 "skip",
                 config.skips,
-                "how its output is joined with an earlier one",
+                "how its output is combined with an earlier one",
                 exists,
                 tag,
                 ordered=False,
@@ -110,7 +110,7 @@ class CellTable(LayerTable):
                 yield from self.knob(
                     "skip_back",
                     backs,
-                    "earlier operation it is joined with, counted backwards",
+                    "earlier operation of the skip, counted backwards",
                     (f"skip_{tag}", joined),
                     tag,
                 )
@@ -127,11 +127,11 @@ class CellTable(LayerTable):
         what: str = "an operation",
         strategies: Sequence[str] | None = None,
     ) -> Iterator[Knob]:
-        """What an operation, or a layer outside the cells, is made of: activation, normalisation,
-        precision and HLS settings.
+        """Knobs of an operation or a layer outside the cells: activation, normalisation, precision and
+        HLS settings.
 
         Args:
-            strategies: to choose from, where not all of the table.
+            strategies: HLS strategies; default: all of the table.
         """
         config = self.config
         yield from self.knob(
@@ -154,7 +154,7 @@ class CellTable(LayerTable):
         return int(self.value(values, "operations", kind))
 
     def operations(self, values: Mapping[str, Value], kind: str = "") -> list[Operation]:
-        """The operations of the cell ``kind``, the first being number 1."""
+        """The operations of the cell ``kind``; the first has number 1."""
         found = []
         for number in range(1, self.count(values, kind) + 1):
             tag = f"{kind}{number}"
@@ -167,13 +167,13 @@ class CellTable(LayerTable):
     # Repairing
 
     def simplify(self, values: dict[str, Value], kind: str = "") -> None:
-        """Spell cells that do the same alike: no operation without effect, settings without effect first.
+        """Normalise equal cells: remove operations without effect, and reset settings without effect.
 
-        Identities that nothing joins are taken out; so is what reaches no output. An empty cell
-        becomes one operation with weights.
+        Identities without a skip and operations that do not reach the output are removed. An empty
+        cell becomes one operation with weights.
         """
         operations = self.operations(values, kind)
-        stands_for = [0]  # each number's, after identities are taken out
+        stands_for = [0]  # new number of each operation, without identities
         for operation in operations:
             source, other = stands_for[operation.source], stands_for[operation.other]
             alias = operation.op == "identity" and (operation.skip == "none" or source == other)
@@ -214,7 +214,7 @@ class CellTable(LayerTable):
             self._settle(values, operation)
 
     def _make_plain(self, values: dict[str, Value], tag: str) -> None:
-        """Make the operation the first kind that has weights, joined with nothing."""
+        """Make the operation the first kind with weights, without a skip."""
         for name, value in ((f"op_{tag}", self.weighted[0]), (f"skip_{tag}", "none")):
             if name in self.knobs:
                 values[name] = value
@@ -223,12 +223,12 @@ class CellTable(LayerTable):
                 self.first(values, family, tag)
 
     def _settle(self, values: dict[str, Value], operation: Operation) -> None:
-        """Take the first of settings that make no difference to an operation."""
+        """Reset settings that do not affect an operation to their first value."""
         without_weights = operation.op not in self.weighted
         if without_weights and operation.skip != "add":
             for family in ("activation", "activation_bits", "activation_integer"):
                 self.first(values, family, operation.tag)
 
     def separate(self, values: dict[str, Value], tag: str) -> None:
-        """Join the operation with nothing."""
+        """Remove the skip of the operation."""
         values[f"skip_{tag}"] = "none"

@@ -1,4 +1,4 @@
-"""The space of convolutional networks made of one small cell, searched and repeated."""
+"""The space of convolutional networks that repeat one small cell."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH
 if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset
 
-#: Tag of the hidden layer behind the cells.
+#: Tag of the hidden layer after the cells.
 HEAD = "head"
 
 
 class ConvCellNetwork(CellNetwork):
-    """A network of convolutional cells under construction; ``width`` of a cell is its filters.
+    """A network of convolutional cells under construction; the ``width`` of a cell is its filters.
 
     Args:
         image: shape of the inputs.
@@ -49,7 +49,7 @@ class ConvCellNetwork(CellNetwork):
                 self.misfits.add(tag)
                 skip = "none"
             if skip == "add":
-                # What is added to another takes that one's channels.
+                # An operation that is added to another has the same channels.
                 inner = self._convolution(operation, source, _image(other)[2], "linear", summand(result))
                 return self.graph.merge("add", inner, other, activation, result)
             inner = self._convolution(operation, source, width, activation, result)
@@ -73,7 +73,7 @@ class ConvCellNetwork(CellNetwork):
         window = (side if height > 1 else 1, side if width > 1 else 1)
         depthwise = operation.op == "depthwise3"
         filters = channels if depthwise else filters
-        # hls4ml builds a depthwise convolution as one with zeros between the channels.
+        # hls4ml builds a depthwise convolution as an ordinary one with zeros between the channels.
         self.shapes.setdefault(operation.tag, []).append((math.prod(window) * channels, filters))
         normalisation = self._of("normalisation", operation.tag)
         weight = self.table.weight_type(self.values, operation.tag)
@@ -100,7 +100,7 @@ class ConvCellNetwork(CellNetwork):
         return self.graph.add(layer, (source,), (height, width, filters))
 
     def _pooled(self, pooling: str, source: End, side: int) -> End:
-        """Pooling of windows of ``side``, or of as much of it as the image is high and wide."""
+        """Pooling with windows of ``side``, at most the size of the image."""
         height, width, channels = _image(source)
         window = [2 ** int(math.log2(min(side, size))) for size in (height, width)]
         if window == [1, 1]:
@@ -109,7 +109,7 @@ class ConvCellNetwork(CellNetwork):
         return self.graph.add(layer, (source,), (layer.out_height, layer.out_width, channels))
 
     def head(self, end: End, n_out: int) -> None:
-        """Append what follows the cells."""
+        """Append the layers after the cells."""
         end = self._pooled("average", end, int(self._of("head_pool")))
         hidden = int(self._of("head_width"))
         if hidden:
@@ -126,18 +126,18 @@ def _image(end: End) -> Shape:
 
 
 class ConvCellSpace(CellNetworkSpace):
-    """A cell of a few convolutions and poolings, repeated, with dense layers behind it: what each
-    operation is, what it takes, whether it is added to an earlier one or put beside it, its
-    activation, normalisation, precision and HLS settings.
+    """A repeated cell of a few convolutions and poolings, followed by dense layers: for each operation
+    its kind, source, skip (addition or concatenation), activation, normalisation, precision and HLS
+    settings.
 
     Args:
-        config: what may be built.
-        task: gives the shape of the inputs and the number of outputs.
-        synthesizer: of the run; what it measures is searched where the config names no strategies.
+        config: settings.
+        task: determines the shape of the inputs and the number of outputs.
+        synthesizer: of the run; determines the HLS strategies unless the config sets them.
 
     Raises:
-        UserError: nobody says what shape the inputs have; a layer is too large to be unrolled
-            whatever the filters.
+        UserError: the shape of the inputs is unknown, or a layer is too large to unroll for all numbers
+            of filters.
     """
 
     name = "conv-cell"
@@ -159,7 +159,7 @@ class ConvCellSpace(CellNetworkSpace):
                 "head_pool", config.head_pools, "side of the average-pooling window after the last cell"
             )
         )
-        table.fill(table.knob("head_width", config.head_widths, "neurons of a hidden layer, 0 for none"))
+        table.fill(table.knob("head_width", config.head_widths, "neurons of a hidden layer; 0: no layer"))
         table.fill(table.inputs())
         table.fill(table.cell())
         hidden = tuple(width for width in config.head_widths if width > 0)
@@ -198,7 +198,7 @@ def _shape(config: ConvCellConfig, task: Dataset) -> Shape:
     given = config.image or task.input_shape
     if not given:
         raise UserError(
-            "convolutions need to know the shape of the inputs, and the task does not say it",
+            "convolutions need the shape of the inputs, which the task does not give",
             where="space conv-cell",
             found=f"{task.n_in} inputs without a shape",
             remedy="set image = [height, width, channels] in [space] or [task]; a series has height 1",
@@ -207,7 +207,7 @@ def _shape(config: ConvCellConfig, task: Dataset) -> Shape:
     height, width, channels = given
     if height * width * channels != task.n_in:
         raise UserError(
-            "the image does not have as many values as the task has inputs",
+            "the image shape does not match the number of inputs",
             where="space conv-cell: image",
             found=f"{height} x {width} x {channels} = {height * width * channels}, {task.n_in} inputs",
             kind=ErrorKind.MISMATCH,

@@ -1,4 +1,4 @@
-"""What the space of convolutional cells may hold: its settings, their defaults and their checks."""
+"""The settings of the space of convolutional cells, with defaults and checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hwnas_hls_plugins.spaces.cell_config import CellLayers
 from hwnas_hls_plugins.spaces.layer_settings import among, check
 
-#: Operations that have weights, with the side of their window.
+#: Operations with weights -> size of their window.
 CONVOLUTIONS = {"conv3": 3, "conv5": 5, "depthwise3": 3}
 POOLS = ("max", "average")
 OPERATIONS = (*CONVOLUTIONS, *POOLS, "identity")
@@ -18,17 +18,17 @@ class ConvCellConfig(CellLayers):
     """Settings of :class:`~hwnas_hls_plugins.spaces.conv_cell.ConvCellSpace`; one value makes no knob.
 
     Args:
-        image: height, width and channels of the inputs, where the task says nothing of them; a
-            series has height 1.
-        max_cells: most times that the cell is repeated.
-        operations: what an operation may be: convolutions with windows of 3 and 5, one of 3 that
-            sees a channel at a time (``depthwise3``), pooling of 2 by ``max`` or ``average``,
-            ``identity``. A series has windows of height 1.
+        image: height, width and channels of the inputs, unless the task gives them; a time series has
+            height 1.
+        max_cells: maximum number of repetitions of the cell.
+        operations: kinds of operations: convolutions with windows of 3 and 5, a depthwise one with a
+            window of 3 (``depthwise3``), ``max`` or ``average`` pooling with a window of 2, and
+            ``identity``. In a time series, windows have height 1.
         filters: filters of a convolution that is not added to another.
-        head_pools: side of the windows that are averaged behind the last cell; 1 leaves it out.
-        head_widths: neurons of a hidden layer before the output; 0 leaves it out.
-        strategies: ``Resource`` among them is for the dense layers; convolutions are unrolled.
-        Everything else as in :class:`~hwnas_hls_plugins.spaces.cell_config.CellLayers`.
+        head_pools: side of the average-pooling windows after the last cell; 1: no pooling.
+        head_widths: neurons of a hidden layer before the output; 0: no layer.
+        strategies: ``Resource`` applies to the dense layers only; convolutions are unrolled.
+        Other settings: as in :class:`~hwnas_hls_plugins.spaces.cell_config.CellLayers`.
     """
 
     image: tuple[int, ...] = ()
@@ -41,14 +41,16 @@ class ConvCellConfig(CellLayers):
     def __post_init__(self) -> None:
         CellLayers.__post_init__(self)
         if self.image and (len(self.image) != 3 or min(self.image) < 1):
-            raise ValueError(f"image: {list(self.image)} is not [height, width, channels]")
+            raise ValueError(f"image must be [height, width, channels], not {list(self.image)}")
         if not 1 <= self.max_cells <= 8:
-            raise ValueError(f"max_cells: {self.max_cells} is not between 1 and 8")
+            raise ValueError(f"max_cells must be between 1 and 8, not {self.max_cells}")
         check("operations", self.operations, *among(OPERATIONS))
         if not set(self.operations) & set(CONVOLUTIONS):
-            raise ValueError(f"operations: none of {', '.join(CONVOLUTIONS)} is among them")
+            raise ValueError(f"operations must include one of {', '.join(CONVOLUTIONS)}")
         check("filters", self.filters, lambda count: count >= 1, "at least 1")
         check("head_pools", self.head_pools, lambda side: side in (1, 2, 4, 8), "one of 1, 2, 4, 8")
         check("head_widths", self.head_widths, lambda width: width >= 0, "at least 0")
         if self.strategies == ("Resource",):
-            raise ValueError("strategies: convolutions want one that unrolls them beside Resource")
+            raise ValueError(
+                "strategies must include one besides Resource, because convolutions are unrolled"
+            )

@@ -1,4 +1,4 @@
-"""The space of networks whose cells and whose order of cells are searched together."""
+"""The space of networks with several cells, whose contents and order are searched together."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from hwnas_hls_plugins.spaces.layer_settings import check
 if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset
 
-#: What becomes of the width from one position to the next.
+#: Change of the width from one position to the next.
 RESIZES = ("halve", "keep", "double")
 _FACTORS = {"halve": 0.5, "keep": 1.0, "double": 2.0}
-#: No cell is narrower.
+#: Minimum width of a cell.
 _NARROWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
 class HierarchicalConfig(CellLayers):
-    """Settings of :class:`HierarchicalSpace`; one with a single value is no knob.
+    """Settings of :class:`HierarchicalSpace`; a setting with one value is not a knob.
 
     Args:
-        kinds: how many different cells there are to choose from.
-        max_positions: most cells that follow one another.
+        kinds: number of different cells.
+        max_positions: maximum number of cells in sequence.
         widths: neurons of an operation of the first cell that is not added to another.
-        resizes: what becomes of that width from one cell to the next.
-        max_width: no width is doubled beyond it.
-        Everything else as in :class:`~hwnas_hls_plugins.spaces.cell_config.CellLayers`.
+        resizes: changes of that width from one cell to the next.
+        max_width: maximum width after doubling.
+        Other settings: as in :class:`~hwnas_hls_plugins.spaces.cell_config.CellLayers`.
     """
 
     kinds: int = 2
@@ -50,27 +50,27 @@ class HierarchicalConfig(CellLayers):
         CellLayers.__post_init__(self)
         for name, most in (("kinds", 4), ("max_positions", 8)):
             if not 1 <= getattr(self, name) <= most:
-                raise ValueError(f"{name}: {getattr(self, name)} is not between 1 and {most}")
+                raise ValueError(f"{name} must be between 1 and {most}, not {getattr(self, name)}")
         check("widths", self.widths, lambda width: width >= _NARROWEST, f"at least {_NARROWEST}")
         check("resizes", self.resizes, lambda resize: resize in RESIZES, f"one of {', '.join(RESIZES)}")
         if self.max_width < max(self.widths):
             raise ValueError(
-                f"max_width: {self.max_width} is less than {max(self.widths)}, the largest width"
+                f"max_width ({self.max_width}) is below the largest of widths ({max(self.widths)})"
             )
 
 
 class HierarchicalSpace(CellNetworkSpace):
-    """Several cells (``a``, ``b``, ...) with operations of their own, and the order in which they follow
-    one another: which cell stands at which position, and how the width goes on from it.
+    """Several cells (``a``, ``b``, ...) with their own operations, and their sequence: which cell is at
+    which position, and how the width changes from there.
 
     Args:
-        config: what may be built.
-        task: gives the number of inputs and outputs.
-        synthesizer: of the run; what it measures is searched where the config names no strategies.
+        config: settings.
+        task: determines the number of inputs and outputs.
+        synthesizer: of the run; determines the HLS strategies unless the config sets them.
 
     Raises:
-        UserError: a layer is too large to be unrolled whatever the widths, and ``Resource``
-            is not among the strategies.
+        UserError: a layer is too large to unroll for all widths, and ``Resource`` is not among the
+            strategies.
     """
 
     name = "hierarchical"
@@ -119,7 +119,7 @@ class HierarchicalSpace(CellNetworkSpace):
         return network
 
     def settle(self, values: dict[str, Value]) -> None:
-        """Call the cells by the order in which they appear, and reset those that do not appear."""
+        """Rename the cells in order of appearance, and reset unused ones."""
         order = list(dict.fromkeys(self._order(values)))
         unused = [kind for kind in self._kinds if kind not in order]
         names = dict(zip([*order, *unused], self._kinds, strict=True))
@@ -144,13 +144,13 @@ class HierarchicalSpace(CellNetworkSpace):
         return self._table.lower(values, "width") or self.separate_last(values)
 
     def _order(self, values: Mapping[str, Value]) -> list[str]:
-        """Which cell stands at which position."""
+        """The cell at each position."""
         table = self._table
         count = int(table.value(values, "positions"))
         return [str(table.value(values, "cell", str(position))) for position in range(1, count + 1)]
 
     def _widths(self, values: Mapping[str, Value]) -> list[int]:
-        """Of the cell at each position."""
+        """The width at each position."""
         table = self._table
         found = [int(table.value(values, "width"))]
         for position in range(2, int(table.value(values, "positions")) + 1):
@@ -159,7 +159,7 @@ class HierarchicalSpace(CellNetworkSpace):
         return found
 
     def _reset(self, values: dict[str, Value], kind: str) -> None:
-        """Give every knob of a cell that appears nowhere its first value."""
+        """Set all knobs of an unused cell to their first values."""
         table = self._table
         for name in [*values]:
             if _of_cell(name) and name.rpartition("_")[2][0] == kind:

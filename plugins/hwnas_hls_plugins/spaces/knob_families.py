@@ -1,6 +1,6 @@
-"""Tables of knobs in families: one knob a layer, called ``FAMILY_TAG``.
+"""Tables of knobs in families: one knob per layer, named ``FAMILY_TAG``.
 
-A family with a single value is no knob: its value is fixed.
+A family with a single value is not a knob: its value is fixed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Condition = tuple[str, tuple[Value, ...]] | None
 
 
 class KnobTable:
-    """Knobs by name, and the value of every family that leaves no choice.
+    """Knobs by name, and the values of families without a choice.
 
     Attributes:
         knobs: name -> knob, in order.
@@ -30,7 +30,7 @@ class KnobTable:
         self.knobs |= {knob.name: knob for knob in knobs}
 
     def value(self, values: Mapping[str, Value], family: str, tag: str = "") -> Any:
-        """What ``values`` says of a family's knob (of the layer ``tag``), or the fixed value."""
+        """The value of a family's knob (of the layer ``tag``), or the fixed value."""
         name = f"{family}_{tag}" if tag else family
         return values[name] if name in self.knobs else self.fixed[family]
 
@@ -43,7 +43,7 @@ class KnobTable:
         tag: int | str = "",
         ordered: bool = True,
     ) -> Iterator[Knob]:
-        """The knob, or nothing where there is nothing to choose: then the value is fixed."""
+        """Yield the knob; with a single choice, fix the value and yield nothing."""
         if len(choices) == 1:
             self.fixed[family] = choices[0]
             return
@@ -51,7 +51,7 @@ class KnobTable:
         yield Knob(f"{family}_{tag}" if tag else family, kept, ordered, active_if=exists, doc=doc)
 
     def shorten(self, values: dict[str, Value], family: str, bits: int, tag: str = "") -> None:
-        """Take the largest choice of a family that is no more than ``bits``."""
+        """Set the largest choice of a family that is at most ``bits``."""
         name = f"{family}_{tag}" if tag else family
         if name not in self.knobs:
             return
@@ -61,7 +61,7 @@ class KnobTable:
             values[name] = fitting[-1] if fitting else self.knobs[name].choices[0]
 
     def lower(self, values: dict[str, Value], name: str) -> bool:
-        """Take the next lower choice of a knob; whether there was one."""
+        """Set the next lower choice of a knob; returns whether there was one."""
         if name not in values:
             return False
         choices = self.knobs[name].choices
@@ -71,7 +71,7 @@ class KnobTable:
         return place > 0
 
     def first(self, values: dict[str, Value], family: str, tag: str = "") -> None:
-        """Take the first choice of a family whose value makes no difference."""
+        """Set the first choice of a family whose value has no effect."""
         name = f"{family}_{tag}" if tag else family
         if name in self.knobs:
             values[name] = self.knobs[name].choices[0]

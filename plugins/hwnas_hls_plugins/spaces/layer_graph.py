@@ -1,4 +1,4 @@
-"""A graph of layers while a space builds it: what each layer hands on, and who takes it."""
+"""A graph of layers under construction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a layer, or the network's input, hands on.
+    """The output of a layer, or the network's input.
 
     Args:
-        number: of the layer; ``INPUT`` for the input.
-        width: values.
-        kind: their type.
+        number: number of the layer; ``INPUT`` for the input.
+        width: number of values.
+        kind: type of the values.
         shape: of an image.
     """
 
@@ -34,7 +34,7 @@ class LayerGraph:
 
     Args:
         kind: type of the inputs.
-        width: how many.
+        width: number of inputs.
         shape: of an image.
     """
 
@@ -44,10 +44,10 @@ class LayerGraph:
         self._sources: list[tuple[int, ...]] = []
 
     def add(self, layer: Layer, sources: Sequence[End], shape: Shape | None = None) -> End:
-        """Append ``layer``, which takes what ``sources`` hand on.
+        """Append ``layer`` with the given sources.
 
         Args:
-            shape: of what it hands on, if that is an image.
+            shape: shape of its output, if that is an image.
         """
         self._layers.append(layer)
         self._sources.append(tuple(source.number for source in sources))
@@ -57,7 +57,7 @@ class LayerGraph:
     def merge(
         self, how: str, first: End, second: End, activation: str = "linear", result: FixedType | None = None
     ) -> End:
-        """Add or concatenate what two layers hand on; images along their channels."""
+        """Add or concatenate two outputs; images along their channels."""
         shape, channels = first.shape, None
         if how == "concatenate" and first.shape is not None and second.shape is not None:
             channels = (first.shape[2], second.shape[2])
@@ -78,6 +78,6 @@ class LayerGraph:
 
 
 def summand(result: FixedType) -> FixedType:
-    """The type of what is added before a result of type ``result``: its grid, twice its range, a sign."""
+    """The type of a summand of a result of type ``result``: same grid, twice the range, signed."""
     more = 1 + (not result.signed)
     return replace(result, width=result.width + more, integer=result.integer + more, signed=True)

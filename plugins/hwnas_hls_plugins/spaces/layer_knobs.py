@@ -1,4 +1,4 @@
-"""Knobs that every space of dense layers has, and the layers that they make."""
+"""The knobs of layers in all spaces, and the layers built from them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from hwnas_hls.values.candidate import Value
 from hwnas_hls_plugins.spaces.knob_families import Condition, KnobTable
 from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, LayerSettings
 
-#: Shares of zeros where a space names none.
+#: Default shares of zeros.
 SPARSITIES = (0.0, 0.25, 0.5, 0.75)
 #: Tag of the output layer's knobs.
 OUTPUT = "out"
-#: A bias has this many fractional bits more than the weights, if the products have them.
+#: Additional fractional bits of a bias compared with the weights, up to those of the products.
 BIAS_EXTRA_BITS = 4
-#: Integer bits of an output layer's bias, sign included: logits of trained nets stay well within.
+#: Integer bits of the output layer's bias, including the sign; logits of trained networks are well within.
 OUTPUT_BIAS_INTEGER = 4
 
 
 class LayerTable(KnobTable):
-    """A table with the knobs of layers that have weights.
+    """A table with the knobs of layers with weights.
 
     Args:
-        config: what may be built.
+        config: settings of the space.
         strategies: HLS strategies, at least one.
     """
 
@@ -53,7 +53,7 @@ class LayerTable(KnobTable):
         yield from self.knob(
             "weight_integer",
             config.weight_integer_bits,
-            "integer bits of a layer's weights, sign included",
+            "integer bits of a layer's weights, including the sign",
             exists,
             tag,
         )
@@ -77,7 +77,7 @@ class LayerTable(KnobTable):
             )
 
     def results(self, tag: int | str, exists: Condition, what: str = "a hidden layer") -> Iterator[Knob]:
-        """Precision of what the layer ``tag`` hands on."""
+        """Precision of the output of the layer ``tag``."""
         config = self.config
         yield from self.knob(
             "activation_bits", config.activation_bits, f"width of {what}'s result", exists, tag
@@ -85,7 +85,7 @@ class LayerTable(KnobTable):
         yield from self.knob(
             "activation_integer",
             config.activation_integer_bits,
-            f"integer bits of {what}'s result, sign not counted",
+            f"integer bits of {what}'s result, without the sign",
             exists,
             tag,
         )
@@ -96,7 +96,7 @@ class LayerTable(KnobTable):
         return FixedType(self.value(values, "weight_bits", tag), self.value(values, "weight_integer", tag))
 
     def result_type(self, values: Mapping[str, Value], tag: str, activation: str) -> FixedType:
-        """Of an activation: without a sign after a ReLU, from -1 to 1 for :data:`HARD_TANH`."""
+        """The result type of an activation: unsigned after a ReLU, from -1 to 1 for :data:`HARD_TANH`."""
         signed = activation != "relu"
         integer = self.value(values, "activation_integer", tag) + signed
         modes = (self.config.result_rounding, self.config.result_overflow)
@@ -143,11 +143,11 @@ class LayerTable(KnobTable):
         shapes: Sequence[tuple[int, int]],
         activation: str | None = None,
     ) -> None:
-        """Keep fractions from going negative; spell reuse factors that are built alike in one way.
+        """Avoid negative fractional bits, and give equal reuse factors the same value.
 
         Args:
-            shapes: (n_in, n_out) of every layer that has these settings.
-            activation: of a layer whose result has a type, else ``None``.
+            shapes: (n_in, n_out) of every layer with these settings.
+            activation: activation of a layer with a result type, else ``None``.
         """
         self.shorten(values, "weight_integer", self.value(values, "weight_bits", tag), tag)
         if activation is not None:
@@ -157,7 +157,7 @@ class LayerTable(KnobTable):
             values[reuse] = self._spelling(shapes, values.get(reuse, self.knobs[reuse].choices[0]))
 
     def repair_result(self, values: dict[str, Value], tag: str, activation: str) -> None:
-        """Keep the fraction of a result from going negative."""
+        """Avoid negative fractional bits of a result."""
         if activation == HARD_TANH:
             self.first(values, "activation_integer", tag)
             return
@@ -165,9 +165,9 @@ class LayerTable(KnobTable):
         self.shorten(values, "activation_integer", bits, tag)
 
     def _spelling(self, shapes: Sequence[tuple[int, int]], wanted: Any) -> int:
-        """The smallest asked factor that is built as ``wanted`` is.
+        """The smallest choice that hls4ml builds in the same way as ``wanted``.
 
-        A factor that still unrolls too much is raised to the first that does not.
+        A factor that still unrolls too many products is raised to the first one that does not.
         """
         levels = sorted(self.config.reuse_factors)
         built = {level: [built_factor(*shape, level) for shape in shapes] for level in levels}
@@ -186,14 +186,14 @@ class LayerTable(KnobTable):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a dense layer is to be, apart from what its own knobs say.
+    """The properties of a dense layer that its knobs do not determine.
 
     Args:
         n_in, n_out: its widths.
         source: type of its inputs.
-        activation: one of hls4ml's, or :data:`HARD_TANH`.
-        result: type of its outputs; ``None`` hands the exact sums on.
-        use_bias: whether it has biases; normalisation always brings them.
+        activation: an activation of hls4ml, or :data:`HARD_TANH`.
+        result: type of its outputs; ``None`` keeps the exact sums.
+        use_bias: whether it has biases; normalisation always adds them.
         normalisation, dropout: as in :class:`~hwnas_hls.network.architecture.Dense`.
         sparsity: likewise, of a layer with multipliers of its own; ``None`` takes the knob's.
     """
@@ -210,7 +210,7 @@ class Wanted:
 
 
 def built_factor(n_in: int, n_out: int, wanted: int) -> int:
-    """What hls4ml builds for a reuse factor of ``wanted``; never 1, which is no sharing at all."""
+    """The reuse factor that hls4ml builds for ``wanted``, but not 1, which shares nothing."""
     legal = nearest_legal(n_in, n_out, "Resource", wanted)
     if legal > 1 or n_in * n_out == 1:
         return legal
@@ -218,13 +218,13 @@ def built_factor(n_in: int, n_out: int, wanted: int) -> int:
 
 
 def bias_type(products: int, source: FixedType, weight: FixedType, result: FixedType | None) -> FixedType:
-    """A bias type that costs the exact accumulator no bits.
+    """A bias type that does not widen the exact accumulator.
 
-    Its grid is no finer than the products'. Its range reaches twice beyond the result's, past
-    which a neuron is constant anyway, and no further than the weighted sum itself.
+    Its grid is not finer than that of the products. Its range is twice that of the result, beyond
+    which a neuron is constant, but at most that of the weighted sum.
 
     Args:
-        products: that one output is the sum of.
+        products: number of products per output.
     """
     fraction = min(source.fraction + weight.fraction, weight.fraction + BIAS_EXTRA_BITS)
     total = source.integer + weight.integer + math.ceil(math.log2(products))

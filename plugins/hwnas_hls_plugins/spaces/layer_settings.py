@@ -1,4 +1,4 @@
-"""The settings that every space of layers with weights has: their defaults and their checks."""
+"""The settings of layers with weights in all spaces, with defaults and checks."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from hwnas_hls.network.architecture import NORMALISATIONS, STRATEGIES
 from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS
 from hwnas_hls.protocols.synthesizer import Synthesizer
 
-#: A linear layer whose result saturates at -1 and 1: what the hardware has to do for it is nothing.
+#: A linear layer whose result saturates at -1 and 1, which needs no additional hardware.
 HARD_TANH = "hard_tanh"
-#: Activations that hls4ml computes without a table, so that the emulator has them to the bit.
+#: Activations that hls4ml computes without a lookup table, so the emulator is bit-exact.
 EXACT_ACTIVATIONS = ("relu", "leaky_relu", "linear", HARD_TANH)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSettings:
-    """Settings of the layers, whatever network they make; one with a single value is no knob.
+    """Settings of the layers; a setting with one value is not a knob.
 
-    What is called a layer here is an operation in spaces of cells.
+    In spaces of cells, "layer" means an operation.
 
     Args:
-        activations: after each layer but the last: ``relu``, ``leaky_relu`` (slope 1/8), ``linear`` or
+        activations: after each layer except the last: ``relu``, ``leaky_relu`` (slope 1/8), ``linear`` or
             ``hard_tanh`` (linear, with a result that saturates at -1 and 1).
-        use_bias: whether layers have biases; folded batch normalisation always brings them.
-        normalisations: of each layer but the last, ``none`` or ``batch`` (folded into it).
+        use_bias: whether layers have biases; folded batch normalisation always adds them.
+        normalisations: of each layer except the last: ``none`` or ``batch`` (folded into the weights).
         dropouts: shares of a layer's outputs dropped in training.
-        input_bits, input_integer_bits: type of the standardised inputs, sign included.
-        weight_bits, weight_integer_bits: type of each layer's weights, sign included.
-        activation_bits, activation_integer_bits: type of each layer's result, but the last one's. It has
-            a sign unless the activation is a ReLU; the integer bits do not count it.
+        input_bits, input_integer_bits: type of the standardised inputs, including the sign.
+        weight_bits, weight_integer_bits: type of each layer's weights, including the sign.
+        activation_bits, activation_integer_bits: type of each layer's result, except the last. It is
+            signed unless the activation is a ReLU; the integer bits do not include the sign.
         result_rounding, result_overflow: modes of that type.
-        strategies: of each layer, in hls4ml's spelling; empty means what the run's synthesizer
-            can measure (``open``: ``distributed_arithmetic``), and ``Latency`` and ``Resource``
-            without one. What is installed here makes no difference.
-        reuse_factors: asked of layers of strategy ``Resource``; each takes the nearest that
-            hls4ml builds as it stands. Other strategies unroll wholly (1).
-        sparsities: shares of the weights pruned to zero in layers that are not ``Resource``
-            (there a zero weight saves nothing); empty means 0, 0.25, 0.5 and 0.75, and 0 alone where
-            a space takes adders from weights instead (``kept_adders`` of ``mlp``).
-        clock_periods_ns: clock periods to choose from; empty leaves the clock to the run.
-        uniform_samples: share of the sampled networks whose layers agree in their precision and HLS
-            settings; the others draw each layer for itself.
+        strategies: HLS strategies in hls4ml's spelling; empty means those of the run's synthesizer
+            (``open``: ``distributed_arithmetic``), or ``Latency`` and ``Resource`` without a
+            synthesizer. The default does not depend on the installed packages.
+        reuse_factors: requested reuse factors of ``Resource`` layers; each layer gets the nearest legal
+            one. The other strategies unroll completely (1).
+        sparsities: shares of the weights pruned to zero in layers other than ``Resource`` (there, zero
+            weights save nothing); empty means 0, 0.25, 0.5 and 0.75, or only 0 if the space removes
+            adders instead (``kept_adders`` of ``mlp``).
+        clock_periods_ns: clock periods to choose from; empty means the clock of the run.
+        uniform_samples: share of the sampled networks in which all layers have the same precision and HLS
+            settings; in the others, each layer is drawn independently.
 
     Raises:
-        ValueError: a setting has no value, a value twice, or one that cannot be.
+        ValueError: a setting has no value, a duplicate, or an invalid value.
     """
 
     activations: tuple[str, ...] = ("relu", "leaky_relu", HARD_TANH)
@@ -89,9 +89,9 @@ class LayerSettings:
 
 
 def default_strategies(synthesizer: Synthesizer | None) -> tuple[str, ...]:
-    """The HLS strategies searched where none are named: those that ``synthesizer`` measures.
+    """The default HLS strategies: those that ``synthesizer`` supports.
 
-    Where it names none they are those that the hardware model is calibrated for.
+    Without any, they are those that the hardware model is calibrated for.
     """
     return (tuple(synthesizer.hls_strategies) if synthesizer else ()) or ("Latency", "Resource")
 
@@ -102,11 +102,11 @@ def among(choices: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
 
 
 def check(name: str, values: Sequence[Any], good: Callable[[Any], bool], rule: str) -> None:
-    """Raise ValueError where ``values`` of a setting are none, twice the same, or against the rule."""
+    """Raise ValueError if a setting has no values, duplicates, or values that violate the rule."""
     if not values:
         raise ValueError(f"{name} needs at least one value")
     if len(set(values)) < len(values):
-        raise ValueError(f"{name} names a value twice: {', '.join(map(str, values))}")
+        raise ValueError(f"{name} contains duplicates: {', '.join(map(str, values))}")
     for value in values:
         if not good(value):
             raise ValueError(f"{name}: {value} is not {rule}")

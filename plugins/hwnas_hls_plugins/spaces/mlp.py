@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 class MlpSpace(KnobSpace):
     """Multilayer perceptrons: depth, widths, activation, bias, normalisation, dropout, input precision
-    and clock; and of each layer its kind, precision, HLS strategy, reuse factor and sparsity.
+    and clock; and for each layer its kind, precision, HLS strategy, reuse factor and sparsity.
 
     Args:
-        config: what may be built.
-        task: gives the number of inputs and outputs.
-        synthesizer: of the run; what it measures is searched where the config names no strategies.
+        config: settings.
+        task: determines the number of inputs and outputs.
+        synthesizer: of the run; determines the HLS strategies unless the config sets them.
 
     Raises:
-        UserError: a layer is too large to be unrolled whatever the widths, and ``Resource``
-            is not among the strategies.
+        UserError: a layer is too large to unroll for all widths, and ``Resource`` is not among the
+            strategies.
     """
 
     name = "mlp"
@@ -55,10 +55,10 @@ class MlpSpace(KnobSpace):
         self._refuse_unbuildable()
 
     def sample(self, rng: np.random.Generator) -> Candidate:
-        """A share of the networks (``uniform_samples``) have layers that agree, the others not.
+        """In a share of the networks (``uniform_samples``), all layers have the same settings.
 
-        Drawn layer by layer alone, hardly any network would be unrolled throughout or of low
-        precision throughout, and those are the ones that fit into a microsecond.
+        With independent layers only, hardly any network would be fully unrolled or have low precision
+        in all layers, and these networks are the ones with latencies below 1 us.
         """
         values = {knob.name: knob.draw(rng) for knob in self.knobs}
         if rng.random() < self.config.uniform_samples:
@@ -81,8 +81,8 @@ class MlpSpace(KnobSpace):
         return graph.architecture(clock_ns, float(self._of(values, "kept_adders")))
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
-        """Keep fractions from going negative and unrolled layers small enough; spell reuse factors
-        that hls4ml would build alike in one way."""
+        """Avoid negative fractional bits, keep unrolled layers small enough, and give reuse factors that
+        hls4ml builds in the same way the same value."""
         table = self._table
         table.shorten(values, "input_integer", self._of(values, "input_bits"))
         self._limit_unrolling(values)
@@ -105,8 +105,8 @@ class MlpSpace(KnobSpace):
         for n_in, n_out in ends:
             if n_in * n_out >= UNROLL_LIMIT:
                 raise UserError(
-                    f"a layer of {n_in} x {n_out} is too large to be unrolled "
-                    f"(hls4ml wants fewer than {UNROLL_LIMIT} products)",
+                    f"a layer of {n_in} x {n_out} is too large to unroll "
+                    f"(hls4ml requires fewer than {UNROLL_LIMIT} products)",
                     where="space mlp: strategies",
                     found=", ".join(self.strategies),
                     remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
@@ -136,7 +136,7 @@ class MlpSpace(KnobSpace):
         yield OUTPUT, n_in, self.n_out
 
     def _limit_unrolling(self, values: dict[str, Value]) -> None:
-        """Large layers become ``Resource``; where that is not offered, widths shrink step by step."""
+        """Change large layers to ``Resource``; if it is not available, reduce widths step by step."""
         while True:
             large = [
                 (tag, n_in, n_out)
@@ -161,7 +161,7 @@ class MlpSpace(KnobSpace):
                 continue
             number = depth + 1 if tag == OUTPUT else int(tag)
             neighbours = [(n_in, f"width_{number - 1}"), (n_out, f"width_{number}")]
-            # The wider of the two that is a hidden width and can still shrink.
+            # Reduce the larger of the two widths, if it is hidden and can still shrink.
             width, name = max(
                 (width, name)
                 for width, name in neighbours
@@ -173,7 +173,7 @@ class MlpSpace(KnobSpace):
     # Layers
 
     def _append(self, graph: LayerGraph, values: Mapping[str, Value], tag: str, end: End, n_out: int) -> End:
-        """Append the layer ``tag`` with what goes with it."""
+        """Append the layer ``tag`` with its merge."""
         table, use_bias = self._table, bool(self._of(values, "use_bias"))
         # What reads no weights takes the expected share of zeros for the share of adders.
         kept = float(self._of(values, "kept_adders"))

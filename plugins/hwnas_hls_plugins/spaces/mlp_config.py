@@ -1,4 +1,4 @@
-"""What an MLP space may hold: its settings, their defaults and their checks."""
+"""The settings of the MLP space, with defaults and checks."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 from hwnas_hls_plugins.spaces.layer_settings import LayerSettings, among, check
 
-#: ``residual`` adds a layer's input to its output, ``concatenate`` puts it beside.
+#: ``residual`` adds a layer's input to its output, ``concatenate`` appends it.
 LAYER_KINDS = ("dense", "residual", "concatenate")
-#: Every third round of a descent that takes 7 % of the adders a round (see the trainer's ``descent_step``).
+#: Every third round of a descent that removes 7 % of the adders per round (the trainer's ``descent_step``).
 LADDER = tuple(round(0.93 ** (3 * level), 3) for level in range(19))
 
 
 @dataclass(frozen=True, slots=True)
 class MlpConfig(LayerSettings):
-    """Settings of :class:`~hwnas_hls_plugins.spaces.mlp.MlpSpace`; one with a single value is no knob.
+    """Settings of :class:`~hwnas_hls_plugins.spaces.mlp.MlpSpace`; a setting with one value is not a knob.
 
     Args:
         min_depth, max_depth: number of hidden layers; 0 is a linear model.
         widths: neurons of a hidden layer.
-        layer_kinds: of each hidden layer: ``dense``; ``residual``, whose input is added to its output
-            (it takes its input's width); ``concatenate``, whose input is put beside its output.
+        layer_kinds: kinds of hidden layers: ``dense``; ``residual``, which adds its input to its output
+            (and has the width of its input); ``concatenate``, which appends its input to its output.
         activation_per_layer: whether each hidden layer has its own activation.
-        kept_adders: shares of the adders that training leaves of the network with all of them, between 0 and
-            1. A candidate is trained with all its adders first; then the least salient signed digits of
-            its weights are taken, a few a round, with training in between. One training gives the designs
-            of all shares. Empty means :data:`LADDER` where every layer is a dense one of the strategy
-            ``distributed_arithmetic``, and 1 (nothing is taken) elsewhere.
-        Everything else as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
+        kept_adders: shares of the adders that training keeps, between 0 and 1. A candidate is first
+            trained with all its adders; then the least salient signed digits of its weights are removed,
+            a few per round, with training in between. One training gives the designs of all shares.
+            Empty means :data:`LADDER` if every layer is dense with the strategy
+            ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
+        Other settings: as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
     """
 
     min_depth: int = 1
@@ -43,14 +43,12 @@ class MlpConfig(LayerSettings):
     def __post_init__(self) -> None:
         if not 0 <= self.min_depth <= self.max_depth <= 16:
             raise ValueError(
-                f"0 <= min_depth <= max_depth <= 16 is broken by {self.min_depth} and {self.max_depth}"
+                f"min_depth ({self.min_depth}) <= max_depth ({self.max_depth}) must hold, both in 0 to 16"
             )
         check("widths", self.widths, lambda width: width >= 1, "at least 1")
         check("layer_kinds", self.layer_kinds, *among(LAYER_KINDS))
         if "dense" not in self.layer_kinds:
-            raise ValueError(
-                "layer_kinds: dense is among them, for layers that would grow too large otherwise"
-            )
+            raise ValueError("layer_kinds must include dense, for layers that would otherwise be too large")
         check("activation_per_layer", (self.activation_per_layer,), lambda on: isinstance(on, bool), "a flag")
         if self.kept_adders:
             check("kept_adders", self.kept_adders, lambda share: 0 < share <= 1, "above 0 and at most 1")
@@ -60,13 +58,13 @@ class MlpConfig(LayerSettings):
                 )
             if min(self.kept_adders) < 1 and self.sparsities not in ((), (0.0,)):
                 raise ValueError(
-                    "kept_adders below 1 and sparsities both take weights: leave one of them out"
+                    "kept_adders below 1 and sparsities both remove weights: set only one of them"
                 )
         LayerSettings.__post_init__(self)
 
     @property
     def chains_only(self) -> bool:
-        """Whether every network is dense layers one after the other, as adders can be taken from."""
+        """Whether all networks are chains of dense layers, from which adders can be removed."""
         return self.layer_kinds == ("dense",) and "leaky_relu" not in self.activations
 
     def ladder(self, strategies: Sequence[str]) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The knobs of the mlp space: what is chosen, among what, and under which condition."""
+"""The knobs of the mlp space."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
 
 
 class MlpTable(LayerTable):
-    """The knobs of an MLP space; a hidden layer's are called ``FAMILY_NUMBER``, from 1.
+    """The knobs of an MLP space; those of a hidden layer are named ``FAMILY_NUMBER``, from 1.
 
     Args:
-        config: what may be built.
+        config: settings of the space.
         strategies: HLS strategies, at least one.
     """
 
@@ -49,13 +49,15 @@ class MlpTable(LayerTable):
             "dropout", config.dropouts, "share of hidden outputs dropped in training", hidden
         )
         yield from self.knob(
-            "kept_adders", self.ladder, "share of the adders that training leaves; one training serves all"
+            "kept_adders",
+            self.ladder,
+            "share of the adders that training keeps; one training covers all shares",
         )
         if config.clock_periods_ns:
             yield from self.knob("clock_ns", config.clock_periods_ns, "target clock period in ns")
         yield from self.knob("input_bits", config.input_bits, "width of the inputs' type")
         yield from self.knob(
-            "input_integer", config.input_integer_bits, "integer bits of the inputs' type, sign included"
+            "input_integer", config.input_integer_bits, "integer bits of the inputs' type, including the sign"
         )
         for number in range(1, config.max_depth + 1):
             exists: Condition = None

@@ -48,11 +48,11 @@ class EvolutionConfig:
 class EvolutionStrategy(ProposingStrategy):
     """Regularised (aging) evolution for several objectives and limits.
 
-    The population holds the newest judged candidates; the oldest leaves, however good it is. A
-    parent is the best of a few members drawn at random: one that breaks no limit before one
-    that does, then the smaller violation, then the earlier front, then the less crowded part of
-    it. Its child is a mutant, sometimes after a crossover with a second parent. Since aging
-    alone forgets the front, a share of the parents comes from the best front found so far.
+    The population consists of the newest candidates; the oldest is removed regardless of its quality.
+    A parent is the best of a few random members: feasible before infeasible, then the smaller
+    violation, then the earlier front, then the less crowded part of it. Its child is a mutant,
+    sometimes after a crossover with a second parent. Because aging alone would forget the front, a
+    share of the parents comes from the best front so far.
 
     Failed candidates do not enter the population.
 
@@ -60,7 +60,7 @@ class EvolutionStrategy(ProposingStrategy):
     2019; constraint dominance and crowding as in Deb et al., IEEE Trans. Evol. Comp. 6(2), 2002.
 
     Args:
-        config: sizes and chances.
+        config: settings.
         space: any space.
         goal: objectives and limits.
         seed: of the run.
@@ -96,7 +96,7 @@ class EvolutionStrategy(ProposingStrategy):
     def tell(self, records: Sequence[Record]) -> None:
         super().tell(records)
         members = [
-            Individual(record.candidate, told_losses(self.goal, record), told_violation(record))
+            Individual(record.candidate, finite_losses(self.goal, record), total_violation(record))
             for record in records
             if record.state != RecordState.FAILED
         ]
@@ -114,14 +114,14 @@ class EvolutionStrategy(ProposingStrategy):
     def _parent(self, rng: np.random.Generator) -> Candidate:
         if self._front and rng.random() < self.config.front_share:
             return self._front[int(rng.integers(len(self._front)))].candidate
-        # The population is kept in order of merit, so the best of a draw has the smallest place.
+        # The population is sorted by merit, so the best of a draw has the smallest index.
         drawn = rng.choice(len(self._order), self.config.tournament_size, replace=False)
         return self._order[int(drawn.min())].candidate
 
 
 @dataclass(frozen=True, slots=True)
 class Individual:
-    """One judged candidate: the minimised losses and by how much it breaks the limits in all."""
+    """One evaluated candidate with its losses and its total violation of the limits."""
 
     candidate: Candidate
     losses: tuple[float, ...]
@@ -129,8 +129,8 @@ class Individual:
 
 
 def best_first(members: list[Individual]) -> list[Individual]:
-    """In order of merit: feasible ones front by front, the less crowded first; then the others
-    by violation. Ties keep their order."""
+    """Members in order of merit: feasible ones by front, the less crowded first; then the others by
+    violation. Ties keep their order."""
     feasible = [member for member in members if member.violation == 0]
     rest = sorted((member for member in members if member.violation > 0), key=lambda member: member.violation)
     ordered: list[Individual] = []
@@ -144,8 +144,8 @@ def best_first(members: list[Individual]) -> list[Individual]:
 
 
 def crowding_distance(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much room each point of a front has: the sum over objectives of the gap between its
-    neighbours, relative to the front's extent; infinite at the ends.
+    """The crowding distance of each point of a front: the sum over objectives of the gap between its
+    neighbours, relative to the extent of the front; infinite at the ends.
 
     Args:
         losses: (points, objectives).

@@ -16,12 +16,12 @@ class GridStrategy(ProposingStrategy):
     """Walks the whole lattice of a space's knobs, then asks for nothing more.
 
     Args:
-        config: order and largest size.
-        space: finite.
-        seed: of the run; shuffles the order.
+        config: settings.
+        space: a finite space.
+        seed: seed of the run; shuffles the order.
 
     Raises:
-        UserError: the space has a continuous knob, no knobs, or too many settings.
+        UserError: the space has a continuous knob, no knobs, or too many combinations.
     """
 
     name = "grid"
@@ -31,9 +31,9 @@ class GridStrategy(ProposingStrategy):
         """Settings of grid search.
 
         Args:
-            max_settings: a space with more settings than this is refused.
-            scattered: walk in an order shuffled by the seed, so that a run that ends early has
-                seen the whole space thinly; otherwise the last knob turns fastest.
+            max_settings: maximum number of combinations of the space.
+            scattered: use an order shuffled by the seed, so a run that ends early has sampled the whole
+                space; otherwise the last knob varies fastest.
         """
 
         max_settings: int = 100_000
@@ -41,12 +41,12 @@ class GridStrategy(ProposingStrategy):
 
         def __post_init__(self) -> None:
             if self.max_settings < 1:
-                raise ValueError(f"max_settings is at least 1, found {self.max_settings}")
+                raise ValueError(f"max_settings must be at least 1, not {self.max_settings}")
 
     def __init__(self, config: Config, space: Space, seed: int) -> None:
         if not knobs_of(space):
             raise UserError(
-                "strategy grid needs a space whose knobs are a table of Knob",
+                "strategy grid needs a space described by a table of knobs",
                 found=f"space {space.name}",
                 remedy="use random or evolution",
                 kind=ErrorKind.UNSUPPORTED,
@@ -55,7 +55,7 @@ class GridStrategy(ProposingStrategy):
         found = list(itertools.islice(settings(space), config.max_settings + 1))
         if len(found) > config.max_settings:
             raise UserError(
-                f"strategy grid walks at most {config.max_settings} settings",
+                f"strategy grid supports at most {config.max_settings} combinations",
                 where=f"space {space.name}",
                 found=f"more, from {len(space.knobs)} knobs",
                 remedy="give knobs fewer values (a single value fixes one), raise max_settings, "
@@ -70,7 +70,7 @@ class GridStrategy(ProposingStrategy):
     def ask(self, n: int) -> list[Candidate]:
         self.proposals.batch += 1
         asked: list[Candidate] = []
-        # Known ones are passed over: repaired twins, and all that a resumed run has been told.
+        # Skip known candidates: duplicates after a repair, and the records of a resumed run.
         while len(asked) < n and (values := next(self._settings, None)) is not None:
             candidate = assemble(self.space, values)
             if not self.proposals.known(candidate):

@@ -1,4 +1,4 @@
-"""Optuna's samplers by ask and tell: NSGA-II, NSGA-III and TPE, with constraints."""
+"""Optuna's samplers as strategies: NSGA-II, NSGA-III and TPE, with constraints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwnas_hls.protocols.strategy import ProposingStrategy, batch_seed
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
-from hwnas_hls_plugins.strategies.optuna_study import Coding, KnobStudy, quiet, told_losses, told_violation
+from hwnas_hls_plugins.strategies.optuna_study import Coding, KnobStudy, finite_losses, quiet, total_violation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 class OptunaStrategy(ProposingStrategy):
     """A sampler of Optuna that goes on, after a resume, exactly as it would have.
 
-    The study holds nothing but the told records; each batch gets a fresh sampler whose seed is
-    made of the run's seed and the batch's number. The first candidates are the space's own
-    samples, since samplers know nothing of how a space spreads them.
+    The study contains only evaluated records, and each batch uses a new sampler seeded by the run's
+    seed and the batch number. The first candidates are samples of the space, because samplers do not
+    know the distribution of its samples.
 
-    What records are told as: see :func:`~hwnas_hls_plugins.strategies.optuna_study.told_losses` and
-    :func:`~hwnas_hls_plugins.strategies.optuna_study.told_violation`. Candidates known already are mutated
-    until they are new.
+    :func:`~hwnas_hls_plugins.strategies.optuna_study.finite_losses` and
+    :func:`~hwnas_hls_plugins.strategies.optuna_study.total_violation` convert records for the sampler.
+    Known candidates are mutated until they are new.
     """
 
-    #: How knobs are written as Optuna's parameters.
+    #: The coding of knobs as Optuna's parameters.
     _coding: type[Coding] = Coding
 
     def __init__(self, space: Space, goal: Goal, seed: int, startup: int) -> None:
@@ -41,7 +41,7 @@ class OptunaStrategy(ProposingStrategy):
 
     @abstractmethod
     def _sampler(self, seed: int) -> Any:
-        """A fresh sampler."""
+        """A new sampler."""
 
     def ask(self, n: int) -> list[Candidate]:
         batch = self.proposals.batch
@@ -70,8 +70,8 @@ class OptunaStrategy(ProposingStrategy):
         for record in records:
             self._study.tell(
                 record.candidate,
-                told_losses(self.goal, record),
-                {"violation": told_violation(record)},
+                finite_losses(self.goal, record),
+                {"violation": total_violation(record)},
             )
 
 
@@ -80,11 +80,11 @@ class GeneticConfig:
     """Settings of the genetic samplers.
 
     Args:
-        population_size: parents a generation.
-        crossover_chance: chance that a child has two parents.
-        swap_chance: chance of each knob to come from the second parent.
-        mutation_chance: chance of each knob to be drawn anew; 0 means one knob a child on
-            average.
+        population_size: number of parents per generation.
+        crossover_chance: probability that a child has two parents.
+        swap_chance: probability per knob that its value comes from the second parent.
+        mutation_chance: probability per knob that its value is drawn anew; 0 means one knob per child
+            on average.
     """
 
     population_size: int = 16
@@ -94,13 +94,13 @@ class GeneticConfig:
 
     def __post_init__(self) -> None:
         if self.population_size < 2:
-            raise ValueError(f"population_size is at least 2, found {self.population_size}")
+            raise ValueError(f"population_size must be at least 2, not {self.population_size}")
         for name in ("crossover_chance", "swap_chance", "mutation_chance"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
 
     def arguments(self) -> dict[str, Any]:
-        """As Optuna's samplers take them."""
+        """The arguments of Optuna's sampler."""
         return {
             "population_size": self.population_size,
             "crossover_prob": self.crossover_chance,
@@ -204,9 +204,9 @@ class TpeConfig:
     """Settings of TPE.
 
     Args:
-        startup: candidates drawn at random before the model is used.
-        draws: candidates that the model draws to propose the best one.
-        multivariate: one model of all knobs together (much faster here) instead of one a knob.
+        startup: number of random candidates before the model is used.
+        draws: number of candidates drawn from the model to propose the best one.
+        multivariate: use one model for all knobs (much faster here) instead of one per knob.
     """
 
     startup: int = 32
@@ -215,7 +215,7 @@ class TpeConfig:
 
     def __post_init__(self) -> None:
         if self.startup < 1 or self.draws < 1:
-            raise ValueError(f"startup and draws are at least 1, found {self.startup} and {self.draws}")
+            raise ValueError(f"startup ({self.startup}) and draws ({self.draws}) must be at least 1")
 
 
 class TpeStrategy(OptunaStrategy):

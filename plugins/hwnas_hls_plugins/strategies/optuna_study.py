@@ -1,4 +1,4 @@
-"""A space's knobs as an Optuna study, fed by records alone so that a resumed run rebuilds it exactly."""
+"""A space as an Optuna study, built from records only, so a resumed run rebuilds it exactly."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal, Mode
 from hwnas_hls.values.record import Record, RecordState
 
-#: Loss told where an objective has no number: ``worst`` of every objective is 1 by definition.
+#: Loss of an objective without a number: that of its ``worst``, which is 1 by definition.
 MISSING_LOSS = 1.0
-#: Violation told of a failed candidate: as bad as ten times over a limit.
+#: Violation of a failed candidate: equivalent to an excess of ten times a limit.
 FAILED_VIOLATION = 10.0
 _LARGEST = 1e9
 
 
-def told_losses(goal: Goal, record: Record, missing: Sequence[float] | None = None) -> tuple[float, ...]:
-    """The loss vector that a sampler is told, never NaN and never infinite.
+def finite_losses(goal: Goal, record: Record, missing: Sequence[float] | None = None) -> tuple[float, ...]:
+    """The losses of a record for a sampler, always finite.
 
-    A record judged in full tells its own. Of another one (over a limit before it was trained,
-    stopped, failed) each objective that has a number tells it and each that has none is told as
-    1, the loss of the objective's ``worst``, or as its entry in ``missing``.
+    For a complete record, these are its losses. For any other record (over a limit before training,
+    stopped, failed), an objective without a number gets the loss 1, that of its ``worst``, or its
+    entry in ``missing``.
     """
     missing = [MISSING_LOSS] * goal.n_losses if missing is None else missing
     if record.losses is not None:
@@ -49,7 +49,7 @@ def told_losses(goal: Goal, record: Record, missing: Sequence[float] | None = No
     )
 
 
-def told_violation(record: Record) -> float:
+def total_violation(record: Record) -> float:
     """Total relative excess over the limits; 0 if none is broken, 10 more for a failed candidate."""
     total = sum(min(amount, _LARGEST) for amount in record.violations.values() if amount > 0)
     return total + (FAILED_VIOLATION if record.state == RecordState.FAILED else 0.0)
@@ -57,8 +57,8 @@ def told_violation(record: Record) -> float:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna's notes on new studies, experimental samplers and optional packages off the
-    user's terminal; its errors still reach it."""
+    """Suppress Optuna's messages on new studies, experimental samplers and optional packages, but not
+    its errors."""
     logger = logging.getLogger("optuna")
     level = logger.level
     with warnings.catch_warnings():
@@ -80,15 +80,15 @@ def _ignore_experimental() -> None:
 
 
 class KnobStudy:
-    """One in-memory study; every knob is always suggested, so that the search space is fixed.
+    """An in-memory study with a fixed search space: every knob is always suggested.
 
-    A :class:`Coding` says how knobs are written as Optuna's parameters.
+    A :class:`Coding` converts knobs to Optuna's parameters.
 
     Args:
         strategy: name of the strategy, for messages.
-        space: needs knobs.
-        goal: gives the number of losses.
-        coding: how knobs are written; :class:`Coding` if left out.
+        space: a space with knobs.
+        goal: determines the number of losses.
+        coding: coding of the knobs; default :class:`Coding`.
     """
 
     def __init__(self, strategy: str, space: Space, goal: Goal, coding: type[Coding] | None = None) -> None:
@@ -96,7 +96,7 @@ class KnobStudy:
 
         if not knobs_of(space):
             raise UserError(
-                f"strategy {strategy} needs a space whose knobs are a table of Knob",
+                f"strategy {strategy} needs a space described by a table of knobs",
                 found=f"space {space.name}",
                 remedy="use random or evolution",
                 kind=ErrorKind.UNSUPPORTED,
@@ -106,7 +106,7 @@ class KnobStudy:
         self._drawing: tuple[Any, Any, Mapping[str, Any]] | None = None
         with quiet():
             self.study = optuna.create_study(directions=["minimize"] * goal.n_losses)
-        self.n_told = 0
+        self.n_records = 0
 
     def trial(
         self,
@@ -115,7 +115,7 @@ class KnobStudy:
         constraints: Mapping[str, float],
         system_attrs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """A judged candidate as a finished trial; a constraint above 0 is broken."""
+        """An evaluated candidate as a finished trial; a constraint above 0 is violated."""
         from optuna.trial import TrialState, create_trial
 
         trial = create_trial(
@@ -126,16 +126,16 @@ class KnobStudy:
             constraints=dict(constraints),
             system_attrs=dict(system_attrs or {}),
         )
-        trial.distributions = self.coding.distributions  # it has made a plain dictionary of them
+        trial.distributions = self.coding.distributions  # Optuna replaced them by a plain dictionary
         return trial
 
     def tell(self, candidate: Candidate, losses: tuple[float, ...], constraints: Mapping[str, float]) -> None:
-        """Add a judged candidate."""
+        """Add an evaluated candidate."""
         self.study.add_trial(self.trial(candidate, losses, constraints))
-        self.n_told += 1
+        self.n_records += 1
 
     def renew(self, trials: Sequence[Any]) -> None:
-        """Forget all trials but these."""
+        """Remove all trials except these."""
         import optuna
 
         with quiet():
@@ -143,7 +143,7 @@ class KnobStudy:
             self.study.add_trials(trials)
 
     def ask(self, sampler: Any) -> Candidate:
-        """What ``sampler`` proposes; it stays a running trial until :meth:`end_batch`."""
+        """A proposal of ``sampler``; it remains a running trial until :meth:`end_batch`."""
         self.study.sampler = sampler
         with quiet():
             trial = self.study.ask(self.coding.distributions)
@@ -151,13 +151,13 @@ class KnobStudy:
         return self.coding.candidate(trial.params)
 
     def draw(self, sampler: Any, system_attrs: Mapping[str, Any] | None = None) -> Candidate:
-        """What ``sampler`` proposes, for one that does not look at running trials.
+        """A proposal of ``sampler``, for samplers that do not use running trials.
 
-        Most of the time of :meth:`ask` goes into the bookkeeping of a trial that would never be
-        finished: the sampler alone takes a fifth of it.
+        This avoids the bookkeeping of a trial that would never be finished, which is four fifths of
+        the time of :meth:`ask`.
 
         Args:
-            system_attrs: of the trial that the sampler is told it proposes for.
+            system_attrs: attributes of the trial passed to the sampler.
         """
         from optuna.trial import TrialState, create_trial
 
@@ -177,8 +177,8 @@ class KnobStudy:
         )
 
     def end_batch(self) -> None:
-        """Close the running trials: the judged candidates come back as trials of their own, which
-        are the same whether this process asked for them or a former one did."""
+        """Close the running trials. The evaluated candidates are added as new trials, which do not
+        depend on the process that proposed them."""
         from optuna.trial import TrialState
 
         for trial in self._asked:
@@ -187,19 +187,19 @@ class KnobStudy:
 
 
 class Shared(dict[str, Any]):
-    """Distributions of parameters, which nobody changes: Optuna copies them with every trial that it is
-    given, which is most of what a trial costs."""
+    """Immutable distributions of parameters, which are not copied: Optuna copies them for every trial,
+    which takes most of the time per trial."""
 
     def __deepcopy__(self, memo: object) -> Shared:
         return self
 
 
 class Coding:
-    """Knobs as Optuna's parameters: ordered choices are whole numbers (their place), unordered ones
-    categories, ranges floats; a knob with a single choice is none.
+    """Knobs as Optuna's parameters: ordered choices are integers (indices), unordered ones categories,
+    ranges floats; a knob with a single choice is not a parameter.
 
-    A knob that is inactive in a candidate gets a value drawn from the candidate's key: noise to
-    the sampler, but the same noise in every process.
+    An inactive knob gets a value drawn from the candidate's key: noise for the sampler, but the same
+    in every process.
     """
 
     def __init__(self, space: Space) -> None:
@@ -238,11 +238,11 @@ class Coding:
 
 
 class RelaxedCoding(Coding):
-    """Knobs as real numbers between 0 and 1, for samplers that follow gradients: the position of an
-    ordered or continuous knob, a score a choice of an unordered one, of which the highest wins.
+    """Knobs as real numbers between 0 and 1, for samplers that use gradients: the position of an ordered
+    or continuous knob; for an unordered one, a score per choice, of which the highest is selected.
 
-    On the mlp space a Gaussian process proposes several times faster with it than with whole
-    numbers and categories. A knob that is inactive in a candidate lies in the middle.
+    On the mlp space, a Gaussian process makes proposals several times faster than with integers and
+    categories. An inactive knob is set to the middle.
     """
 
     def params(self, candidate: Candidate) -> dict[str, Any]:

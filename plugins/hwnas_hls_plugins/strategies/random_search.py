@@ -1,4 +1,4 @@
-"""Random search: every candidate an independent draw from the space, none twice."""
+"""Random search: independent samples of the space without duplicates."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hwnas_hls.protocols.strategy import ProposingStrategy
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
-from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
+from hwnas_hls_plugins.strategies.optuna_study import finite_losses, total_violation
 
 _REDRAWS = 16
 
@@ -23,26 +23,25 @@ _REDRAWS = 16
 class ReinforceStrategy(ProposingStrategy):
     """REINFORCE with a moving baseline and an entropy bonus.
 
-    The policy is one categorical distribution a knob (a continuous knob is cut into bins).
-    Knobs are drawn in the order of the space's table, so those that are inactive are neither
-    drawn nor learned from. The reward holds every objective, the hardware's included, and a
-    penalty for broken limits; its advantage over the baseline moves the logits along
-    ``advantage * grad log p``, by Adam.
+    The policy is one categorical distribution per knob (a continuous knob is divided into bins).
+    Knobs are drawn in the order of the space's table; inactive ones do not contribute to the gradient.
+    The reward includes all objectives and a penalty for broken limits; its advantage over the baseline
+    moves the logits along ``advantage * grad log p``, by Adam.
 
-    Rewards: ``dominance`` is the share of the last judged candidates that do not dominate this
-    one (a broken limit counts as dominated by all that keep it), which spreads the policy over a
-    whole front; ``sum`` is minus the weighted sum of the losses. With a single loss it is minus
-    that loss in both cases.
+    Rewards: ``dominance`` is the share of the last candidates that do not dominate this one (a
+    candidate over a limit counts as dominated by all within it), which spreads the policy over the
+    whole front; ``sum`` is the negative weighted sum of the losses. With a single loss, both are the
+    negative loss.
 
-    A candidate that the policy has proposed before is drawn again, and at last mutated.
+    A candidate that was proposed before is drawn again, and finally mutated.
 
     Source: Williams, "Simple statistical gradient-following algorithms for connectionist
     reinforcement learning", Machine Learning 8, 1992; Zoph and Le, "Neural architecture search
     with reinforcement learning", ICLR 2017.
 
     Args:
-        config: rates.
-        space: needs knobs.
+        config: settings.
+        space: a space with knobs.
         goal: objectives, limits and weights.
         seed: of the run.
     """
@@ -54,13 +53,13 @@ class ReinforceStrategy(ProposingStrategy):
         """Settings of REINFORCE.
 
         Args:
-            learning_rate: of the logits.
-            entropy_weight: reward of one nat of the policy's entropy a knob.
-            baseline_decay: how much of the moving baseline a batch keeps.
-            violation_weight: reward lost for breaking limits by 100 %.
-            reward: how several losses become one reward.
-            window: how many of the newest candidates a ``dominance`` reward compares with.
-            bins: into which a continuous knob is cut.
+            learning_rate: learning rate of the logits.
+            entropy_weight: reward per nat of the policy's entropy per knob.
+            baseline_decay: share of the moving baseline kept per batch.
+            violation_weight: penalty for exceeding limits by 100 %.
+            reward: combination of several losses into one reward.
+            window: number of the newest candidates that a ``dominance`` reward compares with.
+            bins: number of bins of a continuous knob.
         """
 
         learning_rate: float = 0.2
@@ -73,18 +72,18 @@ class ReinforceStrategy(ProposingStrategy):
 
         def __post_init__(self) -> None:
             if not (self.learning_rate > 0 and self.entropy_weight >= 0 and self.violation_weight >= 0):
-                raise ValueError("learning_rate is above 0, entropy_weight and violation_weight at least 0")
+                raise ValueError("learning_rate must be > 0, entropy_weight and violation_weight >= 0")
             if not 0 <= self.baseline_decay < 1:
-                raise ValueError(f"baseline_decay is at least 0 and below 1, found {self.baseline_decay}")
+                raise ValueError(f"baseline_decay must be at least 0 and below 1, not {self.baseline_decay}")
             if self.window < 1 or self.bins < 2:
-                raise ValueError(f"window is at least 1 and bins 2, found {self.window} and {self.bins}")
+                raise ValueError(f"window ({self.window}) must be >= 1 and bins ({self.bins}) >= 2")
 
     config: Config
 
     def __init__(self, config: Config, space: Space, goal: Goal, seed: int) -> None:
         if not knobs_of(space):
             raise UserError(
-                f"strategy {self.name} needs a space whose knobs are a table of Knob",
+                f"strategy {self.name} needs a space described by a table of knobs",
                 found=f"space {space.name}",
                 remedy="use random or evolution",
                 kind=ErrorKind.UNSUPPORTED,
@@ -114,9 +113,9 @@ class ReinforceStrategy(ProposingStrategy):
         super().tell(records)
         if not records:
             return
-        told = [(told_losses(self.goal, record), told_violation(record)) for record in records]
-        self._recent = [*self._recent, *told][-self.config.window :]
-        rewards = [self._reward(losses, violation) for losses, violation in told]
+        outcomes = [(finite_losses(self.goal, record), total_violation(record)) for record in records]
+        self._recent = [*self._recent, *outcomes][-self.config.window :]
+        rewards = [self._reward(losses, violation) for losses, violation in outcomes]
         mean = sum(rewards) / len(rewards)
         baseline = mean if self._baseline is None else self._baseline
         self._policy.learn(
@@ -137,7 +136,7 @@ class ReinforceStrategy(ProposingStrategy):
             return -float(np.dot(weights, losses)) / sum(weights) - penalty
         if violation > 0:
             return -penalty
-        # The candidate itself is among them, unless its batch was larger than the window.
+        # These include the candidate itself, unless its batch was larger than the window.
         others = np.array([other for other, broken in self._recent if broken == 0] or [losses])
         better = np.all(others <= losses, axis=1) & np.any(others < losses, axis=1)
         return 1.0 - float(better.mean())
@@ -147,8 +146,8 @@ class Policy:
     """Independent categorical distributions over the knobs' choices.
 
     Args:
-        knobs: in the order of the table.
-        bins: of a continuous knob.
+        knobs: knobs in the order of the table.
+        bins: number of bins of a continuous knob.
     """
 
     def __init__(self, knobs: Sequence[Knob], bins: int) -> None:
@@ -161,7 +160,7 @@ class Policy:
         self._steps = 0
 
     def draw(self, rng: np.random.Generator) -> dict[str, Value]:
-        """Values of all knobs; those that turn out inactive are drawn, too, and ignored later."""
+        """Values of all knobs; those of inactive knobs are drawn too and ignored later."""
         values: dict[str, Value] = {}
         for knob, logits in zip(self.knobs, self.logits, strict=True):
             place = int(np.searchsorted(np.cumsum(_softmax(logits)), rng.random()))
@@ -174,7 +173,7 @@ class Policy:
         return values
 
     def probabilities(self, name: str) -> NDArray[np.float64]:
-        """Of the choices (or bins) of one knob."""
+        """The probabilities of the choices (or bins) of a knob."""
         place = next(place for place, knob in enumerate(self.knobs) if knob.name == name)
         return _softmax(self.logits[place])
 
@@ -185,7 +184,7 @@ class Policy:
         learning_rate: float,
         entropy_weight: float,
     ) -> None:
-        """One step of Adam up the policy gradient of a batch, entropy bonus included."""
+        """One step of Adam along the policy gradient of a batch, including the entropy bonus."""
         self._steps += 1
         for place, knob in enumerate(self.knobs):
             chances = _softmax(self.logits[place])

@@ -1,7 +1,7 @@
 """Handwritten digits: ``digits16`` (the default task, 16 inputs) and ``digits`` (64 inputs).
 
 Data: "Optical Recognition of Handwritten Digits" (UCI, E. Alpaydin and C. Kaynak, 1998), of
-which scikit-learn carries the 1,797 rows of the UCI test part: 8x8 counts from 0 to 16.
+which scikit-learn contains the 1,797 rows of the UCI test part: 8x8 counts from 0 to 16.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DigitsConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.split_seed < 2**32:
-            raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
+            raise UserError("split_seed must be between 0 and 2**32 - 1", where="task", found=self.split_seed)
 
 
 class DigitsTask(Task):
@@ -40,11 +40,11 @@ class DigitsTask(Task):
     name: ClassVar[str] = "digits"
     Config: ClassVar[type[DigitsConfig]] = DigitsConfig
     config: DigitsConfig
-    #: Side of the squares of pixels of which the mean is taken.
+    #: Size of the squares of pixels that are averaged.
     _pool: ClassVar[int] = 1
 
     def load(self) -> Dataset:
-        """The data, split; the same split at every call."""
+        """The data in three splits, the same at every call."""
         from sklearn.datasets import load_digits
 
         from hwnas_hls_plugins.tasks.split import stratified
@@ -70,7 +70,7 @@ class DigitsTask(Task):
         )
 
     def _pooled(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(rows, 64) -> (rows, (8 / pool)**2), the mean over each square of pixels."""
+        """(rows, 64) -> (rows, (8 / pool)**2), the mean of each square of pixels."""
         side = _SIDE // self._pool
         squares = pixels.reshape(-1, side, self._pool, side, self._pool)
         pooled: NDArray[np.float64] = squares.mean(axis=(2, 4))

@@ -29,10 +29,10 @@ class JetsConfig:
     """Settings of the task ``jets``.
 
     Args:
-        download: fetch the data from OpenML (about 100 MB, kept by scikit-learn under its data
-            folder and read from there the next time); nothing is fetched without it.
-        path: the user's own copy, .csv, .npz or .parquet, with the label column ``class``.
-        rows: how many rows to use, drawn at random; 0 means all.
+        download: download the data from OpenML (about 100 MB, cached in scikit-learn's data folder);
+            without it, nothing is downloaded.
+        path: a local copy, .csv, .npz or .parquet, with the label column ``class``.
+        rows: number of random rows to use; 0 means all.
         split_seed: seed of the stratified split into 60 % training, 20 % validation, 20 % test.
     """
 
@@ -49,9 +49,9 @@ class JetsConfig:
                 where="task",
             )
         if self.rows < 0:
-            raise UserError("rows is 0 (all) or more", where="task.rows", found=self.rows)
+            raise UserError("rows must be at least 0 (0 means all)", where="task.rows", found=self.rows)
         if not 0 <= self.split_seed < 2**32:
-            raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
+            raise UserError("split_seed must be between 0 and 2**32 - 1", where="task", found=self.split_seed)
 
 
 class JetsTask(Task):
@@ -62,11 +62,11 @@ class JetsTask(Task):
     config: JetsConfig
 
     def load(self) -> Dataset:
-        """The data, split; the same split at every call.
+        """The data in three splits, the same at every call.
 
         Raises:
-            UserError: neither a file nor a download was asked for, OpenML cannot be reached, or
-                the file holds something else.
+            UserError: neither a file nor a download is configured, OpenML cannot be reached, or the file
+                contains other data.
         """
         if self.config.path:
             dataset = FileTask(FileConfig(path=self.config.path, split_seed=self.config.split_seed)).load()
@@ -78,7 +78,7 @@ class JetsTask(Task):
                 "the jets data are not on this machine, and downloading is off",
                 kind=ErrorKind.MISSING,
                 where="task jets",
-                remedy=f"set download = true in the task's table to fetch OpenML {OPENML_ID}, or path to a "
+                remedy=f"set download = true in [task] to download OpenML {OPENML_ID}, or path to a "
                 "CSV, NPZ or Parquet copy of it (label column 'class')",
             )
         return self._fewer(dataset) if self.config.rows else dataset
@@ -122,7 +122,7 @@ class JetsTask(Task):
         return dataset
 
     def _fewer(self, dataset: Dataset) -> Dataset:
-        """The same shares of each split; rows are in random order already."""
+        """The same share of each split; rows are already in random order."""
         n_rows = len(dataset.train) + len(dataset.validation) + len(dataset.test)
         share = min(1.0, self.config.rows / n_rows)
         parts = []
@@ -158,5 +158,5 @@ def _check(dataset: Dataset, where: str) -> None:
             kind=ErrorKind.MISMATCH,
             where=where,
             found=f"{dataset.n_in} features, {len(dataset.labels)} classes ({', '.join(dataset.labels[:8])})",
-            remedy="a table of other data is the task 'file': --task PATH",
+            remedy="for other data, use the task 'file': --task PATH",
         )

@@ -1,4 +1,4 @@
-"""Splitting rows into training, validation and test, the same way every time."""
+"""Reproducible splits of rows into training, validation and test."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from hwnas_hls.errors import ErrorKind, UserError
 
-#: Share of the rows for validation and for test; the rest trains.
+#: Shares of the rows for validation and for test; the rest is for training.
 VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.2
-#: A class (or a regression table) with fewer rows cannot be in all three splits.
+#: Minimum number of rows per class (or of a regression) for three splits.
 MIN_ROWS = 3
 
 Rows = NDArray[np.int64]
@@ -25,14 +25,14 @@ def stratified(
     where: str,
     shares: Sequence[float] = (VALIDATION_SHARE, TEST_SHARE),
 ) -> tuple[Rows, ...]:
-    """Row numbers of (training, held out...), every class in the same proportions.
+    """Row indices of (training, held out...), with the same proportions for every class.
 
     Args:
         y: int64 (rows,), class numbers.
         labels: class names, by number; for the message only.
-        seed: the split depends on it and on ``y``, nothing else.
-        where: the table's name, for the message.
-        shares: of each held-out split; at least one row of each class goes to each.
+        seed: the split depends only on it and on ``y``.
+        where: name of the table, for messages.
+        shares: share of each held-out split, which gets at least one row of each class.
 
     Raises:
         UserError: a class has too few rows to be in every split.
@@ -46,8 +46,8 @@ def stratified(
             kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"{len(small)} too small: {', '.join(small[:5])}{', ...' if len(small) > 5 else ''}",
-            remedy="add rows, drop or merge those classes; or, if the label is a number to predict rather "
-            "than a class, set kind = 'regression'",
+            remedy="add rows, drop or merge those classes; or, if the label is a number to predict and not "
+            "a class, set kind = 'regression'",
         )
     order = _permutation(len(y), seed)
     part = np.zeros(len(y), np.int64)
@@ -64,7 +64,7 @@ def stratified(
 def shuffled(
     n_rows: int, seed: int, where: str, shares: Sequence[float] = (VALIDATION_SHARE, TEST_SHARE)
 ) -> tuple[Rows, ...]:
-    """Row numbers of (training, held out...), drawn without regard to the label (regression).
+    """Row indices of (training, held out...), independent of the label (for a regression).
 
     Raises:
         UserError: fewer rows than splits.
@@ -80,5 +80,5 @@ def shuffled(
 
 
 def _permutation(n_rows: int, seed: int) -> Rows:
-    # NumPy freezes the streams of RandomState (NEP 19); those of Generator may change with a version.
+    # NumPy keeps the streams of RandomState stable (NEP 19), but not those of Generator.
     return np.random.RandomState(seed).permutation(n_rows).astype(np.int64)

@@ -148,9 +148,7 @@ def test_a_family_beside_others_is_the_family_alone(digits: Dataset, space: MlpS
             assert item.values["adder_bits"] == together[key].values["adder_bits"]
 
 
-def test_every_sibling_that_asks_gets_the_same_design_the_hand_over_too(
-    digits: Dataset, space: MlpSpace
-) -> None:
+def test_every_sibling_gets_the_same_design_also_in_the_export(digits: Dataset, space: MlpSpace) -> None:
     estimator = TrainingEstimator(QUICK)
     largest, *_, smallest = sorted(
         space.siblings(some(space, 1, 4)[0]), key=lambda c: -float(str(c.values["kept_adders"]))

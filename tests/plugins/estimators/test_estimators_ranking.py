@@ -52,7 +52,7 @@ def test_a_run_reports_how_its_stand_ins_ranked(
     spec = toy_spec(
         run={"trials": 40, "estimators": ["toy-cost", "zero-cost", "toy-training"]},
         estimators={"zero-cost": {"scores": ["synflow", "ntk_condition"]}},
-        handover={"members": 1},
+        export={"members": 1},
     )
     start(spec, registry, tmp_path / "run", Observer(on_step=steps.append))
     said = [words for words in steps if "Kendall's tau" in words]

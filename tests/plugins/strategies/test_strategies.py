@@ -38,8 +38,8 @@ from hwnas_hls_plugins.strategies.optuna_samplers import (
 from hwnas_hls_plugins.strategies.optuna_study import (
     FAILED_VIOLATION,
     MISSING_LOSS,
-    told_losses,
-    told_violation,
+    finite_losses,
+    total_violation,
 )
 from hwnas_hls_plugins.strategies.random_search import RandomStrategy
 from hwnas_hls_plugins.strategies.reinforce import Policy, ReinforceStrategy
@@ -286,7 +286,7 @@ def test_what_samplers_are_told_of_records_without_losses() -> None:
     assert told_losses(goal, fine) == fine.losses
     assert told_violation(fine) == 0
     hopeless = dataclasses.replace(fine, losses=(math.inf, math.nan))
-    assert all(math.isfinite(loss) for loss in told_losses(goal, hopeless))
+    assert all(math.isfinite(loss) for loss in finite_losses(goal, hopeless))
 
 
 def test_a_state_of_another_kind_is_refused() -> None:

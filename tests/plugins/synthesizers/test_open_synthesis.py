@@ -273,7 +273,7 @@ def test_rtl_of_another_design_is_found_out(
 
 @needs_yosys
 @needs_da4ml
-def test_given_rows_are_compared_and_files_handed_over(target: Target, tmp_path: Path) -> None:
+def test_given_rows_are_compared_and_files_returned(target: Target, tmp_path: Path) -> None:
     design = DESIGNS["round and saturate"]
     rows = np.zeros((5, 4), np.int64)  # alone, they would show no latency
     config = OpenConfig(cache_dir=str(tmp_path / "cache"))

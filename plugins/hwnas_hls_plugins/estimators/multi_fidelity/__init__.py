@@ -1,4 +1,4 @@
-"""Training at two fidelities: a few epochs for many candidates, the rest for those that deserve it."""
+"""Training at two fidelities: a few epochs for many candidates, full training for the best of them."""
 
 from __future__ import annotations
 

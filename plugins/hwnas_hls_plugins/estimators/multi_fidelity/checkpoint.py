@@ -1,6 +1,6 @@
-"""The state of a network between two stretches of its training.
+"""The state of a network between two parts of its training.
 
-Loaded only to train, hence torch at the top.
+This module imports torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.member import AnyMember
     from hwnas_hls_plugins.estimators.training.plan import AnyPlan
 
-#: Settings that change only how fast a training is, or whom it stops.
+#: Settings that affect only the speed of a training, or which networks it stops.
 _FREE = (
     *("rungs", "group_elements", "group_candidates", "threads", "graphs"),
     *("schedule_epochs", "max_validation_rows"),
@@ -25,7 +25,7 @@ _FREE = (
 
 
 def checkpoint_name(plan: AnyPlan, config: TrainingConfig, fingerprint: str, version: str) -> str:
-    """Under which a network's state is kept: everything that its numbers depend on, but the epochs done.
+    """The cache key of a network's state: everything that its numbers depend on, except the epochs done.
 
     Args:
         config: of the whole schedule.
@@ -43,6 +43,6 @@ def save(member: AnyMember, epochs: int, cache: MutableMapping[str, bytes], name
 
 
 def restore(member: AnyMember, cache: MutableMapping[str, bytes], name: str) -> int:
-    """Put ``member`` where it was left; the epochs it has behind it, 0 where nothing is kept."""
+    """Restore ``member``; returns the number of epochs done, 0 without a stored state."""
     state = cache.get(name)
     return 0 if state is None else from_bytes(member, state)

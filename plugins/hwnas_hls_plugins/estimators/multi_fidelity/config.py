@@ -10,11 +10,11 @@ from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 
 @dataclass(frozen=True, slots=True)
 class FullTrainingConfig(TrainingConfig):
-    """How candidates are trained in full; every other setting is that of ``training``.
+    """Settings of ``full-training``; the others are those of ``training``.
 
     Args:
         epochs: passes over the training rows.
-        rungs: shares of the training after which successive halving may stop candidates.
+        rungs: fractions of the training at which successive halving may stop candidates.
     """
 
     epochs: int = 100
@@ -23,14 +23,14 @@ class FullTrainingConfig(TrainingConfig):
 
 @dataclass(frozen=True, slots=True)
 class PartialTrainingConfig(TrainingConfig):
-    """How far candidates are trained; every other setting is that of ``training``.
+    """Settings of ``partial-training``; the others are those of ``training``.
 
     Args:
         epochs: passes over the training rows: the fidelity.
-        rungs: shares of these epochs after which successive halving may stop candidates.
-        schedule_epochs: of the training that these epochs are the beginning of; a later full
-            training with as many (and otherwise equal settings) goes on from here. 0 brings the
-            learning rate down to nothing within ``epochs``: a better score, but nobody can go on.
+        rungs: fractions of these epochs at which successive halving may stop candidates.
+        schedule_epochs: length of the whole training, of which this is the beginning; a later full
+            training with as many epochs (and otherwise equal settings) continues it. 0 reduces the
+            learning rate to zero within ``epochs``, which gives a better score but cannot be continued.
     """
 
     epochs: int = 16
@@ -41,7 +41,7 @@ class PartialTrainingConfig(TrainingConfig):
         TrainingConfig.__post_init__(self)
         if self.schedule_epochs and self.schedule_epochs < self.epochs:
             raise UserError(
-                "a partial training is the beginning of its schedule",
+                "schedule_epochs is shorter than epochs",
                 found=f"epochs {self.epochs}, schedule_epochs {self.schedule_epochs}",
                 remedy="set schedule_epochs to 0 or to at least epochs",
                 kind=ErrorKind.CONFLICT,
@@ -49,7 +49,7 @@ class PartialTrainingConfig(TrainingConfig):
 
     @property
     def schedule(self) -> TrainingConfig:
-        """The whole training; rungs as shares of it."""
+        """The whole training, with rungs as fractions of it."""
         whole = self.schedule_epochs or self.epochs
         rungs = tuple(rung * self.epochs / whole for rung in self.rungs)
         return replace(self, epochs=whole, rungs=rungs)

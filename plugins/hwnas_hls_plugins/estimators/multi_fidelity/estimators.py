@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class FullTrainingEstimator(TrainingEstimator):
-    """The task's metric after the whole of a quantisation-aware training, taken up where a partial one ended.
+    """The task's metric after a complete quantisation-aware training that continues a partial one.
 
-    What ``partial-training`` has left in the run of the same schedule is continued, weights,
-    optimiser and random draws alike; where nothing is left, training begins at the beginning.
+    It continues the state of ``partial-training`` in the same run and schedule (weights, optimiser and
+    random numbers); without such a state, training starts from the beginning.
     """
 
     name: ClassVar[str] = "full-training"
@@ -45,9 +45,9 @@ class FullTrainingEstimator(TrainingEstimator):
 
 
 class PartialTrainingEstimator(TrainingEstimator):
-    """The task's metric after the first epochs of a training, which ``full-training`` goes on with.
+    """The task's metric after the first epochs of a training, which ``full-training`` continues.
 
-    In a run with both, successive halving decides who is promoted.
+    In a run with both, successive halving selects the candidates that continue.
     """
 
     name: ClassVar[str] = "partial-training"

@@ -1,4 +1,4 @@
-"""A model of the task's metric, learned from the run's own candidates, with honest intervals."""
+"""A model of the task's metric, fitted to the candidates of the run, with calibrated intervals."""
 
 from __future__ import annotations
 

@@ -10,17 +10,17 @@ from hwnas_hls.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class PerformancePredictorConfig:
-    """What is learned from, and what the forecast is for.
+    """Settings of the performance predictor.
 
     Args:
-        prefilter: spare candidates that would be dominated even at the good end of their interval;
-            false only gives the forecast as a metric.
-        startup: finished candidates below which nothing is forecast.
-        runs: folders of earlier runs on the same data and space to learn from, too.
-        features: metrics of other estimators to learn from besides the network itself, for example
-            ``synflow`` or ``supernet_accuracy``. They must not change once a candidate is trained.
-        trees: of the ensemble.
-        coverage: share of candidates whose metric is to lie in its interval.
+        prefilter: do not train candidates that would be dominated even at the optimistic end of their
+            interval; if false, the forecast is only a metric.
+        startup: minimum number of trained candidates for a forecast.
+        runs: folders of earlier runs with the same data and space, as additional training examples.
+        features: metrics of other estimators used as features in addition to the network, for example
+            ``synflow`` or ``supernet_accuracy``. They must not change when a candidate is trained.
+        trees: number of trees of the ensemble.
+        coverage: share of candidates whose metric is in its interval.
     """
 
     prefilter: bool = True
@@ -32,11 +32,11 @@ class PerformancePredictorConfig:
 
     def __post_init__(self) -> None:
         if self.startup < 10:
-            raise UserError("a predictor needs at least 10 examples", found=f"startup {self.startup}")
+            raise UserError("the predictor needs at least 10 examples", found=f"startup {self.startup}")
         if self.trees < 10:
-            raise UserError("an ensemble has at least 10 trees", found=self.trees)
+            raise UserError("the ensemble needs at least 10 trees", found=self.trees)
         if not 0.5 <= self.coverage < 1:
-            raise UserError("coverage of the predictor lies in [0.5, 1)", found=self.coverage)
-        # Absolute, so that the resolved spec means the same folders from anywhere.
+            raise UserError("the coverage of the predictor must be in [0.5, 1)", found=self.coverage)
+        # Absolute paths keep the resolved spec valid in any folder.
         folders = tuple(str(Path(folder).expanduser().absolute()) for folder in self.runs)
         object.__setattr__(self, "runs", folders)

@@ -1,4 +1,4 @@
-"""An ensemble of trees whose intervals come from what each tree has not seen."""
+"""An ensemble of trees with intervals from out-of-bag errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 class Ensemble:
     """Extremely randomised trees on bootstrap samples.
 
-    The interval of a prediction is the spread of the trees there, times what the errors of the
-    examples were in units of the same spread, each by the trees that had not seen it.
+    The interval of a prediction is the spread of the trees times a quantile of the out-of-bag errors
+    of the examples, in units of the same spread.
 
     Sources: P. Geurts et al., Mach. Learn. 63 (2006) 3; B. Kim et al., "Predictive inference is free
     with the jackknife+-after-bootstrap", NeurIPS 2020; J. Lei et al., JASA 113 (2018) 1094 (errors in
@@ -22,7 +22,7 @@ class Ensemble:
     Args:
         x: (examples, features), at least 10 examples.
         y: (examples,).
-        trees: how many.
+        trees: number of trees.
         coverage: of the intervals.
         seed: of the trees.
     """
@@ -42,7 +42,7 @@ class Ensemble:
         unseen = np.ones((len(y), trees), bool)
         for number, rows in enumerate(self._trees.estimators_samples_):
             unseen[rows, number] = False
-        # An example in every sample (there is hardly one) is judged by all trees.
+        # An example in all samples (very rare) is predicted by all trees.
         unseen[~unseen.any(axis=1)] = True
         votes = np.where(unseen, self._votes(x), np.nan)
         #: out-of-bag predictions of the examples
@@ -56,7 +56,7 @@ class Ensemble:
         self._low, self._high = min(float(errors[low]), 0.0), max(float(errors[high]), 0.0)
 
     def _votes(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(rows, trees), one row beside the other in memory: each is summed alike in any batch."""
+        """(rows, trees), contiguous by row: each row is summed in the same way in any batch."""
         votes = np.stack([tree.predict(x) for tree in self._trees.estimators_])
         return np.ascontiguousarray(votes.T, np.float64)
 

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _EARLIER = "performance-predictor: earlier runs"
-#: Accuracies are learned as the logarithm of what is missing, which nears 0 with this much of it.
+#: Accuracies are modelled as the logarithm of the shortfall plus this offset.
 _SMALLEST_SHORTFALL = 0.01
 
 
 class PerformancePredictorEstimator(Estimator):
-    """Forecast of the task's metric by a model of the run's finished candidates; spares hopeless trainings.
+    """Forecast of the task's metric from the run's trained candidates; avoids hopeless trainings.
 
-    The number is called ``predicted_accuracy`` (or after the task's own metric) and has an interval
-    of stated coverage, from the errors on candidates that the model had not seen. It learns from
-    validation scores only, anew at each batch. A candidate that a finished one would dominate even
-    at the good end of that interval is recorded as stopped, with the reason.
+    The metric is called ``predicted_accuracy`` (or by the task's metric) and has an interval of stated
+    coverage, from out-of-bag errors. The model is fitted to validation scores only, anew for each
+    batch. A candidate that would be dominated even at the optimistic end of its interval is recorded as
+    stopped, with the reason.
     """
 
     name: ClassVar[str] = "performance-predictor"
@@ -63,7 +63,7 @@ class PerformancePredictorEstimator(Estimator):
         if self.config.runs and task is not None and space is not None:
             from hwnas_hls_plugins.estimators.performance_predictor.examples import of_runs
 
-            # Read now, so that the user can fix errors in them before the run.
+            # Read now, so errors are reported before the run starts.
             self._earlier = of_runs(self.config.runs, task, space, self.config.features)
         self._vectors: dict[str, NDArray[np.float64]] = {}
         self._model: tuple[tuple[int, str], Ensemble, int] | None = None
@@ -78,7 +78,7 @@ class PerformancePredictorEstimator(Estimator):
         where = f" and {len(self._earlier)} of earlier runs" if self._earlier else ""
         evidence = (
             f"{self.config.trees} trees on {len(examples)} trained candidates of this run{where}; "
-            f"interval from their errors on candidates that they had not seen"
+            f"interval from their errors on unseen candidates"
         )
         found = [Estimates() for _ in candidates]
         rows: dict[int, NDArray[np.float64]] = {}
@@ -87,7 +87,7 @@ class PerformancePredictorEstimator(Estimator):
             missing = [name for name in self.config.features if name not in known]
             try:
                 if missing:
-                    raise Unsupported(f"no estimator that judges before the predictor gives {missing[0]}")
+                    raise Unsupported(f"no estimator before the predictor provides {missing[0]}")
                 rows[place] = self._row(candidate, known, context)
             except HwnasError as error:
                 found[place] = Estimates.failed(error)
@@ -108,7 +108,7 @@ class PerformancePredictorEstimator(Estimator):
         )
 
         if self.config.runs:
-            # Earlier runs may grow while this one is interrupted: it goes on with what it began with.
+            # Earlier runs may grow during an interruption of this one, which keeps its first examples.
             kept = context.cache.get(_EARLIER)
             if kept is None:
                 context.cache[_EARLIER] = to_bytes(self._earlier)
@@ -133,18 +133,18 @@ class PerformancePredictorEstimator(Estimator):
         return model
 
     def _row(self, candidate: Candidate, known: Mapping[str, float], context: Context) -> NDArray[np.float64]:
-        """The network, its knobs, and what is known of it, as one vector."""
+        """The features of a network, its knobs and known metrics, as one vector."""
         if candidate.key not in self._vectors:
             parts = [describe(context.architecture(candidate))]
             if context.space is not None:
                 parts.append(np.asarray(context.space.encode(candidate), np.float64))
             self._vectors[candidate.key] = np.concatenate(parts)
-        told = [known[name] for name in self.config.features]
-        return np.concatenate([self._vectors[candidate.key], told])
+        metrics = [known[name] for name in self.config.features]
+        return np.concatenate([self._vectors[candidate.key], metrics])
 
 
 def _shortfall(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 92 % to 94 % is as much as from 70 % to 77 %, roughly; larger is better."""
+    """A logarithmic scale: 92 % to 94 % is about as much as 70 % to 77 %; larger is better."""
     return -np.log(1.0 - accuracy + _SMALLEST_SHORTFALL)
 
 

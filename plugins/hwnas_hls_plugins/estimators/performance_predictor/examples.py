@@ -1,4 +1,4 @@
-"""What the predictor learns from: finished candidates of this run and of earlier ones."""
+"""The training examples of the predictor: trained candidates of this run and of earlier ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Example:
 
     Args:
         candidate: its knobs.
-        value: its metric on the validation split.
+        value: its score on the validation split.
         known: metric -> value, the known metrics of a candidate.
     """
 
@@ -35,7 +35,7 @@ class Example:
 
 
 def of_records(records: Iterable[Record], metric: str, features: Sequence[str]) -> list[Example]:
-    """The examples among records: trained to the end, each candidate once."""
+    """The examples among records: fully evaluated, one per candidate."""
     found: dict[str, Example] = {}
     for record in records:
         estimate = record.estimates.get(metric)
@@ -56,7 +56,7 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
     """The examples of earlier runs.
 
     Raises:
-        UserError: a folder is no run, is at work, or is of other data or of another space.
+        UserError: a folder is not a run, is in use, or has other data or another space.
     """
     found: dict[str, Example] = {}
     for folder in folders:
@@ -83,7 +83,7 @@ def of_runs(folders: Sequence[str], dataset: Dataset, space: Space, features: Se
             fingerprint = None if facts is None else facts.data_fingerprint
             if fingerprint != dataset.fingerprint:
                 raise UserError(
-                    "the earlier run was on other data",
+                    "the earlier run used other data",
                     where=where,
                     found=f"fingerprint {fingerprint}, not {dataset.fingerprint}",
                     kind=ErrorKind.CHANGED,

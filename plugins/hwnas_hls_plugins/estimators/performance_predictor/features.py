@@ -1,4 +1,4 @@
-"""A network as numbers that its accuracy may depend on."""
+"""Features of a network for predicting its accuracy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.layers import Conv2D, Dense
 
-#: What :func:`describe` gives, in order.
+#: The names of the features, in order.
 NAMES = (
     "layers",
     "log_products",
@@ -39,7 +39,7 @@ NAMES = (
     "linear",
     "dropout",
 )
-#: Stands for the width of a result that hands every bit on.
+#: Used as the width of a result without a type.
 _EXACT_BITS = 16.0
 
 
@@ -51,7 +51,7 @@ def describe(architecture: Architecture) -> NDArray[np.float64]:
     kept = [count * (1 - layer.sparsity) for count, layer in zip(products, weighted, strict=True)]
     bits = [float(layer.weight.width) for layer in weighted]
     results = [_bits(layer) for layer in hidden]
-    # What a layer can hand on at all: neurons times bits.
+    # Capacity of a layer: neurons times bits.
     states = [math.log2(layer.n_out * _bits(layer)) for layer in hidden]
     widths = [math.log2(layer.n_out) for layer in hidden]
     values = (

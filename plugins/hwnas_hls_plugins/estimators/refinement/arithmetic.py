@@ -1,6 +1,6 @@
-"""Trials of single changes in numpy: what ``trials.c`` does, where there is no compiler.
+"""Trials of single changes in numpy: the equivalent of ``trials.c`` without a compiler.
 
-Also for numbers too wide for 32 bits. The same moves are made, since losses are whole numbers.
+It is also used for numbers wider than 32 bits. The moves are the same, because losses are integers.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Moves:
     """Changes to try, one entry each, int64 (moves,).
 
     Args:
-        kind: WEIGHT: from ``input`` to ``output`` it becomes ``value``; BIAS: nothing but the offset;
-            SILENCE: nobody takes ``output`` any more.
-        layer, input, output, value: see there.
-        offset: what the bias gains, on the grid of the sums.
+        kind: WEIGHT: the weight from ``input`` to ``output`` becomes ``value``; BIAS: only the offset;
+            SILENCE: ``output`` is no longer used.
+        layer, input, output, value: see ``kind``.
+        offset: change of the bias, on the grid of the sums.
         saving: thousandths of a LUT.
-        old: the weight that the move was made for.
-        rise: last one seen, in loss over all rows; filled by sweeps.
+        old: the weight for which the move was created.
+        rise: last increase of the loss over all rows; set by sweeps.
         taken: uint8, whether it was made.
     """
 
@@ -75,7 +75,7 @@ class NumpyTrials:
         self.loss = self._settle()
 
     def values(self, number: int) -> NDArray[Any]:
-        """What a layer hands on, (features, rows); -1 for the inputs."""
+        """The outputs of a layer, (features, rows); -1 means the inputs."""
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
@@ -84,11 +84,11 @@ class NumpyTrials:
         """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
 
         Args:
-            first: rows of a look ahead; a move whose loss rises there beyond ``patience`` times what is
-                allowed over all rows is put down without the others, its rise scaled up.
+            first: number of rows tested first; a move whose loss rises there by more than ``patience``
+                times the allowed total is rejected, with its rise scaled up.
 
         Returns:
-            how many were made.
+            the number of moves made.
         """
         made = 0
         ahead = self._every[:first] if 0 < first < self.rows else self._every[:0]
@@ -137,7 +137,7 @@ class NumpyTrials:
         return int(self._losses.sum())
 
     def _walk(self, moves: Moves, place: int, rows: NDArray[np.int64], *, keep: bool) -> int:
-        """The rise of the loss over these rows; with ``keep``, and then over all, the change is made."""
+        """The increase of the loss over these rows; with ``keep`` (all rows), the change is made."""
         kind, at = int(moves.kind[place]), int(moves.layer[place])
         input_, output = int(moves.input[place]), int(moves.output[place])
         state = self.states[at]
@@ -202,7 +202,7 @@ class NumpyTrials:
     def _gained(
         state: LayerState, differences: dict[int, dict[int, NDArray[np.int64]]], count: int
     ) -> dict[int, NDArray[np.int64]]:
-        """Output -> what its sum gains."""
+        """Output -> change of its sum."""
         gained: dict[int, NDArray[np.int64]] = {}
         sides = ((state.source, state.shift, 0), (state.other, state.other_shift, state.n_in))
         for source, shift, start in sides:

@@ -1,4 +1,4 @@
-"""What one weight costs in LUTs, by the way its layer is built."""
+"""The LUT cost of one weight, depending on the strategy of its layer."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Costs are whole thousandths of a LUT, so that sums of them are exact.
+#: Costs are integers in thousandths of a LUT, so sums are exact.
 MILLI = 1000
-#: LUTs that a bit of an adder takes once da4ml has shared what digits have in common; see
-#: ``benchmarks/refinement``.
+#: LUTs per adder bit after da4ml's sharing of common subexpressions; see ``benchmarks/refinement``.
 _SHARED_LUT_PER_BIT = 0.8
-#: Latency strategy after logic synthesis: coefficients of the predictor (``hls_model``).
+#: Latency strategy after logic synthesis: coefficients of the hardware model (``hls_model``).
 _TREE_LUT_PER_BIT = 0.75
 _SHIFT_ADDER_LUT_PER_BIT = 0.3
 _MULTIPLIER_LUT_PER_BIT2 = 0.5
-#: Inputs from this width on are multiplied in DSP blocks, whose LUTs are few: the block itself is priced.
+#: From this input width on, products use DSPs and few LUTs; the cost is that of the DSP.
 _DSP_INPUT_BITS = 12
 _LUT_PER_DSP = 100.0
-#: ReLU, rounding and saturation of a neuron, a bit of its result.
+#: ReLU, rounding and saturation of a neuron, per bit of its result.
 _ACTIVATION_LUT_PER_BIT = 1.0
 
 
 def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Thousandths of a LUT that each weight takes, any shape.
+    """The cost of each weight in thousandths of a LUT, any shape.
 
-    Distributed arithmetic: one adder as wide as the inputs a digit. ``Latency`` (and ``Resource`` at
-    reuse factor 1, which unrolls alike): a term of the sum; two digits are one more adder, three or more a
-    multiplier; a power of two is a wire.
+    Distributed arithmetic: one adder of the input width per digit. ``Latency`` (and ``Resource`` with
+    reuse factor 1, which unrolls in the same way): one term of the sum; two digits need one more adder,
+    three or more a multiplier, and a power of two only wires.
 
     Raises:
-        Unsupported: products that are shared in time: no single weight has a cost there.
+        Unsupported: multipliers are shared in time, so a single weight has no cost.
     """
     digits = csd_weight(weights)
     if layer.strategy == "distributed_arithmetic":
@@ -47,7 +46,7 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
     if layer.reuse_factor > 1:
         raise Unsupported(
             f"{layer.strategy} with reuse factor {layer.reuse_factor}: its multipliers are shared in time "
-            "and take any weight; there is nothing to refine"
+            "and independent of the weights; there is nothing to refine"
         )
     odd = _odd_bits(weights)
     wide = source.width >= _DSP_INPUT_BITS
@@ -60,7 +59,7 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
 
 
 def lut_of_activation(result: FixedType) -> int:
-    """Thousandths of a LUT of what stands behind one neuron's sum."""
+    """The cost of the logic after a neuron's sum, in thousandths of a LUT."""
     return round(MILLI * _ACTIVATION_LUT_PER_BIT * result.width)
 
 

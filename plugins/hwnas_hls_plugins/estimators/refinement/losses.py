@@ -1,4 +1,4 @@
-"""The loss in whole numbers: the same sum in any order, by any compiler."""
+"""Integer losses: the sum does not depend on the order or the compiler."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 #: Fractional bits of a row's loss.
 LOSS_BITS = 24
 ONE = 1 << LOSS_BITS
-#: Share of a label that all classes have alike: without it a network that is right already is pushed on.
+#: Label smoothing: the share of a label that is spread over all classes.
 SMOOTHING = 0.05
-#: Terms of a softmax below ``exp(-this)`` are none.
+#: Terms of a softmax below ``exp(-this)`` are neglected.
 _FARTHEST = 17.0
 _MOST_EXPONENTIALS = 1 << 16
 _LOGARITHMS = 4096
-#: Rows that the temperature is found on.
+#: Number of rows for finding the temperature.
 _SCALE_ROWS = 4096
-#: Sums of so many ones stay within 31 bits.
+#: Sums of this many ones fit into 31 bits.
 MOST_CLASSES = 127
 _FARTHEST_OFF = 1 << 27
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossEntropy:
-    """Cross entropy of whole-numbered outputs with smoothed labels, in nats x 2**24.
+    """Cross entropy of integer outputs with smoothed labels, in nats x 2**24.
 
     Args:
         labels: int32 (rows,).
-        classes: outputs.
-        temperature: nats that a least significant bit of the outputs counts, x 2**40.
-        own, each: shares of it, for the own class alone and for every one.
-        exponentials: of the distances from the largest output, in steps of ``2**shift`` bits.
-        shift: see there.
-        logarithms: of ``1 + k / 4096``.
+        classes: number of outputs.
+        temperature: nats per least significant bit of the outputs, x 2**40.
+        own, each: label shares of the true class and of every class.
+        exponentials: table of exponentials of the distance from the largest output, in steps of ``2**shift``.
+        shift: see ``exponentials``.
+        logarithms: table of the logarithms of ``1 + k / 4096``.
     """
 
     labels: NDArray[np.int32]
@@ -56,14 +56,14 @@ class CrossEntropy:
     def of(
         cls, outputs: NDArray[np.int64], labels: NDArray[np.integer], smoothing: float = SMOOTHING
     ) -> CrossEntropy:
-        """With the temperature at which the outputs (rows, classes) have the least cross entropy."""
+        """The loss with the temperature that minimises the cross entropy of the outputs (rows, classes)."""
         rows, classes = outputs.shape
         if classes > MOST_CLASSES:
             raise UserError(
                 f"refinement takes at most {MOST_CLASSES} classes", found=classes, kind=ErrorKind.TOO_LARGE
             )
         if len(labels) != rows or labels.min() < 0 or labels.max() >= classes:
-            raise UserError(f"labels are {rows} class numbers from 0 to {classes - 1}", found=labels)
+            raise UserError(f"labels must be {rows} class indices from 0 to {classes - 1}", found=labels)
         scale = _best_scale(outputs[:_SCALE_ROWS].astype(np.float64), labels[:_SCALE_ROWS], smoothing)
         temperature = max(1, round(scale * (1 << (LOSS_BITS + 16))))
         farthest = _FARTHEST / (temperature / (1 << (LOSS_BITS + 16)))
@@ -116,7 +116,7 @@ class SquaredError:
 
     Args:
         targets: int32 (outputs, rows) on the outputs' grid.
-        shift: to the right, from squares on that grid to 24 fractional bits.
+        shift: right shift from squares on that grid to 24 fractional bits.
     """
 
     targets: NDArray[np.int32]
@@ -124,7 +124,7 @@ class SquaredError:
 
     @classmethod
     def of(cls, fraction: int, targets: NDArray[np.floating]) -> SquaredError:
-        """Targets (rows, outputs) in the outputs' own unit; outputs have ``fraction`` fractional bits."""
+        """Targets (rows, outputs) in the unit of the outputs, which have ``fraction`` fractional bits."""
         scaled = np.rint(np.asarray(targets, np.float64) * 2.0**fraction)
         whole = np.clip(scaled, -(2.0**30), 2.0**30).astype(np.int32)
         return cls(np.ascontiguousarray(whole.T), 2 * fraction - LOSS_BITS + 1)
@@ -145,7 +145,7 @@ def _best_scale(outputs: NDArray[np.float64], labels: NDArray[np.integer], smoot
     """The factor of the outputs with the least cross entropy, by golden section over its logarithm."""
     spread = float(np.abs(outputs - outputs.mean(axis=1, keepdims=True)).mean()) or 1.0
     own = outputs[np.arange(len(outputs)), labels][:, None]
-    # Against the own class: no large numbers have to cancel.
+    # Relative to the true class, to avoid cancellation.
     against = outputs - own
 
     def loss(log_scale: float) -> float:

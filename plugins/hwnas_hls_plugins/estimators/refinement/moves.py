@@ -1,4 +1,4 @@
-"""Which single changes to a network are worth a trial, and what each would save."""
+"""The single changes of a network to try, and their savings."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hwnas_hls_plugins.estimators.refinement.network import NOBODY, LayerState
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Cheaper values are looked for so far from a weight, besides 0.
+#: Maximum distance of cheaper values from a weight; 0 is always tried.
 _REACH = 256
-#: A change that saves nothing has to earn its place as if it cost so many thousandths of a LUT.
+#: A change that saves nothing is priced as if it cost this many thousandths of a LUT.
 _EFFORT = 500
 _FIELDS = ("kind", "layer", "input", "output", "value", "offset", "saving", "old")
 
 
 class Trials(Protocol):
-    """What moves are made of: a network as it stands."""
+    """The network that moves apply to."""
 
     states: list[LayerState]
     rows: int
@@ -33,10 +33,10 @@ class Trials(Protocol):
 
 
 class Neighbours:
-    """Values that a weight of one layer may become, by what it is now.
+    """The new values to try for a weight of a layer, given its current value.
 
     Args:
-        layer, number, design: the layer, and where it stands.
+        layer, number, design: the layer and its position.
     """
 
     def __init__(self, layer: Dense, number: int, design: Design) -> None:
@@ -48,7 +48,7 @@ class Neighbours:
         return lut_of_weights(self._layer, self._source, weights)
 
     def of(self, value: int) -> NDArray[np.int64]:
-        """All of them: cheaper ones from near to far on either side, direct neighbours that cost no more."""
+        """The new values: cheaper ones on both sides, and direct neighbours that do not cost more."""
         if value not in self._known:
             self._known[value] = self._found(value)
         return self._known[value]
@@ -58,7 +58,7 @@ class Neighbours:
             return np.zeros(0, np.int64)
         kind, away = self._layer.weight, 1 if value > 0 else -1
         found = [0]
-        # Towards zero and away from it, every value that is cheaper than all nearer ones.
+        # In both directions, every value that is cheaper than all nearer ones.
         ends = (0, kind.highest if value > 0 else kind.lowest)
         for step, end in zip((-away, away), ends, strict=True):
             count = min(abs(end - value), _REACH)
@@ -73,10 +73,10 @@ class Neighbours:
 
 
 class MoveList:
-    """Moves of a whole network.
+    """The moves of a network.
 
     Args:
-        design: as it was at the start; types do not change.
+        design: the original design; its types do not change.
     """
 
     def __init__(self, design: Design) -> None:
@@ -90,7 +90,7 @@ class MoveList:
         self._silent = {number: _only_dense(design, number) for number in self._neighbours}
 
     def cost(self, states: Sequence[LayerState]) -> int:
-        """Thousandths of a LUT of all weights that reach an output."""
+        """The cost of all weights that reach an output, in thousandths of a LUT."""
         total = 0
         for number, neighbours in self._neighbours.items():
             read = _read(states, number) if self._silent[number] else slice(None)
@@ -98,10 +98,10 @@ class MoveList:
         return total
 
     def of(self, trials: Trials, hot: Sequence[NDArray[np.bool_]]) -> Moves:
-        """Every move at the network as it stands.
+        """All moves for the current network.
 
         Args:
-            hot: of each layer, (n_in, n_out): weights that are worth a trial.
+            hot: per layer, (n_in, n_out): the weights to try.
         """
         none = np.zeros(0, np.int64)
         parts = [[none] * len(_FIELDS)]
@@ -128,7 +128,7 @@ class MoveList:
         lists = [neighbours.of(int(value)) for value in known]
         counts = np.array([len(one) for one in lists])[which]
         starts = np.concatenate([[0], np.cumsum([len(one) for one in lists])])[which]
-        # One entry a weight and value: the weight's place, repeated, and a place in the joined lists.
+        # One entry per weight and value: the index of the weight, and an index in the joined lists.
         owner = np.repeat(np.arange(len(old)), counts)
         within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         value = np.concatenate(lists)[np.repeat(starts, counts) + within]
@@ -136,7 +136,7 @@ class MoveList:
         saving = neighbours.cost(before) - neighbours.cost(value)
         offset = np.zeros_like(value)
         if state.bias_step:
-            # The bias takes over what the weight brought on average.
+            # The bias compensates the mean contribution of the weight.
             mean = trials.values(state.source).sum(axis=1, dtype=np.int64) / trials.rows
             lost = ((before - value) << state.shift) * mean[inputs[owner]]
             offset = np.rint(lost / state.bias_step).astype(np.int64) * state.bias_step
@@ -148,7 +148,7 @@ class MoveList:
         state = trials.states[number]
         if not state.bias_step:
             return []
-        # From the finest step to what moves a value by two.
+        # From the finest step to a change of two.
         coarsest = max(state.bias_step, 2 << max(state.result_shift, 0))
         steps = [state.bias_step]
         while steps[-1] * 4 <= coarsest:
@@ -160,7 +160,7 @@ class MoveList:
         return [self._entry(BIAS, number, none, output, none, offset, none - _EFFORT, none)]
 
     def _of_neurons(self, states: Sequence[LayerState], number: int) -> list[list[NDArray[np.int64]]]:
-        """Neurons that are still read, to be cut off whole."""
+        """The neurons that are still used and could be removed."""
         output = np.flatnonzero(_read(states, number))
         saving = self._neighbours[number].cost(states[number].weight.astype(np.int64)).sum(axis=0)[output]
         saving = saving + lut_of_activation(self._design.layer_types()[number][2])
@@ -183,14 +183,14 @@ def _worth(saving: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _only_dense(design: Design, number: int) -> bool:
-    """Whether dense layers alone read a layer, and some do."""
+    """Whether a layer is read, and only by dense layers."""
     layers = design.architecture.layers
     readers = [reader for reader in range(len(layers)) if number in design.architecture.sources(reader)]
     return bool(readers) and all(isinstance(layers[reader], Dense) for reader in readers)
 
 
 def _read(states: Sequence[LayerState], number: int) -> NDArray[np.bool_]:
-    """Which outputs of a layer anyone reads."""
+    """Which outputs of a layer are read."""
     read = np.zeros(states[number].n_out, bool)
     for state in states:
         if state.source == number and state.other == NOBODY:

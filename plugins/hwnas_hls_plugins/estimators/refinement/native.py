@@ -1,4 +1,4 @@
-"""Trials of single changes by ``trials.c``: the same moves as in numpy, hundreds of times as fast."""
+"""Trials of single changes with ``trials.c``: the same moves as in numpy, hundreds of times faster."""
 
 from __future__ import annotations
 
@@ -65,12 +65,14 @@ class _Moves(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels; ``None`` where this machine cannot compile them."""
+    """The compiled kernels; ``None`` if they cannot be compiled."""
     try:
         kernels = ctypes.CDLL(str(shared_library(SOURCE)))
     except (OSError, subprocess.SubprocessError) as error:
         cause = str(getattr(error, "stderr", "") or error).strip()
-        log.warning("refinement takes numpy alone, which is slower: no compiled kernels (%s)", cause)
+        log.warning(
+            "refinement uses numpy, which is slower, because the kernels could not be compiled (%s)", cause
+        )
         return None
     kernels.settle.argtypes, kernels.settle.restype = [_pointer], _count
     kernels.sweep.argtypes = [
@@ -82,13 +84,13 @@ def library() -> ctypes.CDLL | None:
 
 
 def serves(states: list[LayerState], kernels: str) -> bool:
-    """Whether the compiled kernels take this network.
+    """Whether the compiled kernels support this network.
 
     Args:
         kernels: ``auto``, ``native`` or ``numpy``.
 
     Raises:
-        ToolMissing: ``native`` is asked for, and there is no compiler that works.
+        ToolMissing: ``native`` is requested, but there is no working compiler.
     """
     if kernels == "numpy" or max(state.most_bits for state in states) > NATIVE_BITS:
         return False
@@ -107,7 +109,7 @@ class NativeTrials:
         self._kernels, self.states = found, states
         self.rows = inputs.shape[1]
         self._inputs = np.ascontiguousarray(inputs, np.int32)
-        # The structures hold addresses only: what they point to is kept alive here.
+        # The structures contain addresses; keep the arrays alive.
         self._held: list[Any] = [loss]
         self._layers = (_Layer * len(states))(*(self._layer(state) for state in states))
         self._network = self._of(loss)
@@ -120,7 +122,7 @@ class NativeTrials:
     def sweep(
         self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
     ) -> int:
-        """As of :class:`NumpyTrials`."""
+        """Like :meth:`NumpyTrials.sweep`."""
         entry = _Moves(*(getattr(moves, name).ctypes.data for name in _MOVES))
         order = np.ascontiguousarray(order, np.int64)
         network = ctypes.byref(self._network)
@@ -138,7 +140,7 @@ class NativeTrials:
         return int(array.ctypes.data)
 
     def _layer(self, state: LayerState) -> _Layer:
-        # From here on these are the kernels' own: what they change is seen in the state.
+        # The kernels modify these arrays in place, so the state sees their changes.
         state.weight = np.ascontiguousarray(state.weight, np.int32)
         state.bias = np.ascontiguousarray(state.bias, np.int32)
         state.sums = np.repeat(state.bias[:, None], self.rows, axis=1)

@@ -1,4 +1,4 @@
-"""A design as matrices of sums and values over rows, ready for trials of single changes."""
+"""A design as matrices of sums and values over rows, for trials of single changes."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ LINEAR, RELU, LEAKY = 0, 1, 2
 _LEAK = round(-math.log2(LEAKY_SLOPE))
 _RECTIFIED = {"linear": LINEAR, "relu": RELU, "leaky_relu": LEAKY}
 _OVERFLOWS = {"WRAP": WRAP, "SAT": SATURATE, "SAT_SYM": SATURATE, "SAT_ZERO": ZERO}
-#: Numbers of this many bits, sign included, are safe in the compiled kernels.
+#: Maximum width of numbers in the compiled kernels, including the sign.
 NATIVE_BITS = 31
 
 
 @dataclass(slots=True, eq=False)
 class LayerState:
-    """One layer under trial. Matrices are (features, rows); the others are as ``trials.c`` has them.
+    """One layer of the network. Matrices are (features, rows); the other fields are as in ``trials.c``.
 
     Args:
-        merge: 0 dense, 1 sum, 2 one after the other.
-        n_in, n_out: of a merge, ``n_in`` is the width of its first input.
-        source, other: numbers of layers, -1 the inputs, -2 nobody.
-        shift, other_shift: to the left, onto the grid of the sums.
+        merge: 0 dense, 1 add, 2 concatenate.
+        n_in, n_out: for a merge, ``n_in`` is the width of its first input.
+        source, other: numbers of layers; -1: the inputs, -2: none.
+        shift, other_shift: left shifts to the grid of the sums.
         rectified, leak: the activation.
         sum_limit, limit: (overflow, low, high) of sums and of values.
-        rounding, result_shift: bits that the result drops; rounding -1 hands sums on.
+        rounding, result_shift: rounding mode and dropped bits of the result; rounding -1 keeps the sums.
         weight: (n_in, n_out).
-        bias: (n_out,) on the grid of the sums; zeros where there is none.
-        bias_step: what a least significant bit of the bias is worth there; 0: it cannot move.
-        bias_range: of biases, on the grid of the sums.
-        sums, values: as the network stands.
+        bias: (n_out,) on the grid of the sums; zeros without biases.
+        bias_step: value of the bias's least significant bit there; 0: it cannot change.
+        bias_range: range of biases, on the grid of the sums.
+        sums, values: of the current network.
     """
 
     merge: int
@@ -70,10 +70,10 @@ class LayerState:
 
 
 def layer_states(design: Design, rows: int) -> list[LayerState]:
-    """Every layer of a design, sums and values not worked out yet.
+    """All layers of a design, without sums and values.
 
     Raises:
-        Unsupported: a convolution, a pooling, a table, an accumulator that drops bits of products.
+        Unsupported: a convolution, a pooling, a lookup table, or an accumulator that truncates products.
     """
     architecture, types = design.architecture, design.layer_types()
     kinds = {INPUT: architecture.input} | {number: result for number, (_, _, result) in enumerate(types)}
@@ -94,7 +94,9 @@ def _state(
     rows: int,
 ) -> LayerState:
     if not isinstance(layer, Dense | Merge):
-        raise Unsupported(f"layer {number}: a {layer.kind} layer is not refined; dense layers and merges are")
+        raise Unsupported(
+            f"layer {number}: a {layer.kind} layer cannot be refined; only dense layers and merges can"
+        )
     if layer.activation not in _RECTIFIED:
         raise Unsupported(
             f"layer {number}: {layer.activation} goes through a table and is not refined",
@@ -104,7 +106,7 @@ def _state(
     fraction = accum.fraction + (_LEAK if rectified == LEAKY else 0)
     handed_on = (result, fraction) == (accum, accum.fraction)
     leak = _LEAK if rectified == LEAKY else 0
-    # Bits of the largest number on the way from sums to values, beside those of the sums.
+    # Additional bits of the largest number between sums and values.
     room = leak + max(0, result.fraction - fraction) + 1
     empty = np.zeros((layer.n_out, rows), np.int64)
     (source, kind), *rest = given
@@ -149,7 +151,7 @@ def _state(
     on_sums = np.zeros(layer.n_out, np.int64)
     if bias is not None and layer.bias is not None:
         on_sums = accum.requantise(bias, layer.bias.fraction)
-    # Whatever the weights become within their type.
+    # For any weights of their type.
     reach = layer.n_in * max(kind.highest, -kind.lowest) * max(layer.weight.highest, -layer.weight.lowest)
     width = ((reach << shift) + max(-ends[0], ends[1], int(np.abs(on_sums).max(initial=0)))).bit_length() + 1
     limits = layer.accum is not None
@@ -161,7 +163,7 @@ def _state(
         sum_limit=_limit(accum) if limits else (NO_LIMIT, 0, 0),
         weight=weight.astype(np.int64),
         bias=on_sums,
-        # A bias that its accumulator limits does not move by whole steps.
+        # A bias that is limited by its accumulator does not change in whole steps.
         bias_step=0 if limits and step and not _holds(accum, ends) else step,
         bias_range=ends,
         most_bits=width + room,
@@ -179,7 +181,7 @@ def _limit(kind: FixedType) -> tuple[int, int, int]:
 
 
 def designed(design: Design, states: list[LayerState]) -> Design:
-    """The design with the weights and biases that its layers came to."""
+    """The design with the weights and biases of its layers."""
     weights, biases = list(design.weights), list(design.biases)
     for number, (layer, state) in enumerate(zip(design.architecture.layers, states, strict=True)):
         if not isinstance(layer, Dense):

@@ -1,4 +1,4 @@
-"""Refinement of single weights: a smaller circuit at the exact loss, without a gradient."""
+"""Refinement of single weights: reduces the circuit, guided by the exact loss, without gradients."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from hwnas_hls_plugins.estimators.refinement.network import designed, layer_stat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Loss a LUT, from what hardly costs accuracy to what leaves little of a network.
+#: Loss per LUT, from almost no loss of accuracy to very small networks.
 PRICES = (1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4)
-#: A trial is given up where its first rows alone cost so many times what is allowed over all.
+#: A trial is rejected if its first rows cost this many times the allowed total.
 _PATIENCE = 2.0
 _AHEAD = 8
 _FEWEST_AHEAD = 128
-#: A weight whose cheapest change costs so many times what is allowed is left alone at this price.
+#: A weight is not tried again at this price if its cheapest change costs this many times the allowed loss.
 _COLD = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refined:
-    """One stop of a refinement.
+    """The result of a refinement at one price.
 
     Args:
-        design: the same types and format, cheaper weights.
-        price: loss a LUT that a change was allowed to cost.
+        design: with the same types but cheaper weights.
+        price: allowed increase of the loss per LUT saved.
         loss, loss_before: mean over the rows, in nats (classification) or half a squared unit of the outputs.
-        lut, lut_before: of the weights by their law; an estimate that ranks, not a count.
-        changes: that were made.
+        lut, lut_before: estimated LUTs of the weights, for ranking; not a count.
+        changes: number of changes made.
     """
 
     design: Design
@@ -61,25 +61,25 @@ def refine(
     passes: int = 3,
     kernels: str = "auto",
 ) -> Refined:
-    """Make the circuit of a trained design smaller, where the exact loss rises by less than it is worth.
+    """Make the circuit of a trained design smaller.
 
-    Each weight may lose signed digits, move to a cheaper or a neighbouring value, or become 0, its bias
-    taking over what it brought on average; biases may move; a neuron may be cut off whole. A change stays
-    where the exact loss on the rows rises by less than ``price`` times the LUTs that it saves.
+    A weight may lose signed digits, change to a cheaper or a neighbouring value, or become 0, and its
+    bias then compensates the mean change; biases may change; a neuron may be removed. A change is
+    accepted if the exact loss on the rows rises by less than ``price`` times the LUTs saved.
 
     Args:
         rows: int64 (rows, n_in) on the input grid, as
             :func:`hwnas_hls.emulator.input_integers` gives them; training rows.
         labels: (rows,) classes, or (rows, n_out) targets in the unit of the outputs.
-        price: loss a LUT, see :data:`PRICES`.
-        passes: over all weights, at most; the first that changes nothing is the last.
-        kernels: ``auto``, ``native`` or ``numpy``; the outcome is the same.
+        price: loss per LUT, see :data:`PRICES`.
+        passes: maximum number of passes over all weights; stops after a pass without changes.
+        kernels: ``auto``, ``native`` or ``numpy``; the result is the same.
 
     Raises:
-        Unsupported: a design that has no single weights to refine, see
+        Unsupported: the design cannot be refined, see
             :func:`~hwnas_hls_plugins.estimators.refinement.laws.lut_of_weights` and
             :func:`~hwnas_hls_plugins.estimators.refinement.network.layer_states`.
-        UserError: rows or labels of the wrong shape.
+        UserError: rows or labels have the wrong shape.
     """
     return ladder(design, rows, labels, (price,), passes=passes, kernels=kernels)[0]
 
@@ -93,15 +93,15 @@ def ladder(
     passes: int = 3,
     kernels: str = "auto",
 ) -> list[Refined]:
-    """One stop a price, each going on from the one before; arguments as of :func:`refine`."""
+    """One result per price, each continuing from the previous one; arguments as in :func:`refine`."""
     if not prices or min(prices) <= 0 or list(prices) != sorted(prices):
-        raise UserError("prices are above zero and rise", found=list(prices))
+        raise UserError("prices must be above zero and increasing", found=list(prices))
     refinement = _Refinement(design, rows, labels, kernels=kernels)
     return [refinement.at(price, passes) for price in prices]
 
 
 class _Refinement:
-    """A design under refinement; the only holder of changing state."""
+    """A design under refinement, with all mutable state."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class _Refinement:
         self._design = design
         self._list = MoveList(design)
         self._states = layer_states(design, len(rows))
-        self._list.cost(self._states)  # refuses a layer whose weights have no cost of their own
+        self._list.cost(self._states)  # raises for a layer whose weights have no individual cost
         inputs = np.ascontiguousarray(rows.T)
         loss = _loss(design, rows, labels)
         native = serves(self._states, kernels)
@@ -131,7 +131,7 @@ class _Refinement:
         self._changes = 0
 
     def at(self, price: float, passes: int) -> Refined:
-        """The stop at this price."""
+        """The result at this price."""
         hot = [np.ones(state.weight.shape, bool) for state in self._states]
         for _ in range(passes):
             made = self._sweep(price, hot)
@@ -149,7 +149,7 @@ class _Refinement:
         )
 
     def _sweep(self, price: float, hot: list[NDArray[np.bool_]]) -> int:
-        """Measure every move, then make the best first; weights far from any are put down in ``hot``."""
+        """Measure every move, then make the best ones first; hopeless weights are removed from ``hot``."""
         rate = price * self._scale / MILLI
         moves = self._list.of(self._trials, hot)
         everything = np.arange(len(moves))
@@ -157,7 +157,7 @@ class _Refinement:
         allowed = rate * moves.saving
         ratio = np.full(len(moves), np.inf)
         np.divide(moves.rise, allowed, out=ratio, where=moves.saving > 0)
-        # What saves nothing has to lower the loss, and comes after what does.
+        # A move that saves nothing must reduce the loss, and comes after those that save.
         earns = (moves.saving <= 0) & (moves.rise < allowed)
         likely = (ratio < _PATIENCE) | earns
         order = np.lexsort((moves.rise, ratio, earns))

@@ -1,4 +1,4 @@
-"""Exact savings: a design with the same outputs for every input, and less to build."""
+"""Exact simplifications: less hardware with the same outputs for every input."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from hwnas_hls.network.precision import FixedType
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Types beyond this many bits are left alone: their ends would leave 64-bit integers.
+#: Wider types are not simplified, because their bounds exceed 64-bit integers.
 _MOST_BITS = 60
 
 
 def simplify(design: Design) -> Design:
-    """The same outputs, bit for bit and for every input, by less hardware.
+    """A design with bit-identical outputs for every input, but less hardware.
 
-    Of a chain of dense layers: neurons that nobody reads, or whose value never changes, go (what they
-    brought goes to the biases behind them, where it lies on their grid); a result that saturates wraps
-    where no sum leaves its type; a result that rounds truncates, the half that rounds being part of
-    the bias. Inputs stay, read or not: the host feeds them. Other graphs are handed back as they are.
+    In a chain of dense layers, neurons that are not read or whose value is constant are removed (a
+    constant is added to the next biases, if it is on their grid); a saturating result wraps if no sum
+    exceeds its type; a rounding result truncates, with the rounding offset in the bias. Unused inputs
+    remain, because the host provides them. Other graphs are returned unchanged.
 
     Args:
-        design: trained.
+        design: a trained design.
     """
     if not design.architecture.is_chain:
         return design
     before = None
-    # What one layer loses may leave another with less to do; every round but the last removes something.
+    # A removal in one layer may allow others; every round except the last removes something.
     while before is not design:
         before = design
         for number in range(len(design.architecture.layers) - 1):
@@ -45,9 +45,9 @@ def simplify(design: Design) -> Design:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Reach:
-    """Smallest and largest of each output of a layer: before its result type, and behind it.
+    """The smallest and largest value of each output of a layer, before and after its result type.
 
-    Both on their own grids, int64 (n_out,).
+    Each on its own grid, int64 (n_out,).
     """
 
     rectified: tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -55,7 +55,7 @@ class _Reach:
 
 
 def _reaches(design: Design) -> list[_Reach]:
-    """Of every layer, as far as its types can be followed; interval analysis with the real weights."""
+    """The reach of every layer, by interval analysis with the actual weights, as far as possible."""
     kind = design.architecture.input
     ends = tuple(np.full(design.architecture.n_in, end, np.int64) for end in (kind.lowest, kind.highest))
     low, high = ends
@@ -85,12 +85,12 @@ def _reaches(design: Design) -> list[_Reach]:
 def _limited(
     least: NDArray[np.int64], most: NDArray[np.int64], accum: FixedType, result: FixedType
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ends of the result; the whole range of its type where it may wrap."""
+    """The bounds of the result; the whole range of its type if it may wrap."""
     if result == accum:
         return least, most
     if result.overflow in ("SAT", "SAT_SYM"):
         return result.requantise(least, accum.fraction), result.requantise(most, accum.fraction)
-    # Rounding keeps the order, so a type that holds the rounded ends holds all between them.
+    # Rounding is monotonic, so a type that represents the rounded bounds represents all values between.
     wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
     low, high = wide.requantise(least, accum.fraction), wide.requantise(most, accum.fraction)
     inside = (low >= result.lowest) & (high <= result.highest)
@@ -113,7 +113,7 @@ def _without_idle_neurons(design: Design, number: int) -> Design:
             if moved is not None:
                 bias, idle[neuron] = moved, True
     if idle.all():
-        idle[0] = False  # a layer has an output
+        idle[0] = False  # a layer needs at least one output
         if weight[:, 0].any():
             weight = weight.copy()
             weight[:, 0] = 0
@@ -137,7 +137,7 @@ def _moved(
     layer: Dense,
     bias: NDArray[np.int64] | None,
 ) -> NDArray[np.int64] | None:
-    """The biases with constant products added; ``None`` where these are not on the biases' grid."""
+    """The biases plus constant products; ``None`` if these are not on the grid of the biases."""
     source = types[0]
     if not products.any():
         return bias
@@ -169,7 +169,7 @@ def _with_cheaper_result(design: Design, number: int) -> Design:
     if result.rounding != "TRN" and dropped <= 0:
         result = dataclasses.replace(result, rounding="TRN")
     elif result.rounding == "RND" and layer.accum is None and accum.width < _MOST_BITS:
-        # floor(x + 1/2) of what is rectified: at or below zero the half alone never reaches one.
+        # floor(x + 1/2) after a ReLU: at or below zero, the offset of 1/2 never reaches one.
         fraction = max(result.fraction + 1, layer.bias.fraction if layer.bias else -_MOST_BITS)
         old = np.zeros(layer.n_out, np.int64) if bias is None else bias
         finer = fraction - (layer.bias.fraction if layer.bias else fraction)

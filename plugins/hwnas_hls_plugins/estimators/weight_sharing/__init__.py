@@ -1,4 +1,4 @@
-"""Weight sharing: one supernet is trained, and every candidate is a slice of it."""
+"""Weight sharing: a supernet is trained once, and every candidate is a slice of it."""
 
 from __future__ import annotations
 

@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WeightSharingConfig:
-    """How the supernet is trained, once a run.
+    """Settings of the supernet, which is trained once per run.
 
     Args:
-        steps: minibatches.
-        networks: candidates of the space that share each minibatch.
-        pool: candidates drawn from the space in all; they also say how large the supernet is.
+        steps: number of minibatches.
+        networks: number of candidates trained on each minibatch.
+        pool: total number of candidates drawn from the space; they also determine the size of the supernet.
         batch_size: rows of a minibatch.
-        learning_rate: at the start; it falls as a cosine.
-        max_validation_rows: at most so many validation rows are scored.
+        learning_rate: initial rate, with cosine decay.
+        max_validation_rows: maximum number of validation rows for the score.
     """
 
     steps: int = 1500
@@ -50,17 +50,17 @@ class WeightSharingConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "networks", "pool", "batch_size", "max_validation_rows"):
             if getattr(self, name) < 1:
-                raise UserError(f"{name} of weight sharing is at least 1", found=getattr(self, name))
+                raise UserError(f"{name} of weight sharing must be at least 1", found=getattr(self, name))
         if not self.learning_rate > 0:
-            raise UserError("the learning rate is above 0", found=self.learning_rate)
+            raise UserError("the learning rate must be above 0", found=self.learning_rate)
 
 
 class WeightSharingEstimator(Estimator):
-    """The task's metric of a candidate's slice of one supernet, trained once a run for all of them.
+    """The task's metric of a candidate as a slice of a supernet, which is trained once per run.
 
-    The number is called ``supernet_accuracy`` (or after the task's own metric): it ranks
-    candidates, and lies below what their own training reaches. The supernet is kept in the run, so
-    an interrupted run goes on with the same one. For spaces of chains of dense layers.
+    The metric is called ``supernet_accuracy`` (or by the task's metric). It ranks candidates, and is
+    lower than the accuracy after their own training. The supernet is stored in the run, so a resumed run
+    uses the same one. Supports spaces of chains of dense layers.
     """
 
     name: ClassVar[str] = "weight-sharing"
@@ -83,7 +83,7 @@ class WeightSharingEstimator(Estimator):
         """See :class:`~hwnas_hls.protocols.estimator.Estimator`.
 
         Raises:
-            Unsupported: the space is not at hand, or most of its networks are no chains.
+            Unsupported: the space is not available, or most of its networks are not chains.
         """
         if not candidates:
             return []
@@ -130,7 +130,7 @@ class WeightSharingEstimator(Estimator):
         if dataset.kind == REGRESSION:
             mean, scale = dataset.target_standardisation
             scales = {"target_mean": mean, "target_scale": scale}
-        evidence = f"a slice of the run's supernet on {len(split)} validation rows, not trained by itself"
+        evidence = f"a slice of the run's supernet on {len(split)} validation rows, without its own training"
         return [
             replace(
                 score(dataset, split, outputs, source="trained", evidence=evidence, **scales),
@@ -140,7 +140,7 @@ class WeightSharingEstimator(Estimator):
         ]
 
     def _supernet(self, space: Space, context: Context) -> tuple[Layout, Supernet]:
-        """The run's supernet: as held, as kept in the run, or trained now."""
+        """The supernet of the run: in memory, from the store, or trained now."""
         asked = (space, context.seed, context.dataset.fingerprint)
         if self._held is not None and self._held[0] == asked:
             return self._held[1], self._held[2]
@@ -165,7 +165,7 @@ class WeightSharingEstimator(Estimator):
 
         dataset, config = context.dataset, self.config
         classes = dataset.kind == CLASSIFICATION
-        log.info("training a supernet for up to %d layers, once a run", len(layout.widths) + 1)
+        log.info("training a supernet for up to %d layers, once per run", len(layout.widths) + 1)
         plans = [planned(item, regression=not classes) for item in pool]
         groups = [
             Group(Paths.of(plans[start : start + config.networks]), layout)
@@ -187,17 +187,17 @@ class WeightSharingEstimator(Estimator):
 
 
 def refuse(architecture: Architecture) -> None:
-    """Raise :class:`Unsupported` for what the supernet has no slice for."""
+    """Raise :class:`Unsupported` for an architecture that is not a slice of the supernet."""
     for layer in architecture.chain:
         if layer.activation not in ("relu", "linear", "softmax"):
-            raise Unsupported(f"weight sharing has no layers with the activation {layer.activation}")
+            raise Unsupported(f"weight sharing does not support the activation {layer.activation}")
 
 
 def drawn(space: Space, count: int, seed: int) -> list[Architecture]:
-    """Chains that the space draws, each with all that decides its accuracy.
+    """Random chains of the space, each with everything that determines its accuracy.
 
     Raises:
-        Unsupported: fewer than half of the draws are chains that the supernet can hold.
+        Unsupported: fewer than half of the draws are supported chains.
     """
     from hwnas_hls.network.architecture import as_architecture
 
@@ -212,5 +212,5 @@ def drawn(space: Space, count: int, seed: int) -> list[Architecture]:
         else:
             found.append(architecture)
     if 2 * len(found) < count:
-        raise Unsupported(f"weight sharing is for spaces of chains of dense layers: {reason}")
+        raise Unsupported(f"weight sharing supports only spaces of chains of dense layers: {reason}")
     return found

@@ -1,4 +1,4 @@
-"""Which slice of the supernet a network is, and the constants of its types, before any tensor is made."""
+"""The slice of the supernet of each network, and the constants of its types."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls_plugins.estimators.training.plan import LayerPlan, Plan, plan
 
-#: A layer without a result type hands on its sums: on a grid as good as none, without bounds.
+#: For a layer without a result type: a very fine grid without bounds.
 _EXACT_STEPS = 2.0**16
 _UNBOUNDED = 2.0**60
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How large a supernet must be.
+    """The size of a supernet.
 
     Args:
-        n_in, n_out: of every network.
-        widths: of the widest network at each hidden layer, from the input.
+        n_in, n_out: inputs and outputs of every network.
+        widths: largest width of each hidden layer, from the input.
     """
 
     n_in: int
@@ -31,7 +31,7 @@ class Layout:
 
     @classmethod
     def of(cls, architectures: Sequence[Architecture]) -> Layout:
-        """The smallest that holds all these chains."""
+        """The smallest layout for all these chains."""
         depth = max(len(architecture.chain) for architecture in architectures) - 1
         widths = [
             max(a.chain[number].n_out for a in architectures if len(a.chain) > number + 1)
@@ -53,12 +53,12 @@ class Slices:
 
     Args:
         n_in, n_out: the slice.
-        unit: what a latent of 1 is, in least significant bits of the weight.
+        unit: a latent of 1 in least significant bits of the weight.
         low, high, bit: of the weights' type: smallest and largest in bits, and a bit's worth.
         bias_unit, bias_low, bias_high, bias_bit: the same of the biases; all 0 without any.
         steps, least, most, half: of the result: bits in one unit, smallest (0 under a ReLU) and
             largest in bits, and what is added before rounding down.
-        normalised: 1 where weights are normalised a neuron, as batch normalisation would.
+        normalised: 1 if weights are normalised per neuron, like batch normalisation.
         zeros: share of the weights that are pruned.
     """
 
@@ -90,12 +90,12 @@ class Paths:
     """Several networks as slices of one supernet, the deepest first.
 
     Args:
-        order: place of each in the sequence that they came from.
-        depths: hidden layers of each.
-        layers: of each hidden layer, the networks that reach it.
+        order: original index of each network.
+        depths: number of hidden layers of each network.
+        layers: per hidden layer, the networks that have it.
         heads: the output layers.
         input_steps, input_least, input_most: of the inputs' types, (networks,).
-        temperature: what one unit of a network's outputs counts in the loss, (networks,).
+        temperature: scale of a network's outputs in the loss, (networks,).
     """
 
     order: NDArray[np.int64]
@@ -130,7 +130,7 @@ class Paths:
 
 
 def planned(architecture: Architecture, *, regression: bool) -> Plan:
-    """The starting scales of a network; they depend on its shape and types alone."""
+    """The initial scales of a network; they depend only on its shape and types."""
     return plan(architecture, "supernet", 0, regression=regression)
 
 

@@ -1,4 +1,4 @@
-"""The supernet in torch. Loaded only to train or to evaluate it, hence torch at the top."""
+"""The supernet in torch. This module imports torch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _SMALLEST = 1e-6
 class Supernet:
     """Weights that all networks of a layout share: a network takes the first neurons of each layer.
 
-    Hidden layers are shared by networks of any depth; each depth has an output layer of its own.
-    Weights are latents in units of the spread that a network's own training would start from, so
-    that one latent serves layers of every width and precision; each network rounds them onto its
-    types, with straight-through gradients, and prunes its slice by magnitude.
+    Hidden layers are shared by networks of all depths; each depth has its own output layer. Weights are
+    latents in units of the initial spread of a network's own training, so the same latent works for
+    layers of all widths and precisions. Each network rounds the latents to its types, with
+    straight-through gradients, and prunes its slice by magnitude.
 
-    Two things differ from a network's own training: batch normalisation is stood in for by
-    normalising each neuron's weights, and results that wrap saturate.
+    There are two differences from a network's own training: normalisation of each neuron's weights
+    replaces batch normalisation, and wrapping results saturate.
 
     Args:
-        layout: how large.
-        seed: of the starting weights.
+        layout: size of the supernet.
+        seed: seed of the initial weights.
     """
 
     def __init__(self, layout: Layout, seed: int) -> None:
@@ -96,12 +96,12 @@ class Supernet:
     def _layer(self, weight: str, bias: str, cut: Cut, values: Tensor, gain: Tensor | None) -> Tensor:
         """One layer of several networks: (networks, n_in, rows) -> (networks, n_out, rows).
 
-        Outputs beyond a network's own width are of no meaning; the next layer does not read them.
+        Outputs beyond a network's own width are meaningless; the next layer does not read them.
         """
         latent = self.parameters[weight]
         counted = latent[None] * cut.unit
         if gain is not None and cut.normalised is not None:
-            # Bounded before the root, whose slope at 0 is infinite.
+            # Clipped before the square root, whose slope at 0 is infinite.
             size = (cut.share @ (latent * latent).t()).clamp_min(_SMALLEST).sqrt()
             factor = torch.where(cut.normalised, gain.exp()[None] / size, torch.ones_like(size))
             counted = counted * factor[:, :, None]
@@ -115,7 +115,7 @@ class Supernet:
 
 
 class Group:
-    """Several networks as tensors; see :class:`Paths` for what they mean."""
+    """Several networks as tensors; see :class:`Paths`."""
 
     def __init__(self, paths: Paths, layout: Layout) -> None:
         self.order = paths.order
@@ -173,7 +173,7 @@ def _column(values: NDArray[np.float64]) -> Tensor:
 
 
 class _Grid(torch.autograd.Function):
-    """Whole numbers within bounds; gradients pass as if nothing were rounded, and not from outside."""
+    """Rounding and clipping; gradients pass through the rounding, but not from outside the bounds."""
 
     @staticmethod
     def forward(context: Any, counted: Tensor, low: Tensor, high: Tensor, half: Tensor | float) -> Tensor:
@@ -206,10 +206,10 @@ def train(
     learning_rate: float,
     seed: int,
 ) -> None:
-    """Train a supernet in place, at each step one group of networks on one minibatch.
+    """Train a supernet in place; each step trains one group of networks on one minibatch.
 
     Args:
-        pool: groups of networks, one drawn at each step.
+        pool: groups of networks; each step draws one.
         features: standardised, (rows, n_in).
         targets: (rows, n_out): one-hot classes, or standardised values.
         classes: whether targets are classes (cross entropy) or values (squares).
@@ -238,7 +238,7 @@ def train(
 
 
 class _Adam:
-    """Adam (Kingma and Ba, 2015); that of torch takes seconds to import."""
+    """Adam (Kingma and Ba, 2015); torch.optim takes seconds to import."""
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = parameters
@@ -247,7 +247,7 @@ class _Adam:
         self.steps = [0] * len(parameters)
 
     def step(self, rate: float, beta1: float = 0.9, beta2: float = 0.99) -> None:
-        """Move what has a gradient, and forget the gradients."""
+        """Update all parameters with gradients, and clear the gradients."""
         with torch.no_grad():
             for number, parameter in enumerate(self.parameters):
                 gradient = parameter.grad
@@ -263,8 +263,8 @@ class _Adam:
 
 
 def answers(net: Supernet, paths: Paths, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outputs of the networks for standardised (rows, n_in): (networks, rows, n_out), in the order
-    in which the networks came; for a regression in units of the standardised targets."""
+    """The outputs of the networks for standardised features (rows, n_in): (networks, rows, n_out), in
+    the original order; for a regression, in units of the standardised targets."""
     rows = torch.as_tensor(np.ascontiguousarray(features.T), dtype=torch.float32)
     with threads(1), torch.no_grad():
         found = net.logits(Group(paths, net.layout), rows).transpose(1, 2).numpy().astype(np.float64)

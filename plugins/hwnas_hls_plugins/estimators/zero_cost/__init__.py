@@ -1,4 +1,4 @@
-"""Zero-cost proxies: numbers of an untrained network that may rank networks as training would."""
+"""Zero-cost proxies: scores of untrained networks that may rank them like training."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ZeroCostConfig:
-    """Which proxies, and on how many rows.
+    """Settings of the zero-cost proxies.
 
     Args:
-        scores: names; each is a metric of its own.
-        rows: training rows that a network is looked at with.
-        repeats: draws of the starting weights that are averaged.
+        scores: names of the proxies; each is a separate metric.
+        rows: number of training rows.
+        repeats: number of draws of initial weights to average over.
     """
 
     scores: tuple[str, ...] = tuple(SCORES)
@@ -40,19 +40,19 @@ class ZeroCostConfig:
             if name not in SCORES:
                 raise UserError("unknown zero-cost proxy", found=name, choices=SCORES)
         if not self.scores or len(set(self.scores)) != len(self.scores):
-            raise UserError("scores names each proxy once, and at least one", found=self.scores)
+            raise UserError("scores must name at least one proxy, without duplicates", found=self.scores)
         if self.rows < 2:
-            raise UserError("zero-cost proxies compare at least 2 rows", found=self.rows)
+            raise UserError("zero-cost proxies need at least 2 rows", found=self.rows)
         if self.repeats < 1:
-            raise UserError("repeats of the zero-cost proxies is at least 1", found=self.repeats)
+            raise UserError("repeats of the zero-cost proxies must be at least 1", found=self.repeats)
 
 
 class ZeroCostEstimator(Estimator):
-    """Scores of the untrained network (synflow, snip and others) that may rank as training would.
+    """Scores of the untrained network (synflow, snip and others) that may rank candidates like training.
 
-    None of them is an accuracy, and none has an interval: each is a metric of its own, for an
-    objective, or for a performance predictor to learn from. The network has its fixed-point types,
-    so scores depend on precision and sparsity too. Training rows only.
+    They are not accuracies and have no intervals. Each is a separate metric, for use as an objective or
+    as a feature of the performance predictor. The network has its fixed-point types, so scores also
+    depend on precision and sparsity. Only training rows are used.
     """
 
     name: ClassVar[str] = "zero-cost"
@@ -67,7 +67,7 @@ class ZeroCostEstimator(Estimator):
         self.provides: Sequence[Metric] = tuple(METRICS[name] for name in self.config.scores)
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """See :class:`~hwnas_hls.protocols.estimator.Estimator`; what is no chain of dense layers fails."""
+        """One result per candidate; networks other than chains of dense layers fail."""
         rows, targets = _sample(context.dataset, self.config.rows, context.seed)
         return [self._one(candidate, context, rows, targets) for candidate in candidates]
 
@@ -77,7 +77,7 @@ class ZeroCostEstimator(Estimator):
         try:
             architecture = context.architecture(candidate)
             for repeat in range(self.config.repeats):
-                # The same draws for every candidate: networks are compared, not luck.
+                # The same draws for every candidate, so scores are comparable.
                 probe = Probe(architecture, [context.seed, repeat], rows)
                 question = Question(probe, rows, targets, classes, probe.forward(rows))
                 for name in self.config.scores:
@@ -86,7 +86,7 @@ class ZeroCostEstimator(Estimator):
             return Estimates.failed(error)
         evidence = (
             f"score of the untrained network on {len(rows)} training rows, {self.config.repeats} draw(s) of "
-            f"its weights; ranks networks, says nothing of their accuracy"
+            f"its weights; for ranking only, not an accuracy"
         )
         values = {}
         for name, found in draws.items():
@@ -96,8 +96,8 @@ class ZeroCostEstimator(Estimator):
 
 
 def _sample(dataset: Dataset, count: int, seed: int) -> tuple[Matrix, Matrix]:
-    """Rows of the training split, drawn by the run's seed: standardised features, and targets
-    (one-hot classes or standardised values)."""
+    """Random rows of the training split, by the run's seed: standardised features, and targets (one-hot
+    classes or standardised values)."""
     split = dataset.train
     chosen = np.random.default_rng([seed, 0x2E50]).permutation(len(split))[:count]
     sample = Split(split.x[chosen], split.y[chosen])

@@ -1,4 +1,4 @@
-"""An untrained network with its gradients, in the arithmetic of its fixed-point types."""
+"""An untrained network and its gradients, in the arithmetic of its fixed-point types."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hwnas_hls_plugins.estimators.training.plan import LayerPlan, plan
 Matrix = NDArray[np.float64]
 
 _ACTIVATIONS = ("relu", "leaky_relu", "linear", "tanh", "sigmoid", "softmax")
-#: Starting weights beyond so many standard deviations are drawn in.
+#: Initial weights are clipped at this many standard deviations.
 _REACH = 2.5
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """What a network computes of some rows.
+    """The forward pass of a network for some rows.
 
     Args:
         inputs: of each layer, (rows, n_in), on the grids of their types.
@@ -54,13 +54,13 @@ class Probe:
         rows: standardised features, (rows, n_in).
 
     Raises:
-        Unsupported: it is no chain of dense layers, or has an activation of which no slope is known.
+        Unsupported: it is not a chain of dense layers, or the slope of an activation is unknown.
     """
 
     def __init__(self, architecture: Architecture, seed: Sequence[int], rows: Matrix) -> None:
         for dense in architecture.chain:
             if dense.activation not in _ACTIVATIONS:
-                raise Unsupported(f"no slope of the activation {dense.activation} is known here")
+                raise Unsupported(f"the slope of the activation {dense.activation} is unknown")
         self.architecture = architecture
         self.plans: tuple[LayerPlan, ...] = plan(architecture, "probe", 0).layers
         rng = np.random.default_rng(list(seed))
@@ -77,7 +77,7 @@ class Probe:
             self.weights.append(_rounded(weight, layer.layer.weight))
             self.biases.append(bias)
             values, _, _ = _activated(values @ self.weights[-1] + bias, layer.layer)
-        #: what one unit of the last layer's sums counts in the loss
+        #: scale of the last layer's sums in the loss
         self.unit = 1.0 / max(self.plans[-1].scale, _SMALLEST)
 
     def _on_input_grid(self, rows: Matrix) -> Matrix:
@@ -86,7 +86,7 @@ class Probe:
         return np.asarray(counted * 2.0**-kind.fraction, np.float64)
 
     def forward(self, rows: Matrix) -> Pass:
-        """Standardised features (rows, n_in) -> all that is computed of them."""
+        """Standardised features (rows, n_in) -> all intermediate results."""
         values = self._on_input_grid(rows)
         inputs, slopes, states = [], [], []
         for layer, weight, bias in zip(self.plans, self.weights, self.biases, strict=True):
@@ -108,7 +108,7 @@ class Probe:
 
 
 def _drawn(rng: np.random.Generator, layer: LayerPlan) -> Matrix:
-    """(n_in, n_out) starting weights; of those that are pruned the smallest are 0."""
+    """(n_in, n_out) initial weights, with the smallest pruned to 0."""
     shape = (layer.layer.n_in, layer.layer.n_out)
     weight = np.clip(rng.standard_normal(shape), -_REACH, _REACH) * layer.spread
     zeros = int(layer.layer.sparsity * weight.size)
@@ -119,7 +119,7 @@ def _drawn(rng: np.random.Generator, layer: LayerPlan) -> Matrix:
 
 
 def _rounded(weight: Matrix, kind: FixedType) -> Matrix:
-    """Nearest values of a type, saturated: what training starts from."""
+    """The nearest values of a type, saturated, as at the start of training."""
     counted = np.clip(np.floor(weight * 2.0**kind.fraction + 0.5), kind.lowest, kind.highest)
     return np.asarray(counted * 2.0**-kind.fraction, np.float64)
 

@@ -1,4 +1,4 @@
-"""The proxies themselves, each a function of an untrained network and a few training rows.
+"""The zero-cost proxies: functions of an untrained network and a few training rows.
 
 Sources: synflow, H. Tanaka et al., NeurIPS 2020; snip, N. Lee et al., ICLR 2019; gradient norm and
 the use of all three for whole networks, M. S. Abdelfattah et al., ICLR 2021; Jacobian covariance,
@@ -19,16 +19,16 @@ from hwnas_hls.values.estimate import Metric
 from hwnas_hls_plugins.estimators.zero_cost.probe import Matrix, Pass, Probe
 
 _SMALLEST = 1e-12
-#: Points on the way between two rows, and ways: a region shorter than a step is not seen.
+#: Points per line between two rows, and number of lines; regions shorter than a step are missed.
 _POINTS = 32
 _WAYS = 16
-#: Keeps directions in which hardly anything differs from deciding the Jacobian covariance alone.
+#: Offset that prevents almost constant directions from dominating the Jacobian covariance.
 _RIDGE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What the proxies are asked about.
+    """The inputs of the proxies.
 
     Args:
         probe: the network.
@@ -58,7 +58,7 @@ class Question:
 
 
 def synflow(question: Question) -> float:
-    """Logarithm of the flow through the network: the product of the matrices of absolute weights."""
+    """Logarithm of the flow through the network: the product of its absolute weight matrices."""
     flow = np.ones(question.rows.shape[1])
     logarithm = 0.0
     for raw in question.probe.weights:
@@ -66,10 +66,10 @@ def synflow(question: Question) -> float:
         total = float(flow.sum())
         if total <= 0:
             return float(np.log(_SMALLEST))
-        # Deep products would overflow: the size is kept aside.
+        # Deep products would overflow, so the scale is kept separately.
         logarithm += float(np.log(total))
         flow = flow / total
-    # Every layer's share of the sum of weight times gradient is the same flow.
+    # The sum of weight times gradient of every layer is the same flow.
     return logarithm + float(np.log(len(question.probe.weights)))
 
 
@@ -85,9 +85,9 @@ def grad_norm(question: Question) -> float:
 
 
 def jacob_cov(question: Question) -> float:
-    """How differently the network answers to a change of each row: of the correlation matrix of the
-    rows' Jacobians, minus the mean of log(v + k) + 1 / (v + k) over its eigenvalues v, as many of
-    them as inputs allow."""
+    """How differently the network responds to changes of each row: minus the mean of
+    log(v + k) + 1 / (v + k) over the eigenvalues v of the correlation matrix of the rows' Jacobians, for
+    as many eigenvalues as the inputs allow."""
     jacobian = question.probe.backward(question.done, np.ones_like(question.done.logits))[-1]
     centred = jacobian - jacobian.mean(axis=1, keepdims=True)
     size = np.linalg.norm(centred, axis=1, keepdims=True)
@@ -116,7 +116,7 @@ def ntk_condition(question: Question) -> float:
 
 
 def linear_regions(question: Question) -> float:
-    """Logarithm of the number of linear regions met on the way from one row to the next, on average."""
+    """Logarithm of the mean number of linear regions on the line between two rows."""
     begins, ends = question.rows[:-1][:_WAYS], question.rows[1:][:_WAYS]
     share = np.linspace(0.0, 1.0, _POINTS)[None, :, None]
     way = begins[:, None, :] * (1.0 - share) + ends[:, None, :] * share
@@ -135,7 +135,7 @@ def _logarithm(value: float) -> float:
 SCORES: dict[str, Callable[[Question], float]] = {
     score.__name__: score for score in (synflow, snip, grad_norm, jacob_cov, ntk_condition, linear_regions)
 }
-#: The ends of the scales are those of networks from a handful of neurons to some thousand.
+#: The scales cover networks of a few to some thousand neurons.
 METRICS = {
     metric.name: metric
     for metric in (

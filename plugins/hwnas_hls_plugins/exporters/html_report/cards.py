@@ -28,7 +28,7 @@ from hwnas_hls_plugins.exporters.html_report.layer_rows import LayerRow, layer_r
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front, Member
 
-#: Where the hand-over puts the hls4ml project of a design.
+#: Folder of the hls4ml project of an exported design.
 PROJECT_FOLDER = "hls4ml"
 PROJECT_SCRIPT = "build_prj.tcl"
 #: Rows that stand first in a card's table of numbers, after the task's metric.

@@ -12,15 +12,15 @@ class DifferentiableConfig(EvolutionConfig):
     """Settings of the differentiable search and of the evolution that refines what it found.
 
     Args:
-        tradeoffs: weights of the hardware's losses against the task's, one a supernet; each yields
-            another part of the front.
-        epochs: passes over the training rows of each supernet.
-        warmup: share of them in which all choices are drawn evenly and only weights learn.
-        learning_rate: of the weights (Adam, falling as a cosine).
+        tradeoffs: weights of the hardware losses relative to the task's loss, one per supernet; each gives
+            a different part of the front.
+        epochs: number of passes over the training rows per supernet.
+        warmup: share of the epochs in which choices are drawn uniformly and only the weights are trained.
+        learning_rate: of the weights (Adam, with cosine decay).
         choice_rate: learning rate of the choices' logits.
         hot, cold: temperature of the choices after the warm-up and at the end.
-        max_rows: at most so many training rows a pass; 0 takes all.
-        draws: networks drawn from each supernet's final distribution, beside its most likely one.
+        max_rows: maximum number of training rows per pass; 0 means all.
+        draws: networks drawn from each supernet's final distribution, in addition to the most likely one.
         population_size, tournament_size, crossover_chance, front_share: of the evolution; see
             :class:`~hwnas_hls_plugins.strategies.evolution.EvolutionConfig`.
     """
@@ -38,12 +38,12 @@ class DifferentiableConfig(EvolutionConfig):
     def __post_init__(self) -> None:
         EvolutionConfig.__post_init__(self)
         if not self.tradeoffs or any(weight < 0 for weight in self.tradeoffs):
-            raise ValueError("tradeoffs names at least one weight, each at least 0")
+            raise ValueError("tradeoffs must contain at least one weight, each at least 0")
         if self.epochs < 1 or self.draws < 0 or self.max_rows < 0:
-            raise ValueError("epochs is at least 1, draws and max_rows at least 0")
+            raise ValueError("epochs must be at least 1, draws and max_rows at least 0")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is at least 0 and below 1, found {self.warmup}")
+            raise ValueError(f"warmup must be at least 0 and below 1, not {self.warmup}")
         if not (self.learning_rate > 0 and self.choice_rate > 0):
-            raise ValueError("learning_rate and choice_rate are above 0")
+            raise ValueError("learning_rate and choice_rate must be above 0")
         if not 0 < self.cold <= self.hot:
             raise ValueError(f"0 < cold <= hot is broken by {self.cold} and {self.hot}")

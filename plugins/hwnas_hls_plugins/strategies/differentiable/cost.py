@@ -1,4 +1,4 @@
-"""What a supernet's expected network costs, as losses of the goal. Loaded only to train."""
+"""The expected hardware cost of a supernet as losses of the goal. Requires torch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from hwnas_hls.values.objective import Goal, Limit, Objective
 from hwnas_hls_plugins.estimators.hls_model.differentiable import SmoothCost, smooth_cost
 from hwnas_hls_plugins.strategies.differentiable.supernet import FORGOTTEN, Supernet
 
-#: Metrics that the differentiable cost model knows.
+#: Metrics of the differentiable cost model.
 METRICS = ("lut", "dsp", "latency_cycles", "latency_ns")
-#: How much more than an objective the logarithm of the excess over a limit weighs: a guess, set by hand; a
-#: limit broken by a tenth then counts like the whole scale of an objective.
+#: Weight of the logarithm of the excess over a limit relative to an objective, chosen by hand: an excess
+#: of 10 % counts like the whole scale of an objective.
 _LIMIT_WEIGHT = 10.0
 
 
 class HardwareLoss:
-    """The goal's hardware objectives and limits as a differentiable function of the choices' chances.
+    """The goal's hardware objectives and limits as a differentiable function of the choice probabilities.
 
     Args:
-        supernet: whose choices.
-        goal: of its objectives and limits those count whose metric is in :data:`METRICS`.
+        supernet: provides the choices.
+        goal: objectives and limits with a metric in :data:`METRICS` are used.
         target: the part.
         clock_ns: clock period.
     """
@@ -49,7 +49,7 @@ class HardwareLoss:
         return total
 
     def cost(self, chances: Mapping[str, Tensor]) -> SmoothCost:
-        """Expected LUTs, DSPs and latency, (nets,) each: that of every depth, weighted by its chance."""
+        """Expected LUTs, DSPs and latency, (nets,) each: the mean over depths, weighted by probability."""
         net, numbers = self.supernet, self.supernet.numbers
         mean = {name: chances[name] @ numbers[name] for name in chances}
         one = torch.ones(net.count)

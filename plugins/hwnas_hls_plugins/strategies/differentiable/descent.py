@@ -1,4 +1,4 @@
-"""The training of the supernets: weights and choices together, colder and colder. Loaded only to train."""
+"""The training of the supernets: weights and choices, at a decreasing temperature. Requires torch."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _CLIP = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What one supernet has learned.
+    """The result of one supernet.
 
     Args:
         tradeoff: weight of its hardware loss.
-        chances: site -> chance of each option.
+        chances: site -> probability of each option.
     """
 
     tradeoff: float
@@ -46,12 +46,12 @@ def descend(
     config: DifferentiableConfig,
     seed: int,
 ) -> list[Distribution]:
-    """Train one supernet a trade-off and return what their choices have settled on.
+    """Train one supernet per trade-off and return the final distributions of their choices.
 
     Only training rows are used. The same seed gives the same numbers on the same machine.
 
     Args:
-        seed: of everything random; no global random state is touched.
+        seed: seed of all random numbers; global random states are not used.
     """
     with threads(1):
         generator = torch.Generator().manual_seed(seed)
@@ -70,7 +70,7 @@ def descend(
             weights.param_groups[0]["lr"] = rate
             net.rank_weights()
             for step, (features, targets) in enumerate(rows.batches(np.random.default_rng([seed, epoch]))):
-                # Every other step moves the choices, too: their gradients are what costs.
+                # Only every second step updates the choices, because their gradients are expensive.
                 moving = searching and step % 2 == 0
                 chosen = net.draw(temperature, even=not searching)
                 if not moving:
@@ -94,7 +94,7 @@ def descend(
 
 
 class _Rows:
-    """Training rows, standardised, in shuffled minibatches of 16 to 128, at least 16 of them a pass."""
+    """Standardised training rows in shuffled minibatches of 16 to 128 rows, at least 16 per pass."""
 
     def __init__(self, dataset: Dataset, most: int) -> None:
         self.classes = dataset.kind == CLASSIFICATION
@@ -114,7 +114,7 @@ class _Rows:
             yield self.features[:, chosen], self.targets[..., chosen]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Of every net, (nets,): cross entropy, or mean squared error of standardised targets."""
+        """The loss of every net, (nets,): cross entropy, or mean squared error of standardised targets."""
         if not self.classes:
             return ((outputs - targets) ** 2).mean((1, 2))
         nets = outputs.shape[0]

@@ -1,4 +1,4 @@
-"""Which choices of a space a supernet relaxes, and what a network that has made them all is called."""
+"""The relaxed choices of a space, and the conversion of choices to knob values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.space import Space, assemble, knobs_of
 from hwnas_hls.values.candidate import Candidate, Value
 
-#: Families of knobs that are relaxed, one knob a network or one a layer (``width_2``, ``weight_bits_out``).
+#: Families of relaxed knobs, one knob per network or per layer (``width_2``, ``weight_bits_out``).
 RELAXED = (
     "depth",
     "width",
@@ -25,11 +25,11 @@ RELAXED = (
     "activation_integer",
     "sparsity",
 )
-#: Families that the supernet leaves open: they cost no hardware that its cost model knows. It knows networks
-#: with all their adders.
+#: Families that the supernet does not relax, because its cost model ignores them; it assumes networks with
+#: all their adders.
 LEFT_OPEN = ("normalisation", "use_bias", "dropout", "clock_ns", "kept_adders")
-#: Families of which one choice is taken, since the supernet and its cost model know no other: plain
-#: layers, unrolled, with a ReLU where there is one.
+#: Families with one fixed choice, the only one that the supernet and its cost model support: plain
+#: unrolled layers, with a ReLU if available.
 SETTLED = ("strategy", "reuse_factor", "activation", "layer")
 _PREFERRED = {"activation": "relu", "layer": "dense"}
 _OUTPUT = "out"
@@ -40,9 +40,9 @@ class Site:
     """One relaxed choice.
 
     Args:
-        name: such as ``depth``, ``width_1``, ``weight_out``.
+        name: for example ``depth``, ``width_1``, ``weight_out``.
         options: per option, the knobs that it sets.
-        numbers: per option, what it means: a number, or (W, I) of a type, sign included.
+        numbers: per option, its value: a number, or (W, I) of a type, including the sign.
     """
 
     name: str
@@ -54,25 +54,25 @@ class Relaxation:
     """The relaxed choices of a space of multilayer perceptrons.
 
     Args:
-        strategy: who asks, for messages.
+        strategy: name of the strategy, for messages.
         space: its knobs must be those of the ``mlp`` space, or some of them.
 
     Attributes:
-        sites: name -> site. ``depth`` and ``input`` once; ``width_N`` and ``activation_N`` a hidden
-            layer; ``weight_N`` and ``sparsity_N`` a hidden layer and ``_out``.
+        sites: name -> site. ``depth`` and ``input`` once; ``width_N`` and ``activation_N`` per hidden
+            layer; ``weight_N`` and ``sparsity_N`` per hidden layer and ``_out``.
         n_in, n_out, max_depth: of the largest network.
-        rectified, signed: whether hidden layers have a ReLU, and their results a sign.
+        rectified, signed: whether hidden layers have a ReLU, and whether their results are signed.
 
     Raises:
-        UserError: a knob that it does not understand, no unrolled layers, no hidden layers, or
-            an architecture that does not follow from the knobs.
+        UserError: an unknown knob, no unrolled layers, no hidden layers, or an architecture that does not
+            match the knobs.
     """
 
     def __init__(self, strategy: str, space: Space) -> None:
         self.strategy, self.space = strategy, space
         self.knobs = {knob.name: knob for knob in knobs_of(space)}
         if not self.knobs:
-            raise self._refusal("no table of Knob")
+            raise self._refusal("no table of knobs")
         for knob in self.knobs.values():
             family = _family(knob.name)
             if family not in (*RELAXED, *LEFT_OPEN, *SETTLED):
@@ -88,7 +88,7 @@ class Relaxation:
         self.sites = {site.name: site for site in self._sites(layers, inputs)}
 
     def values(self, chosen: Mapping[str, int], rest: Mapping[str, Value]) -> dict[str, Value]:
-        """Knob values of a network; ``rest`` gives those that no site sets.
+        """The knob values of a network; ``rest`` contains those that no site sets.
 
         Args:
             chosen: site -> option.
@@ -103,8 +103,8 @@ class Relaxation:
 
     def _refusal(self, found: str) -> UserError:
         return UserError(
-            f"strategy {self.strategy} relaxes the knobs of unrolled multilayer perceptrons "
-            "(those of the space mlp) and no others",
+            f"strategy {self.strategy} supports only the knobs of unrolled multilayer perceptrons "
+            "(those of the space mlp)",
             where=f"space {self.space.name}",
             found=found,
             remedy="use nsga2 or evolution",
@@ -119,7 +119,7 @@ class Relaxation:
             if family == "strategy":
                 unrolled = [choice for choice in knob.choices if choice != "Resource"]
                 if not unrolled:
-                    raise self._refusal(f"{name} without a choice that unrolls")
+                    raise self._refusal(f"{name} without an unrolled choice")
                 found[name] = unrolled[0]
             elif family in _PREFERRED:
                 preferred = _PREFERRED[family]
@@ -127,11 +127,10 @@ class Relaxation:
         return found
 
     def _deepest(self) -> tuple[tuple[Dense, ...], FixedType]:
-        """Layers and input type of the deepest, narrowest network, as the space builds it.
+        """The layers and input type of the deepest, narrowest network of the space.
 
-        Knobs with one choice do not show in the table; what they are fixed at shows here. And names
-        that mean something else than in the mlp space are found out. (Wide layers might be too
-        large to be unrolled.)
+        They show the values of knobs with a single choice, which are not in the table, and reveal knobs
+        with another meaning than in the mlp space. (Wide layers might be too large to unroll.)
         """
         values = {knob.name: knob.at(float(_family(knob.name) != "width")) for knob in self.knobs.values()}
         values |= self._settled
@@ -140,7 +139,7 @@ class Relaxation:
             architecture = self.space.architecture(candidate)
             layers = architecture.chain
         except HwnasError as error:
-            raise self._refusal(f"networks that are no chains: {error}") from error
+            raise self._refusal(f"networks that are not chains: {error}") from error
         hidden = len(layers) - 1
         if hidden < 1:
             raise self._refusal("networks without hidden layers")
@@ -150,7 +149,7 @@ class Relaxation:
             raise self._refusal(f"depth {candidate.values['depth']} that builds {hidden} hidden layers")
         for number, layer in enumerate(layers[:-1], 1):
             if candidate.values.get(f"width_{number}", layer.n_out) != layer.n_out:
-                raise self._refusal(f"width_{number} that is not a layer's width")
+                raise self._refusal(f"width_{number}, which is not the width of a layer")
         return layers, architecture.input
 
     def _sites(self, layers: Sequence[Dense], inputs: FixedType) -> Iterator[Site]:
@@ -191,7 +190,7 @@ class Relaxation:
     def _types(
         self, name: str, bits: str, integer: str, tag: str, width: int, whole: int, sign: int = 0
     ) -> Site:
-        """All types that two knobs give together; ``width`` and ``whole`` where they are no knobs."""
+        """All types from two knobs; ``width`` and ``whole`` are used for values that are not knobs."""
         bits, integer = (f"{family}_{tag}" if tag else family for family in (bits, integer))
         pairs = [
             (w, i)
@@ -212,6 +211,6 @@ class Relaxation:
 
 
 def _family(name: str) -> str:
-    """``weight_bits_2`` and ``weight_bits_out`` are of the family ``weight_bits``."""
+    """The family of a knob: ``weight_bits_2`` and ``weight_bits_out`` -> ``weight_bits``."""
     family, _, tag = name.rpartition("_")
     return family if family and (tag.isdigit() or tag == _OUTPUT) else name

@@ -1,4 +1,4 @@
-"""The differentiable strategy: supernets propose first, evolution goes on from there."""
+"""The differentiable strategy: supernets propose the first candidates, evolution the others."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 
 class DifferentiableStrategy(Strategy):
-    """Gradient descent on the choices of supernets; what they settle on is asked, and refined by evolution.
+    """Gradient descent on the choices of supernets, then evolution from the networks that they select.
 
-    A supernet holds the largest network of the space. Depth, widths, types and sparsities are
-    distributions over their choices (straight-through Gumbel-softmax, colder and colder), trained
-    together with the weights on the training rows. The loss is the task's plus, at a weight a
-    supernet, the goal's hardware losses of the expected network by the differentiable closed form
-    of the hardware model; so each supernet ends in another part of the front. Layers are unrolled.
+    A supernet contains the largest network of the space. Depth, widths, types and sparsities are
+    distributions over their choices (straight-through Gumbel-softmax with decreasing temperature),
+    trained together with the weights on the training rows. The loss is the task's loss plus the
+    weighted hardware losses of the expected network, from the differentiable form of the hardware
+    model. Each supernet has a different weight and gives a different part of the front. Layers are
+    unrolled.
 
-    The most likely network of each supernet and some drawn from its distribution are asked first,
-    as ordinary candidates: they are trained anew and judged as all others. Then regularised
-    evolution takes over, with them as its first parents.
+    The first proposals are the most likely network of each supernet and some drawn from its
+    distribution; they are trained and evaluated like all candidates. Regularised evolution then
+    continues with them as its first parents.
 
     Source: Liu et al., "DARTS: Differentiable architecture search", ICLR 2019; Wu et al.,
     "FBNet", CVPR 2019 (hardware in the loss); Wan et al., "FBNetV2", CVPR 2020 (masked widths); Wu
@@ -42,16 +43,16 @@ class DifferentiableStrategy(Strategy):
     2018 (bit widths).
 
     Args:
-        config: trade-offs, rates and the evolution's settings.
+        config: settings.
         space: unrolled multilayer perceptrons with the knobs of the space ``mlp``, or some of them.
-        goal: objectives and limits; of the hardware's those on LUTs, DSPs and latency are followed.
+        goal: objectives and limits; of the hardware metrics, LUTs, DSPs and latency are used.
         seed: of the run.
-        task: whose training rows the supernets learn from.
-        target: whose silicon the cost is that of.
-        clock_ns: clock period; the target's if left out.
+        task: provides the training rows of the supernets.
+        target: the part, for the cost model.
+        clock_ns: clock period; default that of the target.
 
     Raises:
-        UserError: the space has knobs that it does not understand, or fits not the task.
+        UserError: the space has unsupported knobs or does not match the task.
     """
 
     name = "differentiable"
@@ -86,9 +87,9 @@ class DifferentiableStrategy(Strategy):
 
     @property
     def training_epochs(self) -> float:
-        """Passes over the training rows that the supernets have taken so far, all of them together.
+        """The total number of passes over the training rows by all supernets so far.
 
-        One counts as one epoch of one candidate, as that of the widest candidate does.
+        One pass counts as one epoch of one candidate.
         """
         return float(len(self.config.tradeoffs) * self.config.epochs) if self._trained else 0.0
 
@@ -102,7 +103,7 @@ class DifferentiableStrategy(Strategy):
             if found is None:
                 return asked
             asked.append(found)
-        # Asked for nothing it still counts the batch.
+        # An empty request still counts as a batch.
         return asked + self._evolution.ask(n - len(asked))
 
     def tell(self, records: Sequence[Record]) -> None:
@@ -127,7 +128,7 @@ class DifferentiableStrategy(Strategy):
         self._trained = self._designs is not None
 
     def _descend(self) -> list[Candidate]:
-        """What the supernets propose: the most likely networks first, then draws, in turn."""
+        """The proposals of the supernets: the most likely networks, then random draws, alternating."""
         from hwnas_hls_plugins.strategies.differentiable.descent import descend
 
         found = descend(
@@ -156,7 +157,7 @@ class DifferentiableStrategy(Strategy):
 
 
 def drawn(chances: Sequence[float], rng: np.random.Generator) -> int:
-    """An option by its chance."""
+    """An option drawn by its probability."""
     left = rng.random() * sum(chances)
     for place, chance in enumerate(chances):
         left -= chance

@@ -1,4 +1,4 @@
-"""Supernets: as many as there are trade-offs, side by side. Loaded only to train, hence torch at the top."""
+"""Supernets, one per trade-off, trained in parallel. This module imports torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from hwnas_hls_plugins.strategies.differentiable.relaxation import Relaxation
 
-#: The gradient of a choice of types is estimated from every so manieth neuron (of weights) or row (of
-#: values), beginning at another one each time: it costs as many roundings as there are types.
+#: The gradient of a choice of types uses only one of this many neurons (of weights) or rows (of values),
+#: with a changing offset, because it needs one rounding per type.
 _STRIDE = 4
-#: A layer that no net takes with more than this chance is left out: it would cost time for nothing.
+#: A layer is skipped if no net uses it with more than this probability.
 FORGOTTEN = 0.05
 #: Share of the gradient that passes through saturated values.
 _LEAK = 0.1
@@ -24,15 +24,15 @@ _LEAK = 0.1
 class Supernet:
     """Networks as large as the space allows, with a distribution over the options of every site.
 
-    Each forward pass takes one option a site, so that what is trained is a network of the space, with
-    its rounding. The gradient of the distribution is first order: what the loss would gain, at
-    the gradient of the chosen one, by each other option. That of masks (widths, depth, zeros) and of
-    roundings is had in this way without mixing options, which would blur roundings away.
+    Each forward pass selects one option per site, so the trained network is one of the space, including
+    its rounding. The gradient of the distribution is of first order: the change of the loss for each
+    other option, at the gradient of the selected one. This gives gradients of masks (widths, depth,
+    zeros) and of rounding without mixing options, which would average out the rounding.
 
     Args:
-        relaxation: of the space.
-        count: how many, independent of one another.
-        generator: for the starting weights and all that is drawn later.
+        relaxation: the relaxed space.
+        count: number of independent supernets.
+        generator: for the initial weights and all later draws.
     """
 
     def __init__(self, relaxation: Relaxation, count: int, generator: torch.Generator) -> None:
@@ -41,7 +41,7 @@ class Supernet:
         self.tags = [*(str(number) for number in range(1, self.depth + 1)), "out"]
         sites = relaxation.sites
         self.numbers = {name: torch.tensor(site.numbers) for name, site in sites.items()}
-        # All sites side by side, padded: one call then does for all of them what is small work for each.
+        # All sites in one padded tensor: one call then handles all of them.
         self.sizes = {name: len(site.options) for name, site in sites.items()}
         self.logits = torch.zeros(count, len(sites), max(self.sizes.values()), requires_grad=True)
         self.absent = torch.stack(
@@ -51,7 +51,7 @@ class Supernet:
             name: Grid(self.numbers[name], self._signed(name)) for name in sites if self._typed(name)
         }
         widths = [int(max(number for (number,) in sites[f"width_{tag}"].numbers)) for tag in self.tags[:-1]]
-        # One width for all hidden layers, so that a layer that the depth leaves out can pass its input on.
+        # The same width for all hidden layers, so a layer beyond the depth can pass its input through.
         self.width = max(widths)
         sizes = [relaxation.n_in, *[self.width] * self.depth, relaxation.n_out]
         self.weights, self.biases = [], []
@@ -81,7 +81,7 @@ class Supernet:
         return [*self.weights, *self.biases, self.scale]
 
     def rank_weights(self) -> None:
-        """Find anew from what magnitude on a weight is kept, for every sparsity on offer."""
+        """Update the magnitude from which weights are kept, for every sparsity."""
         self.thresholds = []
         for tag, weights in zip(self.tags, self.weights, strict=True):
             sizes = weights.detach().abs().flatten(1)
@@ -90,7 +90,7 @@ class Supernet:
             self.thresholds.append(torch.where(shares > 0, found, torch.full_like(found, -1.0)))
 
     def alive(self) -> list[bool]:
-        """Per hidden layer, whether any net still takes it with a chance worth the while."""
+        """Per hidden layer, whether any net still uses it with a relevant probability."""
         with torch.no_grad():
             chances = self.chances()["depth"] @ self.reach["depth"]
         return [bool(chance > FORGOTTEN) for chance in chances.amax(0)]
@@ -100,11 +100,11 @@ class Supernet:
         return self._by_site(self._softmax(self.logits))
 
     def draw(self, temperature: float, *, even: bool = False) -> dict[str, Tensor]:
-        """One option a site and net, as (nets, options) of zeros and ones whose gradient is that of a
+        """One option per site and net, as (nets, options) of zeros and ones with the gradient of a
         relaxed draw (straight-through Gumbel-softmax: Jang et al., ICLR 2017).
 
         Args:
-            even: whatever the logits say, and without their gradient.
+            even: draw uniformly, without a gradient.
         """
         uniform = torch.rand(self.logits.shape, generator=self.generator).clamp_(1e-9, 1 - 1e-7)
         noise = -torch.log(-torch.log(uniform))
@@ -119,10 +119,10 @@ class Supernet:
         return {name: padded[:, place, :size] for place, (name, size) in enumerate(self.sizes.items())}
 
     def outputs(self, rows: Tensor, chosen: Mapping[str, Tensor]) -> Tensor:
-        """Logits of every net, (nets, n_out, rows).
+        """The logits of every net, (nets, n_out, rows).
 
         Args:
-            rows: standardised, (n_in, rows).
+            rows: standardised features, (n_in, rows).
             chosen: site -> (nets, options), see :meth:`draw`.
         """
         self.passes += 1
@@ -149,7 +149,7 @@ class Supernet:
             if tag == "out":
                 return sums * torch.exp(self.scale)
             if self.relaxation.rectified and self.relaxation.signed:
-                sums = functional.relu(sums)  # an unsigned grid has no negative numbers anyway
+                sums = functional.relu(sums)  # an unsigned grid has no negative numbers
             results = rounded(f"activation_{tag}", sums, 2)
             results = results * (chosen[f"width_{tag}"] @ self.reach[f"width_{tag}"])[:, :, None]
             if number == 0:
@@ -161,11 +161,11 @@ class Supernet:
 
 
 class Grid:
-    """The fixed-point types of one site as rounding steps and ends.
+    """The fixed-point types of one site as rounding steps and ranges.
 
     Args:
         numbers: (options, 2), W and I.
-        signed: whether they hold negative numbers.
+        signed: whether they are signed.
     """
 
     def __init__(self, numbers: Tensor, signed: bool) -> None:

@@ -1,4 +1,4 @@
-"""What every RTL generator here hands over, and what both demand of a design."""
+"""The result of an RTL generator, and the requirements of both generators on a design."""
 
 from __future__ import annotations
 

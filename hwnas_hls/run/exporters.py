@@ -1,4 +1,4 @@
-"""What a run hands to its exporters, and what they write."""
+"""Exporters at the end of a run: the front they receive, and the files they write."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def front_of(
     """A run as exporters see it.
 
     Args:
-        members: what was handed over.
-        run, facts: what is known of the run, and what its store holds of it.
-        records: those of the search, where they were read already.
+        members: the exported designs.
+        run, facts: the facts of the run, and those in its store.
+        records: the records of the search, if they have already been read.
     """
     records = search.records() if records is None else records
     syntheses = [Comparison.from_json(item) for item in facts.get("syntheses", [])]
@@ -79,11 +79,11 @@ def exporter_named(
     return exporter
 
 
-def export(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
-    """Let every exporter of the spec write; one that fails is logged and the others go on.
+def run_exporters(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
+    """Run every exporter of the spec; a failure is logged and the remaining exporters run.
 
     Returns:
-        (the files that were written, what failed in words).
+        (written files, one message per failed exporter).
     """
     files: list[Path] = []
     failures: list[str] = []

@@ -1,4 +1,4 @@
-"""The hand-over of a front: full training, test score, hls4ml project, proof that it is bit-exact."""
+"""Export of designs: full training, refinement, synthesis, test score, hls4ml project, C simulation."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _TESTBENCH_ROWS = 200
-#: What stands in ``checks["csim"]`` where the spec wants none.
-CSIM_NOT_ASKED = not_run("handover.csim = false", wanted=False)
+#: ``checks["csim"]`` if the spec disables C simulation.
+CSIM_NOT_ASKED = not_run("export.csim = false", wanted=False)
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
-    """What came of the chosen records.
+class Exported:
+    """The exported designs.
 
     Args:
         members: best task metric first.
-        left_out: key -> why a trained design is not among them.
+        left_out: key -> why a trained design was left out.
     """
 
     members: list[Member]
@@ -66,25 +66,25 @@ def hand_over(
     scores: Mapping[str, Estimate] = MappingProxyType({}),
     prices: Mapping[str, float] = MappingProxyType({}),
     every: bool = False,
-) -> HandedOver:
-    """Turn the chosen records of a front into designs below ``folder/designs``.
+) -> Exported:
+    """Turn the chosen records of a front into designs in ``folder/designs``.
 
-    The test split is read here and nowhere else.
+    Only this function reads the test split.
 
     Args:
-        records: of the front, chosen.
+        records: the chosen ones.
         folder: the run folder.
         on_step: called with a description of each step.
-        measuring: synthesises each member, so that measured numbers stand beside its name.
-        scores: key -> score by rows unseen, where there is one.
+        measuring: synthesises each design; ``None``: no synthesis.
+        scores: key -> score on unseen rows, if known.
         prices: key -> price at which single weights are refined after the full training.
-        every: also what is of no use, or dominated by another in its final numbers.
+        every: keep designs that are constant, or dominated by another in their final numbers.
 
     Returns:
-        the members; a record whose training failed is left out with a logged reason.
+        the members, and the designs left out; a failed training is logged and its record skipped.
     """
     if not records:
-        return HandedOver([], {})
+        return Exported([], {})
     if problem.trainer is None:
         log.warning("no estimator of this run trains: the front has no designs to hand over")
         return HandedOver([], {})
@@ -98,7 +98,7 @@ def hand_over(
     metric = problem.dataset.metric
     sign = -1.0 if problem.dataset.direction == "max" else 1.0
     done.sort(key=lambda member: (sign * member.estimates[metric].value, member.record.number))
-    return HandedOver(done, left_out)
+    return Exported(done, left_out)
 
 
 def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[str], None]) -> list[Made]:
@@ -112,9 +112,9 @@ def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[
             for name in ("lut", "ff", "dsp", "latency_cycles")
             if name in measured and (measured[name].value or name == "lut")
         )
-        on_step(f"synthesis {next(done)} of {len(made)}: {item.record.key[:8]} {said}")
+        on_step(f"synthesis {next(done)} of {len(made)}: {item.record.key[:8]} {result}")
 
-    measuring.measure_all([item.design for item in made], lambda place, *found: told(made[place], *found))
+    measuring.measure_all([item.design for item in made], lambda place, *found: report(made[place], *found))
     out = []
     for item in made:
         estimates, reason = measuring.final(item.record.key, item.design, item.estimates)
@@ -127,8 +127,8 @@ def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[
 def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Member], dict[str, LeftOut]]:
     """The members that somebody may want, and why the others are none.
 
-    Left out is what does nothing, and what another is at least as good as in every objective, by the
-    final numbers: the score on the test rows and what synthesis counted.
+    A member is left out if its outputs are constant, or if another is at least as good in every
+    objective by the final numbers: the score on the test rows and the results of synthesis.
     """
     left_out: dict[str, LeftOut] = {}
     alive = []
@@ -193,13 +193,13 @@ def _member(problem: Problem, made: Made, found: Estimate, final: Mapping[str, E
 def _built(
     problem: Problem, folder: Path, on_step: Callable[[str], None], members: Sequence[Member]
 ) -> list[Member]:
-    """The members with their files written and proven, several at once."""
+    """The members with their files written and checked, several in parallel."""
     stop = threading.Event()
-    with ThreadPoolExecutor(problem.spec.handover.workers) as pool:
+    with ThreadPoolExecutor(problem.spec.export.workers) as pool:
         try:
             return list(pool.map(functools.partial(_build, problem, folder, on_step, stop), members))
         except BaseException:
-            # Ctrl-C: a g++ may have minutes to go, and the pool waits for its threads.
+            # Ctrl-C: the pool waits for its threads, and a g++ may need minutes.
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -208,7 +208,7 @@ def _built(
 def _build(
     problem: Problem, folder: Path, on_step: Callable[[str], None], stop: threading.Event, member: Member
 ) -> Member:
-    """Write the member's files and, where asked, prove them by C simulation."""
+    """Write the member's files and, if configured, check them by C simulation."""
     from hwnas_hls.hls4ml import lint, project
 
     place = folder / "designs" / member.key
@@ -236,11 +236,11 @@ def _build(
             # Reports name their top function: one of other weights then shows.
             name=member.design.hardware_name,
             amend=functools.partial(_amend, problem, member.candidate),
-            # So that the vendor's own simulations run on data, not on zeros.
+            # The vendor's simulations then run on data, not on zeros.
             test_inputs=emulator.input_integers(member.design, problem.dataset.test.x[:_TESTBENCH_ROWS]),
         )
         checks["project"] = PASSED
-        if problem.spec.handover.csim:
+        if problem.spec.export.csim:
             found = project.verify(member.design, built, problem.dataset.test.x, stop=stop)
             checks["csim"] = PASSED if found.exact else failure(str(found))
             if found.exact:
@@ -259,7 +259,7 @@ def _build(
     clock_ns = member.design.architecture.clock_ns or problem.clock_ns
     digest = member.design.digest()
     tool = f"hwnas-hls {__version__}"
-    evidence.write(place, evidence.Piece("handover", tool, digest, estimates, problem.target.part, clock_ns))
+    evidence.write(place, evidence.Piece("export", tool, digest, estimates, problem.target.part, clock_ns))
     on_step(f"design {member.key}: C simulation {checks.get('csim', 'not reached')}")
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
 
