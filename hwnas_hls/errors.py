@@ -40,11 +40,11 @@ class ErrorKind(StrEnum):
     MISMATCH = "mismatch"
     #: What would not be exact to the bit.
     INEXACT = "inexact"
-    #: The spec or the data are not those that a run began with.
+    #: The spec or the data have changed since the run began.
     CHANGED = "changed"
     #: A file or folder that is not of the format it should have.
     WRONG_FORMAT = "wrong format"
-    #: A file that is damaged.
+    #: A damaged file.
     DAMAGED = "damaged"
     #: A file written by a newer version of the tool.
     NEWER_VERSION = "newer version"
@@ -64,7 +64,7 @@ class ErrorKind(StrEnum):
     TOOL_FAILED = "tool failed"
     #: A program that found no licence.
     NO_LICENCE = "no licence"
-    #: A tool's report that cannot be read.
+    #: A tool's report cannot be read.
     UNREADABLE_REPORT = "unreadable report"
 
 

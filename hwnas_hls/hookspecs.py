@@ -96,9 +96,9 @@ def hwnas_run_started(run: RunFacts) -> None:
 
 @hookspec
 def hwnas_candidate_recorded(run: RunFacts, record: Record) -> None:
-    """A candidate has been judged and stored."""
+    """Called when a candidate has been evaluated and stored."""
 
 
 @hookspec
 def hwnas_run_finished(run: RunFacts, front: Front) -> None:
-    """A run is over, its files are written."""
+    """Called when a run has ended and its files are written."""

@@ -86,8 +86,8 @@ def _running(table: ClusterTable, where: str) -> Connection:
             "no dask scheduler answers",
             where=f"{where}: scheduler",
             found=f"{table.scheduler} ({' '.join(str(error).split()) or type(error).__name__})",
-            remedy="start one (`dask scheduler`) and its workers (`dask worker ADDRESS`), or leave the "
-            "address out and use --workers N",
+            remedy="start one (`dask scheduler`) and its workers (`dask worker ADDRESS`), or omit the "
+            "address and use --workers N",
             kind=ErrorKind.NOT_ACCESSIBLE,
         ) from error
     return Connection(client, client.close)
@@ -125,8 +125,8 @@ def _local(table: ClusterTable) -> Connection:
             )
         except (RuntimeError, OSError, TimeoutError) as error:
             raise HwnasError(
-                f"{table.workers} worker processes did not start: {error}. A Python script that searches "
-                'with workers wants its calls below `if __name__ == "__main__":`',
+                f"{table.workers} worker processes did not start: {error}. A Python script that uses "
+                'workers must make its calls below `if __name__ == "__main__":`',
                 kind=ErrorKind.CRASHED,
             ) from error
         held.callback(_closed, cluster)

@@ -28,10 +28,10 @@ class Verification:
         n_different: number of differing values in all rows.
         first: the first difference: (row, output, emulator, C simulation), both values
             in units of the output's least significant bit.
-        failure: why there is no comparison; empty where there is one.
+        failure: why there is no comparison; empty on success.
         failure_kind: what that failure is about.
-        compile_s, run_s: seconds that g++ and the simulation took.
-        log: what g++ and the program printed.
+        compile_s, run_s: duration of g++ and of the simulation in seconds.
+        log: output of g++ and the program.
     """
 
     n_rows: int

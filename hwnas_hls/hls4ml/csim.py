@@ -98,13 +98,13 @@ def simulate(
     firmware = read_written(folder)
     if inputs.ndim != 2 or inputs.shape[1] != firmware.n_in:
         raise HwnasError(
-            f"{folder} takes rows of {firmware.n_in} values, not an array of shape {inputs.shape}",
+            f"{folder} needs rows of {firmware.n_in} values, not an array of shape {inputs.shape}",
             kind=ErrorKind.MISMATCH,
         )
     for kind in (firmware.input, firmware.output):
         if kind.width > DOUBLE_BITS:
             raise HwnasError(
-                f"{folder}: {kind} is wider than the {DOUBLE_BITS} bits that a double holds",
+                f"{folder}: {kind} is wider than the {DOUBLE_BITS} bits of a double",
                 kind=ErrorKind.INEXACT,
             )
     log = folder / "csim.log"
@@ -146,13 +146,13 @@ def _simulate(
         values = np.fromfile(place / "outputs", np.float64)
     if values.size != len(inputs) * firmware.n_out:
         raise HwnasError(
-            f"C simulation gave {values.size} values for {len(inputs)} rows; see {log}",
+            f"C simulation wrote {values.size} values for {len(inputs)} rows; see {log}",
             kind=ErrorKind.TOOL_FAILED,
         )
     scaled = values.reshape(len(inputs), firmware.n_out) * 2.0**firmware.output.fraction
     if not (np.isfinite(scaled).all() and (scaled == np.rint(scaled)).all()):
         raise HwnasError(
-            f"C simulation gave values off the grid of {firmware.output}; see {log}",
+            f"C simulation wrote values off the grid of {firmware.output}; see {log}",
             kind=ErrorKind.TOOL_FAILED,
         )
     return Simulation(scaled.astype(np.int64), compile_s, run_s, log)

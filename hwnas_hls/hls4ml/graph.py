@@ -148,7 +148,7 @@ class _Builder:
         activation = "linear" if isinstance(layer, Pool2D) else layer.activation
         if activation not in ("relu", "leaky_relu", "linear"):
             raise Unsupported(
-                f"layer {number}: {activation} goes through a table in hls4ml, whose values are not "
+                f"layer {number}: {activation} uses a lookup table in hls4ml, whose values are not "
                 "reproduced bit for bit; use relu, leaky_relu or linear",
                 kind=ErrorKind.INEXACT,
             )

@@ -73,16 +73,16 @@ def write_project(
             the project; ``folder`` exists but is not a project.
     """
     if not _NAME.fullmatch(name) or name == "main":
-        raise HwnasError(f"not a name for a C++ function: {name}", kind=ErrorKind.INVALID)
+        raise HwnasError(f"not a valid name for a C++ function: {name}", kind=ErrorKind.INVALID)
     if backend not in BACKENDS:
         raise Unsupported(f"projects can be written for {', '.join(BACKENDS)}, not for {backend}")
     if clock_ns <= 0:
-        raise HwnasError(f"a clock period is above zero, not {clock_ns} ns", kind=ErrorKind.INVALID)
+        raise HwnasError(f"the clock period must be above zero, not {clock_ns} ns", kind=ErrorKind.INVALID)
     graph = graph_of(design)
     try:
         if folder.exists() and any(folder.iterdir()) and not (folder / "project.tcl").exists():
             raise HwnasError(
-                f"{folder} holds something that is not an hls4ml project; it is left as it is",
+                f"{folder} exists, but is not an hls4ml project; it was not changed",
                 kind=ErrorKind.TAKEN,
             )
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def check_project(
     for fact in _facts(graph, target, firmware, clock_ns, backend):
         if fact.asked != fact.found:
             raise HwnasError(
-                f"{blame}: {fact.file}: {fact.what} is {fact.found}, asked for {fact.asked}",
+                f"{blame}: {fact.file}: {fact.what} is {fact.found}, expected {fact.asked}",
                 kind=ErrorKind.MISMATCH,
             )
     for node, layer in zip(graph.calls, firmware.layers, strict=True):
@@ -133,7 +133,9 @@ def _check_weights(design: Design, number: int, written: WrittenLayer, folder: P
 
     layer, weight, bias = design.architecture.layers[number], kernel(design, number), design.biases[number]
     if not isinstance(layer, Weighted):
-        raise HwnasError(f"{blame}: {written.name} has weights, its layer has none", kind=ErrorKind.MISMATCH)
+        raise HwnasError(
+            f"{blame}: {written.name} has weights, but its layer has none", kind=ErrorKind.MISMATCH
+        )
     # The Resource strategy keeps its weights transposed.
     flat = (np.moveaxis(weight, -1, 0) if written.strategy == "resource" else weight).ravel()
     offsets = (
@@ -154,11 +156,11 @@ def _check_weights(design: Design, number: int, written: WrittenLayer, folder: P
         asked = integers * 2.0**-fraction
         if found.shape != asked.shape:
             raise HwnasError(
-                f"{blame}: {path.name} holds {len(found)} values, asked for {len(asked)}",
+                f"{blame}: {path.name} has {len(found)} values, expected {len(asked)}",
                 kind=ErrorKind.MISMATCH,
             )
         for place in np.flatnonzero(found != asked)[:1]:
             raise HwnasError(
-                f"{blame}: {path.name}: value {place} is {found[place]}, asked for {asked[place]}",
+                f"{blame}: {path.name}: value {place} is {found[place]}, expected {asked[place]}",
                 kind=ErrorKind.MISMATCH,
             )

@@ -62,7 +62,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise UserError("an architecture has at least one layer", kind=ErrorKind.MISSING)
+            raise UserError("an architecture needs at least one layer", kind=ErrorKind.MISSING)
         if not 0 < self.kept_adders <= 1:
             raise UserError("kept_adders lies above 0 and is at most 1", found=self.kept_adders)
         straight = all(layer.inputs in ((), (number - 1,)) for number, layer in enumerate(self.layers))
@@ -203,7 +203,7 @@ def as_architecture(value: object) -> Architecture:
         ]
         return Architecture(_DEFAULT_INPUT, tuple(layers))
     raise UserError(
-        "a space's architecture is an Architecture or a list of layers",
+        "architecture() of a space must return an Architecture or a list of layers",
         found=type(value).__name__,
         kind=ErrorKind.WRONG_FORMAT,
     )

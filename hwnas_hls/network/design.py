@@ -73,21 +73,21 @@ class Design:
             shape = None if weight is None else weight.shape
             if shape != layer.weight_shape:
                 raise UserError(
-                    f"layer {number} wants weights of shape {layer.weight_shape}",
+                    f"layer {number} needs weights of shape {layer.weight_shape}",
                     found=shape,
                     kind=ErrorKind.MISMATCH,
                 )
             kind = layer.bias if isinstance(layer, Weighted) else None
             if (bias is None) != (kind is None):
                 raise UserError(
-                    f"layer {number}: biases and their type come together", kind=ErrorKind.MISMATCH
+                    f"layer {number} needs both biases and a bias type, or neither", kind=ErrorKind.MISMATCH
                 )
             if weight is not None and isinstance(layer, Weighted):
                 _on_grid(f"weights of layer {number}", weight, layer.weight)
             if weight is not None and bias is not None and kind is not None:
                 if bias.shape != weight.shape[-1:]:
                     raise UserError(
-                        f"layer {number} wants biases of shape {weight.shape[-1:]}",
+                        f"layer {number} needs biases of shape {weight.shape[-1:]}",
                         found=bias.shape,
                         kind=ErrorKind.MISMATCH,
                     )
@@ -218,7 +218,7 @@ class Design:
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
         if found != DESIGN_SCHEMA:
             raise UserError(
-                "a design of another schema",
+                "unsupported schema of the design",
                 where=str(path),
                 found=found,
                 choices=[DESIGN_SCHEMA],
@@ -231,7 +231,7 @@ class Design:
             raise
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise UserError(
-                "not a design that this tool wrote",
+                "not a design written by this tool",
                 where=str(path),
                 found=f"{type(error).__name__}: {error}",
                 kind=ErrorKind.WRONG_FORMAT,
@@ -260,7 +260,7 @@ class Design:
         )
         if design.digest() != data["digest"]:
             raise UserError(
-                "the design was altered after it was written", where=where, kind=ErrorKind.DAMAGED
+                "the design was modified after it was written", where=where, kind=ErrorKind.DAMAGED
             )
         return design
 
@@ -300,7 +300,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         zlib.error,
     ) as error:
         raise UserError(
-            "no readable weights", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+            "the weights cannot be read", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
         ) from error
 
 

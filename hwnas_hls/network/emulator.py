@@ -86,7 +86,7 @@ def _activated(
         values, fraction = np.where(values > 0, values << _LEAKY_SHIFT, values), fraction + _LEAKY_SHIFT
     elif activation != "linear":
         raise Unsupported(
-            f"layer {number}: {activation} goes through a table and is not emulated", kind=ErrorKind.INEXACT
+            f"layer {number}: {activation} uses a lookup table, which is not emulated", kind=ErrorKind.INEXACT
         )
     return values if (result, fraction) == (accum, accum.fraction) else result.requantise(values, fraction)
 

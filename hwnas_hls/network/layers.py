@@ -162,7 +162,7 @@ class Merge:
             raise UserError("a merge needs two inputs of at least one value each", found=self.input_widths)
         if self.merge == "add" and self.input_widths[0] != self.input_widths[1]:
             raise UserError(
-                "only tensors of the same width are added", found=self.input_widths, kind=ErrorKind.MISMATCH
+                "add needs tensors of the same width", found=self.input_widths, kind=ErrorKind.MISMATCH
             )
 
     @property

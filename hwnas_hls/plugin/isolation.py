@@ -179,7 +179,7 @@ class Isolated:
         except Exception as error:
             self._end(worker)
             raise IsolationError(
-                f"{self._what} gave an answer that cannot be read: {error}", kind=ErrorKind.DAMAGED
+                f"{self._what} returned an unreadable answer: {error}", kind=ErrorKind.DAMAGED
             ) from error
         except BaseException:
             self._end(worker)

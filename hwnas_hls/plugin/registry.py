@@ -88,7 +88,7 @@ class Deprecation:
 
     Args:
         plugin: its entry point name.
-        package: distribution and version that brought it.
+        package: distribution and version that provides it.
         advice: the hook and its replacement, in words.
     """
 
@@ -136,7 +136,7 @@ class Registry:
     """All plugins of this environment.
 
     Args:
-        entry_points: to look at instead of the installed ones of group ``hwnas_hls``.
+        entry_points: used instead of the installed ones of the group ``hwnas_hls``.
 
     Attributes:
         faults: what is wrong with plugins, found so far.
@@ -169,7 +169,7 @@ class Registry:
                 Fault(
                     point.name,
                     FaultKind.NAME_TAKEN,
-                    f"{package} uses an entry point name that {self._packages[point.name]} has",
+                    f"{package}: {self._packages[point.name]} already uses this entry point name",
                 )
             )
             return
@@ -199,7 +199,7 @@ class Registry:
             return
         self._offers.clear()
         for item in caught:
-            # pluggy says which hook; whose plugin it is only this place knows.
+            # pluggy names the hook; add the plugin.
             warnings.warn(f"plugin {name}: {package}: {item.message}", item.category, stacklevel=2)
             if issubclass(item.category, DeprecationWarning):
                 self.deprecations.append(Deprecation(name, package, str(item.message)))
@@ -244,7 +244,7 @@ class Registry:
             for cls in classes:
                 problem = _offer_problem(kind, cls)
                 if problem:
-                    words = f"{COLLECTED[kind]} handed over {cls!r}: {problem}"
+                    words = f"{COLLECTED[kind]} returned {cls!r}: {problem}"
                     self.faults.append(Fault(name, FaultKind.WRONG_OFFER, words, COLLECTED[kind]))
                     continue
                 offer = Offer(kind, cls.name, name, self._packages[name], cls)

@@ -125,7 +125,7 @@ class Front:
 
     @property
     def clock_ns(self) -> float:
-        """Clock period of designs that name none: the run's, else the part's."""
+        """Clock period of designs that set none: that of the run, else that of the part."""
         return self.run.clock_ns or self.target.clock_ns
 
     @property

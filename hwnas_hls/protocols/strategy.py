@@ -214,7 +214,7 @@ class Proposals:
             self._pending = dict.fromkeys(str(key) for key in state["pending"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                "not a state that this strategy saved",
+                "not a saved state of this strategy",
                 where=self.name,
                 found=state,
                 kind=ErrorKind.WRONG_FORMAT,

@@ -116,9 +116,9 @@ def _target(data: Mapping[str, Any], where: str) -> Target:
         )
     if not values["sources"]:
         raise UserError(
-            "a target names the sources of its figures",
+            "a target must name the sources of its figures",
             where=where,
-            remedy="add one text to sources",
+            remedy="add a string to sources",
             kind=ErrorKind.MISSING,
         )
     if not _PART.fullmatch(values["part"]):

@@ -190,7 +190,7 @@ class Database:
             with self._access:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
-            # Disk full, device gone, no permission: the file itself may be whole.
+            # Disk full, device missing or no permission: the file itself may be intact.
             raise HwnasError(
                 f"the store cannot be used: {error} ({self.path})", kind=ErrorKind.NOT_ACCESSIBLE
             ) from error

@@ -37,7 +37,7 @@ _LEVELS_LOCK = threading.Lock()
 
 
 def run_facts(problem: Problem, folder: Path) -> RunFacts:
-    """Where, by whom and with what a run is made."""
+    """Settings, versions, plugins and machine of a run."""
     versions = {"hwnas-hls": __version__, "python": platform.python_version()}
     for name in _VERSIONED:
         with contextlib.suppress(metadata.PackageNotFoundError):

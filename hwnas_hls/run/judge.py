@@ -183,7 +183,7 @@ class Judge:
         try:
             architecture = self.problem.architecture(candidate)
         except PLUGIN_FAULTS as error:
-            case.end(RecordState.FAILED, f"the space builds no architecture: {in_words(error)}")
+            case.end(RecordState.FAILED, f"the space could not build the architecture: {in_words(error)}")
         else:
             case.architecture = architecture
         return case
@@ -212,7 +212,7 @@ class Judge:
         for case, estimates in fresh.values():
             if case.state == RecordState.COMPLETE:
                 self._take(part, case, estimates, check=True)
-        # What follows, da4ml's solver above all, is dear, and no front is the poorer without these.
+        # The next estimators, above all da4ml's solver, are expensive; skip siblings far from the front.
         rivals = [case.estimates for case in (*cases, *siblings) if case.state == RecordState.COMPLETE]
         behind = self._family.far_behind(rivals, self._batch)
         return [case for case in siblings if not behind(case.estimates)]
@@ -279,9 +279,7 @@ class Judge:
         scores = [case.estimates[metric].value for case in alive]
         for case, stays in zip(alive, self._halving(alive)(range(len(alive)), scores, 1.0), strict=True):
             if not stays:
-                case.end(
-                    RecordState.STOPPED, f"{part.name}: dominated, and not promoted to the next training"
-                )
+                case.end(RecordState.STOPPED, f"{part.name}: dominated, so not promoted to the next training")
 
     def _spare(self, part: ConfiguredPlugin, forecast: str, cases: Sequence[Evaluation]) -> None:
         """Stop the candidates that a forecast excludes; the forecast becomes their score."""
@@ -312,7 +310,7 @@ class Judge:
         early_stop: bool = True,
         check: bool = True,
     ) -> list[Estimates]:
-        """Ask for those that are still in the race; returns the answers."""
+        """Call an estimator for the candidates that have not ended; returns its results."""
         alive = [case for case in cases if case.state == RecordState.COMPLETE]
         if not alive:
             return []
@@ -340,7 +338,7 @@ class Judge:
         case.violations = self.problem.goal.violations(case.estimates)
         if case.violations:
             worst = ", ".join(f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items()))
-            case.end(RecordState.INFEASIBLE, f"over the limit {worst} (bad end of the interval)")
+            case.end(RecordState.INFEASIBLE, f"over the limit {worst} (pessimistic end of the interval)")
 
     # -- one estimator, one batch --------------------------------------------------------
 
@@ -444,7 +442,7 @@ class Judge:
             if len(candidates) == 1:
                 log.warning("estimator %s failed: %s", part.name, in_words(error))
                 return [_failed(error)]
-            # One candidate must not take its neighbours down: each is asked alone.
+            # One candidate must not fail the others: call the estimator for each separately.
             log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error))
             alone = replace(context, keep=keep_all)
             return [self._alone(part, candidate, alone) for candidate in candidates]
@@ -490,7 +488,7 @@ class Judge:
                 missing: Mapping[str, None] = {
                     o.metric: None for o in self.problem.goal.objectives if o.metric not in case.estimates
                 }
-                state, reason = RecordState.FAILED, f"no estimator gave {', '.join(missing)}"
+                state, reason = RecordState.FAILED, f"no estimator returned {', '.join(missing)}"
         return Record(
             number,
             batch,

@@ -209,7 +209,7 @@ def _go(
         finally:
             search.close()
         front = front_of(problem, search, members, dataclasses.replace(run, finished=not interrupted), facts)
-        files, failures = export(problem, front, folder)
+        files, failures = run_exporters(problem, front, folder)
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
         return Outcome(folder, front, interrupted, files, failures)

@@ -198,10 +198,10 @@ def _judged(
     accuracy = round(1.0 - float(np.mean((vector - 0.6) ** 2)) / 4.0, 9)
     if state == RecordState.INFEASIBLE:
         lut = 2.0 * _LUT_LIMIT + lut
-    estimates = {"lut": Estimate("lut", lut, 0.8 * lut, 1.2 * lut, "predicted", "invented")}
+    estimates = {"lut": Estimate("lut", lut, 0.8 * lut, 1.2 * lut, "predicted", "synthetic")}
     if state in (RecordState.COMPLETE, RecordState.STOPPED):
         value = accuracy if state == RecordState.COMPLETE else accuracy / 2.0
-        estimates["accuracy"] = Estimate("accuracy", value, value, value, "trained", "invented")
+        estimates["accuracy"] = Estimate("accuracy", value, value, value, "trained", "synthetic")
     if state == RecordState.FAILED:
         estimates = {}
     return Record(
@@ -212,7 +212,7 @@ def _judged(
         estimates,
         goal.losses(estimates) if state == RecordState.COMPLETE else None,
         goal.violations(estimates),
-        "" if state == RecordState.COMPLETE else f"invented: {state}",
+        "" if state == RecordState.COMPLETE else f"synthetic: {state}",
     )
 
 

@@ -184,10 +184,9 @@ class Estimates:
         stopped: why training was stopped early (the candidate was dominated); empty otherwise.
         design: the trained fixed-point design, if the estimator trains.
         warnings: for the record and the report.
-        layers: per layer, metric -> its share, where the estimator splits its numbers by layer.
-        siblings: what the same training says of other candidates, each with its own estimates; those
-            that are worth a record are not ``stopped``. See
-            :attr:`hwnas_hls.protocols.estimator.Context.siblings`.
+        layers: per layer, metric -> estimate, if the estimator splits its numbers by layer.
+        siblings: the results of the same training for other candidates; those that are not
+            ``stopped`` become records. See :attr:`hwnas_hls.protocols.estimator.Context.siblings`.
         failure_kind: what the failure is about; without meaning where there is none.
     """
 

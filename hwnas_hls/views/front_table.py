@@ -141,7 +141,7 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
 
 
 def chance_words(front: Front) -> str:
-    """What an answer that ignores the input reaches on the test rows, in words; empty if not known."""
+    """The score of a constant output on the test rows, as text; empty if unknown."""
     chance = front.run.chance
     if chance is None:
         return ""

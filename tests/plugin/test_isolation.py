@@ -219,7 +219,7 @@ def test_a_run_with_isolated_synthesis_ends_whatever_happens(
         spec = toy_spec(synthesis=table, run={"trials": 20, "batch": 10}, export={"members": 2})
         outcome = start(spec, registry, tmp_path / f"run{how}", Observer())
         assert not outcome.interrupted
-        # A design whose synthesis fails is left out of the hand-over, with the reason.
+        # A design whose synthesis fails is not exported; the log gives the reason.
         assert outcome.front.run.left_out if how else outcome.front.members
         counted[how] = len(outcome.front.comparisons())
     assert counted[""] >= 1

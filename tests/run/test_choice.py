@@ -84,7 +84,7 @@ def test_a_dead_design_is_left_out_and_said(
         return dataclasses.replace(found, design=dataclasses.replace(found.design, weights=weights))
 
     monkeypatch.setattr(toy.ToyTraining, "_one", dead)
-    outcome = members_of(registry, toy_spec(handover={"members": 20}), tmp_path / "run")
+    outcome = members_of(registry, toy_spec(export={"members": 20}), tmp_path / "run")
     left_out = outcome.front.run.left_out
     left = {key: item for key, item in left_out.items() if item.kind is LeftOutKind.USELESS}
     assert left
@@ -131,7 +131,7 @@ def test_the_floor_lies_between_chance_and_the_best(
 @pytest.mark.parametrize("floor", [-0.1, 1.0])
 def test_a_floor_that_cannot_be_is_refused(toy_spec: MakeSpec, floor: float) -> None:
     with refused(ErrorKind.INVALID, mentions=["floor", floor]):
-        toy_spec(handover={"floor": floor})
+        toy_spec(export={"floor": floor})
 
 
 def test_folds_share_every_row_and_every_class_once() -> None:

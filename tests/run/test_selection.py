@@ -143,7 +143,7 @@ def test_the_nearest_is_named_with_its_numbers() -> None:
 @pytest.fixture
 def run(registry: Registry, toy_spec: Callable[..., Any], tmp_path: Path) -> Path:
     """A finished run of the toy plugin with two designs."""
-    runs.start(toy_spec(handover={"members": 2, "csim": False}), registry, tmp_path / "run", runs.Observer())
+    runs.start(toy_spec(export={"members": 2, "csim": False}), registry, tmp_path / "run", runs.Observer())
     return tmp_path / "run"
 
 

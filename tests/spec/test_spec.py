@@ -37,7 +37,7 @@ def test_a_target_is_all_it_takes() -> None:
         ({"run": {"trials": 0}}, {"where": "x.toml: [run]", "mentions": ["trials", 1, 0]}),
         ({"run": {"trials": "many"}}, {"where": "x.toml: [run].trials", "found": "'many' (string)"}),
         ({"run": {"trials": True}}, {"where": "x.toml: [run].trials", "found": "true (true or false)"}),
-        ({"handover": {"training": False}}, {"where": "x.toml: [handover].training"}),
+        ({"export": {"training": False}}, {"where": "x.toml: [export].training"}),
         ({"run": {"estimators": 3}}, {"where": "x.toml: [run].estimators"}),
         ({"run": {"device": "tpu"}}, {"mentions": ["device", "auto, cpu or cuda", "tpu"]}),
         ({"run": 3}, {"found": "3", "mentions": ["[run]"]}),

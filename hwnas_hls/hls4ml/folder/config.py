@@ -55,7 +55,7 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
 
     if len(text) > MAX_YAML_BYTES:
         raise ReportError(
-            f"{where}: more than {MAX_YAML_BYTES // 1024} KiB of YAML beside the model",
+            f"{where}: more than {MAX_YAML_BYTES // 1024} KiB of YAML without the model",
             kind=ErrorKind.TOO_LARGE,
         )
     if _depth(text) > _MAX_DEPTH:

@@ -26,7 +26,7 @@ def source(folder: Path, relative: str, limit: int = MAX_SOURCE_BYTES) -> str:
     path = folder / relative
     if not inside(folder, path):
         raise ReportError(
-            f"{path}: leads out of the project folder; it is not read", kind=ErrorKind.NOT_ACCESSIBLE
+            f"{path}: is outside the project folder, so it is not read", kind=ErrorKind.NOT_ACCESSIBLE
         )
     return read_text(path, limit)
 

@@ -37,7 +37,7 @@ def read_values(folder: Path, name: str, count: int) -> NDArray[np.float64] | No
     values = _numbers(text.replace("{", " ").replace("}", " "), path)
     if values.size != count:
         raise ReportError(
-            f"{path}: has {values.size} values where the layer has {count}", kind=ErrorKind.MISMATCH
+            f"{path}: has {values.size} values, but the layer has {count}", kind=ErrorKind.MISMATCH
         )
     return values
 
@@ -62,7 +62,7 @@ def read_compressed(folder: Path, name: str, n_in: int, n_out: int) -> NDArray[n
     inside_layer = (rows >= 0) & (rows < n_in) & (columns >= 0) & (columns < n_out)
     if not (inside_layer.all() and (rows == triples[:, 0]).all() and (columns == triples[:, 1]).all()):
         raise ReportError(
-            f"{path}: a row or column lies outside a layer of {n_in} x {n_out}", kind=ErrorKind.MISMATCH
+            f"{path}: a row or column is outside the layer of {n_in} x {n_out}", kind=ErrorKind.MISMATCH
         )
     out = np.zeros((n_in, n_out))
     np.add.at(out, (rows, columns), triples[:, 2])
@@ -84,7 +84,7 @@ def _text(folder: Path, name: str) -> tuple[Path, str] | None:
             continue
         if not inside(folder, path):
             raise ReportError(
-                f"{path}: leads out of the project folder; it is not read", kind=ErrorKind.NOT_ACCESSIBLE
+                f"{path}: is outside the project folder, so it is not read", kind=ErrorKind.NOT_ACCESSIBLE
             )
         text = source(folder, relative, MAX_WEIGHT_BYTES)
         if suffix == ".txt":

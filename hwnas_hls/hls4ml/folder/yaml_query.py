@@ -52,7 +52,7 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
         raise UserError(
             "the configuration does not contain the widths of its layers",
             where=str(path),
-            remedy="give the project's folder (with firmware/), or put the Keras model beside it",
+            remedy="give the project folder (with firmware/), or put the Keras model into the same folder",
             kind=ErrorKind.MISSING,
         )
     settings = read_settings(path.parent, config, None)

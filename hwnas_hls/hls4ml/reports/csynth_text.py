@@ -208,7 +208,7 @@ def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csyn
     target = nanoseconds(clocks.get("Target"), f"{path}: Target") if clock else _period_ns(table, path)
     if target is None:
         raise ReportError(
-            f"{path}: this overview has no clock period; read the report of the top function beside it",
+            f"{path}: this overview has no clock period; read the report of the top function instead",
             kind=ErrorKind.MISSING,
         )
     top = rows[0]

@@ -54,7 +54,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         os.close(descriptor)
     if status.st_size > limit or len(data) > limit:
         raise ReportError(
-            f"{path}: larger than {limit / 2**20:g} MiB, the most that is read of a report",
+            f"{path}: larger than {limit / 2**20:g} MiB, the maximum size of a report",
             kind=ErrorKind.TOO_LARGE,
         )
     if not data.strip():

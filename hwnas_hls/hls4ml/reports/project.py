@@ -82,7 +82,7 @@ def _classified(folder: Path) -> dict[str, list[Path]]:
             files[kind].append(path)
     if sum(len(paths) for paths in files.values()) > MAX_REPORTS:
         raise ReportError(
-            f"{folder}: more than {MAX_REPORTS} reports; name a single project", kind=ErrorKind.TOO_LARGE
+            f"{folder}: more than {MAX_REPORTS} reports; give a single project", kind=ErrorKind.TOO_LARGE
         )
     return files
 
@@ -103,7 +103,7 @@ def _report_files(folder: Path) -> Iterator[Path]:
         seen += len(names) + len(folders)
         if seen > MAX_ENTRIES:
             raise ReportError(
-                f"{folder}: more than {MAX_ENTRIES} files; name a single project", kind=ErrorKind.TOO_LARGE
+                f"{folder}: more than {MAX_ENTRIES} files; give a single project", kind=ErrorKind.TOO_LARGE
             )
         for name in sorted(names):
             path = Path(here) / name

@@ -33,7 +33,7 @@ def read_timing(path: Path | str) -> Timing:
     achieved = None if wns is None or period is None else period - wns
     if achieved is not None and achieved <= 0:
         raise ReportError(
-            f"{path}: a slack of {wns} ns at a period of {period} ns cannot be", kind=ErrorKind.INVALID
+            f"{path}: a slack of {wns} ns is impossible at a period of {period} ns", kind=ErrorKind.INVALID
         )
     return Timing(
         path=path,

@@ -108,7 +108,7 @@ class CellNetworkSpace(KnobSpace):
                     f"a layer is too large to unroll (hls4ml requires fewer than {UNROLL_LIMIT} products)",
                     where=f"space {self.name}",
                     found=str(network.shapes[large[0]]),
-                    remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
+                    remedy="add Resource to the strategies, allow narrower widths, or use fewer inputs",
                     kind=ErrorKind.TOO_LARGE,
                 )
         operations = {

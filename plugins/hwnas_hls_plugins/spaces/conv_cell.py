@@ -201,7 +201,7 @@ def _shape(config: ConvCellConfig, task: Dataset) -> Shape:
             "convolutions need the shape of the inputs, which the task does not give",
             where="space conv-cell",
             found=f"{task.n_in} inputs without a shape",
-            remedy="set image = [height, width, channels] in [space] or [task]; a series has height 1",
+            remedy="set image = [height, width, channels] in [space] or [task]; a time series has height 1",
             kind=ErrorKind.MISSING,
         )
     height, width, channels = given

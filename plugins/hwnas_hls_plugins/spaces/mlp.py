@@ -109,7 +109,7 @@ class MlpSpace(KnobSpace):
                     f"(hls4ml requires fewer than {UNROLL_LIMIT} products)",
                     where="space mlp: strategies",
                     found=", ".join(self.strategies),
-                    remedy="add Resource to the strategies, offer narrower widths, or take fewer inputs",
+                    remedy="add Resource to the strategies, allow narrower widths, or use fewer inputs",
                     kind=ErrorKind.TOO_LARGE,
                 )
 

@@ -142,7 +142,7 @@ class BayesianStrategy(OptunaStrategy):
         )
 
     def _slack(self, record: Record) -> dict[str, float]:
-        """Limit -> how far beyond the bound, negative inside; of those whose metric is known."""
+        """Limit -> excess over the bound (negative inside), for limits whose metric is known."""
         if record.state == RecordState.FAILED:
             return {str(limit): FAILED_VIOLATION for limit in self.goal.limits}
         excesses = {}

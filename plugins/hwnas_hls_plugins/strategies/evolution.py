@@ -15,7 +15,7 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record, RecordState
-from hwnas_hls_plugins.strategies.optuna_study import told_losses, told_violation
+from hwnas_hls_plugins.strategies.optuna_study import finite_losses, total_violation
 
 
 @dataclass(frozen=True, slots=True)

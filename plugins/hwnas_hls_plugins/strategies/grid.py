@@ -59,7 +59,7 @@ class GridStrategy(ProposingStrategy):
                 where=f"space {space.name}",
                 found=f"more, from {len(space.knobs)} knobs",
                 remedy="give knobs fewer values (a single value fixes one), raise max_settings, "
-                "or take another strategy",
+                "or use another strategy",
                 kind=ErrorKind.TOO_LARGE,
             )
         if config.scattered:

@@ -44,7 +44,7 @@ class JetsConfig:
     def __post_init__(self) -> None:
         if self.download and self.path:
             raise UserError(
-                "the jets come from a download or from a file, not from both",
+                "download and path exclude each other",
                 kind=ErrorKind.CONFLICT,
                 where="task",
             )
@@ -94,7 +94,7 @@ class JetsTask(Task):
             bunch: Any = fetch_openml(data_id=OPENML_ID, as_frame=True, parser="auto")
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise UserError(
-                "the jets could not be fetched from OpenML",
+                "the jets could not be downloaded from OpenML",
                 kind=ErrorKind.NOT_ACCESSIBLE,
                 where=f"OpenML {OPENML_ID}",
                 found=f"{type(error).__name__}: {error}",
@@ -131,7 +131,7 @@ class JetsTask(Task):
             parts.append(Split(split.x[:keep], split.y[:keep]))
         if len(set(parts[0].y.tolist())) < len(dataset.labels):
             raise UserError(
-                "so few rows do not hold every class",
+                "too few rows to contain every class",
                 kind=ErrorKind.TOO_FEW,
                 where="task.rows",
                 found=self.config.rows,
@@ -154,7 +154,7 @@ def _integers(values: list[int]) -> NDArray[np.int64]:
 def _check(dataset: Dataset, where: str) -> None:
     if dataset.n_in != N_FEATURES or len(dataset.labels) != len(CLASSES):
         raise UserError(
-            f"the jets have {N_FEATURES} features and the classes {', '.join(CLASSES)}",
+            f"the jets must have {N_FEATURES} features and the classes {', '.join(CLASSES)}",
             kind=ErrorKind.MISMATCH,
             where=where,
             found=f"{dataset.n_in} features, {len(dataset.labels)} classes ({', '.join(dataset.labels[:8])})",

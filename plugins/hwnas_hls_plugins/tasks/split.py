@@ -42,7 +42,7 @@ def stratified(
     small = [f"{labels[int(number)]!r} ({counts[number]})" for number in np.flatnonzero(counts < needed)]
     if small:
         raise UserError(
-            f"a class needs at least {needed} rows, so that every split holds one",
+            f"a class needs at least {needed} rows, one for every split",
             kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"{len(small)} too small: {', '.join(small[:5])}{', ...' if len(small) > 5 else ''}",
@@ -71,7 +71,7 @@ def shuffled(
     """
     if n_rows < len(shares) + 1:
         raise UserError(
-            f"a table to be split needs at least {len(shares) + 1} rows",
+            f"a table needs at least {len(shares) + 1} rows for the split",
             kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"{n_rows} rows",

@@ -253,7 +253,7 @@ def test_a_run_spares_trainings_and_keeps_its_front(
     spared_ones = [record for record in with_it if record.state == RecordState.STOPPED]
     assert len(spared_ones) > 20
     trained = {record.key for record in with_it if record.state != RecordState.STOPPED}
-    assert calls == len(trained) + 1 < every  # and the one that is handed over
+    assert calls == len(trained) + 1 < every  # and the exported one
     assert volume == pytest.approx(whole, rel=0.01)
     for record in spared_ones:
         expect_mentioned(record.reason, ["performance-predictor: ", "predicted_accuracy"])

@@ -276,15 +276,15 @@ def test_what_samplers_are_told_of_records_without_losses() -> None:
     space, goal = TinySpace(), sample_goal()
     candidate = space.sample(np.random.default_rng(0))
     (over,) = judge([candidate], space, goal, 0, 0, (RecordState.INFEASIBLE,))
-    assert told_losses(goal, over)[0] == MISSING_LOSS
-    assert told_losses(goal, over)[1] == pytest.approx(goal.objectives[1].loss(over.estimates["lut"].value))
-    assert told_violation(over) == pytest.approx(over.estimates["lut"].high / 20_000 - 1)
+    assert finite_losses(goal, over)[0] == MISSING_LOSS
+    assert finite_losses(goal, over)[1] == pytest.approx(goal.objectives[1].loss(over.estimates["lut"].value))
+    assert total_violation(over) == pytest.approx(over.estimates["lut"].high / 20_000 - 1)
     (broken,) = judge([candidate], space, goal, 0, 0, (RecordState.FAILED,))
-    assert told_losses(goal, broken) == (MISSING_LOSS, MISSING_LOSS)
-    assert told_violation(broken) == FAILED_VIOLATION
+    assert finite_losses(goal, broken) == (MISSING_LOSS, MISSING_LOSS)
+    assert total_violation(broken) == FAILED_VIOLATION
     (fine,) = judge([candidate], space, goal, 0, 0, (RecordState.COMPLETE,))
-    assert told_losses(goal, fine) == fine.losses
-    assert told_violation(fine) == 0
+    assert finite_losses(goal, fine) == fine.losses
+    assert total_violation(fine) == 0
     hopeless = dataclasses.replace(fine, losses=(math.inf, math.nan))
     assert all(math.isfinite(loss) for loss in finite_losses(goal, hopeless))
 

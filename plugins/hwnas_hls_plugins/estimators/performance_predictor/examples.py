@@ -39,7 +39,7 @@ def of_records(records: Iterable[Record], metric: str, features: Sequence[str]) 
     found: dict[str, Example] = {}
     for record in records:
         estimate = record.estimates.get(metric)
-        # What was stopped was scored earlier in its training: not the same quantity.
+        # A stopped candidate was scored earlier in its training, which is not comparable.
         if (
             record.state not in (RecordState.COMPLETE, RecordState.INFEASIBLE)
             or estimate is None

@@ -60,7 +60,7 @@ class CrossEntropy:
         rows, classes = outputs.shape
         if classes > MOST_CLASSES:
             raise UserError(
-                f"refinement takes at most {MOST_CLASSES} classes", found=classes, kind=ErrorKind.TOO_LARGE
+                f"refinement supports at most {MOST_CLASSES} classes", found=classes, kind=ErrorKind.TOO_LARGE
             )
         if len(labels) != rows or labels.min() < 0 or labels.max() >= classes:
             raise UserError(f"labels must be {rows} class indices from 0 to {classes - 1}", found=labels)

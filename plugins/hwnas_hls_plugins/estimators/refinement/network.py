@@ -99,7 +99,7 @@ def _state(
         )
     if layer.activation not in _RECTIFIED:
         raise Unsupported(
-            f"layer {number}: {layer.activation} goes through a table and is not refined",
+            f"layer {number}: {layer.activation} uses a lookup table and cannot be refined",
             kind=ErrorKind.INEXACT,
         )
     rectified = _RECTIFIED[layer.activation]
@@ -142,7 +142,7 @@ def _state(
     shift = accum.fraction - kind.fraction - layer.weight.fraction
     if shift < 0:
         raise Unsupported(
-            f"layer {number}: accumulator {accum} drops bits of every product", kind=ErrorKind.INEXACT
+            f"layer {number}: accumulator {accum} truncates every product", kind=ErrorKind.INEXACT
         )
     step, ends = 0, (0, 0)
     if bias is not None and layer.bias is not None and accum.fraction >= layer.bias.fraction:

@@ -114,7 +114,7 @@ class _Refinement:
         n_in = design.architecture.n_in
         if rows.ndim != 2 or rows.shape[1] != n_in or not len(rows):
             raise UserError(
-                f"rows are integers of shape (rows, {n_in})", found=rows.shape, kind=ErrorKind.MISMATCH
+                f"rows must be integers of shape (rows, {n_in})", found=rows.shape, kind=ErrorKind.MISMATCH
             )
         self._design = design
         self._list = MoveList(design)
@@ -191,7 +191,7 @@ def _loss(design: Design, rows: NDArray[np.int64], labels: NDArray[np.generic]) 
     targets = labels.reshape(len(labels), -1).astype(np.float64)
     if targets.shape != (len(rows), n_out):
         raise UserError(
-            f"targets are numbers of shape ({len(rows)}, {n_out})",
+            f"targets must be numbers of shape ({len(rows)}, {n_out})",
             found=labels.shape,
             kind=ErrorKind.MISMATCH,
         )

@@ -89,7 +89,7 @@ class WeightSharingEstimator(Estimator):
             return []
         if context.space is None:
             raise Unsupported(
-                "weight sharing trains a supernet of the whole space, which is not at hand here",
+                "weight sharing needs the space, which is not available here",
                 kind=ErrorKind.MISSING,
             )
         layout, net = self._supernet(context.space, context)

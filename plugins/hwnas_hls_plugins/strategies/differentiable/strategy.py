@@ -120,7 +120,7 @@ class DifferentiableStrategy(Strategy):
             self._designs = None if designs is None else [Candidate.from_json(item) for item in designs]
         except (KeyError, TypeError, HwnasError) as error:
             raise UserError(
-                "not a state that this strategy saved",
+                "not a saved state of this strategy",
                 where=self.name,
                 found=state,
                 kind=ErrorKind.WRONG_FORMAT,

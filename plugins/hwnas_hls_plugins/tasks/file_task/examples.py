@@ -178,7 +178,7 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
         if whole and len(np.unique(values)) <= min(_MAX_GUESSED_CLASSES, len(values) // 3):
             return last
     raise UserError(
-        "which column is the label?",
+        "the label column is not given",
         kind=ErrorKind.AMBIGUOUS,
         where=table.where,
         found=f"columns {_listed(columns)}",
