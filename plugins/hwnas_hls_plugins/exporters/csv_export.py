@@ -16,22 +16,22 @@ from hwnas_hls.views import frames
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front
 
-#: A spreadsheet takes a text that begins so for a formula, and runs it.
+#: Spreadsheets interpret text with these first characters as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class CsvExporter(Exporter):
-    """Writes ``candidates.csv`` (every candidate judged) and ``designs.csv`` (the front's designs).
+    """Writes ``candidates.csv`` (all evaluated candidates) and ``designs.csv`` (the exported designs).
 
-    Each metric has five columns: its value, the ends of its interval, its source and what it rests
-    on. What is not known is empty; an open end of an interval is ``inf`` or ``-inf``. Texts that a
-    spreadsheet would take for a formula begin with an apostrophe.
+    Each metric has five columns: its value, the ends of its interval, its source and its evidence.
+    Unknown values are empty; an open end of an interval is ``inf`` or ``-inf``. Text that a spreadsheet
+    would interpret as a formula gets a leading apostrophe.
     """
 
     name = "csv"
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
-        """Write both files, each whole or not at all."""
+        """Write both files atomically."""
         return [
             write_text(folder / "candidates.csv", _text(*frames.record_rows(front))),
             write_text(folder / "designs.csv", _text(*frames.member_rows(front))),
@@ -47,7 +47,7 @@ def _text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """``repr`` of numbers, so that reading gives the same bits back."""
+    """A cell; numbers by ``repr``, which preserves all bits."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The exporter ``front-json``: the front as a file for scripts."""
+"""The exporter ``front-json``: the front as a JSON file for scripts."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ FRONT_SCHEMA = 1
 
 
 class FrontJsonExporter(Exporter):
-    """Writes ``front.json``, schema 1; every field is described in ``docs/front-json.md``."""
+    """Writes ``front.json``, schema 1; ``docs/front-json.md`` describes all fields."""
 
     name = "front-json"
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
-        """Write ``folder/front.json``, whole or not at all."""
+        """Write ``folder/front.json`` atomically."""
         text = json.dumps(front_data(front), indent=2, allow_nan=False)
         return [write_text(folder / "front.json", text + "\n")]
 
 
 def front_data(front: Front) -> dict[str, Any]:
-    """The front as JSON-able data: no NaN, no infinity (``null`` stands for both)."""
+    """The front as JSON-able data, with ``null`` for NaN and infinity."""
     goal = front.goal.to_json()
     data = {
         "schema": FRONT_SCHEMA,
@@ -84,7 +84,7 @@ def _member(member: Member, front: Front) -> dict[str, Any]:
 
 
 def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
-    """The layers as built: exact accumulators and results are written out."""
+    """The layers as built, with the exact accumulator and result types."""
     architecture = design.architecture
     layers = []
     for number, (layer, (_, accum, result)) in enumerate(
@@ -129,7 +129,7 @@ def _infeasible(record: Record) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """``value`` with every non-finite number as ``None`` and every array or path as plain JSON."""
+    """``value`` with ``None`` for non-finite numbers, and arrays and paths as plain JSON."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, Mapping):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _FILE = "optuna.sqlite3"
 _LARGEST = 1e300
-#: Revision of Optuna's tables (since Optuna 3.2) that :func:`_insert` fills; another one is filled
-#: by Optuna itself.
+#: Revision of Optuna's tables (since Optuna 3.2) that :func:`_insert` writes; for another revision, Optuna
+#: writes the trials itself.
 _KNOWN_TABLES = "v3.2.0.a"
 _INSERTS = {
     "trials": "trial_id, number, study_id, state, datetime_start, datetime_complete",
@@ -43,22 +43,21 @@ _INSERTS = {
 class OptunaExporter(Exporter):
     """Writes ``optuna.sqlite3``, a study of every candidate: ``optuna-dashboard sqlite:///RUN/optuna.sqlite3``.
 
-    A trial's parameters are the knobs that the candidate has, with their own values. Its values are
-    the objectives in their own units and directions (in the scalar modes the one loss). A
-    candidate that was judged in full is COMPLETE. One that breaks a limit is COMPLETE where every
-    objective has a number and PRUNED where training was spared; stopped ones are PRUNED, failed
-    ones FAIL. Constraints are each limit's ``bad end - bound`` (positive is broken), in the
-    order of the study's attribute ``limits``. User attributes of a trial hold the key, the state, the
-    reason, and every metric with interval and source.
+    The parameters of a trial are the active knobs with their values. Its values are the objectives in
+    their units and directions (in the scalar modes, the loss). Complete candidates are COMPLETE.
+    Candidates over a limit are COMPLETE if all objectives have a number, and PRUNED if they were not
+    trained; stopped ones are PRUNED, failed ones FAIL. The constraint of each limit is ``pessimistic end
+    - bound`` (positive: violated), in the order of the study's attribute ``limits``. The user attributes
+    of a trial contain the key, the state, the reason, and every metric with interval and source.
     """
 
     name = "optuna"
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
-        """Write ``folder/optuna.sqlite3``, whole or not at all.
+        """Write ``folder/optuna.sqlite3`` atomically.
 
         Raises:
-            HwnasError: the folder cannot be written to.
+            HwnasError: the folder cannot be written.
         """
         path = folder / _FILE
         with replacing(path) as unfinished:
@@ -99,9 +98,9 @@ def _write(front: Front, path: Path) -> None:
 
 
 def _insert(database: sqlite3.Connection, study_id: int, trials: Sequence[Any]) -> None:
-    """Fill the tables that Optuna made, all in one transaction.
+    """Fill Optuna's tables in one transaction.
 
-    Optuna's own ``add_trials`` commits every trial: 0.05 s each, 40 minutes for 50,000 of them.
+    Optuna's ``add_trials`` commits every trial: 0.05 s each, 40 minutes for 50,000 trials.
     """
     from optuna.distributions import distribution_to_json
 
@@ -157,7 +156,7 @@ def _trials(front: Front) -> list[Any]:
 
 
 def _began(front: Front) -> datetime.datetime:
-    """Local to UTC, without zone, as Optuna keeps times; never the present: equal runs, equal files."""
+    """The start of the run in UTC without a time zone, as in Optuna; equal runs give equal files."""
     try:
         began = datetime.datetime.fromisoformat(front.run.started)
     except ValueError:
@@ -191,7 +190,7 @@ def _trial(
 
 
 def _values(record: Record, front: Front) -> list[float] | None:
-    """The objectives' numbers; ``None`` where one is not known or not finite."""
+    """The values of the objectives; ``None`` if one is unknown or not finite."""
     if front.goal.mode != Mode.PARETO:
         losses = record.losses or front.goal.losses(record.estimates)
         return None if losses is None else [float(loss) for loss in losses]
@@ -201,10 +200,10 @@ def _values(record: Record, front: Front) -> list[float] | None:
 
 
 def _constraints(record: Record, front: Front) -> list[float]:
-    """One number a limit, in the order of the goal; 0 where the metric is not known.
+    """One number per limit, in the order of the goal; 0 if the metric is unknown.
 
-    This is the form that Optuna and every version of its dashboard read; the dashboard of today
-    does not see constraints that are kept by name.
+    Optuna and all versions of its dashboard read this form; the current dashboard does not show
+    constraints stored by name.
     """
     out = []
     for limit in front.goal.limits:
@@ -221,8 +220,8 @@ def _param(knob: Knob, value: Value) -> Any:
 
 
 def _distribution(knob: Knob) -> Any:
-    """A category a choice, so that the dashboard shows the values themselves; numbers in even steps
-    become whole numbers."""
+    """A category per choice, so the dashboard shows the values; evenly spaced integers become an integer
+    distribution."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if knob.continuous:

@@ -1,4 +1,4 @@
-"""The built-in synthesizers: open tools, the vendor's tools, and reports that are there already.
+"""The built-in synthesizers: open tools, the vendor's tools, and existing reports.
 
 They use the engine only. Begin with ``open_synthesis``.
 """

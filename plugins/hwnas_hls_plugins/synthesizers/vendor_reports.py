@@ -1,4 +1,4 @@
-"""The synthesizer ``reports``: answers from projects and reports that are there already."""
+"""The synthesizer ``reports``: reads results from existing projects and reports."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.target import Target
 
-#: Folders in which projects are looked for, where the configuration names none; as PATH is written.
+#: Environment variable with the default folders to search, separated as in PATH.
 FOLDERS_VARIABLE = "HWNAS_REPORTS"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportsConfig:
-    """Where the projects lie.
+    """Settings of the synthesizer ``reports``.
 
     Args:
-        folders: projects or trees of projects; where empty, those of the environment variable
+        folders: projects or trees of projects; empty means those in the environment variable
             ``HWNAS_REPORTS``.
     """
 
@@ -35,10 +35,10 @@ class ReportsConfig:
 
 
 class ReportsSynthesizer(Synthesizer):
-    """Looks for the design among hls4ml projects with reports, by its content.
+    """Finds the design among existing hls4ml projects with reports, by its content.
 
-    A project answers for a design if layers, types, weights, biases, strategies, reuse factors,
-    part and clock are the same; its name and place do not matter.
+    A project matches a design if layers, types, weights, biases, strategies, reuse factors, part and
+    clock are the same; its name and location do not matter.
     """
 
     name = "reports"
@@ -47,24 +47,24 @@ class ReportsSynthesizer(Synthesizer):
     config: ReportsConfig
 
     def available(self, target: Target) -> str:
-        """Empty where a folder of projects is known, else how to name one."""
+        """Empty if a folder of projects is configured, else how to configure one."""
         folders = self._folders()
         if not folders:
-            return f"no folder of projects is named; set {FOLDERS_VARIABLE} or folders in the configuration"
+            return f"no folder of projects is given; set {FOLDERS_VARIABLE} or folders in the configuration"
         missing = [str(folder) for folder in folders if not folder.is_dir()]
         return f"no such folder: {', '.join(missing)}" if missing else ""
 
     def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
-        """The numbers of the report of exactly this design at ``stage``.
+        """The results in the report of exactly this design at ``stage``.
 
-        Where no project is this design the report has a ``failure``, which names the nearest
-        project and in what it differs.
+        If no project matches, the report has a ``failure`` that names the nearest project and its
+        differences.
 
         Raises:
             UserError: no such stage.
             ToolMissing: no folder of projects is known.
-            Unsupported: the design is no chain of dense layers; projects are compared layer by layer, and
-                two graphs of the same layers may be joined differently.
+            Unsupported: the design is not a chain of dense layers. Projects are compared layer by layer,
+                which does not distinguish graphs with the same layers.
         """
         from hwnas_hls.evidence.matching import differences
         from hwnas_hls.hls4ml.query import query_of
@@ -75,7 +75,7 @@ class ReportsSynthesizer(Synthesizer):
         if missing:
             raise ToolMissing(f"{self.name} cannot answer: {missing}")
         if not design.architecture.is_chain:
-            raise Unsupported(f"only chains of dense layers are looked for, not {design.architecture.shape}")
+            raise Unsupported(f"only chains of dense layers are supported, not {design.architecture.shape}")
         clock_ns = design.architecture.clock_ns or target.clock_ns
         asked = query_of(design.architecture, target.part, clock_ns, design=design)
         nearest: tuple[int, str] | None = None
@@ -97,10 +97,10 @@ class ReportsSynthesizer(Synthesizer):
             without.append(str(project.folder))
         if without:
             kind = ErrorKind.MISSING
-            text = f"{', '.join(without[:3])}: this very design, but no {stage} report of it"
+            text = f"{', '.join(without[:3])}: matches the design, but has no {stage} report"
         elif nearest is not None:
             kind = ErrorKind.MISMATCH
-            text = f"none of {seen} projects is this design; nearest is {nearest[1]}"
+            text = f"none of {seen} projects matches the design; the nearest is {nearest[1]}"
         else:
             kind = ErrorKind.MISSING
             text = f"no readable hls4ml project in {', '.join(map(str, self._folders()))}"
@@ -113,7 +113,7 @@ class ReportsSynthesizer(Synthesizer):
         return [Path(folder).expanduser() for folder in named if folder.strip()]
 
     def _projects(self) -> Iterator[Project | None]:
-        """Every project in order of folders and paths; ``None`` for one that cannot be read."""
+        """All projects in order of folders and paths; ``None`` for an unreadable one."""
         from hwnas_hls.hls4ml.folder import find_projects, read_whole
 
         for folder in self._folders():
@@ -124,7 +124,7 @@ class ReportsSynthesizer(Synthesizer):
                     yield None
 
     def _report(self, project: Project, stage: str) -> SynthesisReport | None:
-        """The stage's numbers from the first solution whose report is of this firmware."""
+        """The results of the stage from the first solution whose report belongs to this firmware."""
         from hwnas_hls.hls4ml.reports.estimates import project_estimates, report_paths
 
         if project.reports is None:
@@ -134,7 +134,7 @@ class ReportsSynthesizer(Synthesizer):
         if not estimates:
             return None
         if stage != "csynth":
-            # cycles are settled by C synthesis, whatever stage follows it
+            # C synthesis determines the cycles for all later stages
             for metric, estimate in project_estimates(reports, "csynth").items():
                 if metric in ("latency_cycles", "latency_ns", "ii_cycles"):
                     estimates.setdefault(metric, estimate)

@@ -1,4 +1,4 @@
-"""The exporter ``html-report``: one HTML file that explains a run, offline."""
+"""The exporter ``html-report``: a self-contained HTML report of a run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class HtmlReportExporter(Exporter):
-    """Writes ``report.html``: readable in any browser, without network, on phone and paper."""
+    """Writes ``report.html``, which needs no network and is readable on screens, phones and paper."""
 
     name = "html-report"
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
-        """Write ``folder/report.html``, whole or not at all.
+        """Write ``folder/report.html`` atomically.
 
-        Files and commands of each design are taken from ``folder/designs/KEY`` where it exists.
+        The files and commands of each design come from ``folder/designs/KEY``, if it exists.
         """
         from hwnas_hls.system.files import write_text
         from hwnas_hls_plugins.exporters.html_report.page import page

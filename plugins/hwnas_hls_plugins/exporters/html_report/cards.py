@@ -1,4 +1,4 @@
-"""One card a design: its numbers, layers, checks, files and commands, ready for the template."""
+"""The card of each design for the template: its numbers, layers, checks, files and commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Folder of the hls4ml project of an exported design.
 PROJECT_FOLDER = "hls4ml"
 PROJECT_SCRIPT = "build_prj.tcl"
-#: Rows that stand first in a card's table of numbers, after the task's metric.
+#: The first rows of a card's table of numbers, after the task's metric.
 FIRST_METRICS = (
     "latency_ns",
     "latency_cycles",
@@ -43,7 +43,7 @@ FIRST_METRICS = (
     "bram_18k",
     "uram",
 )
-#: More files than this and the rest is counted.
+#: Maximum number of listed files; the others are only counted.
 MAX_FILES = 40
 
 
@@ -65,25 +65,25 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a design: passed, failed (``words`` says how) or not made (why not)."""
+    """One check of a design: passed, failed or not run; ``words`` gives the reason."""
 
     name: str
     outcome: str
     words: str
 
 
-#: State of a check -> the word by which the template shows it.
+#: State of a check -> its word in the template.
 _OUTCOMES = {CheckState.OK: "passed", CheckState.FAILED: "failed", CheckState.NOT_RUN: "missing"}
 
 
 def check(name: str, result: CheckResult) -> Check:
-    """A check as the template shows it."""
+    """A check for the template."""
     return Check(name, _OUTCOMES[result.state], str(result))
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Everything the template shows of one member."""
+    """All data of one member for the template."""
 
     anchor: str
     key: str
@@ -112,7 +112,7 @@ class Card:
 
     @property
     def missing(self) -> bool:
-        """Whether a check was not made."""
+        """Whether a check was not run."""
         return not self.checks or any(item.outcome == "missing" for item in self.checks)
 
 
@@ -150,7 +150,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
 
 
 def summary(estimates: Mapping[str, Estimate], metric: str) -> str:
-    """One line of the numbers people ask for first, for example ``95.1 %, 32 ns, 3,120 LUT``."""
+    """One line with the most important numbers, for example ``95.1 %, 32 ns, 3,120 LUT``."""
     latency = "latency_ns" if "latency_ns" in estimates else "latency_cycles"
     wanted = (metric, latency, "lut", "dsp")
     parts = [_said(estimates[name]) for name in wanted if name in estimates]
@@ -189,7 +189,7 @@ def _is_unproven(estimate: Estimate) -> bool:
 
 
 def _files(home: Path) -> tuple[str, ...]:
-    """Names in the design's folder, folders first; empty where it was not written here."""
+    """The names in the design's folder, folders first; empty if there is no folder."""
     try:
         entries = sorted(home.iterdir(), key=lambda path: (path.is_file(), path.name))
         return tuple(entry.name + ("/" if entry.is_dir() else "") for entry in entries)
@@ -211,7 +211,7 @@ def _form(member: Member, home: Path) -> str:
 
 
 def _commands(key: str, home: Path, front: Front) -> tuple[str, ...]:
-    """What to type in the run folder to build the design and to check its claims."""
+    """Commands that build the design and check its requirements, to be run in the run folder."""
     scripts = sorted(home.glob(PROJECT_SCRIPT)) or sorted(home.glob(f"*/{PROJECT_SCRIPT}"))
     within = scripts[0].parent.relative_to(home).as_posix() if scripts else PROJECT_FOLDER
     project = f"designs/{key}" + ("" if within == "." else f"/{within}")

@@ -1,6 +1,6 @@
-"""A network as a small inline SVG: one column of nodes a layer, widths and types beneath.
+"""A drawing of a network as a small inline SVG: one column of nodes per layer, with widths and types.
 
-A layer that takes more than the one before it, or another, is reached by an arc above the columns.
+Connections that are not between neighbouring layers are drawn as arcs above the columns.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.network.precision import FixedType
 
-#: Nodes drawn in a column; a wider layer shows an ellipsis in its middle.
+#: Maximum number of nodes per column; a wider layer has an ellipsis in the middle.
 MAX_NODES = 7
 COLUMN_PX = 108
 ROW_PX = 20
 RADIUS_PX = 6
 MARGIN_PX = 12
 CAPTION_PX = 60
-#: Room above the nodes for arcs.
+#: Space above the nodes for arcs.
 ARC_PX = 34
 
 
@@ -33,12 +33,12 @@ class Column:
     Args:
         x: of its centre.
         nodes: heights of the drawn nodes.
-        gap: heights of the three dots that stand for the nodes left out.
+        gap: heights of the three dots of the ellipsis.
         role: ``input``, ``hidden`` or ``output``.
-        width: nodes in truth.
+        width: actual number of nodes.
         caption: activation, or ``inputs``.
-        kind: width and integer bits of the type that leaves it.
-        modes: that type's rounding and overflow, where they are not the default.
+        kind: width and integer bits of its output type.
+        modes: rounding and overflow of that type, if not the defaults.
     """
 
     x: float
@@ -53,7 +53,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What the template draws; all lengths in SVG user units."""
+    """The data of the drawing for the template; all lengths in SVG user units."""
 
     width: float
     height: float
@@ -99,7 +99,7 @@ def draw(design: Design) -> Drawing:
 
 
 def _is_straight(architecture: Architecture) -> bool:
-    """Whether every layer takes the one before it and nothing else."""
+    """Whether the only source of every layer is the previous one."""
     layers = range(len(architecture.layers))
     return all(architecture.sources(number) == (number - 1,) for number in layers)
 
@@ -115,7 +115,7 @@ def _caption(layer: Layer) -> str:
 
 
 def _path(a: Column, b: Column, *, whole: bool) -> str:
-    """The lines between two columns as the data of one SVG path; an arc where others lie between."""
+    """The lines between two columns as the data of an SVG path; an arc if other columns are between."""
     if b.x - a.x > COLUMN_PX:
         left, right = a.nodes[0] - RADIUS_PX, b.nodes[0] - RADIUS_PX
         top = min(left, right) - ARC_PX
@@ -137,7 +137,7 @@ def _heights(width: int, middle: float) -> tuple[tuple[float, ...], tuple[float,
 
 
 def _edges(a: Column, b: Column) -> str:
-    """All lines between two columns as the data of one SVG path."""
+    """All lines between two neighbouring columns as the data of an SVG path."""
     left, right = a.x + RADIUS_PX, b.x - RADIUS_PX
     return "".join(f"M{left:g} {y:g}L{right:g} {z:g}" for y in a.nodes for z in b.nodes)
 

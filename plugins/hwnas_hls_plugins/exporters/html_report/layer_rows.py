@@ -1,4 +1,4 @@
-"""The rows of a card's table of layers, as text."""
+"""The rows of a card's table of layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One row of a card's table of layers, as text; ``shares`` in the order of the card's own."""
+    """One row of a card's table of layers, as text; ``shares`` in the order of the card."""
 
     number: int
     shape: str
@@ -34,7 +34,7 @@ class LayerRow:
 
 
 def layer_rows(design: Design, member: Member, titles: tuple[str, ...]) -> list[LayerRow]:
-    """One row a layer of the design, in order."""
+    """One row per layer of the design, in order."""
     rows = []
     totals = {
         name: sum(layer[name].value for layer in member.layer_estimates if name in layer) for name in titles

@@ -1,4 +1,4 @@
-"""The whole page: what the template ``report/report.html.j2`` is filled with."""
+"""The report page: the data for the template ``report/report.html.j2``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front
     from hwnas_hls.protocols.target import Target
 
-#: Columns of the table of designs, where there is a number for them, after the task's metric.
+#: Columns of the table of designs, after the task's metric, if they have numbers.
 TABLE_METRICS = ("latency_ns", "latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
 _HEADLINE = ("name", "command", "seed", "trials", "minutes", "strategy", "task", "started", "seconds")
 
@@ -45,7 +45,7 @@ def page(front: Front, folder: Path) -> str:
     """The report as HTML text.
 
     Args:
-        folder: the run folder; the designs' files are looked up in it.
+        folder: the run folder, which contains the files of the designs.
     """
     from plotly.offline import get_plotlyjs
 
@@ -83,12 +83,12 @@ def page(front: Front, folder: Path) -> str:
     )
 
 
-#: Facts of a run that stand elsewhere on the page.
+#: Facts of a run that are shown elsewhere on the page.
 _SAID = frozenset(("choice", "chance", "left_out", "lacking"))
 
 
 def _facts(front: Front) -> list[tuple[str, str]]:
-    """What was searched, for which part, at what expense: the head of the page."""
+    """The facts at the top of the page: space, part, budget and others."""
     run = front.run
     goal = front.goal
     rows = front.dataset
@@ -100,7 +100,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
             f"{len(rows.test):,} test rows; {rows.n_in} inputs, {rows.n_out} outputs",
         ),
         ("part", f"{front.target.part} ({front.target.name})"),
-        ("clock", f"{front.clock_ns:g} ns unless a design says otherwise"),
+        ("clock", f"{front.clock_ns:g} ns, unless a design has its own"),
         (
             "objectives",
             ", ".join(
@@ -118,7 +118,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
     if run.seconds is not None:
         facts.append(("took", duration(run.seconds)))
     if run.choice is not None:
-        facts.append(("designs chosen by", f"{run.choice.method}: {run.choice.words}"))
+        facts.append(("designs selected by", f"{run.choice.method}: {run.choice.words}"))
     if run.lacking:
         facts.append(("not synthesised", run.lacking))
     if run.command:
@@ -129,7 +129,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
 def _budget(front: Front) -> str:
     parts = [f"{len(front.records):,} candidates judged"]
     if front.run.trials:
-        parts.append(f"{front.run.trials:,} trials asked for")
+        parts.append(f"{front.run.trials:,} trials requested")
     if front.run.minutes:
         parts.append(f"{front.run.minutes} minutes given")
     return ", ".join(parts)
@@ -148,7 +148,7 @@ def _columns(front: Front) -> list[str]:
 
 
 def _rows(front: Front) -> list[list[dict[str, Any]]]:
-    """Cells of the table of designs: value, its place in an order, interval and source of each number."""
+    """The cells of the table of designs: value, sort key, interval and source of each number."""
     rows = []
     for member in front.members:
         cells = []
@@ -186,7 +186,7 @@ def _comparisons(front: Front) -> list[dict[str, Any]]:
 
 
 def _rest(front: Front) -> Sequence[tuple[str, str]]:
-    """What the run says of itself beyond the headline: versions, plugins, host."""
+    """Further facts of the run: versions, plugins, host."""
     out: list[tuple[str, str]] = []
     for key, value in front.run.to_json().items():
         if key in _HEADLINE or key in _SAID or value in ("", None):

@@ -1,7 +1,7 @@
-"""What the page's script draws from: columns of every candidate, the members, the trace.
+"""The data for the script of the page: columns of all candidates, the members, the trace.
 
-Tens of thousands of candidates must stay a file of a few megabytes, so numbers carry five
-significant digits and a knob's value is one letter, its place among the knob's choices.
+To keep the file at a few megabytes for tens of thousands of candidates, numbers have five significant
+digits, and the value of a knob is one letter for its index among the choices.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front
     from hwnas_hls.values.record import Record
 
-#: Letters that need no escape in JSON or HTML; the first stands for the first choice.
+#: Letters without escapes in JSON or HTML; the first means the first choice.
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 INACTIVE = "."
-#: More values than this and a knob is sent as positions in [0, 1].
+#: A knob with more values than this is sent as positions in [0, 1].
 MAX_CHOICES = len(LETTERS)
 KEY_DIGITS = 8
 TRACE_POINTS = 2000
 
 
 def payload(front: Front) -> dict[str, Any]:
-    """Everything the script needs, JSON-able; ``docs/reading-a-report.md`` is for people."""
+    """All data for the script, JSON-able."""
     records = sorted(front.records, key=lambda record: record.number)
     metrics = plotted_metrics(front)
-    # The shortfall's logarithm is for the search; people read accuracy on an even axis.
+    # The search uses the logarithm of the shortfall; the plot shows accuracy on a linear axis.
     log = {o.metric: o.log and o.direction == "min" for o in front.goal.objectives}
     higher = {o.metric: o.direction == "max" for o in front.goal.objectives}
     return {
@@ -83,7 +83,7 @@ def payload(front: Front) -> dict[str, Any]:
 
 
 def plotted_metrics(front: Front) -> list[str]:
-    """Metrics that anyone has a number for: objectives first, then limits, then the others."""
+    """All metrics with numbers: objectives first, then limits, then the others."""
     found: dict[str, None] = {}
     for estimates in (one.estimates for group in (front.members, front.records) for one in group):
         found |= dict.fromkeys(estimates)
@@ -93,7 +93,7 @@ def plotted_metrics(front: Front) -> list[str]:
 
 
 def default_axes(front: Front, metrics: Sequence[str]) -> tuple[str, str] | tuple[()]:
-    """(x, y): the first cost that is an objective, against the task's metric."""
+    """(x, y): the first cost among the objectives, and the task's metric."""
     if not metrics:
         return ()
     y = front.dataset.metric if front.dataset.metric in metrics else metrics[0]
@@ -103,7 +103,7 @@ def default_axes(front: Front, metrics: Sequence[str]) -> tuple[str, str] | tupl
 
 
 def _numbers(records: Sequence[Record]) -> list[int] | None:
-    """Candidate numbers; ``None`` where they are simply 0, 1, 2, ..."""
+    """The numbers of the candidates; ``None`` if they are 0, 1, 2, ..."""
     numbers = [record.number for record in records]
     return None if numbers == list(range(len(numbers))) else numbers
 
@@ -135,7 +135,7 @@ def _bar(estimate: Estimate) -> dict[str, Any]:
 
 
 def _knobs(front: Front, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Knobs that more than one value was tried of, each with a column over the candidates."""
+    """The knobs with more than one tried value, each with a column over the candidates."""
     declared = {knob.name: knob for knob in knobs_of(front.space)}
     columns = dict.fromkeys(declared)
     candidates = [record.candidate for record in records]
@@ -181,7 +181,7 @@ def _number(value: object) -> float | None:
 
 
 def _trace(trace: Sequence[tuple[int, float, float]]) -> dict[str, list[float | None]]:
-    """The hypervolume's course, thinned to at most :data:`TRACE_POINTS` with both ends kept."""
+    """The hypervolume over time, reduced to at most :data:`TRACE_POINTS`, including both ends."""
     step = max(1, math.ceil(len(trace) / TRACE_POINTS))
     kept = [point for place, point in enumerate(trace) if place % step == 0 or place == len(trace) - 1]
     return {

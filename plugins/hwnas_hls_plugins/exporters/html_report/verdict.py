@@ -98,18 +98,18 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
 
 
 def useless(front: Front) -> list[str]:
-    """Keys of trained designs that do nothing and were left out."""
+    """Keys of trained designs that were left out because they are useless."""
     return [key for key, item in front.run.left_out.items() if item.kind is LeftOutKind.USELESS]
 
 
 def _left_out(front: Front) -> list[str]:
-    """What was trained in full and is not among the designs."""
+    """Sentences on designs that were trained in full but left out."""
     left_out, dead = front.run.left_out, useless(front)
-    sentences = [f"Left out, since it does nothing: {key} ({left_out[key].reason})." for key in dead]
+    sentences = [f"Left out as useless: {key} ({left_out[key].reason})." for key in dead]
     if others := [key for key in left_out if key not in dead]:
         verb = "was" if len(others) == 1 else "were"
         sentences.append(
-            f"{_count(len(others), 'further design')} {verb} trained and left out: by the final numbers "
+            f"{_count(len(others), 'further design')} {verb} trained and left out: in the final numbers, "
             "another is at least as good in every objective."
         )
     return sentences
@@ -134,7 +134,7 @@ def _how_many(front: Front) -> str:
 
 
 def _below(estimate: Estimate) -> bool:
-    """Whether the whole interval lies below a microsecond."""
+    """Whether the whole interval is below one microsecond."""
     return estimate.high < SUB_MICROSECOND_NS
 
 
@@ -190,9 +190,9 @@ def bindings(front: Front) -> list[Binding]:
 
 
 def reasons(records: Iterable[Record]) -> tuple[list[Reason], int]:
-    """Why candidates are not complete: grouped, the most frequent first; and how many groups are left out.
+    """Why candidates are not complete, grouped, the most frequent first; and the number of omitted groups.
 
-    Reasons that differ only in their figures count as one and are shown by their first.
+    Reasons that differ only in their numbers are one group, shown by its first reason.
     """
     counts: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
@@ -216,7 +216,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def nearest_rows(front: Front, most: int = 10) -> list[tuple[str, str, str]]:
-    """(key, numbers, broken limits with what was found) of the least infeasible candidates."""
+    """(key, numbers, violated limits with values) of the least infeasible candidates."""
     rows = []
     for record in list(front.least_infeasible)[:most]:
         broken = ", ".join(
@@ -233,7 +233,7 @@ def nearest_rows(front: Front, most: int = 10) -> list[tuple[str, str, str]]:
 
 
 def searched_rows(front: Front, limit: int = 20) -> list[tuple[str, str]]:
-    """(key, numbers) of the search's own front, for a run that handed nothing over."""
+    """(key, numbers) of the front of the search, for a run without exported designs."""
     complete = [record for record in front.records if record.losses is not None and record.feasible]
     best = [complete[place] for place in non_dominated([record.losses or () for record in complete])]
     best.sort(key=lambda record: record.losses or ())

@@ -1,4 +1,4 @@
-"""The exporter ``onnx``: the front's designs for ONNX Runtime, and as QONNX for FINN, hls4ml and others."""
+"""The exporter ``onnx``: exported designs for ONNX Runtime, and as QONNX for FINN, hls4ml and others."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ log = logging.getLogger(__name__)
 class OnnxExporter(Exporter):
     """Writes ``model.onnx`` and ``model.qonnx.onnx`` into each design's folder.
 
-    ``model.onnx`` takes raw features and computes in float64, on fixed-point grids, the very
-    numbers that the hardware puts out, with standard operators only (ONNX Runtime runs it).
-    ``model.qonnx.onnx`` takes inputs on their grid (standardised and rounded) and says each type
-    by a ``Quant`` node (QONNX), in float32. A design that QONNX cannot say exactly gets no such
-    file; the log says why.
+    ``model.onnx`` computes the exact outputs of the hardware from raw features, in float64 on
+    fixed-point grids, with standard operators (for ONNX Runtime). ``model.qonnx.onnx`` takes inputs on
+    their grid (standardised and rounded) and represents each type by a ``Quant`` node (QONNX), in
+    float32. A design that QONNX cannot represent exactly gets no such file; the log gives the reason.
     """
 
     name = "onnx"
 
     @dataclass(frozen=True)
     class Config:
-        """What is written.
+        """Settings of the exporter ``onnx``.
 
         Args:
             qonnx: also write ``model.qonnx.onnx``.
@@ -44,11 +43,11 @@ class OnnxExporter(Exporter):
     config: Config
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
-        """Write ``folder/designs/KEY/model.onnx`` and its QONNX sibling, each whole or not at all.
+        """Write ``folder/designs/KEY/model.onnx`` and the QONNX file, each atomically.
 
         Raises:
             ToolMissing: the package onnx is not installed.
-            HwnasError: the folder cannot be written to.
+            HwnasError: the folder cannot be written.
         """
         try:
             import onnx  # noqa: F401

@@ -1,7 +1,7 @@
-"""Designs as plain ONNX: from raw features to the hardware's numbers, in float64 on fixed-point grids.
+"""Designs as plain ONNX: from raw features to the outputs of the hardware, in float64.
 
-Every value is a whole number of some power of two below 2**53 of them, so float64 holds it
-exactly and no operator rounds where the hardware does not.
+Every value is an integer below 2**53 times a power of two, so float64 represents it exactly, and no
+operator rounds unless the hardware does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def exact_model(design: Design) -> Any:
     """The ``ModelProto`` of ``design``: input ``features`` (rows, n_in), output ``outputs`` (rows, n_out).
 
     Raises:
-        Unsupported: an activation that is not emulated, or numbers that float64 cannot hold.
+        Unsupported: an activation that is not emulated, or numbers that float64 cannot represent.
     """
     sheet = Sheet(np.float64)
     architecture = design.architecture
@@ -47,17 +47,17 @@ def exact_model(design: Design) -> Any:
         inputs = [outputs[place] for place in architecture.sources(number)]
         widest = max(accum.width, source.width)
         if isinstance(layer, Dense | Conv2D) and layer.accum is not None:
-            # The sum comes before it is wrapped or limited, and has to be exact until then.
+            # The sum must be exact before it wraps or saturates.
             widest = max(widest, layer.exact_accum(source).width)
         if widest > _EXACT_BITS:
             raise Unsupported(
-                f"layer {number} has numbers of {widest} bits, more than float64 holds exactly",
+                f"layer {number} has numbers of {widest} bits, more than float64 represents exactly",
                 kind=ErrorKind.INEXACT,
             )
         if isinstance(layer, Dense | Conv2D):
             if accum.fraction < source.fraction + layer.weight.fraction:
                 raise Unsupported(
-                    f"layer {number}: an accumulator that cuts every product has no ONNX operator"
+                    f"layer {number}: ONNX has no operator for an accumulator that truncates every product"
                 )
             value = _weighted(sheet, design, number, inputs[0])
             value = quantised(sheet, value, accum) if layer.accum is not None else value
@@ -67,7 +67,7 @@ def exact_model(design: Design) -> Any:
             value = _pooled(sheet, layer, number, inputs[0])
         if not isinstance(layer, Pool2D):
             value = _activated(sheet, layer.activation, number, value)
-        # Nothing is rounded where the result has every bit of what it is made from.
+        # No rounding if the result has all bits of the sum.
         if isinstance(layer, Pool2D):
             exact = layer.pooling == "max" and result == source
         else:
@@ -83,7 +83,7 @@ def exact_model(design: Design) -> Any:
 
 
 def quantised(sheet: Sheet, value: str, kind: FixedType) -> str:
-    """``value`` rounded and limited as ``kind`` says."""
+    """``value`` with the rounding and overflow of ``kind``."""
     y = sheet.node("Mul", value, sheet.number(2.0**kind.fraction))
     if kind.rounding == "TRN":
         y = sheet.node("Floor", y)
@@ -93,7 +93,7 @@ def quantised(sheet: Sheet, value: str, kind: FixedType) -> str:
         y = sheet.node("Ceil", sheet.node("Sub", y, sheet.number(0.5)))
     elif kind.rounding == "RND_CONV":
         y = sheet.node("Round", y)
-    else:  # symmetric about zero: the size is rounded, and the sign put back
+    else:  # symmetric about zero: round the magnitude, then restore the sign
         size = sheet.node("Abs", y)
         if kind.rounding == "TRN_ZERO":
             size = sheet.node("Floor", size)
@@ -150,7 +150,7 @@ def _weighted(sheet: Sheet, design: Design, number: int, value: str) -> str:
 
 
 def _as_matrix(layer: Conv2D, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(values of a window, filters); a depthwise filter has zeros for the channels it does not see."""
+    """(values of a window, filters); a depthwise filter has zeros for other channels."""
     if layer.depthwise:
         spread = np.zeros((*weights.shape[:2], layer.in_channels, layer.filters))
         channels = np.arange(layer.filters)
@@ -160,8 +160,8 @@ def _as_matrix(layer: Conv2D, weights: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _windows(sheet: Sheet, layer: Conv2D, number: int, value: str) -> str:
-    """(rows, n_in) -> (rows, positions, values of a window): a zero is put behind the image and gathered
-    wherever a window reaches beyond it."""
+    """(rows, n_in) -> (rows, positions, values of a window). A zero is appended to the image and gathered
+    where a window extends beyond it."""
     n_in = layer.input_widths[0]
     image = np.arange(n_in).reshape(layer.in_height, layer.in_width, layer.in_channels)
     high, wide = (
@@ -195,7 +195,7 @@ def _merged(sheet: Sheet, layer: Merge, number: int, inputs: list[str]) -> str:
         return sheet.node("Add", *inputs)
     if layer.channels is None:
         return sheet.node("Concat", *inputs, axis=1)
-    # Images are joined along their channels, which turn fastest.
+    # Images are concatenated along their channels, the fastest index.
     images = [
         sheet.node(
             "Reshape",
@@ -221,5 +221,5 @@ def _activated(sheet: Sheet, activation: str, number: int, value: str) -> str:
     if activation == "leaky_relu":
         return sheet.node("Max", value, sheet.node("Mul", value, sheet.number(LEAKY_SLOPE)))
     raise Unsupported(
-        f"layer {number}: {activation} goes through a table and is not emulated", kind=ErrorKind.INEXACT
+        f"layer {number}: {activation} uses a lookup table, which is not emulated", kind=ErrorKind.INEXACT
     )

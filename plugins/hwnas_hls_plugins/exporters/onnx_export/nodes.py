@@ -1,4 +1,4 @@
-"""A sheet that ONNX nodes and constants are written on, one after the other."""
+"""A builder of ONNX models from nodes and constants."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hwnas_hls import __version__
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-#: Opset 13 is the first in which every operator used here takes float64, and old enough for all readers.
+#: Opset 13 is the first in which all used operators support float64, and old enough for all readers.
 _OPSET = 13
 _IR_VERSION = 8
-#: Where QONNX keeps its operators.
+#: The domain of QONNX's operators.
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
 
@@ -33,7 +33,7 @@ class Sheet:
         self._constants: dict[str, Any] = {}
 
     def constant(self, name: str, value: ArrayLike, dtype: DTypeLike | None = None) -> str:
-        """A named constant of the sheet's type (or another); written once, however often it is asked for."""
+        """A named constant of the sheet's type (or another); written only once."""
         array = np.asarray(value, dtype or self.dtype)
         self._constants.setdefault(name, numpy_helper.from_array(array, name))
         return name
@@ -52,16 +52,16 @@ class Sheet:
         return output
 
     def name_last(self, output: str) -> str:
-        """Give what the last node computes its final name."""
+        """Rename the output of the last node."""
         last = self._nodes[-1]
         last.output[0], last.name = output, f"node_{output}"
         return output
 
     def model(self, source: str, n_in: int, result: str, n_out: int, about: str, *, checked: bool) -> Any:
-        """The finished ``ModelProto``; the number of rows stays open.
+        """The finished ``ModelProto``, with a variable number of rows.
 
         Args:
-            checked: run ONNX's checker and shape inference (which know standard operators only).
+            checked: run ONNX's checker and shape inference (for standard operators only).
         """
         kind = TensorProto.DOUBLE if self.dtype == np.float64 else TensorProto.FLOAT
         graph = helper.make_graph(

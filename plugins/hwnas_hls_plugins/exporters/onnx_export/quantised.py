@@ -1,10 +1,10 @@
 """Designs as QONNX: float32 operators with a ``Quant`` node for every fixed-point type.
 
 QONNX: Pappalardo et al., "QONNX: Representing Arbitrary-Precision Quantized Neural Networks",
-arXiv 2206.07527. Its ``Quant`` always saturates and knows fewer roundings, so that not every
-design can be said in it; what cannot is refused rather than approximated. Halves that go up
-(``RND``) are written as half a step added beforehand, to the biases where there are any, and a
-``FLOOR``: of QONNX's roundings, hls4ml reads ``FLOOR`` and ``ROUND`` alone.
+arXiv 2206.07527. Its ``Quant`` always saturates and has fewer rounding modes, so it cannot represent
+every design; such designs are rejected, not approximated. ``RND`` is written as the addition of half a
+step (to the biases, if any) followed by ``FLOOR``, because hls4ml reads only QONNX's ``FLOOR`` and
+``ROUND``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def quantised_model(design: Design) -> Any:
     ``global_out`` (rows, n_out).
 
     Raises:
-        Unsupported: what ``Quant`` cannot say exactly, and layers other than dense ones and merges.
+        Unsupported: ``Quant`` cannot represent the design exactly, or a layer is neither dense nor a merge.
     """
     sheet = Sheet(np.float32)
     architecture = design.architecture
@@ -53,16 +53,16 @@ def quantised_model(design: Design) -> Any:
         inputs = [outputs[place] for place in architecture.sources(number)]
         if accum.width >= _FLOAT32_EXACT_BITS:
             raise Unsupported(
-                f"layer {number} has sums of {accum.width} bits, more than float32 holds exactly",
+                f"layer {number} has sums of {accum.width} bits, more than float32 represents exactly",
                 kind=ErrorKind.INEXACT,
             )
         if not isinstance(layer, Dense | Merge):
-            raise Unsupported(f"layer {number}: {layer.kind} is not written as QONNX; model.onnx has it")
+            raise Unsupported(f"layer {number}: {layer.kind} is not supported in QONNX; use model.onnx")
         exact = result == accum and layer.activation != "leaky_relu"
         half = 0.0 if exact or result.rounding != "RND" else 0.5 * 2.0**-result.fraction
         if isinstance(layer, Dense):
             if layer.accum is not None:
-                raise Unsupported(f"layer {number}: QONNX has no word for an accumulator's own type")
+                raise Unsupported(f"layer {number}: QONNX cannot represent the type of an accumulator")
             folded = 0.0 if layer.activation == "leaky_relu" else half
             value = _dense(sheet, design, number, layer, inputs[0], folded)
             half -= folded
@@ -76,7 +76,7 @@ def quantised_model(design: Design) -> Any:
             value = sheet.node("LeakyRelu", value, alpha=LEAKY_SLOPE)
         elif layer.activation != "linear":
             raise Unsupported(
-                f"layer {number}: {layer.activation} goes through a table and is not emulated",
+                f"layer {number}: {layer.activation} uses a lookup table, which is not emulated",
                 kind=ErrorKind.INEXACT,
             )
         if half:
@@ -99,17 +99,17 @@ def _result(
     sheet: Sheet, number: int, value: str, layer: Dense | Merge, accum: FixedType, result: FixedType
 ) -> str:
     if result.width == 1 and result.signed:
-        raise Unsupported(f"layer {number}: QONNX takes one signed bit for -1 and 1")
+        raise Unsupported(f"layer {number}: QONNX interprets one signed bit as -1 and 1")
     if result.rounding not in _ROUNDINGS:
         raise Unsupported(f"layer {number}: QONNX has no rounding {result.rounding}")
     saturates = result.overflow in ("SAT", "SAT_SYM")
     if not saturates and not _holds(result, accum, rectified=layer.activation == "relu"):
-        raise Unsupported(f"layer {number}: {result} does not saturate, and QONNX's Quant does")
+        raise Unsupported(f"layer {number}: {result} does not saturate, but QONNX's Quant does")
     return _quant(sheet, value, f"result_{number}", result, _ROUNDINGS[result.rounding])
 
 
 def _dense(sheet: Sheet, design: Design, number: int, layer: Dense, value: str, half: float) -> str:
-    """Products and biases; ``half`` is added to each bias, which stays on a grid of its own."""
+    """Products and biases; ``half`` is added to each bias, which has its own grid."""
     weights, biases = real_weights(design, number)
     matrix = sheet.constant(f"weights_{number}", weights)
     value = sheet.node("MatMul", value, _quant(sheet, matrix, f"weight_{number}", layer.weight, "ROUND"))
@@ -125,7 +125,7 @@ def _dense(sheet: Sheet, design: Design, number: int, layer: Dense, value: str, 
 
 
 def _narrowest(values: NDArray[np.float64], fraction: int) -> FixedType:
-    """The narrowest signed type of ``fraction`` fractional bits that holds ``values``."""
+    """The narrowest signed type with ``fraction`` fractional bits for ``values``."""
     counted = values * 2.0**fraction
     width = max(int(counted.max()), -int(counted.min()) - 1, 1).bit_length() + 1
     return FixedType(width, width - fraction)
@@ -147,7 +147,7 @@ def _quant(sheet: Sheet, value: str, name: str, kind: FixedType, rounding: str) 
 
 
 def _holds(kind: FixedType, accum: FixedType, *, rectified: bool) -> bool:
-    """Whether no value of ``accum``, rounded, leaves the range of ``kind``."""
+    """Whether all rounded values of ``accum`` are in the range of ``kind``."""
     step = 2.0 ** (kind.fraction - accum.fraction)
     high = accum.highest * step + 0.5
     low = 0.0 if rectified else accum.lowest * step - 0.5

@@ -1,4 +1,4 @@
-"""The user's own Vitis and Vivado, driven: C synthesis, co-simulation, logic synthesis, routing."""
+"""Synthesis with installed Vitis and Vivado: C synthesis, co-simulation, logic synthesis, routing."""
 
 from __future__ import annotations
 

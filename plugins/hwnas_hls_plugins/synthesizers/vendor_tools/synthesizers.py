@@ -1,4 +1,4 @@
-"""Synthesizers ``vitis`` and ``vivado``: hls4ml's own build where it does the job, our Tcl where not."""
+"""Synthesizers ``vitis`` and ``vivado``: hls4ml's build scripts, with our own Tcl for routing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SAFE = re.compile(r"[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class VendorConfig:
-    """How the vendor's tools are run.
+    """Settings of the vendor's tools.
 
     Args:
-        folder: where projects and logs are kept; ``None`` takes the user's cache folder.
-        licences: how many may run at once on this machine, over all processes.
-        timeout_s: seconds a program may take.
-        cosim_rows: random rows of the input grid that a co-simulation runs through.
+        folder: folder for projects and logs; ``None`` means the user's cache folder.
+        licences: maximum number of parallel tools on this machine, over all processes.
+        timeout_s: time limit per program, in seconds.
+        cosim_rows: number of random rows of the input grid for a co-simulation.
     """
 
     folder: str | None = None
@@ -41,11 +41,11 @@ class VendorConfig:
 
     def __post_init__(self) -> None:
         if self.licences < 1 or self.timeout_s <= 0 or self.cosim_rows < 1:
-            raise ValueError("licences and cosim_rows are at least 1, timeout_s is above 0")
+            raise ValueError("licences and cosim_rows must be at least 1, timeout_s above 0")
 
 
 class _VendorSynthesizer(Synthesizer):
-    """What both share: write the project, build up to a stage, read what was reported."""
+    """The common part: write the project, build it up to a stage, read the reports."""
 
     _backend: ClassVar[str]
     default_stage: str = "csynth"
@@ -132,13 +132,13 @@ class _VendorSynthesizer(Synthesizer):
             "vsynth": int(stage == "logic_synth"),
             "fifo_opt": 0,
         }
-        # hls4ml's project reads its options from this file (Vitis) or from its arguments (Vivado).
+        # hls4ml's scripts read their options from this file (Vitis) or from arguments (Vivado).
         text = "\n".join(f"    {name:<10} {value}" for name, value in options.items())
         (folder / "build_opt.tcl").write_text(f"array set opt {{\n{text}\n}}\n")
         return run_tool(self._hls_command(options), folder, folder / "hls.log", self.config.timeout_s)
 
     def _implement(self, folder: Path, target: Target, clock_ns: float) -> Ended:
-        # What reaches Tcl is checked, not quoted: a part with a bracket in it is no part.
+        # Values for Tcl are checked instead of quoted; a part name has no brackets.
         if not _SAFE.fullmatch(target.part):
             raise UserError("not a part name", where=f"target {target.name}", found=target.part)
         script = render(
@@ -162,14 +162,14 @@ class _VendorSynthesizer(Synthesizer):
             reports = read_project(folder, TOP)
             estimates = project_estimates(reports, stage)
         except ReportError as error:
-            text = f"the tool ended well, but {error}{said}"
+            text = f"the tool succeeded, but {error}{said}"
             return SynthesisReport(self.name, stage, {}, files, text, failure_kind=error.kind)
         if not estimates:
             unread = f"; not readable: {'; '.join(reports.problems)}" if reports.problems else ""
-            text = f"the tool ended well but left no {stage} report{unread}{said} (log: {ended.log})"
+            text = f"the tool succeeded but wrote no {stage} report{unread}{said} (log: {ended.log})"
             return SynthesisReport(self.name, stage, {}, files, text, failure_kind=ErrorKind.MISSING)
         tool = reports.csynth.tool_version if reports.csynth else self.name
-        # Cycles are settled by C synthesis, whatever stage follows it.
+        # C synthesis determines the cycles for all later stages.
         if stage != "csynth":
             schedule = project_estimates(reports, "csynth")
             for metric in ("latency_cycles", "latency_ns", "ii_cycles"):
@@ -183,7 +183,7 @@ class _VendorSynthesizer(Synthesizer):
 
     @contextmanager
     def _licence(self) -> Iterator[None]:
-        """One of the declared licences, shared with every other process of this user."""
+        """Acquire one of the configured licences, which all processes of this user share."""
         import time
 
         import platformdirs

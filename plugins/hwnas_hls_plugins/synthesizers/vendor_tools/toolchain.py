@@ -1,4 +1,4 @@
-"""Where the vendor's programs lie, and how one is run: bounded in time, logged, ended whole."""
+"""Finds and runs the vendor's programs, with a time limit, a log, and clean-up of child processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.system.programs import run_program
 
-#: environment variable -> programs that lie in its ``bin``
+#: environment variable -> programs in its ``bin``
 _HOMES = {
     "XILINX_VITIS": ("vitis-run", "vitis_hls"),
     "XILINX_HLS": ("vitis_hls", "vivado_hls"),
@@ -25,14 +25,14 @@ _LICENCE = re.compile(
     rb"Failed to get license|flexnet|lmgrd)",
     re.IGNORECASE,
 )
-#: Bytes of a log that are searched, from its beginning and from its end.
+#: Number of bytes of a log to search, at its beginning and at its end.
 _SEARCHED_BYTES = 4 * 2**20
 _QUOTED_CHARACTERS = 300
 _GRACE_S = 5.0
 
 
 def find_program(name: str) -> Path | None:
-    """A vendor's program: on PATH, else below ``XILINX_VITIS``, ``XILINX_HLS``, ``XILINX_VIVADO``."""
+    """A vendor's program, on PATH or in ``XILINX_VITIS``, ``XILINX_HLS`` or ``XILINX_VIVADO``."""
     found = shutil.which(name)
     if found is not None:
         return Path(found)
@@ -49,14 +49,14 @@ def require_program(*names: str) -> Path:
     """The first of ``names`` that is installed.
 
     Raises:
-        ToolMissing: none is; the text says where was looked.
+        ToolMissing: none is installed; the message lists the searched locations.
     """
     for name in names:
         found = find_program(name)
         if found is not None:
             return found
     raise ToolMissing(
-        f"{' or '.join(names)} is neither on PATH nor below {', '.join(_HOMES)}; "
+        f"{' or '.join(names)} is neither on PATH nor in {', '.join(_HOMES)}; "
         "install AMD Vitis/Vivado and source its settings64.sh"
     )
 
@@ -66,10 +66,10 @@ class Ended:
     """How a program ended.
 
     Args:
-        failure_kind: what went wrong; ``None`` where it is done.
+        failure_kind: the kind of failure; ``None`` on success.
         code: exit code; negative for a signal.
-        first_error: the first error line of its log, or a sentence.
-        log: where everything it printed lies.
+        first_error: the first error line of its log, or a description.
+        log: path of its log.
     """
 
     failure_kind: ErrorKind | None
@@ -79,7 +79,7 @@ class Ended:
 
     @property
     def failure(self) -> str:
-        """Empty where it is done, else what happened, with the first error and the log."""
+        """Empty on success, else what happened, with the first error and the log."""
         if self.failure_kind is None:
             return ""
         leads = {ErrorKind.NO_LICENCE: "no licence", ErrorKind.TIME_LIMIT: "time limit"}
@@ -88,29 +88,29 @@ class Ended:
 
 
 def run_tool(command: Sequence[str], folder: Path, log: Path, limit_s: float) -> Ended:
-    """Run a vendor's program to its end and classify its log.
+    """Run a vendor's program and classify its log.
 
     Args:
-        command: program and arguments; no shell is involved.
-        folder: it runs there.
-        log: takes everything it prints.
-        limit_s: seconds after which its process group is ended.
+        command: program and arguments, run without a shell.
+        folder: its working folder.
+        log: receives its output.
+        limit_s: time limit in seconds, after which its process group is ended.
     """
     ending = run_program(command, folder=folder, log=log, limit_s=limit_s, grace_s=_GRACE_S)
     first = first_error(log)
     if ending.timed_out:
-        return Ended(ErrorKind.TIME_LIMIT, ending.status, first or f"not done after {limit_s:g} s", log)
+        return Ended(ErrorKind.TIME_LIMIT, ending.status, first or f"not finished after {limit_s:g} s", log)
     if ending.status != 0 or first:
         if _licence(log):
             return Ended(ErrorKind.NO_LICENCE, ending.status, first or "the log mentions a licence", log)
         if ending.status != 0:
             kind = ErrorKind.CRASHED if ending.status < 0 else ErrorKind.TOOL_FAILED
-            return Ended(kind, ending.status, first or "its log names no error", log)
+            return Ended(kind, ending.status, first or "its log contains no error message", log)
     return Ended(None, 0, first, log)
 
 
 def first_error(log: Path) -> str:
-    """The first line of a log that says ERROR, shortened; empty where none does."""
+    """The first line of a log with ERROR, shortened; empty if there is none."""
     data = _searched(log)
     found = _ERROR.search(data)
     if found is None:
