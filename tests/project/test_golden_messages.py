@@ -66,7 +66,7 @@ def test_the_verdict_of_a_report() -> None:
     front = make_front(members=0, run={"chance": chance, "left_out": {"k": dead}})
     assert verdict(front, ()) == [
         "No design was exported, although 31 candidates met every limit.",
-        "Left out, since it does nothing: k (its outputs are 0).",
+        "Left out as useless: k (its outputs are 0).",
         "Chance, on the test rows: 25.0 % (always no).",
     ]
 

@@ -1,4 +1,4 @@
-"""What stands after a dense layer: ReLU, softmax, table functions, batch normalisation."""
+"""Costs of the functions after a dense layer: ReLU, softmax, lookup tables, batch normalisation."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
 
 
 def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
-    """Every activation but linear and ReLU."""
+    """The cost of all activations except linear and ReLU."""
     c = table.layer
     kind = c.activation
     softmax, tabled, simple, leaky, elu = (kind == code for code in (2, 3, 4, 5, 6))

@@ -1,4 +1,4 @@
-"""Many designs at once, as arrays: the laws, the scale factors and the intervals of a calibration."""
+"""Predictions of many designs as arrays: laws, scale factors and intervals of a calibration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NONE_IS_NONE = ("dsp", "bram_18k")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Predictions as arrays, one entry a design; blocked designs hold NaN.
+    """Predictions as arrays, one entry per design; designs without a prediction have NaN.
 
     Args:
         table: the designs.
@@ -76,7 +76,7 @@ class Batch:
 def predict_batch(
     queries: Sequence[Query], calibration: Calibration | None = None, targets: Targets | None = None
 ) -> Batch:
-    """Predict many designs at once, as arrays."""
+    """Predict many designs as arrays."""
     return predict_table(tabulate(queries), calibration, targets)
 
 
@@ -201,7 +201,7 @@ def replaced_dsps(
 def shortages(
     table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
 ) -> dict[int, list[Note]]:
-    """What a part does not hold.
+    """The resources in which designs exceed their parts.
 
     Args:
         targets: of the table's conditions.

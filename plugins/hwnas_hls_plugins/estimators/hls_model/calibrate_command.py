@@ -106,7 +106,7 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 def _write(output: Path, data: dict[str, Any], force: bool) -> None:
-    """Write beside it and put it in place at once: what was there is whole until then."""
+    """Write a temporary file and rename it, so the old file stays complete until then."""
     draft = output.with_name(output.name + ".part")
     try:
         draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -140,7 +140,7 @@ def _provenance(
 
 
 def site_title(site: Group) -> str:
-    """A site in words."""
+    """The description of a site."""
     from hwnas_hls_plugins.estimators.hls_model.keys import Flow
 
     built = "C synthesis" if site.flow is Flow.CSYNTH else "logic synthesis or routing"

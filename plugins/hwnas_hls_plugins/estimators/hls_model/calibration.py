@@ -38,7 +38,7 @@ STAGE_SPREAD = {"lut": 0.6, "ff": 0.9}
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """How far log residuals of held-out designs reach, for one metric in one regime.
+    """The range of log residuals of held-out designs, for one metric in one regime.
 
     Residuals are seldom symmetric (a net that turns out pruned takes far fewer LUTs, hardly ever far
     more), so that up and down have their own scales and one quantile stretches both.
@@ -66,7 +66,7 @@ class Band:
         return self.fallback
 
     def holds(self, residual: float) -> bool:
-        """Whether a log residual (truth over prediction) lies inside."""
+        """Whether a log residual (truth over prediction) is inside."""
         return -self.stretch * self.down - 1e-9 <= residual <= self.stretch * self.up + 1e-9
 
     @property
@@ -79,7 +79,7 @@ NOTHING = Band(None, None, 0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """What was fitted, and what it rests on.
+    """The fitted numbers and their evidence.
 
     Args:
         name: shown with every number.
@@ -146,7 +146,7 @@ class Calibration:
 
     @property
     def hash(self) -> str:
-        """Of everything that decides a number; the one in the file."""
+        """The hash of everything that determines a number, as in the file."""
         return str(self.to_json()["hash"])
 
     def to_json(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _hash(body: Mapping[str, Any]) -> str:
 
 
 def read_calibration(path: Path | None = None) -> Calibration:
-    """Read a calibration file; ``None`` reads the one that ships.
+    """Read a calibration file; ``None`` means the built-in one.
 
     A file that was not written to since is not read again.
 

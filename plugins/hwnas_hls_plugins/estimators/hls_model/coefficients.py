@@ -1,4 +1,4 @@
-"""The constants of the laws, before any calibration file: units in the names, fitted values beside them.
+"""The default constants of the laws, with units in their names.
 
 A calibration file replaces any of them (key ``laws``); ``benchmarks/predictor/fit.py`` fits them. Where a
 constant depends on silicon it is a table over ``PART_CLASSES``.

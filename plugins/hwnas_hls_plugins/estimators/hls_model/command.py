@@ -24,7 +24,7 @@ _COMPARED = {"vitis": "vitis_hls 2023.2", "vivado": "vivado_hls 2020.1"}
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """The command line of ``predict``, named as in its help; ``None`` where nothing was given."""
+    """The options of ``predict``; ``None`` if not given."""
 
     path: str | None
     layers: str | None
@@ -239,7 +239,7 @@ def _of_path(path: str) -> Query:
 
 
 def _of_flags(options: PredictOptions) -> Query:
-    """The query of the flags; what a row would only warn of is an error here."""
+    """The query of the flags; what is a warning in a CSV row is an error here."""
     from hwnas_hls.hls4ml.notes import NoteKind
     from hwnas_hls.hls4ml.query import DEFAULT_TOOL
     from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
@@ -296,7 +296,7 @@ def _of_flags(options: PredictOptions) -> Query:
 
 
 def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
-    """The query on the asked part, at the asked clock, under the asked tool."""
+    """The query with the requested part, clock and tool."""
     of_path, clock = options.path is not None, options.clock
     if options.target is not None or not of_path:
         found = targets.find(options.target or "xcvu9p")

@@ -1,4 +1,4 @@
-"""What designs are built under: part, clock, tool and stage; the designs of a search share them."""
+"""The conditions of a build: part, clock, tool and stage, which the designs of a search share."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DesignArrays:
-    """What the laws read of each design: float64 arrays of shape (designs,).
+    """The inputs of the laws per design: float64 arrays of shape (designs,).
 
     Attributes:
         clock_ns: clock period; ``usable_ns`` what the compiler's uncertainty leaves of it.

@@ -1,4 +1,4 @@
-"""What the weights of a ``Latency`` layer cost, counted from the weights themselves.
+"""The cost of the weights of a ``Latency`` layer, counted from the weights.
 
 Under reuse factor 1 the weights are constants in the logic. A zero vanishes, a power of two is a wire,
 two non-zero canonical-signed-digit (CSD) digits are one adder, three or more are one multiplier; equal
@@ -91,7 +91,7 @@ def constant_cost(
     biases: NDArray[np.int64] | None = None,
     has_bias: bool = True,
 ) -> ConstantCost:
-    """Count what one layer's constants cost.
+    """Count the cost of the constants of a layer.
 
     Args:
         weights: integers on the weight type's grid, shape (n_in, n_out).
@@ -183,5 +183,5 @@ def constant_cost(
 
 
 def _width(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bits of the narrowest signed type that holds ``low .. high``."""
+    """The width of the narrowest signed type for ``low .. high``."""
     return _bits(np.maximum(np.maximum(high, -low - 1), 0)) + 1

@@ -1,4 +1,4 @@
-"""Distributed arithmetic with known weights: da4ml's own cost in place of the closed form.
+"""Distributed arithmetic with known weights: da4ml's cost instead of the closed form.
 
 A step behind ``predict``, for implemented designs whose every layer is
 distributed arithmetic with its weights known. da4ml runs in a child process that stays (0.02 to 0.8 s a
@@ -44,7 +44,7 @@ def refinable(query: Query) -> bool:
 
 
 def refined(predictions: Sequence[Prediction], time_limit_s: float = TIME_LIMIT_S) -> list[Prediction]:
-    """Predictions with da4ml's cost where it applies, the others as they were.
+    """Predictions with da4ml's cost where it applies; the others are unchanged.
 
     Args:
         predictions: any, in any order; nothing is imported or started where none is :func:`refinable`.
@@ -117,7 +117,7 @@ def _dense(layer: LayerQuery) -> Dense:
 
 
 def _costs(designs: dict[int, Design], time_limit_s: float) -> dict[int, DaCost | str]:
-    """da4ml's answer to each design, or why there is none."""
+    """da4ml's result for each design, or why there is none."""
     from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 
@@ -133,7 +133,7 @@ def _costs(designs: dict[int, Design], time_limit_s: float) -> dict[int, DaCost 
 
 
 def _kept(prediction: Prediction, why: str) -> Prediction:
-    warning = Note(NoteKind.UNREAD, f"closed form of da4ml's cost, not its own: {why}")
+    warning = Note(NoteKind.UNREAD, f"closed form of da4ml's cost instead of its solver: {why}")
     return dataclasses.replace(prediction, warnings=(*prediction.warnings, warning))
 
 

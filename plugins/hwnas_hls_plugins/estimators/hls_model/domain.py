@@ -1,4 +1,4 @@
-"""Where the model was calibrated, and why a design lies outside."""
+"""The calibrated domain of the model, and why a design is outside."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Notes:
         return [*self.before.get(number, ()), *shared, *self.after.get(number, ())]
 
     def present(self) -> NDArray[np.bool_]:
-        """Designs of which there is anything to say."""
+        """The designs with notes."""
         out: NDArray[np.bool_] = np.array([bool(texts) for texts in self.shared], bool)[self.condition]
         for texts in (self.before, self.after):
             out[list(texts)] = True
@@ -100,7 +100,7 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
 
 
 def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
-    """Warnings: what was assumed, and how near the nearest data are."""
+    """Warnings: assumptions, and the distance of the nearest data."""
     own = {number: query.warnings for number, query in enumerate(table.queries) if query.warnings}
     seen_tools = calibration.seen.get("tools", {})
     parts = calibration.seen.get("parts", {})
@@ -140,7 +140,7 @@ def unusual(table: DesignTable) -> NDArray[np.bool_]:
 
 
 def novelty(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How far each design is from the data.
+    """The distance of each design from the data.
 
     0: its kind was measured under this compiler on this silicon; 1: both were seen, but not so; 2: the
     silicon was never seen. In between lie single ``Resource`` layers: they are known to a fraction of a per

@@ -1,4 +1,4 @@
-"""The search's view of the hardware model: candidates in, estimates with intervals out."""
+"""The estimator ``hls-model``: the hardware model for candidates of a search."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROVIDES = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "br
 
 @dataclass(frozen=True, slots=True)
 class HlsModelConfig:
-    """Which report is predicted.
+    """Settings of the estimator ``hls-model``: the predicted report.
 
     Args:
         tool: HLS compiler and version that will build the design.
@@ -61,7 +61,7 @@ class HlsModelConfig:
 
 
 class HlsModelEstimator(Estimator):
-    """Latency, II, LUT, FF, DSP and BRAM by the calibrated laws of ``hls_model``.
+    """Latency, II, LUT, FF, DSP and BRAM, predicted by the calibrated laws of ``hls_model``.
 
     Weights are used as soon as a candidate is trained: they decide LUTs and DSPs of unrolled layers.
     """
@@ -82,7 +82,7 @@ class HlsModelEstimator(Estimator):
         self.version = f"{type(self).version}+{self.calibration.hash}"
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """One :class:`Estimates` a candidate; an architecture that cannot be made is a failure."""
+        """One :class:`Estimates` per candidate; an architecture that cannot be built is a failure."""
         networks: dict[int, tuple[Architecture, Design | None]] = {}
         queries: list[Query] = []
         out: dict[int, Estimates] = {}

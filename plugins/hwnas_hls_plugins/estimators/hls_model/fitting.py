@@ -1,4 +1,4 @@
-"""Fit scale factors and intervals to real reports, families of designs weighted equally.
+"""Fits scale factors and intervals to reports, with equal weights for families of designs.
 
 A *family* is one source of designs (a repository, a sweep). Its designs resemble each other, so that a
 thousand of one family say less about the next design than five families of one each.

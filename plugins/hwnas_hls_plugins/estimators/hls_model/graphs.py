@@ -1,4 +1,4 @@
-"""Costs of networks that are no chains: merges, branches, convolutions, poolings.
+"""Costs of networks other than chains: merges, branches, convolutions, poolings.
 
 No report of such a network was ever seen, so nothing here is calibrated, and every estimate says
 so. Dense layers cost what the calibrated laws say of them; what else there is, is counted from

@@ -1,4 +1,4 @@
-"""What scale factors and intervals of a calibration belong to.
+"""The keys of scale factors and intervals in a calibration.
 
 A calibration file writes each as text, its parts joined by ``|``; ``str`` and ``parse_...`` are the two ways.
 """
@@ -13,7 +13,7 @@ from hwnas_hls.hls4ml.query import Query
 
 
 class Flow(StrEnum):
-    """How far a design was built; logic synthesis and routing count as one."""
+    """The stage of a report; logic synthesis and routing count as one."""
 
     CSYNTH = "csynth"
     IMPLEMENTED = "implemented"

@@ -1,4 +1,4 @@
-"""The targets that ``predict`` and ``calibrate`` see: those of every command, plugins' own included."""
+"""The targets of ``predict`` and ``calibrate``, including those of plugins."""
 
 from __future__ import annotations
 

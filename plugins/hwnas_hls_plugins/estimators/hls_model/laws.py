@@ -1,4 +1,4 @@
-"""The laws: what each layer of a design costs, from its structure. All units are those of C synthesis.
+"""The laws: the cost of each layer from its structure, in units of C synthesis.
 
 Every law takes the table and the coefficients and gives one array entry a layer; :func:`evaluate` adds them
 up to designs. Scale factors for tool, silicon and stage come afterwards, in the calibration.

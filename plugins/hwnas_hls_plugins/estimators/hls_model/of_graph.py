@@ -1,4 +1,4 @@
-"""An hls4ml ``ModelGraph`` -> a query, without writing or compiling it.
+"""Reads an hls4ml ``ModelGraph`` as a query, without writing or compiling it.
 
 Everything is read from the graph after hls4ml's own optimisers ran: the types it inferred, the reuse
 factors it made legal, layers it fused. What comes out equals what the written project says of itself

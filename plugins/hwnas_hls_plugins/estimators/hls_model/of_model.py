@@ -1,4 +1,4 @@
-"""A torch module or an hls4ml graph -> a query of the hardware model.
+"""Reads a torch module or an hls4ml graph as a query of the hardware model.
 
 The module is read as hls4ml's torch front end reads it: a chain of linear layers, activations and batch
 normalisations. Its weights are put onto the grid of their type, so that the model knows them::

@@ -1,4 +1,4 @@
-"""Designs with their reports, from CSV rows and folders of projects, for refitting the hardware model."""
+"""Reads designs with reports from CSV files and project folders, for recalibrating the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnDesign:
-    """One design at one stage, as measured.
+    """One measured design at one stage.
 
     Args:
         query: with the tool, part, clock and stage of its report.
@@ -70,7 +70,7 @@ class LeftOut:
 
     @property
     def reason(self) -> str:
-        """Why, in words."""
+        """The reason, as text."""
         return str(self.note)
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ def read_designs(
 
 
 def summary(left: Sequence[LeftOut], most: int = 10) -> str:
-    """What was left out, a line each; equal reasons are counted."""
+    """One line per skipped item; equal reasons are counted."""
     by_reason: dict[str, list[str]] = {}
     for entry in left:
         by_reason.setdefault(entry.reason, []).append(entry.source)

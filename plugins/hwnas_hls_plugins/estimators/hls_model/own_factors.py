@@ -1,4 +1,4 @@
-"""How far a user's own reports move scale factors: those of a site, and those of each of its networks.
+"""Corrections of scale factors by a user's own reports, per site and per network.
 
 A site differs from the calibration by a bias of its own, and each of its networks by a little more in either
 direction. One report shows the sum of both: right for further designs of its network, too much for others.

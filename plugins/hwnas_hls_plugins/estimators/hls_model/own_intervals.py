@@ -1,4 +1,4 @@
-"""Intervals of one site from its own held-out designs, or the general ones where those are too few."""
+"""Intervals of one site from its held-out designs, or the general ones if there are too few."""
 
 from __future__ import annotations
 

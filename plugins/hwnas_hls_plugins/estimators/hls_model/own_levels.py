@@ -1,4 +1,4 @@
-"""Own designs predicted by a base calibration, at every level of what may be known of their weights."""
+"""Own designs predicted by a base calibration, at every level of knowledge of their weights."""
 
 from __future__ import annotations
 

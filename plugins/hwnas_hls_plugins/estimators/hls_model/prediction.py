@@ -1,4 +1,4 @@
-"""From queries to numbers with intervals."""
+"""Predictions: numbers with intervals and evidence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LayerShare:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What the model says of one design.
+    """The prediction for one design.
 
     Args:
         query: what was asked.

@@ -1,4 +1,4 @@
-"""The hardware model as one function: queries in, predictions with intervals out."""
+"""The hardware model as a function from queries to predictions with intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def predict(
     solve: bool = False,
     targets: Targets | None = None,
 ) -> list[Prediction]:
-    """Predict designs, one :class:`Prediction` a query, in order.
+    """Predict designs: one :class:`Prediction` per query, in order.
 
     Args:
         queries: any number; they are evaluated together.

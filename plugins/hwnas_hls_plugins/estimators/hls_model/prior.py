@@ -1,4 +1,4 @@
-"""What the weights of a layer are expected to cost before anybody has trained them.
+"""The expected cost of a layer's weights before training.
 
 The prior is that of trained MLPs: symmetric weights whose root mean square is ``kappa / sqrt(fan-in)``, the
 fan-in counted in weights that are not zero (a pruned layer has larger weights). Of 71 distinct trained layers

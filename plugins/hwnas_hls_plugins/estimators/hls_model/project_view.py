@@ -1,4 +1,4 @@
-"""What a project folder shows beside its prediction: pitfalls, and the reports that it already has."""
+"""Lint findings of a project folder, and the comparison of its reports with predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One's own reports on top of a calibration: scale factors, intervals, and what they are worth.
+"""Recalibration with own reports: scale factors, intervals, and their cross-validated errors.
 
 A *site* is what a factor belongs to: stage, strategy, compiler and version, silicon. The designs of a
 site move its factors, and more so those of their own networks (:mod:`own_factors`); other sites stay as

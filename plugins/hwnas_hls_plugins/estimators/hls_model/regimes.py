@@ -1,4 +1,4 @@
-"""Regime, knowledge and group of scale factors of each design: what decides which calibration applies."""
+"""Regime, knowledge of weights and group of scale factors of each design."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``Resource`` strategy: multiply-accumulate blocks fed with weights from memory.
+"""Costs of the ``Resource`` strategy: multiply-accumulate blocks with weights from memory.
 
 What hls4ml's ``nnet_dense_resource.h`` leads to: a loop of RF steps over ceil(n_in n_out / RF) blocks, each a
 product added to the accumulator that its step selects. A block reads its input through a selector, writes

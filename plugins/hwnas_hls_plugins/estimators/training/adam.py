@@ -1,4 +1,4 @@
-"""AdamW on the trained numbers of a group (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
+"""AdamW for the parameters of a group (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
 
 Loaded only to train, hence torch at the top.
 """
@@ -17,7 +17,7 @@ _NOTHING = 1e-30
 
 
 class TrainedVector(Protocol):
-    """Trained numbers in one vector, the weights first, with all that Adam keeps of them.
+    """The trained parameters in one vector, the weights first, with the state of Adam.
 
     Attributes:
         latent, mean, square, gradient: the numbers, Adam's two averages, the gradient.
@@ -35,12 +35,12 @@ class TrainedVector(Protocol):
 
 
 def step_size(rate: float, beta1: float, beta2: float, step: int) -> float:
-    """The rate with Adam's bias corrections of the update ``step``, from 1."""
+    """The learning rate with Adam's bias correction at update ``step``, from 1."""
     return float(rate * (1 - beta2**step) ** 0.5 / (1 - beta1**step))
 
 
 def averages(mean: Tensor, square: Tensor, gradient: Tensor, beta1: float, beta2: float) -> None:
-    """Take a gradient up into Adam's two averages."""
+    """Update Adam's two averages with a gradient."""
     mean.lerp_(gradient, 1 - beta1)
     square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
 
@@ -53,7 +53,7 @@ def update(
     left: float | Tensor,
     size: float | Tensor,
 ) -> None:
-    """One step, then the numbers back inside their bounds.
+    """One step, followed by clipping to the bounds.
 
     Args:
         scratch: twice as long as the numbers, overwritten.
@@ -74,6 +74,6 @@ def update(
 
 
 def settle(trained: TrainedVector) -> None:
-    """Averages of gradients that have long been zero fade into denormal numbers, which are slow."""
+    """Set tiny averages to zero, because denormal numbers are slow."""
     for average in (trained.mean, trained.square):
         average.masked_fill_(average.abs() < _NOTHING, 0.0)

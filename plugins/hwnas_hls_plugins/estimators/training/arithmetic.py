@@ -1,4 +1,4 @@
-"""One step of a group of networks in torch's operations, on any device. Loaded only to train.
+"""One step of a group of networks with torch operations, on any device. Requires torch.
 
 Elementwise operations cover all networks of a level in one call; matrix products are one call for
 each run of neighbours of equal shape. Buffers are made once and every call writes into them.
@@ -23,7 +23,7 @@ from hwnas_hls_plugins.estimators.training.schedule import Number
 
 
 class Arithmetic(Protocol):
-    """What a step is made of; levels are counted from the output.
+    """The operations of a step; levels are counted from the output.
 
     ``inputs`` holds one (n_in + 1, batch rows) matrix an input copy.
     """

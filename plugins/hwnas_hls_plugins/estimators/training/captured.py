@@ -28,7 +28,7 @@ _Kind = tuple[float, bool]
 
 
 class CapturedStep:
-    """Steps of one group: the first ones computed, then replayed.
+    """The steps of one group: the first ones are computed, the others replayed.
 
     A graph repeats the launches of one step with the addresses that they had. Batches are therefore
     copied into buffers that stay, and what differs from step to step is read from the device's memory.
@@ -102,7 +102,7 @@ class CapturedStep:
         current.wait_stream(stream)
 
     def _first(self, kind: _Kind) -> None:
-        """Take one step both ways, and go on with graphs only where they come to the same."""
+        """Take one step in both ways, and use graphs only if the results are equal."""
         state = self._step.network.state()
         before = [tensor.clone() for tensor in state]
         replayed: list[Tensor] | None = None

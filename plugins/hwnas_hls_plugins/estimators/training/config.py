@@ -13,7 +13,7 @@ GRAPHS = ("auto", "off")
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How candidates are trained; the same for all of them, so that they can be compared.
+    """Settings of training, the same for all candidates.
 
     Args:
         epochs: passes over the training rows.

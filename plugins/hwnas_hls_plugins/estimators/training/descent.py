@@ -1,4 +1,4 @@
-"""Networks that lose adders while they train: the least salient signed digits, some a round.
+"""Removal of adders during training: the least salient signed digits, some per round.
 
 A network is trained with all its digits first. Each round then takes a share of them, where the loss is
 expected to rise least for what is saved, and trains on. Nothing that was taken is out for good: a weight
@@ -38,7 +38,7 @@ BEHIND = 1.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A network on its way down.
+    """A network that is losing adders.
 
     Args:
         kept: share of its adders that were to be left.
@@ -69,14 +69,14 @@ def digit_bits(plan: Plan) -> list[float]:
 
 
 def adder_bits(layout: Layout, j: int) -> float:
-    """Bits of all adders of member ``j``: a digit of a weight is one, a bias another."""
+    """The total adder bits of member ``j``, one adder per weight digit and per bias."""
     prices = digit_bits(layout.members[j].plan)[::-1]
     blocks = [_block(layout, j, k) for k in range(len(prices))]
     return sum(price * float(_digits(block).sum()) for price, block in zip(prices, blocks, strict=True))
 
 
 def take(layout: Layout, j: int, target: float) -> None:
-    """Take the least salient digits of member ``j`` until ``target`` adder bits are left.
+    """Remove the least salient digits of member ``j`` until ``target`` adder bits remain.
 
     Saliency is Adam's average of the squared gradient times the squared change of the weight: the
     diagonal of the empirical Fisher matrix in the place of the Hessian's (optimal brain damage, LeCun

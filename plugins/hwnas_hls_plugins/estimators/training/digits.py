@@ -1,4 +1,4 @@
-"""Signed digits of weights: what a constant multiplication by adders costs. Loaded only to train.
+"""Signed digits of weights, the cost of a constant multiplication with adders. Requires torch.
 
 A whole number is a sum of signed powers of two; the fewest that will do are the digits of its
 canonical signed digit form, and a product with it takes one adder fewer than that.

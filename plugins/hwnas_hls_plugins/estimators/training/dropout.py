@@ -1,4 +1,4 @@
-"""What is dropped in a step. Loaded only to train, hence torch at the top."""
+"""Dropout masks. This module imports torch."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def train(
     train_on: str | None = None,
     config: TrainingConfig | None = None,
 ) -> list[Trained]:
-    """Train a few architectures in full, each from every seed; the test split is never touched.
+    """Train a few architectures in full, each with every seed; the test split is not used.
 
     Args:
         architectures: what to train, in one batch.
@@ -115,7 +115,7 @@ def train(
 
 
 def with_all_adders(architecture: Architecture) -> Architecture:
-    """The network that training begins with, before it takes any adders."""
+    """The network at the start of training, with all its adders."""
     if architecture.kept_adders == 1:
         return architecture
     layers = tuple(replace(layer, sparsity=0.0) for layer in architecture.chain)
@@ -124,7 +124,7 @@ def with_all_adders(architecture: Architecture) -> Architecture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """One training and whom it serves.
+    """One training and the candidates that it covers.
 
     Args:
         architecture: with all its adders.
@@ -173,11 +173,11 @@ class TrainingEstimator(Resumable, Refining):
 
     @property
     def share(self) -> float:
-        """Share of its schedule after which a candidate is trained."""
+        """The fraction of the schedule at which training ends."""
         return 1.0
 
     def run(self, training: Training, context: Context, keep: Keep) -> list[TrainingResult]:
-        """Train what is planned; one outcome a member."""
+        """Train the planned members; one outcome per member."""
         return training.run(keep)
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
@@ -198,7 +198,7 @@ class TrainingEstimator(Resumable, Refining):
 
     @property
     def rungs(self) -> Sequence[float]:
-        """Shares of the schedule at which ``keep`` is asked."""
+        """Fractions of the schedule at which ``keep`` is called."""
         epochs = self.schedule.epochs
         ends = sorted({max(1, round(rung * epochs)) for rung in self.schedule.rungs})
         return [end / epochs for end in ends if end < round(self.share * epochs)]
@@ -238,7 +238,7 @@ class TrainingEstimator(Resumable, Refining):
     def refined(
         self, designs: Sequence[Design], dataset: Dataset, split: Split, until: Sequence[float]
     ) -> list[list[Refinement]]:
-        """See :class:`~hwnas_hls.protocols.estimator.Refining`; at most 8,192 of the rows are taken."""
+        """See :class:`~hwnas_hls.protocols.estimator.Refining`; at most 8,192 rows are used."""
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder
 

@@ -1,4 +1,4 @@
-"""A trained network as the design that is built. Loaded only to train."""
+"""Converts a trained network to a design. Requires torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which networks train together. Loaded only to train, hence torch at the top."""
+"""Groups networks that train together. This module imports torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def automatic_batch_size(rows: int) -> int:
 
 
 def automatic_group_elements(device: torch.device) -> int:
-    """How many activations of one step networks may have together."""
+    """The maximum number of activations of a group per step."""
     if device.type == "cuda":
         # Sums, values, masks, gradients and scratch, and at most as much again for weights.
         free, _ = torch.cuda.mem_get_info(device)

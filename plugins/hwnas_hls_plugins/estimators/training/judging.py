@@ -1,4 +1,4 @@
-"""Trained designs on rows of a task."""
+"""Scores trained designs on rows of a task."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _SIGNATURES = {
 
 
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels; ``None`` where this machine cannot compile them."""
+    """The compiled kernels; ``None`` if they cannot be compiled."""
     return loaded()[0]
 
 

@@ -1,4 +1,4 @@
-"""Where the trained numbers of a group of networks stand. Loaded only to train, hence torch at the top."""
+"""The memory layout of the parameters of a group of networks. This module imports torch."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Layout:
         return slice(self.places[0, first_piece][0], self.places[last, last_piece][1])
 
     def refresh_kept(self) -> None:
-        """Take up the members' pruning masks and limits of digits."""
+        """Copy the members' pruning masks and limits of digits."""
         kept, digits = (
             torch.cat(
                 [
@@ -130,7 +130,7 @@ class Layout:
         return touched
 
     def save_members(self) -> None:
-        """Write what was trained back into the members."""
+        """Copy the trained parameters to the members."""
         for j, member in enumerate(self.members):
             for piece in range(len(member.latent)):
                 place = slice(*self.places[j, piece])

@@ -1,4 +1,4 @@
-"""The layers of one depth, of all networks of a group. Loaded only to train, hence torch at the top."""
+"""The layers of one depth of all networks of a group. This module imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: groups, minibatches, rungs, pruning. Loaded only to train, hence torch at the top."""
+"""The training loop: groups, minibatches, rungs, pruning. This module imports torch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """What became of one network.
+    """The result of training one network.
 
     Args:
         design: its integers when training ended.
@@ -55,7 +55,7 @@ class TrainingResult:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA where there is some."""
+    """The torch device; ``auto`` means CUDA if available."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -68,7 +68,7 @@ def _member(plan: Plan | GraphPlan, index: int, source: int) -> AnyMember:
 
 
 class Training:
-    """Train many networks, in groups, from start to end.
+    """Train many networks in groups.
 
     Args:
         plans: one a network.
@@ -178,7 +178,7 @@ class Training:
         return found
 
     def descends(self, member: AnyMember) -> bool:
-        """Whether a member is wanted with fewer adders than all."""
+        """Whether designs of a member with fewer adders are requested."""
         return min(self.kept[member.index]) < 1
 
     def descents(self, members: Sequence[AnyMember]) -> dict[int, TrainingResult]:

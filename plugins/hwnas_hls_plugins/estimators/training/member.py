@@ -1,4 +1,4 @@
-"""One network in training. Loaded only when something is trained, hence torch at the top."""
+"""One network in training. This module imports torch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AnyMember:
     kernels: list[str] = field(default_factory=list)
 
     def start(self, dtype: torch.dtype) -> None:
-        """Draw the starting weights."""
+        """Draw the initial weights."""
         self.generator.manual_seed(self.plan.seed)
         self._draw(dtype)
         if self.plan.normalised:

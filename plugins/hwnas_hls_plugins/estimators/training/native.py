@@ -1,4 +1,4 @@
-"""One step of a group of networks in compiled kernels, on a CPU. Loaded only to train."""
+"""One step of a group of networks with compiled kernels, on a CPU. Requires torch."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Trained(ctypes.Structure):
 
 
 def serves(layout: Layout, rows: int, kernels: str) -> bool:
-    """Whether the compiled kernels train this group.
+    """Whether the compiled kernels support this group.
 
     Args:
         rows: of a batch.

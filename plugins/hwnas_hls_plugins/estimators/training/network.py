@@ -1,4 +1,4 @@
-"""Many small networks as one: shared buffers, few calls, a backward pass written by hand.
+"""Many small networks as one: shared buffers, few calls, a hand-written backward pass.
 
 Activations of one depth (counted from the output) of all networks stand one below the other in
 one matrix, features x rows, with nothing between them: there is no padding.
@@ -68,7 +68,7 @@ class Network:
 
     @property
     def kernels(self) -> str:
-        """What computes the steps: ``native`` or ``torch``."""
+        """The implementation of the steps: ``native`` or ``torch``."""
         return "native" if isinstance(self.arithmetic, native.NativeArithmetic) else "torch"
 
     def number_sources(self, numbers: Mapping[int, int]) -> None:
@@ -97,7 +97,7 @@ class Network:
         self.arithmetic.forward(top, 0, inputs, momentum)
 
     def draw(self) -> None:
-        """Draw what the next step drops, from input to output."""
+        """Draw the dropout masks of the next step, from input to output."""
         for level in reversed(self.levels):
             if level.dropout is not None:
                 for j, plan in enumerate(level.layers):
@@ -144,7 +144,7 @@ class Network:
         self.arithmetic.quantise()
 
     def state(self) -> list[Tensor]:
-        """All that a step leaves to the next one."""
+        """The state that a step passes to the next one."""
         layout = self.layout
         norms = [level.norm.running for level in self.levels if level.norm is not None]
         held = [layout.latent, layout.mean, layout.square, layout.gradient, layout.integers, layout.weights]
@@ -161,7 +161,7 @@ class Network:
             self.arithmetic.quantise()
 
     def save_members(self) -> None:
-        """Write what was trained back into the members."""
+        """Copy the trained parameters to the members."""
         self.layout.save_members()
         for j, member in enumerate(self.members):
             for k, _ in enumerate(member.running):

@@ -1,4 +1,4 @@
-"""Batch normalisation of quantised layers, folded. Loaded only to train, hence torch at the top."""
+"""Folded batch normalisation of quantised layers. This module imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outputs of a group of networks and their loss. Loaded only to train, hence torch at the top."""
+"""The outputs of a group of networks and their loss. This module imports torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Outputs:
 
     @property
     def scale(self) -> Tensor:
-        """(networks, 1, 1): what a least significant bit counts."""
+        """The scale of a least significant bit in the loss, (networks, 1, 1)."""
         # Through double precision, as in Normalisation.measure: the same bits at any place.
         grown = self.log_temperature.double().exp().to(self.logits.dtype)
         return self.temperature * grown[:, None, None]

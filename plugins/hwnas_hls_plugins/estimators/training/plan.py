@@ -1,4 +1,4 @@
-"""What training needs to know of one network, worked out before any tensor is made.
+"""The plan of training one network, computed before any tensor is created.
 
 A layer's weights, its biases and a constant are one matrix: the biases are the last column
 (its input is always 1), and in every layer but the last an extra row computes that 1 for
@@ -30,7 +30,7 @@ LAST = ("relu", "linear", "softmax")
 
 
 def refusal(architecture: Architecture) -> str:
-    """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
+    """Why ``architecture`` cannot be trained bit-exactly; empty if it can."""
     last = len(architecture.chain) - 1
     for number, layer in enumerate(architecture.chain):
         allowed = LAST if number == last else HIDDEN
@@ -220,7 +220,7 @@ class Plan(AnyPlan):
 
 
 def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = False) -> Plan:
-    """Plan the training of ``architecture``; ``key`` names the candidate."""
+    """Plan the training of ``architecture``; ``key`` is that of the candidate."""
     layers: list[LayerPlan] = []
     scale = 1.0  # standardised inputs
     for number, (source, layer) in enumerate(architecture.layer_inputs()):

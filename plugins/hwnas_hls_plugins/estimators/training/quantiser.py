@@ -32,7 +32,7 @@ def rounded(counted: Tensor, rounding: str) -> Tensor:
 
 
 def _nearest(counted: Tensor, *, up: bool) -> Tensor:
-    """Nearest whole number, halves up or down.
+    """The nearest integer, with halves up or down.
 
     Adding a half would itself round, just below a half and among the largest numbers.
     """
@@ -42,7 +42,7 @@ def _nearest(counted: Tensor, *, up: bool) -> Tensor:
 
 
 def limited(whole: Tensor, kind: FixedType) -> Tensor:
-    """Whole numbers -> whole numbers inside ``kind``, by its overflow mode."""
+    """Integers -> integers in the range of ``kind``, by its overflow mode."""
     low, high = float(kind.lowest), float(kind.highest)
     if kind.overflow == "WRAP":
         span = 2.0**kind.width
@@ -77,7 +77,7 @@ def lossy_sum(weights: Tensor, values: Tensor, bias: Tensor, step: float, accum:
 
 
 def push_back(gradient: Tensor, push: Tensor, layers: Iterable[slice]) -> None:
-    """Sums that wrapped around have no useful gradient: they are driven back into their type.
+    """A gradient that drives wrapped sums back into the range of their type.
 
     Args:
         gradient: of the sums, (features, rows), changed in place.

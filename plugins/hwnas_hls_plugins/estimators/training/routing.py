@@ -1,4 +1,4 @@
-"""Which trainer an architecture goes to: chains to the batched one, all others to that of graphs."""
+"""Selects the trainer of an architecture: the batched one for chains, the other one for graphs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hwnas_hls_plugins.estimators.training.graphs import plan as graph
 
 
 def refusal(architecture: Architecture) -> str:
-    """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
+    """Why ``architecture`` cannot be trained bit-exactly; empty if it can."""
     if _is_chain(architecture):
         return ""
     return graph.refusal(architecture)

@@ -1,4 +1,4 @@
-"""Rows of a split as training reads them. Loaded only to train, hence torch at the top."""
+"""The rows of a split for training. This module imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training in stretches: the state of a network between two of them, as bytes.
+"""Training in parts: the state of a network between two parts, as bytes.
 
 Loaded only to train, hence torch at the top.
 """
@@ -38,7 +38,7 @@ def to_bytes(member: AnyMember, epochs: int) -> bytes:
 
 
 def from_bytes(member: AnyMember, state: bytes) -> int:
-    """Put ``member`` where it was left; returns the epochs it has behind it."""
+    """Restore ``member``; returns the number of epochs done."""
     data, parts = transfer.unpack(state)
     numbers = torch.from_numpy(np.frombuffer(parts["numbers"], data["dtype"]).copy())
     held: dict[str, list[torch.Tensor]] = {name: [] for name in _PIECES}
@@ -71,7 +71,7 @@ def advance(training: Training, states: Sequence[bytes | None], end: int) -> lis
 
 
 def conclude(training: Training, states: Sequence[bytes]) -> list[TrainingResult]:
-    """The designs of members that go no further."""
+    """The designs of members that stop here."""
     found: dict[int, TrainingResult] = {}
     with threads(training.config.threads), torch.inference_mode():
         for epochs, members in _by_epoch(training, states):

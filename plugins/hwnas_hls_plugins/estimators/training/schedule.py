@@ -1,4 +1,4 @@
-"""What changes from step to step of a training. Loaded only to train, hence torch at the top."""
+"""The schedule of a training: rates, pruning and statistics per step. This module imports torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Number = float | Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pace:
-    """What one step is told.
+    """The settings of one step.
 
     Args:
         momentum: share of its batch in the running statistics; 0 leaves them alone.
@@ -55,7 +55,7 @@ class Schedule:
         return found
 
     def rate(self, step: int) -> float:
-        """Learning rate of one step, from 1: a short linear rise, then half a cosine down to 0."""
+        """The learning rate of a step, counted from 1: a short linear warm-up, then cosine decay to 0."""
         warm = max(1, round(self.config.warmup * self.steps))
         if step <= warm:
             return self.config.learning_rate * step / warm

@@ -1,4 +1,4 @@
-"""One step of a group of networks. Loaded only to train, hence torch at the top."""
+"""One step of a group of networks. This module imports torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwnas_hls_plugins.estimators.training.schedule import Number, Pace
 
 
 class AnyNetwork(Protocol):
-    """A group of chains, or of graphs; its methods are explained at :class:`Network`."""
+    """A group of chains or of graphs; :class:`Network` describes the methods."""
 
     normalised: bool
     logits: Tensor
@@ -43,7 +43,7 @@ class AnyStep(Protocol):
     """Steps of one group."""
 
     def begin(self, paces: Sequence[Pace]) -> None:
-        """Make ready for the steps of an epoch."""
+        """Prepare the steps of an epoch."""
         ...
 
     def take(self, number: int, inputs: Sequence[Tensor], targets: Tensor) -> None:

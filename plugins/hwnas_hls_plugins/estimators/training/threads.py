@@ -1,4 +1,4 @@
-"""Torch's threads while something is trained. Loaded only to train, hence torch at the top."""
+"""The number of torch threads during training. This module imports torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Torch with ``count`` threads, and as before afterwards.
+    """Use ``count`` torch threads, and restore the previous number afterwards.
 
     Networks this small are slower on several threads, and sums then depend on their number.
     """

@@ -1,4 +1,4 @@
-"""Sums of numbers by whom they belong to. Loaded only to train, hence torch at the top."""
+"""Deterministic sums by owner. This module imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open synthesis: a trained design as RTL, simulated clock by clock, mapped and counted by Yosys."""
+"""Open synthesis: writes a design as RTL, simulates it cycle by cycle, and maps and counts it with Yosys."""
 
 from hwnas_hls_plugins.synthesizers.open_synthesis.config import OpenConfig
 from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import (

@@ -1,4 +1,4 @@
-"""Distributed-arithmetic RTL of a design, by alkaid, which is da4ml's successor.
+"""Distributed-arithmetic RTL of a design, by alkaid, the successor of da4ml.
 
 Runs as a child process:
 
@@ -27,7 +27,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_paren
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 
-#: Opcodes of a sum, a difference and a choice between two: one level each.
+#: Opcodes of a sum, a difference and a multiplexer, one level each.
 _ADDERS = (0, 1, 6, -6)
 #: alkaid's module of a sum of three; ``ternary_adder.v`` here says how slices build it.
 TERNARY = "ternary_adder"
@@ -36,12 +36,12 @@ _TERNARY_SOURCE = Path(__file__).with_name("ternary_adder.v")
 
 
 def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str, operands: int) -> Rtl:
-    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog.
+    """Trace the design into an adder graph, divide it into pipeline stages, and write Verilog.
 
     Arguments as of :func:`hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl.write`.
 
     Args:
-        operands: of one adder; with 3, two adders of which one feeds the other alone become one.
+        operands: operands per adder; with 3, an adder that feeds only another adder is merged with it.
     """
     from alkaid.codegen.rtl import RTLModel
 
@@ -60,7 +60,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     )
     signals = model.fsm.signals
     if not any(sum(precision) for precision in signals["model_inp"].precisions):
-        # Outputs that never change: alkaid's port would have the range -1 to 0, which is two bits.
+        # Constant outputs: alkaid's port would have the range -1 to 0 and two bits.
         return da_rtl.write(design, folder, clock_ns, cutoff, part)
     with tempfile.TemporaryDirectory() as name:
         verilog, vhdl = Path(name) / "verilog", Path(name) / "vhdl"
@@ -112,9 +112,9 @@ def _mapped(folder: Path, design: Design, sources: Sequence[str]) -> dict[str, s
 
 
 def stages_of(comb: Any, levels: int) -> int:
-    """Pipeline stages of at most so many two-operand adders on average; alkaid cuts by its delays.
+    """The number of pipeline stages for at most ``levels`` two-operand adders per stage on average.
 
-    Its own cutoff counts the bits of carries as well, and takes up to half as many stages more.
+    alkaid's own limit also counts carry delays, and needs up to half as many stages more.
     """
     depth: list[int] = []
     for op in comb.ops:
@@ -128,7 +128,7 @@ def adder_graph(design: Design) -> Any:
     """alkaid's graph of adders of a design.
 
     Raises:
-        Unsupported: what plain adders cannot build, see :func:`check`.
+        Unsupported: adders cannot build the design, see :func:`check`.
     """
     import numpy as np
     from alkaid.trace import FVArrayInput, HWConfig, trace
@@ -150,14 +150,14 @@ def adder_graph(design: Design) -> Any:
         elif weight is not None and isinstance(layer, Dense):
             if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
                 raise Unsupported(
-                    f"layer {number}: alkaid takes weights of at most {WEIGHT_BITS} bits",
+                    f"layer {number}: alkaid supports weights of at most {WEIGHT_BITS} bits",
                     kind=ErrorKind.TOO_LARGE,
                 )
             constant: Any = np.zeros(layer.n_out)
             if bias is not None and layer.bias is not None:
                 constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
             if rounding == "RND" and layer.accum is None and not leaky and accum.fraction > result.fraction:
-                # To add the half that rounds before the ReLU is the same, and takes no adder of its own.
+                # Adding the rounding offset before the ReLU gives the same result without another adder.
                 constant, rounding = constant + 2.0 ** -(result.fraction + 1), "TRN"
             values = given[0] @ (weight * 2.0**-layer.weight.fraction) + constant
             if layer.accum is not None:
@@ -174,7 +174,7 @@ def adder_graph(design: Design) -> Any:
 
 
 def main(arguments: list[str]) -> None:
-    """Read a design, write its RTL."""
+    """Read a design and write its RTL."""
     die_with_parent()
     design_folder, folder, clock_ns, cutoff, part, operands = arguments
     sys.setrecursionlimit(RECURSION)

@@ -1,4 +1,4 @@
-"""Cells of a mapped netlist -> resources."""
+"""Counts the resources of a mapped netlist."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Counts:
     """Resources of one netlist.
 
     Args:
-        lut: LUT1 to LUT6, and LUT6_2, which is one of two outputs.
-        inv: inverters; each is a LUT unless the vendor's tool absorbs it.
+        lut: LUT1 to LUT6, and LUT6_2, which has two outputs.
+        inv: inverters; each takes a LUT unless the vendor's tool absorbs it.
         srl: shift registers, one LUT each.
         ff, dsp, bram_18k, uram, wide_mux: as named; a 36-kbit block counts as two.
         carry_bits: bits of carry primitives (CARRY4 has four, used or not).
@@ -46,12 +46,12 @@ class Counts:
 
     @property
     def lut_low(self) -> int:
-        """LUTs if every inverter is absorbed."""
+        """The number of LUTs if all inverters are absorbed."""
         return self.lut + self.srl
 
     @property
     def lut_high(self) -> int:
-        """LUTs with every inverter one of them."""
+        """The number of LUTs if every inverter takes one."""
         return self.lut + self.srl + self.inv
 
     def to_json(self) -> dict[str, int]:
@@ -59,10 +59,10 @@ class Counts:
 
     @classmethod
     def of(cls, cells: Mapping[str, int]) -> Counts:
-        """From cell type -> how many.
+        """From a mapping of cell type -> number.
 
         Raises:
-            ReportError: a cell that is no resource of a part: the netlist is not mapped.
+            ReportError: a cell is not a resource of a part, so the netlist is not mapped.
         """
         tally = dict.fromkeys(cls.__dataclass_fields__, 0)
         for name, count in cells.items():
@@ -76,16 +76,18 @@ class Counts:
             elif not _IGNORED.fullmatch(name):
                 kind = next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
                 if kind is None:
-                    raise ReportError(f"the netlist holds {count} cells of type {name}, which is no resource")
+                    raise ReportError(
+                        f"the netlist has {count} cells of type {name}, which is not a resource"
+                    )
                 tally[kind] += count
         return cls(**tally)
 
     @classmethod
     def read(cls, path: Path) -> Counts:
-        """From the JSON that Yosys' ``stat -json`` writes.
+        """From the JSON file written by Yosys's ``stat -json``.
 
         Raises:
-            ReportError: the file cannot be read as such.
+            ReportError: the file cannot be read.
         """
         try:
             cells = json.loads(path.read_text())["design"]["num_cells_by_type"]

@@ -1,4 +1,4 @@
-"""Clock-by-clock simulation of the RTL as C++: Yosys' CXXRTL, our driver, a C++ compiler."""
+"""Cycle-by-cycle simulation of the RTL in C++, with Yosys's CXXRTL and a C++ compiler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMPILERS = ("g++", "clang++", "c++")
 
 
 def compiler() -> str | None:
-    """Path of a C++ compiler: ``CXX`` where it is set, else the first found on PATH."""
+    """The path of a C++ compiler: ``CXX`` if set, else the first one on PATH."""
     wanted = os.environ.get("CXX", "").strip()
     for name in (wanted,) if wanted else _COMPILERS:
         path = shutil.which(name)
@@ -32,7 +32,7 @@ def compiler() -> str | None:
 
 
 def simulate(rtl: Rtl, stream: NDArray[np.uint8], folder: Path, deadline: Deadline) -> NDArray[np.uint8]:
-    """Feed one row of bits a clock; bits of the output after each rising edge.
+    """Feed one row of bits per clock; returns the output bits after each rising edge.
 
     Args:
         rtl: the design.
@@ -74,7 +74,7 @@ def _build(rtl: Rtl, folder: Path, deadline: Deadline) -> Path:
     path = compiler()
     if path is None:
         raise ToolMissing("no C++ compiler is on PATH")
-    # -O0: one run of some thousand clocks never earns back what optimising the compile costs.
+    # -O0: a run of some thousand clocks is too short for an optimised compilation to pay off.
     arguments = [path, "-std=c++17", "-O0", "-I", str(_runtime()), "-o", "simulation", "driver.cc"]
     run(arguments, folder=folder, log=folder / "compile.log", deadline=deadline)
     return folder / "simulation"

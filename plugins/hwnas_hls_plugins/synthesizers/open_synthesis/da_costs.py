@@ -1,4 +1,4 @@
-"""da4ml's own cost and stages of many designs, without RTL and without cutting it into a pipeline.
+"""da4ml's cost and pipeline stages of many designs, without writing RTL.
 
 Runs as a child process that stays, ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs``: each
 line on its standard input, ``CLOCK_NS LEVELS FOLDER``, has it read ``FOLDER/*.npz``
@@ -26,20 +26,20 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
 
-#: Each takes about 150 MB.
+#: Maximum number of child processes; each takes about 150 MB.
 _MOST_PROCESSES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class DaCost:
-    """What da4ml says of one design.
+    """da4ml's results for one design.
 
     Args:
-        cost_lut: its estimate of LUTs: the bits of all adders.
-        stages: pipeline stages, which are the latency in cycles.
-        register_bits: of all ranks.
-        adder_levels: that a stage may have.
-        refused: why it cannot be built; empty otherwise.
+        cost_lut: its LUT estimate: the total bits of all adders.
+        stages: number of pipeline stages, the latency in cycles.
+        register_bits: total bits of all register ranks.
+        adder_levels: maximum number of adder levels per stage.
+        refused: why it cannot be built; otherwise empty.
     """
 
     cost_lut: float = 0.0
@@ -50,12 +50,12 @@ class DaCost:
 
 
 def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadline: Deadline) -> list[DaCost]:
-    """One cost a design, in order, by child processes that stay, one a core and at most four.
+    """One cost per design, in order, computed by persistent child processes, one per core, at most four.
 
     Args:
         designs: relu and linear layers; what da4ml cannot build is a cost with ``refused``.
-        clock_ns: where a design names no clock.
-        cutoff: adder levels between two register ranks; ``None`` takes them from the clock.
+        clock_ns: clock period of designs that set none.
+        cutoff: adder levels between two register ranks; ``None`` derives them from the clock.
         deadline: for all of them.
 
     Raises:
@@ -87,13 +87,13 @@ def _solver(number: int) -> WarmProcess:
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """The number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def cost(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
-    """As :func:`costs`, of one design and in this process."""
+    """Like :func:`costs`, for one design in this process."""
     try:
         comb = adder_graph(design)
     except Unsupported as error:
@@ -105,7 +105,7 @@ def cost(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
 
 
 class _Ranks:
-    """Where da4ml puts register ranks in a graph of adders, without building the pipeline."""
+    """The positions of da4ml's register ranks in an adder graph, without building the pipeline."""
 
     def __init__(self, comb: Any) -> None:
         from da4ml.types import minimal_kif
@@ -116,18 +116,18 @@ class _Ranks:
         self._latency = max((comb.ops[place].latency for place in self._outputs), default=0.0)
 
     def stages(self, levels: float) -> int:
-        """Of at most so many adder levels."""
+        """The number of stages with at most ``levels`` adder levels."""
         return _stage(self._latency, levels) + 1
 
     def register_bits(self, levels: int) -> int:
-        """Bits of the ranks before, between and behind the stages: values on their way to later stages."""
+        """The total bits of the ranks before, between and after the stages."""
         made, last = self._lives(self._retimed(levels))
         entered = sum(bits for bits, op in zip(self._width, self._ops, strict=True) if op.opcode == -1)
         held = (bits * (end - start) for bits, start, end in zip(self._width, made, last, strict=True))
         return entered + sum(held)
 
     def _lives(self, levels: float) -> tuple[list[int], list[int]]:
-        """The stage that makes each value, and the last one that takes it."""
+        """The stage that computes each value, and the last stage that uses it."""
         made = [_stage(op.latency, levels) for op in self._ops]
         last = list(made)
         for place, op in enumerate(self._ops):
@@ -139,7 +139,7 @@ class _Ranks:
         return made, last
 
     def _retimed(self, levels: int) -> float:
-        """Levels a stage after da4ml's bisection for fewer of them in the same number of stages."""
+        """Levels per stage after da4ml's bisection, which minimises them for the same number of stages."""
         stages = self.stages(levels)
         made, last = self._lives(levels)
         leaves = [0.0] * stages
@@ -169,7 +169,7 @@ def _operands(op: Any) -> list[int]:
 
 
 def main() -> None:
-    """Answer one line of standard input after the other."""
+    """Process the lines of standard input."""
     import dataclasses
 
     sys.setrecursionlimit(RECURSION)

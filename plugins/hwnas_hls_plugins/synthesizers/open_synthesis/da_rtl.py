@@ -26,7 +26,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_paren
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 
-#: da4ml takes constant matrices as float32.
+#: Maximum weight width: da4ml stores constant matrices as float32.
 WEIGHT_BITS = 24
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
 RECURSION = 100_000  # da4ml walks the graph of sums recursively
@@ -102,7 +102,7 @@ def _by_number(path: Path) -> tuple[str, int]:
 def pipelined(
     design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str
 ) -> tuple[Any, Any, int]:
-    """da4ml's graph of adders, its RTL model (not written yet) and the asked adder levels a stage.
+    """da4ml's adder graph, its RTL model (not yet written) and the adder levels per stage.
 
     Arguments as for :func:`write`.
     """
@@ -127,7 +127,7 @@ def adder_graph(design: Design) -> Any:
     """da4ml's graph of adders of a design.
 
     Raises:
-        Unsupported: what plain adders cannot build, see :func:`check`.
+        Unsupported: adders cannot build the design, see :func:`check`.
     """
     import numpy as np
     from da4ml.trace import FixedVariableArrayInput, HWConfig, comb_trace
@@ -150,7 +150,7 @@ def adder_graph(design: Design) -> Any:
         elif weight is not None and isinstance(layer, Dense):
             if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
                 raise Unsupported(
-                    f"layer {number}: da4ml takes weights of at most {WEIGHT_BITS} bits",
+                    f"layer {number}: da4ml supports weights of at most {WEIGHT_BITS} bits",
                     kind=ErrorKind.TOO_LARGE,
                 )
             values = given[0] @ (weight * 2.0**-layer.weight.fraction)
@@ -175,7 +175,7 @@ def _activated(values: Any, layer: Layer) -> Any:
 
 
 def kif(kind: FixedType) -> tuple[int, int, int]:
-    """A type as da4ml has it: sign, integer bits without it, fractional bits."""
+    """A type in da4ml's form: sign, integer bits without the sign, fractional bits."""
     return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
 
 

@@ -1,4 +1,4 @@
-"""A measurement -> estimates for a part, each with what it rests on and what it does not."""
+"""Converts a measurement into estimates for a part, each with its evidence and its limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LUT_OVER_VIVADO = (1.04, 1.00, 1.06)
 
 
 def vivado_lut(lut: float) -> tuple[float, float, float]:
-    """What Vivado is expected to say after routing where Yosys counts ``lut``: value, low, high."""
+    """The expected LUTs of Vivado after routing for ``lut`` LUTs of Yosys: value, low, high."""
     value, low, high = LUT_OVER_VIVADO
     return lut / value, lut / high, lut / low
 
@@ -48,7 +48,7 @@ def estimates(
     if counts is not None:
         out |= _resources(measurement, counts, target, distributed, in_domain)
     if distributed:
-        # Where nothing was mapped, the generator's cost is as good for the small term that LUTs have.
+        # Without a mapping, the generator's cost is accurate enough for the small LUT term.
         lut = measurement.facts["cost_lut"] if counts is None else counts.lut_high
         timing = period(measurement.facts["adder_levels"], lut, target.family)
     out |= _timing(measurement, target, timing, in_domain)
@@ -56,10 +56,10 @@ def estimates(
 
 
 def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bool:
-    """Whether the generated RTL is the circuit that the architecture's HLS strategy names.
+    """Whether the generated RTL corresponds to the architecture's HLS strategy.
 
-    Distributed arithmetic has a faithful open counterpart. The plain multipliers do not
-    follow Vitis HLS's rules for what becomes a DSP block: they never do.
+    This holds for distributed arithmetic. The plain multipliers do not follow Vitis HLS's rules for DSP
+    blocks.
     """
     return distributed and all(
         layer.strategy == "distributed_arithmetic" and layer.reuse_factor == 1
@@ -71,11 +71,11 @@ def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bo
 def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[str, Estimate]:
     cycles, source = measurement.latency_cycles, "simulated_rtl"
     low = cycles
-    evidence = f"the only shift at which the output stream fits: {simulated}"
+    evidence = f"the only shift at which the output stream matches: {simulated}"
     if cycles is None:
-        # A network whose outputs are constant: there is nothing to see in a stream, and no wait.
+        # A network with constant outputs: its output stream does not show the latency.
         cycles, low, source = measurement.stages, 0, "predicted"
-        evidence = f"pipeline stages counted by the generator; the outputs never change: {simulated}"
+        evidence = f"pipeline stages counted by the generator; the outputs are constant: {simulated}"
     latency = Estimate("latency_cycles", cycles, low or 0, cycles, source, evidence, in_domain=in_domain)
     ii = measurement.ii_cycles
     interval = Estimate("ii_cycles", ii, ii, ii, "simulated_rtl", simulated, in_domain=in_domain)
@@ -85,14 +85,14 @@ def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[s
 def _timing(
     measurement: Measurement, target: Target, timing: Period | None, in_domain: bool
 ) -> dict[str, Estimate]:
-    """``latency_ns`` stays predicted: cycles are proven, the clock is not.
+    """``latency_ns`` is a prediction, because the cycles are proven but the clock period is not.
 
-    Its value is that at the asked clock, its interval that of the periods the model allows.
+    Its value uses the requested clock, its interval the predicted range of the period.
     """
     cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
     clock_ns = measurement.clock_ns
     proven = (
-        f"{cycles} cycles by RTL simulation x clock {clock_ns:g} ns; that this clock is met is not proven"
+        f"{cycles} cycles by RTL simulation x clock {clock_ns:g} ns; it is not proven that this clock is met"
     )
     if timing is None:
         evidence = f"{proven}: no period model for this RTL on {target.family}"
@@ -105,7 +105,7 @@ def _timing(
     evidence = f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {PROVENANCE}"
     inside = timing.in_domain and in_domain
     if not timing.in_domain:
-        evidence += " outside which this design lies"
+        evidence += " (this design is outside that range)"
     return {
         "latency_ns": Estimate(
             "latency_ns",
@@ -138,7 +138,7 @@ def _resources(
     )
     generator = str(measurement.facts["generator"])
     if distributed and not generator.startswith("da4ml"):
-        lut += "; no design of this generator is published with its weights, to compare Vivado with"
+        lut += "; no published design of this generator includes weights, so Vivado was not compared"
     elif distributed:
         value, low, high = vivado_lut(counts.lut_high)
         lut += (
@@ -148,7 +148,7 @@ def _resources(
     else:
         lut += "; no calibration against Vivado for this RTL"
     if distributed:
-        # The least that was seen kept, so that the interval says what the evidence says.
+        # The smallest observed ratio, so the interval matches the evidence.
         ff_low = 0.4 * counts.ff
         ff = f"{tool}: an upper bound (Vivado kept 0.4 to 0.95 of these on three published networks)"
     else:
@@ -170,6 +170,6 @@ def _resources(
 
 
 def table(counts: Counts | None, facts: Mapping[str, float | str]) -> dict[str, float]:
-    """Everything counted, by name: cells, and the numbers among the generator's facts."""
+    """All counts by name: cells, and the numbers in the generator's facts."""
     numbers = {name: float(value) for name, value in facts.items() if isinstance(value, int | float)}
     return numbers | ({} if counts is None else {name: float(n) for name, n in counts.to_json().items()})

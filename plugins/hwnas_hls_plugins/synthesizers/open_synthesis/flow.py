@@ -1,4 +1,4 @@
-"""One synthesis: generate RTL, map it, simulate it, and compare it with the emulator."""
+"""The steps of one synthesis: generate RTL, map it, simulate it, compare it with the emulator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MismatchError(ToolFailureError):
 
 @dataclass(slots=True)
 class Job:
-    """One synthesis under way.
+    """One running synthesis.
 
     Args:
         design, target: what is built, and for which part.
@@ -162,7 +162,7 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
         job.clock_ns,
         rtl.stages,
         latency_cycles,
-        # A new input was fed every clock and every result came out: that is an interval of one.
+        # There was a new input and a correct result in every clock, so the interval is 1.
         1,
         len(job.rows),
         simulator,
@@ -190,7 +190,7 @@ def _map(job: Job, rtl: Rtl, adders: str | None) -> Counts:
 
 
 def _simulate(job: Job, rtl: Rtl, counts: Counts | None) -> tuple[str, int | None]:
-    """Simulator and latency in cycles; raises MismatchError where circuit and emulator differ."""
+    """The simulator and the latency in cycles; raises MismatchError if circuit and emulator differ."""
     wanted = job.simulator
     # No netlist is made for `cosim`, and none with DSP blocks can be simulated: asked for, it fails.
     by_netlist = counts is not None and (wanted == "netlist" or (wanted == "auto" and not counts.dsp))
@@ -212,5 +212,5 @@ def _simulate(job: Job, rtl: Rtl, counts: Counts | None) -> tuple[str, int | Non
     if wrong:
         raise MismatchError(f"{wrong} of {total} simulated rows differ from the emulator ({simulator})")
     if seen.latency_cycles is None and rtl.stages not in seen.shifts:
-        raise MismatchError(f"outputs fit at shifts {seen.shifts}, none is {rtl.stages} ({simulator})")
+        raise MismatchError(f"outputs match at shifts {seen.shifts}, but not at {rtl.stages} ({simulator})")
     return simulator, seen.latency_cycles

@@ -1,4 +1,4 @@
-"""What one run of the open tools found, before it becomes estimates for a part."""
+"""The results of one run of the open tools, independent of the part."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Measurement:
     """Deterministic facts of one design, family, flow and configuration.
 
     Args:
-        clock_ns: clock period the RTL was cut for.
-        stages: cycles that the generator counts.
-        latency_cycles: read off the simulation; ``None`` where the outputs never change.
-        ii_cycles: read off the simulation.
-        rows: inputs that were compared bit for bit, all equal.
-        simulator: what simulated.
-        counts: mapped resources; ``None`` where only the RTL was simulated.
-        facts: of the generator.
+        clock_ns: clock period for which the RTL was pipelined.
+        stages: pipeline stages according to the generator.
+        latency_cycles: from the simulation; ``None`` if the outputs are constant.
+        ii_cycles: from the simulation.
+        rows: number of inputs that were compared bit for bit and are equal.
+        simulator: name of the simulator.
+        counts: mapped resources; ``None`` if only the RTL was simulated.
+        facts: facts from the generator.
         versions: tool -> version.
         circuit: SHA-256 of the sources; empty where they are not handed over.
     """

@@ -1,7 +1,7 @@
-"""Plain RTL of a design: one ``*`` a non-zero weight, adder trees, one register rank a layer.
+"""Plain RTL of a design: one ``*`` per non-zero weight, adder trees, one register rank per layer.
 
-Open synthesis decides which products become DSP blocks, so that DSP counts have an open
-ground truth. Vitis HLS has other rules: take it as a bound, not as the truth of its circuits.
+Open synthesis decides which products use DSP blocks. Vitis HLS has different rules, so the DSP counts
+are a bound for its circuits, not a measurement.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _layer(module: _Module, design: Design, number: int, values: list[_Signal]) 
 
 
 class _Module:
-    """Verilog of one module, line by line; every wire knows its range, so widths are least."""
+    """The Verilog of one module; the range of every wire is known, so widths are minimal."""
 
     def __init__(self) -> None:
         self.products = 0
@@ -153,7 +153,7 @@ class _Module:
         return self.wire(f"({signal.name} < {zero}) ? {zero} : {signal.name}", 0, max(0, signal.high))
 
     def rounded(self, signal: _Signal, shift: int, kind: FixedType) -> _Signal:
-        """Drop ``shift`` fractional bits (add where negative), then limit to the type."""
+        """Drop ``shift`` fractional bits (append if negative), then limit to the type."""
         if shift <= 0:
             return self.limited(self.scaled(signal, -shift), kind)
         if kind.rounding == "RND":

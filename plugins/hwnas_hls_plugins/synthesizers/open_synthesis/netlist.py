@@ -1,8 +1,8 @@
-"""Clock-by-clock simulation of a mapped netlist in numpy, many streams at once.
+"""Cycle-by-cycle simulation of a mapped netlist in numpy, for many streams in parallel.
 
-What is simulated is the very netlist whose cells are counted. Every combinational cell is
-a truth table; tables of one size on one level of the netlist are looked up together, and
-each net is a row of 64-bit words, one bit a stream.
+The simulated netlist is the one whose cells are counted. Every combinational cell is a truth table;
+tables of the same size and level are evaluated together, and each net is a row of 64-bit words with one
+bit per stream.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Netlist:
         top: module.
 
     Raises:
-        Unsupported: it holds other cells (DSP blocks, memories) or an unregistered output.
+        Unsupported: it has other cells (DSP blocks, memories) or an unregistered output.
     """
 
     def __init__(self, path: Path, top: str) -> None:
@@ -76,18 +76,18 @@ class Netlist:
         held = {_ZERO, _ONE, *self._state.tolist()}
         if not set(self._output.tolist()) <= held:
             raise Unsupported(
-                "an output is not a register: its value between clock edges is not defined",
+                "an output is not registered, so its value between clock edges is undefined",
                 kind=ErrorKind.INVALID,
             )
         self._batches = _levels(cells.tables, held | set(self._input.tolist()))
         self._count = 2 + len(self._rows)
 
     def simulate(self, streams: NDArray[np.uint8], deadline: Deadline) -> NDArray[np.uint8]:
-        """Feed each stream one row of bits a clock; outputs after each rising edge.
+        """Feed one row of bits per clock to each stream; returns the outputs after each rising edge.
 
         Args:
             streams: (streams, clocks, input width).
-            deadline: looked at every clock.
+            deadline: checked every clock.
 
         Returns:
             (streams, clocks, output width); all registers start at zero.
@@ -154,7 +154,7 @@ class Netlist:
         elif kind in ("SRL16E", "SRLC32E"):
             self._shift_register(cells, name, kind, wires)
         elif kind not in ("$scopeinfo", "GND", "VCC"):
-            raise Unsupported(f"cell {name}: the netlist simulator knows no {kind}")
+            raise Unsupported(f"cell {name}: the netlist simulator does not support {kind}")
 
     def _carry(self, cells: _Cells, wires: Mapping[str, Any]) -> None:
         start = [self._row(wires[port][0]) for port in ("CI", "CYINIT")]
@@ -196,7 +196,7 @@ def _number(text: str | int) -> int:
 
 
 def _levels(tables: list[tuple[list[int], int, int]], known: set[int]) -> list[_Batch]:
-    """Order the tables so that each stands behind all it reads; batch by level and inputs."""
+    """Sort the tables topologically, and batch them by level and number of inputs."""
     driver = {output: place for place, (_, output, _) in enumerate(tables)}
     readers: dict[int, list[int]] = defaultdict(list)
     waiting = [0] * len(tables)
@@ -233,7 +233,7 @@ def _batch(tables: list[tuple[list[int], int, int]]) -> _Batch:
 
 
 def _look_up(batch: _Batch, nets: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Halve the table once an input: the entry that all inputs select is left."""
+    """Halve the table once per input; the selected entry remains."""
     table = batch.table
     for net in batch.inputs:
         low, high = table[0::2], table[1::2]

@@ -1,4 +1,4 @@
-"""How integers lie in the wide input and output words of generated RTL."""
+"""The packing of integers in the wide input and output ports of the generated RTL."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A packed port: element 0 lies in the least significant bits, no gaps."""
+    """A packed port without gaps; element 0 is in the least significant bits."""
 
     elements: tuple[Element, ...]
 

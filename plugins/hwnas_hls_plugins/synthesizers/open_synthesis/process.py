@@ -1,4 +1,4 @@
-"""Child processes with a time limit, a log, and nothing left behind."""
+"""Child processes with a time limit and a log, and clean-up of their process groups."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _PR_SET_PDEATHSIG = 1
 
 
 class TimeLimitError(HwnasError):
-    """A step did not finish in its time."""
+    """A step exceeded its time limit."""
 
     kind = ErrorKind.TIME_LIMIT
 
 
 class ToolFailureError(HwnasError):
-    """A tool ran and failed; the text quotes its first error."""
+    """A tool failed; the message quotes its first error."""
 
     kind = ErrorKind.TOOL_FAILED
 
 
 @dataclass(slots=True)
 class Deadline:
-    """A point in time by which all steps of one synthesis must be done.
+    """The deadline for all steps of one synthesis.
 
     Args:
         at_s: on the monotonic clock.
@@ -66,7 +66,7 @@ def run(
     deadline: Deadline,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a program to its end; its whole process group dies with it.
+    """Run a program until it ends, and then end its whole process group.
 
     Args:
         arguments: program and arguments, no shell.
@@ -110,25 +110,25 @@ def run_module(module: str, arguments: Sequence[str], *, folder: Path, log: Path
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """What starts a module of this package in a fresh interpreter."""
+    """The command that runs a module of this package in a new interpreter."""
     return [sys.executable, "-m", f"{__package__}.{module}", *arguments]
 
 
 def child_environment() -> dict[str, str]:
-    """In which a fresh interpreter finds the packages that this one has."""
+    """The environment in which a new interpreter finds the same packages."""
     import hwnas_hls
 
     roots = [str(Path(__file__).resolve().parents[3]), str(Path(hwnas_hls.__file__).resolve().parents[1])]
     path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH", "")]), *roots])
     return {
         "PYTHONPATH": path,
-        # One thread, so that several syntheses share a machine fairly.
+        # One thread, so several syntheses can share a machine.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
 
 
 def die_with_parent() -> None:
-    """Called by a child at its start: the system kills it when its parent is gone (Linux only)."""
+    """Make the system kill this child process when its parent ends (Linux only)."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Finished syntheses by content: one folder each, written whole or not at all."""
+"""A cache of finished syntheses by content: one folder each, written atomically."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ResultCache:
         return self.root / key
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """The result under ``key``; ``None`` where there is none or it is damaged."""
+        """The result for ``key``; ``None`` if it is missing or damaged."""
         try:
             data = json.loads((self.folder(key) / _RESULT).read_text())
         except (OSError, UnicodeDecodeError, json.JSONDecodeError):
@@ -59,7 +59,7 @@ class ResultCache:
             ) from error
 
     def keep(self, key: str, work: Path, result: Mapping[str, Any]) -> Path:
-        """Make ``work`` the result under ``key``; where another was quicker, his stays."""
+        """Store ``work`` as the result for ``key``, unless another process was faster."""
         (work / _RESULT).write_text(json.dumps(result, indent=1, sort_keys=True, allow_nan=False) + "\n")
         target = self.folder(key)
         if self.read(key) is None and target.exists():

@@ -24,9 +24,9 @@ class Rtl:
     """Generated Verilog: a top module with ports ``clk``, ``model_inp``, ``model_out``.
 
     Args:
-        folder: where the sources lie.
+        folder: folder of the sources.
         sources: Verilog files relative to ``folder``, in reading order.
-        input, output: how integers lie in the two data ports.
+        input, output: packing of the two data ports.
         stages: cycles from the clock edge that takes an input to its result being visible,
             as the generator counts them.
         facts: what the generator knows besides (cost, register bits, versions), JSON-able.
@@ -82,7 +82,7 @@ class Rtl:
 
 
 def check(design: Design, *, graphs: bool = False) -> None:
-    """Refuse what plain adders, multipliers and comparators cannot build bit for bit.
+    """Check that adders, multipliers and comparators can build the design bit for bit.
 
     Args:
         graphs: whether merges, branches and ``leaky_relu`` are built, which only distributed
@@ -102,7 +102,7 @@ def check(design: Design, *, graphs: bool = False) -> None:
                 "shares one product among all positions of an image"
             )
         if layer.activation not in activations:
-            why = "goes through a table" if layer.activation in TABLES else "is not built here"
+            why = "uses a lookup table" if layer.activation in TABLES else "is not built here"
             raise Unsupported(
                 f"{where}: {layer.activation} {why}; open synthesis builds {', '.join(activations)}"
             )

@@ -1,4 +1,4 @@
-"""Latency and initiation interval, read off a stream that takes a new input every clock."""
+"""Latency and initiation interval from a simulated stream with a new input in every clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARGIN_CLOCKS = 9
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a stream showed.
+    """The observations of a stream.
 
     Args:
         latency_cycles: the only shift at which the output stream equals the expected one;
@@ -30,7 +30,7 @@ class Observation:
 
 
 def observe(outputs: NDArray[np.int64], expected: NDArray[np.int64]) -> Observation:
-    """Compare at every shift.
+    """Compare outputs and expected outputs at every shift.
 
     Args:
         outputs: (streams, clocks, n_out); entry t is seen after the edge that took input t.
@@ -49,7 +49,7 @@ def observe(outputs: NDArray[np.int64], expected: NDArray[np.int64]) -> Observat
 
 
 def random_inputs(architecture: Architecture, rows: int, seed: int) -> NDArray[np.int64]:
-    """Deterministic inputs on the grid: the two extremes, then half uniform, half near zero.
+    """Deterministic inputs on the grid: the two extremes, then half uniform and half near zero.
 
     Returns:
         int64 (rows, n_in).

@@ -46,7 +46,7 @@ _RTL = "rtl"
 
 
 class OpenSynthesizer(Synthesizer):
-    """Open synthesis by distributed arithmetic: RTL of adders, simulated, mapped and counted.
+    """Open synthesis with distributed arithmetic: adder RTL, simulated, mapped and counted.
 
     A trained design becomes RTL; a new input every clock is simulated and compared bit for bit
     with the integer emulator; latency and initiation interval are read off that stream; Yosys
@@ -66,7 +66,7 @@ class OpenSynthesizer(Synthesizer):
     hls_strategies: tuple[str, ...] = ("distributed_arithmetic",)
 
     def available(self, target: Target) -> str:
-        """Empty where it can run for ``target`` here, else what is missing and how to install it."""
+        """Empty if it can run for ``target`` on this machine, else what is missing and how to install it."""
         return missing(target, package=self._package(), compiled=self._compiled("logic_synth"))
 
     def synthesize(

@@ -1,4 +1,4 @@
-"""Everything of one depth of a group of graphs. Loaded only to train, hence torch at the top."""
+"""The layers of one depth of a group of graphs. This module imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything of a group of graphs stands. Loaded only to train, hence torch at the top."""
+"""The memory layout of a group of graphs. This module imports torch."""
 
 from __future__ import annotations
 

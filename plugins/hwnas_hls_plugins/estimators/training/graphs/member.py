@@ -1,4 +1,4 @@
-"""One graph in training. Loaded only when something is trained, hence torch at the top."""
+"""One graph in training. This module imports torch."""
 
 from __future__ import annotations
 

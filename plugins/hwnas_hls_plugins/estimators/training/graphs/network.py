@@ -1,4 +1,4 @@
-"""Many graphs as one: shared buffers, few calls, a backward pass written by hand.
+"""Many graphs as one: shared buffers, few calls, a hand-written backward pass.
 
 Layers of one depth (the longest way from the input) of all graphs stand one below the other in
 one matrix, features x rows. Whatever is done element by element covers them all in one call;
@@ -76,7 +76,7 @@ class GraphNetwork:
         self.quantise()
 
     def save_members(self) -> None:
-        """Write what was trained back into the members."""
+        """Copy the trained parameters to the members."""
         for (j, piece), here in self.layout.pieces.items():
             for name in ("latent", "mean", "square"):
                 getattr(self.members[j], name)[piece] = getattr(self.layout, name)[here].cpu().clone()
