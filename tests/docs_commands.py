@@ -34,10 +34,10 @@ from hwnas_hls.pytest_plugin import Workplace
 
 #: Options after those of the page, and so stronger.
 BUDGET = (
-    *("--plain", "--set", "estimators.training.epochs=1", "--set", "handover.training.epochs=1"),
+    *("--plain", "--set", "estimators.training.epochs=1", "--set", "export.training.epochs=1"),
     *("--set", "estimators.training.descent_epochs=1", "--set", "estimators.training.descent_step=0.5"),
-    *("--set", "handover.members=1", "--set", "handover.csim=false"),
-    *("--set", "handover.folds=0", "--set", "handover.refine=false"),
+    *("--set", "export.members=1", "--set", "export.csim=false"),
+    *("--set", "export.folds=0", "--set", "export.refine=false"),
 )
 PROGRAMS = ("hwnas-hls", "pip", "python", "python3", "apt-get", "nice", "source", "vitis-run", "git", "dask")
 _BLOCK = re.compile(

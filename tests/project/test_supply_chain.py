@@ -292,10 +292,10 @@ def test_asking_the_network_is_noticed(code: str, tmp_path: Path) -> None:
 
 def test_a_run_asks_no_network(tmp_path: Path) -> None:
     """A whole run, C simulation and report included; any connection of its processes is noted and refused."""
-    arguments = ["run", "--target", "xcvu9p", "--trials", "4", "--set", "handover.members=1"]
+    arguments = ["run", "--target", "xcvu9p", "--trials", "4", "--set", "export.members=1"]
     for setting in ("training.epochs=2", "training.descent_epochs=1", "training.descent_step=0.5"):
         arguments += ["--set", f"estimators.{setting}"]
-    arguments += ["--set", "handover.training.epochs=2", "--set", "handover.folds=2"]
+    arguments += ["--set", "export.training.epochs=2", "--set", "export.folds=2"]
     arguments += ["--output", str(tmp_path / "run"), "--plain"]
     code = "import sys; from hwnas_hls.cli.main import invoke; sys.exit(invoke(sys.argv[1:]))"
     done, asked = watched(code, arguments, tmp_path)

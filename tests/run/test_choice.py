@@ -265,7 +265,7 @@ def test_refined_designs_are_smaller_and_said_to_be_refined(tmp_path: Path) -> N
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
         "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.7}},
-        "handover": {"members": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
+        "export": {"members": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
     }
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
     assert outcome.front.run.choice is not None
