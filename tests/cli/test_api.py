@@ -52,7 +52,7 @@ def test_a_run(run: Run) -> None:
         assert (run.folder / "designs" / member.key / "design.json").is_file()
 
 
-def test_the_frame_says_what_the_records_say(run: Run) -> None:
+def test_the_frame_equals_the_records(run: Run) -> None:
     frame = run.to_frame()
     assert list(frame.index) == list(range(20))
     for record in run.records:
@@ -123,7 +123,7 @@ def test_export_by_name(run: Run) -> None:
         run.export_files("cvs")
 
 
-def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_continues(tmp_path: Path) -> None:
     def interrupt(progress: Any) -> None:
         raise KeyboardInterrupt
 

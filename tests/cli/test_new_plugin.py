@@ -75,7 +75,7 @@ def test_a_run_uses_five_of_them_at_once(installed: Path, tmp_path: Path) -> Non
         assert f'"my-{kind}"' in spec
 
 
-def test_a_new_synthesizer_is_asked(installed: Path, tmp_path: Path) -> None:
+def test_a_new_synthesizer_is_used(installed: Path, tmp_path: Path) -> None:
     from hwnas_hls.testing import sample_design
 
     sample_design().save(tmp_path / "design")

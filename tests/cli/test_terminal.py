@@ -95,7 +95,7 @@ def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
     assert len(shown) <= 80
 
 
-def test_a_phase_is_said_after_seconds_of_silence_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_phase_is_printed_only_after_seconds_of_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from hwnas_hls.cli import terminal
 

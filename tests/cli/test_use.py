@@ -82,7 +82,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(
     ]
 
 
-def test_export_hands_over_again_what_is_there(
+def test_export_without_a_key_exports_all_designs_again(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     finished(registry, toy_spec(), tmp_path / "run")
@@ -237,7 +237,7 @@ def shown(front: object, folder: Path) -> str:
     return sink.getvalue()
 
 
-def test_designs_that_nobody_simulated_are_named_loudly(
+def test_designs_without_c_simulation_are_listed(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     outcome = finished(registry, toy_spec(), tmp_path / "run")
@@ -411,7 +411,7 @@ class Broken(Strategy):
     ("how", "words"),
     [("raise", "RuntimeError: furnace is out"), ("return", "ask returned 1 where a Candidate should be")],
 )
-def test_a_strategy_that_goes_wrong_is_named_and_its_run_goes_on_once_it_is_mended(
+def test_a_failing_strategy_is_named_and_the_run_resumes_after_a_fix(
     toy_spec: MakeSpec, tmp_path: Path, how: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Plugin:

@@ -120,7 +120,7 @@ def done(log: Path, what: str) -> list[str]:
         ({"worker": 1}, ["worker", "workers"]),
     ],
 )
-def test_a_wrong_table_says_what_is_wrong(table: dict[str, Any], named: list[object]) -> None:
+def test_an_invalid_cluster_table_is_an_error(table: dict[str, Any], named: list[object]) -> None:
     with refused(ErrorKind.UNKNOWN_NAME if "worker" in table else ErrorKind.INVALID, mentions=named):
         spec_from_tables({"target": {"name": "xcvu9p"}, "cluster": table}, "test.toml")
 
@@ -222,7 +222,7 @@ def test_flags_take_the_place_of_a_files_workers(
     assert found == (ClusterTable(**becomes) if flags else None)
 
 
-def test_without_the_extra_it_says_what_to_install(
+def test_without_the_extra_the_error_names_the_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     find = importlib.util.find_spec

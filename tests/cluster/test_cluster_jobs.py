@@ -101,7 +101,7 @@ def test_slurm_jobs_do_the_work_and_end_with_the_run(
     assert not list((tmp_path / "b" / "jobs").glob(".dask-jobqueue*"))
 
 
-def test_a_job_that_ends_is_asked_for_again(
+def test_a_job_that_ends_is_submitted_again(
     registry: Registry, toy_spec: Specs, tmp_path: Path, batch_system: Path
 ) -> None:
     import threading
@@ -147,7 +147,7 @@ def test_htcondor_jobs_do_the_work(
     wait_for(lambda: not any(alive(pid) for pid in pids), "the job to be removed")
 
 
-def test_a_machine_without_the_batch_system_says_so(
+def test_a_missing_batch_system_is_an_error(
     registry: Registry, toy_spec: Specs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)

@@ -82,7 +82,7 @@ def test_no_member_of_the_space_is_slow(plugins: Registry) -> None:
     assert refused > 0.2
 
 
-def test_the_space_is_searched_as_its_spec_says(plugins: Registry, tmp_path: Path) -> None:
+def test_the_space_is_searched_as_in_its_spec(plugins: Registry, tmp_path: Path) -> None:
     short = {"epochs": 1}
     tables = {
         **FAST_SPEC,

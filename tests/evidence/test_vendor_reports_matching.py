@@ -166,7 +166,7 @@ def test_a_missing_stage_is_not_made_up(reports: ReportsSynthesizer) -> None:
         reports.synthesize(_design(0), TARGET, "lunch")
 
 
-def test_without_folders_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
+def test_missing_folders_are_an_error(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
     monkeypatch.delenv("HWNAS_REPORTS", raising=False)
     with refused(ErrorKind.TOOL_MISSING, ToolMissing, mentions=["HWNAS_REPORTS"]):
         ReportsSynthesizer().synthesize(_design(0), TARGET, "csynth")

@@ -58,7 +58,7 @@ def test_an_interval_across_the_bound_proves_nothing() -> None:
     assert verdict_of(Limit("lut", "max", 4799), lut)[0] == REFUTED
 
 
-def test_no_evidence_says_what_is_missing() -> None:
+def test_missing_evidence_is_named() -> None:
     verdict, why = verdict_of(Limit("lut", "max", 5000))
     assert verdict == NOT_PROVEN
     assert "logic synthesis" in why

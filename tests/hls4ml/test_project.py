@@ -188,7 +188,7 @@ def test_our_compilation_gives_what_hls4mls_own_gives(tmp_path):
 
 
 @needs_compiler
-def test_a_single_wrong_weight_is_found_and_told_loudly(tmp_path):
+def test_a_single_wrong_weight_is_reported_as_not_bit_exact(tmp_path):
     made = SMALL
     folder = write(made, tmp_path / "p")
     path = folder / "firmware" / "weights" / "w4.txt"
@@ -295,7 +295,7 @@ def test_what_hls4ml_prints_goes_to_its_log_and_nothing_else_does(tmp_path, caps
     assert (firmware.name, firmware.backend) == ("trigger", "vivado")
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path):
+def test_an_unwritable_folder_is_reported(tmp_path):
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file", tmp_path / "file" / "p"):
         with refused(ErrorKind.NOT_ACCESSIBLE, HwnasError, mentions=[folder]):

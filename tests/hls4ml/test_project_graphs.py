@@ -166,7 +166,7 @@ def test_what_is_written_is_the_graph(tmp_path: Path) -> None:
     assert int(named["layer1"].settings["n_zeros"]) >= 9 * 6
 
 
-def test_a_graph_wired_otherwise_is_found(tmp_path: Path) -> None:
+def test_a_wrongly_connected_graph_is_found(tmp_path: Path) -> None:
     folder = write("cell", tmp_path / "p")
     code = folder / "firmware" / "hwnas.cpp"
     written = code.read_text()

@@ -139,7 +139,7 @@ def test_the_clock_of_an_overview_is_the_plainest_that_its_latency_rounds_from(
         ("35.000", "     -"),
     ],
 )
-def test_overview_whose_clock_cannot_be_told_says_so(old: str, new: str, tmp_path: Path) -> None:
+def test_an_overview_with_an_ambiguous_clock_is_reported(old: str, new: str, tmp_path: Path) -> None:
     path = tmp_path / "csynth.rpt"
     path.write_text((DATA / "vitis_2024_overview.rpt").read_text().replace(old, new, 1))
     with refused(ErrorKind.MISSING, ReportError, mentions=[path]):

@@ -89,7 +89,7 @@ def listened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Liste
     return work, listener, outcome
 
 
-def test_a_run_is_told_of_in_order(listened: tuple[Workplace, Listener, CommandResult]) -> None:
+def test_hooks_of_a_run_are_called_in_order(listened: tuple[Workplace, Listener, CommandResult]) -> None:
     _, listener, outcome = listened
     kinds = [kind for kind, _ in listener.heard]
     assert kinds == ["started", *["recorded"] * 12, "amend", "finished"]

@@ -200,7 +200,7 @@ def test_a_synthesizer(registry: Registry) -> None:
     assert (report.files, report.counts) == ({"log": Path("a.log")}, {"bits": 3})
 
 
-def test_a_synthesizer_that_falls(registry: Registry) -> None:
+def test_a_crashing_isolated_synthesizer_fails_one_design(registry: Registry) -> None:
     target = registry.target("xcvu9p")
     falling = isolated(registry, "synthesizer", "harmful-synthesis", how="segfault", available_how="exit")
     assert "sys.exit" in falling.available(target)

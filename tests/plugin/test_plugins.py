@@ -58,7 +58,7 @@ def test_builtins_come_through_the_entry_point() -> None:
             assert same[0].summary, f"{same[0].name} has no docstring"
 
 
-def test_a_strangers_package_is_found(site: Path) -> None:
+def test_an_installed_plugin_package_is_found(site: Path) -> None:
     install(site, "stranger_one", SPACE.format(name="mine"), "stranger")
     offer = Registry().offer("space", "mine", "test")
     assert (offer.plugin, offer.package) == ("stranger", "stranger-one 1.0")

@@ -157,7 +157,7 @@ def test_constraints_meet_the_bounds_and_cover_what_a_run_needs() -> None:
         ({"License": "submitted without a licence"}, "unknown"),
     ],
 )
-def test_licences_are_told_apart(fields: dict[str, str], kind: str) -> None:
+def test_licences_are_classified(fields: dict[str, str], kind: str) -> None:
     metadata = Message()
     for name, value in fields.items():
         metadata[name] = value
@@ -197,7 +197,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_code_comes_from_data_and_no_shell_is_asked(path: Path) -> None:
+def test_no_code_is_run_from_data_and_no_shell_is_used(path: Path) -> None:
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         names = []
@@ -278,7 +278,7 @@ def watched(
     ],
     ids=["connect", "sendto", "urllib", "spawned"],
 )
-def test_asking_the_network_is_noticed(code: str, tmp_path: Path) -> None:
+def test_network_access_is_detected(code: str, tmp_path: Path) -> None:
     """The watch itself, although the culprit swallows its error, in a child of a child, too."""
     quiet = f"try:\n    exec({code!r})\nexcept Exception: pass"
     for number, told in enumerate(

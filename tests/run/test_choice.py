@@ -65,7 +65,7 @@ def test_a_design_whose_outputs_never_change_is_of_no_use(
     )
 
 
-def test_a_dead_design_is_left_out_and_said(
+def test_a_constant_design_is_left_out_and_reported(
     registry: Registry,
     toy_spec: MakeSpec,
     tmp_path: Path,
@@ -260,7 +260,7 @@ def test_differences_inside_the_noise_take_no_slot(registry: Registry, toy_spec:
     assert [item.record.number for item in kept] == [0, 2]
 
 
-def test_refined_designs_are_smaller_and_said_to_be_refined(tmp_path: Path) -> None:
+def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> None:
     tables = {
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},

@@ -108,7 +108,7 @@ def test_failed_syntheses_do_not_stop_a_run(
     assert words in (tmp_path / "run" / "log.txt").read_text()
 
 
-def test_a_missing_tool_is_said_before_anything_is_searched(
+def test_a_missing_tool_is_reported_before_the_search(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     with refused(ErrorKind.TOOL_MISSING, ToolMissing, mentions=["buy a licence"]):
@@ -128,7 +128,7 @@ def test_a_run_is_drawn_exported_and_picked_from_where_its_tool_is_not(
     assert runs.resume(tmp_path / "run", registry, runs.Observer()).front.members
 
 
-def test_a_budget_wants_a_synthesizer(toy_spec: MakeSpec) -> None:
+def test_a_budget_requires_a_synthesizer(toy_spec: MakeSpec) -> None:
     with refused(ErrorKind.INVALID, mentions=["budget", "synthesizer"]):
         toy_spec(synthesis={"budget": 3, "synthesizer": "none"})
 

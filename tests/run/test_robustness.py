@@ -141,7 +141,7 @@ def lose(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["deleted", "emptied", "without its log"])
 @pytest.mark.parametrize("left", ["run.begun", "front.json", "report.html", "designs"])
-def test_a_run_that_lost_its_store_does_not_begin_anew(
+def test_a_run_without_its_store_does_not_start_again(
     finished: Path, registry: Registry, how: str, left: str
 ) -> None:
     for path in finished.iterdir():
@@ -162,14 +162,14 @@ def test_a_run_that_lost_its_store_does_not_begin_anew(
         assert (path.stat().st_size if path.exists() else None) == before
 
 
-def test_a_run_of_before_there_was_a_mark_goes_on(finished: Path, registry: Registry) -> None:
+def test_a_run_without_the_mark_continues(finished: Path, registry: Registry) -> None:
     wanted = outcome(finished)
     (finished / "run.begun").unlink()
     runs.resume(finished, registry, QUIET)
     assert outcome(finished) == wanted
 
 
-def test_a_start_that_was_killed_before_it_had_candidates_goes_on(
+def test_a_run_killed_before_its_first_candidates_continues(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -311,7 +311,7 @@ def test_what_raises_in_a_space_or_a_hook_and_may_is_one_failed_record_or_a_line
     assert "fussy" in caplog.text
 
 
-def test_a_space_that_cannot_draw_ends_the_run_which_goes_on_once_it_can(
+def test_a_failing_space_ends_the_run_which_resumes_after_a_fix(
     fussy: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = toy_spec(space={"name": "fussy", "max_width": 64})

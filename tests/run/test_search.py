@@ -310,7 +310,7 @@ def test_the_output_folder_in_use_is_refused(registry: Registry, toy_spec: MakeS
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_run_folder_says_what_made_it(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+def test_a_run_folder_contains_its_facts(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     outcome = runs.start(toy_spec(), registry, tmp_path / "run", runs.Observer())
     with Store(outcome.folder) as store:
         facts = store.run_facts()

@@ -130,7 +130,7 @@ def test_only_complete_candidates_are_chosen() -> None:
         ("min lut where accuracy>=0.99", ErrorKind.NOTHING_FITS, {"mentions": [BENT[2].key]}),
     ],
 )
-def test_what_is_no_rule_is_said(rule: str, kind: ErrorKind, values: dict[str, Any]) -> None:
+def test_an_invalid_rule_is_an_error(rule: str, kind: ErrorKind, values: dict[str, Any]) -> None:
     with refused(kind, **values):
         chosen(BENT, rule)
 
@@ -168,7 +168,7 @@ def test_export_picks_among_the_designs(
     assert "selected by the score on the test rows" in "".join(out)
 
 
-def test_export_hands_over_what_is_picked_among_the_search(
+def test_export_trains_a_candidate_picked_among_the_search(
     run: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rule = "min lut where accuracy>=0.5"

@@ -167,7 +167,7 @@ def test_one_run_is_refused_and_nothing_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_where_the_page_was_written_is_told(
+def test_compare_prints_the_path_of_the_page(
     more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hwnas_hls.views.comparison.compared", lambda folders, registry: (rows(), GOAL))

@@ -202,7 +202,7 @@ def test_other_sites_are_left_alone(lab: Path, tmp_path: Path) -> None:
         assert lut_of("16-64-32-32-5", own, **changes) == lut_of("16-64-32-32-5", **changes)
 
 
-def test_a_report_without_weights_says_less() -> None:
+def test_a_report_without_weights_has_less_information() -> None:
     query = query_of_row(row_of("16-64-32-32-5", ""))
     moved = []
     weights = [np.rint(np.random.default_rng(1).normal(0, 9, (la.n_in, la.n_out))) for la in query.layers]

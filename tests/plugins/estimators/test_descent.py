@@ -164,7 +164,7 @@ def test_every_sibling_gets_the_same_design_also_in_the_export(digits: Dataset, 
     assert same(by_name[0].design, last.design)  # type: ignore[arg-type]
 
 
-def test_designs_lose_adders_and_score_what_the_emulator_says(digits: Dataset, space: MlpSpace) -> None:
+def test_designs_lose_adders_and_have_the_score_of_the_emulator(digits: Dataset, space: MlpSpace) -> None:
     candidate = some(space, 1, 2)[0]
     # Trained so far that few weights change from epoch to epoch.
     settled = replace(QUICK, epochs=12, descent_rate=0.01)
@@ -284,14 +284,14 @@ def test_a_run_has_a_record_of_each_sibling_and_counts_what_was_asked(tmp_path: 
     assert all("lut" in record.metrics() for record in records if record.feasible)
 
 
-def test_interrupted_after_the_training_of_a_batch_it_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+def test_an_interruption_after_a_training_does_not_change_the_run(tmp_path: Path) -> None:
     whole = searched(tmp_path / "whole", 12)
     searched(tmp_path / "broken", 12, break_in=1)
     resumed = searched(tmp_path / "broken", 12)
     assert facts(resumed) == facts(whole)
 
 
-def test_a_sibling_that_is_asked_for_later_is_not_trained_again(tmp_path: Path) -> None:
+def test_a_sibling_proposed_later_is_not_trained_again(tmp_path: Path) -> None:
     search = searched(tmp_path, 4)
     trained: list[Architecture] = []
 

@@ -302,7 +302,7 @@ def test_a_proxy_can_be_the_objective_of_a_run(
     assert best.losses[0] == min(record.losses[0] for record in complete if record.losses)
 
 
-def test_a_resumed_run_goes_on_with_the_same_supernet(
+def test_a_resumed_run_uses_the_same_supernet(
     all_plugins: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = toy_spec(

@@ -119,7 +119,7 @@ def test_what_is_continued_is_cheaper_than_what_is_begun(monkeypatch: pytest.Mon
     assert sorted(spans) == [(0, 4), (0, 4), (0, 6), (4, 6), (4, 6)]
 
 
-def test_another_schedule_or_seed_is_begun_anew() -> None:
+def test_another_schedule_or_seed_starts_from_the_beginning() -> None:
     cache: dict[str, bytes] = {}
     ask(PartialTrainingEstimator(PartialTrainingConfig(epochs=2, schedule_epochs=6)), cache, [0])
     fresh = ask(FullTrainingEstimator(FullTrainingConfig(epochs=5)), {}, [0])
@@ -129,7 +129,7 @@ def test_another_schedule_or_seed_is_begun_anew() -> None:
     assert digests(ask(FullTrainingEstimator(slower), cache, [0])) == digests(fresh)
 
 
-def test_a_partial_training_says_how_far_it_went() -> None:
+def test_a_partial_training_records_its_epochs() -> None:
     found = ask(PartialTrainingEstimator(PartialTrainingConfig(epochs=2, schedule_epochs=6)), {})
     assert all("2 of 6 epochs" in item.values["accuracy"].evidence for item in found)
     assert not any(item.stopped for item in found)
@@ -197,7 +197,7 @@ def test_halving_promotes_and_what_it_promotes_is_trained_in_full(both: Registry
     assert {state for _, state, *_ in outline(tmp_path / "all")} == {RecordState.COMPLETE}
 
 
-def test_a_run_killed_between_the_fidelities_goes_on_identically(
+def test_a_run_killed_between_the_fidelities_continues_identically(
     both: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(spec_from_tables(TABLES, "test"), both, tmp_path / "whole", Observer())

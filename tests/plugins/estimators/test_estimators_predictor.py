@@ -109,7 +109,7 @@ def test_a_stated_coverage_is_kept() -> None:
     assert 0.4 <= np.mean(inside) <= 0.7
 
 
-def test_nothing_is_said_before_there_is_enough_to_learn_from() -> None:
+def test_there_is_no_forecast_before_enough_examples() -> None:
     candidates = [record.candidate for record in records(3, seed=2)]
     assert all(item.values == {} and not item.failure for item in predicted(records(39), candidates))
     assert all(item.values for item in predicted(records(40), candidates))
@@ -298,7 +298,7 @@ def test_a_forecast_breaks_no_limit(
 
 
 @pytest.mark.parametrize("kill_at", [2, 5])
-def test_an_interrupted_run_goes_on_identically(
+def test_an_interrupted_run_continues_identically(
     all_plugins: Registry,
     toy_spec: Callable[..., Spec],
     tmp_path: Path,

@@ -100,7 +100,7 @@ def model(design: Design, *, known: bool = True) -> Estimates:
     return HlsModelEstimator().estimate(*batch(design, known=known))[1]
 
 
-def test_the_model_says_that_graphs_were_never_measured() -> None:
+def test_graphs_have_a_note_that_they_were_not_measured() -> None:
     found = model(cell())
     for estimate in found.values.values():
         assert not estimate.in_domain

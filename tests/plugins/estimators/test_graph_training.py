@@ -413,7 +413,7 @@ def test_graphs_and_chains_train_in_one_batch_as_they_do_alone(digits: Dataset) 
         assert alone.design.digest() == together[number].design.digest()
 
 
-def test_one_keep_is_asked_of_graphs_and_chains_together(digits: Dataset) -> None:
+def test_keep_is_called_for_graphs_and_chains_together(digits: Dataset) -> None:
     asked: list[tuple[list[int], float]] = []
 
     def keep(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:

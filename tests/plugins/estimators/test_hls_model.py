@@ -299,7 +299,7 @@ def test_factors_are_shrunken_and_families_weigh_alike(monkeypatch: pytest.Monke
     assert 0.13 < total < 0.2
 
 
-def test_a_band_of_too_few_families_says_so() -> None:
+def test_a_band_of_too_few_families_is_not_calibrated() -> None:
     fine, coarse = Regime(Flow.CSYNTH, "distributed"), Regime(Flow.CSYNTH)
     bands = {fine: {"lut": Band(None, None, 2)}, coarse: {"lut": Band(None, 0.3, 6)}}
     calibration = Calibration("t", {}, {}, bands, {}, {})
@@ -532,7 +532,7 @@ def test_estimator_config_is_checked() -> None:
         HlsModelEstimator.Config(stage="moon")
 
 
-def test_a_graph_is_asked_by_its_layers_with_weights_and_says_that_it_is_none() -> None:
+def test_the_query_of_a_graph_has_its_layers_with_weights_and_a_note() -> None:
     whole = architecture()
     first = whole.chain[0]
     kind = first.output_type(whole.input)

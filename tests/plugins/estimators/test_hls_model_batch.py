@@ -131,7 +131,7 @@ def test_the_prior_reads_its_curves_as_numpy_does() -> None:
         assert same(found[name], np.array(expected)), name
 
 
-def test_full_parts_are_told_for_the_designs_that_fill_them() -> None:
+def test_designs_that_exceed_their_part_are_reported() -> None:
     config = MlpConfig(widths=(63,), min_depth=4, weight_bits=(8,), input_bits=(12,), strategies=("Latency",))
     space = space_of(config)
     queries = queries_of(space, sampled(space, 4, 7), part="xc7z020clg400-1")

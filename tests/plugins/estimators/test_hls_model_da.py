@@ -93,7 +93,7 @@ def test_the_numbers_are_da4mls_own() -> None:
 
 
 @needs_da4ml
-def test_cycles_of_an_hls4ml_project_are_not_taken_for_measured() -> None:
+def test_cycles_of_an_hls4ml_project_are_not_marked_as_measured() -> None:
     query = _query(_design())
     own, project = predict([query, dataclasses.replace(query, backend="Vitis")], solve=True)
     exact, guessed = own.metrics["latency_cycles"], project.metrics["latency_cycles"]
@@ -116,7 +116,7 @@ def test_nanoseconds_allow_for_a_clock_that_is_missed() -> None:
 
 
 @needs_da4ml
-def test_what_da4ml_cannot_build_keeps_the_closed_form_and_says_so() -> None:
+def test_designs_that_da4ml_rejects_keep_the_closed_form_with_a_note() -> None:
     table, latency = _design(activation="softmax"), _design(strategy="Latency")
     kept, other, good = predict([_query(table), _query(latency), _query(_design(2))], solve=True)
     assert kept.metrics == predict([_query(table)])[0].metrics

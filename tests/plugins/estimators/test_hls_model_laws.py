@@ -201,7 +201,7 @@ def test_a_slower_grade_takes_no_fewer_cycles() -> None:
     assert cycles[0] > cycles[1] >= cycles[2]
 
 
-def test_an_illegal_reuse_factor_is_moved_and_said() -> None:
+def test_an_illegal_reuse_factor_is_changed_with_a_note() -> None:
     query = Query((dense(16, 5, strategy="resource", reuse_factor=7),))
     found = predict([query])[0]
     assert found.metrics["ii_cycles"].value == nearest_legal(16, 5, "Resource", 7) == 8

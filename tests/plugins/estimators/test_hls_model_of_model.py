@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Callable[[], Any], int, str, dict[str, Any], dict[str, An
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_graph_says_what_its_written_project_says(name: str, tmp_path: Path) -> None:
+def test_a_graph_gives_the_same_query_as_its_project(name: str, tmp_path: Path) -> None:
     make, n_in, backend, edit, arguments = CASES[name]
     graph = _convert(make(), n_in, tmp_path / name, backend, edit, **arguments)
     query = query_of_graph(graph)
@@ -115,7 +115,7 @@ def test_a_graph_says_what_its_written_project_says(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["latency", "resource", "odd", "stream"])
-def test_a_module_says_what_its_graph_says(name: str, tmp_path: Path) -> None:
+def test_a_module_gives_the_same_query_as_its_graph(name: str, tmp_path: Path) -> None:
     make, n_in, backend, edit, arguments = CASES[name]
     graph = query_of_graph(_convert(make(), n_in, tmp_path / name, backend, edit, **arguments))
     query = query_of_torch(

@@ -66,7 +66,7 @@ _THE_SAME = (
 
 
 @pytest.mark.parametrize("change", _THE_SAME, ids=lambda change: "=".join(*change.items()))
-def test_strangers_spellings_mean_the_same(change: dict[str, str]) -> None:
+def test_other_spellings_mean_the_same(change: dict[str, str]) -> None:
     plain = {
         "layers": "16-64-32-32-5",
         "activations": "relu-relu-relu-softmax",
@@ -142,7 +142,7 @@ def test_table_without_widths_is_refused(tmp_path: Path) -> None:
         list(read_rows(path))
 
 
-def test_a_hidden_unknown_is_said() -> None:
+def test_a_hidden_unknown_value_is_reported() -> None:
     line = written([{"row_id": "A", "layers": "16-8-4"}])[0]
     for name in ("tool", "part", "clock_ns_target", "precision", "reuse_factor", "strategy", "activations"):
         assert f"{name}: " in line["warnings"], name
@@ -190,7 +190,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_rows_without_a_prediction_are_told(
+def test_rows_without_a_prediction_are_reported(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["predict", str(table)]) == 0
@@ -208,7 +208,7 @@ def test_rows_without_a_prediction_are_told(
     assert capsys.readouterr().err == ""
 
 
-def test_rows_as_json_say_what_the_csv_says(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_as_json_equal_the_csv(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["predict", str(table)]) == 0
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert invoke(["predict", str(table), "--json"]) == 0
@@ -231,7 +231,7 @@ def test_flags_that_a_csv_would_ignore_are_refused(
     assert told.out == ""
 
 
-def test_an_unknown_tool_is_told_with_its_own_flag(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_tool_is_reported_with_its_flag(capsys: pytest.CaptureFixture[str]) -> None:
     for flag, value in (("--compare", "vitis,foo"), ("--tool", "foo")):
         assert invoke(["predict", "--layers", "16-8-4", flag, value]) == 2
         told = capsys.readouterr().err

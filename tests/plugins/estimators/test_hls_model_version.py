@@ -44,7 +44,7 @@ def test_the_version_follows_a_calibration_of_the_users(tmp_path: Path) -> None:
     assert _version(same) == _version(one), "the name of a file decides no number"
 
 
-def test_a_calibration_written_anew_in_one_process_is_read_anew(tmp_path: Path) -> None:
+def test_a_rewritten_calibration_is_read_again(tmp_path: Path) -> None:
     path = _written(tmp_path / "own.json", 0.1)
     before = _version(path)
     _written(path, 0.2)

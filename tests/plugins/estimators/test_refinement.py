@@ -163,7 +163,7 @@ def test_targets_of_a_regression() -> None:
         assert alone.design.digest() == found.design.digest()
 
 
-def test_a_neuron_that_nobody_reads_costs_nothing() -> None:
+def test_an_unused_neuron_costs_nothing() -> None:
     design = chain()
     weights = [weight.copy() for weight in design.weights if weight is not None]
     weights[1][3] = 0
@@ -265,12 +265,12 @@ def test_a_constant_stays_where_the_biases_cannot_take_it() -> None:
     assert kept.architecture.chain[0].n_out == simplify(second).architecture.chain[0].n_out + 1
 
 
-def test_graphs_are_handed_back() -> None:
+def test_graphs_are_returned_unchanged() -> None:
     design = residual()
     assert simplify(design) is design
 
 
-def test_a_layer_keeps_an_output_where_nobody_reads_any() -> None:
+def test_a_layer_keeps_one_output_even_if_all_are_unused() -> None:
     design = wide("ufixed<4,2,RND,SAT>")
     weights = list(design.weights)
     weights[2] = np.zeros_like(weights[2])

@@ -199,7 +199,7 @@ def test_tables_and_cut_products_are_refused() -> None:
         exact_model(random_design(chain(rectified(), rectified(), None, accum=FixedType(12, 8))))
 
 
-def test_each_design_gets_its_files_and_the_log_says_what_is_missing(
+def test_each_design_gets_its_files_and_missing_ones_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     front = sample_front()

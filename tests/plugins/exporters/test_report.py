@@ -132,7 +132,7 @@ def test_ids_are_unique_and_links_lead_somewhere(tmp_path: Path) -> None:
     assert set(targets) <= set(ids)
 
 
-def test_every_number_stands_with_interval_source_and_evidence(tmp_path: Path) -> None:
+def test_every_number_has_interval_source_and_evidence(tmp_path: Path) -> None:
     front = make_front(members=2)
     text = opened(front, tmp_path).text
     for member in front.members:
@@ -151,7 +151,7 @@ def test_every_number_stands_with_interval_source_and_evidence(tmp_path: Path) -
     assert all(source in text for source in SOURCES)
 
 
-def test_every_layer_stands_in_its_card(tmp_path: Path) -> None:
+def test_every_layer_is_in_its_card(tmp_path: Path) -> None:
     front = make_front(members=1)
     (member,) = front.members
     text = opened(front, tmp_path).text
@@ -201,7 +201,7 @@ def test_a_check_that_was_not_made_is_neither_passed_nor_failed(tmp_path: Path) 
     expect_mentioned(text, ["1 design lacks"])
 
 
-def test_no_feasible_design_says_what_binds(tmp_path: Path) -> None:
+def test_without_a_feasible_design_the_binding_limit_is_named(tmp_path: Path) -> None:
     front = make_front(200, feasible=False)
     text = opened(front, tmp_path).text
     expect_mentioned(text, ["200 candidates"])
@@ -224,7 +224,7 @@ def test_other_outcomes(settings: dict[str, Any], words: str, tmp_path: Path) ->
     assert words in opened(make_front(**settings), tmp_path).text
 
 
-def test_a_lower_metric_is_better_where_the_task_says_so(tmp_path: Path) -> None:
+def test_a_task_can_define_that_lower_is_better(tmp_path: Path) -> None:
     front = make_front(metric="rmse", members=3)
     best = min(front.members, key=lambda member: member.estimates["rmse"].value)
     expect_mentioned(

@@ -265,7 +265,7 @@ def test_what_is_pointed_at_is_marked_everywhere(tmp_path: Path) -> None:
     }
 
 
-def test_a_limit_far_off_is_said_and_squeezes_nothing(tmp_path: Path) -> None:
+def test_a_distant_limit_is_named_and_does_not_change_the_axes(tmp_path: Path) -> None:
     front = make_front(100)
     far = dataclasses.replace(front.goal, limits=(Limit("lut", "max", 1_182_240),))
     probe = """

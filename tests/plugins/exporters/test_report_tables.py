@@ -84,7 +84,7 @@ def test_a_prediction_shows_interval_domain_and_mark() -> None:
     assert "1,000 (900-1.1k) p" in line
 
 
-def test_a_design_that_is_not_bit_exact_is_said_loudly() -> None:
+def test_a_design_that_is_not_bit_exact_is_highlighted() -> None:
     front = make_front(members=4)
     text = printed(front)
     for member in front.members:
@@ -126,7 +126,7 @@ def test_limits_become_flags_of_validate() -> None:
     assert claims(front.target, [Limit("latency_ns", "max", 1500.0)]) == "--max-latency 1.5us"
 
 
-def test_what_binds_is_told_with_what_was_found() -> None:
+def test_binding_limits_are_listed_with_the_values_found() -> None:
     text = " ".join(printed(make_front(feasible=False)).split())
     assert re.search(r"lut <= 20000: [\d,]+ \([\d.k]+-[\d.k]+\)\?? p", text)
 
@@ -218,7 +218,7 @@ def test_every_source_has_a_meaning_a_mark_and_a_rung() -> None:
     assert {rung.source for rung in rungs if rung.metrics} == {"predicted", "csim"}
 
 
-def test_a_dead_design_is_said_in_red_and_chance_beside_it() -> None:
+def test_a_constant_design_is_red_and_shown_with_chance() -> None:
     from hwnas_hls_plugins.exporters.html_report.verdict import useless, verdict
 
     left_out = {

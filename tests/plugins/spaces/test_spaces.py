@@ -98,7 +98,7 @@ class TestMixed(SpaceContract):
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(16, 5), (64, 10), (784, 10), (7, 3), (1, 1)])
-def test_every_layer_is_what_hls4ml_builds_as_it_stands(n_in: int, n_out: int) -> None:
+def test_hls4ml_builds_every_layer_unchanged(n_in: int, n_out: int) -> None:
     for architecture in architectures(mlp_space(n_in, n_out)):
         assert (architecture.n_in, architecture.n_out) == (n_in, n_out)
         for source, layer in architecture.layer_inputs():

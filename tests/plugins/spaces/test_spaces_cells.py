@@ -104,7 +104,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_every_layer_is_what_hls4ml_builds_as_it_stands(name: str) -> None:
+def test_hls4ml_builds_every_layer_unchanged(name: str) -> None:
     space = SPACES[name]()
     for architecture in architectures(space):
         assert (architecture.n_in, architecture.n_out) == (space.n_in, space.n_out)

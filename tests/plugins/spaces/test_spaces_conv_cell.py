@@ -55,7 +55,7 @@ SHAPES = [(8, 8, 1), (28, 28, 1), (1, 16, 2), (5, 3, 4)]
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("strategies", [ALL_STRATEGIES, ("distributed_arithmetic",)])
-def test_every_layer_is_what_hls4ml_builds_as_it_stands(shape: Any, strategies: tuple[str, ...]) -> None:
+def test_hls4ml_builds_every_layer_unchanged(shape: Any, strategies: tuple[str, ...]) -> None:
     for architecture in architectures(conv_space(shape, strategies=strategies)):
         assert (architecture.n_in, architecture.n_out) == (math.prod(shape), 10)
         kinds = architecture.output_types()

@@ -162,7 +162,7 @@ def test_grid_names_the_space_that_is_too_large_and_what_would_do() -> None:
     ],
     ids=["random", "evolution", "nsga2", "tpe", "reinforce"],
 )
-def test_a_finite_space_is_asked_to_its_end_and_never_twice(make: Any) -> None:
+def test_a_finite_space_is_exhausted_without_duplicates(make: Any) -> None:
     space, goal = TinySpace(), sample_goal()
     strategy = make(space, goal)
     records = drive(strategy, space, goal, 4, 5)
@@ -272,7 +272,7 @@ def test_crowding_distance_of_a_known_front() -> None:
     assert crowding_distance(front) == pytest.approx([np.inf, 1.25, 1.25, np.inf])
 
 
-def test_what_samplers_are_told_of_records_without_losses() -> None:
+def test_losses_and_violations_of_incomplete_records_for_samplers() -> None:
     space, goal = TinySpace(), sample_goal()
     candidate = space.sample(np.random.default_rng(0))
     (over,) = judge([candidate], space, goal, 0, 0, (RecordState.INFEASIBLE,))
@@ -296,7 +296,7 @@ def test_a_state_of_another_kind_is_refused() -> None:
             strategy.restore(state)
 
 
-def test_optuna_says_nothing_and_keeps_the_users_log_level(capfd: pytest.CaptureFixture[str]) -> None:
+def test_optuna_is_quiet_and_keeps_the_users_log_level(capfd: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("optuna")
     before = logger.level
     drive(Nsga3Strategy(GeneticConfig(4), TinySpace(), sample_goal(), 0), TinySpace(), sample_goal(), 2, 4)

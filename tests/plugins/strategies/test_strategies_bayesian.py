@@ -32,7 +32,7 @@ class TestBayesian(StrategyContract):
         return [MixedSpace()]
 
 
-def test_limits_are_told_with_their_sign() -> None:
+def test_limits_are_modelled_with_their_sign() -> None:
     space, goal = TinySpace(), sample_goal()
     strategy = bayesian(space, goal, 0, startup=4)
     states = (RecordState.COMPLETE, RecordState.INFEASIBLE, RecordState.FAILED)
@@ -44,7 +44,7 @@ def test_limits_are_told_with_their_sign() -> None:
     assert told[2] == 10
 
 
-def test_a_limit_that_nobody_comes_near_to_needs_no_process() -> None:
+def test_a_limit_that_no_candidate_approaches_has_no_process() -> None:
     space, goal = TinySpace(), sample_goal()
     far = dataclasses.replace(goal, limits=(*goal.limits, Limit("lut", "max", 1e9)))
     strategy = bayesian(space, far, 0, startup=4)

@@ -113,7 +113,7 @@ def test_a_task_of_another_shape_is_refused() -> None:
         differentiable(mlp_space(n_in=5))
 
 
-def test_a_strangers_space_with_the_same_knobs_is_searched() -> None:
+def test_a_plugin_space_with_the_same_knobs_is_searched() -> None:
     strategy = differentiable(Named(honest=True), epochs=2)
     asked = strategy.ask(4)
     assert len({candidate.key for candidate in asked}) == 4

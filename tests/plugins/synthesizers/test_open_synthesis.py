@@ -311,7 +311,7 @@ def test_a_design_that_fails_is_a_report_not_an_exception(target: Target, tmp_pa
 
 @needs_yosys
 @needs_da4ml
-def test_another_strategy_is_said_to_be_another_circuit(target: Target, cache_dir: str) -> None:
+def test_another_strategy_is_outside_the_domain(target: Target, cache_dir: str) -> None:
     config = OpenConfig(rows=300, cache_dir=cache_dir)
     report = OpenSynthesizer(config).synthesize(_design(strategy="Latency"), target)
     assert report.failure == ""

@@ -48,7 +48,7 @@ def _context(*designs: Design) -> tuple[list[Candidate], Context]:
 
 @needs_da4ml
 @needs_yosys
-def test_it_says_what_synthesis_then_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cost_agrees_with_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     design = _distributed(sample_design())
     candidates, context = _context(design)
     monkeypatch.setattr(module, "installed", lambda name: name != "alkaid")
@@ -65,7 +65,7 @@ def test_it_says_what_synthesis_then_finds(tmp_path: Path, monkeypatch: pytest.M
 
 @needs_da4ml
 @needs_yosys
-def test_with_alkaid_it_says_what_three_operand_adders_take(tmp_path: Path) -> None:
+def test_with_alkaid_the_cost_is_that_of_three_operand_adders(tmp_path: Path) -> None:
     pytest.importorskip("alkaid")
     design = _distributed(sample_design())
     candidates, context = _context(design)
@@ -103,7 +103,7 @@ def test_more_register_ranks_take_more_cycles() -> None:
     assert fast["lut"].value == slow["lut"].value
 
 
-def test_without_da4ml_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_da4ml_there_are_no_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "installed", lambda name: False)
     candidates, context = _context(_distributed(sample_design()))
     assert not DaCostEstimator().estimate(candidates, context)[0].values
@@ -146,7 +146,7 @@ def test_one_process_serves_all_batches_and_is_replaced_after_a_time_limit(
 
 
 @needs_da4ml
-def test_a_process_that_ends_says_why() -> None:
+def test_the_failure_of_a_child_process_is_reported() -> None:
     from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError
 

@@ -303,7 +303,7 @@ def test_a_damaged_result_is_none_and_is_replaced(tmp_path: Path) -> None:
     assert cache.read("key") == {"number": 2}
 
 
-def test_a_cache_that_cannot_be_written_to_says_so(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with refused(ErrorKind.NOT_ACCESSIBLE, HwnasError, mentions=[tmp_path / "file"]):
         ResultCache(tmp_path / "file").work_folder()
@@ -387,7 +387,7 @@ assert not loaded, loaded
 """
 
 
-def test_without_the_tools_it_imports_and_says_what_to_install(tmp_path: Path) -> None:
+def test_without_the_tools_it_imports_and_names_what_to_install(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": str(tmp_path)}
     environment.pop("CXX", None)
     done = subprocess.run(

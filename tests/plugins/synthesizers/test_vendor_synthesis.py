@@ -142,7 +142,7 @@ def test_without_the_tool(tools: FakeTools, run: Run, target: Target) -> None:
         ("crash", ErrorKind.CRASHED, [-6]),
     ],
 )
-def test_failures_are_told_apart(
+def test_failures_of_vendor_tools_are_classified(
     tools: FakeTools,
     run: Run,
     monkeypatch: pytest.MonkeyPatch,

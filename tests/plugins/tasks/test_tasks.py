@@ -32,7 +32,7 @@ def dataset(x: Any, y: Any = None, kind: str = CLASSIFICATION) -> Dataset:
     return Dataset(split, split, split, kind, labels, tuple(map(str, range(x.shape[1]))), "made up")
 
 
-def test_tasks_are_what_the_protocol_wants() -> None:
+def test_tasks_follow_the_protocol() -> None:
     tasks = {cls.name: cls for cls in hwnas_register_tasks()}  # type: ignore[attr-defined]
     assert set(tasks) == {"digits16", "digits", "jets", "file"}
     for name, table in {"digits16": {}, "digits": {}, "jets": {}, "file": {"path": "x.csv"}}.items():

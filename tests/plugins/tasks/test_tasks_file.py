@@ -421,7 +421,7 @@ def test_unusable_values_are_named(
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet, write_npz])
 @pytest.mark.parametrize("text", ["NaN", "nan", "N/A", "#N/A", "null", " NULL "])
-def test_a_text_that_stands_for_a_missing_label_is_no_class(write: Write, text: str, tmp_path: Path) -> None:
+def test_text_for_a_missing_label_is_not_a_class(write: Write, text: str, tmp_path: Path) -> None:
     data = frame()
     data["label"] = np.array(["electron", "muon", "jet"] * 20, dtype=object)
     data.loc[[8, 20, 31], "label"] = text
