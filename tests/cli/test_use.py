@@ -82,7 +82,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(
     ]
 
 
-def test_export_without_a_key_exports_all_designs_again(
+def test_all_designs_are_exported_again_on_request(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     finished(registry, toy_spec(), tmp_path / "run")

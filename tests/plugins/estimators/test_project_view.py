@@ -132,7 +132,7 @@ def test_a_lone_configuration_is_linted(tmp_path: Path) -> None:
     assert view.reports == ()
 
 
-def test_the_configuration_of_a_project_gives_the_same_view(project: Path) -> None:
+def test_the_configuration_file_of_a_project_shows_findings_and_reports(project: Path) -> None:
     result = CliRunner().invoke(predict_command, [str(project / "hls4ml_config.yml")])
     assert result.exit_code == 0, result.output
     assert "stale-config" in result.output
