@@ -135,7 +135,7 @@ def _handed_over(
         fitting = [member for member in members if member.key.startswith(key)]
         if len(fitting) == 1:
             return fitting[0]
-    return runs.hand_over_one(run_folder, key, registry, observer, cluster=cluster)
+    return runs.export_one(run_folder, key, registry, observer, cluster=cluster)
 
 
 def _takes_design(formats: Sequence[str], found: str) -> None:

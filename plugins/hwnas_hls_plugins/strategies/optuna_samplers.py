@@ -147,8 +147,8 @@ class GeneticStrategy(OptunaStrategy):
             self._members.append(
                 self._study.trial(
                     record.candidate,
-                    told_losses(self.goal, record),
-                    {"violation": told_violation(record)},
+                    finite_losses(self.goal, record),
+                    {"violation": total_violation(record)},
                     {self._generation_key: 0},
                 )
             )
