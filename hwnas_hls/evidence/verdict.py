@@ -81,16 +81,16 @@ def judge(
     """Judge requirements.
 
     Args:
-        limits: what is required.
-        evidence: every estimate known of the design; several of one metric are expected.
-        clock_ns: the clock the design is to run at.
+        limits: the requirements.
+        evidence: all estimates of the design; several per metric are possible.
+        clock_ns: required clock period.
         circuit: SHA-256 of the circuit that is handed over; numbers of another one are set aside. Empty
             where none is.
     """
     ladder: dict[str, list[Estimate]] = {}
     aside: dict[str, Estimate] = {}
     for estimate in evidence:
-        # Numbers of another circuit (or from outside a calibration) decide nothing.
+        # Numbers of a different circuit, or outside the calibrated domain, are not used.
         is_foreign = bool(circuit and estimate.circuit and estimate.circuit != circuit)
         if is_foreign or (not estimate.in_domain and not estimate.is_predicted):
             aside[estimate.metric] = estimate

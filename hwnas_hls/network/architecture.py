@@ -64,7 +64,7 @@ class Architecture:
         if not self.layers:
             raise UserError("an architecture needs at least one layer", kind=ErrorKind.MISSING)
         if not 0 < self.kept_adders <= 1:
-            raise UserError("kept_adders lies above 0 and is at most 1", found=self.kept_adders)
+            raise UserError("kept_adders must be above 0 and at most 1", found=self.kept_adders)
         straight = all(layer.inputs in ((), (number - 1,)) for number, layer in enumerate(self.layers))
         chain = straight and all(isinstance(layer, Dense) for layer in self.layers)
         object.__setattr__(self, "_chain", self.layers if chain else None)

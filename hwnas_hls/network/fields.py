@@ -81,7 +81,7 @@ def at_least_one(layer: AnyLayer, *names: str) -> None:
     for name in names:
         value = getattr(layer, name)
         if value < 1:
-            raise UserError(f"{name} of a {layer.kind} layer is at least 1", found=value)
+            raise UserError(f"{name} of a {layer.kind} layer must be at least 1", found=value)
 
 
 def check_weighted(layer: WeightedLayer) -> None:
@@ -95,7 +95,7 @@ def check_weighted(layer: WeightedLayer) -> None:
 
 
 def check_count(layer: AnyLayer, wanted: int) -> None:
-    """Raise a UserError if a layer does not take ``wanted`` inputs; one input may be left implicit."""
+    """Raise UserError unless a layer has ``wanted`` inputs; a single input may be implicit."""
     count = len(layer.inputs)
     if count != wanted and not (wanted == 1 and count == 0):
         raise UserError(f"a {layer.kind} layer takes {wanted} input(s)", found=list(layer.inputs))

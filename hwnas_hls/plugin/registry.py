@@ -402,7 +402,7 @@ def base_class(kind: str) -> type[Plugin]:
 
 
 def _offer_problem(kind: str, cls: object) -> str:
-    """Why ``cls`` is no plugin class of this kind; empty where it is one."""
+    """Why ``cls`` is not a plugin class of this kind; empty if it is."""
     base = base_class(kind)
     if not isinstance(cls, type):
         return "not a class"

@@ -101,4 +101,4 @@ class Knob:
                     "not a value of this knob", where=self.name, found=value, choices=self.choices
                 )
         elif not isinstance(value, int | float) or not float(self.low or 0) <= value <= float(self.high or 0):
-            raise UserError(f"knob {self.name} lies in [{self.low}, {self.high}]", found=value)
+            raise UserError(f"a value of knob {self.name} must be in [{self.low}, {self.high}]", found=value)

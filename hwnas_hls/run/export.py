@@ -55,7 +55,7 @@ class Exported:
     left_out: Mapping[str, LeftOut]
 
 
-def hand_over(
+def export_designs(
     problem: Problem,
     judge: Judge,
     records: Sequence[Record],
@@ -86,8 +86,8 @@ def hand_over(
     if not records:
         return Exported([], {})
     if problem.trainer is None:
-        log.warning("no estimator of this run trains: the front has no designs to hand over")
-        return HandedOver([], {})
+        log.warning("no estimator of this run trains: there are no designs to export")
+        return Exported([], {})
     made = trained(problem, judge, records, scores, prices, on_step)
     if measuring is not None:
         made = _synthesised(measuring, made, on_step)
@@ -102,12 +102,12 @@ def hand_over(
 
 
 def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[str], None]) -> list[Made]:
-    """Each design with the results of its synthesis. Several run at once and are reported one by one."""
+    """Each design with the results of its synthesis. Several run in parallel."""
     on_step(f"synthesis of {counted(len(made), 'design')}")
     done = itertools.count(1)
 
-    def told(item: Made, measured: Mapping[str, Estimate], failure: str) -> None:
-        said = failure or ", ".join(
+    def report(item: Made, measured: Mapping[str, Estimate], failure: str) -> None:
+        result = failure or ", ".join(
             quantity(name, measured[name].value)
             for name in ("lut", "ff", "dsp", "latency_cycles")
             if name in measured and (measured[name].value or name == "lut")
@@ -125,7 +125,7 @@ def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[
 
 
 def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Member], dict[str, LeftOut]]:
-    """The members that somebody may want, and why the others are none.
+    """The useful members, and why the others are left out.
 
     A member is left out if its outputs are constant, or if another is at least as good in every
     objective by the final numbers: the score on the test rows and the results of synthesis.
@@ -180,7 +180,7 @@ def _member(problem: Problem, made: Made, found: Estimate, final: Mapping[str, E
     """
     record, design = made.record, made.design
     broken = problem.goal.violations(final)
-    over = tuple(f"after full training over the limit {limit} by {by:.1%}" for limit, by in broken.items())
+    over = tuple(f"over the limit {limit} by {by:.1%} after full training" for limit, by in broken.items())
     dead = useless(design, problem.dataset, problem.dataset.test, found)
     checks = {
         "alive": failure(dead) if dead else PASSED,

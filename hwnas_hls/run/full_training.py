@@ -33,7 +33,7 @@ _COMPARED_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A design on its way: from its training to its score on the test rows."""
+    """A design between its training and its score on the test rows."""
 
     record: Record
     design: Design
@@ -44,7 +44,7 @@ class Made:
 
 def restarts_of(problem: Problem) -> int:
     """Full trainings of each design: as the spec says, or as many as the rows allow."""
-    wanted = problem.spec.handover.restarts
+    wanted = problem.spec.export.restarts
     rows = len(problem.dataset.train) + len(problem.dataset.validation)
     return wanted or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
 
@@ -64,7 +64,7 @@ def trained(
     record fail, and one more, the design of the search stands in, with a warning.
 
     Args:
-        scores: key -> score by rows unseen, where there is one.
+        scores: key -> score on unseen rows, if known.
         prices: key -> price at which single weights are refined; missing without.
         on_step: called with a description of each step.
     """
@@ -95,7 +95,7 @@ def trained(
             continue
         kept = judge.design(record)
         if kept is None:
-            log.error("%s is not handed over: %s", record.key, reason)
+            log.error("%s is not exported: %s", record.key, reason)
             continue
         words = f"the full training failed twice ({reason}); this is the design of the search"
         log.warning("%s: %s", record.key, words)
@@ -127,7 +127,7 @@ def _refined(
     scores: Mapping[str, Estimate],
     prices: Mapping[str, float],
 ) -> list[Made]:
-    """Each with its single weights refined at its price, if what comes of it is still as good as expected."""
+    """Each design with single weights refined at its price, if its score stays as good as expected."""
     part = problem.trainer
     if part is None or not isinstance(part.instance, Refining) or not prices:
         return list(made)
@@ -210,11 +210,11 @@ def target_scale(design: Design) -> dict[str, np.ndarray]:
 
 
 def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:
-    """Why a full training has failed; empty where it has not.
+    """Why a full training failed; empty if it did not.
 
-    It has where the outputs are constant, or where it scores lower on the validation rows - on which
-    it was trained - than designs that had not seen them did, by more than the noise of that score.
-    The search's own score is the best of many looks and so partly luck: its interval's bad end counts.
+    It failed if the outputs are constant, or if its score on the validation rows, on which it was
+    trained, is below the interval of the score on unseen rows. The score of the search is the best
+    of many and partly luck, so it is compared at the pessimistic end of its interval.
     """
     if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
         return words
@@ -226,4 +226,4 @@ def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mappin
     up = problem.dataset.direction == "max"
     if value >= unseen.low if up else value <= unseen.high:
         return ""
-    return f"{metric} {value:.4g} on rows it was trained on, {unseen.value:.4g} before on rows unseen"
+    return f"{metric} {value:.4g} on rows it was trained on, {unseen.value:.4g} before on unseen rows"

@@ -223,10 +223,10 @@ def redraw(
     settings: Mapping[str, Any] = MappingProxyType({}),
     member: Member | None = None,
 ) -> Outcome:
-    """Write the exports of a run again from its store; nothing is searched or trained.
+    """Run the exporters on a stored run; nothing is searched or trained.
 
     Args:
-        exporters: names instead of those of the spec. One that fails is then an error.
+        exporters: names, instead of those in the spec; a failure is then an error.
         settings: of these exporters.
         member: export this design alone; every exporter must be one that can.
 
@@ -242,7 +242,7 @@ def redraw(
             where="--format",
             found=f"design {member.key}",
         )
-    # What only looks may look into a folder that cannot be written.
+    # Reading must also work in a folder without write permission.
     with Store(folder, reading=exporters is not None and not exporters) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)

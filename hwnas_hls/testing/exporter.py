@@ -31,7 +31,7 @@ class ExporterContract(Contract):
             written = self._written(folder)
             if written is None:
                 return
-            expect(bool(written), "it says that it wrote nothing")
+            expect(bool(written), "it returned no files")
             for path in written:
                 expect(path.exists(), f"{path} was not written")
                 expect(path.resolve().is_relative_to(folder.resolve()), f"{path} is outside the run folder")
@@ -50,7 +50,7 @@ class ExporterContract(Contract):
                 folder.mkdir()
                 written = self._written(folder) or []
                 texts.append([path.read_bytes() for path in written if path.is_file()])
-            expect(texts[0] == texts[1], "the same front gives other files the second time")
+            expect(texts[0] == texts[1], "the same front gives different files the second time")
 
     def test_does_not_change_global_random_state(self) -> None:
         with tempfile.TemporaryDirectory() as scratch, untouched_random_state():

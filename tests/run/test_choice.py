@@ -302,8 +302,8 @@ def test_of_several_full_trainings_the_best_on_their_own_rows_is_kept(tmp_path: 
         alone = [fit(seed) for seed in range(4)]
         assert len(set(alone)) > 1
         for count in (1, 2, 4):
-            table = dataclasses.replace(spec.handover, restarts=count)
-            several = dataclasses.replace(problem, spec=dataclasses.replace(spec, handover=table))
+            table = dataclasses.replace(spec.export, restarts=count)
+            several = dataclasses.replace(problem, spec=dataclasses.replace(spec, export=table))
             (made,) = full_training.trained(several, search.judge, [record], {}, {})
             right = emulator.outputs(made.design, rows.x).argmax(axis=1) == rows.y
             # LUTs weigh nothing where one record alone says nothing of their worth.
@@ -319,7 +319,7 @@ def test_large_tables_get_fewer_full_trainings(
 ) -> None:
     from hwnas_hls.run.full_training import restarts_of
 
-    problem = resolve(toy_spec(handover={"restarts": wanted}), registry)
+    problem = resolve(toy_spec(export={"restarts": wanted}), registry)
     half = Split(np.zeros((rows // 2, 2)), np.zeros(rows // 2, np.int64))
     data = dataclasses.replace(problem.dataset, train=half, validation=half)
     assert restarts_of(dataclasses.replace(problem, dataset=data)) == count

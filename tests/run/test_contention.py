@@ -158,7 +158,7 @@ def test_who_computes_from_the_numbers_of_others_is_asked_again_when_they_change
 ) -> None:
     spec = toy_spec(
         run={"estimators": [*ESTIMATORS, "bargain"]},
-        handover={"members": 1, "csim": False, "folds": 0},
+        export={"members": 1, "csim": False, "folds": 0},
     )
     outcome = runs.start(spec, with_solver, tmp_path / "run", runs.Observer())
     complete = [record for record in outcome.front.records if record.state == RecordState.COMPLETE]

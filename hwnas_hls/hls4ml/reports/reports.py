@@ -129,7 +129,7 @@ class Cosim:
 
 @dataclass(frozen=True, slots=True)
 class Utilisation(OfTool):
-    """What Vivado counted after logic synthesis, placement or routing.
+    """Vivado's utilisation report after logic synthesis, placement or routing.
 
     Args:
         tool: ``vivado``.
@@ -158,7 +158,7 @@ class Utilisation(OfTool):
 
 @dataclass(frozen=True, slots=True)
 class Timing(OfTool):
-    """Slack after timing analysis, and the clock period that it amounts to.
+    """Slack after timing analysis, and the resulting clock period.
 
     Args:
         wns_ns, tns_ns, whs_ns: worst and total setup slack, worst hold slack.
@@ -194,7 +194,7 @@ class Timing(OfTool):
 
 @dataclass(frozen=True, slots=True)
 class Export(OfTool):
-    """The summary that HLS writes after running Vivado on its own result (out of context)."""
+    """The summary that HLS writes after running Vivado on its result, out of context."""
 
     path: Path
     tool: str

@@ -68,7 +68,7 @@ class LayerGraph:
         return self.add(merge, (first, second), shape)
 
     def architecture(self, clock_ns: float | None, kept_adders: float = 1.0) -> Architecture:
-        """The network; its layers name no inputs where each takes the one before."""
+        """The network; in a chain, layers have implicit inputs."""
         layers = self._layers
         if any(sources != (number - 1,) for number, sources in enumerate(self._sources)):
             layers = [

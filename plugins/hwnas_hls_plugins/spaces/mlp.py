@@ -76,7 +76,7 @@ class MlpSpace(KnobSpace):
         end = graph.input
         for tag, _, n_out in self._shapes(values):
             end = self._append(graph, values, tag, end, n_out)
-        # Where the clock is not searched, it is the run's and no business of the candidate.
+        # If the clock is not searched, it is that of the run and not part of the candidate.
         clock_ns = float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
         return graph.architecture(clock_ns, float(self._of(values, "kept_adders")))
 
@@ -175,7 +175,7 @@ class MlpSpace(KnobSpace):
     def _append(self, graph: LayerGraph, values: Mapping[str, Value], tag: str, end: End, n_out: int) -> End:
         """Append the layer ``tag`` with its merge."""
         table, use_bias = self._table, bool(self._of(values, "use_bias"))
-        # What reads no weights takes the expected share of zeros for the share of adders.
+        # Estimators without access to weights use the expected share of zeros instead of adders.
         kept = float(self._of(values, "kept_adders"))
         sparsity = 1 - kept if kept < 1 else None
         if tag == OUTPUT:

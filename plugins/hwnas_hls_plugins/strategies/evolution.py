@@ -23,10 +23,10 @@ class EvolutionConfig:
     """Settings of regularised evolution.
 
     Args:
-        population_size: how many of the newest candidates may become parents.
-        tournament_size: how many of them are drawn for one parent.
-        crossover_chance: chance that a child mixes two parents before it mutates.
-        front_share: chance that a parent is drawn from the best front found so far.
+        population_size: number of the newest candidates that can become parents.
+        tournament_size: number of candidates drawn to select one parent.
+        crossover_chance: probability of a crossover before the mutation.
+        front_share: probability that a parent comes from the best front so far.
     """
 
     population_size: int = 32
@@ -37,12 +37,12 @@ class EvolutionConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.tournament_size <= self.population_size:
             raise ValueError(
-                "1 <= tournament_size <= population_size is broken by "
-                f"{self.tournament_size} and {self.population_size}"
+                f"tournament_size ({self.tournament_size}) must be at least 1 and at most "
+                f"population_size ({self.population_size})"
             )
         for name in ("crossover_chance", "front_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies between 0 and 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
 
 
 class EvolutionStrategy(ProposingStrategy):

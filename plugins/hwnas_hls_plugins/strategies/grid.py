@@ -13,7 +13,7 @@ from hwnas_hls.values.candidate import Candidate, Value
 
 
 class GridStrategy(ProposingStrategy):
-    """Walks the whole lattice of a space's knobs, then asks for nothing more.
+    """Proposes every candidate of a finite space once.
 
     Args:
         config: settings.

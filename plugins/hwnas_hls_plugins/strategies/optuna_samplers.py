@@ -49,7 +49,7 @@ class OptunaStrategy(ProposingStrategy):
         sampler = None
         asked: list[Candidate] = []
         while len(asked) < n:
-            if self._study.n_told < self.startup:
+            if self._study.n_records < self.startup:
                 found = self.proposals.sample(rng)
             else:
                 if sampler is None:
@@ -110,13 +110,13 @@ class GeneticConfig:
 
 
 class GeneticStrategy(OptunaStrategy):
-    """A genetic sampler: whole batches fill a generation until it holds the population's size.
+    """A genetic sampler: whole batches are added to a generation until it has the population's size.
 
-    A generation may so be larger than the population, and its best become parents. They are
-    chosen once, by a sampler seeded for that generation, from the generation and its own parents.
+    A generation may therefore be larger than the population. Its parents are selected once, by a
+    sampler seeded for that generation, from the previous generation and its parents.
 
-    The study holds no more than these: what a sampler does for one candidate takes time in
-    proportion to the trials that its study holds, and all that it uses of them are the parents.
+    The study contains only these, because the time per proposal is proportional to the number of
+    trials in the study, and the sampler uses only the parents.
     """
 
     Config = GeneticConfig
@@ -141,7 +141,7 @@ class GeneticStrategy(OptunaStrategy):
         self.proposals.tell(records)
         for record in records:
             if record.batch != self._last_batch and self._size >= self.startup:
-                # Bred already if this instance asked for the batch; not if it is resumed.
+                # Already done if this instance proposed the batch, but not after a resume.
                 self._breed()
             self._last_batch = record.batch
             self._members.append(
@@ -152,14 +152,14 @@ class GeneticStrategy(OptunaStrategy):
                     {self._generation_key: 0},
                 )
             )
-            self._study.n_told += 1
+            self._study.n_records += 1
             self._size += 1
 
     def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
         return self._study.draw(sampler, {self._generation_key: 1})
 
     def _breed(self) -> None:
-        """Begin a generation: its parents are the best of the last one and of that one's parents."""
+        """Begin a generation; its parents are the best of the last one and of that one's parents."""
         self._study.renew(self._members)
         with quiet():
             sampler = self._sampler(batch_seed(self.name, self.seed, self._generation, "parents"))

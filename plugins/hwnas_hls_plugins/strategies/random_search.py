@@ -7,7 +7,7 @@ from hwnas_hls.values.candidate import Candidate
 
 
 class RandomStrategy(ProposingStrategy):
-    """Draws candidates by the space's own sampling, the baseline for every other strategy.
+    """Draws random candidates from the space; the baseline for every other strategy.
 
     Args:
         space: any space.

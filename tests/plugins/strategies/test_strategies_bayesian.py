@@ -49,7 +49,7 @@ def test_a_limit_that_no_candidate_approaches_has_no_process() -> None:
     far = dataclasses.replace(goal, limits=(*goal.limits, Limit("lut", "max", 1e9)))
     strategy = bayesian(space, far, 0, startup=4)
     strategy.tell(judge(strategy.ask(3), space, far, 0, 0, (RecordState.INFEASIBLE,)))
-    assert list(strategy._trial(strategy._told[0]).constraints) == ["lut <= 20000"]
+    assert list(strategy._trial(strategy._records[0]).constraints) == ["lut <= 20000"]
 
 
 def test_the_processes_see_the_best_and_the_newest() -> None:

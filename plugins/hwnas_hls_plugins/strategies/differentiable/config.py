@@ -9,7 +9,7 @@ from hwnas_hls_plugins.strategies.evolution import EvolutionConfig
 
 @dataclass(frozen=True, slots=True)
 class DifferentiableConfig(EvolutionConfig):
-    """Settings of the differentiable search and of the evolution that refines what it found.
+    """Settings of the differentiable search and of the subsequent evolution.
 
     Args:
         tradeoffs: weights of the hardware losses relative to the task's loss, one per supernet; each gives
@@ -46,4 +46,4 @@ class DifferentiableConfig(EvolutionConfig):
         if not (self.learning_rate > 0 and self.choice_rate > 0):
             raise ValueError("learning_rate and choice_rate must be above 0")
         if not 0 < self.cold <= self.hot:
-            raise ValueError(f"0 < cold <= hot is broken by {self.cold} and {self.hot}")
+            raise ValueError(f"cold ({self.cold}) must be above 0 and at most hot ({self.hot})")

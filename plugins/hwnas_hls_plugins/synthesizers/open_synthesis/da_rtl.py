@@ -38,7 +38,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     Args:
         design: dense layers and merges; see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.rtl.check`.
         folder: takes ``core/*.v``, ``vhdl/*.vhd`` and ``rtl.json``.
-        clock_ns: for the constraints, and for the cutoff where that is ``None``.
+        clock_ns: for the constraints, and for the cutoff if that is ``None``.
         cutoff: adder levels between two register ranks.
         part: full part name, for the project scripts da4ml writes beside the sources.
     """
