@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit, da_rtl
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, WEIGHT_BITS, kif
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, kif
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
@@ -148,11 +147,6 @@ def adder_graph(design: Design) -> Any:
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
-            if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
-                raise Unsupported(
-                    f"layer {number}: alkaid supports weights of at most {WEIGHT_BITS} bits",
-                    kind=ErrorKind.TOO_LARGE,
-                )
             constant: Any = np.zeros(layer.n_out)
             if bias is not None and layer.bias is not None:
                 constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction

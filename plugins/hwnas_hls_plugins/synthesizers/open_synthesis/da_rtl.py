@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import FixedType
@@ -26,8 +25,6 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_paren
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 
-#: Maximum weight width: da4ml stores constant matrices as float32.
-WEIGHT_BITS = 24
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
 RECURSION = 100_000  # da4ml walks the graph of sums recursively
 
@@ -148,11 +145,6 @@ def adder_graph(design: Design) -> Any:
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
-            if int(np.abs(weight).max(initial=0)).bit_length() > WEIGHT_BITS:
-                raise Unsupported(
-                    f"layer {number}: da4ml supports weights of at most {WEIGHT_BITS} bits",
-                    kind=ErrorKind.TOO_LARGE,
-                )
             values = given[0] @ (weight * 2.0**-layer.weight.fraction)
             if bias is not None and layer.bias is not None:
                 values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction

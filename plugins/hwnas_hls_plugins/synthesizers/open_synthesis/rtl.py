@@ -15,6 +15,8 @@ from hwnas_hls.network.limits import TABLES
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 
 TOP = "m"
+#: Maximum weight width: da4ml and alkaid store constant matrices as float32.
+WEIGHT_BITS = 24
 _ROUNDINGS = ("TRN", "RND")
 _OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
 
@@ -124,3 +126,10 @@ def check(design: Design, *, graphs: bool = False) -> None:
         weight = layer.weight.width if isinstance(layer, Dense) else 0
         if max(accum.width, result.width, weight) > 62:
             raise Unsupported(f"{where}: types beyond 62 bits are not simulated")
+        values = design.weights[number]
+        largest = 0 if values is None else max(int(values.max(initial=0)), -int(values.min(initial=0)))
+        if graphs and largest.bit_length() > WEIGHT_BITS:
+            raise Unsupported(
+                f"{where}: distributed arithmetic supports weights of at most {WEIGHT_BITS} bits",
+                kind=ErrorKind.TOO_LARGE,
+            )
