@@ -203,7 +203,8 @@ def _judge(
     names = [designs[place].network for place in places]
     kinds = [(level.bands[row], level.queries[row].stage) for row in rows]
     found, coverage, own = own_bands(site, level.knowledge, residuals, names, kinds, base)
-    bands |= found
+    for key, of_site in found.items():
+        bands[key] = of_site
     return SiteErrors(
         site,
         level.knowledge,

@@ -36,7 +36,7 @@ STATE_MEANINGS = {
 class Reason:
     """Candidates that ended for the same reason; numbers in the text may differ."""
 
-    state: str
+    state: RecordState
     count: int
     words: str
 
@@ -194,8 +194,8 @@ def reasons(records: Iterable[Record]) -> tuple[list[Reason], int]:
 
     Reasons that differ only in their numbers are one group, shown by its first reason.
     """
-    counts: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], str] = {}
+    counts: Counter[tuple[RecordState, str]] = Counter()
+    first: dict[tuple[RecordState, str], str] = {}
     for record in records:
         if record.state == RecordState.COMPLETE:
             continue
