@@ -5,33 +5,17 @@ Loaded only to train, hence torch at the top.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 #: Far below any gradient that matters: Adam's step must not depend on a gradient's unit.
 _SMALLEST = 1e-12
 #: A gradient's average below this is zero.
 _NOTHING = 1e-30
-
-
-class TrainedVector(Protocol):
-    """The trained parameters in one vector, the weights first, with the state of Adam.
-
-    Attributes:
-        latent, mean, square, gradient: the numbers, Adam's two averages, the gradient.
-        floor, ceiling: bounds of the numbers.
-        n_weights: so many of them decay.
-    """
-
-    latent: Tensor
-    mean: Tensor
-    square: Tensor
-    gradient: Tensor
-    floor: Tensor
-    ceiling: Tensor
-    n_weights: int
 
 
 def step_size(rate: float, beta1: float, beta2: float, step: int) -> float:
@@ -46,7 +30,7 @@ def averages(mean: Tensor, square: Tensor, gradient: Tensor, beta1: float, beta2
 
 
 def update(
-    trained: TrainedVector,
+    trained: TrainedVector[Any],
     scratch: Tensor,
     beta1: float,
     beta2: float,
@@ -73,7 +57,7 @@ def update(
     torch.minimum(latent, trained.ceiling, out=latent)
 
 
-def settle(trained: TrainedVector) -> None:
+def settle(trained: TrainedVector[Any]) -> None:
     """Set tiny averages to zero, because denormal numbers are slow."""
     for average in (trained.mean, trained.square):
         average.masked_fill_(average.abs() < _NOTHING, 0.0)

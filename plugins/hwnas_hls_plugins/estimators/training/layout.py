@@ -12,12 +12,13 @@ from torch import Tensor
 from hwnas_hls_plugins.estimators.training.digits import UNLIMITED, largest_power
 from hwnas_hls_plugins.estimators.training.member import ChainMember
 from hwnas_hls_plugins.estimators.training.plan import LayerPlan
+from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
 
 
-class Layout:
-    """The trained numbers of all members in one vector: weights by level, then what is no weight.
+class Layout(TrainedVector[ChainMember]):
+    """The trained numbers of chains: weights by level, then what is no weight.
 
     Levels are counted from the output. Of a level, the members that reach it are the first ones,
     for the deepest come first.
@@ -27,53 +28,27 @@ class Layout:
         dtype, device: of every tensor.
 
     Attributes:
-        latent, mean, square, gradient: trained numbers, Adam's two averages, the gradient.
-        floor, ceiling: bounds of the latents.
-        unit, low, high, offset: what turns latents into whole numbers, one a weight; see
+        offset: what is added to each weight; see
             :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`.
-        kept_factor: unit of the products, 0 for pruned weights.
         digits: most signed digits that each weight and bias may have; most_digits: the most of those
             that are limited, at least 1; 0 where none are.
-        integers: weights and biases as whole numbers; weights: what products take.
-        places: (member, piece) -> where it stands in the vectors.
+        places: (member, piece) -> where it begins and ends in the vectors.
         reach: how many members reach each level.
     """
 
     def __init__(self, members: Sequence[ChainMember], dtype: torch.dtype, device: torch.device) -> None:
-        self.members = sorted(members, key=lambda member: member.plan.order)
-        self.dtype, self.device = dtype, device
+        super().__init__(members, dtype, device)
         plans = [member.plan for member in self.members]
-        self.fast = all(plan.fast for plan in plans)
-        self.normalised = any(plan.normalised for plan in plans)
         self.depth = len(plans[0].layers)
         self.reach = [sum(len(plan.layers) > k for plan in plans) for k in range(self.depth)]
-        self.places: dict[tuple[int, int], tuple[int, int]] = {}
-        pieces = self._pieces()
-        at = 0
-        for j, piece in pieces:
-            size = self.members[j].latent[piece].numel()
-            self.places[j, piece] = (at, at + size)
-            at += size
-        self.latent, self.mean, self.square = (
-            torch.cat([getattr(self.members[j], name)[piece] for j, piece in pieces]).to(device)
-            for name in ("latent", "mean", "square")
-        )
-        self.gradient = torch.zeros_like(self.latent)
+        self._hold(self._pieces())
+        self.places = {key: (place.start, place.stop) for key, place in self.pieces.items()}
         flat = self._constants()
-        self.unit, self.low, self.high = flat["unit"], flat["low"], flat["high"]
-        self.offset, self._factor = flat["offset"], flat["factor"]
-        self.n_weights = self.unit.numel()
-        extra = self.latent.numel() - self.n_weights
-        self.floor = torch.cat([flat["floor"], self.tensor(np.full(extra, -np.inf))])
-        self.ceiling = torch.cat([flat["ceiling"], self.tensor(np.full(extra, np.inf))])
-        self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
-        self.kept_factor = torch.empty_like(self._factor)
+        self._bound(flat)
+        self.offset = self.tensor(flat["offset"])
         self._highest = self.high.clone()
         self.digits, self.most_digits = torch.empty_like(self.unit), 0
         self.refresh_kept()
-
-    def tensor(self, data: object) -> Tensor:
-        return torch.as_tensor(data, dtype=self.dtype, device=self.device)
 
     def zeros(self, shape: tuple[int, int]) -> Tensor:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
@@ -129,14 +104,6 @@ class Layout:
                 member.kept[k][: plan.layer.n_out, : plan.layer.n_in] = kept.view(plan.layer.n_out, -1)
         return touched
 
-    def save_members(self) -> None:
-        """Copy the trained parameters to the members."""
-        for j, member in enumerate(self.members):
-            for piece in range(len(member.latent)):
-                place = slice(*self.places[j, piece])
-                for name in ("latent", "mean", "square"):
-                    getattr(member, name)[piece] = getattr(self, name)[place].cpu().clone()
-
     def exported(self, j: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
         """(weights, biases) of member ``j`` from input to output, int64, as products took them."""
         weights, biases = [], []
@@ -159,16 +126,13 @@ class Layout:
                 pieces += [(j, depth + 2 * k + 1) for j, depth in enumerate(depths)]
         return pieces + [(j, len(member.latent) - 1) for j, member in enumerate(self.members)]
 
-    def _constants(self) -> dict[str, Tensor]:
+    def _constants(self) -> dict[str, NDArray[np.float64]]:
         blocks = [
             layer.block(np.zeros((layer.rows, layer.cols)), fast=self.fast)
             for k in range(self.depth)
             for layer in self.layers(k)
         ]
-        return {
-            name: self.tensor(np.concatenate([block[name].reshape(-1) for block in blocks]))
-            for name in _CONSTANTS
-        }
+        return {name: np.concatenate([block[name].reshape(-1) for block in blocks]) for name in _CONSTANTS}
 
 
 def smallest_dropped(sizes: Tensor, share: float) -> Tensor:

@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hwnas_hls_plugins.estimators.training import adam, dropout, native
+from hwnas_hls_plugins.estimators.training import dropout, native
 from hwnas_hls_plugins.estimators.training.arithmetic import Arithmetic, TorchArithmetic
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.level import make_levels
 from hwnas_hls_plugins.estimators.training.member import ChainMember
 from hwnas_hls_plugins.estimators.training.normalisation import CALIBRATIONS
-from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number
+from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
 
-class Network:
+class Network(AnyNetwork):
     """A group of networks in training.
 
     Args:
@@ -45,34 +45,24 @@ class Network:
         device: torch.device,
         kernels: str = "auto",
     ) -> None:
-        self.layout = Layout(members, dtype, device)
-        self.members = self.layout.members
+        self.layout: Layout = Layout(members, dtype, device)
         self.rows = rows
         self.levels = make_levels(self.layout, rows)
-        self.normalised = self.layout.normalised
-        shape = (len(self.members), n_out, rows)
-        self.outputs = Outputs(
-            self.levels[0].values.view(shape),
-            self.levels[0].gradient.view(shape),
-            self.layout.tensor([m.plan.temperature for m in self.members]).reshape(-1, 1, 1),
-            self.layout.latent[-len(self.members) :],
-            self.layout.gradient[-len(self.members) :],
-        )
-        self.logits = self.outputs.logits
-        self.arithmetic: Arithmetic = (
-            native.NativeArithmetic(self.layout, self.levels, rows)
-            if native.serves(self.layout, rows, kernels)
-            else TorchArithmetic(self.layout, self.levels)
-        )
+        self.outputs = self._answers(self.levels[0].values, self.levels[0].gradient, n_out, rows)
+        self.arithmetic: Arithmetic
+        if native.serves(self.layout, rows, kernels):
+            self.kernels, self.arithmetic = "native", native.NativeArithmetic(self.layout, self.levels, rows)
+        else:
+            self.kernels, self.arithmetic = "torch", TorchArithmetic(self.layout, self.levels)
+        self.quantise()
+
+    def quantise(self) -> None:
         self.arithmetic.quantise()
 
-    @property
-    def kernels(self) -> str:
-        """The implementation of the steps: ``native`` or ``torch``."""
-        return "native" if isinstance(self.arithmetic, native.NativeArithmetic) else "torch"
+    def running(self) -> list[Tensor]:
+        return [level.norm.running for level in self.levels if level.norm is not None]
 
     def number_sources(self, numbers: Mapping[int, int]) -> None:
-        """Which of the input copies handed to forward and backward each network reads."""
         for level in self.levels:
             for run in level.runs:
                 run.input = numbers[run.source]
@@ -80,12 +70,6 @@ class Network:
             self.arithmetic.number_sources(numbers)
 
     def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None:
-        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
-
-        Args:
-            training: drop what :meth:`draw` has drawn.
-            momentum: share of this batch in the running statistics; 0 leaves them alone.
-        """
         top = len(self.levels) - 1
         if training:
             for k in range(top, -1, -1):
@@ -97,7 +81,6 @@ class Network:
         self.arithmetic.forward(top, 0, inputs, momentum)
 
     def draw(self) -> None:
-        """Draw the dropout masks of the next step, from input to output."""
         for level in reversed(self.levels):
             if level.dropout is not None:
                 for j, plan in enumerate(level.layers):
@@ -106,18 +89,12 @@ class Network:
                         dropout.draw(own, plan.layer.dropout, self.members[j].generator)
 
     def lose(self, targets: Tensor, *, classes: bool) -> None:
-        """Gradient of the loss at the outputs, up to a factor a network (Adam sees none).
-
-        Args:
-            targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
-        """
         if classes:
             self.arithmetic.cross_entropy(self.outputs, targets)
         else:
             self.outputs.squares(targets)
 
     def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None:
-        """Gradients of all trained numbers; see :meth:`Arithmetic.backward`."""
         bottom = len(self.levels) - 1
         start = 0
         for k in range(bottom + 1):
@@ -130,38 +107,18 @@ class Network:
         self.arithmetic.backward(start, bottom, inputs, leak)
 
     def calibrate(self, inputs: Sequence[Tensor]) -> None:
-        """Start batch normalisation from the statistics of one batch, level by level."""
         for k in range(len(self.levels) - 1, -1, -1):
             if self.levels[k].norm is not None:
                 for _ in range(CALIBRATIONS):
                     self.arithmetic.forward(k, k, inputs, 1.0)
-                    self.arithmetic.quantise()
+                    self.quantise()
             self.arithmetic.forward(k, k, inputs, 0.0)
 
     def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
-        """One step of AdamW; see :meth:`Arithmetic.update`."""
         self.arithmetic.update(beta1, beta2, left, size)
-        self.arithmetic.quantise()
-
-    def state(self) -> list[Tensor]:
-        """The state that a step passes to the next one."""
-        layout = self.layout
-        norms = [level.norm.running for level in self.levels if level.norm is not None]
-        held = [layout.latent, layout.mean, layout.square, layout.gradient, layout.integers, layout.weights]
-        return [*held, *norms]
-
-    def settle(self) -> None:
-        """See :func:`~hwnas_hls_plugins.estimators.training.adam.settle`."""
-        adam.settle(self.layout)
-
-    def prune(self, share: float) -> None:
-        """Zero the smallest weights of each layer, ``share`` of its sparsity."""
-        if self.layout.prune(share):
-            self.layout.refresh_kept()
-            self.arithmetic.quantise()
+        self.quantise()
 
     def save_members(self) -> None:
-        """Copy the trained parameters to the members."""
         self.layout.save_members()
         for j, member in enumerate(self.members):
             for k, _ in enumerate(member.running):

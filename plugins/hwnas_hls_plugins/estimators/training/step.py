@@ -1,42 +1,128 @@
-"""One step of a group of networks. This module imports torch."""
+"""A group of networks in training, and one step of it. This module imports torch."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
+from hwnas_hls_plugins.estimators.training import adam
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.graphs.layout import GraphLayout
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.member import AnyMember
+from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number, Pace
 
 
-class AnyNetwork(Protocol):
-    """A group of chains or of graphs; :class:`Network` describes the methods."""
+class AnyNetwork(ABC):
+    """A group of chains, or of graphs, in training: one vector of numbers, and the outputs of all of them.
 
-    normalised: bool
-    logits: Tensor
+    Attributes:
+        layout: where the trained numbers stand.
+        outputs: of all members.
+        kernels: what computes the steps, ``native`` or ``torch``.
+    """
+
+    layout: Layout | GraphLayout
+    outputs: Outputs
+    kernels: str
 
     @property
-    def members(self) -> Sequence[AnyMember]: ...
+    def members(self) -> Sequence[AnyMember]:
+        return self.layout.members
+
     @property
-    def layout(self) -> Layout | GraphLayout: ...
+    def normalised(self) -> bool:
+        return self.layout.normalised
+
     @property
-    def kernels(self) -> str: ...
-    def state(self) -> list[Tensor]: ...
-    def number_sources(self, numbers: Mapping[int, int]) -> None: ...
-    def draw(self) -> None: ...
-    def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None: ...
-    def lose(self, targets: Tensor, *, classes: bool) -> None: ...
-    def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None: ...
-    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None: ...
-    def calibrate(self, inputs: Sequence[Tensor]) -> None: ...
-    def settle(self) -> None: ...
-    def prune(self, share: float) -> None: ...
-    def save_members(self) -> None: ...
+    def logits(self) -> Tensor:
+        """(networks, n_out, batch rows), in least significant bits."""
+        return self.outputs.logits
+
+    def _answers(self, values: Tensor, gradient: Tensor, n_out: int, rows: int) -> Outputs:
+        """The outputs of all members, which stand one below the other: (members x n_out, rows)."""
+        layout, count = self.layout, len(self.members)
+        temperatures = [member.plan.temperature for member in self.members]
+        return Outputs(
+            values.view(count, n_out, rows),
+            gradient.view(count, n_out, rows),
+            layout.tensor(temperatures).reshape(-1, 1, 1),
+            layout.latent[-count:],
+            layout.gradient[-count:],
+        )
+
+    @abstractmethod
+    def running(self) -> list[Tensor]:
+        """Batch normalisation's statistics, those of all layers."""
+
+    def state(self) -> list[Tensor]:
+        """The state that a step passes to the next one."""
+        layout = self.layout
+        held = [layout.latent, layout.mean, layout.square, layout.gradient, layout.integers, layout.weights]
+        return [*held, *self.running()]
+
+    @abstractmethod
+    def number_sources(self, numbers: Mapping[int, int]) -> None:
+        """Which of the input copies handed to forward and backward each network reads."""
+
+    @abstractmethod
+    def quantise(self) -> None:
+        """Latents -> integers on the weights' grids -> the numbers that forward multiplies with."""
+
+    @abstractmethod
+    def draw(self) -> None:
+        """Draw the dropout masks of the next step, from input to output."""
+
+    @abstractmethod
+    def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None:
+        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
+
+        Args:
+            training: drop what :meth:`draw` has drawn.
+            momentum: share of this batch in the running statistics; 0 leaves them alone.
+        """
+
+    @abstractmethod
+    def lose(self, targets: Tensor, *, classes: bool) -> None:
+        """Gradient of the loss at the outputs, up to a factor a network (Adam sees none).
+
+        Args:
+            targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
+        """
+
+    @abstractmethod
+    def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None:
+        """Gradients of all trained numbers, straight through every rounding.
+
+        ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
+        a neuron that is never in them stays dead. ``inputs`` are those of the last forward.
+        """
+
+    @abstractmethod
+    def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        """One step of AdamW, see ``Arithmetic.update``."""
+
+    @abstractmethod
+    def calibrate(self, inputs: Sequence[Tensor]) -> None:
+        """Start batch normalisation from the statistics of one batch, layer by layer."""
+
+    def settle(self) -> None:
+        """See :func:`~hwnas_hls_plugins.estimators.training.adam.settle`."""
+        adam.settle(self.layout)
+
+    def prune(self, share: float) -> None:
+        """Zero the smallest weights of each layer, ``share`` of its sparsity."""
+        if self.layout.prune(share):
+            self.layout.refresh_kept()
+            self.quantise()
+
+    @abstractmethod
+    def save_members(self) -> None:
+        """Copy the trained parameters to the members."""
 
 
 class AnyStep(Protocol):

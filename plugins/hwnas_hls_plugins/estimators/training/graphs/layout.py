@@ -15,6 +15,7 @@ from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
 from hwnas_hls_plugins.estimators.training.graphs.plan import NodePlan
 from hwnas_hls_plugins.estimators.training.layout import smallest_dropped
 from hwnas_hls_plugins.estimators.training.totals import Totals
+from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 _CONSTANTS = ("unit", "low", "high", "factor", "floor", "ceiling")
 
@@ -44,8 +45,8 @@ class Place:
     which: int = -1
 
 
-class GraphLayout:
-    """The numbers of a group of graphs, trained ones and those that are multiplied with.
+class GraphLayout(TrainedVector[GraphMember]):
+    """The trained numbers of graphs: weights and biases by depth, then gains, shifts, temperatures.
 
     Args:
         members: started or resumed.
@@ -55,28 +56,16 @@ class GraphLayout:
         by_depth: the layers of each depth, one below the other.
         places: (member, number of the layer) -> where it stands.
         spans: of each depth, its numbers among those of the group.
-        latent, mean, square, gradient: trained numbers, Adam's two averages, the gradient.
-        integers, weights: on the grids, and as they are multiplied with; weights and biases only.
     """
 
     def __init__(self, members: Sequence[GraphMember], dtype: torch.dtype, device: torch.device) -> None:
-        self.members = sorted(members, key=lambda member: member.plan.order)
-        self.dtype, self.device = dtype, device
-        plans = [member.plan for member in self.members]
-        self.fast = all(plan.fast for plan in plans)
-        self.normalised = any(plan.normalised for plan in plans)
-        self.latent: Tensor
-        self.mean: Tensor
-        self.square: Tensor
+        super().__init__(members, dtype, device)
         self._stand()
         self._lay_out()
         rows, owner = self._biases()
         at, which = np.unique(owner, return_inverse=True)
         self._bias_rows, self._bias_at = self.index(rows), self.index(at)
         self._by_bias = Totals(which, len(at), device)
-
-    def tensor(self, data: object) -> Tensor:
-        return torch.as_tensor(data, dtype=self.dtype, device=self.device)
 
     def index(self, numbers: NDArray[np.int64]) -> Tensor:
         return torch.as_tensor(numbers, device=self.device)
@@ -124,7 +113,6 @@ class GraphLayout:
                 at = place.biases.stop
                 parts.append(place.plan.constants())
             self.spans.append(slice(begin, at))
-        self.n_weights = at
         if self.normalised:
             for places, kind in itertools.product(self.by_depth, (0, 1)):
                 for place in places:
@@ -132,31 +120,16 @@ class GraphLayout:
                         base = 2 * len(self.members[place.member].weighted)
                         pieces.append((place.member, base + 2 * place.which + kind))
         pieces += [(j, len(member.latent) - 1) for j, member in enumerate(self.members)]
-        self.pieces: dict[tuple[int, int], slice] = {}
-        at = 0
-        for j, piece in pieces:
-            size = self.members[j].latent[piece].numel()
-            self.pieces[j, piece] = slice(at, at + size)
-            at += size
-        for name in ("latent", "mean", "square"):
-            held = [getattr(self.members[j], name)[piece] for j, piece in pieces]
-            setattr(self, name, torch.cat(held).to(self.device))
-        self.gradient = torch.zeros_like(self.latent)
-        flat = {name: np.concatenate([part[name] for part in parts]) for name in _CONSTANTS}
-        self.unit, self.low, self.high = (self.tensor(flat[name]) for name in ("unit", "low", "high"))
-        self.factor = self.tensor(flat["factor"])
-        extra = np.full(self.latent.numel() - self.n_weights, np.inf)
-        self.floor = self.tensor(np.concatenate([flat["floor"], -extra]))
-        self.ceiling = self.tensor(np.concatenate([flat["ceiling"], extra]))
-        self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
-        self.kept_factor = self.factor.clone()
+        self._hold(pieces)
+        self._bound({name: np.concatenate([part[name] for part in parts]) for name in _CONSTANTS})
+        self.kept_factor.copy_(self._factor)
         self.refresh_kept()
 
     def refresh_kept(self) -> None:
         """Take up the members' pruning masks."""
         for place in self.weighted():
             kept = self.members[place.member].kept[place.which].reshape(-1).to(self.device)
-            torch.mul(self.factor[place.weights], kept, out=self.kept_factor[place.weights])
+            torch.mul(self._factor[place.weights], kept, out=self.kept_factor[place.weights])
 
     def _biases(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Features that have a bias, and where it stands."""

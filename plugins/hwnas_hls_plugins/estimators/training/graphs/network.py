@@ -28,11 +28,11 @@ from hwnas_hls_plugins.estimators.training.graphs.nodes import (
     Port,
 )
 from hwnas_hls_plugins.estimators.training.normalisation import CALIBRATIONS
-from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number
+from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
 
-class GraphNetwork:
+class GraphNetwork(AnyNetwork):
     """A group of graphs in training; to the loop it is what ``Network`` is.
 
     Args:
@@ -42,14 +42,12 @@ class GraphNetwork:
         dtype, device: of every tensor.
     """
 
-    #: What computes the steps.
     kernels = "torch"
 
     def __init__(
         self, members: Sequence[GraphMember], rows: int, n_out: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self.layout = GraphLayout(members, dtype, device)
-        self.members, self.normalised = self.layout.members, self.layout.normalised
+        self.layout: GraphLayout = GraphLayout(members, dtype, device)
 
         def zeros(features: int) -> Tensor:
             return torch.zeros((features, rows), dtype=dtype, device=device)
@@ -62,24 +60,12 @@ class GraphNetwork:
         ]
         for depth in self.depths:
             depth.nodes = [self._node(place) for place in depth.places]
-        final, count = self.depths[-1], len(self.members)
-        shape = (count, n_out, rows)
-        self.outputs = Outputs(
-            final.values.view(shape),
-            final.gradient.view(shape),
-            self.layout.tensor([m.plan.temperature for m in self.members]).reshape(-1, 1, 1),
-            self.layout.latent[-count:],
-            self.layout.gradient[-count:],
-        )
-        self.logits = self.outputs.logits
+        self.outputs = self._answers(self.depths[-1].values, self.depths[-1].gradient, n_out, rows)
         self.scratch = torch.empty_like(self.layout.latent).repeat(2)
         self.quantise()
 
     def save_members(self) -> None:
-        """Copy the trained parameters to the members."""
-        for (j, piece), here in self.layout.pieces.items():
-            for name in ("latent", "mean", "square"):
-                getattr(self.members[j], name)[piece] = getattr(self.layout, name)[here].cpu().clone()
+        self.layout.save_members()
         for depth in self.depths:
             if depth.norm is None:
                 continue
@@ -120,11 +106,9 @@ class GraphNetwork:
     # One step
 
     def number_sources(self, numbers: Mapping[int, int]) -> None:
-        """Which of the input copies handed to forward and backward each graph reads."""
         self.numbers = numbers
 
     def quantise(self) -> None:
-        """Latents -> integers on the weights' grids -> the numbers that forward multiplies with."""
         layout = self.layout
         torch.mul(layout.latent[: layout.n_weights], layout.unit, out=layout.integers)
         for depth in self.depths:
@@ -135,17 +119,14 @@ class GraphNetwork:
         torch.minimum(layout.integers, layout.high, out=layout.integers)
         torch.mul(layout.integers, layout.kept_factor, out=layout.weights)
 
+    def running(self) -> list[Tensor]:
+        return [depth.norm.running for depth in self.depths if depth.norm is not None]
+
     def _take(self, inputs: Sequence[Tensor]) -> None:
         for source, held in self.inputs.items():
             held.copy_(inputs[self.numbers[source]][:-1])
 
     def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None:
-        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
-
-        Args:
-            training: drop what :meth:`draw` has drawn.
-            momentum: share of this batch in the running statistics; 0 leaves them alone.
-        """
         self._take(inputs)
         for depth in self.depths:
             for node in depth.nodes:
@@ -157,7 +138,6 @@ class GraphNetwork:
                 depth.drop()
 
     def draw(self) -> None:
-        """Draw what the next step drops, from input to output."""
         generators = [member.generator for member in self.members]
         for depth in self.depths:
             depth.draw(generators)
@@ -167,11 +147,6 @@ class GraphNetwork:
         return self.layout.latent[depth.span] * self.layout.unit[depth.span]
 
     def lose(self, targets: Tensor, *, classes: bool) -> None:
-        """Gradient of the loss at the outputs, up to a factor a graph (Adam sees none).
-
-        Args:
-            targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
-        """
         self.buffers.gradients.zero_()
         if classes:
             self.outputs.cross_entropy(targets)
@@ -179,11 +154,6 @@ class GraphNetwork:
             self.outputs.squares(targets)
 
     def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None:
-        """Gradients of all trained numbers, straight through every rounding.
-
-        ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
-        a neuron that is never in them stays dead. ``inputs`` are those of the last forward.
-        """
         for depth in reversed(self.depths):
             depth.pass_back(leak)
             if depth.norm is not None:
@@ -193,7 +163,6 @@ class GraphNetwork:
         self.layout.collect_biases(torch.sum(self.buffers.gradients, 1))
 
     def calibrate(self, inputs: Sequence[Tensor]) -> None:
-        """Start batch normalisation from the statistics of one batch, depth by depth."""
         self._take(inputs)
         for depth in self.depths:
             if depth.norm is not None:
@@ -207,23 +176,5 @@ class GraphNetwork:
             depth.activate(exactly=not self.layout.fast)
 
     def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
-        """One step of AdamW, see ``Arithmetic.update``."""
         adam.update(self.layout, self.scratch, beta1, beta2, left, size)
         self.quantise()
-
-    def state(self) -> list[Tensor]:
-        """All that a step leaves to the next one."""
-        layout = self.layout
-        norms = [depth.norm.running for depth in self.depths if depth.norm is not None]
-        held = [layout.latent, layout.mean, layout.square, layout.gradient, layout.integers, layout.weights]
-        return [*held, *norms]
-
-    def settle(self) -> None:
-        """See :func:`~hwnas_hls_plugins.estimators.training.adam.settle`."""
-        adam.settle(self.layout)
-
-    def prune(self, share: float) -> None:
-        """Zero the smallest weights of each layer, ``share`` of its sparsity."""
-        if self.layout.prune(share):
-            self.layout.refresh_kept()
-            self.quantise()
