@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,10 +33,6 @@ class TinySpace(KnobSpace):
 
     name = "tiny"
 
-    @dataclass(frozen=True, slots=True)
-    class Config:
-        pass
-
     def __init__(self, n_in: int = 6, n_out: int = 3) -> None:
         self.n_in, self.n_out = n_in, n_out
         self.knobs = (
@@ -61,10 +56,6 @@ class MixedSpace(KnobSpace):
     """A space with integer, real (one logarithmic), categorical and conditional knobs."""
 
     name = "mixed"
-
-    @dataclass(frozen=True, slots=True)
-    class Config:
-        pass
 
     def __init__(self, n_in: int = 6, n_out: int = 3) -> None:
         self.n_in, self.n_out = n_in, n_out

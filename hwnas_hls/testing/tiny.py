@@ -72,10 +72,6 @@ class LeastSquares(Estimator):
     cost = 1e-2
     trains = True
 
-    @dataclass(frozen=True, slots=True)
-    class Config:
-        pass
-
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         if context.dataset.kind != CLASSIFICATION:
             raise Unsupported("least-squares trains classifications only")

@@ -7,7 +7,6 @@ import inspect
 import random
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ def example(documented: type) -> Any:
     text = inspect.getdoc(documented) or ""
     code = textwrap.dedent(text.split("::\n", 1)[1])
     names: dict[str, Any] = {
-        "dataclass": dataclass,
+        "dataclass": dataclasses.dataclass,
         "Strategy": Strategy,
         "batch_rng": batch_rng,
         "KnobSpace": KnobSpace,
@@ -80,10 +79,6 @@ class TestExampleEstimator(EstimatorContract):
 class Clusters(Task):
     name = "clusters"
 
-    @dataclass(frozen=True)
-    class Config:
-        pass
-
     def load(self) -> Dataset:
         return sample_dataset()
 
@@ -93,10 +88,6 @@ class Sizes(Estimator):
     provides: Sequence[str] = ("parameters",)
     version = "1"
     cost = 0.0
-
-    @dataclass(frozen=True)
-    class Config:
-        pass
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         return [Estimates({"parameters": self.count(candidate, context)}) for candidate in candidates]

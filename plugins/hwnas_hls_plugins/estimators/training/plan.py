@@ -29,19 +29,12 @@ HIDDEN = ("relu", "linear")
 LAST = ("relu", "linear", "softmax")
 
 
-def refusal(architecture: Architecture) -> str:
-    """Why ``architecture`` cannot be trained bit-exactly; empty if it can."""
-    last = len(architecture.chain) - 1
-    for number, layer in enumerate(architecture.chain):
-        allowed = LAST if number == last else HIDDEN
-        if layer.activation not in allowed:
-            return (
-                f"layer {number}: {layer.activation} goes through a table in hls4ml and is not trained "
-                f"bit-exactly here; {', '.join(allowed)} are"
-            )
-        if not 0 <= layer.sparsity < 1 or not 0 <= layer.dropout < 1:
-            return f"layer {number}: sparsity and dropout lie in [0, 1)"
-    return ""
+def serves(architecture: Architecture) -> bool:
+    """Whether a network is a chain with activations that are trained as one; all others are graphs."""
+    if not architecture.is_chain:
+        return False
+    *hidden, last = architecture.chain
+    return last.activation in LAST and all(layer.activation in HIDDEN for layer in hidden)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
