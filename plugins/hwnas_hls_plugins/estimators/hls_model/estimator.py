@@ -178,5 +178,7 @@ def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]
 
 def _share(whole: Estimate, value: float, text: str) -> Estimate:
     """A layer's share of the design's number; its interval is the design's, in proportion."""
-    low, high = (value * end / whole.value if whole.value else end for end in (whole.low, whole.high))
+    low, high = whole.low, whole.high
+    if whole.value:
+        low, high = value * low / whole.value, value * high / whole.value
     return Estimate(whole.metric, value, low, high, whole.source, text, whole.coverage, whole.in_domain)
