@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hwnas_hls.network.architecture import Architecture, Pool2D
 from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
-from hwnas_hls_plugins.estimators.training.graphs.layout import GraphLayout
-from hwnas_hls_plugins.estimators.training.layout import Layout
+from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 
 def as_emulated(architecture: Architecture) -> Architecture:
@@ -19,7 +19,7 @@ def as_emulated(architecture: Architecture) -> Architecture:
     return replace(architecture, layers=(*architecture.layers[:-1], replace(last, activation="linear")))
 
 
-def finished(layout: Layout | GraphLayout, j: int, dataset: Dataset, seed: int, epochs: int) -> Design:
+def finished(layout: TrainedVector[Any], j: int, dataset: Dataset, seed: int, epochs: int) -> Design:
     """The design of member ``j``, with the integers that its products took last.
 
     Args:

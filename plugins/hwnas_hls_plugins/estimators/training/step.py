@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from hwnas_hls_plugins.estimators.training import adam
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.graphs.layout import GraphLayout
-from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.member import AnyMember
 from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number, Pace
+from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 
 class AnyNetwork(ABC):
@@ -26,7 +25,7 @@ class AnyNetwork(ABC):
         kernels: what computes the steps, ``native`` or ``torch``.
     """
 
-    layout: Layout | GraphLayout
+    layout: TrainedVector[Any]
     outputs: Outputs
     kernels: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -15,7 +16,7 @@ from hwnas_hls_plugins.estimators.training.member import AnyMember
 M = TypeVar("M", bound=AnyMember)
 
 
-class TrainedVector(Generic[M]):
+class TrainedVector(ABC, Generic[M]):
     """The trained parameters of all members, weights and biases first, with the state of their training.
 
     Chains and graphs differ only in the order of the parameters.
@@ -71,6 +72,20 @@ class TrainedVector(Generic[M]):
         self.ceiling = self.tensor(np.concatenate([flat["ceiling"], extra]))
         self.integers, self.weights = torch.empty_like(self.unit), torch.empty_like(self.unit)
         self.kept_factor = torch.empty_like(self._factor)
+
+    @abstractmethod
+    def refresh_kept(self) -> None:
+        """Take up the members' pruning masks."""
+
+    @abstractmethod
+    def prune(self, share: float) -> bool:
+        """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""
+
+    @abstractmethod
+    def exported(
+        self, j: int
+    ) -> tuple[Sequence[NDArray[np.int64] | None], Sequence[NDArray[np.int64] | None]]:
+        """(weights, biases) of member ``j`` from input to output, int64, as products took them."""
 
     def save_members(self) -> None:
         """Copy the trained parameters to the members."""
