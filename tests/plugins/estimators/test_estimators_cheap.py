@@ -25,7 +25,7 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import EstimatorContract, MixedSpace, TinySpace, sample_context, sample_dataset
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import Estimates
+from hwnas_hls.values.estimate import Estimates, Source
 from hwnas_hls_plugins.estimators.weight_sharing import WeightSharingConfig, WeightSharingEstimator
 from hwnas_hls_plugins.estimators.zero_cost import METRICS, ZeroCostConfig, ZeroCostEstimator
 from hwnas_hls_plugins.estimators.zero_cost.probe import Probe
@@ -220,7 +220,7 @@ def test_a_slice_of_the_supernet_has_learned_the_task() -> None:
     assert scores[bits >= 6].mean() > 0.85
     _, untrained = shared(sample_context(space, blobs()), space, steps=1)
     assert np.mean([item.values["supernet_accuracy"].value for item in untrained]) < scores.mean() - 0.2
-    assert {item.values["supernet_accuracy"].source for item in found} == {"predicted"}
+    assert {item.values["supernet_accuracy"].source for item in found} == {Source.TRAINED}
 
 
 def test_the_supernet_is_kept_and_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,7 +215,7 @@ def test_open_synthesis_refuses_images_with_the_reason(tmp_path: Path) -> None:
     synthesizer = OpenSynthesizer(OpenConfig(cache_dir=str(tmp_path)))
     report = synthesizer.synthesize(design, sample_target(), "cosim")
     assert report.failure_kind is ErrorKind.UNSUPPORTED
-    expect_mentioned(report.failure, ["conv2d"])
+    expect_mentioned(report.failure, ["layer 0"])
 
 
 def graph_front(design: Design) -> Front:
