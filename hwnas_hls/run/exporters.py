@@ -75,7 +75,7 @@ def exporter_named(
         UserError: no plugin offers it, or it has no such setting.
     """
     offer = registry.offer("exporter", name, where, is_default=is_default)
-    exporter: Exporter = registry.build(offer, settings, where)
+    exporter: Exporter = registry.build(offer, settings, "--set" if settings else where)
     return exporter
 
 
