@@ -197,7 +197,7 @@ def test_a_task_whose_labels_do_not_fit_is_found() -> None:
         def task(self) -> Task:
             return Short()
 
-    assert "test_targets_fit_the_kind" in problems(Contract())
+    assert "test_targets_match_the_kind" in problems(Contract())
 
 
 def test_an_estimator_that_depends_on_its_batch_is_found() -> None:
