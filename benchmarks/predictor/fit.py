@@ -22,8 +22,8 @@ from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
 from hwnas_hls.protocols.target import device_of, shipped_targets
-from hwnas_hls_plugins.estimators.hls_model.batch import replaced_dsps
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.estimators.hls_model.batch import prior_widths, replaced_dsps
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OF_WEIGHTS, Calibration
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
 from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual
@@ -90,6 +90,7 @@ class Data:
         odd = unusual(self.table)
         self.bands = ["outside" if o else name for o, name in zip(odd, self.regimes, strict=True)]
         self.knowledge = knowledge_of(self.table)
+        self.widths = prior_widths(self.table, regime_codes(self.table), self.knowledge)
         self.shapes = [rows[place].shape for place in self.places]
 
     def usable(self) -> np.ndarray:
@@ -218,6 +219,18 @@ def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
     return {metric: np.rint(values[metric]) for metric in METRICS}
 
 
+def remaining(data: Data, metric: str, values: np.ndarray) -> np.ndarray:
+    """Log residuals, less what an interval reaches already for weights that are not known.
+
+    A band of half width ``h`` and an addition ``a`` reach ``hypot(h, a)``, so that they hold a residual
+    ``r`` where ``h`` holds ``sqrt(r**2 - a**2)``.
+    """
+    residual = log_residual(metric, data.truth[metric], values)
+    if metric not in OF_WEIGHTS:
+        return residual
+    return np.sign(residual) * np.sqrt(np.maximum(residual**2 - data.widths**2, 0.0))
+
+
 def cross_validate(
     levels: Sequence[Data], best: Data, report: Callable[[str], None]
 ) -> list[dict[str, np.ndarray]]:
@@ -259,7 +272,7 @@ def main() -> None:
             for q, name in zip(data.queries, data.regimes, strict=True)
         ]
         for metric in METRICS:
-            scores[metric] += log_residual(metric, data.truth[metric], values[metric]).tolist()
+            scores[metric] += remaining(data, metric, values[metric]).tolist()
     bands = fit_bands(
         queries, families, shapes, regime, knowledge, known, {m: np.array(v) for m, v in scores.items()}
     )

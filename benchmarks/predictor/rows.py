@@ -17,7 +17,7 @@ from hwnas_hls_plugins.estimators.hls_model.foreign_rows import own_row
 from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
 
 TRUTH = {
-    "latency_cycles": "latency_cycles_min",
+    "latency_cycles": "latency_cycles_max",
     "ii_cycles": "ii_min",
     "lut": "lut",
     "ff": "ff",

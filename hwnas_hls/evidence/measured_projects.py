@@ -155,5 +155,6 @@ def _resources(used: Resources) -> dict[str, float]:
 
 
 def _cycles(report: Csynth) -> dict[str, float]:
-    values = {"latency_cycles": report.latency_min, "ii_cycles": report.ii_min}
+    latest = report.latency_min if report.latency_max is None else report.latency_max
+    values = {"latency_cycles": latest, "ii_cycles": report.ii_min}
     return {name: float(value) for name, value in values.items() if value is not None}

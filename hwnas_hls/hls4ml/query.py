@@ -109,6 +109,7 @@ class Query:
         warnings: assumptions of the reader, and values that it could not read.
         reasons: why the design is outside the model's domain, as far as the reader knows.
         blockers: why there is no prediction; a query with blockers gets no numbers.
+        pipeline_ii: initiation interval that a pragma sets for the design; ``None`` if the layers decide.
         clock_known: whether the clock was given; if not, the intervals of cycles and FFs are wider.
     """
 
@@ -127,6 +128,7 @@ class Query:
     reasons: tuple[Note, ...] = ()
     blockers: tuple[Note, ...] = ()
     clock_known: bool = True
+    pipeline_ii: int | None = None
 
     @property
     def shape(self) -> str:

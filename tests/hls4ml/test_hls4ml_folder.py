@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hwnas_hls.hls4ml.folder import read_config, read_folder
+from hwnas_hls.hls4ml.folder.precisions import Precisions
 from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
@@ -287,6 +288,31 @@ def test_the_firmware_is_right_where_the_configuration_is_stale(
     assert NoteKind.CONFLICT in {note.kind for note in query.warnings}
     stale = [finding for finding in lint_folder(folder) if finding.rule == "stale-config"]
     assert [finding.where for finding in stale] == ["layer _0, weight type"]
+
+
+def test_quantisers_of_the_model_decide_its_types(projects: dict[str, Project], tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(projects["latency"].folder, folder)
+    path = folder / "hls4ml_config.yml"
+    text = path.read_text().replace("fixed<6,2>", "fixed<4,2>")
+    assert text.count("\n  Model:\n") == 1
+    path.write_text(text.replace("\n  Model:\n", "\n  Model:\n    BitExact: true\n"))
+    assert "stale-config" not in {finding.rule for finding in lint_folder(folder)}
+
+
+@pytest.mark.parametrize(
+    ("model", "quantised"),
+    [
+        ({"Precision": "ap_fixed<-1,0>"}, True),
+        ({"Precision": {"default": "fixed<-1, 0>"}}, True),
+        ({"Precision": "ap_fixed<8,-1>"}, False),
+        ({"BitExact": False}, False),
+    ],
+)
+def test_a_default_without_width_leaves_types_to_quantisers(
+    model: dict[str, object], quantised: bool
+) -> None:
+    assert Precisions({"HLSConfig": {"Model": model}}).quantised == quantised
 
 
 def test_lint_of_real_projects(projects: dict[str, Project], tmp_path: Path) -> None:

@@ -287,6 +287,7 @@ def _edited(folder: Path, old: str, new: str) -> Path:
 def test_pragmas_of_the_top_function_are_judged(tmp_path: Path, new: str, outside: int) -> None:
     query = read_folder(_edited(tmp_path, "HLS PIPELINE", new))
     assert [note.about for note in query.reasons] == ["pragma"] * outside
+    assert query.pipeline_ii == (8 if "8" in new else None)
 
 
 def test_stream_that_nothing_writes_is_refused(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Layers:
     softmax: str = ""
     warnings: list[Note] = field(default_factory=list)
     reasons: list[Note] = field(default_factory=list)
+    pipeline_ii: int | None = None
 
 
 def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:

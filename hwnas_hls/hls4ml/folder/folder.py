@@ -170,6 +170,7 @@ def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings:
         name=settings.name,
         warnings=(*warnings, *settings.warnings, *layers.warnings),
         reasons=tuple(layers.reasons),
+        pipeline_ii=layers.pipeline_ii,
     )
 
 

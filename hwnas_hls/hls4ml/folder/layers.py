@@ -98,6 +98,7 @@ def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
             if int(interval[1]) > 1 and wanted != {int(interval[1])}:
                 text = f"PIPELINE II={interval[1]} on the top function shares operators between its cycles"
                 out.append(Note(NoteKind.NO_DATA, text, "pragma"))
+                layers.pipeline_ii = int(interval[1])
         elif words[0].upper() == "DATAFLOW" and not streamed and not shared:
             text = "DATAFLOW on layers that are not Resource makes each a separate process: no data"
             out.append(Note(NoteKind.NO_DATA, text, "pragma"))

@@ -69,6 +69,23 @@ class Precisions:
             return None if value.strip().lower() == "auto" else parse_precision(value)
         return DEFAULT
 
+    def names(self, name: str, role: str) -> bool:
+        """Whether the layer itself is given a type of ``role``; a default yields to quantisers."""
+        values = self.by_name.get(name.lower())
+        value = values.get("Precision") if isinstance(values, dict) else None
+        return isinstance(value, str) or (isinstance(value, dict) and role in value)
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the model's own quantisers decide its types: bit-exact conversion, or no width as default.
+
+        ``BitExact`` and the default ``ap_fixed<-1,0>`` are what hls4ml 1.1 and later write for such models.
+        """
+        value = self.model.get("Precision")
+        value = value.get("default") if isinstance(value, dict) else value
+        none = isinstance(value, str) and re.search(r"<\s*-\d", value) is not None
+        return bool(self.model.get("BitExact")) or none
+
     def default(self) -> FixedType:
         """The model's default, which hls4ml uses if ``auto`` cannot be inferred."""
         value = self.model.get("Precision")

@@ -93,12 +93,13 @@ def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
                 pairs.append(("reuse factor", built, layer.reuse_factor))
         for role, found in (("weight", layer.weight), ("bias", layer.bias)):
             try:
-                asked = precisions.precision(name, "Dense", role)
+                asked = precisions.precision(name, "Dense", role) if precisions.names(name, role) else None
             except UserError:
                 continue
             if asked is not None and found is not None and found.width > 1 and asked != found:
                 pairs.append((f"{role} type", asked, found))
-        if layer.strategy == "distributed_arithmetic":
+        # Quantisers of the model (QKeras, HGQ) decide types where conversion is bit-exact.
+        if layer.strategy == "distributed_arithmetic" or precisions.quantised:
             pairs = [pair for pair in pairs if not pair[0].endswith("type")]
         for what, asked_for, built_as in pairs:
             yield pitfall(

@@ -71,7 +71,7 @@ def measured(
     """The row with what a tool would report that differs from the model by ``bias`` and ``noise``."""
     metrics = predict([query_of_row(row, folder)])[0].metrics
     names = {
-        "latency_cycles_min": "latency_cycles",
+        "latency_cycles_max": "latency_cycles",
         "ii_min": "ii_cycles",
         "dsp": "dsp",
         "bram18": "bram_18k",
@@ -279,7 +279,11 @@ def test_few_networks_keep_the_general_interval(lab: Path, tmp_path: Path) -> No
 
 def test_a_report_far_outside_takes_the_statement_away(tmp_path: Path) -> None:
     row = measured(row_of("16-64-32-32-5", "R"), None, {"lut": 30.0, "ff": 1.0})
-    result = run(write_rows(tmp_path / "rows.csv", [row]), "--output", tmp_path / "odd.json")
+    path = write_rows(tmp_path / "rows.csv", [row])
+    result = run(path, "--output", tmp_path / "odd.json")
+    assert isinstance(result.exception, UserError)
+    assert "doubtful: LUT" in str(result.exception)
+    result = run(path, "--output", tmp_path / "odd.json", "--doubtful")
     assert result.exit_code == 0, result.output
     expect_mentioned(result.output, ["doubtful", "LUT"])
     query = query_of_row(row)
@@ -417,6 +421,33 @@ def test_rows_that_teach_nothing_are_left_out_with_the_reason(
     alone = write_rows(tmp_path / "bad.csv", [good | {"row_id": "BAD"} | changes])
     with refused(ErrorKind.NOTHING_FITS, mentions=["bad.csv line 2 (BAD)", about]):
         read_designs([alone])
+
+
+def test_a_failed_synthesis_teaches_nothing_and_counts_once(tmp_path: Path) -> None:
+    good = measured(row_of("16-64-32-32-5", "G"), None, BIAS)
+    rows = [good]
+    for name, number in (("ZERO", "0"), ("MINUS", "-1")):
+        columns = ("lut", "ff", "dsp", "bram18", "latency_cycles_max", "ii_min")
+        rows.append(row_of("10-24-16-2", name) | dict.fromkeys(columns, number))
+    path = write_rows(tmp_path / "rows.csv", rows)
+    designs, left = read_designs([path])
+    assert [design.source for design in designs] == ["rows.csv line 2 (G)"]
+    assert len(left) == 2
+    assert all("failed" in entry.reason for entry in left)
+    result = run(path, "--output", tmp_path / "own.json")
+    assert "1 of 3 designs used" in result.output
+
+
+def test_doubtful_reports_of_one_site_leave_the_others(tmp_path: Path) -> None:
+    good = measured(row_of("16-64-32-32-5", "G"), None, BIAS)
+    other = row_of("16-64-32-32-5", "ODD", tool="vitis_hls 2023.1")
+    odd = measured(other, None, {"lut": 1.0, "ff": 40.0})
+    path = write_rows(tmp_path / "rows.csv", [good, odd])
+    result = run(path, "--output", tmp_path / "own.json")
+    assert result.exit_code == 0, result.output
+    assert "1 of 2 designs used" in result.output
+    assert "doubtful: FF reported is" in " ".join(result.output.split())
+    assert read_calibration(tmp_path / "own.json").provenance["own"]["tools"] == [TOOL]
 
 
 def test_files_that_cannot_be_read_are_named(lab: Path, tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from hwnas_hls.protocols.target import shipped_targets
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, laws, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch, predict_table
-from hwnas_hls_plugins.estimators.hls_model.prior import _CURVES, _LOG_DRAWS, _grid, _interpolated
+from hwnas_hls_plugins.estimators.hls_model.prior import (
+    _CURVES,
+    _LOG_DRAWS,
+    _grid,
+    _interpolated,
+    weight_prior,
+)
 from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
@@ -118,7 +124,8 @@ def test_points_without_intervals_are_the_same_points() -> None:
 
 
 def test_the_prior_reads_its_curves_as_numpy_does() -> None:
-    grids = [_grid(bits, step, heavy) for bits, step, heavy in ((4, 3, True), (8, 12, False), (2, -4, True))]
+    kinds = ((4, 3, 0.7, False), (8, 12, 0.0, True), (2, -4, 1.0, False))
+    grids = [_grid(*kind, weight_prior()) for kind in kinds]
     rng = np.random.default_rng(0)
     draws = np.concatenate([rng.uniform(_LOG_DRAWS[0], _LOG_DRAWS[-1], 300), _LOG_DRAWS])
     grid = rng.integers(0, 3, draws.size)

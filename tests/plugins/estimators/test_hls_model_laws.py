@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
-from hwnas_hls_plugins.estimators.hls_model import LayerQuery, Query, predict
+from hwnas_hls_plugins.estimators.hls_model import Interval, LayerQuery, Query, predict
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.constants import constant_cost, csd_weight
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
@@ -130,13 +130,13 @@ def test_prior_expects_what_trained_weights_turn_out_to_cost() -> None:
     ("n_in", "n_out", "bits", "reuse", "cycles", "lut", "ff", "dsp"),
     [
         # Reports of single layers, Vivado HLS 2020.1, xcu250, io_parallel (Dendendelen/wa-hls4ml-search).
-        (128, 64, 8, 1024, 1025, 12694, 1261, 8),
-        (32, 128, 10, 1024, 1025, 11477, 2224, 4),
-        (256, 192, 8, 512, 513, 21481, 3987, 96),
-        (192, 96, 2, 576, 577, 35575, 1725, 0),
-        (32, 64, 6, 512, 513, 8345, 1197, 4),
-        (64, 32, 6, 512, 513, 8196, 683, 3),
-        (32, 32, 12, 1024, 1025, 7333, 1152, 1),
+        (128, 64, 8, 1024, 1026, 12694, 1261, 8),
+        (32, 128, 10, 1024, 1026, 11477, 2224, 4),
+        (256, 192, 8, 512, 514, 21481, 3987, 96),
+        (192, 96, 2, 576, 578, 35575, 1725, 0),
+        (32, 64, 6, 512, 514, 8345, 1197, 4),
+        (64, 32, 6, 512, 514, 8196, 683, 3),
+        (32, 32, 12, 1024, 1026, 7333, 1152, 1),
     ],
 )
 def test_resource_layers_match_their_reports(
@@ -158,7 +158,8 @@ def test_linear_resource_layers_add_up() -> None:
         dense(32, 8, strategy="Resource", reuse_factor=32),
     ]
     found = one(*layers, tool=VIVADO, part=U250)
-    assert found["latency_cycles"] == 64 + 32 + 2 * 2 - 1
+    assert found["latency_cycles"] == 64 + 32 + 3 * 2 - 1
+    assert predict([Query(tuple(layers), tool=VIVADO, part=U250)])[0].earliest_cycles == 64 + 32 + 2 * 2 - 1
     assert found["ii_cycles"] == 64
     assert found["dsp"] == 64 * 32 // 64 + 32 * 8 // 32
 
@@ -218,6 +219,141 @@ def test_slower_clock_means_fewer_cycles_and_faster_silicon_too() -> None:
     for part in ("xc7z020clg400-1", U250):
         assert cycles[part, 3.0] > cycles[part, 5.0] > cycles[part, 10.0]
     assert cycles[U250, 5.0] < cycles["xc7z020clg400-1", 5.0]
+
+
+def test_old_vitis_puts_products_of_eight_bits_into_dsps_of_series_7() -> None:
+    eight = FixedType(8, 2)
+    layer = dense(16, 24, input=eight, weight=eight, n_nonzeros=384)
+    part = "xc7z010clg400-2"
+
+    def dsp(layer: LayerQuery, **more: object) -> Interval:
+        return predict([Query((layer,), clock_ns=3.3, **more)])[0].metrics["dsp"]  # type: ignore[arg-type]
+
+    old = dsp(layer, part=part, tool="vitis_hls 2021.1")
+    assert old.value > 50
+    assert old.low == 0
+    bound = dsp(dataclasses.replace(layer, multipliers="dsp"), part=part, tool="vitis_hls 2021.1")
+    assert bound.value == old.value
+    assert bound.low > 0
+    seven = dataclasses.replace(layer, weight=FixedType(7, 2))
+    assert dsp(seven, part=part, tool="vitis_hls 2021.1").value == 0
+    assert dsp(layer, part=part, tool="vitis_hls 2024.2").value == 0
+    assert dsp(layer, part=U250, tool="vitis_hls 2021.1").value == 0
+
+
+def test_a_product_longer_than_a_cycle_goes_through_registers() -> None:
+    """The step is where a DSP's product no longer fits one cycle, not a little more time."""
+    layers = tuple(dense(32, 32, activation="relu") for _ in range(3))
+    found = {
+        clock: one(*layers, part=U250, tool="vitis_hls 2022.2", clock_ns=clock)["latency_cycles"]
+        for clock in (3.3, 3.7, 4.0)
+    }
+    # 2.75 ns of a product: 4.0 ns less 27 % hold it, 3.7 and 3.3 do not.
+    assert found[3.7] - found[4.0] >= 3 > found[3.3] - found[3.7] - 3
+
+
+def trained_layer(rng: np.random.Generator, n_in: int, n_out: int, kept: float, towards: float) -> np.ndarray:
+    """Sixteen-bit weights, ``towards`` of them drawn to zero, the smallest pruned until ``kept`` are left."""
+    weights = rng.laplace(scale=150.0, size=(n_in, n_out))
+    weights[rng.random(weights.shape) < towards] /= 120.0
+    whole = np.rint(weights).astype(np.int64)
+    if kept < 1:
+        whole[np.abs(whole) < np.quantile(np.abs(whole), 1.0 - kept)] = 0
+    return whole
+
+
+@pytest.mark.parametrize(("kept", "towards"), [(1.0, 0.5), (0.25, 0.0)])
+def test_zeros_tell_whether_training_drew_weights_towards_zero(kept: float, towards: float) -> None:
+    """A layer of a fifth zeros has many weights near them; a pruned one has none, and needs more digits."""
+    weight = FixedType(16, 6)
+    weights = trained_layer(np.random.default_rng(3), 48, 48, kept, towards)
+    known = dense(48, 48, weight=weight, weights=weights)
+    counted = dataclasses.replace(known, weights=None, n_nonzeros=int(np.count_nonzero(weights)))
+    exact, expected = (tabulate([Query((x, dense(48, 2)))]).layer for x in (known, counted))
+    assert expected.multipliers[0] == pytest.approx(exact.multipliers[0], rel=0.25)
+    assert expected.tree_bits[0] == pytest.approx(exact.tree_bits[0], rel=0.25)
+
+
+def test_types_of_single_weights_leave_few_digits() -> None:
+    """A type a layer, biases as wide as sums: what quantisation of single weights leaves."""
+    kinds = (P("ap_fixed<9,3>"), P("ap_fixed<8,3>"))
+    sums = (P("ap_fixed<20,8>"), P("ap_fixed<18,8>"))
+    layers = [
+        dense(32, n_out, weight=kind, bias=accum, accum=accum, n_nonzeros=32 * n_out // 4)
+        for n_out, kind, accum in zip((32, 8), kinds, sums, strict=True)
+    ]
+    own = tabulate([Query(tuple(layers))]).layer
+    other = [dataclasses.replace(layer, bias=P("ap_fixed<8,3>")) for layer in layers]
+    plain = tabulate([Query(tuple(other))]).layer
+    assert own.multipliers.sum() < 0.2 * plain.multipliers.sum()
+    assert own.digits[0] < 1.3 * own.nonzeros[0]
+    wide, narrow = (
+        predict([Query(tuple(dataclasses.replace(x, n_nonzeros=None) for x in each))])[0].metrics["lut"]
+        for each in (layers, other)
+    )
+    assert wide.high / wide.low > 2.0
+    assert wide.value < narrow.value
+
+
+def test_unknown_weights_of_few_bits_have_the_wider_interval() -> None:
+    """How much networks of several layers are pruned is a habit; a layer alone has none."""
+    six = FixedType(6, 1)
+    alone, several = (
+        predict([Query(tuple(dense(32, 32, weight=six) for _ in range(count)), part=U250, tool=VIVADO)])[0]
+        for count in (1, 3)
+    )
+    ratios = [found.metrics["lut"].high / found.metrics["lut"].low for found in (alone, several)]
+    assert ratios[1] > 1.5 * ratios[0]
+
+
+def test_a_dataflow_copies_a_wide_input_into_block_ram() -> None:
+    layers = tuple(dense(n_in, 16, strategy="Resource", reuse_factor=64) for n_in in (200, 16))
+    narrow = tuple(dense(n_in, 16, strategy="Resource", reuse_factor=64) for n_in in (16, 16))
+    vivado, vitis = (one(*layers, tool=tool, part=U250)["bram_18k"] for tool in (VIVADO, "vitis_hls 2022.2"))
+    assert vivado - vitis == 2 * -(-200 * 16 // 18)
+    same = [one(*narrow, tool=tool, part=U250)["bram_18k"] for tool in (VIVADO, "vitis_hls 2022.2")]
+    assert same[0] == same[1]
+
+
+def test_a_long_loop_may_take_many_cycles_a_step() -> None:
+    layers = tuple(
+        dense(n_in, 50, strategy="Resource", reuse_factor=reuse, activation="relu")
+        for n_in, reuse in ((800, 20_000), (50, 500))
+    )
+    found = predict([Query(layers, part=U250, tool=VIVADO)])[0].metrics
+    for metric in ("latency_cycles", "ii_cycles"):
+        assert found[metric].high > 20 * found[metric].value
+        assert found[metric].coverage is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"n_in": 900}, "256 inputs"),
+        ({"reuse_factor": 6400}, "reuse factors up to"),
+        ({"input": FixedType(24, 8)}, "bits"),
+        ({}, ""),
+    ],
+)
+def test_several_resource_layers_have_a_domain(changes: dict[str, object], what: str) -> None:
+    first = dense(**{"n_in": 100, "n_out": 64, "strategy": "Resource", "reuse_factor": 64} | changes)  # type: ignore[arg-type]
+    layers = (first, dense(64, 8, strategy="Resource", reuse_factor=32))
+    reasons = " ".join(map(str, predict([Query(layers, part=U250, tool=VIVADO)])[0].reasons))
+    assert (what in reasons) if what else not reasons
+
+
+def test_tables_of_a_softmax_take_two_block_rams_under_newer_vitis() -> None:
+    layers = (dense(16, 8, activation="softmax"),)
+    tools = (VIVADO, "vitis_hls 2022.2")
+    large = [one(*layers, tool=tool, part=U250)["bram_18k"] for tool in tools]
+    small = [one(*layers, tool=tool, part="xc7z020clg400-1")["bram_18k"] for tool in tools]
+    assert large == [5, 10]
+    assert small == [5, 5]
+
+
+def test_a_pragma_sets_the_interval_of_the_whole_design() -> None:
+    assert one(dense(16, 8), pipeline_ii=8)["ii_cycles"] == 8
+    assert one(dense(16, 8))["ii_cycles"] == 1
 
 
 def test_sharing_bounds_dsps_by_the_multiplier_limit() -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls.network.limits import DSP_INPUT_BITS
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
+from hwnas_hls_plugins.estimators.hls_model.silicon import PART_CLASSES
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, DesignTable
 from hwnas_hls_plugins.estimators.hls_model.unrolled import implemented_layers
 
@@ -40,6 +41,18 @@ def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArra
     # Softmax sits in its own module too, but its cycles are counted above.
     costs["steps"] = ((kind > 0) & (kind != 2)).astype(np.float64) + batch
     return costs
+
+
+def _table_brams(table: DesignTable) -> FloatArray:
+    """Block RAMs of one table of a softmax, 1,024 words of 18 bits, by design.
+
+    Vivado HLS fits it into one. Vitis HLS of 2022 and later takes two on UltraScale+ (six designs of one
+    source, 2024.1) and one on series 7 (five of two sources, 2024.2 and 2025.1).
+    """
+    d = table.design
+    large = np.isin(d.part_class, [PART_CLASSES.index(n) for n in ("ultrascale", "ultrascale+", "versal")])
+    two = (d.vitis > 0) & ((d.version >= 2022.0) | (d.version == 0)) & large
+    return np.where(two, 2.0, 1.0)
 
 
 def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
@@ -92,7 +105,8 @@ def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     )
     ff = np.select([softmax, tabled | elu], [n * k["softmax_ff"], n * k["table_ff"]], 0.0)
     dsp = np.select([softmax & ~in_fabric, leaky], [n, zero], 0.0)
-    bram = np.select([softmax, tabled | elu], [np.ceil(n / 2.0) + 1.0, np.ceil(n / 2.0)], 0.0)
+    softmax_bram = (np.ceil(n / 2.0) + 1.0) * table.of_layers(_table_brams(table))
+    bram = np.select([softmax, tabled | elu], [softmax_bram, np.ceil(n / 2.0)], 0.0)
     levels = np.log2(np.maximum(n, 1.0))
     softmax_cycles = np.floor(
         (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)

@@ -16,6 +16,7 @@ from hwnas_hls_plugins.estimators.hls_model.calibration import (
     OFFSETS,
     Calibration,
     half_widths,
+    own_band_key,
     read_calibration,
 )
 from hwnas_hls_plugins.estimators.hls_model.domain import (
@@ -27,6 +28,7 @@ from hwnas_hls_plugins.estimators.hls_model.domain import (
 )
 from hwnas_hls_plugins.estimators.hls_model.keys import SiteRegime
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
+from hwnas_hls_plugins.estimators.hls_model.prior import HABITS, prior_width
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
     knowledge_of,
     log_factors_of,
@@ -34,7 +36,9 @@ from hwnas_hls_plugins.estimators.hls_model.regimes import (
     site_kinds,
     site_of,
 )
+from hwnas_hls_plugins.estimators.hls_model.resource import LOOP_INTERVAL, slow_loops
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, RESOURCE, DesignTable, tabulate
+from hwnas_hls_plugins.estimators.hls_model.unrolled import small_dsps
 
 FloatArray = NDArray[np.float64]
 
@@ -57,6 +61,7 @@ class Batch:
         value, low, high: metric -> array; without intervals only ``value`` is filled.
         coverage: metric -> array, NaN where an interval is not calibrated.
         layer: metric -> array over layers, scaled like the totals.
+        earliest: cycles of the best case, the *min* column of a report; ``latency_cycles`` is the worst.
         knowledge: places in :data:`~hwnas_hls_plugins.estimators.hls_model.table.KNOWLEDGE`.
         reasons, warnings: of each design.
     """
@@ -68,6 +73,7 @@ class Batch:
     high: dict[str, FloatArray]
     coverage: dict[str, FloatArray]
     layer: dict[str, FloatArray]
+    earliest: FloatArray
     knowledge: NDArray[np.int64]
     reasons: Notes
     warnings: Notes
@@ -122,6 +128,13 @@ def predict_table(
             low[metric] = np.maximum(0.0, np.floor(raw * below - c + 1e-6))
             high[metric] = np.ceil(raw * above - c - 1e-6)
         low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
+        slow = slow_loops(table)
+        for metric in ("latency_cycles", "ii_cycles"):
+            high[metric] = np.where(slow, high[metric] * LOOP_INTERVAL, high[metric])
+            coverage[metric] = np.where(slow, np.nan, coverage[metric])
+        # Where it is not certain that a compiler puts narrow products into DSPs, it may be none.
+        doubtful = table.largest(small_dsps(table) & (table.layer.to_dsp == 0)) > 0
+        low["dsp"] = np.where(doubtful, 0.0, low["dsp"])
         for metric, designs in none.items():
             high[metric] = np.where(designs, 0.0, high[metric])
         coverage["uram"] = np.full(table.count, np.nan)
@@ -140,7 +153,8 @@ def predict_table(
                 bound[metric] = np.where(blocked, np.nan, bound[metric])
     reasons = design_reasons(table, calibration, full)
     warnings = design_warnings(table, calibration)
-    return Batch(table, parts, value, low, high, coverage, layer, knowledge, reasons, warnings)
+    earliest = np.where(blocked, np.nan, costs.design["latency_cycles_min"])
+    return Batch(table, parts, value, low, high, coverage, layer, earliest, knowledge, reasons, warnings)
 
 
 def _sides(
@@ -152,11 +166,14 @@ def _sides(
     """
     distances, distance = np.unique(novelty(table, calibration, codes), return_inverse=True)
     sites, site = site_kinds(table, codes)
+    widths, width = np.unique(prior_widths(table, codes, knowledge), return_inverse=True)
     key = ((site * 2 + unusual(table)) * len(KNOWLEDGE) + knowledge) * distances.size + distance
+    key = key * widths.size + width
     keys, kinds = np.unique(key, return_inverse=True)
     own = any(isinstance(key, SiteRegime) for key in calibration.bands)
     found = np.empty((len(METRICS), 3, keys.size))
     for number, code in enumerate(keys.tolist()):
+        code, wide = divmod(code, widths.size)
         code, place = divmod(code, distances.size)
         code, level = divmod(code, len(KNOWLEDGE))
         code, outside = divmod(code, 2)
@@ -166,10 +183,24 @@ def _sides(
         for row, metric in enumerate(METRICS):
             band = calibration.stage_band(name, each.stage, level, away == 0, metric, at)
             stated = np.nan if band.coverage is None else band.coverage
-            found[row, :, number] = (*half_widths(band, metric, away, each.clock_known), stated)
+            # Bands of one's own designs hold what their weights turned out to be.
+            unknown = 0.0 if own_band_key(at, name, each.stage, level) in calibration.bands else widths[wide]
+            ends = half_widths(band, metric, away, each.clock_known, float(unknown))
+            found[row, :, number] = (*ends, stated)
     below, above, coverage = np.exp(-found[:, 0]), np.exp(found[:, 1]), found[:, 2]
     sides = {metric: (below[row][kinds], above[row][kinds]) for row, metric in enumerate(METRICS)}
     return sides, {metric: coverage[row][kinds] for row, metric in enumerate(METRICS)}
+
+
+def prior_widths(
+    table: DesignTable, codes: NDArray[np.int64], knowledge: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Half width (natural logarithm) that weights not known add to each design under Latency, (designs,)."""
+    habit = table.largest(table.layer.habit).astype(np.int64)
+    levels = range(len(KNOWLEDGE))
+    known = np.array([[prior_width(row, level) for level in levels] for row in range(len(HABITS))])
+    out: NDArray[np.float64] = np.where(codes < 2, known[habit, knowledge], 0.0)
+    return out
 
 
 def replaced_dsps(

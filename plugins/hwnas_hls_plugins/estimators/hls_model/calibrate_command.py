@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.recalibration import Recalibration, SiteErrors
 
 WIDTH = 80
-#: Reports further from their prediction than this (by what is known of the weights) are more likely of
-#: another design than a habit of a compiler: the sources behind the built-in calibration, each left out of
-#: it, lie between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
-SUSPICIOUS = (8.0, 2.5, 2.5)
 
 
 @click.command("calibrate", context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +32,12 @@ SUSPICIOUS = (8.0, 2.5, 2.5)
     help="Calibration file to write, for predict --calibration and the estimator hls-model.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
+@click.option(
+    "--doubtful",
+    is_flag=True,
+    help="Learn from a tool and part even where its reports differ from their predictions by more than "
+    "compilers are known to.",
+)
 @click.option("--target", help="Use only reports of this part or board, and rows without a part.")
 @click.option(
     "--weights",
@@ -47,20 +49,21 @@ def calibrate_command(
     sources: tuple[Path, ...],
     output: Path,
     force: bool,
+    doubtful: bool,
     target: str | None,
     weights: Path | None,
     as_json: bool,
 ) -> None:
     """Fit the hardware model to your own reports.
 
-    SOURCES are CSV files (ROWS.csv: the columns that predict reads, and the measured latency_cycles_min,
+    SOURCES are CSV files (ROWS.csv: the columns that predict reads, and the measured latency_cycles_max,
     ii_min, lut, ff, dsp, bram18) and folders of hls4ml projects with reports of Vitis HLS, Vivado HLS or
     Vivado. The printed errors are those of designs that were held out of the fit.
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
-    from hwnas_hls_plugins.estimators.hls_model.own_designs import read_designs
-    from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate
+    from hwnas_hls_plugins.estimators.hls_model.own_designs import read_designs, summary
+    from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate, without_doubtful
 
     _check_output(output, force)
     if weights is not None and not weights.is_dir():
@@ -73,6 +76,19 @@ def calibrate_command(
     count = len(designs)
     name = f"{base.name}+{count}-own-{today}"
     found = recalibrate(designs, base, name, provenance=_provenance(designs, sources, base, today))
+    if not doubtful and found.factors:
+        designs, doubted = without_doubtful(designs, found)
+        left = [*left, *doubted]
+        if doubted and designs:
+            name = f"{base.name}+{len(designs)}-own-{today}"
+            provenance = _provenance(designs, sources, base, today)
+            found = recalibrate(designs, base, name, provenance=provenance)
+        elif doubted:
+            raise UserError(
+                "not one design to calibrate on",
+                found=summary(left),
+                remedy="give the reports of these designs, or --doubtful if they are",
+            )
     if not found.factors:
         raise UserError(
             "no design that a factor could be learnt from",
@@ -147,6 +163,11 @@ def site_title(site: Group) -> str:
     return f"{site.compiler}_hls {site.version}, {site.silicon}, {site.strategy} strategy, {built}"
 
 
+def _given(designs: Sequence[OwnDesign], left: Sequence[LeftOut]) -> int:
+    """Rows and reports that were given; one may be left out for several reasons, or lack one number only."""
+    return len(designs) + len({entry.source for entry in left} - {design.source for design in designs})
+
+
 def _interval(errors: SiteErrors, metric: str) -> str:
     if metric not in errors.coverage:
         return ""
@@ -162,7 +183,7 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
 
     networks = len({design.network for design in designs})
     used = len(designs) - len(found.unused)
-    lines = [f"{used} of {len(designs) + len(left) - len(found.unused)} designs used, networks: {networks}"]
+    lines = [f"{used} of {_given(designs, left)} designs used, networks: {networks}"]
     if left:
         lines += ["left out:", f"    {summary(left)}"]
     for site, factors in found.factors.items():
@@ -218,10 +239,11 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
 
 
 def _doubts(errors: SiteErrors) -> list[str]:
+    from hwnas_hls_plugins.estimators.hls_model.recalibration import is_doubtful
+
     lines = []
-    most = SUSPICIOUS[errors.knowledge]
     for metric, ratio in errors.ratio.items():
-        if not 1.0 / most <= ratio <= most:
+        if is_doubtful(errors, metric):
             lines += textwrap.wrap(
                 f"doubtful: {metric.upper()} reported is {ratio:.2g} times what was predicted, more than "
                 "compilers are known to differ by; are these the reports of these designs?",

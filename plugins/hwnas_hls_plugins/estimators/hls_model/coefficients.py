@@ -16,9 +16,9 @@ FloatArray = NDArray[np.float64]
 #: In the order of PART_CLASSES: 7series_slow, 7series_fast, ultrascale, ultrascale+, versal, unknown.
 BY_CLASS: dict[str, tuple[float, ...]] = {
     # Latency strategy, timing.
-    "multiplier_ns": (10.5, 6.0, 3.8, 2.75, 2.4, 4.0),
+    "multiplier_ns": (10.5, 4.2, 3.8, 2.75, 2.4, 4.0),
     "multiplier_power": (0.9, 0.8, 0.6, 0.6, 0.6, 0.7),
-    "adder_ns": (2.3, 1.2, 0.9, 0.7, 0.6, 1.0),
+    "adder_ns": (2.3, 1.75, 0.9, 0.7, 0.6, 1.0),
     "softmax_ns": (19.7, 14.0, 12.0, 12.0, 10.0, 14.0),
     "softmax_level_ns": (9.4, 5.0, 3.5, 2.8, 2.5, 5.0),
     # Resource strategy: cycles a layer beyond RF + 1.

@@ -41,6 +41,7 @@ class Conditions:
     io_type: str = "io_parallel"
     scope: str = "core"
     clock_known: bool = True
+    pipeline_ii: int | None = None
 
     @classmethod
     def of(cls, query: Query) -> Conditions:
@@ -53,6 +54,7 @@ class Conditions:
             query.io_type,
             query.scope,
             query.clock_known,
+            query.pipeline_ii,
         )
 
 
@@ -67,6 +69,7 @@ class DesignArrays:
         part_class: place in ``PART_CLASSES``.
         stage: 0 C synthesis, 1 logic synthesis, 2 after routing.
         stream: 1 for ``io_stream``; ``wrapped`` 1 where an AXI wrapper is counted.
+        pipeline_ii: initiation interval that a pragma asks of the whole design, 1 without.
         n_layers: number of dense layers.
     """
 
@@ -79,6 +82,7 @@ class DesignArrays:
     stage: FloatArray
     stream: FloatArray
     wrapped: FloatArray
+    pipeline_ii: FloatArray
     n_layers: FloatArray
 
 
@@ -108,9 +112,10 @@ def design_arrays(
                 STAGES.index(each.stage),
                 each.io_type == "io_stream",
                 "axi" in each.scope.lower(),
+                each.pipeline_ii or 1,
             )
         )
-    values = np.array(rows, np.float64).reshape(len(rows), 9)[condition]
+    values = np.array(rows, np.float64).reshape(len(rows), 10)[condition]
     names = [name for name in DesignArrays.__dataclass_fields__ if name != "n_layers"]
     arrays = {name: values[:, place].copy() for place, name in enumerate(names)}
     return DesignArrays(**arrays, n_layers=n_layers.astype(np.float64))

@@ -173,6 +173,7 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
         reasons=tuple(dict.fromkeys(reasons)),
         warnings=tuple(dict.fromkeys(notes)),
         layers=_shares(prediction, metrics),
+        earliest_cycles=cycles.value,
         origin=f"da4ml {version('da4ml')}: its cost (LUT = {LUT_OVER_COST[query.stage]:g} x cost) and stages",
     )
 

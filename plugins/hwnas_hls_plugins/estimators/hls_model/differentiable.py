@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.keys import groups
-from hwnas_hls_plugins.estimators.hls_model.prior import KAPPA_HIDDEN, KAPPA_LAST
+from hwnas_hls_plugins.estimators.hls_model.prior import weight_prior
 from hwnas_hls_plugins.estimators.hls_model.silicon import (
     PART_CLASSES,
     SLOWER_BY_GRADE,
@@ -88,7 +88,8 @@ def smooth_cost(
     nonzeros = n_in * n_out * density
     last = torch.zeros_like(n_in)
     last[..., -1] = 1.0
-    kappa = KAPPA_HIDDEN + (KAPPA_LAST - KAPPA_HIDDEN) * last
+    trained = weight_prior()
+    kappa = trained.kappa_hidden + (trained.kappa_last - trained.kappa_hidden) * last
     rms = kappa / torch.sqrt((density * n_in).clamp(min=1.0))
     log_rms = torch.log2(rms) + weight_bits - weight_integer
     log_rms = torch.minimum(log_rms, weight_bits - 1.0)

@@ -18,6 +18,11 @@ from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, 
 #: Widths and reuse factors of the sweep of single ``Resource`` layers.
 SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 
+#: Widths, reuse factors and bits of the networks of several ``Resource`` layers that were measured. One wider
+#: network was: 784 inputs took hundreds of block RAMs for copies, and at a reuse factor of 39,200 another
+#: one's loop took 21 cycles a step (two reports that are not among the rows).
+SEVERAL_WIDTHS, SEVERAL_REUSE, SEVERAL_BITS = (4, 256), 1152, (6, 18)
+
 
 def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
     """Reason -> mask over layers."""
@@ -26,7 +31,16 @@ def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
     distributed = c.strategy == DISTRIBUTED
     large = ~resource & ~distributed & (c.n_in * c.n_out > UNROLL_LIMIT)
     chain = f"more than {UNROLL_LIMIT:,} products in an unrolled layer: adders no longer form a tree"
+    several = resource & (table.design.n_layers > 1)[table.owner]
+    low, high = SEVERAL_WIDTHS
+    many = f"several Resource layers: data cover reuse factors up to {SEVERAL_REUSE:,}"
+    sizes = f"several Resource layers: data cover {low} to {high} inputs of a layer, up to {high} outputs"
+    bits = "several Resource layers: data cover inputs and weights of 6 to 16 bits"
+    narrowest = np.minimum(c.in_bits, c.w_bits)
     found = {
+        many: several & (c.legal_reuse > SEVERAL_REUSE),
+        sizes: several & ((c.n_in < low) | (np.maximum(c.n_in, c.n_out) > high)),
+        bits: several & ((narrowest < SEVERAL_BITS[0]) | (np.maximum(c.in_bits, c.w_bits) > SEVERAL_BITS[1])),
         f"operands above {OPERAND_BITS} bits": np.maximum(c.in_bits, c.w_bits) > OPERAND_BITS,
         chain: large,
         "accumulator with rounding or saturation": (c.acc_modes > 0) & ~distributed,

@@ -19,7 +19,7 @@ from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 
 #: Metric -> columns that may hold its measured value, the calibration's own name first.
 MEASURED = {
-    "latency_cycles": ("latency_cycles_min", "latency_cycles"),
+    "latency_cycles": ("latency_cycles_max", "latency_cycles", "latency_cycles_min"),
     "ii_cycles": ("ii_min", "ii", "ii_cycles"),
     "lut": ("lut",),
     "ff": ("ff",),
@@ -152,14 +152,14 @@ def _of_folder(path: Path) -> tuple[list[OwnDesign], list[LeftOut]]:
     left = [LeftOut(str(problem.source), Note(NoteKind.UNREAD, problem.reason)) for problem in problems]
     for measured in found:
         source = str(measured.report)
-        reason = _unfit(measured.query)
         truth, bad = _checked(measured.truth)
+        reason = _failed(truth, bad) or _unfit(measured.query)
         if not reason and not truth.keys() & {"lut", "ff"}:
             reason = Note(NoteKind.NO_DATA, "its report has neither LUT nor FF")
-        left += [LeftOut(source, note) for note in bad]
         if reason:
             left.append(LeftOut(source, reason))
         else:
+            left += [LeftOut(source, text) for text in bad]
             designs.append(OwnDesign(measured.query, truth, measured.family, source))
     if not found and not problems:
         left.append(LeftOut(str(path), Note(NoteKind.NO_DATA, "no hls4ml project in it")))
@@ -179,21 +179,30 @@ def _of_csv(
         if part is not None and not row.get("part", "").strip():
             row["part"] = part
         truth, problems = _truth(row)
-        left += [LeftOut(source, problem) for problem in problems]
         empty = (column for column in ("tool", "part") if not row.get(column))
         reason = next(
             (Note(NoteKind.NO_DATA, "empty, and its report tells", column) for column in empty), None
         )
         query = query_of_row(row, weights, targets)
-        reason = reason or _unfit(query)
+        reason = _failed(truth, problems) or reason or _unfit(query)
         if not reason and not truth.keys() & {"lut", "ff"}:
             reason = Note(NoteKind.NO_DATA, "neither lut nor ff was measured")
         if reason:
             left.append(LeftOut(source, reason))
         else:
+            left += [LeftOut(source, problem) for problem in problems]
             family = row.get("family", "").strip() or path.stem
             designs.append(OwnDesign(query, truth, family, source))
     return designs, left
+
+
+def _failed(truth: Mapping[str, float], problems: Sequence[Note]) -> Note | None:
+    """Why a row is no report of a synthesis that ended, or nothing: every circuit has a LUT."""
+    lut = next((problem for problem in problems if problem.about == "lut"), None)
+    if lut is None or "lut" in truth:
+        return None
+    text = f"{lut.text.removesuffix(', ignored')}; a synthesis that failed teaches nothing"
+    return dataclasses.replace(lut, text=text)
 
 
 def _need_measured(path: Path, measured: Sequence[str]) -> None:

@@ -55,6 +55,8 @@ class Prediction:
         calibration: name of the calibration.
         target: figures of the part; ``None`` where no target file has them.
         origin: what the numbers rest on where that is not the calibration; empty otherwise.
+        earliest_cycles: the best case, a report's *min* column; ``latency_cycles`` of ``metrics`` is the
+            worst. ``None`` where the query was blocked.
     """
 
     query: Query
@@ -67,6 +69,7 @@ class Prediction:
     calibration: str
     target: Target | None = None
     origin: str = ""
+    earliest_cycles: float | None = None
 
     @property
     def rests_on(self) -> str:
@@ -124,4 +127,5 @@ def prediction_of(batch: Batch, number: int, name: str) -> Prediction:
         knowledge=int(batch.knowledge[number]),
         calibration=name,
         target=batch.targets[batch.table.condition[number]],
+        earliest_cycles=float(batch.earliest[number]) if metrics else None,
     )

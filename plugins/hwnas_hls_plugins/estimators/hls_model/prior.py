@@ -1,36 +1,94 @@
 """The expected cost of a layer's weights before training.
 
 The prior is that of trained MLPs: symmetric weights whose root mean square is ``kappa / sqrt(fan-in)``, the
-fan-in counted in weights that are not zero (a pruned layer has larger weights). Of 71 distinct trained layers
-behind the calibration rows half have a kappa of 0.9 to 2.1, last layers more. The number of distinct
-constants a multiplier can share then follows from the multinomial distribution over the weight type's grid.
+fan-in counted in weights that are not zero (a pruned layer has larger weights). Where more of them are zero
+than rounding makes zero, and fewer than pruning leaves, training drew a part of them towards zero, and that
+part has few signed digits as well. The number of distinct constants a multiplier can share then follows from
+the multinomial distribution over the weight type's grid. How often networks are pruned, by their types, is
+learned as well.
+
+``benchmarks/predictor/fit_prior.py`` learns :class:`WeightPrior` from networks of the project's own trainer
+and from the weights behind reports; ``hw_targets/calibration/trained_weights.json`` holds it and says from
+how many.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.resources import data_folder
 from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, csd_weight
 
 FloatArray = NDArray[np.float64]
 
-#: kappa of hidden layers and of a last layer.
-KAPPA_HIDDEN, KAPPA_LAST = 1.15, 2.0
-#: Share of weights left where nothing is known of pruning, beyond those that rounding makes zero. Most nets
-#: are unpruned and a few keep a quarter: between the two errors, nearer to the many.
-KEPT = 0.94
+#: How a design's weights are typed: one layer alone; one type of 8 bits and more for all layers; one of fewer
+#: bits; a type a layer, with biases as wide as the sums, as quantisation of single weights leaves them.
+ALONE, WIDE, FEW, OWN = 0, 1, 2, 3
+HABITS = ("alone", "wide", "few", "own")
+#: Bits from which a type counts as wide.
+WIDE_BITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WeightPrior:
+    """What trained weights are like, before a network is trained.
+
+    Args:
+        kappa_hidden, kappa_last: root mean square of the weights that are not zero, times the square root of
+            how many of them an output has; of hidden layers and of a last layer.
+        narrow_share: share of an unpruned hidden layer's weights that training drew towards zero.
+        lean: chance of a further signed digit over that of one fewer, where single weights are quantised.
+        kept: share of weights left, beyond those that rounding makes zero, by :data:`HABITS`.
+        spread: half width (natural logarithm) of 80 % of trained networks around this prior's LUTs:
+            :data:`HABITS` -> weights unknown, non-zeros known.
+    """
+
+    kappa_hidden: float
+    kappa_last: float
+    narrow_share: float
+    lean: float
+    kept: tuple[float, float, float, float]
+    spread: tuple[tuple[float, float], ...]
+
+
+@functools.cache
+def weight_prior() -> WeightPrior:
+    """The prior that ships."""
+    data = json.loads((data_folder("hw_targets") / "calibration" / "trained_weights.json").read_text())
+    kept, spread = data["kept"], data["spread"]
+    return WeightPrior(
+        **{name: data[name] for name in WeightPrior.__dataclass_fields__ if name not in ("kept", "spread")},
+        kept=tuple(kept[habit] for habit in HABITS),
+        spread=tuple(tuple(spread[habit]) for habit in HABITS),
+    )
+
+
+def prior_width(habit: int, knowledge: int) -> float:
+    """Half width (natural logarithm) that a habit of typing weights adds to that of a layer alone.
+
+    Args:
+        habit: place in :data:`HABITS`.
+        knowledge: 0 architecture only, 1 non-zeros known, 2 weights known, which leaves nothing to expect.
+    """
+    if knowledge > 1:
+        return 0.0
+    spread = weight_prior().spread
+    return float(np.sqrt(max(0.0, spread[habit][knowledge] ** 2 - spread[ALONE][knowledge] ** 2)))
+
+
 #: Grid points of the weight distribution; finer grids are sampled.
 _POINTS = 1024
 _STEPS_AN_OCTAVE = 4
-#: Scale of the narrow half of unpruned weights against the wide half.
-_NARROW = 0.25
-#: Layers with at least this share of non-zeros are taken as unpruned.
-_UNPRUNED = 0.9
+#: Layers with at least this share of non-zeros are taken as unpruned; shares are told apart in such steps.
+_UNPRUNED, _SHARE_STEP = 0.5, 0.05
+#: Weights of a layer up to which nobody prunes it: of ten such layers behind reports seven are whole.
+_TINY = 64
 #: Draws an input at which distinct constants are tabulated.
 _DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
 _LOG_DRAWS = np.log2(_DRAWS)
@@ -79,8 +137,14 @@ class _Grid:
 
 
 @functools.lru_cache(maxsize=4096)
-def _grid(bits: int, step: int, heavy: bool) -> _Grid:
-    """A ``bits`` wide weight with an rms of ``2**(step / 4)`` LSBs (Laplace, rounded, limited)."""
+def _grid(bits: int, step: int, left: float, lean: bool, prior: WeightPrior) -> _Grid:
+    """A ``bits`` wide weight with an rms of ``2**(step / 4)`` LSBs (Laplace, rounded, limited).
+
+    Args:
+        left: share of weights that are not zero, of an unpruned layer; 0 for any other, whose zeros were
+            set and say nothing of the rest.
+        lean: single weights were quantised, and few signed digits are left of each.
+    """
     scale = 2.0 ** (step / _STEPS_AN_OCTAVE) / np.sqrt(2.0)
     top = 2.0 ** (bits - 1)
     reach = max(1.0, min(top, np.ceil(12.0 * scale)))
@@ -91,11 +155,17 @@ def _grid(bits: int, step: int, heavy: bool) -> _Grid:
     # Sampled grids get a jitter, or all samples would share their low bits.
     jitter = ((np.arange(count) * 0.6180339887) % 1.0 - 0.5) * (spacing - 1.0)
     k = np.maximum(1, np.rint(middles + jitter)).astype(np.int64)
-    # Unpruned nets have many more weights near zero than a Laplace law of their rms: a second, narrower part.
-    wide = scale * np.sqrt(2.0 / (1.0 + _NARROW**2)) if heavy else scale
-    tail = np.exp(-edges / wide)
-    if heavy:
-        tail = (tail + np.exp(-edges / (_NARROW * wide))) / 2.0
+    share, narrow, wide = 0.0, scale, scale
+    if left > 0:
+        share = max(prior.narrow_share, 1.15 - left)
+        wide = scale * float(np.sqrt(left / (1.0 - share)))
+        zeros = -np.expm1(-0.5 / wide)
+        drawn = (1.0 - left - (1.0 - share) * zeros) / share
+        if drawn > zeros:
+            narrow = -0.5 / float(np.log1p(-min(drawn, 0.98)))
+        else:  # rounding alone makes as many zeros
+            share, wide = 0.0, scale
+    tail = (1.0 - share) * np.exp(-edges / wide) + share * np.exp(-edges / narrow)
     mass = tail[:-1] - tail[1:]
     mass[-1] += tail[-1]
     zero_share = 1.0 - float(mass.sum())
@@ -105,6 +175,12 @@ def _grid(bits: int, step: int, heavy: bool) -> _Grid:
         mass[0], total = 1.0, 1.0
     mass = mass / total
     digits = csd_weight(k)
+    if lean:
+        # Within each octave the weights of few digits are the likelier ones; how large weights are stays.
+        octave = np.frexp(k.astype(np.float64))[1]
+        favoured = mass * prior.lean ** (digits - 1.0)
+        ratio = np.bincount(octave, mass) / np.maximum(np.bincount(octave, favoured), 1e-300)
+        mass = favoured * ratio[octave]
     trailing = np.frexp((k & -k).astype(np.float64))[1] - 1
     const_bits = np.frexp(k.astype(np.float64))[1] - trailing
     # Chance that a given constant (of both signs and `spacing` neighbours) is met at least once in n draws.
@@ -136,6 +212,7 @@ class BlindLayers:
         shift: fractional bits that the cast of a product to the accumulator drops.
         has_bias: 0 or 1.
         last: 1 for a design's last layer.
+        habit: how the design's weights are typed, a place in :data:`HABITS`.
         nonzeros: known number of non-zero weights, NaN where unknown.
     """
 
@@ -148,35 +225,50 @@ class BlindLayers:
     shift: FloatArray
     has_bias: FloatArray
     last: FloatArray
+    habit: FloatArray
     nonzeros: FloatArray
 
 
-def expected_costs(layers: BlindLayers) -> tuple[dict[str, FloatArray], FloatArray]:
+def expected_costs(
+    layers: BlindLayers, prior: WeightPrior | None = None
+) -> tuple[dict[str, FloatArray], FloatArray]:
     """Expected counts of ``ConstantCost``, one a layer.
+
+    Args:
+        prior: ``None`` takes the one that ships.
 
     Returns:
         attribute name -> array (layers,), and ``live_bits`` of shape (layers, LEVELS).
     """
+    prior = prior or weight_prior()
     n_in, n_out, has_bias, nonzeros = layers.n_in, layers.n_out, layers.has_bias, layers.nonzeros
     source_bits, weight_bits, accum_bits = layers.source_bits, layers.weight_bits, layers.accum_bits
     weight_fraction, shift, last = layers.weight_fraction, layers.shift, layers.last
     size = n_in.size
     products = n_in * n_out
-    kappa = np.where(last > 0, KAPPA_LAST, KAPPA_HIDDEN)
+    kappa = np.where(last > 0, prior.kappa_last, prior.kappa_hidden)
     known = ~np.isnan(nonzeros)
-    density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), 1.0)
+    habit = layers.habit.astype(np.int64)
+    kept = np.where(products <= _TINY, 1.0, np.array(prior.kept)[habit])
+    density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), kept)
     rms_lsb = kappa / np.sqrt(np.maximum(density * n_in, 1.0)) * 2.0**weight_fraction
     top = 2.0 ** (weight_bits - 1)
     step = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * _STEPS_AN_OCTAVE).astype(np.int64)
     bits = np.minimum(weight_bits, 32).astype(np.int64)
-    heavy = density >= _UNPRUNED
+    left = np.where((density >= _UNPRUNED) & (last == 0), np.rint(density / _SHARE_STEP), 0.0)
+    left = left.astype(np.int64)
     # Many layers share few weight distributions: each is worked out once.
-    kinds, grid = np.unique(np.stack([bits, step, heavy.astype(np.int64)]), axis=1, return_inverse=True)
-    grids = [_grid(width, scale, bool(dense)) for width, scale, dense in kinds.T.tolist()]
+    kinds, grid = np.unique(np.stack([bits, step, left, habit == OWN]), axis=1, return_inverse=True)
+    grids = [
+        _grid(width, scale, round(part * _SHARE_STEP, 2), bool(lean), prior)
+        for width, scale, part, lean in kinds.T.tolist()
+    ]
     grid = grid.reshape(-1)
     plain = np.array([(g.zero_share, g.digits, g.magnitude_bits, g.collision) for g in grids]).reshape(-1, 4)
     zero_share, digits, magnitude, collision = plain[grid].T
-    share = np.where(known, density, (1.0 - zero_share) * KEPT)
+    # What training drew towards zero is among the zeros of ``zero_share``; what was pruned is not.
+    expected = np.where(left > 0, np.minimum(kept, 1.0 - zero_share), (1.0 - zero_share) * kept)
+    share = np.where(known, density, expected)
     curves = _interpolated(grids, grid, np.log2(np.clip(share * n_out, _DRAWS[0], _DRAWS[-1])))
     out = {
         "nonzeros": share * products,

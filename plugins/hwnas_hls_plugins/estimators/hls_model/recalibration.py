@@ -35,6 +35,11 @@ from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 
 FloatArray = NDArray[np.float64]
 
+#: Reports further from their prediction than this (by what is known of the weights) are more likely of
+#: another design than a habit of a compiler: the sources behind the built-in calibration, each left out of
+#: it, lie between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
+SUSPICIOUS = (8.0, 2.5, 2.5)
+
 #: Networks at a site from which whole families are left out, not single networks.
 FAMILIES_TO_LEAVE = 3
 
@@ -68,6 +73,34 @@ class SiteErrors:
     own_interval: tuple[str, ...]
 
 
+def is_doubtful(errors: SiteErrors, metric: str) -> bool:
+    """Whether reports of a site deviate by more than compilers are known to."""
+    most = SUSPICIOUS[errors.knowledge]
+    return not 1.0 / most <= errors.ratio[metric] <= most
+
+
+def without_doubtful(
+    designs: Sequence[OwnDesign], found: Recalibration
+) -> tuple[list[OwnDesign], list[LeftOut]]:
+    """The designs of sites that are not doubtful, and the others with the reason."""
+    doubts: dict[Group, Note] = {}
+    for errors in found.errors:
+        for metric in errors.ratio:
+            if is_doubtful(errors, metric) and errors.site not in doubts:
+                text = (
+                    f"doubtful: {metric.upper()} reported is {errors.ratio[metric]:.2g} times predicted; "
+                    "check that they belong together (--doubtful uses them)"
+                )
+                doubts[errors.site] = Note(NoteKind.REMARK, text)
+    kept, left = [], []
+    for design, site in zip(designs, found.sites, strict=True):
+        if site is not None and site in doubts:
+            left.append(LeftOut(design.source, doubts[site]))
+        else:
+            kept.append(design)
+    return kept, left
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recalibration:
     """A calibration with own designs in it, and how it was judged.
@@ -77,12 +110,14 @@ class Recalibration:
         factors: site -> metric -> factor by which predictions of further networks there change.
         errors: one entry a site and level of knowledge.
         unused: designs that no factor was learnt from, and why.
+        sites: of each design, ``None`` where no factor was learnt from it.
     """
 
     calibration: Calibration
     factors: Mapping[Group, Mapping[str, float]]
     errors: tuple[SiteErrors, ...]
     unused: tuple[LeftOut, ...]
+    sites: tuple[Group | None, ...]
 
 
 def recalibrate(
@@ -153,6 +188,7 @@ def recalibrate(
         {site: {m: math.exp(s) for m, s in moved.items()} for site, moved in moves.items()},
         tuple(sorted(errors, key=lambda found: (str(found.site), -found.knowledge))),
         tuple(unused),
+        tuple(used.get(place) for place in range(len(designs))),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls.network.limits import DSP_INPUT_BITS
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
-from hwnas_hls_plugins.estimators.hls_model.table import DesignTable
+from hwnas_hls_plugins.estimators.hls_model.table import RESOURCE, DesignTable
 
 FloatArray = NDArray[np.float64]
 
@@ -22,6 +22,15 @@ _SELECTOR_LOG2 = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.
 _SELECTOR_LUT = np.array([0.0, 9.0, 21.0, 43.0, 65.0, 153, 273, 673, 1362, 2740, 5490, 11000, 352000])
 #: LUTs of the index arithmetic before a selection out of one wide word, by log2 of its bits.
 _INDEX_LOG2, _INDEX_LUT = np.array([4.0, 9, 10, 11, 12, 17]), np.array([80.0, 256, 331, 350, 366, 430])
+#: Copies of its input that a dataflow of Vivado HLS makes (two in two reports, one in a third), and the bits
+#: of a channel above which it is block RAM.
+INPUT_COPIES, CHANNEL_BITS = 2.0, 1024.0
+#: Steps above which the loop of a layer in a dataflow may take this many cycles a step: at 39,200 steps, two
+#: products for 784 inputs, Vivado HLS reached 21 cycles a step; at 7,840 it reached one (a report each).
+LONG_LOOP, LOOP_INTERVAL = 8192, 25.0
+#: Time of a cycle, less the compiler's uncertainty, that holds a block's product and sum on any silicon: two
+#: networks on slow silicon took no further cycles a layer at 10 ns, two took four at 5 ns.
+LOOP_NS = 7.0
 #: Bits of a word above which the tools' cost of a shift no longer grows.
 _SHIFT_BITS = 512.0
 
@@ -100,7 +109,8 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
         + in_fabric * product_lut
     )
     operand = np.where(multiplied, c.acc_bits, c.w_bits)
-    registers = k.of_class("resource_operand_registers", part) * (c.in_bits + c.w_bits)
+    short = table.of_layers(table.design.usable_ns) < LOOP_NS
+    registers = short * k.of_class("resource_operand_registers", part) * (c.in_bits + c.w_bits)
     ff = (
         k["resource_ff"]
         + k["resource_ff_per_log2"] * np.log2(reuse)
@@ -113,7 +123,8 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
     )
     depth_bits = np.where(reuse <= 512, 36.0, np.where(reuse <= 1024, 18.0, 9.0 / np.ceil(reuse / 2048.0)))
     bram = np.ceil(blocks * c.w_bits / depth_bits) + ((reuse >= 512) & muxed)
-    extra = k.of_class("resource_extra_cycles", part)
+    bram += input_copies_bram(table, several)
+    extra = short * k.of_class("resource_extra_cycles", part)
     # Slow silicon takes one cycle less where no wide product stands in the loop.
     narrow = (c.in_bits + c.w_bits < 2.0 * DSP_INPUT_BITS) & (extra > 1)
     shorter = two_fold & (c.w_bits <= 4)
@@ -125,6 +136,27 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
         "cycles": reuse + extra - shorter - narrow,
         "ii": reuse,
     }
+
+
+def input_copies_bram(table: DesignTable, several: NDArray[np.bool_]) -> FloatArray:
+    """Block RAMs of the channels that hand a dataflow its whole input, which Vivado HLS copies twice.
+
+    A channel of two words is a shift register up to 1,024 bits, and 18 bits wide RAMs above.
+    """
+    c = table.layer
+    vivado = table.of_layers(table.design.vitis) == 0
+    bits = c.n_in * c.in_bits
+    copied = several & vivado & (c.first > 0) & (2.0 * bits > CHANNEL_BITS)
+    out: FloatArray = np.where(copied, INPUT_COPIES * np.ceil(bits / 18.0), 0.0)
+    return out
+
+
+def slow_loops(table: DesignTable) -> NDArray[np.bool_]:
+    """Designs with a loop whose interval is not certain: long ones of a dataflow, (designs,)."""
+    c = table.layer
+    several = (processes(table) > 1)[table.owner]
+    long = (c.strategy == RESOURCE) & several & (c.legal_reuse > LONG_LOOP)
+    return table.largest(long) > 0
 
 
 def _dsp(

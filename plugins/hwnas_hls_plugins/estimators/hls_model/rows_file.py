@@ -36,6 +36,8 @@ _METRICS = (
 HEADER = (
     "row_id",
     *(f"{column}{end}" for column, _ in _METRICS for end in ("", "_low", "_high")),
+    "latency_cycles_min",
+    "read_as",
     "in_domain",
     "warnings",
 )
@@ -198,6 +200,7 @@ def _lines(queries: list[Query], calibration: Calibration, targets: Targets | No
         for _, metric in _METRICS
         for values in (batch.value, batch.low, batch.high)
     ]
+    columns.append(np.where(blocked, 0.0, batch.earliest).astype(np.int64).tolist())
     solved = _solved(queries, calibration, targets)
     for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
         reasons = [*query.blockers, *batch.reasons[number]]
@@ -206,14 +209,33 @@ def _lines(queries: list[Query], calibration: Calibration, targets: Targets | No
             better = solved[number]
             ranges = [better.metrics[metric] for _, metric in _METRICS]
             numbers = tuple(round(n) for r in ranges for n in (r.value, r.low, r.high))
+            numbers = (*numbers, round(better.earliest_cycles or 0.0))
             reasons, notes = list(better.reasons), list(better.warnings)
         messages = dict.fromkeys([*reasons, *notes])
         yield [
             " ".join(query.name.split()),
             *([""] * len(numbers) if blocked[number] else numbers),
+            read_as(query),
             "false" if reasons else "true",
             " ".join("; ".join(map(str, messages)).split()),  # a stray line break would be two rows
         ]
+
+
+def read_as(query: Query) -> str:
+    """A row's layers as they were read: widths, activations, weight types, reuse factors, strategies."""
+    if not query.layers:
+        return ""
+    columns = (
+        [layer.activation for layer in query.layers],
+        [str(layer.weight) for layer in query.layers],
+        [f"RF {layer.reuse_factor}" for layer in query.layers],
+        [layer.strategy for layer in query.layers],
+    )
+    told = [
+        each[0] if len(set(each)) == 1 else ("-" if column == 0 else "; ").join(each)
+        for column, each in enumerate(columns)
+    ]
+    return ", ".join([query.shape, *told])
 
 
 def _solved(queries: list[Query], calibration: Calibration, targets: Targets | None) -> dict[int, Prediction]:

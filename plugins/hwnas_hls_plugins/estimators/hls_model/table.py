@@ -14,7 +14,16 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
 from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions, DesignArrays, design_arrays
 from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, MAX_BITS, ConstantCost, constant_cost
-from hwnas_hls_plugins.estimators.hls_model.prior import EXPECTED, BlindLayers, expected_costs
+from hwnas_hls_plugins.estimators.hls_model.prior import (
+    ALONE,
+    EXPECTED,
+    FEW,
+    OWN,
+    WIDE,
+    WIDE_BITS,
+    BlindLayers,
+    expected_costs,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -82,6 +91,8 @@ class LayerArrays:
         strategy: ``LATENCY``, ``RESOURCE``, ``DISTRIBUTED`` or ``UNROLLED``.
         activation: of :data:`ACTIVATION_CODES`; ``batch`` 1 where a normalisation of its own follows.
         has_bias, first, last: 0 or 1.
+        habit: how the design's weights are typed, a place in
+            :data:`~hwnas_hls_plugins.estimators.hls_model.prior.HABITS`.
         known_nonzeros: NaN where unknown.
         knowledge: place in :data:`KNOWLEDGE`.
         to_dsp, to_fabric: 1 where a directive binds the multiplications.
@@ -115,6 +126,7 @@ class LayerArrays:
     has_bias: FloatArray
     first: FloatArray
     last: FloatArray
+    habit: FloatArray
     known_nonzeros: FloatArray
     knowledge: FloatArray
     to_dsp: FloatArray
@@ -220,7 +232,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
     owner: list[int] = []
     exact: list[tuple[int, ConstantCost]] = []
     for number, query in enumerate(queries):
-        count = len(query.layers)
+        count, habit = len(query.layers), habit_of(query.layers)
         for place, layer in enumerate(query.layers):
             source, weight = layer.input, layer.weight
             accum = layer.sum_type
@@ -264,6 +276,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
                     layer.bias is not None,
                     place == 0,
                     place == count - 1,
+                    habit,
                     nonzeros,
                     knowledge,
                     layer.multipliers == "dsp",
@@ -287,6 +300,18 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
     return DesignTable(arrays, owners, design, tuple(known), condition, queries)
 
 
+def habit_of(layers: Sequence[LayerQuery]) -> int:
+    """How a design's weights are typed, a place in ``HABITS``."""
+    if len(layers) == 1:
+        return ALONE
+    first = layers[0].weight
+    if any(layer.weight != first for layer in layers) and all(
+        layer.bias is not None and layer.bias == layer.accum for layer in layers
+    ):
+        return OWN
+    return FEW if min(layer.weight.width for layer in layers) < WIDE_BITS else WIDE
+
+
 def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
     """Expected cost of the constants: name -> (layers,), and the live bits, (layers, LEVELS)."""
     size = asked["n_in"].size
@@ -307,6 +332,7 @@ def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], Floa
                 shift=c["in_fraction"] + c["w_fraction"] - c["acc_fraction"],
                 has_bias=c["has_bias"],
                 last=c["last"],
+                habit=c["habit"],
                 nonzeros=c["known_nonzeros"],
             )
         )
@@ -315,4 +341,4 @@ def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], Floa
     return costs, live
 
 
-__all__ = ["LEVELS", "DesignTable", "LayerArrays", "strategy_code", "tabulate"]
+__all__ = ["LEVELS", "DesignTable", "LayerArrays", "habit_of", "strategy_code", "tabulate"]

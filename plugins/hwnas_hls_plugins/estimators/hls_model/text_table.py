@@ -58,6 +58,8 @@ def prediction_text(prediction: Prediction) -> str:
             share = f"{100 * target.share(metric, interval.value):.1f} %" if getattr(target, metric) else ""
         numbers = f"{interval.value:>10,.0f}  {_range(interval):>21}"
         lines.append(f"{label:18}{numbers}  {_coverage(interval):>14}  {share:>8}")
+        if metric == "latency_cycles" and prediction.earliest_cycles not in (None, interval.value):
+            lines.append(f"{'  best case':18}{prediction.earliest_cycles:>10,.0f}")
     lines += [
         "",
         f"{'layer':27}{'strategy':>10}{'reuse':>7}{'cycles':>7}{'LUT':>9}{'FF':>8}{'DSP':>6}{'BRAM':>6}",
@@ -126,6 +128,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
             }
             for metric, interval in prediction.metrics.items()
         },
+        "latency_cycles_min": prediction.earliest_cycles,
         "shares": [
             {
                 "layer": layer.name,

@@ -8,9 +8,34 @@ from numpy.typing import NDArray
 from hwnas_hls.network.limits import DSP_INPUT_BITS, UNROLL_LIMIT
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS
+from hwnas_hls_plugins.estimators.hls_model.silicon import PART_CLASSES
 from hwnas_hls_plugins.estimators.hls_model.table import RESOURCE, DesignTable
 
 FloatArray = NDArray[np.float64]
+
+#: Cycles through the registers of a DSP (operands, product, result) less what is chained into the last one.
+#: 0 to 3 in half steps were tried with the designs in view; 3.33 ns and series 7 want them.
+DSP_STAGES = 2.5
+#: Vitis HLS before this version puts products of 8 bits into the DSPs of series 7, later ones leave them in
+#: logic. Thirty-two designs of one author (2021.1, 3.33 and 5 ns) against two of another (2024.2, 5 ns); the
+#: former were named after DSPs or logic, so that what the compiler did unasked is not certain.
+SMALL_DSP_UNTIL, SMALL_DSP_BITS = 2022.0, 8.0
+_SERIES_7 = (PART_CLASSES.index("7series_slow"), PART_CLASSES.index("7series_fast"))
+
+
+def small_dsps(table: DesignTable) -> NDArray[np.bool_]:
+    """Layers whose products of 8 bits are taken to go to DSPs, as old Vitis HLS does on series 7."""
+    d = table.design
+    old = (d.vitis > 0) & (d.version > 0) & (d.version < SMALL_DSP_UNTIL) & np.isin(d.part_class, _SERIES_7)
+    c = table.layer
+    narrow = (c.in_bits < DSP_INPUT_BITS) & (np.minimum(c.in_bits, c.w_bits) >= SMALL_DSP_BITS)
+    out: NDArray[np.bool_] = old[table.owner] & narrow
+    return out
+
+
+def dsp_input_bits(table: DesignTable) -> FloatArray:
+    """Width from which the input of each layer lets a product go to a DSP."""
+    return np.where(small_dsps(table), SMALL_DSP_BITS, float(DSP_INPUT_BITS))
 
 
 def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
@@ -19,7 +44,7 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     d = table.design
     usable, part, vitis = (table.of_layers(values) for values in (d.usable_ns, d.part_class, d.vitis))
     multipliers = c.multipliers
-    eligible = c.in_bits >= DSP_INPUT_BITS
+    eligible = c.in_bits >= dsp_input_bits(table)
     in_dsp = np.where(eligible, multipliers - np.where(vitis > 0, 0.0, c.small_multipliers), 0.0)
     in_dsp = np.where(c.to_dsp > 0, multipliers, np.where(c.to_fabric > 0, 0.0, in_dsp))
     in_dsp = np.maximum(0.0, in_dsp)
@@ -40,9 +65,13 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     )
     area = np.clip((c.in_bits / 16.0) ** 2, 0.0, 4.0)
     adder = k.of_class("adder_ns", part)
+    slower = table.of_layers(table.design.slower)
+    whole_ns = k.of_class("multiplier_ns", part) * area ** k.of_class("multiplier_power", part)
+    # A product that one cycle does not hold goes through a DSP's registers, a cycle each.
+    staged = (in_dsp > 0.5) & (whole_ns * slower > usable)
     product_ns = np.where(
         multipliers > 0.5,
-        k.of_class("multiplier_ns", part) * area ** k.of_class("multiplier_power", part),
+        np.where(staged, np.maximum(whole_ns, DSP_STAGES * usable / slower), whole_ns),
         np.where(c.shift_adders > 0.5, adder, 0.0),
     )
     # Bound to logic, a small product is one short stage.
@@ -51,7 +80,6 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     started = (c.strategy == RESOURCE).astype(np.float64)
     growth = 1.0 + np.maximum(0.0, c.acc_bits - 16.0) / 32.0
     path = product_ns + adder * np.maximum(c.depth - started, 0.0) * growth
-    slower = table.of_layers(table.design.slower)
     once, cuts = (np.maximum(0.0, np.ceil(path * delay / usable - 1e-9) - 1.0) for delay in (slower, 1.0))
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
