@@ -16,7 +16,6 @@ from hwnas_hls_plugins.estimators.hls_model.calibration import (
     OFFSETS,
     Calibration,
     half_widths,
-    own_band_key,
     read_calibration,
 )
 from hwnas_hls_plugins.estimators.hls_model.domain import (
@@ -183,9 +182,7 @@ def _sides(
         for row, metric in enumerate(METRICS):
             band = calibration.stage_band(name, each.stage, level, away == 0, metric, at)
             stated = np.nan if band.coverage is None else band.coverage
-            # Bands of one's own designs hold what their weights turned out to be.
-            unknown = 0.0 if own_band_key(at, name, each.stage, level) in calibration.bands else widths[wide]
-            ends = half_widths(band, metric, away, each.clock_known, float(unknown))
+            ends = half_widths(band, metric, away, each.clock_known, float(widths[wide]))
             found[row, :, number] = (*ends, stated)
     below, above, coverage = np.exp(-found[:, 0]), np.exp(found[:, 1]), found[:, 2]
     sides = {metric: (below[row][kinds], above[row][kinds]) for row, metric in enumerate(METRICS)}

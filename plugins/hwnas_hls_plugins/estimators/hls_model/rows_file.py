@@ -229,7 +229,7 @@ def read_as(query: Query) -> str:
         [layer.activation for layer in query.layers],
         [str(layer.weight) for layer in query.layers],
         [f"RF {layer.reuse_factor}" for layer in query.layers],
-        [layer.strategy for layer in query.layers],
+        [layer.strategy.lower() for layer in query.layers],
     )
     told = [
         each[0] if len(set(each)) == 1 else ("-" if column == 0 else "; ").join(each)

@@ -302,12 +302,10 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
 
 def habit_of(layers: Sequence[LayerQuery]) -> int:
     """How a design's weights are typed, a place in ``HABITS``."""
-    if len(layers) == 1:
+    if len(layers) <= 1:
         return ALONE
-    first = layers[0].weight
-    if any(layer.weight != first for layer in layers) and all(
-        layer.bias is not None and layer.bias == layer.accum for layer in layers
-    ):
+    several = len({layer.weight for layer in layers}) > 1 and len({layer.accum for layer in layers}) > 1
+    if several and all(layer.bias is not None and layer.bias == layer.accum for layer in layers):
         return OWN
     return FEW if min(layer.weight.width for layer in layers) < WIDE_BITS else WIDE
 
