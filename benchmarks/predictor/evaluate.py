@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 
 import numpy as np
-from fit import SWEEPS, Data, _best, cross_validate, remaining
+from fit import SWEEPS, Data, _best, cross_validate, left_over
 from rows import data_folder, read_rows
 
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
@@ -127,7 +127,7 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
         regime += data.bands
         knowledge += data.knowledge.tolist()
         for metric in METRICS:
-            scores[metric] += remaining(data, metric, values[metric]).tolist()
+            scores[metric] += left_over(data, metric, values[metric]).tolist()
     table = {metric: np.array(score) for metric, score in scores.items()}
     hits: dict[tuple[str, float], dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     units = [f"{f} {s}" if f in SWEEPS else f for f, s in zip(families, shapes, strict=True)]

@@ -23,10 +23,10 @@ from scipy.optimize import least_squares
 
 from hwnas_hls.protocols.target import device_of, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.batch import prior_widths, replaced_dsps
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OF_WEIGHTS, Calibration
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
-from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual
+from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual, remaining
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
     factor_group,
@@ -219,16 +219,9 @@ def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
     return {metric: np.rint(values[metric]) for metric in METRICS}
 
 
-def remaining(data: Data, metric: str, values: np.ndarray) -> np.ndarray:
-    """Log residuals, less what an interval reaches already for weights that are not known.
-
-    A band of half width ``h`` and an addition ``a`` reach ``hypot(h, a)``, so that they hold a residual
-    ``r`` where ``h`` holds ``sqrt(r**2 - a**2)``.
-    """
-    residual = log_residual(metric, data.truth[metric], values)
-    if metric not in OF_WEIGHTS:
-        return residual
-    return np.sign(residual) * np.sqrt(np.maximum(residual**2 - data.widths**2, 0.0))
+def left_over(data: Data, metric: str, values: np.ndarray) -> np.ndarray:
+    """Log residuals that a band has to hold."""
+    return remaining(metric, log_residual(metric, data.truth[metric], values), data.widths)
 
 
 def cross_validate(
@@ -272,7 +265,7 @@ def main() -> None:
             for q, name in zip(data.queries, data.regimes, strict=True)
         ]
         for metric in METRICS:
-            scores[metric] += remaining(data, metric, values[metric]).tolist()
+            scores[metric] += left_over(data, metric, values[metric]).tolist()
     bands = fit_bands(
         queries, families, shapes, regime, knowledge, known, {m: np.array(v) for m, v in scores.items()}
     )

@@ -67,8 +67,8 @@ def test_it_agrees_with_the_model_on_architectures() -> None:
         # Where about one multiplier is expected, the model rounds it away or not: its cycles jump.
         assert late[-1] <= 2.0 + 0.3 * cycles
     assert statistics.median(errors) < 0.08
-    assert statistics.quantiles(errors, n=10)[-1] < 0.16
-    assert max(errors) < 0.2
+    assert statistics.quantiles(errors, n=10)[-1] < 0.18
+    assert max(errors) < 0.25
     assert statistics.median(late) < 0.8
     assert statistics.quantiles(late, n=10)[-1] < 1.6
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.protocols.target import device_of
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
+from hwnas_hls_plugins.estimators.hls_model.fitting import remaining
 from hwnas_hls_plugins.estimators.hls_model.keys import BandKey, FactorKey, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
 from hwnas_hls_plugins.estimators.hls_model.own_factors import (
@@ -238,7 +239,8 @@ def _judge(
     residuals = {metric: level.residual(metric, shift[metric])[chosen] for metric in METRICS}
     names = [designs[place].network for place in places]
     kinds = [(level.bands[row], level.queries[row].stage) for row in rows]
-    found, coverage, own = own_bands(site, level.knowledge, residuals, names, kinds, base)
+    held = {metric: remaining(metric, values, level.widths[chosen]) for metric, values in residuals.items()}
+    found, coverage, own = own_bands(site, level.knowledge, held, names, kinds, base)
     for key, of_site in found.items():
         bands[key] = of_site
     return SiteErrors(

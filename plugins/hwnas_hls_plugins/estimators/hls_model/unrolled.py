@@ -67,20 +67,20 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     adder = k.of_class("adder_ns", part)
     slower = table.of_layers(table.design.slower)
     whole_ns = k.of_class("multiplier_ns", part) * area ** k.of_class("multiplier_power", part)
-    # A product that one cycle does not hold goes through a DSP's registers, a cycle each.
-    staged = (in_dsp > 0.5) & (whole_ns * slower > usable)
-    product_ns = np.where(
-        multipliers > 0.5,
-        np.where(staged, np.maximum(whole_ns, DSP_STAGES * usable / slower), whole_ns),
-        np.where(c.shift_adders > 0.5, adder, 0.0),
-    )
+    product_ns = np.where(multipliers > 0.5, whole_ns, np.where(c.shift_adders > 0.5, adder, 0.0))
     # Bound to logic, a small product is one short stage.
     product_ns = np.where(c.to_fabric > 0, 0.3 * product_ns, product_ns)
     # ``Resource`` at reuse factor 1 starts its sums from the biases: one level less.
     started = (c.strategy == RESOURCE).astype(np.float64)
     growth = 1.0 + np.maximum(0.0, c.acc_bits - 16.0) / 32.0
-    path = product_ns + adder * np.maximum(c.depth - started, 0.0) * growth
-    once, cuts = (np.maximum(0.0, np.ceil(path * delay / usable - 1e-9) - 1.0) for delay in (slower, 1.0))
+    # A product that one cycle does not hold goes through a DSP's registers, which are none of the logic's.
+    staged = (in_dsp > 0.5) & (whole_ns * slower > usable)
+    staged_ns = np.where(staged, np.maximum(product_ns, DSP_STAGES * usable / slower), product_ns)
+    sums_ns = adder * np.maximum(c.depth - started, 0.0) * growth
+    once, cuts = (
+        np.maximum(0.0, np.ceil((product + sums_ns) * delay / usable - 1e-9) - 1.0)
+        for product, delay in ((staged_ns, slower), (product_ns, 1.0))
+    )
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
     once = np.where(chained, np.maximum(once, np.ceil(c.nonzeros / c.n_out / 2.0)), once)
