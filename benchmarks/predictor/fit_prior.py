@@ -194,7 +194,7 @@ def shaped(
     theta: np.ndarray, kept: tuple[float, ...] = (1.0,) * 4, spread: tuple[tuple[float, float], ...] = ()
 ) -> WeightPrior:
     a, b, c, d = (float(value) for value in theta)
-    return WeightPrior(a, b, c, d, (kept[0], kept[1], kept[2], kept[3]), spread)
+    return WeightPrior(a, b, c, d, kept, spread)
 
 
 def fit_kept(folder: Path, theta: np.ndarray) -> tuple[tuple[float, ...], dict[str, list[float]]]:

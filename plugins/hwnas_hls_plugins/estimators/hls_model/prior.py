@@ -53,8 +53,8 @@ class WeightPrior:
     kappa_last: float
     narrow_share: float
     lean: float
-    kept: tuple[float, float, float, float]
-    spread: tuple[tuple[float, float], ...]
+    kept: tuple[float, ...]
+    spread: tuple[tuple[float, ...], ...]
 
 
 @functools.cache
