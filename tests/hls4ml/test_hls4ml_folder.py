@@ -319,6 +319,6 @@ def test_lint_of_real_projects(projects: dict[str, Project], tmp_path: Path) -> 
     assert lint_folder(projects["latency"].folder) == []
     found = lint_folder(projects["resource"].folder)
     assert [(finding.rule, finding.where) for finding in found] == [("reuse-factor", "layer _0")]
-    assert "moves it to 5" in found[0].what
+    assert "changes it to 5" in found[0].what
     shutil.copy(projects["resource"].folder / "hls4ml_config.yml", tmp_path)
     assert lint_config(tmp_path / "hls4ml_config.yml") == found

@@ -116,7 +116,7 @@ def test_and_only_there(rule, design):
 
 def test_remedies_name_what_would_do():
     found = rules(net(dense(128, 128, strategy="Resource", reuse_factor=3)))
-    assert "would take 2" in found["illegal-reuse-factor"].what
+    assert "would use 2" in found["illegal-reuse-factor"].what
     assert "1, 2, 4, 8" in found["illegal-reuse-factor"].remedy
     assert "reuse factor of at least 4," in found["unroll-limit"].remedy
 
