@@ -218,7 +218,7 @@ def _layer(
     adders = np.maximum(count - 1, 0) * used
     narrow = (digits * widths[:, None]).sum(axis=0) / np.maximum(count, 1) + 1
     growth = np.maximum(_bits(least, most) - _zeros_below(weight) - narrow, 0)
-    offset: NDArray[np.float64] = np.zeros(layer.n_out)
+    offset: NDArray[np.floating] = np.zeros(layer.n_out)
     biased = np.zeros(layer.n_out, bool)
     if bias is not None and layer.bias is not None:
         offset, biased = bias * 2.0 ** (accum.fraction - layer.bias.fraction), (bias != 0) & used

@@ -239,8 +239,8 @@ def _judge(
     residuals = {metric: level.residual(metric, shift[metric])[chosen] for metric in METRICS}
     names = [designs[place].network for place in places]
     kinds = [(level.bands[row], level.queries[row].stage) for row in rows]
-    held = {metric: remaining(metric, values, level.widths[chosen]) for metric, values in residuals.items()}
-    found, coverage, own = own_bands(site, level.knowledge, held, names, kinds, base)
+    left = {metric: remaining(metric, values, level.widths[chosen]) for metric, values in residuals.items()}
+    found, coverage, own = own_bands(site, level.knowledge, left, names, kinds, base)
     for key, of_site in found.items():
         bands[key] = of_site
     return SiteErrors(
