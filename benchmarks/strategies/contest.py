@@ -125,6 +125,7 @@ def run(
                 break
             records, seconds = _timed(lambda: judge.records(asked, batch, judged))  # noqa: B023
             judging += seconds
+            judge.take(records)
             _, seconds = _timed(lambda: searcher.tell(records))  # noqa: B023
             proposing += seconds
             cost = 0.0

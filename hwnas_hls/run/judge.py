@@ -121,9 +121,12 @@ class Judge:
                 self._spare(part, forecast, cases)
         self._combine(cases)
         share = (time.perf_counter() - began) / max(len(cases), 1)
-        records = [self._record(c, first_number + place, batch, share) for place, c in enumerate(cases)]
+        return [self._record(c, first_number + place, batch, share) for place, c in enumerate(cases)]
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Records of a batch as they are stored, with what syntheses have taught meanwhile: later batches
+        are judged against them."""
         self._family.take(records)
-        return records
 
     def designs(self, candidates: Sequence[Candidate]) -> list[FullTraining]:
         """Train candidates in full with the problem's trainer, and estimate with their weights.

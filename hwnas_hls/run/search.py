@@ -248,6 +248,7 @@ class Search:
         self.store.begin_batch(number, candidates)
         share = (self.asked + len(candidates)) / self.problem.spec.run.trials
         records = self._measured(self.judge.records(candidates, number, self.judged), share)
+        self.judge.take(records)
         with self._strategy(f"failed on the records of batch {number}"):
             self.strategy.tell(records)
             state = _as_json(self.strategy.state())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -172,3 +173,34 @@ def test_who_computes_from_the_numbers_of_others_is_asked_again_when_they_change
     assert member.estimates["lut"].evidence == "solved"
     quotient = member.estimates["accuracy"].value / member.estimates["lut"].value
     assert member.estimates["bargain"].value == pytest.approx(quotient)
+
+
+def test_resumed_the_same_candidates_contend_although_syntheses_taught_meanwhile(
+    with_solver: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    spec = toy_spec(
+        run={"estimators": ESTIMATORS},
+        synthesis={"synthesizer": "toy-synthesis", "budget": 30, "config": {"factor": 0.8}},
+    )
+
+    def facts(folder: Path, *stops: int) -> list[object]:
+        folder.mkdir()
+        for stop in (*stops, 0):
+            batches: list[object] = []
+
+            def interrupt(progress: object, seen: list[object] = batches, stop: int = stop) -> None:
+                seen.append(progress)
+                if len(seen) == stop:
+                    raise KeyboardInterrupt
+
+            with Store(folder) as store:
+                search = Search.resume(resolve(spec, with_solver), store, on_progress=interrupt)
+                with contextlib.suppress(KeyboardInterrupt):
+                    search.run()
+                search.close()
+        with Store(folder) as store:
+            return [(item.key, item.estimates["lut"].evidence, item.losses) for item in store.records()]
+
+    whole = facts(tmp_path / "whole")
+    assert facts(tmp_path / "parts", 1, 1) == whole
+    assert any("syntheses of this run" in str(item) for item in whole)
