@@ -31,6 +31,7 @@ from quantised import non_dominated
 from hwnas_hls import __version__
 from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import bits_read
 from hwnas_hls.network.layers import Dense
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Member
@@ -111,6 +112,7 @@ def facts(design: Design) -> dict[str, Any]:
         "weight_types": [str(layer.weight) for layer, _ in layers],
         "result_types": [str(layer.result) for layer, _ in layers],
         "input_type": str(design.architecture.input),
+        "input_bits": bits_read(design.features, design.architecture.input, design.architecture.n_in),
         "inputs_read": int((first != 0).any(axis=1).sum()),
         "neurons": [int((weight != 0).any(axis=1).sum()) for _, weight in layers[1:]],
     }

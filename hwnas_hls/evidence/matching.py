@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.evidence.belonging import plain_part
 from hwnas_hls.hls4ml.query import LayerQuery, Query
+from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
 
@@ -51,11 +52,21 @@ def _layer(wanted: LayerQuery, found: LayerQuery) -> list[str]:
         asked_type, built = getattr(wanted, name), getattr(found, name)
         if asked_type is not None and built is not None and asked_type != built:
             out.append(f"{name} type {built}, not {asked_type}")
+    if _cast(wanted) != _cast(found):
+        out.append("other types of single features")
     if not _equal(wanted.weights, wanted.weight, found.weights, found.weight):
         out.append("different weights" if found.weights is not None else "no weights to compare")
     if not _equal_biases(wanted, found):
         out.append("other biases")
     return out
+
+
+def _cast(layer: LayerQuery) -> FeatureTypes:
+    """Types of the features; of one that no weight takes it does not matter."""
+    if not layer.features or layer.weights is None:
+        return layer.features
+    read = (layer.weights != 0).any(axis=1)
+    return tuple(kind if one else None for kind, one in zip(layer.features, read, strict=True))
 
 
 def _strategy(layer: LayerQuery) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwnas_hls.hls4ml import feature_cast
 from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph
 from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.layers import Layer, Weighted
@@ -19,6 +20,8 @@ def hls_config(graph: NodeGraph) -> dict[str, Any]:
     """
     architecture, image = graph.design.architecture, graph.input.image
     names: dict[str, Any] = {graph.input.name: {"Precision": {"result": str(graph.input.result)}}}
+    if graph.design.features:
+        names[feature_cast.NAME] = {"Precision": {"result": str(graph.input.result)}}
     names |= {node.name: _settings(node, graph.layer(node)) for node in graph.nodes}
     return {
         "InputShape": (architecture.n_in,) if image is None else (image[2], image[0], image[1]),
@@ -27,8 +30,10 @@ def hls_config(graph: NodeGraph) -> dict[str, Any]:
             "ReuseFactor": 1,
             "Strategy": "Latency",
             "BramFactor": _BRAM_FACTOR,
-            # Without these two settings, hls4ml silently builds torch's weights untransposed. For
-            # images, "full" would also transpose the input, which is already channels last.
+            # Off: where there are casts, hls4ml would work out all types anew.
+            **({"BitExact": False} if graph.design.features else {}),
+            # Without these two, torch's weights are built untransposed and nothing says so. For
+            # images, "full" would transpose the input too, which arrives channels last already.
             "ChannelsLastConversion": (
                 "full" if architecture.is_chain and architecture.io_type == "io_parallel" else "internal"
             ),

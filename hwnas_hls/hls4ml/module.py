@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from hwnas_hls.hls4ml import feature_cast
 from hwnas_hls.hls4ml.graph import Node, NodeGraph, kernel
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Pool2D, Weighted
@@ -17,7 +19,11 @@ def torch_module(graph: NodeGraph) -> Any:
     design, nodes = graph.design, graph.nodes
     modules = {node.name: _module(design, node) for node in nodes}
     if design.architecture.is_chain:
-        return torch.nn.Sequential(*modules.values()).eval()
+        # Numbered without the cast, whose name is its own.
+        parts = {str(number): module for number, module in enumerate(modules.values())}
+        if design.features:
+            parts = {feature_cast.NAME: feature_cast.feature_cast(design.features), **parts}
+        return torch.nn.Sequential(OrderedDict(parts)).eval()
 
     class Network(torch.nn.Module):
         def __init__(self) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.architecture import INPUT
+from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.network.precision import MAX_WIDTH, FixedType, exact_sum
 
@@ -52,11 +53,13 @@ class LayerQuery:
         activation: hls4ml's name in lower case (``relu``, ``softmax``, ``linear``, ...).
         reuse_factor: the requested one; the legal one is computed if the strategy needs it.
         strategy: hls4ml's spelling, any case (``Latency``, ``Resource``, ``distributed_arithmetic``, ...).
-        n_nonzeros: number of non-zero weights; ``None`` if unknown.
-        weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` if unknown.
-        biases: integers on the bias type's grid, shape (n_out,); ``None`` if unknown.
-        normalisation: ``batch`` if a separate batch normalisation layer follows the activation.
-        multipliers: ``dsp`` or ``fabric`` if a BIND_OP or RESOURCE directive sets it, else ``None``.
+        n_nonzeros: number of weights that are not zero; ``None`` where unknown.
+        weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` where unknown.
+        biases: integers on the bias type's grid, shape (n_out,); ``None`` where unknown.
+        normalisation: ``batch`` where a batch normalisation layer of its own follows the activation.
+        features: types of the single values of its input, where each has one of its own, see
+            :mod:`hwnas_hls.network.features`; empty otherwise.
+        multipliers: ``dsp`` or ``fabric`` where a BIND_OP or RESOURCE directive decides, else ``None``.
     """
 
     n_in: int
@@ -75,6 +78,7 @@ class LayerQuery:
     biases: NDArray[np.int64] | None = None
     normalisation: str = "none"
     multipliers: str | None = None
+    features: FeatureTypes = ()
 
     @property
     def sum_type(self) -> FixedType:
@@ -215,4 +219,5 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
             n_nonzeros=nonzeros,
             weights=weights,
             biases=None if design is None else design.biases[number],
+            features=design.features if design and architecture.sources(number) == (INPUT,) else (),
         )

@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import INPUT, Architecture
+from hwnas_hls.network.features import (
+    FeatureTypes,
+    check_features,
+    ends,
+    features_from_json,
+    features_to_json,
+)
+from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.layers import Conv2D, Dense, Weighted
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.system.files import write_bytes
@@ -57,7 +65,9 @@ class Design:
         biases: per layer, an int64 array (outputs or filters,) on the bias type's grid, or ``None``.
         preprocessing: fitted standardisation; ``None`` if the inputs are already on the grid.
         labels: class names in output order; empty for regression.
-        meta: origin (task, seed, epochs), JSON-able.
+        meta: where it comes from (task, seed, epochs), JSON-able.
+        features: type of each input feature, within the architecture's input type; ``None`` for a
+            feature that is not read. Empty where all of them have the input type itself.
     """
 
     architecture: Architecture
@@ -66,9 +76,19 @@ class Design:
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    features: FeatureTypes = ()
 
     def __post_init__(self) -> None:
-        layers = self.architecture.layers
+        architecture, layers = self.architecture, self.architecture.layers
+        check_features(self.features, architecture.input, architecture.n_in)
+        if self.features and not reads_features(architecture):
+            raise UserError(
+                "types of single features want a chain of layers of distributed_arithmetic, io_parallel",
+                kind=ErrorKind.CONFLICT,
+            )
+        if all(own == architecture.input.plain for own in self.features):
+            # Nothing of its own: as a design that never had any.
+            object.__setattr__(self, "features", ())
         for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
             shape = None if weight is None else weight.shape
             if shape != layer.weight_shape:
@@ -125,7 +145,8 @@ class Design:
             ]
             weight = self.weights[number]
             if weight is not None and isinstance(layer, Weighted):
-                accum = layer.accum or _exact_accum(layer, given[0], weight, self.biases[number])
+                own = self.features if architecture.sources(number) == (INPUT,) else ()
+                accum = layer.accum or _exact_accum(layer, given[0], weight, self.biases[number], own)
                 result = layer.result or accum
             else:
                 accum, result = layer.exact_accum(*given), layer.output_type(*given)
@@ -138,6 +159,8 @@ class Design:
         for array in (*self.weights, *self.biases):
             # The architecture determines the shapes; a missing array differs from an empty one.
             state.update(b"none" if array is None else array.astype("<i8").tobytes())
+        if self.features:
+            state.update(json.dumps(features_to_json(self.features)).encode())
         return state.hexdigest()[:16]
 
     @property
@@ -156,6 +179,8 @@ class Design:
             "features": list(self.preprocessing.names) if self.preprocessing else [],
             "labels": list(self.labels),
             "meta": dict(self.meta),
+            # Left out where it says nothing.
+            **({"feature_types": features_to_json(self.features)} if self.features else {}),
         }
 
     def _arrays(self) -> dict[str, Any]:
@@ -257,12 +282,25 @@ class Design:
             preprocessing,
             tuple(data["labels"]),
             data["meta"],
+            features_from_json(data.get("feature_types", ())),
         )
         if design.digest() != data["digest"]:
             raise UserError(
                 "the design was modified after it was written", where=where, kind=ErrorKind.DAMAGED
             )
         return design
+
+
+def reads_features(architecture: Architecture) -> bool:
+    """Whether single features may have types of their own: a chain of adders alone, all inputs at once.
+
+    What hls4ml and the writers of RTL then build is the same to the bit.
+    """
+    return (
+        architecture.io_type == "io_parallel"
+        and architecture.is_chain
+        and all(layer.strategy == HlsStrategy.DISTRIBUTED_ARITHMETIC for layer in architecture.chain)
+    )
 
 
 def _limited(path: Path) -> bytes:
@@ -305,13 +343,20 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _exact_accum(
-    layer: Dense | Conv2D, source: FixedType, weight: NDArray[np.int64], bias: NDArray[np.int64] | None
+    layer: Dense | Conv2D,
+    source: FixedType,
+    weight: NDArray[np.int64],
+    bias: NDArray[np.int64] | None,
+    features: FeatureTypes,
 ) -> FixedType:
     import numpy as np
 
     fraction = source.fraction + layer.weight.fraction
     at_high, at_low = weight * source.highest, weight * source.lowest
-    # A window over the edge of an image has fewer products, so its sums are within these bounds too.
+    if features:
+        low, high = ends(features, source, len(weight))
+        at_high, at_low = weight * high[:, None], weight * low[:, None]
+    # A window over the edge of an image has fewer products: sums of a part lie within these too.
     each = tuple(range(weight.ndim - 1))
     up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=each)
     down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=each)

@@ -11,6 +11,7 @@ import numpy as np
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import cast, on_own_grids
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.network.precision import FixedType
 
@@ -25,12 +26,16 @@ _LEAKY_SHIFT = round(-math.log2(LEAKY_SLOPE))
 def input_integers(design: Design, features: NDArray[np.floating]) -> NDArray[np.int64]:
     """Raw features (rows, n_in) -> integers on the input grid, as the host must compute them.
 
-    The host rounds half up and saturates; a plain ``ap_fixed`` conversion would truncate and wrap.
+    The host rounds half up and saturates, a feature with a type of its own onto its own grid: a plain
+    ``ap_fixed`` input would truncate and wrap.
     """
     if design.preprocessing is not None:
         features = design.preprocessing(features)
     kind = design.architecture.input
-    scaled = np.floor(np.asarray(features, np.float64) * 2.0**kind.fraction + 0.5)
+    values = np.asarray(features, np.float64)
+    if design.features:
+        return on_own_grids(design.features, kind, values)
+    scaled = np.floor(values * 2.0**kind.fraction + 0.5)
     return np.clip(scaled, kind.lowest, kind.highest).astype(np.int64)
 
 
@@ -46,7 +51,7 @@ def emulate(design: Design, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
     architecture, types = design.architecture, design.layer_types()
     kinds = {INPUT: architecture.input} | {number: result for number, (_, _, result) in enumerate(types)}
     last_use = {source: number for number in range(len(types)) for source in architecture.sources(number)}
-    held = {INPUT: inputs}
+    held = {INPUT: cast(design.features, architecture.input, inputs)}
     for number, (layer, (_, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
         sources = architecture.sources(number)
         given = [(held[source], kinds[source]) for source in sources]

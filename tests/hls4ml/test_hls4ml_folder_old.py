@@ -335,7 +335,17 @@ def test_inputs_quantised_one_by_one_are_followed() -> None:
     assert graph is not None
     values = graph.weights * 2.0**-graph.weight.fraction
     np.testing.assert_array_equal(values, [[2.0, 0.0], [1.0, -1.0]])
+    assert graph.features == (FixedType.parse("fixed<4,2,RND,WRAP>"), FixedType.parse("fixed<5,3,RND,WRAP>"))
     assert read_graph(code.replace("model_inp_q_1 =", "other ="), "dense_da_7", 2, 2) is None
+    unread = read_graph(code.replace("model_inp_q_1 = model_inp[0]", "model_inp_q_0 = 0"), "dense_da_7", 2, 2)
+    assert unread is None  # v1 takes an input that nothing defines
+    code = code.replace(
+        "ap_fixed<4,2,AP_RND,AP_WRAP> model_inp_q_1 = model_inp[0]", "ap_ufixed<1, 0> model_inp_q_1 = 0"
+    )
+    unread = read_graph(code.replace("model_inp[1]", "model_inp[0]"), "dense_da_7", 2, 2)
+    assert unread is not None
+    assert unread.features == (FixedType.parse("fixed<5,3,RND,WRAP>"), None)
+    np.testing.assert_array_equal(unread.weights * 2.0**-unread.weight.fraction, [[1.0, -1.0], [0.0, 0.0]])
 
 
 def test_weights_that_are_missing_leave_the_counts(tmp_path: Path) -> None:

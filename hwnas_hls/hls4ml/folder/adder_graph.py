@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.errors import UserError
 from hwnas_hls.network.precision import FixedType
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ _SUM = re.compile(r"(.+?) ([+-]) (.+)")
 _SHIFTED = re.compile(r"bit_shift<(-?\d{1,3})>\((-?)v(\d{1,7})\)")
 _PLAIN = re.compile(r"(-?)v(\d{1,7})")
 _INPUT = re.compile(r"model_inp\[(\d{1,6})\]|model_inp_q_(\d{1,6})")
-#: HGQ2 quantises each input by a cast before the graph.
-_QUANTISED = re.compile(r"[\w<>,: -]{1,80}?\s+model_inp_q_(\d{1,6}) = model_inp\[(\d{1,6})\];.*")
+#: Inputs with types of their own are cast one by one before the graph, which then reads the casts.
+_QUANTISED = re.compile(r"([\w<>,: -]{1,80}?)\s+model_inp_q_(\d{1,6}) = (?:model_inp\[(\d{1,6})\]|0);.*")
 _CAST = re.compile(r"(?:ap|ac)_u?(?:fixed|int)<[\d, -]{1,24}>\((.+)\)")
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
 
@@ -40,7 +41,9 @@ class AdderGraph:
         weight, bias: the narrowest types for all of them.
         weights: integers (n_in, n_out) on the grid of ``weight``.
         biases: integers (n_out,) on the grid of ``bias``.
-        n_adders: number of sums and differences.
+        n_adders: sums and differences in the graph.
+        features: types that the inputs are cast to, ``None`` for one that is not read; empty where no input
+            is cast.
     """
 
     weight: FixedType
@@ -48,6 +51,7 @@ class AdderGraph:
     weights: NDArray[np.int64]
     biases: NDArray[np.int64]
     n_adders: int
+    features: tuple[FixedType | None, ...] = ()
 
 
 def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | None:
@@ -71,7 +75,7 @@ def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | 
         stripped = line.strip()[:400]
         match = _QUANTISED.fullmatch(stripped)
         if match is not None:
-            follower.quantised[int(match[1])] = int(match[2])
+            follower.quantise(int(match[2]), None if match[3] is None else int(match[3]), match[1])
             continue
         match = _LINE.fullmatch(stripped)
         if match is not None:
@@ -92,7 +96,8 @@ def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | 
     weight, bias = _grid(out[:-1]), _grid(out[-1])
     if weight is None or bias is None:
         return None
-    return AdderGraph(*(weight[0], bias[0], weight[1], bias[1]), follower.n_adders)
+    features = tuple(follower.types.get(place) for place in range(n_in)) if follower.types else ()
+    return AdderGraph(*(weight[0], bias[0], weight[1], bias[1]), follower.n_adders, features)
 
 
 class _Follower:
@@ -101,8 +106,18 @@ class _Follower:
     def __init__(self, n_in: int) -> None:
         self.n_in = n_in
         self.values: dict[int, NDArray[np.float64]] = {}
-        self.quantised: dict[int, int] = {}
+        self.quantised: dict[int, int | None] = {}
+        self.types: dict[int, FixedType | None] = {}
         self.n_adders = 0
+
+    def quantise(self, number: int, source: int | None, kind: str) -> None:
+        """An input is cast to a type; without a source it is 0."""
+        self.quantised[number] = source
+        try:
+            own = None if source is None else FixedType.parse(kind)
+        except UserError:
+            own = None
+        self.types[number if source is None else source] = own
 
     def value(self, expression: str) -> NDArray[np.float64] | None:
         """The coefficients of an expression; ``None`` if its form is unknown."""
@@ -115,9 +130,11 @@ class _Follower:
         given = _INPUT.fullmatch(text)
         if given is not None:
             place = int(given[1]) if given[1] else self.quantised.get(int(given[2]), self.n_in)
+            unit = np.zeros(self.n_in + 1)
+            if place is None:
+                return unit
             if place >= self.n_in:
                 return None
-            unit = np.zeros(self.n_in + 1)
             unit[place] = 1.0
             return unit
         cast = _CAST.fullmatch(text)

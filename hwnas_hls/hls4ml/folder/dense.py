@@ -195,6 +195,7 @@ def _distributed(
         weights=graph.weights,
         biases=graph.biases if graph.biases.any() else None,
         n_nonzeros=int((graph.weights != 0).sum()),
+        features=graph.features,
     )
 
 

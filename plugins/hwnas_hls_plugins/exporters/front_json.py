@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.network.features import features_to_json
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.spec.notation import metric_of
 from hwnas_hls.system.files import write_text
@@ -95,6 +96,8 @@ def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
     return {
         "shape": architecture.shape,
         "input": str(architecture.input),
+        # Left out where every feature has the type of the input.
+        **({"feature_types": features_to_json(design.features)} if design.features else {}),
         "clock_ns": architecture.clock_ns or default_clock_ns,
         "io_type": architecture.io_type,
         "layers": layers,

@@ -24,6 +24,7 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates
+from hwnas_hls_plugins.estimators.feature_bits import digit_price
 from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstimator, train
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.tasks.digits import Digits16Task
@@ -184,8 +185,12 @@ def test_designs_lose_adders_and_have_the_score_of_the_emulator(digits: Dataset,
         ):
             assert layer.weight.lowest <= weights.min()
             assert weights.max() <= layer.weight.highest
-            terms = sum(csd_digits(int(w)) for w in weights.reshape(-1))
-            counted += (source.width + 1) * (terms + (0 if biases is None else int((biases != 0).sum())))
+            digits_of = np.vectorize(csd_digits, otypes=[int])(weights)
+            prices = np.full(len(weights), source.width + 1.0)
+            if weights is design.weights[0] and design.features:
+                prices = np.array([digit_price(kind, source) for kind in design.features])
+            counted += float((prices[:, None] * digits_of).sum())
+            counted += prices.max() * (0 if biases is None else int((biases != 0).sum()))
         assert counted == told[one.key].values["adder_bits"].value
         if not told[one.key].stopped:
             answers = emulator.outputs(design, digits.validation.x).argmax(axis=1)

@@ -8,11 +8,13 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from feature_types import SOURCES, featured
 from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing
@@ -129,6 +131,31 @@ def test_distributed_arithmetic_equals_the_emulator(
     assert 0.6 * report.counts["cost_lut"] < lut.value < 1.5 * report.counts["cost_lut"]
     assert 0 < report.estimates["ff"].value <= report.counts["register_bits"]
     assert report.estimates["dsp"].value == 0
+
+
+@needs_yosys
+@needs_da4ml
+@pytest.mark.parametrize(("generator", "operands"), [("da4ml", 2), ("alkaid", 3)])
+def test_types_of_single_features_equal_the_emulator_and_save(
+    generator: Literal["alkaid", "da4ml"], operands: Literal[2, 3], target: Target, cache_dir: str
+) -> None:
+    """Random rows over the whole input type, so bits that are not read are set, too."""
+    pytest.importorskip(generator)
+    config = OpenConfig(rows=600, cache_dir=cache_dir, generator=generator, operands=operands)
+    for source in SOURCES[:3]:
+        design = featured(source, seed=6)
+        report = OpenSynthesizer(config).synthesize(design, target)
+        assert report.failure == ""
+        assert report.estimates["latency_cycles"].source == "simulated_rtl"
+        whole = OpenSynthesizer(config).synthesize(replace(design, features=()), target)
+        assert report.counts["lut"] < whole.counts["lut"]
+
+
+def test_multipliers_refuse_types_of_single_features(target: Target, cache_dir: str) -> None:
+    report = OpenMultiplierSynthesizer(OpenConfig(rows=50, cache_dir=cache_dir)).synthesize(
+        featured(), target
+    )
+    assert "single input features" in report.failure
 
 
 @needs_yosys

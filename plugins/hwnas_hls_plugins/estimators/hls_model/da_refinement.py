@@ -96,7 +96,10 @@ def design_of(query: Query) -> Design:
     weights = [layer.weights for layer in query.layers if layer.weights is not None]
     biases = [layer.biases if layer.bias is not None else None for layer in query.layers]
     architecture = Architecture(query.layers[0].input, tuple(layers), query.clock_ns)
-    return Design(architecture, tuple(weights), tuple(biases))
+    features = query.layers[0].features
+    # Quantisers of HGQ2 may round and saturate: that the graph of adders does not hold.
+    plain = all(kind is None or kind == kind.plain for kind in features)
+    return Design(architecture, tuple(weights), tuple(biases), features=features if plain else ())
 
 
 def _dense(layer: LayerQuery) -> Dense:

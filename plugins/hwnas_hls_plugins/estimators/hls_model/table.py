@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
+from hwnas_hls_plugins.estimators.feature_bits import digit_price
 from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions, DesignArrays, design_arrays
-from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, MAX_BITS, ConstantCost, constant_cost
+from hwnas_hls_plugins.estimators.hls_model.constants import (
+    LEVELS,
+    MAX_BITS,
+    ConstantCost,
+    constant_cost,
+    csd_weight,
+)
 from hwnas_hls_plugins.estimators.hls_model.prior import (
     ALONE,
     EXPECTED,
@@ -226,6 +233,18 @@ def _facts(kind: FixedType) -> tuple[int, int, int]:
     return kind.width, kind.fraction, (kind.rounding != "TRN") + (kind.overflow != "WRAP")
 
 
+def _bits_read(layer: LayerQuery) -> int:
+    """Bits of the input; of features with types of their own, what the adder of a digit takes on average."""
+    whole = layer.input
+    if not layer.features or layer.weights is None:
+        return whole.width
+    digits = csd_weight(layer.weights).sum(axis=1)
+    if not digits.any():
+        return whole.width
+    prices = np.array([digit_price(kind, whole) for kind in layer.features])
+    return max(1, round(float(digits @ prices / digits.sum()) - 1.0))
+
+
 def tabulate(queries: Sequence[Query]) -> DesignTable:
     """Arrays of all layers of all queries, weight statistics included."""
     rows: list[tuple[float, ...]] = []
@@ -263,7 +282,8 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
                 (
                     layer.n_in,
                     layer.n_out,
-                    *_facts(source),
+                    _bits_read(layer),
+                    *_facts(source)[1:],
                     *_facts(weight),
                     *_facts(accum),
                     *_facts(dense_out),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.network.precision import ROUNDINGS
+from hwnas_hls_plugins.estimators.refinement.features import UNREAD, InputFeatures
 from hwnas_hls_plugins.estimators.refinement.losses import Loss
 from hwnas_hls_plugins.estimators.refinement.network import (
     HAND_ON,
@@ -26,7 +27,9 @@ from hwnas_hls_plugins.estimators.refinement.network import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WEIGHT, BIAS, SILENCE = 0, 1, 2
+WEIGHT, BIAS, SILENCE, FEATURE = 0, 1, 2, 3
+#: The layer number of moves of the inputs.
+INPUTS = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +37,14 @@ class Moves:
     """Changes to try, one entry each, int64 (moves,).
 
     Args:
-        kind: WEIGHT: the weight from ``input`` to ``output`` becomes ``value``; BIAS: only the offset;
-            SILENCE: ``output`` is no longer used.
-        layer, input, output, value: see ``kind``.
-        offset: change of the bias, on the grid of the sums.
+        kind: WEIGHT: from ``input`` to ``output`` it becomes ``value``; BIAS: nothing but the offset;
+            SILENCE: nobody takes ``output`` any more; FEATURE: ``input`` of the network becomes its
+            alternative number ``value``.
+        layer, input, output, value: see there.
+        offset: what the bias gains, on the grid of the sums.
         saving: thousandths of a LUT.
-        old: the weight for which the move was created.
-        rise: last increase of the loss over all rows; set by sweeps.
+        old: the weight, or the version of the feature, that the move was made for.
+        rise: last one seen, in loss over all rows; filled by sweeps.
         taken: uint8, whether it was made.
     """
 
@@ -66,10 +70,14 @@ class NumpyTrials:
         states: its layers; ``sums`` and ``values`` are filled here.
         inputs: (n_in, rows) on the input grid.
         loss: of the outputs.
+        features: types of the inputs.
     """
 
-    def __init__(self, states: list[LayerState], inputs: NDArray[np.int64], loss: Loss) -> None:
+    def __init__(
+        self, states: list[LayerState], inputs: NDArray[np.int64], loss: Loss, features: InputFeatures
+    ) -> None:
         self.states, self._inputs, self._loss = states, inputs.astype(np.int64), loss
+        self._features = features
         self.rows = inputs.shape[1]
         self._every = np.arange(self.rows)
         self.loss = self._settle()
@@ -115,6 +123,8 @@ class NumpyTrials:
         return made
 
     def _current(self, moves: Moves, place: int) -> bool:
+        if moves.kind[place] == FEATURE:
+            return bool(self._features.versions[moves.input[place]] == moves.old[place])
         state, output = self.states[moves.layer[place]], moves.output[place]
         if moves.kind[place] == WEIGHT and state.weight[moves.input[place], output] != moves.old[place]:
             return False
@@ -140,6 +150,8 @@ class NumpyTrials:
         """The increase of the loss over these rows; with ``keep`` (all rows), the change is made."""
         kind, at = int(moves.kind[place]), int(moves.layer[place])
         input_, output = int(moves.input[place]), int(moves.output[place])
+        if kind == FEATURE:
+            return self._walk_feature(input_, int(moves.value[place]), rows, keep=keep)
         state = self.states[at]
         sums = state.sums[output, rows] + moves.offset[place]
         if kind == WEIGHT:
@@ -159,6 +171,19 @@ class NumpyTrials:
         if keep:
             state.values[output, rows] += difference
         return self._spread(at, {output: difference}, rows, keep=keep)
+
+    def _walk_feature(self, number: int, change: int, rows: NDArray[np.int64], *, keep: bool) -> int:
+        old = self._inputs[number, rows]
+        fresh = np.zeros_like(old)
+        if change != UNREAD:
+            fresh = self._features.alternatives[change, number, rows].astype(np.int64)
+        difference = fresh - old
+        moved = difference != 0
+        rows, difference = rows[moved], difference[moved]
+        if keep:
+            self._features.versions[number] += 1
+            self._inputs[number, rows] += difference
+        return self._spread(INPUTS, {number: difference}, rows, keep=keep) if len(rows) else 0
 
     def _spread(
         self, at: int, changed: dict[int, NDArray[np.int64]], rows: NDArray[np.int64], *, keep: bool
@@ -206,7 +231,7 @@ class NumpyTrials:
         gained: dict[int, NDArray[np.int64]] = {}
         sides = ((state.source, state.shift, 0), (state.other, state.other_shift, state.n_in))
         for source, shift, start in sides:
-            if source in (-1, NOBODY):
+            if source == NOBODY:
                 continue
             for place, difference in differences.get(source, {}).items():
                 if state.merge:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 #: Costs are integers in thousandths of a LUT, so sums are exact.
 MILLI = 1000
-#: LUTs per adder bit after da4ml's sharing of common subexpressions; see ``benchmarks/refinement``.
-_SHARED_LUT_PER_BIT = 0.8
-#: Latency strategy after logic synthesis: coefficients of the hardware model (``hls_model``).
+#: LUTs that a bit of an adder takes once da4ml has shared what digits have in common; see
+#: ``benchmarks/refinement``.
+SHARED_LUT_PER_BIT = 0.8
+#: Latency strategy after logic synthesis: coefficients of the predictor (``hls_model``).
 _TREE_LUT_PER_BIT = 0.75
 _SHIFT_ADDER_LUT_PER_BIT = 0.3
 _MULTIPLIER_LUT_PER_BIT2 = 0.5
@@ -41,7 +42,7 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
     """
     digits = csd_weight(weights)
     if layer.strategy == "distributed_arithmetic":
-        shared: NDArray[np.int64] = digits * round(MILLI * _SHARED_LUT_PER_BIT * (source.width + 1))
+        shared: NDArray[np.int64] = digits * round(MILLI * SHARED_LUT_PER_BIT * (source.width + 1))
         return shared
     if layer.reuse_factor > 1:
         raise Unsupported(

@@ -9,7 +9,9 @@ import numpy as np
 
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Dense
-from hwnas_hls_plugins.estimators.refinement.arithmetic import BIAS, SILENCE, WEIGHT, Moves
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
+from hwnas_hls_plugins.estimators.refinement.arithmetic import BIAS, FEATURE, INPUTS, SILENCE, WEIGHT, Moves
+from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.laws import lut_of_activation, lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.network import NOBODY, LayerState
 
@@ -76,11 +78,12 @@ class MoveList:
     """The moves of a network.
 
     Args:
-        design: the original design; its types do not change.
+        design: as it was at the start; types of layers do not change.
+        features: types of the inputs, which may.
     """
 
-    def __init__(self, design: Design) -> None:
-        self._design = design
+    def __init__(self, design: Design, features: InputFeatures) -> None:
+        self._design, self._features = design, features
         layers = design.architecture.layers
         self._neighbours = {
             number: Neighbours(layer, number, design)
@@ -92,10 +95,18 @@ class MoveList:
     def cost(self, states: Sequence[LayerState]) -> int:
         """The cost of all weights that reach an output, in thousandths of a LUT."""
         total = 0
-        for number, neighbours in self._neighbours.items():
+        for number in self._neighbours:
             read = _read(states, number) if self._silent[number] else slice(None)
-            total += int(neighbours.cost(states[number].weight[:, read].astype(np.int64)).sum())
+            total += int(self._cost(states[number], number, states[number].weight[:, read]).sum())
         return total
+
+    def _cost(self, state: LayerState, number: int, weights: NDArray[Any]) -> NDArray[np.int64]:
+        """Thousandths of a LUT of weights, (n_in, any): a feature's digits have its price."""
+        weights = weights.astype(np.int64)
+        if state.source == INPUTS and self._features.priced:
+            priced: NDArray[np.int64] = csd_weight(weights) * self._features.prices()[:, None]
+            return priced
+        return self._neighbours[number].cost(weights)
 
     def of(self, trials: Trials, hot: Sequence[NDArray[np.bool_]]) -> Moves:
         """All moves for the current network.
@@ -110,6 +121,8 @@ class MoveList:
             parts += self._of_biases(trials, number)
             if self._silent[number]:
                 parts += self._of_neurons(trials.states, number)
+        if self._features.moves:
+            parts += self._of_features(trials.states)
         columns = {
             name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(_FIELDS)
         }
@@ -133,7 +146,10 @@ class MoveList:
         within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         value = np.concatenate(lists)[np.repeat(starts, counts) + within]
         before = old[owner]
-        saving = neighbours.cost(before) - neighbours.cost(value)
+        if state.source == INPUTS and self._features.priced:
+            saving = (csd_weight(before) - csd_weight(value)) * self._features.prices()[inputs[owner]]
+        else:
+            saving = neighbours.cost(before) - neighbours.cost(value)
         offset = np.zeros_like(value)
         if state.bias_step:
             # The bias compensates the mean contribution of the weight.
@@ -162,7 +178,7 @@ class MoveList:
     def _of_neurons(self, states: Sequence[LayerState], number: int) -> list[list[NDArray[np.int64]]]:
         """The neurons that are still used and could be removed."""
         output = np.flatnonzero(_read(states, number))
-        saving = self._neighbours[number].cost(states[number].weight.astype(np.int64)).sum(axis=0)[output]
+        saving = self._cost(states[number], number, states[number].weight).sum(axis=0)[output]
         saving = saving + lut_of_activation(self._design.layer_types()[number][2])
         for reader, state in enumerate(states):
             if state.source == number:
@@ -170,6 +186,21 @@ class MoveList:
                 saving = saving + self._neighbours[reader].cost(outgoing).sum(axis=1)
         none = np.zeros_like(output)
         return [self._entry(SILENCE, number, none, output, none, none, saving, none)]
+
+    def _of_features(self, states: Sequence[LayerState]) -> list[list[NDArray[np.int64]]]:
+        """Features that are read, to lose their lowest bit, their highest one, or all."""
+        digits = np.zeros(self._design.architecture.n_in, np.int64)
+        for number, state in enumerate(states):
+            if state.source == INPUTS:
+                read = _read(states, number) if self._silent[number] else slice(None)
+                digits += csd_weight(state.weight[:, read].astype(np.int64)).sum(axis=1)
+        places, saving = self._features.savings(digits)
+        if not len(places):
+            return []
+        features, change = places.T
+        none = np.zeros_like(saving)
+        old = self._features.versions[features]
+        return [self._entry(FEATURE, INPUTS, features, none, change, none, saving, old)]
 
     @staticmethod
     def _entry(kind: int, number: int, *columns: NDArray[np.int64]) -> list[NDArray[np.int64]]:

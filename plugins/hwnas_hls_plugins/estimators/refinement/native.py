@@ -14,6 +14,7 @@ import numpy as np
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls_plugins.estimators.c_library import shared_library
 from hwnas_hls_plugins.estimators.refinement.arithmetic import Moves
+from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.losses import CrossEntropy, Loss
 from hwnas_hls_plugins.estimators.refinement.network import NATIVE_BITS, LayerState
 
@@ -47,7 +48,7 @@ class _Network(ctypes.Structure):
     _fields_ = (
         ("layers", _pointer),
         *((name, _count) for name in ("count", "rows", "n_in")),
-        ("inputs", _pointer),
+        *((name, _pointer) for name in ("inputs", "alternatives", "versions")),
         ("classes", _count),
         *((name, _pointer) for name in ("labels", "losses", "places", "largest", "total", "exponentials")),
         *((name, _count) for name in ("exponential_count", "exponential_shift")),
@@ -102,16 +103,22 @@ def serves(states: list[LayerState], kernels: str) -> bool:
 class NativeTrials:
     """:class:`~hwnas_hls_plugins.estimators.refinement.arithmetic.NumpyTrials` in 32-bit integers."""
 
-    def __init__(self, states: list[LayerState], inputs: NDArray[np.int64], loss: Loss) -> None:
+    def __init__(
+        self, states: list[LayerState], inputs: NDArray[np.int64], loss: Loss, features: InputFeatures
+    ) -> None:
         found = library()
         if found is None:
             raise ToolMissing("the refinement kernels need a C compiler (cc, gcc or clang) that works")
         self._kernels, self.states = found, states
         self.rows = inputs.shape[1]
         self._inputs = np.ascontiguousarray(inputs, np.int32)
-        # The structures contain addresses; keep the arrays alive.
-        self._held: list[Any] = [loss]
-        self._layers = (_Layer * len(states))(*(self._layer(state) for state in states))
+        # The structures hold addresses only: what they point to is kept alive here.
+        self._held: list[Any] = [loss, features]
+        self._features = features
+        # The inputs come first, as the layer number -1.
+        self._layers = (_Layer * (len(states) + 1))(
+            self._input_layer(), *(self._layer(state) for state in states)
+        )
         self._network = self._of(loss)
         self.loss = int(self._kernels.settle(ctypes.byref(self._network)))
 
@@ -138,6 +145,12 @@ class NativeTrials:
     def _address(self, array: NDArray[Any]) -> int:
         self._held.append(array)
         return int(array.ctypes.data)
+
+    def _input_layer(self) -> _Layer:
+        layer = _Layer(n_out=len(self._inputs))
+        layer.differences = self._address(np.zeros_like(self._inputs))
+        layer.changed = self._address(np.zeros(len(self._inputs), np.uint8))
+        return layer
 
     def _layer(self, state: LayerState) -> _Layer:
         # The kernels modify these arrays in place, so the state sees their changes.
@@ -166,8 +179,10 @@ class NativeTrials:
         places, largest, total = (np.zeros(rows, np.int32) for _ in range(3))
         cross = isinstance(loss, CrossEntropy)
         return _Network(
-            *(ctypes.addressof(self._layers), len(self.states), rows, len(self._inputs)),
+            ctypes.addressof(self._layers) + ctypes.sizeof(_Layer),
+            *(len(self.states), rows, len(self._inputs)),
             self._address(self._inputs),
+            *(part.ctypes.data for part in (self._features.alternatives, self._features.versions)),
             loss.classes if isinstance(loss, CrossEntropy) else 0,
             self._address(loss.labels if isinstance(loss, CrossEntropy) else loss.targets),
             *(self._address(array) for array in (self._losses, places, largest, total)),

@@ -13,6 +13,7 @@ from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
+from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,8 +181,8 @@ def _limit(kind: FixedType) -> tuple[int, int, int]:
     return _OVERFLOWS[kind.overflow], low, kind.highest
 
 
-def designed(design: Design, states: list[LayerState]) -> Design:
-    """The design with the weights and biases of its layers."""
+def designed(design: Design, states: list[LayerState], features: InputFeatures) -> Design:
+    """The design with the weights, biases and types of features that it came to."""
     weights, biases = list(design.weights), list(design.biases)
     for number, (layer, state) in enumerate(zip(design.architecture.layers, states, strict=True)):
         if not isinstance(layer, Dense):
@@ -189,4 +190,13 @@ def designed(design: Design, states: list[LayerState]) -> Design:
         weights[number] = state.weight.astype(np.int64)
         if state.bias_step:
             biases[number] = state.bias.astype(np.int64) // state.bias_step
-    return dataclasses.replace(design, weights=tuple(weights), biases=tuple(biases))
+    read = np.zeros(design.architecture.n_in, bool)
+    for state in states:
+        if state.source == INPUT and not state.merge:
+            read |= (state.weight != 0).any(axis=1)
+    return dataclasses.replace(
+        design,
+        weights=tuple(weights),
+        biases=tuple(biases),
+        features=features.given(read) or design.features,
+    )

@@ -11,7 +11,8 @@ import numpy as np
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import output_fraction
-from hwnas_hls_plugins.estimators.refinement.arithmetic import WEIGHT, Moves, NumpyTrials
+from hwnas_hls_plugins.estimators.refinement.arithmetic import FEATURE, WEIGHT, Moves, NumpyTrials
+from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.laws import MILLI
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, Loss, SquaredError
 from hwnas_hls_plugins.estimators.refinement.moves import MoveList
@@ -58,6 +59,7 @@ def refine(
     labels: NDArray[np.generic],
     price: float,
     *,
+    values: NDArray[np.float64] | None = None,
     passes: int = 3,
     kernels: str = "auto",
 ) -> Refined:
@@ -71,9 +73,12 @@ def refine(
         rows: int64 (rows, n_in) on the input grid, as
             :func:`hwnas_hls.emulator.input_integers` gives them; training rows.
         labels: (rows,) classes, or (rows, n_out) targets in the unit of the outputs.
-        price: loss per LUT, see :data:`PRICES`.
-        passes: maximum number of passes over all weights; stops after a pass without changes.
-        kernels: ``auto``, ``native`` or ``numpy``; the result is the same.
+        price: loss a LUT, see :data:`PRICES`.
+        values: standardised features (rows, n_in) that the rows were made from. Where they are given, single
+            features may lose bits too, or all of them, in networks of adders alone; see
+            :func:`~hwnas_hls.network.design.reads_features`.
+        passes: over all weights, at most; the first that changes nothing is the last.
+        kernels: ``auto``, ``native`` or ``numpy``; the outcome is the same.
 
     Raises:
         Unsupported: the design cannot be refined, see
@@ -81,7 +86,7 @@ def refine(
             :func:`~hwnas_hls_plugins.estimators.refinement.network.layer_states`.
         UserError: rows or labels have the wrong shape.
     """
-    return ladder(design, rows, labels, (price,), passes=passes, kernels=kernels)[0]
+    return ladder(design, rows, labels, (price,), values=values, passes=passes, kernels=kernels)[0]
 
 
 def ladder(
@@ -90,13 +95,14 @@ def ladder(
     labels: NDArray[np.generic],
     prices: Sequence[float] = PRICES,
     *,
+    values: NDArray[np.float64] | None = None,
     passes: int = 3,
     kernels: str = "auto",
 ) -> list[Refined]:
     """One result per price, each continuing from the previous one; arguments as in :func:`refine`."""
     if not prices or min(prices) <= 0 or list(prices) != sorted(prices):
         raise UserError("prices must be above zero and increasing", found=list(prices))
-    refinement = _Refinement(design, rows, labels, kernels=kernels)
+    refinement = _Refinement(design, rows, labels, values, kernels=kernels)
     return [refinement.at(price, passes) for price in prices]
 
 
@@ -108,6 +114,7 @@ class _Refinement:
         design: Design,
         rows: NDArray[np.int64],
         labels: NDArray[np.generic],
+        values: NDArray[np.float64] | None,
         *,
         kernels: str,
     ) -> None:
@@ -117,13 +124,20 @@ class _Refinement:
                 f"rows must be integers of shape (rows, {n_in})", found=rows.shape, kind=ErrorKind.MISMATCH
             )
         self._design = design
-        self._list = MoveList(design)
+        if values is not None and values.shape != rows.shape:
+            raise UserError(
+                f"values are standardised features of shape {rows.shape}",
+                found=values.shape,
+                kind=ErrorKind.MISMATCH,
+            )
+        self._features = InputFeatures(design, values)
+        self._list = MoveList(design, self._features)
         self._states = layer_states(design, len(rows))
         self._list.cost(self._states)  # raises for a layer whose weights have no individual cost
         inputs = np.ascontiguousarray(rows.T)
         loss = _loss(design, rows, labels)
         native = serves(self._states, kernels)
-        self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss)
+        self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss, self._features)
         self._scale = len(rows) * ONE
         self._first = max(_FEWEST_AHEAD, len(rows) // _AHEAD)
         self._loss_before = self._trials.loss / self._scale
@@ -139,7 +153,7 @@ class _Refinement:
             if not made:
                 break
         return Refined(
-            designed(self._design, self._states),
+            designed(self._design, self._states, self._features),
             price,
             self._trials.loss / self._scale,
             self._loss_before,
@@ -163,6 +177,8 @@ class _Refinement:
         order = np.lexsort((moves.rise, ratio, earns))
         order = order[likely[order]]
         made = self._trials.sweep(moves, order, rate, _PATIENCE, self._first, make=True)
+        for place in np.flatnonzero((moves.kind == FEATURE) & (moves.taken > 0)).tolist():
+            self._features.change(int(moves.input[place]), int(moves.value[place]))
         self._cool(moves, ratio, earns, hot)
         return made
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import ends
 from hwnas_hls.network.layers import Dense
 from hwnas_hls.network.precision import FixedType
 
@@ -55,10 +56,8 @@ class _Reach:
 
 
 def _reaches(design: Design) -> list[_Reach]:
-    """The reach of every layer, by interval analysis with the actual weights, as far as possible."""
-    kind = design.architecture.input
-    ends = tuple(np.full(design.architecture.n_in, end, np.int64) for end in (kind.lowest, kind.highest))
-    low, high = ends
+    """Of every layer, as far as its types can be followed; interval analysis with the real weights."""
+    low, high = ends(design.features, design.architecture.input, design.architecture.n_in)
     found = []
     layers = design.architecture.chain
     for number, (layer, (source, accum, result)) in enumerate(zip(layers, design.layer_types(), strict=True)):

@@ -10,7 +10,7 @@
 enum { HAND_ON = -1, TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
 enum { NO_LIMIT = -1, WRAP, SATURATE, ZERO };
 /* Kinds of change. */
-enum { WEIGHT, BIAS, SILENCE };
+enum { WEIGHT, BIAS, SILENCE, FEATURE };
 /* Fractional bits of a loss. */
 enum { LOSS_BITS = 24 };
 
@@ -34,9 +34,11 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    Layer *layers;
+    Layer *layers;               /* number -1 stands for the inputs: its values are in `inputs` */
     int64_t count, rows, n_in;
-    const int32_t *inputs;       /* (n_in, rows) */
+    int32_t *inputs;             /* (n_in, rows) */
+    const int32_t *alternatives; /* (2, n_in, rows): inputs of fewer bits; null where no feature may change */
+    int64_t *versions;           /* (n_in,): how often each feature has changed */
     int64_t classes;             /* 0: squared error */
     const int32_t *labels;       /* (rows,) classes; or (n_out, rows) targets on the outputs' grid */
     int64_t *losses;             /* (rows,) of the network as it is */
@@ -54,10 +56,11 @@ typedef struct {
 /* Moves, one entry each.
  *
  * WEIGHT: `input` to `output` becomes `value`; BIAS: nothing but the offset; SILENCE: nobody takes `output` any
- * more. `offset` is what the bias gains, on the sums' grid. */
+ * more; FEATURE: `input` of the network becomes its alternative number `value`, or 0 (`value` 2).
+ * `offset` is what the bias gains, on the sums' grid. */
 typedef struct {
     const int64_t *kind, *layer, *input, *output, *value, *offset, *saving;
-    const int64_t *old; /* the weight that it was made for */
+    const int64_t *old; /* the weight, or the version of the feature, that it was made for */
     int64_t *rise;      /* last one seen, in loss over all rows */
     uint8_t *taken;
 } Moves;
@@ -241,6 +244,29 @@ typedef struct {
     int64_t kind, layer, input, output, value, offset;
 } Move;
 
+static int64_t reach(Network *net, int64_t at, int64_t count, int keep);
+
+/* A feature takes other values in rows `from` to `to`; gives in how many it changes. */
+static int64_t feature(Network *net, Move move, int64_t from, int64_t to, int keep) {
+    Layer *inputs = net->layers - 1;
+    int32_t *x = net->inputs + move.input * net->rows, *difference = inputs->differences + move.input * net->rows;
+    const int32_t *fresh =
+        move.value < 2 ? net->alternatives + (move.value * net->n_in + move.input) * net->rows : 0;
+    int64_t count = 0;
+    for (int64_t r = from; r < to; r++) {
+        const int32_t off = (fresh ? fresh[r] : 0) - x[r];
+        net->places[count] = (int32_t)r;
+        difference[count] = off;
+        count += off != 0;
+    }
+    if (keep) {
+        for (int64_t r = 0; r < count; r++) x[net->places[r]] += difference[r];
+        net->versions[move.input]++;
+    }
+    inputs->changed[move.input] = count != 0;
+    return count;
+}
+
 /* The rise of the loss over rows `from` to `to`; with `keep` the change is made. */
 static int64_t walk(Network *net, Move move, int64_t from, int64_t to, int keep) {
     const int64_t rows = net->rows, at = move.layer, input = move.input, output = move.output;
@@ -249,6 +275,10 @@ static int64_t walk(Network *net, Move move, int64_t from, int64_t to, int keep)
     int32_t *sums = first->new_sums + output * rows, *values = first->new_values + output * rows;
     const int32_t *old_sums = first->sums + output * rows, *old = first->values + output * rows;
     int64_t n = to - from;
+    if (move.kind == FEATURE) {
+        const int64_t moved = feature(net, move, from, to, keep);
+        return moved ? reach(net, at, moved, keep) : 0;
+    }
     int32_t *x_weight = move.kind == WEIGHT ? first->weight + input * first->n_out + output : 0;
     if (move.kind == WEIGHT) {
         const int32_t step = (value - *x_weight) << first->shift;
@@ -283,6 +313,13 @@ static int64_t walk(Network *net, Move move, int64_t from, int64_t to, int keep)
     if (keep)
         for (int64_t r = 0; r < count; r++) first->values[output * rows + places[r]] += difference[r];
     first->changed[output] = 1;
+    return reach(net, at, count, keep);
+}
+
+/* What changed in layer `at`, in `count` rows, reaches the outputs: the rise of the loss. */
+static int64_t reach(Network *net, int64_t at, int64_t count, int keep) {
+    const int64_t rows = net->rows;
+    const int32_t *places = net->places;
     for (int64_t m = at + 1; m < net->count; m++) {
         Layer *layer = net->layers + m;
         int touched = 0;
@@ -366,6 +403,7 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
                            moves->offset[at]};
         const Layer *layer = net->layers + move.layer;
         if (move.kind == WEIGHT && layer->weight[move.input * layer->n_out + move.output] != moves->old[at]) continue;
+        if (move.kind == FEATURE && net->versions[move.input] != moves->old[at]) continue;
         if (move.offset) {
             const int64_t bias = layer->bias[move.output] + move.offset;
             if (bias < layer->bias_low || bias > layer->bias_high) continue;

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from hwnas_hls.network.design import reads_features
+from hwnas_hls.network.features import FeatureTypes
+from hwnas_hls_plugins.estimators.feature_bits import HIGH_BIT, LOW_BIT, UNREAD, changed, digit_price
 from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
@@ -57,33 +60,46 @@ def rounds(kept: float, step: float) -> int:
     return 0 if kept >= 1 else max(1, round(math.log(kept) / math.log(step)))
 
 
-def digit_bits(plan: Plan) -> list[float]:
+def digit_bits(plan: Plan, features: FeatureTypes = ()) -> list[Tensor]:
     """Width of the adder that a digit of each layer's weights takes, in bits (about one LUT each).
 
     0 for layers of shared multipliers, where a digit saves nothing.
+
+    Args:
+        features: types of the input features, where each has one of its own.
+
+    Returns:
+        one (n_in + 1,) tensor a layer, biases last, or one number for all of them.
     """
-    return [
-        0.0 if layer.strategy == "Resource" else source.width + 1.0
+    prices = [
+        torch.tensor(0.0 if layer.strategy == "Resource" else source.width + 1.0)
         for source, layer in plan.architecture.layer_inputs()
     ]
+    if features and prices[0] > 0:
+        own = [digit_price(kind, plan.architecture.input) for kind in features]
+        prices[0] = torch.tensor([*own, max(own)])
+    return prices
 
 
 def adder_bits(layout: Layout, j: int) -> float:
-    """The total adder bits of member ``j``, one adder per weight digit and per bias."""
-    prices = digit_bits(layout.members[j].plan)[::-1]
+    """Bits of all adders of member ``j``: a digit of a weight is one, a bias another."""
+    prices = digit_bits(layout.members[j].plan, layout.members[j].features)[::-1]
     blocks = [_block(layout, j, k) for k in range(len(prices))]
-    return sum(price * float(_digits(block).sum()) for price, block in zip(prices, blocks, strict=True))
+    return sum(float((price * _digits(block)).sum()) for price, block in zip(prices, blocks, strict=True))
 
 
-def take(layout: Layout, j: int, target: float) -> None:
-    """Remove the least salient digits of member ``j`` until ``target`` adder bits remain.
+def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = None) -> None:
+    """Take the least salient digits of member ``j`` until ``target`` adder bits are left.
 
     Saliency is Adam's average of the squared gradient times the squared change of the weight: the
     diagonal of the empirical Fisher matrix in the place of the Hessian's (optimal brain damage, LeCun
-    et al., 1990). What counts is saliency an adder bit.
+    et al., 1990). What counts is saliency an adder bit. Bits of input features compete with the digits.
+
+    Args:
+        feature_harm: see :func:`~hwnas_hls_plugins.estimators.training.feature_harm.harms`.
     """
     member = layout.members[j]
-    prices = digit_bits(member.plan)[::-1]
+    prices = digit_bits(member.plan, member.features)[::-1]
     blocks = [_block(layout, j, k) for k in range(len(prices))]
     fewer, saved, harm = [], [], []
     for k, (price, block) in enumerate(zip(prices, blocks, strict=True)):
@@ -100,20 +116,56 @@ def take(layout: Layout, j: int, target: float) -> None:
         saved.append((digits - _digits(left)) * price)
         harm.append(change)
     flat_saved, flat_harm = (torch.cat([x.reshape(-1) for x in parts]) for parts in (saved, harm))
-    total = sum(price * float(_digits(block).sum()) for price, block in zip(prices, blocks, strict=True))
+    total = sum(float((price * _digits(block)).sum()) for price, block in zip(prices, blocks, strict=True))
     if total <= target:
         return
+    if feature_harm is not None:
+        first = _digits(blocks[-1])[:, :-1]
+        if len(blocks) > 1:
+            first = first[(blocks[-2][:, :-1] != 0).any(0)]
+        count = first.sum(0)
+        widths = torch.tensor([0.0 if kind is None else float(kind.width) for kind in member.features])
+        price = prices[-1][:-1]
+        gone = count * price
+        feature_saved = torch.stack(
+            [*(torch.where(widths > 1, count * bit, gone) for bit in (LOW_BIT, HIGH_BIT)), gone]
+        )
+        flat_saved = torch.cat([flat_saved, feature_saved.reshape(-1)])
+        flat_harm = torch.cat([flat_harm, feature_harm.to(flat_harm.dtype).reshape(-1)])
     rate = torch.where(flat_saved > 0, flat_harm / flat_saved.clamp_min(1e-9), torch.inf)
     order = torch.sort(rate, stable=True).indices
     gone = torch.cumsum(flat_saved[order].double(), 0)
     taken = torch.zeros_like(flat_saved, dtype=torch.bool)
     taken[order[: int((gone < total - target).sum()) + 1]] = True
     taken &= flat_saved > 0
-    pieces = torch.split(taken, [part.numel() for part in fewer])
+    n_digits = sum(part.numel() for part in fewer)
+    pieces = torch.split(taken[:n_digits], [part.numel() for part in fewer])
     for k, (here, limit) in enumerate(zip(pieces, fewer, strict=True)):
         own = member.digits[k][: limit.shape[0]]
         own.copy_(torch.where(here.view(limit.shape), limit, own))
         member.limited = True
+    # Behind the digits: a feature that is not read leaves none of its weights any.
+    if feature_harm is not None:
+        _narrow(member, rate[n_digits:].view(feature_harm.shape), taken[n_digits:].view(feature_harm.shape))
+
+
+def _narrow(member: ChainMember, rate: Tensor, taken: Tensor) -> None:
+    """Take bits of features: of each the cheapest of the changes that were taken, all bits where all were.
+
+    Args:
+        rate, taken: (changes, n_in), saliency an adder bit, and what was taken.
+    """
+    features = list(member.features)
+    for number, kind in enumerate(features):
+        chosen = torch.nonzero(taken[:, number]).flatten().tolist()
+        if kind is None or not chosen:
+            continue
+        best = UNREAD if UNREAD in chosen else min(chosen, key=lambda place: float(rate[place, number]))
+        features[number] = changed(kind, best)
+        if features[number] is None:
+            member.digits[-1][:, number] = 0.0
+            member.limited = True
+    member.features = tuple(features)
 
 
 def square_of_change(layout: Layout, j: int, k: int, change: Tensor) -> Tensor:
@@ -154,6 +206,8 @@ class Trainer(Protocol):
     def chains(self, members: Sequence[ChainMember]) -> Network: ...
     def descend(self, network: Network, round_: int) -> None: ...
     def scores(self, network: AnyNetwork) -> dict[int, float]: ...
+    def give_inputs(self, member: ChainMember) -> None: ...
+    def feature_harms(self, network: Network) -> list[Tensor]: ...
 
 
 class Descent:
@@ -169,6 +223,11 @@ class Descent:
         self.alive = sorted(members, key=lambda member: member.index)
         self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
         self._dense: dict[int, float] = {}
+        for member in self.alive:
+            if training.config.descent_features and reads_features(member.plan.architecture):
+                architecture = member.plan.architecture
+                member.features = (architecture.input.plain,) * architecture.n_in
+                training.give_inputs(member)
         step = training.config.descent_step
         self._wanted = {
             member.index: {rounds(kept, step): kept for kept in training.kept[member.index]}
@@ -197,8 +256,13 @@ class Descent:
             for j, member in enumerate(network.members):
                 self._dense[member.index] = adder_bits(layout, j)
         for number in range(max(done, 1), end + 1):
+            featured = any(member.features for member in network.members)
+            harms = training.feature_harms(network) if featured else [None] * len(network.members)
             for j, member in enumerate(network.members):
-                take(layout, j, self._dense[member.index] * training.config.descent_step**number)
+                target = self._dense[member.index] * training.config.descent_step**number
+                take(layout, j, target, harms[j] if member.features else None)
+                if member.features:
+                    training.give_inputs(member)
             layout.refresh_kept()
             network.arithmetic.quantise()
             training.descend(network, number - 1)

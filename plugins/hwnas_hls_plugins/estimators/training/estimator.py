@@ -149,7 +149,7 @@ class TrainingEstimator(Resumable, Refining):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "5"
+    version: str = "6"
     cost: float = 0.1
     trains: bool = True
     #: What the final training of the front changes.
@@ -250,7 +250,8 @@ class TrainingEstimator(Resumable, Refining):
             if not prices:
                 return []
             try:
-                stops = ladder(design, input_integers(design, rows.x), labels, prices)
+                values = None if design.preprocessing is None else design.preprocessing(rows.x)
+                stops = ladder(design, input_integers(design, rows.x), labels, prices, values=values)
             except Unsupported:
                 return []
             return [

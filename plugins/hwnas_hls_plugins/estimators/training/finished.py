@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwnas_hls.network.architecture import Architecture, Pool2D
 from hwnas_hls.network.design import Design, Preprocessing
+from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
@@ -48,4 +52,16 @@ def finished(layout: TrainedVector[Any], j: int, dataset: Dataset, seed: int, ep
         Preprocessing(mean, scale, tuple(dataset.features)),
         tuple(dataset.labels),
         meta,
+        read_features(member.features, weights[0]),
+    )
+
+
+def read_features(features: FeatureTypes, weight: NDArray[np.int64]) -> FeatureTypes:
+    """Types of features, with no bits for those that no neuron reads.
+
+    Args:
+        weight: (n_in, n_out) of the first layer.
+    """
+    return tuple(
+        kind if read else None for kind, read in zip(features, (weight != 0).any(axis=1), strict=False)
     )

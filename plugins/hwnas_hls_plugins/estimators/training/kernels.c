@@ -410,16 +410,16 @@ void cross_entropy(const float *logits, const float *targets, int64_t apart, con
 }
 
 /* Rows in `order` of standardised features (rows x width) -> whole numbers on an input grid, features x rows,
- * and a row of ones below. */
-void gather(const double *features, int64_t width, const int64_t *order, int64_t rows, double scale, double low,
-            double high, float *out) {
+ * and a row of ones below. scale, low, high, step: one a feature. */
+void gather(const double *features, int64_t width, const int64_t *order, int64_t rows, const double *scale,
+            const double *low, const double *high, const double *step, float *out) {
     for (int64_t begin = 0; begin < rows; begin += PANEL) {
         const int64_t end = begin + PANEL < rows ? begin + PANEL : rows;
         for (int64_t c = 0; c < width; c++)
             for (int64_t i = begin; i < end; i++) {
-                double counted = floor(features[order[i] * width + c] * scale + 0.5);
-                counted = counted < high ? counted : high;
-                out[c * rows + i] = (float)(counted > low ? counted : low);
+                double counted = floor(features[order[i] * width + c] * scale[c] + 0.5);
+                counted = counted < high[c] ? counted : high[c];
+                out[c * rows + i] = (float)((counted > low[c] ? counted : low[c]) * step[c]);
             }
     }
     for (int64_t i = 0; i < rows; i++) out[width * rows + i] = 1.0f;

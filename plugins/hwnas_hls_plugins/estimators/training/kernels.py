@@ -26,7 +26,7 @@ _SIGNATURES = {
     "quantise": "pip",
     "update": "pffff",
     "cross_entropy": "ppipppiii",
-    "gather": "pipidddp",
+    "gather": "pipippppp",
 }
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from hwnas_hls.evidence.scoring import near_one
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.descent import Descent, Snapshot
+from hwnas_hls_plugins.estimators.training.feature_harm import harms
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
 from hwnas_hls_plugins.estimators.training.graphs.network import GraphNetwork
@@ -29,11 +29,13 @@ from hwnas_hls_plugins.estimators.training.grouping import (
 from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
 from hwnas_hls_plugins.estimators.training.plan import Plan
-from hwnas_hls_plugins.estimators.training.rows import Rows
+from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows
 from hwnas_hls_plugins.estimators.training.schedule import Pace, Schedule
 from hwnas_hls_plugins.estimators.training.step import AnyNetwork, AnyStep, Step
 from hwnas_hls_plugins.estimators.training.threads import threads
 
+#: Numbers of input copies that are read at once.
+_MOST_INPUTS = 2**24
 #: (places in the batch, interim metric, share done) -> who goes on; see ``Keep``.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 
@@ -101,8 +103,9 @@ class Training:
         self.front = front if dataset.metric in ("accuracy", "r2") else ()
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
         self.device, self.dtype = choose_device(device), dtype
-        self.kinds = list(dict.fromkeys(plan.architecture.input for plan in plans))
-        sources = {kind: number for number, kind in enumerate(self.kinds)}
+        self.kinds = [InputKind(kind) for kind in dict.fromkeys(plan.architecture.input for plan in plans)]
+        self._shared_kinds = len(self.kinds)
+        sources = {one.kind: number for number, one in enumerate(self.kinds)}
         compiled = config.kernels != "torch"
         self.train = Rows(train or dataset.train, dataset, dtype, self.device, compiled=compiled)
         self.validation_split = dataset.validation.drawn(config.max_validation_rows, seed)
@@ -200,6 +203,19 @@ class Training:
             number = self.config.epochs + round_ * epochs + epoch
             self._epoch(network, step, kinds, number, self.schedule.descent_paces(round_, epoch))
 
+    def give_inputs(self, member: ChainMember) -> None:
+        """Let a member read its own input types; its first call makes its own copy of the inputs."""
+        kind = InputKind(member.plan.architecture.input, member.features)
+        if member.source < self._shared_kinds:
+            member.source = len(self.kinds)
+            self.kinds.append(kind)
+        else:
+            self.kinds[member.source] = kind
+
+    def feature_harms(self, network: Network) -> list[Tensor]:
+        """See :func:`~hwnas_hls_plugins.estimators.training.feature_harm.harms`."""
+        return harms(network, self.train, self._wanted, self.batch_rows, classes=self.classes)
+
     def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, TrainingResult]:
         return {
             member.index: TrainingResult(self._design(network, j, share), share)
@@ -223,8 +239,8 @@ class Training:
 
     # Steps
 
-    def _take_inputs(self, network: AnyNetwork) -> list[FixedType]:
-        """The input types that a group reads; its first products are told which is which."""
+    def _take_inputs(self, network: AnyNetwork) -> list[InputKind]:
+        """The input kinds that a group reads; its first products are told which is which."""
         used = sorted({member.source for member in network.members})
         network.number_sources({source: number for number, source in enumerate(used)})
         return [self.kinds[source] for source in used]
@@ -247,24 +263,35 @@ class Training:
         self,
         network: AnyNetwork,
         step: AnyStep,
-        kinds: Sequence[FixedType],
+        kinds: Sequence[InputKind],
         epoch: int,
         paces: Sequence[Pace],
     ) -> None:
         # The same rows in the same order for all networks of a run.
         rng = np.random.default_rng([self.seed, epoch])
         chosen = rng.permutation(len(self.train))[: self.schedule.epoch_steps * self.batch_rows]
-        inputs, targets = self.train.read(kinds, torch.as_tensor(chosen, device=self.device))
-        if self.classes:
-            smoothing = self.config.smoothing
-            targets = targets * (1 - smoothing) + smoothing / self.dataset.n_out
         step.begin(paces)
+        # Networks with input types of their own have copies of their own: not a whole epoch of all of them.
+        numbers = len(kinds) * (self.dataset.n_in + 1) * self.batch_rows
+        at_once = max(1, _MOST_INPUTS // numbers)
         for number in range(self.schedule.epoch_steps):
-            rows = slice(number * self.batch_rows, (number + 1) * self.batch_rows)
+            place = number % at_once
+            if place == 0:
+                some = chosen[number * self.batch_rows :][: at_once * self.batch_rows]
+                inputs, targets = self.train.read(kinds, torch.as_tensor(some, device=self.device))
+                targets = self._wanted(targets)
+            rows = slice(place * self.batch_rows, (place + 1) * self.batch_rows)
             batch = [copy[:, rows] for copy in inputs]
             if epoch == 0 and number == 0 and network.normalised:
                 network.calibrate(batch)
             step.take(number, batch, targets[:, rows])
+
+    def _wanted(self, targets: Tensor) -> Tensor:
+        """Targets as the loss takes them."""
+        if not self.classes:
+            return targets
+        smoothing = self.config.smoothing
+        return targets * (1 - smoothing) + smoothing / self.dataset.n_out
 
     def _step(self, network: AnyNetwork, steps: int) -> AnyStep:
         step = Step(network, self.config, classes=self.classes)

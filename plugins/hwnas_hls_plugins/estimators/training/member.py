@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls_plugins.estimators.training.digits import UNLIMITED
 from hwnas_hls_plugins.estimators.training.plan import AnyPlan, LayerPlan, Plan
 
@@ -24,6 +25,7 @@ class AnyMember:
         kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor each layer with weights.
         digits: most signed digits of each weight and bias, as ``kept``; empty where they are never limited.
         limited: whether any of them has been limited.
+        features: types of the input features, where each has one of its own.
         running: batch normalisation's mean and deviation, one (rows, 2) tensor each such layer.
         generator: of what is dropped.
         kernels: what has computed its steps so far, ``native`` or ``torch``, or one after the other.
@@ -38,6 +40,7 @@ class AnyMember:
     kept: list[Tensor] = field(default_factory=list)
     digits: list[Tensor] = field(default_factory=list)
     limited: bool = False
+    features: FeatureTypes = ()
     running: list[Tensor] = field(default_factory=list)
     generator: torch.Generator = field(default_factory=torch.Generator)
     kernels: list[str] = field(default_factory=list)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import CDLL
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hwnas_hls.network.features import FeatureTypes, Grids
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls_plugins.estimators.training.kernels import library
+
+
+@dataclass(frozen=True, slots=True)
+class InputKind:
+    """What a network reads: its input type, and the types of single features where they have any."""
+
+    kind: FixedType
+    features: FeatureTypes = ()
 
 
 class Rows:
@@ -43,32 +53,39 @@ class Rows:
     def __len__(self) -> int:
         return self.features.shape[0]
 
-    def read(self, kinds: Sequence[FixedType], order: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Rows in ``order``: (n_in + 1, rows) whole numbers an input type, ones below; and targets."""
+    def read(self, kinds: Sequence[InputKind], order: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Rows in ``order``: (n_in + 1, rows) whole numbers an input kind, ones below; and targets."""
         targets = self.targets.index_select(1, order)
         if self._kernels is not None:
             return [self._gathered(self._kernels, kind, order) for kind in kinds], targets
         features = self.features.index_select(0, order).t().contiguous()
         return [quantised(features, kind, self.dtype) for kind in kinds], targets
 
-    def _gathered(self, kernels: CDLL, kind: FixedType, order: Tensor) -> Tensor:
+    def _gathered(self, kernels: CDLL, kind: InputKind, order: Tensor) -> Tensor:
         width = self.features.shape[1]
+        grids = Grids(kind.features, kind.kind, width)
         # Named, so that the copy is alive while the kernel reads it.
         order = order.to(torch.int64).contiguous()
         out = torch.empty((width + 1, len(order)))
         kernels.gather(
             *(self.features.data_ptr(), width, order.data_ptr(), len(order)),
-            *(2.0**kind.fraction, float(kind.lowest), float(kind.highest), out.data_ptr()),
+            *(part.ctypes.data for part in (grids.scale, grids.low, grids.high, grids.step)),
+            out.data_ptr(),
         )
         return out
 
 
-def quantised(features: Tensor, kind: FixedType, dtype: torch.dtype) -> Tensor:
+def quantised(features: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
     """Standardised float64 (n_in, rows) -> whole numbers on the input grid, a row of ones below.
 
     Rounded half up and saturated, as :func:`hwnas_hls.network.emulator.input_integers` does.
     """
     out = torch.ones((features.shape[0] + 1, features.shape[1]), dtype=dtype, device=features.device)
-    counted = torch.floor(features * 2.0**kind.fraction + 0.5)
-    out[:-1] = torch.clamp(counted, float(kind.lowest), float(kind.highest))
+    grids = Grids(kind.features, kind.kind, features.shape[0])
+    scale, low, high, step = (
+        torch.as_tensor(part, device=features.device)[:, None]
+        for part in (grids.scale, grids.low, grids.high, grids.step)
+    )
+    counted = torch.floor(features * scale + 0.5)
+    out[:-1] = torch.minimum(torch.maximum(counted, low), high) * step
     return out

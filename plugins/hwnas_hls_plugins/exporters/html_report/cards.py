@@ -26,6 +26,7 @@ from hwnas_hls_plugins.exporters.html_report.drawing import Drawing, draw
 from hwnas_hls_plugins.exporters.html_report.layer_rows import LayerRow, layer_rows
 
 if TYPE_CHECKING:
+    from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.exporter import Front, Member
 
 #: Folder of the hls4ml project of an exported design.
@@ -92,6 +93,7 @@ class Card:
     clock: str
     io_type: str
     input: str
+    features: str
     drawing: Drawing
     numbers: tuple[Number, ...]
     layers: tuple[LayerRow, ...]
@@ -130,6 +132,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         clock=f"{design.architecture.clock_ns or front.clock_ns:g} ns",
         io_type=design.architecture.io_type,
         input=str(design.architecture.input),
+        features=features_read(design),
         drawing=draw(design),
         numbers=tuple(
             _number(member, member.estimates[name], front)
@@ -147,6 +150,17 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         commands=_commands(member.key, home, front),
         form=_form(member, home),
     )
+
+
+def features_read(design: Design) -> str:
+    """How many features are read with how many bits, and which with which type; empty where all have one."""
+    if not design.features:
+        return ""
+    names = design.preprocessing.names if design.preprocessing else ()
+    read = [(number, kind) for number, kind in enumerate(design.features) if kind is not None]
+    words = [f"{names[number] if names else f'feature {number}'} {kind}" for number, kind in read]
+    bits = sum(kind.width for _, kind in read)
+    return f"{len(read)} of {len(design.features)} features, {bits} bits: {', '.join(words) or 'none'}"
 
 
 def summary(estimates: Mapping[str, Estimate], metric: str) -> str:

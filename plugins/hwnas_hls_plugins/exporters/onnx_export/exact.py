@@ -12,6 +12,7 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Conv2D, Dense, Merge, Pool2D
+from hwnas_hls.network.features import Grids
 from hwnas_hls.network.layers import LEAKY_SLOPE
 from hwnas_hls_plugins.exporters.onnx_export.nodes import Sheet
 
@@ -36,9 +37,8 @@ def exact_model(design: Design) -> Any:
     if design.preprocessing is not None:
         value = sheet.node("Sub", value, sheet.constant("mean", design.preprocessing.mean))
         value = sheet.node("Div", value, sheet.constant("scale", design.preprocessing.scale))
-    counted = _halves_up(sheet, value, architecture.input)
-    counted = _clipped(sheet, counted, architecture.input.lowest, architecture.input.highest)
-    value = sheet.node("Mul", counted, sheet.number(2.0**-architecture.input.fraction), name="input_on_grid")
+    counted, unit = _counted(sheet, value, design)
+    value = sheet.node("Mul", counted, unit, name="input_on_grid")
 
     outputs: dict[int, str] = {INPUT: value}
     types = design.layer_types()
@@ -114,6 +114,20 @@ def quantised(sheet: Sheet, value: str, kind: FixedType) -> str:
         low = -kind.highest if kind.overflow == "SAT_SYM" and kind.signed else kind.lowest
         y = _clipped(sheet, y, low, kind.highest)
     return sheet.node("Mul", y, sheet.number(2.0**-kind.fraction))
+
+
+def _counted(sheet: Sheet, value: str, design: Design) -> tuple[str, str]:
+    """Features as whole numbers on their grids, rounded half up and limited; and what a unit is worth."""
+    kind = design.architecture.input
+    if not design.features:
+        counted = _clipped(sheet, _halves_up(sheet, value, kind), kind.lowest, kind.highest)
+        return counted, sheet.number(2.0**-kind.fraction)
+    grids = Grids(design.features, kind, design.architecture.n_in)
+    scaled = sheet.node("Mul", value, sheet.constant("input_scale", grids.scale))
+    counted = sheet.node("Floor", sheet.node("Add", scaled, sheet.number(0.5)))
+    counted = sheet.node("Max", counted, sheet.constant("input_low", grids.low))
+    counted = sheet.node("Min", counted, sheet.constant("input_high", grids.high))
+    return counted, sheet.constant("input_unit", grids.step * 2.0**-kind.fraction)
 
 
 def _halves_up(sheet: Sheet, value: str, kind: FixedType) -> str:

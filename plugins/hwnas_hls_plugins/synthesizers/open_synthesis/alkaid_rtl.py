@@ -20,7 +20,7 @@ from typing import Any
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit, da_rtl
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, kif
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, input_kifs, kif
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
@@ -137,7 +137,7 @@ def adder_graph(design: Design) -> Any:
     architecture = design.architecture
     # HWConfig(1, -1, -1): the unit of latency is one adder.
     inputs = FVArrayInput((architecture.n_in,), hwconf=HWConfig(1, -1, -1), solver_options={"hard_dc": 2})
-    held = {INPUT: quantize(inputs, *kif(architecture.input))}
+    held = {INPUT: quantize(inputs, *input_kifs(design))}
     types = design.layer_types()
     for number, (layer, (_, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
         given = [held[source] for source in architecture.sources(number)]

@@ -136,7 +136,7 @@ def adder_graph(design: Design) -> Any:
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
     )
     architecture = design.architecture
-    held = {INPUT: quantize(inputs, *kif(architecture.input))}
+    held = {INPUT: quantize(inputs, *input_kifs(design))}
     for number, (layer, (_, accum, result)) in enumerate(
         zip(architecture.layers, design.layer_types(), strict=True)
     ):
@@ -169,6 +169,18 @@ def _activated(values: Any, layer: Layer) -> Any:
 def kif(kind: FixedType) -> tuple[int, int, int]:
     """A type in da4ml's form: sign, integer bits without the sign, fractional bits."""
     return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
+
+
+def input_kifs(design: Design) -> Any:
+    """:func:`kif` of the inputs: one for all, or three arrays where features have types of their own.
+
+    The cast takes the bits of a feature's type and leaves the others: no hardware.
+    """
+    import numpy as np
+
+    if not design.features:
+        return kif(design.architecture.input)
+    return np.array([(0, 0, 0) if own is None else kif(own) for own in design.features]).T
 
 
 def main(arguments: list[str]) -> None:
