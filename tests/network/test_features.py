@@ -57,9 +57,9 @@ def test_bits_that_are_not_read_change_nothing(source: str) -> None:
 def test_accumulators_are_as_narrow_as_the_features_allow() -> None:
     design = featured()
     bare = Design(design.architecture, design.weights, design.biases)
-    assert design.accumulators()[0].width <= bare.accumulators()[0].width
+    assert design.layer_types()[0][1].width <= bare.layer_types()[0][1].width
     nothing = Design(design.architecture, design.weights, design.biases, features=(None,) * 7)
-    assert nothing.accumulators()[0].width < bare.accumulators()[0].width
+    assert nothing.layer_types()[0][1].width < bare.layer_types()[0][1].width
     assert len(np.unique(emulate(nothing, np.arange(70).reshape(10, 7) % 8), axis=0)) == 1
 
 
