@@ -83,8 +83,6 @@ def test_a_descent_leaves_features_that_tell_nothing(task: Dataset) -> None:
             assert weight is not None
             # A feature without bits has no weights, and one without weights no bits.
             assert (own is None) == (not weight[number].any())
-    accuracy = np.mean(emulate(last, input_integers(last, task.test.x)).argmax(axis=1) == task.test.y)
-    assert accuracy > 0.75
 
 
 def test_scores_in_training_are_those_of_the_emulator(task: Dataset) -> None:
