@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.network.precision import ROUNDINGS
-from hwnas_hls_plugins.estimators.refinement.features import UNREAD, InputFeatures
+from hwnas_hls_plugins.estimators.feature_bits import UNREAD
+from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.losses import Loss
 from hwnas_hls_plugins.estimators.refinement.network import (
     HAND_ON,

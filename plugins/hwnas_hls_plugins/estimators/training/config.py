@@ -32,8 +32,9 @@ class TrainingConfig:
         descent_step: share of its adders that a round leaves of a network whose adders are taken.
         descent_epochs: passes over the training rows after each such round.
         descent_rate: rate from which each round falls to nothing.
-        descent_features: whether it takes bits of single input features too, and whole features, where
-            dense layers of distributed arithmetic alone read them.
+        descent_features: whether removal and refinement also remove bits of single input features, and
+            whole features, in chains of distributed arithmetic. Smaller circuits for wide, skewed tables;
+            larger ones for some others.
         max_rows: at most so many training rows an epoch, drawn anew for each; 0 takes all.
         max_validation_rows: at most so many validation rows are scored; 0 takes all.
         group_elements: candidates are trained together up to so many numbers (activations of
@@ -61,7 +62,7 @@ class TrainingConfig:
     descent_step: float = 0.93
     descent_epochs: int = 4
     descent_rate: float = 0.06
-    descent_features: bool = True
+    descent_features: bool = False
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 0

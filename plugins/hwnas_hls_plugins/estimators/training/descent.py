@@ -261,7 +261,7 @@ class Descent:
             for j, member in enumerate(network.members):
                 target = self._dense[member.index] * training.config.descent_step**number
                 take(layout, j, target, harms[j] if member.features else None)
-                if member.features:
+                if isinstance(member, ChainMember) and member.features:
                     training.give_inputs(member)
             layout.refresh_kept()
             network.arithmetic.quantise()

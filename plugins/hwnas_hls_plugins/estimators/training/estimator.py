@@ -250,7 +250,9 @@ class TrainingEstimator(Resumable, Refining):
             if not prices:
                 return []
             try:
-                values = None if design.preprocessing is None else design.preprocessing(rows.x)
+                values = None
+                if self.config.descent_features and design.preprocessing is not None:
+                    values = design.preprocessing(rows.x)
                 stops = ladder(design, input_integers(design, rows.x), labels, prices, values=values)
             except Unsupported:
                 return []

@@ -56,12 +56,14 @@ def finished(layout: TrainedVector[Any], j: int, dataset: Dataset, seed: int, ep
     )
 
 
-def read_features(features: FeatureTypes, weight: NDArray[np.int64]) -> FeatureTypes:
+def read_features(features: FeatureTypes, weight: NDArray[np.int64] | None) -> FeatureTypes:
     """Types of features, with no bits for those that no neuron reads.
 
     Args:
-        weight: (n_in, n_out) of the first layer.
+        weight: (n_in, n_out) of the first layer; none where that has no weights.
     """
+    if weight is None:
+        return features
     return tuple(
         kind if read else None for kind, read in zip(features, (weight != 0).any(axis=1), strict=False)
     )

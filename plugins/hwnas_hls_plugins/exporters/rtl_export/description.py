@@ -78,7 +78,7 @@ def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str,
     """One entry a feature: its grid, its bits in the port, its standardisation."""
     given = design.preprocessing
     # A feature may have a type of its own, or none where nothing reads it.
-    own = getattr(design, "features", ()) or (design.architecture.input,) * design.architecture.n_in
+    own = design.features or (design.architecture.input,) * design.architecture.n_in
     names = (given.names if given is not None else ()) or names
     out = []
     for place, (kind, element, bits) in enumerate(zip(own, port.elements, _places(port), strict=True)):
