@@ -136,7 +136,11 @@ def adder_graph(design: Design) -> Any:
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
     )
     architecture = design.architecture
-    held = {INPUT: quantize(inputs, *input_kifs(design))}
+    # da4ml cannot trace an input that nothing reads: one bit of it is read, and multiplied by zero.
+    read = quantize(inputs, *input_kifs(design, unread=(0, 1, 0)))
+    if design.features:
+        read = read * np.array([float(kind is not None) for kind in design.features])
+    held = {INPUT: read}
     for number, (layer, (_, accum, result)) in enumerate(
         zip(architecture.layers, design.layer_types(), strict=True)
     ):
@@ -171,16 +175,19 @@ def kif(kind: FixedType) -> tuple[int, int, int]:
     return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
 
 
-def input_kifs(design: Design) -> Any:
+def input_kifs(design: Design, unread: tuple[int, int, int] = (0, 0, 0)) -> Any:
     """:func:`kif` of the inputs: one for all, or three arrays where features have types of their own.
 
     The cast takes the bits of a feature's type and leaves the others: no hardware.
+
+    Args:
+        unread: what stands for a feature without bits.
     """
     import numpy as np
 
     if not design.features:
         return kif(design.architecture.input)
-    return np.array([(0, 0, 0) if own is None else kif(own) for own in design.features]).T
+    return np.array([unread if own is None else kif(own) for own in design.features]).T
 
 
 def main(arguments: list[str]) -> None:
