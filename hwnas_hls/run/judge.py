@@ -167,7 +167,7 @@ class Judge:
         """As :meth:`designs`, from the seed ``number`` after the run's."""
         run = self.problem.spec.run
         spec = replace(self.problem.spec, run=replace(run, seed=(run.seed + number) % 2**63))
-        other = Judge(replace(self.problem, spec=spec), self.store)
+        other = Judge(replace(self.problem, spec=spec), self.store, self.workers)
         try:
             return other.designs(candidates)
         finally:
