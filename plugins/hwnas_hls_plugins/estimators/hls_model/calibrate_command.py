@@ -42,7 +42,7 @@ WIDTH = 80
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Folder of <row_id>.npz for CSV rows.  [default: weights beside each CSV]",
+    help="Folder of <row_id>.npz for CSV rows.  [default: weights next to each CSV]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def calibrate_command(
@@ -229,7 +229,7 @@ def _text(found: Recalibration, designs: Sequence[OwnDesign], left: Sequence[Lef
             lines += textwrap.wrap(notes[kind], WIDTH, subsequent_indent="  ")
     if not any(errors.own_interval for errors in found.errors):
         lines += textwrap.wrap(
-            f"intervals: those of the built-in calibration, widened where a design lies outside; "
+            f"intervals: those of the built-in calibration, widened for designs outside its domain; "
             f"{NETWORKS_FOR_BAND} networks of one site make an interval of their own",
             WIDTH,
             subsequent_indent="  ",

@@ -104,7 +104,7 @@ def predict_command(**given: Any) -> None:
     if path is not None and path.lower().endswith(".csv"):
         if options.given_for_one_design:
             raise UserError(
-                "a CSV says of each of its rows what it is",
+                "each row of a CSV file describes its own design",
                 where=", ".join(options.given_for_one_design),
                 found=path,
                 remedy="leave the option out; tool, stage, part, clock_ns_target, precision and the like are "

@@ -87,7 +87,7 @@ def design_of(query: Query) -> Design:
         if layer.normalisation != "none":
             raise Unsupported(f"layer {number} has a batch normalisation of its own")
         if layer.activation not in ("relu", "linear"):
-            raise Unsupported(f"layer {number}: {layer.activation} goes through a table")
+            raise Unsupported(f"layer {number}: {layer.activation} uses a lookup table")
         if layer.input != source:
             raise Unsupported(f"layer {number} takes {layer.input}, the layer before it gives {source}")
         dense = _dense(layer)

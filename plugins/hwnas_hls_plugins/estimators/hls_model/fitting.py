@@ -96,14 +96,14 @@ def fit_bands(
         bands = {}
         for metric in METRICS:
             values = residuals[metric][rows]
-            told = np.isfinite(values)
-            if not told.any():
+            finite = np.isfinite(values)
+            if not finite.any():
                 continue
-            names = [families[row] for row, tell in zip(rows, told, strict=True) if tell]
+            names = [families[row] for row, is_finite in zip(rows, finite, strict=True) if is_finite]
             key_is_sweep = len(set(names)) == 1
             if key_is_sweep:
-                names = [shapes[row] for row, tell in zip(rows, told, strict=True) if tell]
-            bands[metric] = _band(values[told], names, 0.0 if key_is_sweep else FLOORS[metric])
+                names = [shapes[row] for row, is_finite in zip(rows, finite, strict=True) if is_finite]
+            bands[metric] = _band(values[finite], names, 0.0 if key_is_sweep else FLOORS[metric])
         if bands:
             out[key] = bands
     return out

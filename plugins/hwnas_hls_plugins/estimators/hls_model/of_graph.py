@@ -52,7 +52,7 @@ def query_of_graph(graph: Any, *, tool: str = "", stage: str = "csynth") -> Quer
     backend = str(getattr(config.backend, "name", "") or "")
     backend = BACKENDS.get(backend.lower(), backend)
     if backend not in BACKENDS.values():
-        raise Unsupported(f"backend {backend or 'none'}; only those for Xilinx parts are judged")
+        raise Unsupported(f"backend {backend or 'none'}; only those for Xilinx parts are supported")
     out = _Chain(graph)
     for node in graph.get_layers():
         out.add(node)
@@ -95,9 +95,9 @@ class _Chain:
     def add(self, node: Any) -> None:
         kind, name = node.class_name, node.name
         if len(node.outputs) != 1 or (kind != "Input" and len(node.inputs) != 1):
-            raise Unsupported(f"layer {name!r} ({kind}) branches: only chains of layers are judged")
+            raise Unsupported(f"layer {name!r} ({kind}) branches: only chains of layers are supported")
         if kind != "Input" and self._previous is not None and node.inputs[0] != self._previous:
-            raise Unsupported(f"layer {name!r} does not read the layer before it: only chains are judged")
+            raise Unsupported(f"layer {name!r} does not read the layer before it: only chains are supported")
         self._previous = node.outputs[0]
         if kind == "Dense":
             self.layers.append(self._dense(node))
@@ -108,15 +108,15 @@ class _Chain:
         elif kind not in _SILENT:
             raise Unsupported(
                 f"layer {name!r} is a {kind}: only dense layers, activations and batch "
-                "normalisation are judged"
+                "normalisation are supported"
             )
 
     def _dense(self, node: Any) -> LayerQuery:
         from hwnas_hls.hls4ml.folder.dense import STRATEGIES
 
         where = f"layer {node.name!r}"
-        told = str(node.get_attr("strategy") or "latency").lower()
-        strategy = STRATEGIES.get(told, "Latency")
+        written = str(node.get_attr("strategy") or "latency").lower()
+        strategy = STRATEGIES.get(written, "Latency")
         source = _type(node.get_input_variable().type, f"{where}, input")
         result = _type(node.get_output_variable().type, f"{where}, result")
         layer = LayerQuery(
@@ -189,11 +189,11 @@ class _Chain:
     def _activation(self, node: Any) -> None:
         from hwnas_hls.hls4ml.folder.layers import ACTIVATIONS
 
-        told = re.search(r"nnet::(\w+)<", str(node.get_attr("function_cpp") or ""))
-        function = told[1] if told else str(node.get_attr("activation") or node.class_name).lower()
+        match = re.search(r"nnet::(\w+)<", str(node.get_attr("function_cpp") or ""))
+        function = match[1] if match else str(node.get_attr("activation") or node.class_name).lower()
         kind = ACTIVATIONS.get(function)
         if kind is None:
-            raise Unsupported(f"layer {node.name!r}: activation {function} is not judged")
+            raise Unsupported(f"layer {node.name!r}: activation {function} is not supported")
         if not self.layers:
             self.reasons.append(
                 Note(
@@ -252,7 +252,7 @@ def _type(kind: Any, where: str) -> FixedType:
     try:
         return FixedType.parse(text)
     except HwnasError as error:
-        raise Unsupported(f"{where}: {text[:80]} is no fixed-point type") from error
+        raise Unsupported(f"{where}: {text[:80]} is not a fixed-point type") from error
 
 
 def _printed(

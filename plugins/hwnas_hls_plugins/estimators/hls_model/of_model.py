@@ -149,22 +149,22 @@ def _linear(
     source: FixedType,
     types: Mapping[str, list[FixedType | None]],
     reuse: int,
-    told: str,
+    written: str,
     name: str,
     warnings: list[Note],
 ) -> LayerQuery:
     from hwnas_hls.hls4ml.folder.precisions import STRATEGIES, built_strategy
 
-    built, known = built_strategy(told)
+    built, known = built_strategy(written)
     if not known:
         raise UserError(
-            "unknown strategy: hls4ml would build Latency without a word",
+            "unknown strategy: hls4ml would silently build Latency",
             where=f"layer {name!r}",
-            found=told,
+            found=written,
             choices=list(STRATEGIES.values()),
         )
     if not isinstance(reuse, int) or reuse < 1:
-        raise UserError("a reuse factor is at least 1", where=f"layer {name!r}", found=reuse)
+        raise UserError("a reuse factor must be at least 1", where=f"layer {name!r}", found=reuse)
     n_in, n_out = linear.weight.shape
     if built == "Resource":
         legal = nearest_legal(n_in, n_out, "Resource", reuse)

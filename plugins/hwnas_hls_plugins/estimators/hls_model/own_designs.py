@@ -237,7 +237,7 @@ def _truth(row: Mapping[str, str]) -> tuple[dict[str, float], list[Note]]:
         try:
             values[metric] = float(text)
         except ValueError:
-            problems.append(Note(NoteKind.UNREAD, f"{text[:20]!r} is no number, ignored", name))
+            problems.append(Note(NoteKind.UNREAD, f"{text[:20]!r} is not a number, ignored", name))
     checked, bad = _checked(values)
     return checked, problems + bad
 

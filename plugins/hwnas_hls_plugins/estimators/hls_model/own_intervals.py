@@ -54,11 +54,11 @@ def own_bands(
     for regime, stage in sorted(set(kinds)):
         members = [row for row, kind in enumerate(kinds) if kind == (regime, stage)]
         names = [networks[row] for row in members]
-        told = {metric: values[members] for metric, values in residuals.items()}
-        fitted = _fitted(told, names, regime, stage, knowledge)
+        chosen = {metric: values[members] for metric, values in residuals.items()}
+        fitted = _fitted(chosen, names, regime, stage, knowledge)
         found: dict[str, Band] = {}
         for metric in METRICS:
-            values = {name: told[metric][[n == name for n in names]] for name in names}
+            values = {name: chosen[metric][[n == name for n in names]] for name in names}
             values = {name: known[np.isfinite(known)] for name, known in values.items()}
             values = {name: known for name, known in values.items() if known.size}
             if not values:
@@ -73,8 +73,8 @@ def own_bands(
         if found:
             bands[SiteRegime(site, stage, regime, knowledge)] = found
     coverage = {
-        metric: None if None in told else min(value for value in told if value is not None)
-        for metric, told in stated.items()
+        metric: None if None in values else min(value for value in values if value is not None)
+        for metric, values in stated.items()
     }
     return bands, coverage, tuple(metric for metric in METRICS if metric in own)
 

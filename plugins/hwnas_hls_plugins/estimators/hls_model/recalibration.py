@@ -220,9 +220,9 @@ def _judge(
     shift = {metric: np.zeros(len(level.places)) for metric in METRICS}
     if unit == "designs":
         for metric in SCALED:
-            told = {row: float(level.base_residual[metric][row]) for row in rows}
+            by_row = {row: float(level.base_residual[metric][row]) for row in rows}
             for row in rows:
-                others = [r for other, r in told.items() if other != row and math.isfinite(r)]
+                others = [r for other, r in by_row.items() if other != row and math.isfinite(r)]
                 shift[metric][row] = same_network_shift(others, spread_of(metric, level, row))
     else:
         by_network = centres(best, everyone, lambda place: designs[place].network)
@@ -258,9 +258,9 @@ def _judge(
         if alone
         else {m: e for m in SCALED if (e := _median_error(residuals[m], level, m, chosen)) is not None},
         {
-            m: float(np.exp(np.median(told)))
+            m: float(np.exp(np.median(finite)))
             for m in SCALED
-            if (told := (r := level.base_residual[m][chosen])[np.isfinite(r)]).size
+            if (finite := (r := level.base_residual[m][chosen])[np.isfinite(r)]).size
         },
         coverage,
         own,
@@ -271,11 +271,11 @@ def _median_error(residual: FloatArray, level: Level, metric: str, rows: NDArray
     """Median of |predicted / reported - 1|, or nothing where no report tells."""
     c = OFFSETS[metric]
     truth = level.truth[metric][rows]
-    told = np.isfinite(residual) & (truth > 0)
-    if not told.any():
+    known = np.isfinite(residual) & (truth > 0)
+    if not known.any():
         return None
-    predicted = (truth[told] + c) * np.exp(-residual[told]) - c
-    return float(np.median(np.abs(predicted / truth[told] - 1.0)))
+    predicted = (truth[known] + c) * np.exp(-residual[known]) - c
+    return float(np.median(np.abs(predicted / truth[known] - 1.0)))
 
 
 def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[Group]) -> dict[str, object]:

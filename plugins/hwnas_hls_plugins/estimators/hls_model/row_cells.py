@@ -26,11 +26,11 @@ def widths_of(text: str) -> tuple[int, ...] | str:
     if not text:
         return "empty"
     if not re.fullmatch(r"[0-9]+(-[0-9]+)*", text):
-        return f"{text[:60]!r} is no list of widths such as 16-64-5"
+        return f"{text[:60]!r} is not a list of widths such as 16-64-5"
     pieces = text.split("-")
     for piece in pieces:
         if len(piece) > 9 or not 1 <= int(piece) <= MAX_WIDTH:
-            return f"{piece[:20]!r} is no width between 1 and {MAX_WIDTH}"
+            return f"{piece[:20]!r} is not a width between 1 and {MAX_WIDTH}"
     if len(pieces) < 2:
         return f"{text[:60]!r} names fewer than two widths"
     if len(pieces) > MAX_LAYERS + 1:
@@ -78,11 +78,11 @@ def activations_of(text: str, n_layers: int, softmax: bool = False) -> Activatio
         warnings.append(_activations(NoteKind.ASSUMED, "unknown", f"relu and a {found[-1]} end"))
     elif len(found) == 1 < n_layers - 1 and found[0] != "linear":
         found *= n_layers - 1
-        text = f"one for {n_layers} layers, taken for all but the last"
+        text = f"one for {n_layers} layers, used for all but the last"
         warnings.append(_activations(NoteKind.ASSUMED, text))
     elif len(found) == 2 < n_layers - 1 and found[1] in _LAST_ONLY and found[0] != found[1]:
         found = [found[0]] * (n_layers - 1) + [found[1]]
-        text = f"two for {n_layers} layers, taken for the hidden ones and the last"
+        text = f"two for {n_layers} layers, used for the hidden ones and the last"
         warnings.append(_activations(NoteKind.ASSUMED, text))
     names = (*found, *["linear"] * (n_layers - len(found)))
     return Activations(names, tuple(normal), tuple(warnings), tuple(reasons))

@@ -152,7 +152,7 @@ def _clock(text: str, notes: _Notes) -> float:
         return DEFAULT_CLOCK_NS
     period = quantities.clock_ns(text)
     if period is None:
-        notes.unread("clock_ns_target", f"{text[:20]!r} is no positive number", f"{DEFAULT_CLOCK_NS:g}")
+        notes.unread("clock_ns_target", f"{text[:20]!r} is not a positive number", f"{DEFAULT_CLOCK_NS:g}")
         return DEFAULT_CLOCK_NS
     return period
 
@@ -166,7 +166,7 @@ def _spare(text: str, notes: _Notes) -> float | None:
     except ValueError:
         value = math.nan
     if not 0.0 <= value < 100.0:
-        notes.unread("clock_uncertainty", f"{text[:20]!r} is no share", "the tool's own")
+        notes.unread("clock_uncertainty", f"{text[:20]!r} is not a share", "the tool's own")
         return None
     return value / 100.0 if value >= 1.0 or text.endswith("%") else value
 

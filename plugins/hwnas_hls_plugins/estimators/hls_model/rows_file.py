@@ -74,7 +74,7 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
-            "the rows file is no UTF-8 text",
+            "the rows file is not UTF-8 text",
             where=f"{path}, byte {error.start}",
             remedy="save it as UTF-8",
             kind=ErrorKind.WRONG_FORMAT,
@@ -116,7 +116,7 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 yield own_row({name: cells[place] for name, place in places if place < count})
     except csv.Error as error:
         raise UserError(
-            "the rows file is no CSV",
+            "the rows file is not a CSV file",
             where=f"{path}, line {lines.line_num}",
             found=error,
             kind=ErrorKind.WRONG_FORMAT,

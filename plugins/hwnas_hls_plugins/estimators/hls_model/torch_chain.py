@@ -90,11 +90,11 @@ def chain_of(module: Any) -> Iterator[Step]:
         if node.op == "output":
             return
         if node.op == "get_attr":
-            raise Unsupported(f"{node.name!r} reads a parameter of its own: only chains of layers are judged")
+            raise Unsupported(f"{node.name!r} reads its own parameter: only chains of layers are supported")
         if node.op != "placeholder" and node.all_input_nodes != [previous]:
-            raise Unsupported(f"{node.name!r} does not read the layer before it: only chains are judged")
+            raise Unsupported(f"{node.name!r} does not read the layer before it: only chains are supported")
         if node.op == "placeholder" and previous is not None:
-            raise Unsupported(f"a second input {node.name!r}: only chains of layers are judged")
+            raise Unsupported(f"a second input {node.name!r}: only chains of layers are supported")
         previous = node
         if node.op == "placeholder":
             continue
@@ -109,5 +109,5 @@ def chain_of(module: Any) -> Iterator[Step]:
             yield Step(_ACTIVATIONS[lower], node.name, inner)
         elif not lower.startswith(_SILENT):
             raise Unsupported(
-                f"layer {node.name!r} is {kind}: only Linear, activations, BatchNorm1d and Dropout are judged"
+                f"layer {node.name!r} is {kind}: only Linear, activations, BatchNorm1d and Dropout work"
             )
