@@ -185,7 +185,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     """Check one design; writes ``validation.json`` and ``validation.html`` into its folder."""
     from hwnas_hls.evidence import files as evidence
     from hwnas_hls.evidence import verdict
-    from hwnas_hls.evidence.circuits import handed_over_circuit
+    from hwnas_hls.evidence.circuits import exported_circuit
     from hwnas_hls.render import render
     from hwnas_hls.system.files import write_text
 
@@ -197,7 +197,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     ]
     known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
     _check_names(limits, {estimate.metric for estimate in known})
-    circuit = handed_over_circuit(subject.folder)
+    circuit = exported_circuit(subject.folder)
     findings: list[Judgement] = [
         *_alive(subject, known),
         *verdict.judge(limits, known, subject.clock_ns, circuit),

@@ -94,7 +94,7 @@ def export(
         member = picked.member
     else:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            member = _handed_over(run_folder, key, observer, cluster, again=not formats)
+            member = _exported(run_folder, key, observer, cluster, again=not formats)
     if formats:
         return _formatted(run_folder, formats, settings, member, as_json=as_json)
     _show(member, picked, run_folder / "designs" / member.key, quiet=quiet, as_json=as_json)
@@ -123,10 +123,10 @@ def _show(member: Member, picked: Picked | None, place: Path, *, quiet: bool, as
                 click.echo(f"  {check}: {result}")
 
 
-def _handed_over(
+def _exported(
     run_folder: Path, key: str, observer: Observer, cluster: ClusterTable | None, *, again: bool
 ) -> Member:
-    """The design of a key; one that the run exported is not trained anew unless ``again``."""
+    """The design of a key; an exported design is trained again only if ``again``."""
     from hwnas_hls.run import lifecycle as runs
 
     registry = current_registry()

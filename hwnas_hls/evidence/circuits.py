@@ -1,4 +1,4 @@
-"""The RTL that lies beside a design: which circuit it is, and that its files are as they were written."""
+"""The RTL in a design's folder: its hash, and checks that its files are unchanged."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hwnas_hls.errors import ErrorKind, UserError
 _STATEMENT = "circuit.json"
 
 
-def handed_over_circuit(folder: Path) -> str:
-    """SHA-256 of the circuit in ``folder/rtl``; empty where there is none.
+def exported_circuit(folder: Path) -> str:
+    """SHA-256 of the circuit in ``folder/rtl``; empty if there is none.
 
     Args:
-        folder: of the design.
+        folder: folder of the design.
 
     Raises:
-        UserError: the statement is not readable, or a source was altered, added or removed since.
+        UserError: the hash is not readable, or a source was modified, added or removed.
     """
     place = folder / "rtl"
     if not place.is_dir():
@@ -29,7 +29,7 @@ def handed_over_circuit(folder: Path) -> str:
         circuit, files = str(data["circuit"]), dict(data["files_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            "the RTL beside the design does not say which circuit it is",
+            "the RTL of the design has no hash of its circuit",
             kind=ErrorKind.WRONG_FORMAT,
             where=str(path),
             found=error,
@@ -44,7 +44,7 @@ def handed_over_circuit(folder: Path) -> str:
     changed = sorted(name for name in stated.keys() | there.keys() if stated.get(name) != there.get(name))
     if changed or _hash_of_core(there) != circuit:
         raise UserError(
-            "the RTL was altered after it was written: what was proven is another circuit",
+            "the RTL was modified after it was written, so the proof belongs to another circuit",
             kind=ErrorKind.MISMATCH,
             where=str(place),
             found=", ".join(changed[:4]) or f"a circuit that is not {circuit}",

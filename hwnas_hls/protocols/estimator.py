@@ -31,7 +31,7 @@ def keep_all(indices: Sequence[int], scores: Sequence[float], progress: float) -
 
 
 def silent(words: str) -> None:
-    """Says nothing of progress."""
+    """The default of :attr:`Context.progress`: reports nothing."""
 
 
 def no_siblings(candidate: Candidate) -> tuple[Candidate, ...]:
@@ -50,24 +50,23 @@ class Context:
         clock_ns: clock period, unless the architecture sets its own.
         seed: seed of the run; derive your own from it and the candidate's key.
         device: ``cpu``, ``cuda`` or ``auto``.
-        designs: candidate key -> trained design, where one exists already.
-        keep: early stopping: ``keep(indices, scores, progress)`` is told the interim scores of the
-            candidates at these places of the batch after this share of the training, and says
-            for each whether it goes on.
-        space: that the candidates come from; ``None`` where it is not at hand (in a process of
-            the estimator's own).
-        known: candidate key -> what other estimators have said of it already.
-        records: those of the batches before this one; only for an estimator that ``learns``.
-        siblings: candidate -> the candidates that one training of it can serve too, itself among them, from
-            the largest to the smallest; none where only the candidate itself is wanted. What is said of
-            them goes into ``Estimates.siblings``.
-        front: (task metric, adder bits) of the designs of earlier batches that no other one of them
-            dominates. Training may give up what stays far behind it.
-        progress: is told in a few words how far a long call has come; as often as one likes.
-        cache: bytes by name that last as long as the run, over interruptions too. What stands
-            there must follow from the run's seed: nobody notices whether it was computed again.
-            On workers (``[cluster]``) each has its own, bounded, which ends with it: there a name
-            may be missing although another worker, or this one earlier, has stored it.
+        designs: candidate key -> trained design, if there is one.
+        keep: early stopping. Call ``keep(indices, scores, progress)`` with the interim scores of the
+            candidates at these indices of the batch after this fraction of the training; it returns
+            for each whether its training continues.
+        space: the space of the candidates; ``None`` in the separate process of an isolated estimator.
+        known: candidate key -> estimates of other estimators.
+        records: records of the earlier batches; only for an estimator with ``learns = True``.
+        siblings: candidate -> all candidates that the same training covers, including itself, from the
+            largest to the smallest; empty if only the candidate itself is wanted. Return their results in
+            ``Estimates.siblings``.
+        front: (task metric, adder bits) of the non-dominated designs of earlier batches. Training may
+            stop candidates that are far behind it.
+        progress: call it with a short text to report the progress of a long call, as often as you like.
+        cache: bytes by name, kept for the whole run, also across interruptions. Store only values that
+            follow from the run's seed, so that a value computed again is the same. Each worker
+            (``[cluster]``) has its own bounded cache, which ends with it; a name may therefore be missing
+            although another worker, or this one earlier, stored it.
     """
 
     architecture: Callable[[Candidate], Architecture]
@@ -107,15 +106,15 @@ class Estimator(Isolatable):
     full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     #: Whether it is called again after training, with ``context.designs`` filled.
     uses_weights: bool = False
-    #: Name of a cheaper estimator of the same metrics. Where a run has that one too, this one is asked in
-    #: the search only of trained candidates that may enter the front by the cheaper numbers.
+    #: Name of a cheaper estimator of the same metrics. If a run has both, the search calls this one only
+    #: for trained candidates that may enter the front according to the cheaper numbers.
     contends_by: str = ""
-    #: Factor by which the cheaper numbers may be off (``contends_by`` only).
+    #: Maximum factor by which the cheaper numbers may be wrong (``contends_by`` only).
     contends_within: float = 1.25
-    #: Whether it computes its metrics from those of other estimators (``context.known``): it is asked
-    #: again wherever these have changed, the final numbers of what is handed over included.
+    #: Whether it computes its metrics from those of other estimators (``context.known``). It is called
+    #: again whenever these change, including the final numbers of exported designs.
     combines: bool = False
-    #: Whether it gets the records of earlier batches in ``context.records``.
+    #: Whether it receives the records of earlier batches in ``context.records``.
     learns: bool = False
     #: Name of its own metric that forecasts the task's metric with a calibrated interval. Candidates
     #: that would be dominated even at the optimistic end are not trained; see

@@ -92,7 +92,7 @@ class Front:
     """The result of a run: everything an exporter needs.
 
     Args:
-        run: what the run says of itself.
+        run: the facts of the run.
         spec: the resolved spec as TOML text.
         target, goal, space, dataset: of the run.
         members: the exported designs, best task metric first.

@@ -47,8 +47,8 @@ class SynthesisReport:
         counts: further raw counts of the tool (``carry_bits``, ``inv``, ...).
         seconds: step -> wall-clock seconds (``STEP_cpu``: CPU seconds).
         warnings: for the record and the report.
-        cached: whether an earlier run's result was handed back.
-        failure_kind: what the failure is about; without meaning where there is none.
+        cached: whether the result comes from the cache.
+        failure_kind: the kind of the failure, if there is one.
     """
 
     tool: str

@@ -1,4 +1,4 @@
-"""Contention: which trained candidates may enter the front, by numbers that may be somewhat off."""
+"""Contention: which trained candidates may enter the front, given inaccurate numbers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def contend(
     within: float,
     front: Sequence[Sequence[float]],
 ) -> list[bool]:
-    """Which candidates would not be dominated if their doubtful numbers were better by a factor.
+    """Which candidates would not be dominated if their inaccurate numbers were better by a factor.
 
     Args:
-        known: per candidate of a batch, its estimates. One without all objectives contends.
-        doubtful: metrics whose values may be off.
-        within: that factor; 1.25 takes a quarter of what is to be small away.
-        front: losses of the candidates of earlier batches that no other one of them dominates.
+        known: per candidate of a batch, its estimates. Candidates without all objectives contend.
+        doubtful: metrics with inaccurate values.
+        within: the factor, for example 1.25.
+        front: losses of the non-dominated candidates of earlier batches.
     """
     own = [goal.losses(estimates) for estimates in known]
     rivals = [tuple(losses) for losses in front] + [losses for losses in own if losses is not None]

@@ -1,4 +1,4 @@
-"""Full training of chosen records: each several times, single weights refined, the best of them kept."""
+"""Full training of chosen records: several trainings each, refinement of single weights, and selection."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from hwnas_hls.values.record import Record
 
 log = logging.getLogger(__name__)
 
-#: Rows of all trainings of one design together, an epoch; more than one training needs fewer rows each.
+#: Maximum number of rows per epoch for all trainings of a design together.
 _ROWS = 24_000
 _MOST_RESTARTS = 6
-#: Rows that the trainings of a design are compared on, at most.
+#: Maximum number of rows for comparing the trainings of a design.
 _COMPARED_ROWS = 20_000
 
 
@@ -43,7 +43,7 @@ class Made:
 
 
 def restarts_of(problem: Problem) -> int:
-    """Full trainings of each design: as the spec says, or as many as the rows allow."""
+    """The number of full trainings per design: that of the spec, or as many as the rows allow."""
     wanted = problem.spec.export.restarts
     rows = len(problem.dataset.train) + len(problem.dataset.validation)
     return wanted or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
@@ -57,22 +57,22 @@ def trained(
     prices: Mapping[str, float],
     on_step: Callable[[str], None] = lambda step: None,
 ) -> list[Made]:
-    """One design a record: the best of its full trainings from several seeds, each refined at its price.
+    """One design per record: the best of its full trainings with several seeds, each refined at its price.
 
-    They are compared by their scores on the rows that they were trained on, and by their LUTs: small
-    networks fit these rows so badly that a better fit is a better network. Where all trainings of a
-    record fail, and one more, the design of the search stands in, with a warning.
+    They are compared by their scores on the training rows and by their LUTs: small networks underfit
+    these rows, so a better fit is a better network. If all trainings of a record and one more fail, the
+    design of the search is used instead, with a warning.
 
     Args:
         scores: key -> score on unseen rows, if known.
-        prices: key -> price at which single weights are refined; missing without.
+        prices: key -> price at which single weights are refined; no entry: not refined.
         on_step: called with a description of each step.
     """
     count = restarts_of(problem)
     found: list[list[Made]] = [[] for _ in records]
     reasons = [""] * len(records)
     for number in range(count + 1):
-        # One more for those of which none has gone well.
+        # One more training for records without a successful one.
         places = [place for place in range(len(records)) if number < count or not found[place]]
         if not places:
             break
@@ -106,7 +106,7 @@ def trained(
 def _once(
     problem: Problem, judge: Judge, records: Sequence[Record], scores: Mapping[str, Estimate], number: int
 ) -> tuple[list[Made], list[str]]:
-    """One full training of each; the designs of those that went well, and why each other did not."""
+    """One full training per record: the successful designs, and the reasons of the failures."""
     candidates = [record.candidate for record in records]
     items = judge.designs(candidates) if number == 0 else judge.again(candidates, number)
     made, failures = [], []
@@ -161,14 +161,14 @@ def _refined(
 
 
 def _rows_of(problem: Problem) -> Split:
-    """The rows that the full training learns from."""
+    """The rows of the full training."""
     part, dataset = problem.trainer, problem.dataset
     seen = part is not None and part.config.get("train_on") == "train+validation"
     return joined(dataset) if seen else dataset.train
 
 
 def _merit(problem: Problem, made: Made, rows: Split, exchange: float) -> float:
-    """The score on the rows of the training, less what the LUTs are worth."""
+    """The score on the training rows minus the price of the LUTs."""
     dataset = problem.dataset
     found = score(
         dataset,
@@ -186,7 +186,7 @@ def _merit(problem: Problem, made: Made, rows: Split, exchange: float) -> float:
 
 
 def _exchange(problem: Problem, records: Sequence[Record], scores: Mapping[str, Estimate]) -> float:
-    """Score that a factor of e in LUTs is worth: the mean slope of the front from end to end."""
+    """The score equivalent to a factor of e in LUTs: the mean slope of the front."""
     metric = problem.dataset.metric
     if "lut" not in {objective.metric for objective in problem.goal.objectives}:
         return 0.0
@@ -203,7 +203,7 @@ def _exchange(problem: Problem, records: Sequence[Record], scores: Mapping[str, 
 
 
 def target_scale(design: Design) -> dict[str, np.ndarray]:
-    """Of a regression, what turns its outputs into the unit of the targets."""
+    """For a regression, the scale that converts its outputs to the unit of the targets."""
     if "target_scale" not in design.meta:
         return {}
     return {name: np.asarray(design.meta[name], np.float64) for name in ("target_mean", "target_scale")}

@@ -98,7 +98,7 @@ class Estimate:
         evidence: what it rests on, in words a reviewer can follow (calibration, report, rows).
         coverage: share of held-out designs whose truth lay in the interval; ``None`` where
             nothing was calibrated (the evidence says so).
-        in_domain: whether the design lies where the estimator was calibrated or is exact.
+        in_domain: whether the design is in the range for which the estimator is calibrated or exact.
         circuit: SHA-256 of the sources that were measured; empty where the number is not of one circuit
             whose sources are handed over.
     """
@@ -187,7 +187,7 @@ class Estimates:
         layers: per layer, metric -> estimate, if the estimator splits its numbers by layer.
         siblings: the results of the same training for other candidates; those that are not
             ``stopped`` become records. See :attr:`hwnas_hls.protocols.estimator.Context.siblings`.
-        failure_kind: what the failure is about; without meaning where there is none.
+        failure_kind: the kind of the failure, if there is one.
     """
 
     values: Mapping[str, Estimate] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a run says of itself: where, by whom and with what it was made, and how its designs were chosen."""
+"""The facts of a run: settings, versions, machine, and how its designs were selected."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hwnas_hls.values.estimate import Estimate
 class LeftOutKind(StrEnum):
     """Why a design that was trained in full is not exported."""
 
-    #: Its outputs do not depend on its inputs, or its score is at the level of chance.
+    #: Its outputs do not depend on its inputs, or its score is at chance level.
     USELESS = "useless"
-    #: By the final numbers another design is at least as good in every objective.
+    #: In the final numbers, another design is at least as good in every objective.
     DOMINATED = "dominated"
 
 
@@ -24,8 +24,8 @@ class LeftOut:
     """A trained design that is not among the exported ones.
 
     Args:
-        kind: why; programs look at this.
-        reason: the same in words, for people.
+        kind: the reason, for programs.
+        reason: the reason, as text.
     """
 
     kind: LeftOutKind
@@ -41,13 +41,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The score of an answer that ignores the input, on given rows.
+    """The score of a constant output on given rows.
 
     Args:
-        metric: of the task.
-        value: of the most frequent class of the training rows (accuracy), or of the mean (r2: 0).
-        error: one standard error of it, by the number of rows.
-        words: the answer in words.
+        metric: the task's metric.
+        value: score of the most frequent class of the training rows (accuracy), or of the mean (r2: 0).
+        error: its standard error, from the number of rows.
+        words: the constant output, as text.
     """
 
     metric: str
@@ -56,20 +56,20 @@ class Chance:
     words: str
 
     def reached(self, estimate: Estimate) -> bool:
-        """Whether a score is not better than chance by more than one standard error."""
+        """Whether a score is at chance level: at most one standard error above it."""
         return estimate.value <= self.value + self.error
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceFacts:
-    """How the exported designs were chosen among the records of the search.
+    """How the exported designs were selected from the records of the search.
 
     Args:
         method: ``cross-fitting`` or ``validation rows``.
-        folds: of the cross-fitting; 0 without.
-        words: how it was done, for people.
-        metric: the task's, of which the scores are.
-        scores: key -> score by rows that its networks had not seen; empty without cross-fitting.
+        folds: number of folds of the cross-fitting; 0 without it.
+        words: the method, as text.
+        metric: the task's metric, for the scores.
+        scores: key -> score on rows that its networks had not seen; empty without cross-fitting.
         prices: key -> loss per LUT at which the weights of a design are refined.
     """
 
@@ -104,7 +104,7 @@ class Host:
     Args:
         system: operating system with its version.
         machine: kind of processor.
-        cpus: logical processors; ``None`` where the system does not say.
+        cpus: number of logical processors; ``None`` if unknown.
     """
 
     system: str = ""
@@ -114,30 +114,30 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run by its own account. Plugins get it in their hooks, exporters as ``front.run``.
+    """The facts of a run, for hooks of plugins and, as ``front.run``, for exporters.
 
     The fields are those of ``run`` in ``front.json``, described in ``docs/front-json.md``.
 
     Args:
-        name: of the run folder.
+        name: name of the run folder.
         folder: the run folder.
-        seed: of all random numbers.
-        started: when, ISO 8601 in UTC.
-        command: starts the same run again.
-        clock_ns: clock period in ns of designs that name none; 0 where it is the part's.
-        trials: budget in candidates; ``None`` without.
-        minutes: budget in minutes; ``None`` without.
+        seed: seed of all random numbers.
+        started: time of the start, ISO 8601 in UTC.
+        command: command that starts the same run again.
+        clock_ns: clock period in ns of designs that set none; 0 means that of the part.
+        trials: budget in candidates, or ``None``.
+        minutes: budget in minutes, or ``None``.
         strategy, space, task: names of the plugins.
         versions: package -> version.
-        plugins: name -> package that it came from.
+        plugins: name -> package that provides it.
         host: the machine.
-        data_fingerprint: of the task's data.
-        chance: score on the test rows of an answer that ignores the input; ``None`` if not known.
-        lacking: why nothing was synthesised although the spec says ``auto``; else empty.
-        seconds: wall clock time of the search in s; ``None`` while it is not over.
-        choice: how designs were chosen; ``None`` before that.
+        data_fingerprint: hash of the task's data.
+        chance: score of a constant output on the test rows; ``None`` if unknown.
+        lacking: why ``auto`` selected no synthesizer; otherwise empty.
+        seconds: wall clock time of the search in s; ``None`` until it ends.
+        choice: how designs were selected; ``None`` before the selection.
         left_out: key -> why a trained design is not exported.
-        finished: whether the run went through; ``None`` while it goes on.
+        finished: whether the run has finished; ``None`` while it is running.
     """
 
     name: str = ""
@@ -163,7 +163,7 @@ class RunFacts:
     finished: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able; what is not known yet is left out."""
+        """The JSON-able form, without fields that are not yet known."""
         data: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         for name in ("seconds", "choice", "finished"):
             if data[name] is None:

@@ -1,4 +1,4 @@
-"""The estimator ``da-law``: distributed arithmetic of trained designs, by a closed form of da4ml's cost."""
+"""The estimator ``da-law``: costs of distributed arithmetic in trained designs, in closed form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Coefficients of :func:`lut_of`; fitted by ``benchmarks/circuits/closed_form.py``.
 GROWTH, ADDER_POWER, DIGIT_POWER = 0.301, -0.033, -0.091
 RECTIFIED, SATURATED, BIAS, ROUNDED, NEURON = 0.105, 1.537, 0.350, 0.381, 1.234
-#: Law over da4ml's cost, of 95 % of the designs.
+#: Ratio of the law to da4ml's cost, for 95 % of the designs.
 LUT_SPREAD = 1.18
 #: Register bits over what the law says, and the other way round.
 FF_SPREAD = 2.9
@@ -68,7 +68,7 @@ class Sums:
 
 
 def sums_of(design: Design) -> list[Sums]:
-    """Of each layer of a chain, by interval analysis with the design's own weights."""
+    """The sums of each layer of a chain, by interval analysis with the design's weights."""
     chain = design.architecture.chain
     live = _live(design.chain_weights)
     kind = design.architecture.input
@@ -82,7 +82,7 @@ def sums_of(design: Design) -> list[Sums]:
 
 
 def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
-    """da4ml's cost, which is the number of LUTs within a few per cent.
+    """An approximation of da4ml's cost, which is the number of LUTs within a few per cent.
 
     Adders that several sums share make the whole smaller than its parts: by powers of their number and of
     the digits a neuron.
@@ -129,10 +129,10 @@ def register_bits(design: Design, sums: Sequence[Sums], stages: int) -> float:
 
 
 class DaLawEstimator(Estimator):
-    """LUT, FF, cycles of trained chains of distributed arithmetic, by a closed form.
+    """LUT, FF and cycles of trained chains with distributed arithmetic, in closed form.
 
-    It takes about a millisecond a design. It says nothing of other candidates, nor of any where da4ml is
-    not installed. Of candidates that may enter the front ``da-cost`` says more.
+    It takes about a millisecond per design. For other candidates, and without da4ml, it returns no
+    estimates. ``da-cost`` is more accurate, and runs for candidates that may enter the front.
     """
 
     name = "da-law"
@@ -147,7 +147,7 @@ class DaLawEstimator(Estimator):
         self.config = config or DaCostConfig()
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
-        """One :class:`Estimates` a candidate, empty where there is nothing to say."""
+        """One :class:`Estimates` per candidate, possibly empty."""
         out = [Estimates() for _ in candidates]
         if not installed("da4ml"):
             return out
@@ -163,7 +163,7 @@ class DaLawEstimator(Estimator):
 
 
 def _lawful(design: Design) -> bool:
-    """Whether the law covers a design: dense layers one after the other."""
+    """Whether the law covers a design: a chain of dense layers."""
     architecture = design.architecture
     return (
         architecture.is_chain
@@ -176,7 +176,7 @@ def _lawful(design: Design) -> bool:
 
 
 def _wider(estimate: Estimate) -> Estimate:
-    """An estimate as ``da-cost`` states it, with the law's own error in its interval."""
+    """An estimate of ``da-cost`` with the law's error added to its interval."""
     low, high = estimate.low, estimate.high
     if estimate.metric == "lut":
         low, high = low / LUT_SPREAD, high * LUT_SPREAD

@@ -21,7 +21,7 @@ from refusal import raises_naming, refused
 from synthetic_front import make_dataset, make_front
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
-from hwnas_hls.evidence.circuits import handed_over_circuit
+from hwnas_hls.evidence.circuits import exported_circuit
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.emulator import emulate, input_integers, outputs
@@ -281,24 +281,24 @@ def test_the_circuit_is_the_one_that_was_measured(folder: Path, tmp_path: Path) 
 
 
 def test_altered_sources_are_no_longer_the_proven_circuit(folder: Path, tmp_path: Path) -> None:
-    assert handed_over_circuit(tmp_path) == ""
+    assert exported_circuit(tmp_path) == ""
     shutil.copytree(folder, tmp_path / "rtl")
     stated = json.loads((folder / "circuit.json").read_text())["circuit"]
-    assert handed_over_circuit(tmp_path) == stated
+    assert exported_circuit(tmp_path) == stated
     core = next((tmp_path / "rtl" / "src" / "core").glob("*_core.v"))
     text = core.read_text()
     core.write_text(text + "\n")
     with refused(ErrorKind.MISMATCH, mentions=[core.name]):
-        handed_over_circuit(tmp_path)
+        exported_circuit(tmp_path)
     core.write_text(text)
-    assert handed_over_circuit(tmp_path) == stated
+    assert exported_circuit(tmp_path) == stated
     (core.parent / "more.v").write_text("module more; endmodule\n")
     with refused(ErrorKind.MISMATCH, mentions=["more.v"]):
-        handed_over_circuit(tmp_path)
+        exported_circuit(tmp_path)
     (core.parent / "more.v").unlink()
     (tmp_path / "rtl" / "circuit.json").write_text('{"circuit": ')
     with refused(ErrorKind.WRONG_FORMAT, mentions=["circuit.json"]):
-        handed_over_circuit(tmp_path)
+        exported_circuit(tmp_path)
 
 
 def test_modules_of_two_designs_have_no_name_in_common(folder: Path, tmp_path: Path) -> None:

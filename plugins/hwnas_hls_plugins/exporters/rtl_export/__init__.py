@@ -1,7 +1,7 @@
-"""The exporters ``verilog`` and ``vhdl``: the circuit that open synthesis proves, as sources to build with.
+"""The exporters ``verilog`` and ``vhdl``: the circuit proven by open synthesis, as sources for a build.
 
-``package`` writes one design's folder, ``description`` gathers what its templates say, ``rows`` the rows of
-its testbench.
+``package`` writes the folder of a design, ``description`` prepares the values of its templates, and
+``rows`` the rows of its testbench.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class VerilogConfig:
 
     Args:
         rows: test rows of the testbench; 0 takes all of the task.
-        axi_stream: also write an AXI4-Stream wrapper with a testbench of its own.
-        argmax: also write a top that gives the class, with a testbench of its own (classification only).
+        axi_stream: also write an AXI4-Stream wrapper with its testbench.
+        argmax: also write a top module that outputs the class, with its testbench (classification only).
     """
 
     rows: int = 256
@@ -61,8 +61,8 @@ class VhdlConfig:
 class VerilogExporter(Exporter):
     """Writes ``designs/KEY/rtl`` for each distributed-arithmetic design: Verilog, testbench, scripts, README.
 
-    The circuit is the one that the run's synthesizer ``open`` measures, to the byte. Other designs have their
-    hls4ml project only, as have all where the package that writes the RTL is not installed.
+    The circuit is byte-identical to the one that the synthesizer ``open`` measures. Designs with other layers
+    have only their hls4ml project, and so have all designs if the package that writes the RTL is missing.
     """
 
     name = "verilog"

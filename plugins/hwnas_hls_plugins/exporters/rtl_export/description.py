@@ -1,4 +1,4 @@
-"""What the templates of an RTL folder say, gathered from a design and its circuit."""
+"""The values of the templates of an RTL folder, from a design and its circuit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BYTE = 8
 
 
 def described(member: Member, circuit: Rtl, front: Front) -> dict[str, Any]:
-    """Values for all templates that do not depend on what is written."""
+    """The values that are the same for all templates."""
     design = member.design
     numbers = [
         {
@@ -58,7 +58,7 @@ def described(member: Member, circuit: Rtl, front: Front) -> dict[str, Any]:
 
 
 def title(member: Member, front: Front) -> str:
-    """One line that says what the network is."""
+    """One line that describes the network."""
     metric = front.dataset.metric
     score = member.estimates.get(metric)
     said = "" if score is None else f", {metric} {score.value:.4g} ({score.source})"
@@ -67,7 +67,7 @@ def title(member: Member, front: Front) -> str:
 
 
 def proof(member: Member, circuit: Rtl) -> str:
-    """What has been proven of exactly this circuit."""
+    """What has been proven for this circuit."""
     cycles = member.estimates.get("latency_cycles")
     if cycles is not None and cycles.source == Source.SIMULATED_RTL and cycles.circuit == circuit.circuit:
         return f"simulated: {plain(cycles.evidence)}"
@@ -75,7 +75,7 @@ def proof(member: Member, circuit: Rtl) -> str:
 
 
 def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str, Any]]:
-    """One entry a feature: its grid, its bits in the port, its standardisation."""
+    """One entry per feature: its grid, its bits in the port, its standardisation."""
     given = design.preprocessing
     # A feature may have a type of its own, or none where nothing reads it.
     own = design.features or (design.architecture.input,) * design.architecture.n_in
@@ -104,7 +104,7 @@ def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str,
 
 
 def outputs(design: Design, port: Port) -> list[dict[str, Any]]:
-    """One entry an output: its grid, its bits in the port, the scale of its target."""
+    """One entry per output: its grid, its bits in the port, the scale of its target."""
     scaled: Mapping[str, Any] = design.meta
     out = []
     for place, (element, bits) in enumerate(zip(port.elements, _places(port), strict=True)):
@@ -133,7 +133,7 @@ def stream(circuit: Rtl) -> dict[str, int]:
 
 
 def largest(circuit: Rtl) -> dict[str, Any]:
-    """The tree that finds the largest output: one rank of registers a level, the first of equals wins."""
+    """The tree that finds the largest output: one register rank per level; the first of equals wins."""
     elements = circuit.output.elements
     fraction = max(element.fraction for element in elements)
     # A sign bit above the widest, so that unsigned outputs compare as they are.
@@ -183,7 +183,7 @@ def _starts(port: Port) -> list[tuple[Element, int]]:
 
 
 def _places(port: Port) -> list[str]:
-    """``7:4`` for each element; of one without bits, that nothing uses it."""
+    """The bits of each element, for example ``7:4``, or a remark that an element is unused."""
     return [
         f"{start + element.width - 1}:{start}" if element.width else "none: nothing uses it"
         for element, start in _starts(port)
@@ -191,12 +191,12 @@ def _places(port: Port) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """A text that is safe in one line of Markdown, Tcl, C and Verilog."""
+    """Text that is safe in one line of Markdown, Tcl, C and Verilog."""
     return re.sub(r"[^\w .,:;+\-=()%/<>]|\*/|/\*", " ", text).strip()
 
 
 def is_classification(front: Front) -> bool:
-    """Whether the largest output means something."""
+    """Whether the largest output is a class."""
     return bool(front.dataset.kind == CLASSIFICATION and front.dataset.n_out > 1)
 
 

@@ -1,4 +1,4 @@
-"""One design's ``rtl`` folder: the circuit's sources, testbenches, scripts, host code and README."""
+"""Writes the ``rtl`` folder of a design: sources, testbenches, scripts, host code and README."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LANGUAGES = ("verilog", "vhdl")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to write besides the circuit.
+    """What to write in addition to the circuit.
 
     Args:
         rows: of the testbench; 0 takes all test rows.
@@ -42,17 +42,17 @@ class Options:
 def write_package(
     member: Member, circuit: Rtl, front: Front, place: Path, options: Options, language: str
 ) -> list[Path]:
-    """Write ``place/rtl`` and state the circuit in ``design.json``.
+    """Write ``place/rtl`` and record the circuit in ``design.json``.
 
     A folder of the same circuit keeps the other language; one of another circuit is replaced.
 
     Args:
         place: the design's folder.
-        language: that is asked for; Verilog is always written, since it is what was proven.
+        language: the requested one; Verilog is always written, because it is the proven circuit.
 
     Raises:
-        UserError: a class is asked of a task that has none.
-        Unsupported: the circuit has no output that changes.
+        UserError: the class is requested, but the task is not a classification.
+        Unsupported: all outputs of the circuit are constant.
     """
     if options.argmax and not description.is_classification(front):
         raise UserError(
@@ -62,7 +62,7 @@ def write_package(
             found=front.dataset.kind,
         )
     if not circuit.input.width or not circuit.output.width:
-        raise Unsupported("the outputs never change: there is no circuit")
+        raise Unsupported("the outputs are constant: there is no circuit")
     folder = place / FOLDER
     languages = {"verilog", language}
     if (kept := _stated(folder)).get("circuit") == circuit.circuit:
@@ -105,7 +105,7 @@ def _stated(folder: Path) -> dict[str, Any]:
 
 
 def _state(place: Path, circuit: Rtl) -> None:
-    """Say in ``design.json`` which circuit lies beside it."""
+    """Record the circuit in ``design.json``."""
     if not (place / "design.json").is_file():
         return
     design = Design.load(place)
@@ -115,7 +115,7 @@ def _state(place: Path, circuit: Rtl) -> None:
 
 
 def _sources(circuit: Rtl, folder: Path, name: str, vhdl: bool) -> list[Path]:
-    """The circuit's own files, byte for byte."""
+    """The files of the circuit, unchanged."""
     places = {source: f"src/{source}" for source in (*circuit.sources, *circuit.mapped.values())}
     if vhdl:
         places |= {source: f"src/{source}" for source in circuit.vhdl}
@@ -129,7 +129,7 @@ def _sources(circuit: Rtl, folder: Path, name: str, vhdl: bool) -> list[Path]:
 
 
 def _listed(values: dict[str, Any], circuit: Rtl, options: Options, vhdl: bool) -> dict[str, Any]:
-    """What depends on the options: sources in reading order, wrappers, the testbench's widths."""
+    """The values that depend on the options: sources in reading order, wrappers, testbench widths."""
     name, given = values["name"], values["input_bits"]
     argmax = description.largest(circuit) if options.argmax else None
     if argmax is not None:
@@ -172,7 +172,7 @@ def _lines(path: Path, words: list[str]) -> Path:
 
 
 def _rendered(folder: Path, values: dict[str, Any]) -> list[Path]:
-    """Every file that comes from a template."""
+    """All files from templates."""
     name = values["name"]
     files = {
         f"src/{name}.v": "top.v",

@@ -1,4 +1,4 @@
-"""The rows of a testbench: what the ports carry, and what the emulator answers."""
+"""The rows of a testbench: values of the ports, and the expected outputs of the emulator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def chosen(features: NDArray[np.floating], rows: int) -> NDArray[np.floating]:
-    """Rows spread evenly over the given ones; 0 or more than there are takes all."""
+    """Rows spread evenly over the given ones; 0 or too large a number means all."""
     if not rows or rows >= len(features):
         return features
     return features[np.linspace(0, len(features) - 1, rows).astype(np.int64)]
 
 
 def words(design: Design, circuit: Rtl, features: NDArray[np.floating]) -> list[str]:
-    """One hexadecimal word a row: the features in the low bits, the expected outputs above them.
+    """One hexadecimal word per row: the features in the low bits, the expected outputs above them.
 
     Args:
         features: raw, (rows, n_in).
@@ -36,7 +36,7 @@ def words(design: Design, circuit: Rtl, features: NDArray[np.floating]) -> list[
 
 
 def class_words(design: Design, circuit: Rtl, features: NDArray[np.floating], bits: int) -> list[str]:
-    """As :func:`words`, with the class instead of the outputs."""
+    """Like :func:`words`, with the class instead of the outputs."""
     integers = input_integers(design, features)
     given = circuit.input.bits(integers, design.architecture.input.fraction)
     classes = np.argmax(emulate(design, integers), axis=1)
@@ -45,7 +45,7 @@ def class_words(design: Design, circuit: Rtl, features: NDArray[np.floating], bi
 
 
 def hexadecimal(bits: NDArray[np.uint8]) -> list[str]:
-    """Bits (rows, width), least significant first -> one hexadecimal number a row."""
+    """Bits (rows, width), least significant first -> one hexadecimal number per row."""
     digits = -(-bits.shape[1] // 4)
     packed = np.packbits(bits, axis=1, bitorder="little")
     return [f"{int.from_bytes(row.tobytes(), 'little'):0{digits}x}" for row in packed]
