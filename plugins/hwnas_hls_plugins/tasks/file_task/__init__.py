@@ -1,4 +1,4 @@
-"""Task ``file``: the user's own table, as CSV, NPZ or Parquet."""
+"""Task ``file``: data from a CSV, NPZ or Parquet file."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class FileConfig:
     Args:
         path: a .csv (also .tsv, .txt, .data, .dat), .npz or .parquet file.
         label: the label column, or several (targets of a regression, or one-hot classes); empty
-            takes a column called label, target, class or y, or the only column of text.
+            means a column called label, target, class or y, or the only text column.
         kind: ``classification``, ``regression``, or ``auto`` (see docs/tasks.md).
-        test_path: a second file of the same columns that is the test split.
-        split_column: column whose values are train, validation (valid, val) or test.
+        test_path: a second file with the same columns, which becomes the test split.
+        split_column: column with the values train, validation (valid, val) or test.
         ignore: columns that are neither features nor label.
-        delimiter: of a CSV file; empty finds it.
+        delimiter: of a CSV file; empty means that it is detected.
         header: of a CSV file: ``yes``, ``no`` or ``auto``.
         decimal: decimal sign of a CSV file.
         encoding: of a CSV file; empty means UTF-8.
         split_seed: seed of the split into 60 % training, 20 % validation, 20 % test.
-        image: height, width and channels, where a row is an image (channels last) or a series
+        image: height, width and channels if a row is an image (channels last) or a time series
             (height 1).
     """
 
@@ -59,19 +59,19 @@ class FileConfig:
     def __post_init__(self) -> None:
         if self.image and (len(self.image) != 3 or min(self.image) < 1):
             raise UserError(
-                "an image is [height, width, channels]", where="task.image", found=list(self.image)
+                "image must be [height, width, channels]", where="task.image", found=list(self.image)
             )
         if len(self.delimiter) > 1 or self.delimiter in ("\n", "\r", '"', "."):
             raise UserError("not a delimiter", where="task.delimiter", found=repr(self.delimiter))
         if self.delimiter and self.delimiter == self.decimal:
             raise UserError(
-                "delimiter and decimal sign are the same",
+                "delimiter and decimal must differ",
                 kind=ErrorKind.CONFLICT,
                 where="task",
                 found=self.delimiter,
             )
         if not 0 <= self.split_seed < 2**32:
-            raise UserError("split_seed lies between 0 and 2**32 - 1", where="task", found=self.split_seed)
+            raise UserError("split_seed must be between 0 and 2**32 - 1", where="task", found=self.split_seed)
 
     @property
     def label_columns(self) -> tuple[str, ...]:
@@ -87,17 +87,17 @@ def _tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 class FileTask(Task):
-    """The user's own table."""
+    """Data from a CSV, NPZ or Parquet file."""
 
     name: ClassVar[str] = "file"
     Config: ClassVar[type[FileConfig]] = FileConfig
     config: FileConfig
 
     def load(self) -> Dataset:
-        """The data, split; the same split at every call.
+        """The data in three splits, the same at every call.
 
         Raises:
-            UserError: the file, a column or a value cannot be used; the message says which.
+            UserError: the file, a column or a value cannot be used.
         """
         from hwnas_hls_plugins.tasks.file_task.labels import encode
 
@@ -131,7 +131,7 @@ class FileTask(Task):
         )
 
     def _read(self, path: Path, like: Examples | None = None) -> Examples:
-        """Examples of one file; ``like`` gives the columns that a test file must have."""
+        """The examples of a file; ``like`` gives the required columns of a test file."""
         from hwnas_hls_plugins.tasks.file_task.examples import from_table
 
         config = self.config
@@ -154,7 +154,7 @@ class FileTask(Task):
 
             check_file(path)
             raise UserError(
-                "a data file of unknown kind (its name says which it is)",
+                "unknown type of data file (it is taken from the suffix)",
                 where=str(path),
                 found=suffix or "no suffix",
                 choices=SUFFIXES,
@@ -164,20 +164,20 @@ class FileTask(Task):
         return from_table(table, label, split_column, config.ignored_columns, like.features if like else ())
 
     def _with_test(self, examples: Examples) -> Examples:
-        """The examples, with the rows of the test file as their test split."""
+        """The examples with the rows of the test file as the test split."""
         import numpy as np
 
         if examples.parts is not None and "test" in examples.parts:
             raise UserError(
-                "the test rows are given twice: by the split and by test_path",
+                "the test rows are given twice: in the data and by test_path",
                 kind=ErrorKind.CONFLICT,
                 where=f"{examples.where} and {self.config.test_path}",
-                remedy="leave one of them out",
+                remedy="omit one of them",
             )
         test = self._read(Path(self.config.test_path).expanduser(), examples)
         if test.features != examples.features:
             raise UserError(
-                "the test file has other features than the data file",
+                "the features of the test file differ from those of the data file",
                 kind=ErrorKind.MISMATCH,
                 where=test.where,
                 found=f"{len(test.features)} features",
@@ -219,10 +219,10 @@ def _read_npz(path: Path, config: FileConfig) -> Examples:
     for key in ("label", "split_column", "ignore"):
         if getattr(config, key):
             raise UserError(
-                f"{key} names columns, which an archive of arrays does not have",
+                f"{key} names columns, but an NPZ archive has none",
                 where=str(path),
                 found=getattr(config, key),
-                remedy="leave it out; the arrays are called X and y, or x_train, y_train, ...",
+                remedy="omit it; the arrays must be named X and y, or x_train, y_train, ...",
             )
     pairs, features = read_npz(path)
     for x, _ in pairs.values():
@@ -254,10 +254,10 @@ def _read_npz(path: Path, config: FileConfig) -> Examples:
 
 
 def _source(examples: Examples, labels: Labels, config: FileConfig) -> str:
-    """Where the data come from and what was decided about them, for the report."""
+    """The source of the data and how they were interpreted, for the report."""
     remarks = [*examples.remarks]
     if config.kind == "auto":
-        remarks.append(f"taken as a {labels.kind}")
+        remarks.append(f"interpreted as a {labels.kind}")
     if examples.parts is None:
         stratified = "stratified " if labels.kind == CLASSIFICATION else ""
         remarks.append(f"{stratified}60/20/20 split, seed {config.split_seed}")

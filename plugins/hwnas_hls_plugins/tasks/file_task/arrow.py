@@ -1,4 +1,4 @@
-"""Arrow columns -> numpy columns, for the CSV and the Parquet reader."""
+"""Converts Arrow columns to numpy columns, for the CSV and Parquet readers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwnas_hls_plugins.tasks.file_task.table import Column
 
 
 def to_column(name: str, values: Any, where: str) -> Column:
-    """One arrow column as float64, bool or text.
+    """An Arrow column as float64, bool or text.
 
     Args:
         name: of the column, for messages.
@@ -41,17 +41,17 @@ def to_column(name: str, values: Any, where: str) -> Column:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return np.array(values.to_pylist(), dtype=object)
     if pa.types.is_temporal(kind):
-        # A date is no number and no class; as text it meets the message for text columns.
+        # A date is neither a number nor a class; as text it gets the message for text columns.
         return np.array([None if v is None else str(v) for v in values.to_pylist()], dtype=object)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise UserError(
-            "a column holds bytes that are no text",
+            "a column contains bytes that are not text",
             kind=ErrorKind.WRONG_FORMAT,
             where=f"{where}: column {name!r}",
             remedy="save the file as UTF-8, or name its encoding: encoding = 'latin-1'",
         )
     raise UserError(
-        "a column holds neither numbers nor text",
+        "a column contains neither numbers nor text",
         where=f"{where}: column {name!r}",
         found=str(kind),
         remedy="give one number per row and column",

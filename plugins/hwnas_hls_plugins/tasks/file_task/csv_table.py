@@ -1,4 +1,4 @@
-"""Reading CSV files: delimiter, header and encoding are found, nothing is guessed in silence."""
+"""Reads CSV files and detects delimiter, header and encoding; every decision is reported."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hwnas_hls_plugins.tasks.file_task.arrow import to_column
 from hwnas_hls_plugins.tasks.file_task.examples import LABEL_NAMES
 from hwnas_hls_plugins.tasks.file_task.table import Column, Table, check_file, check_names, check_size
 
-#: What separates fields where no delimiter is named, the likelier first; a comma may also be a decimal sign.
+#: Delimiters to detect, the most likely first; a comma may also be a decimal sign.
 DELIMITERS = ("\t", ";", "|", ",", " ")
-#: Fields that stand for a missing number and so name no column.
+#: Fields that mean a missing number, and therefore are not column names.
 _MISSING = ("", "?", "-", ".", "na", "n/a", "nan", "null", "none")
 _SAMPLE_BYTES = 1 << 18
 _SAMPLE_LINES = 60
@@ -31,14 +31,14 @@ def read_csv(
     encoding: str = "",
     ignore: Sequence[str] = (),
 ) -> Table:
-    """Every column of a CSV file, but a row index that pandas wrote beside the data.
+    """All columns of a CSV file, except a row index written by pandas.
 
     Args:
-        delimiter: one character; empty finds tab, semicolon, bar, comma or space.
+        delimiter: one character; empty means that tab, semicolon, bar, comma or space is detected.
         header: ``yes``, ``no``, or ``auto``: the first line is a header unless it looks like data.
         decimal: ``.`` or ``,``.
-        encoding: of the text; empty means UTF-8, or UTF-16 where the file begins with its mark.
-        ignore: columns that are not read.
+        encoding: of the text; empty means UTF-8, or UTF-16 if the file begins with its byte order mark.
+        ignore: columns to skip.
 
     Raises:
         UserError: not a readable table; the message names the line or column.
@@ -52,7 +52,7 @@ def read_csv(
     lines = text.splitlines()
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if not filled:
-        raise UserError("the data file holds nothing but white space", kind=ErrorKind.MISSING, where=where)
+        raise UserError("the data file contains only white space", kind=ErrorKind.MISSING, where=where)
     if len(text) >= _SAMPLE_BYTES // 4 and len(filled) == 1:
         raise UserError("not a table: its first line does not end", kind=ErrorKind.WRONG_FORMAT, where=where)
     sample = [lines[number] for number in filled[:_SAMPLE_LINES]]
@@ -66,7 +66,7 @@ def read_csv(
     try:
         table = pc.read_csv(
             path,
-            # One thread, so that the message for a bad row has its number.
+            # One thread, because only then does the message for a bad row contain its number.
             pc.ReadOptions(
                 use_threads=False,
                 encoding=encoding,
@@ -93,12 +93,12 @@ def read_csv(
         values = columns.get(names[place])
         if values is not None and values.dtype == np.float64 and _is_no_data(values):
             del columns[names[place]]
-            remarks.append(f"unnamed column {place} left out (a row index, or empty)")
+            remarks.append(f"unnamed column {place} skipped (a row index, or empty)")
     return Table(where, columns, named, tuple(remarks))
 
 
 def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
-    """(the first lines as text, the encoding in which the whole file is to be read)."""
+    """(The first lines as text, the encoding of the file)."""
     with path.open("rb") as file:
         raw = file.read(_SAMPLE_BYTES)
     if not encoding:
@@ -129,7 +129,7 @@ def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
 
 
 def _delimiter(lines: Sequence[str], where: str) -> str:
-    """The delimiter that cuts every line, or at least most, into the same number of fields."""
+    """The delimiter that splits every line, or at least most, into the same number of fields."""
     found = []
     likely = ""
     for delimiter in DELIMITERS:
@@ -142,7 +142,7 @@ def _delimiter(lines: Sequence[str], where: str) -> str:
         found.append(f"{delimiter!r}: {min(widths, default=0)} to {max(widths, default=0)}")
     if all(len(line.split()) == 1 for line in lines) and all("," not in line for line in lines):
         raise UserError(
-            "the table has one column only; features and a label are wanted",
+            "the table has only one column; features and a label are required",
             kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"first line {lines[0][:80]!r}",
@@ -150,7 +150,7 @@ def _delimiter(lines: Sequence[str], where: str) -> str:
     if likely:
         return likely
     raise UserError(
-        "no delimiter cuts every line into the same number of fields",
+        "no delimiter splits every line into the same number of fields",
         kind=ErrorKind.WRONG_FORMAT,
         where=where,
         found=f"fields per line by delimiter: {', '.join(found)}",
@@ -169,9 +169,8 @@ def _number(field: str, decimal: str) -> float | None:
 def _has_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
     """Whether the first row names columns.
 
-    It does where none of its fields is a number or one is a usual name of a label, where a field
-    that is no number stands over numbers, or where its numbers only count the columns (0, 1, 2,
-    ... or 1, 2, 3, ...).
+    It does if none of its fields is a number, if one is a common name of a label, if a text field is
+    above numbers, or if its numbers only count the columns (0, 1, 2, ... or 1, 2, 3, ...).
     """
     first = [_number(field, decimal) for field in rows[0]]
     numbers = [number for number in first if number is not None]

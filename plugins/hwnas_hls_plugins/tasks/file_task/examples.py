@@ -1,4 +1,4 @@
-"""Which columns of a table are features, which the label, which the split; and are they usable."""
+"""Selects the features, the label and the split of a table, and checks them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.table import Column, Table
 
-#: Names that a label column goes by, in lower case; two of the first group leave a doubt. ``y`` is
-#: asked last, since it may as well be a coordinate.
+#: Common names of a label column, in lower case; two of the first group are ambiguous. ``y`` comes last,
+#: because it may also be a coordinate.
 _NAME_GROUPS = (("label", "target", "class"), ("labels", "targets", "classes"), ("y",))
 LABEL_NAMES = tuple(name for group in _NAME_GROUPS for name in group)
-#: Beyond this magnitude a sum of a few values leaves the range of float64.
+#: Beyond this magnitude, a sum of a few values overflows float64.
 MAX_MAGNITUDE = 1e307
-#: A last column of a table without header is taken for the label up to this number of whole values.
+#: The last column of a table without a header is the label if it has at most this many integer values.
 _MAX_GUESSED_CLASSES = 64
 _SPLIT_NAMES = {
     "train": "train",
@@ -41,8 +41,8 @@ class Examples:
         x: float64 (rows, n_in), finite.
         y: label columns, each (rows,): numbers, bool, or objects that are ``str``.
         features, label_names: column names.
-        parts: per row ``train``, ``validation`` or ``test``; ``None`` where the file does not say.
-        remarks: what was decided on the way, for the report.
+        parts: per row ``train``, ``validation`` or ``test``; ``None`` if the file has no split.
+        remarks: decisions of the reader, for the report.
     """
 
     where: str
@@ -60,10 +60,10 @@ def from_table(
     """Examples from a table.
 
     Args:
-        label: label columns; empty finds one.
-        split_column: empty takes a column called ``split`` if it holds nothing but split names.
-        ignore: columns that are left out.
-        features: the features wanted, in order; empty means every other column.
+        label: label columns; empty means that one is detected.
+        split_column: empty means a column called ``split`` that contains only names of splits.
+        ignore: columns to skip.
+        features: the required features, in order; empty means all other columns.
 
     Raises:
         UserError: a column that is not there, an ambiguous label, text or missing values among
@@ -91,7 +91,7 @@ def from_table(
         )
     if not chosen:
         raise UserError(
-            "the table has no feature columns beside its label",
+            "the table has no feature columns besides its label",
             kind=ErrorKind.MISSING,
             where=table.where,
             found=", ".join(columns),
@@ -117,10 +117,10 @@ def _feature(column: Column, name: str, where: str) -> NDArray[np.float64]:
         texts = [(row, text) for row, text in enumerate(column) if text is not None and _not_number(text)]
         row, text = texts[0] if texts else (0, column[0])
         raise UserError(
-            "a feature column holds text",
+            "a feature column contains text",
             where=f"{where}: column {name!r}",
             found=f"{text!r} in data row {row + 1}, {len(texts)} such rows of {len(column)}",
-            remedy="features are numbers: encode the column, leave it out (ignore), name it as the label, or "
+            remedy="features must be numbers: encode the column, skip it (ignore), make it the label, or "
             "set decimal = ',' if numbers are written with a comma",
         )
     values = column.astype(np.float64)
@@ -132,7 +132,7 @@ def _feature(column: Column, name: str, where: str) -> NDArray[np.float64]:
             where=f"{where}: column {name!r}",
             found=f"{missing} missing and {len(bad) - missing} infinite of {len(values)} rows, first in data "
             f"row {int(bad[0]) + 1}",
-            remedy="fill or drop those rows, or leave the column out (ignore)",
+            remedy="fill or drop those rows, or skip the column (ignore)",
         )
     large = np.flatnonzero(np.abs(values) > MAX_MAGNITUDE)
     if len(large):
@@ -154,19 +154,19 @@ def _not_number(text: str) -> bool:
 
 
 def _find_label(columns: dict[str, Column], table: Table) -> str:
-    """The label column where none is named; only what leaves no doubt."""
+    """The label column if none is given and it is unambiguous."""
     for group in _NAME_GROUPS:
         fitting = [name for name in columns if name.lower() in group]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
             raise UserError(
-                "several columns may be the label",
+                "several columns could be the label",
                 kind=ErrorKind.AMBIGUOUS,
                 where=table.where,
                 found=_listed(fitting),
                 remedy="name one of them, by --label or by label in the task's table; put the other into "
-                "ignore if it is no feature",
+                "ignore if it is not a feature",
             )
     texts = [name for name, column in columns.items() if column.dtype == object]
     if len(texts) == 1:
@@ -183,7 +183,7 @@ def _find_label(columns: dict[str, Column], table: Table) -> str:
         where=table.where,
         found=f"columns {_listed(columns)}",
         remedy="name one of them, by --label or by label in the table of the task (a column called label, "
-        "target, class or y is taken by itself)",
+        "target, class or y is detected)",
     )
 
 
@@ -199,7 +199,7 @@ def _parts(column: Column, name: str, where: str) -> NDArray[Any]:
     for row, text in enumerate(texts):
         if text not in _SPLIT_NAMES:
             raise UserError(
-                "a value of the split column is no split",
+                "a value of the split column is not a split",
                 where=where,
                 found=f"{str(column[row])!r} in data row {row + 1}",
                 choices=_SPLIT_NAMES,

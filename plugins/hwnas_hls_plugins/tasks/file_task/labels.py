@@ -1,4 +1,4 @@
-"""Label columns -> class numbers, or targets of a regression."""
+"""Converts label columns to class indices or regression targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION
 from hwnas_hls_plugins.tasks.file_task.table import Column
 
-#: Whole numbers with more different values than this are a quantity rather than classes, unless kind says so.
+#: Integers with more different values than this are a quantity, not classes, unless kind is set.
 MAX_CLASSES_BY_ITSELF = 64
 #: R2 squares targets and their differences.
 MAX_TARGET = 1e150
@@ -21,7 +21,7 @@ MAX_TARGET = 1e150
 MISSING_TEXTS = frozenset(
     ("", "#N/A", "#N/A N/A", "#NA", "N/A", "NULL", "NaN", "-NaN", "n/a", "nan", "-nan", "null")
 ) | {"-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN"}
-#: More outputs than this have no place in a design of this kind.
+#: Maximum number of outputs.
 MAX_CLASSES = 1000
 
 
@@ -41,7 +41,7 @@ class Labels:
 
 
 def encode(columns: tuple[Column, ...], names: tuple[str, ...], kind: str, where: str) -> Labels:
-    """Class numbers or targets.
+    """Encode label columns as class indices or targets.
 
     Args:
         columns: label columns, each (rows,).
@@ -69,10 +69,10 @@ def encode(columns: tuple[Column, ...], names: tuple[str, ...], kind: str, where
     if len(columns) > 1:
         if not _one_hot(columns):
             raise UserError(
-                "several label columns are classes only if each row has one 1 among zeros",
+                "several label columns are classes only if each row has exactly one 1 and otherwise zeros",
                 where=where,
                 found=", ".join(names),
-                remedy="name one label column, or set kind = 'regression'",
+                remedy="give one label column, or set kind = 'regression'",
             )
         return Labels(kind, np.stack([c.astype(np.float64) for c in columns], 1).argmax(1), names)
     return _classes(columns[0], f"{where}: label column {names[0]!r}")
@@ -89,7 +89,7 @@ def _classes(column: Column, where: str) -> Labels:
             kind=ErrorKind.TOO_FEW,
             where=where,
             found=names[0],
-            remedy="give rows of other classes too, or name another label column (--label)",
+            remedy="add rows of other classes, or give another label column (--label)",
         )
     if len(values) > MAX_CLASSES or (column.dtype.kind == "U" and 2 * len(values) > len(column)):
         raise UserError(
@@ -131,7 +131,7 @@ def _one_hot(columns: tuple[Column, ...]) -> bool:
 def _target(column: Column, where: str) -> NDArray[np.float64]:
     if column.dtype.kind not in "biuf":
         raise UserError(
-            "the target of a regression is a number",
+            "the target of a regression must be a number",
             where=where,
             found=f"text such as {column[0]!r}",
             remedy="name another label column, or set kind = 'classification'",
@@ -142,7 +142,7 @@ def _target(column: Column, where: str) -> NDArray[np.float64]:
     peak, spread = np.abs(values).max(), values.max() - values.min()
     if peak > MAX_TARGET or spread < 1 / MAX_TARGET:
         raise UserError(
-            f"the squares of a target leave the range of numbers (values up to {MAX_TARGET:g}, differences "
+            f"the squares of a target overflow or underflow (values up to {MAX_TARGET:g}, differences "
             f"from {1 / MAX_TARGET:g})",
             where=where,
             found=f"values up to {peak:g}, largest difference {spread:g}",

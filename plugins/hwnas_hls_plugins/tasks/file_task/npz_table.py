@@ -1,4 +1,4 @@
-"""Reading NumPy archives (``.npz``): X and y, or one pair of arrays for each split."""
+"""Reads NumPy archives (``.npz``): X and y, or one pair of arrays per split."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     more than two dimensions are flattened.
 
     Raises:
-        UserError: not a readable archive, arrays missing, of other lengths, or not numbers.
+        UserError: not a readable archive, or arrays are missing, have different lengths or no numbers.
     """
     check_file(path)
     where = str(path)
@@ -128,7 +128,7 @@ def _pair(x: NDArray[Any], y: NDArray[Any], where: str) -> tuple[NDArray[np.floa
         raise UserError("the features are not numbers", where=where, found=f"dtype {x.dtype}")
     if x.ndim == 0 or y.ndim == 0 or y.ndim > 2 or y.dtype.kind not in "biufU":
         raise UserError(
-            "features are wanted as (rows, features), labels as (rows,) or (rows, targets)",
+            "features must have the shape (rows, features), labels (rows,) or (rows, targets)",
             where=where,
             found=f"shapes {x.shape} and {y.shape}, dtypes {x.dtype} and {y.dtype}",
         )
@@ -152,7 +152,7 @@ def _feature_names(
             names = tuple(str(entry) for entry in held[lower[name]].ravel())
             if len(names) != n_features:
                 raise UserError(
-                    "the feature names do not fit the features",
+                    "the number of feature names differs from that of the features",
                     kind=ErrorKind.MISMATCH,
                     where=f"{where}: {lower[name]}",
                     found=f"{len(names)} names for {n_features} features",

@@ -1,4 +1,4 @@
-"""Reading Parquet files."""
+"""Reads Parquet files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hwnas_hls_plugins.tasks.file_task.table import Table, check_file, check_nam
 
 
 def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
-    """Every column of a Parquet file, but an index that pandas wrote beside the data.
+    """All columns of a Parquet file, except an index written by pandas.
 
     Raises:
         UserError: not a readable Parquet file, too large, or a column of another kind than
@@ -45,7 +45,7 @@ def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
 
 
 def _pandas_index(metadata: Any) -> set[str]:
-    """Names of the columns that pandas stored only to keep its index."""
+    """The columns that pandas stored only for its index."""
     try:
         described = json.loads((metadata or {}).get(b"pandas", b"{}"))
         return {name for name in described.get("index_columns", []) if isinstance(name, str)}

@@ -1,4 +1,4 @@
-"""Which rows train, which validate, which test: as the file says, or drawn."""
+"""Assigns rows to training, validation and test, as given in the file or at random."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = NDArray[np.int64]
 
 
 def partition(examples: Examples, labels: Labels, seed: int) -> tuple[Rows, ...]:
-    """Row numbers of training, validation and test.
+    """Row indices of training, validation and test.
 
     Rows whose part the file gives keep it. Without a given test split the rows are drawn
     60/20/20; where only validation is missing, a quarter of the training rows is drawn for
@@ -37,7 +37,7 @@ def partition(examples: Examples, labels: Labels, seed: int) -> tuple[Rows, ...]
         for name, found in (("train", training), ("test", held["test"])):
             if not len(found):
                 raise UserError(
-                    f"no row belongs to the split {name!r}",
+                    f"the split {name!r} has no rows",
                     kind=ErrorKind.MISSING,
                     where=examples.where,
                     remedy="give rows of train and test (validation is drawn from train where it is missing)",
@@ -76,7 +76,7 @@ def _check(rows: tuple[Rows, ...], labels: Labels, examples: Examples) -> None:
         same = np.flatnonzero(labels.y[part].min(axis=0) == labels.y[part].max(axis=0))
         if len(same):
             raise UserError(
-                f"in the {name} split all rows have the same target, so that r2 has no meaning",
+                f"all rows of the {name} split have the same target, so r2 is undefined",
                 where=f"{examples.where}: label column {examples.label_names[int(same[0])]!r}",
                 found=f"{len(part)} rows",
                 remedy="give more rows, or split them yourself (split_column)",

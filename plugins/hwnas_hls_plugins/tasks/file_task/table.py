@@ -1,4 +1,4 @@
-"""A table as read from a file: named columns of equal length, not yet judged."""
+"""A table read from a file: named columns of equal length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 #: Values (rows times columns) that a table may hold. Reading takes about 40 bytes a value (measured:
 #: 17 million values from CSV took 0.7 GB), so some 4 GB at this limit.
 MAX_VALUES = 100_000_000
-#: Size in bytes up to which a file is opened at all.
+#: Maximum file size in bytes.
 MAX_FILE_BYTES = 2_000_000_000
 
 Column = NDArray[Any]
@@ -30,7 +30,7 @@ class Table:
         columns: name -> array (rows,): float64 (missing values are NaN), bool, or objects that
             are ``str`` (a missing text is ``None``).
         named: whether the names come from the file.
-        remarks: what the reader did beyond reading, for the report.
+        remarks: decisions of the reader, for the report.
     """
 
     where: str
@@ -44,10 +44,10 @@ class Table:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what cannot be a data file.
+    """Check that a path is a data file.
 
     Raises:
-        UserError: not there, a folder, not a plain file, empty, not readable, or too large.
+        UserError: missing, a folder, not a plain file, empty, not readable, or too large.
     """
     where = str(path)
     try:
@@ -73,7 +73,7 @@ def check_file(path: Path) -> None:
         raise UserError("the data file is empty", kind=ErrorKind.MISSING, where=where)
     if status.st_size > MAX_FILE_BYTES:
         raise UserError(
-            f"the data file is larger than {MAX_FILE_BYTES / 1e9:.0f} GB, which is more than this tool reads",
+            f"the data file is larger than {MAX_FILE_BYTES / 1e9:.0f} GB, the maximum size",
             kind=ErrorKind.TOO_LARGE,
             where=where,
             found=f"{status.st_size / 1e9:.1f} GB",
@@ -82,12 +82,12 @@ def check_file(path: Path) -> None:
 
 
 def check_size(n_rows: int, n_columns: int, where: str) -> None:
-    """Raises UserError where a table has no rows or more values than :data:`MAX_VALUES`."""
+    """Raise UserError if a table has no rows or more values than :data:`MAX_VALUES`."""
     if n_rows == 0:
         raise UserError("the table has no rows", kind=ErrorKind.MISSING, where=where)
     if n_rows * n_columns > MAX_VALUES:
         raise UserError(
-            f"the table has more than {MAX_VALUES:,} values, which is more than this tool holds in memory",
+            f"the table has more than {MAX_VALUES:,} values, the maximum size",
             kind=ErrorKind.TOO_LARGE,
             where=where,
             found=f"{n_rows:,} rows of {n_columns:,} columns",
@@ -96,7 +96,7 @@ def check_size(n_rows: int, n_columns: int, where: str) -> None:
 
 
 def check_names(names: Sequence[str], where: str) -> None:
-    """Raises UserError where two columns have the same name."""
+    """Raise UserError if two columns have the same name."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(
