@@ -459,7 +459,7 @@ def test_a_softmax_at_the_end_is_left_out_and_a_tanh_refused(digits: Dataset) ->
     last = residual(8).layers[-1]
     soft = replace(residual(8), layers=(*residual(8).layers[:-1], replace(last, activation="softmax")))
     (found,) = estimate(digits, [soft], [0])
-    assert found.warnings == ("the softmax at the end is left out: it changes no class",)
+    assert found.warnings == ("the softmax at the end is omitted: it does not change the class",)
     assert found.design is not None
     assert found.design.architecture.layers[-1].activation == "linear"  # type: ignore[union-attr]
     curved = replace(

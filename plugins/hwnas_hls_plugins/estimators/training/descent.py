@@ -1,10 +1,11 @@
 """Removal of adders during training: the least salient signed digits, some per round.
 
-A network is trained with all its digits first. Each round then takes a share of them, where the loss is
-expected to rise least for what is saved, and trains on. Nothing that was taken is out for good: a weight
-whose digits are not limited may take one again, and loses it in the next round where it is worth little.
+A network is first trained with all its digits. Each round then removes a share of them, those with the
+smallest expected increase of the loss per adder bit, and continues training. A removed digit is not lost
+forever: a weight whose digits are not limited may regain one, and loses it in the next round if its
+saliency is low.
 
-Loaded only to train, hence torch at the top.
+This module imports torch.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.plan import Plan
     from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
-#: A network is given up when its last so many designs are all far behind the known front.
+#: A network is stopped when this many designs in a row are far behind the known front.
 PATIENCE = 3
-#: Far behind: another design takes so many times fewer adder bits and scores better.
+#: Far behind: another design with a better score has fewer adder bits by this factor.
 BEHIND = 1.3
 
 
@@ -44,9 +45,9 @@ class Snapshot:
     """A network that is losing adders.
 
     Args:
-        kept: share of its adders that were to be left.
+        kept: share of its adders to keep.
         score: interim task metric on the validation rows.
-        adder_bits: of its adders, see :func:`adder_bits`.
+        adder_bits: total adder bits, see :func:`adder_bits`.
     """
 
     kept: float
@@ -56,20 +57,20 @@ class Snapshot:
 
 
 def rounds(kept: float, step: float) -> int:
-    """Rounds after which ``kept`` of the adders are left, where each leaves ``step``; 0 for all of them."""
+    """The number of rounds that keep the share ``kept`` of the adders, if each keeps ``step``."""
     return 0 if kept >= 1 else max(1, round(math.log(kept) / math.log(step)))
 
 
 def digit_bits(plan: Plan, features: FeatureTypes = ()) -> list[Tensor]:
-    """Width of the adder that a digit of each layer's weights takes, in bits (about one LUT each).
+    """The adder width per weight digit of each layer, in bits (about one LUT each).
 
-    0 for layers of shared multipliers, where a digit saves nothing.
+    0 for layers with shared multipliers, where a digit saves nothing.
 
     Args:
-        features: types of the input features, where each has one of its own.
+        features: types of the input features, if each has its own.
 
     Returns:
-        one (n_in + 1,) tensor a layer, biases last, or one number for all of them.
+        one tensor per layer: (n_in + 1,) with the bias last, or one number for all of them.
     """
     prices = [
         torch.tensor(0.0 if layer.strategy == "Resource" else source.width + 1.0)
@@ -82,18 +83,18 @@ def digit_bits(plan: Plan, features: FeatureTypes = ()) -> list[Tensor]:
 
 
 def adder_bits(layout: Layout, j: int) -> float:
-    """Bits of all adders of member ``j``: a digit of a weight is one, a bias another."""
+    """The total adder bits of member ``j``, one adder per weight digit and per bias."""
     prices = digit_bits(layout.members[j].plan, layout.members[j].features)[::-1]
     blocks = [_block(layout, j, k) for k in range(len(prices))]
     return sum(float((price * _digits(block)).sum()) for price, block in zip(prices, blocks, strict=True))
 
 
 def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = None) -> None:
-    """Take the least salient digits of member ``j`` until ``target`` adder bits are left.
+    """Remove the least salient digits of member ``j`` until ``target`` adder bits remain.
 
     Saliency is Adam's average of the squared gradient times the squared change of the weight: the
-    diagonal of the empirical Fisher matrix in the place of the Hessian's (optimal brain damage, LeCun
-    et al., 1990). What counts is saliency an adder bit. Bits of input features compete with the digits.
+    diagonal of the empirical Fisher matrix instead of the Hessian (optimal brain damage, LeCun et al.,
+    1990). Digits are ranked by saliency per adder bit. Bits of input features compete with the digits.
 
     Args:
         feature_harm: see :func:`~hwnas_hls_plugins.estimators.training.feature_harm.harms`.
@@ -110,7 +111,7 @@ def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = No
         left[:, -1] = 0.0
         change = square_of_change(layout, j, k, block - left)
         if k > 0:
-            # A neuron that nothing reads computes nothing.
+            # An unused neuron needs no adders.
             change[~(blocks[k - 1][:, :-1] != 0).any(0)] = 0.0
         fewer.append(wanted)
         saved.append((digits - _digits(left)) * price)
@@ -169,7 +170,7 @@ def _narrow(member: ChainMember, rate: Tensor, taken: Tensor) -> None:
 
 
 def square_of_change(layout: Layout, j: int, k: int, change: Tensor) -> Tensor:
-    """Saliency of a change of a layer's whole numbers, (n_out, n_in + 1)."""
+    """The saliency of a change of a layer's integers, (n_out, n_in + 1)."""
     plan, place = layout.members[j].levels[k], slice(*layout.places[j, k])
     square, factor = (
         vector[place].view(plan.rows, plan.cols)[: plan.layer.n_out].cpu()
@@ -179,21 +180,21 @@ def square_of_change(layout: Layout, j: int, k: int, change: Tensor) -> Tensor:
 
 
 def _digits(block: Tensor) -> Tensor:
-    """Digits of weights; a bias is one, whatever its digits."""
+    """The number of digits of each weight; a bias counts as one."""
     digits = count_digits(block).to(block.dtype)
     digits[:, -1] = (block[:, -1] != 0).to(block.dtype)
     return digits
 
 
 def _block(layout: Layout, j: int, k: int) -> Tensor:
-    """Whole numbers of one layer as its products take them, biases last, (n_out, n_in + 1)."""
+    """The integers of a layer as used in its products, biases last, (n_out, n_in + 1)."""
     member, plan = layout.members[j], layout.members[j].levels[k]
     whole = layout.integers[slice(*layout.places[j, k])].view(plan.rows, plan.cols).cpu()
     return (whole * member.kept[k])[: plan.layer.n_out]
 
 
 class Trainer(Protocol):
-    """What a descent needs of :class:`~hwnas_hls_plugins.estimators.training.loop.Training`."""
+    """The part of :class:`~hwnas_hls_plugins.estimators.training.loop.Training` that a descent uses."""
 
     config: TrainingConfig
     dataset: Dataset
@@ -211,11 +212,11 @@ class Trainer(Protocol):
 
 
 class Descent:
-    """The way down of some networks that are trained with all their adders.
+    """The removal of adders from trained networks.
 
     Args:
-        training: that they belong to.
-        members: with all their adders trained; each gives a snapshot at every share that it wants.
+        training: the training of the networks.
+        members: networks trained with all their adders; each gives a snapshot at every requested share.
     """
 
     def __init__(self, training: Trainer, members: Sequence[ChainMember]) -> None:
@@ -235,10 +236,10 @@ class Descent:
         }
 
     def run(self) -> dict[int, list[Snapshot]]:
-        """Take all of them down; by its index, the snapshots of each, in the order of its shares."""
+        """Remove adders from all networks; returns index -> snapshots, in the order of the shares."""
         done = 0
         while self.alive:
-            # To the next round after which somebody wants a snapshot.
+            # To the next round with a requested snapshot.
             end = min(number for m in self.alive for number in self._wanted[m.index] if number >= done)
             for group in self.training.groups(self.alive):
                 network = self.training.chains([m for m in group if isinstance(m, ChainMember)])
@@ -250,7 +251,7 @@ class Descent:
         return self.found
 
     def _take_down(self, network: Network, done: int, end: int) -> None:
-        """The rounds up to number ``end``; number 0 is the network with all its adders."""
+        """Run the rounds up to number ``end``; round 0 is the network with all its adders."""
         training, layout = self.training, network.layout
         if done == 0:
             for j, member in enumerate(network.members):
@@ -293,13 +294,13 @@ def is_behind(snapshot: Snapshot, front: Sequence[tuple[float, float]]) -> bool:
 
 
 def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which of a network's snapshots no other one dominates, and are not far behind a front."""
+    """Which snapshots of a network are non-dominated and not far behind a front."""
     found = []
     for place, one in enumerate(snapshots):
         beaten = any(
             other.score >= one.score
             and other.adder_bits <= one.adder_bits
-            # Of two alike the later one stays.
+            # Of two equal ones, the later one is kept.
             and (other.score > one.score or other.adder_bits < one.adder_bits or number > place)
             for number, other in enumerate(snapshots)
             if number != place

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
 
 
-#: Rows on which single weights are refined, at most.
+#: Maximum number of rows for the refinement of single weights.
 _REFINED_ROWS = 8192
-#: Loss a LUT that a change of a single weight may cost, stop by stop.
+#: Prices of the refinement: loss per LUT.
 _PRICES = (3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
 
 
@@ -36,11 +36,11 @@ class Trained:
     """One fully trained architecture.
 
     Args:
-        architecture, seed: what was trained, from which seed.
-        design: its integers.
-        validation: the task's metric on the validation split, by the integer emulator. Where
-            that split was trained on, its source is ``trained`` and it proves nothing.
-        progress: share of the training it was given; below 1 where ``keep`` stopped it.
+        architecture, seed: the trained architecture and its seed.
+        design: the trained design.
+        validation: the task's metric on the validation split, by the integer emulator. If that split
+            was used for training, its source is ``trained`` and it is no evidence.
+        progress: fraction of the training that was done; below 1 if ``keep`` stopped it.
     """
 
     architecture: Architecture
@@ -68,12 +68,11 @@ def train(
     Args:
         architectures: what to train, in one batch.
         dataset: the task's data.
-        seeds: of the starting weights; the minibatches are those of the first one.
-        epochs, batch_size, learning_rate, train_on: replace those of ``config``; ``None`` leaves
-            its own.
+        seeds: seeds of the initial weights; the first one also determines the minibatches.
+        epochs, batch_size, learning_rate, train_on: replace those of ``config`` unless ``None``.
         device: ``cpu``, ``cuda`` or ``auto``.
-        keep: early stopping; its indices count the results below.
-        config: everything else; the default takes all training rows.
+        keep: early stopping; its indices are those of the results.
+        config: all other settings; the default uses all training rows.
 
     Returns:
         ``len(architectures) * len(seeds)`` results, all seeds of the first architecture first.
@@ -127,11 +126,11 @@ class Wanted:
     """One training and the candidates that it covers.
 
     Args:
-        architecture: with all its adders.
-        key: that its starting weights are drawn from.
-        family: share of the adders -> the candidate of that share, of all that it serves.
-        places: of the candidates that asked for it.
-        kept: place -> the share that this candidate asked for.
+        architecture: the architecture with all its adders.
+        key: determines the initial weights.
+        family: share of the adders -> candidate, for all covered candidates.
+        places: indices of the requested candidates.
+        kept: index -> the share of the adders of this candidate.
     """
 
     architecture: Architecture
@@ -144,15 +143,15 @@ class Wanted:
 class TrainingEstimator(Resumable, Refining):
     """The task's metric after a short quantisation-aware training of many candidates at once.
 
-    Every candidate is trained with the arithmetic of its ``ap_fixed`` types and scored on the
-    validation split by the integer emulator, so the number is that of the hardware.
+    Every candidate is trained with the arithmetic of its ``ap_fixed`` types and scored on the validation
+    split by the integer emulator, so the score is that of the hardware.
     """
 
     name: ClassVar[str] = "training"
     version: str = "6"
     cost: float = 0.1
     trains: bool = True
-    #: What the final training of the front changes.
+    #: Settings that change for the final training of the front.
     full_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 100,
         "descent_epochs": 8,
@@ -194,7 +193,7 @@ class TrainingEstimator(Resumable, Refining):
             self._answer(found, wanted, training, self.run(training, context, keep))
         return found
 
-    # In stretches, see hwnas_hls.protocols.estimator.Resumable
+    # In parts, see hwnas_hls.protocols.estimator.Resumable
 
     @property
     def rungs(self) -> Sequence[float]:
@@ -260,17 +259,17 @@ class TrainingEstimator(Resumable, Refining):
                 Refinement(stop.design, stop.price, stop.lut / max(stop.lut_before, 1.0)) for stop in stops
             ]
 
-        # The compiled kernels let other threads run; the outcome does not depend on how many there are.
+        # The compiled kernels release the GIL; the result does not depend on the number of threads.
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
             return list(pool.map(of, designs, until))
 
     def _wanted(
         self, candidates: Sequence[Candidate], context: Context, *, alone: bool = False
     ) -> tuple[list[Wanted], list[str]]:
-        """What is to be trained, and of each candidate why it cannot be; empty where it can.
+        """The trainings to run, and for each candidate why it cannot be trained, or an empty string.
 
         Args:
-            alone: every candidate has a training of its own, even where one would serve several.
+            alone: whether every candidate has its own training, even if one could cover several.
         """
         found: dict[object, Wanted] = {}
         reasons = []
@@ -284,7 +283,7 @@ class TrainingEstimator(Resumable, Refining):
                 for sibling in context.siblings(candidate):
                     family.setdefault(context.architecture(sibling).kept_adders, sibling)
             dense = with_all_adders(architecture) if self.share == 1 else architecture
-            # Alike architectures are trained alike, whatever their candidates are called.
+            # Equal architectures are trained equally, independent of their candidates.
             key = _trained_as(dense)
             one = found.setdefault((place if alone else 0, key), Wanted(dense, key, {}, [], {}))
             one.family.update(family)
@@ -312,7 +311,7 @@ class TrainingEstimator(Resumable, Refining):
         training: Training,
         outcomes: Sequence[TrainingResult],
     ) -> None:
-        """Put what became of each training where its candidates are."""
+        """Assign the results of each training to its candidates."""
         for one, outcome in zip(wanted, outcomes, strict=True):
             if not outcome.snapshots:
                 estimate = _scored(training, outcome.design)
@@ -320,34 +319,35 @@ class TrainingEstimator(Resumable, Refining):
                 for place in one.places:
                     found[place] = said
                 continue
-            told = self._told(one, training, outcome.snapshots, {one.kept[place] for place in one.places})
+            by_share = self._by_share(
+                one, training, outcome.snapshots, {one.kept[place] for place in one.places}
+            )
             for place in one.places:
-                own = told.get(one.kept[place])
+                own = by_share.get(one.kept[place])
                 if own is None:
                     last = outcome.snapshots[-1]
                     reason = f"far behind the front with {last.kept:.1%} of its adders"
-                    own = replace(told[last.kept], stopped=reason)
+                    own = replace(by_share[last.kept], stopped=reason)
                 rest = tuple(
-                    (candidate, told[kept])
+                    (candidate, by_share[kept])
                     for kept, candidate in sorted(one.family.items(), reverse=True)
-                    if kept != one.kept[place] and kept in told
+                    if kept != one.kept[place] and kept in by_share
                 )
                 found[place] = replace(own, siblings=rest)
 
-    def _told(
+    def _by_share(
         self, one: Wanted, training: Training, snapshots: Sequence[Snapshot], asked: set[float]
     ) -> dict[float, Estimates]:
-        """What is said of each share of the adders that a training came to.
+        """The estimates for each share of the adders that a training reached.
 
-        Those that another one of them dominates, or that are far behind the known front, are stopped,
-        unless they were asked for.
+        Dominated ones, and those far behind the known front, are stopped unless they were requested.
         """
         from hwnas_hls_plugins.estimators.training.descent import worthwhile
 
         found = {}
         for snapshot, worth in zip(snapshots, worthwhile(snapshots, training.front), strict=True):
             cost = measured(
-                "adder_bits", snapshot.adder_bits, "trained", "adders of a tree a neuron, none of them shared"
+                "adder_bits", snapshot.adder_bits, "trained", "adders of one tree per neuron, without sharing"
             )
             if worth or snapshot.kept in asked or snapshot is snapshots[-1]:
                 said = self._said(one.architecture, snapshot.design, _scored(training, snapshot.design), 1.0)
@@ -369,7 +369,7 @@ class TrainingEstimator(Resumable, Refining):
             estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
         warnings: tuple[str, ...] = ()
         if getattr(architecture.layers[-1], "activation", "") == "softmax":
-            warnings = ("the softmax at the end is left out: it changes no class",)
+            warnings = ("the softmax at the end is omitted: it does not change the class",)
         return Estimates({estimate.metric: estimate}, stopped=stopped, design=design, warnings=warnings)
 
 
@@ -404,12 +404,12 @@ def _scored(training: Training, design: Design) -> Estimate:
 
 
 def _trained_as(architecture: Architecture) -> str:
-    """Names what is trained, and seeds it: a softmax at the end changes neither."""
+    """The name and seed of a training; a softmax at the end changes neither."""
     from hwnas_hls_plugins.estimators.training.finished import as_emulated
 
     return digest(as_emulated(architecture).to_json())
 
 
 def _refused(reason: str) -> Estimates:
-    """What cannot be trained; empty words are no refusal."""
+    """A refused training; an empty reason means that it is not refused."""
     return Estimates(failure=reason, failure_kind=ErrorKind.UNSUPPORTED) if reason else Estimates()
