@@ -243,7 +243,7 @@ def test_a_run_spares_trainings_and_keeps_its_front(
     def go(name: str, names: list[str], **tables: Any) -> tuple[list[Record], float, int]:
         monkeypatch.setenv("TOY_CALLS", str(tmp_path / f"{name}.calls"))
         run = {"trials": 200, "batch": 25, "estimators": names}
-        spec = toy_spec(run=run, export={"members": 1}, **tables)
+        spec = toy_spec(run=run, export={"members": 1, "restarts": 1}, **tables)
         outcome = start(spec, all_plugins, tmp_path / name, Observer())
         calls = len((tmp_path / f"{name}.calls").read_text().split())
         return stored(tmp_path / name), outcome.front.hypervolume, calls
