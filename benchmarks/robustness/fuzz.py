@@ -238,7 +238,7 @@ PARSERS: dict[str, tuple[Callable[[], Callable[[bytes, Path], Any]], Callable[[]
     "rows": (_rows, lambda: [_ROW]),
     "calibration": (
         _calibration,
-        lambda: [path.read_bytes() for path in (ROOT / "hw_targets" / "calibration").glob("reports*.json")],
+        lambda: [path.read_bytes() for path in (ROOT / "hw_targets" / "calibration").glob("hls_model.json")],
     ),
     "design": (_design, lambda: [_sample_design("design.json")]),
     "weights": (_weights, lambda: [_sample_design("weights.npz")]),
