@@ -58,6 +58,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     FakeTools(folder / ".fakes").vendor("vitis-run")
     command = [str(folder / ".fakes" / "vitis-run"), "--tcl", "build_prj.tcl", "--mode", "hls"]
     subprocess.run(command, cwd=project, check=True, capture_output=True)
+    # The fake tool's area is the same for every network; one far from the prediction would be doubtful.
+    for report in project.rglob("*_csynth.xml"):
+        report.write_text(report.read_text().replace("<LUT>432</LUT>", "<LUT>5000</LUT>"))
     header = "row_id,tool,stage,part,clock_ns_target,layers,activations,precision,reuse_factor,strategy,"
     header += "latency_cycles_min,ii_min,lut,ff,dsp,bram18"
     lines = [
