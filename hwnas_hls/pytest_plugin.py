@@ -41,7 +41,7 @@ _SMALL = (
     *("--target", "xcvu9p", "--task", "tiny", "--space", "tiny", "--strategy", "random"),
     *("--trials", "12", "--plain", "--set", "run.batch=6", "--set", 'run.exporters=["front-json"]'),
     *("--set", 'run.estimators=["static", "hls-model", "least-squares"]'),
-    *("--set", "export.members=1", "--set", "export.csim=false"),
+    *("--set", "export.members=1", "--set", "export.restarts=1", "--set", "export.csim=false"),
 )
 
 

@@ -37,7 +37,7 @@ BUDGET = (
     *("--plain", "--set", "estimators.training.epochs=1", "--set", "export.training.epochs=1"),
     *("--set", "estimators.training.descent_epochs=1", "--set", "estimators.training.descent_step=0.5"),
     *("--set", "export.members=1", "--set", "export.csim=false"),
-    *("--set", "export.folds=0", "--set", "export.refine=false"),
+    *("--set", "export.folds=0", "--set", "export.refine=false", "--set", "export.restarts=1"),
 )
 PROGRAMS = ("hwnas-hls", "pip", "python", "python3", "apt-get", "nice", "source", "vitis-run", "git", "dask")
 _BLOCK = re.compile(

@@ -64,7 +64,16 @@ def test_check_runs_the_contracts_without_pytest(installed: Path, tmp_path: Path
 def test_a_run_uses_five_of_them_at_once(installed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = ["hwnas_hls", "run", "--target", "xcvu9p", "--trials", "8", "--output", str(run), "--plain"]
-    command += ["--set", "run.batch=8", "--set", "export.members=1", "--set", "export.csim=false"]
+    command += [
+        "--set",
+        "run.batch=8",
+        "--set",
+        "export.members=1",
+        "--set",
+        "export.restarts=1",
+        "--set",
+        "export.csim=false",
+    ]
     command += ["--set", "estimators.training.epochs=2", "--set", "export.training.epochs=2"]
     done = with_plugins(installed, *command, *RUN_WITH_ALL, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -394,7 +394,7 @@ def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) ->
         "run": {"trials": 12, "batch": 12, "estimators": ["hls-model", "training"], "exporters": []},
         "strategy": {"name": "random"},
         "estimators": {"training": {"epochs": 6}},
-        "export": {"members": 2, "csim": False, "training": {"epochs": 4}},
+        "export": {"members": 2, "restarts": 2, "csim": False, "training": {"epochs": 4}},
     }
     found = []
     for name, cluster in (("none", {}), ("two", {"scheduler": scheduler})):

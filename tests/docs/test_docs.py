@@ -227,7 +227,14 @@ def small(**changes: Any) -> dict[str, Any]:
         "strategy": "random",
         "run": {"batch": 20, "exporters": []},
         "estimators": {"training": short},
-        "export": {"members": 2, "csim": False, "folds": 0, "refine": False, "training": {"epochs": 2}},
+        "export": {
+            "members": 2,
+            "restarts": 1,
+            "csim": False,
+            "folds": 0,
+            "refine": False,
+            "training": {"epochs": 2},
+        },
     }
 
 

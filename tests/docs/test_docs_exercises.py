@@ -88,7 +88,7 @@ def test_the_space_is_searched_as_in_its_spec(plugins: Registry, tmp_path: Path)
         **FAST_SPEC,
         "run": {**SHORT, "estimators": ["static", "hls-model", "training"]},
         "estimators": {"training": short},
-        "export": {"members": 1, "csim": False, "training": short},
+        "export": {"members": 1, "restarts": 1, "csim": False, "training": short},
     }
     outcome = start(spec_from_tables(tables, "exercise"), plugins, tmp_path / "run", Observer())
     assert outcome.front.members
@@ -104,7 +104,7 @@ def test_the_best_of_the_run_is_the_best_by_the_function(plugins: Registry, tmp_
         "synthesis": {"synthesizer": "none"},
         "run": {**SHORT, **TRADEOFF_SPEC["run"]},
         "estimators": estimators,
-        "export": {"members": 1, "csim": False, "folds": 0, "training": {"epochs": 4}},
+        "export": {"members": 1, "restarts": 1, "csim": False, "folds": 0, "training": {"epochs": 4}},
     }
     outcome = start(spec_from_tables(tables, "exercise"), plugins, tmp_path / "run", Observer())
     complete = [record for record in outcome.front.records if record.state == RecordState.COMPLETE]

@@ -96,7 +96,7 @@ def go(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess[str]:
     command += ["--output", run, "--space", "narrow", "--max", "wires=20", *more]
     command += ["--set", "run.estimators=['static', 'hls-model', 'training', 'wires']"]
     command += ["--set", "estimators.training.epochs=2", "--set", "export.training.epochs=2"]
-    command += ["--set", "export.members=1", "--set", "export.csim=false"]
+    command += ["--set", "export.members=1", "--set", "export.restarts=1", "--set", "export.csim=false"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 

@@ -292,7 +292,17 @@ def test_network_access_is_detected(code: str, tmp_path: Path) -> None:
 
 def test_a_run_asks_no_network(tmp_path: Path) -> None:
     """A whole run, C simulation and report included; any connection of its processes is noted and refused."""
-    arguments = ["run", "--target", "xcvu9p", "--trials", "4", "--set", "export.members=1"]
+    arguments = [
+        "run",
+        "--target",
+        "xcvu9p",
+        "--trials",
+        "4",
+        "--set",
+        "export.members=1",
+        "--set",
+        "export.restarts=2",
+    ]
     for setting in ("training.epochs=2", "training.descent_epochs=1", "training.descent_step=0.5"):
         arguments += ["--set", f"estimators.{setting}"]
     arguments += ["--set", "export.training.epochs=2", "--set", "export.folds=2"]

@@ -149,7 +149,7 @@ def test_folds_share_every_row_and_every_class_once() -> None:
 SHORT: dict[str, Any] = {
     "target": {"name": "xcvu9p"},
     "run": {"trials": 30, "batch": 15, "exporters": [], "estimators": ["static", "hls-model", "training"]},
-    "export": {"members": 3, "csim": False, "training": {"epochs": 10}},
+    "export": {"members": 3, "restarts": 2, "csim": False, "training": {"epochs": 10}},
     "estimators": {"training": {"epochs": 10}},
     "synthesis": {"synthesizer": "none"},
     "space": {"widths": [8, 16], "max_depth": 1},
@@ -265,7 +265,7 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
         "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.7}},
-        "export": {"members": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
+        "export": {"members": 2, "restarts": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
     }
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
     assert outcome.front.run.choice is not None

@@ -161,7 +161,7 @@ TABLES: dict[str, Any] = {
         "partial-training": {"epochs": 2, "schedule_epochs": 8},
         "full-training": {"epochs": 8},
     },
-    "export": {"members": 1, "csim": False, "training": {"epochs": 2}},
+    "export": {"members": 1, "restarts": 1, "csim": False, "training": {"epochs": 2}},
 }
 
 

@@ -49,7 +49,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
         **TOY_SPEC,
         "limits": {"max": {"lut": 900.0}},
         "estimators": {"toy-training": {"fail_width": 5}},
-        "export": {"members": 2, "csim": False},
+        "export": {"members": 2, "restarts": 1, "csim": False},
         "strategy": {"name": "toy-random"},
     }
     outcome = start(
