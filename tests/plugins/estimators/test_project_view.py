@@ -12,6 +12,7 @@ from parts import XCKU115
 from places import TESTS
 from refusal import expect_mentioned
 
+from hwnas_hls.errors import UserError
 from hwnas_hls.hls4ml.project import write_project
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
@@ -100,7 +101,11 @@ def test_a_folder_of_projects_calibrates(project: Path, tmp_path: Path) -> None:
     output = tmp_path / "own.json"
     (project.parent / "junk" / "firmware").mkdir(parents=True, exist_ok=True)
     (project.parent / "junk" / "firmware" / "parameters.h").write_text("// nothing")
-    result = CliRunner().invoke(calibrate_command, [str(project.parent), "--output", str(output), "--json"])
+    arguments = [str(project.parent), "--output", str(output), "--json"]
+    # Far fewer LUTs than predicted: used only on request.
+    refusal = CliRunner().invoke(calibrate_command, arguments)
+    assert isinstance(refusal.exception, UserError)
+    result = CliRunner().invoke(calibrate_command, [*arguments, "--doubtful"])
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)
     assert data["designs"] == 2
