@@ -81,6 +81,11 @@ def quantised(features: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
     Rounded half up and saturated, as :func:`hwnas_hls.network.emulator.input_integers` does.
     """
     out = torch.ones((features.shape[0] + 1, features.shape[1]), dtype=dtype, device=features.device)
+    if not kind.features:
+        # Plain numbers: nothing is sent to a device.
+        counted = torch.floor(features * 2.0**kind.kind.fraction + 0.5)
+        out[:-1] = torch.clamp(counted, float(kind.kind.lowest), float(kind.kind.highest))
+        return out
     grids = Grids(kind.features, kind.kind, features.shape[0])
     scale, low, high, step = (
         torch.as_tensor(part, device=features.device)[:, None]
