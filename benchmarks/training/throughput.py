@@ -30,7 +30,7 @@ from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls_plugins.estimators.training import TrainingConfig
 from hwnas_hls_plugins.estimators.training.loop import Training
 from hwnas_hls_plugins.estimators.training.plan import plan
-from hwnas_hls_plugins.estimators.training.rows import quantised
+from hwnas_hls_plugins.estimators.training.rows import InputKind, quantised
 
 WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
@@ -182,7 +182,7 @@ def check_same_arithmetic(architectures: list[Architecture], dataset: Dataset) -
             assert design.preprocessing is not None
             kind = design.architecture.input
             features = torch.as_tensor(design.preprocessing(dataset.validation.x).T)
-            rows = quantised(features, kind, torch.float64)[:-1].T
+            rows = quantised(features, InputKind(kind, design.features), torch.float64)[:-1].T
             answers = model(rows * 2.0**-kind.fraction).numpy()
         integers = emulate(design, input_integers(design, dataset.validation.x))
         fraction = design.layer_types()[-1][2].fraction

@@ -264,10 +264,10 @@ def test_what_the_kernels_do_not_know_goes_to_torch() -> None:
 
 
 def test_rows_are_read_alike() -> None:
-    from hwnas_hls_plugins.estimators.training.rows import Rows
+    from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows
 
     dataset = small()
-    kinds = [FixedType(8, 3), FixedType(4, 1), FixedType(6, 4, False)]
+    kinds = [InputKind(kind) for kind in (FixedType(8, 3), FixedType(4, 1), FixedType(6, 4, False))]
     order = torch.as_tensor(np.random.default_rng(0).permutation(600)[:100])
     found = [
         Rows(dataset.train, dataset, torch.float32, torch.device("cpu"), compiled=compiled).read(kinds, order)
