@@ -244,7 +244,9 @@ class Database:
                 self._connection.execute("rollback")
 
     def close(self) -> None:
-        self._connection.close()
+        # A synthesis thread may still be in a query; SQLite crashes if its connection closes meanwhile.
+        with self._access:
+            self._connection.close()
         self._release()
 
     def _release(self) -> None:
