@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas_hls.evidence.scoring import score
-from hwnas_hls.network import emulator
+from hwnas_hls.evidence.scoring import scored
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.task import Dataset, Split
@@ -39,10 +38,9 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
-def scored(design: Design, dataset: Dataset, rows: Split) -> float:
+def metric_of(design: Design, dataset: Dataset, rows: Split) -> float:
     """The task's metric."""
-    outputs = emulator.outputs(design, rows.x)
-    return float(score(dataset, rows, outputs, source="emulated", evidence="benchmark").value)
+    return scored(design, dataset, rows, source="emulated", evidence="benchmark").value
 
 
 def main() -> None:
@@ -70,8 +68,10 @@ def main() -> None:
             item.design for item in train(architectures, dataset, seeds=seeds, epochs=epochs, config=config)
         ]
         shape = (len(chosen), options.seeds)
-        fit = np.array([scored(design, dataset, dataset.train) for design in designs]).reshape(shape)
-        unseen = np.array([scored(design, dataset, dataset.validation) for design in designs]).reshape(shape)
+        fit = np.array([metric_of(design, dataset, dataset.train) for design in designs]).reshape(shape)
+        unseen = np.array([metric_of(design, dataset, dataset.validation) for design in designs]).reshape(
+            shape
+        )
         luts = np.array([lut_of(sums_of(design)) for design in designs]).reshape(shape)
         best = fit.argmax(axis=1)
         rows = np.arange(len(chosen))

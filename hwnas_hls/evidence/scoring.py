@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hwnas_hls.network.design import Design
+
 COVERAGE = 0.9
 _Z = 1.6448536269514722  # two-sided 90 % of the normal distribution
 _RESAMPLES = 200
@@ -24,8 +26,6 @@ def score(
     *,
     source: str,
     evidence: str,
-    target_mean: NDArray[np.float64] | None = None,
-    target_scale: NDArray[np.float64] | None = None,
 ) -> Estimate:
     """The task's metric of real-valued network outputs.
 
@@ -34,10 +34,8 @@ def score(
 
     Args:
         split: provides ``y``.
-        outputs: (rows, n_out).
+        outputs: (rows, n_out); in a regression, in the unit of the targets.
         source, evidence: as in :class:`Estimate`.
-        target_mean, target_scale: (n_out,) each; outputs of a regression are in standardised
-            units and are converted by ``outputs * scale + mean``.
     """
     import numpy as np
 
@@ -45,8 +43,6 @@ def score(
         right = int(np.sum(np.argmax(outputs, axis=1) == split.y))
         low, high = wilson(right, len(split))
         return Estimate("accuracy", right / len(split), low, high, source, evidence, COVERAGE)
-    if target_scale is not None and target_mean is not None:
-        outputs = outputs * target_scale + target_mean
     value = _r2(split.y, outputs)
     rng = np.random.default_rng(0)
     draws = []
@@ -55,6 +51,26 @@ def score(
         draws.append(_r2(split.y[rows], outputs[rows]))
     low, high = (float(end) for end in np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]))
     return Estimate(dataset.metric, value, min(low, value), max(high, value), source, evidence, COVERAGE)
+
+
+def scored(design: Design, dataset: Dataset, split: Split, *, source: str, evidence: str) -> Estimate:
+    """The task's metric of a design on the rows of a split, by integer emulation."""
+    return score(dataset, split, real_outputs(design, split.x), source=source, evidence=evidence)
+
+
+def real_outputs(design: Design, features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Raw features (rows, n_in) -> outputs (rows, n_out) of a design; in a regression, in the unit of its
+    targets."""
+    import numpy as np
+
+    from hwnas_hls.network.emulator import outputs
+
+    found = outputs(design, features)
+    if "target_scale" not in design.meta:
+        return found
+    in_units: NDArray[np.float64] = found * np.asarray(design.meta["target_scale"])
+    in_units += np.asarray(design.meta["target_mean"])
+    return in_units
 
 
 def wilson(right: int, rows: int) -> tuple[float, float]:

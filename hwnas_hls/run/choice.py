@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas_hls.evidence.scoring import score
+from hwnas_hls.evidence.scoring import real_outputs, score
 from hwnas_hls.evidence.usefulness import chance_of
-from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
@@ -171,7 +170,7 @@ def _options(
             for (place, _), ladder in zip(there, ladders, strict=True):
                 stops += [(place, stop.price, stop.kept, stop.design) for stop in ladder]
         for place, price, share, design in stops:
-            outputs[place].setdefault(price, []).append(_real_outputs(dataset, design))
+            outputs[place].setdefault(price, []).append(real_outputs(design, dataset.validation.x))
             kept[place].setdefault(price, []).append(share)
     y = np.concatenate([dataset.validation.y for dataset, _ in held])
     whole = Split(np.zeros((len(y), problem.dataset.n_in)), y)
@@ -282,16 +281,6 @@ def _cross_fitted(
         held.append((dataset, _trained(problem, store, dataset, records)))
         on_step(f"cross-fitting: fold {number + 1} of {folds}")
     return held
-
-
-def _real_outputs(dataset: Dataset, design: Design) -> np.ndarray:
-    """Outputs for the validation rows; for a regression, in the unit of its targets."""
-    found: np.ndarray = emulator.outputs(design, dataset.validation.x)
-    if dataset.kind == CLASSIFICATION:
-        return found
-    scale, mean = (np.asarray(design.meta[name], np.float64) for name in ("target_scale", "target_mean"))
-    scaled: np.ndarray = found * scale + mean
-    return scaled
 
 
 def _folds(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.front import non_dominated
+from hwnas_hls.values.front import dominates, non_dominated
 from hwnas_hls.values.objective import Goal
 
 
@@ -29,17 +27,9 @@ def contend(
     """
     own = [goal.losses(estimates) for estimates in known]
     rivals = [tuple(losses) for losses in front] + [losses for losses in own if losses is not None]
-    if not rivals:
-        return [True] * len(known)
-    best = np.array([rivals[place] for place in non_dominated(rivals)])
-    found = []
-    for estimates, losses in zip(known, own, strict=True):
-        hopes = None if losses is None else goal.losses(_hopeful(goal, estimates, doubtful, within))
-        if losses is None or hopes is None:
-            found.append(True)
-            continue
-        found.append(not np.any(np.all(best <= hopes, axis=1) & np.any(best < hopes, axis=1)))
-    return found
+    best = [rivals[place] for place in non_dominated(rivals)]
+    hopes = [goal.losses(_hopeful(goal, estimates, doubtful, within)) for estimates in known]
+    return [hope is None or not any(dominates(rival, hope) for rival in best) for hope in hopes]
 
 
 def _hopeful(

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
-from hwnas_hls.evidence.scoring import score
+from hwnas_hls.evidence.scoring import scored
 from hwnas_hls.evidence.usefulness import chance_of, useless
 from hwnas_hls.network import emulator
 from hwnas_hls.protocols.exporter import Member
-from hwnas_hls.run.full_training import Made, target_scale, trained
+from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.notation import counted, quantity
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import PASSED, failure, not_run
-from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import Record
 from hwnas_hls.values.run_facts import LeftOut, LeftOutKind
@@ -156,13 +156,12 @@ def _tested(problem: Problem, judge: Judge, made: Sequence[Made]) -> list[Member
     """The members with their scores on the test split, by the emulator."""
     dataset = problem.dataset
     scores = [
-        score(
+        scored(
+            item.design,
             dataset,
             dataset.test,
-            emulator.outputs(item.design, dataset.test.x),
-            source="emulated",
+            source=Source.EMULATED,
             evidence=f"integer emulation of the exported design on all {len(dataset.test)} test rows",
-            **target_scale(item.design),
         )
         for item in made
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwnas_hls.run.halving import rank
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.front import non_dominated
+from hwnas_hls.values.front import dominates, non_dominated
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
 
@@ -57,7 +57,7 @@ def spared(
     # The best by their forecast are trained anyway.
     safe = set(rank(np.array(hopes))[: math.ceil(TRAINED_SHARE * len(hopes))].tolist())
     for number, (place, hope) in enumerate(zip(places, hopes, strict=True)):
-        rival = next((key for key, losses in front if _dominates(losses, hope)), None)
+        rival = next((key for key, losses in front if dominates(losses, hope)), None)
         if rival is not None and number not in safe:
             found = known[place][forecast]
             reasons[place] = (
@@ -72,8 +72,3 @@ def hopeful(goal: Goal, metric: str, forecast: Estimate) -> Estimate:
     direction = next((o.direction for o in goal.objectives if o.metric == metric), "max")
     best = forecast.high if direction == "max" else forecast.low
     return replace(forecast, value=best if math.isfinite(best) else forecast.value)
-
-
-def _dominates(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    pairs = list(zip(ours, theirs, strict=True))
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

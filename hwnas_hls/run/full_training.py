@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas_hls.evidence.scoring import score
+from hwnas_hls.evidence.scoring import scored
 from hwnas_hls.evidence.usefulness import constant
-from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import Split, joined
@@ -29,6 +28,7 @@ _ROWS = 24_000
 _MOST_RESTARTS = 6
 #: Maximum number of rows for comparing the trainings of a design.
 _COMPARED_ROWS = 20_000
+_TRAINED_ON = "rows it was trained on: no evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def trained(
         if kept is None:
             log.error("%s is not exported: %s", record.key, reason)
             continue
-        words = f"the full training failed twice ({reason}); this is the design of the search"
+        words = f"all {count + 1} full trainings failed ({reason}); this is the design of the search"
         log.warning("%s: %s", record.key, words)
         out.append(Made(record, kept, record.estimates, (), (words,)))
     return out
@@ -142,14 +142,7 @@ def _refined(
         before, stop = made[place], ladders[place][-1]
         if item.design is None:
             continue
-        metric = score(
-            dataset,
-            dataset.validation,
-            emulator.outputs(item.design, dataset.validation.x),
-            source=Source.TRAINED,
-            evidence="rows it was trained on: no evidence",
-            **target_scale(item.design),
-        )
+        metric = scored(item.design, dataset, dataset.validation, source=Source.TRAINED, evidence=_TRAINED_ON)
         found = dataclasses.replace(item, estimates={**item.estimates, metric.metric: metric})
         if words := _failed(problem, found, before.record, scores):
             log.info("%s is not refined: %s", before.record.key, words)
@@ -169,15 +162,7 @@ def _rows_of(problem: Problem) -> Split:
 
 def _merit(problem: Problem, made: Made, rows: Split, exchange: float) -> float:
     """The score on the training rows minus the price of the LUTs."""
-    dataset = problem.dataset
-    found = score(
-        dataset,
-        rows,
-        emulator.outputs(made.design, rows.x),
-        source=Source.TRAINED,
-        evidence="rows it was trained on: no evidence",
-        **target_scale(made.design),
-    )
+    found = scored(made.design, problem.dataset, rows, source=Source.TRAINED, evidence=_TRAINED_ON)
     value = found.value if problem.dataset.direction == "max" else -found.value
     if not np.isfinite(value):
         return -math.inf
@@ -200,13 +185,6 @@ def _exchange(problem: Problem, records: Sequence[Record], scores: Mapping[str, 
     values, luts = [pair[0] for pair in known], [max(pair[1], 1.0) for pair in known]
     span = math.log(max(luts) / min(luts))
     return (max(values) - min(values)) / span if span > 0.1 else 0.0
-
-
-def target_scale(design: Design) -> dict[str, np.ndarray]:
-    """For a regression, the scale that converts its outputs to the unit of the targets."""
-    if "target_scale" not in design.meta:
-        return {}
-    return {name: np.asarray(design.meta[name], np.float64) for name in ("target_mean", "target_scale")}
 
 
 def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:

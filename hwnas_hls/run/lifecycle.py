@@ -155,7 +155,7 @@ def _go(
                 problem.registry.call_each("hwnas_candidate_recorded", run=run, record=record)
 
         search = Search.resume(problem, store, announce, observer.on_progress, workers)
-        search.judge.on_phase = observer.on_phase
+        search.judge.calls.on_phase = observer.on_phase
         members: list[Member] = []
         interrupted = False
         try:

@@ -75,18 +75,20 @@ class Problem:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture
 
-    def trained_on(self, dataset: Dataset, seed: int | None = None) -> Problem:
+    def with_seed(self, seed: int) -> Problem:
+        """The same problem with another seed of its trainings."""
+        spec = dataclasses.replace(self.spec, run=dataclasses.replace(self.spec.run, seed=seed))
+        return dataclasses.replace(self, spec=spec)
+
+    def trained_on(self, dataset: Dataset) -> Problem:
         """The same problem reduced to its full training, on the training rows of ``dataset``.
 
         Args:
             dataset: its validation rows are not used for training.
-            seed: seed of the training, instead of the run's.
         """
         part, spec = self.trainer, self.spec
         if part is None:
             raise ValueError("no estimator of this run trains")
-        if seed is not None:
-            spec = dataclasses.replace(spec, run=dataclasses.replace(spec.run, seed=seed))
         common = {
             "task": dataset,
             "target": self.target,
@@ -97,7 +99,7 @@ class Problem:
         }
         table = {**part.config, "train_on": "train"}
         trainer = _estimator(spec, self.registry, part.name, table, True, common)
-        return dataclasses.replace(self, spec=spec, dataset=dataset, estimators=(), trainer=trainer)
+        return dataclasses.replace(self, dataset=dataset, estimators=(), trainer=trainer)
 
     def cluster_setup(self) -> ClusterSetup:
         """The setup of worker processes for this problem."""

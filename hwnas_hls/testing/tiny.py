@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls import hookimpl
 from hwnas_hls.errors import Unsupported
-from hwnas_hls.evidence.scoring import score
+from hwnas_hls.evidence.scoring import scored
 from hwnas_hls.network import emulator
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design, Preprocessing
@@ -81,10 +81,10 @@ class LeastSquares(Estimator):
         data = context.dataset
         rng = np.random.default_rng([context.seed, int(candidate.key, 16)])
         design = _trained(context.architecture(candidate), data, rng)
-        estimate = score(
+        estimate = scored(
+            design,
             data,
             data.validation,
-            emulator.outputs(design, data.validation.x),
             source="emulated",
             evidence=f"least squares; integer emulation on {len(data.validation)} validation rows",
         )

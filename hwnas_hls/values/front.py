@@ -33,6 +33,12 @@ def non_dominated(losses: Losses) -> list[int]:
     return sorted(kept)
 
 
+def dominates(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    """Whether a point is at least as good in every loss and better in one."""
+    pairs = list(zip(ours, theirs, strict=True))
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
 def _staircase(points: NDArray[np.float64], order: NDArray[np.int64]) -> list[int]:
     """The non-dominated points for up to three objectives; a staircase of the last two is kept sorted."""
     places: list[int] = order.tolist()

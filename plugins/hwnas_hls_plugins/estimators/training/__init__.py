@@ -1,13 +1,12 @@
 """Quantisation-aware training of many candidates at once.
 
-``TrainingEstimator`` serves the search, :func:`train` the full training of what it found,
-:func:`judged` scores a design. Torch is loaded when training starts.
+``TrainingEstimator`` serves the search, :func:`train` the full training of its results. Torch is
+loaded when training starts.
 """
 
 from __future__ import annotations
 
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.estimator import Trained, TrainingEstimator, train
-from hwnas_hls_plugins.estimators.training.judging import judged
 
-__all__ = ["Trained", "TrainingConfig", "TrainingEstimator", "judged", "train"]
+__all__ = ["Trained", "TrainingConfig", "TrainingEstimator", "train"]

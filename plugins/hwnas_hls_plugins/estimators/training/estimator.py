@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwnas_hls.errors import ErrorKind, Unsupported, UserError
+from hwnas_hls.evidence.scoring import scored
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Keep, Paused, Refinement, Refining, Resumable, keep_all
@@ -16,7 +17,6 @@ from hwnas_hls.protocols.task import REGRESSION, Dataset, joined
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.judging import judged
 from hwnas_hls_plugins.estimators.training.routing import planned, refusal
 
 if TYPE_CHECKING:
@@ -397,10 +397,11 @@ def _training(
 
 def _scored(training: Training, design: Design) -> Estimate:
     """The task's metric of a design on the validation rows."""
-    estimate = judged(design, training.dataset, training.validation_split, "validation")
+    split = training.validation_split
+    source, evidence = "emulated", f"integer emulation on {len(split)} validation rows"
     if training.config.train_on == "train+validation":
-        estimate = replace(estimate, source="trained", evidence="rows it was trained on: no evidence")
-    return estimate
+        source, evidence = "trained", "rows it was trained on: no evidence"
+    return scored(design, training.dataset, split, source=source, evidence=evidence)
 
 
 def _trained_as(architecture: Architecture) -> str:

@@ -126,14 +126,11 @@ class WeightSharingEstimator(Estimator):
         dataset = context.dataset
         split = dataset.validation.drawn(self.config.max_validation_rows, [context.seed, 0x50E])
         paths = Paths.of([planned(item, regression=dataset.kind == REGRESSION) for item in architectures])
-        scales = {}
-        if dataset.kind == REGRESSION:
-            mean, scale = dataset.target_standardisation
-            scales = {"target_mean": mean, "target_scale": scale}
+        mean, scale = dataset.target_standardisation if dataset.kind == REGRESSION else (0.0, 1.0)
         evidence = f"a slice of the run's supernet on {len(split)} validation rows, without its own training"
         return [
             replace(
-                score(dataset, split, outputs, source="trained", evidence=evidence, **scales),
+                score(dataset, split, outputs * scale + mean, source="trained", evidence=evidence),
                 metric=self.metric,
             )
             for outputs in answers(net, paths, dataset.standardised(split))
