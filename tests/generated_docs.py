@@ -14,7 +14,8 @@ from places import ROOT
 
 from hwnas_hls.cli.main import cli
 from hwnas_hls.errors import UserError
-from hwnas_hls.plugin.registry import BUILTIN, Offer, Registry
+from hwnas_hls.plugin.offers import BUILTIN, Offer
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.knob import Knob

@@ -22,7 +22,8 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
 if TYPE_CHECKING:
     from hwnas_hls.evidence.verdict import Judgement
     from hwnas_hls.network.design import Design
-    from hwnas_hls.plugin.registry import Offer, Registry
+    from hwnas_hls.plugin.offers import Offer
+    from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.protocols.synthesizer import Synthesizer
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.estimate import Estimate

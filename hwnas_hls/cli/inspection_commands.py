@@ -52,7 +52,7 @@ def targets(as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def plugins(checked: str | None, as_json: bool) -> int:
     """List what plugins provide, and the plugins that could not be loaded with the reason."""
-    from hwnas_hls.plugin.registry import KINDS
+    from hwnas_hls.plugin.offers import KINDS
 
     registry = current_registry()
     if checked is not None:

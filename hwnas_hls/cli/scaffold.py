@@ -15,7 +15,7 @@ import click
 from hwnas_hls import __version__
 from hwnas_hls.cli.context import current_registry
 from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
-from hwnas_hls.plugin.registry import KINDS
+from hwnas_hls.plugin.offers import KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLURALS = {"strategy": "strategies"}
@@ -25,7 +25,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     """Write a plugin package below ``folder/NAME``.
 
     Args:
-        kind: one of :data:`~hwnas_hls.plugin.registry.KINDS`.
+        kind: one of :data:`~hwnas_hls.plugin.offers.KINDS`.
         name: lower-case words joined by hyphens: the name of package, entry point and offer.
         folder: the folder that will contain the package.
 

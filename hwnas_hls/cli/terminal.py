@@ -16,7 +16,7 @@ from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.values.record import Record, RecordState
 
 if TYPE_CHECKING:
-    from hwnas_hls.plugin.registry import Fault
+    from hwnas_hls.plugin.offers import Fault
     from hwnas_hls.run import search
     from hwnas_hls.run.problem import Problem
 

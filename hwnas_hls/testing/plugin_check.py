@@ -8,7 +8,8 @@ from typing import Any
 
 from hwnas_hls import testing
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.plugin.registry import KINDS, Offer, Registry
+from hwnas_hls.plugin.offers import KINDS, Offer
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing.samples import TinySpace, sample_dataset, sample_goal, sample_target
 from hwnas_hls.values.objective import Goal

@@ -13,7 +13,7 @@ from refusal import expect_mentioned, refused
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.cli.scaffold import write_plugin
 from hwnas_hls.errors import ErrorKind
-from hwnas_hls.plugin.registry import KINDS
+from hwnas_hls.plugin.offers import KINDS
 
 RUN_WITH_ALL = [
     *("--space", "my-space", "--strategy", "my-strategy", "--task", "my-task", "--max", "largest_fan_in=64"),

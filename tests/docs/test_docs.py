@@ -23,7 +23,8 @@ from docs_commands import pages
 from generated_docs import DOCS, fields, generated_pages, refreshed
 
 from hwnas_hls import api, hookspecs, pytest_plugin
-from hwnas_hls.plugin.registry import KINDS, Registry
+from hwnas_hls.plugin.offers import KINDS
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.testing import sample_front, sample_target
 from hwnas_hls.testing.plugin_check import check_plugin

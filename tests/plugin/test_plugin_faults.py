@@ -19,7 +19,8 @@ from hwnas_hls.cli.main import cli, invoke
 from hwnas_hls.cli.terminal import why_all_failed
 from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.plugin.faults import PluginError
-from hwnas_hls.plugin.registry import FaultKind, Registry
+from hwnas_hls.plugin.offers import FaultKind
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.lifecycle import Observer

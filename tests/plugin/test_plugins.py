@@ -15,7 +15,8 @@ from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl, hookspecs
 from hwnas_hls.errors import ErrorKind
-from hwnas_hls.plugin.registry import KINDS, Deprecation, FaultKind, Registry
+from hwnas_hls.plugin.offers import KINDS, Deprecation, FaultKind
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.testing import TinySpace
 from hwnas_hls.values.candidate import Candidate

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hwnas_hls.plugin.registry import KINDS, Registry
+from hwnas_hls.plugin.offers import KINDS
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.testing import EstimatorContract, check

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from places import ROOT
 
-from hwnas_hls.plugin.registry import BUILTIN, Registry
+from hwnas_hls.plugin.offers import BUILTIN
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.problem import resolve
 from hwnas_hls.spec.spec import spec_from_tables
 
