@@ -1,4 +1,4 @@
-"""A plugin for tests with workers: it says in a log what it does where, and can be told to wait.
+"""A plugin for tests with workers: it logs what runs where, and can be made to wait.
 
 Every line of the log (``CLUSTER_LOG``) is ``what pid begin end keys``.
 """

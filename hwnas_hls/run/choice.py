@@ -62,7 +62,7 @@ class Choice:
     words: str
 
     def facts(self, metric: str) -> ChoiceFacts:
-        """What the run says of it; ``metric`` is the task's."""
+        """What the run records about the choice; ``metric`` is the metric of the task."""
         method = "cross-fitting" if self.folds else "validation rows"
         return ChoiceFacts(method, self.folds, self.words, metric, self.scores, self.prices)
 

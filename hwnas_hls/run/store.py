@@ -88,7 +88,7 @@ class Store:
             return {name: json.loads(value) for name, value in self._database.read("select * from meta")}
 
     def run_facts(self) -> RunFacts | None:
-        """What the run says of itself; ``None`` before it began."""
+        """The recorded facts of the run; ``None`` before it began."""
         stored = self.meta().get("run")
         return None if stored is None else RunFacts.from_json(stored)
 

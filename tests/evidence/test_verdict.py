@@ -195,7 +195,7 @@ def test_a_run_in_place_of_a_design_names_a_design(
     design_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["synth", str(design_folder.parent.parent)]) == 2
-    told = capsys.readouterr().err
-    assert "Errno" not in told
-    assert "expected a design" in told
-    assert str(design_folder) in "".join(told.split())
+    printed = capsys.readouterr().err
+    assert "Errno" not in printed
+    assert "expected a design" in printed
+    assert str(design_folder) in "".join(printed.split())

@@ -426,17 +426,17 @@ def slow_compiler(tmp_path, monkeypatch):
     """A g++ that starts a child and sleeps; tells the child's process number in a file."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    told = tmp_path / "child"
+    pid_file = tmp_path / "child"
     script = tools / "g++"
-    script.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {told}\nwait\n")
+    script.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {pid_file}\nwait\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    return told
+    return pid_file
 
 
-def _gone(told):
+def _gone(pid_file):
     """Whether the child is gone; a killed process may take a moment on a busy machine."""
-    stat = Path("/proc") / told.read_text().strip() / "stat"
+    stat = Path("/proc") / pid_file.read_text().strip() / "stat"
     for _ in range(200):
         try:
             if stat.read_text().split()[2] == "Z":

@@ -1,4 +1,4 @@
-"""A plugin that raises, exits or hands over rubbish: its fault is told by its name, the rest goes on."""
+"""A plugin that raises, exits or returns rubbish: the fault names the plugin, and the others still work."""
 
 from __future__ import annotations
 

@@ -54,15 +54,15 @@ class Turns(Strategy):
     class Config:
         pass
     def __init__(self, config, space, seed):
-        self.space, self.rng, self.told = space, np.random.default_rng(seed), 0
+        self.space, self.rng, self.received = space, np.random.default_rng(seed), 0
     def ask(self, n):
         return [self.space.sample(self.rng) for _ in range(n)]
     def tell(self, records):
-        self.told += len(records)
+        self.received += len(records)
     def state(self):
-        return {"rng": self.rng.bit_generator.state, "told": self.told}
+        return {"rng": self.rng.bit_generator.state, "received": self.received}
     def restore(self, state):
-        self.rng.bit_generator.state, self.told = state["rng"], state["told"]
+        self.rng.bit_generator.state, self.received = state["rng"], state["received"]
 
 class Wires(Estimator):
     """Counts neurons."""

@@ -1,4 +1,4 @@
-"""What the project stands on and may do: bounded dependencies, licences, no network, no code from data."""
+"""Dependencies and permissions: bounded versions, licences, no network, no code from data."""
 
 from __future__ import annotations
 
@@ -281,12 +281,12 @@ def watched(
 def test_network_access_is_detected(code: str, tmp_path: Path) -> None:
     """The watch itself, although the culprit swallows its error, in a child of a child, too."""
     quiet = f"try:\n    exec({code!r})\nexcept Exception: pass"
-    for number, told in enumerate(
+    for number, text in enumerate(
         (quiet, f"import subprocess, sys; subprocess.run([sys.executable, '-c', {quiet!r}])")
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
-        _, asked = watched(told, [], folder)
+        _, asked = watched(text, [], folder)
         assert [line for line in asked if line.startswith("socket.")]
 
 

@@ -173,8 +173,8 @@ def test_compare_prints_the_path_of_the_page(
     monkeypatch.setattr("hwnas_hls.views.comparison.compared", lambda folders, registry: (rows(), GOAL))
     page = tmp_path / "compare.html"
     assert invoke(["compare", "a", "b", "--html", str(page), *more]) == 0
-    told = capsys.readouterr()
-    assert f"plots: {page}" in (told.err if more else told.out)
+    printed = capsys.readouterr()
+    assert f"plots: {page}" in (printed.err if more else printed.out)
     assert page.exists()
     if more:
-        assert len(json.loads(told.out)) == len(rows())
+        assert len(json.loads(printed.out)) == len(rows())

@@ -60,8 +60,8 @@ def context(space: MlpSpace, digits: Dataset, *, families: bool = True) -> Conte
 
 
 def by_candidate(candidates: Sequence[Candidate], found: Sequence[Estimates]) -> dict[str, Estimates]:
-    told = {c.key: item for item in found for c, item in item.siblings}
-    return told | {c.key: item for c, item in zip(candidates, found, strict=True)}
+    answers_by_key = {c.key: item for item in found for c, item in item.siblings}
+    return answers_by_key | {c.key: item for c, item in zip(candidates, found, strict=True)}
 
 
 def same(a: Design, b: Design) -> bool:
@@ -170,13 +170,13 @@ def test_designs_lose_adders_and_have_the_score_of_the_emulator(digits: Dataset,
     # Trained so far that few weights change from epoch to epoch.
     settled = replace(QUICK, epochs=12, descent_rate=0.01)
     found = TrainingEstimator(settled).estimate([candidate], context(space, digits))
-    told = by_candidate([candidate], found)
+    answers_by_key = by_candidate([candidate], found)
     family = sorted(space.siblings(candidate), key=lambda c: -float(str(c.values["kept_adders"])))
-    bits = [told[one.key].values["adder_bits"].value for one in family]
+    bits = [answers_by_key[one.key].values["adder_bits"].value for one in family]
     assert bits == sorted(bits, reverse=True)
     assert bits[-1] < 0.4 * bits[0]
     for one in family:
-        design = told[one.key].design
+        design = answers_by_key[one.key].design
         assert design is not None
         assert design.architecture.kept_adders == 1.0
         counted = 0.0
@@ -191,10 +191,10 @@ def test_designs_lose_adders_and_have_the_score_of_the_emulator(digits: Dataset,
                 prices = np.array([digit_price(kind, source) for kind in design.features])
             counted += float((prices[:, None] * digits_of).sum())
             counted += prices.max() * (0 if biases is None else int((biases != 0).sum()))
-        assert counted == told[one.key].values["adder_bits"].value
-        if not told[one.key].stopped:
+        assert counted == answers_by_key[one.key].values["adder_bits"].value
+        if not answers_by_key[one.key].stopped:
             answers = emulator.outputs(design, digits.validation.x).argmax(axis=1)
-            assert told[one.key].values["accuracy"].value == (answers == digits.validation.y).mean()
+            assert answers_by_key[one.key].values["accuracy"].value == (answers == digits.validation.y).mean()
 
 
 def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: MlpSpace) -> None:

@@ -149,9 +149,11 @@ def test_metrics_of_other_estimators_can_be_features() -> None:
         values = np.array([item.values["predicted_accuracy"].value for item in found])
         return float(np.mean(np.abs(values - truth)))
 
-    told = PerformancePredictorEstimator(PerformancePredictorConfig(features=("hint",)))
-    assert error(told.estimate(unseen, context(known, known=hints))) < 0.6 * error(predicted(known, unseen))
-    (lacking,) = told.estimate(unseen[:1], context(known))
+    informed = PerformancePredictorEstimator(PerformancePredictorConfig(features=("hint",)))
+    assert error(informed.estimate(unseen, context(known, known=hints))) < 0.6 * error(
+        predicted(known, unseen)
+    )
+    (lacking,) = informed.estimate(unseen[:1], context(known))
     assert "hint" in lacking.failure
 
 
@@ -257,7 +259,7 @@ def test_a_run_spares_trainings_and_keeps_its_front(
     assert volume == pytest.approx(whole, rel=0.01)
     for record in spared_ones:
         expect_mentioned(record.reason, ["performance-predictor: ", "predicted_accuracy"])
-        # The number that strategies are told is a forecast, and says so.
+        # The number that strategies are informed is a forecast, and says so.
         assert record.estimates["accuracy"].source == "predicted"
         assert record.batch > 0
     complete = [record for record in with_it if record.state == RecordState.COMPLETE]
@@ -392,7 +394,7 @@ def test_a_forecast_that_learns_nothing_of_the_run_spares_too(
 
         def estimate(self, candidates: Sequence[Any], context: Any) -> list[Estimates]:
             return [
-                Estimates({"oracle_accuracy": Estimate("oracle_accuracy", v, v, v, "predicted", "told")})
+                Estimates({"oracle_accuracy": Estimate("oracle_accuracy", v, v, v, "predicted", "informed")})
                 for v in (0.0 if candidate.values["width"] > 32 else 1.0 for candidate in candidates)
             ]
 

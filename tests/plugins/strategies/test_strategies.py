@@ -130,9 +130,9 @@ def drive(
 ) -> list[Record]:
     records: list[Record] = []
     for batch in range(batches):
-        told = judge(strategy.ask(size), space, goal, batch, len(records), states)
-        strategy.tell(told)
-        records += told
+        judged = judge(strategy.ask(size), space, goal, batch, len(records), states)
+        strategy.tell(judged)
+        records += judged
     return records
 
 

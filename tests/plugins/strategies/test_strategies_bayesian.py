@@ -38,10 +38,10 @@ def test_limits_are_modelled_with_their_sign() -> None:
     states = (RecordState.COMPLETE, RecordState.INFEASIBLE, RecordState.FAILED)
     for candidate, state in zip(strategy.ask(3), states, strict=True):
         strategy.tell(judge([candidate], space, goal, 0, 0, (state,)))
-    told = [strategy._trial(record).constraints["lut <= 20000"] for record in strategy._history()]
-    assert -1 < told[0] < 0
-    assert 1 < told[1] < 10
-    assert told[2] == 10
+    constraints = [strategy._trial(record).constraints["lut <= 20000"] for record in strategy._history()]
+    assert -1 < constraints[0] < 0
+    assert 1 < constraints[1] < 10
+    assert constraints[2] == 10
 
 
 def test_a_limit_that_no_candidate_approaches_has_no_process() -> None:
@@ -69,9 +69,9 @@ def test_the_processes_see_the_best_and_the_newest() -> None:
     strategy.tell(more)
     kept = strategy._history()
     assert len(kept) == 30
-    told = [*records, *more]
-    best = sorted(told, key=lambda record: record.losses or ())[:15]
-    newest = [record for record in told if record not in best][-15:]
+    every = [*records, *more]
+    best = sorted(every, key=lambda record: record.losses or ())[:15]
+    newest = [record for record in every if record not in best][-15:]
     assert {record.key for record in kept} == {record.key for record in (*best, *newest)}
     assert [record.number for record in kept] == sorted(record.number for record in kept)
 

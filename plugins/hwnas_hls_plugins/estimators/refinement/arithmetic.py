@@ -35,14 +35,14 @@ INPUTS = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moves:
-    """Changes to try, one entry each, int64 (moves,).
+    """Changes to try: arrays of int64 (moves,), one entry per change.
 
     Args:
-        kind: WEIGHT: from ``input`` to ``output`` it becomes ``value``; BIAS: nothing but the offset;
-            SILENCE: nobody takes ``output`` any more; FEATURE: ``input`` of the network becomes its
-            alternative number ``value``.
-        layer, input, output, value: see there.
-        offset: what the bias gains, on the grid of the sums.
+        kind: WEIGHT sets the weight from ``input`` to ``output`` to ``value``; BIAS changes only the
+            offset; SILENCE disconnects ``output`` from the next layer; FEATURE gives the network's
+            ``input`` its alternative type number ``value``.
+        layer, input, output, value: the place and the new value, as ``kind`` uses them.
+        offset: added to the bias, on the grid of the sums.
         saving: thousandths of a LUT.
         old: the weight, or the version of the feature, that the move was made for.
         rise: last one seen, in loss over all rows; filled by sweeps.

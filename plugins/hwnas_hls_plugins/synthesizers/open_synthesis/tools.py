@@ -14,7 +14,7 @@ _INSTALL = "pip install 'hwnas-hls[open]'"
 
 
 def missing(target: Target, *, package: str, compiled: bool) -> str:
-    """What is missing and how to get it; empty where nothing is.
+    """What is missing and how to install it; empty if nothing is.
 
     Args:
         target: its family must be one that Yosys maps to.
