@@ -57,6 +57,8 @@ _FLAG_PLACES = {
     "target": ("target", "name"),
     "task": ("task", "name"),
     "label": ("task", "label"),
+    "metric": ("task", "metric"),
+    "fpr": ("task", "false_positive_rate"),
     "space": ("space", "name"),
     "strategy": ("strategy", "name"),
     "trials": ("run", "trials"),

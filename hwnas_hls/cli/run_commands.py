@@ -18,6 +18,12 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option("--target", help="Part, board or path of a target file; `hwnas-hls targets` lists them.")
 @click.option("--task", help="Name of a task, or the path of a CSV, NPZ or Parquet file.")
 @click.option("--label", help="Label column of a task given as a file.")
+@click.option(
+    "--metric", help="Metric of the predictions: accuracy, auc, efficiency_at_fpr, f1, r2, rmse, ..."
+)
+@click.option(
+    "--fpr", type=float, metavar="RATE", help="False positive rate of efficiency_at_fpr.  [default: 0.01]"
+)
 @click.option("--space", help="Search space; the default is mlp.")
 @click.option("--strategy", help="Search strategy; `hwnas-hls plugins` lists them.")
 @click.option("--trials", type=int, help="Number of candidates.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.run_facts import Chance
+from hwnas_hls.values.scores import measure
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -17,23 +18,63 @@ _ROWS = 4096
 
 
 def chance_of(dataset: Dataset, split: Split) -> Chance | None:
-    """The chance level on the rows of ``split``; ``None`` for a metric for which it is unknown.
+    """The chance level of the task's metric on the rows of ``split``; ``None`` if it is unknown.
 
-    The class is the most frequent one of the *training* rows, since a network that ignores its input
-    can learn it.
+    A network that ignores its input can learn the most frequent class, or the mean, of the *training*
+    rows.
     """
-    import numpy as np
-
-    if dataset.kind == CLASSIFICATION and dataset.metric == "accuracy":
-        classes = np.bincount(dataset.train.y, minlength=dataset.n_out)
-        majority = int(np.argmax(classes))
-        share = float(np.mean(split.y == majority))
-        error = math.sqrt(share * (1 - share) / len(split))
-        return Chance("accuracy", share, error, f"always {dataset.labels[majority]}, the most frequent class")
+    if dataset.kind == CLASSIFICATION:
+        return _chance_of_classes(dataset, split)
     if dataset.metric == "r2":
         # The mean has R2 = 0. The standard error of R2 near 0 is at most about sqrt(2 / rows).
         return Chance("r2", 0.0, math.sqrt(2.0 / max(len(split), 1)) / 2, "always the mean")
+    if dataset.metric == "rmse":
+        mean = dataset.target_standardisation[0][None, :].repeat(len(split), axis=0)
+        value = float(measure("rmse", split.y, mean, dataset.scoring)[0])
+        # R2 = 1 - rmse**2 / variance, so the relative error is half that of R2.
+        error = value * math.sqrt(2.0 / max(len(split), 1)) / 4
+        return Chance("rmse", value, error, "always the mean", "min")
     return None
+
+
+def _chance_of_classes(dataset: Dataset, split: Split) -> Chance | None:
+    import numpy as np
+
+    metric, scoring = dataset.metric, dataset.scoring
+    counts = np.maximum(np.bincount(split.y, minlength=dataset.n_out), 1)
+    majority = int(np.argmax(np.bincount(dataset.train.y, minlength=dataset.n_out)))
+    always = f"always {dataset.labels[majority]}, the most frequent class"
+    positives = list(scoring.positives)
+    rest = np.maximum(len(split) - counts, 1)
+    if metric == "auc":
+        # Of equal distributions: Mann and Whitney, Ann. Math. Statist. 18 (1947) 50.
+        variances = (len(split) + 1) / (12 * counts * rest)
+        error = float(np.sqrt(variances[positives].mean()))
+        return Chance(metric, 0.5, error, "scores that do not depend on the class")
+    if metric == "efficiency_at_fpr":
+        rate = scoring.false_positive_rate
+        error = float(np.sqrt((rate * (1 - rate) / counts)[positives].mean()))
+        return Chance(metric, rate, error, "scores that do not depend on the class")
+    if metric == "f1" and len(positives) == 1:
+        # Accepting every row; a constant output that accepts none has F1 = 0.
+        share = float(counts[positives[0]] / len(split))
+        error = math.sqrt(share * (1 - share) / len(split))
+        return Chance(metric, 2 * share / (1 + share), error, f"always {dataset.labels[positives[0]]}")
+    if metric in ("accuracy", "balanced_accuracy", "f1"):
+        outputs = np.zeros((len(split), dataset.n_out))
+        outputs[:, majority] = 1.0
+        value = float(measure(metric, split.y, outputs, scoring)[0])
+        rows = len(split) if metric == "accuracy" else int(counts.min())
+        return Chance(metric, value, _error(metric, value, rows, dataset.n_out), always)
+    return None
+
+
+def _error(metric: str, value: float, rows: int, classes: int) -> float:
+    """The standard error of the score of a constant output."""
+    if metric == "accuracy":
+        return math.sqrt(value * (1 - value) / rows)
+    # A mean over classes, of which the smallest dominates the error; at worst a share of one half.
+    return 0.5 / math.sqrt(rows) / classes
 
 
 def constant(design: Design, split: Split | None = None) -> str:
@@ -73,7 +114,8 @@ def useless(design: Design, dataset: Dataset, split: Split, estimate: Estimate) 
     chance = chance_of(dataset, split)
     if chance is None or chance.metric != estimate.metric or not chance.reached(estimate):
         return ""
+    better = "above" if chance.direction == "max" else "below"
     return (
-        f"{estimate.metric} {estimate.value:.4g} on {len(split)} rows is not above {chance.value:.4g} "
+        f"{estimate.metric} {estimate.value:.4g} on {len(split)} rows is not {better} {chance.value:.4g} "
         f"({chance.words}) by more than one standard error ({chance.error:.2g})"
     )

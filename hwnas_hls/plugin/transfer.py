@@ -26,6 +26,9 @@ MAX_ANSWER_BYTES = 256 * 2**20
 #: Prefix of the temporary folder that the workers of a plugin share.
 FOLDER_PREFIX = "hwnas-isolated-"
 _SPLITS = ("train", "validation", "test")
+#: Fields of a data set that are tuples, and plain ones.
+_TUPLES = ("labels", "features", "further_metrics")
+_PLAIN = ("kind", "source", "metric", "direction", "signal", "false_positive_rate")
 _DATASET = "dataset.npz"
 
 
@@ -112,11 +115,12 @@ def dataset_to_json(dataset: Dataset, parts: Parts) -> dict[str, Any]:
         split: Split = getattr(dataset, name)
         rows = slice(0, 0) if name == "test" else slice(None)
         arrays |= {f"{name}_x": split.x[rows], f"{name}_y": split.y[rows]}
+        if split.weight is not None:
+            arrays[f"{name}_weight"] = split.weight[rows]
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     parts[_DATASET] = buffer.getvalue()
-    rest = ("kind", "labels", "features", "source", "metric", "direction", "input_shape")
-    return {name: getattr(dataset, name) for name in rest}
+    return {name: getattr(dataset, name) for name in (*_TUPLES, *_PLAIN, "input_shape")}
 
 
 def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
@@ -124,13 +128,18 @@ def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
     import numpy as np
 
     with np.load(io.BytesIO(parts[_DATASET]), allow_pickle=False) as arrays:
-        splits = [Split(arrays[f"{name}_x"], arrays[f"{name}_y"]) for name in _SPLITS]
-    labels, features = tuple(data["labels"]), tuple(data["features"])
-    rest: dict[str, Any] = {name: data[name] for name in ("kind", "source", "metric", "direction")}
+        splits = [
+            Split(
+                arrays[f"{name}_x"],
+                arrays[f"{name}_y"],
+                arrays[f"{name}_weight"] if f"{name}_weight" in arrays else None,
+            )
+            for name in _SPLITS
+        ]
+    rest: dict[str, Any] = {name: tuple(data[name]) for name in _TUPLES}
+    rest |= {name: data[name] for name in _PLAIN}
     shape = None if data.get("input_shape") is None else tuple(data["input_shape"])
-    return Dataset(
-        splits[0], splits[1], splits[2], labels=labels, features=features, input_shape=shape, **rest
-    )
+    return Dataset(splits[0], splits[1], splits[2], input_shape=shape, **rest)
 
 
 def target_from_json(data: Mapping[str, Any]) -> Target:

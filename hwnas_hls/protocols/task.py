@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.plugin import Plugin
+from hwnas_hls.values.scores import (
+    CLASSIFICATION,
+    DEFAULT_FALSE_POSITIVE_RATE,
+    REGRESSION,
+    Scoring,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CLASSIFICATION = "classification"
-REGRESSION = "regression"
+__all__ = ["CLASSIFICATION", "REGRESSION", "Dataset", "Split", "Task", "joined"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,10 +33,13 @@ class Split:
     Args:
         x: float64 (rows, n_in), raw features.
         y: class indices, int64 (rows,); for regression float64 (rows, n_out).
+        weight: how much each row counts in the loss of training, float64 (rows,), 0 or more; ``None``:
+            all rows count the same. Metrics count every row once.
     """
 
     x: NDArray[np.float64]
     y: NDArray[Any]
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -42,8 +50,12 @@ class Split:
 
         if most == 0 or len(self) <= most:
             return self
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:most])
-        return Split(self.x[chosen], self.y[chosen])
+        return self.rows(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
+
+    def rows(self, chosen: NDArray[Any]) -> Split:
+        """The rows at these indices, or where a mask is true."""
+        weight = None if self.weight is None else self.weight[chosen]
+        return Split(self.x[chosen], self.y[chosen], weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +72,10 @@ class Dataset:
         source: origin of the data, for the report.
         input_shape: (height, width, channels) if a row is an image; height 1 for a time series.
             ``None`` for a plain table.
+        further_metrics: metrics of predictions that are measured in addition to ``metric``.
+        signal: number of the signal class, for ``auc``, ``f1`` and ``efficiency_at_fpr``; ``None`` means
+            the second of two classes and, of more, the average over each one against the rest.
+        false_positive_rate: of ``efficiency_at_fpr``.
 
     Raises:
         UserError: the product of the shape is not the number of features.
@@ -75,6 +91,9 @@ class Dataset:
     metric: str = "accuracy"
     direction: str = "max"
     input_shape: tuple[int, int, int] | None = None
+    further_metrics: tuple[str, ...] = ()
+    signal: int | None = None
+    false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
 
     def __post_init__(self) -> None:
         shape = self.input_shape
@@ -93,6 +112,17 @@ class Dataset:
     @property
     def n_out(self) -> int:
         return len(self.labels) if self.kind == CLASSIFICATION else int(self.train.y.shape[1])
+
+    @property
+    def scoring(self) -> Scoring:
+        """The settings of the metrics of predictions."""
+        labels = self.labels if self.kind == CLASSIFICATION else ()
+        return Scoring(self.kind, labels, self.signal, self.false_positive_rate)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of predictions that are measured, the task's metric first."""
+        return tuple(dict.fromkeys((self.metric, *self.further_metrics)))
 
     @cached_property
     def standardisation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -135,6 +165,8 @@ class Dataset:
         for split in (self.train, self.validation):
             state.update(split.x.tobytes())
             state.update(split.y.tobytes())
+            if split.weight is not None:
+                state.update(split.weight.tobytes())
         return state.hexdigest()[:16]
 
 
@@ -143,7 +175,12 @@ def joined(dataset: Dataset) -> Split:
     import numpy as np
 
     parts = (dataset.train, dataset.validation)
-    return Split(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
+    weights = [part.weight if part.weight is not None else np.ones(len(part)) for part in parts]
+    return Split(
+        np.concatenate([part.x for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        None if all(part.weight is None for part in parts) else np.concatenate(weights),
+    )
 
 
 def _mean_and_scale(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

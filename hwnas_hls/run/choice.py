@@ -21,7 +21,7 @@ from hwnas_hls.evidence.scoring import real_outputs, score
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, joined
 from hwnas_hls.run.halving import rank
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.problem import Problem
@@ -74,7 +74,8 @@ class Option:
     Args:
         record: with the score and LUTs at this price.
         price: 0 means no refinement.
-        right: whether each row was classified correctly, bool (rows,); ``None`` in a regression.
+        right: whether each row was classified correctly, bool (rows,); ``None`` unless the task's metric is
+            the accuracy.
     """
 
     record: Record
@@ -183,6 +184,10 @@ def _options(
             found = np.concatenate(parts)
             estimate = score(problem.dataset, whole, found, source=Source.EMULATED, evidence=words)
             estimates = {**record.estimates, metric: estimate}
+            for other in problem.dataset.further_metrics:
+                estimates[other] = score(
+                    problem.dataset, whole, found, source=Source.EMULATED, evidence=words, metric=other
+                )
             if price and "lut" in estimates:
                 share = float(np.mean(shares[price]))
                 lut = estimates["lut"]
@@ -190,7 +195,7 @@ def _options(
                     lut, value=share * lut.value, low=share * lut.low, high=share * lut.high
                 )
             losses = problem.goal.losses(estimates)
-            right = np.argmax(found, axis=1) == y if problem.dataset.kind == CLASSIFICATION else None
+            right = np.argmax(found, axis=1) == y if metric == "accuracy" else None
             scored = dataclasses.replace(record, estimates=estimates, losses=losses)
             options.append(Option(scored, price, right))
     return options
@@ -259,12 +264,13 @@ def above_floor(problem: Problem, records: Sequence[Record]) -> list[Record]:
     scored = [record for record in records if record.feasible and metric in record.estimates]
     if chance is None or not scored or metric not in _wanted(problem):
         return [record for record in records if record.feasible]
-    best = max(record.estimates[metric].value for record in scored)
-    floor = chance.value + problem.spec.export.floor * max(best - chance.value, 0.0)
+    sign = 1.0 if problem.dataset.direction == "max" else -1.0
+    base, best = sign * chance.value, max(sign * record.estimates[metric].value for record in scored)
+    floor = base + problem.spec.export.floor * max(best - base, 0.0)
     return [
         record
         for record in scored
-        if record.estimates[metric].value >= floor and not chance.reached(record.estimates[metric])
+        if sign * record.estimates[metric].value >= floor and not chance.reached(record.estimates[metric])
     ]
 
 
@@ -285,8 +291,8 @@ def _cross_fitted(
 
 def _folds(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
     """One dataset per fold: ``validation`` is the fold, ``train`` all other rows except the test rows."""
-    x = np.concatenate([dataset.train.x, dataset.validation.x])
-    y = np.concatenate([dataset.train.y, dataset.validation.y])
+    every = joined(dataset)
+    y = every.y
     order = np.random.default_rng([seed, 0x0F01D5]).permutation(len(y))
     if dataset.kind == CLASSIFICATION:
         # Each class is dealt over the folds, so even a rare one is in all of them.
@@ -296,8 +302,8 @@ def _folds(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
     return [
         dataclasses.replace(
             dataset,
-            train=Split(x[place != number], y[place != number]),
-            validation=Split(x[place == number], y[place == number]),
+            train=every.rows(place != number),
+            validation=every.rows(place == number),
         )
         for number in range(folds)
     ]

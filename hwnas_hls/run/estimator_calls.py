@@ -133,6 +133,7 @@ class EstimatorCalls:
                 str(part.instance.version),
                 dict(part.config),
                 problem.dataset.fingerprint,
+                [problem.dataset.metric, problem.dataset.signal, problem.dataset.false_positive_rate],
                 problem.target.to_json(),
                 problem.spec.run.seed,
                 self._stopping(part) if early_stop else None,

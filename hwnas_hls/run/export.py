@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
-from hwnas_hls.evidence.scoring import scored
+from hwnas_hls.evidence.scoring import BOOTSTRAP, real_outputs
+from hwnas_hls.evidence.scoring import scores as scores_of
 from hwnas_hls.evidence.usefulness import chance_of, useless
 from hwnas_hls.network import emulator
 from hwnas_hls.protocols.exporter import Member
@@ -25,6 +26,7 @@ from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.task_metrics import reported
 from hwnas_hls.spec.notation import counted, quantity
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import PASSED, failure, not_run
@@ -155,19 +157,18 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
 def _tested(problem: Problem, judge: Judge, made: Sequence[Made]) -> list[Member]:
     """The members with their scores on the test split, by the emulator."""
     dataset = problem.dataset
-    scores = [
-        scored(
-            item.design,
-            dataset,
-            dataset.test,
-            source=Source.EMULATED,
-            evidence=f"integer emulation of the exported design on all {len(dataset.test)} test rows",
+    evidence = f"integer emulation of the exported design on all {len(dataset.test)} test rows"
+    tested = []
+    for item in made:
+        outputs = real_outputs(item.design, dataset.test.x)
+        names = reported(dataset)
+        tested.append(
+            scores_of(dataset, dataset.test, outputs, names, source=Source.EMULATED, evidence=evidence)
         )
-        for item in made
-    ]
-    final = [{**item.estimates, dataset.metric: found} for item, found in zip(made, scores, strict=True)]
+    final = [{**item.estimates, **found} for item, found in zip(made, tested, strict=True)]
     candidates, designs = [item.record.candidate for item in made], [item.design for item in made]
     final = judge.combined(candidates, designs, final)
+    scores = [found[dataset.metric] for found in tested]
     return [_member(problem, *each) for each in zip(made, scores, final, strict=True)]
 
 
@@ -243,7 +244,7 @@ def _build(
             found = project.verify(member.design, built, problem.dataset.test.x, stop=stop)
             checks["csim"] = PASSED if found.exact else failure(str(found))
             if found.exact:
-                estimates[problem.dataset.metric] = _proven(problem, member, found)
+                estimates |= _proven(problem, member, found)
             else:
                 log.error("%s: %s", member.key, found)
                 warnings.append(str(found))
@@ -263,15 +264,18 @@ def _build(
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
 
 
-def _proven(problem: Problem, member: Member, found: Verification) -> Estimate:
-    metric = problem.dataset.metric
-    return dataclasses.replace(
-        member.estimates[metric],
-        source="csim",
-        evidence=(
-            f"hls4ml C simulation on all {found.n_rows} test rows, every output bit equal to the emulator's"
-        ),
+def _proven(problem: Problem, member: Member, found: Verification) -> dict[str, Estimate]:
+    """The scores on the test rows, which the C simulation confirms."""
+    evidence = (
+        f"hls4ml C simulation on all {found.n_rows} test rows, every output bit equal to the emulator's"
     )
+    proven = {}
+    for name in reported(problem.dataset):
+        ending = BOOTSTRAP if member.estimates[name].evidence.endswith(BOOTSTRAP) else ""
+        proven[name] = dataclasses.replace(
+            member.estimates[name], source=Source.CSIM, evidence=f"{evidence}{ending}"
+        )
+    return proven
 
 
 def _amend(problem: Problem, candidate: Candidate, files: dict[str, str]) -> None:

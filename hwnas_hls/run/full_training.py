@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas_hls.evidence.scoring import scored
+from hwnas_hls.evidence.scoring import real_outputs, scored
+from hwnas_hls.evidence.scoring import scores as scores_of
 from hwnas_hls.evidence.usefulness import constant
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import Split, joined
 from hwnas_hls.run.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.task_metrics import score_direction
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.record import Record
@@ -142,8 +144,16 @@ def _refined(
         before, stop = made[place], ladders[place][-1]
         if item.design is None:
             continue
-        metric = scored(item.design, dataset, dataset.validation, source=Source.TRAINED, evidence=_TRAINED_ON)
-        found = dataclasses.replace(item, estimates={**item.estimates, metric.metric: metric})
+        outputs = real_outputs(item.design, dataset.validation.x)
+        again = scores_of(
+            dataset,
+            dataset.validation,
+            outputs,
+            dataset.metrics,
+            source=Source.TRAINED,
+            evidence=_TRAINED_ON,
+        )
+        found = dataclasses.replace(item, estimates={**item.estimates, **again})
         if words := _failed(problem, found, before.record, scores):
             log.info("%s is not refined: %s", before.record.key, words)
             continue
@@ -190,18 +200,26 @@ def _exchange(problem: Problem, records: Sequence[Record], scores: Mapping[str, 
 def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mapping[str, Estimate]) -> str:
     """Why a full training failed; empty if it did not.
 
-    It failed if the outputs are constant, or if its score on the validation rows, on which it was
-    trained, is below the interval of the score on unseen rows. The score of the search is the best
-    of many and partly luck, so it is compared at the pessimistic end of its interval.
+    It failed if the outputs are constant, or if a score of the objectives on the validation rows, on which
+    it was trained, is worse than the interval of the score on unseen rows. The score of the search is the
+    best of many and partly luck, so it is compared at the pessimistic end of its interval.
     """
     if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
         return words
-    metric = problem.dataset.metric
-    unseen = scores.get(record.key) or record.estimates.get(metric)
-    if metric not in item.estimates or unseen is None:
-        return ""
-    value = item.estimates[metric].value
-    up = problem.dataset.direction == "max"
-    if value >= unseen.low if up else value <= unseen.high:
-        return ""
-    return f"{metric} {value:.4g} on rows it was trained on, {unseen.value:.4g} before on unseen rows"
+    for metric in _guarded(problem):
+        before = record.estimates.get(metric)
+        if metric == problem.dataset.metric:
+            before = scores.get(record.key) or before
+        if metric not in item.estimates or before is None:
+            continue
+        value = item.estimates[metric].value
+        if value < before.low if score_direction(metric) == "max" else value > before.high:
+            return f"{metric} {value:.4g} on rows it was trained on, {before.value:.4g} before on unseen rows"
+    return ""
+
+
+def _guarded(problem: Problem) -> list[str]:
+    """The task's metric, and the other metrics of predictions among the objectives."""
+    dataset = problem.dataset
+    objectives = {objective.metric for objective in problem.goal.objectives}
+    return [dataset.metric, *(name for name in dataset.further_metrics if name in objectives)]

@@ -8,6 +8,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.run.task_metrics import ACCURACY, objective_name, score_direction
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import METRICS, Metric
 from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of
@@ -63,12 +64,17 @@ def goal_of(
     if dataset.kind != CLASSIFICATION:
         provided.pop("accuracy", None)
     if any(estimator.trains for estimator in estimators):
+        provided |= {name: score_direction(name) for name in dataset.scoring.names}
         provided[dataset.metric] = dataset.direction
     known = {name: direction for name, direction in provided.items() if direction}
 
+    named = [text.partition(":")[0] for text in spec.objectives.metrics]
+
     def metric_of(text: str, where: str, *, limit: bool = False) -> tuple[str, str]:
         name, _, stated = text.partition(":")
-        if name == "accuracy" and dataset.kind != CLASSIFICATION:
+        if not limit:
+            name = objective_name(name, dataset.metric, named)
+        elif name == ACCURACY and dataset.kind != CLASSIFICATION:
             name = dataset.metric
         if name not in provided:
             raise UserError(
@@ -149,6 +155,18 @@ def _limits(
     return limits
 
 
+def _score_scale(name: str, dataset: Dataset) -> tuple[float, float, bool]:
+    """Best, worst and whether the scale is logarithmic, of a metric of predictions."""
+    if name == "rmse":
+        # Of the mean of the training targets.
+        return 0.0, float(dataset.target_standardisation[1].mean()), False
+    if name == "accuracy":
+        # Half way from chance to perfect; classifiers below it do not count in the hypervolume.
+        return 1.0, (1.0 + 1.0 / max(dataset.n_out, 1)) / 2, True
+    chance = {"auc": 0.5, "balanced_accuracy": 1.0 / max(dataset.n_out, 1)}
+    return 1.0, chance.get(name, 0.0), True
+
+
 def _objective(
     spec: Spec,
     text: str,
@@ -161,12 +179,8 @@ def _objective(
     where: str,
 ) -> Objective:
     table = spec.objectives
-    if name == dataset.metric:
-        # Half way from chance to perfect; classifiers below it do not count in the hypervolume.
-        worst = (1.0 + 1.0 / max(dataset.n_out, 1)) / 2 if dataset.kind == CLASSIFICATION else 0.0
-        best, log = 1.0, True
-        if dataset.direction == "min":
-            best, worst, log = 0.0, 1.0, False
+    if name in dataset.scoring.names:
+        best, worst, log = _score_scale(name, dataset)
     elif name in _SCALES:
         best, worst = _SCALES[name]
         log = True

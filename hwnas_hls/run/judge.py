@@ -17,6 +17,7 @@ from hwnas_hls.run.forecast import spared
 from hwnas_hls.run.goal import metrics_of
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
+from hwnas_hls.run.task_metrics import further_scores
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
@@ -277,12 +278,19 @@ class Judge:
         case.layers = estimates.layers or case.layers
         if estimates.design is not None:
             case.design = estimates.design
+            if not estimates.stopped:
+                case.estimates.update(self._further(estimates.design, estimates.values))
         if estimates.failure:
             case.end(RecordState.FAILED, f"{part.name}: {estimates.failure}")
         elif estimates.stopped:
             case.end(RecordState.STOPPED, f"{part.name}: {estimates.stopped}")
         elif check:
             self._check(case)
+
+    def _further(self, design: Design, known: Mapping[str, Estimate]) -> dict[str, Estimate]:
+        """The metrics of predictions besides the task's that the goal names, on the validation rows."""
+        dataset = self.problem.dataset
+        return further_scores(dataset, self.problem.spec.run.seed, design, known.get(dataset.metric))
 
     def _check(self, case: Evaluation) -> None:
         case.violations = self.problem.goal.violations(case.estimates)

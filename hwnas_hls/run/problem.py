@@ -26,6 +26,7 @@ from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run.goal import goal_of
+from hwnas_hls.run.task_metrics import split_table, with_metrics
 from hwnas_hls.spec.configuration import to_table
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.spec.tables import AUTO, NO_SYNTHESIZER, NamedTable
@@ -130,8 +131,7 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
         spec = dataclasses.replace(spec, target=str(Path(spec.target).expanduser().absolute()))
     target = registry.target(spec.target)
     clock_ns = spec.clock_ns or target.clock_ns
-    spec, task = _build(spec, registry, "task", _task_table(spec.task), {})
-    dataset = _loaded(spec.task.name, task)
+    spec, dataset = _task(spec, registry)
     common: dict[str, Any] = {
         "task": dataset,
         "target": target,
@@ -168,6 +168,18 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
         make_strategy,
         lacking,
     )
+
+
+def _task(spec: Spec, registry: Registry) -> tuple[Spec, Dataset]:
+    """The spec with its task resolved, and the loaded data with the metrics that the spec names."""
+    table = _task_table(spec.task)
+    offer = registry.offer("task", table.name, spec.where("task"), is_default=table.is_default)
+    fields = dataclasses.fields(offer.config) if dataclasses.is_dataclass(offer.config) else ()
+    own, common = split_table(table.config, [field.name for field in fields])
+    spec, task = _build(spec, registry, "task", dataclasses.replace(table, config=own), {})
+    dataset = with_metrics(_loaded(spec.task.name, task), spec, common)
+    resolved = dataclasses.replace(spec.task, config={**spec.task.config, **common})
+    return dataclasses.replace(spec, task=resolved), dataset
 
 
 def _loaded(name: str, task: Any) -> Dataset:

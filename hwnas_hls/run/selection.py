@@ -22,6 +22,7 @@ from hwnas_hls.values.estimate import METRICS
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal, Limit, direction_of
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.scores import BY_KIND
 
 KNEE = "knee"
 DESIGNS = "designs"
@@ -30,7 +31,7 @@ AMONG = (DESIGNS, SEARCH)
 _RULE = re.compile(r"(min|max)\s+([A-Za-z_]\w*)(?:\s+where\s+(.+))?", re.DOTALL)
 _CONDITION = re.compile(r"([A-Za-z_]\w*)\s*(<=|>=)\s*(.+)", re.DOTALL)
 #: Metrics of the hardware.
-_COSTS = frozenset(name for name, metric in METRICS.items() if metric.direction == "min") | {"fmax_mhz"}
+_COSTS = frozenset(METRICS) - {name for names in BY_KIND.values() for name in names}
 _EXAMPLES = "write knee, or a rule such as 'min lut where accuracy>=0.93 and latency_ns<=100ns'"
 
 

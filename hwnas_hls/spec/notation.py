@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, Metric
 from hwnas_hls.values.objective import Limit
+from hwnas_hls.values.scores import OF_CLASS
 
 #: The meaning of each source, for the legend of a report.
 SOURCE_MEANINGS = {
@@ -46,7 +47,9 @@ _UNIT_SUFFIXES = {
     "percent": "%",
 }
 #: Metrics between 0 and 1 that are written in percent.
-RATIOS = ("accuracy",)
+RATIOS = ("accuracy", "balanced_accuracy", "efficiency_at_fpr")
+#: Other metrics of predictions, which are written with this number of decimals.
+_DECIMALS = {"auc": 4, "f1": 3, "r2": 3}
 _COUNTED = ("parameters", "macs", "bit_operations", "model_size_bytes")
 _COUNTS = (*RESOURCES, *_COUNTED)
 
@@ -55,6 +58,8 @@ def metric_of(name: str) -> Metric:
     """The metric with this name; for a plugin's metric, derived from the name."""
     if name in METRICS:
         return METRICS[name]
+    if name.startswith(OF_CLASS):
+        return Metric(name, "max", f"accuracy of {name.removeprefix(OF_CLASS)}")
     stem, _, suffix = name.rpartition("_")
     unit = _UNIT_SUFFIXES.get(suffix, "") if stem else ""
     words = stem if unit else name
@@ -73,8 +78,10 @@ def figure(name: str, value: float | None) -> str:
         return "unknown"
     if not math.isfinite(value):
         return "unbounded"
-    if name in RATIOS:
+    if is_ratio(name):
         return f"{100 * value:.1f} %"
+    if name in _DECIMALS:
+        return f"{value:.{_DECIMALS[name]}f}"
     if abs(value) >= 1e9:
         return f"{value:.3g}"
     if abs(value) >= 1000:
@@ -86,20 +93,20 @@ def figure(name: str, value: float | None) -> str:
 
 def is_ratio(name: str) -> bool:
     """Whether the metric is a ratio, written in percent."""
-    return name in RATIOS
+    return name in RATIOS or name.startswith(OF_CLASS)
 
 
 def plain_number(name: str, value: float) -> float | None:
     """The value that :func:`figure` writes, as a number in the same unit; ``None`` if unbounded."""
     if not math.isfinite(value):
         return None
-    return 100 * value if name in RATIOS else value
+    return 100 * value if is_ratio(name) else value
 
 
 def quantity(name: str, value: float | None) -> str:
     """A number with its unit, for example ``35 ns``; counts carry their name: ``3,120 LUT``."""
     metric = metric_of(name)
-    if name in RATIOS:
+    if is_ratio(name):
         return figure(name, value)
     return f"{figure(name, value)} {metric.unit or metric.label}"
 

@@ -11,7 +11,7 @@ from typing import Any
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.configuration import from_table, to_table
-from hwnas_hls.spec.notation import RATIOS
+from hwnas_hls.spec.notation import is_ratio
 from hwnas_hls.spec.quantities import count, parse_time_ns
 from hwnas_hls.spec.tables import (
     ExportTable,
@@ -249,7 +249,7 @@ def parse_bound(text: str, where: str) -> tuple[str, float]:
     if metric.endswith("_ns"):
         return metric, parse_time_ns(value, where)
     share = value.strip().endswith("%")
-    if share and metric in METRICS and metric not in RATIOS:
+    if share and metric in METRICS and not is_ratio(metric):
         raise UserError(
             f"{metric} is not a ratio, and a percentage of the part is not supported",
             where=where,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwnas_hls.values.objective import MODES
+from hwnas_hls.values.scores import BY_KIND, CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ObjectivesTable:
 
     Args:
         mode: ``pareto``, ``weighted`` or ``constrained``.
-        metrics: names; ``accuracy`` means the task's metric, whatever its name.
+        metrics: names; ``accuracy`` means the task's metric, whatever its name, unless that is named, too.
         weights: metric -> weight, for ``weighted``.
         best, worst: metric -> ends of its scale, to override the defaults.
     """
@@ -203,5 +204,6 @@ def check_bound(metric: str, bound: float) -> None:
     """Raise a ValueError if ``bound`` cannot limit ``metric``."""
     if not math.isfinite(bound):
         raise ValueError(f"the value of a limit must be a finite number, not {bound:g}")
-    if metric.partition(":")[0] == "accuracy" and not 0 <= bound <= 1:
-        raise ValueError(f"accuracy must be between 0 and 1, not {bound:g}; 93 % is 0.93")
+    name = metric.partition(":")[0]
+    if name in BY_KIND[CLASSIFICATION] and not 0 <= bound <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, not {bound:g}; 93 % is 0.93")

@@ -67,6 +67,12 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "max", "accuracy"),
+        Metric("auc", "max", "AUC"),
+        Metric("balanced_accuracy", "max", "balanced accuracy"),
+        Metric("f1", "max", "F1"),
+        Metric("efficiency_at_fpr", "max", "efficiency at a false positive rate"),
+        Metric("r2", "max", "R2"),
+        Metric("rmse", "min", "RMSE"),
         Metric("latency_cycles", "min", "latency", "cycles"),
         Metric("latency_ns", "min", "latency", "ns"),
         Metric("ii_cycles", "min", "initiation interval", "cycles"),

@@ -45,19 +45,22 @@ class Chance:
 
     Args:
         metric: the task's metric.
-        value: score of the most frequent class of the training rows (accuracy), or of the mean (r2: 0).
+        value: score of a constant output, for accuracy that of the most frequent class of the training rows.
         error: its standard error, from the number of rows.
         words: the constant output, as text.
+        direction: ``max`` or ``min``, whichever is better for the metric.
     """
 
     metric: str
     value: float
     error: float
     words: str
+    direction: str = "max"
 
     def reached(self, estimate: Estimate) -> bool:
-        """Whether a score is at chance level: at most one standard error above it."""
-        return estimate.value <= self.value + self.error
+        """Whether a score is at chance level: better by at most one standard error."""
+        sign = 1.0 if self.direction == "max" else -1.0
+        return sign * (estimate.value - self.value) <= self.error
 
 
 @dataclass(frozen=True, slots=True)

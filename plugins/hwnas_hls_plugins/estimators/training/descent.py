@@ -46,7 +46,7 @@ class Snapshot:
 
     Args:
         kept: share of its adders to keep.
-        score: interim task metric on the validation rows.
+        score: interim task metric on the validation rows, with its sign changed if smaller is better.
         adder_bits: total adder bits, see :func:`adder_bits`.
     """
 
@@ -279,7 +279,8 @@ class Descent:
             index = network.members[j].index
             design = finished(network.layout, j, training.dataset, training.seed, epochs)
             bits = adder_bits(network.layout, j)
-            self.found[index].append(Snapshot(self._wanted[index][number], design, scores[index], bits))
+            score = scores[index] if training.dataset.direction == "max" else -scores[index]
+            self.found[index].append(Snapshot(self._wanted[index][number], design, score, bits))
 
     def _goes_on(self, member: ChainMember, end: int) -> bool:
         if not any(number > end for number in self._wanted[member.index]):

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwnas_hls.evidence.scoring import near_one
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.values.scores import measure
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.descent import Descent, Snapshot
@@ -99,8 +99,9 @@ class Training:
         front: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.kept: Sequence[Sequence[float]] = list(kept) or [(1.0,)] * len(plans)
-        # Only where the interim metric is the task's own can the two be compared.
-        self.front = front if dataset.metric in ("accuracy", "r2") else ()
+        # As the scores of snapshots: the larger, the better.
+        sign = 1.0 if dataset.direction == "max" else -1.0
+        self.front = [(sign * score, cost) for score, cost in front]
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
         self.device, self.dtype = choose_device(device), dtype
         self.kinds = [InputKind(kind) for kind in dict.fromkeys(plan.architecture.input for plan in plans)]
@@ -328,13 +329,9 @@ class Training:
         return out
 
     def _interim(self, predicted: NDArray[np.float64]) -> float:
-        """Accuracy, or R2 averaged over the targets, of validation outputs (rows, n_out)."""
-        truth = self.validation_split.y
-        if self.classes:
-            return float((predicted.argmax(axis=1) == truth).mean())
-        truth, answers = near_one(truth, predicted)
-        spread = np.maximum(truth.var(axis=0), 1e-300)
-        return float((1 - ((answers - truth) ** 2).mean(axis=0) / spread).mean())
+        """The task's metric of validation outputs (rows, n_out)."""
+        dataset = self.dataset
+        return float(measure(dataset.metric, self.validation_split.y, predicted, dataset.scoring)[0])
 
     def _design(self, network: AnyNetwork, j: int, progress: float) -> Design:
         epochs = round(progress * self.config.epochs)
