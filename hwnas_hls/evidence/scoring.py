@@ -76,7 +76,7 @@ def scores(
 def scored(
     design: Design, dataset: Dataset, split: Split, *, source: str, evidence: str, metric: str = ""
 ) -> Estimate:
-    """A metric of a design on the rows of a split, by integer emulation: the task's unless another is given."""
+    """A metric of a design (the task's by default) on the rows of a split, by integer emulation."""
     found = real_outputs(design, split.x)
     return score(dataset, split, found, source=source, evidence=evidence, metric=metric)
 

@@ -132,7 +132,7 @@ def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
             Split(
                 arrays[f"{name}_x"],
                 arrays[f"{name}_y"],
-                arrays[f"{name}_weight"] if f"{name}_weight" in arrays else None,
+                arrays.get(f"{name}_weight"),
             )
             for name in _SPLITS
         ]

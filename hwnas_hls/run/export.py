@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
+from hwnas_hls.evidence.operating_point import operating_point
+from hwnas_hls.evidence.predictions import save_predictions
 from hwnas_hls.evidence.scoring import BOOTSTRAP, real_outputs
 from hwnas_hls.evidence.scoring import scores as scores_of
 from hwnas_hls.evidence.usefulness import chance_of, useless
@@ -167,6 +169,7 @@ def _tested(problem: Problem, judge: Judge, made: Sequence[Made]) -> list[Member
         )
     final = [{**item.estimates, **found} for item, found in zip(made, tested, strict=True)]
     candidates, designs = [item.record.candidate for item in made], [item.design for item in made]
+    final = judge.tested(candidates, designs, final)
     final = judge.combined(candidates, designs, final)
     scores = [found[dataset.metric] for found in tested]
     return [_member(problem, *each) for each in zip(made, scores, final, strict=True)]
@@ -219,10 +222,13 @@ def _build(
     }
     if chance := chance_of(problem.dataset, problem.dataset.test):
         made_for["chance"] = dataclasses.asdict(chance)
+    if point := operating_point(member.design, problem.dataset):
+        made_for["operating_point"] = point.to_json()
     member = dataclasses.replace(
         member, design=dataclasses.replace(member.design, meta={**member.design.meta, **made_for})
     )
     member.design.save(place)
+    save_predictions(place, member.design, problem.dataset)
     warnings = list(member.warnings)
     warnings += [str(finding) for finding in lint.lint_design(member.design, problem.target)]
     checks = dict(member.checks)

@@ -17,11 +17,15 @@ from hwnas_hls.run.forecast import spared
 from hwnas_hls.run.goal import metrics_of
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
-from hwnas_hls.run.task_metrics import further_scores
+from hwnas_hls.run.task_metrics import missing_scores
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import Estimate, Estimates
+from hwnas_hls.values.estimate import Estimate, Estimates, Source
 from hwnas_hls.values.record import Record, RecordState
+
+
+#: Sources of numbers that are computed from outputs on rows of the task.
+_SCORED = (Source.TRAINED, Source.EMULATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,40 @@ class Judge:
             case.estimates.update(known)
         self._combine(cases, check=False)
         return [case.estimates for case in cases]
+
+    def tested(
+        self,
+        candidates: Sequence[Candidate],
+        designs: Sequence[Design],
+        estimates: Sequence[Mapping[str, Estimate]],
+    ) -> list[dict[str, Estimate]]:
+        """The estimates, with the scores of estimators that use weights measured again, on the test rows.
+
+        A score is a number whose source is ``trained`` or ``emulated``. One that cannot be measured again
+        is marked: the full training may have seen the validation rows.
+        """
+        found = [dict(known) for known in estimates]
+        scorers = {}
+        for part in self.problem.estimators:
+            names = metrics_of(part.instance).keys() - set(self.problem.dataset.scoring.names)
+            own = {name for known in found for name in names & known.keys() if known[name].source in _SCORED}
+            if own and part.instance.uses_weights and not part.instance.trains:
+                scorers[part.name] = own
+        if not scorers:
+            return found
+        other = Judge(self.problem.tested(scorers), self.store)
+        try:
+            again = other.with_designs(candidates, designs)
+        finally:
+            other.close()
+        for known, item in zip(found, again, strict=True):
+            for name in {name for own in scorers.values() for name in own} & known.keys():
+                if fresh := item.estimates.get(name):
+                    known[name] = replace(fresh, evidence=f"{fresh.evidence} (test rows in their place)")
+                else:
+                    evidence = f"{known[name].evidence}; not measured on the test rows: {item.reason}"
+                    known[name] = replace(known[name], source=Source.TRAINED, evidence=evidence)
+        return found
 
     def again(self, candidates: Sequence[Candidate], number: int) -> list[FullTraining]:
         """As :meth:`designs`, with the seed of the run plus ``number``."""
@@ -279,7 +317,7 @@ class Judge:
         if estimates.design is not None:
             case.design = estimates.design
             if not estimates.stopped:
-                case.estimates.update(self._further(estimates.design, estimates.values))
+                case.estimates.update(self._missing(estimates.design, estimates.values))
         if estimates.failure:
             case.end(RecordState.FAILED, f"{part.name}: {estimates.failure}")
         elif estimates.stopped:
@@ -287,10 +325,9 @@ class Judge:
         elif check:
             self._check(case)
 
-    def _further(self, design: Design, known: Mapping[str, Estimate]) -> dict[str, Estimate]:
-        """The metrics of predictions besides the task's that the goal names, on the validation rows."""
-        dataset = self.problem.dataset
-        return further_scores(dataset, self.problem.spec.run.seed, design, known.get(dataset.metric))
+    def _missing(self, design: Design, known: Mapping[str, Estimate]) -> dict[str, Estimate]:
+        """The metrics of predictions that the goal needs and the trainer did not measure."""
+        return missing_scores(self.problem.dataset, self.problem.spec.run.seed, design, known)
 
     def _check(self, case: Evaluation) -> None:
         case.violations = self.problem.goal.violations(case.estimates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,27 @@ class Problem:
         table = {**part.config, "train_on": "train"}
         trainer = _estimator(spec, self.registry, part.name, table, True, common)
         return dataclasses.replace(self, dataset=dataset, estimators=(), trainer=trainer)
+
+    def tested(self, names: Collection[str]) -> Problem:
+        """The same problem with the test rows as validation rows, and only these of its estimators.
+
+        They are built again, since an estimator may hold the data that its constructor took.
+        """
+        dataset, spec = dataclasses.replace(self.dataset, validation=self.dataset.test), self.spec
+        common = {
+            "task": dataset,
+            "target": self.target,
+            "seed": spec.run.seed,
+            "clock_ns": self.clock_ns,
+            "space": self.space,
+            "goal": self.goal,
+        }
+        estimators = [
+            _estimator(spec, self.registry, part.name, part.config, True, common)
+            for part in self.estimators
+            if part.name in names
+        ]
+        return dataclasses.replace(self, dataset=dataset, estimators=estimators, trainer=None)
 
     def cluster_setup(self) -> ClusterSetup:
         """The setup of worker processes for this problem."""

@@ -12,7 +12,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls.spec.configuration import from_table
 from hwnas_hls.spec.spec import Spec
-from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.objective import direction_of
 from hwnas_hls.values.scores import OF_CLASS
 
@@ -132,15 +132,20 @@ def reported(dataset: Dataset) -> tuple[str, ...]:
 def further_scores(
     dataset: Dataset, seed: int, design: Design, score: Estimate | None
 ) -> dict[str, Estimate]:
-    """The further metrics of a design on the validation rows.
+    """The metrics of a run that the trainer of a design has not measured, on the validation rows.
 
     Args:
         seed: of the run; draws the rows if there are many.
-        score: its task metric, whose evidence they share; without it there are none.
+        known: the numbers of the trainer; a score among them says what the rows are worth.
     """
-    if score is None or not dataset.further_metrics:
+    missing = [name for name in dataset.metrics if name not in known]
+    if not missing:
         return {}
     split = dataset.validation.drawn(_MOST_ROWS, seed)
-    evidence = score.evidence.removesuffix(BOOTSTRAP)
+    source, evidence = Source.EMULATED, f"integer emulation on {len(split)} validation rows"
+    for name in (dataset.metric, *dataset.scoring.names):
+        if name in known:
+            source, evidence = known[name].source, known[name].evidence.removesuffix(BOOTSTRAP)
+            break
     outputs = real_outputs(design, split.x)
-    return scores(dataset, split, outputs, dataset.further_metrics, source=score.source, evidence=evidence)
+    return scores(dataset, split, outputs, missing, source=source, evidence=evidence)

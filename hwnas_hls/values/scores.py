@@ -181,7 +181,8 @@ def threshold(truth: NDArray[np.bool_], scores: NDArray[np.floating], rate: floa
 
 def _divided(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
     """A ratio, NaN where the denominator is zero."""
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    found: NDArray[np.float64] = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return found
 
 
 def _mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

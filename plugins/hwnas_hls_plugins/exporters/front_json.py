@@ -45,6 +45,8 @@ def front_data(front: Front) -> dict[str, Any]:
             "kind": front.dataset.kind,
             "metric": front.dataset.metric,
             "direction": front.dataset.direction,
+            "signal": None if front.dataset.signal is None else front.dataset.labels[front.dataset.signal],
+            "false_positive_rate": front.dataset.false_positive_rate,
             "n_in": front.dataset.n_in,
             "n_out": front.dataset.n_out,
             "labels": list(front.dataset.labels),
@@ -81,6 +83,7 @@ def _member(member: Member, front: Front) -> dict[str, Any]:
         "search_metrics": _metrics(member.record.estimates),
         "checks": {name: str(result) for name, result in member.checks.items()},
         "warnings": list(member.warnings),
+        "operating_point": member.design.meta.get("operating_point"),
     }
 
 

@@ -101,7 +101,7 @@ class Training:
         self.kept: Sequence[Sequence[float]] = list(kept) or [(1.0,)] * len(plans)
         # As the scores of snapshots: the larger, the better.
         sign = 1.0 if dataset.direction == "max" else -1.0
-        self.front = [(sign * score, cost) for score, cost in front]
+        self.front: Sequence[tuple[float, float]] = [(sign * score, cost) for score, cost in front]
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
         self.device, self.dtype = choose_device(device), dtype
         self.kinds = [InputKind(kind) for kind in dict.fromkeys(plan.architecture.input for plan in plans)]

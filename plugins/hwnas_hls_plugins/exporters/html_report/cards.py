@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwnas_hls.evidence.operating_point import OperatingPoint
 from hwnas_hls.spec.notation import (
     Rung,
     basis,
@@ -106,6 +107,7 @@ class Card:
     more_files: int
     commands: tuple[str, ...]
     form: str
+    operating_point: str
 
     @property
     def sound(self) -> bool:
@@ -149,7 +151,14 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         more_files=max(0, len(files) - MAX_FILES),
         commands=_commands(member.key, home, front),
         form=_form(member, home),
+        operating_point=_operating_point(design),
     )
+
+
+def _operating_point(design: Design) -> str:
+    """The threshold on the score and what it accepts; empty for a task without a signal class."""
+    stated = design.meta.get("operating_point")
+    return str(OperatingPoint.from_json(stated)) if isinstance(stated, Mapping) else ""
 
 
 def features_read(design: Design) -> str:

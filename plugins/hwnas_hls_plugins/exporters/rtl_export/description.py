@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hwnas_hls.evidence.operating_point import OperatingPoint
 from hwnas_hls.protocols.task import CLASSIFICATION
 from hwnas_hls.values.estimate import Source
 
@@ -54,7 +55,14 @@ def described(member: Member, circuit: Rtl, front: Front) -> dict[str, Any]:
         "outputs": outputs(design, circuit.output),
         "standardised": design.preprocessing is not None,
         "regression": "target_scale" in design.meta,
+        "operating_point": _operating_point(design),
     }
+
+
+def _operating_point(design: Design) -> str:
+    """The threshold on the score of the signal class; empty for a task without one."""
+    stated = design.meta.get("operating_point")
+    return plain(str(OperatingPoint.from_json(stated))) if isinstance(stated, Mapping) else ""
 
 
 def title(member: Member, front: Front) -> str:
