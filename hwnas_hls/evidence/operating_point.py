@@ -96,8 +96,11 @@ def operating_point(design: Design, dataset: Dataset) -> OperatingPoint | None:
         return None
     signal = positives[0]
 
-    def scores(features: NDArray[np.float64]) -> NDArray[np.floating]:
-        return margins(emulator.emulate(design, emulator.input_integers(design, features)), signal)
+    def scores(features: NDArray[np.float64]) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = margins(
+            emulator.emulate(design, emulator.input_integers(design, features)), signal
+        )
+        return found
 
     chosen_on, truth = scores(dataset.validation.x), dataset.validation.y == signal
     if not truth.any() or truth.all():

@@ -1,10 +1,10 @@
-"""The outputs of an exported design on all test rows, as a file: every score can be computed again from it."""
+"""The outputs of an exported design on all test rows, as a file from which scores can be computed again."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.evidence.files import EVIDENCE_FOLDER
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
@@ -41,5 +41,5 @@ def save_predictions(folder: Path, design: Design, dataset: Dataset) -> Path:
         name: np.array(design.meta[name]) for name in ("target_scale", "target_mean") if name in design.meta
     }
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **dict[str, Any](arrays))
     return write_bytes(folder / EVIDENCE_FOLDER / PREDICTIONS, buffer.getvalue())

@@ -23,7 +23,6 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, Source
 from hwnas_hls.values.record import Record, RecordState
 
-
 #: Sources of numbers that are computed from outputs on rows of the task.
 _SCORED = (Source.TRAINED, Source.EMULATED)
 

@@ -129,8 +129,8 @@ def reported(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def further_scores(
-    dataset: Dataset, seed: int, design: Design, score: Estimate | None
+def missing_scores(
+    dataset: Dataset, seed: int, design: Design, known: Mapping[str, Estimate]
 ) -> dict[str, Estimate]:
     """The metrics of a run that the trainer of a design has not measured, on the validation rows.
 
@@ -142,7 +142,8 @@ def further_scores(
     if not missing:
         return {}
     split = dataset.validation.drawn(_MOST_ROWS, seed)
-    source, evidence = Source.EMULATED, f"integer emulation on {len(split)} validation rows"
+    source: str = Source.EMULATED
+    evidence = f"integer emulation on {len(split)} validation rows"
     for name in (dataset.metric, *dataset.scoring.names):
         if name in known:
             source, evidence = known[name].source, known[name].evidence.removesuffix(BOOTSTRAP)

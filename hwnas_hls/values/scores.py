@@ -92,7 +92,7 @@ class Scoring:
             )
 
 
-def margins(outputs: NDArray[np.floating], number: int) -> NDArray[np.floating]:
+def margins(outputs: NDArray[Any], number: int) -> NDArray[Any]:
     """The score of a class: its output minus the largest of the others, (rows,).
 
     Exact in fixed point; positive where the class has the largest output.
@@ -102,7 +102,7 @@ def margins(outputs: NDArray[np.floating], number: int) -> NDArray[np.floating]:
         number: the class.
     """
     others = np.delete(outputs, number, axis=1).max(axis=1)
-    found: NDArray[np.floating] = outputs[:, number] - others
+    found: NDArray[Any] = outputs[:, number] - others
     return found
 
 
@@ -159,7 +159,7 @@ class Threshold:
     false_positive_rate: float
 
 
-def threshold(truth: NDArray[np.bool_], scores: NDArray[np.floating], rate: float) -> Threshold:
+def threshold(truth: NDArray[np.bool_], scores: NDArray[Any], rate: float) -> Threshold:
     """The lowest threshold that accepts at most the share ``rate`` of the rows of other classes.
 
     Rows of the same score are accepted together, so the share reached may be below ``rate``.
@@ -192,7 +192,7 @@ def _mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _groups(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], counts: Counts
+    truth: NDArray[np.bool_], scores: NDArray[Any], counts: Counts
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows of the class, and other rows, at each different score, ascending: (ways, scores) each."""
     order = np.argsort(scores, kind="stable")
@@ -202,7 +202,7 @@ def _groups(
     return own, np.add.reduceat(all_rows, starts, axis=1) - own
 
 
-def _auc(truth: NDArray[np.bool_], scores: NDArray[np.floating], counts: Counts) -> NDArray[np.float64]:
+def _auc(truth: NDArray[np.bool_], scores: NDArray[Any], counts: Counts) -> NDArray[np.float64]:
     """The probability that a row of the class scores above another one; a tie is one half."""
     own, other = _groups(truth, scores, counts)
     below = np.cumsum(other, axis=1) - other / 2
@@ -210,7 +210,7 @@ def _auc(truth: NDArray[np.bool_], scores: NDArray[np.floating], counts: Counts)
 
 
 def _efficiency(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], counts: Counts, rate: float
+    truth: NDArray[np.bool_], scores: NDArray[Any], counts: Counts, rate: float
 ) -> NDArray[np.float64]:
     """See :func:`threshold`; the share of the class that is accepted."""
     own, other = _groups(truth, scores, counts)

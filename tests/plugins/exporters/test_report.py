@@ -16,7 +16,7 @@ from synthetic_front import HOSTILE, enlarged, make_front
 
 from hwnas_hls.protocols.exporter import Comparison, Exporter, Front
 from hwnas_hls.render import environment, render
-from hwnas_hls.spec.notation import figure, interval, title
+from hwnas_hls.spec.notation import figure, interval, quantity, title
 from hwnas_hls.values.check import PASSED, not_run
 from hwnas_hls.values.estimate import SOURCES, Estimate, measured
 from hwnas_hls.values.record import Record, RecordState
@@ -228,7 +228,7 @@ def test_a_task_can_define_that_lower_is_better(tmp_path: Path) -> None:
     front = make_front(metric="rmse", members=3)
     best = min(front.members, key=lambda member: member.estimates["rmse"].value)
     expect_mentioned(
-        opened(front, tmp_path).text, [f"rmse: {figure('rmse', best.estimates['rmse'].value)} rmse"]
+        opened(front, tmp_path).text, [f"rmse: {quantity('rmse', best.estimates['rmse'].value)}"]
     )
 
 
