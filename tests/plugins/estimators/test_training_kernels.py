@@ -87,8 +87,8 @@ def near(a: object, b: object, share: float = 2e-4) -> None:
 
 
 @pytest.mark.parametrize("normalisation", ["none", "batch"])
-@pytest.mark.parametrize("rows", [8, 72, 640])
-def test_one_step_is_torchs(normalisation: str, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "weighted"), [(8, False), (72, False), (72, True), (640, False)])
+def test_one_step_is_torchs(normalisation: str, rows: int, weighted: bool) -> None:
     from hwnas_hls_plugins.estimators.training.adam import step_size
 
     by_torch, native = networks(normalisation, rows)
@@ -98,6 +98,10 @@ def test_one_step_is_torchs(normalisation: str, rows: int) -> None:
     whole[:, -1] = 1.0
     batch = [copy[:, rows : 2 * rows] for copy in whole]
     classes = torch.as_tensor(np.eye(3)[rng.integers(3, size=rows)].T.copy(), dtype=torch.float32)
+    if weighted:
+        # Weights of rows stand below the targets.
+        weights = torch.as_tensor(rng.uniform(0, 5, (1, rows)), dtype=torch.float32)
+        classes = torch.cat([classes, weights])
     for network in (by_torch, native):
         if network.normalised:
             network.calibrate(batch)

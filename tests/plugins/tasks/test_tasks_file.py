@@ -645,3 +645,18 @@ def test_an_unreadable_line_far_into_a_long_file(tmp_path: Path) -> None:
         load(path)
     path.write_bytes(text)
     assert load(path).labels == ("x", "y")
+
+
+def test_a_column_of_weights_is_no_feature(tmp_path: Path) -> None:
+    lines = ["a,b,w,label", *(f"{n},{n % 7},{n % 3},{'no' if n % 2 else 'yes'}" for n in range(60))]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    data = FileTask(FileConfig(path=str(path), weight="w")).load()
+    assert data.features == ("a", "b")
+    for split in (data.train, data.validation, data.test):
+        assert split.weight is not None
+        assert (split.weight == split.x[:, 0] % 3).all()
+    assert data.fingerprint != FileTask(FileConfig(path=str(path), ignore="w")).load().fingerprint
+    path.write_text("\n".join([*lines, "1,2,-1,no"]) + "\n")
+    with refused(ErrorKind.INVALID, mentions=["'w'", "-1"]):
+        FileTask(FileConfig(path=str(path), weight="w")).load()

@@ -12,6 +12,7 @@ from hwnas_hls_plugins.estimators.multi_fidelity.config import FullTrainingConfi
 from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstimator
 
 if TYPE_CHECKING:
+    from hwnas_hls.protocols.task import Dataset
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
 
@@ -55,9 +56,9 @@ class PartialTrainingEstimator(TrainingEstimator):
     Config: ClassVar[type[TrainingConfig]] = PartialTrainingConfig
     full_training: ClassVar[Mapping[str, Any]] = {**TrainingEstimator.full_training, "schedule_epochs": 0}
 
-    def __init__(self, config: PartialTrainingConfig | None = None) -> None:
+    def __init__(self, config: PartialTrainingConfig | None = None, task: Dataset | None = None) -> None:
         self.settings = config or PartialTrainingConfig()
-        super().__init__(self.settings)
+        super().__init__(self.settings, task)
 
     @property
     def schedule(self) -> TrainingConfig:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 TRAIN_ON = ("train", "train+validation")
 KERNELS = ("auto", "native", "torch")
+CLASS_WEIGHTS = ("auto", "none", "balanced")
 GRAPHS = ("auto", "off")
 
 
@@ -22,6 +24,11 @@ class TrainingConfig:
             their initial spread, so the same rate works for layers of all widths and precisions.
         beta1, beta2: Adam's decay rates of the averages of the gradient and of its square.
         smoothing: share of each class label that is spread evenly over all classes.
+        class_weights: weights of the classes in the loss: ``none``, ``balanced`` (every class counts the
+            same in total), a table of class names and weights, in which others count 1, or ``auto``:
+            balanced if the task's metric is ``auc``, ``balanced_accuracy`` or ``efficiency_at_fpr``.
+        balanced_batches: draw the same number of rows of each class for every step, those of rare classes
+            repeatedly, instead of weighting the classes.
         decay: share of a weight lost per step, relative to the learning rate (AdamW).
         warmup: share of the steps over which the rate rises, before its cosine decay.
         rungs: fractions of the training at which ``context.keep`` may stop candidates.
@@ -54,6 +61,8 @@ class TrainingConfig:
     beta1: float = 0.9
     beta2: float = 0.99
     smoothing: float = 0.05
+    class_weights: str | Mapping[str, float] = "auto"
+    balanced_batches: bool = False
     decay: float = 0.04
     warmup: float = 0.05
     rungs: tuple[float, ...] = (0.25, 0.5)
@@ -95,5 +104,19 @@ class TrainingConfig:
                 raise UserError(f"{name} of the training must be in [0, 1)", found=getattr(self, name))
         if not 0 < self.pruned_by <= 1:
             raise UserError("pruned_by of the training must be in (0, 1]", found=self.pruned_by)
+        self._check_weights()
         if any(not 0 < rung < 1 for rung in self.rungs):
             raise UserError("every rung must be between 0 and 1", found=self.rungs)
+
+    def _check_weights(self) -> None:
+        if isinstance(self.class_weights, str):
+            if self.class_weights not in CLASS_WEIGHTS:
+                raise UserError("unknown class weights", found=self.class_weights, choices=CLASS_WEIGHTS)
+        elif any(weight < 0 for weight in self.class_weights.values()):
+            raise UserError("a class weight must be 0 or more", found=dict(self.class_weights))
+        if self.balanced_batches and self.class_weights not in ("auto", "none"):
+            raise UserError(
+                "balanced_batches and class_weights exclude each other",
+                kind=ErrorKind.CONFLICT,
+                found=self.class_weights,
+            )

@@ -18,6 +18,11 @@ from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.routing import planned, refusal
+from hwnas_hls_plugins.estimators.training.row_weights import (
+    check_class_weights,
+    refinement_weights,
+    weighted_rows,
+)
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Split
@@ -162,8 +167,10 @@ class TrainingEstimator(Resumable, Refining):
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
     provides: Sequence[str] = ("accuracy",)
 
-    def __init__(self, config: TrainingConfig | None = None) -> None:
+    def __init__(self, config: TrainingConfig | None = None, task: Dataset | None = None) -> None:
         self.config: TrainingConfig = config or self.Config()
+        if task is not None:
+            check_class_weights(self.config, task)
 
     @property
     def schedule(self) -> TrainingConfig:
@@ -241,7 +248,11 @@ class TrainingEstimator(Resumable, Refining):
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder
 
-        rows = split.drawn(_REFINED_ROWS, 0)
+        weights = refinement_weights(split, dataset, self.schedule)
+        if weights is None:
+            rows = split.drawn(_REFINED_ROWS, 0)
+        else:
+            rows = weighted_rows(split, weights, _REFINED_ROWS, 0)
         labels = dataset.wanted(rows) if dataset.kind == REGRESSION else rows.y
 
         def of(design: Design, most: float) -> list[Refinement]:

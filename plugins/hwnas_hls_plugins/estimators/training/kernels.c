@@ -381,7 +381,7 @@ INLINE lanes exponential(lanes x) {
 /* Softmax and cross entropy: their gradient at the outputs, and that of the temperature's logarithm.
  * logits, gradient: networks x outputs x batch rows; targets: outputs x rows, `apart` numbers apart. */
 void cross_entropy(const float *logits, const float *targets, int64_t apart, const float *scale, float *gradient,
-                   float *scale_gradient, int64_t networks, int64_t outputs, int64_t rows) {
+                   float *scale_gradient, int64_t networks, int64_t outputs, int64_t rows, int64_t weighted) {
     for (int64_t j = 0; j < networks; j++) {
         const float *answers = logits + j * outputs * rows;
         float *slopes = gradient + j * outputs * rows;
@@ -399,8 +399,10 @@ void cross_entropy(const float *logits, const float *targets, int64_t apart, con
                 sum += share;
             }
             const lanes inverse = 1.0f / sum;
+            const lanes weight = weighted ? load(targets + outputs * apart + i) : all(1.0f);
             for (int64_t o = 0; o < outputs; o++) {
-                const lanes slope = load(slopes + o * rows + i) * inverse - load(targets + o * apart + i);
+                const lanes slope =
+                    (load(slopes + o * rows + i) * inverse - load(targets + o * apart + i)) * weight;
                 store(slopes + o * rows + i, slope);
                 moved += slope * (load(answers + o * rows + i) * scale[j]);
             }

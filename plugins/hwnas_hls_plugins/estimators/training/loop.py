@@ -29,6 +29,7 @@ from hwnas_hls_plugins.estimators.training.grouping import (
 from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
 from hwnas_hls_plugins.estimators.training.plan import Plan
+from hwnas_hls_plugins.estimators.training.row_weights import balanced_order, row_weights
 from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows
 from hwnas_hls_plugins.estimators.training.schedule import Pace, Schedule
 from hwnas_hls_plugins.estimators.training.step import AnyNetwork, AnyStep, Step
@@ -108,7 +109,10 @@ class Training:
         self._shared_kinds = len(self.kinds)
         sources = {one.kind: number for number, one in enumerate(self.kinds)}
         compiled = config.kernels != "torch"
-        self.train = Rows(train or dataset.train, dataset, dtype, self.device, compiled=compiled)
+        rows = train or dataset.train
+        weights = row_weights(rows, dataset, config)
+        self.train = Rows(rows, dataset, dtype, self.device, compiled=compiled, weights=weights)
+        self._balanced = rows.y if config.balanced_batches else None
         self.validation_split = dataset.validation.drawn(config.max_validation_rows, seed)
         self.validation = Rows(self.validation_split, dataset, dtype, self.device, compiled=compiled)
         self.members = [
@@ -270,7 +274,11 @@ class Training:
     ) -> None:
         # The same rows in the same order for all networks of a run.
         rng = np.random.default_rng([self.seed, epoch])
-        chosen = rng.permutation(len(self.train))[: self.schedule.epoch_steps * self.batch_rows]
+        count = self.schedule.epoch_steps * self.batch_rows
+        if self._balanced is None:
+            chosen = rng.permutation(len(self.train))[:count]
+        else:
+            chosen = balanced_order(self._balanced, count, rng)
         step.begin(paces)
         # Networks with input types of their own have copies of their own: not a whole epoch of all of them.
         numbers = len(kinds) * (self.dataset.n_in + 1) * self.batch_rows
@@ -288,11 +296,12 @@ class Training:
             step.take(number, batch, targets[:, rows])
 
     def _wanted(self, targets: Tensor) -> Tensor:
-        """Targets as the loss takes them."""
+        """Targets as the loss takes them, and the weights of the rows below them as they are."""
         if not self.classes:
             return targets
-        smoothing = self.config.smoothing
-        return targets * (1 - smoothing) + smoothing / self.dataset.n_out
+        smoothing, n_out = self.config.smoothing, self.dataset.n_out
+        smooth = targets[:n_out] * (1 - smoothing) + smoothing / n_out
+        return smooth if len(targets) == n_out else torch.cat([smooth, targets[n_out:]])
 
     def _step(self, network: AnyNetwork, steps: int) -> AnyStep:
         step = Step(network, self.config, classes=self.classes)

@@ -161,6 +161,7 @@ class NativeArithmetic:
                 networks,
                 n_out,
                 rows,
+                len(targets) > n_out,
             ),
         )
 

@@ -31,11 +31,25 @@ class Outputs:
         return self.temperature * grown[:, None, None]
 
     def cross_entropy(self, targets: Tensor) -> None:
-        """Gradient of the cross entropy with shares of classes, (n_out, batch rows)."""
+        """Gradient of the cross entropy with shares of classes, (n_out, batch rows).
+
+        Targets may have a further row: the weights of the rows.
+        """
         answers = self.logits * self.scale
+        targets, weights = self._weighted(targets)
         torch.sub(torch.softmax(answers, 1), targets, out=self.gradient)
+        if weights is not None:
+            self.gradient.mul_(weights)
         torch.sum(answers.mul_(self.gradient), (1, 2), out=self.log_temperature_gradient)
 
     def squares(self, targets: Tensor) -> None:
-        """Gradient of the squared distance from standardised targets, (n_out, batch rows)."""
+        """Gradient of the squared distance from standardised targets, (n_out, batch rows); see above."""
+        targets, weights = self._weighted(targets)
         torch.sub(self.logits * self.temperature, targets, out=self.gradient)
+        if weights is not None:
+            self.gradient.mul_(weights)
+
+    def _weighted(self, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Targets and the weights of the rows, if there are any."""
+        n_out = self.logits.shape[1]
+        return (targets[:n_out], targets[n_out]) if len(targets) > n_out else (targets, None)

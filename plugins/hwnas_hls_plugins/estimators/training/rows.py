@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas_hls.network.features import FeatureTypes, Grids
@@ -31,6 +32,7 @@ class Rows:
 
     Args:
         compiled: let the compiled kernels read, where there are some; the numbers are the same.
+        weights: how much each row counts in the loss, float64 (rows,); ``None``: all count the same.
     """
 
     def __init__(
@@ -41,10 +43,14 @@ class Rows:
         device: torch.device,
         *,
         compiled: bool = True,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         features = np.ascontiguousarray(dataset.standardised(split), np.float64)
         self.features = torch.as_tensor(features, device=device)
         targets = np.ascontiguousarray(dataset.wanted(split).T)
+        if weights is not None:
+            # One more row below the targets, so that weights go wherever targets go.
+            targets = np.concatenate([targets, weights[None, :]])
         self.targets = torch.as_tensor(targets, dtype=dtype, device=device)
         self.dtype = dtype
         fits = compiled and dtype == torch.float32 and device.type == "cpu"
@@ -54,7 +60,10 @@ class Rows:
         return self.features.shape[0]
 
     def read(self, kinds: Sequence[InputKind], order: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Rows in ``order``: (n_in + 1, rows) whole numbers an input kind, ones below; and targets."""
+        """Rows in ``order``: (n_in + 1, rows) whole numbers an input kind, ones below; and targets.
+
+        Targets are (n_out, rows), with the weights of the rows below them if there are any.
+        """
         targets = self.targets.index_select(1, order)
         if self._kernels is not None:
             return [self._gathered(self._kernels, kind, order) for kind in kinds], targets

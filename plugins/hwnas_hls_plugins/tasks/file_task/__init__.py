@@ -34,6 +34,7 @@ class FileConfig:
         test_path: a second file with the same columns, which becomes the test split.
         split_column: column with the values train, validation (valid, val) or test.
         ignore: columns that are neither features nor label.
+        weight: column of numbers, 0 or more: how much each row counts in the loss of training.
         delimiter: of a CSV file; empty means that it is detected.
         header: of a CSV file: ``yes``, ``no`` or ``auto``.
         decimal: decimal sign of a CSV file.
@@ -49,6 +50,7 @@ class FileConfig:
     test_path: str = ""
     split_column: str = ""
     ignore: str | tuple[str, ...] = ()
+    weight: str = ""
     delimiter: str = ""
     header: Literal["auto", "yes", "no"] = "auto"
     decimal: Literal[".", ","] = "."
@@ -113,7 +115,10 @@ class FileTask(Task):
             examples = self._with_test(examples)
         labels = encode(examples.y, examples.label_names, self.config.kind, examples.where)
         train, validation, test = (
-            Split(examples.x[rows], labels.y[rows]) for rows in self._rows(examples, labels)
+            Split(
+                examples.x[rows], labels.y[rows], None if examples.weight is None else examples.weight[rows]
+            )
+            for rows in self._rows(examples, labels)
         )
         classes = labels.kind == CLASSIFICATION
         return Dataset(
@@ -161,7 +166,14 @@ class FileTask(Task):
             )
         label = like.label_names if like else config.label_columns
         split_column = "" if like else config.split_column
-        return from_table(table, label, split_column, config.ignored_columns, like.features if like else ())
+        return from_table(
+            table,
+            label,
+            split_column,
+            config.ignored_columns,
+            like.features if like else (),
+            "" if like else config.weight,
+        )
 
     def _with_test(self, examples: Examples) -> Examples:
         """The examples with the rows of the test file as the test split."""
@@ -200,6 +212,10 @@ class FileTask(Task):
             x=np.concatenate([examples.x, test.x]),
             y=tuple(columns),
             parts=np.concatenate([parts, np.full(len(test.x), "test", dtype=object)]),
+            # Test rows are not trained on.
+            weight=None
+            if examples.weight is None
+            else np.concatenate([examples.weight, np.ones(len(test.x))]),
             remarks=(*examples.remarks, f"test split from {test.where}"),
         )
 
@@ -216,7 +232,7 @@ def _read_npz(path: Path, config: FileConfig) -> Examples:
     from hwnas_hls_plugins.tasks.file_task.examples import Examples, check_features
     from hwnas_hls_plugins.tasks.file_task.npz_table import read_npz
 
-    for key in ("label", "split_column", "ignore"):
+    for key in ("label", "split_column", "ignore", "weight"):
         if getattr(config, key):
             raise UserError(
                 f"{key} names columns, but an NPZ archive has none",

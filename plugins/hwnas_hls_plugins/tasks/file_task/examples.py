@@ -43,6 +43,7 @@ class Examples:
         features, label_names: column names.
         parts: per row ``train``, ``validation`` or ``test``; ``None`` if the file has no split.
         remarks: decisions of the reader, for the report.
+        weight: of each row in the loss, float64 (rows,); ``None``: all count the same.
     """
 
     where: str
@@ -52,10 +53,16 @@ class Examples:
     label_names: tuple[str, ...]
     parts: NDArray[Any] | None = None
     remarks: tuple[str, ...] = field(default=())
+    weight: NDArray[np.float64] | None = None
 
 
 def from_table(
-    table: Table, label: Sequence[str], split_column: str, ignore: Sequence[str], features: Sequence[str] = ()
+    table: Table,
+    label: Sequence[str],
+    split_column: str,
+    ignore: Sequence[str],
+    features: Sequence[str] = (),
+    weight: str = "",
 ) -> Examples:
     """Examples from a table.
 
@@ -64,6 +71,7 @@ def from_table(
         split_column: empty means a column called ``split`` that contains only names of splits.
         ignore: columns to skip.
         features: the required features, in order; empty means all other columns.
+        weight: column of row weights; empty means none.
 
     Raises:
         UserError: a column that is not there, an ambiguous label, text or missing values among
@@ -71,17 +79,18 @@ def from_table(
     """
     columns = {name: column for name, column in table.columns.items() if name not in ignore}
     remarks = list(table.remarks)
-    for name in (*label, *features, *([split_column] if split_column else [])):
+    for name in (*label, *features, *filter(None, (split_column, weight))):
         if name not in columns:
             raise _no_such_column(name, table)
     if not split_column and "split" in columns and "split" not in label and _are_splits(columns["split"]):
         split_column = "split"
         remarks.append("split column 'split'")
     if not label:
-        rest = {name: column for name, column in columns.items() if name != split_column}
+        rest = {name: column for name, column in columns.items() if name not in (split_column, weight)}
         label = (_find_label(rest, table),)
         remarks.append(f"label column {label[0]!r}")
-    chosen = tuple(features) or tuple(n for n in columns if n not in label and n != split_column)
+    apart = (*label, split_column, weight)
+    chosen = tuple(features) or tuple(n for n in columns if n not in apart)
     if split_column in label:
         raise UserError(
             "the label cannot be the split column",
@@ -100,8 +109,9 @@ def from_table(
     for place, name in enumerate(chosen):
         x[:, place] = _feature(columns[name], name, table.where)
     parts = _parts(columns[split_column], split_column, table.where) if split_column else None
+    weights = _weights(columns[weight], weight, table.where) if weight else None
     return Examples(
-        table.where, x, tuple(columns[n] for n in label), chosen, tuple(label), parts, tuple(remarks)
+        table.where, x, tuple(columns[n] for n in label), chosen, tuple(label), parts, tuple(remarks), weights
     )
 
 
@@ -142,6 +152,22 @@ def _feature(column: Column, name: str, where: str) -> NDArray[np.float64]:
             found=f"{values[large[0]]:g} in data row {int(large[0]) + 1}",
             remedy="change its unit",
         )
+    return values
+
+
+def _weights(column: Column, name: str, where: str) -> NDArray[np.float64]:
+    """A column of row weights, 0 or more."""
+    values = _feature(column, name, where)
+    negative = np.flatnonzero(values < 0)
+    if len(negative):
+        raise UserError(
+            "a row weight is negative, which the loss of a training cannot use",
+            where=f"{where}: column {name!r}",
+            found=f"{values[negative[0]]:g} in data row {int(negative[0]) + 1}, {len(negative)} such rows",
+            remedy="take their absolute values, or merge these rows with others",
+        )
+    if not values.any():
+        raise UserError("all row weights are 0", where=f"{where}: column {name!r}")
     return values
 
 
