@@ -52,7 +52,7 @@ class Run:
         folder: the run folder.
         front: the result as exporters receive it: goal, target, space, data, records, members.
         finished: false if the run was interrupted; :func:`resume_run` continues it.
-        files: written by its exporters.
+        files: written by its exporters, as far as they still exist.
         plugins: registered in this process, in addition to the installed ones.
     """
 
@@ -229,10 +229,13 @@ def run_search(
 
 
 def open_run(folder: Path | str, *, plugins: Iterable[object] = ()) -> Run:
-    """Open a run folder, finished or not; nothing is searched, trained or exported.
+    """Open a run folder, finished or not; nothing is searched, trained, exported or written.
+
+    While another process works on the run, this is a snapshot of its finished batches; open it again
+    for a newer one.
 
     Args:
-        folder: created by ``hwnas-hls run`` or :func:`run_search`; no other process may be working on it.
+        folder: created by ``hwnas-hls run`` or :func:`run_search`.
         plugins: plugins of the run that are not installed.
 
     Raises:

@@ -20,7 +20,7 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
         UserError: a flag or a table of the file is invalid.
     """
     from hwnas_hls.spec import spec as specs
-    from hwnas_hls.spec.quantities import parse_clock_ns, parse_time_ns
+    from hwnas_hls.spec.quantities import parse_clock_ns
 
     tables = {} if path is None else specs.read_tables(path)
     for flag, place in _FLAG_PLACES.items():
@@ -28,6 +28,35 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
             _named(tables, place, flags[flag])
     if flags["clock"] is not None:
         specs.override(tables, ("target", "clock_ns"), parse_clock_ns(flags["clock"], "--clock"))
+    _limits(tables, flags)
+    _cluster(tables, flags["workers"], flags["scheduler"])
+    if flags["hls_strategies"]:
+        specs.override(tables, ("space", "strategies"), _strategies(flags["hls_strategies"]))
+    if flags["objectives"]:
+        _objectives(tables, flags["objectives"])
+    for text in flags["settings"]:
+        specs.override(tables, *specs.parse_setting(text))
+    return specs.spec_from_tables(tables, str(path) if path else "the command line")
+
+
+def question_of_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables ``objectives`` and ``limits`` of the flags of a second question to a run; empty without one.
+
+    Raises:
+        UserError: a flag is invalid.
+    """
+    tables: dict[str, Any] = {}
+    _limits(tables, flags)
+    if flags["objectives"]:
+        _objectives(tables, flags["objectives"])
+    return tables
+
+
+def _limits(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
+    """Apply ``--max``, ``--min`` and ``--max-latency``."""
+    from hwnas_hls.spec import spec as specs
+    from hwnas_hls.spec.quantities import parse_time_ns
+
     for kind, flag in (("max", "maxima"), ("min", "minima")):
         for text in flags[flag]:
             metric, bound = specs.parse_bound(text, f"--{kind}")
@@ -43,14 +72,6 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
                 remedy="give one of them",
             )
         specs.override(tables, ("limits", "max", "latency_ns"), bound)
-    _cluster(tables, flags["workers"], flags["scheduler"])
-    if flags["hls_strategies"]:
-        specs.override(tables, ("space", "strategies"), _strategies(flags["hls_strategies"]))
-    if flags["objectives"]:
-        _objectives(tables, flags["objectives"])
-    for text in flags["settings"]:
-        specs.override(tables, *specs.parse_setting(text))
-    return specs.spec_from_tables(tables, str(path) if path else "the command line")
 
 
 _FLAG_PLACES = {

@@ -64,6 +64,40 @@ def with_workers(command: Command) -> Command:
     return command
 
 
+def goal_options(command: Command) -> Command:
+    """The options of every command that takes objectives and limits."""
+    for option in (
+        click.option(
+            "--max-latency",
+            metavar="TIME",
+            help="Same as --max latency_ns=TIME: 1us, or a number of ns.",
+        ),
+        click.option(
+            "--min",
+            "minima",
+            multiple=True,
+            metavar="METRIC=VALUE",
+            help="Hard lower limit; may be repeated.",
+        ),
+        click.option(
+            "--max",
+            "maxima",
+            multiple=True,
+            metavar="METRIC=VALUE",
+            help="Hard upper limit; may be repeated.",
+        ),
+        click.option(
+            "--objective",
+            "objectives",
+            multiple=True,
+            metavar="METRIC[=WEIGHT]",
+            help="Metric to optimise; may be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def ended(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json: bool) -> int:
     """Print the outcome of a run; returns the exit code."""
     from hwnas_hls.cli.terminal import print_outcome

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hwnas_hls.cli.context import current_registry
-from hwnas_hls.cli.flags import session_cluster, spec_of_flags
-from hwnas_hls.cli.options import ended, watching, with_workers
+from hwnas_hls.cli.flags import question_of_flags, session_cluster, spec_of_flags
+from hwnas_hls.cli.options import ended, goal_options, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 
 
@@ -28,23 +29,10 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option("--strategy", help="Search strategy; `hwnas-hls plugins` lists them.")
 @click.option("--trials", type=int, help="Number of candidates.")
 @click.option("--minutes", type=float, help="Start no new batch after this many minutes.")
-@click.option(
-    "--objective",
-    "objectives",
-    multiple=True,
-    metavar="METRIC[=WEIGHT]",
-    help="Metric to optimise; may be repeated.",
-)
+@goal_options
 @click.option(
     "--mode", type=click.Choice(["pareto", "weighted", "constrained"]), help="How objectives are combined."
 )
-@click.option(
-    "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Hard upper limit; may be repeated."
-)
-@click.option(
-    "--min", "minima", multiple=True, metavar="METRIC=VALUE", help="Hard lower limit; may be repeated."
-)
-@click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
 @click.option(
     "--clock",
     metavar="CLOCK",
@@ -131,12 +119,37 @@ def resume(
 
 @click.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@goal_options
 @watching
-def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool) -> int:
-    """Redraw the report and front.json of a run, without searching or training."""
+def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool, **flags: Any) -> int:
+    """Redraw the report and front.json of a run, without searching or training.
+
+    With --max, --min, --max-latency or --objective, answer a second question instead: the front of the
+    stored candidates and designs under these limits and objectives. Nothing is then written.
+    """
     from hwnas_hls.run import lifecycle as runs
 
     registry = current_registry()
+    question = question_of_flags(flags)
+    if question:
+        return _answered(run_folder, question, quiet=quiet, plain=plain, as_json=as_json)
     outcome = runs.redraw(run_folder, registry)
     ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
     return EXIT_FAILED if outcome.failures else EXIT_DONE
+
+
+def _answered(run_folder: Path, question: dict[str, Any], *, quiet: bool, plain: bool, as_json: bool) -> int:
+    """Print the answer to a second question; returns the exit code."""
+    from hwnas_hls.cli.terminal import console
+    from hwnas_hls.run.second_question import answer
+    from hwnas_hls.views.second_question import print_answer
+
+    found = answer(run_folder, current_registry(), question)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    elif quiet:
+        for item in (*found.front.members, *found.candidates):
+            click.echo(item.key)
+    else:
+        print_answer(console(plain=plain), found)
+    return EXIT_DONE

@@ -153,6 +153,83 @@ class Design:
             out.append((given[0], accum, result))
         return tuple(out)
 
+    def outputs(self, features: Any) -> NDArray[np.float64]:
+        """The outputs of the hardware, exact.
+
+        Args:
+            features: raw features (rows, n_in), an array or a DataFrame; of a DataFrame, the columns
+                named like the features are taken.
+
+        Returns:
+            float64 (rows, n_out): a score for each class, or in a regression the targets in their unit.
+
+        Raises:
+            UserError: not that number of columns, or a column is missing.
+            Unsupported: an activation uses a lookup table.
+        """
+        import numpy as np
+
+        from hwnas_hls.network import emulator
+
+        found = emulator.outputs(self, self._rows(features))
+        if "target_scale" not in self.meta:
+            return found
+        in_units: NDArray[np.float64] = found * np.asarray(self.meta["target_scale"])
+        in_units += np.asarray(self.meta["target_mean"])
+        return in_units
+
+    def predict(self, features: Any) -> NDArray[Any]:
+        """What the hardware decides for raw features, exact.
+
+        Args:
+            features: as for :meth:`outputs`.
+
+        Returns:
+            Classification: the index of the largest output, int64 (rows,); its name is
+            ``labels[index]``. Regression: as :meth:`outputs`.
+        """
+        found = self.outputs(features)
+        return found.argmax(axis=1) if self.labels else found
+
+    def to_torch(self) -> Any:
+        """The design as a ``torch.nn.Sequential`` in float64, from raw features to outputs.
+
+        In evaluation its outputs are those of the hardware, bit for bit; gradients pass the rounding
+        (straight-through), so that it can be trained further. In a regression, its outputs are
+        standardised targets (``meta`` has ``target_mean`` and ``target_scale``).
+
+        Raises:
+            Unsupported: it is not a chain of dense layers, an accumulator is narrower than the exact
+                sums, or an activation uses a lookup table.
+        """
+        from hwnas_hls.network.torch_form import torch_form
+
+        return torch_form(self)
+
+    def _rows(self, features: Any) -> NDArray[np.float64]:
+        import numpy as np
+
+        names = self.preprocessing.names if self.preprocessing is not None else ()
+        if names and hasattr(features, "columns"):
+            missing = [name for name in names if name not in features.columns]
+            if missing:
+                raise UserError(
+                    "the table lacks features of this design",
+                    found=", ".join(map(str, features.columns[:20])),
+                    remedy=f"it needs {', '.join(missing[:10])}",
+                    kind=ErrorKind.MISSING,
+                )
+            features = features[list(names)]
+        rows = np.asarray(features, np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self.architecture.n_in:
+            raise UserError(
+                f"this design takes rows of {self.architecture.n_in} features",
+                found=f"shape {rows.shape}",
+                remedy="for one row, give features[None, :]" if rows.ndim == 1 else None,
+                kind=ErrorKind.MISMATCH,
+            )
+        return rows
+
     def digest(self) -> str:
         """A hash of the numbers and types, without ``meta``."""
         state = hashlib.sha256(json.dumps(self.architecture.to_json(), sort_keys=True).encode())

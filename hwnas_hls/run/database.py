@@ -75,7 +75,8 @@ class Database:
 
     Args:
         folder: the run folder, with ``run.sqlite`` and ``run.lock``.
-        reading: open without writing; works in a read-only folder.
+        reading: open a snapshot without writing: works in a read-only folder, and while another
+            process works on the run.
 
     Raises:
         UserError: another process holds the run, a newer version wrote the store, the file is not a
@@ -83,12 +84,20 @@ class Database:
     """
 
     def __init__(self, folder: Path, reading: bool = False) -> None:
+        self.reading = reading
         self.path = folder / "run.sqlite"
         # Synthesis threads write measurements concurrently with the loop.
         self._access = threading.RLock()
-        # A folder without write permission needs no lock.
+        # A folder without write permission cannot hold the shared memory of SQLite's log.
         self._fixed = reading and folder.is_dir() and not os.access(folder, os.W_OK)
-        self._lock = None if self._fixed else _acquired(folder)
+        self._lock = None
+        if not self._fixed:
+            try:
+                self._lock = _acquired(folder)
+            except UserError as error:
+                if not reading or error.kind is not ErrorKind.TAKEN:
+                    raise
+        self._snapshot = self._lock is None
         try:
             if not self.path.exists() or (self.path.is_file() and self.path.stat().st_size == 0):
                 self._check_not_lost()
@@ -110,8 +119,14 @@ class Database:
             raise
 
     def _opened(self) -> sqlite3.Connection:
-        if not self._fixed:
+        if not self._snapshot:
             return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        if not self._fixed:
+            address = f"{self.path.resolve().as_uri()}?mode=ro"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            # All reads see the same state, whatever another process writes meanwhile.
+            connection.execute("begin")
+            return connection
         log = self.path.with_name(f"{self.path.name}-wal")
         if log.exists() and log.stat().st_size:
             raise UserError(
@@ -159,7 +174,7 @@ class Database:
             ) from error
 
     def _prepare(self) -> None:
-        if not self._fixed:
+        if not self._snapshot:
             self.read("pragma journal_mode = wal")
             # WAL with `normal` may lose the last transactions on power loss, never on a killed process.
             self.read("pragma synchronous = full")
@@ -177,7 +192,7 @@ class Database:
                 choices=[f"schema {STORE_SCHEMA} and older"],
                 remedy="upgrade hwnas-hls",
             )
-        if self._fixed:
+        if self._snapshot or (self.reading and version):
             return
         with self.transaction() as connection:
             for statement in _TABLES.strip().split(";\n"):

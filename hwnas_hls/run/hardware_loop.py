@@ -171,6 +171,8 @@ class Measuring:
         held = self.store.measurement(digest)
         if held is not None:
             return held
+        if self.store.reading:
+            return {}, "not synthesised yet"
         if self._missing:
             return {}, f"not synthesised: {self._missing}"
         table = self.problem.spec.synthesis

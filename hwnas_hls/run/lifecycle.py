@@ -24,7 +24,7 @@ from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.exporters import exporter_named, front_of, run_exporters
 from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
-from hwnas_hls.run.member_store import held_members, member_from_json, member_to_json
+from hwnas_hls.run.member_store import held_members, member_to_json, stored_members
 from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.search import Progress, Search
 from hwnas_hls.run.selection import Picked
@@ -210,6 +210,7 @@ def _go(
             search.close()
         front = front_of(problem, search, members, dataclasses.replace(run, finished=not interrupted), facts)
         files, failures = run_exporters(problem, front, folder)
+        store.set_meta(files=_within(folder, files))
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
         return Outcome(folder, front, interrupted, files, failures)
@@ -248,15 +249,16 @@ def redraw(
         check_unchanged(problem, facts, folder)
         search = Search.view(problem, store)
         records = search.records()
-        by_key = {record.key: record for record in records}
-        members = [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
-        members = members if member is None else [member]
+        members = stored_members(facts, records, folder) if member is None else [member]
         finished = bool(facts.get("finished", False))
         run = dataclasses.replace(store.run_facts() or RunFacts(), finished=finished)
         front = front_of(problem, search, members, run, facts, records)
         failures: list[str] = []
         if exporters is None:
             files, failures = run_exporters(problem, front, folder)
+            store.set_meta(files=_within(folder, files))
+        elif not exporters:
+            files = [folder / name for name in facts.get("files", []) if (folder / name).is_file()]
         else:
             files = []
             for exporter in chosen:
@@ -317,6 +319,11 @@ def _ranked(problem: Problem, search: Search) -> Iterator[str]:
     for words in ranking.of_run(parts, dataset.metric, dataset.direction, search.records()):
         log.info("%s", words)
         yield words
+
+
+def _within(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Paths relative to the run folder, which may move."""
+    return [path.relative_to(folder).as_posix() for path in files if path.is_relative_to(folder)]
 
 
 def _records(store: Store) -> dict[str, Record]:

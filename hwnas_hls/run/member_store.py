@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,16 @@ def held_members(
             log.info("%s is exported again: %s", item["key"], reason)
             return None
     return members
+
+
+def stored_members(facts: Mapping[str, Any], records: Sequence[Record], folder: Path) -> list[Member]:
+    """The members of the last export, finished or not.
+
+    Raises:
+        UserError: the design of one is damaged or missing.
+    """
+    by_key = {record.key: record for record in records}
+    return [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
 
 
 def member_to_json(member: Member) -> dict[str, Any]:

@@ -50,7 +50,8 @@ class Store:
 
     Args:
         folder: the run folder, with ``run.sqlite`` and ``run.lock``.
-        reading: open without writing; works in a read-only folder.
+        reading: open a snapshot without writing: works in a read-only folder, and while another
+            process works on the run. New evaluations and measurements are then not stored.
 
     Raises:
         UserError: another process holds the run, a newer version wrote the store, the file is not a
@@ -64,6 +65,11 @@ class Store:
     def path(self) -> Path:
         """The SQLite file."""
         return self._database.path
+
+    @property
+    def reading(self) -> bool:
+        """Whether this is a snapshot for reading."""
+        return self._database.reading
 
     def close(self) -> None:
         self._database.close()
@@ -152,6 +158,8 @@ class Store:
             return {name: Estimate.from_json(name, item) for name, item in json.loads(row[0]).items()}, row[1]
 
     def add_measurement(self, digest: str, estimates: Mapping[str, Estimate], failure: str) -> None:
+        if self.reading:
+            return
         text = json.dumps({name: estimate.to_json() for name, estimate in estimates.items()})
         with self._database.transaction() as connection:
             connection.execute("insert or ignore into measurement values (?, ?, ?)", (digest, text, failure))
@@ -172,6 +180,8 @@ class Store:
 
     def set_cached(self, name: str, data: bytes | None) -> None:
         """Store ``data``; ``None`` deletes the entry."""
+        if self.reading:
+            return
         with self._database.transaction() as connection:
             if data is None:
                 connection.execute("delete from cache where name = ?", (name,))
@@ -203,6 +213,8 @@ class Store:
         Args:
             names: sibling -> key of its evaluation.
         """
+        if self.reading:
+            return
         names = names or {}
         rows: dict[str, Estimates] = dict(found)
         for estimates in found.values():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hwnas_hls.protocols.exporter import Front, Member
+    from hwnas_hls.values.record import Record
 
 KEY_DIGITS = 8
 MAX_NEAREST = 5
@@ -76,6 +77,27 @@ def _columns(front: Front) -> list[str]:
     if any(estimate.high or estimate.source == Source.PREDICTED for estimate in dsps):
         names.append("dsp")
     return list(dict.fromkeys(names))
+
+
+def records_table(front: Front, records: Sequence[Record]) -> Table:
+    """One row per candidate with the numbers of the search, in the columns of :func:`front_table`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
+    shown = [name for name in _columns(front) if any(name in record.estimates for record in records)]
+    for name in shown:
+        table.add_column(Text(_plain(_HEADINGS.get(name, title(name)))), justify="right")
+    for record in records:
+        numbers = record.estimates
+        table.add_row(
+            Text(record.key[:KEY_DIGITS]),
+            _marked(numbers, front.dataset.metric),
+            *(_with_interval(numbers, name) for name in shown),
+        )
+    return table
 
 
 def nearest_table(front: Front) -> Table:

@@ -258,3 +258,29 @@ print(json.dumps([light, names, heavy]))
     assert json.loads(out) == [[], [], []]
     with raises_naming("run_serach", error=AttributeError):
         hwnas_hls.run_serach  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_a_running_run_is_watched(tmp_path: Path) -> None:
+    from hwnas_hls.run.store import Store
+
+    folder = tmp_path / "run"
+    seen: list[int] = []
+
+    def watch(progress: Any) -> None:
+        snapshot = open_run(folder, plugins=[toy])
+        assert not snapshot.finished
+        seen.append(len(snapshot.records))
+
+    run_search(spec=toy_tables(), output=folder, plugins=[toy], progress=Observer(on_progress=watch))
+    assert seen == [10, 20]
+    with Store(folder):  # holds the lock, as another process would
+        assert len(open_run(folder, plugins=[toy]).records) == 20
+
+
+def test_the_files_of_a_run_are_known_again(tmp_path: Path) -> None:
+    tables = toy_tables(run={"exporters": ["front-json"]})
+    made = run_search(spec=tables, output=tmp_path / "run", plugins=[toy])
+    assert [path.name for path in made.files] == ["front.json"]
+    assert open_run(made.folder, plugins=[toy]).files == made.files
+    moved = made.folder.rename(tmp_path / "moved")
+    assert open_run(moved, plugins=[toy]).files == (moved / "front.json",)

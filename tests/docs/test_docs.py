@@ -250,7 +250,7 @@ def test_the_python_of_the_api_page_runs(tmp_path: Path, monkeypatch: pytest.Mon
         return made[-1]
 
     monkeypatch.setattr("hwnas_hls.run_search", run_search, raising=False)
-    first, second, third, *_ = _CODE.findall((DOCS / "python-api.md").read_text(encoding="utf-8"))
+    first, second, third, fourth, *_ = _CODE.findall((DOCS / "python-api.md").read_text(encoding="utf-8"))
     for number, code in enumerate((second, first)):
         space: dict[str, Any] = {}
         exec(compile(code, f"<python-api {number}>", "exec"), space)  # noqa: S102
@@ -263,6 +263,8 @@ def test_the_python_of_the_api_page_runs(tmp_path: Path, monkeypatch: pytest.Mon
     exec(compile(third, "<python-api>", "exec"), space)  # noqa: S102
     assert len(space["weights"]) == len(made[0].members)
     assert (made[0].folder / "optuna.sqlite3").is_file()
+    exec(compile(fourth, "<python-api>", "exec"), space)  # noqa: S102
+    assert len(space["classes"]) == len(space["scores"]) == len(space["y"])
     columns = set(space["frame"].columns)
     assert {"key", "state", "reason", "on_front", "lut", "lut_low", "lut_source", "lut_evidence"} <= columns
 
