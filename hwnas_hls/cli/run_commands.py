@@ -148,8 +148,8 @@ def _answered(run_folder: Path, question: dict[str, Any], *, quiet: bool, plain:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     elif quiet:
-        for item in (*found.front.members, *found.candidates):
-            click.echo(item.key)
+        for key in found.keys:
+            click.echo(key)
     else:
         print_answer(console(plain=plain), found)
     return EXIT_DONE

@@ -48,7 +48,7 @@ class OnGrid(nn.Module):
         self.kind = kind
 
     def forward(self, x: Any) -> Any:
-        return _Cast.apply(x, self.kind)
+        return _Cast.apply(x, self.kind)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         return str(self.kind)

@@ -47,6 +47,11 @@ class Answer:
     candidates: Sequence[Record]
     untrained: int
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the designs, then those of the candidates."""
+        return [member.key for member in self.front.members] + [record.key for record in self.candidates]
+
     def to_json(self) -> dict[str, Any]:
         """For scripts: the goal, and key and numbers of each design and candidate."""
 
