@@ -10,13 +10,14 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT
-from hwnas_hls.network.design import Design
 from hwnas_hls.network.features import cast, on_own_grids
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.network.precision import FixedType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hwnas_hls.network.design import Design
 
 # Below this bound, integer products are exact in float64 and can use BLAS.
 _FLOAT64_EXACT_BITS = 53
