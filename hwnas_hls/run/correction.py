@@ -10,7 +10,7 @@ import numpy as np
 
 from hwnas_hls.network.architecture import Architecture, Conv2D, Pool2D
 from hwnas_hls.network.layers import Weighted
-from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.estimate import Estimate, in_ns
 from hwnas_hls.values.front import hypervolume
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
@@ -135,7 +135,8 @@ def revise(
 ) -> dict[str, Estimate]:
     """Current estimates: measurements replace predictions, and the other predictions are corrected.
 
-    If the latency in cycles was corrected or measured, the latency in ns is computed from it.
+    If the latency in cycles was corrected or measured, the latency in ns is computed from it, unless the
+    measurement has a prediction of the period: then the synthesizer's latency in ns is used.
     """
     out = dict(estimates)
     for name, estimate in estimates.items():
@@ -147,12 +148,9 @@ def revise(
     out |= known
     cycles = out.get("latency_cycles")
     if cycles is not None and "latency_ns" in out and cycles != estimates.get("latency_cycles"):
-        ends = (cycles.value * clock_ns, cycles.low * clock_ns, cycles.high * clock_ns)
-        text = f"{cycles.value:g} cycles x {clock_ns:g} ns, if that clock is met; cycles: {cycles.evidence}"
-        value, low, high = ends
-        out["latency_ns"] = replace(
-            cycles, metric="latency_ns", value=value, low=low, high=high, evidence=text
-        )
+        timed = known.get("latency_ns")
+        if timed is None or not math.isfinite(timed.high):
+            out["latency_ns"] = in_ns(cycles, clock_ns)
     return out
 
 

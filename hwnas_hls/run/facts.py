@@ -17,6 +17,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.values.estimate import RESOURCE_STAGE
 from hwnas_hls.values.run_facts import Host, RunFacts
 
 _VERSIONED = (
@@ -59,6 +60,7 @@ def run_facts(problem: Problem, folder: Path) -> RunFacts:
         plugins=problem.registry.plugins(),
         host=Host(platform.platform(), platform.machine(), os.cpu_count()),
         data_fingerprint=problem.dataset.fingerprint,
+        resources=RESOURCE_STAGE,
         chance=chance_of(problem.dataset, problem.dataset.test),
         lacking=problem.lacking,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class Source(StrEnum):
     CSIM = "csim"
     #: Simulated on the RTL.
     SIMULATED_RTL = "simulated_rtl"
-    #: From a C synthesis report; overestimates LUTs about twofold.
+    #: From a C synthesis report: cycles, and resources as ``lut_csynth``, ``ff_csynth``, ``dsp_csynth``.
     CSYNTH = "csynth"
     #: Counted by open synthesis.
     OPEN_SYNTHESIS = "open_synthesis"
@@ -63,6 +63,11 @@ class Metric:
     worst: float | None = None
 
 
+#: The stage that ``lut``, ``ff`` and ``dsp`` are of, whether predicted or counted.
+RESOURCE_STAGE = "logic_synth"
+#: Resource after logic synthesis -> the figure of C synthesis for it, which is another number.
+CSYNTH_OF = {"lut": "lut_csynth", "ff": "ff_csynth", "dsp": "dsp_csynth"}
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -79,6 +84,9 @@ METRICS = {
         Metric("lut", "min", "LUT"),
         Metric("ff", "min", "FF"),
         Metric("dsp", "min", "DSP"),
+        Metric("lut_csynth", "min", "LUT by C synthesis"),
+        Metric("ff_csynth", "min", "FF by C synthesis"),
+        Metric("dsp_csynth", "min", "DSP by C synthesis"),
         Metric("bram_18k", "min", "BRAM 18K"),
         Metric("uram", "min", "URAM"),
         Metric("fmax_mhz", "max", "Fmax", "MHz"),
@@ -173,6 +181,25 @@ class Estimate:
 def _finite(value: float) -> float | None:
     """JSON has no infinity; the open end of an interval becomes null."""
     return value if math.isfinite(value) else None
+
+
+def in_ns(cycles: Estimate, clock_ns: float) -> Estimate:
+    """A latency in ns from one in cycles: always predicted, because only routing shows that a clock is met.
+
+    The ends are the cycles' at this clock; with measured cycles, both equal the value.
+    """
+    return replace(
+        cycles,
+        metric="latency_ns",
+        value=cycles.value * clock_ns,
+        low=cycles.low * clock_ns,
+        high=cycles.high * clock_ns,
+        source=Source.PREDICTED,
+        evidence=(
+            f"{cycles.value:g} cycles x {clock_ns:g} ns, if that clock is met; "
+            f"cycles by {cycles.source}: {cycles.evidence}"
+        ),
+    )
 
 
 def measured(metric: str, value: float, source: str, evidence: str) -> Estimate:

@@ -135,6 +135,7 @@ class RunFacts:
         plugins: name -> package that provides it.
         host: the machine.
         data_fingerprint: hash of the task's data.
+        resources: stage that LUT, FF and DSP are of; empty for a run whose stage was not recorded.
         chance: score of a constant output on the test rows; ``None`` if unknown.
         lacking: why ``auto`` selected no synthesizer; otherwise empty.
         seconds: wall clock time of the search in s; ``None`` until it ends.
@@ -158,6 +159,7 @@ class RunFacts:
     plugins: Mapping[str, str] = field(default_factory=dict)
     host: Host = Host()
     data_fingerprint: str = ""
+    resources: str = ""
     chance: Chance | None = None
     lacking: str = ""
     seconds: float | None = None

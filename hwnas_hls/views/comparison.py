@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import LiveFront
 from hwnas_hls.run.store import Batch, Store
+from hwnas_hls.spec.notation import title
+from hwnas_hls.values.estimate import CSYNTH_OF, RESOURCE_STAGE
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
 from hwnas_hls.values.run_facts import RunFacts
@@ -39,6 +42,8 @@ class RunRow:
         trace: (candidates, seconds, hypervolume with the reference of the first run) after each batch,
             thinned out to about 400 points.
         designs: objective -> value of each design on the front.
+        sources: resource among the objectives -> source -> number of designs of the front whose figure
+            has it.
     """
 
     run: str
@@ -50,6 +55,7 @@ class RunRow:
     strategy: str
     trace: tuple[tuple[int, float, float], ...] = ()
     designs: tuple[dict[str, float], ...] = ()
+    sources: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The numbers of the table, without trace and designs."""
@@ -65,7 +71,8 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     """Each run's front by the goal of the first, and that goal.
 
     Raises:
-        UserError: a folder is not a run, the tasks differ, or a run lacks the metric of an objective.
+        UserError: a folder is not a run, the tasks differ, a run lacks the metric of an objective, or an
+            objective is a resource and the runs state it after different stages.
     """
     seen: dict[Path, Path] = {}
     for folder in folders:
@@ -91,8 +98,27 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
                     choices=[problem.spec.task.name],
                     kind=ErrorKind.MISMATCH,
                 )
+            _check_stage(facts, problem.goal, folder)
             rows.append(_row(folder, strategy, store, problem.goal))
     return rows, problem.goal
+
+
+def _check_stage(facts: RunFacts, goal: Goal, folder: Path) -> None:
+    """Refuse a run whose resources are not those after logic synthesis, if they are an objective.
+
+    Raises:
+        UserError: the stage of its resources is another one, or was not recorded.
+    """
+    resources = [item.metric for item in goal.objectives if item.metric in CSYNTH_OF]
+    if resources and facts.resources != RESOURCE_STAGE:
+        raise UserError(
+            f"{', '.join(resources)} of this run is not known to be after logic synthesis",
+            where=str(folder),
+            found=facts.resources or "a run of an earlier version, whose figures may be those of C synthesis",
+            remedy="repeat it: `hwnas-hls run RUN/spec.toml --output NEW`",
+            choices=[RESOURCE_STAGE],
+            kind=ErrorKind.MISMATCH,
+        )
 
 
 def _row(folder: Path, strategy: str, store: Store, goal: Goal) -> RunRow:
@@ -124,6 +150,11 @@ def _row(folder: Path, strategy: str, store: Store, goal: Goal) -> RunRow:
         strategy,
         (*trace[:-1:step], *trace[-1:]),
         tuple(designs),
+        {
+            item.metric: dict(Counter(str(record.estimates[item.metric].source) for record in front.records))
+            for item in goal.objectives
+            if item.metric in CSYNTH_OF and front.records
+        },
     )
 
 
@@ -150,6 +181,26 @@ def _by(goal: Goal, record: Record, folder: Path) -> Record:
     return replace(record, losses=losses)
 
 
+def kinds(rows: Sequence[RunRow]) -> list[str]:
+    """For each resource among the objectives: what its figures are, by run where the runs differ."""
+    out = []
+    for metric in dict.fromkeys(name for row in rows for name in row.sources):
+        said = {Path(row.run).name: _counted(row.sources.get(metric, {})) for row in rows}
+        words = (
+            next(iter(said.values()))
+            if len({frozenset(row.sources.get(metric, {})) for row in rows}) == 1
+            else "; ".join(f"{name}: {text}" for name, text in said.items())
+        )
+        out.append(f"{title(metric)}: after logic synthesis, {words}")
+    return out
+
+
+def _counted(sources: dict[str, int]) -> str:
+    if len(sources) == 1:
+        return next(iter(sources))
+    return ", ".join(f"{count} {source}" for source, count in sorted(sources.items())) or "no design"
+
+
 def comparison_table(rows: Sequence[RunRow]) -> Table:
     """For the terminal."""
     from rich import box
@@ -159,7 +210,7 @@ def comparison_table(rows: Sequence[RunRow]) -> Table:
         "run",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="results of the searches, on validation rows; hv: hypervolume",
+        caption="\n".join(["results of the searches, on validation rows; hv: hypervolume", *kinds(rows)]),
     )
     for name in ("judged", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
         table.add_column(name, justify="right", no_wrap=True)

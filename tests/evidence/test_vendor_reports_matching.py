@@ -107,7 +107,7 @@ def test_a_design_is_found_by_its_content(
     assert report.failure == ""
     assert report.files["project"] == tree / folder
     assert report.tool == "vivado_hls 2019.2"
-    assert (report.estimates["lut"].value, report.estimates["lut"].source) == (55555, "csynth")
+    assert (report.estimates["lut_csynth"].value, report.estimates["lut_csynth"].source) == (55555, "csynth")
     logic = reports.synthesize(design, TARGET, "logic_synth")
     assert (logic.estimates["lut"].value, logic.estimates["bram_18k"].value) == (24680, 7)
     assert logic.estimates["lut"].source == "logic_synthesis"

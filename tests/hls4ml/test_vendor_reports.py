@@ -250,10 +250,13 @@ def test_export_summary() -> None:
 def test_estimates_name_tool_and_file() -> None:
     values = csynth_estimates(read_csynth(DATA / "vitis_2023_csynth.xml"))
     assert values["latency_ns"].value == 60.0
-    assert (values["lut"].low, values["lut"].value, values["lut"].high) == (23456, 23456, 23456)
-    assert values["lut"].source == "csynth"
-    assert "vitis_hls 2023.2" in values["lut"].evidence
-    assert "vitis_2023_csynth.xml" in values["lut"].evidence
+    assert "lut" not in values
+    lut = values["lut_csynth"]
+    assert (lut.metric, lut.low, lut.value, lut.high) == ("lut_csynth", 23456, 23456, 23456)
+    assert lut.source == "csynth"
+    assert values["latency_ns"].source == "predicted"
+    assert "vitis_hls 2023.2" in lut.evidence
+    assert "vitis_2023_csynth.xml" in lut.evidence
     assert values["fmax_mhz"].value == pytest.approx(1000 / 3.64)
 
 
@@ -293,9 +296,9 @@ def test_project_finds_every_solution_and_stage(tmp_path: Path) -> None:
     assert reports.solutions[1].csynth.used.lut == 55555
     assert reports.solutions[0].export is not None
     assert reports.solutions[0].export.used.lut == 1500
-    assert project_estimates(reports, "csynth")["dsp"].value == 77
+    assert project_estimates(reports, "csynth")["dsp_csynth"].value == 77
     assert project_estimates(reports, "cosim")["latency_ns"].value == 40.0
-    assert project_estimates(reports, "cosim")["latency_ns"].source == "simulated_rtl"
+    assert project_estimates(reports, "cosim")["latency_ns"].source == "predicted"
     assert project_estimates(reports, "logic_synth")["bram_18k"].value == 7
     routed = project_estimates(reports, "post_route")
     assert (routed["lut"].value, round(routed["fmax_mhz"].value)) == (8000, 364)

@@ -173,7 +173,7 @@ def test_nanoseconds_follow_cycles_and_cycles_are_whole() -> None:
     known = revise(
         {"latency_cycles": cycles, "latency_ns": ns}, "Latency", factors, {truth.metric: truth}, 5.0
     )
-    assert (known["latency_ns"].value, known["latency_ns"].source) == (15, "simulated_rtl")
+    assert (known["latency_ns"].value, known["latency_ns"].source) == (15, "predicted")
 
 
 def test_what_is_measured_or_of_another_circuit_is_left_alone() -> None:

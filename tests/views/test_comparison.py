@@ -3,6 +3,7 @@
 # ruff: noqa: E501 (lines of JavaScript)
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -20,10 +21,11 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.attainment import staircase, surface
 from hwnas_hls.values.objective import Goal, Objective
-from hwnas_hls.views.comparison import RunRow, compare_runs
+from hwnas_hls.views.comparison import RunRow, compare_runs, kinds
 from hwnas_hls.views.comparison_page import comparison_page, volume_in_words
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
@@ -158,6 +160,33 @@ def test_a_run_given_twice_is_refused(
     start(toy_spec(), registry, tmp_path / "run", Observer())
     with refused(ErrorKind.AMBIGUOUS, found=tmp_path / "run"):
         compare_runs([tmp_path / "run", tmp_path / "other" / ".." / "run"], registry)
+
+
+def test_runs_whose_resources_are_of_another_stage_are_refused(
+    tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec]
+) -> None:
+    folders = [tmp_path / name for name in ("new", "old")]
+    for folder in folders:
+        start(toy_spec(objectives={"metrics": ["accuracy", "lut"]}), registry, folder, Observer())
+    (first, _) = compare_runs(folders, registry)
+    assert first.sources == {"lut": {"predicted": first.front}}
+    assert kinds([first]) == ["LUT: after logic synthesis, predicted"]
+    with Store(folders[1]) as store:
+        facts = store.run_facts()
+        assert facts is not None
+        store.set_meta(run={**facts.to_json(), "resources": ""})
+    with refused(ErrorKind.MISMATCH, where=str(folders[1])):
+        compare_runs(folders, registry)
+
+
+def test_the_kind_of_each_run_is_said_where_they_differ() -> None:
+    first, second = (dataclasses.replace(row, run=name) for row, name in zip(rows(), "ab", strict=False))
+    mixed = [
+        dataclasses.replace(first, sources={"lut": {"predicted": 3}}),
+        dataclasses.replace(second, sources={"lut": {"predicted": 1, "open_synthesis": 2}}),
+    ]
+    said = "LUT: after logic synthesis, a: predicted; b: 2 open_synthesis, 1 predicted"
+    assert kinds(mixed) == [said]
 
 
 def test_one_run_is_refused_and_nothing_written(tmp_path: Path) -> None:

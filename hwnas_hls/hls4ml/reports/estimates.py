@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hwnas_hls.hls4ml.reports.reports import (
     Timing,
     Utilisation,
 )
-from hwnas_hls.values.estimate import Estimate, measured
+from hwnas_hls.values.estimate import CSYNTH_OF, Estimate, in_ns, measured
 
 #: Stage of a synthesizer -> source of an estimate.
 STAGE_SOURCES = {
@@ -29,11 +30,14 @@ STAGE_SOURCES = {
 def csynth_estimates(report: Csynth) -> dict[str, Estimate]:
     """Latency, II and resources of C synthesis, source ``csynth``.
 
-    Latency is the worst case; nanoseconds are cycles times the target clock period. The
+    LUT, FF and DSP have names of their own (``lut_csynth``), because logic synthesis finds other numbers.
+    Latency is the worst case; nanoseconds are cycles times the target clock period, ``predicted``. The
     estimated clock of C synthesis becomes ``fmax_mhz``.
     """
     evidence = f"C synthesis by {report.tool_version} for {report.part}: {report.path.name}"
-    out = _resources(report.used, "csynth", evidence)
+    found = _resources(report.used, "csynth", evidence)
+    out = {CSYNTH_OF.get(name, name): estimate for name, estimate in found.items()}
+    out = {name: dataclasses.replace(estimate, metric=name) for name, estimate in out.items()}
     _cycles(out, report.latency_max, report.ii_max, report.clock_target_ns, "csynth", evidence)
     if report.clock_estimated_ns:
         value = 1000.0 / report.clock_estimated_ns
@@ -140,7 +144,6 @@ def _cycles(
     if latency is not None:
         out["latency_cycles"] = measured("latency_cycles", float(latency), source, evidence)
         if clock_ns:
-            text = f"{evidence}, at {clock_ns:g} ns"
-            out["latency_ns"] = measured("latency_ns", latency * clock_ns, source, text)
+            out["latency_ns"] = in_ns(out["latency_cycles"], clock_ns)
     if interval is not None:
         out["ii_cycles"] = measured("ii_cycles", float(interval), source, evidence)

@@ -139,7 +139,7 @@ class DaLawEstimator(Estimator):
     Config = DaCostConfig
     config: DaCostConfig
     provides = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
-    version = "1"
+    version = "2"
     cost = 0.001
     uses_weights = True
 

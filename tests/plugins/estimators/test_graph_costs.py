@@ -280,7 +280,7 @@ def test_vendor_tools_get_graphs_as_any_other_project(
     config = VitisSynthesizer.Config(folder=str(tmp_path / "work"), timeout_s=60.0)
     report = VitisSynthesizer(config).synthesize(cell(), Registry().target("xcvu9p"), "csynth")
     assert report.failure == ""
-    assert report.estimates["lut"].source == "csynth"
+    assert report.estimates["lut_csynth"].source == "csynth"
 
 
 @pytest.mark.parametrize("name", sorted(Registry().offers("estimator")))

@@ -34,6 +34,7 @@ from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import shipped_targets
 from hwnas_hls.resources import data_folder
 from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import CSYNTH_OF, RESOURCE_STAGE
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, predict, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.calibration import Band, Calibration, half_widths
 from hwnas_hls_plugins.estimators.hls_model.command import predict_command
@@ -530,6 +531,28 @@ def test_estimator_turns_a_bad_architecture_into_a_failure() -> None:
 def test_estimator_config_is_checked() -> None:
     with refused(ErrorKind.UNKNOWN_NAME, found="moon"):
         HlsModelEstimator.Config(stage="moon")
+    with refused(ErrorKind.INVALID, found="csynth"):
+        HlsModelEstimator.Config(stage="csynth")
+    assert HlsModelEstimator.Config().stage == RESOURCE_STAGE
+
+
+def test_resources_are_those_after_logic_synthesis_and_cycles_those_of_the_schedule() -> None:
+    plan = architecture()
+    (found,) = HlsModelEstimator().estimate([Candidate("mlp", {"reuse": 1})], context())
+    by_stage = {
+        stage: predict([query_of(plan, context().target.part, 5.0, stage=stage, softmax="stable")])[0].metrics
+        for stage in ("csynth", "logic_synth")
+    }
+    for metric, name in CSYNTH_OF.items():
+        assert found.values[metric].value == by_stage["logic_synth"][metric].value
+        assert found.values[name].value == by_stage["csynth"][metric].value
+        assert "logic_synth" in found.values[metric].evidence
+        assert "csynth" in found.values[name].evidence
+    assert found.values["lut"].value < found.values["lut_csynth"].value
+    cycles = found.values["latency_cycles"]
+    assert (cycles.low, cycles.value, cycles.high) == tuple(
+        getattr(by_stage["csynth"]["latency_cycles"], end) for end in ("low", "value", "high")
+    )
 
 
 def test_the_query_of_a_graph_has_its_layers_with_weights_and_a_note() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.hls4ml.query import DEFAULT_TOOL, STAGES, Query, query_of
+from hwnas_hls.hls4ml.query import DEFAULT_TOOL, Query, query_of
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import Targets
-from hwnas_hls.values.estimate import Estimate, Estimates, Source
-from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch
+from hwnas_hls.values.estimate import CSYNTH_OF, Estimate, Estimates, Source
+from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_table
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 from hwnas_hls_plugins.estimators.hls_model.graphs import graph_estimates
 from hwnas_hls_plugins.estimators.hls_model.prediction import evidence_of, prediction_of
+from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 
 if TYPE_CHECKING:
     from hwnas_hls.network.architecture import Architecture
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.estimator import Context
     from hwnas_hls.values.candidate import Candidate
 
-PROVIDES = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
+_PREDICTED = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
+_SCHEDULED = ("latency_cycles", "latency_ns", "ii_cycles")
+PROVIDES = (*_PREDICTED, *CSYNTH_OF.values())
+#: Stages whose resources are comparable: the laws have the same scale factors for both.
+IMPLEMENTED = ("logic_synth", "post_route")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +41,30 @@ class HlsModelConfig:
 
     Args:
         tool: HLS compiler and version that will build the design.
-        stage: ``csynth``, ``logic_synth`` or ``post_route``.
+        stage: ``logic_synth`` or ``post_route``: LUT, FF and DSP are predicted for it. The figures of
+            C synthesis are the separate metrics ``lut_csynth``, ``ff_csynth`` and ``dsp_csynth``.
         clock_uncertainty: share of the clock period kept back; 0 takes the tool's default.
         softmax: hls4ml's softmax implementation.
         calibration: file that ``hwnas-hls calibrate`` wrote; empty takes the built-in one.
     """
 
     tool: str = DEFAULT_TOOL
-    stage: str = "csynth"
+    stage: str = "logic_synth"
     clock_uncertainty: float = 0.0
     softmax: str = "stable"
     calibration: str = ""
 
     def __post_init__(self) -> None:
-        if self.stage not in STAGES:
+        if self.stage == "csynth":
             raise UserError(
-                "unknown stage", where="estimator hls-model: stage", found=self.stage, choices=STAGES
+                "in a search, lut, ff and dsp are resources after logic synthesis",
+                where="estimator hls-model: stage",
+                found=self.stage,
+                remedy="use the metrics lut_csynth, ff_csynth and dsp_csynth for those of C synthesis",
+            )
+        if self.stage not in IMPLEMENTED:
+            raise UserError(
+                "unknown stage", where="estimator hls-model: stage", found=self.stage, choices=IMPLEMENTED
             )
         if not 0.0 <= self.clock_uncertainty < 1.0:
             raise UserError(
@@ -61,7 +75,9 @@ class HlsModelConfig:
 
 
 class HlsModelEstimator(Estimator):
-    """Latency, II, LUT, FF, DSP and BRAM, predicted by the calibrated laws of ``hls_model``.
+    """Latency, II, and LUT, FF, DSP and BRAM after logic synthesis, by the calibrated laws of ``hls_model``.
+
+    LUT, FF and DSP as C synthesis would report them are given beside these, under their own names.
 
     Weights are used as soon as a candidate is trained: they decide LUTs and DSPs of unrolled layers.
     """
@@ -71,7 +87,7 @@ class HlsModelEstimator(Estimator):
     config: HlsModelConfig
     provides = PROVIDES
     #: Of the laws; an instance adds the hash of its calibration, so that no cache outlives one.
-    version = "3"
+    version = "4"
     cost = 0.0005
     uses_weights = True
 
@@ -96,22 +112,26 @@ class HlsModelEstimator(Estimator):
                 out[number] = Estimates(failure=f"hls-model: {error}", failure_kind=error.kind)
         if queries:
             targets = Targets({context.target.name: context.target})
-            batch = predict_batch(queries, self.calibration, targets)
-            chains = chain_estimates(batch, self._rests_on, self._suffix)
-            for place, (number, (architecture, design)) in enumerate(networks.items()):
-                out[number] = chains[place]
-                if not architecture.is_chain:
-                    prediction = prediction_of(batch, place, self.calibration.name)
-                    out[number] = graph_estimates(prediction, architecture, design, self._suffix)
+            table = tabulate(queries)
+            batch = predict_table(table, self.calibration, targets)
+            reports = predict_table(table.at_stage("csynth"), self.calibration, targets)
+            of_networks = list(networks.values())
+            implemented = self._of_stage(batch, of_networks, self.config.stage)
+            reported = self._of_stage(reports, of_networks, "csynth")
+            for number, *both in zip(networks, implemented, reported, strict=True):
+                out[number] = beside(*both)
         return [out[number] for number in range(len(candidates))]
 
-    @property
-    def _rests_on(self) -> str:
-        return f"calibration {self.calibration.name}"
-
-    @property
-    def _suffix(self) -> str:
-        return f"{self.config.tool} {self.config.stage}"
+    def _of_stage(
+        self, batch: Batch, networks: Sequence[tuple[Architecture, Design | None]], stage: str
+    ) -> list[Estimates]:
+        suffix = f"{self.config.tool} {stage}"
+        out = chain_estimates(batch, f"calibration {self.calibration.name}", suffix)
+        for place, (architecture, design) in enumerate(networks):
+            if not architecture.is_chain:
+                prediction = prediction_of(batch, place, self.calibration.name)
+                out[place] = graph_estimates(prediction, architecture, design, suffix)
+        return out
 
     def _query(
         self, candidate: Candidate, architecture: Architecture, design: Design | None, context: Context
@@ -129,6 +149,24 @@ class HlsModelEstimator(Estimator):
         )
 
 
+def beside(implemented: Estimates, reported: Estimates) -> Estimates:
+    """Estimates after logic synthesis, with what only C synthesis decides.
+
+    Cycles and initiation interval are those of its schedule. Its LUT, FF and DSP have their own names.
+    """
+    if implemented.failure or reported.failure:
+        return implemented
+    schedule = {name: reported.values[name] for name in _SCHEDULED}
+    own = {
+        name: dataclasses.replace(reported.values[metric], metric=name) for metric, name in CSYNTH_OF.items()
+    }
+    layers = tuple(
+        {**built, "latency_cycles": asked["latency_cycles"]}
+        for built, asked in zip(implemented.layers, reported.layers, strict=True)
+    )
+    return dataclasses.replace(implemented, values={**implemented.values, **schedule, **own}, layers=layers)
+
+
 def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]:
     """Estimates of chains of dense layers.
 
@@ -139,7 +177,7 @@ def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]
     ends = np.searchsorted(table.owner, np.arange(table.count + 1)).tolist()
     numbers = [
         (metric, *(bound[metric].tolist() for bound in (batch.value, batch.low, batch.high, batch.coverage)))
-        for metric in PROVIDES
+        for metric in _PREDICTED
     ]
     shares = [
         ("latency_cycles" if metric == "cycles" else metric, batch.layer[metric].tolist())

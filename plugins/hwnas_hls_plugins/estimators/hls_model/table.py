@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas_hls.hls4ml.query import LayerQuery, Query
+from hwnas_hls.hls4ml.query import STAGES, LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
 from hwnas_hls_plugins.estimators.feature_bits import digit_price
@@ -199,6 +199,12 @@ class DesignTable:
             starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
             out[self.owner[starts]] = np.maximum(np.maximum.reduceat(values, starts), 0.0)
         return out
+
+    def at_stage(self, stage: str) -> DesignTable:
+        """The same designs, reported at another stage."""
+        conditions = tuple(replace(each, stage=stage) for each in self.conditions)
+        stages = np.full(self.count, float(STAGES.index(stage)))
+        return replace(self, conditions=conditions, design=replace(self.design, stage=stages))
 
     def with_layers(self, rows: NDArray[np.int64]) -> DesignTable:
         """The same designs with some of their layers only."""

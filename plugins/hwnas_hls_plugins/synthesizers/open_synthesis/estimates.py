@@ -87,12 +87,14 @@ def _timing(
 ) -> dict[str, Estimate]:
     """``latency_ns`` is a prediction, because the cycles are proven but the clock period is not.
 
-    Its value uses the requested clock, its interval the predicted range of the period.
+    Its value and lower end use the requested clock, at which the circuit runs; the upper end is larger
+    if the predicted range of the period exceeds that clock.
     """
     cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
     clock_ns = measurement.clock_ns
     proven = (
-        f"{cycles} cycles by RTL simulation x clock {clock_ns:g} ns; it is not proven that this clock is met"
+        f"{cycles} cycles by RTL simulation x clock {clock_ns:g} ns, also the lower end; "
+        "it is not proven that this clock is met"
     )
     if timing is None:
         evidence = f"{proven}: no period model for this RTL on {target.family}"
@@ -110,7 +112,7 @@ def _timing(
         "latency_ns": Estimate(
             "latency_ns",
             cycles * clock_ns,
-            cycles * min(clock_ns, timing.low_ns),
+            cycles * clock_ns,
             cycles * max(clock_ns, timing.high_ns),
             "predicted",
             f"{proven}; {evidence}",
