@@ -200,7 +200,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     _check_names(limits, {estimate.metric for estimate in known})
     circuit = exported_circuit(subject.folder)
     findings: list[Judgement] = [
-        *_alive(subject, known),
+        *_alive(subject, known, limits),
         *verdict.judge(limits, known, subject.clock_ns, circuit),
     ]
     report = {
@@ -231,23 +231,30 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     return report
 
 
-def _alive(subject: Subject, known: Sequence[Estimate]) -> list[Judgement]:
-    """A refuting judgement if a design has constant outputs or a score at chance level; else nothing."""
+def _alive(subject: Subject, known: Sequence[Estimate], limits: Sequence[Limit]) -> list[Judgement]:
+    """A refuting judgement if a design has constant outputs, or a score at chance level; else nothing.
+
+    Scores are those of the task's metric and of the metrics that a requirement names.
+    """
     from hwnas_hls.evidence import verdict
     from hwnas_hls.evidence.usefulness import constant
     from hwnas_hls.values.run_facts import Chance
 
     if words := constant(subject.design):
         return [verdict.Judgement("outputs depend on the inputs", verdict.Verdict.REFUTED, words)]
-    stated = subject.design.meta.get("chance")
-    if not isinstance(stated, dict):
-        return []
-    chance = Chance(**stated)
-    scores = [e for e in known if e.metric == chance.metric and e.source in verdict.SIMULATED]
-    if not scores or not all(chance.reached(estimate) for estimate in scores):
-        return []
-    why = f"{scores[0].value:.4g} where {chance.words} reaches {chance.value:.4g} +- {chance.error:.2g}"
-    return [verdict.Judgement(f"{chance.metric} above chance", verdict.Verdict.REFUTED, why, tuple(scores))]
+    stated = subject.design.meta.get("chances")
+    chances = [Chance(**item) for item in stated] if isinstance(stated, list) else []
+    named = {limit.metric for limit in limits}
+    found = []
+    for chance in (chance for place, chance in enumerate(chances) if place == 0 or chance.metric in named):
+        scores = [e for e in known if e.metric == chance.metric and e.source in verdict.SIMULATED]
+        if scores and all(chance.reached(estimate) for estimate in scores):
+            why = (
+                f"{scores[0].value:.4g} where {chance.words} reaches {chance.value:.4g} +- {chance.error:.2g}"
+            )
+            words = f"{chance.metric} better than chance"
+            found.append(verdict.Judgement(words, verdict.Verdict.REFUTED, why, tuple(scores)))
+    return found
 
 
 def _check_names(limits: Sequence[Limit], known: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
@@ -17,18 +18,22 @@ if TYPE_CHECKING:
 _ROWS = 4096
 
 
-def chance_of(dataset: Dataset, split: Split) -> Chance | None:
-    """The chance level of the task's metric on the rows of ``split``; ``None`` if it is unknown.
+def chance_of(dataset: Dataset, split: Split, metric: str = "") -> Chance | None:
+    """The chance level of a metric on the rows of ``split``; ``None`` if it is unknown.
 
     A network that ignores its input can learn the most frequent class, or the mean, of the *training*
     rows.
+
+    Args:
+        metric: the task's metric, unless another is given.
     """
+    metric = metric or dataset.metric
     if dataset.kind == CLASSIFICATION:
-        return _chance_of_classes(dataset, split)
-    if dataset.metric == "r2":
+        return _chance_of_classes(dataset, split, metric)
+    if metric == "r2":
         # The mean has R2 = 0. The standard error of R2 near 0 is at most about sqrt(2 / rows).
         return Chance("r2", 0.0, math.sqrt(2.0 / max(len(split), 1)) / 2, "always the mean")
-    if dataset.metric == "rmse":
+    if metric == "rmse":
         mean = dataset.target_standardisation[0][None, :].repeat(len(split), axis=0)
         value = float(measure("rmse", split.y, mean, dataset.scoring)[0])
         # R2 = 1 - rmse**2 / variance, so the relative error is half that of R2.
@@ -37,10 +42,16 @@ def chance_of(dataset: Dataset, split: Split) -> Chance | None:
     return None
 
 
-def _chance_of_classes(dataset: Dataset, split: Split) -> Chance | None:
+def chances_of(dataset: Dataset, split: Split, metrics: Sequence[str]) -> tuple[Chance, ...]:
+    """The known chance levels of several metrics."""
+    found = [chance_of(dataset, split, metric) for metric in metrics]
+    return tuple(chance for chance in found if chance is not None)
+
+
+def _chance_of_classes(dataset: Dataset, split: Split, metric: str) -> Chance | None:
     import numpy as np
 
-    metric, scoring = dataset.metric, dataset.scoring
+    scoring = dataset.scoring
     counts = np.maximum(np.bincount(split.y, minlength=dataset.n_out), 1)
     majority = int(np.argmax(np.bincount(dataset.train.y, minlength=dataset.n_out)))
     always = f"always {dataset.labels[majority]}, the most frequent class"

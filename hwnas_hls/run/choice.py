@@ -102,6 +102,12 @@ def chosen(
     """
     members, dataset = problem.spec.members, problem.dataset
     useful = above_floor(problem, front)
+    if not useful and any(record.feasible for record in front):
+        log.warning(
+            "no candidate has a better %s than a constant output, so nothing is exported: check the label "
+            "and the features, or train longer",
+            dataset.metric,
+        )
     folds = problem.spec.export.folds
     plain = f"the score on {len(dataset.validation)} validation rows, which the search has used"
     if problem.trainer is None or not useful or dataset.metric not in _wanted(problem):

@@ -21,7 +21,7 @@ from hwnas_hls.evidence.operating_point import operating_point
 from hwnas_hls.evidence.predictions import save_predictions
 from hwnas_hls.evidence.scoring import BOOTSTRAP, real_outputs
 from hwnas_hls.evidence.scoring import scores as scores_of
-from hwnas_hls.evidence.usefulness import chance_of, useless
+from hwnas_hls.evidence.usefulness import chances_of, useless
 from hwnas_hls.network import emulator
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.full_training import Made, trained
@@ -220,8 +220,8 @@ def _build(
         "task": problem.spec.task.name,
         "seed": problem.spec.run.seed,
     }
-    if chance := chance_of(problem.dataset, problem.dataset.test):
-        made_for["chance"] = dataclasses.asdict(chance)
+    chances = chances_of(problem.dataset, problem.dataset.test, reported(problem.dataset))
+    made_for["chances"] = [dataclasses.asdict(chance) for chance in chances]
     if point := operating_point(member.design, problem.dataset):
         made_for["operating_point"] = point.to_json()
     member = dataclasses.replace(

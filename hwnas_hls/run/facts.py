@@ -14,7 +14,8 @@ from pathlib import Path
 
 from hwnas_hls import __version__
 from hwnas_hls.errors import ErrorKind, UserError
-from hwnas_hls.evidence.usefulness import chance_of
+from hwnas_hls.evidence.data_warnings import data_warnings
+from hwnas_hls.evidence.usefulness import chance_of, chances_of
 from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.values.estimate import RESOURCE_STAGE
@@ -62,6 +63,8 @@ def run_facts(problem: Problem, folder: Path) -> RunFacts:
         data_fingerprint=problem.dataset.fingerprint,
         resources=RESOURCE_STAGE,
         chance=chance_of(problem.dataset, problem.dataset.test),
+        further_chances=chances_of(problem.dataset, problem.dataset.test, problem.dataset.further_metrics),
+        data_warnings=data_warnings(problem.dataset),
         lacking=problem.lacking,
     )
 

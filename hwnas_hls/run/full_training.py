@@ -18,9 +18,8 @@ from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import Split, joined
 from hwnas_hls.run.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.task_metrics import score_direction
 from hwnas_hls.spec.notation import counted
-from hwnas_hls.values.estimate import Estimate, Source
+from hwnas_hls.values.estimate import SCORED, Estimate, Source
 from hwnas_hls.values.record import Record
 
 log = logging.getLogger(__name__)
@@ -206,20 +205,26 @@ def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mappin
     """
     if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
         return words
-    for metric in _guarded(problem):
+    for metric, direction in _guarded(problem, record).items():
         before = record.estimates.get(metric)
         if metric == problem.dataset.metric:
             before = scores.get(record.key) or before
         if metric not in item.estimates or before is None:
             continue
         value = item.estimates[metric].value
-        if value < before.low if score_direction(metric) == "max" else value > before.high:
+        if value < before.low if direction == "max" else value > before.high:
             return f"{metric} {value:.4g} on rows it was trained on, {before.value:.4g} before on unseen rows"
     return ""
 
 
-def _guarded(problem: Problem) -> list[str]:
-    """The task's metric, and the other metrics of predictions among the objectives."""
-    dataset = problem.dataset
-    objectives = {objective.metric for objective in problem.goal.objectives}
-    return [dataset.metric, *(name for name in dataset.further_metrics if name in objectives)]
+def _guarded(problem: Problem, record: Record) -> dict[str, str]:
+    """The scores that a full training must keep, with their directions: the task's metric, and the objectives
+    that are computed from outputs."""
+    found = {problem.dataset.metric: problem.dataset.direction}
+    for objective in problem.goal.objectives:
+        known = record.estimates.get(objective.metric)
+        # Costs of a training, such as adder bits, are no scores.
+        is_score = objective.direction == "max" or objective.metric in problem.dataset.scoring.names
+        if is_score and known is not None and known.source in SCORED:
+            found[objective.metric] = objective.direction
+    return found

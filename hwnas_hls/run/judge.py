@@ -20,11 +20,8 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.run.task_metrics import missing_scores
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import Estimate, Estimates, Source
+from hwnas_hls.values.estimate import SCORED, Estimate, Estimates, Source
 from hwnas_hls.values.record import Record, RecordState
-
-#: Sources of numbers that are computed from outputs on rows of the task.
-_SCORED = (Source.TRAINED, Source.EMULATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,7 @@ class Judge:
         scorers = {}
         for part in self.problem.estimators:
             names = metrics_of(part.instance).keys() - set(self.problem.dataset.scoring.names)
-            own = {name for known in found for name in names & known.keys() if known[name].source in _SCORED}
+            own = {name for known in found for name in names & known.keys() if known[name].source in SCORED}
             if own and part.instance.uses_weights and not part.instance.trains:
                 scorers[part.name] = own
         if not scorers:

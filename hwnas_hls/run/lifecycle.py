@@ -14,6 +14,7 @@ from typing import Any
 
 from hwnas_hls.cluster import Workers, require
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
+from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Front, Member
@@ -82,6 +83,8 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     if spec.cluster.wanted:
         require(spec.cluster)
     problem = resolve(spec, registry)
+    for words in data_warnings(problem.dataset):
+        log.warning(words)
     # Connect first: if the scheduler does not answer, no folder is created.
     with _workers(problem) as workers:
         folder = new_folder(folder, problem)

@@ -38,6 +38,8 @@ class Source(StrEnum):
     POST_ROUTE = "post_route"
 
 
+#: Sources of numbers that are computed from outputs on rows of the task.
+SCORED = (Source.TRAINED, Source.EMULATED)
 #: From weakest to strongest.
 SOURCES = tuple(Source)
 

@@ -137,6 +137,8 @@ class RunFacts:
         data_fingerprint: hash of the task's data.
         resources: stage that LUT, FF and DSP are of; empty for a run whose stage was not recorded.
         chance: score of a constant output on the test rows; ``None`` if unknown.
+        further_chances: the same of the other metrics of predictions that objectives and limits name.
+        data_warnings: what the data do not support: few rows, or a metric that rewards a constant output.
         lacking: why ``auto`` selected no synthesizer; otherwise empty.
         seconds: wall clock time of the search in s; ``None`` until it ends.
         choice: how designs were selected; ``None`` before the selection.
@@ -161,6 +163,8 @@ class RunFacts:
     data_fingerprint: str = ""
     resources: str = ""
     chance: Chance | None = None
+    further_chances: tuple[Chance, ...] = ()
+    data_warnings: tuple[str, ...] = ()
     lacking: str = ""
     seconds: float | None = None
     choice: ChoiceFacts | None = None
@@ -180,6 +184,8 @@ class RunFacts:
             "plugins": dict(self.plugins),
             "host": asdict(self.host),
             "chance": None if self.chance is None else asdict(self.chance),
+            "further_chances": [asdict(chance) for chance in self.further_chances],
+            "data_warnings": list(self.data_warnings),
             "left_out": {key: item.to_json() for key, item in self.left_out.items()},
         }
 
@@ -191,6 +197,8 @@ class RunFacts:
             values["choice"] = ChoiceFacts.from_json(values["choice"])
         if values.get("chance") is not None:
             values["chance"] = Chance(**values["chance"])
+        values["further_chances"] = tuple(Chance(**item) for item in values.get("further_chances", ()))
+        values["data_warnings"] = tuple(values.get("data_warnings", ()))
         if "host" in values:
             values["host"] = Host(**values["host"])
         left_out = values.get("left_out", {})

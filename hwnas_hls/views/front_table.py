@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, metric_of, title
+from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, is_ratio, metric_of, title
 from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.run_facts import LeftOutKind
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hwnas_hls.values.record import Record
 
 KEY_DIGITS = 8
+#: Half the width of a 90 % interval, the coverage of scores, in standard errors.
+_Z = 1.645
 MAX_NEAREST = 5
 
 
@@ -41,7 +43,10 @@ def front_table(front: Front) -> Table:
         table.add_row(
             Text(member.key[:KEY_DIGITS]),
             _marked(numbers, front.dataset.metric),
-            *(_with_interval(numbers, name) for name in shown),
+            *(
+                (_marked if name in front.dataset.scoring.names else _with_interval)(numbers, name)
+                for name in shown
+            ),
             _checked(member),
         )
     return table
@@ -128,6 +133,8 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     if front.members:
         console.print(front_table(front))
         say(_legend(front.members), "dim")
+        if words := error_words(front):
+            say(words, "dim")
         if words := chance_words(front):
             say(words, "dim")
     elif front.least_infeasible:
@@ -162,12 +169,28 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         console.print(Text("  " + line), soft_wrap=True)
 
 
+def error_words(front: Front) -> str:
+    """The standard errors of the designs' scores on the test rows, as text; empty without scores."""
+    name = front.dataset.metric
+    scores = [member.estimates[name] for member in front.members if name in member.estimates]
+    found = [(one.high - one.low) / (2 * _Z) for one in scores if one.coverage is not None]
+    errors = [error for error in found if math.isfinite(error)]
+    if not errors:
+        return ""
+    unit = " percentage points" if is_ratio(name) else ""
+    low, high = (f"{100 * end:.1f}" if is_ratio(name) else f"{end:.2g}" for end in (min(errors), max(errors)))
+    between = low if low == high else f"{low} to {high}"
+    return f"One standard error of {metric_of(name).label} on the test rows: {between}{unit}."
+
+
 def chance_words(front: Front) -> str:
     """The score of a constant output on the test rows, as text; empty if unknown."""
-    chance = front.run.chance
-    if chance is None:
-        return ""
-    return f"Chance on the test rows: {figure(chance.metric, chance.value)} ({chance.words})."
+    first = () if front.run.chance is None else (front.run.chance,)
+    levels = [
+        f"{metric_of(chance.metric).label} {figure(chance.metric, chance.value)} ({chance.words})"
+        for chance in (*first, *front.run.further_chances)
+    ]
+    return f"Chance on the test rows: {'; '.join(levels)}." if levels else ""
 
 
 def _what_next(front: Front, folder: Path) -> list[str]:

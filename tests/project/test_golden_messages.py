@@ -67,7 +67,7 @@ def test_the_verdict_of_a_report() -> None:
     assert verdict(front, ()) == [
         "No design was exported, although 31 candidates met every limit.",
         "Left out as useless: k (its outputs are 0).",
-        "Chance, on the test rows: 25.0 % (always no).",
+        "Chance on the test rows: accuracy 25.0 % (always no).",
     ]
 
 

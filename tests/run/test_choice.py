@@ -199,7 +199,8 @@ def test_validate_refutes_a_design_that_does_nothing(
     assert cli.invoke(["validate", str(tmp_path / "dead"), "--max", "parameters=1e9"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     expect_mentioned(said, ["REFUTED", "layer 0"])
-    meta = {**member.design.meta, "chance": {**member.design.meta["chance"], "value": 1.0}}
+    chances = [{**item, "value": 1.0} for item in member.design.meta["chances"]]
+    meta = {**member.design.meta, "chances": chances}
     dataclasses.replace(member.design, meta=meta).save(place)
     assert cli.invoke(["validate", str(place), "--max", "parameters=1e9"]) == 3
     from hwnas_hls.evidence import files as evidence
@@ -209,6 +210,12 @@ def test_validate_refutes_a_design_that_does_nothing(
     evidence.write(place, piece)
     assert cli.invoke(["validate", str(place), "--min", "accuracy=0.1"]) == 1
     expect_mentioned(" ".join(capsys.readouterr().out.split()), ["REFUTED accuracy"])
+    # The accuracy of a design of another metric counts only where a requirement names it.
+    other = {"metric": "auc", "value": 0.5, "error": 0.01, "words": "made up"}
+    meta = {**meta, "chances": [other, *chances]}
+    dataclasses.replace(member.design, meta=meta).save(place)
+    assert cli.invoke(["validate", str(place), "--min", "accuracy=0.1"]) == 1
+    assert cli.invoke(["validate", str(place), "--max", "parameters=1e9"]) == 3
 
 
 def test_a_knee_counts_the_hardware_once() -> None:

@@ -231,3 +231,11 @@ def test_a_constant_design_is_red_and_shown_with_chance() -> None:
     said = " ".join(verdict(front, ()))
     expect_mentioned(said, ["a" * 16, left_out["a" * 16].reason, "25.0 %", "always no"])
     assert "b" * 16 not in said
+
+
+def test_the_noise_of_the_test_rows_stands_below_the_table() -> None:
+    front = make_front(members=2)
+    errors = [(m.estimates["accuracy"].high - m.estimates["accuracy"].low) / 3.29 for m in front.members]
+    text = " ".join(printed(front).split())
+    assert f"One standard error of accuracy on the test rows: {100 * min(errors):.1f}" in text
+    assert "percentage points" in text

@@ -13,6 +13,7 @@ from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import RecordState
 from hwnas_hls.values.run_facts import LeftOutKind
+from hwnas_hls.views.front_table import chance_words
 from hwnas_hls_plugins.exporters.html_report.cards import Card, summary
 
 if TYPE_CHECKING:
@@ -116,10 +117,8 @@ def _left_out(front: Front) -> list[str]:
 
 
 def _chance(front: Front) -> list[str]:
-    chance = front.run.chance
-    if chance is None:
-        return []
-    return [f"Chance, on the test rows: {figure(chance.metric, chance.value)} ({chance.words})."]
+    words = chance_words(front)
+    return [*([words] if words else []), *(f"Warning: {text}." for text in front.run.data_warnings)]
 
 
 def _how_many(front: Front) -> str:
