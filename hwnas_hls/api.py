@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "open_run", "resume_run", "run_search"]
 
 _NAMED = ("task", "space", "strategy")
-_LIMIT_KEYS = ("max", "min", "fit_part", "sub_microsecond")
+_LIMIT_KEYS = ("max", "min", "max_share", "fit_part", "sub_microsecond")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -185,8 +185,8 @@ def run_search(
             mapping of its tables.
         trials, minutes, seed: as in ``[run]``.
         limits: metric -> bound, the maximum of a cost and the minimum of a quality; the keys of
-            ``[limits]`` (``max min fit_part sub_microsecond``) are allowed too. Times may be strings
-            such as ``"1us"``.
+            ``[limits]`` (``max min max_share fit_part sub_microsecond``) are allowed too. A bound may be
+            a string such as ``"1us"``, ``"8k"`` or ``"10%"`` (of the part).
         max_latency: limit of ``latency_ns``: a string with a unit, or a number in ns.
         clock: clock period: a string with a unit, or a number in ns.
         objectives: metric names, or an ``[objectives]`` table.
@@ -303,17 +303,11 @@ def _limits(limits: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
     """Yield (key of ``[limits]``, metric or empty, bound)."""
     for name, bound in limits.items():
         if name in _LIMIT_KEYS and isinstance(bound, Mapping):
-            yield from ((name, metric, _bound(metric, value)) for metric, value in bound.items())
+            yield from ((name, metric, value) for metric, value in bound.items())
         elif name in _LIMIT_KEYS:
             yield name, "", bound
         else:
-            yield "max" if direction_of(name) == "min" else "min", name, _bound(name, bound)
-
-
-def _bound(metric: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return specs.parse_bound(f"{metric}={value}", f"limits: {metric}")[1]
-    return value
+            yield "max" if direction_of(name) == "min" else "min", name, bound
 
 
 def _nanoseconds(value: str | float, where: str) -> float:

@@ -11,6 +11,12 @@ EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_NOT_PROVEN = 3
 EXIT_INTERRUPTED = 130
+#: The reader of the output closed the pipe, as ``head`` does; as 128 + SIGPIPE in a shell.
+EXIT_PIPE = 141
+
+
+#: Choices that a message lists; a run has hundreds of candidates.
+_MAX_CHOICES = 40
 
 
 class ErrorKind(StrEnum):
@@ -137,7 +143,9 @@ class UserError(HwnasError):
         if self.choices is not None:
             if self.near:
                 lines.append(f"  did you mean: {self.near}")
-            lines.append(f"  choices: {', '.join(self.choices) or '(none)'}")
+            lines.append(f"  choices: {', '.join(self.choices[:_MAX_CHOICES]) or '(none)'}")
+            if len(self.choices) > _MAX_CHOICES:
+                lines[-1] += f", ... ({len(self.choices)} in all)"
         if self.cause is not None:
             lines.append(f"  cause: {self.cause}")
         if self.remedy is not None:

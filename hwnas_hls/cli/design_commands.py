@@ -104,7 +104,7 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
 
 
 @click.command()
-@click.argument("folder", metavar="DESIGN|RUN", type=click.Path(path_type=Path))
+@click.argument("folders", metavar="DESIGN|RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
 @click.option(
     "--max", "maxima", multiple=True, metavar="METRIC=VALUE", help="Required upper bound; may be repeated."
@@ -116,7 +116,7 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
 @click.option("--stage", default="", help="Last stage of the synthesizer.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def validate(
-    folder: Path,
+    folders: tuple[Path, ...],
     max_latency: str | None,
     maxima: tuple[str, ...],
     minima: tuple[str, ...],
@@ -124,8 +124,8 @@ def validate(
     stage: str,
     as_json: bool,
 ) -> int:
-    """Check requirements of a design, or of every design of a run: PROVEN (exit code 0), REFUTED (1), NOT
-    PROVEN (3).
+    """Check requirements of designs, or of every design of a run: PROVEN (exit code 0), REFUTED (1), NOT
+    PROVEN (3). The exit code is that of the worst design.
 
     The default requirement is a latency of at most 1 us.
     """
@@ -133,16 +133,18 @@ def validate(
     from hwnas_hls.run.database import run_lock
 
     registry = current_registry()
-    limits = _requirements(max_latency, maxima, minima)
+    _requirements(max_latency, maxima, minima, None)
     reports = []
-    # While a run exports its designs, some are missing or incomplete.
-    with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
-        for place in _designs(folder):
-            subject = _subject(place, registry)
-            if synthesizer is not None:
-                offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
-                _synthesise(registry, offer, subject, stage)
-            reports.append(_validate(subject, limits))
+    for folder in dict.fromkeys(folders):
+        # While a run exports its designs, some are missing or incomplete.
+        with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
+            for place in _designs(folder):
+                subject = _subject(place, registry)
+                limits = _requirements(max_latency, maxima, minima, subject.target)
+                if synthesizer is not None:
+                    offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
+                    _synthesise(registry, offer, subject, stage)
+                reports.append(_validate(subject, limits))
     if as_json:
         click.echo(json.dumps(reports, indent=2))
     else:
@@ -153,7 +155,10 @@ def validate(
     return verdict.EXIT_OF[worst]
 
 
-def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequence[str]) -> list[Limit]:
+def _requirements(
+    max_latency: str | None, maxima: Sequence[str], minima: Sequence[str], part: Target | None
+) -> list[Limit]:
+    """The requirements; those that are a share of the part are left out if ``part`` is ``None``."""
     from hwnas_hls.run.goal import checked_limit
     from hwnas_hls.spec.quantities import parse_time_ns
     from hwnas_hls.spec.spec import parse_bound
@@ -164,7 +169,9 @@ def _requirements(max_latency: str | None, maxima: Sequence[str], minima: Sequen
         limits.append(Limit("latency_ns", "max", parse_time_ns(max_latency, "--max-latency")))
     for kind, texts in (("max", maxima), ("min", minima)):
         for text in texts:
-            metric, bound = parse_bound(text, f"--{kind}")
+            if part is None and text.rstrip().endswith("%"):
+                continue
+            metric, bound = parse_bound(text, f"--{kind}", part)
             limits.append(checked_limit(Limit(metric, kind, bound), f"--{kind}"))
     return limits or [Limit("latency_ns", "max", 1000.0)]
 

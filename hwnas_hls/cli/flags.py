@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import UserError
+from hwnas_hls.errors import ErrorKind, UserError
 
 if TYPE_CHECKING:
     from hwnas_hls.spec.cluster import ClusterTable
@@ -34,6 +34,7 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
         specs.override(tables, ("space", "strategies"), _strategies(flags["hls_strategies"]))
     if flags["objectives"]:
         _objectives(tables, flags["objectives"])
+        _check_mode(tables, flags["objectives"])
     for text in flags["settings"]:
         specs.override(tables, *specs.parse_setting(text))
     return specs.spec_from_tables(tables, str(path) if path else "the command line")
@@ -54,24 +55,14 @@ def question_of_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _limits(tables: dict[str, Any], flags: Mapping[str, Any]) -> None:
     """Apply ``--max``, ``--min`` and ``--max-latency``."""
-    from hwnas_hls.spec import spec as specs
     from hwnas_hls.spec.quantities import parse_time_ns
 
-    for kind, flag in (("max", "maxima"), ("min", "minima")):
-        for text in flags[flag]:
-            metric, bound = specs.parse_bound(text, f"--{kind}")
-            specs.override(tables, ("limits", kind, metric), bound)
+    maxima = list(flags["maxima"])
     if flags["max_latency"] is not None:
-        bound = parse_time_ns(flags["max_latency"], "--max-latency")
-        given = [text for text in flags["maxima"] if specs.parse_bound(text, "--max")[0] == "latency_ns"]
-        if any(specs.parse_bound(text, "--max")[1] != bound for text in given):
-            raise UserError(
-                "contradictory limits of latency_ns",
-                where="--max-latency and --max",
-                found=f"{flags['max_latency']} and {', '.join(given)}",
-                remedy="give one of them",
-            )
-        specs.override(tables, ("limits", "max", "latency_ns"), bound)
+        parse_time_ns(flags["max_latency"], "--max-latency")
+        maxima.append(f"latency_ns={flags['max_latency']}")
+    _bounds(tables, "max", maxima)
+    _bounds(tables, "min", flags["minima"])
 
 
 _FLAG_PLACES = {
@@ -90,6 +81,39 @@ _FLAG_PLACES = {
     "synthesizer": ("synthesis", "synthesizer"),
     "synthesis_budget": ("synthesis", "budget"),
 }
+
+
+def _bounds(tables: dict[str, Any], kind: str, texts: Sequence[str]) -> None:
+    """The limits of ``--max`` or ``--min``; each replaces the spec's limit of the same metric.
+
+    Raises:
+        UserError: not a limit, or two of one metric that differ.
+    """
+    from hwnas_hls.spec.spec import limit_entry, override
+
+    where = f"--{kind}"
+    found: dict[str, tuple[str, tuple[str, float]]] = {}
+    for text in texts:
+        metric, sign, value = text.partition("=")
+        metric = metric.strip()
+        if not sign or not metric:
+            raise UserError("expected METRIC=VALUE", where=where, found=text, remedy="for example lut=20000")
+        entry = limit_entry(kind, metric, value, where)
+        if metric in found and found[metric][1] != entry:
+            raise UserError(
+                f"contradictory limits of {metric}",
+                where=where,
+                found=f"{found[metric][0]} and {text}",
+                remedy="give one of them",
+                kind=ErrorKind.CONFLICT,
+            )
+        found[metric] = (text, entry)
+    for metric, (_, (key, bound)) in found.items():
+        held = tables.get("limits")
+        for other in {"max": ("max", "max_share"), "min": ("min",)}[kind]:
+            if isinstance(held, dict) and isinstance(held.get(other), dict):
+                held[other].pop(metric, None)
+        override(tables, ("limits", key, metric), bound)
 
 
 def _named(tables: dict[str, Any], place: tuple[str, str], value: Any) -> None:
@@ -170,6 +194,41 @@ def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
                 weights[name] = float(weight)
             except ValueError:
                 raise UserError("a weight must be a number", where="--objective", found=text) from None
+    if len(set(names)) < len(names):
+        raise UserError("an objective is given twice", where="--objective", found=", ".join(texts))
     override(tables, ("objectives", "metrics"), names)
+    held = tables["objectives"]
+    if isinstance(held.get("weights"), dict):  # the flags replace the objectives of the file
+        held.pop("weights")
     if weights:
         override(tables, ("objectives", "weights"), weights)
+
+
+def _check_mode(tables: dict[str, Any], texts: tuple[str, ...]) -> None:
+    """Raise UserError if the mode would ignore an objective or a weight."""
+    mode = tables["objectives"].get("mode", "pareto")
+    found = f"{', '.join(f'--objective {text}' for text in texts)} with mode {mode}"
+    if mode == "constrained" and len(texts) > 1:
+        raise UserError(
+            "mode constrained optimises one objective under limits, and would ignore the others",
+            where="--mode and --objective",
+            found=found,
+            remedy="give one --objective and limit the other metrics (--max, --min), or use mode weighted",
+            kind=ErrorKind.CONFLICT,
+        )
+    if mode == "weighted" and len(texts) == 1:
+        raise UserError(
+            "mode weighted needs two objectives or more",
+            where="--mode and --objective",
+            found=found,
+            remedy="add an --objective, or use mode constrained",
+            kind=ErrorKind.CONFLICT,
+        )
+    if mode != "weighted" and "weights" in tables["objectives"]:
+        raise UserError(
+            f"mode {mode} would ignore the weights of the objectives",
+            where="--objective",
+            found=found,
+            remedy="add --mode weighted, or leave the weights out",
+            kind=ErrorKind.CONFLICT,
+        )

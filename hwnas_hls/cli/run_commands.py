@@ -69,7 +69,8 @@ def run(
 
     Exit codes: 0 done, also if no design is feasible (front.json then has no members and the
     terminal shows the binding limit); 1 failed, also if a design is not bit-exact or an export could
-    not be written; 2 invalid input; 130 interrupted, `resume` continues.
+    not be written; 2 invalid input; 130 interrupted, `resume` continues; 141 the reader of the output
+    ended (as `head` does).
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs

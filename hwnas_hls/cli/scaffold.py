@@ -91,7 +91,8 @@ def _taken(name: str, module: str) -> str:
     registry = current_registry()
     for kind in KINDS:
         if name in registry.offers(kind):
-            return f"{registry.offers(kind)[name][0].package} offers a {kind} of this name"
+            article = "an" if kind in ("estimator", "exporter") else "a"
+            return f"{registry.offers(kind)[name][0].package} offers {article} {kind} of this name"
     return ""
 
 

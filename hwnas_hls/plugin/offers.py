@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -117,7 +118,10 @@ class Offer:
     @property
     def summary(self) -> str:
         """The first line of the class's docstring."""
-        return (inspect.getdoc(self.cls) or "").split("\n", 1)[0]
+        """The first sentence of the docstring of its class, without the marks of reStructuredText."""
+        paragraph = (inspect.getdoc(self.cls) or "").split("\n\n", 1)[0]
+        sentence = re.split(r"(?<=[.!?])\s", " ".join(paragraph.split()), maxsplit=1)[0]
+        return re.sub(r":\w+:`~?([^`]*)`", r"\1", sentence).replace("``", "")
 
 
 def construct(cls: Callable[..., Any], what: str, **available: object) -> Any:

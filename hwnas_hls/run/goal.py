@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.evidence.scoring import wilson
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
@@ -117,8 +119,10 @@ def checked_limit(limit: Limit, where: str) -> Limit:
     """Return ``limit`` unless no design can meet it.
 
     Raises:
-        UserError: a negative maximum of a metric that cannot be negative.
+        UserError: a negative maximum of a metric that cannot be negative, or a minimum of r2 above 1.
     """
+    if limit.kind == "min" and limit.metric == "r2" and limit.bound > 1:
+        raise UserError("r2 cannot be above 1", where=where, found=str(limit), remedy="give a bound below 1")
     if limit.kind == "max" and limit.bound < 0 and limit.metric in METRICS:
         raise UserError(
             "this metric cannot be below zero",
@@ -138,22 +142,25 @@ def _limits(
 ) -> list[Limit]:
     """The user's limits, then the resources of the part and the default latency limit of 1 us."""
     limits = []
-    for kind, bounds in (("max", spec.limits.max), ("min", spec.limits.min)):
+    shares = {name: share * getattr(target, name) for name, share in spec.limits.max_share.items()}
+    for kind, bounds in (("max", {**spec.limits.max, **shares}), ("min", spec.limits.min)):
         for text, bound in bounds.items():
             where = f"{spec.where('limits')}.{kind}"
-            limits.append(checked_limit(Limit(metric_of(text, where, limit=True)[0], kind, bound), where))
-    held = {limit.metric for limit in limits if limit.kind == "max"}
+            limit = checked_limit(Limit(metric_of(text, where, limit=True)[0], kind, bound), where)
+            _check_attainable(limit, dataset, target if spec.limits.fit_part else None, where)
+            limits.append(limit)
+    held = {limit.metric: limit.bound for limit in limits if limit.kind == "max"}
     if (
         spec.limits.sub_microsecond
         and "latency_ns" in provided
-        and not held & {"latency_ns", "latency_cycles"}
+        and not held.keys() & {"latency_ns", "latency_cycles"}
     ):
         limits.append(Limit("latency_ns", "max", 1000.0))
     if spec.limits.fit_part:
         limits.extend(
             Limit(name, "max", float(getattr(target, name)))
             for name in RESOURCES
-            if name in provided and name not in held
+            if name in provided and held.get(name, math.inf) > getattr(target, name)
         )
     return limits
 
@@ -168,6 +175,29 @@ def _score_scale(name: str, dataset: Dataset) -> tuple[float, float, bool]:
         return 1.0, (1.0 + 1.0 / max(dataset.n_out, 1)) / 2, True
     chance = {"auc": 0.5, "balanced_accuracy": 1.0 / max(dataset.n_out, 1)}
     return 1.0, chance.get(name, 0.0), True
+
+
+def _check_attainable(limit: Limit, dataset: Dataset, part: Target | None, where: str) -> None:
+    """Raise UserError if no design can meet a minimum.
+
+    Args:
+        part: must hold the design; ``None`` if it need not.
+    """
+    if limit.kind != "min":
+        return
+    rows = len(dataset.validation)
+    if limit.metric == "accuracy" and limit.bound > (most := wilson(rows, rows)[0]):
+        raise UserError(
+            f"no design can show this accuracy on {rows} validation rows: limits are checked at the lower "
+            f"end of the interval, which is {most:.2%} even if every row is right",
+            where=where,
+            found=str(limit),
+            remedy=f"give a bound of at most {math.floor(1e4 * most) / 1e4:g}, or more rows",
+        )
+    if part is not None and limit.metric in RESOURCES and limit.bound > getattr(part, limit.metric):
+        raise UserError(
+            f"the part has only {getattr(part, limit.metric):,} {limit.metric}", where=where, found=str(limit)
+        )
 
 
 def _objective(

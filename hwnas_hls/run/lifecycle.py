@@ -40,6 +40,8 @@ from hwnas_hls.values.record import Record
 from hwnas_hls.values.run_facts import RunFacts
 
 log = logging.getLogger(__name__)
+#: Keys of candidates listed in a message.
+_SOME_KEYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,8 @@ def export_one(
                 "no complete candidate has this key" if not fitting else "the key is not unique",
                 where=str(folder),
                 found=key,
-                choices=sorted(record.key for record in fitting) or sorted(complete),
+                choices=sorted(record.key for record in fitting) or sorted(complete)[:_SOME_KEYS],
+                remedy="give a key, or the first digits of one; `--pick` selects by a rule",
             )
         members = export_designs(problem, search.judge, fitting, folder, observer.on_step, every=True).members
         if not members:

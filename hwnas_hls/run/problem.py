@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,11 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
         "clock_ns": clock_ns,
     }
     spec, synthesizer, space, lacking = _synthesizer_and_space(spec, registry, target, common)
+    _check_da4ml(spec, space, synthesizer)
     common |= {"synthesizer": synthesizer, "space": space}
     estimators = _estimators(spec, registry, common)
+    if any(part.instance.trains for part in estimators):
+        _check_device(spec)
     configured = {part.name: dict(part.config) for part in estimators if part.name in spec.estimators}
     spec = dataclasses.replace(spec, estimators=configured)
     goal = goal_of(spec, dataset, target, clock_ns, [part.instance for part in estimators])
@@ -201,6 +205,50 @@ def _task(spec: Spec, registry: Registry) -> tuple[Spec, Dataset]:
     dataset = with_metrics(_loaded(spec.task.name, task), spec, common)
     resolved = dataclasses.replace(spec.task, config={**spec.task.config, **common})
     return dataclasses.replace(spec, task=resolved), dataset
+
+
+def _check_device(spec: Spec) -> None:
+    """Raise UserError if training on CUDA is set and this machine, which trains, has none."""
+    if spec.run.device != "cuda" or spec.cluster.scheduler or spec.cluster.system != "local":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else "; this torch was built without CUDA"
+        raise UserError(
+            "no CUDA device can be used on this machine",
+            kind=ErrorKind.TOOL_MISSING,
+            where=spec.where("run"),
+            found=f"device cuda, torch {torch.__version__}{built}",
+            remedy="use --device cpu or auto, or install a torch with CUDA and the driver",
+        )
+
+
+def _check_da4ml(spec: Spec, space: Space, synthesizer: Synthesizer | None) -> None:
+    """Raise UserError if designs of distributed arithmetic could neither be exported nor synthesised."""
+    wanted = "distributed_arithmetic"
+    if find_spec("da4ml") is not None or (synthesizer is not None and wanted in synthesizer.hls_strategies):
+        return
+    try:
+        drawn = _drawn_strategies(space)
+    except PLUGIN_FAULTS:
+        return  # the search reports what is wrong with the space
+    if wanted in drawn:
+        raise UserError(
+            "the space contains layers of distributed arithmetic, whose hls4ml projects need da4ml",
+            kind=ErrorKind.TOOL_MISSING,
+            where=spec.where("space"),
+            found=f"strategy {wanted}, package da4ml not installed",
+            remedy="pip install 'hwnas-hls[open]', or search other strategies (--hls-strategy Latency)",
+        )
+
+
+def _drawn_strategies(space: Space) -> set[str]:
+    """The HLS strategies of some networks of a space."""
+    rng = np.random.default_rng(0)
+    drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
+    layers = [layer for architecture in drawn for layer in architecture.layers]
+    return {layer.strategy for layer in layers if isinstance(layer, Weighted)}
 
 
 def _loaded(name: str, task: Any) -> Dataset:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.exporter import Front, Member
+from hwnas_hls.protocols.target import Target
 from hwnas_hls.spec.spec import parse_bound
 from hwnas_hls.values.estimate import METRICS
 from hwnas_hls.values.front import non_dominated
@@ -81,7 +82,7 @@ def pick(front: Front, text: str, among: str | None, where: str) -> Picked:
     Raises:
         UserError: the rule cannot be read, or nothing meets its conditions.
     """
-    rule = parse_rule(text, "the rule to pick by")
+    rule = parse_rule(text, "the rule to pick by", front.target)
     if among not in (None, *AMONG):
         raise UserError("a design is picked among designs or search", where=where, found=among, choices=AMONG)
     wanted = [objective.metric for objective in front.goal.objectives]
@@ -102,7 +103,7 @@ def _named(goal: Goal, rule: Rule | None) -> set[str]:
     return {rule.metric, *(limit.metric for limit in rule.conditions)}
 
 
-def parse_rule(text: str, where: str) -> Rule | None:
+def parse_rule(text: str, where: str, part: Target | None = None) -> Rule | None:
     """``knee`` -> ``None``; ``min lut where accuracy>=0.93 and dsp<=0`` -> a rule.
 
     Raises:
@@ -115,13 +116,13 @@ def parse_rule(text: str, where: str) -> Rule | None:
     if match is None:
         raise UserError("not a rule to pick a design", where=where, found=text, remedy=_EXAMPLES)
     conditions = []
-    for part in re.split(r"\s+and\s+", match[3].strip()) if match[3] else ():
-        found = _CONDITION.fullmatch(part.strip())
+    for clause in re.split(r"\s+and\s+", match[3].strip()) if match[3] else ():
+        found = _CONDITION.fullmatch(clause.strip())
         if found is None:
             raise UserError(
-                "a condition is METRIC<=VALUE or METRIC>=VALUE", where=where, found=part, remedy=_EXAMPLES
+                "a condition is METRIC<=VALUE or METRIC>=VALUE", where=where, found=clause, remedy=_EXAMPLES
             )
-        metric, bound = parse_bound(f"{found[1]}={found[3].strip()}", where)
+        metric, bound = parse_bound(f"{found[1]}={found[3].strip()}", where, part)
         conditions.append(Limit(metric, "max" if found[2] == "<=" else "min", bound))
     return Rule(match[1], match[2], tuple(conditions))
 

@@ -16,7 +16,10 @@ _MULTIPLIERS = {"k": 1e3, "m": 1e6}
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _WITH_UNIT = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµμ]*)\s*")
 #: Clock periods outside these bounds are rejected (1 ps and 1 ms).
-_SHORTEST_CLOCK_NS, _LONGEST_CLOCK_NS = 1e-3, 1e6
+_SHORTEST_READ_NS, _LONGEST_READ_NS = 1e-3, 1e6
+#: Shortest clock period of a run, in ns. UltraScale+ has global clocks of at most 891 MHz (AMD DS923); this
+#: leaves room for newer families.
+SHORTEST_CLOCK_NS = 0.8
 
 
 def time_ns(text: str) -> float | None:
@@ -38,7 +41,7 @@ def clock_ns(text: str) -> float | None:
         period = 1e3 / (number * _MHZ_PER_UNIT[unit]) if number > 0 else None
     else:
         period = time_ns(text)
-    if period is None or not _SHORTEST_CLOCK_NS <= period <= _LONGEST_CLOCK_NS:
+    if period is None or not _SHORTEST_READ_NS <= period <= _LONGEST_READ_NS:
         return None
     return period
 

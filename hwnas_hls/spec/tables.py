@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.values.objective import MODES
+from hwnas_hls.protocols.target import RESOURCES
+from hwnas_hls.values.objective import MODES, Mode
 from hwnas_hls.values.scores import BY_KIND, CLASSIFICATION
 
 
@@ -73,6 +74,8 @@ class ObjectivesTable:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {self.mode}")
+        if self.weights and self.mode != Mode.WEIGHTED:
+            raise ValueError(f"weights need mode weighted; {self.mode} would ignore them")
         if not self.metrics:
             raise ValueError("metrics must name at least one")
         if len(set(self.metrics)) != len(self.metrics):
@@ -89,13 +92,16 @@ class LimitsTable:
     """``[limits]``: hard limits, checked against the pessimistic end of each interval.
 
     Args:
-        max, min: metric -> bound.
+        max, min: metric -> bound. A text with a unit is read as one: "8k", "1us", "93%".
+        max_share: resource -> bound as a share of the part, between 0 and 1; also written as
+            ``max.lut = "10%"``.
         fit_part: also require that the design fits the part.
         sub_microsecond: also require ``latency_ns`` of at most 1000 unless a latency is limited.
     """
 
     max: Mapping[str, float] = field(default_factory=dict)
     min: Mapping[str, float] = field(default_factory=dict)
+    max_share: Mapping[str, float] = field(default_factory=dict)
     fit_part: bool = True
     sub_microsecond: bool = True
 
@@ -106,6 +112,13 @@ class LimitsTable:
             high = self.max.get(metric)
             if high is not None and low > high:
                 raise ValueError(f"contradictory limits: {metric} >= {low:g} and <= {high:g}")
+        for metric, share in self.max_share.items():
+            if metric not in RESOURCES:
+                raise ValueError(f"max_share names {metric}, which is not a resource of a part")
+            if not 0 <= share <= 1:
+                raise ValueError(f"a share of the part must be between 0 and 1, not {share:g}")
+            if metric in self.max:
+                raise ValueError(f"{metric} is limited twice, by max and by max_share")
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,9 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
                 raise UserError(
                     "runs of different data cannot be compared",
                     where=str(folder),
-                    found=facts.task,
-                    choices=[problem.spec.task.name],
+                    found=f"task {facts.task} with data {facts.data_fingerprint}, not "
+                    f"{problem.spec.task.name} with {problem.dataset.fingerprint}",
+                    remedy=f"compare runs whose training and validation rows are those of {folders[0]}",
                     kind=ErrorKind.MISMATCH,
                 )
             _check_stage(facts, problem.goal, folder)

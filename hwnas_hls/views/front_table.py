@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas_hls.spec.notation import SOURCE_MARKS, claims, figure, interval, is_ratio, metric_of, title
+from hwnas_hls.spec.notation import (
+    SOURCE_MARKS,
+    claims,
+    counted,
+    figure,
+    interval,
+    is_ratio,
+    metric_of,
+    title,
+)
 from hwnas_hls.values.estimate import Estimate, Source
+from hwnas_hls.values.record import RecordState
 from hwnas_hls.values.run_facts import LeftOutKind
 
 if TYPE_CHECKING:
@@ -24,6 +35,7 @@ KEY_DIGITS = 8
 #: Half the width of a 90 % interval, the coverage of scores, in standard errors.
 _Z = 1.645
 MAX_NEAREST = 5
+_MAX_LIMITS = 3
 
 
 def front_table(front: Front) -> Table:
@@ -194,18 +206,30 @@ def chance_words(front: Front) -> str:
 
 
 def _what_next(front: Front, folder: Path) -> list[str]:
+    report = f"in a browser: {shlex.quote(str(folder / 'report.html'))}"
     if front.run.finished is False:
-        return [f"hwnas-hls resume {folder}", f"open {folder / 'report.html'}"]
-    lines = [f"open {folder / 'report.html'}"]
+        return [f"hwnas-hls resume {shlex.quote(str(folder))}", report]
+    lines = [report]
     if front.members:
         best = folder / "designs" / front.members[0].key
-        lines.append(f"hwnas-hls validate {best} {claims(front.target, front.goal.limits)}")
-        build = f"cd {best / 'hls4ml'} && vitis-run --tcl build_prj.tcl --mode hls"
-        lines.append(build if shutil.which("vitis-run") else f"{build}   # on a machine with Vitis")
+        limits = claims(front.target, front.goal.limits)
+        lines.append(f"hwnas-hls validate {shlex.quote(str(best))} {limits}")
+        checks = front.members[0].checks
+        if "project" in checks and checks["project"].ok:
+            project = shlex.quote(str(best / "hls4ml"))
+            build = f"cd {project} && vitis-run --tcl build_prj.tcl --mode hls"
+            lines.append(build if shutil.which("vitis-run") else f"{build}   # on a machine with Vitis")
     elif front.least_infeasible:
-        broken = Counter(limit for record in front.least_infeasible for limit in record.violations)
-        binding = broken.most_common(1)[0][0] if broken else "the binding limit"
-        lines.append(f"relax {binding}, search longer (--trials), or choose another part (--target)")
+        failed = sum(record.state == RecordState.FAILED for record in front.records)
+        # Over all candidates: those nearest to feasible all violate the same limit.
+        broken = Counter(limit for record in front.records for limit in record.violations)
+        if failed > broken.total():
+            lines.append(
+                f"{counted(failed, 'candidate')} of {len(front.records)} failed; log.txt has the reasons"
+            )
+        for limit, count in broken.most_common(_MAX_LIMITS):
+            lines.append(f"relax {limit}: violated by {counted(count, 'candidate')} of {len(front.records)}")
+        lines.append("or search longer (--trials), or choose another part (--target)")
         lines.append("a limit must hold for the whole predicted interval, not just the best estimate")
     return lines
 

@@ -52,6 +52,20 @@ BAD = {
         ["run", "--target", "xcvu9p", "--max", "lut=10", "--min", "lut=20"],
         ["lut", "20", "10"],
     ),
+    "a device that is not there": (
+        ["run", "--target", "xcvu9p", "--device", "cuda"],
+        ["no CUDA device", "--device cpu"],
+    ),
+    "an accuracy that no rows can show": (
+        ["run", "--target", "xcvu9p", "--min", "accuracy=0.999"],
+        ["accuracy >= 0.999", "359 validation rows", "0.9925"],
+    ),
+    "more than the part has": (
+        ["run", "--target", "xcvu9p", "--min", "dsp=7000"],
+        ["dsp >= 7000", "6,840"],
+    ),
+    "a clock that no part has": (["run", "--target", "xcvu9p", "--clock", "0.1ns"], ["clock", "0.1", "0.8"]),
+    "a reuse factor below one": (["predict", "--layers", "16-5", "--reuse-factor", "0"], ["reuse factor"]),
     "zero trials": (["run", "--target", "xcvu9p", "--trials", "0"], ["trials", "not 0"]),
     "a limit that is none": (["run", "--target", "xcvu9p", "--max", "lut"], ["METRIC=VALUE", "--max"]),
     "a latency that is none": (
@@ -130,6 +144,18 @@ def test_targets_and_plugins_as_json(capsys: pytest.CaptureFixture[str]) -> None
     tools = {tool["name"]: tool for tool in json.loads(capsys.readouterr().out)}
     assert tools["torch"]["present"]
     assert tools["g++"]["needed_for"]
+
+
+def test_a_closed_pipe_is_no_fault() -> None:
+    done = subprocess.run(
+        f"set -o pipefail; {sys.executable} -m hwnas_hls plugins | head -1",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (141, "space\n", "")
 
 
 def test_help_is_fast_and_light() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.spec.quantities import clock_ns, count, parse_clock_ns, parse_time_ns, time_ns
-from hwnas_hls.spec.spec import parse_bound
+from hwnas_hls.spec.spec import limit_entry, parse_bound
+from hwnas_hls.testing import sample_target
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,22 @@ def test_text_that_is_no_count(text: str) -> None:
     assert count(text) is None
 
 
-def test_a_percentage_of_a_resource_is_refused_and_one_of_accuracy_is_a_ratio() -> None:
+def test_a_percentage_of_a_resource_is_a_share_of_the_part() -> None:
+    part = sample_target()
+    assert parse_bound("lut=10%", "--max", part) == ("lut", pytest.approx(part.lut / 10))
+    assert limit_entry("max", "lut", "10%", "--max") == ("max_share", pytest.approx(0.1))
+    assert limit_entry("max", "lut", "8k", "--max") == ("max", 8000.0)
+    for kind, text in (("min", "10%"), ("max", "110%"), ("max", "-1%"), ("max", "few%")):
+        with pytest.raises(UserError) as caught:
+            limit_entry(kind, "lut", text, "--max")
+        assert caught.value.found == f"lut={text}"
+    with pytest.raises(UserError):
+        parse_bound("lut=10%", "--max")
+
+
+def test_other_percentages() -> None:
     assert parse_bound("accuracy=93%", "--min") == ("accuracy", pytest.approx(0.93))
     assert parse_bound("lut=8k", "--max") == ("lut", 8000.0)
     with pytest.raises(UserError) as caught:
-        parse_bound("lut=10%", "--max")
-    assert caught.value.found == "lut=10%"
+        parse_bound("latency_cycles=10%", "--max")
+    assert caught.value.found == "latency_cycles=10%"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from refusal import refused
 
+from hwnas_hls.cli.flags import spec_of_flags
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.spec.spec import (
     override,
@@ -46,7 +47,8 @@ def test_a_target_is_all_it_takes() -> None:
         ({"objectives": {"mode": "best"}}, {"mentions": ["mode", "pareto", "best"]}),
         ({"objectives": {"metrics": []}}, {"where": "x.toml: [objectives]", "mentions": ["metrics"]}),
         ({"objectives": {"metrics": ["lut", "lut"]}}, {"mentions": ["metrics", "lut, lut"]}),
-        ({"objectives": {"weights": {"dsp": 1.0}}}, {"mentions": ["weights", "dsp"]}),
+        ({"objectives": {"mode": "weighted", "weights": {"dsp": 1.0}}}, {"mentions": ["weights", "dsp"]}),
+        ({"objectives": {"weights": {"lut": 1.0}}}, {"mentions": ["weights", "mode weighted", "pareto"]}),
         ({"limits": {"max": {"lut": 10.0}, "min": {"lut": 20.0}}}, {"mentions": ["lut >= 20", "<= 10"]}),
         ({"estimators": {"training": 3}}, {"found": "3", "mentions": ["[estimators.training]"]}),
         (
@@ -109,3 +111,61 @@ def test_bounds_and_settings() -> None:
     tables: dict[str, Any] = {"run": 3}
     with refused(ErrorKind.INVALID, where="run.trials", found="3"):
         override(tables, ["run", "trials"], 5)
+
+
+def test_units_are_read_in_every_limit_and_in_the_clock() -> None:
+    limits = {"max": {"lut": "10%", "ff": "8k", "latency_ns": "1us"}, "min": {"accuracy": "90%"}}
+    tables = {"target": {"name": "a", "clock_ns": "320MHz"}, "limits": limits}
+    spec = spec_from_tables(tables, "x.toml")
+    assert spec.clock_ns == 3.125
+    assert spec.limits.max == {"ff": 8000.0, "latency_ns": 1000.0}
+    assert spec.limits.min == {"accuracy": 0.9}
+    assert spec.limits.max_share == {"lut": 0.1}
+    assert spec_from_tables(spec.to_tables(), "x.toml").limits == spec.limits
+    assert tables["limits"] is limits
+    assert limits["max"]["lut"] == "10%"
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ({"maxima": ("lut=5k", "lut=8k")}, "lut=5k and lut=8k"),
+        ({"maxima": ("latency_ns=100",), "max_latency": "200ns"}, "latency_ns=100 and latency_ns=200ns"),
+        ({"maxima": ("lut=5k", "lut=10%")}, "lut=5k and lut=10%"),
+        ({"objectives": ("accuracy", "lut"), "mode": "constrained"}, "--objective lut with mode constrained"),
+        ({"objectives": ("accuracy=5",)}, "--objective accuracy=5 with mode pareto"),
+        ({"objectives": ("accuracy",), "mode": "weighted"}, "--objective accuracy with mode weighted"),
+    ],
+)
+def test_contradicting_flags(flags: dict[str, Any], found: str) -> None:
+    with refused(ErrorKind.CONFLICT, mentions=[found]):
+        spec_of_flags(None, {**_NO_FLAGS, **flags})
+
+
+def test_a_flag_replaces_the_limit_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text('[target]\nname = "a"\n[limits]\nmax = {lut = 5000}\n')
+    spec = spec_of_flags(path, {**_NO_FLAGS, "maxima": ("lut=10%", "lut=10 %")})
+    assert (spec.limits.max, spec.limits.max_share) == ({}, {"lut": 0.1})
+
+
+_NO_FLAGS: dict[str, Any] = dict.fromkeys(
+    [
+        "target",
+        "task",
+        "label",
+        "space",
+        "strategy",
+        "trials",
+        "minutes",
+        "seed",
+        "device",
+        "mode",
+        "synthesizer",
+        "synthesis_budget",
+        "clock",
+        "max_latency",
+        "workers",
+        "scheduler",
+    ]
+) | {"target": "a", "maxima": (), "minima": (), "objectives": (), "settings": (), "hls_strategies": ()}

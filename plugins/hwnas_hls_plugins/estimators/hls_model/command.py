@@ -238,6 +238,15 @@ def _of_path(path: str) -> Query:
     )
 
 
+#: column of a row -> how its option is written
+_EXAMPLES = {
+    "precision": "write one type, 'ap_fixed<8,3>', or parts: 'in: ap_fixed<8,3> w: ap_fixed<6,1>'",
+    "reuse_factor": "write one whole number from 1, or one per layer: '8;32;16'",
+    "n_nonzeros": "write one whole number per layer: '512;1024;160'",
+    "activations": "write one per layer: relu-relu-softmax",
+}
+
+
 def _of_flags(options: PredictOptions) -> Query:
     """The query of the flags; what is a warning in a CSV row is an error here."""
     from hwnas_hls.hls4ml.notes import NoteKind
@@ -276,7 +285,9 @@ def _of_flags(options: PredictOptions) -> Query:
         raise UserError(what, where="--layers", found=layers, remedy="write widths such as 16-64-32-32-5")
     for note in query.warnings:
         if note.kind is NoteKind.UNREAD and note.about in flags:
-            raise UserError(note.text, where=flags[note.about], found=row[note.about])
+            raise UserError(
+                note.text, where=flags[note.about], found=row[note.about], remedy=_EXAMPLES[note.about]
+            )
     if query.reasons:
         from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES
 

@@ -188,6 +188,8 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
         if reuse is None:
             reuse = (1,) * count
             notes.assumed("reuse_factor", "1")
+    if min(reuse) < 1:
+        notes.unread("reuse_factor", f"a reuse factor is at least 1, not {min(reuse)}; 1 is used")
     strategies, complaints = strategies_of(cell.get("strategy", ""))
     notes.warnings += complaints
     if not strategies:

@@ -160,10 +160,8 @@ def _nothing(front: Front) -> list[str]:
         return [f"No design was exported, although {kept}.", *_left_out(front), *_chance(front)]
     sentences = [f"No feasible design among {_count(len(front.records), 'candidate')}."]
     found = bindings(front)
-    near = Counter(limit for record in front.least_infeasible for limit in record.violations)
     if found:
-        binding = max(found, key=lambda item: near[item.limit])
-        sentences.append(f"Binding limit: {binding.words}.")
+        sentences.append(f"Binding limit: {found[0].words}.")
     if front.least_infeasible:
         nearest = front.least_infeasible[0]
         broken = " and ".join(nearest.violations) or nearest.reason
