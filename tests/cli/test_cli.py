@@ -148,9 +148,7 @@ def test_targets_and_plugins_as_json(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_closed_pipe_is_no_fault() -> None:
     done = subprocess.run(
-        f"set -o pipefail; {sys.executable} -m hwnas_hls plugins | head -1",
-        shell=True,
-        executable="/bin/bash",
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m hwnas_hls plugins | head -1"],
         capture_output=True,
         text=True,
         check=False,
