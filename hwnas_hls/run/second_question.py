@@ -146,8 +146,12 @@ def _asked(problem: Problem, question: Mapping[str, Any]) -> Problem:
             held = tables["objectives"].get(name, {})
             tables["objectives"][name] = {metric: held[metric] for metric in held if metric in kept}
     tables["objectives"] |= objectives
-    for kind in ("max", "min"):
-        tables["limits"][kind] = {**tables["limits"].get(kind, {}), **limits.get(kind, {})}
+    for kind, other in (("max", "max_share"), ("max_share", "max"), ("min", "")):
+        asked = limits.get(kind, {})
+        tables["limits"][kind] = {**tables["limits"].get(kind, {}), **asked}
+        if other:  # the bound and the share of the part replace each other
+            held = tables["limits"].get(other, {})
+            tables["limits"][other] = {metric: held[metric] for metric in held if metric not in asked}
     spec: Spec = spec_from_tables(tables, "the question")
     instances = [part.instance for part in problem.estimators]
     goal = goal_of(spec, problem.dataset, problem.target, problem.clock_ns, instances)

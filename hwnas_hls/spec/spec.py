@@ -263,7 +263,10 @@ def _without_units(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
                 continue
             del bounds[metric]
             key, bound = limit_entry(kind, metric, value, f"{origin}: [limits].{kind}")
-            (bounds if key == kind else table.setdefault(key, {}))[metric] = bound
+            if key == kind:
+                bounds[metric] = bound
+            else:
+                table[key] = {**table.get(key, {}), metric: bound}
         table[kind] = bounds
     return table
 

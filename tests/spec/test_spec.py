@@ -6,10 +6,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from refusal import refused
 
 from hwnas_hls.cli.flags import spec_of_flags
+from hwnas_hls.cli.run_commands import run
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.spec.spec import (
     override,
@@ -149,23 +151,7 @@ def test_a_flag_replaces_the_limit_of_the_file(tmp_path: Path) -> None:
     assert (spec.limits.max, spec.limits.max_share) == ({}, {"lut": 0.1})
 
 
-_NO_FLAGS: dict[str, Any] = dict.fromkeys(
-    [
-        "target",
-        "task",
-        "label",
-        "space",
-        "strategy",
-        "trials",
-        "minutes",
-        "seed",
-        "device",
-        "mode",
-        "synthesizer",
-        "synthesis_budget",
-        "clock",
-        "max_latency",
-        "workers",
-        "scheduler",
-    ]
-) | {"target": "a", "maxima": (), "minima": (), "objectives": (), "settings": (), "hls_strategies": ()}
+#: The flags of ``run`` as click passes them if none is given.
+_NO_FLAGS: dict[str, Any] = {
+    option.name: () if option.multiple else None for option in run.params if isinstance(option, click.Option)
+} | {"target": "a"}
