@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.scores import OF_CLASS, measure
+from hwnas_hls.values.scores import OF_CLASS, Scoring, auc_error, cells, measure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +21,9 @@ COVERAGE = 0.9
 _Z = 1.6448536269514722  # two-sided 90 % of the normal distribution
 #: Number of resamples of a bootstrap.
 RESAMPLES = 200
-#: Ends the evidence of a score whose interval is a bootstrap's.
+#: Endings of the evidence of scores: the method of the interval.
 BOOTSTRAP = "; interval by bootstrap over rows"
+DELONG = "; interval by DeLong"
 #: Numbers of a bootstrap that are held at once.
 _AT_ONCE = 2**22
 
@@ -37,8 +39,8 @@ def score(
 ) -> Estimate:
     """A metric of real-valued network outputs, with its interval.
 
-    Accuracy, of all rows or of a class: Wilson's binomial interval. All other metrics: a bootstrap over
-    rows with a fixed seed.
+    Accuracy, of all rows or of a class: Wilson's binomial interval. AUC: DeLong's. All other metrics: a
+    bootstrap over rows with a fixed seed.
 
     Args:
         split: provides ``y``.
@@ -52,9 +54,18 @@ def score(
         rows = len(split) if metric == "accuracy" else _rows_of_class(dataset, split, metric)
         low, high = wilson(round(value * rows), rows)
         return Estimate(metric, value, low, high, source, evidence, COVERAGE)
-    low, high = _bootstrapped(metric, dataset, split, outputs)
-    evidence = f"{evidence}{BOOTSTRAP}"
+    if metric == "auc":
+        low, high = _delong(value, dataset, split, outputs)
+        evidence = f"{evidence}{DELONG}"
+    else:
+        low, high = _bootstrapped(metric, dataset, split, outputs)
+        evidence = f"{evidence}{BOOTSTRAP}"
     return Estimate(metric, value, min(low, value), max(high, value), source, evidence, COVERAGE)
+
+
+def method(estimate: Estimate) -> str:
+    """The ending of the evidence of a score that names the method of its interval."""
+    return next((end for end in (BOOTSTRAP, DELONG) if estimate.evidence.endswith(end)), "")
 
 
 def scores(
@@ -86,27 +97,64 @@ def _rows_of_class(dataset: Dataset, split: Split, metric: str) -> int:
     return int((split.y == number).sum())
 
 
+def _delong(
+    value: float, dataset: Dataset, split: Split, outputs: NDArray[np.floating]
+) -> tuple[float, float]:
+    """The ends of DeLong's interval, symmetric in the logit, so that it stays between 0 and 1.
+
+    Without an overlap of the classes the error is zero; the lower end is then that of a share of which
+    all rows of the smaller class agree.
+    """
+    import numpy as np
+
+    error = auc_error(split.y, outputs, dataset.scoring)
+    if not error or not 0 < value < 1:
+        rows = int(min(min(np.sum(split.y == k), np.sum(split.y != k)) for k in dataset.scoring.positives))
+        return wilson(round(value * rows), rows)
+    middle, half = math.log(value / (1 - value)), _Z * error / (value * (1 - value))
+    low, high = (1 / (1 + math.exp(-end)) for end in (middle - half, middle + half))
+    return low, high
+
+
 def _bootstrapped(
     metric: str, dataset: Dataset, split: Split, outputs: NDArray[np.floating]
 ) -> tuple[float, float]:
     """The ends of a percentile bootstrap over rows; resamples without a needed class are left out."""
     import numpy as np
 
-    rng = np.random.default_rng(0)
-    rows, found = len(split), []
-    at_once = max(1, _AT_ONCE // rows)
-    for start in range(0, RESAMPLES, at_once):
-        count = min(at_once, RESAMPLES - start)
-        drawn = rng.integers(rows, size=(count, rows))
-        drawn += rows * np.arange(count)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
-        found.append(measure(metric, split.y, outputs, dataset.scoring, counts.astype(np.float64)))
-    values = np.concatenate(found)
+    values = _resampled(metric, split.y, outputs, dataset.scoring)
     values = values[np.isfinite(values)]
     if not len(values):
         return -math.inf, math.inf
     low, high = np.quantile(values, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return float(low), float(high)
+
+
+def _resampled(
+    metric: str, y: NDArray[Any], outputs: NDArray[np.floating], scoring: Scoring
+) -> NDArray[np.float64]:
+    """A metric on resamples of the rows, (:data:`RESAMPLES`,); NaN where a needed class is missing."""
+    import numpy as np
+
+    if metric == "efficiency_at_fpr" and len(scoring.positives) > 1:
+        # Class by class, as if they were independent: only the thresholds depend on rows of other classes.
+        each = [replace(scoring, signal=number) for number in scoring.positives]
+        found: NDArray[np.float64] = np.mean([_resampled(metric, y, outputs, one) for one in each], axis=0)
+        return found
+    chosen, numbers = cells(metric, y, outputs, scoring)
+    rows, groups = len(y), len(chosen)
+    rng = np.random.default_rng([0, scoring.signal or 0])
+    parts = []
+    at_once = max(1, _AT_ONCE // groups)
+    for start in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - start)
+        if groups < rows:
+            counts = rng.multinomial(rows, numbers / rows, size=count)
+        else:
+            drawn = rng.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
+            counts = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
+        parts.append(measure(metric, y[chosen], outputs[chosen], scoring, counts.astype(np.float64)))
+    return np.concatenate(parts)
 
 
 def real_outputs(design: Design, features: NDArray[np.floating]) -> NDArray[np.float64]:

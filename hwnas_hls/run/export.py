@@ -19,7 +19,7 @@ from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
 from hwnas_hls.evidence.operating_point import operating_point
 from hwnas_hls.evidence.predictions import save_predictions
-from hwnas_hls.evidence.scoring import BOOTSTRAP, real_outputs
+from hwnas_hls.evidence.scoring import method, real_outputs
 from hwnas_hls.evidence.scoring import scores as scores_of
 from hwnas_hls.evidence.usefulness import chances_of, useless
 from hwnas_hls.network import emulator
@@ -277,7 +277,7 @@ def _proven(problem: Problem, member: Member, found: Verification) -> dict[str, 
     )
     proven = {}
     for name in reported(problem.dataset):
-        ending = BOOTSTRAP if member.estimates[name].evidence.endswith(BOOTSTRAP) else ""
+        ending = method(member.estimates[name])
         proven[name] = dataclasses.replace(
             member.estimates[name], source=Source.CSIM, evidence=f"{evidence}{ending}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.evidence.scoring import BOOTSTRAP, real_outputs, scores
+from hwnas_hls.evidence.scoring import method, real_outputs, scores
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls.spec.configuration import from_table
@@ -146,7 +146,7 @@ def missing_scores(
     evidence = f"integer emulation on {len(split)} validation rows"
     for name in (dataset.metric, *dataset.scoring.names):
         if name in known:
-            source, evidence = known[name].source, known[name].evidence.removesuffix(BOOTSTRAP)
+            source, evidence = known[name].source, known[name].evidence.removesuffix(method(known[name]))
             break
     outputs = real_outputs(design, split.x)
     return scores(dataset, split, outputs, missing, source=source, evidence=evidence)

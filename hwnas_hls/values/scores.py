@@ -209,6 +209,46 @@ def _auc(truth: NDArray[np.bool_], scores: NDArray[Any], counts: Counts) -> NDAr
     return _divided((own * below).sum(axis=1), own.sum(axis=1) * other.sum(axis=1))
 
 
+def auc_error(y: NDArray[Any], outputs: NDArray[np.floating], scoring: Scoring) -> float:
+    """The standard error of ``auc``, also of its average over classes.
+
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837; the average over classes by the
+    sum of their influence functions (LeDell et al., Electron. J. Stat. 9 (2015) 1583).
+    """
+    influence = np.zeros(len(y))
+    for number in scoring.positives:
+        truth, scores = y == number, margins(outputs, number)
+        counts = np.array([truth.sum(), (~truth).sum()], np.float64)
+        own, other = _groups(truth, scores, np.ones((1, len(y))))
+        place = np.unique(scores, return_inverse=True)[1].reshape(-1)
+        # Of a row of the class, the share of other rows below it; of another, that of the class above it.
+        below = ((np.cumsum(other, axis=1) - other / 2) / counts[1])[0]
+        above = 1 - ((np.cumsum(own, axis=1) - own / 2) / counts[0])[0]
+        for rows, share, count in ((truth, below, counts[0]), (~truth, above, counts[1])):
+            found = share[place[rows]]
+            influence[rows] += (found - found.mean()) / np.sqrt(count * max(count - 1, 1))
+    return float(np.sqrt((influence**2).sum())) / len(scoring.positives)
+
+
+def cells(
+    metric: str, y: NDArray[Any], outputs: NDArray[np.floating], scoring: Scoring
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that a metric does not tell apart: one row of each group, and how many there are.
+
+    A bootstrap over these groups is one over the rows, with fewer numbers.
+    """
+    positives = scoring.positives
+    if scoring.kind == REGRESSION or (metric in ("auc", "efficiency_at_fpr") and len(positives) > 1):
+        return np.arange(len(y)), np.ones(len(y), np.int64)
+    if metric in ("auc", "efficiency_at_fpr"):
+        scores = np.unique(margins(outputs, positives[0]), return_inverse=True)[1].reshape(-1)
+        group = 2 * scores + (y == positives[0])
+    else:
+        group = y * len(scoring.labels) + outputs.argmax(axis=1)
+    _, rows, counts = np.unique(group, return_index=True, return_counts=True)
+    return rows, counts
+
+
 def _efficiency(
     truth: NDArray[np.bool_], scores: NDArray[Any], counts: Counts, rate: float
 ) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn
 from hwnas_hls.errors import UserError
 from hwnas_hls.evidence.scoring import score
 from hwnas_hls.protocols.task import Dataset, Split
-from hwnas_hls.values.scores import Scoring, margins, measure, threshold
+from hwnas_hls.values.scores import Scoring, auc_error, cells, margins, measure, threshold
 
 ROWS = 400
 
@@ -119,8 +119,36 @@ def test_the_interval_of_an_auc_is_as_wide_as_delong_says() -> None:
     above = np.sign(scores[truth][:, None] - scores[~truth][None, :]) / 2 + 0.5
     # DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
     error = np.sqrt(above.mean(1).var(ddof=1) / truth.sum() + above.mean(0).var(ddof=1) / (~truth).sum())
-    assert (found.high - found.low) / 2 == pytest.approx(1.645 * error, rel=0.2)
+    assert auc_error(y, outputs, data.scoring) == pytest.approx(error)
+    assert (found.high - found.low) / 2 == pytest.approx(1.645 * error, rel=0.03)
     assert found.low < found.value < found.high
+    assert "DeLong" in found.evidence
+    perfect = score(data, split, np.eye(2)[y], source="emulated", evidence="made up")
+    assert perfect.value == perfect.high == 1
+    assert 0.9 < perfect.low < 1
+
+
+def test_the_error_of_an_average_of_aucs_is_that_of_resampled_rows() -> None:
+    y, outputs = outputs_of(3, seed=8, steps=20)
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(ROWS, size=ROWS) for _ in range(500)]
+    spread = np.std([value("auc", y[rows], outputs[rows], scoring(3)) for rows in drawn])
+    assert auc_error(y, outputs, scoring(3)) == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1", "efficiency_at_fpr"])
+def test_a_bootstrap_over_groups_of_equal_rows_is_one_over_rows(metric: str) -> None:
+    y, outputs = outputs_of(2, seed=9, steps=5)
+    data, split = of_outputs(y, metric, 2)
+    rows, counts = cells(metric, y, outputs, data.scoring)
+    assert counts.sum() == ROWS > 4 * len(rows)
+    grouped = measure(metric, y[rows], outputs[rows], data.scoring, counts[None, :].astype(np.float64))
+    assert grouped[0] == pytest.approx(value(metric, y, outputs, data.scoring))
+    found = score(data, split, outputs, source="emulated", evidence="made up")
+    rng = np.random.default_rng(1)
+    drawn = [rng.integers(ROWS, size=ROWS) for _ in range(400)]
+    values = [value(metric, y[part], outputs[part], data.scoring) for part in drawn]
+    assert found.high - found.low == pytest.approx(np.subtract(*np.quantile(values, [0.95, 0.05])), rel=0.3)
     assert "bootstrap" in found.evidence
 
 
