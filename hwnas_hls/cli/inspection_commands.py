@@ -33,12 +33,12 @@ def targets(as_json: bool) -> int:
         click.echo(json.dumps([target.to_json() for target in found], indent=2))
         return EXIT_DONE
     click.echo(
-        f"{'target':<11}{'also':<19}{'LUT':>10}{'FF':>11}{'DSP':>7}{'BRAM18':>8}{'URAM':>6}{'clock':>8}"
+        f"{'target':<12}{'also':<19}{'LUT':>10}{'FF':>11}{'DSP':>7}{'BRAM18':>8}{'URAM':>6}{'clock':>8}"
     )
     for target in found:
         also = ",".join(target.aliases)[:18]
         click.echo(
-            f"{target.name:<11}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
+            f"{target.name:<12}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
             f"{target.bram_18k:>8,}{target.uram:>6,}{target.clock_ns:>5g} ns"
         )
     click.echo("--target also takes a part number (xcvu9p-flga2104-2L-e) or a .toml file")

@@ -20,6 +20,8 @@ RESOURCES = ("lut", "ff", "dsp", "bram_18k", "uram")
 _PACKAGE = re.compile(
     r"(?P<device>[il]?)(?P<dash>-?)(?P<package>[a-z]{2,4}\d{3,4})-(?P<speed>\d[a-z]{0,2})(?P<rest>(-[a-z0-9]+)*)"
 )
+#: A full part name of Lattice: device, speed grade, package, commercial or industrial.
+_LATTICE = re.compile(r"(?P<device>lfe5u(m|m5g)?-\d+f)-[678][a-z]{2}\d+[ci]")
 _PART = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+", re.IGNORECASE)
 
 
@@ -30,10 +32,10 @@ class Target:
     Args:
         name: short name, for example ``xcvu9p``.
         part: full part name for the vendor's tools, for example ``xcvu9p-flga2104-2L-e``.
-        family: ``7series``, ``ultrascale`` or ``ultrascale+``.
+        family: ``7series``, ``ultrascale``, ``ultrascale+`` or ``ecp5``.
         lut, ff, dsp, bram_18k, uram: available resources (BRAM in units of 18 kbit).
         slr: number of super logic regions (dies).
-        dsp_type: ``DSP48E1`` or ``DSP48E2``.
+        dsp_type: ``DSP48E1``, ``DSP48E2`` or ``MULT18X18D``.
         dsp_widths: widths in bits of the two multiplier inputs, the wider first.
         clock_ns: default clock period in ns.
         sources: references for the figures, one string each.
@@ -259,6 +261,8 @@ def _full_part(wanted: str, target: Target) -> str:
     """``wanted`` in the vendor's spelling if it is a full part name of the target's device; else empty."""
     if _undashed(wanted) == _undashed(target.part.lower()):
         return target.part
+    if target.family == "ecp5":
+        return _lattice_part(wanted, target)
     rest = wanted.removeprefix(target.name.lower())
     if rest == wanted:
         return ""
@@ -269,6 +273,13 @@ def _full_part(wanted: str, target: Target) -> str:
     dash = "" if target.family == "7series" else "-"
     # Only the letters of the speed grade are capitals: -2L-e, -2LV-c.
     return f"{target.name}{match['device']}{dash}{match['package']}-{match['speed'].upper()}{match['rest']}"
+
+
+def _lattice_part(wanted: str, target: Target) -> str:
+    """As :func:`_full_part`: ``lfe5u-25f-7bg256i`` is a part of the device ``lfe5u-25f``."""
+    match = _LATTICE.fullmatch(wanted)
+    same = match is not None and target.name.lower() == match["device"]
+    return wanted.upper() if same else ""
 
 
 def _undashed(part: str) -> str:

@@ -88,13 +88,18 @@ def hwnas_register_tasks() -> list[type]:
 @hookimpl
 def hwnas_register_synthesizers() -> list[type]:
     """The built-in synthesizers."""
-    from hwnas_hls_plugins.synthesizers.open_synthesis import OpenMultiplierSynthesizer, OpenSynthesizer
+    from hwnas_hls_plugins.synthesizers.open_synthesis import (
+        Ecp5Synthesizer,
+        OpenMultiplierSynthesizer,
+        OpenSynthesizer,
+    )
     from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer
     from hwnas_hls_plugins.synthesizers.vendor_tools import VitisSynthesizer, VivadoSynthesizer
 
     return [
         OpenSynthesizer,
         OpenMultiplierSynthesizer,
+        Ecp5Synthesizer,
         VitisSynthesizer,
         VivadoSynthesizer,
         ReportsSynthesizer,

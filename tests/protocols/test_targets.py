@@ -66,6 +66,12 @@ def test_every_part_that_is_promised_has_a_file() -> None:
         ("xczu7ev", 230_400, 460_800, 1_728, 624, 96, 1),
         ("xczu28dr", 425_280, 850_560, 4_272, 2_160, 80, 1),
         ("xcku040", 242_400, 484_800, 1_920, 1_200, 0, 1),
+        ("lfe5u-12f", 12_000, 12_000, 28, 32, 0, 1),
+        ("lfe5u-25f", 24_288, 24_288, 28, 56, 0, 1),
+        ("lfe5u-25f-8", 24_288, 24_288, 28, 56, 0, 1),
+        ("lfe5u-45f", 43_848, 43_848, 72, 108, 0, 1),
+        ("lfe5u-85f", 83_640, 83_640, 156, 208, 0, 1),
+        ("lfe5u-85f-8", 83_640, 83_640, 156, 208, 0, 1),
     ],
 )
 def test_figures(name: str, lut: int, ff: int, dsp: int, bram_18k: int, uram: int, slr: int) -> None:
@@ -76,24 +82,30 @@ def test_figures(name: str, lut: int, ff: int, dsp: int, bram_18k: int, uram: in
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
 def test_figures_hang_together(target: Target) -> None:
-    # Every CLB of these families has two flip-flops a LUT, and block RAMs come in pairs of 18 kbit.
-    assert target.ff == 2 * target.lut
+    # Every CLB of AMD's families has two flip-flops a LUT, every slice of ECP5 one; block RAMs come in pairs.
+    assert target.ff == (1 if target.family == "ecp5" else 2) * target.lut
     assert target.lut % 8 == 0
     assert target.bram_18k % 2 == 0
-    expected = {"7series": ("DSP48E1", (25, 18)), "ultrascale": ("DSP48E2", (27, 18))}
+    expected = {
+        "7series": ("DSP48E1", (25, 18)),
+        "ultrascale": ("DSP48E2", (27, 18)),
+        "ecp5": ("MULT18X18D", (18, 18)),
+    }
     assert (target.dsp_type, target.dsp_widths) == expected[target.family.rstrip("+")]
     assert target.uram == 0 or target.family == "ultrascale+"
     assert 1.0 <= target.clock_ns <= 20.0
     assert target.part.lower().startswith(target.name)
     # The figures stand in the sources as well, so neither can be changed alone.
     assert len(target.sources) >= 2
-    for source in target.sources:
+    figures = [source for source in target.sources if not source.startswith("board ")]
+    assert len(figures) >= 2
+    for source in figures:
         digits = source.replace(",", "")
         assert str(target.dsp) in digits
         assert str(target.bram_18k) in digits or str(target.bram_18k // 2) in digits
-        assert str(target.lut) in digits or "rounded" in source
+        assert str(target.lut) in digits or "rounded" in source or "K LUTs" in source
         assert target.uram == 0 or f"{target.uram} UltraRAM" in digits
-    assert all("agrees" in source for source in target.sources[1:]) or "do not agree" in target.note
+    assert all("agrees" in source for source in figures[1:]) or "do not agree" in target.note
 
 
 def test_names_aliases_and_parts_are_unique() -> None:
@@ -106,6 +118,9 @@ def test_names_aliases_and_parts_are_unique() -> None:
     assert seen["zcu102"] == "xczu9eg"
     assert seen["kv260"] == "xck26"
     assert seen["alveo-u50"] == "xcu50"
+    assert seen["ulx3s"] == "lfe5u-85f"
+    assert seen["colorlight-i5"] == "lfe5u-25f"
+    assert seen["orangecrab"] == "lfe5u-25f-8"
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
@@ -126,6 +141,7 @@ def test_every_name_finds_its_target(target: Target) -> None:
         ("xc7a35ticsg324-1l", "xc7a35t", "xc7a35ticsg324-1L"),
         ("xc7vx690t-ffg1930-3", "xc7vx690t", "xc7vx690tffg1930-3"),
         ("xcku115-flva1517-2-e", "xcku115", "xcku115-flva1517-2-e"),
+        ("lfe5u-25f-7bg256i", "lfe5u-25f", "LFE5U-25F-7BG256I"),
     ],
 )
 def test_another_package_or_spelling_keeps_the_figures_of_the_device(text: str, name: str, part: str) -> None:

@@ -11,8 +11,9 @@ from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, costs
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import PROVENANCE, period
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import period
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, version
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.estimator import Context
@@ -24,6 +25,9 @@ LUT_OVER_COST = (0.94, 1.14)
 #: The same where alkaid writes the RTL, with adders of three operands: low, middle, high. Of the same 20
 #: networks by Yosys 0.73 to 0.82, mean 0.76; no post-route design is published with its weights.
 ALKAID_LUT_OVER_COST = (0.70, 0.76, 0.88)
+#: ECP5: LUT4 after routing over the cost, low, middle, high: 1.97 to 2.10 in 15 placements of three
+#: networks of 0.4k to 2.6k LUT4 (docs/ecp5.md).
+ECP5_LUT_OVER_COST = (1.7, 2.03, 2.4)
 #: Flip-flops over register bits: Yosys drops dead and equal bits (0.40 to 1.00 in the same 20 networks),
 #: Vivado kept 0.4 to 0.95 of Yosys' on three.
 FF_OVER_BITS = (0.16, 0.92, 1.0)
@@ -82,6 +86,7 @@ class DaCostEstimator(Estimator):
             context.clock_ns,
             self.config.latency_cutoff,
             Deadline.after(self.config.time_limit_s),
+            context.target.family,
         )
         for (place, design), cost in zip(designs.items(), found, strict=True):
             clock_ns = design.architecture.clock_ns or context.clock_ns
@@ -101,7 +106,11 @@ def estimates_of(cost: DaCost, clock_ns: float, family: str) -> dict[str, Estima
         out[metric] = Estimate(metric, value, low, high, "predicted", f"{tool}: {evidence}", coverage)
 
     lut = cost.cost_lut
-    if installed("alkaid"):
+    if family == ECP5:
+        low, middle, high = (share * lut for share in ECP5_LUT_OVER_COST)
+        evidence = f"{ECP5_LUT_OVER_COST[1]} LUT4 for each LUT of its cost of {lut:,.0f}, not calibrated"
+        add("lut", middle, low, high, evidence, None)
+    elif installed("alkaid"):
         low, middle, high = (share * lut for share in ALKAID_LUT_OVER_COST)
         evidence = (
             f"{ALKAID_LUT_OVER_COST[1]} of its own cost of {lut:,.0f}, for RTL by alkaid with adders of "
@@ -121,12 +130,12 @@ def estimates_of(cost: DaCost, clock_ns: float, family: str) -> dict[str, Estima
     add("ii_cycles", 1, 1, 1, "a pipeline without feedback", 0.9)
     for metric in ("dsp", "bram_18k", "uram"):
         add(metric, 0, 0, 0, "adders only", 0.9)
-    timing = period(cost.adder_levels, lut, family)
+    timing = period(cost.adder_levels, out["lut"].value if family == ECP5 else lut, family)
     if timing is not None:
         slow = stages * max(clock_ns, timing.high_ns)
         evidence = (
             f"{stages} stages x clock {clock_ns:g} ns, also the lower end; upper end: that of the period, "
-            f"{PROVENANCE}"
+            f"{timing.provenance}"
         )
         add("latency_ns", stages * clock_ns, stages * clock_ns, slow, evidence, None)
     return out

@@ -15,7 +15,7 @@ from hwnas_hls_plugins.estimators.da_cost import DaCostConfig, estimates_of
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 
 if TYPE_CHECKING:
@@ -110,11 +110,11 @@ def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
     return max(total, 1.0)
 
 
-def cost_of(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
+def cost_of(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMILY) -> DaCost:
     """As :func:`~hwnas_hls_plugins.synthesizers.open_synthesis.da_costs.cost`, by the law."""
     sums = sums_of(design)
     lut = lut_of(sums)
-    levels = latency_cutoff(clock_ns, lut) if cutoff is None else cutoff
+    levels = latency_cutoff(clock_ns, lut, family) if cutoff is None else cutoff
     depth = sum(layer.levels + 0.5 for layer in sums)
     stages = int(depth // levels) + 1
     return DaCost(lut, stages, round(register_bits(design, sums, stages)), int(levels))
@@ -156,7 +156,7 @@ class DaLawEstimator(Estimator):
             if design is None or not _lawful(design):
                 continue
             clock_ns = design.architecture.clock_ns or context.clock_ns
-            cost = cost_of(design, clock_ns, self.config.latency_cutoff)
+            cost = cost_of(design, clock_ns, self.config.latency_cutoff, context.target.family)
             values = estimates_of(cost, clock_ns, context.target.family)
             out[place] = Estimates({name: _wider(estimate) for name, estimate in values.items()})
         return out

@@ -117,7 +117,7 @@ def test_stages_and_registers_are_those_of_the_pipeline() -> None:
 
     design = _distributed(sample_design())
     for levels in (1, 2, 3, 5):
-        comb, model, _ = pipelined(design, Path(), 5.0, levels, "")
+        comb, model, _ = pipelined(design, Path(), 5.0, levels, "", "ultrascale+")
         found = cost(design, 5.0, levels)
         assert (found.cost_lut, found.stages) == (comb.cost, len(model._pipe.solutions))
         assert found.register_bits == pytest.approx(model._pipe.reg_bits, rel=0.1)

@@ -191,10 +191,13 @@ def _cycles(prediction: Prediction, stages: float) -> Interval:
 
 def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost) -> Interval:
     """Cycles x asked clock; above it where the predicted period of the adder levels may miss that clock."""
-    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import period
+    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import lut_of_cost, period
 
     clock, target = prediction.query.clock_ns, prediction.target
-    timing = None if target is None else period(cost.adder_levels, cost.cost_lut, target.family)
+    timing = None
+    if target is not None:
+        lut = lut_of_cost(cost.cost_lut, target.family)
+        timing = period(cost.adder_levels, lut, target.family)
     slowest = clock if timing is None else max(clock, timing.high_ns)
     coverage = cycles.coverage if slowest == clock and timing is not None else None
     return Interval(cycles.value * clock, cycles.low * clock, cycles.high * slowest, coverage)

@@ -17,7 +17,7 @@ from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls_plugins.exporters.rtl_export.package import Options, write_package
-from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis import Ecp5Synthesizer, OpenConfig, OpenSynthesizer
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -61,8 +61,9 @@ class VhdlConfig:
 class VerilogExporter(Exporter):
     """Writes ``designs/KEY/rtl`` for each distributed-arithmetic design: Verilog, testbench, scripts, README.
 
-    The circuit is byte-identical to the one that the synthesizer ``open`` measures. Designs with other layers
-    have only their hls4ml project, and so have all designs if the package that writes the RTL is missing.
+    The circuit is byte-identical to the one that the synthesizers ``open`` and ``ecp5`` measure. Designs with
+    other layers have only their hls4ml project, and so have all designs if the package that writes the RTL is
+    missing.
     """
 
     name = "verilog"
@@ -138,11 +139,13 @@ def _distributed(design: Design) -> bool:
 
 
 def _synthesis(spec: str) -> OpenConfig:
-    """The run's settings of the synthesizer ``open``; the defaults where it used another."""
+    """The run's settings of the synthesizer ``open`` or ``ecp5``; the defaults where it used another."""
     table: Mapping[str, Any] = tomllib.loads(spec).get("synthesis", {})
-    if str(table.get("synthesizer", "")).removeprefix("builtin:") != OpenSynthesizer.name:
+    name = str(table.get("synthesizer", "")).removeprefix("builtin:")
+    if name not in (OpenSynthesizer.name, Ecp5Synthesizer.name):
         return OpenConfig()
-    return OpenConfig(**table.get("config", {}))
+    shared = OpenConfig.__dataclass_fields__
+    return OpenConfig(**{key: value for key, value in table.get("config", {}).items() if key in shared})
 
 
 def _check_rows(rows: int) -> None:

@@ -3,7 +3,7 @@
 Runs as a child process:
 
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.alkaid_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS LEVELS
-PART OPERANDS`` (``LEVELS`` 0: from the clock; ``OPERANDS`` 2 or 3, of one adder).
+PART FAMILY OPERANDS`` (``LEVELS`` 0: from the clock; ``OPERANDS`` 2 or 3, of one adder).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 #: Opcodes of a sum, a difference and a multiplexer, one level each.
 _ADDERS = (0, 1, 6, -6)
@@ -34,7 +35,15 @@ _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop", TERNARY)
 _TERNARY_SOURCE = Path(__file__).with_name("ternary_adder.v")
 
 
-def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str, operands: int) -> Rtl:
+def write(
+    design: Design,
+    folder: Path,
+    clock_ns: float,
+    cutoff: int | None,
+    part: str,
+    family: str,
+    operands: int,
+) -> Rtl:
     """Trace the design into an adder graph, divide it into pipeline stages, and write Verilog.
 
     Arguments as of :func:`hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl.write`.
@@ -45,7 +54,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     from alkaid.codegen.rtl import RTLModel
 
     comb = adder_graph(design)
-    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    levels = latency_cutoff(clock_ns, comb.cost, family) if cutoff is None else cutoff
     model = RTLModel(
         comb,
         folder,
@@ -60,14 +69,14 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
     signals = model.fsm.signals
     if not any(sum(precision) for precision in signals["model_inp"].precisions):
         # Constant outputs: alkaid's port would have the range -1 to 0 and two bits.
-        return da_rtl.write(design, folder, clock_ns, cutoff, part)
+        return da_rtl.write(design, folder, clock_ns, cutoff, part, family)
     with tempfile.TemporaryDirectory() as name:
         verilog, vhdl = Path(name) / "verilog", Path(name) / "vhdl"
         _write(model.fsm, verilog, "verilog", clock_ns, part)
         _write(model.fsm, vhdl, "vhdl", clock_ns, part)
         sources = da_rtl.assembled(verilog, folder / circuit.VERILOG, design, ".v", _STATIC)
         others = da_rtl.assembled(vhdl, folder / circuit.VHDL, design, ".vhd", _STATIC)
-    mapped = _mapped(folder, design, sources)
+    mapped = _mapped(folder, design, sources) if family != ECP5 else {}
     facts = {
         "generator": f"alkaid {importlib.metadata.version('alkaid')}, adders of up to {operands} operands",
         "cost_lut": float(model._comb.cost),
@@ -170,10 +179,10 @@ def adder_graph(design: Design) -> Any:
 def main(arguments: list[str]) -> None:
     """Read a design and write its RTL."""
     die_with_parent()
-    design_folder, folder, clock_ns, cutoff, part, operands = arguments
+    design_folder, folder, clock_ns, cutoff, part, family, operands = arguments
     sys.setrecursionlimit(RECURSION)
     design = Design.load(Path(design_folder))
-    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part, int(operands))
+    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part, family, int(operands))
 
 
 if __name__ == "__main__":

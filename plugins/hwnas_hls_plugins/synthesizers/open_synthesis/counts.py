@@ -11,14 +11,16 @@ from pathlib import Path
 from hwnas_hls.errors import ErrorKind, ReportError
 
 _LUT = re.compile(r"LUT[1-6]|LUT6_2")
+#: ECP5: two bits of a carry chain, built from two LUT4.
+_CARRY_PAIR = "CCU2C"
 _SHIFT_REGISTER = re.compile(r"SRL.*")
-_FLIP_FLOP = re.compile(r"FD[RSCP]E(_1)?|FD[RSCP]")
-_DSP = re.compile(r"DSP48E\d*")
+_FLIP_FLOP = re.compile(r"FD[RSCP]E(_1)?|FD[RSCP]|TRELLIS_FF")
+_DSP = re.compile(r"DSP48E\d*|MULT18X18D")
 _CARRY = re.compile(r"CARRY([48])")
-_BRAM18 = re.compile(r"RAMB18E\d")
+_BRAM18 = re.compile(r"RAMB18E\d|DP16KD")
 _BRAM36 = re.compile(r"RAMB36E\d")
 _URAM = re.compile(r"URAM288.*")
-_WIDE_MUX = re.compile(r"MUXF[789]")
+_WIDE_MUX = re.compile(r"MUXF[789]|PFUMX|L6MUX21")
 _IGNORED = re.compile(r"\$scopeinfo|GND|VCC|BUFG.*")
 
 
@@ -27,11 +29,11 @@ class Counts:
     """Resources of one netlist.
 
     Args:
-        lut: LUT1 to LUT6, and LUT6_2, which has two outputs.
+        lut: LUT1 to LUT6, and LUT6_2, which has two outputs; on ECP5 LUT4, of which a CCU2C takes two.
         inv: inverters; each takes a LUT unless the vendor's tool absorbs it.
         srl: shift registers, one LUT each.
         ff, dsp, bram_18k, uram, wide_mux: as named; a 36-kbit block counts as two.
-        carry_bits: bits of carry primitives (CARRY4 has four, used or not).
+        carry_bits: bits of carry primitives (CARRY4 has four, CCU2C two, used or not).
     """
 
     lut: int
@@ -69,6 +71,9 @@ class Counts:
             carry = _CARRY.fullmatch(name)
             if carry:
                 tally["carry_bits"] += int(carry[1]) * count
+            elif name == _CARRY_PAIR:
+                tally["carry_bits"] += 2 * count
+                tally["lut"] += 2 * count
             elif name == "INV":
                 tally["inv"] += count
             elif _BRAM36.fullmatch(name):

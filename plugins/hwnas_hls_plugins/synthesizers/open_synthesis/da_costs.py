@@ -1,7 +1,7 @@
 """da4ml's cost and pipeline stages of many designs, without writing RTL.
 
 Runs as a child process that stays, ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs``: each
-line on its standard input, ``CLOCK_NS LEVELS FOLDER``, has it read ``FOLDER/*.npz``
+line on its standard input, ``CLOCK_NS LEVELS FAMILY FOLDER``, has it read ``FOLDER/*.npz``
 (:meth:`hwnas_hls.network.design.Design.to_bytes`), write ``FOLDER/costs.json`` and answer ``done``.
 """
 
@@ -23,7 +23,7 @@ from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, adder_graph
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
 
 #: Maximum number of child processes; each takes about 150 MB.
@@ -49,7 +49,13 @@ class DaCost:
     refused: str = ""
 
 
-def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadline: Deadline) -> list[DaCost]:
+def costs(
+    designs: Sequence[Design],
+    clock_ns: float,
+    cutoff: int | None,
+    deadline: Deadline,
+    family: str = FAMILY,
+) -> list[DaCost]:
     """One cost per design, in order, computed by persistent child processes, one per core, at most four.
 
     Args:
@@ -57,6 +63,7 @@ def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadli
         clock_ns: clock period of designs that set none.
         cutoff: adder levels between two register ranks; ``None`` derives them from the clock.
         deadline: for all of them.
+        family: the target's, whose period model gives the cutoff.
 
     Raises:
         ToolFailureError, TimeLimitError: da4ml failed.
@@ -65,19 +72,26 @@ def costs(designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadli
     with ThreadPoolExecutor(count) as pool:
         shares = [designs[place::count] for place in range(count)]
         answers = list(
-            pool.map(lambda place: _asked(place, shares[place], clock_ns, cutoff, deadline), range(count))
+            pool.map(
+                lambda place: _asked(place, shares[place], clock_ns, cutoff, deadline, family), range(count)
+            )
         )
     return [answers[place % count][place // count] for place in range(len(designs))]
 
 
 def _asked(
-    number: int, designs: Sequence[Design], clock_ns: float, cutoff: int | None, deadline: Deadline
+    number: int,
+    designs: Sequence[Design],
+    clock_ns: float,
+    cutoff: int | None,
+    deadline: Deadline,
+    family: str,
 ) -> list[DaCost]:
     with TemporaryDirectory(prefix="hwnas-hls-") as name:
         folder = Path(name)
         for place, design in enumerate(designs):
             (folder / f"{place:06}.npz").write_bytes(design.to_bytes())
-        _solver(number).ask(f"{clock_ns} {cutoff or 0} {name}", deadline)
+        _solver(number).ask(f"{clock_ns} {cutoff or 0} {family} {name}", deadline)
         return [DaCost(**item) for item in json.loads((folder / "costs.json").read_text())]
 
 
@@ -92,14 +106,14 @@ def _cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def cost(design: Design, clock_ns: float, cutoff: int | None) -> DaCost:
+def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMILY) -> DaCost:
     """Like :func:`costs`, for one design in this process."""
     try:
         comb = adder_graph(design)
     except Unsupported as error:
         return DaCost(refused=str(error))
     clock_ns = design.architecture.clock_ns or clock_ns
-    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    levels = latency_cutoff(clock_ns, comb.cost, family) if cutoff is None else cutoff
     ranks = _Ranks(comb)
     return DaCost(float(comb.cost), ranks.stages(levels), ranks.register_bits(levels), levels)
 
@@ -178,10 +192,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        clock_ns, cutoff, name = line.rstrip("\n").split(" ", 2)
+        clock_ns, cutoff, family, name = line.rstrip("\n").split(" ", 3)
         found = [
             dataclasses.asdict(
-                cost(Design.from_bytes(path.read_bytes()), float(clock_ns), int(cutoff) or None)
+                cost(Design.from_bytes(path.read_bytes()), float(clock_ns), int(cutoff) or None, family)
             )
             for path in sorted(Path(name).glob("*.npz"))
         ]

@@ -3,7 +3,7 @@
 Runs as a child process:
 
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl DESIGN_FOLDER RTL_FOLDER CLOCK_NS
-LEVELS PART`` (``LEVELS`` 0: from the clock).
+LEVELS PART FAMILY`` (``LEVELS`` 0: from the clock).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
 RECURSION = 100_000  # da4ml walks the graph of sums recursively
 
 
-def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str) -> Rtl:
+def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str, family: str) -> Rtl:
     """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog and VHDL.
 
     Args:
@@ -38,8 +38,9 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         clock_ns: for the constraints, and for the cutoff if that is ``None``.
         cutoff: adder levels between two register ranks.
         part: full part name, for the project scripts da4ml writes beside the sources.
+        family: the target's, whose period model gives the cutoff.
     """
-    comb, model, levels = pipelined(design, folder, clock_ns, cutoff, part)
+    comb, model, levels = pipelined(design, folder, clock_ns, cutoff, part, family)
     pipeline = model._pipe
     stages = len(pipeline.solutions)
     with tempfile.TemporaryDirectory() as name:
@@ -97,7 +98,7 @@ def _by_number(path: Path) -> tuple[str, int]:
 
 
 def pipelined(
-    design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str
+    design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str, family: str
 ) -> tuple[Any, Any, int]:
     """da4ml's adder graph, its RTL model (not yet written) and the adder levels per stage.
 
@@ -106,7 +107,7 @@ def pipelined(
     from da4ml.codegen.rtl import RTLModel
 
     comb = adder_graph(design)
-    levels = latency_cutoff(clock_ns, comb.cost) if cutoff is None else cutoff
+    levels = latency_cutoff(clock_ns, comb.cost, family) if cutoff is None else cutoff
     model = RTLModel(
         comb,
         TOP,
@@ -193,10 +194,10 @@ def input_kifs(design: Design, unread: tuple[int, int, int] = (0, 0, 0)) -> Any:
 def main(arguments: list[str]) -> None:
     """Read a design and write its RTL."""
     die_with_parent()
-    design_folder, folder, clock_ns, cutoff, part = arguments
+    design_folder, folder, clock_ns, cutoff, part, family = arguments
     sys.setrecursionlimit(RECURSION)
     design = Design.load(Path(design_folder))
-    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part)
+    write(design, Path(folder), float(clock_ns), int(cutoff) or None, part, family)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.target import Target
-from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.estimate import Estimate, Source, measured
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import PROVENANCE, Period, period
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FITS, Period, lut_of_cost, period
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 #: LUTs of Yosys (this flow, inverters counted) over LUTs of Vivado after routing: value, low, high.
 #: Three published networks: da4ml's jet tagger 1.040, HGQ's two jet taggers 1.018 (0.997 at five
@@ -45,13 +46,19 @@ def estimates(
     out = _cycles(measurement, simulated, in_domain)
     timing = None
     counts = measurement.counts
-    if counts is not None:
+    if measurement.routes:
+        out |= _routed(measurement, target, in_domain)
+    elif counts is not None and target.family == ECP5:
+        out |= _mapped_to_ecp5(measurement, counts, in_domain)
+    elif counts is not None:
         out |= _resources(measurement, counts, target, distributed, in_domain)
     if distributed:
         # Without a mapping, the generator's cost is accurate enough for the small LUT term.
-        lut = measurement.facts["cost_lut"] if counts is None else counts.lut_high
+        cost = measurement.facts["cost_lut"]
+        lut = lut_of_cost(cost, target.family) if counts is None else counts.lut_high
         timing = period(measurement.facts["adder_levels"], lut, target.family)
-    out |= _timing(measurement, target, timing, in_domain)
+    if not measurement.routes:
+        out |= _timing(measurement, target, timing, in_domain)
     return {name: dataclasses.replace(found, circuit=measurement.circuit) for name, found in out.items()}
 
 
@@ -98,13 +105,17 @@ def _timing(
     )
     if timing is None:
         evidence = f"{proven}: no period model for this RTL on {target.family}"
+        if target.family not in FITS and "adder_levels" in measurement.facts:
+            evidence += f"; the model of {FAMILY} divided its pipeline"
         value = cycles * clock_ns
         return {
             "latency_ns": Estimate(
                 "latency_ns", value, value, math.inf, "predicted", evidence, in_domain=in_domain
             )
         }
-    evidence = f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {PROVENANCE}"
+    evidence = (
+        f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {timing.provenance}"
+    )
     inside = timing.in_domain and in_domain
     if not timing.in_domain:
         evidence += " (this design is outside that range)"
@@ -127,6 +138,70 @@ def _timing(
             evidence,
             in_domain=inside,
         ),
+    }
+
+
+def _routed(measurement: Measurement, target: Target, in_domain: bool) -> dict[str, Estimate]:
+    """The numbers of the routed circuit; timing is that of the slowest placement.
+
+    ``latency_ns`` takes the clock of the design where the slowest placement meets it, else the clock that
+    this placement reaches.
+    """
+    routes, slowest = measurement.routes, measurement.slowest
+    if slowest is None:
+        return {}
+    seeds = ", ".join(f"{route.fmax_mhz:.2f}" for route in routes)
+    tool = f"{measurement.versions['nextpnr']} on {target.part}, {measurement.facts['generator']} RTL"
+    cells = f"{tool}: cells in use after routing, without those of the harness at the ports"
+    timing = (
+        f"{tool}: static timing of the routed circuit, the worst of {len(routes)} "
+        f"{'placements' if len(routes) > 1 else 'placement'} ({seeds} MHz)"
+    )
+    period_ns = 1000.0 / slowest.fmax_mhz
+    meets = period_ns <= measurement.clock_ns
+    clock_ns = measurement.clock_ns if meets else period_ns
+    proven = measurement.latency_cycles is not None
+    cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
+    counted = "cycles by RTL simulation" if proven else "stages by the generator (constant outputs)"
+    which = f"at the clock of {clock_ns:g} ns, which it meets"
+    if not meets:
+        which = f"at {clock_ns:.4g} ns, since the clock of {measurement.clock_ns:g} ns is not met"
+    values = {
+        "lut": (max(route.lut for route in routes), f"{cells}: LUT4, halves of carry cells included"),
+        "ff": (slowest.ff, cells),
+        "dsp": (slowest.dsp, cells),
+        "bram_18k": (slowest.bram_18k, cells),
+        "uram": (0, f"{target.name} has none"),
+        "fmax_mhz": (slowest.fmax_mhz, timing),
+        "latency_ns": (cycles * clock_ns, f"{cycles} {counted}, {which}; {timing}"),
+    }
+    found = {
+        name: dataclasses.replace(measured(name, value, "post_route", evidence), in_domain=in_domain)
+        for name, (value, evidence) in values.items()
+    }
+    if not proven:
+        found["latency_ns"] = dataclasses.replace(found["latency_ns"], low=0.0, source=Source.PREDICTED)
+    return found
+
+
+def _mapped_to_ecp5(measurement: Measurement, counts: Counts, in_domain: bool) -> dict[str, Estimate]:
+    """The numbers of the mapped netlist; placement adds LUTs where carry chains begin and end."""
+    tool = f"yosys {measurement.versions['yosys']} for ECP5, {measurement.facts['generator']} RTL"
+    pairs = counts.carry_bits // 2
+    lut = (
+        f"{tool}: {counts.lut - 2 * pairs} LUT4 and {pairs} CCU2C of two LUT4; placement adds at most two "
+        "LUT4 for each CCU2C that begins or ends a carry chain (high)"
+    )
+    values = {
+        "lut": (counts.lut, counts.lut + 2 * pairs, lut),
+        "ff": (counts.ff, counts.ff, f"{tool}: registers, of which placement keeps all"),
+        "dsp": (counts.dsp, counts.dsp, f"{tool}: MULT18X18D"),
+        "bram_18k": (counts.bram_18k, counts.bram_18k, f"{tool}: DP16KD"),
+        "uram": (0, 0, "ECP5 has none"),
+    }
+    return {
+        name: Estimate(name, value, value, high, "open_synthesis", evidence, in_domain=in_domain)
+        for name, (value, high, evidence) in values.items()
     }
 
 

@@ -13,9 +13,10 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.protocols.target import Target
-from hwnas_hls_plugins.synthesizers.open_synthesis import cxxrtl, multiplier_rtl, netlist
+from hwnas_hls_plugins.synthesizers.open_synthesis import cxxrtl, multiplier_rtl, netlist, nextpnr
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
+from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError, run_module
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import MARGIN_CLOCKS, observe, streams
@@ -42,12 +43,13 @@ class Job:
 
     Args:
         design, target: what is built, and for which part.
-        stage: ``cosim`` or ``logic_synth``.
+        stage: ``cosim``, ``logic_synth`` or ``post_route``.
         rows: int64 (rows, n_in) to compare.
         simulator: ``auto``, ``cxxrtl`` or ``netlist``.
         folder: takes everything that is written.
         deadline: for all steps together.
         seconds: step -> wall-clock seconds, ``STEP_cpu`` -> CPU seconds, filled as steps end.
+        routing: how to route at the stage ``post_route``.
     """
 
     design: Design
@@ -58,6 +60,7 @@ class Job:
     folder: Path
     deadline: Deadline
     seconds: dict[str, float] = field(default_factory=dict)
+    routing: Routing | None = None
 
     @property
     def clock_ns(self) -> float:
@@ -96,7 +99,14 @@ class DistributedArithmetic:
         job.design.save(job.folder / "design")
         run_module(
             "da_rtl",
-            ["design", "rtl", str(job.clock_ns), str(self.latency_cutoff or 0), job.target.part],
+            [
+                "design",
+                "rtl",
+                str(job.clock_ns),
+                str(self.latency_cutoff or 0),
+                job.target.part,
+                job.target.family,
+            ],
             folder=job.folder,
             log=job.folder / "rtl.log",
             deadline=job.deadline,
@@ -119,7 +129,8 @@ class SuccessorArithmetic:
 
     def write(self, job: Job) -> Rtl:
         job.design.save(job.folder / "design")
-        numbers = (str(job.clock_ns), str(self.latency_cutoff or 0), job.target.part, str(self.operands))
+        part, family = job.target.part, job.target.family
+        numbers = (str(job.clock_ns), str(self.latency_cutoff or 0), part, family, str(self.operands))
         run_module(
             "alkaid_rtl",
             ["design", "rtl", *numbers],
@@ -152,11 +163,16 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
         ToolFailureError, TimeLimitError, Unsupported, ReportError: the design has no result.
     """
     counts = None
-    if job.stage == "logic_synth":
+    if job.stage != "cosim":
         with job.timed("synthesis"):
             counts = _map(job, rtl, adders)
     with job.timed("simulation"):
         simulator, latency_cycles = _simulate(job, rtl, counts)
+    routes: list[nextpnr.Route] = []
+    if job.stage == "post_route" and job.routing is not None:
+        with job.timed("routing"):
+            part, mapped = job.target.part, job.folder / "netlist.json"
+            routes = nextpnr.route(mapped, rtl.top, part, job.clock_ns, job.folder, job.deadline, job.routing)
     (job.folder / "netlist.json").unlink(missing_ok=True)
     return Measurement(
         job.clock_ns,
@@ -168,8 +184,9 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
         simulator,
         counts,
         rtl.facts,
-        {"yosys": version("pyosys")},
+        {"yosys": version("pyosys")} | ({"nextpnr": nextpnr.tool()} if routes else {}),
         rtl.circuit,
+        tuple(routes),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Measurement:
         facts: facts from the generator.
         versions: tool -> version.
         circuit: SHA-256 of the sources; empty where they are not handed over.
+        routes: routed placements; empty where nothing was routed.
     """
 
     clock_ns: float
@@ -36,13 +38,21 @@ class Measurement:
     facts: Mapping[str, Any]
     versions: Mapping[str, str]
     circuit: str = ""
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def slowest(self) -> Route | None:
+        """The placement with the lowest Fmax; ``None`` where nothing was routed."""
+        return min(self.routes, key=lambda route: route.fmax_mhz, default=None)
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         out["counts"] = None if self.counts is None else self.counts.to_json()
-        return out | {"facts": dict(self.facts), "versions": dict(self.versions)}
+        routes = [route.to_json() for route in self.routes]
+        return out | {"facts": dict(self.facts), "versions": dict(self.versions), "routes": routes}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Measurement:
-        counts = data["counts"]
-        return cls(**{**data, "counts": None if counts is None else Counts(**counts)})
+        counts = None if data["counts"] is None else Counts(**data["counts"])
+        routes = tuple(Route.from_json(route) for route in data.get("routes", ()))
+        return cls(**{**data, "counts": counts, "routes": routes})

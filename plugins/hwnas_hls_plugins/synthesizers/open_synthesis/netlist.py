@@ -136,7 +136,7 @@ class Netlist:
         if kind in _PLAIN:
             inputs, table = _PLAIN[kind]
             cells.tables.append(([row(port) for port in inputs], row("O"), table))
-        elif kind.startswith("LUT") and kind[3:] in "123456":
+        elif kind.startswith("LUT") and kind[3:] in "123456" and "O" in wires:
             pins = [f"I{place}" for place in range(int(kind[3:]))]
             cells.tables.append(([row(port) for port in pins], row("O"), _number(settings["INIT"])))
         elif kind == "LUT6_2":  # two outputs of one table; O5 is its lower half
@@ -153,7 +153,7 @@ class Netlist:
             cells.registers.append((row("D"), row("Q"), row("CE", 0, _ONE), force, kind == "FDSE"))
         elif kind in ("SRL16E", "SRLC32E"):
             self._shift_register(cells, name, kind, wires)
-        elif kind not in ("$scopeinfo", "GND", "VCC"):
+        elif kind not in ("$scopeinfo", "GND", "VCC") and not self._add_of_ecp5(cells, name, cell):
             raise Unsupported(f"cell {name}: the netlist simulator does not support {kind}")
 
     def _carry(self, cells: _Cells, wires: Mapping[str, Any]) -> None:
@@ -169,6 +169,64 @@ class Netlist:
                 cells.tables.append((inputs, output, table))
                 if port == "CO":
                     carry = output
+
+    def _add_of_ecp5(self, cells: _Cells, name: str, cell: Mapping[str, Any]) -> bool:
+        """Add a cell of ECP5; false for another."""
+        kind, wires, settings = cell["type"], cell["connections"], cell["parameters"]
+
+        def row(port: str) -> int:
+            return self._row(wires[port][0]) if wires.get(port) else _ZERO
+
+        if kind in _WIDE:
+            cells.tables.append(([row(port) for port in _WIDE[kind]], row("Z"), _MUX))
+        elif kind == "LUT4":
+            cells.tables.append(([row(port) for port in "ABCD"], row("Z"), _number(settings["INIT"])))
+        elif kind == "CCU2C":
+            self._carry_pair(cells, wires, settings)
+        elif kind == "TRELLIS_FF":
+            self._trellis_register(cells, name, wires, settings)
+        else:
+            return False
+        return True
+
+    def _carry_pair(self, cells: _Cells, wires: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """ECP5: two bits of a sum. A LUT4 propagates the carry, a LUT2 (its first four entries) generates it.
+
+        A half that injects (``INJECT1``) has a sum without the carry, and generates none.
+        """
+        carry = self._row(wires["CIN"][0]) if wires.get("CIN") else _ZERO
+        for place in range(2):
+            table = _number(settings[f"INIT{place}"])
+            injects = str(settings.get(f"INJECT1_{place}", "YES")).strip() == "YES"
+            pins = [self._row(wires[f"{port}{place}"][0]) for port in "ABCD"]
+            propagate, generate, following = self._new_row(), self._new_row(), self._new_row()
+            cells.tables.append((pins, propagate, table))
+            cells.tables.append((pins[:2], generate, 0 if injects else table & 0xF))
+            cells.tables.append(([generate, carry, propagate], following, _MUX))
+            if bits := wires.get(f"S{place}"):
+                cells.tables.append(([propagate, _ZERO if injects else carry], self._row(bits[0]), _XOR))
+            carry = following
+        if bits := wires.get("COUT"):
+            cells.tables.append(([carry], self._row(bits[0]), 0b10))
+
+    def _trellis_register(
+        self, cells: _Cells, name: str, wires: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> None:
+        """ECP5: a register with an optional enable and a synchronous set or reset (LSR)."""
+
+        def setting(key: str, default: str) -> str:
+            return str(settings.get(key, default)).strip()
+
+        enabled = setting("CEMUX", "1")
+        plain = setting("CLKMUX", "CLK") == "CLK" and setting("LSRMUX", "LSR") == "LSR"
+        if not plain or enabled not in ("1", "CE") or setting("LSRMODE", "LSR") != "LSR":
+            raise Unsupported(f"cell {name}: inverted pins of TRELLIS_FF are not simulated")
+        reset = self._row(wires["LSR"][0]) if wires.get("LSR") else _ZERO
+        if setting("SRMODE", "LSR_OVER_CE") != "LSR_OVER_CE" and reset != _ZERO:
+            raise Unsupported(f"cell {name}: an asynchronous reset is not simulated")
+        enable = self._row(wires["CE"][0]) if enabled == "CE" and wires.get("CE") else _ONE
+        data, state = self._row(wires["DI"][0]), self._row(wires["Q"][0])
+        cells.registers.append((data, state, enable, reset, setting("REGSET", "RESET") == "SET"))
 
     def _shift_register(self, cells: _Cells, name: str, kind: str, wires: Mapping[str, Any]) -> None:
         bits = [wires[f"A{place}"][0] for place in range(4)] if kind == "SRL16E" else wires["A"]
@@ -189,6 +247,8 @@ _PLAIN = {
     "MUXF8": (("I0", "I1", "S"), _MUX),
     "MUXF9": (("I0", "I1", "S"), _MUX),
 }
+#: ECP5's wide multiplexers, whose output is ``Z``.
+_WIDE = {"PFUMX": ("BLUT", "ALUT", "C0"), "L6MUX21": ("D0", "D1", "SD")}
 
 
 def _number(text: str | int) -> int:

@@ -28,18 +28,18 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.flow import (
     measure,
 )
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
+from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
-from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, missing, require, version
-from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FLOW
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FITS
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, missing, version
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5, FLOW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: ``cosim``: RTL simulated only; ``logic_synth``: also mapped and counted.
-STAGES = ("cosim", "logic_synth")
 #: Deterministic rows simulated after those that a caller gives: they make the latency unique.
 _OWN_ROWS_AFTER_GIVEN = 256
 _RTL = "rtl"
@@ -60,6 +60,8 @@ class OpenSynthesizer(Synthesizer):
     Config: ClassVar[type[OpenConfig]] = OpenConfig
     config: OpenConfig
     default_stage: str = "logic_synth"
+    #: ``cosim``: RTL simulated only; ``logic_synth``: also mapped and counted.
+    _stages: ClassVar[tuple[str, ...]] = ("cosim", "logic_synth")
     takes_rows: bool = True
     _distributed: ClassVar[bool] = True
     #: What it measures as it stands; other designs become the same outputs by another circuit.
@@ -67,13 +69,16 @@ class OpenSynthesizer(Synthesizer):
 
     def available(self, target: Target) -> str:
         """Empty if it can run for ``target`` on this machine, else what is missing and how to install it."""
-        return missing(target, package=self._package(), compiled=self._compiled("logic_synth"))
+        return self._missing(target, self.default_stage)
+
+    def _missing(self, target: Target, stage: str) -> str:
+        return missing(target, package=self._package(), compiled=self._compiled(stage))
 
     def synthesize(
         self,
         design: Design,
         target: Target,
-        stage: str = "logic_synth",
+        stage: str = "",
         *,
         rows: NDArray[np.int64] | None = None,
         folder: Path | None = None,
@@ -83,7 +88,7 @@ class OpenSynthesizer(Synthesizer):
         Args:
             design: trained; relu and linear layers.
             target: the part; its family and default clock matter.
-            stage: ``cosim`` or ``logic_synth``.
+            stage: ``cosim`` or ``logic_synth``, with ``ecp5`` also ``post_route``; empty for the default.
             rows: int64 (rows, n_in) on the input grid, for example the task's test rows; compared
                 before some deterministic random rows. ``None``: random rows only.
             folder: takes a copy of RTL, logs and results.
@@ -96,10 +101,12 @@ class OpenSynthesizer(Synthesizer):
             ToolMissing: a program or package is not here.
             UserError: an unknown stage, or rows of the wrong shape.
         """
-        if stage not in STAGES:
-            raise UserError(f"synthesizer {self.name} has no such stage", found=stage, choices=STAGES)
+        stage = stage or self.default_stage
+        if stage not in self._stages:
+            raise UserError(f"synthesizer {self.name} has no such stage", found=stage, choices=self._stages)
         inputs = self._rows(design, rows)
-        require(target, package=self._package(), compiled=self._compiled(stage))
+        if lacks := self._missing(target, stage):
+            raise ToolMissing(f"open synthesis cannot run here, missing: {lacks}")
         try:
             check(design, graphs=self._distributed)
         except Unsupported as error:
@@ -110,14 +117,15 @@ class OpenSynthesizer(Synthesizer):
         if report is None:
             work = cache.work_folder()
             deadline = Deadline.after(self.config.time_limit_s)
-            job = Job(design, target, stage, inputs, self.config.simulator, work, deadline)
+            routing = self._routing() if stage == "post_route" else None
+            job = Job(design, target, stage, inputs, self.config.simulator, work, deadline, routing=routing)
             report = self._run(job, cache, key)
         return report if folder is None else _copied(report, folder)
 
     def _run(self, job: Job, cache: ResultCache, key: str) -> SynthesisReport:
         try:
             rtl = self._built(job, cache)
-            measurement = measure(job, rtl, self._generator().adders)
+            measurement = measure(job, rtl, self._generator(job.target.family).adders)
         except (Unsupported, TimeLimitError, ToolFailureError, ReportError) as error:
             # The folder stays, for its logs, until the next failure of the same content.
             failed = cache.root / f"failed-{key}"
@@ -170,7 +178,7 @@ class OpenSynthesizer(Synthesizer):
                 shutil.copytree(cache.folder(key) / _RTL, job.folder / _RTL)
                 job.design.save(job.folder / "design")
                 return Rtl.load(job.folder / _RTL)
-            rtl = self._generator().write(job)
+            rtl = self._generator(job.target.family).write(job)
             work = cache.work_folder()
             shutil.copytree(job.folder / _RTL, work / _RTL)
             cache.keep(key, work, {"circuit": rtl.circuit})
@@ -186,15 +194,26 @@ class OpenSynthesizer(Synthesizer):
                 "synthesizer": self.name,
                 "builder": BUILDER,
                 "versions": {package: version(package)} if package else {},
-                "operands": self.config.operands if package == "alkaid" else 2,
+                "operands": self._operands(job.target.family),
                 "latency_cutoff": self.config.latency_cutoff,
+                "period": _rule(job.target.family),
             }
         )
 
-    def _generator(self) -> Generator:
+    def _generator(self, family: str) -> Generator:
         if self._package() == "alkaid":
-            return SuccessorArithmetic(self.config.latency_cutoff, self.config.operands)
+            return SuccessorArithmetic(self.config.latency_cutoff, self._operands(family))
         return DistributedArithmetic(self.config.latency_cutoff)
+
+    def _operands(self, family: str) -> int:
+        """Operands of one adder: three where slices of the family add three numbers with one LUT a bit."""
+        if self._package() != "alkaid":
+            return 2
+        return self.config.operands or (2 if family == ECP5 else 3)
+
+    def _routing(self) -> Routing | None:
+        """How to route; ``None`` for a synthesizer that does not."""
+        return None
 
     def _package(self) -> str:
         """Which package writes the RTL."""
@@ -236,12 +255,18 @@ class OpenSynthesizer(Synthesizer):
                 "flow": FLOW,
                 "builder": BUILDER,
                 "versions": {name: version(name) for name in filter(None, (self._package(), "pyosys"))},
-                "operands": config.operands if self._package() == "alkaid" else 2,
+                "operands": self._operands(target.family),
                 "latency_cutoff": config.latency_cutoff,
+                "period": _rule(target.family),
                 "simulator": config.simulator,
                 "rows": hashlib.sha256(np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest(),
             }
+            | self._key_of_route(target, stage)
         )
+
+    def _key_of_route(self, target: Target, stage: str) -> dict[str, object]:
+        """What the result depends on besides, where it is routed."""
+        return {}
 
     def _cache(self) -> ResultCache:
         if self.config.cache_dir is None:
@@ -283,7 +308,7 @@ class OpenSynthesizer(Synthesizer):
                 f"the design asks for {'; '.join(asked)}; {self.name} builds {kind}: "
                 "the same outputs by another circuit",
             )
-        return SynthesisReport(
+        report = SynthesisReport(
             self._tool(),
             stage,
             estimates(measurement, design.architecture, target, distributed=self._distributed),
@@ -293,6 +318,13 @@ class OpenSynthesizer(Synthesizer):
             warnings=warnings,
             cached=cached,
         )
+        return self._completed(report, measurement, target)
+
+    def _completed(
+        self, report: SynthesisReport, measurement: Measurement, target: Target
+    ) -> SynthesisReport:
+        """The report with what a subclass adds."""
+        return report
 
     def _tool(self) -> str:
         package = self._package()
@@ -306,7 +338,7 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
     _distributed: ClassVar[bool] = False
     hls_strategies: tuple[str, ...] = ()
 
-    def _generator(self) -> Generator:
+    def _generator(self, family: str) -> Generator:
         return PlainMultipliers()
 
     def _package(self) -> str:
@@ -314,6 +346,12 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
 
     def _tool(self) -> str:
         return f"{self.name}: yosys {version('pyosys')}"
+
+
+def _rule(family: str) -> list[float]:
+    """The period model that divides the pipeline, as part of the key of a result."""
+    fit = FITS.get(family, FITS[FAMILY])
+    return [fit.offset_ns, fit.level_ns, fit.kilo_lut_ns, *fit.cutoffs]
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -327,7 +365,13 @@ def _files(folder: Path) -> dict[str, Path]:
         "synthesis_log": "synthesis.log",
         "compile_log": "compile.log",
         "simulation_log": "simulation.log",
+        "pack_log": "pack.log",
     }
+    routed = {path.stem.replace("-", "_") + "_report": path.name for path in folder.glob("route-*.json")}
+    routed |= {path.stem.replace("-", "_") + "_log": path.name for path in folder.glob("route-*.log")}
+    for role, pattern in (("routed", "route-*.config"), ("bitstream", "*.bit")):
+        routed[role] = next((path.name for path in folder.glob(pattern)), role)
+    roles |= routed
     return {role: folder / name for role, name in roles.items() if (folder / name).exists()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 
-from hwnas_hls.errors import ToolMissing
 from hwnas_hls.protocols.target import Target
 from hwnas_hls_plugins.synthesizers.open_synthesis.cxxrtl import compiler
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import FAMILIES
@@ -31,13 +30,6 @@ def missing(target: Target, *, package: str, compiled: bool) -> str:
     if compiled and compiler() is None:
         lacks.append("a C++ compiler (for example apt install g++, or set CXX)")
     return "; ".join(lacks)
-
-
-def require(target: Target, *, package: str, compiled: bool) -> None:
-    """Raises: ToolMissing: something of :func:`missing` is."""
-    lacks = missing(target, package=package, compiled=compiled)
-    if lacks:
-        raise ToolMissing(f"open synthesis cannot run here, missing: {lacks}")
 
 
 def installed(package: str) -> bool:

@@ -1,5 +1,7 @@
 """Yosys passes as a list of lines, run in a child process.
 
+Two vendors' families: ``synth_xilinx`` for AMD's, ``synth_lattice`` for ECP5.
+
 ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.yosys SCRIPT``
 """
 
@@ -12,7 +14,13 @@ from pathlib import Path
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 
 #: Family of a target -> Yosys' name of it.
-FAMILIES = {"7series": "xc7", "ultrascale": "xcu", "ultrascale+": "xcup"}
+FAMILIES = {"7series": "xc7", "ultrascale": "xcu", "ultrascale+": "xcup", "ecp5": "ecp5"}
+#: The family of Lattice's parts, by the target's name of it and by Yosys'.
+ECP5 = "ecp5"
+#: ECP5: sums of at most so many bits become LUTs, wider ones carry chains. A chain takes two LUTs for two
+#: bits, and two more where its last carry leaves it: short ones are smaller and faster as LUTs. Of 4, 5, 7,
+#: 8, 9 and no limit, 9 gave the highest routed Fmax (docs/ecp5.md).
+SHORT_SUM_BITS = 9
 
 #: Changes whenever the counts of the same RTL may change.
 FLOW = "2"
@@ -48,6 +56,8 @@ def synthesis_passes(
         netlist: JSON netlist to write.
         statistics: JSON statistics to write.
     """
+    if family == ECP5:
+        return _ecp5_passes(sources, top, adders=adders, netlist=netlist, statistics=statistics)
     select = "" if adders is None else f" {adders}"
     synth = f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf -flatten"
     return [
@@ -74,6 +84,39 @@ def synthesis_passes(
         "clean",
         f"tee -q -o {statistics} stat -json -tech xilinx",
         # The library of cells is no part of the netlist, and its processes cannot be written.
+        "blackbox =A:whitebox",
+        f"write_json {netlist}",
+    ]
+
+
+def _ecp5_passes(
+    sources: Sequence[str], top: str, *, adders: str | None, netlist: str, statistics: str
+) -> list[str]:
+    """As :func:`synthesis_passes`, for ECP5: LUT4, CCU2C, TRELLIS_FF and MULT18X18D."""
+    select = "" if adders is None else f" {adders}"
+    synth = f"synth_lattice -family {ECP5} -top {top}"
+    return [
+        "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
+        *_read(sources, top),
+        "proc",
+        "opt_expr",
+        "wreduce",
+        "opt_clean",
+        f"alumacc{select}",
+        "opt_clean",
+        f"{synth} -run coarse:map_ram",
+        "select -assert-none t:$mem*",
+        f"{synth} -run map_ffram:map_gates",
+        f"techmap t:$alu r:Y_WIDTH<={SHORT_SUM_BITS} %i",
+        "opt -fast",
+        f"{synth} -run map_gates:map_luts",
+        "opt_expr -mux_undef -noclkinv",
+        "abc -lut 4",
+        "clean",
+        "techmap -map +/lattice/cells_map_trellis.v",
+        "opt_lut_ins -tech lattice",
+        "clean",
+        f"tee -q -o {statistics} stat -json",
         "blackbox =A:whitebox",
         f"write_json {netlist}",
     ]

@@ -1,0 +1,106 @@
+"""The synthesizer ``ecp5``: open synthesis up to a routed circuit, for Lattice's ECP5 parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.target import Target
+from hwnas_hls_plugins.synthesizers.open_synthesis import nextpnr
+from hwnas_hls_plugins.synthesizers.open_synthesis.config import Ecp5Config
+from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
+from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
+from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import OpenSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
+
+_POST_ROUTE = "post_route"
+
+
+class Ecp5Synthesizer(OpenSynthesizer):
+    """Open synthesis of distributed arithmetic, placed and routed on a Lattice ECP5 part.
+
+    RTL, simulation and count are those of ``open``; nextpnr places and routes the same netlist several
+    times, and reports LUTs, registers and the highest clock frequency. The slowest placement counts.
+
+    Args:
+        config: settings; ``None`` for the defaults.
+    """
+
+    name: ClassVar[str] = "ecp5"
+    Config: ClassVar[type[Ecp5Config]] = Ecp5Config
+    config: Ecp5Config
+    default_stage: str = _POST_ROUTE
+    _stages: ClassVar[tuple[str, ...]] = ("cosim", "logic_synth", _POST_ROUTE)
+
+    def _missing(self, target: Target, stage: str) -> str:
+        if target.family != ECP5:
+            return f"ecp5 routes Lattice ECP5 parts only, {target.name} is of the family {target.family}"
+        lacks = [super()._missing(target, stage), nextpnr.missing() if stage == _POST_ROUTE else ""]
+        return "; ".join(filter(None, lacks))
+
+    def _routing(self) -> Routing:
+        return Routing(self.config.seeds, self.config.bitstream, self._pins())
+
+    def _pins(self) -> str:
+        if self.config.pins is None:
+            return ""
+        try:
+            return Path(self.config.pins).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                "pin constraints cannot be read",
+                where="ecp5: pins",
+                found=error,
+                remedy="give the path of a text file (LPF), or leave pins out",
+                kind=ErrorKind.NOT_ACCESSIBLE,
+            ) from error
+
+    def _key_of_route(self, target: Target, stage: str) -> dict[str, object]:
+        if stage != _POST_ROUTE:
+            return {}
+        return {
+            "part": target.part,
+            "router": nextpnr.tool(),
+            "routing": dataclasses.asdict(self._routing()),
+            "routing_flow": nextpnr.FLOW,
+        }
+
+    def _completed(
+        self, report: SynthesisReport, measurement: Measurement, target: Target
+    ) -> SynthesisReport:
+        slowest = measurement.slowest
+        if slowest is None:
+            return report
+        if failure := _too_large(slowest, target):
+            return dataclasses.replace(
+                report, estimates={}, failure=failure, failure_kind=ErrorKind.TOO_LARGE
+            )
+        warnings = report.warnings
+        if 1000.0 / slowest.fmax_mhz > measurement.clock_ns:
+            warnings = (
+                *warnings,
+                f"the routed circuit reaches {slowest.fmax_mhz:.1f} MHz, not the "
+                f"{1000.0 / measurement.clock_ns:.1f} MHz of its clock: choose a longer clock period",
+            )
+        logic, wires = slowest.path_ns
+        counts = {f"fmax_mhz_seed_{route.seed}": route.fmax_mhz for route in measurement.routes}
+        counts |= {"path_logic_ns": logic, "path_wires_ns": wires}
+        return dataclasses.replace(report, warnings=warnings, counts={**report.counts, **counts})
+
+    def _tool(self) -> str:
+        return f"{super()._tool()}, {nextpnr.tool()}"
+
+
+def _too_large(route: nextpnr.Route, target: Target) -> str:
+    """Why a routed circuit does not fit into a part; empty where it does.
+
+    nextpnr fills the die: that of the LFE5U-12F is the LFE5U-25F's, of which half is sold.
+    """
+    for name in ("lut", "ff", "dsp", "bram_18k"):
+        used, held = getattr(route, name), getattr(target, name)
+        if used > held:
+            return f"{target.name} has {held} {name}; the routed circuit takes {used}"
+    return ""

