@@ -35,6 +35,10 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
     if flags["objectives"]:
         _objectives(tables, flags["objectives"])
         _check_mode(tables, flags["objectives"])
+    if flags["earlier"]:
+        # Absolute, so that the resolved spec means the same folders from anywhere.
+        places = [str(Path(text).expanduser().absolute()) for text in flags["earlier"]]
+        specs.override(tables, ("run", "from"), places)
     for text in flags["settings"]:
         specs.override(tables, *specs.parse_setting(text))
     return specs.spec_from_tables(tables, str(path) if path else "the command line")

@@ -55,6 +55,13 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option(
     "--synthesis-budget", type=int, help="Total number of syntheses; every exported design is measured."
 )
+@click.option(
+    "--from",
+    "earlier",
+    multiple=True,
+    metavar="RUN",
+    help="Take up candidates, weights and designs of an earlier run of the same data; may be repeated.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")
 @click.option(
     "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Set any entry of the spec."

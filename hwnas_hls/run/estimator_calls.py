@@ -89,7 +89,8 @@ class EstimatorCalls:
 
     def report(self, part: ConfiguredPlugin, words: str) -> None:
         """Describe a step of an estimator."""
-        self.on_phase(f"batch {self.batch + 1}: {part.name}, {words}")
+        batch = "known designs" if self.batch < 0 else f"batch {self.batch + 1}"
+        self.on_phase(f"{batch}: {part.name}, {words}")
 
     def halving(self, cases: Sequence[Evaluation]) -> Keep:
         """Which candidates continue at a rung."""
@@ -102,7 +103,7 @@ class EstimatorCalls:
         self, part: ConfiguredPlugin, cases: Sequence[Evaluation], *, early_stop: bool
     ) -> list[Estimates]:
         problem = self.problem
-        keys = [self._key(part, case, early_stop) for case in cases]
+        keys = [self.key(part, case, early_stop=early_stop) for case in cases]
         held = self.store.evaluations(dict.fromkeys(keys))
         missing: dict[str, Evaluation] = {}
         for key, case in zip(keys, cases, strict=True):
@@ -112,7 +113,7 @@ class EstimatorCalls:
             fresh = self._ask(part, list(missing.values()), early_stop=early_stop)
             answered = dict(zip(missing, fresh, strict=True))
             names = {
-                candidate: self._key(part, evaluation_of(problem, candidate), early_stop)
+                candidate: self.key(part, evaluation_of(problem, candidate), early_stop=early_stop)
                 for item in fresh
                 for candidate, _ in item.siblings
             }
@@ -120,7 +121,12 @@ class EstimatorCalls:
             held |= answered
         return [held[key] for key in keys]
 
-    def _key(self, part: ConfiguredPlugin, case: Evaluation, early_stop: bool) -> str:
+    def stored(self, part: ConfiguredPlugin, case: Evaluation) -> Estimates | None:
+        """The answer for a candidate in the search if it is in the store; the estimator is not called."""
+        key = self.key(part, case, early_stop=True)
+        return self.store.evaluations([key]).get(key)
+
+    def key(self, part: ConfiguredPlugin, case: Evaluation, *, early_stop: bool) -> str:
         """The key of an evaluation: a hash of everything that its numbers depend on."""
         problem = self.problem
         architecture = case.architecture
@@ -206,7 +212,7 @@ class EstimatorCalls:
             return [self._alone(part, candidate, alone) for candidate in candidates]
 
     def _siblings_of(self, candidate: Candidate) -> Sequence[Candidate]:
-        return self.problem.space.siblings(candidate)
+        return self.problem.siblings(candidate)
 
     def _alone(self, part: ConfiguredPlugin, candidate: Candidate, context: Context) -> Estimates:
         try:

@@ -27,6 +27,7 @@ from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.known_designs import YOURS, final_designs
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import reported
 from hwnas_hls.spec.notation import counted, quantity
@@ -92,7 +93,8 @@ def export_designs(
     if problem.trainer is None:
         log.warning("no estimator of this run trains: there are no designs to export")
         return Exported([], {})
-    made = trained(problem, judge, records, scores, prices, on_step)
+    finals = final_designs(judge.store, [record.key for record in records if record.origin])
+    made = trained(problem, judge, records, scores, prices, on_step, finals)
     if measuring is not None:
         made = _synthesised(measuring, made, on_step)
     tested = _tested(problem, judge, made)
@@ -132,10 +134,17 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
     """The useful members, and why the others are left out.
 
     A member is left out if its outputs are constant, or if another is at least as good in every
-    objective by the final numbers: the score on the test rows and the results of synthesis.
+    objective by the final numbers: the score on the test rows and the results of synthesis. The user's own
+    designs are kept beside those that dominate them.
     """
     left_out: dict[str, LeftOut] = {}
     alive = []
+    # Of a taken-up design, only the final numbers show whether it meets the limits of this run.
+    members = [
+        member
+        for member in members
+        if not member.record.origin or member.record.origin.startswith(YOURS) or member.checks["limits"].ok
+    ]
     for member in members:
         if member.checks["alive"].ok:
             alive.append(member)
@@ -145,7 +154,7 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
     judged = [member for member in alive if losses[member.key] is not None]
     front = [judged[place] for place in non_dominated([losses[member.key] or () for member in judged])]
     for member in judged:
-        if any(member is other for other in front):
+        if any(member is other for other in front) or member.record.origin.startswith(YOURS):
             continue
         own = losses[member.key] or ()
         better = next(

@@ -27,7 +27,7 @@ class Family:
         self._first: dict[str, int] = {}
         self._fronts: dict[int, list[tuple[float, float]]] = {}
         self._losses: dict[int, list[tuple[float, ...]]] = {}
-        self._last = -1
+        self._last = -2  # batch -1 are the known designs
 
     def take(self, records: Sequence[Record]) -> None:
         """Add records in the order of their batches; batches that are already known are ignored."""

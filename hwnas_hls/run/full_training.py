@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -57,6 +58,7 @@ def trained(
     scores: Mapping[str, Estimate],
     prices: Mapping[str, float],
     on_step: Callable[[str], None] = lambda step: None,
+    finals: Mapping[str, Design] = MappingProxyType({}),
 ) -> list[Made]:
     """One design per record: the best of its full trainings with several seeds, each refined at its price.
 
@@ -68,7 +70,10 @@ def trained(
         scores: key -> score on unseen rows, if known.
         prices: key -> price at which single weights are refined; no entry: not refined.
         on_step: called with a description of each step.
+        finals: key -> known design, which is not trained again.
     """
+    given = _given(judge, [record for record in records if record.key in finals], finals)
+    records = [record for record in records if record.key not in finals]
     count = restarts_of(problem)
     found: list[list[Made]] = [[] for _ in records]
     reasons = [""] * len(records)
@@ -101,7 +106,17 @@ def trained(
         words = f"all {count + 1} full trainings failed ({reason}); this is the design of the search"
         log.warning("%s: %s", record.key, words)
         out.append(Made(record, kept, record.estimates, (), (words,)))
-    return out
+    return [*given, *out]
+
+
+def _given(judge: Judge, records: Sequence[Record], finals: Mapping[str, Design]) -> list[Made]:
+    """Known designs with the numbers of the estimators that do not train."""
+    designs = [finals[record.key] for record in records]
+    found = judge.with_designs([record.candidate for record in records], designs)
+    return [
+        Made(record, design, {**record.estimates, **item.estimates}, item.layers)
+        for record, design, item in zip(records, designs, found, strict=True)
+    ]
 
 
 def _once(

@@ -44,13 +44,14 @@ class FullTraining:
 class Judge:
     """Turns batches of candidates into records, and records into full trainings.
 
-    Its :attr:`calls` reach the estimators.
+    Its :attr:`calls` reach the estimators; :attr:`origins` (key -> origin) are those of known designs.
     """
 
     def __init__(self, problem: Problem, store: Store, workers: Workers | None = None) -> None:
         self.problem = problem
         self.store = store
         self.calls = EstimatorCalls(problem, store, workers)
+        self.origins: Mapping[str, str] = {}
 
     @cached_property
     def _family(self) -> Family:
@@ -178,6 +179,25 @@ class Judge:
             if case.state == RecordState.COMPLETE:
                 case.design = self.calls.evaluate(part, [case], early_stop=True)[0].design or case.design
         return case.design
+
+    def stored_training(self, candidate: Candidate) -> Estimates | None:
+        """The last training of a candidate in the search, from the store; never trains.
+
+        ``None`` if there is none, or if it failed or was stopped.
+        """
+        case = evaluation_of(self.problem, candidate)
+        if case.state != RecordState.COMPLETE:
+            return None
+        for part in reversed(self._trainers()):
+            found = self.calls.stored(part, case)
+            if found is not None and not found.failure and not found.stopped and found.design is not None:
+                return found
+        return None
+
+    def training_keys(self, candidate: Candidate) -> list[str]:
+        """The keys under which the trainings of a candidate in the search are stored."""
+        case = evaluation_of(self.problem, candidate)
+        return [self.calls.key(part, case, early_stop=True) for part in self._trainers()]
 
     def _siblings(
         self,
@@ -352,4 +372,5 @@ class Judge:
             reason,
             tuple(case.warnings),
             seconds,
+            self.origins.get(case.candidate.key, ""),
         )

@@ -25,6 +25,8 @@ from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.exporters import exporter_named, front_of, run_exporters
 from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
+from hwnas_hls.run.known_designs import split_yours, with_known
+from hwnas_hls.run.known_sources import check_sources
 from hwnas_hls.run.member_store import held_members, member_to_json, stored_members
 from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.search import Progress, Search
@@ -87,6 +89,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     problem = resolve(spec, registry)
     for words in data_warnings(problem.dataset):
         log.warning(words)
+    check_sources(problem)
     # Connect first: if the scheduler does not answer, no folder is created.
     with _workers(problem) as workers:
         folder = new_folder(folder, problem)
@@ -167,10 +170,17 @@ def _go(
             search.run()
             for words in _ranked(problem, search):
                 observer.on_step(words)
+            own, others = split_yours(search.records())
             choice = chosen(
-                problem, search.judge, store, search.front.records, search.population(), observer.on_step
+                problem,
+                search.judge,
+                store,
+                split_yours(search.front.records)[1],
+                [record for record in others if record.feasible],
+                observer.on_step,
             )
-            whole = _export_key(problem, choice.records)
+            exported = with_known(choice.records, own, others, store)
+            whole = _export_key(problem, exported)
             held = (
                 None
                 if anew or facts.get("exported") != whole
@@ -181,7 +191,7 @@ def _go(
                 done = export_designs(
                     problem,
                     search.judge,
-                    choice.records,
+                    exported,
                     folder,
                     observer.on_step,
                     search.measuring,

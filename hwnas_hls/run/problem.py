@@ -26,12 +26,13 @@ from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
+from hwnas_hls.run.given import given_architecture
 from hwnas_hls.run.goal import goal_of
 from hwnas_hls.run.task_metrics import split_table, with_metrics
 from hwnas_hls.spec.configuration import to_table
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.spec.tables import AUTO, NO_SYNTHESIZER, NamedTable
-from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.candidate import GIVEN, Candidate
 from hwnas_hls.values.objective import Goal
 
 _PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
@@ -72,10 +73,14 @@ class Problem:
 
     def architecture(self, candidate: Candidate) -> Architecture:
         """The architecture of a candidate; without a clock of its own, it gets that of the run."""
-        architecture = as_architecture(self.space.architecture(candidate))
+        architecture = given_architecture(candidate) or as_architecture(self.space.architecture(candidate))
         if architecture.clock_ns is None:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture
+
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        """The candidates that one training covers together with this one."""
+        return () if candidate.space == GIVEN else self.space.siblings(candidate)
 
     def with_seed(self, seed: int) -> Problem:
         """The same problem with another seed of its trainings."""

@@ -19,13 +19,17 @@ from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words, place_of
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.known_designs import origins, take_up
+from hwnas_hls.run.known_sources import gathered
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
-from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.candidate import GIVEN, Candidate
 from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.record import Record
 
 log = logging.getLogger(__name__)
+#: Number of the batch of known designs, which comes before the first batch of the strategy.
+KNOWN_BATCH = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,8 @@ class Search:
         self.asked = self.judged = 0
         self._next_batch = 0
         self._unfinished: tuple[Candidate, ...] = ()
+        self._known: tuple[Candidate, ...] | None = None
+        self._knows = False
         self._seconds_before = 0.0
         self._began = time.monotonic()
         self.measuring = (
@@ -157,6 +163,7 @@ class Search:
     def run(self) -> None:
         """Search until the budget is spent or the space is exhausted."""
         budget = self.problem.spec.run
+        self._judge_known()
         if self.measuring is not None and self.asked < budget.trials:
             self.measuring.require()
         while self.asked < budget.trials:
@@ -166,7 +173,7 @@ class Search:
             if not candidates:
                 log.info("the strategy has no further candidates after %d", self.asked)
                 break
-            self._finish(candidates)
+            self._finish(candidates, self._next_batch)
         if self.measuring is not None:
             self.measuring.learn()
             self.front = LiveFront(self.problem.goal.n_losses)
@@ -184,24 +191,30 @@ class Search:
         state: Any = None
         restorable = False
         taken: list[Record] = []
+        self.judge.origins = origins(self.store)
         for batch in self.store.batches():
+            known = batch.number == KNOWN_BATCH
             if batch.state is None:
-                self._unfinished = batch.candidates
+                if known:
+                    self._known = batch.candidates
+                else:
+                    self._unfinished = batch.candidates
                 break
+            self._knows = self._knows or known
             records = by_batch.get(batch.number, [])
             if self.measuring is not None:
                 # Evaluate again from the store: corrections apply to the original predictions.
                 self._measured(
                     self.judge.records(batch.candidates, batch.number, self.judged),
-                    (self.asked + len(batch.candidates)) / self.problem.spec.run.trials,
+                    (self.asked + (0 if known else len(batch.candidates))) / self.problem.spec.run.trials,
                 )
             if tell:
                 with self._strategy(f"failed on the records of batch {batch.number}"):
-                    self.strategy.tell(records)
+                    self.strategy.tell(_of_space(records))
                 state, restorable = batch.state.state, True
             taken.extend(records)
             self._tally(records)
-            self.asked += len(batch.candidates)
+            self.asked += 0 if known else len(batch.candidates)
             self.trace.append((self.judged, batch.seconds, batch.hypervolume))
             self._next_batch = batch.number + 1
             self._seconds_before = batch.seconds
@@ -243,19 +256,32 @@ class Search:
                 kind=ErrorKind.PLUGIN_FAULT,
             ) from error
 
-    def _finish(self, candidates: Sequence[Candidate]) -> None:
-        number = self._next_batch
+    def _judge_known(self) -> None:
+        """Judge the designs of earlier runs and the user's own, once; they are no part of the budget."""
+        if self._knows:
+            return
+        if self._known is None:
+            known = gathered(self.problem, self.store)
+            take_up(self.judge, self.store, known)
+            self._known = tuple(item.candidate for item in known)
+            self.judge.origins = origins(self.store)
+        self._knows = True
+        if self._known:
+            self._finish(self._known, KNOWN_BATCH)
+
+    def _finish(self, candidates: Sequence[Candidate], number: int) -> None:
         self.store.begin_batch(number, candidates)
-        share = (self.asked + len(candidates)) / self.problem.spec.run.trials
+        asked = 0 if number == KNOWN_BATCH else len(candidates)
+        share = (self.asked + asked) / self.problem.spec.run.trials
         records = self._measured(self.judge.records(candidates, number, self.judged), share)
         self.judge.take(records)
         with self._strategy(f"failed on the records of batch {number}"):
-            self.strategy.tell(records)
+            self.strategy.tell(_of_space(records))
             state = _as_json(self.strategy.state())
-        self.asked += len(candidates)
+        self.asked += asked
         self._count(records, self.seconds())
         self.store.finish_batch(number, records, state, self.front.hypervolume, self.seconds())
-        self._next_batch += 1
+        self._next_batch = number + 1
         self._on_records(records)
         self._on_progress(self.progress())
 
@@ -307,6 +333,11 @@ class Search:
             self.front.hypervolume,
             self.seconds(),
         )
+
+
+def _of_space(records: Sequence[Record]) -> list[Record]:
+    """The records that a strategy can learn from: those of candidates of the space."""
+    return [record for record in records if record.candidate.space != GIVEN]
 
 
 def _as_json(state: Any) -> str:

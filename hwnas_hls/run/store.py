@@ -205,6 +205,12 @@ class Store:
                 found[key] = replace(estimates, siblings=tuple(pairs))
         return found
 
+    def copy_evaluations(self, other: Store) -> None:
+        """Copy the evaluations of another store that this one lacks, in one transaction."""
+        rows = other._database.read("select key, estimates, design from evaluation")
+        with self._database.transaction() as connection:
+            connection.executemany("insert or ignore into evaluation values (?, ?, ?)", rows)
+
     def add_evaluations(
         self, found: Mapping[str, Estimates], names: Mapping[Candidate, str] | None = None
     ) -> None:

@@ -25,16 +25,18 @@ def from_table(config: type[T], table: Mapping[str, Any], where: str) -> T:
     Raises:
         UserError: an unknown key, a missing one, or a value of the wrong type.
     """
-    fields = {field.name: field for field in dataclasses.fields(config) if field.init}  # type: ignore[arg-type]
+    named = [field for field in dataclasses.fields(config) if field.init]  # type: ignore[arg-type]
+    # ``from_`` is the key ``from``, which is no name in Python.
+    fields = {field.name.removesuffix("_"): field for field in named}
     hints = typing.get_type_hints(config)
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in fields:
             raise UserError("unknown key", where=where, found=key, choices=fields)
-        values[key] = _convert(value, hints[key], f"{where}.{key}")
+        values[fields[key].name] = _convert(value, hints[fields[key].name], f"{where}.{key}")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and name not in values:
+        if required and field.name not in values:
             raise UserError(
                 "a required key is missing", where=where, remedy=f"set {name}", kind=ErrorKind.MISSING
             )
@@ -47,7 +49,7 @@ def from_table(config: type[T], table: Mapping[str, Any], where: str) -> T:
 def to_table(config: Any) -> dict[str, Any]:
     """The inverse of :func:`from_table`: every field that is not ``None``, tuples as lists."""
     return {
-        field.name: _plain(getattr(config, field.name))
+        field.name.removesuffix("_"): _plain(getattr(config, field.name))
         for field in dataclasses.fields(config)
         if getattr(config, field.name) is not None
     }

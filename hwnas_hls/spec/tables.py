@@ -26,6 +26,7 @@ class RunTable:
         keep_share: minimum share of a batch that continues at each rung of successive halving.
         estimators: names, in any order; cheap ones run first.
         exporters: names.
+        from_: folders of earlier runs of the same data, whose candidates, weights and designs are taken up.
     """
 
     trials: int = 600
@@ -37,6 +38,7 @@ class RunTable:
     keep_share: float = 0.5
     estimators: tuple[str, ...] = ("static", "hls-model", "training", "da-law", "da-cost")
     exporters: tuple[str, ...] = ("verilog", "vhdl", "front-json", "html-report")
+    from_: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("trials", "batch"):

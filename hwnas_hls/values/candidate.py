@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 Value = bool | int | float | str | None
+#: Name of the space of candidates that are outside the space of their run; their architecture is in them.
+GIVEN = "given"
 
 
 def digest(data: object) -> str:
@@ -40,6 +42,11 @@ class Candidate:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+    @property
+    def knobs(self) -> Mapping[str, Value]:
+        """The values that are knobs of the run's space: none for a candidate outside it."""
+        return {} if self.space == GIVEN else self.values
 
     def to_json(self) -> dict[str, Any]:
         return {"space": self.space, "values": dict(self.values)}

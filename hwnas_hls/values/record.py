@@ -30,7 +30,7 @@ class Record:
 
     Args:
         number: position in the run, from 0.
-        batch: number of its batch, from 0.
+        batch: number of its batch, from 0; -1 for known designs, which are judged before the search.
         candidate: its knob values.
         state: how its evaluation ended.
         estimates: metric -> estimate; all that were made before the evaluation ended.
@@ -39,6 +39,7 @@ class Record:
         reason: why it is not complete; empty if it is.
         warnings: of the estimators.
         seconds: duration of its evaluation, its share of the batch.
+        origin: of a design that existed before the search: ``from RUN`` or ``yours: NAME``; else empty.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Record:
     reason: str = ""
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    origin: str = ""
 
     @property
     def key(self) -> str:
@@ -76,6 +78,7 @@ class Record:
             "reason": self.reason,
             "warnings": list(self.warnings),
             "seconds": self.seconds,
+            "origin": self.origin,
         }
 
     @classmethod
@@ -92,4 +95,5 @@ class Record:
             data["reason"],
             tuple(data["warnings"]),
             data["seconds"],
+            data.get("origin", ""),
         )

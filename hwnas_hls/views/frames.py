@@ -18,7 +18,7 @@ def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
     """Every candidate of a run as (columns, rows); values that a candidate does not have are missing.
 
     The columns are ``number key batch state reason`` (why it is not complete), ``on_front`` (it
-    was exported as a design) and ``seconds``; the knobs as ``knob.NAME``; and of each metric
+    was exported as a design), ``origin`` (of a known design) and ``seconds``; the knobs as ``knob.NAME``; and of each metric
     ``METRIC``, ``METRIC_low``, ``METRIC_high`` (its interval), ``METRIC_source`` and
     ``METRIC_evidence``; ``excess.LIMIT`` is the violation of a limit relative to its bound;
     ``warnings`` are joined by ``; ``.
@@ -29,7 +29,7 @@ def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
     metrics: dict[str, None] = dict.fromkeys(objective.metric for objective in front.goal.objectives)
     limits: dict[str, None] = {}
     for record in front.records:
-        knobs += [name for name in record.candidate.values if name not in knobs]
+        knobs += [name for name in record.candidate.knobs if name not in knobs]
         metrics |= dict.fromkeys(record.estimates)
         limits |= dict.fromkeys(record.violations)
         rows.append(
@@ -40,14 +40,15 @@ def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
                 "state": record.state,
                 "reason": record.reason,
                 "on_front": record.key in members,
+                "origin": record.origin,
                 "seconds": record.seconds,
-                **{f"knob.{name}": value for name, value in record.candidate.values.items()},
+                **{f"knob.{name}": value for name, value in record.candidate.knobs.items()},
                 **_numbers(record.estimates),
                 **{f"excess.{limit}": amount for limit, amount in record.violations.items()},
                 "warnings": "; ".join(record.warnings),
             }
         )
-    columns = ["number", "key", "batch", "state", "reason", "on_front", "seconds"]
+    columns = ["number", "key", "batch", "state", "reason", "on_front", "origin", "seconds"]
     columns += [f"knob.{name}" for name in knobs]
     columns += _columns(metrics) + [f"excess.{limit}" for limit in limits] + ["warnings"]
     return columns, rows

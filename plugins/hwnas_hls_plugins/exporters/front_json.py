@@ -78,6 +78,7 @@ def _member(member: Member, front: Front) -> dict[str, Any]:
         "design": f"designs/{member.key}",
         "digest": member.design.digest(),
         "knobs": dict(member.candidate.values),
+        "origin": member.record.origin,
         "architecture": _architecture(member.design, front.clock_ns),
         "metrics": _metrics(member.estimates),
         "search_metrics": _metrics(member.record.estimates),

@@ -90,6 +90,7 @@ class Card:
     anchor: str
     key: str
     shape: str
+    origin: str
     summary: str
     clock: str
     io_type: str
@@ -130,6 +131,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         anchor=f"design-{place}",
         key=member.key,
         shape=design.architecture.shape,
+        origin=member.record.origin,
         summary=summary(member.estimates, front.dataset.metric),
         clock=f"{design.architecture.clock_ns or front.clock_ns:g} ns",
         io_type=design.architecture.io_type,
@@ -146,7 +148,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         ladder=ladder(member.estimates),
         checks=tuple(check(name, result) for name, result in member.checks.items()),
         warnings=tuple(dict.fromkeys((*member.record.warnings, *member.warnings))),
-        knobs=tuple((name, str(value)) for name, value in member.candidate.values.items()),
+        knobs=tuple((name, str(value)) for name, value in member.candidate.knobs.items()),
         files=files[:MAX_FILES],
         more_files=max(0, len(files) - MAX_FILES),
         commands=_commands(member.key, home, front),

@@ -141,11 +141,11 @@ def _knobs(front: Front, records: Sequence[Record]) -> list[dict[str, Any]]:
     candidates = [record.candidate for record in records]
     everyone = [*candidates, *(member.candidate for member in front.members)]
     for candidate in everyone:
-        columns |= dict.fromkeys(name for name in candidate.values if name not in columns)
+        columns |= dict.fromkeys(name for name in candidate.knobs if name not in columns)
     out = []
     for name in columns:
         knob = declared.get(name)
-        seen = {candidate.values[name] for candidate in everyone if name in candidate.values}
+        seen = {candidate.knobs[name] for candidate in everyone if name in candidate.knobs}
         if len(seen) < 2:
             continue
         entry: dict[str, Any] = {"name": name, "doc": knob.doc if knob else ""}
@@ -155,17 +155,17 @@ def _knobs(front: Front, records: Sequence[Record]) -> list[dict[str, Any]]:
             letters = {value: LETTERS[place] for place, value in enumerate(choices)}
             entry["choices"] = [str(choice) for choice in choices]
             entry["column"] = "".join(
-                letters[candidate.values[name]] if name in candidate.values else INACTIVE
+                letters[candidate.knobs[name]] if name in candidate.knobs else INACTIVE
                 for candidate in candidates
             )
             entry["members"] = [
-                choices.index(member.candidate.values[name]) if name in member.candidate.values else None
+                choices.index(member.candidate.knobs[name]) if name in member.candidate.knobs else None
                 for member in front.members
             ]
         else:
             entry["log"] = knob is not None and knob.log
-            entry["column"] = [_number(candidate.values.get(name)) for candidate in candidates]
-            entry["members"] = [_number(member.candidate.values.get(name)) for member in front.members]
+            entry["column"] = [_number(candidate.knobs.get(name)) for candidate in candidates]
+            entry["members"] = [_number(member.candidate.knobs.get(name)) for member in front.members]
         out.append(entry)
     return out
 
