@@ -18,10 +18,10 @@ def record_rows(front: Front) -> tuple[list[str], list[dict[str, Any]]]:
     """Every candidate of a run as (columns, rows); values that a candidate does not have are missing.
 
     The columns are ``number key batch state reason`` (why it is not complete), ``on_front`` (it
-    was exported as a design), ``origin`` (of a known design) and ``seconds``; the knobs as ``knob.NAME``; and of each metric
-    ``METRIC``, ``METRIC_low``, ``METRIC_high`` (its interval), ``METRIC_source`` and
-    ``METRIC_evidence``; ``excess.LIMIT`` is the violation of a limit relative to its bound;
-    ``warnings`` are joined by ``; ``.
+    was exported as a design), ``origin`` (of a known design) and ``seconds``; the knobs as
+    ``knob.NAME``; and of each metric ``METRIC``, ``METRIC_low``, ``METRIC_high`` (its interval),
+    ``METRIC_source`` and ``METRIC_evidence``; ``excess.LIMIT`` is the violation of a limit
+    relative to its bound; ``warnings`` are joined by ``; ``.
     """
     members = {member.key for member in front.members}
     knobs = [knob.name for knob in knobs_of(front.space)]
