@@ -197,6 +197,7 @@ def error_words(front: Front) -> str:
     between = low if low == high else f"{low} to {high}"
     return f"One standard error of {metric_of(name).label} on the test rows: {between}{unit}."
 
+
 def _is_own(member: Member) -> bool:
     return member.record.origin.startswith("yours")
 
