@@ -149,9 +149,8 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
             say(words, "dim")
         if words := chance_words(front):
             say(words, "dim")
-        for member in front.members:
-            if origin := member.record.origin:
-                say(f"* {member.key[:KEY_DIGITS]} {_plain(origin)}", "bold" if _is_own(member) else "dim")
+        for member in (member for member in front.members if member.record.origin):
+            say(f"* {member.key[:KEY_DIGITS]} {_plain(member.record.origin)}", "dim")
     elif front.least_infeasible:
         say("No feasible design. The nearest candidates:", "bold")
         console.print(nearest_table(front))
@@ -196,10 +195,6 @@ def error_words(front: Front) -> str:
     low, high = (f"{100 * end:.1f}" if is_ratio(name) else f"{end:.2g}" for end in (min(errors), max(errors)))
     between = low if low == high else f"{low} to {high}"
     return f"One standard error of {metric_of(name).label} on the test rows: {between}{unit}."
-
-
-def _is_own(member: Member) -> bool:
-    return member.record.origin.startswith("yours")
 
 
 def chance_words(front: Front) -> str:
