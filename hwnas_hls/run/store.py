@@ -194,15 +194,17 @@ class Store:
         """The stored evaluations among ``keys``."""
         found = {}
         for key in keys:
-            rows = self._database.read("select estimates, design from evaluation where key = ?", (key,))
-            if rows:
-                with self._database.decoding():
-                    estimates, siblings = _estimates(*rows[0])
-                pairs = []
-                for candidate, name in siblings:
-                    # A sibling is stored with the evaluation that names it, and has no siblings itself.
-                    pairs += [(candidate, item) for item in self.evaluations([name]).values()]
-                found[key] = replace(estimates, siblings=tuple(pairs))
+            stored = self._evaluation(key)
+            if stored is None:
+                continue
+            estimates, siblings = stored
+            # Two candidates of one training name each other: the siblings of siblings are not followed.
+            pairs = [
+                (candidate, other[0])
+                for candidate, name in siblings
+                if (other := self._evaluation(name)) is not None
+            ]
+            found[key] = replace(estimates, siblings=tuple(pairs))
         return found
 
     def copy_evaluations(self, other: Store) -> None:
@@ -210,6 +212,14 @@ class Store:
         rows = other._database.read("select key, estimates, design from evaluation")
         with self._database.transaction() as connection:
             connection.executemany("insert or ignore into evaluation values (?, ?, ?)", rows)
+
+    def _evaluation(self, key: str) -> tuple[Estimates, list[tuple[Candidate, str]]] | None:
+        """A stored evaluation without its siblings, and these with the keys of their evaluations."""
+        rows = self._database.read("select estimates, design from evaluation where key = ?", (key,))
+        if not rows:
+            return None
+        with self._database.decoding():
+            return _estimates(*rows[0])
 
     def add_evaluations(
         self, found: Mapping[str, Estimates], names: Mapping[Candidate, str] | None = None

@@ -406,3 +406,24 @@ def test_weights_that_would_fill_the_memory_are_not_unpacked(tmp_path: Path) -> 
     assert (tmp_path / "weights.npz").stat().st_size < 1_000_000
     with refused(ErrorKind.WRONG_FORMAT, where=str(tmp_path / "weights.npz"), mentions=[f"{300 << 20:,}"]):
         Design.load(tmp_path)
+
+
+def test_candidates_of_one_training_may_name_each_other(tmp_path: Path) -> None:
+    """Two exported candidates of one full training did, and a resumed run followed them without an end."""
+    from hwnas_hls.run.store import Store
+    from hwnas_hls.values.candidate import Candidate
+    from hwnas_hls.values.estimate import Estimates, measured
+
+    first, second = Candidate("toy", {"width": 1}), Candidate("toy", {"width": 2})
+    alone = {
+        name: Estimates({"lut": measured("lut", value, "open_synthesis", "made up")})
+        for name, value in (("a", 1.0), ("b", 2.0))
+    }
+    both = {
+        "a": dataclasses.replace(alone["a"], siblings=((second, alone["b"]),)),
+        "b": dataclasses.replace(alone["b"], siblings=((first, alone["a"]),)),
+    }
+    with Store(tmp_path) as store:
+        store.add_evaluations(both, {first: "a", second: "b"})
+    with Store(tmp_path) as store:
+        assert store.evaluations(["a", "b"]) == both
