@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -96,6 +97,27 @@ def goal_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def _note_moved_data(context: click.Context, _: click.Parameter, place: Path | None) -> Path | None:
+    """Note the new place of a run's data file, where every command then finds it."""
+    if place is not None:
+        from hwnas_hls.run.folder import run_spec
+
+        run_spec(context.params["run_folder"], place)
+    return place
+
+
+def with_moved_data(command: Command) -> Command:
+    """The option of commands on a run whose data file has moved."""
+    return click.option(
+        "--task",
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        callback=_note_moved_data,
+        expose_value=False,
+        help="Where the run's data file is now, if it has moved; its hash must be the same.",
+    )(command)
 
 
 def ended(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json: bool) -> int:

@@ -10,14 +10,17 @@ import click
 
 from hwnas_hls.cli.context import current_registry
 from hwnas_hls.cli.flags import question_of_flags, session_cluster, spec_of_flags
-from hwnas_hls.cli.options import ended, goal_options, watching, with_workers
+from hwnas_hls.cli.options import ended, goal_options, watching, with_moved_data, with_workers
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 
 
 @click.command()
 @click.argument("spec_file", metavar="[SPEC]", required=False, type=click.Path(path_type=Path))
 @click.option("--target", help="Part, board or path of a target file; `hwnas-hls targets` lists them.")
-@click.option("--task", help="Name of a task, or the path of a CSV, NPZ or Parquet file.")
+@click.option(
+    "--task",
+    help="Name of a task, or the path of a CSV, NPZ, NPY, Parquet, Feather, HDF5 or ROOT file.",
+)
 @click.option("--label", help="Label column of a task given as a file.")
 @click.option(
     "--metric", help="Metric of the predictions: accuracy, auc, efficiency_at_fpr, f1, r2, rmse, ..."
@@ -94,6 +97,7 @@ def run(
 @click.option(
     "--salvage", "salvaging", is_flag=True, help="First recover the intact part of a damaged store."
 )
+@with_moved_data
 @with_workers
 @watching
 def resume(
@@ -128,6 +132,7 @@ def resume(
 @click.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @goal_options
+@with_moved_data
 @watching
 def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool, **flags: Any) -> int:
     """Redraw the report and front.json of a run, without searching or training.

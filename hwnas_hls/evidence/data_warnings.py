@@ -20,7 +20,7 @@ def data_warnings(dataset: Dataset) -> tuple[str, ...]:
     """What the data do not support, in sentences without a full stop."""
     import numpy as np
 
-    test, found = dataset.test, []
+    test, found = dataset.test, list(dataset.warnings)
     if dataset.kind != CLASSIFICATION:
         rows = math.sqrt(2.0 / max(len(test), 1)) / 2
         if dataset.metric == "r2" and rows > _FEW:

@@ -76,6 +76,7 @@ class Dataset:
         signal: number of the signal class, for ``auc``, ``f1`` and ``efficiency_at_fpr``; ``None`` means
             the second of two classes and, of more, the average over each one against the rest.
         false_positive_rate: of ``efficiency_at_fpr``.
+        warnings: what is probably wrong with the data, for the terminal and the report.
 
     Raises:
         UserError: the product of the shape is not the number of features.
@@ -94,6 +95,7 @@ class Dataset:
     further_metrics: tuple[str, ...] = ()
     signal: int | None = None
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.input_shape

@@ -6,15 +6,20 @@ import contextlib
 from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.run.data_place import moved_to, with_found_data
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.spec import Spec, read_tables, spec_from_tables
 
 
-def run_spec(folder: Path) -> Spec:
-    """The resolved spec of a run folder.
+def run_spec(folder: Path, data: Path | None = None) -> Spec:
+    """The resolved spec of a run folder; data files that have moved are at their new place.
+
+    Args:
+        data: where the data file of the run is now; ``None``: at the stored path, or where
+            :func:`~hwnas_hls.run.data_place.with_found_data` finds it.
 
     Raises:
-        UserError: the folder is not a run.
+        UserError: the folder is not a run, or ``data`` is not its data.
     """
     path = folder / "spec.toml"
     if not path.is_file():
@@ -24,7 +29,8 @@ def run_spec(folder: Path) -> Spec:
             where=str(folder),
             remedy="give a folder created by `run`",
         )
-    return spec_from_tables(read_tables(path), str(path))
+    spec = spec_from_tables(read_tables(path), str(path))
+    return with_found_data(spec, folder) if data is None else moved_to(spec, folder, data)
 
 
 def new_folder(folder: Path | None, problem: Problem) -> Path:

@@ -21,6 +21,7 @@ from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.run import rank_correlation as ranking
 from hwnas_hls.run import selection
 from hwnas_hls.run.choice import chosen
+from hwnas_hls.run.data_place import note_data
 from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.exporters import exporter_named, front_of, run_exporters
 from hwnas_hls.run.facts import logged, run_facts
@@ -102,6 +103,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
                 remedy="choose another --output",
             )
         write_text(folder / "spec.toml", text)
+        note_data(problem.spec, folder)
         return _go(problem, folder, observer, workers)
 
 

@@ -35,7 +35,10 @@ from hwnas_hls.spec.tables import AUTO, NO_SYNTHESIZER, NamedTable
 from hwnas_hls.values.candidate import GIVEN, Candidate
 from hwnas_hls.values.objective import Goal
 
-_PATH_LIKE = re.compile(r".*(\.(csv|tsv|txt|dat|data|npz|parquet|pq)|/.*)", re.IGNORECASE)
+_PATH_LIKE = re.compile(
+    r".*(\.(csv|tsv|txt|dat|data|npz|npy|parquet|pq|feather|arrow|h5|hdf5|hdf|root|gz|zip|xlsx?|json|pkl)|/.*)",
+    re.IGNORECASE,
+)
 log = logging.getLogger(__name__)
 #: The strategy for any space: it only needs sampling, mutation and crossover.
 _ANY_SPACE = "evolution"

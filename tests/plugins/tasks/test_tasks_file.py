@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusal import refused
 
 from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.spec.configuration import from_table
 from hwnas_hls_plugins.tasks.file_task import SUFFIXES, FileConfig, FileTask, csv_table, table
@@ -54,6 +57,48 @@ def write_npz(data: pd.DataFrame, folder: Path) -> Path:
     features = data.drop(columns="label")
     np.savez(folder / "data.npz", X=features.to_numpy(), y=label, feature_names=np.array(list(features)))
     return folder / "data.npz"
+
+
+def write_gz(data: pd.DataFrame, folder: Path) -> Path:
+    data.to_csv(folder / "data.csv.gz", index=False)
+    return folder / "data.csv.gz"
+
+
+def write_feather(data: pd.DataFrame, folder: Path) -> Path:
+    data.to_feather(folder / "data.feather")
+    return folder / "data.feather"
+
+
+def write_npy(data: pd.DataFrame, folder: Path) -> Path:
+    np.save(folder / "data.npy", data.to_records(index=False))
+    return folder / "data.npy"
+
+
+def write_h5(data: pd.DataFrame, folder: Path) -> Path:
+    with h5py.File(folder / "data.h5", "w") as file:
+        for name in data:
+            file[f"events/{name}"] = data[name].to_numpy()
+    return folder / "data.h5"
+
+
+def write_compound(data: pd.DataFrame, folder: Path) -> Path:
+    with h5py.File(folder / "data.hdf5", "w") as file:
+        file["table"] = data.to_records(index=False)
+    return folder / "data.hdf5"
+
+
+def write_pairs(data: pd.DataFrame, folder: Path) -> Path:
+    with h5py.File(folder / "pairs.h5", "w") as file:
+        features = data.drop(columns="label")
+        file["X"], file["y"] = features.to_numpy(), data["label"].to_numpy()
+        file["feature_names"] = list(features)
+    return folder / "pairs.h5"
+
+
+def write_root(data: pd.DataFrame, folder: Path) -> Path:
+    with uproot.recreate(folder / "data.root") as file:
+        file["events"] = {name: data[name].to_numpy() for name in data}
+    return folder / "data.root"
 
 
 def rows_of(data: Dataset) -> list[tuple[Any, ...]]:
@@ -99,8 +144,12 @@ def test_text_labels_and_any_features_come_back_as_they_were(
         assert set(split.y) == set(range(len(names)))
 
 
-@pytest.mark.parametrize("write", [write_csv, write_parquet, write_npz])
-def test_the_three_formats_give_the_same_data(write: Write, tmp_path: Path) -> None:
+ALL_FORMATS = [write_csv, write_parquet, write_npz, write_gz, write_feather, write_npy]
+ALL_FORMATS += [write_h5, write_compound, write_pairs, write_root]
+
+
+@pytest.mark.parametrize("write", ALL_FORMATS)
+def test_all_formats_give_the_same_data(write: Write, tmp_path: Path) -> None:
     data, reference = load(write(frame(), tmp_path)), load(write_csv(frame(), tmp_path))
     assert data.fingerprint == reference.fingerprint
     assert np.array_equal(data.test.x, reference.test.x)
@@ -225,9 +274,11 @@ def test_csv_settings(tmp_path: Path) -> None:
     data = frame()
     reference = rows_of(load(write_csv(data, tmp_path)))
     data.to_csv(tmp_path / "comma.csv", index=False, sep=";", decimal=",")
+    detected = load(tmp_path / "comma.csv")
+    assert rows_of(detected) == rows_of(load(tmp_path / "comma.csv", decimal=",")) == reference
+    assert "numbers with a decimal comma" in detected.source
     with refused(ErrorKind.INVALID, mentions=["decimal = ','"]):
-        load(tmp_path / "comma.csv")
-    assert rows_of(load(tmp_path / "comma.csv", decimal=",")) == reference
+        load(tmp_path / "comma.csv", decimal=".")
     data.rename(columns={"f0": "größe"}).to_csv(tmp_path / "latin.csv", index=False, encoding="latin-1")
     with refused(ErrorKind.WRONG_FORMAT, mentions=["utf-8", "encoding = 'latin-1'"]):
         load(tmp_path / "latin.csv")
@@ -501,7 +552,7 @@ def test_text_targets_are_refused(tmp_path: Path) -> None:
         load(write_csv(frame(), tmp_path), label=["f0", "f1"], kind="classification")
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet", ".xlsx", ""])
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".xlsx", ""])
 def test_paths_that_are_no_data_file(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"data{suffix}"
     with refused(ErrorKind.MISSING, where=str(path)):
@@ -531,7 +582,7 @@ def test_an_unknown_suffix_names_the_kinds(tmp_path: Path) -> None:
 @given(
     raw=st.binary(min_size=1, max_size=400),
     start=st.sampled_from([b"", b"PK\x03\x04", b"PAR1", b"a,b,label\n1,2,x\n", b"\x93NUMPY", b"\xff\xfe"]),
-    suffix=st.sampled_from([".csv", ".npz", ".parquet"]),
+    suffix=st.sampled_from([".csv", ".csv.gz", ".npz", ".npy", ".parquet", ".feather", ".h5", ".root"]),
 )
 def test_bytes_of_any_kind_end_in_a_message(raw: bytes, start: bytes, suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -660,3 +711,74 @@ def test_a_column_of_weights_is_no_feature(tmp_path: Path) -> None:
     path.write_text("\n".join([*lines, "1,2,-1,no"]) + "\n")
     with refused(ErrorKind.INVALID, mentions=["'w'", "-1"]):
         FileTask(FileConfig(path=str(path), weight="w")).load()
+
+
+def test_one_tree_or_group_of_several_is_named(tmp_path: Path) -> None:
+    data = frame()
+    columns = {name: data[name].to_numpy() for name in data}
+    with uproot.recreate(tmp_path / "two.root") as file:
+        file["signal"] = columns
+        file["runs"] = {"number": np.arange(3)}
+    with refused(ErrorKind.AMBIGUOUS, found="runs, signal", mentions=["task.table"]):
+        load(tmp_path / "two.root")
+    assert rows_of(load(tmp_path / "two.root", table="signal")) == rows_of(load(write_csv(data, tmp_path)))
+    with refused(ErrorKind.UNKNOWN_NAME, found="sgnal", near="signal"):
+        load(tmp_path / "two.root", table="sgnal")
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        for name, values in columns.items():
+            file[f"signal/{name}"] = values
+        file["runs/number"] = np.arange(3)
+    with refused(ErrorKind.WRONG_FORMAT, mentions=["runs/number (3,)", "set table"]):
+        load(tmp_path / "two.h5")
+    assert rows_of(load(tmp_path / "two.h5", table="signal")) == rows_of(load(write_csv(data, tmp_path)))
+
+
+def test_branches_of_vectors_are_left_out_with_a_remark(tmp_path: Path) -> None:
+    data = frame(20)
+    with uproot.recreate(tmp_path / "jagged.root") as file:
+        vectors = {"tracks": np.ones((20, 4))}
+        file["events"] = {name: data[name].to_numpy() for name in data} | vectors
+    found = load(tmp_path / "jagged.root")
+    assert found.features == ("f0", "f1", "f2")
+    assert "1 branches of vectors or objects left out: tracks" in found.source
+
+
+def test_an_array_of_rows_has_its_label_last(tmp_path: Path) -> None:
+    data = frame(60)
+    np.save(tmp_path / "rows.npy", data.to_numpy())
+    found = load(tmp_path / "rows.npy")
+    assert (found.features, found.labels) == (("column_0", "column_1", "column_2"), ("0", "1", "2"))
+    np.save(tmp_path / "cube.npy", np.ones((3, 3, 3)))
+    with refused(ErrorKind.WRONG_FORMAT, mentions=["(3, 3, 3)"]):
+        load(tmp_path / "cube.npy")
+
+
+@pytest.mark.parametrize("sign", [",", " ", "\t"])
+def test_a_header_in_a_comment(sign: str, tmp_path: Path) -> None:
+    data = frame()
+    header = f"made by savetxt\n{sign.join(data)}"
+    np.savetxt(tmp_path / "data.txt", data.to_numpy(), delimiter=sign, header=header)
+    found = load(tmp_path / "data.txt")
+    assert found.features == ("f0", "f1", "f2")
+    assert "header from a line of comment (#)" in found.source
+    assert len(found.train) + len(found.validation) + len(found.test) == len(data)
+    (tmp_path / "plain.csv").write_text("# a note of any length, with a comma\n" + data.to_csv(index=False))
+    assert load(tmp_path / "plain.csv").features == ("f0", "f1", "f2")
+
+
+def test_values_that_stand_for_missing_ones_are_warned_of(tmp_path: Path) -> None:
+    data = frame()
+    assert load(write_csv(data, tmp_path)).warnings == ()
+    data.loc[3:7, "f1"] = -999
+    data["f2"] = np.arange(len(data)) * 20 - 999  # -999 is one of many values
+    (words,) = load(write_csv(data, tmp_path)).warnings
+    assert "f1 (-999 in 5 rows)" in words
+    assert "f2" not in words
+    assert words in data_warnings(load(write_csv(data, tmp_path)))
+
+
+def test_a_file_that_unpacks_to_too_much_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_gz(frame(500), tmp_path)
+    monkeypatch.setattr(csv_table, "MAX_FILE_BYTES", 10_000)
+    with refused(ErrorKind.TOO_LARGE, where=str(path)):
+        load(path)

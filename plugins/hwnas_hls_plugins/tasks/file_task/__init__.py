@@ -1,4 +1,4 @@
-"""Task ``file``: data from a CSV, NPZ or Parquet file."""
+"""Task ``file``: data from a CSV, NPZ, NPY, Parquet, Feather, HDF5 or ROOT file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,23 @@ if TYPE_CHECKING:
 
     from hwnas_hls_plugins.tasks.file_task.examples import Examples
     from hwnas_hls_plugins.tasks.file_task.labels import Labels
+    from hwnas_hls_plugins.tasks.file_task.npz_table import Arrays
+    from hwnas_hls_plugins.tasks.file_task.table import Table
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-SUFFIXES = (*CSV_SUFFIXES, ".npz", *PARQUET_SUFFIXES)
+FEATHER_SUFFIXES = (".feather", ".arrow")
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+SUFFIXES = (
+    *CSV_SUFFIXES,
+    *(f"{suffix}.gz" for suffix in CSV_SUFFIXES),
+    ".npz",
+    ".npy",
+    *PARQUET_SUFFIXES,
+    *FEATHER_SUFFIXES,
+    *HDF5_SUFFIXES,
+    ".root",
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,8 @@ class FileConfig:
     """Settings of the task ``file``.
 
     Args:
-        path: a .csv (also .tsv, .txt, .data, .dat), .npz or .parquet file.
+        path: a .csv (also .tsv, .txt, .data, .dat; each also .gz), .npz, .npy, .parquet, .feather, .h5 or
+            .root file.
         label: the label column, or several (targets of a regression, or one-hot classes); empty
             means a column called label, target, class or y, or the only text column.
         kind: ``classification``, ``regression``, or ``auto`` (see docs/tasks.md).
@@ -35,9 +49,10 @@ class FileConfig:
         split_column: column with the values train, validation (valid, val) or test.
         ignore: columns that are neither features nor label.
         weight: column of numbers, 0 or more: how much each row counts in the loss of training.
+        table: tree of a ROOT file, or group or data set of an HDF5 file, if it has several.
         delimiter: of a CSV file; empty means that it is detected.
         header: of a CSV file: ``yes``, ``no`` or ``auto``.
-        decimal: decimal sign of a CSV file.
+        decimal: decimal sign of a CSV file; ``auto`` takes a comma if numbers are written with one.
         encoding: of a CSV file; empty means UTF-8.
         split_seed: seed of the split into 60 % training, 20 % validation, 20 % test.
         image: height, width and channels if a row is an image (channels last) or a time series
@@ -51,9 +66,10 @@ class FileConfig:
     split_column: str = ""
     ignore: str | tuple[str, ...] = ()
     weight: str = ""
+    table: str = ""
     delimiter: str = ""
     header: Literal["auto", "yes", "no"] = "auto"
-    decimal: Literal[".", ","] = "."
+    decimal: Literal["auto", ".", ","] = "auto"
     encoding: str = ""
     split_seed: int = 0
     image: tuple[int, ...] = ()
@@ -89,7 +105,7 @@ def _tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 class FileTask(Task):
-    """Data from a CSV, NPZ or Parquet file."""
+    """Data from a CSV, NPZ, NPY, Parquet, Feather, HDF5 or ROOT file."""
 
     name: ClassVar[str] = "file"
     Config: ClassVar[type[FileConfig]] = FileConfig
@@ -133,6 +149,7 @@ class FileTask(Task):
             input_shape=(self.config.image[0], self.config.image[1], self.config.image[2])
             if self.config.image
             else None,
+            warnings=examples.warnings,
         )
 
     def _read(self, path: Path, like: Examples | None = None) -> Examples:
@@ -140,13 +157,35 @@ class FileTask(Task):
         from hwnas_hls_plugins.tasks.file_task.examples import from_table
 
         config = self.config
-        suffix = path.suffix.lower()
+        suffix = _suffix(path)
+        table: Table
         if suffix == ".npz":
-            return _read_npz(path, config)
-        if suffix in CSV_SUFFIXES:
+            from hwnas_hls_plugins.tasks.file_task.npz_table import read_npz
+
+            return _of_arrays(read_npz(path), path, config)
+        if suffix in HDF5_SUFFIXES:
+            from hwnas_hls_plugins.tasks.file_task.hdf5_table import read_hdf5
+
+            found = read_hdf5(path, config.table, config.ignored_columns)
+            if isinstance(found, tuple):
+                return _of_arrays(found, path, config)
+            table = found
+        elif suffix == ".npy":
+            from hwnas_hls_plugins.tasks.file_task.npz_table import read_npy
+
+            table = read_npy(path, config.ignored_columns)
+        elif suffix == ".root":
+            from hwnas_hls_plugins.tasks.file_task.root_table import read_root
+
+            table = read_root(path, config.table, config.ignored_columns)
+        elif suffix in FEATHER_SUFFIXES:
+            from hwnas_hls_plugins.tasks.file_task.parquet_table import read_feather
+
+            table = read_feather(path, config.ignored_columns)
+        elif suffix.removesuffix(".gz") in CSV_SUFFIXES:
             from hwnas_hls_plugins.tasks.file_task.csv_table import read_csv
 
-            delimiter = config.delimiter or ("\t" if suffix == ".tsv" else "")
+            delimiter = config.delimiter or ("\t" if suffix.startswith(".tsv") else "")
             table = read_csv(
                 path, delimiter, config.header, config.decimal, config.encoding, config.ignored_columns
             )
@@ -226,21 +265,27 @@ class FileTask(Task):
         return partition(examples, labels, self.config.split_seed)
 
 
-def _read_npz(path: Path, config: FileConfig) -> Examples:
+def _suffix(path: Path) -> str:
+    """The suffix of a file in lower case; of a gzip file with the one before: ``.csv.gz``."""
+    suffix = path.suffix.lower()
+    return f"{path.with_suffix('').suffix.lower()}{suffix}" if suffix == ".gz" else suffix
+
+
+def _of_arrays(found: tuple[Arrays, tuple[str, ...]], path: Path, config: FileConfig) -> Examples:
+    """Arrays of features and labels as examples."""
     import numpy as np
 
     from hwnas_hls_plugins.tasks.file_task.examples import Examples, check_features
-    from hwnas_hls_plugins.tasks.file_task.npz_table import read_npz
 
     for key in ("label", "split_column", "ignore", "weight"):
         if getattr(config, key):
             raise UserError(
-                f"{key} names columns, but an NPZ archive has none",
+                f"{key} names columns, but arrays of features and labels have none",
                 where=str(path),
                 found=getattr(config, key),
                 remedy="omit it; the arrays must be named X and y, or x_train, y_train, ...",
             )
-    pairs, features = read_npz(path)
+    pairs, features = found
     for x, _ in pairs.values():
         check_features(x, features, str(path))
     widths = {y.shape[1:] for _, y in pairs.values()}

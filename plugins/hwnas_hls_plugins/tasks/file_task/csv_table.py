@@ -1,9 +1,12 @@
-"""Reads CSV files and detects delimiter, header and encoding; every decision is reported."""
+"""Reads CSV files and detects delimiter, header, decimal sign and encoding; every decision is reported."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
+import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +16,14 @@ import numpy as np
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.arrow import to_column
 from hwnas_hls_plugins.tasks.file_task.examples import LABEL_NAMES
-from hwnas_hls_plugins.tasks.file_task.table import Column, Table, check_file, check_names, check_size
+from hwnas_hls_plugins.tasks.file_task.table import (
+    MAX_FILE_BYTES,
+    Column,
+    Table,
+    check_file,
+    check_names,
+    check_size,
+)
 
 #: Delimiters to detect, the most likely first; a comma may also be a decimal sign.
 DELIMITERS = ("\t", ";", "|", ",", " ")
@@ -21,13 +31,14 @@ DELIMITERS = ("\t", ";", "|", ",", " ")
 _MISSING = ("", "?", "-", ".", "na", "n/a", "nan", "null", "none")
 _SAMPLE_BYTES = 1 << 18
 _SAMPLE_LINES = 60
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*")
 
 
 def read_csv(
     path: Path,
     delimiter: str = "",
     header: str = "auto",
-    decimal: str = ".",
+    decimal: str = "auto",
     encoding: str = "",
     ignore: Sequence[str] = (),
 ) -> Table:
@@ -36,7 +47,7 @@ def read_csv(
     Args:
         delimiter: one character; empty means that tab, semicolon, bar, comma or space is detected.
         header: ``yes``, ``no``, or ``auto``: the first line is a header unless it looks like data.
-        decimal: ``.`` or ``,``.
+        decimal: ``.`` or ``,``; ``auto`` takes a comma if numbers are written with one.
         encoding: of the text; empty means UTF-8, or UTF-16 if the file begins with its byte order mark.
         ignore: columns to skip.
 
@@ -51,6 +62,7 @@ def read_csv(
     text, encoding = _sample(path, where, encoding)
     lines = text.splitlines()
     filled = [number for number, line in enumerate(lines) if line.strip()]
+    comments, filled = _without_comments(lines, filled)
     if not filled:
         raise UserError("the data file contains only white space", kind=ErrorKind.MISSING, where=where)
     if len(text) >= _SAMPLE_BYTES // 4 and len(filled) == 1:
@@ -58,8 +70,18 @@ def read_csv(
     sample = [lines[number] for number in filled[:_SAMPLE_LINES]]
     delimiter = delimiter or _delimiter(sample, where)
     rows = list(csv.reader(sample, delimiter=delimiter))
-    named = header == "yes" or (header == "auto" and _has_header(rows, decimal))
+    remarks = []
+    if decimal == "auto":
+        decimal = _decimal(rows, delimiter)
+        remarks += ["numbers with a decimal comma"] if decimal == "," else []
+    heading = None if header == "no" else _heading(comments, delimiter, len(rows[0]))
+    if heading is not None:
+        remarks.append("header from a line of comment (#)")
+    elif comments:
+        remarks.append(f"{len(comments)} lines of comment (#) skipped")
+    named = heading is None and (header == "yes" or (header == "auto" and _has_header(rows, decimal)))
     names = [name.strip() for name in rows[0]] if named else [f"column_{n}" for n in range(len(rows[0]))]
+    names = heading or names
     unnamed = {place for place, name in enumerate(names) if not name}
     names = [name or f"column_{place}" for place, name in enumerate(names)]
     check_names(names, where)
@@ -71,7 +93,7 @@ def read_csv(
                 use_threads=False,
                 encoding=encoding,
                 column_names=names,
-                skip_rows=filled[0] + 1 if named else 0,
+                skip_rows=filled[0] + named,
             ),
             pc.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             pc.ConvertOptions(
@@ -88,19 +110,65 @@ def read_csv(
         ) from error
     check_size(table.num_rows, max(1, table.num_columns), where)
     columns = {name: to_column(name, table.column(name), where) for name in table.column_names}
-    remarks = []
     for place in sorted(unnamed):
         values = columns.get(names[place])
         if values is not None and values.dtype == np.float64 and _is_no_data(values):
             del columns[names[place]]
             remarks.append(f"unnamed column {place} skipped (a row index, or empty)")
-    return Table(where, columns, named, tuple(remarks))
+    return Table(where, columns, named or heading is not None, tuple(remarks))
+
+
+def _without_comments(lines: Sequence[str], filled: Sequence[int]) -> tuple[list[str], list[int]]:
+    """(Lines of comment at the top without ``#``, numbers of the other filled lines).
+
+    A single line that begins with ``#`` directly above data may be a header of that name, such as ``#``
+    for a row index; :func:`_heading` decides.
+    """
+    comments: list[str] = []
+    for place, number in enumerate(filled):
+        if not lines[number].lstrip().startswith("#"):
+            return comments, list(filled[place:])
+        comments.append(lines[number].lstrip().lstrip("#").strip())
+    return comments, []
+
+
+def _heading(comments: Sequence[str], delimiter: str, width: int) -> list[str] | None:
+    """Column names in the last line of comment, as ``numpy.savetxt`` writes them."""
+    if not comments:
+        return None
+    for sign in (delimiter, ",", None):
+        row = comments[-1].split(sign) if sign is None else next(csv.reader([comments[-1]], delimiter=sign))
+        names = [name.strip() for name in row]
+        names[:1] = [names[0] or "#"] if names else []  # a column of that name
+        if len(names) == width and all(names) and not any(_number(name, ".") is not None for name in names):
+            return names
+    return None
+
+
+def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    """``,`` if some numbers are written with a decimal comma and none with a point."""
+    if delimiter == ",":
+        return "."
+    fields = [field for row in rows for field in row]
+    commas = any(_DECIMAL_COMMA.fullmatch(field) for field in fields)
+    points = any("." in field and _number(field, ".") is not None for field in fields)
+    return "," if commas and not points else "."
 
 
 def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
     """(The first lines as text, the encoding of the file)."""
-    with path.open("rb") as file:
-        raw = file.read(_SAMPLE_BYTES)
+    try:
+        if path.suffix.lower() == ".gz":
+            _check_unpacked(path, where)
+            with gzip.open(path, "rb") as packed:
+                raw = packed.read(_SAMPLE_BYTES)
+        else:
+            with path.open("rb") as file:
+                raw = file.read(_SAMPLE_BYTES)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(
+            "not a gzip file", kind=ErrorKind.WRONG_FORMAT, where=where, found=str(error)[:300]
+        ) from error
     if not encoding:
         utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         encoding = "utf-16" if utf16 else "utf8"
@@ -126,6 +194,21 @@ def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
             found=error,
             remedy="save it as UTF-8, or name its encoding: encoding = 'latin-1'",
         ) from error
+
+
+def _check_unpacked(path: Path, where: str) -> None:
+    """Raise UserError if a gzip file unpacks to more than :data:`MAX_FILE_BYTES`."""
+    size = 0
+    with gzip.open(path, "rb") as packed:
+        while block := packed.read(1 << 22):
+            size += len(block)
+            if size > MAX_FILE_BYTES:
+                raise UserError(
+                    f"the data file unpacks to more than {MAX_FILE_BYTES / 1e9:.0f} GB, the maximum size",
+                    kind=ErrorKind.TOO_LARGE,
+                    where=where,
+                    remedy="give a sample of the rows",
+                )
 
 
 def _delimiter(lines: Sequence[str], where: str) -> str:

@@ -43,6 +43,7 @@ class Examples:
         features, label_names: column names.
         parts: per row ``train``, ``validation`` or ``test``; ``None`` if the file has no split.
         remarks: decisions of the reader, for the report.
+        warnings: what is probably wrong with the data, for the terminal and the report.
         weight: of each row in the loss, float64 (rows,); ``None``: all count the same.
     """
 
@@ -53,6 +54,7 @@ class Examples:
     label_names: tuple[str, ...]
     parts: NDArray[Any] | None = None
     remarks: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
     weight: NDArray[np.float64] | None = None
 
 
@@ -108,11 +110,49 @@ def from_table(
     x = np.empty((table.n_rows, len(chosen)))
     for place, name in enumerate(chosen):
         x[:, place] = _feature(columns[name], name, table.where)
+    warnings = sentinels(x, chosen)
     parts = _parts(columns[split_column], split_column, table.where) if split_column else None
     weights = _weights(columns[weight], weight, table.where) if weight else None
     return Examples(
-        table.where, x, tuple(columns[n] for n in label), chosen, tuple(label), parts, tuple(remarks), weights
+        table.where,
+        x,
+        tuple(columns[n] for n in label),
+        chosen,
+        tuple(label),
+        parts,
+        tuple(remarks),
+        weight=weights,
+        warnings=warnings,
     )
+
+
+def sentinels(x: NDArray[np.float64], features: Sequence[str]) -> tuple[str, ...]:
+    """A warning if features hold values such as -999 that probably stand for a missing one.
+
+    Such a value is the smallest or largest of its column and farther from the others than these are from
+    each other.
+    """
+    found: list[str] = []
+    for place, name in enumerate(features):
+        column = x[:, place]
+        for value in {float(column.min()), float(column.max())} & _SENTINELS:
+            others = column[column != value]
+            if not len(others):
+                continue
+            gap = min(abs(others.min() - value), abs(others.max() - value))
+            if gap > max(others.max() - others.min(), 1.0):
+                found.append(f"{name} ({value:g} in {int((column == value).sum())} rows)")
+    if not found:
+        return ()
+    shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more features" if len(found) > 5 else "")
+    return (
+        f"values that look like missing ones are used as numbers: {shown}; they widen the range that the "
+        "inputs' type must cover. Replace them, or drop those rows",
+    )
+
+
+#: Usual stand-ins for a missing value.
+_SENTINELS = {sign * value for sign in (1.0, -1.0) for value in (99.0, 999.0, 9999.0, 99999.0, 999999.0)}
 
 
 def check_features(x: NDArray[np.float64], features: Sequence[str], where: str) -> None:

@@ -1,8 +1,9 @@
-"""Reads NumPy archives (``.npz``): X and y, or one pair of arrays per split."""
+"""Reads NumPy files: archives (``.npz``) of X and y, or of one pair per split; and arrays (``.npy``)."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.errors import ErrorKind, UserError
-from hwnas_hls_plugins.tasks.file_task.table import MAX_VALUES, check_file, check_size
+from hwnas_hls_plugins.tasks.file_task.table import MAX_VALUES, Table, check_file, check_size, plain_column
 
 _FEATURES = ("x", "features", "inputs", "data")
 _LABELS = ("y", "labels", "label", "targets", "target", "outputs")
@@ -38,7 +39,18 @@ def read_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     """
     check_file(path)
     where = str(path)
-    held = _load(path, where)
+    return paired(_load(path, where), where)
+
+
+def has_pairs(held: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether arrays have names of features and labels."""
+    lower = {name.lower(): name for name in held}
+    splits = {"": ("",), **_SPLITS}.values()
+    return any(_find(lower, _FEATURES, names) and _find(lower, _LABELS, names) for names in splits)
+
+
+def paired(held: Mapping[str, NDArray[Any]], where: str) -> tuple[Arrays, tuple[str, ...]]:
+    """The arrays by split, and the feature names; as :func:`read_npz`."""
     lower = {name.lower(): name for name in held}
     pairs: Arrays = {}
     for split, spellings in {"": ("",), **_SPLITS}.items():
@@ -126,7 +138,7 @@ def _find(lower: dict[str, str], stems: tuple[str, ...], spellings: tuple[str, .
 def _pair(x: NDArray[Any], y: NDArray[Any], where: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
     if x.dtype.kind not in "biuf":
         raise UserError("the features are not numbers", where=where, found=f"dtype {x.dtype}")
-    if x.ndim == 0 or y.ndim == 0 or y.ndim > 2 or y.dtype.kind not in "biufU":
+    if x.ndim == 0 or y.ndim == 0 or y.ndim > 2 or y.dtype.kind not in "biufUO":
         raise UserError(
             "features must have the shape (rows, features), labels (rows,) or (rows, targets)",
             where=where,
@@ -145,10 +157,10 @@ def _pair(x: NDArray[Any], y: NDArray[Any], where: str) -> tuple[NDArray[np.floa
 
 
 def _feature_names(
-    held: dict[str, NDArray[Any]], lower: dict[str, str], n_features: int, where: str
+    held: Mapping[str, NDArray[Any]], lower: dict[str, str], n_features: int, where: str
 ) -> tuple[str, ...]:
     for name in _NAMES:
-        if name in lower and held[lower[name]].dtype.kind == "U":
+        if name in lower and held[lower[name]].dtype.kind in "UO":
             names = tuple(str(entry) for entry in held[lower[name]].ravel())
             if len(names) != n_features:
                 raise UserError(
@@ -159,3 +171,41 @@ def _feature_names(
                 )
             return names
     return tuple(f"x{number}" for number in range(n_features))
+
+
+def read_npy(path: Path, ignore: Sequence[str] = ()) -> Table:
+    """A NumPy array (``.npy``) as a table: (rows, columns) without names, or a structured array with names.
+
+    Raises:
+        UserError: not a readable array, or of another shape.
+    """
+    check_file(path)
+    where = str(path)
+    try:
+        values = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise UserError(
+            "not a readable NumPy array", kind=ErrorKind.WRONG_FORMAT, where=where, found=str(error)[:300]
+        ) from error
+    if not isinstance(values, np.ndarray):
+        raise UserError("an archive; name it .npz", kind=ErrorKind.WRONG_FORMAT, where=where)
+    if values.dtype.names and values.ndim == 1:
+        check_size(len(values), len(values.dtype.names), where)
+        named = {name: values[name] for name in values.dtype.names if name not in ignore}
+        return Table(where, {name: plain_column(name, column, where) for name, column in named.items()})
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
+        raise UserError(
+            "the array must have the shape (rows, columns), or be a structured array of columns",
+            kind=ErrorKind.WRONG_FORMAT,
+            where=where,
+            found=f"shape {values.shape}, dtype {values.dtype}",
+            remedy="store features and labels as X and y by numpy.savez",
+        )
+    check_size(len(values), values.shape[1], where)
+    names = [f"column_{place}" for place in range(values.shape[1])]
+    columns = {
+        name: plain_column(name, values[:, place], where)
+        for place, name in enumerate(names)
+        if name not in ignore
+    }
+    return Table(where, columns, named=False)

@@ -1,4 +1,4 @@
-"""Reads Parquet files."""
+"""Reads Parquet and Feather files."""
 
 from __future__ import annotations
 
@@ -41,6 +41,35 @@ def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
         ) from error
     columns = {name: to_column(name, table.column(name), where) for name in wanted}
     remarks = tuple(f"index column {name!r} left out" for name in names if name in index)
+    return Table(where, columns, remarks=remarks)
+
+
+def read_feather(path: Path, ignore: Sequence[str] = ()) -> Table:
+    """All columns of a Feather (Arrow IPC) file, except an index written by pandas.
+
+    Raises:
+        UserError: as :func:`read_parquet`.
+    """
+    import pyarrow as pa
+    from pyarrow import feather
+
+    check_file(path)
+    where = str(path)
+    try:
+        table = feather.read_table(path)
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise UserError(
+            "not a readable Feather file",
+            kind=ErrorKind.WRONG_FORMAT,
+            where=where,
+            found=_first_line(error),
+        ) from error
+    check_names(table.column_names, where)
+    check_size(table.num_rows, max(1, table.num_columns), where)
+    index = _pandas_index(table.schema.metadata)
+    wanted = [name for name in table.column_names if name not in index and name not in ignore]
+    columns = {name: to_column(name, table.column(name), where) for name in wanted}
+    remarks = tuple(f"index column {name!r} left out" for name in table.column_names if name in index)
     return Table(where, columns, remarks=remarks)
 
 

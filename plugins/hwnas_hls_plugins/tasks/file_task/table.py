@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.errors import ErrorKind, UserError
@@ -63,7 +64,7 @@ def check_file(path: Path) -> None:
             "there is no such data file",
             kind=ErrorKind.MISSING,
             where=where,
-            remedy="name a .csv, .npz or .parquet file",
+            remedy="name an existing data file",
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(
@@ -106,3 +107,32 @@ def check_names(names: Sequence[str], where: str) -> None:
             found=", ".join(repr(name) for name in twice[:10]),
             remedy="rename one of them",
         )
+
+
+def plain_column(name: str, values: NDArray[Any], where: str) -> Column:
+    """A numpy array as a column of a :class:`Table`: float64, bool, or objects that are ``str``.
+
+    Raises:
+        UserError: not one number or text per row.
+    """
+    if values.ndim == 1 and values.dtype.kind == "b":
+        return np.asarray(values, np.bool_)
+    if values.ndim == 1 and values.dtype.kind in "iuf":
+        return np.asarray(values, np.float64)
+    if values.ndim == 1 and values.dtype.kind in "US":
+        texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+        return np.asarray(texts.tolist(), dtype=object)
+    if values.ndim == 1 and values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
+        return values
+    raise UserError(
+        "a column contains neither numbers nor text",
+        where=f"{where}: column {name!r}",
+        found=f"shape {values.shape}, dtype {values.dtype}",
+        remedy="give one number per row and column, or skip the column (ignore)",
+    )
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for a message."""
+    texts = list(names)
+    return ", ".join(texts[:most]) + (f", ... ({len(texts)} in all)" if len(texts) > most else "")
