@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.scores import OF_CLASS, Scoring, auc_error, cells, measure
+from hwnas_hls.values.score_metrics import OF_CLASS, Scoring
+from hwnas_hls.values.scores import auc_error, cells, measure
 
 if TYPE_CHECKING:
     import numpy as np

@@ -104,7 +104,9 @@ class Estimator(Isolatable):
     trains: bool = False
     #: Configuration keys that change for the final training of the front (``trains`` only).
     full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    #: Whether it is called again after training, with ``context.designs`` filled.
+    #: Whether it is called again after training, with ``context.designs`` filled. Of an exported design, its
+    #: numbers of source ``trained`` or ``emulated`` are measured again, by an instance that has the test
+    #: rows as ``dataset.validation``.
     uses_weights: bool = False
     #: Name of a cheaper estimator of the same metrics. If a run has both, the search calls this one only
     #: for trained candidates that may enter the front according to the cheaper numbers.

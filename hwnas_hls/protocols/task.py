@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.plugin import Plugin
-from hwnas_hls.values.scores import (
-    CLASSIFICATION,
-    DEFAULT_FALSE_POSITIVE_RATE,
-    REGRESSION,
-    Scoring,
-)
+from hwnas_hls.values.score_metrics import CLASSIFICATION, DEFAULT_FALSE_POSITIVE_RATE, REGRESSION, Scoring
 
 if TYPE_CHECKING:
     import numpy as np

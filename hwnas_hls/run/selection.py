@@ -23,7 +23,7 @@ from hwnas_hls.values.estimate import METRICS
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal, Limit, direction_of
 from hwnas_hls.values.record import Record
-from hwnas_hls.values.scores import BY_KIND
+from hwnas_hls.values.score_metrics import BY_KIND
 
 KNEE = "knee"
 DESIGNS = "designs"

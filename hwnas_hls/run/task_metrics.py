@@ -14,7 +14,7 @@ from hwnas_hls.spec.configuration import from_table
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.objective import direction_of
-from hwnas_hls.values.scores import OF_CLASS
+from hwnas_hls.values.score_metrics import OF_CLASS
 
 #: In objectives, the task's metric, whatever its name.
 ACCURACY = "accuracy"

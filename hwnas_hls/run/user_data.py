@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Task
+from hwnas_hls.values.score_metrics import BY_KIND, DEFAULT_FALSE_POSITIVE_RATE
 
 if TYPE_CHECKING:
     import pandas
@@ -30,10 +31,12 @@ class Table:
     Args:
         arrays: ``x`` and ``y``, or one pair per split, and ``feature_names``.
         kind: ``classification``, ``regression`` or ``auto``.
+        metrics: further keys of ``[task]``: the metric and its settings.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     kind: str = "auto"
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write ``data-DIGEST.npz`` in ``folder``; returns the ``[task]`` table for it.
@@ -55,7 +58,7 @@ class Table:
             raise UserError(
                 "the data cannot be saved", kind=ErrorKind.NOT_ACCESSIBLE, where=str(path), found=error
             ) from error
-        return {"name": "file", "path": str(path), "kind": self.kind}
+        return {"name": "file", "path": str(path), "kind": self.kind, **self.metrics}
 
 
 def rows_of(given: Any, label: str | None = None) -> Table:
@@ -83,14 +86,22 @@ def rows_of(given: Any, label: str | None = None) -> Table:
 def _of_dataset(dataset: Dataset) -> Table:
     import numpy as np
 
-    usual = "accuracy" if dataset.kind == CLASSIFICATION else "r2"
-    if dataset.metric != usual:
+    dataset.scoring.check(dataset.metric, _WHERE)
+    if any(getattr(dataset, name).weight is not None for name in _SPLITS):
         raise UserError(
-            f"a data set passed as an object must use the metric {usual}",
+            "row weights of a data set passed as an object are not supported",
+            kind=ErrorKind.UNSUPPORTED,
             where=_WHERE,
-            found=dataset.metric,
-            remedy="register a task plugin whose load() returns it, and use task='my-task'",
+            remedy="pass the path of a table with a column of weights, or register a task plugin",
         )
+    metrics: dict[str, Any] = {}
+    # Left out where it is the usual one: then the objectives of the run may choose another.
+    if dataset.metric != BY_KIND[dataset.kind][0]:
+        metrics["metric"] = dataset.metric
+    if dataset.false_positive_rate != DEFAULT_FALSE_POSITIVE_RATE:
+        metrics["false_positive_rate"] = dataset.false_positive_rate
+    if dataset.signal is not None:
+        metrics["signal"] = dataset.labels[dataset.signal]
     arrays: dict[str, NDArray[Any]] = {"feature_names": np.array(dataset.features, np.str_)}
     for name, short in _SPLITS.items():
         split = getattr(dataset, name)
@@ -98,7 +109,7 @@ def _of_dataset(dataset: Dataset) -> Table:
         arrays[f"y_{short}"] = (
             np.array(dataset.labels, np.str_)[split.y] if dataset.kind == CLASSIFICATION else split.y
         )
-    return Table(arrays, dataset.kind)
+    return Table(arrays, dataset.kind, metrics)
 
 
 def _of_frame(frame: Any, label: str | None) -> Table:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, Metric
 from hwnas_hls.values.objective import Limit
-from hwnas_hls.values.scores import OF_CLASS
+from hwnas_hls.values.score_metrics import OF_CLASS
 
 #: The meaning of each source, for the legend of a report.
 SOURCE_MEANINGS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from hwnas_hls.protocols.target import RESOURCES
 from hwnas_hls.values.objective import MODES, Mode
-from hwnas_hls.values.scores import BY_KIND, CLASSIFICATION
+from hwnas_hls.values.score_metrics import BY_KIND, CLASSIFICATION
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import subprocess
 import sys
@@ -211,9 +212,11 @@ def test_arrays_and_frames_and_data_sets(tmp_path: Path) -> None:
     frame = pandas.DataFrame(x, columns=["a", "<b>", "c"]).assign(kind=y)
     of_arrays = toy_on((x, y), tmp_path / "arrays")
     of_frame = toy_on(frame, tmp_path / "frame", label="kind")
-    given = sample_dataset()
+    given = dataclasses.replace(sample_dataset(), metric="auc", false_positive_rate=0.1)
     of_dataset = toy_on(given, tmp_path / "dataset")
     assert of_arrays.front.dataset.labels == ("cat", "dog")
+    assert of_dataset.front.dataset.scoring.false_positive_rate == 0.1
+    assert (of_arrays.front.dataset.metric, of_dataset.front.dataset.metric) == ("accuracy", "auc")
     assert of_frame.front.dataset.features == ("a", "<b>", "c")
     assert of_arrays.front.dataset.fingerprint == of_frame.front.dataset.fingerprint
     for name in ("train", "validation", "test"):
