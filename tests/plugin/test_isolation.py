@@ -276,3 +276,27 @@ def test_others_stay_in_the_process(registry: Registry) -> None:
 
     instance = toy.ToyCost()
     assert guarded(registry, "estimator", instance, {}) is instance
+
+
+def test_a_data_set_travels_with_its_weights_and_metrics() -> None:
+    from hwnas_hls.plugin.transfer import dataset_from_json, dataset_to_json
+    from hwnas_hls.testing.samples import sample_dataset
+
+    data = sample_dataset()
+    weights = np.arange(len(data.train), dtype=np.float64)
+    data = dataclasses.replace(
+        data,
+        train=dataclasses.replace(data.train, weight=weights),
+        metric="auc",
+        further_metrics=("f1",),
+        signal=2,
+        false_positive_rate=0.1,
+    )
+    parts: dict[str, bytes] = {}
+    found = dataset_from_json(json.loads(json.dumps(dataset_to_json(data, parts))), parts)
+    assert found.metrics == ("auc", "f1")
+    assert found.scoring == data.scoring
+    assert found.fingerprint == data.fingerprint
+    assert found.train.weight is not None
+    assert np.array_equal(found.train.weight, weights)
+    assert found.validation.weight is None
