@@ -51,6 +51,8 @@ class Architecture:
         io_type: hls4ml's ``io_parallel`` or ``io_stream``.
         kept_adders: share of the adders (signed digits of the weights) that training keeps; 1 keeps all.
             The sparsity of the layers is then only an expectation.
+        narrow_features: whether training may take bits of single input features and drop whole features;
+            the types that remain belong to the design. Only chains of distributed arithmetic allow it.
     """
 
     input: FixedType
@@ -58,6 +60,7 @@ class Architecture:
     clock_ns: float | None = None
     io_type: str = "io_parallel"
     kept_adders: float = 1.0
+    narrow_features: bool = False
     _chain: tuple[Dense, ...] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -161,6 +164,7 @@ class Architecture:
             "io_type": self.io_type,
             # Omit the default value, so existing keys stay the same.
             **({"kept_adders": self.kept_adders} if self.kept_adders < 1 else {}),
+            **({"narrow_features": True} if self.narrow_features else {}),
             "layers": [layer.to_json() for layer in self.layers],
         }
 
@@ -174,6 +178,7 @@ class Architecture:
             clock_ns=data.get("clock_ns"),
             io_type=data.get("io_type", "io_parallel"),
             kept_adders=data.get("kept_adders", 1.0),
+            narrow_features=data.get("narrow_features", False),
         )
 
 

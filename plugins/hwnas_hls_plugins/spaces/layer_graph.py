@@ -67,14 +67,22 @@ class LayerGraph:
         )
         return self.add(merge, (first, second), shape)
 
-    def architecture(self, clock_ns: float | None, kept_adders: float = 1.0) -> Architecture:
+    def architecture(
+        self, clock_ns: float | None, kept_adders: float = 1.0, narrow_features: bool = False
+    ) -> Architecture:
         """The network; in a chain, layers have implicit inputs."""
         layers = self._layers
         if any(sources != (number - 1,) for number, sources in enumerate(self._sources)):
             layers = [
                 replace(layer, inputs=sources) for layer, sources in zip(layers, self._sources, strict=True)
             ]
-        return Architecture(self.input.kind, tuple(layers), clock_ns, kept_adders=kept_adders)
+        return Architecture(
+            self.input.kind,
+            tuple(layers),
+            clock_ns,
+            kept_adders=kept_adders,
+            narrow_features=narrow_features,
+        )
 
 
 def summand(result: FixedType) -> FixedType:

@@ -78,7 +78,8 @@ class MlpSpace(KnobSpace):
             end = self._append(graph, values, tag, end, n_out)
         # If the clock is not searched, it is that of the run and not part of the candidate.
         clock_ns = float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
-        return graph.architecture(clock_ns, float(self._of(values, "kept_adders")))
+        kept, narrow = float(self._of(values, "kept_adders")), bool(self._of(values, "narrow_features"))
+        return graph.architecture(clock_ns, kept, narrow)
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Avoid negative fractional bits, keep unrolled layers small enough, and give reuse factors that

@@ -23,6 +23,7 @@ class MlpTable(LayerTable):
     def __init__(self, config: MlpConfig, strategies: Sequence[str]) -> None:
         super().__init__(config, strategies)
         self.ladder = config.ladder(strategies)
+        self.narrow_features = config.feature_choices(strategies)
         if min(self.ladder) < 1:
             self.sparsities = (0.0,)
         self.fill(self._table(config))
@@ -52,6 +53,12 @@ class MlpTable(LayerTable):
             "kept_adders",
             self.ladder,
             "share of the adders that training keeps; one training covers all shares",
+        )
+        yield from self.knob(
+            "narrow_features",
+            self.narrow_features,
+            "whether training may take bits of single input features, and whole features",
+            ordered=False,
         )
         if config.clock_periods_ns:
             yield from self.knob("clock_ns", config.clock_periods_ns, "target clock period in ns")

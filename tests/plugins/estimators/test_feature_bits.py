@@ -30,9 +30,7 @@ compiled = pytest.mark.skipif(library() is None, reason="no C compiler here")
 DA = "distributed_arithmetic"
 N_IN = 6
 SHARES = (1.0, 0.5, 0.2, 0.1)
-QUICK = TrainingConfig(
-    epochs=6, descent_step=0.85, descent_epochs=1, descent_features=True, rungs=(), max_rows=0
-)
+QUICK = TrainingConfig(epochs=6, descent_step=0.85, descent_epochs=1, rungs=(), max_rows=0)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +56,7 @@ def network(widths: tuple[int, ...] = (8,), source: str = "fixed<6,3>", strategy
         )
         n_in = width
     layers.append(Dense(n_in, 3, "linear", FixedType(5, 1), FixedType(7, 3), strategy=strategy))
-    return Architecture(FixedType.parse(source), tuple(layers))
+    return Architecture(FixedType.parse(source), tuple(layers), narrow_features=True)
 
 
 def trained(
@@ -107,10 +105,10 @@ def test_results_do_not_depend_on_the_neighbours_and_repeat(task: Dataset) -> No
     assert [digests(one) for one in small] == [digests(one) for one in together]
 
 
-def test_only_adders_read_single_features_and_a_setting_leaves_them(task: Dataset) -> None:
+def test_features_keep_their_bits_under_latency_and_where_the_architecture_says_so(task: Dataset) -> None:
     latency, plain = (
         trained(task, [network(strategy="Latency")])[0],
-        trained(task, [network()], replace(QUICK, descent_features=False))[0],
+        trained(task, [replace(network(), narrow_features=False)])[0],
     )
     for result in (latency, plain):
         assert all(snapshot.design.features == () for snapshot in result.snapshots)

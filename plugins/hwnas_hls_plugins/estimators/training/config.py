@@ -39,9 +39,6 @@ class TrainingConfig:
         descent_step: share of the adders that remain after each round of removal.
         descent_epochs: passes over the training rows after each such round.
         descent_rate: learning rate at the start of each round, with decay to zero.
-        descent_features: whether removal and refinement also remove bits of single input features, and
-            whole features, in chains of distributed arithmetic. Smaller circuits for wide, skewed tables;
-            larger ones for some others.
         max_rows: maximum number of training rows per epoch, drawn anew for each; 0 means all.
         max_validation_rows: maximum number of validation rows for the score; 0 means all.
         group_elements: maximum number of activations per step of candidates that train together; 0
@@ -71,7 +68,6 @@ class TrainingConfig:
     descent_step: float = 0.93
     descent_epochs: int = 4
     descent_rate: float = 0.06
-    descent_features: bool = False
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 0

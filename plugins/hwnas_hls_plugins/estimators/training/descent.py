@@ -225,8 +225,8 @@ class Descent:
         self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
         self._dense: dict[int, float] = {}
         for member in self.alive:
-            if training.config.descent_features and reads_features(member.plan.architecture):
-                architecture = member.plan.architecture
+            architecture = member.plan.architecture
+            if architecture.narrow_features and reads_features(architecture):
                 member.features = (architecture.input.plain,) * architecture.n_in
                 training.give_inputs(member)
         step = training.config.descent_step

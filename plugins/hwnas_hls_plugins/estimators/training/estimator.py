@@ -261,7 +261,7 @@ class TrainingEstimator(Resumable, Refining):
                 return []
             try:
                 values = None
-                if self.config.descent_features and design.preprocessing is not None:
+                if design.architecture.narrow_features and design.preprocessing is not None:
                     values = design.preprocessing(rows.x)
                 stops = ladder(design, input_integers(design, rows.x), labels, prices, values=values)
             except Unsupported:

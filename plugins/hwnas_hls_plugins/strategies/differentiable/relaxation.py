@@ -27,7 +27,7 @@ RELAXED = (
 )
 #: Families that the supernet does not relax, because its cost model ignores them; it assumes networks with
 #: all their adders.
-LEFT_OPEN = ("normalisation", "use_bias", "dropout", "clock_ns", "kept_adders")
+LEFT_OPEN = ("normalisation", "use_bias", "dropout", "clock_ns", "kept_adders", "narrow_features")
 #: Families with one fixed choice, the only one that the supernet and its cost model support: plain
 #: unrolled layers, with a ReLU if available.
 SETTLED = ("strategy", "reuse_factor", "activation", "layer")
