@@ -325,3 +325,17 @@ def test_a_space_without_shares_below_one_is_the_space_it_was(digits: Dataset) -
         MlpSpace.Config(kept_adders=(1.0, 0.5), sparsities=(0.0, 0.5))
     with raises_naming("kept_adders", "leaky_relu"):
         MlpSpace.Config(kept_adders=(1.0, 0.5), activations=("leaky_relu",))
+
+
+def test_refined_designs_need_fewer_adders(digits: Dataset, space: MlpSpace) -> None:
+    candidates = some(space, 4, 5)
+    bits = []
+    for price in (0.0, 0.3):
+        config = replace(QUICK, descent_price=price)
+        found = by_candidate(
+            candidates, TrainingEstimator(config).estimate(candidates, context(space, digits))
+        )
+        bits.append({key: item.values["adder_bits"].value for key, item in found.items()})
+    plain, refined = bits
+    assert all(refined[key] <= plain[key] for key in plain)
+    assert sum(refined.values()) < 0.97 * sum(plain.values())

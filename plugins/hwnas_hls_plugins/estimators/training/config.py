@@ -39,6 +39,8 @@ class TrainingConfig:
         descent_step: share of the adders that remain after each round of removal.
         descent_epochs: passes over the training rows after each such round.
         descent_rate: learning rate at the start of each round, with decay to zero.
+        descent_price: the weights of each design of a removal are refined at this loss (in nats, or half
+            a squared unit) divided by its LUTs, per LUT; 0 refines in the export only.
         max_rows: maximum number of training rows per epoch, drawn anew for each; 0 means all.
         max_validation_rows: maximum number of validation rows for the score; 0 means all.
         group_elements: maximum number of activations per step of candidates that train together; 0
@@ -68,6 +70,7 @@ class TrainingConfig:
     descent_step: float = 0.93
     descent_epochs: int = 4
     descent_rate: float = 0.06
+    descent_price: float = 0.1
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 0
@@ -81,8 +84,8 @@ class TrainingConfig:
         for name in ("epochs", "descent_epochs", "group_candidates", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} of the training must be at least 1", found=getattr(self, name))
-        for name in ("batch_size", "group_elements", "max_rows", "max_validation_rows"):
-            if getattr(self, name) < 0:
+        for name in ("batch_size", "group_elements", "max_rows", "max_validation_rows", "descent_price"):
+            if not getattr(self, name) >= 0:
                 raise UserError(f"{name} of the training must be 0 or more", found=getattr(self, name))
         if self.train_on not in TRAIN_ON:
             raise UserError("unknown choice of training rows", found=self.train_on, choices=TRAIN_ON)

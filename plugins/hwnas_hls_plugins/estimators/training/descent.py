@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -26,34 +25,17 @@ from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
+from hwnas_hls_plugins.estimators.training.snapshots import Snapshot, SnapshotRefinement, is_behind
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
-    from hwnas_hls.protocols.task import Dataset
+    from hwnas_hls.protocols.task import Dataset, Split
     from hwnas_hls_plugins.estimators.training.config import TrainingConfig
     from hwnas_hls_plugins.estimators.training.plan import Plan
     from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
 #: A network is stopped when this many designs in a row are far behind the known front.
 PATIENCE = 3
-#: Far behind: another design with a better score has fewer adder bits by this factor.
-BEHIND = 1.3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """A network that is losing adders.
-
-    Args:
-        kept: share of its adders to keep.
-        score: interim task metric on the validation rows, with its sign changed if smaller is better.
-        adder_bits: total adder bits, see :func:`adder_bits`.
-    """
-
-    kept: float
-    design: Design
-    score: float
-    adder_bits: float
 
 
 def rounds(kept: float, step: float) -> int:
@@ -198,11 +180,14 @@ class Trainer(Protocol):
 
     config: TrainingConfig
     dataset: Dataset
+    train_split: Split
+    sign: float
     seed: int
     kept: Sequence[Sequence[float]]
     front: Sequence[tuple[float, float]]
     progress: Callable[[str], None]
 
+    def signed_score(self, design: Design) -> float: ...
     def groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]: ...
     def chains(self, members: Sequence[ChainMember]) -> Network: ...
     def descend(self, network: Network, round_: int) -> None: ...
@@ -224,6 +209,9 @@ class Descent:
         self.alive = sorted(members, key=lambda member: member.index)
         self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
         self._dense: dict[int, float] = {}
+        self._refinement = SnapshotRefinement(
+            training.dataset, training.train_split, training.config, training.signed_score
+        )
         for member in self.alive:
             architecture = member.plan.architecture
             if architecture.narrow_features and reads_features(architecture):
@@ -275,36 +263,18 @@ class Descent:
         wanted = [j for j, m in enumerate(network.members) if number in self._wanted[m.index]]
         scores = training.scores(network) if wanted else {}
         epochs = training.config.epochs + number * training.config.descent_epochs
+        snapshots = []
         for j in wanted:
             index = network.members[j].index
             design = finished(network.layout, j, training.dataset, training.seed, epochs)
             bits = adder_bits(network.layout, j)
-            score = scores[index] if training.dataset.direction == "max" else -scores[index]
-            self.found[index].append(Snapshot(self._wanted[index][number], design, score, bits))
+            score = training.sign * scores[index]
+            snapshots.append(Snapshot(self._wanted[index][number], design, score, bits))
+        for j, snapshot in zip(wanted, self._refinement.of(snapshots, training.front), strict=True):
+            self.found[network.members[j].index].append(snapshot)
 
     def _goes_on(self, member: ChainMember, end: int) -> bool:
         if not any(number > end for number in self._wanted[member.index]):
             return False
         last = self.found[member.index][-PATIENCE:]
         return len(last) < PATIENCE or not all(is_behind(one, self.training.front) for one in last)
-
-
-def is_behind(snapshot: Snapshot, front: Sequence[tuple[float, float]]) -> bool:
-    """Whether a snapshot is far behind a front of (score, adder bits)."""
-    return any(score > snapshot.score and bits * BEHIND <= snapshot.adder_bits for score, bits in front)
-
-
-def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which snapshots of a network are non-dominated and not far behind a front."""
-    found = []
-    for place, one in enumerate(snapshots):
-        beaten = any(
-            other.score >= one.score
-            and other.adder_bits <= one.adder_bits
-            # Of two equal ones, the later one is kept.
-            and (other.score > one.score or other.adder_bits < one.adder_bits or number > place)
-            for number, other in enumerate(snapshots)
-            if number != place
-        )
-        found.append(not beaten and not is_behind(one, front))
-    return found

@@ -18,16 +18,12 @@ from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.routing import planned, refusal
-from hwnas_hls_plugins.estimators.training.row_weights import (
-    check_class_weights,
-    refinement_weights,
-    weighted_rows,
-)
+from hwnas_hls_plugins.estimators.training.row_weights import check_class_weights, refinement_rows
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Split
-    from hwnas_hls_plugins.estimators.training.descent import Snapshot
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
+    from hwnas_hls_plugins.estimators.training.snapshots import Snapshot
 
 
 #: Maximum number of rows for the refinement of single weights.
@@ -248,11 +244,7 @@ class TrainingEstimator(Resumable, Refining):
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder
 
-        weights = refinement_weights(split, dataset, self.schedule)
-        if weights is None:
-            rows = split.drawn(_REFINED_ROWS, 0)
-        else:
-            rows = weighted_rows(split, weights, _REFINED_ROWS, 0)
+        rows = refinement_rows(split, dataset, self.schedule, _REFINED_ROWS)
         labels = dataset.wanted(rows) if dataset.kind == REGRESSION else rows.y
 
         def of(design: Design, most: float) -> list[Refinement]:
@@ -353,7 +345,7 @@ class TrainingEstimator(Resumable, Refining):
 
         Dominated ones, and those far behind the known front, are stopped unless they were requested.
         """
-        from hwnas_hls_plugins.estimators.training.descent import worthwhile
+        from hwnas_hls_plugins.estimators.training.snapshots import worthwhile
 
         found = {}
         for snapshot, worth in zip(snapshots, worthwhile(snapshots, training.front), strict=True):

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas_hls.evidence.scoring import real_outputs
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls.values.scores import measure
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.descent import Descent, Snapshot
+from hwnas_hls_plugins.estimators.training.descent import Descent
 from hwnas_hls_plugins.estimators.training.feature_harm import harms
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
@@ -32,6 +33,7 @@ from hwnas_hls_plugins.estimators.training.plan import Plan
 from hwnas_hls_plugins.estimators.training.row_weights import balanced_order, row_weights
 from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows
 from hwnas_hls_plugins.estimators.training.schedule import Pace, Schedule
+from hwnas_hls_plugins.estimators.training.snapshots import Snapshot
 from hwnas_hls_plugins.estimators.training.step import AnyNetwork, AnyStep, Step
 from hwnas_hls_plugins.estimators.training.threads import threads
 
@@ -109,7 +111,9 @@ class Training:
         self._shared_kinds = len(self.kinds)
         sources = {one.kind: number for number, one in enumerate(self.kinds)}
         compiled = config.kernels != "torch"
-        rows = train or dataset.train
+        self.train_split = rows = train or dataset.train
+        #: Scores of snapshots are larger for better designs, whatever the metric.
+        self.sign = 1.0 if dataset.direction == "max" else -1.0
         weights = row_weights(rows, dataset, config)
         self.train = Rows(rows, dataset, dtype, self.device, compiled=compiled, weights=weights)
         self._balanced = rows.y if config.balanced_batches else None
@@ -336,6 +340,10 @@ class Training:
                 predicted = predicted * member.plan.temperature * scale + mean
             out[member.index] = self._interim(predicted)
         return out
+
+    def signed_score(self, design: Design) -> float:
+        """The interim metric of a design on the validation rows, larger for better designs."""
+        return self.sign * self._interim(real_outputs(design, self.validation_split.x))
 
     def _interim(self, predicted: NDArray[np.float64]) -> float:
         """The task's metric of validation outputs (rows, n_out)."""

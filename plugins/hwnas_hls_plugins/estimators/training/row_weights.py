@@ -87,6 +87,12 @@ def refinement_weights(split: Split, dataset: Dataset, config: TrainingConfig) -
     return row_weights(split, dataset, config)
 
 
+def refinement_rows(split: Split, dataset: Dataset, config: TrainingConfig, most: int) -> Split:
+    """At most ``most`` rows for a refinement, drawn as their weights say; the seed is fixed."""
+    weights = refinement_weights(split, dataset, config)
+    return split.drawn(most, 0) if weights is None else weighted_rows(split, weights, most, 0)
+
+
 def balanced_order(y: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Indices of ``count`` rows with the classes in turn, so that every minibatch has as many of each.
 

@@ -1,0 +1,132 @@
+"""Designs along the removal of adders: which are worth a record, and their refinement."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas_hls.errors import Unsupported
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.emulator import input_integers
+from hwnas_hls.network.features import given_features
+from hwnas_hls.protocols.task import REGRESSION, Dataset, Split
+from hwnas_hls_plugins.estimators.feature_bits import digit_price
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
+from hwnas_hls_plugins.estimators.refinement import refine
+from hwnas_hls_plugins.estimators.training.row_weights import refinement_rows
+
+if TYPE_CHECKING:
+    from hwnas_hls_plugins.estimators.training.config import TrainingConfig
+
+#: Far behind: another design with a better score has fewer adder bits by this factor.
+BEHIND = 1.3
+#: Training rows of a refinement, at most.
+_ROWS = 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A network that is losing adders.
+
+    Args:
+        kept: share of its adders to keep.
+        score: interim task metric on the validation rows, with its sign changed if smaller is better.
+        adder_bits: total adder bits, see :func:`adder_bits`.
+    """
+
+    kept: float
+    design: Design
+    score: float
+    adder_bits: float
+
+
+class SnapshotRefinement:
+    """Refines snapshots, so that the search compares designs as they will be exported.
+
+    Args:
+        dataset: what the rows belong to.
+        train: training rows; the loss on at most 2,048 of them decides.
+        config: its ``descent_price`` of 0 leaves snapshots as they are.
+        score: the score of a design on the validation rows of the training, see :class:`Snapshot`.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        train: Split,
+        config: TrainingConfig,
+        score: Callable[[Design], float],
+    ) -> None:
+        self.price, self._score = config.descent_price, score
+        self._rows = refinement_rows(train, dataset, config, _ROWS)
+        self._labels = dataset.wanted(self._rows) if dataset.kind == REGRESSION else self._rows.y
+
+    def of(self, snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[Snapshot]:
+        """The snapshots, refined unless they are far behind the front.
+
+        The result does not depend on the number of threads; the compiled kernels release the GIL.
+        """
+        if self.price == 0 or not snapshots:
+            return list(snapshots)
+
+        def of(snapshot: Snapshot) -> Snapshot:
+            return snapshot if is_behind(snapshot, front) else self._refined(snapshot)
+
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+            return list(pool.map(of, snapshots))
+
+    def _refined(self, snapshot: Snapshot) -> Snapshot:
+        design = snapshot.design
+        # A bit of an adder is about one LUT.
+        price = self.price / max(snapshot.adder_bits, 1.0)
+        integers, values = input_integers(design, self._rows.x), None
+        if design.architecture.narrow_features and design.preprocessing is not None:
+            values = design.preprocessing(self._rows.x)
+        try:
+            found = refine(design, integers, self._labels, price, values=values, passes=1).design
+        except Unsupported:
+            return snapshot
+        return replace(snapshot, design=found, score=self._score(found), adder_bits=adder_bits_of(found))
+
+
+def adder_bits_of(design: Design) -> float:
+    """The total adder bits of a chain, one adder per signed digit of a weight and one per bias."""
+    total = 0.0
+    architecture = design.architecture
+    for number, (source, layer) in enumerate(architecture.layer_inputs()):
+        weight, bias = design.weights[number], design.biases[number]
+        if layer.strategy == "Resource" or weight is None:
+            continue
+        prices = np.full(layer.n_in, source.width + 1.0)
+        if number == 0 and design.features:
+            own = given_features(design.features, architecture.input, architecture.n_in)
+            prices = np.array([digit_price(kind, architecture.input) for kind in own])
+        total += float((csd_weight(weight) * prices[:, None]).sum())
+        total += 0.0 if bias is None else float((bias != 0).sum() * prices.max())
+    return total
+
+
+def is_behind(snapshot: Snapshot, front: Sequence[tuple[float, float]]) -> bool:
+    """Whether a snapshot is far behind a front of (score, adder bits)."""
+    return any(score > snapshot.score and bits * BEHIND <= snapshot.adder_bits for score, bits in front)
+
+
+def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which snapshots of a network are non-dominated and not far behind a front."""
+    found = []
+    for place, one in enumerate(snapshots):
+        beaten = any(
+            other.score >= one.score
+            and other.adder_bits <= one.adder_bits
+            # Of two equal ones, the later one is kept.
+            and (other.score > one.score or other.adder_bits < one.adder_bits or number > place)
+            for number, other in enumerate(snapshots)
+            if number != place
+        )
+        found.append(not beaten and not is_behind(one, front))
+    return found
