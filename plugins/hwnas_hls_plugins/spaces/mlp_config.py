@@ -29,7 +29,7 @@ class MlpConfig(LayerSettings):
             Empty means :data:`LADDER` if every layer is dense with the strategy
             ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
         narrow_features: whether the removal of adders may also take bits of single input features, and
-            whole features. Empty means that both are searched where ``kept_adders`` is, and no otherwise.
+            whole features; ``[false, true]`` lets the search choose.
         Other settings: as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
     """
 
@@ -41,7 +41,7 @@ class MlpConfig(LayerSettings):
     activation_per_layer: bool = False
     use_bias: tuple[bool, ...] = (True, False)
     kept_adders: tuple[float, ...] = ()
-    narrow_features: tuple[bool, ...] = ()
+    narrow_features: tuple[bool, ...] = (False,)
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_depth <= self.max_depth <= 16:
@@ -63,8 +63,7 @@ class MlpConfig(LayerSettings):
                 raise ValueError(
                     "kept_adders below 1 and sparsities both remove weights: set only one of them"
                 )
-        if self.narrow_features:
-            check("narrow_features", self.narrow_features, lambda on: isinstance(on, bool), "a flag")
+        check("narrow_features", self.narrow_features, lambda on: isinstance(on, bool), "a flag")
         LayerSettings.__post_init__(self)
 
     @property
@@ -78,7 +77,3 @@ class MlpConfig(LayerSettings):
             return self.kept_adders
         taken = tuple(strategies) == ("distributed_arithmetic",) and self.sparsities in ((), (0.0,))
         return LADDER if taken and self.chains_only else (1.0,)
-
-    def feature_choices(self, strategies: Sequence[str]) -> tuple[bool, ...]:
-        """Whether single features may lose bits: the choices."""
-        return self.narrow_features or ((False, True) if min(self.ladder(strategies)) < 1 else (False,))

@@ -23,7 +23,6 @@ class MlpTable(LayerTable):
     def __init__(self, config: MlpConfig, strategies: Sequence[str]) -> None:
         super().__init__(config, strategies)
         self.ladder = config.ladder(strategies)
-        self.narrow_features = config.feature_choices(strategies)
         if min(self.ladder) < 1:
             self.sparsities = (0.0,)
         self.fill(self._table(config))
@@ -56,7 +55,7 @@ class MlpTable(LayerTable):
         )
         yield from self.knob(
             "narrow_features",
-            self.narrow_features,
+            config.narrow_features,
             "whether training may take bits of single input features, and whole features",
             ordered=False,
         )

@@ -40,7 +40,7 @@ class TrainingConfig:
         descent_epochs: passes over the training rows after each such round.
         descent_rate: learning rate at the start of each round, with decay to zero.
         descent_price: the weights of each design of a removal are refined at this loss (in nats, or half
-            a squared unit) divided by its LUTs, per LUT; 0 refines in the export only.
+            a squared unit) divided by its LUTs, per LUT, for example 0.1; 0 refines in the export only.
         max_rows: maximum number of training rows per epoch, drawn anew for each; 0 means all.
         max_validation_rows: maximum number of validation rows for the score; 0 means all.
         group_elements: maximum number of activations per step of candidates that train together; 0
@@ -70,7 +70,7 @@ class TrainingConfig:
     descent_step: float = 0.93
     descent_epochs: int = 4
     descent_rate: float = 0.06
-    descent_price: float = 0.1
+    descent_price: float = 0.0
     max_rows: int = 32768
     max_validation_rows: int = 20000
     group_elements: int = 0
