@@ -25,6 +25,8 @@ RESAMPLES = 200
 #: Endings of the evidence of scores: the method of the interval.
 BOOTSTRAP = "; interval by bootstrap over rows"
 DELONG = "; interval by DeLong"
+#: Most rows on which two designs are compared by resampling.
+_PAIRED_ROWS = 10_000
 #: Numbers of a bootstrap that are held at once.
 _AT_ONCE = 2**22
 
@@ -156,6 +158,31 @@ def _resampled(
             counts = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
         parts.append(measure(metric, y[chosen], outputs[chosen], scoring, counts.astype(np.float64)))
     return np.concatenate(parts)
+
+
+def paired_resamples(
+    metric: str, dataset: Dataset, split: Split, outputs: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """A metric on resamples of the rows, (:data:`RESAMPLES`,), which are the same for every design.
+
+    The spread of the difference of two designs is the noise of their comparison. For many rows it is
+    computed on some of them, and scaled. NaN where a resample lacks a needed class.
+    """
+    import numpy as np
+
+    rows = len(split)
+    rng = np.random.default_rng(0)
+    some = rng.permutation(rows)[:_PAIRED_ROWS]
+    y, outputs = split.y[some], outputs[some]
+    draws = [
+        np.bincount(rng.integers(len(some), size=len(some)), minlength=len(some)) for _ in range(RESAMPLES)
+    ]
+    values = np.concatenate(
+        [measure(metric, y, outputs, dataset.scoring, draw[None].astype(np.float64)) for draw in draws]
+    )
+    middle = float(measure(metric, y, outputs, dataset.scoring)[0])
+    scaled: NDArray[np.float64] = middle + (values - middle) * math.sqrt(len(some) / rows)
+    return scaled
 
 
 def real_outputs(design: Design, features: NDArray[np.floating]) -> NDArray[np.float64]:

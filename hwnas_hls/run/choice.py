@@ -24,13 +24,13 @@ from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, joined
 from hwnas_hls.run.halving import rank
 from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.search import choose
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.front import hypervolume, non_dominated
-from hwnas_hls.values.objective import Mode
 from hwnas_hls.values.record import Record
 from hwnas_hls.values.run_facts import ChoiceFacts
 
@@ -217,27 +217,12 @@ def _useful_front(problem: Problem, options: Sequence[Option]) -> list[Option]:
 
 
 def _beyond_noise(problem: Problem, front: Sequence[Option]) -> list[Option]:
-    """The options that beat every cheaper one by more than the noise of the rows.
-
-    If two networks disagree on ``b`` and ``c`` rows (only the first, only the second is right), their
-    scores differ by ``b - c`` rows with a standard error of ``sqrt(b + c)`` (McNemar). A more
-    expensive design that gains less is dropped.
-    """
-    metrics = [objective.metric for objective in problem.goal.objectives]
-    if problem.goal.mode != Mode.PARETO or any(option.right is None for option in front):
+    """The options that no other makes redundant, up to the noise of the rows and of one predicted cycle."""
+    if any(option.right is None for option in front):
         return list(front)
-    costs = [place for place, metric in enumerate(metrics) if metric != problem.dataset.metric]
-    kept: list[tuple[np.ndarray, np.ndarray, Option]] = []
-    for option in sorted(front, key=lambda item: sum((item.record.losses or ())[place] for place in costs)):
-        own, right = np.array(option.record.losses)[costs], np.asarray(option.right)
-        gains = [
-            int(right.sum()) - int(other.sum()) > math.sqrt(np.count_nonzero(right != other))
-            for cost, other, _ in kept
-            if np.all(cost <= own)
-        ]
-        if all(gains):
-            kept.append((own, right, option))
-    return [option for _, _, option in kept]
+    contenders = [Contender.of(option.record, option.right) for option in front]
+    redundant = distinct(problem.goal, problem.clock_ns, contenders)
+    return [option for place, option in enumerate(front) if place not in redundant]
 
 
 def _distinct(options: Sequence[Option], count: int) -> list[Option]:

@@ -14,12 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
 from hwnas_hls.evidence.operating_point import operating_point
 from hwnas_hls.evidence.predictions import save_predictions
-from hwnas_hls.evidence.scoring import method, real_outputs
+from hwnas_hls.evidence.scoring import method, paired_resamples, real_outputs
 from hwnas_hls.evidence.scoring import scores as scores_of
 from hwnas_hls.evidence.usefulness import chances_of, useless
 from hwnas_hls.network import emulator
@@ -28,6 +30,7 @@ from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.known_designs import YOURS, final_designs
+from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import reported
 from hwnas_hls.spec.notation import counted, quantity
@@ -134,8 +137,9 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
     """The useful members, and why the others are left out.
 
     A member is left out if its outputs are constant, or if another is at least as good in every
-    objective by the final numbers: the score on the test rows and the results of synthesis. The user's own
-    designs are kept beside those that dominate them.
+    objective by the final numbers (the score on the test rows and the results of synthesis), exactly
+    or up to the noise of the test rows and of one predicted cycle. The user's own designs are kept
+    beside those that dominate them.
     """
     left_out: dict[str, LeftOut] = {}
     alive = []
@@ -162,7 +166,32 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
         )
         words = f"{better.key[:8]} is as good in every objective, by the final numbers"
         left_out[member.key] = LeftOut(LeftOutKind.DOMINATED, words)
+    left_out |= _alike(problem, front)
     return [member for member in alive if member.key not in left_out], left_out
+
+
+def _alike(problem: Problem, front: Sequence[Member]) -> dict[str, LeftOut]:
+    """The members that differ from a better or cheaper one by noise alone, and from which.
+
+    The user's own designs are kept.
+    """
+    dataset, names = problem.dataset, {objective.metric for objective in problem.goal.objectives}
+    contenders = []
+    for member in front:
+        outputs = real_outputs(member.design, dataset.test.x)
+        right = np.argmax(outputs, axis=1) == dataset.test.y if "accuracy" in names else None
+        scores = names.intersection(reported(dataset)) - {"accuracy"}
+        drawn = {name: paired_resamples(name, dataset, dataset.test, outputs) for name in scores}
+        contenders.append(Contender(member.key, member.estimates, right, drawn))
+    return {
+        front[place].key: LeftOut(
+            LeftOutKind.ALIKE,
+            f"{front[by].key[:8]} is as good in every objective, up to the noise of {len(dataset.test)} test "
+            "rows and of one predicted cycle",
+        )
+        for place, by in distinct(problem.goal, problem.clock_ns, contenders).items()
+        if not front[place].record.origin.startswith(YOURS)
+    }
 
 
 def _tested(problem: Problem, judge: Judge, made: Sequence[Made]) -> list[Member]:

@@ -21,7 +21,7 @@ from hwnas_hls.protocols.target import Target
 from hwnas_hls.spec.spec import parse_bound
 from hwnas_hls.values.estimate import METRICS
 from hwnas_hls.values.front import non_dominated
-from hwnas_hls.values.objective import Goal, Limit, direction_of
+from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of
 from hwnas_hls.values.record import Record
 from hwnas_hls.values.score_metrics import BY_KIND
 
@@ -33,6 +33,8 @@ _RULE = re.compile(r"(min|max)\s+([A-Za-z_]\w*)(?:\s+where\s+(.+))?", re.DOTALL)
 _CONDITION = re.compile(r"([A-Za-z_]\w*)\s*(<=|>=)\s*(.+)", re.DOTALL)
 #: Metrics of the hardware.
 _COSTS = frozenset(METRICS) - {name for names in BY_KIND.values() for name in names}
+#: Weight of the scores in the knee, that of the costs being 1; it decides where fronts bend little.
+SCORE_WEIGHT = 1.25
 _EXAMPLES = "write knee, or a rule such as 'min lut where accuracy>=0.93 and latency_ns<=100ns'"
 
 
@@ -153,13 +155,16 @@ def knee(records: Sequence[Record], goal: Goal) -> Record:
     """The knee of the front: beyond it, a small gain in one objective costs much in the others.
 
     Each objective's loss is rescaled to 0 at its best and 1 at its worst on the front. All hardware
-    costs (LUT, latency, ...) together count as one objective, their mean: they are correlated, and
-    counting them separately would trade away too much accuracy. The record with the smallest sum is
-    farthest below the plane through the ends. Objectives in which all records are equal are ignored,
-    as are designs at or beyond an objective's ``worst`` if there are others.
+    costs (LUT, latency, ...) together count as one objective, their mean, and so do all scores
+    (accuracy, AUC, ...): they are correlated, and counting costs separately would trade away too much
+    accuracy. The record with the smallest sum, in which scores weigh :data:`SCORE_WEIGHT` times as
+    much as costs, is the knee. A front without a bend gives its most accurate record, never its least
+    accurate. Objectives in which all records are equal are ignored, as are designs at or beyond an
+    objective's ``worst`` if there are others.
 
-    Source: for two objectives this is the construction of I. Das, "On characterizing the 'knee' of
-    the Pareto curve based on Normal-Boundary Intersection", Structural Optimization 18 (1999).
+    Source: with equal weights and two objectives this is the construction of I. Das, "On characterizing
+    the 'knee' of the Pareto curve based on Normal-Boundary Intersection", Structural Optimization 18
+    (1999): the record farthest below the line through both ends.
 
     Args:
         records: at least one, all complete.
@@ -176,12 +181,20 @@ def knee(records: Sequence[Record], goal: Goal) -> Record:
     low, high = losses[front].min(axis=0), losses[front].max(axis=0)
     spread = high > low
     scaled = (losses[front][:, spread] - low[spread]) / (high - low)[spread]
-    cost = np.array([objective.metric in _COSTS for objective in goal.objectives], bool)[spread]
-    summed = scaled[:, ~cost].sum(axis=1)
-    if cost.any():
-        summed = summed + scaled[:, cost].mean(axis=1)
+    cost = np.array([_is_cost(objective) for objective in goal.objectives], bool)[spread]
+    scores, costs = (
+        scaled[:, group].mean(axis=1) if group.any() else np.zeros(len(front)) for group in (~cost, cost)
+    )
     # Rounded: equal designs must tie independently of the order of summation.
-    return records[int(front[np.argmin(np.round(summed, 12))])]
+    order = np.lexsort((np.round(scores, 12), np.round(SCORE_WEIGHT * scores + costs, 12)))
+    return records[int(front[order[0]])]
+
+
+def _is_cost(objective: Objective) -> bool:
+    """Whether an objective is of the hardware; a plugin's metric is if less of it is better."""
+    if objective.metric in METRICS:
+        return objective.metric in _COSTS
+    return objective.direction == "min"
 
 
 def _best(complete: Sequence[Record], goal: Goal, rule: Rule, where: str) -> Record:

@@ -17,6 +17,8 @@ class LeftOutKind(StrEnum):
     USELESS = "useless"
     #: In the final numbers, another design is at least as good in every objective.
     DOMINATED = "dominated"
+    #: In the final numbers, it differs from a design as good in every objective by no more than the noise.
+    ALIKE = "alike"
 
 
 @dataclass(frozen=True, slots=True)

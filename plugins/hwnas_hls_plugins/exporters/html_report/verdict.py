@@ -107,12 +107,13 @@ def _left_out(front: Front) -> list[str]:
     """Sentences on designs that were trained in full but left out."""
     left_out, dead = front.run.left_out, useless(front)
     sentences = [f"Left out as useless: {key} ({left_out[key].reason})." for key in dead]
-    if others := [key for key in left_out if key not in dead]:
-        verb = "was" if len(others) == 1 else "were"
-        sentences.append(
-            f"{_count(len(others), 'further design')} {verb} trained and left out: in the final numbers, "
-            "another is at least as good in every objective."
-        )
+    for kind, up_to in ((LeftOutKind.DOMINATED, ""), (LeftOutKind.ALIKE, " up to the noise")):
+        if others := [key for key, item in left_out.items() if item.kind is kind]:
+            verb = "was" if len(others) == 1 else "were"
+            sentences.append(
+                f"{_count(len(others), 'further design')} {verb} trained and left out: in the final numbers, "
+                f"another is at least as good in every objective{up_to}."
+            )
     return sentences
 
 
