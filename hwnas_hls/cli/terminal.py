@@ -106,11 +106,8 @@ class _Live:
         self._bar.update(self._task, total=problem.spec.run.trials, visible=True)
 
     def progress(self, progress: search.Progress) -> None:
-        infeasible, failed = (
-            progress.states.get(state, 0) for state in (RecordState.INFEASIBLE, RecordState.FAILED)
-        )
-        feasible = sum(progress.states.values()) - infeasible - failed
-        figures = f"{feasible} feasible, front {progress.front}, hv {progress.hypervolume:.3f}"
+        complete = progress.states.get(RecordState.COMPLETE, 0)
+        figures = f"{complete} complete, front {progress.front}, hv {progress.hypervolume:.3f}"
         self._bar.update(self._task, completed=progress.judged, figures=figures)
 
     def step(self, step: str) -> None:

@@ -55,7 +55,7 @@ class Exported:
     """The exported designs.
 
     Args:
-        members: best task metric first.
+        members: best first objective first.
         left_out: key -> why a trained design was left out.
     """
 
@@ -104,15 +104,19 @@ def export_designs(
     members, left_out = (tested, {}) if every else _worth_keeping(problem, tested)
     on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
     done = _built(problem, folder, on_step, members)
-    metric = problem.dataset.metric
-    sign = -1.0 if problem.dataset.direction == "max" else 1.0
+    head = problem.goal.objectives[0]
+    metric, direction = head.metric, head.direction
+    if any(metric not in member.estimates for member in done):
+        metric, direction = problem.dataset.metric, problem.dataset.direction
+    sign = -1.0 if direction == "max" else 1.0
     done.sort(key=lambda member: (sign * member.estimates[metric].value, member.record.number))
     return Exported(done, left_out)
 
 
 def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[str], None]) -> list[Made]:
     """Each design with the results of its synthesis. Several run in parallel."""
-    on_step(f"synthesis of {counted(len(made), 'design')}")
+    used = f"; the search has used {measuring.spent} of {measuring.problem.spec.synthesis_budget}"
+    on_step(f"synthesis of {counted(len(made), 'design')}{used if measuring.spent else ''}")
     done = itertools.count(1)
 
     def report(item: Made, measured: Mapping[str, Estimate], failure: str) -> None:

@@ -105,6 +105,7 @@ def trained(
             continue
         words = f"all {count + 1} full trainings failed ({reason}); this is the design of the search"
         log.warning("%s: %s", record.key, words)
+        kept = dataclasses.replace(kept, meta={**kept.meta, "weights_of": "search"})
         out.append(Made(record, kept, record.estimates, (), (words,)))
     return [*given, *out]
 

@@ -88,6 +88,11 @@ class Measuring:
         self._pool.shutdown(wait=False, cancel_futures=True)
         release(self._synthesizer)
 
+    @property
+    def spent(self) -> int:
+        """Number of syntheses that the search has started."""
+        return self._spent
+
     # -- in the loop ---------------------------------------------------------------------
 
     def learn(self) -> None:
@@ -230,9 +235,11 @@ class Measuring:
         measured: Mapping[str, Estimate],
     ) -> None:
         for name, estimate in measured.items():
-            # A report may contain predictions (a clock period before routing); they are not used.
+            # A report may contain predictions (a clock period before routing), and what was known before
+            # may be an earlier measurement of the same design; neither is a prediction with its outcome.
             usable = estimate.in_domain and not estimate.is_predicted
-            if name in predicted and name in raw and usable:
+            before = name in predicted and name in raw and predicted[name].is_predicted
+            if usable and before and raw[name].is_predicted:
                 self.observations.append(Observation(key, regime, predicted[name], estimate, raw[name]))
 
     def comparisons(self) -> list[Comparison]:

@@ -206,15 +206,22 @@ class Rung:
     Args:
         source: one of the sources, weakest first.
         metrics: labels of the metrics with this source.
+        none: why there are none, as text; empty if there are.
     """
 
     source: str
     metrics: tuple[str, ...]
+    none: str = ""
 
 
 def ladder(estimates: Mapping[str, Estimate]) -> tuple[Rung, ...]:
     """Every source from weakest to strongest, each with its metrics."""
-    return tuple(
-        Rung(source, tuple(title(name) for name, estimate in estimates.items() if estimate.source == source))
-        for source in SOURCES
-    )
+    held = {estimate.source for estimate in estimates.values()}
+    proven = next((source for source in ("csim", "simulated_rtl") if source in held), "")
+    rungs = []
+    for source in SOURCES:
+        metrics = tuple(title(name) for name, estimate in estimates.items() if estimate.source == source)
+        replaced = proven and SOURCES.index(source) < SOURCES.index(proven) and source != "predicted"
+        none = f"replaced by {proven}" if replaced else "nothing yet"
+        rungs.append(Rung(source, metrics, "" if metrics else none))
+    return tuple(rungs)

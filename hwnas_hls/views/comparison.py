@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from hwnas_hls.run.problem import resolve
 from hwnas_hls.run.search import LiveFront
 from hwnas_hls.run.store import Batch, Store
 from hwnas_hls.spec.notation import title
+from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import CSYNTH_OF, RESOURCE_STAGE
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _TRACE_POINTS = 400
+_NOT_IN_JSON = ("trace", "designs", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class RunRow:
         designs: objective -> value of each design on the front.
         sources: resource among the objectives -> source -> number of designs of the front whose figure
             has it.
+        settings: hash of everything in its spec but the seed.
     """
 
     run: str
@@ -56,10 +61,15 @@ class RunRow:
     trace: tuple[tuple[int, float, float], ...] = ()
     designs: tuple[dict[str, float], ...] = ()
     sources: dict[str, dict[str, int]] = field(default_factory=dict)
+    settings: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The numbers of the table, without trace and designs."""
-        return {name: value for name, value in asdict(self).items() if name not in ("trace", "designs")}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("trace", "designs", "settings")
+        }
 
 
 def compare_runs(folders: Sequence[Path], registry: Registry) -> list[RunRow]:
@@ -87,7 +97,7 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
     problem = resolve(run_spec(folders[0]), registry)
     rows = []
     for folder in folders:
-        strategy = run_spec(folder).strategy.name
+        spec = run_spec(folder)
         with Store(folder, reading=True) as store:
             facts = store.run_facts() or RunFacts()
             if facts.data_fingerprint != problem.dataset.fingerprint:
@@ -100,8 +110,32 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
                     kind=ErrorKind.MISMATCH,
                 )
             _check_stage(facts, problem.goal, folder)
-            rows.append(_row(folder, strategy, store, problem.goal))
+            row = _row(folder, spec.strategy.name, store, problem.goal)
+            rows.append(replace(row, settings=_settings(spec)))
     return rows, problem.goal
+
+
+def _settings(spec: Spec) -> str:
+    """A hash of a spec without its seed: runs with the same hash are repetitions of one experiment."""
+    tables = spec.to_tables()
+    tables["run"] = {name: value for name, value in tables["run"].items() if name != "seed"}
+    return hashlib.sha256(json.dumps(tables, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def grouped(rows: Sequence[RunRow]) -> dict[str, list[RunRow]]:
+    """Name -> runs that differ in their seed alone.
+
+    A group is named after its strategy, and after its runs if another group has the same one.
+    """
+    groups: dict[tuple[str, str], list[RunRow]] = {}
+    for row in rows:
+        groups.setdefault((row.strategy, row.settings), []).append(row)
+    count = Counter(strategy for strategy, _ in groups)
+    out = {}
+    for (strategy, _), members in groups.items():
+        names = ", ".join(Path(row.run).name for row in members)
+        out[strategy if count[strategy] == 1 else f"{names} ({strategy})"] = members
+    return out
 
 
 def _check_stage(facts: RunFacts, goal: Goal, folder: Path) -> None:

@@ -12,11 +12,11 @@ from hwnas_hls.render import embedded, render
 from hwnas_hls.spec.notation import duration, figure, is_ratio, plain_number, title
 from hwnas_hls.values.attainment import Point, staircase, surface
 from hwnas_hls.values.objective import Goal
-from hwnas_hls.views.comparison import RunRow
+from hwnas_hls.views.comparison import RunRow, grouped, kinds
 
 
 def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
-    """The comparison as HTML text; runs of the same strategy are grouped.
+    """The comparison as HTML text; runs that differ in their seed alone are grouped.
 
     Args:
         rows: as :func:`hwnas_hls.views.comparison.compare_runs` gives them.
@@ -24,9 +24,7 @@ def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
     """
     from plotly.offline import get_plotlyjs
 
-    groups: dict[str, list[RunRow]] = {}
-    for row in rows:
-        groups.setdefault(row.strategy, []).append(row)
+    groups = grouped(rows)
     columns = list(rows[0].best)
     return render(
         "report/compare.html.j2",
@@ -43,6 +41,7 @@ def comparison_page(rows: Sequence[RunRow], goal: Goal) -> str:
             for row in rows
         ],
         columns=[title(name) for name in columns],
+        kinds=kinds(rows),
         groups=[
             (name, len(members), volume_in_words([member.hypervolume for member in members]))
             for name, members in groups.items()

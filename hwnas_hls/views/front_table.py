@@ -8,8 +8,9 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from hwnas_hls.network.layers import Weighted
 from hwnas_hls.spec.notation import (
     SOURCE_MARKS,
     claims,
@@ -38,30 +39,54 @@ MAX_NEAREST = 5
 _MAX_LIMITS = 3
 
 
-def front_table(front: Front) -> Table:
-    """One row per design: numbers with interval and source mark, and checks."""
+def front_table(front: Front, width: int | None = None) -> Table:
+    """One row per design: objectives first, then other numbers, each with its source mark, and checks.
+
+    Args:
+        width: columns of the terminal; numbers that are no objectives are left out until the table fits.
+    """
+    names = _columns(front, [member.estimates for member in front.members])
+    objectives = {objective.metric for objective in front.goal.objectives}
+    rows = [
+        (m.key[:KEY_DIGITS] + ("*" if m.record.origin else ""), m.estimates, _checked(m))
+        for m in front.members
+    ]
+    table, wide = _table(front, "design", names, rows, "checks")
+    while width is not None and wide > width and names[-1] not in objectives and len(names) > 1:
+        names = names[:-1]
+        table, wide = _table(front, "design", names, rows, "checks")
+    return table
+
+
+def _table(
+    front: Front,
+    first: str,
+    names: Sequence[str],
+    rows: Sequence[tuple[str, Mapping[str, Estimate], str]],
+    last: str = "",
+) -> tuple[Table, int]:
+    """A table of numbers and its width; ``rows``: (key, numbers, text of the last column)."""
     from rich.table import Table
     from rich.text import Text
 
+    scores = {front.dataset.metric, *front.dataset.scoring.names}
+    cells = [
+        [key, *((_marked if name in scores else _with_interval)(numbers, name) for name in names)]
+        + ([words] if last else [])
+        for key, numbers, words in rows
+    ]
+    head = [first, *(_plain(_heading(name)) for name in names), *([last] if last else [])]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("design", no_wrap=True)
-    table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
-    shown = [name for name in _columns(front) if any(name in member.estimates for member in front.members)]
-    for name in shown:
-        table.add_column(Text(_plain(_HEADINGS.get(name, title(name)))), justify="right")
-    table.add_column("checks")
-    for member in front.members:
-        numbers = member.estimates
-        table.add_row(
-            Text(member.key[:KEY_DIGITS] + ("*" if member.record.origin else "")),
-            _marked(numbers, front.dataset.metric),
-            *(
-                (_marked if name in front.dataset.scoring.names else _with_interval)(numbers, name)
-                for name in shown
-            ),
-            _checked(member),
-        )
-    return table
+    for place, text in enumerate(head):
+        side: Literal["left", "right"] = "right" if 0 < place <= len(names) else "left"
+        table.add_column(Text(text), justify=side, no_wrap=place == 0)
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    return table, sum(max(map(len, column)) + 1 for column in zip(head, *cells, strict=True))
+
+
+def _heading(name: str) -> str:
+    return _HEADINGS.get(name) or (metric_of(name).label if name == "accuracy" else title(name))
 
 
 #: Headings shorter than a metric's own words.
@@ -76,45 +101,30 @@ _HEADINGS = {
 }
 
 
-def _columns(front: Front) -> list[str]:
-    """The columns: objectives, then hardware costs, then latency in the unit with the best evidence.
+def _columns(front: Front, numbers: Sequence[Mapping[str, Estimate]]) -> list[str]:
+    """The metrics of a table: objectives, the task's metric, then hardware costs.
 
-    DSPs are shown if a design has some or if their number is only predicted.
+    The latency is in the unit with the best evidence. DSPs are shown if a design has some or if their
+    number is only predicted.
     """
     measured = any(
         member.estimates["latency_cycles"].source != Source.PREDICTED
         for member in front.members
         if "latency_cycles" in member.estimates
     )
-    names = [
-        objective.metric for objective in front.goal.objectives if objective.metric != front.dataset.metric
-    ]
+    names = [*(objective.metric for objective in front.goal.objectives), front.dataset.metric]
     names += ["lut", "ff", "latency_cycles"] if measured else ["latency_ns", "lut"]
     dsps = [member.estimates["dsp"] for member in front.members if "dsp" in member.estimates]
     if any(estimate.high or estimate.source == Source.PREDICTED for estimate in dsps):
         names.append("dsp")
-    return list(dict.fromkeys(names))
+    return [name for name in dict.fromkeys(names) if any(name in found for found in numbers)]
 
 
 def records_table(front: Front, records: Sequence[Record]) -> Table:
     """One row per candidate with the numbers of the search, in the columns of :func:`front_table`."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("candidate", no_wrap=True)
-    table.add_column(Text(_plain(metric_of(front.dataset.metric).label)), justify="right")
-    shown = [name for name in _columns(front) if any(name in record.estimates for record in records)]
-    for name in shown:
-        table.add_column(Text(_plain(_HEADINGS.get(name, title(name)))), justify="right")
-    for record in records:
-        numbers = record.estimates
-        table.add_row(
-            Text(record.key[:KEY_DIGITS]),
-            _marked(numbers, front.dataset.metric),
-            *(_with_interval(numbers, name) for name in shown),
-        )
-    return table
+    names = _columns(front, [record.estimates for record in records])
+    rows = [(record.key[:KEY_DIGITS], record.estimates, "") for record in records]
+    return _table(front, "candidate", names, rows)[0]
 
 
 def nearest_table(front: Front) -> Table:
@@ -143,8 +153,10 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
         console.print(Text(words, style=style), soft_wrap=False)
 
     if front.members:
-        console.print(front_table(front))
+        console.print(front_table(front, console.width))
         say(_legend(front.members), "dim")
+        if words := circuit_words(front.members):
+            say(words, "dim")
         if words := error_words(front):
             say(words, "dim")
         if words := chance_words(front):
@@ -165,9 +177,8 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
             f"{key[:KEY_DIGITS]} left out{' as useless' if useless else ''}: {_plain(item.reason)}",
             "bold red" if useless else "dim",
         )
-    for member in front.members:
-        for warning in member.warnings:
-            say(f"{member.key[:KEY_DIGITS]} {_plain(warning)}", "yellow")
+    for words in _warnings(front.members):
+        say(words, "yellow")
     wrong = [member for member in front.members if _failures(member)]
     for member in wrong:
         say(f"{member.key[:KEY_DIGITS]} FAILED {'; '.join(_failures(member))}", "bold red")
@@ -181,6 +192,38 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     for line in _what_next(front, run_folder):
         # Commands and paths are not wrapped, so they can be copied.
         console.print(Text("  " + line), soft_wrap=True)
+
+
+def _warnings(members: Sequence[Member]) -> list[str]:
+    """Each warning once, with the designs that have it."""
+    told: dict[str, list[str]] = {}
+    for member in members:
+        for warning in dict.fromkeys(member.warnings):
+            told.setdefault(warning, []).append(member.key[:KEY_DIGITS])
+    return [
+        f"{'all designs:' if 1 < len(keys) == len(members) else ', '.join(keys)} {_plain(warning)}"
+        for warning, keys in told.items()
+    ]
+
+
+def circuit_words(members: Sequence[Member]) -> str:
+    """Which circuit the hardware numbers are of, if a design has two; otherwise empty."""
+    adders = [
+        member
+        for member in members
+        if any(
+            isinstance(layer, Weighted) and layer.strategy == "distributed_arithmetic"
+            for layer in member.design.architecture.layers
+        )
+    ]
+    if not adders:
+        return ""
+    known = any(estimate.circuit for member in adders for estimate in member.estimates.values())
+    where = " in designs/KEY/rtl" if known else ", predicted"
+    return (
+        f"LUT, FF and cycles of distributed arithmetic are of the generated RTL{where}; Vitis HLS makes "
+        "another circuit of the hls4ml project, with the same outputs."
+    )
 
 
 def error_words(front: Front) -> str:
@@ -270,7 +313,8 @@ def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
     estimate = numbers[name]
     words = figure(name, estimate.value)
     # A counted or simulated number has no interval; the report explains how Vivado's may differ.
-    predicted = estimate.source == Source.PREDICTED and interval(estimate)
+    exact = estimate.low == estimate.high == estimate.value
+    predicted = estimate.source == Source.PREDICTED and not exact and interval(estimate)
     between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if predicted else ""
     doubt = "" if estimate.in_domain else "?"
     return f"{words}{f' ({between})' if between else ''}{doubt} {SOURCE_MARKS[estimate.source]}"
@@ -304,11 +348,16 @@ def _skipped(member: Member) -> bool:
     return "csim" in member.checks and member.checks["csim"].not_run
 
 
+def _of_search(member: Member) -> bool:
+    """Whether the design has the weights of the search, because every full training scored lower."""
+    return member.design.meta.get("weights_of") == "search"
+
+
 def _checked(member: Member) -> str:
     if _failures(member):
         return "FAILED"
     if "csim" in member.checks and member.checks["csim"].ok:
-        return "bit-exact"
+        return "bit-exact s" if _of_search(member) else "bit-exact"
     return "not run"
 
 
@@ -332,8 +381,14 @@ def _legend(members: Sequence[Member]) -> str:
         f"{mark} {_MARK_WORDS[source]}" for source, mark in SOURCE_MARKS.items() if source in met
     )
     doubtful = any(not estimate.in_domain for member in members for estimate in member.estimates.values())
-    return f"In brackets: intervals. Source of a number: {marks}." + (
-        " ? outside the calibrated domain." if doubtful else ""
+    return (
+        f"In brackets: intervals. Source of a number: {marks}."
+        + (" ? outside the calibrated domain." if doubtful else "")
+        + (
+            " s weights of the search: every full training scored lower."
+            if any(map(_of_search, members))
+            else ""
+        )
     )
 
 

@@ -25,7 +25,7 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.attainment import staircase, surface
 from hwnas_hls.values.objective import Goal, Objective
-from hwnas_hls.views.comparison import RunRow, compare_runs, kinds
+from hwnas_hls.views.comparison import RunRow, compare_runs, grouped, kinds
 from hwnas_hls.views.comparison_page import comparison_page, volume_in_words
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
@@ -139,6 +139,7 @@ def test_runs_are_read_with_their_traces_and_fronts(
         assert row.trace[-1][2] == pytest.approx(row.hypervolume)
         assert len(row.designs) == row.front
         assert row.strategy == "toy-random"
+    assert len({row.settings for row in found}) == 1  # they differ in their seed alone
     page = comparison_page(found, resolve(run_spec(folders[0]), registry).goal)
     assert all(str(folder) in page for folder in folders)
 
@@ -187,6 +188,19 @@ def test_the_kind_of_each_run_is_said_where_they_differ() -> None:
     ]
     said = "LUT: after logic synthesis, a: predicted; b: 2 open_synthesis, 1 predicted"
     assert kinds(mixed) == [said]
+
+
+def test_runs_of_other_settings_are_groups_of_their_own() -> None:
+    same = [
+        dataclasses.replace(row, run=f"runs/s{n}", strategy="nsga2", settings="x")
+        for n, row in enumerate(rows()[:2])
+    ]
+    assert list(grouped(same)) == ["nsga2"]
+    other = dataclasses.replace(same[0], run="runs/wide", settings="y")
+    assert {name: len(found) for name, found in grouped([*same, other]).items()} == {
+        "s0, s1 (nsga2)": 2,
+        "wide (nsga2)": 1,
+    }
 
 
 def test_one_run_is_refused_and_nothing_written(tmp_path: Path) -> None:

@@ -301,6 +301,15 @@ def test_parity_compares_what_was_predicted_and_measured(tmp_path: Path) -> None
     page = opened(dataclasses.replace(front, syntheses=[old]), tmp_path)
     rows = page.text[page.text.index("Predictions against measurements") :]
     assert "01234567 LUT 1,000 900 to 1,100 1,500 post_route ✗ no" in rows
+    assert re.search(r"LUT: \d of \d inside", rows)
+    zero = Comparison(
+        "f" * 16,
+        Estimate("dsp", 0, 0, 0, "predicted", "laws", 0.9),
+        measured("dsp", 0, "post_route", "report"),
+    )
+    with_zero = opened(dataclasses.replace(front, syntheses=[old, zero]), tmp_path).text
+    assert "ffffffff DSP" not in with_zero
+    assert "1 of resources that are predicted and measured as 0" in with_zero
     measured_members = [m for m in front.members if m.estimates["lut"].source == "csynth"]
     assert measured_members
     assert len(page.payload["comparisons"]) == 1 + 2 * len(measured_members)

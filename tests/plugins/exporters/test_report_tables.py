@@ -27,11 +27,13 @@ from hwnas_hls.spec.notation import (
     share,
     title,
 )
-from hwnas_hls.values.check import failure, not_run
+from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, measured
-from hwnas_hls.values.objective import Limit
+from hwnas_hls.values.objective import Limit, Objective
 from hwnas_hls.values.run_facts import Chance, LeftOut, LeftOutKind
 from hwnas_hls.views.front_table import front_table, print_front
+from hwnas_hls_plugins.exporters.html_report.points import default_axes, head_metric, plotted_metrics
+from hwnas_hls_plugins.exporters.html_report.verdict import useless, verdict
 
 FOLDER = Path("runs/digits16-xcvu9p-001")
 
@@ -160,6 +162,46 @@ def test_no_colour_without_a_terminal_and_no_markup_from_data() -> None:
     assert "[bold]1[/bold] ?[2J row differs" in text
 
 
+def test_own_objectives_head_the_table_and_the_report() -> None:
+    front = make_front(members=3)
+    extra = {
+        member.key: Estimate("auc", 0.9 + place / 100, 0.88, 0.99, "csim", "rows", 0.9)
+        for place, member in enumerate(front.members)
+    }
+    members = [dataclasses.replace(m, estimates={**m.estimates, "auc": extra[m.key]}) for m in front.members]
+    objectives = (Objective("auc", "max", 1.0, 0.5, log=True), Objective("lut", "min", 10.0, 1e6, log=True))
+    front = dataclasses.replace(
+        front, members=members, goal=dataclasses.replace(front.goal, objectives=objectives)
+    )
+    assert rows(printed(front))[0].split()[:4] == ["design", "AUC", "LUT", "accuracy"]
+    assert default_axes(front, plotted_metrics(front)) == ("lut", "auc")
+    assert head_metric(front) == "auc"
+    assert "The best by auc: 0.92" in " ".join(verdict(front, ()))
+
+
+def test_warnings_are_told_once_and_weights_of_the_search_are_marked() -> None:
+    front = make_front(members=3)
+    ok = dict.fromkeys(("alive", "limits", "project", "csim"), PASSED)
+    members = [dataclasses.replace(m, warnings=("note fast-clock",), checks=ok) for m in front.members]
+    kept = dataclasses.replace(members[1].design, meta={"weights_of": "search"})
+    members[1] = dataclasses.replace(members[1], design=kept)
+    text = printed(dataclasses.replace(front, members=members))
+    assert text.count("fast-clock") == 1
+    assert "all designs: note fast-clock" in text
+    assert rows(text)[2].rstrip().endswith("bit-exact s")
+    assert rows(text)[1].rstrip().endswith("bit-exact")
+    assert "s weights of the search" in " ".join(text.split())
+
+
+def test_a_number_that_cannot_be_otherwise_has_no_brackets() -> None:
+    front = make_front(members=1)
+    dsp = Estimate("dsp", 0, 0, 0, "predicted", "laws", 0.8)
+    member = dataclasses.replace(front.members[0], estimates={**front.members[0].estimates, "dsp": dsp})
+    line = rows(printed(dataclasses.replace(front, members=[member])))[1]
+    assert " 0 p " in line
+    assert "(0-0)" not in line
+
+
 def test_front_table_has_a_row_a_member() -> None:
     assert front_table(make_front(members=4)).row_count == 4
 
@@ -224,8 +266,6 @@ def test_every_source_has_a_meaning_a_mark_and_a_rung() -> None:
 
 
 def test_a_constant_design_is_red_and_shown_with_chance() -> None:
-    from hwnas_hls_plugins.exporters.html_report.verdict import useless, verdict
-
     left_out = {
         "a" * 16: LeftOut(LeftOutKind.USELESS, "its outputs are the same for all of 4136 inputs"),
         "b" * 16: LeftOut(LeftOutKind.DOMINATED, "another is as good"),

@@ -25,6 +25,7 @@ from hwnas_hls.values.check import CheckResult, CheckState
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls_plugins.exporters.html_report.drawing import Drawing, draw
 from hwnas_hls_plugins.exporters.html_report.layer_rows import LayerRow, layer_rows
+from hwnas_hls_plugins.exporters.html_report.points import head_metric
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -132,7 +133,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         key=member.key,
         shape=design.architecture.shape,
         origin=member.record.origin,
-        summary=summary(member.estimates, front.dataset.metric),
+        summary=summary(member.estimates, head_metric(front)),
         clock=f"{design.architecture.clock_ns or front.clock_ns:g} ns",
         io_type=design.architecture.io_type,
         input=str(design.architecture.input),
@@ -140,7 +141,14 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         drawing=draw(design),
         numbers=tuple(
             _number(member, member.estimates[name], front)
-            for name in dict.fromkeys((front.dataset.metric, *FIRST_METRICS, *member.estimates))
+            for name in dict.fromkeys(
+                (
+                    *(objective.metric for objective in front.goal.objectives),
+                    front.dataset.metric,
+                    *FIRST_METRICS,
+                    *member.estimates,
+                )
+            )
             if name in member.estimates
         ),
         layers=tuple(layer_rows(design, member, titles)),
@@ -210,7 +218,8 @@ def _number(member: Member, estimate: Estimate, front: Front) -> Number:
 
 
 def _is_unproven(estimate: Estimate) -> bool:
-    return estimate.is_predicted and estimate.coverage is None and not is_counted(estimate)
+    none = estimate.low == estimate.value == estimate.high == 0
+    return estimate.is_predicted and estimate.coverage is None and not is_counted(estimate) and not none
 
 
 def _files(home: Path) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from hwnas_hls.spec.notation import (
     quantity,
     title,
 )
-from hwnas_hls.values.estimate import SOURCES
+from hwnas_hls.values.estimate import METRICS, SOURCES
 from hwnas_hls.values.record import RecordState
 from hwnas_hls_plugins.exporters.html_report.cards import card
 from hwnas_hls_plugins.exporters.html_report.points import default_axes, payload, plotted_metrics
@@ -33,7 +33,7 @@ from hwnas_hls_plugins.exporters.html_report.verdict import (
 )
 
 if TYPE_CHECKING:
-    from hwnas_hls.protocols.exporter import Front
+    from hwnas_hls.protocols.exporter import Comparison, Front
     from hwnas_hls.protocols.target import Target
 
 #: Columns of the table of designs, after the task's metric, if they have numbers.
@@ -74,6 +74,7 @@ def page(front: Front, folder: Path) -> str:
         nearest=nearest_rows(front),
         searched=[] if cards else searched_rows(front),
         comparisons=_comparisons(front),
+        parity=_parity(front),
         sources=[(source, SOURCE_MEANINGS[source]) for source in SOURCES],
         rest=_rest(front),
         hypervolume=f"{front.hypervolume:.4g}",
@@ -143,7 +144,7 @@ def _target_facts(target: Target) -> str:
 
 
 def _columns(front: Front) -> list[str]:
-    wanted = dict.fromkeys([front.dataset.metric, *(o.metric for o in front.goal.objectives), *TABLE_METRICS])
+    wanted = dict.fromkeys([*(o.metric for o in front.goal.objectives), front.dataset.metric, *TABLE_METRICS])
     return [name for name in wanted if any(name in member.estimates for member in front.members)]
 
 
@@ -168,7 +169,32 @@ def _rows(front: Front) -> list[list[dict[str, Any]]]:
     return rows
 
 
+def _is_telling(item: Comparison) -> bool:
+    """Whether a comparison says something: not zero against zero, nor an interval of one cycle twice."""
+    same = item.predicted.value == item.measured.value
+    return not (same and item.measured.value == (1 if item.measured.metric == "ii_cycles" else 0))
+
+
+def _parity(front: Front) -> list[str]:
+    """For each metric, how many measurements lay inside the predicted interval; then what is not listed."""
+    inside: dict[str, list[bool]] = {}
+    hidden = 0
+    for item in front.comparisons():
+        if _is_telling(item):
+            held = item.predicted.low <= item.measured.value <= item.predicted.high
+            inside.setdefault(item.measured.metric, []).append(held)
+        else:
+            hidden += 1
+    words = [f"{title(name)}: {sum(held)} of {len(held)} inside" for name, held in inside.items()]
+    if hidden:
+        words.append(f"{hidden} of resources that are predicted and measured as 0, or of an interval of 1")
+    return words
+
+
 def _comparisons(front: Front) -> list[dict[str, Any]]:
+    order = {name: place for place, name in enumerate(METRICS)}
+    found = [item for item in front.comparisons() if _is_telling(item)]
+    found.sort(key=lambda item: (order.get(item.measured.metric, len(order)), item.measured.metric))
     return [
         {
             "key": item.key,
@@ -181,7 +207,7 @@ def _comparisons(front: Front) -> list[dict[str, Any]]:
             "source": item.measured.source,
             "inside": item.predicted.low <= item.measured.value <= item.predicted.high,
         }
-        for item in front.comparisons()
+        for item in found
     ]
 
 

@@ -93,13 +93,25 @@ def plotted_metrics(front: Front) -> list[str]:
 
 
 def default_axes(front: Front, metrics: Sequence[str]) -> tuple[str, str] | tuple[()]:
-    """(x, y): the first cost among the objectives, and the task's metric."""
+    """(x, y): the first cost among the objectives, and :func:`head_metric`."""
     if not metrics:
         return ()
-    y = front.dataset.metric if front.dataset.metric in metrics else metrics[0]
-    costs = [o.metric for o in front.goal.objectives if o.metric != y and o.metric in metrics]
+    y = head_metric(front)
+    y = y if y in metrics else metrics[0]
+    wanted = [o for o in front.goal.objectives if o.metric != y and o.metric in metrics]
+    costs = [o.metric for o in sorted(wanted, key=lambda o: o.direction == "max")]
     others = costs or [name for name in ("latency_ns", "lut", *metrics) if name in metrics and name != y]
     return (others[0] if others else y), y
+
+
+def head_metric(front: Front) -> str:
+    """The metric that heads the report: the first score among the objectives, else the task's metric.
+
+    A score is the task's metric or any metric of which more is better.
+    """
+    task = front.dataset.metric
+    scores = [o.metric for o in front.goal.objectives if o.metric == task or o.direction == "max"]
+    return scores[0] if scores else task
 
 
 def _numbers(records: Sequence[Record]) -> list[int] | None:

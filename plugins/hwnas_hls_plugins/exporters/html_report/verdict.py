@@ -15,6 +15,7 @@ from hwnas_hls.values.record import RecordState
 from hwnas_hls.values.run_facts import LeftOutKind
 from hwnas_hls.views.front_table import chance_words
 from hwnas_hls_plugins.exporters.html_report.cards import Card, summary
+from hwnas_hls_plugins.exporters.html_report.points import head_metric
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front, Member
@@ -78,7 +79,7 @@ def verdict(front: Front, cards: Sequence[Card]) -> list[str]:
 def _something(front: Front, cards: Sequence[Card]) -> list[str]:
     sentences = [_how_many(front)]
     best = _best(front)
-    name = front.dataset.metric
+    name = head_metric(front)
     if name in best.estimates:
         sentences.append(f"The best by {name.replace('_', ' ')}: {summary(best.estimates, name)}.")
     small = [member for member in front.members if "lut" in member.estimates]
@@ -139,11 +140,14 @@ def _below(estimate: Estimate) -> bool:
 
 
 def _best(front: Front) -> Member:
-    name = front.dataset.metric
+    name = head_metric(front)
     scored = [member for member in front.members if name in member.estimates]
     if not scored:
         return front.members[0]
-    sign = 1 if front.dataset.direction == "max" else -1
+    known = {front.dataset.metric: front.dataset.direction} | {
+        objective.metric: objective.direction for objective in front.goal.objectives
+    }
+    sign = 1 if known[name] == "max" else -1
     return max(scored, key=lambda member: sign * member.estimates[name].value)
 
 
@@ -167,7 +171,7 @@ def _nothing(front: Front) -> list[str]:
         nearest = front.least_infeasible[0]
         broken = " and ".join(nearest.violations) or nearest.reason
         sentences.append(
-            f"The nearest candidate is {nearest.key}: {summary(nearest.estimates, front.dataset.metric)}"
+            f"The nearest candidate is {nearest.key}: {summary(nearest.estimates, head_metric(front))}"
             f" (violates {broken})."
         )
     return sentences
@@ -235,4 +239,4 @@ def searched_rows(front: Front, limit: int = 20) -> list[tuple[str, str]]:
     complete = [record for record in front.records if record.losses is not None and record.feasible]
     best = [complete[place] for place in non_dominated([record.losses or () for record in complete])]
     best.sort(key=lambda record: record.losses or ())
-    return [(record.key, summary(record.estimates, front.dataset.metric)) for record in best[:limit]]
+    return [(record.key, summary(record.estimates, head_metric(front))) for record in best[:limit]]
