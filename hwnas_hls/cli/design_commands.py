@@ -62,6 +62,8 @@ def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None,
         for name, estimate in piece.estimates.items():
             spread = "" if estimate.low == estimate.high else f"  ({estimate.low:g} .. {estimate.high:g})"
             click.echo(f"  {name:<16}{estimate.value:>12g}{spread}  {estimate.source}")
+        for warning in piece.warnings:
+            click.echo(f"warning: {warning}", err=True)
         click.echo(f"stored in {path}")
     return EXIT_FAILED if piece.failure else EXIT_DONE
 

@@ -30,6 +30,7 @@ class Piece:
         target: full part name; empty if the numbers do not depend on it.
         clock_ns: clock period.
         failure: why there are no numbers; empty on success.
+        warnings: of the tool, for example that it built another circuit than the one asked for.
     """
 
     origin: str
@@ -39,6 +40,7 @@ class Piece:
     target: str = ""
     clock_ns: float = 0.0
     failure: str = ""
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +50,7 @@ class Piece:
             "target": self.target,
             "clock_ns": self.clock_ns,
             "failure": self.failure,
+            "warnings": list(self.warnings),
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
         }
 
@@ -64,6 +67,7 @@ def of_report(
         target,
         clock_ns,
         report.failure,
+        report.warnings,
     )
 
 
@@ -93,6 +97,7 @@ def read(folder: Path, design: Design) -> list[Piece]:
                 str(data["target"]),
                 float(data["clock_ns"]),
                 str(data["failure"]),
+                tuple(map(str, data.get("warnings", ()))),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(

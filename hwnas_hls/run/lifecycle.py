@@ -21,6 +21,7 @@ from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.run import rank_correlation as ranking
 from hwnas_hls.run import selection
 from hwnas_hls.run.choice import chosen
+from hwnas_hls.run.convergence import growth_words
 from hwnas_hls.run.data_place import note_data
 from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.exporters import exporter_named, front_of, run_exporters
@@ -169,8 +170,10 @@ def _go(
         members: list[Member] = []
         interrupted = False
         try:
+            begun = search.judged
             search.run()
-            for words in _ranked(problem, search):
+            growth = growth_words(search.trace) if search.judged > begun else ""
+            for words in (*([growth] if growth else []), *_ranked(problem, search)):
                 observer.on_step(words)
             own, others = split_yours(search.records())
             choice = chosen(

@@ -151,7 +151,6 @@ def _check_stage(facts: RunFacts, goal: Goal, folder: Path) -> None:
             where=str(folder),
             found=facts.resources or "a run of an earlier version, whose figures may be those of C synthesis",
             remedy="repeat it: `hwnas-hls run RUN/spec.toml --output NEW`",
-            choices=[RESOURCE_STAGE],
             kind=ErrorKind.MISMATCH,
         )
 

@@ -193,7 +193,8 @@ def summary(estimates: Mapping[str, Estimate], metric: str) -> str:
 def _said(estimate: Estimate) -> str:
     words = quantity(estimate.metric, estimate.value)
     if estimate.is_predicted:
-        words += f" (predicted, {interval(estimate)})"
+        known = estimate.low == estimate.value == estimate.high
+        words += " (predicted)" if known else f" (predicted, {interval(estimate)})"
     return words
 
 
