@@ -90,7 +90,7 @@ def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
         live._bar.refresh()
     line = [line for line in stream.getvalue().splitlines() if "49000/50000" in line][-1]
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rpartition("\r")[2]
-    assert "41500 feasible, front 120, hv 0.988" in shown
+    assert "41000 complete, front 120, hv 0.988" in shown
     assert re.search(r"\d:\d\d:\d\d (-:--:--|\d:\d\d:\d\d) left", shown)
     assert len(shown) <= 80
 
