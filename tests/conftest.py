@@ -42,7 +42,7 @@ def registry() -> Registry:
 def toy_spec() -> Callable[..., Spec]:
     """Makes the toy spec, with tables changed: ``toy_spec(run={"trials": 5})``."""
 
-    def make(**changes: dict[str, Any]) -> Spec:
+    def make(**changes: Any) -> Spec:
         tables = {name: {**table, **changes.pop(name, {})} for name, table in TOY_SPEC.items()}
         return spec_from_tables({**tables, **changes}, "test.toml")
 

@@ -35,6 +35,8 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
     if flags["objectives"]:
         _objectives(tables, flags["objectives"])
         _check_mode(tables, flags["objectives"])
+    for text in flags["designs"]:
+        tables.setdefault("seeds", []).append({"design": text})
     if flags["earlier"]:
         # Absolute, so that the resolved spec means the same folders from anywhere.
         places = [str(Path(text).expanduser().absolute()) for text in flags["earlier"]]

@@ -65,6 +65,14 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
     metavar="RUN",
     help="Take up candidates, weights and designs of an earlier run of the same data; may be repeated.",
 )
+@click.option(
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="DESIGN",
+    help="Your own design, judged first: 16-64-32-32-5, a design or hls4ml folder, a .pt, .onnx or .keras "
+    "file; may be repeated.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")
 @click.option(
     "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Set any entry of the spec."

@@ -60,6 +60,13 @@ class Space(Plugin):
     def architecture(self, candidate: Candidate) -> Architecture:
         """The layer list that trainers, predictors and exporters share."""
 
+    def nearest(self, architecture: Architecture) -> Candidate | None:
+        """The candidate nearest to an architecture of the user, from which a search goes on.
+
+        ``None`` by default: the space does not know.
+        """
+        return None
+
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         """The candidates that one training covers together with this one, including itself.
 

@@ -1,4 +1,4 @@
-"""Where the known designs of a run come from: earlier runs."""
+"""Where the known designs of a run come from: the user, and earlier runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hwnas_hls.run.earlier_runs import check_run, known_of_run
 from hwnas_hls.run.known_designs import KnownDesign, distinct
+from hwnas_hls.run.own_designs import known_of_seed
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
 
@@ -16,6 +17,9 @@ def check_sources(problem: Problem) -> None:
     Raises:
         UserError: as :func:`gathered`.
     """
+    for seed in problem.spec.seeds:
+        for _ in known_of_seed(problem, seed):
+            pass
     for folder in problem.spec.run.from_:
         check_run(problem, Path(folder))
 
@@ -27,9 +31,12 @@ def gathered(problem: Problem, store: Store) -> list[KnownDesign]:
         store: of the run; evaluations of earlier runs are copied into it.
 
     Raises:
-        UserError: an earlier run cannot be read, or its data differ.
+        UserError: a design or an earlier run cannot be read or does not fit the data.
+        Unsupported: a design contains something that cannot be built.
     """
     known: list[KnownDesign] = []
+    for seed in problem.spec.seeds:
+        known += known_of_seed(problem, seed)
     for folder in problem.spec.run.from_:
         known += known_of_run(problem, Path(folder), store)
     return distinct(known)

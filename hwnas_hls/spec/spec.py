@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hwnas_hls.spec.tables import (
     NamedTable,
     ObjectivesTable,
     RunTable,
+    SeedTable,
     SynthesisTable,
     check_bound,
 )
@@ -36,6 +38,7 @@ class Spec:
         target: name, alias, full part or path of a target file.
         clock_ns: clock period; ``None`` takes the target's.
         estimators: estimator name -> its configuration.
+        seeds: the user's own designs.
         origin: the file it was read from, for messages.
     """
 
@@ -51,6 +54,7 @@ class Spec:
     export: ExportTable = field(default_factory=ExportTable)
     synthesis: SynthesisTable = field(default_factory=SynthesisTable)
     cluster: ClusterTable = field(default_factory=ClusterTable)
+    seeds: tuple[SeedTable, ...] = ()
     origin: str = "the command line"
 
     @property
@@ -90,6 +94,8 @@ class Spec:
         for name in _NAMED_TABLES:
             chosen: NamedTable = getattr(self, name)
             tables[name] = {"name": chosen.name, **chosen.config}
+        if self.seeds:
+            tables["seeds"] = [to_table(seed) for seed in self.seeds]
         tables["estimators"] = {name: dict(config) for name, config in self.estimators.items()}
         return tables
 
@@ -108,7 +114,7 @@ _PLAIN_TABLES = {
     "cluster": ClusterTable,
 }
 _NAMED_TABLES = ("task", "space", "strategy")
-_TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators")
+_TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators", "seeds")
 
 
 def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
@@ -129,7 +135,7 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
             choices=[SPEC_SCHEMA],
             kind=ErrorKind.NEWER_VERSION,
         )
-    for name in _TABLES[1:]:
+    for name in _TABLES[1:-1]:
         if name in tables and not isinstance(tables[name], Mapping):
             raise UserError(
                 f"[{name}] must be a table", where=origin, found=repr(tables[name]), remedy=f"write [{name}]"
@@ -149,6 +155,7 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
             raise UserError(
                 f"[estimators.{name}] must be a table", where=f"{origin}: [estimators]", found=repr(config)
             )
+    values["seeds"] = _seeds(tables.get("seeds", []), f"{origin}: [[seeds]]")
     spec = Spec(estimators=estimators, **values)
     for name in estimators:
         if name not in spec.run.estimators:
@@ -159,6 +166,21 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
                 choices=spec.run.estimators,
             )
     return spec
+
+
+def _seeds(entries: Any, where: str) -> tuple[SeedTable, ...]:
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise UserError(
+            "seeds must be a list of tables", where=where, found=repr(entries), remedy="write [[seeds]]"
+        )
+    found = []
+    for entry in entries:
+        seed = from_table(SeedTable, entry, where)
+        if not re.fullmatch(r"\d+(-\d+)+", seed.design):
+            # Absolute, so that the resolved spec means the same file from any folder.
+            seed = replace(seed, design=str(Path(seed.design).expanduser().absolute()))
+        found.append(seed)
+    return tuple(found)
 
 
 def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwnas_hls.network.fields import STRATEGIES
 from hwnas_hls.protocols.target import RESOURCES
 from hwnas_hls.values.objective import MODES, Mode
 from hwnas_hls.values.score_metrics import BY_KIND, CLASSIFICATION
@@ -204,6 +205,36 @@ class SynthesisTable:
     def none(self) -> bool:
         """Whether synthesis is disabled."""
         return self.synthesizer in ("", NO_SYNTHESIZER)
+
+
+@dataclass(frozen=True)
+class SeedTable:
+    """``[[seeds]]``: a design of your own, judged before the search.
+
+    Args:
+        design: widths such as ``16-64-32-32-5`` (trained by the run), or the path of a design folder, an
+            hls4ml project, a torch file, an ONNX or QONNX file, or a Keras or QKeras file (exported as it
+            is).
+        name: in tables; default: the widths or the file name.
+        precision: type of everything that the design does not state.
+        strategy: HLS strategy, likewise; default: the first that the synthesizer of the run builds.
+        inputs: what a model of another tool takes: ``standardised`` (the features of the task,
+            standardised on its training rows) or ``raw``.
+    """
+
+    design: str
+    name: str = ""
+    precision: str = "ap_fixed<16,6>"
+    strategy: str = ""
+    inputs: str = "standardised"
+
+    def __post_init__(self) -> None:
+        if not self.design:
+            raise ValueError("design is empty: give widths such as 16-64-32-32-5, or a path")
+        if self.inputs not in ("standardised", "raw"):
+            raise ValueError(f"inputs must be standardised or raw, not {self.inputs}")
+        if self.strategy not in ("", *STRATEGIES):
+            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy}")
 
 
 @dataclass(frozen=True)

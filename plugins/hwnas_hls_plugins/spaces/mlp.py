@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset
 
 
+def nearest_choice(knob: Knob, wanted: Value) -> Value:
+    """The choice of a knob nearest to a value; the first where none is near."""
+    if wanted in knob.choices:
+        return wanted
+    if not knob.ordered or not isinstance(wanted, int | float):
+        return knob.choices[0]
+    numbers = [choice for choice in knob.choices if isinstance(choice, int | float)]
+    return min(numbers, key=lambda choice: abs(choice - wanted), default=knob.choices[0])
+
+
 class MlpSpace(KnobSpace):
     """Multilayer perceptrons: depth, widths, activation, bias, normalisation, dropout, input precision
     and clock; and for each layer its kind, precision, HLS strategy, reuse factor and sparsity.
@@ -80,6 +90,39 @@ class MlpSpace(KnobSpace):
         clock_ns = float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
         kept, narrow = float(self._of(values, "kept_adders")), bool(self._of(values, "narrow_features"))
         return graph.architecture(clock_ns, kept, narrow)
+
+    def nearest(self, architecture: Architecture) -> Candidate | None:
+        """The candidate with the same depth and, in each knob, the nearest choice; no adders removed."""
+        depths = self._knobs["depth"].choices if "depth" in self._knobs else (self._depth({}),)
+        if not architecture.is_chain or len(architecture.chain) - 1 not in depths:
+            return None
+        layers, given = architecture.chain, architecture.input
+        wanted: dict[str, Value] = {
+            "depth": len(layers) - 1,
+            "activation": layers[0].activation,
+            "normalisation": "none",
+            "use_bias": layers[0].bias is not None,
+            "dropout": 0.0,
+            "kept_adders": 1.0,
+            "input_bits": given.width,
+            "input_integer": given.integer,
+        }
+        for number, layer in enumerate(layers, 1):
+            tag = OUTPUT if number == len(layers) else str(number)
+            result = layer.result or layer.weight
+            wanted |= {
+                f"layer_{tag}": "dense",
+                f"width_{tag}": layer.n_out,
+                f"activation_{tag}": layer.activation,
+                f"weight_bits_{tag}": layer.weight.width,
+                f"weight_integer_{tag}": layer.weight.integer,
+                f"activation_bits_{tag}": result.width,
+                f"activation_integer_{tag}": result.integer - result.signed,
+                f"strategy_{tag}": layer.strategy,
+                f"reuse_factor_{tag}": layer.reuse_factor,
+                f"sparsity_{tag}": 0.0,
+            }
+        return self.candidate({knob.name: nearest_choice(knob, wanted.get(knob.name)) for knob in self.knobs})
 
     def repair(self, values: dict[str, Value]) -> dict[str, Value]:
         """Avoid negative fractional bits, keep unrolled layers small enough, and give reuse factors that

@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hwnas_hls.hls4ml.graph_query import query_of_graph
     from hwnas_hls.hls4ml.query import LayerQuery, Query, query_of
+    from hwnas_hls.hls4ml.torch_query import query_of_torch
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, read_calibration
     from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelEstimator
-    from hwnas_hls_plugins.estimators.hls_model.of_model import query_of_graph, query_of_torch
     from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, LayerShare, Prediction
     from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 
@@ -27,8 +28,8 @@ _HOMES = {
     "Query": "hwnas_hls.hls4ml.query",
     "predict": "hwnas_hls_plugins.estimators.hls_model.predictor",
     "query_of": "hwnas_hls.hls4ml.query",
-    "query_of_graph": "hwnas_hls_plugins.estimators.hls_model.of_model",
-    "query_of_torch": "hwnas_hls_plugins.estimators.hls_model.of_model",
+    "query_of_graph": "hwnas_hls.hls4ml.graph_query",
+    "query_of_torch": "hwnas_hls.hls4ml.torch_query",
     "read_calibration": "hwnas_hls_plugins.estimators.hls_model.calibration",
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hwnas_hls.errors import ErrorKind, ReportError, UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.spec.quantities import parse_clock_ns
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ class PredictOptions:
 def predict_command(**given: Any) -> None:
     """Estimate latency, interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
 
-    PATH is a CSV of designs, an hls4ml project folder or an hls4ml_config.yml; without it, --layers
-    describes the design. Every number has an interval and states its calibration.
+    PATH is a CSV of designs, a design folder, an hls4ml project or hls4ml_config.yml, or a torch, ONNX or
+    Keras file (--precision then gives the types that it does not state); without it, --layers describes
+    the design. Every number has an interval and states its calibration.
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
@@ -117,7 +118,7 @@ def predict_command(**given: Any) -> None:
         raise UserError(
             "--output and --weights go with a CSV of rows", where="predict", kind=ErrorKind.CONFLICT
         )
-    query = _of_flags(options) if path is None else _of_path(path)
+    query = _of_flags(options) if path is None else _of_path(path, options)
     query = _placed(query, options, targets)
     tools = [query.tool]
     if compare is not None:
@@ -142,7 +143,7 @@ def predict_command(**given: Any) -> None:
     )
 
     view = None
-    if path is not None and compare is None:
+    if path is not None and compare is None and not is_own(Path(path)):
         from hwnas_hls_plugins.estimators.hls_model.project_view import view_project
 
         view = view_project(Path(path).expanduser(), fitted)
@@ -203,42 +204,37 @@ def _check_tool(name: str, where: str) -> None:
         )
 
 
-def _of_path(path: str) -> Query:
-    """The query of an hls4ml project folder or configuration file."""
+def is_own(place: Path) -> bool:
+    """Whether this is a design folder or a model file, which is no hls4ml project."""
+    from hwnas_hls.hls4ml.models import is_model
+
+    return (place.expanduser() / "design.json").is_file() or is_model(place)
+
+
+def _of_path(path: str, options: PredictOptions) -> Query:
+    """The query of a design folder, an hls4ml project or configuration, or a model file."""
+    from hwnas_hls.hls4ml.models import is_model, read_model
+    from hwnas_hls.hls4ml.query import DEFAULT_PART, query_of
+    from hwnas_hls.network.design import Design
+
     place = Path(path).expanduser()
-    if not place.exists():
+    if (place / "design.json").is_file():
+        design = Design.load(place)
+        part = str(design.meta.get("target", "")) or DEFAULT_PART
+        return query_of(design.architecture, part, design=design, name=place.name)
+    if not place.is_dir() and not is_model(place) and place.suffix.lower() not in (".yml", ".yaml"):
         raise UserError(
-            "no such file or folder",
+            "cannot tell what this file is" if place.exists() else "no such file or folder",
             where="PATH",
             found=path,
-            remedy="give a CSV of rows, an hls4ml project folder or an hls4ml_config.yml",
-            kind=ErrorKind.MISSING,
+            remedy="give a CSV of rows (.csv), a design folder, an hls4ml project or hls4ml_config.yml, or a "
+            ".pt, .onnx, .keras or .h5 file",
+            kind=ErrorKind.WRONG_FORMAT if place.exists() else ErrorKind.MISSING,
         )
-    from hwnas_hls.hls4ml.folder import read_config, read_folder
-
-    try:
-        if place.is_dir():
-            return read_folder(place)
-        if place.suffix.lower() in (".yml", ".yaml"):
-            return read_config(place)
-    except ReportError as error:
-        raise UserError(
-            "not a project that can be read",
-            where=path,
-            found=error,
-            remedy="convert the network again by hls4ml, or describe it by --layers",
-            kind=ErrorKind.WRONG_FORMAT,
-        ) from error
-    raise UserError(
-        "cannot tell what this file is",
-        where="PATH",
-        found=path,
-        remedy="give a CSV of rows (.csv), an hls4ml project folder or an hls4ml_config.yml",
-        kind=ErrorKind.WRONG_FORMAT,
-    )
+    precision, strategy = options.precision or "ap_fixed<16,6>", options.strategy or "Latency"
+    return read_model(place, precision=precision, strategy=strategy)
 
 
-#: column of a row -> how its option is written
 _EXAMPLES = {
     "precision": "write one type, 'ap_fixed<8,3>', or parts: 'in: ap_fixed<8,3> w: ap_fixed<6,1>'",
     "reuse_factor": "write one whole number from 1, or one per layer: '8;32;16'",

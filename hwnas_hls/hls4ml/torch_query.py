@@ -26,10 +26,9 @@ from hwnas_hls.hls4ml.query import (
     Query,
     normalised_type,
 )
+from hwnas_hls.hls4ml.torch_chain import Linear, chain_of
 from hwnas_hls.network.precision import FixedType, exact_sum
 from hwnas_hls.network.reuse import nearest_legal
-from hwnas_hls_plugins.estimators.hls_model.of_graph import query_of_graph
-from hwnas_hls_plugins.estimators.hls_model.torch_chain import Linear, chain_of
 
 if TYPE_CHECKING:
     Kind = FixedType | str
@@ -230,6 +229,3 @@ def _each(what: str, value: Any, count: int) -> list[Any]:
             kind=ErrorKind.MISMATCH,
         )
     return values
-
-
-__all__ = ["query_of_graph", "query_of_torch"]

@@ -1,0 +1,239 @@
+"""Reads models of other tools as queries: torch, ONNX and QONNX, Keras and QKeras, hls4ml projects.
+
+No code of a file is run: torch files are read with ``weights_only``, and only classes of ``torch.nn`` are
+accepted; Keras files are read in safe mode; of a project, only text is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import tempfile
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
+from hwnas_hls.hls4ml.folder import read_config, read_folder
+from hwnas_hls.hls4ml.query import Query
+
+TORCH_FILES = (".pt", ".pth")
+ONNX_FILES = (".onnx",)
+KERAS_FILES = (".keras", ".h5", ".hdf5")
+CONFIG_FILES = (".yml", ".yaml")
+#: What can be read, for messages.
+READ = (
+    "an hls4ml project folder",
+    "an hls4ml_config.yml",
+    "a torch file (.pt, .pth)",
+    "an ONNX or QONNX file (.onnx)",
+    "a Keras or QKeras file (.keras, .h5)",
+)
+#: Classes of ``torch.nn`` that a torch file may contain.
+_TORCH_CLASSES = (
+    "Sequential",
+    "Linear",
+    "ReLU",
+    "LeakyReLU",
+    "Tanh",
+    "Sigmoid",
+    "Softmax",
+    "ELU",
+    "PReLU",
+    "BatchNorm1d",
+    "Dropout",
+    "Flatten",
+    "Identity",
+)
+
+
+def is_model(path: Path) -> bool:
+    """Whether the suffix is that of a model file (not of a project)."""
+    return path.suffix.lower() in (*TORCH_FILES, *ONNX_FILES, *KERAS_FILES)
+
+
+def read_model(
+    path: Path, *, precision: str | Mapping[str, str] = "ap_fixed<16,6>", strategy: str = "Latency"
+) -> Query:
+    """The query of a model.
+
+    Args:
+        path: a file or folder of one of the kinds in :data:`READ`.
+        precision: type of what the model does not state; for torch, one type, or one per role as in
+            :func:`hwnas_hls.hls4ml.torch_query.query_of_torch`.
+        strategy: HLS strategy, likewise.
+
+    Raises:
+        UserError: the file does not exist, cannot be read, or is of another kind.
+        Unsupported: it contains something that cannot be built, which is named.
+        ToolMissing: a package for reading it is not installed.
+    """
+    if not path.exists():
+        raise UserError("no such file or folder", found=str(path), kind=ErrorKind.MISSING)
+    suffix = path.suffix.lower()
+    try:
+        if path.is_dir():
+            return read_folder(path)
+        if suffix in CONFIG_FILES:
+            return read_config(path)
+        if suffix in TORCH_FILES:
+            from hwnas_hls.hls4ml.torch_query import query_of_torch
+
+            return query_of_torch(_torch_module(path), precision=precision, strategy=strategy, name=path.stem)
+        if suffix in ONNX_FILES:
+            return _of_onnx(path, str(precision), strategy)
+        if suffix in KERAS_FILES:
+            return _of_keras(path, str(precision), strategy)
+    except ReportError as error:
+        raise UserError(
+            "not a project that can be read",
+            where=str(path),
+            found=error,
+            remedy="convert the network again by hls4ml",
+            kind=ErrorKind.WRONG_FORMAT,
+        ) from error
+    raise UserError(
+        "cannot tell what this file is",
+        found=str(path),
+        remedy=f"give {', '.join(READ)}",
+        kind=ErrorKind.WRONG_FORMAT,
+    )
+
+
+def _torch_module(path: Path) -> Any:
+    """A saved ``torch.nn.Sequential`` or its ``state_dict``, without running code of the file."""
+    import torch
+    from torch import nn
+
+    allowed = [getattr(nn, name) for name in _TORCH_CLASSES] + [set]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+        reason = next(
+            (line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), ""
+        )
+        raise UserError(
+            "this torch file cannot be read safely",
+            where=str(path),
+            found=(reason or str(error)).strip()[:200],
+            remedy="save a torch.nn.Sequential of Linear, BatchNorm1d, Dropout and activations by "
+            "torch.save, or the state_dict of one; TorchScript and classes of your own would run their code",
+            kind=ErrorKind.WRONG_FORMAT,
+        ) from error
+    if isinstance(found, nn.Module):
+        return found.eval()
+    if isinstance(found, Mapping):
+        return _of_state_dict(found, path)
+    raise UserError(
+        "not a torch model", where=str(path), found=type(found).__name__, kind=ErrorKind.WRONG_FORMAT
+    )
+
+
+def _of_state_dict(state: Mapping[str, Any], path: Path) -> Any:
+    """Linear layers in the order of a state dict, with ReLU between them: it does not state activations."""
+    from torch import nn
+
+    layers: OrderedDict[str, Any] = OrderedDict()
+    for name, weight in state.items():
+        if not name.endswith("weight") or weight.ndim != 2:
+            if name.endswith("weight") or not name.endswith("bias"):
+                raise Unsupported(
+                    f"{path}: a state_dict with {name!r}: only Linear layers can be read from a state_dict; "
+                    "save the torch.nn.Sequential itself"
+                )
+            continue
+        bias = state.get(name.removesuffix("weight") + "bias")
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+        linear.weight = nn.Parameter(weight)
+        if bias is not None:
+            linear.bias = nn.Parameter(bias)
+        if layers:
+            layers[f"relu{len(layers)}"] = nn.ReLU()
+        layers[f"linear{len(layers)}"] = linear
+    if not layers:
+        raise UserError("no weights", where=str(path), found=", ".join(state) or "nothing")
+    return nn.Sequential(layers).eval()
+
+
+def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
+    try:
+        import hls4ml
+        import onnx
+        import qonnx.util.cleanup  # noqa: F401
+    except ImportError as error:
+        raise ToolMissing(
+            f"{path}: an ONNX file needs the packages onnx and qonnx: pip install 'hwnas-hls[onnx]' qonnx"
+        ) from error
+    from hwnas_hls.hls4ml.graph_query import query_of_graph
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model = _cleaned(onnx.load(str(path)))
+            config = hls4ml.utils.config_from_onnx_model(
+                model, granularity="name", backend="Vitis", default_precision=precision.removeprefix("ap_")
+            )
+            graph = hls4ml.converters.convert_from_onnx_model(
+                model, hls_config=_with_strategy(config, strategy), backend="Vitis", output_dir=folder
+            )
+        except Exception as error:  # hls4ml and onnx raise whatever their code runs into
+            raise _not_converted(path, error) from error
+        return dataclasses.replace(query_of_graph(graph), name=path.stem)
+
+
+def _cleaned(model: Any) -> Any:
+    """A model as hls4ml needs it: one row, all shapes known, constants folded."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.util.cleanup import cleanup_model
+
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    return cleanup_model(ModelWrapper(model))
+
+
+def _of_keras(path: Path, precision: str, strategy: str) -> Query:
+    try:
+        import hls4ml
+        import keras
+    except ImportError as error:
+        raise ToolMissing(
+            f"{path}: a Keras file needs keras with a backend (and qkeras, if it was made by QKeras) in this "
+            "environment; or convert it there by hls4ml and give the project folder"
+        ) from error
+    from hwnas_hls.hls4ml.graph_query import query_of_graph
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model = keras.models.load_model(path, compile=False, custom_objects=_qkeras_objects())
+            config = hls4ml.utils.config_from_keras_model(
+                model, granularity="name", backend="Vitis", default_precision=precision.removeprefix("ap_")
+            )
+            graph = hls4ml.converters.convert_from_keras_model(
+                model, hls_config=_with_strategy(config, strategy), backend="Vitis", output_dir=folder
+            )
+        except Exception as error:  # Keras and hls4ml raise whatever their code runs into
+            raise _not_converted(path, error) from error
+        return dataclasses.replace(query_of_graph(graph), name=path.stem)
+
+
+def _qkeras_objects() -> dict[str, Any]:
+    """The layers of QKeras, if it is installed."""
+    try:
+        from qkeras.utils import _add_supported_quantized_objects
+    except ImportError:
+        return {}
+    found: dict[str, Any] = {}
+    _add_supported_quantized_objects(found)
+    return found
+
+
+def _with_strategy(config: dict[str, Any], strategy: str) -> dict[str, Any]:
+    config["Model"]["Strategy"] = strategy
+    return config
+
+
+def _not_converted(path: Path, error: Exception) -> Unsupported:
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return Unsupported(f"{path}: hls4ml cannot convert this model: {words}")
