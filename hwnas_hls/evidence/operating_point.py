@@ -127,8 +127,8 @@ def operating_point(design: Design, dataset: Dataset) -> OperatingPoint | None:
 def _score_words(signal: int, dataset: Dataset) -> str:
     others = [number for number in range(dataset.n_out) if number != signal]
     if len(others) == 1:
-        return f"output[{signal}] - output[{others[0]}]"
-    return f"output[{signal}] - max of the other outputs"
+        return f"output {signal} - output {others[0]}"
+    return f"output {signal} - the largest other output"
 
 
 def _accepted(rows: NDArray[np.bool_]) -> Accepted:

@@ -77,7 +77,7 @@ METRICS = {
         Metric("auc", "max", "AUC"),
         Metric("balanced_accuracy", "max", "balanced accuracy"),
         Metric("f1", "max", "F1"),
-        Metric("efficiency_at_fpr", "max", "efficiency at a false positive rate"),
+        Metric("efficiency_at_fpr", "max", "efficiency at FPR"),
         Metric("r2", "max", "R2"),
         Metric("rmse", "min", "RMSE"),
         Metric("latency_cycles", "min", "latency", "cycles"),

@@ -56,6 +56,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
             rows = csv.writer(file)
             rows.writerow(["a", "b", "c", "d", label])
             rows.writerows([*row, "xyz"[kind]] for row, kind in zip(x.tolist(), kinds, strict=True))
+    with (folder / "trigger.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["a", "b", "c", "d", "signal"])
+        rows.writerows([*row, int(kind == 2)] for row, kind in zip(x.tolist(), kinds, strict=True))
     outcome = Workplace(folder).run("--set", 'run.exporters=["front-json", "html-report"]', folder="RUN")
     assert outcome.exit_code == 0, outcome.stderr
     key = outcome.members[0].key
