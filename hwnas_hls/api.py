@@ -167,6 +167,8 @@ def run_search(
     max_latency: str | float | None = None,
     clock: str | float | None = None,
     objectives: Sequence[str] | Mapping[str, Any] | None = None,
+    designs: Sequence[str | Path | Mapping[str, Any]] = (),
+    earlier: Sequence[str | Path] = (),
     output: Path | str | None = None,
     plugins: Iterable[object] = (),
     progress: bool | runs.Observer = False,
@@ -190,6 +192,9 @@ def run_search(
         max_latency: limit of ``latency_ns``: a string with a unit, or a number in ns.
         clock: clock period: a string with a unit, or a number in ns.
         objectives: metric names, or an ``[objectives]`` table.
+        designs: your own designs, judged first: widths such as ``16-64-32-32-5``, paths of designs or
+            models, or ``[[seeds]]`` tables.
+        earlier: folders of earlier runs of the same data, whose candidates and designs are taken up.
         output: run folder, new or empty; default ``runs/TASK-TARGET-NNN``.
         plugins: modules (or objects) with hooks, registered in this process.
         progress: whether to show progress on standard error, or your own observer.
@@ -221,6 +226,11 @@ def run_search(
     if objectives is not None:
         table = objectives if isinstance(objectives, Mapping) else {"metrics": list(objectives)}
         _lay_over(held, "objectives", table)
+    if designs:
+        own = [dict(item) if isinstance(item, Mapping) else {"design": str(item)} for item in designs]
+        held["seeds"] = [*held.get("seeds", []), *own]
+    if earlier:
+        specs.override(held, ("run", "from"), [str(Path(folder).absolute()) for folder in earlier])
     resolved = specs.spec_from_tables(held, "the arguments of run_search")
     registry = registry_with(plugins)
     with _watching(progress) as observer:
