@@ -20,6 +20,7 @@ from hwnas_hls.cli.context import current_registry
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
 
 if TYPE_CHECKING:
+    from hwnas_hls.evidence.files import Piece
     from hwnas_hls.evidence.verdict import Judgement
     from hwnas_hls.network.design import Design
     from hwnas_hls.plugin.offers import Offer
@@ -42,15 +43,19 @@ class Subject:
 
 @click.command()
 @click.argument("design_folder", metavar="DESIGN", type=click.Path(path_type=Path))
-@click.option("--synthesizer", default="open", show_default=True, help="`hwnas-hls plugins` lists them.")
+@click.option("--synthesizer", help="`hwnas-hls plugins` lists them. [default: open; for ECP5 parts: ecp5]")
 @click.option("--stage", default="", help="Last stage to run: csynth, cosim, logic_synth, post_route.")
 @click.option("--target", help="Part, if not the one the design was made for.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def synth(design_folder: Path, synthesizer: str, stage: str, target: str | None, as_json: bool) -> int:
+def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str | None, as_json: bool) -> int:
     """Synthesise a design (a folder such as RUN/designs/KEY) and store the results as evidence."""
+
+    from hwnas_hls.run.problem import usual_synthesizers
 
     registry = current_registry()
     subject = _subject(design_folder, registry, target)
+    if synthesizer is None:
+        synthesizer = usual_synthesizers(subject.target)[0]
     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
     piece, path = _synthesise(registry, offer, subject, stage)
     if as_json:
@@ -230,14 +235,26 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
         "files_sha256": _hashes(subject.folder),
         "hwnas_hls_version": __version__,
         "judged": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "repeat": [
-            f"hwnas-hls validate {subject.folder} "
-            + " ".join(f"--{x.kind} {x.metric}={x.bound:g}" for x in limits)
-        ],
+        "repeat": _repetition(subject, fitting, limits),
     }
     write_text(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     write_text(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
     return report
+
+
+def _repetition(subject: Subject, pieces: Sequence[Piece], limits: Sequence[Limit]) -> list[str]:
+    """The commands that repeat every step of the evidence, and the verdict."""
+    from hwnas_hls.run.problem import usual_synthesizers
+
+    found = [estimate for piece in pieces for estimate in piece.estimates.values() if estimate.circuit]
+    commands = []
+    if (subject.folder / "rtl" / "Makefile").is_file():
+        commands.append(f"make -C {subject.folder}/rtl sim SIM=icarus")
+    if any(not estimate.is_predicted for estimate in found):
+        name = usual_synthesizers(subject.target)[0]
+        commands.append(f"hwnas-hls synth {subject.folder} --synthesizer {name}")
+    bounds = " ".join(f"--{x.kind} {x.metric}={x.bound:g}" for x in limits)
+    return [*commands, f"hwnas-hls validate {subject.folder} {bounds}"]
 
 
 def _alive(subject: Subject, known: Sequence[Estimate], limits: Sequence[Limit]) -> list[Judgement]:
@@ -338,4 +355,6 @@ def _print(report: dict[str, Any]) -> None:
     if report["verdict"] == Verdict.NOT_PROVEN:
         click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")
         click.echo("  (`hwnas-hls plugins` lists synthesizers, `hwnas-hls doctor` the installed tools)")
+    for place, command in enumerate(report["repeat"]):
+        click.echo(f"  {'to repeat it:' if not place else '':<13} {command}")
     click.echo(f"  for a reviewer: {report['design']}/validation.html")

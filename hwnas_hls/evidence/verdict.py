@@ -166,11 +166,22 @@ def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: f
             "a routed design's timing report is missing"
         )
         return Judgement(str(limit), NOT_PROVEN, why, known)
-    period_ns = 1000.0 / timing[0].value
+    # The cycles of one circuit at the clock of another prove nothing.
+    pair = next(((e, t) for e in cycles for t in timing if e.circuit == t.circuit), None)
+    if pair is None:
+        why = f"{counted}, but what was routed is another circuit: {_said(timing[0])}"
+        return Judgement(str(limit), NOT_PROVEN, why, known)
+    held, routed = pair
+    if held is not strongest:
+        reached_ns = held.value * clock_ns
+        counted = f"{held.value:g} cycles ({_said(held)}) at {clock_ns:g} ns are {reached_ns:g} ns"
+        if reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound:
+            return Judgement(str(limit), REFUTED, counted, known)
+    period_ns = 1000.0 / routed.value
     if period_ns > clock_ns:
-        why = f"{counted}, but the routed design needs {period_ns:.3g} ns ({_said(timing[0])})"
+        why = f"{counted}, but the routed design needs {period_ns:.3g} ns ({_said(routed)})"
         return Judgement(str(limit), REFUTED, why, known)
-    return Judgement(str(limit), PROVEN, f"{counted}; {_said(timing[0])} meets {clock_ns:g} ns", known)
+    return Judgement(str(limit), PROVEN, f"{counted}; {_said(routed)} meets {clock_ns:g} ns", known)
 
 
 def _missing(limit: Limit, known: Sequence[Estimate]) -> str:

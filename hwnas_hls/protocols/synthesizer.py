@@ -13,6 +13,9 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.protocols.plugin import Isolatable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.estimate import Estimate
@@ -74,6 +77,16 @@ class Synthesizer(Isolatable):
     #: Whether it simulates the circuit: :meth:`synthesize` then has a fourth, optional argument ``rows``
     #: with the input integers to simulate, int64 (rows, n_in).
     takes_rows: bool = False
+
+    def clocked(self, design: Design, target: Target, rows: NDArray[np.int64] | None = None) -> Design:
+        """The design at a clock that the synthesizer found for it; by default, the design itself.
+
+        A run asks for it before it measures a design for export, if its user states no clock.
+
+        Args:
+            rows: as for :meth:`synthesize` with :attr:`takes_rows`.
+        """
+        return design
 
     @abstractmethod
     def available(self, target: Target) -> str:

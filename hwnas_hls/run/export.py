@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _TESTBENCH_ROWS = 200
+#: Metrics that the line of a synthesis shows only where they were measured.
+_TIMING = ("latency_ns", "fmax_mhz")
 #: ``checks["csim"]`` if the spec disables C simulation.
 CSIM_NOT_ASKED = not_run("export.csim = false", wanted=False)
 
@@ -122,11 +124,15 @@ def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[
     def report(item: Made, measured: Mapping[str, Estimate], failure: str) -> None:
         result = failure or ", ".join(
             quantity(name, measured[name].value)
-            for name in ("lut", "ff", "dsp", "latency_cycles")
-            if name in measured and (measured[name].value or name == "lut")
+            for name in ("lut", "ff", "dsp", "latency_cycles", "latency_ns", "fmax_mhz")
+            if name in measured
+            and (measured[name].value or name == "lut")
+            and (name not in _TIMING or not measured[name].is_predicted)
         )
         on_step(f"synthesis {next(done)} of {len(made)}: {item.record.key[:8]} {result}")
 
+    designs = measuring.all_clocked([item.design for item in made])
+    made = [dataclasses.replace(item, design=design) for item, design in zip(made, designs, strict=True)]
     measuring.measure_all([item.design for item in made], lambda place, *found: report(made[place], *found))
     out = []
     for item in made:

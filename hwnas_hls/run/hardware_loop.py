@@ -198,6 +198,24 @@ class Measuring:
         self.store.add_measurement(digest, report.estimates, report.failure)
         return report.estimates, report.failure
 
+    def clocked(self, design: Design) -> Design:
+        """The design at the clock that the synthesizer finds for it, if the user states none."""
+        find = getattr(self._synthesizer, "clocked", None)
+        if find is None or self.problem.spec.clock_ns is not None or self._missing:
+            return design
+        rows = None
+        if self._wants_rows:
+            rows = input_integers(design, self.problem.dataset.test.x[:_SIMULATED_ROWS])
+        try:
+            return find(design, self.problem.target, rows)
+        except PLUGIN_FAULTS as error:
+            log.warning("no clock was found for a design: %s", in_words(error))
+            return design
+
+    def all_clocked(self, designs: Sequence[Design]) -> list[Design]:
+        """:meth:`clocked` of each, ``[synthesis] workers`` in parallel."""
+        return list(self._pool.map(self.clocked, designs))
+
     def measure_all(
         self,
         designs: Sequence[Design],

@@ -44,8 +44,18 @@ log = logging.getLogger(__name__)
 _ANY_SPACE = "evolution"
 #: The synthesizer that ``[synthesis] synthesizer = "auto"`` selects if possible.
 _OPEN = "open"
+#: Family of parts -> the synthesizer that routes it without a licence.
+_ROUTING = {"ecp5": "ecp5"}
+
+
 #: Number of networks drawn from a space to see which layers it contains.
 _DRAWN = 32
+
+
+def usual_synthesizers(target: Target) -> tuple[str, ...]:
+    """The synthesizers that ``auto`` tries for a part, the one that settles most first."""
+    routing = _ROUTING.get(target.family)
+    return (_OPEN,) if routing is None else (routing, _OPEN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,21 +333,14 @@ def _synthesizer_and_space(
         synthesizer = None if spec.synthesis.none else _synthesizer(spec, registry)
         spec, space = _build(spec, registry, "space", spec.space, {**common, "synthesizer": synthesizer})
         return spec, synthesizer, space, ""
-    chosen = _with_synthesizer(spec, _OPEN)
-    lacking = f"no plugin offers the synthesizer {_OPEN}"
-    if _OPEN in registry.offers("synthesizer"):
-        synthesizer = _synthesizer(chosen, registry)
-        lacking = str(synthesizer.available(target))
-        if not lacking:
-            knowing = {**common, "synthesizer": synthesizer}
-            try:
-                built, space = _build(chosen, registry, "space", spec.space, knowing)
-                lacking = _unbuilt(space, synthesizer)
-            except UserError as error:
-                # For example a layer too large to unroll, which needs the Resource strategy.
-                lacking = error.what
-            if not lacking:
-                return built, synthesizer, space, ""
+    lacking = ""
+    for name in usual_synthesizers(target):
+        built, found, room, missing = _usable(spec, name, registry, target, common)
+        if found is not None and room is not None:
+            if lacking:
+                log.warning("%s is used instead: %s", name, lacking)
+            return built, found, room, ""
+        lacking = lacking or missing
     if spec.synthesis.budget is not None:
         raise UserError(
             "a synthesis budget needs a synthesizer",
@@ -349,6 +352,26 @@ def _synthesizer_and_space(
     nothing = _with_synthesizer(spec, NO_SYNTHESIZER)
     spec, space = _build(nothing, registry, "space", spec.space, {**common, "synthesizer": None})
     return spec, None, space, lacking
+
+
+def _usable(
+    spec: Spec, name: str, registry: Registry, target: Target, common: Mapping[str, Any]
+) -> tuple[Spec, Synthesizer | None, Space | None, str]:
+    """The spec with a synthesizer of ``auto`` and the space; or ``None``, and why it cannot be used."""
+    if name not in registry.offers("synthesizer"):
+        return spec, None, None, f"no plugin offers the synthesizer {name}"
+    chosen = _with_synthesizer(spec, name)
+    synthesizer = _synthesizer(chosen, registry)
+    if lacking := str(synthesizer.available(target)):
+        return spec, None, None, lacking
+    try:
+        built, space = _build(chosen, registry, "space", spec.space, {**common, "synthesizer": synthesizer})
+    except UserError as error:
+        # For example a layer too large to unroll, which needs the Resource strategy.
+        return spec, None, None, error.what
+    if lacking := _unbuilt(space, synthesizer):
+        return spec, None, None, lacking
+    return built, synthesizer, space, ""
 
 
 def _with_synthesizer(spec: Spec, name: str) -> Spec:

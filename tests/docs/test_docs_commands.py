@@ -19,11 +19,15 @@ from hwnas_hls.pytest_plugin import Workplace
 from hwnas_hls.testing import FakeTools
 
 REGENERATE = bool(os.environ.get("HWNAS_REGENERATE_DOCS"))
+_ROUTES = "needs a run for an ECP5 part; tests/plugins/synthesizers/test_ecp5.py routes one design"
 #: (page, why) -> commands that are shown and not run. Benchmarks only have to be there.
 SKIPPED = {
     ("README.md", "installs something"): 2,
     ("docs/cluster.md", "installs something"): 1,
     ("docs/cluster.md", "needs several machines"): 6,
+    ("docs/ecp5.md", "installs something"): 1,
+    ("docs/ecp5.md", _ROUTES): 3,
+    ("docs/validating.md", _ROUTES): 1,
     ("docs/installation.md", "installs into a fresh environment; README.md's command does it in CI"): 3,
     ("docs/open-synthesis.md", "installs something"): 1,
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -107,6 +108,25 @@ def test_numbers_of_another_circuit_are_set_aside() -> None:
     assert "lut 400 of circuit aaaaaaaaaaaa" in finding.why
 
 
+def test_cycles_and_clock_are_of_one_circuit() -> None:
+    limit = Limit("latency_ns", "max", 50.0)
+
+    def of(circuit: str, estimate: Estimate) -> Estimate:
+        return dataclasses.replace(estimate, circuit=circuit)
+
+    rtl = of("a" * 64, measured("latency_cycles", 4, "simulated_rtl", "RTL simulation"))
+    scheduled = measured("latency_cycles", 9, "csynth", "csynth.xml")
+    fmax = measured("fmax_mhz", 250, "post_route", "a timing report")
+    assert verdict_of(limit, rtl, of("a" * 64, fmax))[0] == PROVEN
+    verdict, why = verdict_of(limit, rtl, fmax)
+    assert verdict == NOT_PROVEN
+    assert "another circuit" in why
+    # The routed project's own cycles, though the RTL's evidence is stronger.
+    verdict, why = verdict_of(limit, rtl, scheduled, fmax)
+    assert (verdict, "9 cycles" in why) == (PROVEN, True)
+    assert verdict_of(Limit("latency_ns", "max", 40.0), rtl, scheduled, fmax)[0] == REFUTED
+
+
 def test_overall_is_the_worst() -> None:
     lut = measured("lut", 5000, "post_route", "util.rpt")
     limits = [Limit("lut", "max", 6000), Limit("dsp", "max", 3)]
@@ -166,6 +186,41 @@ def test_evidence_of_another_design_is_refused(design_folder: Path) -> None:
     path.write_text("{")
     with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
         evidence.read(design_folder, Design.load(design_folder))
+
+
+@pytest.mark.parametrize("other", ["another part", "another circuit", "another clock", "not routed"])
+def test_routed_evidence_of_something_else_is_not_used(design_folder: Path, other: str) -> None:
+    """As a run on an ECP5 part writes it, planted beside another part, circuit or clock."""
+    rtl = design_folder / "rtl" / "src" / "core"
+    rtl.mkdir(parents=True)
+    (rtl / "m.v").write_text("module m; endmodule")
+    line = f"{hashlib.sha256((rtl / 'm.v').read_bytes()).hexdigest()}"
+    circuit = hashlib.sha256(f"{line}  ./m.v\n".encode()).hexdigest()
+    statement = {"circuit": circuit, "files_sha256": {"src/core/m.v": line}}
+    (design_folder / "rtl" / "circuit.json").write_text(json.dumps(statement))
+    found = {
+        "latency_cycles": measured("latency_cycles", 3, "simulated_rtl", "RTL simulation"),
+        "fmax_mhz": measured("fmax_mhz", 300, "post_route", "nextpnr"),
+    }
+    command = ["validate", str(design_folder), "--max-latency", "1us"]
+    digest = Design.load(design_folder).digest()
+
+    def plant(circuit: str, part: str, clock_ns: float) -> None:
+        estimates = {name: dataclasses.replace(one, circuit=circuit) for name, one in found.items()}
+        evidence.write(
+            design_folder, evidence.Piece("ecp5-post_route", "ecp5", digest, estimates, part, clock_ns)
+        )
+
+    plant(circuit, PART, 5.0)
+    assert invoke(command) == 0
+    if other == "not routed":
+        found["fmax_mhz"] = predicted("fmax_mhz", 300, 290, 310)
+    plant(
+        "b" * 64 if other == "another circuit" else circuit,
+        "LFE5U-12F-6BG381C" if other == "another part" else PART,
+        4.9 if other == "another clock" else 5.0,
+    )
+    assert invoke(command) == 3
 
 
 def test_an_altered_design_is_refused(design_folder: Path) -> None:

@@ -210,6 +210,16 @@ def test_hierarchical_utilisation() -> None:
     assert [(m.instance, m.used.lut) for m in report.modules] == [("(tagger)", 10), ("dense_U0", 7990)]
 
 
+def test_a_hierarchical_report_is_of_its_first_row(tmp_path: Path) -> None:
+    """Of one instance (``-cells``), its head still names the whole design."""
+    text = (DATA / "hierarchical.rpt").read_text()
+    path = tmp_path / "util.rpt"
+    whole = next(line for line in text.splitlines(keepends=True) if line.startswith("| tagger "))
+    path.write_text(text.replace(whole, "").replace("|   (tagger) ", "|   dense_U0 "))
+    assert read_utilisation(path).top == "dense_U0"
+    assert read_utilisation(DATA / "hierarchical.rpt").top == "tagger"
+
+
 def test_timing_takes_the_clock_with_the_worst_slack() -> None:
     report = read_timing(DATA / "timing_routed.rpt")
     assert (report.wns_ns, report.tns_ns, report.whs_ns) == (-0.25, -1.5, 0.021)

@@ -169,7 +169,8 @@ def _hierarchical(path: Path, head: Head, table: Table) -> Utilisation:
         tool="vivado",
         version=head.version,
         part=head.device,
-        top=head.design or top.instance,
+        # Of a part of the design (``-cells``), the head still names the whole.
+        top=top.instance or head.design,
         state=head.state,
         stage=head.stage,
         used=top.used,

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, U
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
-from hwnas_hls.protocols.synthesizer import Synthesizer
-from hwnas_hls.protocols.target import find_target
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
+from hwnas_hls.protocols.target import Target, find_target
 from hwnas_hls.resources import data_folder
+from hwnas_hls.run.problem import usual_synthesizers
 from hwnas_hls.testing.synthesizer import SynthesizerContract
+from hwnas_hls.values.estimate import measured
 from hwnas_hls_plugins.synthesizers.open_synthesis import (
     Ecp5Config,
     Ecp5Synthesizer,
@@ -96,6 +99,42 @@ def _widths(path: Path) -> tuple[int, int]:
     data = json.loads(path.read_text())
     given, gave = (sum(max(0, sum(element)) for element in data[name]) for name in ("input", "output"))
     return given, gave
+
+
+def test_the_clock_is_that_of_the_lowest_latency(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Stages and periods by adder levels; the first routing with all seeds misses the clock."""
+    stages = {2: 4, 3: 3, 4: 2, 6: 2}
+    period_ns = {2: 6.0, 3: 7.0, 4: 10.0}
+    asked: list[tuple[int, int, float | None]] = []
+
+    def levels(design: Design) -> int:
+        return int(str(design.meta["adder_levels"]))
+
+    def circuit(self: Ecp5Synthesizer, design: Design, target: Target) -> Any:
+        return SimpleNamespace(stages=stages[levels(design)])
+
+    def synthesize(self: Ecp5Synthesizer, design: Design, target: Target, **options: Any) -> SynthesisReport:
+        asked.append((self.config.seeds, levels(design), design.architecture.clock_ns))
+        reached_ns = period_ns[levels(design)] * (1.08 if self.config.seeds == 3 else 1.0)
+        cycles = measured("latency_cycles", stages[levels(design)], "simulated_rtl", "simulated")
+        fmax = measured("fmax_mhz", 1000 / reached_ns, "post_route", "routed")
+        return SynthesisReport("t", "post_route", {"latency_cycles": cycles, "fmax_mhz": fmax})
+
+    monkeypatch.setattr(Ecp5Synthesizer, "_missing", lambda self, target, stage: "")
+    monkeypatch.setattr(Ecp5Synthesizer, "circuit", circuit)
+    monkeypatch.setattr(Ecp5Synthesizer, "synthesize", synthesize)
+    found = Ecp5Synthesizer().clocked(_design(), SMALL)
+    # 24, 21 and 20 ns: two stages of four levels; six levels are the same circuit.
+    assert [(seeds, level) for seeds, level, _ in asked] == [(1, 2), (1, 3), (1, 4), (3, 4), (3, 4)]
+    assert [clock_ns for _, _, clock_ns in asked[3:]] == [10.5, 11.4]
+    assert (found.architecture.clock_ns, levels(found)) == (11.4, 4)
+    monkeypatch.setattr(Ecp5Synthesizer, "_missing", lambda self, target, stage: "no nextpnr")
+    assert Ecp5Synthesizer().clocked(_design(), SMALL).digest() == _design().digest()
+
+
+def test_parts_that_can_be_routed_are_routed_by_default() -> None:
+    assert usual_synthesizers(SMALL) == ("ecp5", "open")
+    assert usual_synthesizers(find_target("xcvu9p", TARGETS)) == ("open",)
 
 
 # -- cells ---------------------------------------------------------------------------------

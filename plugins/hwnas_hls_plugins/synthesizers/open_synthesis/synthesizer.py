@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 #: Deterministic rows simulated after those that a caller gives: they make the latency unique.
 _OWN_ROWS_AFTER_GIVEN = 256
 _RTL = "rtl"
+#: Entry of a design's ``meta``: adder levels of a pipeline stage that were found for it, with its clock.
+LEVELS = "adder_levels"
 
 
 class OpenSynthesizer(Synthesizer):
@@ -125,7 +127,7 @@ class OpenSynthesizer(Synthesizer):
     def _run(self, job: Job, cache: ResultCache, key: str) -> SynthesisReport:
         try:
             rtl = self._built(job, cache)
-            measurement = measure(job, rtl, self._generator(job.target.family).adders)
+            measurement = measure(job, rtl, self._generator(job.design, job.target.family).adders)
         except (Unsupported, TimeLimitError, ToolFailureError, ReportError) as error:
             # The folder stays, for its logs, until the next failure of the same content.
             failed = cache.root / f"failed-{key}"
@@ -178,7 +180,7 @@ class OpenSynthesizer(Synthesizer):
                 shutil.copytree(cache.folder(key) / _RTL, job.folder / _RTL)
                 job.design.save(job.folder / "design")
                 return Rtl.load(job.folder / _RTL)
-            rtl = self._generator(job.target.family).write(job)
+            rtl = self._generator(job.design, job.target.family).write(job)
             work = cache.work_folder()
             shutil.copytree(job.folder / _RTL, work / _RTL)
             cache.keep(key, work, {"circuit": rtl.circuit})
@@ -195,15 +197,19 @@ class OpenSynthesizer(Synthesizer):
                 "builder": BUILDER,
                 "versions": {package: version(package)} if package else {},
                 "operands": self._operands(job.target.family),
-                "latency_cutoff": self.config.latency_cutoff,
+                "latency_cutoff": self._levels(job.design),
                 "period": _rule(job.target.family),
             }
         )
 
-    def _generator(self, family: str) -> Generator:
+    def _generator(self, design: Design, family: str) -> Generator:
         if self._package() == "alkaid":
-            return SuccessorArithmetic(self.config.latency_cutoff, self._operands(family))
-        return DistributedArithmetic(self.config.latency_cutoff)
+            return SuccessorArithmetic(self._levels(design), self._operands(family))
+        return DistributedArithmetic(self._levels(design))
+
+    def _levels(self, design: Design) -> int | None:
+        """Adder levels a stage: the setting, else those found for the design; ``None``: from the clock."""
+        return self.config.latency_cutoff or int(str(design.meta.get(LEVELS, 0))) or None
 
     def _operands(self, family: str) -> int:
         """Operands of one adder: three where slices of the family add three numbers with one LUT a bit."""
@@ -256,7 +262,7 @@ class OpenSynthesizer(Synthesizer):
                 "builder": BUILDER,
                 "versions": {name: version(name) for name in filter(None, (self._package(), "pyosys"))},
                 "operands": self._operands(target.family),
-                "latency_cutoff": config.latency_cutoff,
+                "latency_cutoff": self._levels(design),
                 "period": _rule(target.family),
                 "simulator": config.simulator,
                 "rows": hashlib.sha256(np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest(),
@@ -338,7 +344,7 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
     _distributed: ClassVar[bool] = False
     hls_strategies: tuple[str, ...] = ()
 
-    def _generator(self, family: str) -> Generator:
+    def _generator(self, design: Design, family: str) -> Generator:
         return PlainMultipliers()
 
     def _package(self) -> str:
