@@ -66,7 +66,8 @@ def refined(predictions: Sequence[Prediction], time_limit_s: float = TIME_LIMIT_
             designs[place] = design_of(out[place].query)
         except HwnasError as error:
             out[place] = _kept(out[place], str(error))
-    for place, found in _costs(designs, time_limit_s).items():
+    families = {place: _family(out[place]) for place in designs}
+    for place, found in _costs(designs, families, time_limit_s).items():
         if isinstance(found, str):
             out[place] = _kept(out[place], found)
         else:
@@ -119,20 +120,31 @@ def _dense(layer: LayerQuery) -> Dense:
     )
 
 
-def _costs(designs: dict[int, Design], time_limit_s: float) -> dict[int, DaCost | str]:
+def _family(prediction: Prediction) -> str:
+    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY
+
+    return FAMILY if prediction.target is None else prediction.target.family
+
+
+def _costs(
+    designs: dict[int, Design], families: dict[int, str], time_limit_s: float
+) -> dict[int, DaCost | str]:
     """da4ml's result for each design, or why there is none."""
     from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 
-    if not designs:
-        return {}
     deadline = Deadline.after(time_limit_s)
-    try:
-        # Every design names its own clock, the argument is never used.
-        found = costs(list(designs.values()), 5.0, None, deadline)
-    except HwnasError as error:
-        return dict.fromkeys(designs, str(error))
-    return dict(zip(designs, found, strict=True))
+    out: dict[int, DaCost | str] = {}
+    for family in sorted(set(families.values())):
+        places = [place for place in designs if families[place] == family]
+        try:
+            # Every design names its own clock, the argument is never used.
+            found = costs([designs[place] for place in places], 5.0, None, deadline, family)
+        except HwnasError as error:
+            out |= dict.fromkeys(places, str(error))
+            continue
+        out |= dict(zip(places, found, strict=True))
+    return out
 
 
 def _kept(prediction: Prediction, why: str) -> Prediction:
@@ -143,17 +155,19 @@ def _kept(prediction: Prediction, why: str) -> Prediction:
 def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     from hwnas_hls_plugins.estimators.da_cost import FF_OVER_BITS
     from hwnas_hls_plugins.estimators.da_cost import LUT_OVER_COST as RANGE
+    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import lut_of_cost
     from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
 
     query = prediction.query
-    lut = LUT_OVER_COST[query.stage] * cost.cost_lut
+    cost_lut = lut_of_cost(cost.cost_lut, _family(prediction))
+    lut = LUT_OVER_COST[query.stage] * cost_lut
     low, middle, high = (share * cost.register_bits for share in FF_OVER_BITS)
     cycles = _cycles(prediction, float(cost.stages))
     metrics = {
         "latency_cycles": cycles,
         "latency_ns": _nanoseconds(prediction, cycles, cost),
         "ii_cycles": Interval(1.0, 1.0, 1.0, 0.9),
-        "lut": Interval(round(lut), RANGE[0] * cost.cost_lut // 1, -(-RANGE[1] * cost.cost_lut // 1), 0.9),
+        "lut": Interval(round(lut), RANGE[0] * cost_lut // 1, -(-RANGE[1] * cost_lut // 1), 0.9),
         "ff": Interval(round(middle), low // 1, -(-high // 1), None),
         **{metric: Interval(0.0, 0.0, 0.0, 0.9) for metric in ("dsp", "bram_18k", "uram")},
     }
