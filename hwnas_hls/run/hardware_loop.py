@@ -207,7 +207,8 @@ class Measuring:
         if self._wants_rows:
             rows = input_integers(design, self.problem.dataset.test.x[:_SIMULATED_ROWS])
         try:
-            return find(design, self.problem.target, rows)
+            found: Design = find(design, self.problem.target, rows)
+            return found
         except PLUGIN_FAULTS as error:
             log.warning("no clock was found for a design: %s", in_words(error))
             return design
