@@ -23,12 +23,15 @@ from scipy.optimize import least_squares
 
 from hwnas_hls.protocols.target import device_of, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.batch import prior_widths, replaced_dsps
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
 from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual, remaining
+from hwnas_hls_plugins.estimators.hls_model.keys import FactorKey
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
+    costs_of,
+    counted_designs,
     factor_group,
     knowledge_of,
     log_factors_of,
@@ -101,13 +104,18 @@ class Data:
         return (d.stream == 0) & (d.wrapped == 0) & (~chained | resource)
 
 
-def fit_laws(data: Data, train: np.ndarray) -> dict[str, float]:
-    """Law constants that fit the training designs, held towards their starting values."""
+def fit_laws(data: Data, train: np.ndarray, known: bool = False) -> dict[str, float]:
+    """Law constants that fit the training designs, held towards their starting values.
+
+    Args:
+        known: fit those of the Latency strategy to designs with known weights alone.
+    """
     fitted: dict[str, float] = {}
     keep = train & data.usable() & (data.table.design.stage == 0)
     single = np.array([name == "resource-one" for name in data.regimes])
     fits = [(metric, names, single, 0.005) for metric, names in RESOURCE.items()]
-    fits += [(metric, names, ~single, DESIGN_SPREAD) for metric, names in FITTED.items()]
+    counted = (data.knowledge == 2) | (not known)
+    fits += [(metric, names, ~single & counted, DESIGN_SPREAD) for metric, names in FITTED.items()]
     for metric, names, subset, spread in fits:
         told = np.flatnonzero(keep & subset & np.isfinite(data.truth[metric]))
         if told.size == 0:
@@ -143,8 +151,18 @@ def fit_laws(data: Data, train: np.ndarray) -> dict[str, float]:
 
 
 def fit_all(data: Data, train: np.ndarray, name: str) -> Calibration:
-    """Laws and factors from the training designs."""
+    """Laws and factors from the training designs: of all, and of those under Latency with known weights."""
     laws = fit_laws(data, train)
+    counted = train & counted_designs(data.table, regime_codes(data.table))
+    known = None
+    if counted.any():
+        of_known = fit_laws(data, train, known=True)
+        known = KnownWeights({**laws, **of_known}, _factors(data, counted, of_known))
+    return Calibration(name, laws, _factors(data, train, laws), {}, seen(data, train), {}, known)
+
+
+def _factors(data: Data, train: np.ndarray, laws: dict[str, float]) -> dict[FactorKey, dict[str, float]]:
+    """Scale factors over the laws."""
     costs = evaluate(data.table, Coefficients(laws))
     residuals = {
         metric: np.where(train, log_residual(metric, data.truth[metric], costs.design[metric]), np.nan)
@@ -157,8 +175,7 @@ def fit_all(data: Data, train: np.ndarray, name: str) -> Calibration:
         residuals,
         train & data.usable() & _fits(data, costs.design["dsp"]),
     )
-    rounded = {key: {m: round(v, 4) for m, v in values.items()} for key, values in factors.items()}
-    return Calibration(name, laws, rounded, {}, seen(data, train), {})
+    return {key: {m: round(v, 4) for m, v in values.items()} for key, values in factors.items()}
 
 
 def _fits(data: Data, dsp: np.ndarray) -> np.ndarray:
@@ -211,8 +228,9 @@ def folds(data: Data) -> list[np.ndarray]:
 
 def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
     """Values of every metric, before intervals."""
-    costs = evaluate(data.table, calibration.coefficients)
-    factors = log_factors_of(data.table, calibration, regime_codes(data.table))
+    codes = regime_codes(data.table)
+    costs = costs_of(data.table, calibration, codes)
+    factors = log_factors_of(data.table, calibration, codes)
     values = {metric: costs.design[metric] * np.exp(factors.get(metric, 0.0)) for metric in METRICS}
     parts = [shipped_targets().of_part(each.part) for each in data.table.conditions]
     values |= replaced_dsps(data.table, parts, values)
@@ -284,6 +302,7 @@ def main() -> None:
             "date": today,
             "method": "benchmarks/predictor/fit.py",
         },
+        final.known,
     )
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(calibration.to_json(), indent=1) + "\n")

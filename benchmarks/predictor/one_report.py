@@ -132,7 +132,9 @@ def own_coverage(rows: list[Row], best: Data) -> None:
 
 def replace_bands(fold: Calibration, shipped: Calibration) -> Calibration:
     """The fold's laws and factors with the shipped intervals (whose widths have seen the source)."""
-    return Calibration(fold.name, fold.laws, fold.factors, shipped.bands, fold.seen, fold.provenance)
+    return Calibration(
+        fold.name, fold.laws, fold.factors, shipped.bands, fold.seen, fold.provenance, fold.known
+    )
 
 
 def sites(rows: list[Row], best: Data, family: str, knowledge: int) -> dict[Group, list[OwnDesign]]:

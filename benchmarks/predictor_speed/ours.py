@@ -39,7 +39,7 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, predict_table
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelEstimator
-from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
+from hwnas_hls_plugins.estimators.hls_model.regimes import costs_of, regime_codes
 from hwnas_hls_plugins.estimators.hls_model.predictor import predict
 from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 
@@ -82,7 +82,7 @@ def actions_of(designs: int, seed: int) -> dict[str, tuple[Callable[[], object],
     )
     few = queries[: min(50, designs)]
     return {
-        "laws": (lambda: evaluate(table, calibration.coefficients), designs),
+        "laws": (lambda: costs_of(table, calibration, regime_codes(table)), designs),
         "points": (lambda: predict_table(table, calibration, intervals=False), designs),
         "candidates": (lambda: predict_batch(queries_of(problem, candidates[:2000])), min(2000, designs)),
         "table": (lambda: tabulate(queries), designs),

@@ -707,3 +707,30 @@ def test_long_files_take_no_quadratic_time(tmp_path: Path, piece: str) -> None:
     with contextlib.suppress(HwnasError):
         read_folder(folder)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("backend", "code"),
+    [
+        ("oneAPI", "void Net::operator()() const { auto x = InPipe::read(); nnet::dense<a, b, c>(x, y); }"),
+        ("Quartus", "component out_t net(in_t x) { hls_register out_t y[2]; nnet::dense<a, b, c>(x, y); }"),
+        ("Catapult", "void CCS_BLOCK(net)(ac_channel<in_t> &x) { nnet::dense<a, b, c>(x, y); }"),
+    ],
+)
+def test_code_of_other_makers_is_refused_by_its_backend(tmp_path: Path, backend: str, code: str) -> None:
+    firmware = tmp_path / "firmware"
+    firmware.mkdir()
+    (firmware / "net.cpp").write_text(code)
+    for name in ("parameters.h", "defines.h"):
+        (firmware / name).write_text("#define N 1\n")
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[backend]):
+        read_folder(tmp_path)
+
+
+def test_a_configuration_above_the_firmware_names_the_backend(tmp_path: Path) -> None:
+    firmware = tmp_path / "src" / "firmware"
+    firmware.mkdir(parents=True)
+    (firmware / "parameters.h").write_text("#define N 1\n")
+    (tmp_path / "hls4ml_config.yml").write_text("Backend: oneAPI\nPart: Agilex7\n")
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["oneAPI"]):
+        read_folder(tmp_path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.cpp import (
     Call,
     Function,
@@ -136,6 +136,14 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     )
 
 
+#: What only the code of other makers' backends contains.
+_OTHER_BACKENDS = {
+    "oneAPI": re.compile(r"\b(?:InPipe|OutPipe)\s*::|\bsycl\s*::|#\s*include\s*<sycl"),
+    "Quartus (Intel HLS)": re.compile(r"\bhls_register\b|\bhls_component_ii\b|\bihc\s*::"),
+    "Catapult": re.compile(r"\bac_channel\s*<|\bCCS_BLOCK\b"),
+}
+
+
 def origin(name: str, aliases: Mapping[str, str]) -> str:
     """The array that ``name`` is an alias of, or ``name`` itself."""
     for _ in range(16):
@@ -155,6 +163,12 @@ def _top_function(folder: Path, top: str, defined: set[str]) -> tuple[Function, 
         if not (folder / relative).is_file():
             continue
         cleaned = clean(source(folder, relative), defined)
+        for backend, mark in _OTHER_BACKENDS.items():
+            if mark.search(cleaned.text):
+                raise Unsupported(
+                    f"{folder}: code of the backend {backend} ({relative}); "
+                    "only backends for Xilinx parts are supported"
+                )
         for function in functions(cleaned.text):
             if "nnet::" in function.body:
                 return function, cleaned

@@ -105,7 +105,7 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     """Like :func:`read_folder`, with the project's reports and names."""
     folder = find_project(path)
     warnings: list[Note] = []
-    config = _config(folder, warnings)
+    config = _config(folder, Path(path), warnings)
     reports, problems = project_reports(folder)
     warnings += problems
     settings = read_settings(folder, config, reports)
@@ -174,11 +174,16 @@ def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings:
     )
 
 
-def _config(folder: Path, warnings: list[Note]) -> dict[str, Any]:
-    """The configuration if it is readable; it is optional."""
-    for name in ("hls4ml_config.yml", "hls4ml_config.yaml", "keras-config.yml"):
-        path = folder / name
-        if path.is_file() and inside(folder, path):
+def _config(folder: Path, given: Path, warnings: list[Note]) -> dict[str, Any]:
+    """The configuration if it is readable; it is optional.
+
+    It lies beside the firmware, or, as oneAPI's does, above it in the folder that the user gave.
+    """
+    places = [folder, *(place for place in folder.parents if place == given or given in place.parents)]
+    names = ("hls4ml_config.yml", "hls4ml_config.yaml", "keras-config.yml")
+    for place, name in ((place, name) for place in places for name in names):
+        path = place / name
+        if path.is_file() and inside(place, path):
             try:
                 return load_config(path)
             except ReportError as error:

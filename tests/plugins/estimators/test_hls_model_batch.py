@@ -124,11 +124,11 @@ def test_points_without_intervals_are_the_same_points() -> None:
 
 
 def test_the_prior_reads_its_curves_as_numpy_does() -> None:
-    kinds = ((4, 3, 0.7, False), (8, 12, 0.0, True), (2, -4, 1.0, False))
+    kinds = ((4, 0.75, 0.7, 0), (8, 3.0, 0.0, 1), (2, -1.0, 1.0, 0), (6, 2.5, 0.0, 2))
     grids = [_grid(*kind, weight_prior()) for kind in kinds]
     rng = np.random.default_rng(0)
     draws = np.concatenate([rng.uniform(_LOG_DRAWS[0], _LOG_DRAWS[-1], 300), _LOG_DRAWS])
-    grid = rng.integers(0, 3, draws.size)
+    grid = rng.integers(0, len(kinds), draws.size)
     found = _interpolated(grids, grid, draws)
     for name in _CURVES:
         expected = [

@@ -26,9 +26,9 @@ from hwnas_hls_plugins.estimators.hls_model.domain import (
     unusual,
 )
 from hwnas_hls_plugins.estimators.hls_model.keys import SiteRegime
-from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.prior import HABITS, prior_width
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
+    costs_of,
     knowledge_of,
     log_factors_of,
     regime_codes,
@@ -100,8 +100,8 @@ def predict_table(
         intervals: ``False`` leaves them out, which saves a tenth of the time.
     """
     calibration = calibration or read_calibration()
-    costs = evaluate(table, calibration.coefficients)
     codes = regime_codes(table)
+    costs = costs_of(table, calibration, codes)
     value = {metric: costs.design[metric] for metric in METRICS}
     layer = {name: costs.layer[name] for name in _SHARED_METRICS}
     for metric, log_factors in log_factors_of(table, calibration, codes).items():

@@ -24,7 +24,7 @@ from hwnas_hls_plugins.estimators.hls_model.keys import (
     parse_factor_key,
 )
 
-CALIBRATION_SCHEMA = 2
+CALIBRATION_SCHEMA = 3
 DEFAULT_FILE = "hls_model.json"
 METRICS = ("latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
 #: Added to truth and prediction before the logarithm, so that small counts are not all error.
@@ -78,6 +78,22 @@ NOTHING = Band(None, None, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class KnownWeights:
+    """What replaces the laws and factors for designs under Latency whose weights are known.
+
+    Constants that are counted from weights and constants that are expected of them do not cost the same:
+    what the expectation misses would go into the laws.
+
+    Args:
+        laws: constants that replace the defaults of :mod:`coefficients`.
+        factors: group -> metric -> logarithm of a factor.
+    """
+
+    laws: Mapping[str, object]
+    factors: Mapping[FactorKey, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """The fitted numbers and their evidence.
 
@@ -88,6 +104,7 @@ class Calibration:
         bands: regime -> metric -> :class:`Band`.
         seen: what the data cover: tools, part classes, parts, versions, clock range.
         provenance: data, number of designs, versions, date.
+        known: laws and factors for known weights under Latency; ``None`` takes the ones above.
     """
 
     name: str
@@ -96,17 +113,26 @@ class Calibration:
     bands: Mapping[BandKey, Mapping[str, Band]]
     seen: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    known: KnownWeights | None = None
     coefficients: Coefficients = field(init=False)
+    known_coefficients: Coefficients = field(init=False)
 
     def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "coefficients", Coefficients(self.laws))
+            known = self.coefficients if self.known is None else Coefficients(self.known.laws)
+            object.__setattr__(self, "known_coefficients", known)
         except KeyError as error:
             raise UserError("a calibration names an unknown law constant", found=error.args[0]) from error
 
-    def factor(self, keys: Iterable[FactorKey], metric: str) -> float:
-        """Log factor of a design: each finer group adds what the coarser ones left."""
-        return sum(self.factors.get(key, {}).get(metric, 0.0) for key in keys)
+    def factor(self, keys: Iterable[FactorKey], metric: str, known: bool = False) -> float:
+        """Log factor of a design: each finer group adds what the coarser ones left.
+
+        Args:
+            known: the factor of known weights under Latency.
+        """
+        factors = self.known.factors if known and self.known is not None else self.factors
+        return sum(factors.get(key, {}).get(metric, 0.0) for key in keys)
 
     def band(self, keys: Iterable[BandKey], metric: str) -> Band:
         """The band of the finest regime that was measured; ``keys`` run from fine to coarse."""
@@ -157,6 +183,12 @@ class Calibration:
             "seen": dict(self.seen),
             "laws": dict(self.laws),
             "factors": {str(key): dict(values) for key, values in self.factors.items()},
+            "known_weights": None
+            if self.known is None
+            else {
+                "laws": dict(self.known.laws),
+                "factors": {str(key): dict(values) for key, values in self.known.factors.items()},
+            },
             "bands": {
                 str(key): {
                     metric: [band.q90, band.q80, band.families, band.up, band.down]
@@ -219,8 +251,19 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
             for key, metrics in data["bands"].items()
         }
         factors = {parse_factor_key(key): values for key, values in data["factors"].items()}
+        known = data["known_weights"]
         calibration = Calibration(
-            data["name"], data["laws"], factors, bands, data["seen"], data["provenance"]
+            data["name"],
+            data["laws"],
+            factors,
+            bands,
+            data["seen"],
+            data["provenance"],
+            None
+            if known is None
+            else KnownWeights(
+                known["laws"], {parse_factor_key(key): values for key, values in known["factors"].items()}
+            ),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -3,7 +3,8 @@
 The prior is that of trained MLPs: symmetric weights whose root mean square is ``kappa / sqrt(fan-in)``, the
 fan-in counted in weights that are not zero (a pruned layer has larger weights). Where more of them are zero
 than rounding makes zero, and fewer than pruning leaves, training drew a part of them towards zero, and that
-part has few signed digits as well. The number of distinct constants a multiplier can share then follows from
+part has few signed digits as well. A large layer alone with nothing known is taken as never trained: such
+designs are sweeps of shapes, whose weights are those that Keras begins with. The number of distinct constants a multiplier can share then follows from
 the multinomial distribution over the weight type's grid. How often networks are pruned, by their types, is
 learned as well.
 
@@ -85,10 +86,16 @@ def prior_width(habit: int, knowledge: int) -> float:
 #: Grid points of the weight distribution; finer grids are sampled.
 _POINTS = 1024
 _STEPS_AN_OCTAVE = 4
+#: Distributions of weights: Laplace; Laplace of few signed digits; uniform, whose sharp end needs finer steps.
+_TRAINED, _LEAN, _FRESH = 0, 1, 2
+_FRESH_STEPS_AN_OCTAVE = 16
 #: Layers with at least this share of non-zeros are taken as unpruned; shares are told apart in such steps.
 _UNPRUNED, _SHARE_STEP = 0.5, 0.05
 #: Weights of a layer up to which nobody prunes it: of ten such layers behind reports seven are whole.
 _TINY = 64
+#: Weights of a layer alone from which it is taken as never trained: single layers behind reports have at most
+#: 64 weights, or 1,024 and more in sweeps of shapes.
+_SWEPT = 256
 #: Draws an input at which distinct constants are tabulated.
 _DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
 _LOG_DRAWS = np.log2(_DRAWS)
@@ -137,17 +144,19 @@ class _Grid:
 
 
 @functools.lru_cache(maxsize=4096)
-def _grid(bits: int, step: int, left: float, lean: bool, prior: WeightPrior) -> _Grid:
-    """A ``bits`` wide weight with an rms of ``2**(step / 4)`` LSBs (Laplace, rounded, limited).
+def _grid(bits: int, log_rms: float, left: float, shape: int, prior: WeightPrior) -> _Grid:
+    """A ``bits`` wide weight with an rms of ``2**log_rms`` LSBs (rounded, a fresh one cut off; limited).
 
     Args:
         left: share of weights that are not zero, of an unpruned layer; 0 for any other, whose zeros were
             set and say nothing of the rest.
-        lean: single weights were quantised, and few signed digits are left of each.
+        shape: ``_TRAINED``, ``_LEAN`` (single weights were quantised, and few signed digits are left of
+            each) or ``_FRESH`` (uniform, as before training).
     """
-    scale = 2.0 ** (step / _STEPS_AN_OCTAVE) / np.sqrt(2.0)
+    scale = 2.0**log_rms / np.sqrt(2.0)
+    limit = np.sqrt(6.0) * scale
     top = 2.0 ** (bits - 1)
-    reach = max(1.0, min(top, np.ceil(12.0 * scale)))
+    reach = max(1.0, min(top, np.ceil(limit if shape == _FRESH else 12.0 * scale)))
     count = int(min(reach, _POINTS))
     edges = 0.5 + np.linspace(0.0, reach, count + 1)
     middles = (edges[:-1] + edges[1:]) / 2.0
@@ -166,6 +175,10 @@ def _grid(bits: int, step: int, left: float, lean: bool, prior: WeightPrior) -> 
         else:  # rounding alone makes as many zeros
             share, wide = 0.0, scale
     tail = (1.0 - share) * np.exp(-edges / wide) + share * np.exp(-edges / narrow)
+    if shape == _FRESH:
+        # The C++ type cuts off what its grid does not hold: a negative weight moves away from zero.
+        ends = (np.maximum(0.0, 1.0 - (edges + move) / limit) for move in (-0.5, 0.5))
+        tail = 0.5 * sum(ends, np.zeros_like(edges))
     mass = tail[:-1] - tail[1:]
     mass[-1] += tail[-1]
     zero_share = 1.0 - float(mass.sum())
@@ -175,7 +188,7 @@ def _grid(bits: int, step: int, left: float, lean: bool, prior: WeightPrior) -> 
         mass[0], total = 1.0, 1.0
     mass = mass / total
     digits = csd_weight(k)
-    if lean:
+    if shape == _LEAN:
         # Within each octave the weights of few digits are the likelier ones; how large weights are stays.
         octave = np.frexp(k.astype(np.float64))[1]
         favoured = mass * prior.lean ** (digits - 1.0)
@@ -246,22 +259,26 @@ def expected_costs(
     weight_fraction, shift, last = layers.weight_fraction, layers.shift, layers.last
     size = n_in.size
     products = n_in * n_out
-    kappa = np.where(last > 0, prior.kappa_last, prior.kappa_hidden)
     known = ~np.isnan(nonzeros)
     habit = layers.habit.astype(np.int64)
+    fresh = (habit == ALONE) & ~known & (products >= _SWEPT)
+    # Keras draws a dense layer's first weights from +-sqrt(6 / (n_in + n_out)), uniformly (Glorot).
+    glorot = np.sqrt(2.0 * n_in / (n_in + n_out))
+    kappa = np.where(fresh, glorot, np.where(last > 0, prior.kappa_last, prior.kappa_hidden))
     kept = np.where(products <= _TINY, 1.0, np.array(prior.kept)[habit])
     density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), kept)
     rms_lsb = kappa / np.sqrt(np.maximum(density * n_in, 1.0)) * 2.0**weight_fraction
     top = 2.0 ** (weight_bits - 1)
-    step = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * _STEPS_AN_OCTAVE).astype(np.int64)
+    steps = np.where(fresh, _FRESH_STEPS_AN_OCTAVE, _STEPS_AN_OCTAVE)
+    log_rms = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * steps) / steps
     bits = np.minimum(weight_bits, 32).astype(np.int64)
     left = np.where((density >= _UNPRUNED) & (last == 0), np.rint(density / _SHARE_STEP), 0.0)
-    left = left.astype(np.int64)
+    shape = np.where(fresh, _FRESH, np.where(habit == OWN, _LEAN, _TRAINED))
     # Many layers share few weight distributions: each is worked out once.
-    kinds, grid = np.unique(np.stack([bits, step, left, habit == OWN]), axis=1, return_inverse=True)
+    kinds, grid = np.unique(np.stack([bits, log_rms, left, shape]), axis=1, return_inverse=True)
     grids = [
-        _grid(width, scale, round(part * _SHARE_STEP, 2), bool(lean), prior)
-        for width, scale, part, lean in kinds.T.tolist()
+        _grid(int(width), rms, round(part * _SHARE_STEP, 2), int(drawn), prior)
+        for width, rms, part, drawn in kinds.T.tolist()
     ]
     grid = grid.reshape(-1)
     plain = np.array([(g.zero_share, g.digits, g.magnitude_bits, g.collision) for g in grids]).reshape(-1, 4)

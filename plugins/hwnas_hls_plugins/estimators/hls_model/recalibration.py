@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.protocols.target import device_of
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.fitting import remaining
 from hwnas_hls_plugins.estimators.hls_model.keys import BandKey, FactorKey, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
@@ -156,10 +156,12 @@ def recalibrate(
         found = centres(best, places, lambda place: designs[place].network)
         moves[site] = shifts(found.values(), caution)
     factors: dict[FactorKey, dict[str, float]] = {key: dict(values) for key, values in base.factors.items()}
-    for site, moved in moves.items():
-        entry = factors.setdefault(site, {})
-        for metric, shift in moved.items():
-            entry[metric] = round(entry.get(metric, 0.0) + shift, 4)
+    of_known = None if base.known is None else {key: dict(v) for key, v in base.known.factors.items()}
+    for table in (factors, of_known or {}):
+        for site, moved in moves.items():
+            entry = table.setdefault(site, {})
+            for metric, shift in moved.items():
+                entry[metric] = round(entry.get(metric, 0.0) + shift, 4)
     used = {place: site for site, places in by_site.items() for place in places}
     for key, moved in network_shifts(levels, used).items():
         factors[key] = {
@@ -183,6 +185,7 @@ def recalibrate(
         bands,
         _seen(base, [designs[place] for place in used], list(used.values())),
         {**base.provenance, **(provenance or {})},
+        None if base.known is None or of_known is None else KnownWeights(base.known.laws, of_known),
     )
     return Recalibration(
         calibration,

@@ -9,6 +9,7 @@ from hwnas_hls.hls4ml.query import Query
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
 from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions
 from hwnas_hls_plugins.estimators.hls_model.keys import Group, NetworkGroup, groups
+from hwnas_hls_plugins.estimators.hls_model.laws import Costs, evaluate
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 
@@ -77,16 +78,42 @@ def factor_group(regime: str) -> str:
     return _FACTOR_GROUPS.get(regime, regime)
 
 
+def counted_designs(table: DesignTable, codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Designs under Latency whose weights are known, for which a calibration has laws of their own."""
+    out: NDArray[np.bool_] = (codes < 2) & (knowledge_of(table) == 2)
+    return out
+
+
+def costs_of(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> Costs:
+    """What a calibration's laws say of the designs, before scale factors."""
+    counted = counted_designs(table, codes)
+    if calibration.known is None or not counted.any():
+        return evaluate(table, calibration.coefficients)
+    known = evaluate(table, calibration.known_coefficients)
+    if counted.all():
+        return known
+    expected = evaluate(table, calibration.coefficients)
+    layers = counted[table.owner]
+    return Costs(
+        {name: np.where(layers, known.layer[name], values) for name, values in expected.layer.items()},
+        {name: np.where(counted, known.design[name], values) for name, values in expected.design.items()},
+    )
+
+
 def log_factors_of(
     table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]
 ) -> dict[str, FloatArray]:
     """Logarithm of the scale factor of each design, for the metrics that have one."""
     kinds, place = site_kinds(table, codes)
     of_kind = [groups_of(conditions, regime) for conditions, regime in kinds]
+    counted = counted_designs(table, codes)
     out = {}
     for metric in SCALED_METRICS:
-        factors = np.array([calibration.factor(keys, metric) for keys in of_kind], np.float64)
-        out[metric] = factors[place]
+        expected, known = (
+            np.array([calibration.factor(keys, metric, known) for keys in of_kind], np.float64)
+            for known in (False, True)
+        )
+        out[metric] = np.where(counted, known[place], expected[place])
     if any(isinstance(key, NetworkGroup) for key in calibration.factors):
         knowledge = knowledge_of(table).tolist()
         for number, query in enumerate(table.queries):
