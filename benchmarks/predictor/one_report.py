@@ -92,7 +92,7 @@ def main() -> None:
     for level in (2, 1, 0):
         some = [p for p in chosen if p.knowledge == level and p.site.flow is Flow.CSYNTH]
         shares = [
-            100 * np.mean([getattr(p, side)["lut"] for p in some])
+            100 * np.mean([held["lut"] for p in some if "lut" in (held := getattr(p, side))])
             for side in ("inside_before", "inside_after")
         ]
         print(f"| {LEVELS[level]} | {len(some)} | {shares[0]:.0f} % | {shares[1]:.0f} % |")
@@ -193,16 +193,19 @@ def over_sites(pairs: list[Pair], level: int, same: bool | None) -> list[tuple[f
 
 
 def medians(pairs: list[Pair]) -> tuple[float, float, float, float]:
+    """LUT before and after, FF before and after; NaN where no report of the pairs has the metric."""
     first, second, third, fourth = (
-        float(np.median([getattr(pair, side)[metric] for pair in pairs]))
+        float(np.median([errors[metric] for errors in found if metric in errors] or [np.nan]))
         for metric in ("lut", "ff")
-        for side in ("before", "after")
+        for found in ([pair.before for pair in pairs], [pair.after for pair in pairs])
     )
     return first, second, third, fourth
 
 
 def cells(found: list[tuple[float, float, float, float]]) -> str:
-    return " | ".join(f"{100 * np.median(column):.1f} %" for column in zip(*found, strict=True)) + " |"
+    columns = [np.array(column) for column in zip(*found, strict=True)]
+    shown = [column[np.isfinite(column)] for column in columns]
+    return " | ".join(f"{100 * np.median(column):.1f} %" if column.size else "" for column in shown) + " |"
 
 
 def line(names: list[str], pairs: list[Pair]) -> str:

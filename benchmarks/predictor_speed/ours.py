@@ -39,8 +39,8 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, predict_table
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 from hwnas_hls_plugins.estimators.hls_model.estimator import HlsModelEstimator
-from hwnas_hls_plugins.estimators.hls_model.regimes import costs_of, regime_codes
 from hwnas_hls_plugins.estimators.hls_model.predictor import predict
+from hwnas_hls_plugins.estimators.hls_model.regimes import costs_of, regime_codes
 from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 
 TABLES = {"target": {"name": "xcvu9p"}, "task": {"name": "digits16"}, "space": {"name": "mlp"}}

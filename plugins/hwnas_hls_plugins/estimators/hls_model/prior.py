@@ -4,9 +4,9 @@ The prior is that of trained MLPs: symmetric weights whose root mean square is `
 fan-in counted in weights that are not zero (a pruned layer has larger weights). Where more of them are zero
 than rounding makes zero, and fewer than pruning leaves, training drew a part of them towards zero, and that
 part has few signed digits as well. A large layer alone with nothing known is taken as never trained: such
-designs are sweeps of shapes, whose weights are those that Keras begins with. The number of distinct constants a multiplier can share then follows from
-the multinomial distribution over the weight type's grid. How often networks are pruned, by their types, is
-learned as well.
+designs are sweeps of shapes, whose weights are those that Keras begins with. The number of distinct constants
+a multiplier can share then follows from the multinomial distribution over the weight type's grid. How often
+networks are pruned, by their types, is learned as well.
 
 ``benchmarks/predictor/fit_prior.py`` learns :class:`WeightPrior` from networks of the project's own trainer
 and from the weights behind reports; ``hw_targets/calibration/trained_weights.json`` holds it and says from
@@ -86,7 +86,7 @@ def prior_width(habit: int, knowledge: int) -> float:
 #: Grid points of the weight distribution; finer grids are sampled.
 _POINTS = 1024
 _STEPS_AN_OCTAVE = 4
-#: Distributions of weights: Laplace; Laplace of few signed digits; uniform, whose sharp end needs finer steps.
+#: Distributions of weights: Laplace; Laplace of few signed digits; uniform (its sharp end needs finer steps).
 _TRAINED, _LEAN, _FRESH = 0, 1, 2
 _FRESH_STEPS_AN_OCTAVE = 16
 #: Layers with at least this share of non-zeros are taken as unpruned; shares are told apart in such steps.
@@ -256,21 +256,15 @@ def expected_costs(
     prior = prior or weight_prior()
     n_in, n_out, has_bias, nonzeros = layers.n_in, layers.n_out, layers.has_bias, layers.nonzeros
     source_bits, weight_bits, accum_bits = layers.source_bits, layers.weight_bits, layers.accum_bits
-    weight_fraction, shift, last = layers.weight_fraction, layers.shift, layers.last
+    shift, last = layers.shift, layers.last
     size = n_in.size
     products = n_in * n_out
     known = ~np.isnan(nonzeros)
     habit = layers.habit.astype(np.int64)
     fresh = (habit == ALONE) & ~known & (products >= _SWEPT)
-    # Keras draws a dense layer's first weights from +-sqrt(6 / (n_in + n_out)), uniformly (Glorot).
-    glorot = np.sqrt(2.0 * n_in / (n_in + n_out))
-    kappa = np.where(fresh, glorot, np.where(last > 0, prior.kappa_last, prior.kappa_hidden))
     kept = np.where(products <= _TINY, 1.0, np.array(prior.kept)[habit])
     density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), kept)
-    rms_lsb = kappa / np.sqrt(np.maximum(density * n_in, 1.0)) * 2.0**weight_fraction
-    top = 2.0 ** (weight_bits - 1)
-    steps = np.where(fresh, _FRESH_STEPS_AN_OCTAVE, _STEPS_AN_OCTAVE)
-    log_rms = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * steps) / steps
+    log_rms = _log_rms(layers, fresh, density, prior)
     bits = np.minimum(weight_bits, 32).astype(np.int64)
     left = np.where((density >= _UNPRUNED) & (last == 0), np.rint(density / _SHARE_STEP), 0.0)
     shape = np.where(fresh, _FRESH, np.where(habit == OWN, _LEAN, _TRAINED))
@@ -336,6 +330,25 @@ def expected_costs(
     ratio = np.where(tree_adders > 0, np.minimum(1.0, total / np.maximum(tree_adders, 1e-9)), 0.0)
     out["tree_adders"], out["tree_bits"] = tree_adders * ratio, tree_bits * ratio
     return out, live.T
+
+
+def _log_rms(
+    layers: BlindLayers, fresh: NDArray[np.bool_], density: FloatArray, prior: WeightPrior
+) -> FloatArray:
+    """Base-2 logarithm of the weights' root mean square in LSBs, in steps, (layers,).
+
+    Args:
+        fresh: layers that were never trained.
+        density: share of weights that are not zero.
+    """
+    # Keras draws a dense layer's first weights from +-sqrt(6 / (n_in + n_out)), uniformly (Glorot).
+    glorot = np.sqrt(2.0 * layers.n_in / (layers.n_in + layers.n_out))
+    kappa = np.where(fresh, glorot, np.where(layers.last > 0, prior.kappa_last, prior.kappa_hidden))
+    rms_lsb = kappa / np.sqrt(np.maximum(density * layers.n_in, 1.0)) * 2.0**layers.weight_fraction
+    steps = np.where(fresh, _FRESH_STEPS_AN_OCTAVE, _STEPS_AN_OCTAVE)
+    top = 2.0 ** (layers.weight_bits - 1)
+    out: FloatArray = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * steps) / steps
+    return out
 
 
 def _interpolated(

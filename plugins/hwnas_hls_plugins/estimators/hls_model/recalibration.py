@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.protocols.target import device_of
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band, Calibration, KnownWeights
+from hwnas_hls_plugins.estimators.hls_model.calibration import (
+    METRICS,
+    OFFSETS,
+    Band,
+    Calibration,
+    KnownWeights,
+)
 from hwnas_hls_plugins.estimators.hls_model.fitting import remaining
 from hwnas_hls_plugins.estimators.hls_model.keys import BandKey, FactorKey, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
