@@ -17,11 +17,13 @@ from hwnas_hls.run.choice import above_floor
 from hwnas_hls.run.exporters import front_of
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.goal import goal_of
+from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.member_store import stored_members
 from hwnas_hls.run.problem import Problem, resolve
 from hwnas_hls.run.search import Search, choose, least_infeasible
 from hwnas_hls.run.spec_changes import check_unchanged
 from hwnas_hls.run.store import Store
+from hwnas_hls.run.task_metrics import TASK_KEYS, missing_scores, with_metrics
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
@@ -92,7 +94,8 @@ def answer(folder: Path, registry: Registry, question: Mapping[str, Any]) -> Ans
             stored = search.records()
             members = stored_members(facts, stored, folder)
             run = store.run_facts() or RunFacts()
-            front = front_of(problem, search, members, run, facts, stored)
+            front = front_of(asked, search, members, run, facts, stored)
+            stored = [_with_scores(asked, search.judge, record) for record in stored]
         finally:
             search.close()
     goal = asked.goal
@@ -154,8 +157,21 @@ def _asked(problem: Problem, question: Mapping[str, Any]) -> Problem:
             tables["limits"][other] = {metric: held[metric] for metric in held if metric not in asked}
     spec: Spec = spec_from_tables(tables, "the question")
     instances = [part.instance for part in problem.estimators]
-    goal = goal_of(spec, problem.dataset, problem.target, problem.clock_ns, instances)
-    return dataclasses.replace(problem, spec=spec, goal=goal)
+    settings = {key: value for key, value in spec.task.config.items() if key in TASK_KEYS}
+    dataset = with_metrics(problem.dataset, spec, settings)
+    goal = goal_of(spec, dataset, problem.target, problem.clock_ns, instances)
+    return dataclasses.replace(problem, spec=spec, goal=goal, dataset=dataset)
+
+
+def _with_scores(problem: Problem, judge: Judge, record: Record) -> Record:
+    """A trained record with the metrics of predictions that its run did not measure, from its weights."""
+    wanted = [name for name in problem.dataset.metrics if name not in record.estimates]
+    trained = judge.stored_training(record.candidate) if wanted and record.feasible else None
+    if trained is None or trained.design is None:
+        return record
+    seed = problem.spec.run.seed
+    found = missing_scores(problem.dataset, seed, trained.design, record.estimates)
+    return dataclasses.replace(record, estimates={**record.estimates, **found})
 
 
 def _members_under(goal: Goal, members: Sequence[Member]) -> list[Member]:

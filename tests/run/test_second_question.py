@@ -75,6 +75,18 @@ def test_another_objective(registry: Registry, folder: Path) -> None:
         answer(folder, registry, {"objectives": {"metrics": ["energy_pj"]}})
 
 
+def test_a_metric_that_the_run_did_not_measure_is_computed_from_the_weights(
+    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TOY_CALLS", str(tmp_path / "calls"))
+    found = answer(folder, registry, {"objectives": {"metrics": ["auc", "lut"]}})
+    complete = [record for record in found.front.records if record.feasible]
+    assert complete
+    assert all("auc" in record.estimates for record in complete)
+    assert found.front.dataset.metric == "auc"
+    assert not (tmp_path / "calls").exists()
+
+
 def test_a_limit_that_nothing_meets_shows_the_nearest(registry: Registry, folder: Path) -> None:
     from rich.console import Console
 
