@@ -125,7 +125,8 @@ def own_coverage(rows: list[Row], best: Data) -> None:
                     truth = np.array([other.truth[metric] for other in others])
                     held[metric] += ((found.low[metric] <= truth) & (truth <= found.high[metric])).tolist()
                 widths.append(float(np.median(found.high["lut"] / np.maximum(found.low["lut"], 1.0))))
-            text = ", ".join("not calibrated" if c is None else f"{c:.0%}" for c in sorted(stated, key=str))
+            names = {"not calibrated" if c is None or np.isnan(c) else f"{c:.0%}" for c in stated}
+            text = ", ".join(sorted(names))
             shares = " | ".join(f"{100 * np.mean(held[metric]):.0f} %" for metric in ("lut", "ff"))
             print(f"| {family} | {count} | {text} | {shares} | x {np.median(widths):.2f} |")
 

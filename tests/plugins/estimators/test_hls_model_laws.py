@@ -13,6 +13,8 @@ from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
 from hwnas_hls_plugins.estimators.hls_model import Interval, LayerQuery, Query, predict
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
+from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.constants import constant_cost, csd_weight
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
@@ -401,3 +403,32 @@ def test_silicon_of_parts(part: str, silicon: str) -> None:
 def test_tools(text: str, family: str, version: float, place: bool) -> None:
     tool = tool_of(text)
     assert (tool.family, tool.version, tool.place) == (family, version, place)
+
+
+def test_known_weights_have_laws_and_factors_of_their_own() -> None:
+    weights = np.random.default_rng(0).integers(-31, 32, (16, 8))
+    known = Query((dense(16, 8, weights=weights),))
+    blind = Query((dense(16, 8), dense(8, 4)))
+    shared = Query(
+        (dense(64, 64, weights=np.ones((64, 64), np.int64), strategy="Resource", reuse_factor=64),)
+    )
+    plain = Calibration("t", {}, {}, {}, {}, {})
+    double = Coefficients().to_json()["tree_lut_per_bit"]
+    assert isinstance(double, float)
+    of_known = KnownWeights({"tree_lut_per_bit": 2.0 * double}, {})
+    other = Calibration("t", {}, {}, {}, {}, {}, of_known)
+    before, after = (predict_batch([known, blind, shared], each).value["lut"] for each in (plain, other))
+    assert after[0] > 1.3 * before[0]
+    assert after[1:].tolist() == before[1:].tolist()
+    assert predict_batch([known], other).value["lut"][0] == after[0]
+
+
+@pytest.mark.parametrize(("bits", "n_in", "n_out"), [(8, 64, 32), (12, 32, 64)])
+def test_a_large_layer_alone_has_the_weights_that_keras_begins_with(bits: int, n_in: int, n_out: int) -> None:
+    source, weight, accum = P("ap_fixed<16,6>"), P(f"ap_fixed<{bits},1>"), P("ap_fixed<16,6>")
+    limit = np.sqrt(6.0 / (n_in + n_out))
+    drawn = np.random.default_rng(1).uniform(-limit, limit, (n_in, n_out))
+    cut = np.floor(drawn * 2.0**weight.fraction).astype(np.int64)
+    counted = constant_cost(cut, source, weight, accum).multipliers
+    found = tabulate([Query((dense(n_in, n_out, weight=weight, input=source),))]).layer.multipliers[0]
+    assert found == pytest.approx(counted, rel=0.05)
