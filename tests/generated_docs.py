@@ -14,26 +14,31 @@ from places import ROOT
 
 from hwnas_hls.cli.main import cli
 from hwnas_hls.errors import UserError
+from hwnas_hls.network.architecture import Dense
+from hwnas_hls.network.design import Design
+from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin.offers import BUILTIN, Offer
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
-from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.exporter import Exporter, Front, Member
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.plugin import Isolatable, Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
-from hwnas_hls.protocols.synthesizer import Synthesizer
-from hwnas_hls.protocols.task import Task
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
+from hwnas_hls.protocols.task import Dataset, Task
 from hwnas_hls.run.goal import metrics_of
 from hwnas_hls.testing import MixedSpace, TinySpace, sample_dataset, sample_target
 from hwnas_hls.testing.samples import sample_goal
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import Record
+from hwnas_hls.values.run_facts import RunFacts
 
 DOCS = ROOT / "docs"
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 100
-_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Record, Context, Estimate, Estimates)}
+_DESCRIBED = (Record, Context, Estimate, Estimates, Front, Member, Dataset, Design, SynthesisReport)
+_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (*_DESCRIBED, RunFacts, Dense, FixedType)}
 _PROTOCOLS: dict[str, tuple[type, ...]] = {
     "plugin": (Plugin, Isolatable),
     "space": (Space,),
@@ -126,7 +131,7 @@ def fields(name: str) -> str:
     cls = _CLASSES[name]
     meanings = _meanings(cls)
     rows = ["| field | type | what |", "|---|---|---|"]
-    for field in dataclasses.fields(cls):
+    for field in (field for field in dataclasses.fields(cls) if field.init):
         kind = str(field.type).replace("|", "\\|")
         rows.append(f"| `{field.name}` | `{kind}` | {meanings.pop(field.name)} |")
     assert not meanings, f"{name} has no such fields: {', '.join(meanings)}"

@@ -105,11 +105,14 @@ def _check(registry: Registry, name: str, as_json: bool) -> int:
         ]
         click.echo(json.dumps(rows, indent=2))
     else:
+        before = ""
         for item in found:
             mark = "FAILS" if item.problem else "holds"
             click.echo(f"{mark}  {item.offer.kind} {item.offer.qualified}: {item.test}")
             if item.problem:
-                click.echo(f"       {item.problem}")
+                words = "the same problem" if item.problem == before else item.problem
+                click.echo(textwrap.indent(words, "       "))
+                before = item.problem
         click.echo(f"{len(found) - len(broken)} hold, {len(broken)} fail")
     return EXIT_FAILED if broken else EXIT_DONE
 

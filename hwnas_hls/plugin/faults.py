@@ -5,11 +5,23 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, HwnasError
 
 #: Exceptions that count as faults of the plugin; Ctrl-C comes from the user and is not caught.
 PLUGIN_FAULTS = (Exception, SystemExit)
+
+
+#: Frames of this package are not blamed: its checks raise in the name of the plugin.
+_OWN_FOLDER = str(Path(__file__).parents[1])
+
+
+class WrongReturn(TypeError):
+    """A method of a plugin returned something else than its kind requires; the message says what.
+
+    Its message is complete: the line that raised it is that of the check, not of the plugin.
+    """
 
 
 class PluginError(HwnasError):
@@ -26,9 +38,19 @@ def in_words(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """The file and line that raised the exception."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename}, line {frame.lineno}"
+    """File and line of the last frame outside this package that led to the exception; empty if none is."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((_OWN_FOLDER, "<")):
+            return f"{frame.filename}, line {frame.lineno}"
+    return ""
+
+
+def in_words_with_place(error: BaseException) -> str:
+    """Type, message and place of an exception; for a wrong return value, the message alone."""
+    if isinstance(error, WrongReturn):
+        return str(error)
+    place = place_of(error)
+    return f"{in_words(error)} ({place})" if place else in_words(error)
 
 
 @contextlib.contextmanager
@@ -47,5 +69,5 @@ def blamed(what: str) -> Iterator[None]:
         raise
     except PLUGIN_FAULTS as error:
         raise PluginError(
-            f"{what}: {in_words(error)} ({place_of(error)})\n  HWNAS_DEBUG=1 shows the traceback"
+            f"{what}: {in_words_with_place(error)}\n  HWNAS_DEBUG=1 shows the traceback"
         ) from error

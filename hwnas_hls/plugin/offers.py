@@ -117,7 +117,6 @@ class Offer:
 
     @property
     def summary(self) -> str:
-        """The first line of the class's docstring."""
         """The first sentence of the docstring of its class, without the marks of reStructuredText."""
         paragraph = (inspect.getdoc(self.cls) or "").split("\n\n", 1)[0]
         sentence = re.split(r"(?<=[.!?])\s", " ".join(paragraph.split()), maxsplit=1)[0]
@@ -157,7 +156,7 @@ def offer_problem(kind: str, cls: object) -> str:
     """Why ``cls`` is not a plugin class of this kind; empty if it is."""
     base = base_class(kind)
     if not isinstance(cls, type):
-        return "not a class"
+        return f"not a class but an object of type {type(cls).__name__}; return the class itself"
     if not issubclass(cls, base):
         return (
             f"{cls.__name__} does not inherit from {base.__module__}.{base.__name__}: "
@@ -167,9 +166,9 @@ def offer_problem(kind: str, cls: object) -> str:
         return f"{cls.__name__} lacks {', '.join(missing)}, which every {base.__name__} must have"
     name = cls.name if hasattr(cls, "name") else None
     if not isinstance(name, str) or not name or ":" in name or name != name.strip():
-        return "its name is not a plain string"
+        return f"its name is {name!r}; it must be a string without a colon and without spaces at its ends"
     if not dataclasses.is_dataclass(cls.Config):
-        return "its Config is not a dataclass"
+        return f"its Config is {cls.Config!r}; it must be a dataclass: write @dataclass(frozen=True)"
     return ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import logging
 import warnings
@@ -15,7 +14,7 @@ import pluggy
 
 from hwnas_hls import hookspecs
 from hwnas_hls.errors import ErrorKind, UserError
-from hwnas_hls.plugin.faults import PLUGIN_FAULTS, blamed
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, WrongReturn, blamed, place_of
 from hwnas_hls.plugin.offers import (
     BUILTIN,
     COLLECTED,
@@ -30,6 +29,7 @@ from hwnas_hls.plugin.offers import (
 from hwnas_hls.resources import data_folder
 
 if TYPE_CHECKING:
+    from hwnas_hls.protocols.plugin import Plugin
     from hwnas_hls.protocols.target import Target
 
 log = logging.getLogger(__name__)
@@ -146,8 +146,9 @@ class Registry:
     def _collect(self, kind: str) -> dict[str, list[Offer]]:
         found: dict[str, list[Offer]] = {}
         for name, classes in self._each(COLLECTED[kind]):
+            taken: dict[str, type] = {}
             for cls in classes:
-                problem = offer_problem(kind, cls)
+                problem = offer_problem(kind, cls) or _name_problem(cls, taken)
                 if problem:
                     words = f"{COLLECTED[kind]} returned {cls!r}: {problem}"
                     self.faults.append(Fault(name, FaultKind.WRONG_OFFER, words, COLLECTED[kind]))
@@ -162,7 +163,7 @@ class Registry:
         """(plugin, returned items) of a collecting hook; an exception is recorded as a fault."""
         for impl in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=lambda i: i.plugin_name):
             try:
-                returned = list(impl.function())
+                returned = _as_list(impl.function(), hook)
             except PLUGIN_FAULTS as error:
                 self.faults.append(_failed(impl.plugin_name, hook, error))
                 continue
@@ -215,8 +216,9 @@ class Registry:
         """
         from hwnas_hls.spec.configuration import from_table
 
-        config = from_table(offer.config, table, where) if dataclasses.is_dataclass(offer.config) else None
         what = f"{offer.kind} {offer.qualified}"
+        with blamed(f"the configuration of {what} ({offer.package}) could not be built"):
+            config = from_table(offer.config, table, where)
         with blamed(f"{what} ({offer.package}) could not be built"):
             return construct(offer.cls, what, config=config, **available)
 
@@ -278,7 +280,31 @@ def registry_with(plugins: Iterable[object]) -> Registry:
 
 
 def _failed(plugin: str, hook: str, error: BaseException) -> Fault:
-    return Fault(plugin, FaultKind.HOOK_FAILED, f"{hook} failed: {short(error)}", hook)
+    if isinstance(error, WrongReturn):
+        return Fault(plugin, FaultKind.HOOK_FAILED, str(error), hook)
+    place = place_of(error)
+    words = f"{hook} failed: {short(error)}" + (f" ({place})" if place else "")
+    return Fault(plugin, FaultKind.HOOK_FAILED, words, hook)
+
+
+def _as_list(returned: object, hook: str) -> list[Any]:
+    """The items that a collecting hook returned.
+
+    Raises:
+        WrongReturn: it returned something that has no items, or text.
+    """
+    item = "folder" if hook == "hwnas_target_dirs" else "class"
+    if isinstance(returned, str | Path | type) or not isinstance(returned, Iterable):
+        raise WrongReturn(f"{hook} returned {returned!r}: return a list, even for a single {item}")
+    return list(returned)
+
+
+def _name_problem(cls: type[Plugin], taken: dict[str, type]) -> str:
+    """Why one plugin may not offer this class, too; empty if it may. ``taken`` collects its names."""
+    other = taken.setdefault(cls.name, cls)
+    if other is cls:
+        return ""
+    return f"its name {cls.name!r} is also that of {other.__name__}; each class of a kind needs its own"
 
 
 def _spec_arguments(hook: str) -> list[str]:

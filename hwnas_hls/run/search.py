@@ -7,7 +7,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from hwnas_hls.cluster import Workers
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
-from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words, place_of
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, WrongReturn, in_words_with_place
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
@@ -224,11 +224,8 @@ class Search:
         self.front.add(taken)
 
     def _ask(self, n: int) -> Sequence[Candidate]:
-        with self._strategy("failed to propose candidates"):
-            asked: Sequence[Candidate] = list(self.strategy.ask(n))[:n]
-            strange = next((item for item in asked if not isinstance(item, Candidate)), None)
-            if strange is not None:
-                raise TypeError(f"ask returned {strange!r} instead of a Candidate")
+        with self._strategy(f"failed to propose candidates of space {self.problem.spec.space.name}"):
+            asked: Sequence[Candidate] = _as_candidates(self.strategy.ask(n))[:n]
         if self._unfinished:
             if list(asked) != list(self._unfinished):
                 log.warning(
@@ -247,10 +244,9 @@ class Search:
         except PLUGIN_FAULTS as error:
             name = self.problem.spec.strategy.name
             log.info("strategy %s %s", name, what, exc_info=error)
-            fault = f"{in_words(error)} ({place_of(error)})"
             folder = self.store.path.parent
             raise HwnasError(
-                f"strategy {name} {what}: {fault}\n"
+                f"strategy {name} {what}: {in_words_with_place(error)}\n"
                 f"  the results are kept; fix the strategy, then: hwnas-hls resume {folder}\n"
                 f"  the traceback is in {folder / 'log.txt'}",
                 kind=ErrorKind.PLUGIN_FAULT,
@@ -344,7 +340,22 @@ def _as_json(state: Any) -> str:
     try:
         return json.dumps(state)
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"state() returned a value that is not JSON-able: {error}") from error
+        raise WrongReturn(f"state() returned a value that is not JSON-able: {error}") from error
+
+
+def _as_candidates(returned: object) -> list[Candidate]:
+    """What ``ask`` returned, as a list.
+
+    Raises:
+        WrongReturn: it is no list of candidates.
+    """
+    if not isinstance(returned, Iterable):
+        raise WrongReturn(f"ask() returned {returned!r}; it must return a list of candidates")
+    found = list(returned)
+    for item in found:
+        if not isinstance(item, Candidate):
+            raise WrongReturn(f"ask() returned a list with {item!r}; each item must be a Candidate")
+    return found
 
 
 def choose(records: Sequence[Record], members: int) -> list[Record]:

@@ -46,6 +46,20 @@ def from_table(config: type[T], table: Mapping[str, Any], where: str) -> T:
         raise UserError(str(error), where=where) from error
 
 
+def default_faults(config: type) -> list[str]:
+    """Defaults of a dataclass that :func:`from_table` would refuse as values, in words."""
+    faults = []
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        if field.init and field.default is not dataclasses.MISSING:
+            try:
+                _convert(field.default, hints[field.name], f"the default of {field.name}")
+            except UserError:
+                wanted, found = _wanted(hints[field.name]), _found(field.default)
+                faults.append(f"the default of {field.name} is {found}, but its type asks for {wanted}")
+    return faults
+
+
 def to_table(config: Any) -> dict[str, Any]:
     """The inverse of :func:`from_table`: every field that is not ``None``, tuples as lists."""
     return {

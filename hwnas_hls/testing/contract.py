@@ -8,6 +8,8 @@ import functools
 import importlib.util
 import inspect
 import json
+import math
+import numbers
 import os
 import random
 import subprocess
@@ -19,8 +21,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.errors import HwnasError
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words_with_place
 from hwnas_hls.protocols.plugin import Plugin
+from hwnas_hls.spec.configuration import default_faults
 from hwnas_hls.testing.attributes import attribute_faults
 
 _CHILD_SECONDS = 600
@@ -46,9 +50,13 @@ class Contract:
             expect(isinstance(plugin, base), f"{cls.__name__} does not inherit from {wanted}")
             expect(bool(plugin.name), f"{cls.__name__} has no name")
             expect(dataclasses.is_dataclass(plugin.Config), f"{cls.__name__}.Config is not a dataclass")
+            frozen = plugin.Config.__dataclass_params__.frozen  # type: ignore[attr-defined]
+            expect(frozen, f"{cls.__name__}.Config can be changed: write @dataclass(frozen=True)")
+            faults = default_faults(plugin.Config)
+            expect(not faults, f"{cls.__name__}.Config: {'; '.join(faults)}")
 
     def test_has_no_unknown_or_misspelt_attribute(self) -> None:
-        faults = [str(fault) for plugin in self.plugins() for fault in attribute_faults(plugin)]
+        faults = dict.fromkeys(str(fault) for plugin in self.plugins() for fault in attribute_faults(plugin))
         expect(not faults, "; ".join(faults))
 
     def transcript(self) -> Any:
@@ -84,10 +92,45 @@ def check(contract: Contract) -> list[ContractResult]:
         try:
             getattr(contract, name)()
         except PLUGIN_FAULTS as error:
-            results.append(ContractResult(name, in_words(error)))
+            results.append(ContractResult(name, _problem(error)))
         else:
             results.append(ContractResult(name, ""))
     return results
+
+
+def _problem(error: BaseException) -> str:
+    """A failed expectation or an error of the tool in its own words, anything else with its place."""
+    return str(error) if isinstance(error, AssertionError | HwnasError) else in_words_with_place(error)
+
+
+def expect_list(returned: object, item: type, call: str) -> None:
+    """Fails unless a method returned a list or tuple of instances of ``item``.
+
+    Args:
+        call: the method, for the message: ``ask()``.
+    """
+    __tracebackhide__ = True
+    wanted = f"{call} must return a list of {item.__name__}"
+    expect(isinstance(returned, list | tuple), f"{wanted}, not {_shown(returned)}")
+    for entry in returned:  # type: ignore[attr-defined]  # a list or tuple by now
+        expect(isinstance(entry, item), f"{wanted}; an entry is {_shown(entry)}")
+
+
+def expect_type(returned: object, wanted: type, call: str) -> None:
+    """Fails unless a method returned an instance of ``wanted``."""
+    __tracebackhide__ = True
+    expect(isinstance(returned, wanted), f"{call} must return a {wanted.__name__}, not {_shown(returned)}")
+
+
+def expect_finite(value: object, metric: str) -> None:
+    """Fails unless the value of a metric is a finite number."""
+    __tracebackhide__ = True
+    number = isinstance(value, numbers.Real) and math.isfinite(value)
+    expect(number, f"{metric} is {value!r}; its value must be a finite number")
+
+
+def _shown(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}: {repr(value)[:80]}"
 
 
 def expect(condition: bool, message: str) -> None:
@@ -125,11 +168,17 @@ def _difference(found: object, wanted: object, place: str = "") -> str:
 @contextlib.contextmanager
 def untouched_random_state() -> Iterator[None]:
     """Fails if the body draws from or seeds a global generator (Python's, numpy's, torch's)."""
+    # A fixed seed may have been set before: seeding with it again would then change nothing.
+    random.random()
+    np.random.random()
     before = _random_states()
     yield
     after = _random_states()
     for name, state in before.items():
-        expect(after.get(name) == state, f"the global random state of {name} was changed")
+        expect(
+            after.get(name) == state,
+            f"the global random state of {name} was changed: draw from a generator of your own",
+        )
 
 
 def _random_states() -> dict[str, object]:

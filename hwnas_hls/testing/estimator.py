@@ -10,10 +10,18 @@ import numpy as np
 from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.contract import (
+    Contract,
+    expect,
+    expect_equal,
+    expect_finite,
+    expect_list,
+    expect_type,
+    untouched_random_state,
+)
 from hwnas_hls.testing.samples import MixedSpace, sample_context
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import Estimates, Metric
+from hwnas_hls.values.estimate import SOURCES, Estimate, Estimates, Metric
 
 _CANDIDATES = 6
 
@@ -49,7 +57,7 @@ class EstimatorContract(Contract):
 
     def test_returns_one_result_per_candidate(self) -> None:
         estimator, candidates, context = self._case()
-        answers = estimator.estimate(candidates, context)
+        answers = _answers(estimator, candidates, context)
         expect_equal(len(answers), len(candidates), "answers and candidates differ in number")
         expect_equal(list(estimator.estimate([], context)), [], "an empty batch gives results")
         judged = [answer for answer in answers if not answer.failure]
@@ -58,9 +66,15 @@ class EstimatorContract(Contract):
     def test_values_are_in_their_intervals_under_the_right_metric(self) -> None:
         estimator, candidates, context = self._case()
         provided = {item.name if isinstance(item, Metric) else item for item in estimator.provides}
-        for answer in estimator.estimate(candidates, context):
+        for answer in _answers(estimator, candidates, context):
             for metric, estimate in answer.values.items():
-                expect(metric in provided, f"{metric} is not in provides")
+                expect(
+                    metric in provided,
+                    f"{metric} is not in provides, which has {', '.join(sorted(provided))}",
+                )
+                expect_type(estimate, Estimate, f"the value of {metric} in Estimates")
+                expect(estimate.source in SOURCES, f"{metric}: unknown source {estimate.source!r}")
+                expect_finite(estimate.value, metric)
                 expect_equal(
                     estimate.metric, metric, "an estimate is stored under the name of another metric"
                 )
@@ -72,15 +86,15 @@ class EstimatorContract(Contract):
 
     def test_results_are_reproducible(self) -> None:
         estimator, candidates, context = self._case()
-        first = _numbers(estimator.estimate(candidates, context))
-        expect_equal(_numbers(self.estimator().estimate(candidates, context)), first, "results differ")
+        first = _numbers(_answers(estimator, candidates, context))
+        expect_equal(_numbers(_answers(self.estimator(), candidates, context)), first, "results differ")
 
     def test_results_do_not_depend_on_the_batch(self) -> None:
         if not self.batch_independent:
             return
         estimator, candidates, context = self._case()
-        together = _numbers(estimator.estimate(candidates, context))
-        apart = [_numbers(estimator.estimate([candidate], context))[0] for candidate in candidates]
+        together = _numbers(_answers(estimator, candidates, context))
+        apart = [_numbers(_answers(estimator, [candidate], context))[0] for candidate in candidates]
         expect_equal(apart, together, "results depend on the batch")
 
     def test_pausing_at_rungs_changes_nothing(self) -> None:
@@ -88,7 +102,7 @@ class EstimatorContract(Contract):
         estimator, candidates, context = self._case()
         if not isinstance(estimator, Resumable):
             return
-        whole = _numbers(estimator.estimate(candidates, context))
+        whole = _numbers(_answers(estimator, candidates, context))
         found: dict[int, Estimates] = {}
         states: dict[int, bytes] = {}
         going = list(range(len(candidates)))
@@ -120,6 +134,12 @@ class EstimatorContract(Contract):
         space = self.space()
         rng = np.random.default_rng(3)
         return self.estimator(), [space.sample(rng) for _ in range(_CANDIDATES)], self.context(space)
+
+
+def _answers(estimator: Estimator, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
+    answers = estimator.estimate(candidates, context)
+    expect_list(answers, Estimates, "estimate()")
+    return answers
 
 
 def _numbers(answers: list[Estimates]) -> list[Any]:

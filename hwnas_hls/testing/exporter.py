@@ -9,7 +9,7 @@ from pathlib import Path
 from hwnas_hls.errors import ToolMissing, Unsupported
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.plugin import Plugin
-from hwnas_hls.testing.contract import Contract, expect, untouched_random_state
+from hwnas_hls.testing.contract import Contract, expect, expect_list, untouched_random_state
 from hwnas_hls.testing.samples import sample_front
 
 
@@ -40,7 +40,7 @@ class ExporterContract(Contract):
 
     def test_accepts_an_empty_front(self) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            self.exporter().export(sample_front(members=0), Path(scratch))
+            expect_list(self.exporter().export(sample_front(members=0), Path(scratch)), Path, "export()")
 
     def test_equal_fronts_give_equal_files(self) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -59,6 +59,8 @@ class ExporterContract(Contract):
     def _written(self, folder: Path) -> list[Path] | None:
         """What it writes of the sample; ``None`` where it refuses a design of this kind or lacks a tool."""
         try:
-            return [Path(path) for path in self.exporter().export(sample_front(), folder)]
+            written = self.exporter().export(sample_front(), folder)
         except (ToolMissing, Unsupported):
             return None
+        expect_list(written, Path, "export()")
+        return list(written)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hwnas_hls import testing
 from hwnas_hls.errors import HwnasError, UserError
-from hwnas_hls.plugin.offers import KINDS, Offer
+from hwnas_hls.plugin.offers import BUILTIN, KINDS, Offer
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing.samples import TinySpace, sample_dataset, sample_goal, sample_target
@@ -53,9 +53,21 @@ def check_plugin(registry: Registry, name: str) -> Iterator[Checked]:
         except HwnasError as error:
             yield Checked(offer, "can be built with its default configuration", str(error))
             continue
+        yield Checked(offer, "has a name that no built-in uses", _name_problem(registry, offer))
         for finding in testing.check(contract):
             if "fresh_process" not in finding.test:
                 yield Checked(offer, finding.test.removeprefix("test_").replace("_", " "), finding.problem)
+
+
+def _name_problem(registry: Registry, offer: Offer) -> str:
+    """Why users could not ask for the offer by its name alone, where a built-in has it, too."""
+    same = registry.offers(offer.kind)[offer.name]
+    if offer.plugin == BUILTIN or all(other.plugin != BUILTIN for other in same):
+        return ""
+    return (
+        f"{BUILTIN}:{offer.name} exists: once this plugin is installed, a spec must name "
+        f"{BUILTIN}:{offer.name} or {offer.qualified}; choose another name"
+    )
 
 
 def contract_of(registry: Registry, offer: Offer) -> testing.Contract:
@@ -67,6 +79,8 @@ def contract_of(registry: Registry, offer: Offer) -> testing.Contract:
         return registry.build(offer, {}, f"--check {offer.name}", **{**available, **more})
 
     class OfSpace(testing.SpaceContract):
+        widths = (sample_dataset().n_in, sample_dataset().n_out)
+
         def space(self) -> Space:
             return build()  # type: ignore[no-any-return]
 

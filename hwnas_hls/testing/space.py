@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
-from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, expect_type, untouched_random_state
 from hwnas_hls.values.candidate import Candidate
 
 _SAMPLES = 50
@@ -20,6 +21,8 @@ class SpaceContract(Contract):
     """Inherit and override :meth:`space`."""
 
     kind = Space
+    #: Number of inputs and outputs of the task that :meth:`space` was built for; ``None``: not checked.
+    widths: tuple[int, int] | None = None
 
     def space(self) -> Space:
         raise NotImplementedError
@@ -32,7 +35,8 @@ class SpaceContract(Contract):
         for knob in self.space().knobs:
             expect(knob.name not in earlier, f"two knobs are called {knob.name}")
             if knob.active_if is not None:
-                expect(knob.active_if[0] in earlier, f"{knob.name} depends on a knob that follows it")
+                other = knob.active_if[0]
+                expect(other in earlier, f"{knob.name} depends on {other}, which is not an earlier knob")
             earlier.add(knob.name)
 
     def test_candidates_hold_exactly_the_active_knobs(self) -> None:
@@ -87,6 +91,10 @@ class SpaceContract(Contract):
         space = self.space()
         for candidate in self._candidates(space):
             architecture = space.architecture(candidate)
+            expect_type(architecture, Architecture, "architecture()")
+            if self.widths is not None:
+                built = (architecture.n_in, architecture.n_out)
+                expect_equal(built, self.widths, "inputs and outputs of a network and of the task")
             expect_equal(
                 type(architecture).from_json(architecture.to_json()),
                 architecture,
@@ -117,4 +125,6 @@ class SpaceContract(Contract):
     def _candidates(self, space: Space) -> list[Candidate]:
         rng = np.random.default_rng(5)
         sampled = [space.sample(rng) for _ in range(_SAMPLES)]
+        for candidate in sampled:
+            expect_type(candidate, Candidate, "sample()")
         return [*sampled, *(space.mutate(candidate, rng) for candidate in sampled)]

@@ -12,7 +12,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
-from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, expect_list, untouched_random_state
 from hwnas_hls.testing.samples import MixedSpace, TinySpace, judge, sample_goal
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.objective import Goal
@@ -66,9 +66,10 @@ class StrategyContract(Contract):
             for candidate in (candidate for batch in asked for candidate in batch):
                 expect_equal(candidate.space, space.name, "a candidate belongs to another space")
                 expect_equal(space.decode(space.encode(candidate)), candidate, "not a candidate of the space")
+            most = max(len(batch) for batch in asked)
             expect(
-                all(len(batch) <= self.batch_size for batch in asked),
-                "more candidates proposed than requested",
+                most <= self.batch_size,
+                f"ask({self.batch_size}) returned {most} candidates, more than requested",
             )
 
     def test_seeds_change_the_candidates(self) -> None:
@@ -191,6 +192,7 @@ class StrategyContract(Contract):
         number = sum(len(batch) for batch in before)
         for batch in range(first, self.batches if batches is None else batches):
             candidates = strategy.ask(self.batch_size)
+            expect_list(candidates, Candidate, "ask()")
             more = {} if states is None else {"states": states}
             rng = np.random.default_rng(batch)
             others = [space.sample(rng) for _ in range(siblings)]

@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
-from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.contract import (
+    Contract,
+    expect,
+    expect_equal,
+    expect_finite,
+    expect_type,
+    untouched_random_state,
+)
 from hwnas_hls.testing.samples import sample_design, sample_target
-from hwnas_hls.values.estimate import SOURCES
+from hwnas_hls.values.estimate import SOURCES, Estimate
 
 
 class SynthesizerContract(Contract):
@@ -37,7 +44,9 @@ class SynthesizerContract(Contract):
             bool(report.estimates) != bool(report.failure), "the report must have either numbers or a failure"
         )
         for name, estimate in report.estimates.items():
+            expect_type(estimate, Estimate, f"the value of {name} in the report")
             expect_equal(estimate.metric, name, "metric of a number")
+            expect_finite(estimate.value, name)
             expect(estimate.source in SOURCES, f"unknown source {estimate.source}")
             expect(not estimate.is_predicted or estimate.low < estimate.high, f"{name} has no interval")
             expect(bool(estimate.evidence), f"{name} has no evidence")
@@ -55,9 +64,12 @@ class SynthesizerContract(Contract):
     def _report(self) -> SynthesisReport | None:
         synthesizer, target = self.synthesizer(), sample_target()
         missing = synthesizer.available(target)
+        expect_type(missing, str, "available()")
         stage = self.stage or synthesizer.default_stage
         if not missing:
-            return synthesizer.synthesize(sample_design(), target, stage)
+            report = synthesizer.synthesize(sample_design(), target, stage)
+            expect_type(report, SynthesisReport, "synthesize()")
+            return report
         try:
             synthesizer.synthesize(sample_design(), target, stage)
         except ToolMissing as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION, Dataset, Task
-from hwnas_hls.testing.contract import Contract, expect, expect_equal, untouched_random_state
+from hwnas_hls.testing.contract import Contract, expect, expect_equal, expect_type, untouched_random_state
 
 
 class TaskContract(Contract):
@@ -23,8 +23,10 @@ class TaskContract(Contract):
         return [self.task()]
 
     def test_splits_are_consistent(self) -> None:
-        data = self.task().load()
+        data = self._load()
         for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+            for what, array in (("x", split.x), ("y", split.y)):
+                expect_type(array, np.ndarray, f"load(): {what} of the split {name}")
             expect(len(split) > 0, f"the {name} split is empty")
             expect_equal(split.x.shape, (len(split), data.n_in), f"shape of the features of {name}")
             expect_equal(split.x.dtype, np.dtype(np.float64), f"type of the features of {name}")
@@ -34,7 +36,7 @@ class TaskContract(Contract):
         expect(data.direction in ("max", "min"), f"direction of the metric: {data.direction}")
 
     def test_targets_match_the_kind(self) -> None:
-        data = self.task().load()
+        data = self._load()
         expect(data.kind in (CLASSIFICATION, REGRESSION), f"unknown kind {data.kind}")
         for split in (data.train, data.validation, data.test):
             if data.kind == CLASSIFICATION:
@@ -47,7 +49,7 @@ class TaskContract(Contract):
             expect_equal(len(set(data.train.y.tolist())), data.n_out, "classes in the training split")
 
     def test_loads_the_same_split_every_time(self) -> None:
-        first, second = self.task().load(), self.task().load()
+        first, second = self._load(), self._load()
         expect_equal(first.fingerprint, second.fingerprint, "training or validation rows differ")
         expect(bool(np.array_equal(first.test.x, second.test.x)), "test rows differ")
 
@@ -59,5 +61,9 @@ class TaskContract(Contract):
         expect_equal(self.fresh_transcript(), self.transcript(), "a new process loads different rows")
 
     def transcript(self) -> str:
-        data: Dataset = self.task().load()
-        return data.fingerprint
+        return self._load().fingerprint
+
+    def _load(self) -> Dataset:
+        data = self.task().load()
+        expect_type(data, Dataset, "load()")
+        return data

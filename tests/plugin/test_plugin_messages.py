@@ -1,0 +1,274 @@
+"""Mistakes of plugin authors: each is named where it is made, with what was found and what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toy
+from refusal import expect_mentioned, refused
+
+from hwnas_hls import hookimpl
+from hwnas_hls.errors import ErrorKind, HwnasError
+from hwnas_hls.plugin.faults import PluginError
+from hwnas_hls.plugin.offers import FaultKind
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.estimator import Context, Estimator
+from hwnas_hls.protocols.exporter import Exporter, Front
+from hwnas_hls.protocols.space import Space
+from hwnas_hls.protocols.strategy import ProposingStrategy
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
+from hwnas_hls.protocols.task import Dataset, Task
+from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run.lifecycle import Observer
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.testing import StrategyContract, TinySpace, check
+from hwnas_hls.testing.plugin_check import check_plugin, contract_of
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls.values.estimate import Estimate, Estimates, Metric, measured
+
+
+class Sampler(ProposingStrategy):
+    """Draws at random."""
+
+    name = "sampler"
+
+    def ask(self, n: int) -> Any:
+        rng = self.proposals.next_rng()
+        drawn = (self.proposals.sample(rng) for _ in range(n))
+        return [candidate for candidate in drawn if candidate is not None]
+
+
+def returning(returned: object, kind: str = "strategies") -> Registry:
+    """A registry with a plugin whose collecting hook returns this."""
+    registry = Registry()
+    plugin = type("Plugin", (), {f"hwnas_register_{kind}": hookimpl(lambda self: returned)})
+    registry.register(plugin(), "mine")
+    return registry
+
+
+def problems(registry: Registry, name: str) -> dict[str, str]:
+    return {item.test: item.problem for item in check_plugin(registry, name) if item.problem}
+
+
+def broken(kind: str, cls: type) -> dict[str, str]:
+    """The failed contract tests of a class."""
+    registry = returning([cls], f"{kind}s")
+    (offer,) = registry.offers(kind)[cls.name]  # type: ignore[attr-defined]
+    return {item.test: item.problem for item in check(contract_of(registry, offer)) if item.problem}
+
+
+@pytest.mark.parametrize("returned", [None, Sampler, "sampler"])
+def test_collecting_hook_without_a_list_is_a_fault(returned: object) -> None:
+    registry = returning(returned)
+    registry.offers("strategy")
+    (fault,) = registry.faults
+    assert fault.kind is FaultKind.HOOK_FAILED
+    expect_mentioned(fault, ["mine", "hwnas_register_strategies", repr(returned)])
+    assert "return a list" in str(fault)
+
+
+def test_fault_of_a_hook_names_file_and_line() -> None:
+    registry = Registry()
+    plugin = type("Plugin", (), {"hwnas_register_strategies": hookimpl(lambda self: 1 / 0)})
+    registry.register(plugin(), "mine")
+    registry.offers("strategy")
+    assert f"{Path(__file__).name}, line" in str(registry.faults[0])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shown"),
+    [({"name": "a:b"}, "'a:b'"), ({"name": None}, "None"), ({"Config": dict}, "dict")],
+)
+def test_wrong_name_or_config_is_shown(attributes: dict[str, object], shown: str) -> None:
+    registry = returning([type("Wrong", (Sampler,), attributes)])
+    registry.offers("strategy")
+    assert shown in str(registry.faults[0])
+
+
+def test_one_plugin_with_a_name_twice_is_a_fault() -> None:
+    registry = returning([Sampler, type("Other", (Sampler,), {})])
+    assert len(registry.offers("strategy")["sampler"]) == 1
+    expect_mentioned(registry.faults[0], ["'sampler'", "Other", "Sampler"])
+
+
+def test_check_refuses_the_name_of_a_builtin() -> None:
+    found = problems(returning([type("Mine", (Sampler,), {"name": "grid"})]), "mine")
+    assert list(found) == ["has a name that no built-in uses"]
+    expect_mentioned(found["has a name that no built-in uses"], ["builtin:grid", "mine:grid"])
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"),
+    [
+        (
+            make_dataclass("Config", [("size", int, "three")], frozen=True),
+            ["size", "'three'", "whole number"],
+        ),
+        (make_dataclass("Config", [("size", int, 3)]), ["frozen=True"]),
+    ],
+)
+def test_check_refuses_a_wrong_config(config: type, shown: list[str]) -> None:
+    found = broken("task", type("Mine", (toy.ToyTask,), {"name": "mine", "Config": config}))
+    expect_mentioned(found["test_is_a_subclass_of_its_kind_with_a_name_and_a_config"], shown)
+
+
+@dataclass(frozen=True)
+class Raising:
+    size: int = 3
+
+    def __post_init__(self) -> None:
+        raise KeyError("size")
+
+
+@pytest.mark.parametrize("config", [Raising, make_dataclass("Config", [("a", "Nowhere", 3)], frozen=True)])
+def test_config_that_raises_names_its_plugin(config: type) -> None:
+    registry = returning([type("Mine", (Sampler,), {"name": "mine", "Config": config})])
+    (offer,) = registry.offers("strategy")["mine"]
+    with refused(ErrorKind.PLUGIN_FAULT, PluginError, mentions=["strategy mine:mine"]):
+        registry.build(offer, {}, "here")
+
+
+@pytest.mark.parametrize("asked", [None, [None], [{"width": 4}]])
+def test_wrong_return_of_ask_ends_the_run_and_is_shown(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, asked: object
+) -> None:
+    class Mine(toy.ToyStrategy):
+        name = "mine"
+
+        def ask(self, n: int) -> Any:
+            return asked
+
+    plugin = type("Plugin", (), {"hwnas_register_strategies": hookimpl(lambda self: [Mine])})
+    registry.register(plugin(), "mine")
+    spec = toy_spec(strategy={"name": "mine"})
+    with refused(ErrorKind.PLUGIN_FAULT, HwnasError, mentions=["strategy mine", "ask()"]) as caught:
+        runs.start(spec, registry, tmp_path / "run", Observer())
+    assert "search.py" not in str(caught.value)
+
+
+class Generates(Sampler):
+    def ask(self, n: int) -> Any:
+        return (candidate for candidate in super().ask(n))
+
+
+class Seeds(Sampler):
+    def ask(self, n: int) -> Any:
+        np.random.seed(0)
+        return super().ask(n)
+
+
+class NoTask(Task):
+    """Loads nothing."""
+
+    name = "wrong"
+
+    def load(self) -> Any:
+        return None
+
+
+class Wider(TinySpace):
+    """Has an input more than the task."""
+
+    name = "wrong"
+
+    def __init__(self, task: Dataset) -> None:
+        super().__init__(task.n_in + 1, task.n_out)
+
+
+class Nothing(Estimator):
+    """Gives numbers of a wrong kind."""
+
+    name = "wrong"
+    version = "1"
+    cost = 0.0
+    provides = (Metric("size", "min", "size"),)
+
+    def estimate(self, candidates: Any, context: Context) -> Any:
+        return self._answer(candidates)
+
+    def _answer(self, candidates: list[Candidate]) -> Any:
+        return None
+
+
+class NotANumber(Nothing):
+    def _answer(self, candidates: list[Candidate]) -> Any:
+        nan = float("nan")
+        return [Estimates({"size": Estimate("size", nan, nan, nan, "predicted", "x")}) for _ in candidates]
+
+
+class Bare(Nothing):
+    def _answer(self, candidates: list[Candidate]) -> Any:
+        return [Estimates({"size": 3.0}) for _ in candidates]  # type: ignore[dict-item]
+
+
+class Synth(Synthesizer):
+    """Reports infinity."""
+
+    name = "wrong"
+
+    def available(self, target: object) -> str:
+        return ""
+
+    def synthesize(self, design: object, target: object, stage: str) -> SynthesisReport:
+        return SynthesisReport("tool 1", stage, {"lut": measured("lut", float("inf"), "csynth", "x")})
+
+
+class Silent(Synth):
+    def available(self, target: object) -> Any:
+        return None
+
+
+class Writes(Exporter):
+    """Returns one path instead of a list."""
+
+    name = "wrong"
+
+    def export(self, front: Front, folder: Path) -> Any:
+        (folder / "x.txt").write_text("x")
+        return folder / "x.txt"
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "test", "shown"),
+    [
+        (
+            "estimator",
+            Nothing,
+            "returns_one_result_per_candidate",
+            ["estimate()", "list of Estimates", "None"],
+        ),
+        ("estimator", NotANumber, "values_are_in_their_intervals_under_the_right_metric", ["size", "nan"]),
+        (
+            "estimator",
+            Bare,
+            "values_are_in_their_intervals_under_the_right_metric",
+            ["size", "Estimate", "3.0"],
+        ),
+        ("task", NoTask, "splits_are_consistent", ["load()", "Dataset", "None"]),
+        ("synthesizer", Synth, "reports_numbers_with_sources_or_a_missing_tool", ["lut", "inf"]),
+        ("synthesizer", Silent, "equal_designs_get_equal_numbers", ["available()", "str", "None"]),
+        ("exporter", Writes, "accepts_an_empty_front", ["export()", "list of Path", "x.txt"]),
+        ("space", Wider, "architectures_can_be_built_and_stored", ["inputs and outputs"]),
+    ],
+)
+def test_contract_shows_what_a_method_returned(kind: str, cls: type, test: str, shown: list[str]) -> None:
+    expect_mentioned(broken(kind, cls)[f"test_{test}"], shown)
+
+
+def test_contract_of_strategies_shows_a_generator_and_a_global_seed() -> None:
+    class OfGenerates(StrategyContract):
+        cls: type[Sampler] = Generates
+
+        def strategy(self, space: Space, goal: Any, seed: int) -> Any:
+            return self.cls(space, seed)
+
+    with pytest.raises(AssertionError, match=r"ask\(\) must return a list of Candidate, not a generator"):
+        OfGenerates().test_asks_for_candidates_of_the_space()
+    OfGenerates.cls = Seeds
+    with pytest.raises(AssertionError, match="numpy"):
+        OfGenerates().test_does_not_change_global_random_state()
