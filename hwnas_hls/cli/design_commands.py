@@ -98,14 +98,19 @@ def _subject(folder: Path, registry: Registry, target: str | None = None) -> Sub
 
 def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) -> tuple[Any, Path]:
     from hwnas_hls.evidence import files as evidence
+    from hwnas_hls.plugin.faults import blamed
     from hwnas_hls.plugin.isolation import guarded
+    from hwnas_hls.plugin.returned import checked_availability, checked_report
 
     built = registry.build(offer, {}, "--synthesizer")
     synthesizer: Synthesizer = guarded(registry, "synthesizer", built, {})
-    missing = synthesizer.available(subject.target)
+    with blamed(f"synthesizer {offer.name} failed in available()"):
+        missing = checked_availability(synthesizer.available(subject.target))
     if missing:
         raise ToolMissing(f"{offer.name} cannot run here: {missing}")
-    report = synthesizer.synthesize(subject.design, subject.target, stage or synthesizer.default_stage)
+    with blamed(f"synthesizer {offer.name} failed in synthesize()"):
+        returned = synthesizer.synthesize(subject.design, subject.target, stage or synthesizer.default_stage)
+        report = checked_report(returned)
     piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
     return piece, evidence.write(subject.folder, piece)
 

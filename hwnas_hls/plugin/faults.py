@@ -31,9 +31,11 @@ class PluginError(HwnasError):
 
 
 def in_words(error: BaseException) -> str:
-    """The type and message of an exception; for ``sys.exit``, the call."""
+    """The type and message of an exception; for ``sys.exit``, the call; of a wrong return, the message."""
     if isinstance(error, SystemExit):
         return f"SystemExit: sys.exit({'' if error.code is None else repr(error.code)}) was called"
+    if isinstance(error, WrongReturn):
+        return str(error)
     return f"{type(error).__name__}: {error}"
 
 
@@ -47,9 +49,7 @@ def place_of(error: BaseException) -> str:
 
 def in_words_with_place(error: BaseException) -> str:
     """Type, message and place of an exception; for a wrong return value, the message alone."""
-    if isinstance(error, WrongReturn):
-        return str(error)
-    place = place_of(error)
+    place = "" if isinstance(error, WrongReturn) else place_of(error)
     return f"{in_words(error)} ({place})" if place else in_words(error)
 
 

@@ -13,8 +13,9 @@ from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.configured import ConfiguredPlugin
-from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words, in_words_with_place
 from hwnas_hls.plugin.isolation import guarded, release
+from hwnas_hls.plugin.returned import checked_estimates
 from hwnas_hls.protocols.estimator import Context, Keep, keep_all, no_siblings
 from hwnas_hls.run.goal import metrics_of
 from hwnas_hls.run.halving import halving
@@ -200,14 +201,18 @@ class EstimatorCalls:
             estimator = self._estimator(part)
             if isinstance(estimator, RemoteEstimator):
                 log.warning(
-                    "estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error)
+                    "estimator %s failed on a batch, asking one by one: %s",
+                    part.name,
+                    in_words_with_place(error),
                 )
                 return estimator.each(candidates, replace(context, keep=keep_all))
             if len(candidates) == 1:
-                log.warning("estimator %s failed: %s", part.name, in_words(error))
+                log.warning("estimator %s failed: %s", part.name, in_words_with_place(error))
                 return [_failed(error)]
             # One candidate must not fail the others: call the estimator for each separately.
-            log.warning("estimator %s failed on a batch, asking one by one: %s", part.name, in_words(error))
+            log.warning(
+                "estimator %s failed on a batch, asking one by one: %s", part.name, in_words_with_place(error)
+            )
             alone = replace(context, keep=keep_all)
             return [self._alone(part, candidate, alone) for candidate in candidates]
 
@@ -218,19 +223,13 @@ class EstimatorCalls:
         try:
             return self._call(part, [candidate], context)[0]
         except PLUGIN_FAULTS as error:
-            log.warning("estimator %s failed on %s: %s", part.name, candidate.key, in_words(error))
+            log.warning("estimator %s failed on %s: %s", part.name, candidate.key, in_words_with_place(error))
             return _failed(error)
 
     def _call(
         self, part: ConfiguredPlugin, candidates: Sequence[Candidate], context: Context
     ) -> list[Estimates]:
-        found = list(self._estimator(part).estimate(candidates, context))
-        if len(found) != len(candidates):
-            raise ValueError(f"{len(found)} results for {len(candidates)} candidates")
-        for item in found:
-            if not isinstance(item, Estimates):
-                raise TypeError(f"a result is {type(item).__name__}, not Estimates")
-        return found
+        return checked_estimates(self._estimator(part).estimate(candidates, context), len(candidates))
 
     def _estimator(self, part: ConfiguredPlugin) -> Any:
         """The estimator, or its proxy if it runs on workers or in a separate process."""

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from hwnas_hls.errors import ToolMissing, Unsupported
-from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words_with_place
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.returned import checked_paths
 from hwnas_hls.protocols.exporter import Comparison, Exporter, Front, Member
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.search import Search, least_infeasible
@@ -91,13 +92,13 @@ def run_exporters(problem: Problem, front: Front, folder: Path) -> tuple[list[Pa
     for name in problem.spec.run.exporters:
         try:
             exporter = exporter_named(problem.registry, name, where, is_default=True)
-            files.extend(exporter.export(front, folder))
+            files.extend(checked_paths(exporter.export(front, folder)))
         except Unsupported as error:
             log.info("exporter %s wrote nothing: %s", name, error)
         except ToolMissing as error:
             # The rest of the run is whole without it.
             log.warning("exporter %s wrote nothing: %s", name, error)
         except PLUGIN_FAULTS as error:
-            failures.append(f"exporter {name}: {in_words(error)}")
-            log.error("exporter %s failed: %s", name, in_words(error))
+            failures.append(f"exporter {name}: {in_words_with_place(error)}")
+            log.error("exporter %s failed: %s", name, in_words_with_place(error))
     return files, failures

@@ -14,10 +14,10 @@ from hwnas_hls.cluster.remote import RemoteSynthesizer
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import input_integers
-from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words
+from hwnas_hls.plugin.faults import PLUGIN_FAULTS, blamed, in_words
 from hwnas_hls.plugin.isolation import guarded, release
+from hwnas_hls.plugin.returned import checked_availability, checked_report
 from hwnas_hls.protocols.exporter import Comparison
-from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.protocols.task import Split
 from hwnas_hls.run.correction import Observation, corrections, most_worth, regime_of, revise
 from hwnas_hls.run.problem import Problem
@@ -82,7 +82,8 @@ class Measuring:
 
     @functools.cached_property
     def _missing(self) -> str:
-        return str(self._synthesizer.available(self.problem.target))
+        with blamed(f"synthesizer {self.problem.spec.synthesis.synthesizer} failed in available()"):
+            return checked_availability(self._synthesizer.available(self.problem.target))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -189,7 +190,7 @@ class Measuring:
                 more["rows"] = input_integers(
                     design, (rows or self.problem.dataset.validation).x[:_SIMULATED_ROWS]
                 )
-            report: SynthesisReport = synthesizer.synthesize(design, self.problem.target, stage, **more)
+            report = checked_report(synthesizer.synthesize(design, self.problem.target, stage, **more))
         except ClusterLost:
             raise
         except PLUGIN_FAULTS as error:

@@ -17,6 +17,7 @@ from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.returned import checked_paths
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.run import rank_correlation as ranking
 from hwnas_hls.run import selection
@@ -283,7 +284,7 @@ def redraw(
             files = []
             for exporter in chosen:
                 with blamed(f"exporter {exporter.name} failed"):
-                    files.extend(exporter.export(front, folder))
+                    files.extend(checked_paths(exporter.export(front, folder)))
         return Outcome(folder, front, not finished, files, failures)
 
 

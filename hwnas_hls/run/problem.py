@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from hwnas_hls.network.layers import Weighted
 from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, blamed
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.returned import dataset_fault
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
@@ -273,8 +274,14 @@ def _loaded(name: str, task: Any) -> Dataset:
     with blamed(f"task {name} could not be loaded"):
         dataset = task.load()
     if not isinstance(dataset, Dataset):
-        raise PluginError(f"task {name}: load returned {dataset!r:.100} instead of a Dataset")
+        raise PluginError(f"task {name}: load() returned {_one_line(dataset)} instead of a Dataset")
+    if fault := dataset_fault(dataset):
+        raise PluginError(f"task {name}: load() returned unusable data: {fault}")
     return dataset
+
+
+def _one_line(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _default_exporters() -> tuple[str, ...]:
@@ -436,6 +443,16 @@ def _estimator(
     for attribute in ("provides", "version", "cost"):
         if not hasattr(instance, attribute):
             raise UserError(f"estimator {name} has no `{attribute}`", where=offer.package)
+    if isinstance(instance.provides, str) or not isinstance(instance.provides, Iterable):
+        raise PluginError(
+            f"estimator {name} ({offer.package}): provides is {instance.provides!r:.80}; "
+            "it must be a tuple of names and Metric objects"
+        )
+    if not isinstance(instance.cost, int | float) or not instance.cost >= 0:
+        raise PluginError(
+            f"estimator {name} ({offer.package}): cost is {instance.cost!r:.80}; "
+            "it must be the seconds per candidate, 0 or more"
+        )
     return ConfiguredPlugin(name, instance, _stated(instance, table), offer.package)
 
 

@@ -117,9 +117,9 @@ def expect_list(returned: object, item: type, call: str) -> None:
 
 
 def expect_type(returned: object, wanted: type, call: str) -> None:
-    """Fails unless a method returned an instance of ``wanted``."""
+    """Fails unless a value, or what ``call`` returned, is an instance of ``wanted``."""
     __tracebackhide__ = True
-    expect(isinstance(returned, wanted), f"{call} must return a {wanted.__name__}, not {_shown(returned)}")
+    expect(isinstance(returned, wanted), f"{call} must be of type {wanted.__name__}, not {_shown(returned)}")
 
 
 def expect_finite(value: object, metric: str) -> None:
@@ -130,7 +130,11 @@ def expect_finite(value: object, metric: str) -> None:
 
 
 def _shown(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}: {repr(value)[:80]}"
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    # The text of a generator is its address.
+    return f"a {kind}" if isinstance(value, Iterator) else f"a {kind}: {' '.join(repr(value).split())[:80]}"
 
 
 def expect(condition: bool, message: str) -> None:

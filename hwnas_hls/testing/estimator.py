@@ -53,7 +53,16 @@ class EstimatorContract(Contract):
         estimator = self.estimator()
         expect(bool(estimator.version), "the estimator has no version")
         expect(bool(estimator.provides), "the estimator provides no metric")
-        expect(estimator.cost >= 0, "the cost in seconds is negative")
+        expect(not isinstance(estimator.provides, str), "provides is a string; write a tuple: ('metric',)")
+        expect(
+            isinstance(estimator.cost, int | float) and estimator.cost >= 0,
+            f"the cost is {estimator.cost!r}; it must be the seconds per candidate, 0 or more",
+        )
+        provided = {item.name if isinstance(item, Metric) else item for item in estimator.provides}
+        expect(
+            estimator.forecast in ("", *provided),
+            f"forecast is {estimator.forecast!r}, which is not in provides: {', '.join(sorted(provided))}",
+        )
 
     def test_returns_one_result_per_candidate(self) -> None:
         estimator, candidates, context = self._case()

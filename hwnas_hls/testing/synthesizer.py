@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 from hwnas_hls.errors import ToolMissing
@@ -51,6 +52,12 @@ class SynthesizerContract(Contract):
             expect(not estimate.is_predicted or estimate.low < estimate.high, f"{name} has no interval")
             expect(bool(estimate.evidence), f"{name} has no evidence")
             expect(estimate.low <= estimate.value <= estimate.high, f"{name} is outside its interval")
+
+    def test_takes_rows_if_it_says_so(self) -> None:
+        synthesizer = self.synthesizer()
+        if synthesizer.takes_rows:
+            known = inspect.signature(synthesizer.synthesize).parameters
+            expect("rows" in known, "takes_rows is true, but synthesize() has no argument rows")
 
     def test_equal_designs_get_equal_numbers(self) -> None:
         first, second = self._report(), self._report()

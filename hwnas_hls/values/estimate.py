@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -136,6 +137,10 @@ class Estimate:
                     f"unknown source {self.source!r} of {self.metric}; expected one of {', '.join(SOURCES)}"
                 )
             object.__setattr__(self, "source", Source(self.source))
+        for name in ("value", "low", "high"):
+            number = getattr(self, name)
+            if not isinstance(number, int | float):  # numpy's scalars are not JSON-able
+                object.__setattr__(self, name, _as_float(number, f"{name} of {self.metric}"))
         if math.isnan(self.value):
             raise ValueError(f"{self.metric} is not a number; return Estimates(failure=...) instead")
 
@@ -238,3 +243,9 @@ class Estimates:
     def failed(cls, error: HwnasError) -> Estimates:
         """No numbers, for the reason that an error gives."""
         return cls(failure=str(error), failure_kind=error.kind)
+
+
+def _as_float(number: object, what: str) -> float:
+    if not isinstance(number, numbers.Real):
+        raise TypeError(f"the {what} is {number!r}; it must be a number")
+    return float(number)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +17,31 @@ from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
 from hwnas_hls.errors import ErrorKind, HwnasError
-from hwnas_hls.plugin.faults import PluginError
+from hwnas_hls.plugin.faults import PluginError, WrongReturn
 from hwnas_hls.plugin.offers import FaultKind
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.returned import (
+    checked_availability,
+    checked_estimates,
+    checked_paths,
+    checked_report,
+    dataset_fault,
+)
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.protocols.exporter import Exporter, Front
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import ProposingStrategy
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
-from hwnas_hls.protocols.task import Dataset, Task
+from hwnas_hls.protocols.task import Dataset, Split, Task
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.lifecycle import Observer
 from hwnas_hls.spec.spec import Spec
-from hwnas_hls.testing import StrategyContract, TinySpace, check
+from hwnas_hls.testing import StrategyContract, TinySpace, check, sample_dataset
 from hwnas_hls.testing.plugin_check import check_plugin, contract_of
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, Metric, measured
+
+INFINITE = measured("lut", float("inf"), "csynth", "x")
 
 
 class Sampler(ProposingStrategy):
@@ -272,3 +284,55 @@ def test_contract_of_strategies_shows_a_generator_and_a_global_seed() -> None:
     OfGenerates.cls = Seeds
     with pytest.raises(AssertionError, match="numpy"):
         OfGenerates().test_does_not_change_global_random_state()
+
+
+@pytest.mark.parametrize(
+    ("check", "returned", "shown"),
+    [
+        (partial(checked_estimates, candidates=1), None, ["estimate()", "None"]),
+        (partial(checked_estimates, candidates=2), [Estimates({})], ["1 results", "2 candidates"]),
+        (partial(checked_estimates, candidates=1), [Estimates({"lut": 3.0})], ["lut", "3.0", "Estimate"]),
+        (partial(checked_estimates, candidates=1), [Estimates({"lut": INFINITE})], ["lut", "inf"]),
+        (checked_paths, ["front.yaml"], ["export()", "'front.yaml'", "Path"]),
+        (checked_paths, Path("front.yaml"), ["export()", "list of Path"]),
+        (checked_report, None, ["synthesize()", "None", "SynthesisReport"]),
+        (checked_report, SynthesisReport("a 1", "csynth", {"lut": 3}), ["lut", "3", "measured"]),
+        (checked_availability, False, ["available()", "False"]),
+    ],
+)
+def test_wrong_return_is_shown(check: Callable[[Any], object], returned: object, shown: list[str]) -> None:
+    with pytest.raises(WrongReturn) as caught:
+        check(returned)
+    expect_mentioned(caught.value, shown)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64])
+def test_numpy_scalars_become_json_able_numbers(kind: type) -> None:
+    estimate = Estimate("lut", kind(3), kind(3), kind(3), "predicted", "counted")
+    assert json.loads(json.dumps(estimate.value)) == 3
+
+
+def changed(**splits: object) -> Dataset:
+    """The sample data with other training rows or fields."""
+    data = sample_dataset()
+    if "x" in splits or "y" in splits:
+        train = Split(splits.pop("x", data.train.x), splits.pop("y", data.train.y))  # type: ignore[arg-type]
+        splits["train"] = train
+    return dataclasses.replace(data, **splits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"x": [[1.0]]}, ["train", "x", "list"]),
+        ({"x": np.full((3, 8), np.nan), "y": np.arange(3)}, ["x[0, 0]", "nan"]),
+        ({"x": np.ones((3, 8)), "y": np.arange(2)}, ["train", "(3, 8)", "(2,)"]),
+        ({"y": np.array(["a"] * 3)}, ["train", "y", "<U1"]),
+        ({"x": np.ones((1, 8)), "y": np.array([9])}, ["classes 9 to 9"]),
+        ({"kind": "clasification"}, ["clasification"]),
+        ({"features": ("one",)}, ["1 feature names"]),
+    ],
+)
+def test_unusable_data_of_a_task_are_located(fields: dict[str, Any], shown: list[str]) -> None:
+    assert not dataset_fault(sample_dataset())
+    expect_mentioned(dataset_fault(changed(**fields)), shown)
