@@ -84,7 +84,7 @@ def _items(returned: object, item: type[T], call: str) -> list[T]:
 
 
 def dataset_fault(data: Dataset) -> str:
-    """Why a run cannot use what ``load`` returned: the split, what it holds, what it must hold; else empty."""
+    """Why a run cannot use what ``load`` returned: split, what it holds, what it must hold; else empty."""
     if data.kind not in (CLASSIFICATION, REGRESSION):
         return f"kind is {data.kind!r}; it must be {CLASSIFICATION!r} or {REGRESSION!r}"
     splits = {"train": data.train, "validation": data.validation, "test": data.test}

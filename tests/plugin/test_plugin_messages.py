@@ -207,10 +207,9 @@ class Nothing(Estimator):
         return None
 
 
-class NotANumber(Nothing):
+class Infinite(Nothing):
     def _answer(self, candidates: list[Candidate]) -> Any:
-        nan = float("nan")
-        return [Estimates({"size": Estimate("size", nan, nan, nan, "predicted", "x")}) for _ in candidates]
+        return [Estimates({"size": measured("size", float("inf"), "predicted", "x")}) for _ in candidates]
 
 
 class Bare(Nothing):
@@ -254,7 +253,7 @@ class Writes(Exporter):
             "returns_one_result_per_candidate",
             ["estimate()", "list of Estimates", "None"],
         ),
-        ("estimator", NotANumber, "values_are_in_their_intervals_under_the_right_metric", ["size", "nan"]),
+        ("estimator", Infinite, "values_are_in_their_intervals_under_the_right_metric", ["size", "inf"]),
         (
             "estimator",
             Bare,
