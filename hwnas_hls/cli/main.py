@@ -78,7 +78,10 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
     from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, in_words
     from hwnas_hls.plugin.registry import Registry
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # The level of the handler counts, too: a run lowers that of its loggers for the log file.
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[terminal])
     try:
         built = (registry or Registry)()
         # A copy: commands added by plugins must not outlive this call.
