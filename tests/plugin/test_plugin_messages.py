@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
 from functools import partial
@@ -16,6 +17,7 @@ import toy
 from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
+from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.plugin.faults import PluginError, WrongReturn
 from hwnas_hls.plugin.offers import FaultKind
@@ -335,3 +337,11 @@ def changed(**splits: object) -> Dataset:
 def test_unusable_data_of_a_task_are_located(fields: dict[str, Any], shown: list[str]) -> None:
     assert not dataset_fault(sample_dataset())
     expect_mentioned(dataset_fault(changed(**fields)), shown)
+
+
+def test_messages_for_the_log_file_stay_off_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run lowers the level of its loggers, so the level of the terminal's handler counts."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    assert invoke(["targets"]) == 0
+    (terminal,) = logging.root.handlers
+    assert terminal.level == logging.WARNING
