@@ -218,7 +218,7 @@ class Registry:
 
         what = f"{offer.kind} {offer.qualified}"
         with blamed(f"the configuration of {what} ({offer.package}) could not be built"):
-            config = from_table(offer.config, table, where)
+            config: Any = from_table(offer.config, table, where)
         with blamed(f"{what} ({offer.package}) could not be built"):
             return construct(offer.cls, what, config=config, **available)
 
