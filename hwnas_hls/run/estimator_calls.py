@@ -54,6 +54,11 @@ def evaluation_of(problem: Problem, candidate: Candidate) -> Evaluation:
         architecture = problem.architecture(candidate)
     except PLUGIN_FAULTS as error:
         case.end(RecordState.FAILED, f"the space could not build the architecture: {in_words(error)}")
+        return case
+    built, task = (architecture.n_in, architecture.n_out), (problem.dataset.n_in, problem.dataset.n_out)
+    if built != task:
+        words = "the space built a network of {} inputs and {} outputs, but the task has {} and {}"
+        case.end(RecordState.FAILED, words.format(*built, *task))
     else:
         case.architecture = architecture
     return case

@@ -345,3 +345,24 @@ def test_messages_for_the_log_file_stay_off_the_terminal(monkeypatch: pytest.Mon
     assert invoke(["targets"]) == 0
     (terminal,) = logging.root.handlers
     assert terminal.level == logging.WARNING
+
+
+def test_network_that_does_not_fit_the_task_is_the_fault_of_the_space(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    class Mine(toy.ToySpace):
+        name = "mine"
+
+        def architecture(self, candidate: Candidate) -> Any:
+            built = super().architecture(candidate)
+            first, *others = built.layers
+            return dataclasses.replace(
+                built, layers=(dataclasses.replace(first, n_in=first.n_in + 1), *others)
+            )
+
+    plugin = type("Plugin", (), {"hwnas_register_spaces": hookimpl(lambda self: [Mine])})
+    registry.register(plugin(), "mine")
+    spec = toy_spec(space={"name": "mine"}, run={"trials": 2, "batch": 2})
+    outcome = runs.start(spec, registry, tmp_path / "run", Observer())
+    for record in outcome.front.records:
+        expect_mentioned(record.reason, ["space", outcome.front.dataset.n_in, outcome.front.dataset.n_in + 1])
