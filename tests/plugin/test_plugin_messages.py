@@ -319,7 +319,7 @@ def changed(**splits: object) -> Dataset:
     if "x" in splits or "y" in splits:
         train = Split(splits.pop("x", data.train.x), splits.pop("y", data.train.y))  # type: ignore[arg-type]
         splits["train"] = train
-    return dataclasses.replace(data, **splits)  # type: ignore[arg-type]
+    return dataclasses.replace(data, input_shape=None, **splits)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def changed(**splits: object) -> Dataset:
         ({"x": [[1.0]]}, ["train", "x", "list"]),
         ({"x": np.full((3, 8), np.nan), "y": np.arange(3)}, ["x[0, 0]", "nan"]),
         ({"x": np.ones((3, 8)), "y": np.arange(2)}, ["train", "(3, 8)", "(2,)"]),
-        ({"y": np.array(["a"] * 3)}, ["train", "y", "<U1"]),
+        ({"x": np.ones((3, 8)), "y": np.array(["a"] * 3)}, ["train", "y", "<U1"]),
         ({"x": np.ones((1, 8)), "y": np.array([9])}, ["classes 9 to 9"]),
         ({"kind": "clasification"}, ["clasification"]),
         ({"features": ("one",)}, ["1 feature names"]),
