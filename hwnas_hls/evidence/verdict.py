@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_NOT_PROVEN
-from hwnas_hls.values.estimate import SOURCES, Estimate, Source
+from hwnas_hls.values.estimate import CSYNTH_OF, SOURCES, Estimate, Source
 from hwnas_hls.values.objective import Limit
 
 
@@ -122,7 +122,9 @@ def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Judgement:
     known = tuple(ladder.get(limit.metric, ()))
     proof = [e for e in known if e.source in PROOF.get(limit.metric, SIMULATED)]
     if not proof:
-        return Judgement(str(limit), NOT_PROVEN, _missing(limit, known), known)
+        # The figure of C synthesis is another number; it is shown, but decides nothing.
+        reported = ladder.get(CSYNTH_OF.get(limit.metric, ""), ())
+        return Judgement(str(limit), NOT_PROVEN, _missing(limit, (*known, *reported)), known)
     strongest = proof[0]
     verdict = _hold(limit, strongest)
     why = _said(strongest)

@@ -104,6 +104,9 @@ class Estimator(Isolatable):
     trains: bool = False
     #: Configuration keys that change for the final training of the front (``trains`` only).
     full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    #: Numeric configuration keys and the factors by which they change for full trainings of a design
+    #: after one that failed (``trains`` only).
+    after_failure: ClassVar[Mapping[str, float]] = MappingProxyType({})
     #: Whether it is called again after training, with ``context.designs`` filled. Of an exported design, its
     #: numbers of source ``trained`` or ``emulated`` are measured again, by an instance that has the test
     #: rows as ``dataset.validation``.

@@ -63,8 +63,9 @@ def trained(
     """One design per record: the best of its full trainings with several seeds, each refined at its price.
 
     They are compared by their scores on the training rows and by their LUTs: small networks underfit
-    these rows, so a better fit is a better network. If all trainings of a record and one more fail, the
-    design of the search is used instead, with a warning.
+    these rows, so a better fit is a better network. Once a training of a record fails, the others of this
+    record use the trainer's settings for that case, until one succeeds. If all trainings and one more
+    fail, the design of the search is used instead, with a warning.
 
     Args:
         scores: key -> score on unseen rows, if known.
@@ -84,14 +85,16 @@ def trained(
             break
         turn = f", {number + 1} of {count}" if 1 < count > number else ""
         on_step(f"full training of {counted(len(places), 'design')}{turn}")
-        some = [records[place] for place in places]
-        made, failures = _once(problem, judge, some, scores, number)
-        made = _refined(problem, judge, made, scores, prices)
-        by_key = {item.record.key: item for item in made}
-        for place, reason in zip(places, failures, strict=True):
-            if not reason:
-                found[place].append(by_key[records[place].key])
-            reasons[place] = reasons[place] or reason
+        for failed in (False, True):
+            which = [place for place in places if (not found[place] and number > 0) is failed]
+            some = [records[place] for place in which]
+            made, failures = _once(problem, judge, some, scores, number, recovering=failed)
+            made = _refined(problem, judge, made, scores, prices)
+            by_key = {item.record.key: item for item in made}
+            for place, reason in zip(which, failures, strict=True):
+                if not reason:
+                    found[place].append(by_key[records[place].key])
+                reasons[place] = reasons[place] or reason
     exchange = _exchange(problem, records, scores)
     rows = _rows_of(problem).drawn(_COMPARED_ROWS, 0)
     out = []
@@ -121,11 +124,21 @@ def _given(judge: Judge, records: Sequence[Record], finals: Mapping[str, Design]
 
 
 def _once(
-    problem: Problem, judge: Judge, records: Sequence[Record], scores: Mapping[str, Estimate], number: int
+    problem: Problem,
+    judge: Judge,
+    records: Sequence[Record],
+    scores: Mapping[str, Estimate],
+    number: int,
+    *,
+    recovering: bool,
 ) -> tuple[list[Made], list[str]]:
     """One full training per record: the successful designs, and the reasons of the failures."""
+    if not records:
+        return [], []
     candidates = [record.candidate for record in records]
-    items = judge.designs(candidates) if number == 0 else judge.again(candidates, number)
+    items = (
+        judge.designs(candidates) if number == 0 else judge.again(candidates, number, recovering=recovering)
+    )
     made, failures = [], []
     for record, item in zip(records, items, strict=True):
         if item.design is None:

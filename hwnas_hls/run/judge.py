@@ -163,10 +163,21 @@ class Judge:
                     known[name] = replace(known[name], source=Source.TRAINED, evidence=evidence)
         return found
 
-    def again(self, candidates: Sequence[Candidate], number: int) -> list[FullTraining]:
-        """As :meth:`designs`, with the seed of the run plus ``number``."""
+    def again(
+        self, candidates: Sequence[Candidate], number: int, *, recovering: bool = False
+    ) -> list[FullTraining]:
+        """As :meth:`designs`, with the seed of the run plus ``number``.
+
+        Args:
+            recovering: whether earlier full trainings of these failed; it then trains here, more slowly.
+        """
         seed = (self.problem.spec.run.seed + number) % 2**63
-        other = Judge(self.problem.with_seed(seed), self.store, self.calls.workers)
+        problem = self.problem.with_seed(seed)
+        other = (
+            Judge(problem.recovering(), self.store)
+            if recovering
+            else Judge(problem, self.store, self.calls.workers)
+        )
         try:
             return other.designs(candidates)
         finally:

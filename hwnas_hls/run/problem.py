@@ -101,25 +101,38 @@ class Problem:
         spec = dataclasses.replace(self.spec, run=dataclasses.replace(self.spec.run, seed=seed))
         return dataclasses.replace(self, spec=spec)
 
+    def recovering(self) -> Problem:
+        """The same problem with the full training for designs whose first one failed."""
+        part = self.trainer
+        if part is None or not part.instance.after_failure:
+            return self
+        factors = part.instance.after_failure
+        changed = {name: factor * part.config[name] for name, factor in factors.items()}
+        return dataclasses.replace(self, trainer=self._rebuilt(part, changed, self.dataset))
+
+    def _rebuilt(
+        self, part: ConfiguredPlugin, changes: Mapping[str, Any], dataset: Dataset
+    ) -> ConfiguredPlugin:
+        """An estimator with other settings or data."""
+        common = {
+            "task": dataset,
+            "target": self.target,
+            "seed": self.spec.run.seed,
+            "clock_ns": self.clock_ns,
+            "space": self.space,
+            "goal": self.goal,
+        }
+        return _estimator(self.spec, self.registry, part.name, {**part.config, **changes}, True, common)
+
     def trained_on(self, dataset: Dataset) -> Problem:
         """The same problem reduced to its full training, on the training rows of ``dataset``.
 
         Args:
             dataset: its validation rows are not used for training.
         """
-        part, spec = self.trainer, self.spec
-        if part is None:
+        if self.trainer is None:
             raise ValueError("no estimator of this run trains")
-        common = {
-            "task": dataset,
-            "target": self.target,
-            "seed": spec.run.seed,
-            "clock_ns": self.clock_ns,
-            "space": self.space,
-            "goal": self.goal,
-        }
-        table = {**part.config, "train_on": "train"}
-        trainer = _estimator(spec, self.registry, part.name, table, True, common)
+        trainer = self._rebuilt(self.trainer, {"train_on": "train"}, dataset)
         return dataclasses.replace(self, dataset=dataset, estimators=(), trainer=trainer)
 
     def tested(self, names: Collection[str]) -> Problem:
@@ -127,20 +140,8 @@ class Problem:
 
         They are built again, since an estimator may hold the data that its constructor took.
         """
-        dataset, spec = dataclasses.replace(self.dataset, validation=self.dataset.test), self.spec
-        common = {
-            "task": dataset,
-            "target": self.target,
-            "seed": spec.run.seed,
-            "clock_ns": self.clock_ns,
-            "space": self.space,
-            "goal": self.goal,
-        }
-        estimators = [
-            _estimator(spec, self.registry, part.name, part.config, True, common)
-            for part in self.estimators
-            if part.name in names
-        ]
+        dataset = dataclasses.replace(self.dataset, validation=self.dataset.test)
+        estimators = [self._rebuilt(part, {}, dataset) for part in self.estimators if part.name in names]
         return dataclasses.replace(self, dataset=dataset, estimators=estimators, trainer=None)
 
     def cluster_setup(self) -> ClusterSetup:

@@ -154,7 +154,7 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
 
     if front.members:
         console.print(front_table(front, console.width))
-        say(_legend(front.members), "dim")
+        say(_legend(front), "dim")
         if words := circuit_words(front.members):
             say(words, "dim")
         if words := error_words(front):
@@ -375,12 +375,16 @@ _MARK_WORDS = {
 }
 
 
-def _legend(members: Sequence[Member]) -> str:
-    met = {estimate.source for member in members for estimate in member.estimates.values()}
+def _legend(front: Front) -> str:
+    """The marks in the columns of the table."""
+    members = front.members
+    names = _columns(front, [member.estimates for member in members])
+    shown = [member.estimates[name] for member in members for name in names if name in member.estimates]
+    met = {estimate.source for estimate in shown}
     marks = ", ".join(
         f"{mark} {_MARK_WORDS[source]}" for source, mark in SOURCE_MARKS.items() if source in met
     )
-    doubtful = any(not estimate.in_domain for member in members for estimate in member.estimates.values())
+    doubtful = any(not estimate.in_domain for estimate in shown)
     return (
         f"In brackets: intervals. Source of a number: {marks}."
         + (" ? outside the calibrated domain." if doubtful else "")

@@ -66,8 +66,9 @@ def test_missing_evidence_is_named() -> None:
     verdict, why = verdict_of(Limit("lut", "max", 5000), predicted("lut", 100, 50, 200))
     assert verdict == NOT_PROVEN
     assert "predicted" in why
-    verdict, why = verdict_of(Limit("lut", "max", 5000), measured("lut", 100, "csynth", "csynth.xml"))
+    verdict, why = verdict_of(Limit("lut", "max", 5000), measured("lut_csynth", 100, "csynth", "csynth.xml"))
     assert verdict == NOT_PROVEN, "C synthesis is no ground truth for LUTs"
+    assert "lut_csynth 100" in why
 
 
 def test_a_report_beats_the_prediction_it_contradicts() -> None:

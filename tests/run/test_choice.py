@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -424,3 +425,43 @@ def test_large_tables_get_fewer_full_trainings(
     half = Split(np.zeros((rows // 2, 2)), np.zeros(rows // 2, np.int64))
     data = dataclasses.replace(problem.dataset, train=half, validation=half)
     assert restarts_of(dataclasses.replace(problem, dataset=data)) == count
+
+
+def test_a_failed_full_training_is_repeated_more_slowly_until_one_succeeds(
+    registry: Registry, toy_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from hwnas_hls.run import full_training
+    from hwnas_hls.run.judge import FullTraining
+
+    outcome = members_of(registry, toy_spec(export={"members": 2, "restarts": 3}), tmp_path / "run")
+    good, bad = list({record.key: record for record in outcome.front.records}.values())[:2]
+    design = outcome.front.members[0].design
+    calls: list[tuple[int, list[str], bool]] = []
+
+    def trained(
+        candidates: list[Candidate], number: int = 0, *, recovering: bool = False
+    ) -> list[FullTraining]:
+        calls.append((number, [candidate.key for candidate in candidates], recovering))
+        return [FullTraining({}, design, (), "slow" if recovering else "") for _ in candidates]
+
+    def failed(problem: object, item: FullTraining, record: Record, scores: object) -> str:
+        return "collapsed" if record.key == bad.key and item.reason != "slow" else ""
+
+    monkeypatch.setattr(full_training, "_failed", failed)
+    problem = resolve(toy_spec(export={"restarts": 3}), registry)
+    judge: Any = SimpleNamespace(designs=trained, again=trained, design=lambda record: None)
+    made = full_training.trained(problem, judge, [good, bad], {}, {})
+    assert [item.record.key for item in made] == [good.key, bad.key]
+    assert not any(item.warnings for item in made)
+    both = [good.key, bad.key]
+    # In the second round the failed one trains more slowly; once that succeeds, all train as usual.
+    assert calls == [(0, both, False), (1, [good.key], False), (1, [bad.key], True), (2, both, False)]
+
+
+def test_the_training_after_a_failure_has_a_lower_rate() -> None:
+    problem = resolve(spec_from_tables(SHORT, "test"), Registry())
+    again = problem.recovering()
+    assert problem.trainer is not None
+    assert again.trainer is not None
+    assert again.trainer.config["learning_rate"] == pytest.approx(problem.trainer.config["learning_rate"] / 3)
+    assert again.trainer.config["epochs"] == problem.trainer.config["epochs"]

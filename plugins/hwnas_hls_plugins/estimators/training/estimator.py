@@ -160,6 +160,8 @@ class TrainingEstimator(Resumable, Refining):
         "rungs": (),
         "train_on": "train+validation",
     }
+    #: Long trainings at the usual rate collapse for some networks of few bits, whatever the seed.
+    after_failure: ClassVar[Mapping[str, float]] = {"learning_rate": 1 / 3}
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
     provides: Sequence[str] = ("accuracy",)
 
