@@ -292,12 +292,12 @@ def test_contract_of_strategies_shows_a_generator_and_a_global_seed() -> None:
     [
         (partial(checked_estimates, candidates=1), None, ["estimate()", "None"]),
         (partial(checked_estimates, candidates=2), [Estimates({})], ["1 results", "2 candidates"]),
-        (partial(checked_estimates, candidates=1), [Estimates({"lut": 3.0})], ["lut", "3.0", "Estimate"]),
+        (partial(checked_estimates, candidates=1), [Estimates({"lut": 3.0})], ["lut", "3.0", "Estimate"]),  # type: ignore[dict-item]
         (partial(checked_estimates, candidates=1), [Estimates({"lut": INFINITE})], ["lut", "inf"]),
         (checked_paths, ["front.yaml"], ["export()", "'front.yaml'", "Path"]),
         (checked_paths, Path("front.yaml"), ["export()", "list of Path"]),
         (checked_report, None, ["synthesize()", "None", "SynthesisReport"]),
-        (checked_report, SynthesisReport("a 1", "csynth", {"lut": 3}), ["lut", "3", "measured"]),
+        (checked_report, SynthesisReport("a 1", "csynth", {"lut": 3}), ["lut", "3", "measured"]),  # type: ignore[dict-item]
         (checked_availability, False, ["available()", "False"]),
     ],
 )
