@@ -449,7 +449,9 @@ def test_a_failed_full_training_is_repeated_more_slowly_until_one_succeeds(
 
     monkeypatch.setattr(full_training, "_failed", failed)
     problem = resolve(toy_spec(export={"restarts": 3}), registry)
-    judge: Any = SimpleNamespace(designs=trained, again=trained, design=lambda record: None)
+    judge: Any = SimpleNamespace(
+        designs=trained, again=trained, with_designs=lambda *_: [], design=lambda record: None
+    )
     made = full_training.trained(problem, judge, [good, bad], {}, {})
     assert [item.record.key for item in made] == [good.key, bad.key]
     assert not any(item.warnings for item in made)
