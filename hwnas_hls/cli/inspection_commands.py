@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -33,16 +34,27 @@ def targets(as_json: bool) -> int:
         click.echo(json.dumps([target.to_json() for target in found], indent=2))
         return EXIT_DONE
     click.echo(
-        f"{'target':<12}{'also':<19}{'LUT':>10}{'FF':>11}{'DSP':>7}{'BRAM18':>8}{'URAM':>6}{'clock':>8}"
+        f"{'target':<12}{'also':<18}{'LUT':>10}{'FF':>11}{'DSP':>7}{'BRAM18':>8}{'URAM':>6}{'clock':>8}"
     )
     for target in found:
-        also = ",".join(target.aliases)[:18]
+        also = _fitting(target.aliases, 17)
         click.echo(
-            f"{target.name:<12}{also:<19}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
+            f"{target.name:<12}{also:<18}{target.lut:>10,}{target.ff:>11,}{target.dsp:>7,}"
             f"{target.bram_18k:>8,}{target.uram:>6,}{target.clock_ns:>5g} ns"
         )
     click.echo("--target also takes a part number (xcvu9p-flga2104-2L-e) or a .toml file")
     return EXIT_DONE
+
+
+def _fitting(names: Sequence[str], width: int) -> str:
+    """As many whole names as fit into a column, separated by commas."""
+    text = ""
+    for name in names:
+        longer = f"{text},{name}" if text else name
+        if len(longer) > width:
+            break
+        text = longer
+    return text
 
 
 @click.command()

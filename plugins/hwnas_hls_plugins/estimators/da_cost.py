@@ -25,8 +25,8 @@ LUT_OVER_COST = (0.94, 1.14)
 #: The same where alkaid writes the RTL, with adders of three operands: low, middle, high. Of the same 20
 #: networks by Yosys 0.73 to 0.82, mean 0.76; no post-route design is published with its weights.
 ALKAID_LUT_OVER_COST = (0.70, 0.76, 0.88)
-#: ECP5: LUT4 after routing over the cost, low, middle, high: 1.97 to 2.10 in 15 placements of three
-#: networks of 0.4k to 2.6k LUT4 (docs/ecp5.md).
+#: ECP5: LUT4 after routing over the cost, low, middle, high: 1.98 to 2.10 in ten placements of two
+#: networks of 0.4k to 2.6k LUT4 (docs/ecp5.md); low and high are set wider by hand.
 ECP5_LUT_OVER_COST = (1.7, 2.03, 2.4)
 #: Flip-flops over register bits: Yosys drops dead and equal bits (0.40 to 1.00 in the same 20 networks),
 #: Vivado kept 0.4 to 0.95 of Yosys' on three.
