@@ -42,6 +42,7 @@ _SMALL = (
     *("--trials", "12", "--plain", "--set", "run.batch=6", "--set", 'run.exporters=["front-json"]'),
     *("--set", 'run.estimators=["static", "hls-model", "least-squares"]'),
     *("--set", "export.members=1", "--set", "export.restarts=1", "--set", "export.csim=false"),
+    *("--set", "export.baselines=false"),
 )
 
 

@@ -26,7 +26,7 @@ TOY_SPEC: dict[str, Any] = {
     "space": {"name": "toy"},
     "strategy": {"name": "toy-random"},
     "objectives": {"metrics": ["accuracy", "lut", "latency_ns"]},
-    "export": {"members": 4, "csim": False, "floor": 0.0},
+    "export": {"members": 4, "csim": False, "floor": 0.0, "baselines": False},
 }
 
 

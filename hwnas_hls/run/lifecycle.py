@@ -14,6 +14,7 @@ from typing import Any
 
 from hwnas_hls.cluster import Workers, require
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
+from hwnas_hls.evidence.baselines import baselines
 from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
@@ -42,7 +43,7 @@ from hwnas_hls.spec.spec import Spec, read_tables
 from hwnas_hls.system.files import write_text
 from hwnas_hls.values.candidate import digest
 from hwnas_hls.values.record import Record
-from hwnas_hls.values.run_facts import RunFacts
+from hwnas_hls.values.run_facts import Baseline, RunFacts
 
 log = logging.getLogger(__name__)
 #: Keys of candidates listed in a message.
@@ -209,6 +210,7 @@ def _go(
                     run,
                     choice=choice.facts(problem.dataset.metric),
                     left_out=done.left_out,
+                    baselines=_baselines(problem, observer) if members else (),
                     seconds=round(search.seconds(), 3),
                 )
                 stated = [member_to_json(member) for member in members]
@@ -332,6 +334,14 @@ def pick(folder: Path, rule: str, registry: Registry, among: str | None = None) 
         UserError: the folder is not a run, the rule cannot be read, or nothing meets its conditions.
     """
     return selection.pick(redraw(folder, registry, ()).front, rule, among, str(folder))
+
+
+def _baselines(problem: Problem, observer: Observer) -> tuple[Baseline, ...]:
+    """The baselines, if the spec wants them; only now may they be scored on the test rows."""
+    if not problem.spec.export.baselines:
+        return ()
+    observer.on_step("baselines: a linear model, a float MLP and boosted trees on the test rows")
+    return baselines(problem.dataset, problem.spec.run.seed)
 
 
 def _ranked(problem: Problem, search: Search) -> Iterator[str]:

@@ -142,6 +142,8 @@ class ExportTable:
         restarts: number of full trainings of each exported design, from different seeds; the best on the
             rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
+        baselines: train a linear model, a float MLP and boosted trees in seconds, and score them on the test
+            rows beside the designs.
         workers: number of parallel C simulations.
         training: keys that override the training estimator's for the final, full training.
     """
@@ -152,6 +154,7 @@ class ExportTable:
     refine: bool = True
     restarts: int = 0
     csim: bool = True
+    baselines: bool = True
     workers: int = 2
     training: Mapping[str, Any] = field(default_factory=dict)
 

@@ -66,6 +66,37 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """A usual model in floating point, to compare designs with.
+
+    Args:
+        name: ``linear``, ``mlp`` or ``trees``.
+        words: the model, as text.
+        estimate: its score on the test rows.
+        seconds: wall clock time of its training and scoring.
+    """
+
+    name: str
+    words: str
+    estimate: Estimate
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "words": self.words,
+            "metric": self.estimate.metric,
+            **self.estimate.to_json(),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Baseline:
+        estimate = Estimate.from_json(str(data["metric"]), data)
+        return cls(str(data["name"]), str(data["words"]), estimate, float(data["seconds"]))
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceFacts:
     """How the exported designs were selected from the records of the search.
 
@@ -142,6 +173,7 @@ class RunFacts:
         further_chances: the same of the other metrics of predictions that objectives and limits name.
         data_warnings: what the data do not support: few rows, or a metric that rewards a constant output.
         lacking: why ``auto`` selected no synthesizer; otherwise empty.
+        baselines: scores of usual models on the same test rows; empty until the designs are exported.
         seconds: wall clock time of the search in s; ``None`` until it ends.
         choice: how designs were selected; ``None`` before the selection.
         left_out: key -> why a trained design is not exported.
@@ -168,6 +200,7 @@ class RunFacts:
     further_chances: tuple[Chance, ...] = ()
     data_warnings: tuple[str, ...] = ()
     lacking: str = ""
+    baselines: tuple[Baseline, ...] = ()
     seconds: float | None = None
     choice: ChoiceFacts | None = None
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
@@ -188,6 +221,7 @@ class RunFacts:
             "chance": None if self.chance is None else asdict(self.chance),
             "further_chances": [asdict(chance) for chance in self.further_chances],
             "data_warnings": list(self.data_warnings),
+            "baselines": [item.to_json() for item in self.baselines],
             "left_out": {key: item.to_json() for key, item in self.left_out.items()},
         }
 
@@ -200,6 +234,7 @@ class RunFacts:
         if values.get("chance") is not None:
             values["chance"] = Chance(**values["chance"])
         values["further_chances"] = tuple(Chance(**item) for item in values.get("further_chances", ()))
+        values["baselines"] = tuple(map(Baseline.from_json, values.get("baselines", ())))
         values["data_warnings"] = tuple(values.get("data_warnings", ()))
         if "host" in values:
             values["host"] = Host(**values["host"])

@@ -159,7 +159,7 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
             say(words, "dim")
         if words := error_words(front):
             say(words, "dim")
-        if words := chance_words(front):
+        for words in filter(None, (chance_words(front), baseline_words(front))):
             say(words, "dim")
         for member in (member for member in front.members if member.record.origin):
             say(f"* {member.key[:KEY_DIGITS]} {_plain(member.record.origin)}", "dim")
@@ -238,6 +238,14 @@ def error_words(front: Front) -> str:
     low, high = (f"{100 * end:.1f}" if is_ratio(name) else f"{end:.2g}" for end in (min(errors), max(errors)))
     between = low if low == high else f"{low} to {high}"
     return f"One standard error of {metric_of(name).label} on the test rows: {between}{unit}."
+
+
+def baseline_words(front: Front) -> str:
+    """The scores of usual models on the same test rows, as text; empty without any."""
+    found = [
+        f"{item.name} {figure(item.estimate.metric, item.estimate.value)}" for item in front.run.baselines
+    ]
+    return f"Float baselines on the same test rows: {', '.join(found)}." if found else ""
 
 
 def chance_words(front: Front) -> str:

@@ -103,7 +103,7 @@ def test_controls_on_a_desktop(tmp_path: Path) -> None:
     measured = sum(m.estimates["lut"].source == "csynth" for m in front.members)
     assert note["parity"] == {"x": "measured LUT", "points": measured}
 
-    assert note["closed"] == [True] * 3 + [False] * 4
+    assert note["closed"] == [False] * 7
     assert note["open"] is True
     assert note["unlabelled"] == 0
     assert note["printed"] is True

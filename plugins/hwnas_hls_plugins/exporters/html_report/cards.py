@@ -25,6 +25,7 @@ from hwnas_hls.values.check import CheckResult, CheckState
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls_plugins.exporters.html_report.drawing import Drawing, draw
 from hwnas_hls_plugins.exporters.html_report.layer_rows import LayerRow, layer_rows
+from hwnas_hls_plugins.exporters.html_report.mistakes import Mistakes, mistakes
 from hwnas_hls_plugins.exporters.html_report.points import head_metric
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Card:
     commands: tuple[str, ...]
     form: str
     operating_point: str
+    mistakes: Mistakes | None
 
     @property
     def sound(self) -> bool:
@@ -162,6 +164,7 @@ def card(member: Member, place: int, front: Front, folder: Path) -> Card:
         commands=_commands(member.key, home, front),
         form=_form(member, home),
         operating_point=_operating_point(design),
+        mistakes=mistakes(design, front.dataset),
     )
 
 

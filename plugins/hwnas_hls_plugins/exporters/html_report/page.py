@@ -75,6 +75,7 @@ def page(front: Front, folder: Path) -> str:
         searched=[] if cards else searched_rows(front),
         comparisons=_comparisons(front),
         parity=_parity(front),
+        baselines=_baselines(front),
         sources=[(source, SOURCE_MEANINGS[source]) for source in SOURCES],
         rest=_rest(front),
         hypervolume=f"{front.hypervolume:.4g}",
@@ -85,7 +86,7 @@ def page(front: Front, folder: Path) -> str:
 
 
 #: Facts of a run that are shown elsewhere on the page.
-_SAID = frozenset(("choice", "chance", "left_out", "lacking"))
+_SAID = frozenset(("choice", "chance", "left_out", "lacking", "baselines"))
 
 
 def _facts(front: Front) -> list[tuple[str, str]]:
@@ -208,6 +209,21 @@ def _comparisons(front: Front) -> list[dict[str, Any]]:
             "inside": item.predicted.low <= item.measured.value <= item.predicted.high,
         }
         for item in found
+    ]
+
+
+def _baselines(front: Front) -> list[dict[str, str]]:
+    """The rows of the table of baselines."""
+    return [
+        {
+            "name": item.name,
+            "words": item.words,
+            "value": quantity(item.estimate.metric, item.estimate.value),
+            "interval": interval(item.estimate),
+            "evidence": item.estimate.evidence,
+            "took": duration(item.seconds),
+        }
+        for item in front.run.baselines
     ]
 
 

@@ -65,6 +65,13 @@ def payload(front: Front) -> dict[str, Any]:
             }
             for place, member in enumerate(front.members)
         ],
+        "baselines": [
+            {"name": name, "metric": metric, "value": value}
+            for name, metric, value in [
+                *((item.name, item.estimate.metric, item.estimate.value) for item in front.run.baselines),
+                *([("chance", front.run.chance.metric, front.run.chance.value)] if front.run.chance else []),
+            ]
+        ],
         "limits": [
             {"metric": limit.metric, "kind": limit.kind, "bound": _exact(limit.bound)}
             for limit in front.goal.limits
