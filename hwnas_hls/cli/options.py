@@ -99,25 +99,23 @@ def goal_options(command: Command) -> Command:
     return command
 
 
-def _note_moved_data(context: click.Context, _: click.Parameter, place: Path | None) -> Path | None:
-    """Note the new place of a run's data file, where every command then finds it."""
-    if place is not None:
-        from hwnas_hls.run.folder import run_spec
-
-        run_spec(context.params["run_folder"], place)
-    return place
-
-
 def with_moved_data(command: Command) -> Command:
-    """The option of commands on a run whose data file has moved."""
+    """The option of commands on a run whose data file has moved; see :func:`note_moved_data`."""
     return click.option(
         "--task",
+        "data",
         metavar="PATH",
         type=click.Path(path_type=Path),
-        callback=_note_moved_data,
-        expose_value=False,
         help="Where the run's data file is now, if it has moved; its hash must be the same.",
     )(command)
+
+
+def note_moved_data(run_folder: Path, data: Path | None) -> None:
+    """Note the new place of a run's data file, where every command then finds it."""
+    if data is not None:
+        from hwnas_hls.run.folder import run_spec
+
+        run_spec(run_folder, data)
 
 
 def ended(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json: bool) -> int:

@@ -10,7 +10,14 @@ import click
 
 from hwnas_hls.cli.context import current_registry
 from hwnas_hls.cli.flags import question_of_flags, session_cluster, spec_of_flags
-from hwnas_hls.cli.options import ended, goal_options, watching, with_moved_data, with_workers
+from hwnas_hls.cli.options import (
+    ended,
+    goal_options,
+    note_moved_data,
+    watching,
+    with_moved_data,
+    with_workers,
+)
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 
 
@@ -110,6 +117,7 @@ def run(
 @watching
 def resume(
     run_folder: Path,
+    data: Path | None,
     salvaging: bool,
     workers: int | None,
     scheduler: str | None,
@@ -124,6 +132,7 @@ def resume(
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
 
+    note_moved_data(run_folder, data)
     cluster = session_cluster(run_folder, workers, scheduler)
     if salvaging:
         from hwnas_hls.run.folder import run_spec
@@ -142,7 +151,7 @@ def resume(
 @goal_options
 @with_moved_data
 @watching
-def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool, **flags: Any) -> int:
+def report(run_folder: Path, data: Path | None, quiet: bool, plain: bool, as_json: bool, **flags: Any) -> int:
     """Redraw the report and front.json of a run, without searching or training.
 
     With --max, --min, --max-latency or --objective, answer a second question instead: the front of the
@@ -150,6 +159,7 @@ def report(run_folder: Path, quiet: bool, plain: bool, as_json: bool, **flags: A
     """
     from hwnas_hls.run import lifecycle as runs
 
+    note_moved_data(run_folder, data)
     registry = current_registry()
     question = question_of_flags(flags)
     if question:
