@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.protocols.task import Dataset, Task
 from hwnas_hls.run.goal import metrics_of
+from hwnas_hls.spec.spec import PLAIN_TABLES
+from hwnas_hls.spec.tables import SeedTable
 from hwnas_hls.testing import MixedSpace, TinySpace, sample_dataset, sample_target
 from hwnas_hls.testing.samples import sample_goal
 from hwnas_hls.values.estimate import Estimate, Estimates
@@ -195,7 +197,62 @@ def _settings(offer: Offer) -> str:
     return ", ".join(f"`{field.name} = {field.default}`" for field in fields) or "none"
 
 
+def settings(kind: str) -> str:
+    """Tables of all settings: of the spec's own tables, or of the built-in plugins of a kind."""
+    if kind == "tables":
+        named: list[tuple[str, type]] = [(f"[{name}]", cls) for name, cls in PLAIN_TABLES.items()]
+        named.append(("[[seeds]]", SeedTable))
+    else:
+        named = [(f"`{offer.name}`", offer.config) for offer in _builtin(kind)]
+    texts, configs = [], {}
+    for name, cls in named:
+        rows = _setting_rows(cls)
+        if not rows:
+            continue
+        # Plugins that share a class of settings share a table.
+        configs.setdefault(tuple(rows), []).append(name)
+    for rows, names in configs.items():
+        head = ["| setting | default | meaning |", "|---|---|---|"]
+        texts.append("\n".join([f"### {', '.join(names)}", "", *head, *rows]) + "\n")
+    return "\n".join(texts)
+
+
+def _setting_rows(cls: type) -> list[str]:
+    meanings: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        meanings |= _meanings(base)
+    rows = []
+    for field in (field for field in dataclasses.fields(cls) if field.init):
+        meaning = meanings[field.name].replace("|", "\\|")
+        rows.append(f"| `{field.name.rstrip('_')}` | {_default_text(field)} | {meaning} |")
+    return rows
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if default is dataclasses.MISSING:
+        return "required"
+    if default is None:
+        return "none"
+    return f"`{_as_toml(default)}`"
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_as_toml(held)}' for key, held in value.items())}}}"
+    return str(value)
+
+
 _PARTS: dict[str, Callable[[str], str]] = {
+    "settings": settings,
     "commands": commands,
     "strategies": strategies,
     "estimators": estimators,

@@ -84,9 +84,16 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 @click.option(
     "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Set any entry of the spec."
 )
+@click.option("--print-spec", is_flag=True, help="Print the whole spec with all defaults, and end.")
 @watching
 def run(
-    spec_file: Path | None, output: Path | None, quiet: bool, plain: bool, as_json: bool, **flags: Any
+    spec_file: Path | None,
+    output: Path | None,
+    print_spec: bool,
+    quiet: bool,
+    plain: bool,
+    as_json: bool,
+    **flags: Any,
 ) -> int:
     """Search, train the front in full, and export hls4ml projects proven bit-exact.
 
@@ -99,9 +106,13 @@ def run(
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
+    from hwnas_hls.run.problem import resolve
 
     spec = spec_of_flags(spec_file, flags)
     registry = current_registry()
+    if print_spec:
+        click.echo(resolve(spec, registry).spec.to_toml(), nl=False)
+        return EXIT_DONE
     with watch(quiet=quiet or as_json, plain=plain) as observer:
         outcome = runs.start(spec, registry, output, observer)
     return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)

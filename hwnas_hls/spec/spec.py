@@ -89,7 +89,7 @@ class Spec:
         if self.clock_ns is not None:
             target["clock_ns"] = self.clock_ns
         tables: dict[str, Any] = {"schema": SPEC_SCHEMA, "target": target}
-        for name in _PLAIN_TABLES:
+        for name in PLAIN_TABLES:
             tables[name] = to_table(getattr(self, name))
         for name in _NAMED_TABLES:
             chosen: NamedTable = getattr(self, name)
@@ -105,7 +105,8 @@ class Spec:
         return tomli_w.dumps(self.to_tables())
 
 
-_PLAIN_TABLES = {
+#: Tables of a spec that no plugin reads, and their classes.
+PLAIN_TABLES: dict[str, type] = {
     "run": RunTable,
     "objectives": ObjectivesTable,
     "limits": LimitsTable,
@@ -114,7 +115,7 @@ _PLAIN_TABLES = {
     "cluster": ClusterTable,
 }
 _NAMED_TABLES = ("task", "space", "strategy")
-_TABLES = ("schema", "target", *_PLAIN_TABLES, *_NAMED_TABLES, "estimators", "seeds")
+_TABLES = ("schema", "target", *PLAIN_TABLES, *_NAMED_TABLES, "estimators", "seeds")
 
 
 def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
@@ -142,7 +143,7 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
             )
     values: dict[str, Any] = {"origin": origin}
     values |= _target_values(tables.get("target", {}), origin)
-    for name, table in _PLAIN_TABLES.items():
+    for name, table in PLAIN_TABLES.items():
         if name in tables:
             given = _without_units(tables[name], origin) if name == "limits" else tables[name]
             values[name] = from_table(table, given, f"{origin}: [{name}]")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NoReturn
 
@@ -192,3 +193,18 @@ def test_an_output_below_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     (tmp_path / "file").write_text("")
     said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path / "file" / "run"))
     expect_mentioned(said, [tmp_path / "file" / "run"])
+
+
+def test_a_printed_spec_is_a_spec_with_all_defaults(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wanted = ["run", "--target", "ulx3s", "--trials", "7", "--set", "space.max_depth=2", "--print-spec"]
+    assert invoke(wanted) == 0
+    printed = capsys.readouterr().out
+    tables = tomllib.loads(printed)
+    assert (tables["run"]["trials"], tables["space"]["max_depth"]) == (7, 2)
+    assert tables["estimators"]["training"]["epochs"] == 30
+    (tmp_path / "spec.toml").write_text(printed)
+    assert invoke(["run", str(tmp_path / "spec.toml"), "--print-spec"]) == 0
+    assert capsys.readouterr().out == printed
+    assert list(tmp_path.iterdir()) == [tmp_path / "spec.toml"]

@@ -63,7 +63,7 @@ def test_generated_parts_are_fresh(page: Path) -> None:
 
 def test_every_page_with_generated_parts_is_known() -> None:
     names = {path.stem for path in generated_pages()}
-    assert names == {"index", "hooks", "command-line", *KINDS}
+    assert names == {"index", "hooks", "command-line", "settings", *KINDS}
 
 
 def test_the_sources_stand_in_their_order() -> None:
