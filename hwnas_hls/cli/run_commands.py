@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,9 @@ def run(
     spec = spec_of_flags(spec_file, flags)
     registry = current_registry()
     if print_spec:
-        click.echo(resolve(spec, registry).spec.to_toml(), nl=False)
+        problem = resolve(spec, registry)
+        configured = {part.name: part.config for part in problem.estimators if part.config}
+        click.echo(replace(problem.spec, estimators=configured).to_toml(), nl=False)
         return EXIT_DONE
     with watch(quiet=quiet or as_json, plain=plain) as observer:
         outcome = runs.start(spec, registry, output, observer)
