@@ -1,6 +1,6 @@
 """AdamW for the parameters of a group (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
 
-Loaded only to train, hence torch at the top.
+This module imports torch.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def update(
     """One step, followed by clipping to the bounds.
 
     Args:
-        scratch: twice as long as the numbers, overwritten.
-        left: what decay leaves of a weight.
-        size: of the step, see :func:`step_size`.
+        scratch: buffer twice as long as the parameters; overwritten.
+        left: factor of weight decay on each weight.
+        size: size of the step, see :func:`step_size`.
     """
     latent = trained.latent
     averages(trained.mean, trained.square, trained.gradient, beta1, beta2)
@@ -50,7 +50,7 @@ def update(
     torch.sqrt(trained.square, out=root)
     root.add_(_SMALLEST)
     latent[: trained.n_weights].mul_(left)
-    # ``addcdiv_``, whose factor cannot be read from a device.
+    # ``addcdiv_`` would do both, but cannot read its factor from a device.
     torch.mul(trained.mean, -size, out=moved)
     latent.add_(moved.div_(root))
     torch.maximum(latent, trained.floor, out=latent)

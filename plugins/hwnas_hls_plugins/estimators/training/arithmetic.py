@@ -1,7 +1,7 @@
 """One step of a group of networks with torch operations, on any device. Requires torch.
 
-Elementwise operations cover all networks of a level in one call; matrix products are one call for
-each run of neighbours of equal shape. Buffers are made once and every call writes into them.
+Elementwise operations take one call per level for all networks; matrix products take one call per run of
+adjacent layers of equal shape. Buffers are allocated once, and every call writes into them.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from hwnas_hls_plugins.estimators.training.schedule import Number
 class Arithmetic(Protocol):
     """The operations of a step; levels are counted from the output.
 
-    ``inputs`` holds one (n_in + 1, batch rows) matrix an input copy.
+    ``inputs`` holds one (n_in + 1, batch rows) matrix per input copy.
     """
 
     def quantise(self) -> None:
-        """Latents -> integers on the weights' grids -> the numbers that products take."""
+        """Convert latents to integers on the weights' grids, then to the operands of the products."""
         ...
 
     def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:
-        """Levels from ``top`` down to ``bottom``; ``momentum`` above 0 measures normalised ones."""
+        """Compute levels ``top`` down to ``bottom``; a ``momentum`` above 0 updates batch statistics."""
         ...
 
     def backward(self, top: int, bottom: int, inputs: Sequence[Tensor], leak: Number) -> None:
-        """Gradients of levels ``top`` up to ``bottom``, straight through every rounding.
+        """Compute the gradients of levels ``top`` up to ``bottom``, straight through every rounding.
 
-        ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
-        a neuron that is never in them stays dead.
+        ``leak`` is the share of the gradient that passes where a sum is out of bounds. Without it,
+        a neuron whose sums are always out of bounds would stay dead.
         """
         ...
 
@@ -49,22 +49,22 @@ class Arithmetic(Protocol):
         ...
 
     def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
-        """One step of AdamW, then latents back inside their grids.
+        """Take one step of AdamW, then clip the latents to their grids.
 
         Args:
-            left: what decay leaves of a weight.
-            size: of the step, Adam's bias corrections included.
+            left: factor of weight decay on each weight.
+            size: size of the step, including Adam's bias correction.
         """
         ...
 
 
 class TorchArithmetic:
-    """:class:`Arithmetic` by torch's operations, any type, device and rounding."""
+    """:class:`Arithmetic` with torch operations, for any type, device and rounding."""
 
     def __init__(self, layout: Layout, levels: Sequence[Level]) -> None:
         self.layout, self.levels = layout, levels
         self.scratch = torch.empty_like(layout.latent).repeat(2)
-        # Where the gradient passes; it may take the place of the sums, which nobody needs any more.
+        # Where the gradient passes. The mask may overwrite the sums, which are no longer needed.
         self.masks = [
             level.sums
             if layout.fast and level.norm is None
@@ -112,7 +112,7 @@ class TorchArithmetic:
                 level.values.floor_()
 
     def _counted(self, level: Level) -> Tensor:
-        """Weights of a level in their least significant bits, neither folded nor rounded."""
+        """Weights of a level in least significant bits, before folding and rounding."""
         span = slice(*level.span)
         return self.layout.latent[span] * self.layout.unit[span]
 
@@ -134,8 +134,8 @@ class TorchArithmetic:
                     torch.bmm(run.gradient, run.inner.turned_values, out=run.weight_gradient)
                     torch.bmm(run.inner.turned_weights, run.inner.all_gradient, out=run.inner.values_gradient)
         if bottom == len(self.levels) - 1:
-            # Biases multiply a constant 1: their gradients are sums. (As a column of the product they
-            # would make its sides odd, which costs the matrix library up to half as much again.)
+            # Biases multiply a constant 1, so their gradients are sums. (A further column would make the
+            # dimensions of the product odd, which the matrix library computes up to 1.5 times as slowly.)
             sums = torch.cat([level.gradient.sum(1) for level in self.levels])
             self.layout.gradient.index_copy_(0, self.bias_places, sums)
 

@@ -1,7 +1,7 @@
-"""Steps replayed from CUDA graphs. Loaded only to train on a GPU, hence torch at the top.
+"""Steps replayed from CUDA graphs. This module imports torch.
 
-Networks this small leave a GPU waiting for the launches of its kernels; a graph launches all those
-of a step at once. The way is that of torch's documentation of ``torch.cuda.CUDAGraph``.
+With networks this small, a GPU mostly waits for kernel launches; a graph launches all kernels of a step at
+once. The method is that of torch's documentation of ``torch.cuda.CUDAGraph``.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from hwnas_hls_plugins.estimators.training.step import Step
 
 log = logging.getLogger("hwnas_hls.training")
 
-#: Steps that are computed on a stream of their own before one of their kind is captured: libraries make
-#: their handles and workspaces there, which must not happen while a graph is captured.
+#: Number of warm-up steps on a separate stream before a capture: libraries create their handles and
+#: workspaces in them, which must not happen during the capture.
 WARM = 3
-#: Below so many steps, capturing costs more than it saves.
+#: With fewer steps, capturing costs more than it saves.
 WORTHWHILE = 64
 
-#: What is baked into a graph: momentum, and whether some gradient leaks.
+#: The settings that are fixed in a graph: momentum, and whether any gradient leaks.
 _Kind = tuple[float, bool]
 
 
 class CapturedStep:
     """The steps of one group: the first ones are computed, the others replayed.
 
-    A graph repeats the launches of one step with the addresses that they had. Batches are therefore
-    copied into buffers that stay, and what differs from step to step is read from the device's memory.
-    A group that has shrunk is another group, with graphs of its own; every batch has as many rows.
+    A graph repeats the launches of one step with the same addresses. Batches are therefore copied into
+    persistent buffers, and values that change from step to step are read from the device's memory. A group
+    that has shrunk is a new group with new graphs. All batches have the same number of rows.
 
-    The first replay is checked: the same step is computed once more from the same state. If one number
-    differs, or a graph cannot be captured, all further steps are computed, and a warning says so.
+    The first replay is checked: the same step is computed again from the same state. If one number
+    differs, or a graph cannot be captured, all further steps are computed without graphs, with a warning.
 
     Args:
-        step: what is captured.
+        step: the step to capture.
     """
 
     def __init__(self, step: Step) -> None:
@@ -50,7 +50,7 @@ class CapturedStep:
         self._paces: Sequence[Pace] = ()
         self._inputs: list[Tensor] = []
         self._targets = torch.empty(0, device=self._device)
-        # Leak, what decay leaves, size: of the epoch's steps, and of the one that is taken.
+        # Leak, decay factor and step size: for all steps of the epoch, and for the current step.
         self._table = torch.empty((0, 3), dtype=torch.float64, device=self._device)
         self._now = torch.zeros(3, dtype=torch.float64, device=self._device)
         self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ class CapturedStep:
         current.wait_stream(stream)
 
     def _first(self, kind: _Kind) -> None:
-        """Take one step in both ways, and use graphs only if the results are equal."""
+        """Take one step both ways, and use graphs only if the results are equal."""
         state = self._step.network.state()
         before = [tensor.clone() for tensor in state]
         replayed: list[Tensor] | None = None
@@ -112,7 +112,7 @@ class CapturedStep:
                 self._compute(kind)
             graph.replay()
             replayed = [tensor.clone() for tensor in state]
-            # Errors of launches arrive late.
+            # Launches report errors asynchronously.
             torch.cuda.synchronize(self._device)
         except RuntimeError as error:
             replayed, cause = None, str(error)
@@ -128,5 +128,5 @@ class CapturedStep:
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
-    """The same numbers; a network of the group that has come to NaN counts against no graph."""
+    """Whether the numbers are equal; NaN equals NaN, because a diverged network is no fault of the graph."""
     return bool(((a == b) | (a.isnan() & b.isnan())).all())

@@ -127,16 +127,16 @@ def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = No
         own = member.digits[k][: limit.shape[0]]
         own.copy_(torch.where(here.view(limit.shape), limit, own))
         member.limited = True
-    # Behind the digits: a feature that is not read leaves none of its weights any.
+    # After the digits, because the weights of an unread feature keep no digits.
     if feature_harm is not None:
         _narrow(member, rate[n_digits:].view(feature_harm.shape), taken[n_digits:].view(feature_harm.shape))
 
 
 def _narrow(member: ChainMember, rate: Tensor, taken: Tensor) -> None:
-    """Take bits of features: of each the cheapest of the changes that were taken, all bits where all were.
+    """Remove bits of features: of each, by its cheapest selected change, or all bits if that is selected.
 
     Args:
-        rate, taken: (changes, n_in), saliency an adder bit, and what was taken.
+        rate, taken: (changes, n_in), the saliency per adder bit, and whether a change is selected.
     """
     features = list(member.features)
     for number, kind in enumerate(features):

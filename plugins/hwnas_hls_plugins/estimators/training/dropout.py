@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def draw(mask: Tensor, share: float, generator: torch.Generator) -> None:
-    """Fill ``mask`` with 0 for what is dropped and with what makes up for it elsewhere.
+    """Fill ``mask`` with 0 for dropped values and with ``1 / (1 - share)`` for the others.
 
-    Drawn on the CPU, so that it is the same on every device; a GPU is not waited for.
+    The mask is drawn on the CPU, so it is the same on every device; the copy to a GPU is asynchronous.
     """
     draws = torch.rand(mask.shape, generator=generator, dtype=mask.dtype)
     kept = (draws >= share).to(mask.dtype) / (1 - share)

@@ -1,4 +1,4 @@
-"""Layers of any rounding, overflow and accumulator, network by network. Loaded only to train."""
+"""Layers with any rounding, overflow and accumulator, one network at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwnas_hls_plugins.estimators.training.quantiser import limited, lossy_sum, 
 def activate_exactly(
     layout: Layout, levels: Sequence[Level], k: int, j: int, inputs: Sequence[Tensor], mask: Tensor
 ) -> None:
-    """Sums -> values of member ``j`` at level ``k``; ``mask`` gets where the gradient passes."""
+    """Compute the values of member ``j`` at level ``k``; ``mask`` receives where the gradient passes."""
     level = levels[k]
     plan = level.layers[j]
     layer, here = plan.layer, level.slice(j)
@@ -44,7 +44,7 @@ def activate_exactly(
     if plan.rectified:
         inside = inside * (raw > 0)
     mask[here][: layer.n_out] = inside
-    # The constant's row would keep what the leak made of it in earlier steps.
+    # Otherwise the row of the constant would keep the leak of earlier steps.
     mask[here][layer.n_out :] = 0.0
     if not plan.last:
         level.values[here][-1] = 1.0

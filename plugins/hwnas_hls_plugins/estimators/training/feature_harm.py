@@ -1,6 +1,6 @@
 """How much a network's loss rises where input features lose bits.
 
-Loaded only to train, hence torch at the top.
+This module imports torch.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows
 if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.network import Network
 
-#: Rows on which the harm of a change is measured, at most.
+#: Maximum number of rows on which the harm of a change is measured.
 _ROWS = 512
 
 
 def harms(
     network: Network, rows: Rows, wanted: Callable[[Tensor], Tensor], batch_rows: int, *, classes: bool
 ) -> list[Tensor]:
-    """Saliency of the loss of a lowest bit, of a highest bit, and of a whole feature, (3, n_in) a member.
+    """The saliency of removing the lowest, the highest, or all bits of a feature; (3, n_in) per member.
 
-    The loss of one row rises by its gradient at the feature times the feature's change; what the squares of
-    that are on average is the diagonal of the empirical Fisher matrix, the same that Adam's averages give
-    for the weights (there over whole batches, hence the factor).
+    To first order, the loss of a row changes by its gradient at the feature times the change of the feature.
+    The mean of the squares is the diagonal of the empirical Fisher matrix, as Adam's averages are for the
+    weights (there over whole batches, hence the factor).
 
     Args:
-        network: on its way down; each member reads an input kind of its own.
-        wanted: targets as the loss takes them.
+        network: a group in a descent; each member has its own input kind.
+        wanted: targets in the form that the loss expects.
     """
     members = network.members
     kinds = [
@@ -49,7 +49,7 @@ def harms(
     count = 1 + len(NARROWER)
     network.number_sources({member.source: j * count for j, member in enumerate(members)})
     batches = max(1, min(_ROWS, len(rows)) // batch_rows)
-    # Evenly spread over the rows, in case those of a class stand together.
+    # Evenly spread over the rows, because these may be sorted by class.
     places = torch.arange(batches * batch_rows) * max(1, len(rows) // (batches * batch_rows))
     inputs, targets = rows.read(flat, places.to(rows.features.device))
     targets = wanted(targets)
@@ -70,7 +70,7 @@ def harms(
 
 
 def _first(network: Network, j: int) -> tuple[Tensor, Tensor]:
-    """Of a member's first layer, where the gradient at its sums will stand, and its weights (n_out, n_in)."""
+    """The buffer for the gradient at the sums of a member's first layer, and its weights (n_out, n_in)."""
     layout = network.layout
     k = len(layout.members[j].levels) - 1
     level = network.levels[k]
@@ -80,11 +80,11 @@ def _first(network: Network, j: int) -> tuple[Tensor, Tensor]:
 
 
 def _saliency(slope: Tensor, inputs: Sequence[Tensor]) -> Tensor:
-    """Squares of what the loss of each row would gain, summed over the rows.
+    """The squared change of the loss of each row, summed over the rows.
 
     Args:
-        slope: (n_in, rows), of the loss at the inputs.
-        inputs: (n_in + 1, rows): as they are, and with fewer bits.
+        slope: (n_in, rows), gradient of the loss at the inputs.
+        inputs: (n_in + 1, rows) each: the original, then versions with fewer bits.
     """
     now = inputs[0][:-1]
     parts = [(slope * (other[:-1] - now)).square().sum(1) for other in inputs[1:]]

@@ -16,7 +16,7 @@ from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 
 def as_emulated(architecture: Architecture) -> Architecture:
-    """Without a softmax at the end, which changes no class and goes through a table."""
+    """The architecture without a final softmax, which changes no class and is computed from a table."""
     last = architecture.layers[-1]
     if isinstance(last, Pool2D) or last.activation != "softmax":
         return architecture
@@ -24,12 +24,12 @@ def as_emulated(architecture: Architecture) -> Architecture:
 
 
 def finished(layout: TrainedVector[Any], j: int, dataset: Dataset, seed: int, epochs: int) -> Design:
-    """The design of member ``j``, with the integers that its products took last.
+    """The design of member ``j``, with the integers of its last products.
 
     Args:
-        dataset: what it was trained on.
-        seed: of the run.
-        epochs: how many it was trained.
+        dataset: the data it was trained on.
+        seed: seed of the run.
+        epochs: number of epochs it was trained.
     """
     member = layout.members[j]
     architecture = as_emulated(member.plan.architecture)

@@ -12,7 +12,7 @@ from hwnas_hls_plugins.estimators.training.member import AnyMember
 
 
 def automatic_batch_size(rows: int) -> int:
-    """64 rows for up to some thousand an epoch, up to 256 for more: steps are what costs."""
+    """64 rows for epochs of up to some thousand, up to 256 for more: the cost is that of the steps."""
     return int(min(256, max(64, 2 ** round(math.log2(rows / 64)))))
 
 
@@ -26,13 +26,13 @@ def automatic_group_elements(device: torch.device) -> int:
 
 
 def group(members: Sequence[AnyMember], most_features: int, most: int) -> list[list[AnyMember]]:
-    """Members that train together: alike in kind, neighbours in order.
+    """Groups of members that train together: of the same kind and adjacent in order.
 
-    What a member computes does not depend on its group; only speed and memory do.
+    The results of a member do not depend on its group; only speed and memory do.
 
     Args:
-        most_features: activations of one row, at most, of a group of more than one.
-        most: members, at most.
+        most_features: maximum activations per row of a group of more than one member.
+        most: maximum number of members.
     """
     found: list[list[AnyMember]] = []
     kinds: dict[tuple[bool, ...], list[AnyMember]] = {}

@@ -1,7 +1,7 @@
 """The compiled training kernels. Loaded only to train.
 
-``kernels.c`` is compiled once by the machine's C compiler, for its very processor, and kept in the
-user's cache folder. Where there is no compiler, torch does the same arithmetic, more slowly.
+``kernels.c`` is compiled once by the machine's C compiler for its own processor, and stored in the user's
+cache folder. Without a compiler, torch does the same arithmetic, more slowly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger("hwnas_hls.training")
 
 SOURCE = Path(__file__).with_name("kernels.c")
 _TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double}
-#: Arguments of each function: pointers, whole numbers, single and double ones.
+#: Arguments of each function: pointers, integers, floats and doubles.
 _SIGNATURES = {
     "forward": "ppiipifip",
     "backward": "ppiipifip",
@@ -66,6 +66,6 @@ def compiled(folder: Path | None = None) -> Path:
     """The shared library of ``kernels.c``, see :func:`shared_library`.
 
     Args:
-        folder: where it is kept; ``None`` takes the user's cache folder.
+        folder: folder of the library; ``None`` means the user's cache folder.
     """
     return shared_library(SOURCE, folder)

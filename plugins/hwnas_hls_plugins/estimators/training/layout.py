@@ -18,22 +18,22 @@ _CONSTANTS = ("unit", "low", "high", "factor", "offset", "floor", "ceiling")
 
 
 class Layout(TrainedVector[ChainMember]):
-    """The trained numbers of chains: weights by level, then what is no weight.
+    """The trained parameters of chains: weights by level, then all other parameters.
 
-    Levels are counted from the output. Of a level, the members that reach it are the first ones,
-    for the deepest come first.
+    Levels are counted from the output. Members are ordered by depth, deepest first, so the first members
+    are those that reach a level.
 
     Args:
         members: started or resumed; kept in the order of ``Plan.order``.
         dtype, device: of every tensor.
 
     Attributes:
-        offset: what is added to each weight; see
+        offset: constant added to each weight; see
             :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`.
-        digits: most signed digits that each weight and bias may have; most_digits: the most of those
-            that are limited, at least 1; 0 where none are.
-        places: (member, piece) -> where it begins and ends in the vectors.
-        reach: how many members reach each level.
+        digits: maximum number of signed digits of each weight and bias; most_digits: the largest limit, at
+            least 1; 0 if nothing is limited.
+        places: (member, piece) -> its start and end in the vectors.
+        reach: number of members that reach each level.
     """
 
     def __init__(self, members: Sequence[ChainMember], dtype: torch.dtype, device: torch.device) -> None:
@@ -54,15 +54,15 @@ class Layout(TrainedVector[ChainMember]):
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     def layers(self, k: int) -> list[LayerPlan]:
-        """One a member that reaches level ``k``."""
+        """The layers of level ``k``, one per member that reaches it."""
         return [member.levels[k] for member in self.members[: self.reach[k]]]
 
     def span(self, k: int) -> tuple[int, int]:
-        """Where the weights of level ``k`` stand."""
+        """Start and end of the weights of level ``k``."""
         return self.places[0, k][0], self.places[self.reach[k] - 1, k][1]
 
     def norm_span(self, k: int, which: int) -> slice:
-        """Where the gains (0) or shifts (1) of normalisation of level ``k`` stand."""
+        """The slice of the gains (0) or shifts (1) of the normalisation of level ``k``."""
         last = self.reach[k] - 1
         first_piece, last_piece = (len(self.members[j].levels) + 2 * k + which for j in (0, last))
         return slice(self.places[0, first_piece][0], self.places[last, last_piece][1])
@@ -82,16 +82,16 @@ class Layout(TrainedVector[ChainMember]):
         torch.mul(self._factor, kept, out=self.kept_factor)
         self.digits.copy_(digits)
         self.most_digits = 0
-        # Only then are numbers read back from a device.
+        # Only in this case are numbers read back from a device.
         if any(member.limited for member in self.members):
             limited = digits[digits < UNLIMITED]
-            # At least 1 where anything is limited, be it to no digit at all.
+            # At least 1 if anything is limited, even to no digits.
             self.most_digits = max(1, int(limited.max())) if limited.numel() else 0
-        # A number of one digit is a power of two; the nearest to a type's largest number lies beyond it.
+        # A weight of one digit is a power of two; the one nearest to a type's maximum would exceed it.
         self.high.copy_(torch.where(digits == 1, largest_power(self._highest), self._highest))
 
     def prune(self, share: float) -> bool:
-        """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""
+        """Prune the smallest weights of each layer, ``share`` of its sparsity; whether there are any."""
         touched = False
         for j, member in enumerate(self.members):
             for k, plan in enumerate(member.levels):
@@ -105,7 +105,7 @@ class Layout(TrainedVector[ChainMember]):
         return touched
 
     def exported(self, j: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-        """(weights, biases) of member ``j`` from input to output, int64, as products took them."""
+        """(weights, biases) of member ``j`` from input to output, int64, as used in the last products."""
         weights, biases = [], []
         member = self.members[j]
         for k in range(len(member.levels) - 1, -1, -1):
@@ -117,7 +117,7 @@ class Layout(TrainedVector[ChainMember]):
         return weights, biases
 
     def _pieces(self) -> list[tuple[int, int]]:
-        """(member, piece) of every piece, in the order in which they stand."""
+        """(member, piece) of every piece, in the order of the vectors."""
         pieces = [(j, k) for k in range(self.depth) for j in range(self.reach[k])]
         if self.normalised:
             for k in range(self.depth):
@@ -136,7 +136,7 @@ class Layout(TrainedVector[ChainMember]):
 
 
 def smallest_dropped(sizes: Tensor, share: float) -> Tensor:
-    """1 for what is kept of a vector, 0 for this share of its numbers, the smallest; of equals the first."""
+    """A mask of a vector: 0 for the ``share`` of smallest numbers (the first of equals), 1 for the rest."""
     kept = torch.ones_like(sizes)
     kept[torch.sort(sizes, stable=True).indices[: int(share * sizes.numel())]] = 0
     return kept

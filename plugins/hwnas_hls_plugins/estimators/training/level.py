@@ -18,10 +18,10 @@ class Inner:
     """The input side of a run that follows another layer, all views of shared buffers.
 
     Args:
-        values, values_gradient: (n, cols, batch rows), the level before.
+        values, values_gradient: (n, cols, batch rows), of the previous level.
         turned_values: (n, batch rows, n_in), without the constant 1.
         turned_weights: (n, cols, rows).
-        all_gradient: (n, rows, batch rows), of the sums, the constant's row included.
+        all_gradient: (n, rows, batch rows), gradient of the sums, including the row of the constant.
     """
 
     values: Tensor
@@ -33,15 +33,15 @@ class Inner:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """Neighbours at one level whose product is one call.
+    """Adjacent layers of one level whose products are one call.
 
     First layers read the input copy ``source``: weights (all their rows, cols), sums (all rows,
     batch rows). Others have ``inner``: weights (n, rows, cols), sums (n, rows, batch rows).
 
     Args:
-        input: which of a batch's input copies holds ``source``.
-        weight_gradient: without the biases and the row of the constant 1.
-        gradient: of the sums; for ``inner`` without the row of the constant 1.
+        input: number of ``source`` among the input copies of a batch.
+        weight_gradient: gradient of the weights, without the biases and the row of the constant 1.
+        gradient: gradient of the sums; for ``inner`` without the row of the constant 1.
     """
 
     source: int
@@ -55,18 +55,18 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Level:
-    """Everything of one depth, counted from the output; matrices are features x batch rows.
+    """The layers of one depth, counted from the output; matrices are features x batch rows.
 
-    ``values`` may be the ``sums`` themselves: nothing bounds them.
+    ``values`` is the same tensor as ``sums`` if nothing bounds them.
 
     Args:
         starts: first feature of each layer, and the end.
         low, high: bounds of the sums, (features, 1).
         bounded: whether values differ from sums.
-        span: where its weights stand.
-        dropout: what values are multiplied with; ``None`` where nothing is dropped.
-        push: how far sums of types that wrap lie outside; ``None`` where none do.
-        norm: batch normalisation; ``None`` where there is none.
+        span: start and end of its weights.
+        dropout: factors on the values; ``None`` without dropout.
+        push: distance of sums from the range of types that wrap; ``None`` if no type wraps.
+        norm: batch normalisation; ``None`` without it.
     """
 
     layers: list[LayerPlan]
@@ -91,7 +91,7 @@ def make_levels(layout: Layout, rows: int) -> list[Level]:
     """The levels of a group, from output to input.
 
     Args:
-        rows: of a batch.
+        rows: number of rows of a batch.
     """
     levels = []
     for k in range(layout.depth):

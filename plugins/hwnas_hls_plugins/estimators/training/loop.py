@@ -37,9 +37,9 @@ from hwnas_hls_plugins.estimators.training.snapshots import Snapshot
 from hwnas_hls_plugins.estimators.training.step import AnyNetwork, AnyStep, Step
 from hwnas_hls_plugins.estimators.training.threads import threads
 
-#: Numbers of input copies that are read at once.
+#: Maximum number of values in the input copies that are read at once.
 _MOST_INPUTS = 2**24
-#: (places in the batch, interim metric, share done) -> who goes on; see ``Keep``.
+#: (places in the batch, interim metric, share done) -> whether each continues; see ``Keep``.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 
 
@@ -48,9 +48,9 @@ class TrainingResult:
     """The result of training one network.
 
     Args:
-        design: its integers when training ended.
-        progress: share of the training it was given; 1 where it was never stopped.
-        snapshots: what it came to with fewer and fewer adders, where it lost any; see
+        design: the design at the end of training.
+        progress: fraction of the training that was done; 1 if it was never stopped.
+        snapshots: its designs with decreasing numbers of adders, if any were removed; see
             :mod:`~hwnas_hls_plugins.estimators.training.descent`.
     """
 
@@ -76,15 +76,15 @@ class Training:
     """Train many networks in groups.
 
     Args:
-        plans: one a network.
-        dataset: ``train`` is learned from, ``validation`` scored; ``test`` is never touched.
-        config: how.
-        seed: of the run; fixes the order of the minibatches, the same for all networks.
+        plans: one per network.
+        dataset: ``train`` trains and ``validation`` scores; ``test`` is never read.
+        config: settings of the training.
+        seed: seed of the run; determines the order of the minibatches, the same for all networks.
         device: ``cpu``, ``cuda`` or ``auto``.
-        train: rows to learn from, where not ``dataset.train``.
-        kept: shares of their adders at which networks are wanted, one sequence a plan; 1 is all of them.
-        front: (interim task metric, adder bits) of designs known before; networks far behind are given up.
-        dtype: of all arithmetic; float64 is exact for any type up to 53 bits, float32 for sums
+        train: training rows, if not ``dataset.train``.
+        kept: requested shares of the adders, one sequence per plan; 1 means all adders.
+        front: (interim task metric, adder bits) of known designs; networks far behind them are stopped.
+        dtype: type of all arithmetic; float64 is exact for any type up to 53 bits, float32 for sums
             of up to 24 bits (a wider one may round a bit differently while training; the integers
             and their scores are exact either way).
     """
@@ -102,7 +102,7 @@ class Training:
         front: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.kept: Sequence[Sequence[float]] = list(kept) or [(1.0,)] * len(plans)
-        # As the scores of snapshots: the larger, the better.
+        # Like the scores of snapshots: larger is better.
         sign = 1.0 if dataset.direction == "max" else -1.0
         self.front: Sequence[tuple[float, float]] = [(sign * score, cost) for score, cost in front]
         self.plans, self.dataset, self.config, self.seed = plans, dataset, config, seed
@@ -124,21 +124,21 @@ class Training:
         ]
         per_epoch = len(self.train) if config.max_rows == 0 else min(config.max_rows, len(self.train))
         size = min(config.batch_size or automatic_batch_size(per_epoch), len(self.train))
-        # Whole vectors of eight rows: no number then depends on where in memory it stands.
+        # Whole vectors of eight rows, so no result depends on its position in memory.
         self.batch_rows = size - size % 8 if size >= 8 else size
         self.group_elements = config.group_elements or automatic_group_elements(self.device)
         self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows))
         self.classes = dataset.kind == CLASSIFICATION
-        #: Is told in a few words how far the training has come.
+        #: Called with a short description of the progress.
         self.progress: Callable[[str], None] = lambda words: None
 
     def run(self, keep: Keep, begin: int = 0, until: int = 0) -> list[TrainingResult]:
-        """Train :attr:`members`; ``keep`` decides at each rung who goes on. One outcome each, in order.
+        """Train :attr:`members`; ``keep`` decides at each rung which continue. One result each, in order.
 
         Args:
-            begin: epochs that the members, restored by the caller, have behind them; 0 starts them.
-            until: epochs after which training ends, the schedule unfinished and :attr:`members`
-                as they were left; 0 means all.
+            begin: epochs that the members, restored by the caller, have done; 0 initialises them.
+            until: epoch at which training pauses, with its state in :attr:`members`; 0 means the end of
+                the schedule.
         """
         outcomes: dict[int, TrainingResult] = {}
         with threads(self.config.threads), torch.inference_mode():
@@ -172,17 +172,17 @@ class Training:
         return [outcomes[member.index] for member in self.members]
 
     def stretch(self, members: Sequence[AnyMember], begin: int, end: int) -> Iterator[AnyNetwork]:
-        """Train members from one epoch to another, group by group; what of it is kept is the caller's."""
+        """Train members from one epoch to another, and yield each group; the caller stores the results."""
         for group_members in self.groups(members):
             network = self.network(group_members)
             self._train(network, begin, end)
             yield network
 
     def designs(self, members: Sequence[AnyMember], share: float) -> dict[int, TrainingResult]:
-        """By its index, what became of each member that goes no further.
+        """Index -> the result of each member, for members that stop here.
 
         Args:
-            share: of the training that they were given.
+            share: fraction of the training that they have done.
         """
         found: dict[int, TrainingResult] = {}
         for group_members in self.groups(members):
@@ -194,7 +194,7 @@ class Training:
         return min(self.kept[member.index]) < 1
 
     def descents(self, members: Sequence[AnyMember]) -> dict[int, TrainingResult]:
-        """By its index, what became of each member, trained with all its adders, that is to lose some."""
+        """Remove adders from fully trained members, where requested; returns index -> result."""
         falling = [m for m in members if self.descends(m) and isinstance(m, ChainMember)]
         found = Descent(self, falling).run() if falling else {}
         return {
@@ -203,7 +203,7 @@ class Training:
         }
 
     def descend(self, network: Network, round_: int) -> None:
-        """Train a group after a round, counted from 0, that took adders from it."""
+        """Train a group after a round of removing adders; rounds are counted from 0."""
         epochs = self.config.descent_epochs
         kinds = self._take_inputs(network)
         step = self._step(network, epochs * self.schedule.epoch_steps)
@@ -213,7 +213,7 @@ class Training:
             self._epoch(network, step, kinds, number, self.schedule.descent_paces(round_, epoch))
 
     def give_inputs(self, member: ChainMember) -> None:
-        """Let a member read its own input types; its first call makes its own copy of the inputs."""
+        """Give a member its own input types; the first call also gives it its own copy of the inputs."""
         kind = InputKind(member.plan.architecture.input, member.features)
         if member.source < self._shared_kinds:
             member.source = len(self.kinds)
@@ -249,7 +249,7 @@ class Training:
     # Steps
 
     def _take_inputs(self, network: AnyNetwork) -> list[InputKind]:
-        """The input kinds that a group reads; its first products are told which is which."""
+        """The input kinds that a group reads; their numbers are passed to its first products."""
         used = sorted({member.source for member in network.members})
         network.number_sources({source: number for number, source in enumerate(used)})
         return [self.kinds[source] for source in used]
@@ -284,7 +284,7 @@ class Training:
         else:
             chosen = balanced_order(self._balanced, count, rng)
         step.begin(paces)
-        # Networks with input types of their own have copies of their own: not a whole epoch of all of them.
+        # Networks with their own input types have their own copies: too large for a whole epoch at once.
         numbers = len(kinds) * (self.dataset.n_in + 1) * self.batch_rows
         at_once = max(1, _MOST_INPUTS // numbers)
         for number in range(self.schedule.epoch_steps):
@@ -300,7 +300,7 @@ class Training:
             step.take(number, batch, targets[:, rows])
 
     def _wanted(self, targets: Tensor) -> Tensor:
-        """Targets as the loss takes them, and the weights of the rows below them as they are."""
+        """Targets in the form that the loss expects; the weights in the last row are unchanged."""
         if not self.classes:
             return targets
         smoothing, n_out = self.config.smoothing, self.dataset.n_out
@@ -312,24 +312,24 @@ class Training:
         captures = self.device.type == "cuda" and self.config.graphs == "auto" and steps >= WORTHWHILE
         return CapturedStep(step) if captures else step
 
-    # What comes out
+    # Results
 
     def answers(self, network: AnyNetwork, rows: Rows) -> Iterator[tuple[slice, Tensor]]:
-        """Outputs of all members in their counted units, (members, n_out, rows) a chunk.
+        """Outputs of all members in least significant bits, (members, n_out, rows) per chunk.
 
         The tensor is overwritten by the next chunk.
         """
         kinds = self._take_inputs(network)
         for start in range(0, len(rows), self.batch_rows):
             stop = min(start + self.batch_rows, len(rows))
-            # The last chunk is filled up with its last row.
+            # The last chunk is padded with its last row.
             order = torch.arange(start, start + self.batch_rows, device=self.device).clamp_(max=stop - 1)
             chunk, _ = rows.read(kinds, order)
             network.forward(chunk)
             yield slice(start, stop), network.logits[:, :, : stop - start]
 
     def scores(self, network: AnyNetwork) -> dict[int, float]:
-        """By its index, the interim metric of each member on the validation rows."""
+        """Index -> the interim metric of each member on the validation rows."""
         parts = [chunk.cpu().numpy().copy() for _, chunk in self.answers(network, self.validation)]
         answers = np.concatenate(parts, axis=2)
         out = {}

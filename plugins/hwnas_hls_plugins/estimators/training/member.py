@@ -14,21 +14,22 @@ from hwnas_hls_plugins.estimators.training.plan import AnyPlan, LayerPlan, Plan
 
 @dataclass(slots=True, eq=False)
 class AnyMember:
-    """One network in training, a chain or a graph: what it is and how far it has come.
+    """One network in training, a chain or a graph: its plan and the state of its training.
 
     Args:
-        plan: what it is.
+        plan: plan of the network.
         index: its place among the candidates.
-        source: which quantised copy of the inputs it reads.
-        latent, mean, square: trained numbers and Adam's two averages, in pieces (see the layouts);
+        source: number of the quantised input copy that it reads.
+        latent, mean, square: trained parameters and Adam's two averages, in pieces (see the layouts);
             the last is the logarithm of the temperature.
-        kept: 1 for weights, 0 for pruned ones, one (rows, cols) tensor each layer with weights.
-        digits: most signed digits of each weight and bias, as ``kept``; empty where they are never limited.
+        kept: 1 for weights, 0 for pruned ones; one (rows, cols) tensor per layer with weights.
+        digits: maximum number of signed digits of each weight and bias, shaped as ``kept``; empty if they
+            are never limited.
         limited: whether any of them has been limited.
-        features: types of the input features, where each has one of its own.
-        running: batch normalisation's mean and deviation, one (rows, 2) tensor each such layer.
-        generator: of what is dropped.
-        kernels: what has computed its steps so far, ``native`` or ``torch``, or one after the other.
+        features: types of the input features, if each has its own.
+        running: batch normalisation's mean and deviation, one (rows, 2) tensor per such layer.
+        generator: random numbers of the dropout.
+        kernels: implementation of its steps so far: ``native``, ``torch``, or one after the other.
     """
 
     plan: AnyPlan
@@ -60,7 +61,7 @@ class AnyMember:
         self.square = [torch.zeros_like(piece) for piece in self.latent]
 
     def _draw(self, dtype: torch.dtype) -> None:
-        """Put the pieces of all weights and biases into ``latent``, and their masks into ``kept``."""
+        """Fill ``latent`` with the initial weights and biases, and ``kept`` with their masks."""
         raise NotImplementedError
 
     def _normalised_layers(self) -> list[tuple[int, int]]:

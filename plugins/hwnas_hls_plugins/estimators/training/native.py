@@ -14,7 +14,7 @@ from hwnas_hls_plugins.estimators.training.level import Level
 from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number
 
-#: Batch rows come in whole vectors of so many.
+#: The number of batch rows is a multiple of this.
 VECTOR = 8
 _PANEL = 16
 
@@ -60,11 +60,11 @@ def serves(layout: Layout, rows: int, kernels: str) -> bool:
     """Whether the compiled kernels support this group.
 
     Args:
-        rows: of a batch.
+        rows: number of rows of a batch.
         kernels: ``auto``, ``native`` or ``torch``.
 
     Raises:
-        ToolMissing: ``native`` is asked for, and there is no compiler that works.
+        ToolMissing: ``native`` is requested, and there is no working compiler.
     """
     fits = (
         layout.fast and layout.dtype == torch.float32 and layout.device.type == "cpu" and rows % VECTOR == 0
@@ -79,8 +79,8 @@ def serves(layout: Layout, rows: int, kernels: str) -> bool:
 class NativeArithmetic:
     """:class:`~hwnas_hls_plugins.estimators.training.arithmetic.Arithmetic` by ``kernels.c``.
 
-    One network after the other, so that its numbers stay in the caches from one operation to the
-    next. Single precision, layers that clamp and round by ``floor``, whole vectors of rows.
+    The kernels process one network at a time, so its data stay in the caches between operations. They
+    support single precision, layers that clamp and round by ``floor``, and whole vectors of rows.
     """
 
     def __init__(self, layout: Layout, levels: Sequence[Level], rows: int) -> None:
@@ -123,7 +123,7 @@ class NativeArithmetic:
         return (_Layer * len(entries))(*entries)
 
     def number_sources(self, numbers: Mapping[int, int]) -> None:
-        """Which of the input copies each first layer reads."""
+        """Set which input copy each first layer reads."""
         for entry, source in self._sources:
             entry.source = numbers[source]
 

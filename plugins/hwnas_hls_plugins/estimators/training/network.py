@@ -1,10 +1,10 @@
 """Many small networks as one: shared buffers, few calls, a hand-written backward pass.
 
-Activations of one depth (counted from the output) of all networks stand one below the other in
-one matrix, features x rows, with nothing between them: there is no padding.
+The activations of one depth (counted from the output) of all networks are stacked in one matrix, features x
+rows, without padding.
 
-A network's numbers depend on nothing but itself: the same products in the same order, whatever
-stands beside it. Loaded only when something is trained, hence torch at the top.
+The results of a network do not depend on its neighbours: in any group, its products are computed in the
+same order. This module imports torch.
 """
 
 from __future__ import annotations

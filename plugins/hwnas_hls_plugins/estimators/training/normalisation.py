@@ -14,7 +14,7 @@ from hwnas_hls_plugins.estimators.training.totals import Totals
 
 #: Share of a new batch in the running mean and deviation.
 MOMENTUM = 0.1
-#: Rounds at the start: weights are rounded, so statistics do not settle at once.
+#: Rounds of measurement at the start: with rounded weights, statistics need several to settle.
 CALIBRATIONS = 4
 #: Largest root mean square of folded weights, as a share of their type's largest value.
 REACH = 0.7
@@ -22,22 +22,22 @@ REACH = 0.7
 
 @dataclass(slots=True, eq=False)
 class Normalisation:
-    """Batch normalisation of one level; columns are (features, 1) unless said otherwise.
+    """Batch normalisation of one level; columns are (features, 1) unless stated otherwise.
 
-    The weights that run are ``weight * gain / deviation``, quantised, as they will be in hardware.
-    Mean and deviation follow the sums that these weights really give, so that rounded and clipped
-    weights are normalised too. The gradient is that of normalising by the batch's own statistics.
+    The products use ``weight * gain / deviation``, quantised, as the hardware will. Mean and deviation follow
+    the sums of these quantised weights, so rounding and clipping are normalised too. The gradient is that
+    of normalising by the batch's own statistics.
 
     Args:
         active: 1 for features with normalisation, else 0.
-        scale, unit: what a normalised sum of 1 stands for, in real units and as counted.
-        bias_unit: least significant bits of the bias in a real unit.
+        scale, unit: value of a normalised sum of 1, in real units and in least significant bits.
+        bias_unit: least significant bits of the bias per real unit.
         bias_at: places of the biases of active features in the level's span of weights.
-        bias_of: those features.
+        bias_of: the active features.
         row_of: feature of each number of that span; by_row: sums over them.
-        reach: largest root mean square that weights of a feature may have, as they are counted.
+        reach: maximum root mean square of the weights of a feature, in least significant bits.
         running: (features, 2), mean and deviation of the sums of the unscaled weights.
-        gain, shift, gain_gradient, shift_gradient: views of the trained numbers.
+        gain, shift, gain_gradient, shift_gradient: views of the trained parameters.
     """
 
     active: Tensor
@@ -56,7 +56,7 @@ class Normalisation:
     shift_gradient: Tensor
 
     def fold(self, span: Tensor) -> None:
-        """Multiply the level's weights and set its biases, both counted, not yet rounded."""
+        """Fold into the level's weights and biases, in least significant bits, not yet rounded."""
         mean, deviation = self.running[:, :1], self.running[:, 1:]
         factor = torch.where(self.active > 0, self.gain * self.unit / deviation, 1.0)
         span.mul_(factor.view(-1).index_select(0, self.row_of))
@@ -64,20 +64,20 @@ class Normalisation:
         span.index_copy_(0, self.bias_at, bias.view(-1).index_select(0, self.bias_of))
 
     def measure(self, sums: Tensor, weights: Tensor, momentum: float) -> None:
-        """Move the running statistics so that ``sums`` come nearer to what they should be.
+        """Update the running statistics to bring ``sums`` closer to their normalised distribution.
 
         Args:
-            sums: of the folded weights, features x batch rows.
-            weights: the level's span, counted, before it was folded.
-            momentum: 1 corrects what this batch shows at once.
+            sums: sums with the folded weights, features x batch rows.
+            weights: the level's span before folding, in least significant bits.
+            momentum: share of the correction to apply; 1 applies all of it.
         """
         mean = sums.mean(1, keepdim=True)
         deviation = _deviation(sums - mean)
         wanted = self.gain * self.unit
         error = mean - 0.5 * self.shift * self.unit
         moved = self.running[:, :1] + momentum * error * self.running[:, 1:] / wanted
-        # In double precision: the last bit of a single power depends on the place in memory, since the
-        # processor's vectors and what is left over at the end go through different code.
+        # In double precision: the last bit of a single-precision power depends on its position in memory,
+        # because vectors and the remainder at the end take different code.
         factor = (deviation / wanted).clamp_(0.25, 4.0).double().pow_(momentum).to(deviation.dtype)
         spread = self.by_row(weights * weights)
         # Weights that are small for their type grow, but not so far that most of them saturate.
@@ -87,7 +87,7 @@ class Normalisation:
         self.running.copy_(torch.where(self.active > 0, fresh, self.running))
 
     def backward(self, gradient: Tensor, sums: Tensor) -> None:
-        """Gradient at the normalised sums -> at the sums before, in place; ``sums`` are used up."""
+        """Convert the gradient at normalised sums to that at raw ones, in place; overwrites ``sums``."""
         centred = sums.sub_(sums.mean(1, keepdim=True))
         along = (gradient * centred).mean(1, keepdim=True)
         variance = _deviation(centred).square_().clamp_min_(1e-6)
@@ -105,7 +105,7 @@ def _deviation(centred: Tensor) -> Tensor:
 
 
 def normalisation(layout: Layout, k: int, starts: Sequence[int]) -> Normalisation:
-    """The batch normalisation of level ``k``; its gains are kept from turning their weights over."""
+    """The batch normalisation of level ``k``; bounds on its gains keep the signs of the weights."""
     layers = layout.layers(k)
     rows = [layer.rows for layer in layers]
     active = np.zeros(sum(rows), bool)
@@ -130,7 +130,7 @@ def normalisation(layout: Layout, k: int, starts: Sequence[int]) -> Normalisatio
 
     running = torch.cat([member.running[k] for member in layout.members[: layout.reach[k]]])
     gains, shifts = layout.norm_span(k, 0), layout.norm_span(k, 1)
-    # A gain that crosses zero would turn its weights over.
+    # A gain that crosses zero would flip the signs of its weights.
     layout.floor[gains] = 0.05
     bias_fraction = [0 if layer.layer.bias is None else layer.layer.bias.fraction for layer in layers]
     return Normalisation(

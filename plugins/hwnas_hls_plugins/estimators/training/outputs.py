@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """What networks answer, and the gradient there; (networks, n_out, batch rows).
+    """The outputs of networks and the gradient at them, (networks, n_out, batch rows).
 
     Args:
-        temperature: (networks, 1, 1), what a least significant bit counts in the loss at the start.
-        log_temperature: (networks,), trained: the logarithm of what it counts beyond that.
+        temperature: (networks, 1, 1), initial scale of a least significant bit in the loss.
+        log_temperature: (networks,), trained: logarithm of a further factor on this scale.
     """
 
     logits: Tensor
@@ -26,14 +26,14 @@ class Outputs:
     @property
     def scale(self) -> Tensor:
         """The scale of a least significant bit in the loss, (networks, 1, 1)."""
-        # Through double precision, as in Normalisation.measure: the same bits at any place.
+        # In double precision, as in Normalisation.measure: the same bits at any position.
         grown = self.log_temperature.double().exp().to(self.logits.dtype)
         return self.temperature * grown[:, None, None]
 
     def cross_entropy(self, targets: Tensor) -> None:
-        """Gradient of the cross entropy with shares of classes, (n_out, batch rows).
+        """Gradient of the cross entropy with class probabilities, (n_out, batch rows).
 
-        Targets may have a further row: the weights of the rows.
+        A further row of the targets holds the weights of the rows, if there are any.
         """
         answers = self.logits * self.scale
         targets, weights = self._weighted(targets)

@@ -24,13 +24,13 @@ from hwnas_hls.values.candidate import digest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Activations that a network trained here may have, by position.
+#: Supported activations, by position.
 HIDDEN = ("relu", "linear")
 LAST = ("relu", "linear", "softmax")
 
 
 def serves(architecture: Architecture) -> bool:
-    """Whether a network is a chain with activations that are trained as one; all others are graphs."""
+    """Whether a network is a chain with supported activations; all others are trained as graphs."""
     if not architecture.is_chain:
         return False
     *hidden, last = architecture.chain
@@ -42,12 +42,12 @@ class LayerPlan:
     """One layer as a matrix of ``rows`` x ``cols``.
 
     Args:
-        layer: as the architecture has it.
+        layer: the layer of the architecture.
         last: whether it is the network's output.
         out_fraction: fractional bits of its counted sums.
         product_fraction: fractional bits of input times weight.
-        scale: root mean square that its outputs (before the activation) start from.
-        spread: standard deviation of its weights at the start, the unit of its latents.
+        scale: initial root mean square of its outputs (before the activation).
+        spread: initial standard deviation of its weights, the unit of its latents.
     """
 
     layer: Dense
@@ -92,7 +92,7 @@ class LayerPlan:
         return 0.5 * self.scale
 
     def block(self, latent: NDArray[np.float64], *, fast: bool) -> dict[str, NDArray[np.float64]]:
-        """The constants that turn latents into what the layer multiplies with.
+        """The constants that convert latents to the operands of the layer's products.
 
         ``clip(floor(latent * unit + 0.5), low, high) * factor + offset``, all (rows, cols).
         ``fast`` says that sums are rounded by ``floor`` alone: half a bit is added beforehand.
@@ -113,7 +113,7 @@ class LayerPlan:
         if fast and layer.result is not None and layer.result.rounding == "RND":
             offset[:width, layer.n_in] = 0.5
         offset[width:, layer.n_in] = 1.0
-        # Latents beyond their grid would have to come all the way back before anything changed.
+        # A latent beyond its grid would have to return to it before its weight changed.
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, (low - 0.49) / unit, 0.0)
             ceiling = np.where(unit > 0, (high + 0.49) / unit, 0.0)
@@ -149,10 +149,10 @@ class AnyPlan:
     """One network to be trained, a chain or a graph.
 
     Args:
-        architecture: what it is.
+        architecture: the architecture of the network.
         layers: from input to output.
-        seed: 63 bits from the run's seed and the candidate's key; nothing else of the batch.
-        temperature: what an output's least significant bit counts in the loss at the start.
+        seed: 63 bits from the run's seed and the candidate's key; independent of the rest of the batch.
+        temperature: initial scale of an output's least significant bit in the loss.
     """
 
     architecture: Architecture
@@ -174,12 +174,12 @@ class AnyPlan:
 
     @property
     def n_features(self) -> int:
-        """Numbers of one row, as groups are measured by them."""
+        """Number of values per row, the measure of a group's size."""
         raise NotImplementedError
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Networks that can share calls stand together."""
+        """Sort key that puts networks that can share calls next to each other."""
         raise NotImplementedError
 
 
@@ -196,12 +196,12 @@ class Plan(AnyPlan):
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Chains stand by depth, then by widths from the output."""
+        """Sort key: depth, then the widths from the output."""
         widths = [layer.layer.n_in for layer in self.layers]
         return (-len(self.layers), widths[::-1], str(self.architecture.input), self.seed)
 
     def latents(self) -> list[NDArray[np.float64]]:
-        """Starting values, one (rows, cols) array a layer, in units of ``spread``."""
+        """Initial values, one (rows, cols) array per layer, in units of ``spread``."""
         rng = np.random.default_rng(self.seed)
         out = []
         for layer in self.layers:
@@ -226,7 +226,7 @@ def plan(architecture: Architecture, key: str, seed: int, *, regression: bool = 
         spread = fitted_spread(wanted / fan_in, layer.weight)
         wanted = min(spread * fan_in, reach(layer.result))
         if layer.normalisation == "batch":
-            spread = 1.0 / fan_in  # what it will be divided by is up to the normalisation
+            spread = 1.0 / fan_in  # the normalisation determines the divisor
         layers.append(LayerPlan(layer, last, sink.fraction, product, wanted, spread))
         scale = wanted
     end = layers[-1]
@@ -240,14 +240,14 @@ def seed_of(seed: int, key: str) -> int:
 
 
 def start_temperature(scale: float, result: FixedType | None, fraction: int, *, regression: bool) -> float:
-    """What an output's least significant bit counts in the loss at the start.
+    """The initial scale of an output's least significant bit in the loss.
 
     Args:
-        scale: root mean square that the outputs start from.
-        result, fraction: of the outputs.
+        scale: initial root mean square of the outputs.
+        result, fraction: type and fractional bits of the outputs.
     """
-    # Only the order of logits matters, so a narrow output type may stand for large ones. Standardised
-    # targets reach about four; an output type that does not gets a power of two as its unit.
+    # Only the order of logits matters, so a narrow output type may represent large ones. Standardised
+    # targets reach about four; a type that does not gets a power of two as its unit.
     unit = 1.0 / max(scale, 1e-6)
     if regression:
         unit = 2.0 ** max(0, math.ceil(math.log2(4.0 / max(reach(result), 1e-6))))
@@ -260,7 +260,7 @@ def clamps(result: FixedType | None) -> bool:
 
 
 def clamp_limits(result: FixedType | None, *, rectified: bool) -> tuple[float, float]:
-    """Range of sums before ``floor``, of a result type that clamps."""
+    """The range of sums before ``floor`` for a result type that clamps."""
     low, high = (-math.inf, math.inf) if result is None else (float(result.lowest), result.highest + 0.5)
     return (max(low, 0.0) if rectified else low), high
 
@@ -279,6 +279,6 @@ def suited_scale(result: FixedType | None) -> float:
 
 
 def fitted_spread(spread: float, weight: FixedType) -> float:
-    """The spread nearest to the wanted one at which a weight's grid neither clips nor is all zero."""
+    """The spread nearest to the given one at which the weight type neither clips nor rounds all to zero."""
     step = 2.0**-weight.fraction
     return min(max(spread, 0.4 * step), 0.7 * max(weight.highest, 1) * step)

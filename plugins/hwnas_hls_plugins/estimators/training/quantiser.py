@@ -1,7 +1,6 @@
 """``ap_fixed`` rounding and overflow on torch tensors, with straight-through gradients.
 
-The same semantics as :class:`hwnas_hls.network.precision.FixedType`, to the bit. Loaded only when
-something is trained, hence torch at the top.
+The same semantics as :class:`hwnas_hls.network.precision.FixedType`, to the bit. This module imports torch.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from torch import Tensor
 
 from hwnas_hls.network.precision import FixedType
 
-#: How hard sums beyond a type that wraps are pushed back, relative to the mean gradient.
+#: Strength of the push on sums beyond a type that wraps, relative to the mean gradient.
 _PUSH = 4.0
 
 
 def rounded(counted: Tensor, rounding: str) -> Tensor:
-    """Numbers counted in least significant bits -> whole ones, by one of ``ROUNDINGS``."""
+    """Round numbers in least significant bits to integers, by one of ``ROUNDINGS``."""
     if rounding == "TRN_ZERO":
         return torch.trunc(counted)
     if rounding == "RND_CONV":
@@ -34,7 +33,7 @@ def rounded(counted: Tensor, rounding: str) -> Tensor:
 def _nearest(counted: Tensor, *, up: bool) -> Tensor:
     """The nearest integer, with halves up or down.
 
-    Adding a half would itself round, just below a half and among the largest numbers.
+    Adding 0.5 would itself round, for numbers just below 0.5 and for the largest ones.
     """
     floor = torch.floor(counted)
     rest = counted - floor
@@ -42,7 +41,7 @@ def _nearest(counted: Tensor, *, up: bool) -> Tensor:
 
 
 def limited(whole: Tensor, kind: FixedType) -> Tensor:
-    """Integers -> integers in the range of ``kind``, by its overflow mode."""
+    """Limit integers to the range of ``kind``, by its overflow mode."""
     low, high = float(kind.lowest), float(kind.highest)
     if kind.overflow == "WRAP":
         span = 2.0**kind.width
@@ -55,16 +54,16 @@ def limited(whole: Tensor, kind: FixedType) -> Tensor:
 
 
 def on_grid(counted: Tensor, kind: FixedType) -> Tensor:
-    """Round and limit numbers counted in least significant bits of ``kind``."""
+    """Round and limit numbers in least significant bits of ``kind``."""
     return limited(rounded(counted, kind.rounding), kind)
 
 
 def lossy_sum(weights: Tensor, values: Tensor, bias: Tensor, step: float, accum: FixedType) -> Tensor:
-    """Sum of products, each cast to an accumulator that has too few fractional bits for it.
+    """The sum of products, each cast to an accumulator with fewer fractional bits.
 
     Args:
         weights: (n_out, n_in); values: (n_in, rows); bias: (n_out,), on the accumulator's grid.
-        step: what one of the accumulator's least significant bits counts in the unit of the sum.
+        step: value of the accumulator's least significant bit in the unit of the sum.
         accum: the accumulator.
 
     Returns:
@@ -80,8 +79,8 @@ def push_back(gradient: Tensor, push: Tensor, layers: Iterable[slice]) -> None:
     """A gradient that drives wrapped sums back into the range of their type.
 
     Args:
-        gradient: of the sums, (features, rows), changed in place.
-        push: how far outside each lies.
+        gradient: gradient of the sums, (features, rows), changed in place.
+        push: distance of each sum from the range.
         layers: the features of each layer.
     """
     for here in layers:

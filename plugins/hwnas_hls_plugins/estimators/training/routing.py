@@ -12,7 +12,7 @@ __all__ = ["planned", "refusal"]
 def planned(
     architecture: Architecture, key: str, seed: int, *, regression: bool = False
 ) -> chain.Plan | GraphPlan:
-    """The plan of what trains ``architecture``, of which there is no :func:`refusal`.
+    """The plan of the training of ``architecture``, for which there must be no :func:`refusal`.
 
     Args:
         key: names the candidate.

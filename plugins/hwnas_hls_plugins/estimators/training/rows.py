@@ -19,19 +19,19 @@ from hwnas_hls_plugins.estimators.training.kernels import library
 
 @dataclass(frozen=True, slots=True)
 class InputKind:
-    """What a network reads: its input type, and the types of single features where they have any."""
+    """The inputs of a network: its input type, and the types of single features if they have their own."""
 
     kind: FixedType
     features: FeatureTypes = ()
 
 
 class Rows:
-    """Rows of one split, standardised; quantised only as they are read.
+    """The standardised rows of one split; they are quantised when they are read.
 
     Features stay in float64: they are rounded onto an input grid as the emulator rounds them.
 
     Args:
-        compiled: let the compiled kernels read, where there are some; the numbers are the same.
+        compiled: whether compiled kernels, if available, read the rows; the result is the same.
         weights: how much each row counts in the loss, float64 (rows,); ``None``: all count the same.
     """
 
@@ -49,7 +49,7 @@ class Rows:
         self.features = torch.as_tensor(features, device=device)
         targets = np.ascontiguousarray(dataset.wanted(split).T)
         if weights is not None:
-            # One more row below the targets, so that weights go wherever targets go.
+            # The weights are one more row of the targets, so both are always indexed together.
             targets = np.concatenate([targets, weights[None, :]])
         self.targets = torch.as_tensor(targets, dtype=dtype, device=device)
         self.dtype = dtype
@@ -60,9 +60,9 @@ class Rows:
         return self.features.shape[0]
 
     def read(self, kinds: Sequence[InputKind], order: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Rows in ``order``: (n_in + 1, rows) whole numbers an input kind, ones below; and targets.
+        """The rows in ``order``: (n_in + 1, rows) integers per input kind, the last row ones; and targets.
 
-        Targets are (n_out, rows), with the weights of the rows below them if there are any.
+        Targets are (n_out, rows), with one more row for the weights of the rows if there are any.
         """
         targets = self.targets.index_select(1, order)
         if self._kernels is not None:
@@ -73,7 +73,7 @@ class Rows:
     def _gathered(self, kernels: CDLL, kind: InputKind, order: Tensor) -> Tensor:
         width = self.features.shape[1]
         grids = Grids(kind.features, kind.kind, width)
-        # Named, so that the copy is alive while the kernel reads it.
+        # The name keeps the copy alive while the kernel reads it.
         order = order.to(torch.int64).contiguous()
         out = torch.empty((width + 1, len(order)))
         kernels.gather(
@@ -85,7 +85,7 @@ class Rows:
 
 
 def quantised(features: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
-    """Standardised float64 (n_in, rows) -> whole numbers on the input grid, a row of ones below.
+    """Quantise standardised float64 (n_in, rows) to integers on the input grid; the last row is ones.
 
     Rounded half up and saturated, as :func:`hwnas_hls.network.emulator.input_integers` does.
     """

@@ -1,6 +1,6 @@
 """Training in parts: the state of a network between two parts, as bytes.
 
-Loaded only to train, hence torch at the top.
+This module imports torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult
     from hwnas_hls_plugins.estimators.training.member import AnyMember
 
-#: Everything of a member that training changes, each a list of tensors.
+#: The attributes of a member that training changes, each a list of tensors.
 _PIECES = ("latent", "mean", "square", "kept", "digits", "running")
 
 
@@ -52,13 +52,13 @@ def from_bytes(member: AnyMember, state: bytes) -> int:
     member.limited = any(bool((block < UNLIMITED).any()) for block in held["digits"])
     if parts["generator"]:
         member.generator.set_state(torch.from_numpy(np.frombuffer(parts["generator"], np.uint8).copy()))
-    # States of earlier versions do not say.
+    # States of earlier versions lack this entry.
     member.kernels = list(data.get("kernels", ()))
     return int(data["epochs"])
 
 
 def advance(training: Training, states: Sequence[bytes | None], end: int) -> list[tuple[bytes, float]]:
-    """Train every member from its state to the epoch ``end``; its state then and its interim metric."""
+    """Train every member from its state to epoch ``end``; returns its new state and its interim metric."""
     found: dict[int, tuple[bytes, float]] = {}
     with threads(training.config.threads), torch.inference_mode():
         for begin, members in _by_epoch(training, states):
@@ -85,7 +85,7 @@ def conclude(training: Training, states: Sequence[bytes]) -> list[TrainingResult
 
 
 def _by_epoch(training: Training, states: Sequence[bytes | None]) -> Iterable[tuple[int, list[AnyMember]]]:
-    """Members restored or started, by the epochs they have behind them."""
+    """The restored or initialised members, by the number of epochs they have done."""
     found: dict[int, list[AnyMember]] = {}
     for member, state in zip(training.members, states, strict=True):
         if state is None:

@@ -20,10 +20,10 @@ class Pace:
     """The settings of one step.
 
     Args:
-        momentum: share of its batch in the running statistics; 0 leaves them alone.
-        leak: share of the gradient that passes where a sum is out of bounds; 0.0 where none does.
-        left: what decay leaves of a weight.
-        size: of Adam's step, see :func:`~hwnas_hls_plugins.estimators.training.adam.step_size`.
+        momentum: share of its batch in the running statistics; 0 leaves them unchanged.
+        leak: share of the gradient that passes where a sum is out of bounds; 0.0 for none.
+        left: factor of weight decay on each weight.
+        size: size of Adam's step, see :func:`~hwnas_hls_plugins.estimators.training.adam.step_size`.
     """
 
     momentum: float
@@ -44,7 +44,7 @@ class Schedule:
         self.steps = epoch_steps * config.epochs
 
     def paces(self, epoch: int) -> list[Pace]:
-        """One a step of ``epoch``, counted from 0."""
+        """One pace per step of ``epoch``, counted from 0."""
         config, first = self.config, epoch * self.epoch_steps + 1
         leak = config.leak * max(0.0, 1 - 2 * epoch / config.epochs)
         found = []
@@ -63,7 +63,7 @@ class Schedule:
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def descent_paces(self, round_: int, epoch: int) -> list[Pace]:
-        """One a step of an epoch after a round of a descent, both counted from 0; see ``descent_rate``."""
+        """One pace per step of an epoch after a round of a descent, both from 0; see ``descent_rate``."""
         config = self.config
         steps = config.descent_epochs * self.epoch_steps
         found = []
@@ -75,16 +75,16 @@ class Schedule:
         return found
 
     def zeros(self, epoch: int) -> float | None:
-        """Share of a layer's sparsity that it has from ``epoch`` on; ``None`` where it has all of it.
+        """The share of a layer's sparsity reached from ``epoch`` on; ``None`` once all of it is reached.
 
-        Zeros grow by a cubic (Zhu and Gupta, 2017).
+        The number of zeros follows a cubic (Zhu and Gupta, 2017).
         """
         until = max(1, round(self.config.pruned_by * self.config.epochs))
         return None if epoch >= until else 1 - (1 - (epoch + 1) / until) ** 3
 
 
 def _momentum(step: int) -> float:
-    """Batch statistics cost a product of their own: every step at first, then every fourth."""
+    """Batch statistics cost an extra product: measured in every step at first, then in every fourth."""
     if step <= 32:
         return MOMENTUM
     return 0.0 if step % 4 else 1 - (1 - MOMENTUM) ** 4

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Far behind: another design with a better score has fewer adder bits by this factor.
 BEHIND = 1.3
-#: Training rows of a refinement, at most.
+#: Maximum number of training rows of a refinement.
 _ROWS = 2048
 
 
@@ -49,7 +49,7 @@ class SnapshotRefinement:
     """Refines snapshots, so that the search compares designs as they will be exported.
 
     Args:
-        dataset: what the rows belong to.
+        dataset: dataset of the rows.
         train: training rows; the loss on at most 2,048 of them decides.
         config: its ``descent_price`` of 0 leaves snapshots as they are.
         score: the score of a design on the validation rows of the training, see :class:`Snapshot`.

@@ -17,12 +17,12 @@ from hwnas_hls_plugins.estimators.training.vector import TrainedVector
 
 
 class AnyNetwork(ABC):
-    """A group of chains, or of graphs, in training: one vector of numbers, and the outputs of all of them.
+    """A group of chains, or of graphs, in training: one vector of parameters, and the outputs of all.
 
     Attributes:
-        layout: where the trained numbers stand.
-        outputs: of all members.
-        kernels: what computes the steps, ``native`` or ``torch``.
+        layout: memory layout of the trained parameters.
+        outputs: outputs of all members.
+        kernels: implementation of the steps, ``native`` or ``torch``.
     """
 
     layout: TrainedVector[Any]
@@ -43,7 +43,7 @@ class AnyNetwork(ABC):
         return self.outputs.logits
 
     def _answers(self, values: Tensor, gradient: Tensor, n_out: int, rows: int) -> Outputs:
-        """The outputs of all members, which stand one below the other: (members x n_out, rows)."""
+        """The outputs of all members, stacked: (members x n_out, rows)."""
         layout, count = self.layout, len(self.members)
         temperatures = [member.plan.temperature for member in self.members]
         return Outputs(
@@ -66,11 +66,11 @@ class AnyNetwork(ABC):
 
     @abstractmethod
     def number_sources(self, numbers: Mapping[int, int]) -> None:
-        """Which of the input copies handed to forward and backward each network reads."""
+        """Set which of the input copies passed to forward and backward each network reads."""
 
     @abstractmethod
     def quantise(self) -> None:
-        """Latents -> integers on the weights' grids -> the numbers that forward multiplies with."""
+        """Convert latents to integers on the weights' grids, then to the operands of ``forward``."""
 
     @abstractmethod
     def draw(self) -> None:
@@ -78,16 +78,16 @@ class AnyNetwork(ABC):
 
     @abstractmethod
     def forward(self, inputs: Sequence[Tensor], *, training: bool = False, momentum: float = 0.0) -> None:
-        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix a quantised copy.
+        """Run one batch: ``inputs`` holds one (n_in + 1, rows) matrix per quantised copy.
 
         Args:
-            training: drop what :meth:`draw` has drawn.
-            momentum: share of this batch in the running statistics; 0 leaves them alone.
+            training: whether to apply the dropout masks of :meth:`draw`.
+            momentum: share of this batch in the running statistics; 0 leaves them unchanged.
         """
 
     @abstractmethod
     def lose(self, targets: Tensor, *, classes: bool) -> None:
-        """Gradient of the loss at the outputs, up to a factor a network (Adam sees none).
+        """Compute the gradient of the loss at the outputs, up to a factor per network, which Adam cancels.
 
         Args:
             targets: (n_out, rows): one-hot classes (cross entropy) or standardised values (squares).
@@ -95,15 +95,16 @@ class AnyNetwork(ABC):
 
     @abstractmethod
     def backward(self, inputs: Sequence[Tensor], leak: Number = 0.0) -> None:
-        """Gradients of all trained numbers, straight through every rounding.
+        """Compute the gradients of all trained parameters, straight through every rounding.
 
-        ``leak`` is the share of the gradient that passes where a sum is out of bounds: without it
-        a neuron that is never in them stays dead. ``inputs`` are those of the last forward.
+        ``leak`` is the share of the gradient that passes where a sum is out of bounds. Without it,
+        a neuron whose sums are always out of bounds would stay dead. ``inputs`` are those of the last
+        forward.
         """
 
     @abstractmethod
     def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
-        """One step of AdamW, see ``Arithmetic.update``."""
+        """Take one step of AdamW, see ``Arithmetic.update``."""
 
     @abstractmethod
     def calibrate(self, inputs: Sequence[Tensor]) -> None:
@@ -135,18 +136,18 @@ class AnyStep(Protocol):
         """Take step ``number`` of the epoch, from 0.
 
         Args:
-            inputs: one (n_in + 1, batch rows) matrix a quantised copy.
+            inputs: one (n_in + 1, batch rows) matrix per quantised copy.
             targets: (n_out, batch rows).
         """
         ...
 
 
 class Step:
-    """Steps that are computed as they are taken.
+    """Steps that are computed directly, without graphs.
 
     Args:
         network: the group.
-        classes: cross entropy, else squares.
+        classes: whether the loss is the cross entropy, else the squares.
     """
 
     def __init__(self, network: AnyNetwork, config: TrainingConfig, *, classes: bool) -> None:
@@ -162,7 +163,7 @@ class Step:
         self.compute(inputs, targets, self._paces[number])
 
     def compute(self, inputs: Sequence[Tensor], targets: Tensor, pace: Pace) -> None:
-        """A step, with what is dropped already drawn: launches only, nothing is waited for or read back."""
+        """Compute a step with dropout masks already drawn: only launches, no waiting, nothing read back."""
         network = self.network
         network.forward(inputs, training=True, momentum=pace.momentum)
         network.lose(targets, classes=self.classes)

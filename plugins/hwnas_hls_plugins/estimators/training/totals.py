@@ -9,15 +9,15 @@ from torch import Tensor
 
 
 class Totals:
-    """``total[owner[i]] += numbers[i]``, the same bits every time, nothing read back.
+    """``total[owner[i]] += numbers[i]``, reproducible to the bit, with nothing read back.
 
-    On a GPU ``index_add_`` adds in whatever order its threads come, and the operations that do not
-    cannot be captured in a graph. There the numbers of each owner are gathered into a row instead.
+    On a GPU ``index_add_`` adds in no fixed order, and its deterministic alternatives cannot be captured in
+    a graph. There the numbers of each owner are gathered into a row instead.
 
     Args:
-        owner: of each number.
-        count: owners.
-        idle: whether the last owner stands for numbers that nobody asks for: 0 on a GPU.
+        owner: owner of each number.
+        count: number of owners.
+        idle: whether the last owner collects unused numbers; its total is 0 on a GPU.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Totals:
         self._owner = torch.as_tensor(owner, device=device)
         self._rows: Tensor | None = None
         if device.type != "cpu":
-            # What fills up a row is a zero that stands behind the numbers.
+            # Rows are padded with a zero that follows the numbers.
             sizes = np.bincount(owner, minlength=count)
             if idle:
                 sizes[-1] = 0

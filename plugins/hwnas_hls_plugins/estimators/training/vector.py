@@ -28,9 +28,9 @@ class TrainedVector(ABC, Generic[M]):
     Attributes:
         latent, mean, square, gradient: trained parameters, Adam's two averages, the gradient.
         floor, ceiling: bounds of the latents.
-        unit, low, high: what turns latents into whole numbers, one a weight or bias.
+        unit, low, high: constants that convert latents to integers, one per weight or bias.
         kept_factor: unit of the products, 0 for pruned weights.
-        integers, weights: weights and biases as whole numbers, and as products take them.
+        integers, weights: weights and biases as integers, and as operands of the products.
         n_weights: number of weights and biases.
         pieces: (member, piece) -> its place in the vectors.
     """
@@ -50,7 +50,7 @@ class TrainedVector(ABC, Generic[M]):
         return torch.as_tensor(data, dtype=self.dtype, device=self.device)
 
     def _hold(self, pieces: Sequence[tuple[int, int]]) -> None:
-        """Put these pieces of the members one after the other."""
+        """Concatenate these pieces of the members."""
         self.pieces: dict[tuple[int, int], slice] = {}
         at = 0
         for j, piece in pieces:
@@ -63,7 +63,7 @@ class TrainedVector(ABC, Generic[M]):
         self.gradient = torch.zeros_like(self.latent)
 
     def _bound(self, flat: Mapping[str, NDArray[np.float64]]) -> None:
-        """Take up the constants of all weights and biases; what is neither has no bounds."""
+        """Copy the constants of all weights and biases; other parameters have no bounds."""
         self.unit, self.low, self.high = (self.tensor(flat[name]) for name in ("unit", "low", "high"))
         self._factor = self.tensor(flat["factor"])
         self.n_weights = self.unit.numel()
@@ -75,17 +75,17 @@ class TrainedVector(ABC, Generic[M]):
 
     @abstractmethod
     def refresh_kept(self) -> None:
-        """Take up the members' pruning masks."""
+        """Copy the members' pruning masks."""
 
     @abstractmethod
     def prune(self, share: float) -> bool:
-        """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""
+        """Prune the smallest weights of each layer, ``share`` of its sparsity; whether there are any."""
 
     @abstractmethod
     def exported(
         self, j: int
     ) -> tuple[Sequence[NDArray[np.int64] | None], Sequence[NDArray[np.int64] | None]]:
-        """(weights, biases) of member ``j`` from input to output, int64, as products took them."""
+        """(weights, biases) of member ``j`` from input to output, int64, as used in the last products."""
 
     def save_members(self) -> None:
         """Copy the trained parameters to the members."""

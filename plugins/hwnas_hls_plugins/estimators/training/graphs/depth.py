@@ -21,7 +21,7 @@ from hwnas_hls_plugins.estimators.training.totals import Totals
 
 @dataclass(slots=True, eq=False)
 class Buffers:
-    """What is computed for each feature of a group and each row of a batch."""
+    """The buffers of one group: one value per feature and batch row."""
 
     sums: Tensor
     values: Tensor
@@ -31,17 +31,17 @@ class Buffers:
 
 @dataclass(slots=True, eq=False)
 class Depth:
-    """Everything of one depth; matrices are features x batch rows, columns (features, 1).
+    """The layers of one depth; matrices are features x batch rows, columns (features, 1).
 
     Args:
-        places: its layers, one below the other.
+        places: its layers, stacked.
         sums, values, gradient: before and after the activation; of the sums.
         mask: where, and with which factor, the gradient passes.
-        low, high, offset, slope: limits, what makes ``floor`` the rounding, slope below zero.
+        low, high, offset, slope: limits, the offset that makes ``floor`` the rounding, slope below zero.
         steep: whether no slope differs from 1.
-        span: of the group's numbers that belong here.
-        nodes: what computes the sums.
-        dropout, push, norm: only where some layer wants them.
+        span: span of its parameters in the group's vector.
+        nodes: the nodes that compute the sums.
+        dropout, push, norm: ``None`` unless a layer needs them.
     """
 
     places: list[Place]
@@ -66,7 +66,7 @@ class Depth:
         return slice(place.rows.start - first, place.rows.stop - first)
 
     def activate(self, *, exactly: bool) -> None:
-        """Sums -> values, and where the gradient passes."""
+        """Compute the values from the sums, and where the gradient passes."""
         if exactly:
             for place, node in zip(self.places, self.nodes, strict=True):
                 self._activate_exactly(place, node)
@@ -113,10 +113,10 @@ class Depth:
         self.mask[here] = inside
 
     def draw(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw what is dropped of those layers that want it.
+        """Draw the dropout masks of the layers that have dropout.
 
         Args:
-            generators: of each graph.
+            generators: one per graph.
         """
         if self.dropout is None:
             return
@@ -125,12 +125,12 @@ class Depth:
                 draw(self.dropout[self.own(place)], place.plan.dropout, generators[place.member])
 
     def drop(self) -> None:
-        """Zero what was drawn."""
+        """Apply the dropout masks."""
         if self.dropout is not None:
             self.values.mul_(self.dropout)
 
     def pass_back(self, leak: Number) -> None:
-        """Gradient of the values -> of the sums, in place; batch normalisation not yet."""
+        """Convert the gradient of the values to that of the sums, in place, without batch normalisation."""
         if self.dropout is not None:
             self.gradient.mul_(self.dropout)
         if isinstance(leak, Tensor) or leak > 0:
@@ -143,7 +143,7 @@ class Depth:
 
 
 def make_depth(layout: GraphLayout, number: int, buffers: Buffers) -> Depth:
-    """The depth of this number, its nodes still missing."""
+    """The depth of this number, without its nodes."""
     places = layout.by_depth[number]
     here = slice(places[0].rows.start, places[-1].rows.stop)
     plans = [place.plan for place in places]
@@ -202,7 +202,7 @@ def _normalisation(layout: GraphLayout, depth: Depth) -> ChannelNormalisation:
     plans = [place.plan for place in places]
     running = [layout.members[place.member].running[place.which] for place in places]
     gains, shifts = (slice(found[0].start, found[-1].stop) for found in pieces)
-    # A gain that crosses zero would turn its weights over.
+    # A gain that crosses zero would flip the signs of its weights.
     layout.floor[gains].fill_(0.05)
     counts = np.bincount(channel_of, minlength=start + 1)
     return ChannelNormalisation(

@@ -26,14 +26,14 @@ def _nothing() -> slice:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """Where one layer of one graph stands.
+    """The place of one layer of one graph in the group's buffers.
 
     Args:
-        member, number: whose layer, and which.
-        plan: what it is.
-        rows: its features among those of the group.
-        weights, biases: its numbers among those of the group; empty where it has none.
-        which: which of its graph's layers with weights it is.
+        member, number: the graph, and the number of the layer in it.
+        plan: plan of the layer.
+        rows: slice of its features among those of the group.
+        weights, biases: slices of its parameters among those of the group; empty if it has none.
+        which: its number among the layers with weights of its graph.
     """
 
     member: int
@@ -46,16 +46,16 @@ class Place:
 
 
 class GraphLayout(TrainedVector[GraphMember]):
-    """The trained numbers of graphs: weights and biases by depth, then gains, shifts, temperatures.
+    """The trained parameters of graphs: weights and biases by depth, then gains, shifts, temperatures.
 
     Args:
         members: started or resumed.
         dtype, device: of every tensor.
 
     Attributes:
-        by_depth: the layers of each depth, one below the other.
-        places: (member, number of the layer) -> where it stands.
-        spans: of each depth, its numbers among those of the group.
+        by_depth: the layers of each depth, in stacking order.
+        places: (member, number of the layer) -> its place.
+        spans: per depth, the span of its parameters among those of the group.
     """
 
     def __init__(self, members: Sequence[GraphMember], dtype: torch.dtype, device: torch.device) -> None:
@@ -75,7 +75,7 @@ class GraphLayout(TrainedVector[GraphMember]):
         return int(self.by_depth[-1][-1].rows.stop)
 
     def _stand(self) -> None:
-        """Give every layer its features; outputs of all graphs stand at the greatest depth."""
+        """Assign features to every layer; the outputs of all graphs are at the greatest depth."""
         self.places: dict[tuple[int, int], Place] = {}
         most = max(layer.depth for member in self.members for layer in member.plan.layers)
         by_depth: list[list[Place]] = [[] for _ in range(most + 2)]
@@ -126,13 +126,13 @@ class GraphLayout(TrainedVector[GraphMember]):
         self.refresh_kept()
 
     def refresh_kept(self) -> None:
-        """Take up the members' pruning masks."""
+        """Copy the members' pruning masks."""
         for place in self.weighted():
             kept = self.members[place.member].kept[place.which].reshape(-1).to(self.device)
             torch.mul(self._factor[place.weights], kept, out=self.kept_factor[place.weights])
 
     def _biases(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Features that have a bias, and where it stands."""
+        """The features that have a bias, and the position of each bias."""
         rows, at = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for place in self.weighted():
             if place.plan.weighted.bias is not None:
@@ -145,7 +145,7 @@ class GraphLayout(TrainedVector[GraphMember]):
         return [place for place in itertools.chain(*self.by_depth) if place.plan.has_weights]
 
     def prune(self, share: float) -> bool:
-        """Mark the smallest weights of each layer, ``share`` of its sparsity; whether there were any."""
+        """Prune the smallest weights of each layer, ``share`` of its sparsity; whether there are any."""
         touched = False
         for place in self.weighted():
             sparsity = place.plan.sparsity
@@ -158,12 +158,12 @@ class GraphLayout(TrainedVector[GraphMember]):
         return touched
 
     def collect_biases(self, sums: Tensor) -> None:
-        """Gradients of the biases from those of the features, each summed over the batch."""
+        """Compute the gradients of the biases: those of their features, summed over the batch."""
         totals = self._by_bias(sums.index_select(0, self._bias_rows))
         self.gradient.index_copy_(0, self._bias_at, totals)
 
     def exported(self, j: int) -> tuple[list[NDArray[np.int64] | None], list[NDArray[np.int64] | None]]:
-        """(weights, biases) of member ``j``, one a layer, int64, as forward used them."""
+        """(weights, biases) of member ``j``, one per layer, int64, as used in forward."""
         weights: list[NDArray[np.int64] | None] = []
         biases: list[NDArray[np.int64] | None] = []
         for number, plan in enumerate(self.members[j].plan.layers):

@@ -14,8 +14,8 @@ from hwnas_hls_plugins.estimators.training.member import AnyMember
 class GraphMember(AnyMember):
     """One graph in training.
 
-    Its pieces are, of each layer with weights, these and its biases, then (of a plan with
-    normalisation) its gains and shifts.
+    Its pieces are, for each layer with weights: weights, biases, and (with normalisation in the plan)
+    gains and shifts.
     """
 
     plan: GraphPlan

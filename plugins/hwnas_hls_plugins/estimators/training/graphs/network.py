@@ -1,9 +1,8 @@
 """Many graphs as one: shared buffers, few calls, a hand-written backward pass.
 
-Layers of one depth (the longest way from the input) of all graphs stand one below the other in
-one matrix, features x rows. Whatever is done element by element covers them all in one call;
-products, pooling and merges are calls of their own each. A graph's numbers depend on nothing but
-itself. Loaded only when something is trained, hence torch at the top.
+The layers of one depth (the longest path from the input) of all graphs are stacked in one matrix, features x
+rows. Elementwise operations take one call for all of them; each product, pooling and merge is a separate
+call. The results of a graph do not depend on its neighbours. This module imports torch.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
 
 class GraphNetwork(AnyNetwork):
-    """A group of graphs in training; to the loop it is what ``Network`` is.
+    """A group of graphs in training, with the interface of ``Network`` for the loop.
 
     Args:
         members: started or resumed.
@@ -143,7 +142,7 @@ class GraphNetwork(AnyNetwork):
             depth.draw(generators)
 
     def _counted(self, depth: Depth) -> Tensor:
-        """Weights of a depth in their least significant bits, neither folded nor rounded."""
+        """Weights of a depth in least significant bits, before folding and rounding."""
         return self.layout.latent[depth.span] * self.layout.unit[depth.span]
 
     def lose(self, targets: Tensor, *, classes: bool) -> None:

@@ -1,8 +1,8 @@
-"""What the layers of a graph compute, forward and backward, on shared buffers.
+"""Forward and backward computation of the layers of a graph, on shared buffers.
 
-Matrices are features x batch rows; images lie in them channels last, as they do everywhere else.
-Sums of products are exact whatever their order, as long as they have fewer bits than the float.
-Loaded only to train, hence torch at the top.
+Matrices are features x batch rows; images are stored channels last, as everywhere else.
+Sums of products are exact in any order, as long as they have fewer bits than the float's significand.
+This module imports torch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hwnas_hls_plugins.estimators.training.quantiser import on_grid
 
 @dataclass(slots=True, eq=False)
 class Port:
-    """One end of an edge: what a layer gives, and where the gradient of it is collected.
+    """One end of an edge: the values that a layer produces, and the sum of their gradients.
 
     Args:
         values: (features, rows).
-        gradient: of the same shape, added to by everyone who takes the values; ``None`` at the
+        gradient: of the same shape; every layer that reads the values adds to it. ``None`` at the
             network's input.
     """
 
@@ -35,7 +35,7 @@ class Port:
 
 @dataclass(slots=True, eq=False)
 class Parameters:
-    """A layer's numbers as it multiplies with them, all views of the group's.
+    """A layer's parameters as operands of its products, all views of the group's buffers.
 
     Args:
         weights, weight_gradient: (outputs of one position, products of one output).
@@ -48,14 +48,14 @@ class Parameters:
 
 
 class Node(Protocol):
-    """One layer at work."""
+    """The computation of one layer."""
 
     def forward(self) -> None:
-        """From the values of the sources to the sums."""
+        """Compute the sums from the values of the sources."""
         ...
 
     def backward(self) -> None:
-        """From the gradient of the sums to those of weights and sources."""
+        """Compute the gradients of weights and sources from the gradient of the sums."""
         ...
 
 
@@ -63,8 +63,8 @@ class DenseNode:
     """A matrix product.
 
     Args:
-        source: what it takes.
-        sums, gradient: (n_out, rows), what it gives before its activation.
+        source: its input.
+        sums, gradient: (n_out, rows), its output before the activation, and the gradient there.
     """
 
     def __init__(self, source: Port, parameters: Parameters, sums: Tensor, gradient: Tensor) -> None:
@@ -82,10 +82,10 @@ class DenseNode:
             self.source.gradient.addmm_(self._turned_weights, self.gradient)
 
     def lossy(self, step: float, accum: FixedType) -> Tensor:
-        """The sums where every product is cast to an accumulator, not yet limited to its range.
+        """The sums with every product cast to an accumulator, not yet limited to its range.
 
         Args:
-            step: what one of its least significant bits counts in the unit of the sums.
+            step: value of its least significant bit in the unit of the sums.
         """
         parameters, values = self.parameters, self.source.values
         total = on_grid(parameters.bias / step, accum).expand(-1, values.shape[1]).clone()
@@ -95,7 +95,7 @@ class DenseNode:
 
 
 class ConvNode:
-    """A convolution, as a product with the windows of the image laid side by side."""
+    """A convolution, as a product with the windows of the image as columns."""
 
     def __init__(
         self, layer: Conv2D, source: Port, parameters: Parameters, sums: Tensor, gradient: Tensor
@@ -180,7 +180,7 @@ class PoolNode:
     """The largest value of each window, or their average, on the grid of the sums.
 
     Args:
-        factor: from the counts of the source to those of the sums.
+        factor: from least significant bits of the source to those of the sums.
     """
 
     def __init__(self, layer: Pool2D, source: Port, factor: float, sums: Tensor, gradient: Tensor) -> None:
@@ -195,7 +195,7 @@ class PoolNode:
         self._left = torch.empty_like(self._sums)
 
     def _places(self, image: Tensor) -> list[Tensor]:
-        """The values that stand at one place of their window, a view each place."""
+        """One view per place in the window: the values at that place of every window."""
         layer = self.layer
         height, width = layer.out_height * layer.pool_height, layer.out_width * layer.pool_width
         return [
@@ -221,7 +221,7 @@ class PoolNode:
             return
         if not self._wanted:
             return
-        # The first of equal values takes the whole gradient.
+        # The first of equal values receives the whole gradient.
         left = torch.mul(self._gradient, self.factor, out=self._left)
         for values, wanted in zip(self._windows, self._wanted, strict=True):
             taken = left * (values * self.factor == self._sums)
@@ -230,10 +230,10 @@ class PoolNode:
 
 
 class MergeNode:
-    """Two tensors added, or one after the other.
+    """Two tensors added or concatenated.
 
     Args:
-        sources: what is merged, with the factor from the counts of each to those of the sums.
+        sources: the inputs, each with the factor from its least significant bits to those of the sums.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ class MergeNode:
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor | None, float]] = []
         if self.added:
             return
-        # Of images the last axis grows; a plain vector is an image of one position.
+        # Images are concatenated along the last axis; a plain vector is an image of one position.
         widths = channels or tuple(port.values.shape[0] for port, _ in sources)
         whole = (-1, sum(widths), rows)
         start = 0

@@ -1,4 +1,4 @@
-"""What training needs to know of one graph, worked out before any tensor is made.
+"""The plan of training one graph, computed before any tensor is created.
 
 Numbers are counted in least significant bits: a layer's sums on the grid of its *output* type, so
 that rounding is a plain ``floor``. All factors between grids are powers of two and cost no accuracy.
@@ -30,13 +30,13 @@ from hwnas_hls_plugins.estimators.training.plan import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Activations that a graph trained here may have, by position.
+#: Supported activations, by position.
 HIDDEN = ("relu", "leaky_relu", "linear")
 LAST = (*HIDDEN, "softmax")
 
 
 def refusal(architecture: Architecture) -> str:
-    """Why ``architecture`` cannot be trained bit-exactly; empty where it can."""
+    """Why ``architecture`` cannot be trained bit-exactly; empty if it can."""
     last = len(architecture.layers) - 1
     for number, layer in enumerate(architecture.layers):
         if isinstance(layer, Pool2D):
@@ -59,13 +59,13 @@ class NodePlan:
     """One layer of a graph.
 
     Args:
-        layer: as the architecture has it.
-        sources: numbers of the layers it takes, or ``INPUT``.
-        given: their output types.
+        layer: the layer of the architecture.
+        sources: numbers of the layers that are its inputs, or ``INPUT``.
+        given: output types of the sources.
         kind: its own output type.
-        depth: the longest way from the input, 0 for what takes only the input.
-        scale: root mean square that its outputs start from.
-        spread: standard deviation of its weights at the start, the unit of its latents.
+        depth: the longest path from the input, 0 for a layer that reads only the input.
+        scale: initial root mean square of its outputs.
+        spread: initial standard deviation of its weights, the unit of its latents.
     """
 
     layer: Layer
@@ -82,7 +82,7 @@ class NodePlan:
 
     @property
     def product_fraction(self) -> int:
-        """Fractional bits of what is summed up, of a layer with weights."""
+        """Fractional bits of the products of a layer with weights."""
         weight = self.weighted.weight
         return self.given[0].fraction + weight.fraction
 
@@ -104,7 +104,7 @@ class NodePlan:
 
     @property
     def positions(self) -> int:
-        """How often the matrix is applied."""
+        """The number of positions to which the matrix is applied."""
         return self.layer.n_out // self.matrix[0]
 
     @property
@@ -113,7 +113,7 @@ class NodePlan:
 
     @property
     def slope(self) -> float:
-        """Of the activation below zero, as far as it is not cut off there."""
+        """The slope of the activation below zero; 1 for ``relu``, whose limits do the rest."""
         return LEAKY_SLOPE if self.activation == "leaky_relu" else 1.0
 
     @property
@@ -126,7 +126,7 @@ class NodePlan:
 
     @property
     def result(self) -> FixedType | None:
-        """The type that outputs are rounded to; ``None`` where no bit is lost."""
+        """The type that outputs are rounded to; ``None`` if no bit is lost."""
         return self.layer.result
 
     @property
@@ -144,16 +144,16 @@ class NodePlan:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Range of its sums before ``floor``, of a fast layer."""
+        """The range of the sums before ``floor``, for a fast layer."""
         return clamp_limits(self.result, rectified=self.activation == "relu")
 
     @property
     def offset(self) -> float:
-        """What makes ``floor`` its rounding."""
+        """The offset that makes ``floor`` its rounding."""
         return 0.5 if self.result is not None and self.result.rounding == "RND" else 0.0
 
     def constants(self) -> dict[str, NDArray[np.float64]]:
-        """What turns latents into what the layer multiplies with, weights first, then biases.
+        """The constants that convert latents to operands of the products, weights first, then biases.
 
         ``clip(floor(latent * unit + 0.5), low, high) * factor``; latents stay in [floor, ceiling].
         """
@@ -172,7 +172,7 @@ class NodePlan:
             2.0 ** (self.out_fraction - self.product_fraction),
             0.0 if bias is None else 2.0 ** (self.out_fraction - fraction),
         )
-        # Latents beyond their grid would have to come all the way back before anything changed.
+        # A latent beyond its grid would have to return to it before its weight changed.
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(unit > 0, (low - 0.49) / unit, 0.0)
             ceiling = np.where(unit > 0, (high + 0.49) / unit, 0.0)
@@ -189,7 +189,7 @@ class GraphPlan(AnyPlan):
 
     @property
     def n_features(self) -> int:
-        """Activations of one row, and the windows of its convolutions with their gradients."""
+        """The activations per row, and the windows of its convolutions with their gradients."""
         windows = sum(
             layer.positions * layer.layer.kernel_height * layer.layer.kernel_width * layer.layer.in_channels
             for layer in self.layers
@@ -199,13 +199,13 @@ class GraphPlan(AnyPlan):
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Graphs of like depth stand together."""
+        """Sort key that puts graphs of similar depth next to each other."""
         depth = max(layer.depth for layer in self.layers)
         widths = [layer.layer.n_out for layer in self.layers]
         return (-depth, widths[::-1], str(self.architecture.input), self.seed)
 
     def latents(self) -> list[NDArray[np.float64]]:
-        """Starting weights, a (rows, cols) array each layer that has some, in units of ``spread``."""
+        """Initial weights, one (rows, cols) array per layer with weights, in units of ``spread``."""
         rng = np.random.default_rng(self.seed)
         return [
             np.clip(rng.standard_normal(layer.matrix), -2.5, 2.5)
@@ -246,5 +246,5 @@ def _start(layer: Layer, scales: Sequence[float], kind: FixedType) -> tuple[floa
     fan_in = math.sqrt(math.prod(layer.weight_shape[:-1]) / halved) * scales[0]
     spread = fitted_spread(wanted / fan_in, layer.weight)
     scale = min(spread * fan_in, reach(layer.result))
-    # What normalised weights will be divided by is up to the normalisation.
+    # The normalisation determines the divisor of normalised weights.
     return scale, 1.0 / fan_in if layer.normalisation == "batch" else spread
