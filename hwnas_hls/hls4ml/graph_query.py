@@ -197,7 +197,7 @@ class _Chain:
         if not self.layers:
             self.reasons.append(
                 Note(
-                    NoteKind.UNCOUNTED,
+                    NoteKind.INPUT_CAST if kind == "linear" else NoteKind.UNCOUNTED,
                     f"layer {node.name!r}: {kind} on the inputs, before any dense layer, is not counted",
                 )
             )

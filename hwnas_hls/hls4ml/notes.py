@@ -22,6 +22,8 @@ class NoteKind(StrEnum):
     CHANGED = "changed"
     #: The model does not count a part of the design, or counts it as something else.
     UNCOUNTED = "uncounted"
+    #: A cast of the inputs to a type, which the model does not count.
+    INPUT_CAST = "input_cast"
     #: There are no measurements with this tool, on this part or of this kind.
     NO_DATA = "no_data"
     #: The design exceeds the resources of the part.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hwnas_hls.errors import ErrorKind, Unsupported
+from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
@@ -26,8 +27,8 @@ def design_of_query(
         Unsupported: weights are unknown, an activation uses a lookup table, or a layer of its own
             normalises; the layer is named.
     """
-    # A cast of the inputs onto their type is what the host does.
-    reasons = [note.text for note in query.reasons if ": linear on the inputs" not in note.text]
+    # The host casts the inputs to their type.
+    reasons = [note.text for note in query.reasons if note.kind != NoteKind.INPUT_CAST]
     if reasons:
         raise Unsupported(f"{query.name or 'the model'}: {reasons[0]}")
     layers, weights, biases = [], [], []

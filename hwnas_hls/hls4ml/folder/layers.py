@@ -118,7 +118,7 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     if not out.layers:
         out.reasons.append(
             Note(
-                NoteKind.UNCOUNTED,
+                NoteKind.INPUT_CAST if kind == "linear" else NoteKind.UNCOUNTED,
                 f"layer {name!r}: {kind} on the inputs, before any dense layer, is not counted",
             )
         )
