@@ -146,7 +146,7 @@ class ReportsSynthesizer(Synthesizer):
 def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectReports:
     """The reports without those of another firmware, top function, part or clock.
 
-    A report that does not say of which top function and part it is decides nothing: it may be half of one.
+    A report that names no top function and part is not used: it may be incomplete.
     """
     from hwnas_hls.evidence.belonging import (
         contradictions,
@@ -169,7 +169,7 @@ def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectRepor
     tops = {solution.csynth.top for solution in solutions if solution.csynth is not None}
 
     def kept(report: Utilisation | Timing) -> bool:
-        # Without a C synthesis of this firmware, the wrapper that HLS makes may be around any network.
+        # Without a C synthesis of this firmware, the wrapper that HLS generates may contain any network.
         network = any(same_top(report.top, top) for top in tops) if tops else report.top == project.top
         stated = bool(report.top and report.part)
         return stated and network and same_device(report.part, project.query.part)

@@ -27,9 +27,9 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
-#: Opcodes of a sum, a difference and a multiplexer, one level each.
+#: Opcodes of a sum, a difference and a multiplexer, each one adder level.
 _ADDERS = (0, 1, 6, -6)
-#: alkaid's module of a sum of three; ``ternary_adder.v`` here says how slices build it.
+#: alkaid's module for a sum of three; our ``ternary_adder.v`` maps it to slices.
 TERNARY = "ternary_adder"
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop", TERNARY)
 _TERNARY_SOURCE = Path(__file__).with_name("ternary_adder.v")
@@ -109,7 +109,7 @@ def _write(fsm: Any, folder: Path, flavor: str, clock_ns: float, part: str) -> N
 
 
 def _mapped(folder: Path, design: Design, sources: Sequence[str]) -> dict[str, str]:
-    """Our sum of three in slices' cells beside alkaid's, where the circuit has such sums."""
+    """Our sum of three, in cells of slices, for circuits that contain alkaid's."""
     name = f"{design.hardware_name}_{TERNARY}"
     if f"{name}.v" not in sources:
         return {}

@@ -1,7 +1,7 @@
-"""One circuit as files: a generator's RTL under names of its own, with a clock enable, and its hash.
+"""One circuit as files: a generator's RTL with unique module names and a clock enable, and its hash.
 
-Generators call their modules ``m``, ``logic0`` or ``mux``. Two networks in one FPGA would then share names,
-so every module here begins with the name of its design.
+Generators call their modules ``m``, ``logic0`` or ``mux``, so two networks in one FPGA would collide.
+Therefore every module name here begins with the name of its design.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ def top_of(design: Design) -> str:
 def assemble(
     texts: Mapping[str, str], folder: Path, design: Design, *, top: str, suffix: str, shared: Sequence[str]
 ) -> list[str]:
-    """Write a generator's modules under the names of a design; shared ones that nothing uses are left out.
+    """Write a generator's modules, renamed for a design, without unused shared modules.
 
     Args:
         texts: module -> its source; ``top`` is among them.
-        folder: takes one file a module.
+        folder: receives one file per module.
         suffix: of the files, ``.v`` or ``.vhd``.
-        shared: modules of ``texts`` that come with the generator and may be unused.
+        shared: modules of ``texts`` that the generator always writes, even if unused.
 
     Returns:
-        names of the files; a module comes after those that it uses.
+        names of the files, each module after those that it uses.
 
     Raises:
         HwnasError: the top module does not look as expected (another version of the generator).

@@ -187,8 +187,8 @@ def main() -> None:
     import dataclasses
 
     sys.setrecursionlimit(RECURSION)
-    # It ends with its standard input: `die_with_parent` would end it with the thread that asked first.
-    # What da4ml may print goes to the log; answers alone go to standard output.
+    # It ends when its standard input closes; `die_with_parent` would end it with the first calling thread.
+    # Output of da4ml goes to the log; standard output carries only the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -30,15 +30,15 @@ RECURSION = 100_000  # da4ml walks the graph of sums recursively
 
 
 def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, part: str, family: str) -> Rtl:
-    """Trace the design into a graph of adders, cut it into pipeline stages, write Verilog and VHDL.
+    """Trace the design into a graph of adders, divide it into pipeline stages, and write Verilog and VHDL.
 
     Args:
         design: dense layers and merges; see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.rtl.check`.
-        folder: takes ``core/*.v``, ``vhdl/*.vhd`` and ``rtl.json``.
+        folder: receives ``core/*.v``, ``vhdl/*.vhd`` and ``rtl.json``.
         clock_ns: for the constraints, and for the cutoff if that is ``None``.
         cutoff: adder levels between two register ranks.
         part: full part name, for the project scripts da4ml writes beside the sources.
-        family: the target's, whose period model gives the cutoff.
+        family: family of the target; its period model gives the cutoff.
     """
     comb, model, levels = pipelined(design, folder, clock_ns, cutoff, part, family)
     pipeline = model._pipe
@@ -56,7 +56,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         "latency_cutoff": levels,
         "adder_levels": int(model._latency_cutoff),
     }
-    # Of the pipeline, not of the graph: retiming gives dead inputs no bits, whatever was kept before.
+    # From the pipeline, not the graph, because retiming removes the bits of dead inputs.
     first, last = pipeline.solutions[0], pipeline.solutions[-1]
     rtl = Rtl(
         folder,
@@ -82,7 +82,7 @@ def _write(pipeline: Any, folder: Path, flavor: str) -> None:
 
 
 def assembled(written: Path, folder: Path, design: Design, suffix: str, static: Sequence[str]) -> list[str]:
-    """What a generator wrote, under the names of the design; see :func:`circuit.assemble`."""
+    """The files of a generator, renamed for the design; see :func:`circuit.assemble`."""
     paths = sorted((written / "src").glob(f"*{suffix}"), key=_by_number)
     own = {path.stem: path.read_text() for path in paths if not path.stem.endswith("_wrapper")}
     places = [(written / "src" / "static" / name).with_suffix(suffix) for name in static]
@@ -137,7 +137,7 @@ def adder_graph(design: Design) -> Any:
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
     )
     architecture = design.architecture
-    # da4ml cannot trace an input that nothing reads: one bit of it is read, and multiplied by zero.
+    # da4ml cannot trace an unread input, so one bit of it is read and multiplied by zero.
     read = quantize(inputs, *input_kifs(design, unread=(0, 1, 0)))
     if design.features:
         read = read * np.array([float(kind is not None) for kind in design.features])
@@ -177,12 +177,12 @@ def kif(kind: FixedType) -> tuple[int, int, int]:
 
 
 def input_kifs(design: Design, unread: tuple[int, int, int] = (0, 0, 0)) -> Any:
-    """:func:`kif` of the inputs: one for all, or three arrays where features have types of their own.
+    """:func:`kif` of the inputs: one for all, or three arrays if features have their own types.
 
-    The cast takes the bits of a feature's type and leaves the others: no hardware.
+    The cast selects the bits of a feature's type, which costs no hardware.
 
     Args:
-        unread: what stands for a feature without bits.
+        unread: value for a feature without bits.
     """
     import numpy as np
 

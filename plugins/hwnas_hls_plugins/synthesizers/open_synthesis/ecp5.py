@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _POST_ROUTE = "post_route"
-#: Adder levels of a stage among which a clock is looked for.
+#: Adder levels per stage that are tried in the search for a clock.
 TRIED_LEVELS = (2, 3, 4, 6)
-#: Clock period over the period of one placement: placements of other seeds took up to 7 % more.
+#: Ratio of the clock period to the period of one placement; other seeds were up to 7 % slower.
 _MARGIN = 1.05
 _ATTEMPTS = 3
 #: Clock periods are multiples of this, in ns.
@@ -54,9 +54,9 @@ class Ecp5Synthesizer(OpenSynthesizer):
     def clocked(self, design: Design, target: Target, rows: NDArray[np.int64] | None = None) -> Design:
         """The design at the clock and pipeline of the lowest latency in ns.
 
-        Circuits of two to six adder levels a stage are routed once each. The best one gets the clock that it
-        reaches, with a margin, and is routed with all seeds; if the slowest misses the clock, the clock is
-        lengthened and the routing repeated. A design of which nothing can be routed is returned as it is.
+        Circuits with two to six adder levels per stage are routed once each. The best one gets the clock that
+        it reaches, with a margin, and is routed with all seeds. If the slowest placement misses the clock,
+        the period is increased and the routing repeated. A design that cannot be routed is returned unchanged.
         """
         if self._missing(target, _POST_ROUTE):
             return design
@@ -83,7 +83,7 @@ class Ecp5Synthesizer(OpenSynthesizer):
         return chosen
 
     def _trials(self, design: Design, target: Target) -> Iterator[Design]:
-        """The design with each pipeline that has another number of stages."""
+        """Variants of the design, one for each different number of pipeline stages."""
         seen = set()
         for levels in [self.config.latency_cutoff] if self.config.latency_cutoff else TRIED_LEVELS:
             trial = dataclasses.replace(design, meta={**design.meta, LEVELS: levels})
@@ -164,9 +164,9 @@ def _at(design: Design, clock_ns: float) -> Design:
 
 
 def _too_large(route: nextpnr.Route, target: Target) -> str:
-    """Why a routed circuit does not fit into a part; empty where it does.
+    """Why a routed circuit does not fit into a part; empty if it does.
 
-    nextpnr fills the die: that of the LFE5U-12F is the LFE5U-25F's, of which half is sold.
+    nextpnr uses the whole die. The LFE5U-12F has the die of the LFE5U-25F, of which only half is specified.
     """
     for name in ("lut", "ff", "dsp", "bram_18k"):
         used, held = getattr(route, name), getattr(target, name)

@@ -144,8 +144,8 @@ def _timing(
 def _routed(measurement: Measurement, target: Target, in_domain: bool) -> dict[str, Estimate]:
     """The numbers of the routed circuit; timing is that of the slowest placement.
 
-    ``latency_ns`` takes the clock of the design where the slowest placement meets it, else the clock that
-    this placement reaches.
+    ``latency_ns`` uses the clock of the design if the slowest placement meets it, else the clock that this
+    placement reaches.
     """
     routes, slowest = measurement.routes, measurement.slowest
     if slowest is None:

@@ -42,13 +42,13 @@ class Job:
     """One running synthesis.
 
     Args:
-        design, target: what is built, and for which part.
+        design, target: the design, and the part.
         stage: ``cosim``, ``logic_synth`` or ``post_route``.
         rows: int64 (rows, n_in) to compare.
         simulator: ``auto``, ``cxxrtl`` or ``netlist``.
-        folder: takes everything that is written.
+        folder: receives all files.
         deadline: for all steps together.
-        seconds: step -> wall-clock seconds, ``STEP_cpu`` -> CPU seconds, filled as steps end.
+        seconds: step -> wall-clock seconds, ``STEP_cpu`` -> CPU seconds; filled as steps finish.
         routing: how to route at the stage ``post_route``.
     """
 
@@ -80,7 +80,7 @@ class Job:
 
 
 class Generator(Protocol):
-    """Writes RTL; ``adders`` is what :func:`synthesis_passes` wants to know of it."""
+    """Writes RTL; ``adders`` is the argument of :func:`synthesis_passes` for it."""
 
     @property
     def adders(self) -> str | None: ...
@@ -119,8 +119,8 @@ class SuccessorArithmetic:
     """alkaid's RTL, in a child process so that the time limit holds.
 
     Args:
-        latency_cutoff: adder levels between two register ranks; ``None`` takes them from the clock.
-        operands: of one adder, 2 or 3.
+        latency_cutoff: adder levels between two register ranks; ``None`` derives them from the clock.
+        operands: operands per adder, 2 or 3.
     """
 
     latency_cutoff: int | None
@@ -143,7 +143,7 @@ class SuccessorArithmetic:
 
 @dataclass(frozen=True, slots=True)
 class PlainMultipliers:
-    """Our own RTL with one ``*`` a non-zero weight."""
+    """Our own RTL with one ``*`` per non-zero weight."""
 
     adders: str | None = f"*{multiplier_rtl.ADDER}*"
 
@@ -156,8 +156,8 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
     """Run all steps of the job's stage on a circuit.
 
     Args:
-        rtl: below the job's folder.
-        adders: of its generator.
+        rtl: the circuit, below the job's folder.
+        adders: ``adders`` of its generator.
 
     Raises:
         ToolFailureError, TimeLimitError, Unsupported, ReportError: the design has no result.
@@ -178,7 +178,7 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
         job.clock_ns,
         rtl.stages,
         latency_cycles,
-        # There was a new input and a correct result in every clock, so the interval is 1.
+        # Every clock had a new input and a correct result, so the interval is 1.
         1,
         len(job.rows),
         simulator,
@@ -209,7 +209,7 @@ def _map(job: Job, rtl: Rtl, adders: str | None) -> Counts:
 def _simulate(job: Job, rtl: Rtl, counts: Counts | None) -> tuple[str, int | None]:
     """The simulator and the latency in cycles; raises MismatchError if circuit and emulator differ."""
     wanted = job.simulator
-    # No netlist is made for `cosim`, and none with DSP blocks can be simulated: asked for, it fails.
+    # `cosim` writes no netlist, and a netlist with DSP blocks cannot be simulated: requesting it fails.
     by_netlist = counts is not None and (wanted == "netlist" or (wanted == "auto" and not counts.dsp))
     count = -(-len(job.rows) // (_WORD_STREAMS * _CLOCKS_A_STREAM)) * _WORD_STREAMS if by_netlist else 1
     stream, length = streams(job.rows, count, rtl.stages + MARGIN_CLOCKS)

@@ -24,8 +24,8 @@ class Measurement:
         counts: mapped resources; ``None`` if only the RTL was simulated.
         facts: facts from the generator.
         versions: tool -> version.
-        circuit: SHA-256 of the sources; empty where they are not handed over.
-        routes: routed placements; empty where nothing was routed.
+        circuit: SHA-256 of the sources; empty if they are not exported.
+        routes: routed placements; empty without routing.
     """
 
     clock_ns: float
@@ -42,7 +42,7 @@ class Measurement:
 
     @property
     def slowest(self) -> Route | None:
-        """The placement with the lowest Fmax; ``None`` where nothing was routed."""
+        """The placement with the lowest Fmax; ``None`` without routing."""
         return min(self.routes, key=lambda route: route.fmax_mhz, default=None)
 
     def to_json(self) -> dict[str, Any]:

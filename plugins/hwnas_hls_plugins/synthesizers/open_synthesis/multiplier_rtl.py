@@ -14,7 +14,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Element, Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 
-#: Sums are instances of this module, so that each can become one carry chain.
+#: Each sum is an instance of this module, so it can become one carry chain.
 ADDER = "sum_of_two"
 _ADDER_MODULE = f"""\
 module {ADDER} #(parameter A = 1, parameter B = 1, parameter Y = 1)
@@ -43,7 +43,7 @@ def write(design: Design, folder: Path) -> Rtl:
 
     Args:
         design: relu and linear layers; see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.rtl.check`.
-        folder: takes ``src/m.v``.
+        folder: receives ``src/m.v``.
     """
     check(design)
     architecture = design.architecture
@@ -176,7 +176,7 @@ class _Module:
         return self.wire(expression, min(max(signal.low, low), high), max(min(signal.high, high), low))
 
     def sized(self, signal: _Signal, width: int) -> str:
-        """Name of a wire of exactly ``width`` bits: sign-extended or cut."""
+        """The name of a wire of exactly ``width`` bits: sign-extended or truncated."""
         name = self._name()
         self._lines += [f"  wire signed [{width - 1}:0] {name};", f"  assign {name} = {signal.name};"]
         return name
@@ -211,12 +211,12 @@ class _Module:
 
 
 def _bits(low: int, high: int) -> int:
-    """Bits of the narrowest two's complement that holds both."""
+    """The width of the narrowest two's complement type that holds both."""
     return max(high, -low - 1, 0).bit_length() + 1
 
 
 def _literal(value: int) -> str:
-    # Binary: a decimal literal with a minus sign would be negated after it was extended.
+    # Binary, because a negative decimal literal would be negated after its extension.
     width = _bits(value, value)
     return f"{width}'sb{value & ((1 << width) - 1):0{width}b}"
 

@@ -29,7 +29,7 @@ _XOR = 0b0110
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Truth tables with as many inputs on one level.
+    """Truth tables with the same number of inputs on one level.
 
     Args:
         inputs: (inputs, cells) rows of nets.
@@ -171,7 +171,7 @@ class Netlist:
                     carry = output
 
     def _add_of_ecp5(self, cells: _Cells, name: str, cell: Mapping[str, Any]) -> bool:
-        """Add a cell of ECP5; false for another."""
+        """Add a cell of ECP5; false for any other cell."""
         kind, wires, settings = cell["type"], cell["connections"], cell["parameters"]
 
         def row(port: str) -> int:
@@ -192,7 +192,7 @@ class Netlist:
     def _carry_pair(self, cells: _Cells, wires: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         """ECP5: two bits of a sum. A LUT4 propagates the carry, a LUT2 (its first four entries) generates it.
 
-        A half that injects (``INJECT1``) has a sum without the carry, and generates none.
+        A half with ``INJECT1`` has a sum without the carry, and generates no carry.
         """
         carry = self._row(wires["CIN"][0]) if wires.get("CIN") else _ZERO
         for place in range(2):

@@ -1,8 +1,8 @@
-"""Placement and routing of a mapped ECP5 netlist by nextpnr, and the reading of its report.
+"""Placement and routing of a mapped ECP5 netlist by nextpnr, and the reader of its report.
 
-The netlist is routed inside a harness, so that the core keeps the cells that were counted and simulated:
-a shift register feeds its inputs, a second one takes its outputs, and four pins are left. The registers
-of the harness have a known number, which is subtracted.
+The netlist is routed inside a harness, so the core keeps the cells that were counted and simulated: a
+shift register feeds its inputs, a second one captures its outputs, and four pins remain. The known number
+of harness registers is subtracted.
 
 Runs the tools as a child process: ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr TOOL
 ARGUMENTS...``
@@ -51,7 +51,7 @@ _PACKAGES = {
 CLOCK, LOAD, SHIFT_IN, SHIFT_OUT = "clk", "load", "shift_in", "shift_out"
 #: Largest relative difference of a report's Fmax from the sum of its critical path (single precision).
 _ROUNDING = 1e-4
-#: A LUT4 that gives B while C is 1, else A.
+#: A LUT4 that outputs B if C is 1, else A.
 _SELECT = format(0xCACA, "016b")
 
 
@@ -60,11 +60,10 @@ class Route:
     """One routed placement of a circuit.
 
     Args:
-        seed: of the placer.
-        fmax_mhz: of the clock, by static timing analysis of the routed circuit at the part's speed grade.
-        lut: LUT4 in use (TRELLIS_COMB); those of carry chains and of the entries and exits of the chains
-            included.
-        ff, dsp, bram_18k: in use.
+        seed: seed of the placer.
+        fmax_mhz: of the clock, from static timing analysis of the routed circuit at the part's speed grade.
+        lut: LUT4 in use (TRELLIS_COMB), including those of carry chains and of their entries and exits.
+        ff, dsp, bram_18k: number in use.
         path_ns: delays of the critical path: (logic and set-up, wires).
 
     The cells of the harness are not counted.
@@ -94,9 +93,9 @@ class Routing:
     """How to route.
 
     Args:
-        seeds: number of placements, of seeds 1, 2, ...
+        seeds: number of placements, with seeds 1, 2, ...
         bitstream: whether the fastest placement is packed.
-        pins: text of pin constraints (LPF) for the ports of the harness; empty leaves them to the placer.
+        pins: text of pin constraints (LPF) for the ports of the harness; empty lets the placer choose.
     """
 
     seeds: int = 3
@@ -120,7 +119,7 @@ class Harness:
 
 
 def missing() -> str:
-    """What is missing to route, and how to get it; empty if nothing is."""
+    """What is missing for routing and how to install it; empty if nothing is."""
     if installed(PACKAGE) or shutil.which(ROUTER):
         return ""
     return (
@@ -156,14 +155,14 @@ def device_options(part: str) -> list[str]:
 def route(
     netlist: Path, top: str, part: str, clock_ns: float, folder: Path, deadline: Deadline, routing: Routing
 ) -> list[Route]:
-    """Place and route a mapped netlist, once a seed.
+    """Place and route a mapped netlist, once per seed.
 
     Args:
         netlist: JSON that Yosys wrote after mapping to ECP5; ports ``clk``, ``model_inp``, ``model_out``.
         top: its module.
         part: full part name; package and speed grade matter.
-        clock_ns: the period that the router is asked for.
-        folder: takes harness, reports, logs, and ``NAME.bit``.
+        clock_ns: the requested period.
+        folder: receives harness, reports, logs, and ``NAME.bit``.
         deadline: for all seeds together.
 
     Raises:
@@ -207,13 +206,13 @@ def route(
 def wrap(netlist: Path, top: str, target: Path) -> Harness:
     """Write a mapped netlist with shift registers at its ports.
 
-    While ``load`` is 0, ``shift_in`` enters the inputs and the outputs leave by ``shift_out``, one bit every
-    clock; while it is 1, the output register takes the outputs. The core is unchanged: no pass of Yosys
-    follows.
+    While ``load`` is 0, ``shift_in`` shifts into the inputs and the outputs shift out at ``shift_out``, one
+    bit per clock. While it is 1, the output register captures the outputs. The core does not change,
+    because no pass of Yosys follows.
 
     Raises:
         Unsupported: the netlist has no registers, inputs or outputs.
-        ReportError: a cell is none of ECP5.
+        ReportError: a cell is not an ECP5 cell.
     """
     data = json.loads(netlist.read_text())
     module = data["modules"][top]
@@ -263,7 +262,7 @@ class _Nets:
 
 
 def _register(clock: list[Any], data: Any, state: Any) -> dict[str, Any]:
-    # Yosys ends strings of digits with a blank, else they would be numbers.
+    # Yosys appends a blank to strings of digits, so they are not read as numbers.
     settings = {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET"}
     return {
         "hide_name": 0,
@@ -290,8 +289,8 @@ def read_report(path: Path, seed: int, harness: Harness) -> Route:
     """Read nextpnr's JSON report of a routed circuit.
 
     Args:
-        harness: the netlist that was routed. A report does not name its circuit: one with other registers, or
-            with fewer LUTs, is of another.
+        harness: the routed netlist. A report does not name its circuit, so a different number of registers,
+            or fewer LUTs, means that it belongs to another circuit.
 
     Raises:
         ReportError: not a complete report of this circuit.
@@ -333,7 +332,7 @@ def _within_one_clock(path: Mapping[str, Any]) -> bool:
 
 
 def _path_ns(paths: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Delays of the slowest path: of cells, and of wires."""
+    """Delays of the slowest path: (cells, wires)."""
     sums = [(0.0, 0.0)]
     for path in paths:
         wires = sum(float(step["delay"]) for step in path["path"] if step["type"] == "routing")

@@ -50,7 +50,7 @@ class Port:
     def bits(self, values: NDArray[np.int64], fraction: int) -> NDArray[np.uint8]:
         """Integers (rows, elements) on the grid ``2**-fraction`` -> bits (rows, width).
 
-        Bits below an element's grid are dropped, bits above its width too, as wires do.
+        Bits below an element's grid or above its width are dropped, as on wires.
         """
         columns = []
         for place, element in enumerate(self.elements):

@@ -38,7 +38,7 @@ class Deadline:
     Args:
         at_s: on the monotonic clock.
         limit_s: the whole limit, for messages.
-        children_cpu_s: CPU seconds that children took so far; each that ends adds its own.
+        children_cpu_s: CPU seconds of the children that have ended.
     """
 
     at_s: float
@@ -70,14 +70,14 @@ def run(
 
     Args:
         arguments: program and arguments, no shell.
-        folder: where it runs.
-        log: takes standard output and standard error.
+        folder: its working folder.
+        log: receives standard output and standard error.
         deadline: after which the group is killed.
         environment: added to this process's own.
 
     Raises:
         TimeLimitError: it was killed for running too long.
-        ToolFailureError: it ended with another status than 0.
+        ToolFailureError: its exit status is not 0.
     """
     ending = run_program(
         arguments, folder=folder, log=log, limit_s=max(deadline.left_s(), 0.0), environment=environment
@@ -97,8 +97,8 @@ def run(
 def run_module(module: str, arguments: Sequence[str], *, folder: Path, log: Path, deadline: Deadline) -> None:
     """Run a module of this package in a fresh interpreter, as :func:`run` does.
 
-    A child, since Yosys ends the interpreter on an error and neither Yosys nor da4ml can be
-    stopped at a time limit otherwise.
+    A child process is needed because Yosys ends the interpreter on an error, and because neither Yosys nor
+    da4ml has a time limit.
     """
     run(
         module_command(module, *arguments),

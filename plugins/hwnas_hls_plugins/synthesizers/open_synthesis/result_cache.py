@@ -21,7 +21,7 @@ class ResultCache:
     """A folder of results; several processes may use it at once.
 
     Args:
-        root: created when first written to.
+        root: the folder; created at the first write.
     """
 
     root: Path
@@ -45,7 +45,7 @@ class ResultCache:
         return data if isinstance(data, dict) else None
 
     def work_folder(self) -> Path:
-        """A new folder on the same file system, to be handed to :meth:`keep` or removed.
+        """A new folder on the same file system; pass it to :meth:`keep` or remove it.
 
         Raises:
             HwnasError: the cache folder cannot be written to.
@@ -63,7 +63,7 @@ class ResultCache:
         (work / _RESULT).write_text(json.dumps(result, indent=1, sort_keys=True, allow_nan=False) + "\n")
         target = self.folder(key)
         if self.read(key) is None and target.exists():
-            # Damaged: nobody can be using it. Two that clear it at once do no harm.
+            # A damaged entry cannot be in use. Two processes may remove it at the same time.
             shutil.rmtree(target, ignore_errors=True)
         try:
             os.rename(work, target)  # noqa: PTH104 (Path.rename says the same; this names the system call)

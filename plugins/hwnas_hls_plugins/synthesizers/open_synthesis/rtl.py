@@ -31,13 +31,13 @@ class Rtl:
         input, output: packing of the two data ports.
         stages: cycles from the clock edge that takes an input to its result being visible,
             as the generator counts them.
-        facts: what the generator knows besides (cost, register bits, versions), JSON-able.
-        top: module.
-        mapped: source -> the one that takes its place in synthesis and names cells of the family.
-        vhdl: the same circuit in VHDL, files relative to ``folder`` in reading order; empty where the
+        facts: further facts from the generator (cost, register bits, versions), JSON-able.
+        top: name of the top module.
+        mapped: source -> its replacement in synthesis, which instantiates cells of the family.
+        vhdl: the same circuit in VHDL, files relative to ``folder`` in reading order; empty if the
             generator writes none.
         circuit: SHA-256 of the Verilog, see :func:`hwnas_hls_plugins.synthesizers.open_synthesis.circuit`;
-            empty where the circuit is not handed over.
+            empty if the circuit is not exported.
     """
 
     folder: Path
@@ -91,7 +91,7 @@ def check(design: Design, *, graphs: bool = False) -> None:
             arithmetic does.
 
     Raises:
-        Unsupported: with the layer and the reason.
+        Unsupported: they cannot; the message names the layer and the reason.
     """
     architecture = design.architecture
     if design.features and not graphs:

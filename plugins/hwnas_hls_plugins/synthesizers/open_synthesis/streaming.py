@@ -19,8 +19,8 @@ class Observation:
 
     Args:
         latency_cycles: the only shift at which the output stream equals the expected one;
-            ``None`` where several do (outputs that do not depend on the inputs).
-        mismatches: (rows that differ, rows) at the best shift; 0 rows where it is exact.
+            ``None`` if several are equal (outputs that do not depend on the inputs).
+        mismatches: (rows that differ, rows) at the best shift; 0 rows if it is exact.
         shifts: all shifts that fit.
     """
 
@@ -33,7 +33,7 @@ def observe(outputs: NDArray[np.int64], expected: NDArray[np.int64]) -> Observat
     """Compare outputs and expected outputs at every shift.
 
     Args:
-        outputs: (streams, clocks, n_out); entry t is seen after the edge that took input t.
+        outputs: (streams, clocks, n_out); entry t is the output after the edge that captured input t.
         expected: (streams, rows, n_out), rows fewer than clocks.
     """
     rows = expected.shape[1]
@@ -70,7 +70,7 @@ def streams(rows: NDArray[np.int64], count: int, extra: int) -> tuple[NDArray[np
 
     Args:
         rows: (rows, n_in).
-        count: how many streams at most.
+        count: maximum number of streams.
         extra: clocks after the last row, fed with the rows from the start again.
 
     Returns:

@@ -40,10 +40,10 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5, FLOW
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Deterministic rows simulated after those that a caller gives: they make the latency unique.
+#: Number of deterministic rows simulated after those of the caller; they make the latency unique.
 _OWN_ROWS_AFTER_GIVEN = 256
 _RTL = "rtl"
-#: Entry of a design's ``meta``: adder levels of a pipeline stage that were found for it, with its clock.
+#: Entry of a design's ``meta``: the adder levels per pipeline stage that were found with its clock.
 LEVELS = "adder_levels"
 
 
@@ -66,7 +66,8 @@ class OpenSynthesizer(Synthesizer):
     _stages: ClassVar[tuple[str, ...]] = ("cosim", "logic_synth")
     takes_rows: bool = True
     _distributed: ClassVar[bool] = True
-    #: What it measures as it stands; other designs become the same outputs by another circuit.
+    #: The strategy whose circuit it measures; designs of other strategies get a different circuit with
+    #: equal outputs.
     hls_strategies: tuple[str, ...] = ("distributed_arithmetic",)
 
     def available(self, target: Target) -> str:
@@ -100,7 +101,7 @@ class OpenSynthesizer(Synthesizer):
             that runs out of time is a report with ``failure``.
 
         Raises:
-            ToolMissing: a program or package is not here.
+            ToolMissing: a program or package is not installed.
             UserError: an unknown stage, or rows of the wrong shape.
         """
         stage = stage or self.default_stage
@@ -129,7 +130,7 @@ class OpenSynthesizer(Synthesizer):
             rtl = self._built(job, cache)
             measurement = measure(job, rtl, self._generator(job.design, job.target.family).adders)
         except (Unsupported, TimeLimitError, ToolFailureError, ReportError) as error:
-            # The folder stays, for its logs, until the next failure of the same content.
+            # The folder is kept for its logs until the next failure of the same content.
             failed = cache.root / f"failed-{key}"
             shutil.rmtree(failed, ignore_errors=True)
             shutil.move(job.folder, failed)
@@ -150,10 +151,10 @@ class OpenSynthesizer(Synthesizer):
         return self._report(measurement, job.design, job.target, job.stage, kept, job.seconds, cached=False)
 
     def circuit(self, design: Design, target: Target) -> Rtl:
-        """The circuit that :meth:`synthesize` measures, as sources in the cache; nothing is measured here.
+        """The sources of the circuit that :meth:`synthesize` measures, in the cache, without a measurement.
 
         Raises:
-            ToolMissing: the package that writes it is not installed.
+            ToolMissing: the generator's package is not installed.
             Unsupported: the design cannot be built.
             HwnasError: writing it failed, or took longer than the time limit.
         """
@@ -173,7 +174,7 @@ class OpenSynthesizer(Synthesizer):
             shutil.rmtree(job.folder, ignore_errors=True)
 
     def _built(self, job: Job, cache: ResultCache) -> Rtl:
-        """The job's circuit below its folder: a copy of that in the cache, written first if there is none."""
+        """The job's circuit below its folder: a copy from the cache, which is filled first if necessary."""
         key = self._circuit_key(job)
         with job.timed("rtl"):
             if self.config.cache and cache.read(key) is not None:
@@ -187,7 +188,7 @@ class OpenSynthesizer(Synthesizer):
         return rtl
 
     def _circuit_key(self, job: Job) -> str:
-        """All that the text of a circuit depends on."""
+        """Everything that the text of a circuit depends on."""
         package = self._package()
         return "circuit-" + digest(
             {
@@ -208,28 +209,28 @@ class OpenSynthesizer(Synthesizer):
         return DistributedArithmetic(self._levels(design))
 
     def _levels(self, design: Design) -> int | None:
-        """Adder levels a stage: the setting, else those found for the design; ``None``: from the clock."""
+        """Adder levels per stage: the setting, else those found for the design; ``None``: from the clock."""
         return self.config.latency_cutoff or int(str(design.meta.get(LEVELS, 0))) or None
 
     def _operands(self, family: str) -> int:
-        """Operands of one adder: three where slices of the family add three numbers with one LUT a bit."""
+        """Operands per adder: the setting, or 3 if the family adds three numbers with one LUT per bit."""
         if self._package() != "alkaid":
             return 2
         return self.config.operands or (2 if family == ECP5 else 3)
 
     def _routing(self) -> Routing | None:
-        """How to route; ``None`` for a synthesizer that does not."""
+        """How to route; ``None`` for a synthesizer that does not route."""
         return None
 
     def _package(self) -> str:
-        """Which package writes the RTL."""
+        """The package that writes the RTL."""
         wanted = self.config.generator
         if wanted == "auto":
             return "alkaid" if installed("alkaid") else "da4ml"
         return wanted
 
     def _compiled(self, stage: str) -> bool:
-        """Whether a C++ compiler will be needed."""
+        """Whether a C++ compiler is needed."""
         return self.config.simulator == "cxxrtl" or stage == "cosim" or not self._distributed
 
     def _rows(self, design: Design, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
@@ -249,7 +250,7 @@ class OpenSynthesizer(Synthesizer):
         return np.concatenate([rows.astype(np.int64), own])
 
     def _key(self, design: Design, target: Target, stage: str, rows: NDArray[np.int64]) -> str:
-        """All that the result depends on."""
+        """Everything that the result depends on."""
         config = self.config
         return digest(
             {
@@ -271,7 +272,7 @@ class OpenSynthesizer(Synthesizer):
         )
 
     def _key_of_route(self, target: Target, stage: str) -> dict[str, object]:
-        """What the result depends on besides, where it is routed."""
+        """What a routed result depends on in addition."""
         return {}
 
     def _cache(self) -> ResultCache:
@@ -329,7 +330,7 @@ class OpenSynthesizer(Synthesizer):
     def _completed(
         self, report: SynthesisReport, measurement: Measurement, target: Target
     ) -> SynthesisReport:
-        """The report with what a subclass adds."""
+        """The report, with additions of a subclass."""
         return report
 
     def _tool(self) -> str:
@@ -361,7 +362,7 @@ def _rule(family: str) -> list[float]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Role -> path of what is there."""
+    """Role -> path of each existing file."""
     roles = {
         "result": "result.json",
         "rtl": "rtl",
@@ -382,7 +383,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _copied(report: SynthesisReport, folder: Path) -> SynthesisReport:
-    """The same report, its files copied into ``folder``."""
+    """The same report, with its files copied into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for role, path in report.files.items():

@@ -1,11 +1,11 @@
-"""The period a routed distributed-arithmetic design will reach: formulas, never measurements.
+"""Predicted clock periods of routed distributed-arithmetic designs: formulas, never measurements.
 
 No open tool times UltraScale+ parts. Their formula was fitted to 23 published post-route
 designs made by da4ml: the 20 of JEDI-linear (github.com/calad0i/JEDI-linear, xcvu13p-2,
 2 adder levels), da4ml's own jet tagger (5 levels) and two of HGQ's (1 level).
 
-ECP5's was fitted to designs of our own, routed by nextpnr (``docs/ecp5.md``). Where the period decides,
-the synthesizer ``ecp5`` measures it.
+ECP5's was fitted to designs of our own, routed by nextpnr (``docs/ecp5.md``). The synthesizer ``ecp5``
+measures the period instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Fit:
 
     Args:
         worst_error: largest relative error over the designs of the fit.
-        cutoffs: fewest and most adder levels of these designs.
+        cutoffs: minimum and maximum adder levels of these designs.
         luts: range of LUTs in which the model is used.
         provenance: formula, designs and errors, for evidence.
         lut_of_cost: LUTs of the family for each LUT of da4ml's or alkaid's cost.
@@ -38,7 +38,7 @@ class Fit:
         return self.offset_ns + self.level_ns * levels + self.kilo_lut_ns * lut / 1000
 
 
-#: The family whose rule divides the pipeline where a family has no fit; the evidence says so.
+#: The family whose rule divides the pipeline if a family has no fit; the evidence says so.
 FAMILY = "ultrascale+"
 FITS = {
     FAMILY: Fit(
@@ -81,7 +81,7 @@ class Period:
 
 
 def period(latency_cutoff: int, lut: float, family: str) -> Period | None:
-    """Predicted period; ``None`` for a family that no design of a fit came from.
+    """The predicted period; ``None`` for a family without a fit.
 
     Args:
         latency_cutoff: adder levels between two register ranks.
@@ -103,11 +103,11 @@ def lut_of_cost(cost: float, family: str) -> float:
 
 
 def latency_cutoff(clock_ns: float, cost: float, family: str = FAMILY) -> int:
-    """The most adder levels a stage whose predicted period fits ``clock_ns``, within the fit's range.
+    """The maximum adder levels per stage whose predicted period meets ``clock_ns``, within the fit's range.
 
     Args:
         cost: of da4ml or alkaid.
-        family: the target's; one without a fit takes the rule of UltraScale+.
+        family: family of the target; one without a fit uses the rule of UltraScale+.
     """
     fit = FITS.get(family, FITS[FAMILY])
     levels = (clock_ns - fit.offset_ns - fit.kilo_lut_ns * fit.lut_of_cost * cost / 1000) / fit.level_ns

@@ -1,4 +1,4 @@
-"""Which programs and packages open synthesis needs, which are here, and how to get the others."""
+"""The programs and packages that open synthesis needs, and how to install the missing ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def missing(target: Target, *, package: str, compiled: bool) -> str:
 
     Args:
         target: its family must be one that Yosys maps to.
-        package: that writes the RTL; empty where none is needed.
-        compiled: a C++ compiler is needed.
+        package: package that writes the RTL; empty if none is needed.
+        compiled: whether a C++ compiler is needed.
     """
     lacks = []
     if target.family not in FAMILIES:

@@ -1,4 +1,4 @@
-"""A module of this package in a process of its own that stays: its imports are paid once."""
+"""A persistent child process for a module of this package, which imports its packages once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _DONE = b"done\n"
 
 
 class WarmProcess:
-    """A child that takes one line a request on standard input and answers ``done``.
+    """A child process that reads one line per request on standard input and answers ``done``.
 
-    It starts with the first request, ends with this process, and is started again after a time limit or
-    a crash. Requests of several threads are answered one after the other.
+    It starts with the first request, ends with this process, and restarts after a time limit or a crash.
+    Requests of several threads are processed one after the other.
 
     Args:
-        module: of this package; its ``main`` reads lines until standard input ends.
+        module: module of this package; its ``main`` reads lines until standard input ends.
     """
 
     def __init__(self, module: str) -> None:
@@ -41,7 +41,7 @@ class WarmProcess:
         self._log: Path | None = None
 
     def ask(self, line: str, deadline: Deadline) -> None:
-        """Have one request done.
+        """Send one request and wait for its answer.
 
         Raises:
             TimeLimitError: it was stopped for running too long.
@@ -50,7 +50,7 @@ class WarmProcess:
         with self._lock:
             process = self._running()
             answer = b""
-            # One that has ended is found when its answer is read.
+            # Reading the answer detects a child that has ended.
             with contextlib.suppress(BrokenPipeError):
                 if process.stdin is not None:
                     process.stdin.write(line.encode() + b"\n")
@@ -93,7 +93,7 @@ class WarmProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._stop()
-        # What a tool prints must not be taken for an answer: the child keeps standard output for itself.
+        # The child redirects standard output, because output of a tool must not be read as an answer.
         handle, name = tempfile.mkstemp(prefix="hwnas-hls-", suffix=".log")
         self._log = Path(name)
         with os.fdopen(handle, "wb") as log:
@@ -111,7 +111,7 @@ class WarmProcess:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            # Not reaped yet, or long gone: its group's number cannot belong to anyone else before that.
+            # Until the child is reaped, no other process group can have its number.
             if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)

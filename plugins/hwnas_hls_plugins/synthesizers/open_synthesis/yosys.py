@@ -1,4 +1,4 @@
-"""Yosys passes as a list of lines, run in a child process.
+"""Lists of Yosys passes, run in a child process.
 
 Two vendors' families: ``synth_xilinx`` for AMD's, ``synth_lattice`` for ECP5.
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 
-#: Family of a target -> Yosys' name of it.
+#: Family of a target -> its name in Yosys.
 FAMILIES = {"7series": "xc7", "ultrascale": "xcu", "ultrascale+": "xcup", "ecp5": "ecp5"}
-#: The family of Lattice's parts, by the target's name of it and by Yosys'.
+#: The family of Lattice's parts: its name in targets, and in Yosys.
 ECP5 = "ecp5"
-#: ECP5: sums of at most so many bits become LUTs, wider ones carry chains. A chain takes two LUTs for two
-#: bits, and two more where its last carry leaves it: short ones are smaller and faster as LUTs. Of 4, 5, 7,
-#: 8, 9 and no limit, 9 gave the highest routed Fmax (docs/ecp5.md).
+#: ECP5: sums of at most this many bits become LUTs, wider ones carry chains. A chain takes two LUTs per two
+#: bits, and two more at the output of its last carry, so short sums are smaller and faster as LUTs. Of 4, 5,
+#: 7, 8, 9 and no limit, 9 gave the highest routed Fmax (docs/ecp5.md).
 SHORT_SUM_BITS = 9
 
 #: Changes whenever the counts of the same RTL may change.
@@ -52,7 +52,7 @@ def synthesis_passes(
         family: Yosys' name, one of the values of :data:`FAMILIES`.
         adders: pattern of the modules whose sums become carry chains one by one before the
             hierarchy is flattened; ``None`` for all modules. Afterwards Yosys would merge
-            chains of two-input adders into carry-save trees, which take 3 LUTs a bit, not 2.
+            chains of two-input adders into carry-save trees, which take 3 LUTs per bit, not 2.
         netlist: JSON netlist to write.
         statistics: JSON statistics to write.
     """
@@ -61,7 +61,7 @@ def synthesis_passes(
     select = "" if adders is None else f" {adders}"
     synth = f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf -flatten"
     return [
-        # Only the libraries that are needed: reading those of block RAMs takes four seconds of five.
+        # Only the necessary libraries: reading those of block RAMs takes four of five seconds.
         "read_verilog -lib -specify +/xilinx/cells_sim.v",
         *_read(sources, top),
         "proc",
@@ -83,7 +83,7 @@ def synthesis_passes(
         "opt_lut_ins -tech xilinx",
         "clean",
         f"tee -q -o {statistics} stat -json -tech xilinx",
-        # The library of cells is no part of the netlist, and its processes cannot be written.
+        # The cell library is not part of the netlist, and its processes cannot be written.
         "blackbox =A:whitebox",
         f"write_json {netlist}",
     ]

@@ -62,12 +62,12 @@ class _VendorSynthesizer(Synthesizer):
     def synthesize(self, design: Design, target: Target, stage: str) -> SynthesisReport:
         """Build the design's hls4ml project up to ``stage`` and read its reports.
 
-        A design that fails is a report with ``failure``, which begins with ``no licence``,
-        ``time limit`` or ``ended with code`` where the tool itself says so.
+        If a design fails, the report has a ``failure``, which begins with ``no licence``, ``time limit`` or
+        ``ended with code`` if the tool itself states that cause.
 
         Raises:
             UserError: no such stage.
-            ToolMissing: a program is not on this machine.
+            ToolMissing: a program is not installed.
         """
         if stage not in STAGES:
             raise UserError("unknown stage of a synthesis", where="--stage", found=stage, choices=STAGES)
