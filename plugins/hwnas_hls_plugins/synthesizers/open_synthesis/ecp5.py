@@ -56,7 +56,7 @@ class Ecp5Synthesizer(OpenSynthesizer):
 
         Circuits with two to six adder levels per stage are routed once each. The best one gets the clock that
         it reaches, with a margin, and is routed with all seeds. If the slowest placement misses the clock,
-        the period is increased and the routing repeated. A design that cannot be routed is returned unchanged.
+        the period is increased and the routing repeated. A design that cannot be routed stays unchanged.
         """
         if self._missing(target, _POST_ROUTE):
             return design
