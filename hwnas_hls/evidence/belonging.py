@@ -68,7 +68,7 @@ def unnamed_layers(project: Project, solution: Solution) -> list[str]:
     """Dense layers of the firmware that no module of a report names, where it names others; empty otherwise.
 
     A report of an older firmware with fewer layers has only modules that the newer one has as well. HLS may
-    also have inlined a small layer, so that this is doubt, not proof.
+    also have inlined a small layer, so this is a reason for doubt, not proof.
     """
     if solution.csynth is None:
         return []

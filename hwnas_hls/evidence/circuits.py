@@ -54,7 +54,7 @@ def exported_circuit(folder: Path) -> str:
 
 
 def _hash_of_core(files: dict[str, str]) -> str:
-    """As ``find . -name '*.v' | LC_ALL=C sort | xargs sha256sum | sha256sum`` in ``src/core`` says."""
+    """What ``find . -name '*.v' | LC_ALL=C sort | xargs sha256sum | sha256sum`` prints in ``src/core``."""
     prefix = "src/core/"
     names = sorted(name for name in files if name.startswith(prefix) and name.endswith(".v"))
     lines = [f"{files[name]}  ./{name.removeprefix(prefix)}\n" for name in names]

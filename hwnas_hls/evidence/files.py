@@ -30,7 +30,7 @@ class Piece:
         target: full part name; empty if the numbers do not depend on it.
         clock_ns: clock period.
         failure: why there are no numbers; empty on success.
-        warnings: of the tool, for example that it built another circuit than the one asked for.
+        warnings: of the tool, for example that it built a different circuit than requested.
     """
 
     origin: str

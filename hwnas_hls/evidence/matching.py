@@ -62,7 +62,7 @@ def _layer(wanted: LayerQuery, found: LayerQuery) -> list[str]:
 
 
 def _cast(layer: LayerQuery) -> FeatureTypes:
-    """Types of the features; of one that no weight takes it does not matter."""
+    """The types of the features; the type of an unused feature does not matter."""
     if not layer.features or layer.weights is None:
         return layer.features
     read = (layer.weights != 0).any(axis=1)

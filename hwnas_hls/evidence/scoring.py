@@ -25,9 +25,9 @@ RESAMPLES = 200
 #: Endings of the evidence of scores: the method of the interval.
 BOOTSTRAP = "; interval by bootstrap over rows"
 DELONG = "; interval by DeLong"
-#: Most rows on which two designs are compared by resampling.
+#: Maximum number of rows for comparing two designs by resampling.
 _PAIRED_ROWS = 10_000
-#: Numbers of a bootstrap that are held at once.
+#: Maximum number of values of a bootstrap in memory at once.
 _AT_ONCE = 2**22
 
 
@@ -103,10 +103,10 @@ def _rows_of_class(dataset: Dataset, split: Split, metric: str) -> int:
 def _delong(
     value: float, dataset: Dataset, split: Split, outputs: NDArray[np.floating]
 ) -> tuple[float, float]:
-    """The ends of DeLong's interval, symmetric in the logit, so that it stays between 0 and 1.
+    """The ends of DeLong's interval, symmetric in the logit, so it stays between 0 and 1.
 
-    Without an overlap of the classes the error is zero; the lower end is then that of a share of which
-    all rows of the smaller class agree.
+    If the classes do not overlap, the error is zero; the interval is then Wilson's for the number of rows
+    of the smaller class.
     """
     import numpy as np
 

@@ -84,8 +84,8 @@ def judge(
         limits: the requirements.
         evidence: all estimates of the design; several per metric are possible.
         clock_ns: required clock period.
-        circuit: SHA-256 of the circuit that is handed over; numbers of another one are set aside. Empty
-            where none is.
+        circuit: SHA-256 of the exported circuit; numbers of another circuit are not used. Empty if there
+            is none.
     """
     ladder: dict[str, list[Estimate]] = {}
     aside: dict[str, Estimate] = {}
@@ -122,7 +122,7 @@ def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Judgement:
     known = tuple(ladder.get(limit.metric, ()))
     proof = [e for e in known if e.source in PROOF.get(limit.metric, SIMULATED)]
     if not proof:
-        # The figure of C synthesis is another number; it is shown, but decides nothing.
+        # The figure of C synthesis is a different metric; it is shown, but decides nothing.
         reported = ladder.get(CSYNTH_OF.get(limit.metric, ""), ())
         return Judgement(str(limit), NOT_PROVEN, _missing(limit, (*known, *reported)), known)
     strongest = proof[0]

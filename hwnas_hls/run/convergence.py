@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Fewer candidates say nothing.
+#: Minimum number of candidates for a statement.
 _LEAST_CANDIDATES = 40
 #: Growth of the hypervolume over the last quarter from which a longer search is worth its time.
 _CLIMBING = 0.02

@@ -1,8 +1,8 @@
 """Where the data files of a run are, so that a run folder can be moved with its data.
 
 ``data.json`` in the run folder holds, for each data file of the task, its SHA-256 and its path relative to
-the run folder. If the file is no longer at the path in ``spec.toml``, it is looked for there, in the run
-folder and beside it, and taken if its hash is the same.
+the run folder. If the file is no longer at the path in ``spec.toml``, it is searched at that relative path,
+in the run folder and next to it, and used if its hash is the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def note_data(spec: Spec, folder: Path) -> None:
 
 
 def with_found_data(spec: Spec, folder: Path) -> Spec:
-    """The spec with data files that have moved at their new place; unchanged if they are not found."""
+    """The spec with the new paths of data files that have moved; unchanged if they are not found."""
     noted = _noted(folder)
     found: dict[str, str] = {}
     for key, path in _files(spec):
@@ -102,7 +102,7 @@ def _described(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def _noted(folder: Path) -> dict[str, dict[str, Any]]:
-    """Setting of the task -> what is noted of its file; empty without ``data.json``."""
+    """Setting of the task -> the entry of its file; empty without ``data.json``."""
     path = folder / NAME
     if not path.is_file():
         return {}

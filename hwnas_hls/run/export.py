@@ -153,7 +153,7 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
     """
     left_out: dict[str, LeftOut] = {}
     alive = []
-    # Of a taken-up design, only the final numbers show whether it meets the limits of this run.
+    # For a known design, only the final numbers show whether it meets the limits of this run.
     members = [
         member
         for member in members
@@ -181,7 +181,7 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
 
 
 def _alike(problem: Problem, front: Sequence[Member]) -> dict[str, LeftOut]:
-    """The members that differ from a better or cheaper one by noise alone, and from which.
+    """The members that differ from a better or cheaper one only by noise, and from which one.
 
     The user's own designs are kept.
     """
@@ -250,7 +250,7 @@ def _built(
         try:
             return list(pool.map(functools.partial(_build, problem, folder, on_step, stop), members))
         except BaseException:
-            # Ctrl-C: the pool waits for its threads, and a g++ may need minutes.
+            # After Ctrl-C the pool waits for its threads, and g++ may take minutes.
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -287,7 +287,7 @@ def _build(
             problem.target,
             place / "hls4ml",
             clock_ns=member.design.architecture.clock_ns or problem.clock_ns,
-            # Reports name their top function: one of other weights then shows.
+            # Reports name their top function, so a report of other weights is recognised.
             name=member.design.hardware_name,
             amend=functools.partial(_amend, problem, member.candidate),
             # The vendor's simulations then run on data, not on zeros.

@@ -96,7 +96,7 @@ def run_exporters(problem: Problem, front: Front, folder: Path) -> tuple[list[Pa
         except Unsupported as error:
             log.info("exporter %s wrote nothing: %s", name, error)
         except ToolMissing as error:
-            # The rest of the run is whole without it.
+            # The rest of the run does not depend on it.
             log.warning("exporter %s wrote nothing: %s", name, error)
         except PLUGIN_FAULTS as error:
             failures.append(f"exporter {name}: {in_words_with_place(error)}")

@@ -77,7 +77,7 @@ class Judge:
         for number, part in enumerate(self.problem.estimators):
             alive = sum(case.state == RecordState.COMPLETE for case in cases)
             self.calls.report(part, counted(alive, "candidate"))
-            # An estimator that is called for contenders only has its turn after each training.
+            # An estimator for contenders only is called after each training.
             found = [] if self._cheaper(part) else self._apply(part, cases)
             if part in trainers:
                 cases += self._siblings(part, self.problem.estimators[:number], cases, found)
@@ -251,7 +251,7 @@ class Judge:
                 self._apply(part, asked)
 
     def _contenders(self, part: ConfiguredPlugin, cases: Sequence[Evaluation]) -> Sequence[Evaluation]:
-        """The candidates for an expensive estimator: those that a cheaper one lets into the front, or all."""
+        """The candidates for an expensive estimator: all, or those that a cheaper one lets into the front."""
         cheaper = self._cheaper(part)
         if cheaper is None:
             return cases

@@ -1,4 +1,4 @@
-"""Which designs of a front say something new: differences inside the noise take no place.
+"""Finds the designs of a front that differ from another one only by noise.
 
 A difference in a score is noise if it is at most one standard error of the difference on the same
 rows; a difference of one cycle is noise if the cycles of one of the two are only predicted.
@@ -68,7 +68,7 @@ def distinct(goal: Goal, clock_ns: float, contenders: Sequence[Contender]) -> di
     edges = {place: {by for by in open_ if by != place and redundant(place, by)} for place in open_}
     out: dict[int, int] = {}
     while open_:
-        # In a circle, which noise allows, the best sum of losses breaks it.
+        # Noise allows cycles; the smallest sum of losses breaks them.
         free = {place for place in open_ if not edges[place] & open_} or {min(open_, key=order.__getitem__)}
         open_ -= free
         for place in sorted(open_):
@@ -89,7 +89,7 @@ def _as_good(goal: Goal, clock_ns: float, one: Contender, other: Contender) -> b
 
 
 def noise(metric: str, one: Contender, other: Contender, clock_ns: float) -> float:
-    """The largest difference of two designs in a metric that says nothing; 0 for a metric without noise.
+    """The largest difference of two designs in a metric that is noise; 0 for a metric without noise.
 
     For the accuracy: if the two disagree on ``b`` and ``c`` rows (only the first, only the second is
     right), it is ``sqrt(b + c)`` rows (McNemar). For other scores: the standard deviation of the

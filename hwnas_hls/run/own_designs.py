@@ -82,7 +82,7 @@ def _of_widths(problem: Problem, seed: SeedTable) -> Architecture:
 
 
 def _strategy(problem: Problem, seed: SeedTable) -> str:
-    """The HLS strategy of what states none: the first that the synthesizer of the run builds."""
+    """The HLS strategy of a design that states none: the first that the run's synthesizer builds."""
     built = tuple(problem.synthesizer.hls_strategies) if problem.synthesizer is not None else ()
     return seed.strategy or (built or ("Latency",))[0]
 
@@ -128,7 +128,7 @@ def _check_shape(problem: Problem, seed: SeedTable, architecture: Architecture) 
 
 
 def _nearest(problem: Problem, architecture: Architecture) -> Candidate | None:
-    """The candidate of the space nearest to an architecture, from which the search goes on."""
+    """The candidate of the space nearest to an architecture, from which the search continues."""
     try:
         return problem.space.nearest(architecture)
     except PLUGIN_FAULTS:

@@ -198,7 +198,7 @@ class Store:
             if stored is None:
                 continue
             estimates, siblings = stored
-            # Two candidates of one training name each other: the siblings of siblings are not followed.
+            # Two candidates of one training refer to each other, so siblings of siblings are not followed.
             pairs = [
                 (candidate, other[0])
                 for candidate, name in siblings

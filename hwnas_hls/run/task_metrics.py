@@ -136,7 +136,7 @@ def missing_scores(
 
     Args:
         seed: of the run; draws the rows if there are many.
-        known: the numbers of the trainer; a score among them says what the rows are worth.
+        known: the numbers of the trainer; its scores give the source and the evidence of the new numbers.
     """
     missing = [name for name in dataset.metrics if name not in known]
     if not missing:

@@ -1,6 +1,6 @@
 """Metrics of predictions: AUC, efficiency at a rate, F1, R2 and others, of network outputs and true labels.
 
-Every metric also takes how often each row counts, so that a bootstrap over rows is one call. Ties between
+Every metric also accepts how often each row counts, so a bootstrap over rows is one call. Ties between
 scores, which are frequent in networks of few bits, count as half a correct order in the AUC; a threshold
 never divides rows of the same score.
 """
@@ -148,7 +148,7 @@ def auc_error(y: NDArray[Any], outputs: NDArray[np.floating], scoring: Scoring) 
         counts = np.array([truth.sum(), (~truth).sum()], np.float64)
         own, other = _groups(truth, scores, np.ones((1, len(y))))
         place = np.unique(scores, return_inverse=True)[1].reshape(-1)
-        # Of a row of the class, the share of other rows below it; of another, that of the class above it.
+        # For a row of the class: the share of other rows below it; for another: that of the class above it.
         below = ((np.cumsum(other, axis=1) - other / 2) / counts[1])[0]
         above = 1 - ((np.cumsum(own, axis=1) - own / 2) / counts[0])[0]
         for rows, share, count in ((truth, below, counts[0]), (~truth, above, counts[1])):
@@ -160,7 +160,7 @@ def auc_error(y: NDArray[Any], outputs: NDArray[np.floating], scoring: Scoring) 
 def cells(
     metric: str, y: NDArray[Any], outputs: NDArray[np.floating], scoring: Scoring
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that a metric does not tell apart: one row of each group, and how many there are.
+    """Groups of rows that are equivalent for a metric: one row of each group, and the size of the group.
 
     A bootstrap over these groups is one over the rows, with fewer numbers.
     """
