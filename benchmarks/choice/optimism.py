@@ -24,7 +24,7 @@ import numpy as np
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.choice import chosen
 from hwnas_hls.run.export import export_designs
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables

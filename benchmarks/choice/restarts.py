@@ -22,7 +22,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run.folder import run_spec
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls_plugins.estimators.da_law import lut_of, sums_of

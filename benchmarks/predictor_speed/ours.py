@@ -33,7 +33,8 @@ import numpy as np
 from hwnas_hls.hls4ml.query import Query, query_of
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.run.problem import Problem, resolve
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, predict_table

@@ -31,7 +31,8 @@ import numpy as np
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.run.problem import Problem, resolve
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables

@@ -50,7 +50,7 @@ class Subject:
 def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str | None, as_json: bool) -> int:
     """Synthesise a design (a folder such as RUN/designs/KEY) and store the results as evidence."""
 
-    from hwnas_hls.run.problem import usual_synthesizers
+    from hwnas_hls.run.resolution import usual_synthesizers
 
     registry = current_registry()
     subject = _subject(design_folder, registry, target)
@@ -249,7 +249,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
 
 def _repetition(subject: Subject, pieces: Sequence[Piece], limits: Sequence[Limit]) -> list[str]:
     """The commands that repeat every step of the evidence, and the verdict."""
-    from hwnas_hls.run.problem import usual_synthesizers
+    from hwnas_hls.run.resolution import usual_synthesizers
 
     found = [estimate for piece in pieces for estimate in piece.estimates.values() if estimate.circuit]
     commands = []

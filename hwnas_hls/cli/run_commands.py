@@ -107,7 +107,7 @@ def run(
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
-    from hwnas_hls.run.problem import resolve
+    from hwnas_hls.run.resolution import resolve
 
     spec = spec_of_flags(spec_file, flags)
     registry = current_registry()

@@ -16,7 +16,8 @@ from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.given import given_candidate
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.known_designs import KnownDesign
-from hwnas_hls.run.problem import Problem, resolve
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.run.task_metrics import TASK_KEYS
 from hwnas_hls.spec.spec import Spec

@@ -32,7 +32,8 @@ from hwnas_hls.run.folder import new_folder, run_spec
 from hwnas_hls.run.known_designs import split_yours, with_known
 from hwnas_hls.run.known_sources import check_sources
 from hwnas_hls.run.member_store import held_members, member_to_json, stored_members
-from hwnas_hls.run.problem import Problem, resolve
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress, Search
 from hwnas_hls.run.selection import Picked
 from hwnas_hls.run.spec_changes import check_unchanged

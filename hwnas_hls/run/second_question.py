@@ -19,7 +19,8 @@ from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.goal import goal_of
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.member_store import stored_members
-from hwnas_hls.run.problem import Problem, resolve
+from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search, choose, least_infeasible
 from hwnas_hls.run.spec_changes import check_unchanged
 from hwnas_hls.run.store import Store

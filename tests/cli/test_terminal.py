@@ -16,7 +16,7 @@ from hwnas_hls.cli.terminal import _Live, console
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text

@@ -27,7 +27,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_context, sample_dataset, sample_design

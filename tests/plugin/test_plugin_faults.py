@@ -24,7 +24,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.lifecycle import Observer
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_front
 from hwnas_hls.testing.plugin_check import check_plugin

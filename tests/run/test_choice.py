@@ -20,7 +20,7 @@ from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.choice import Option, _beyond_noise, _folds, above_floor
 from hwnas_hls.run.noise import Contender, distinct, noise
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.selection import knee
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec, spec_from_tables

@@ -13,7 +13,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.contention import contend
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec

@@ -18,7 +18,7 @@ from hwnas_hls.evidence.scoring import real_outputs
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.run import lifecycle as runs
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates, Metric, measured

@@ -20,7 +20,7 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.lifecycle import Observer, start
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.attainment import staircase, surface

@@ -18,7 +18,7 @@ from hwnas_hls.plugin.transfer import batch_from_json, batch_to_json, estimates_
 from hwnas_hls.protocols.estimator import Context, Paused, no_siblings
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables

@@ -11,7 +11,7 @@ from places import ROOT
 
 from hwnas_hls.plugin.offers import BUILTIN
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.spec.spec import spec_from_tables
 
 PAGE = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.space import Knob, KnobSpace, Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.target import Target
-from hwnas_hls.run.problem import resolve
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import spec_from_tables

@@ -22,7 +22,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.protocols.target import Target, find_target
 from hwnas_hls.resources import data_folder
-from hwnas_hls.run.problem import usual_synthesizers
+from hwnas_hls.run.resolution import usual_synthesizers
 from hwnas_hls.testing.synthesizer import SynthesizerContract
 from hwnas_hls.values.estimate import measured
 from hwnas_hls_plugins.synthesizers.open_synthesis import (
