@@ -104,7 +104,7 @@ class Problem:
     def tested(self, names: Collection[str]) -> Problem:
         """The same problem with the test rows as validation rows, and only these of its estimators.
 
-        They are built again, since an estimator may hold the data that its constructor took.
+        They are built again, because an estimator may hold the data passed to its constructor.
         """
         dataset = dataclasses.replace(self.dataset, validation=self.dataset.test)
         estimators = [self._rebuilt(part, {}, dataset) for part in self.estimators if part.name in names]

@@ -16,7 +16,7 @@ from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
 WIDTH = 80
 LABELS = {
     "latency_cycles": "latency, cycles",
-    "ii_cycles": "interval, cycles",
+    "ii_cycles": "II, cycles",
     "lut": "LUT",
     "ff": "FF",
     "dsp": "DSP",

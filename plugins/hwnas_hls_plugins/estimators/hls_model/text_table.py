@@ -15,7 +15,7 @@ WIDTH = 80
 LABELS = {
     "latency_cycles": "latency, cycles",
     "latency_ns": "latency, ns",
-    "ii_cycles": "interval, cycles",
+    "ii_cycles": "II, cycles",
     "lut": "LUT",
     "ff": "FF",
     "dsp": "DSP",
@@ -26,6 +26,12 @@ LABELS = {
 
 def _range(interval: Interval) -> str:
     return f"{interval.low:,.0f} to {interval.high:,.0f}"
+
+
+def _label(metric: str, stage: str) -> str:
+    """The name of a row; a figure of C synthesis is marked as one, because synthesis removes logic."""
+    counted = stage == "csynth" and metric in ("lut", "ff", "dsp")
+    return f"{LABELS[metric]} (C synthesis)" if counted else LABELS[metric]
 
 
 def _coverage(interval: Interval) -> str:
@@ -49,7 +55,8 @@ def prediction_text(prediction: Prediction) -> str:
         "",
         f"{'':18}{'value':>10}  {'interval':>21}  {'coverage':>14}  {'of part':>8}",
     ]
-    for metric, label in LABELS.items():
+    for metric in LABELS:
+        label = _label(metric, query.stage)
         interval = prediction.metrics[metric]
         if metric == "uram" and interval.value == 0:
             continue
@@ -91,9 +98,10 @@ def comparison_text(predictions: Sequence[Prediction]) -> str:
     for prediction in predictions:
         head += f"{tool_of(prediction.query.tool).text[:29]:>30}"
     lines.append(head)
-    for metric, label in LABELS.items():
+    for metric in LABELS:
         if metric == "uram":
             continue
+        label = _label(metric, query.stage)
         line = f"{label:18}"
         for prediction in predictions:
             interval = prediction.metrics[metric]
