@@ -116,8 +116,8 @@ class Estimate:
         coverage: share of held-out designs whose truth lay in the interval; ``None`` where
             nothing was calibrated (the evidence says so).
         in_domain: whether the design is in the range for which the estimator is calibrated or exact.
-        circuit: SHA-256 of the sources that were measured; empty where the number is not of one circuit
-            whose sources are handed over.
+        circuit: SHA-256 of the sources that were measured; empty if the number does not belong to an
+            exported circuit.
     """
 
     metric: str

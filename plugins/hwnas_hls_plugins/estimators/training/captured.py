@@ -122,7 +122,7 @@ class CapturedStep:
         if replayed is not None and all(map(_alike, state, replayed)):
             self.graphs[kind] = graph
             return
-        log.warning("training goes on without CUDA graphs, which is slower but right: %s", cause)
+        log.warning("training continues without CUDA graphs, with the same results but slower: %s", cause)
         self.given_up = True
         self.graphs.clear()
 

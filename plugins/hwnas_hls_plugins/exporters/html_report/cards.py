@@ -238,7 +238,7 @@ def _files(home: Path) -> tuple[str, ...]:
 def _form(member: Member, home: Path) -> str:
     """Which of the two forms of a design its numbers are of, in a sentence."""
     if not (home / "rtl" / "circuit.json").is_file():
-        return "The hls4ml project is what is handed over; its hardware numbers are of no RTL beside it."
+        return "Only the hls4ml project was exported; the hardware numbers do not belong to RTL beside it."
     circuits = {found.circuit for found in member.estimates.values() if found.circuit}
     if not circuits:
         return "rtl/ holds a circuit with the same outputs; its testbench proves it, nothing was counted yet."
