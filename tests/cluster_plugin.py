@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +181,11 @@ def read_log(path: Path) -> list[Line]:
         what, pid, begin, end, keys = line.split(" ")
         found.append(Line(what, int(pid), float(begin), float(end), tuple(keys.split(","))))
     return found
+
+
+def workers_of(lines: Iterable[Line]) -> set[int]:
+    """Processes that did the work; scores on the test rows are computed in the run's own process."""
+    return {line.pid for line in lines if line.what != "read" or line.pid != os.getpid()}
 
 
 @hookimpl

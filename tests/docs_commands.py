@@ -38,7 +38,10 @@ BUDGET = (
     *("--set", "estimators.training.descent_epochs=1", "--set", "estimators.training.descent_step=0.5"),
     *("--set", "export.members=1", "--set", "export.csim=false"),
     *("--set", "export.folds=0", "--set", "export.refine=false", "--set", "export.restarts=1"),
+    *("--set", "export.baselines=false"),
 )
+#: Networks of the default space that are synthesised in seconds.
+SMALL_NETWORKS = ("--set", "space.widths=[4, 8]", "--set", "space.max_depth=2")
 PROGRAMS = ("hwnas-hls", "pip", "python", "python3", "apt-get", "nice", "source", "vitis-run", "git", "dask")
 _BLOCK = re.compile(
     r"(?:<!-- test: (?P<notes>[^>]*?) -->\n+)?"
@@ -250,6 +253,8 @@ def small(arguments: Sequence[str], trials: int = 6, settings: Sequence[str] = (
     """The arguments of a command, with a budget of seconds where it searches."""
     arguments = list(arguments)
     if arguments[:1] == ["run"] and not {"-h", "--help"} & set(arguments):
+        if "--space" not in arguments and not any(word.endswith(".toml") for word in arguments):
+            arguments += SMALL_NETWORKS
         arguments += [*BUDGET, "--trials", str(trials), "--set", f"run.batch={trials}"]
         arguments += [word for setting in settings for word in ("--set", setting)]
         if "--synthesis-budget" in arguments:

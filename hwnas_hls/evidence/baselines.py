@@ -35,13 +35,15 @@ def baselines(dataset: Dataset, seed: int) -> tuple[Baseline, ...]:
     data is left out, with a message in the log. The test rows are used: call it when the search has ended.
     """
     import sklearn
+    from threadpoolctl import threadpool_limits
 
     train = dataset.train.drawn(MAX_ROWS, [seed, 1])
     found = []
     for name, words, fit in _MODELS:
         began = time.monotonic()
         try:
-            with warnings.catch_warnings():
+            # Threads of OpenMP that wait for each other on a busy machine made 2 s into 2 min.
+            with threadpool_limits(1), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of optimisers that have not converged
                 outputs = fit(dataset, dataset.standardised(train), train.y, seed % 2**32)
         except ValueError as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 import cluster_plugin
 import pytest
-from cluster_plugin import Line, read_log
+from cluster_plugin import Line, read_log, workers_of
 from hypothesis import given
 from hypothesis import strategies as st
 from places import TESTS
@@ -345,7 +345,7 @@ def test_any_number_of_workers_finds_the_same(
         outcome = start(spec, registry, tmp_path / name, Observer())
         # The log's path is part of the estimators' configuration, and of nothing that is compared.
         assert content(outcome) == alone, name
-        pids = {line.pid for line in read_log(log)}
+        pids = workers_of(read_log(log))
         assert os.getpid() not in pids
         assert len(pids) == (1 if name == "one" else 2)
         for what in ("advance-0.25", "advance-0.5", "advance-1", "conclude"):
@@ -418,7 +418,7 @@ def test_exporting_one_candidate_gives_the_same_design_with_and_without_workers(
     for place, cluster in ((folder, None), (other, ClusterTable())):
         seen = len(read_log(log))
         found.append(export_one(place, key, registry, Observer(), cluster=cluster).design.digest())
-        pids = {line.pid for line in read_log(log)[seen:]}
+        pids = workers_of(read_log(log)[seen:])
         assert pids
         assert (os.getpid() in pids) == (cluster is not None)
     assert found[0] == found[1]

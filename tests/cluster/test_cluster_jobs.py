@@ -14,7 +14,7 @@ from typing import Any
 
 import cluster_plugin
 import pytest
-from cluster_plugin import read_log
+from cluster_plugin import read_log, workers_of
 from places import TESTS
 from refusal import refused
 from test_cluster import alive, content, halving_spec, number_in, wait_for
@@ -77,7 +77,7 @@ def test_slurm_jobs_do_the_work_and_end_with_the_run(
     log = tmp_path / "log"
     outcome = start(halving_spec(toy_spec, log, cluster=cluster), registry, tmp_path / "b", Observer())
     assert content(outcome) == alone
-    pids = {line.pid for line in read_log(log)}
+    pids = workers_of(read_log(log))
     assert os.getpid() not in pids
     scripts = jobs_of(batch_system)
     assert len(scripts) == 2
@@ -142,7 +142,7 @@ def test_htcondor_jobs_do_the_work(
     script = jobs_of(batch_system)[0]
     assert "accounting_group = trigger" in script
     assert "RequestDisk" in script
-    pids = {line.pid for line in read_log(log)}
+    pids = workers_of(read_log(log))
     assert os.getpid() not in pids
     wait_for(lambda: not any(alive(pid) for pid in pids), "the job to be removed")
 

@@ -23,6 +23,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.protocols.exporter import Front
+from hwnas_hls.protocols.task import Split
 from hwnas_hls.run.correction import regime_of
 from hwnas_hls.testing import FakeTools
 from hwnas_hls.testing.graphs import random_graph
@@ -221,9 +222,14 @@ def test_open_synthesis_refuses_images_with_the_reason(tmp_path: Path) -> None:
 def graph_front(design: Design) -> Front:
     front = make_front(members=1)
     (member,) = front.members
-    return dataclasses.replace(
-        front, members=[dataclasses.replace(member, design=design, layer_estimates=())]
+    n_in, n_out = design.architecture.n_in, design.architecture.n_out
+    test = front.dataset.test
+    rows = Split(np.resize(test.x, (len(test.y), n_in)), test.y % n_out)
+    dataset = dataclasses.replace(
+        front.dataset, test=rows, labels=tuple(map(str, range(n_out))), features=tuple(map(str, range(n_in)))
     )
+    members = [dataclasses.replace(member, design=design, layer_estimates=())]
+    return dataclasses.replace(front, members=members, dataset=dataset)
 
 
 @pytest.mark.parametrize(
