@@ -67,7 +67,7 @@ def test_every_page_with_generated_parts_is_known() -> None:
 
 
 def test_the_sources_stand_in_their_order() -> None:
-    (text,) = re.findall(r"from the weakest:\n(.*?)\.\n", written(PLUGINS / "estimator.md"), re.DOTALL)
+    (text,) = re.findall(r"from the weakest:\s+(.*?)\.\n", written(PLUGINS / "estimator.md"), re.DOTALL)
     assert tuple(re.findall(r"`(\w+)`", text)) == SOURCES
 
 
