@@ -244,9 +244,12 @@ def shape(output: str) -> list[str]:
 
 
 def words(output: str) -> set[str]:
-    """What an output says, without numbers and keys of designs; how trials ended varies from run to run."""
+    """Words of an output, of three letters or more (a range "1 to 2" may be one number in another run).
+
+    Without numbers and keys of designs; how trials ended varies from run to run.
+    """
     lasting = re.sub(r"(?m)^\d+/\d+: .*$", "", output)
-    return set(re.findall(r"[A-Za-z_]{2,}", re.sub(r"\b[0-9a-f]{8,16}\b", "", lasting)))
+    return set(re.findall(r"[A-Za-z_]{3,}", re.sub(r"\b[0-9a-f]{8,16}\b", "", lasting)))
 
 
 def small(arguments: Sequence[str], trials: int = 6, settings: Sequence[str] = ()) -> list[str]:
