@@ -17,9 +17,7 @@ from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Member
-    from hwnas_hls.run.lifecycle import Observer
     from hwnas_hls.run.selection import Picked
-    from hwnas_hls.spec.cluster import ClusterTable
 
 
 @click.command()
@@ -62,6 +60,8 @@ def export(
 ) -> int:
     """Export one candidate of a run (KEY or --pick) as an hls4ml project, on the front or not.
 
+    A design that was exported before is left as it is; delete its folder to train it again.
+
     Without KEY and --pick, all designs of the front are exported again. With --format, the run is
     written in that format as it is, without training; verilog and vhdl also take one design.
     """
@@ -94,7 +94,7 @@ def export(
         member = picked.member
     else:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            member = _exported(run_folder, key, observer, cluster, again=not formats)
+            member = runs.export_one(run_folder, key, registry, observer, cluster=cluster)
     if formats:
         return _formatted(run_folder, formats, settings, member, as_json=as_json)
     _show(member, picked, run_folder / "designs" / member.key, quiet=quiet, as_json=as_json)
@@ -121,21 +121,6 @@ def _show(member: Member, picked: Picked | None, place: Path, *, quiet: bool, as
                 click.echo("  selected by the score on the test rows, which is therefore slightly optimistic")
             for check, result in member.checks.items():
                 click.echo(f"  {check}: {result}")
-
-
-def _exported(
-    run_folder: Path, key: str, observer: Observer, cluster: ClusterTable | None, *, again: bool
-) -> Member:
-    """The design of a key; an exported design is trained again only if ``again``."""
-    from hwnas_hls.run import lifecycle as runs
-
-    registry = current_registry()
-    if not again:
-        members = runs.redraw(run_folder, registry, ()).front.members
-        fitting = [member for member in members if member.key.startswith(key)]
-        if len(fitting) == 1:
-            return fitting[0]
-    return runs.export_one(run_folder, key, registry, observer, cluster=cluster)
 
 
 def _takes_design(formats: Sequence[str], found: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, UserError
@@ -51,6 +52,17 @@ def exported_circuit(folder: Path) -> str:
             remedy="export it again",
         )
     return circuit
+
+
+def remove_other_circuit(folder: Path, digest: str) -> None:
+    """Delete ``folder/rtl`` if it is not the RTL of the design with this digest."""
+    place = folder / "rtl"
+    try:
+        stated = json.loads((place / _STATEMENT).read_text(encoding="utf-8"))["design"]
+    except (OSError, ValueError, KeyError, TypeError):
+        stated = ""
+    if place.is_dir() and stated != digest:
+        shutil.rmtree(place)
 
 
 def _hash_of_core(files: dict[str, str]) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
+from hwnas_hls.evidence.circuits import remove_other_circuit
 from hwnas_hls.evidence.operating_point import operating_point
 from hwnas_hls.evidence.predictions import save_predictions
 from hwnas_hls.evidence.scoring import method, paired_resamples, real_outputs
@@ -276,6 +277,7 @@ def _build(
         member, design=dataclasses.replace(member.design, meta={**member.design.meta, **made_for})
     )
     member.design.save(place)
+    remove_other_circuit(place, member.design.digest())
     save_predictions(place, member.design, problem.dataset)
     warnings = list(member.warnings)
     warnings += [str(finding) for finding in lint.lint_design(member.design, problem.target)]

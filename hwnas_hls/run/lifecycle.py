@@ -31,7 +31,7 @@ from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
 from hwnas_hls.run.known_designs import split_yours, with_known
 from hwnas_hls.run.known_sources import check_sources
-from hwnas_hls.run.member_store import held_members, member_to_json, stored_members
+from hwnas_hls.run.member_store import exported_member, held_members, member_to_json, stored_members
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress, Search
@@ -296,6 +296,9 @@ def export_one(
 ) -> Member:
     """Export one candidate of a run, on the front or not, to ``folder/designs``.
 
+    A design that was exported before is returned as it is: what has been proven for it would not hold
+    for another training. Delete its folder to train it again.
+
     Args:
         cluster: as in :func:`resume`.
 
@@ -319,6 +322,9 @@ def export_one(
                 choices=sorted(record.key for record in fitting) or sorted(complete)[:_SOME_KEYS],
                 remedy="give a key, or the first digits of one; `--pick` selects by a rule",
             )
+        if held := exported_member(store.meta(), fitting[0], folder):
+            observer.on_step(f"{held.key} was exported before; delete its folder to train it again")
+            return held
         members = export_designs(problem, search.judge, fitting, folder, observer.on_step, every=True).members
         if not members:
             raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")

@@ -50,6 +50,16 @@ def stored_members(facts: Mapping[str, Any], records: Sequence[Record], folder: 
     return [member_from_json(item, by_key, folder) for item in facts.get("members", [])]
 
 
+def exported_member(facts: Mapping[str, Any], record: Record, folder: Path) -> Member | None:
+    """The exported design of a record; ``None`` if there is none, or its files are damaged or missing."""
+    items = [item for item in facts.get("members", []) if item["key"] == record.key]
+    try:
+        return member_from_json(items[0], {record.key: record}, folder) if items else None
+    except UserError as error:
+        log.warning("%s is exported again: %s", record.key, error)
+        return None
+
+
 def member_to_json(member: Member) -> dict[str, Any]:
     """The stored form of a member; the design itself is in its folder."""
     return {

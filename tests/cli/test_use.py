@@ -108,6 +108,24 @@ def test_a_damaged_design_is_exported_again(
     assert json.loads(path.read_text()) == whole
 
 
+def test_an_exported_design_is_not_replaced_by_another_training(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    member = finished(registry, toy_spec(), tmp_path / "run").front.members[0]
+    place = tmp_path / "run" / "designs" / member.key
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+    again = runs.export_one(tmp_path / "run", member.key, registry, QUIET)
+    assert again.design.digest() == member.design.digest()
+    assert again.estimates == member.estimates
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == before
+    (place / "rtl").mkdir()
+    (place / "rtl" / "circuit.json").write_text('{"design": "another"}')
+    (place / "weights.npz").unlink()
+    runs.export_one(tmp_path / "run", member.key, registry, QUIET)
+    assert (place / "weights.npz").exists()
+    assert not (place / "rtl").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
