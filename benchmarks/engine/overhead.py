@@ -1,7 +1,7 @@
 """Overhead of the engine: what a candidate costs besides its estimators, by number of candidates.
 
 One search of the space `mlp` (every candidate is built, keyed, judged by a formula that takes
-microseconds, stored, told to the strategy and merged into the front), beside an Optuna study of the
+microseconds, stored, passed to the strategy and merged into the front), beside an Optuna study of the
 same number of trials with as many parameters and the same number of objectives in a SQLite file.
 Both commit their results to disk. Figures are milliseconds of processor time and of wall time.
 

@@ -88,16 +88,16 @@ def _line(
     names = {data.families[row] for row in np.flatnonzero(mask)}
 
     def share(metric: str, test: object) -> str:
-        told = mask & np.isfinite(data.truth[metric])
-        if not told.any():
+        known = mask & np.isfinite(data.truth[metric])
+        if not known.any():
             return ""
-        return f"{100 * np.mean(test(data.truth[metric][told], values[metric][told])):.0f} %"  # type: ignore[operator]
+        return f"{100 * np.mean(test(data.truth[metric][known], values[metric][known])):.0f} %"  # type: ignore[operator]
 
     def error(metric: str) -> str:
-        told = mask & np.isfinite(data.truth[metric]) & (data.truth[metric] > 0)
-        if not told.any():
+        known = mask & np.isfinite(data.truth[metric]) & (data.truth[metric] > 0)
+        if not known.any():
             return ""
-        ratio = np.abs(values[metric][told] / data.truth[metric][told] - 1.0)
+        ratio = np.abs(values[metric][known] / data.truth[metric][known] - 1.0)
         return f"{100 * np.median(ratio):.1f} %"
 
     cells = [

@@ -117,16 +117,16 @@ def fit_laws(data: Data, train: np.ndarray, known: bool = False) -> dict[str, fl
     counted = (data.knowledge == 2) | (not known)
     fits += [(metric, names, ~single & counted, DESIGN_SPREAD) for metric, names in FITTED.items()]
     for metric, names, subset, spread in fits:
-        told = np.flatnonzero(keep & subset & np.isfinite(data.truth[metric]))
-        if told.size == 0:
+        reported = np.flatnonzero(keep & subset & np.isfinite(data.truth[metric]))
+        if reported.size == 0:
             continue
         groups = defaultdict(list)
-        for row in told:
+        for row in reported:
             groups[data.families[row]].append(row)
         weight = np.zeros(len(data.queries))
         for rows in groups.values():
             weight[rows] = 1.0 / np.sqrt(len(rows))
-        scale = weight[told] * np.sqrt(10.0) / spread
+        scale = weight[reported] * np.sqrt(10.0) / spread
         start = np.array([PLAIN[name] for name in names])
 
         def residual(
@@ -134,13 +134,13 @@ def fit_laws(data: Data, train: np.ndarray, known: bool = False) -> dict[str, fl
             names: tuple[str, ...] = names,
             start: np.ndarray = start,
             metric: str = metric,
-            told: np.ndarray = told,
+            reported: np.ndarray = reported,
             scale: np.ndarray = scale,
             before: dict[str, float] = dict(fitted),  # noqa: B006 - the constants fitted so far
         ) -> np.ndarray:
             k = Coefficients({**before, **dict(zip(names, (start * np.exp(theta)).tolist(), strict=True))})
             predicted = evaluate(data.table, k).design[metric]
-            error = log_residual(metric, data.truth[metric], predicted)[told] * scale
+            error = log_residual(metric, data.truth[metric], predicted)[reported] * scale
             return np.concatenate([error, theta / PRIOR_SPREAD])
 
         solution = least_squares(residual, np.zeros(len(names)), loss="soft_l1", max_nfev=25, diff_step=1e-3)

@@ -165,7 +165,7 @@ def tried(
             for number, other in enumerate(designs):
                 if other is given:
                     continue
-                told = [metric for metric in ("lut", "ff") if other.truth.get(metric)]
+                measured = [metric for metric in ("lut", "ff") if other.truth.get(metric)]
                 out.append(
                     Pair(
                         family,
@@ -173,10 +173,16 @@ def tried(
                         knowledge,
                         other.network == given.network,
                         caution,
-                        {m: abs(before.value[m][number] / other.truth[m] - 1) for m in told},
-                        {m: abs(after.value[m][number] / other.truth[m] - 1) for m in told},
-                        {m: before.low[m][number] <= other.truth[m] <= before.high[m][number] for m in told},
-                        {m: after.low[m][number] <= other.truth[m] <= after.high[m][number] for m in told},
+                        {m: abs(before.value[m][number] / other.truth[m] - 1) for m in measured},
+                        {m: abs(after.value[m][number] / other.truth[m] - 1) for m in measured},
+                        {
+                            m: before.low[m][number] <= other.truth[m] <= before.high[m][number]
+                            for m in measured
+                        },
+                        {
+                            m: after.low[m][number] <= other.truth[m] <= after.high[m][number]
+                            for m in measured
+                        },
                     )
                 )
     return out

@@ -100,7 +100,7 @@ def run(
         folder: where tables that tasks read are written.
         settings: of the strategy.
         tables: of the spec, in place of those that :func:`posed` fills.
-        counted: is told every record that counts.
+        counted: receives every record that counts.
     """
     problem = posed(task, strategy, seed, folder, settings or {}, tables)
     searcher: Strategy = (

@@ -15,7 +15,7 @@ from hwnas_hls.values.record import Record, RecordState
 class PlainNsga2(Strategy):
     """Suggests each active knob, tells losses and broken limits; nothing else of this package's strategies.
 
-    A candidate that was not trained to its end is told the numbers that it has, and 1 (the worst)
+    A candidate that was not trained to its end gets the numbers that it has, and 1 (the worst)
     for those it has not; a broken limit is a constraint. Failed ones are failed trials.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hwnas_hls import __version__
+from hwnas_hls.cli.context import messages_on_terminal
 from hwnas_hls.cli.design_commands import synth, validate
 from hwnas_hls.cli.inspection_commands import doctor, plugins, targets
 from hwnas_hls.cli.result_commands import compare, export
@@ -75,13 +75,14 @@ def invoke(arguments: list[str] | None = None, registry: Callable[[], Registry] 
         arguments: default: the arguments of the process.
         registry: creates the registry of this command; default: the installed plugins.
     """
+    with messages_on_terminal():
+        return _invoke(arguments, registry)
+
+
+def _invoke(arguments: list[str] | None, registry: Callable[[], Registry] | None) -> int:
     from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, in_words
     from hwnas_hls.plugin.registry import Registry
 
-    # The level of the handler counts, too: a run lowers that of its loggers for the log file.
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", handlers=[terminal])
     try:
         built = (registry or Registry)()
         # A copy: commands added by plugins must not outlive this call.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hwnas_hls.cli.context import errors_only
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
@@ -19,13 +18,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _errors_only(context: click.Context, _: click.Parameter, quiet: bool) -> bool:
-    """Keep log messages below the level of an error off the terminal (not out of the log file)."""
+def _quietly(_: click.Context, __: click.Parameter, quiet: bool) -> bool:
     if quiet:
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-                context.call_on_close(functools.partial(handler.setLevel, handler.level))
-                handler.setLevel(max(handler.level, logging.ERROR))
+        errors_only()
     return quiet
 
 
@@ -36,7 +31,7 @@ def watching(command: Command) -> Command:
             "--quiet",
             "-q",
             is_flag=True,
-            callback=_errors_only,
+            callback=_quietly,
             help="Print only errors and the folder of the result.",
         ),
         click.option("--plain", is_flag=True, help="Plain lines instead of a live display, without colour."),

@@ -29,7 +29,8 @@ def data_warnings(dataset: Dataset) -> tuple[str, ...]:
     error = math.sqrt(0.25 / max(len(test), 1))
     if error > _FEW:
         found.append(
-            f"few rows: on {len(test)} test rows, an accuracy is uncertain by up to {100 * error:.0f} %"
+            f"few rows: on {len(test)} test rows, an accuracy is uncertain by up to "
+            f"{100 * error:.0f} percentage points"
         )
     counts = np.bincount(test.y, minlength=dataset.n_out)
     rare = [number for number in np.argsort(counts, kind="stable") if counts[number] < _FEW_OF_CLASS]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported, UserError
-from hwnas_hls.hls4ml.notes import Note, NoteKind
+from hwnas_hls.hls4ml.notes import Note, NoteKind, activation_of_inputs
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL, LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 
@@ -195,12 +195,7 @@ class _Chain:
         if kind is None:
             raise Unsupported(f"layer {node.name!r}: activation {function} is not supported")
         if not self.layers:
-            self.reasons.append(
-                Note(
-                    NoteKind.INPUT_CAST if kind == "linear" else NoteKind.UNCOUNTED,
-                    f"layer {node.name!r}: {kind} on the inputs, before any dense layer, is not counted",
-                )
-            )
+            self.reasons.append(activation_of_inputs(str(node.name), kind))
             return
         last = self.layers[-1]
         if kind == "relu" and function != "relu":

@@ -55,3 +55,11 @@ class Note:
     def __str__(self) -> str:
         text = f"{self.about}: {self.text}" if self.about else self.text
         return f"{text}, took {self.taken}" if self.taken else text
+
+
+def activation_of_inputs(layer: str, kind: str) -> Note:
+    """The note on an activation before any dense layer; ``linear`` there is a cast of the inputs."""
+    return Note(
+        NoteKind.INPUT_CAST if kind == "linear" else NoteKind.UNCOUNTED,
+        f"layer {layer!r}: {kind} on the inputs, before any dense layer, is not counted",
+    )

@@ -12,6 +12,7 @@ import numpy as np
 from hwnas_hls.plugin.faults import WrongReturn
 from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.protocols.task import CLASSIFICATION, REGRESSION, Dataset, Split
+from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
 
 T = TypeVar("T")
@@ -71,6 +72,11 @@ def checked_availability(returned: object) -> str:
             f"available() returned {returned!r:.80}; it must return text: empty, or what is missing"
         )
     return returned
+
+
+def asked_candidates(returned: object) -> list[Candidate]:
+    """What ``ask`` of a strategy returned, as a list."""
+    return _items(returned, Candidate, "ask()")
 
 
 def _items(returned: object, item: type[T], call: str) -> list[T]:

@@ -7,7 +7,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from hwnas_hls.cluster import Workers
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, WrongReturn, in_words_with_place
+from hwnas_hls.plugin.returned import asked_candidates
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
@@ -225,7 +226,7 @@ class Search:
 
     def _ask(self, n: int) -> Sequence[Candidate]:
         with self._strategy(f"failed to propose candidates of space {self.problem.spec.space.name}"):
-            asked: Sequence[Candidate] = _as_candidates(self.strategy.ask(n))[:n]
+            asked: Sequence[Candidate] = asked_candidates(self.strategy.ask(n))[:n]
         if self._unfinished:
             if list(asked) != list(self._unfinished):
                 log.warning(
@@ -341,21 +342,6 @@ def _as_json(state: Any) -> str:
         return json.dumps(state)
     except (TypeError, ValueError, RecursionError) as error:
         raise WrongReturn(f"state() returned a value that is not JSON-able: {error}") from error
-
-
-def _as_candidates(returned: object) -> list[Candidate]:
-    """What ``ask`` returned, as a list.
-
-    Raises:
-        WrongReturn: it is no list of candidates.
-    """
-    if not isinstance(returned, Iterable):
-        raise WrongReturn(f"ask() returned {returned!r}; it must return a list of candidates")
-    found = list(returned)
-    for item in found:
-        if not isinstance(item, Candidate):
-            raise WrongReturn(f"ask() returned a list with {item!r}; each item must be a Candidate")
-    return found
 
 
 def choose(records: Sequence[Record], members: int) -> list[Record]:

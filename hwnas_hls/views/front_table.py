@@ -320,12 +320,17 @@ def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:
         return "-"
     estimate = numbers[name]
     words = figure(name, estimate.value)
-    # A counted or simulated number has no interval; the report explains how Vivado's may differ.
-    exact = estimate.low == estimate.high == estimate.value
-    predicted = estimate.source == Source.PREDICTED and not exact and interval(estimate)
-    between = f"{_compact(estimate.low)}-{_compact(estimate.high)}" if predicted else ""
+    between = _between(estimate)
     doubt = "" if estimate.in_domain else "?"
     return f"{words}{f' ({between})' if between else ''}{doubt} {SOURCE_MARKS[estimate.source]}"
+
+
+def _between(estimate: Estimate) -> str:
+    """The interval of a cell; none for a counted or simulated number: the report explains how Vivado's may
+    differ."""
+    exact = estimate.low == estimate.high == estimate.value
+    predicted = estimate.source == Source.PREDICTED and not exact and interval(estimate)
+    return f"{_compact(estimate.low)}-{_compact(estimate.high)}" if predicted else ""
 
 
 def _compact(value: float) -> str:
@@ -394,7 +399,8 @@ def _legend(front: Front) -> str:
     )
     doubtful = any(not estimate.in_domain for estimate in shown)
     return (
-        f"In brackets: intervals. Source of a number: {marks}."
+        ("In brackets: intervals. " if any(map(_between, shown)) else "")
+        + f"Source of a number: {marks}."
         + (" ? outside the calibrated domain." if doubtful else "")
         + (
             " s weights of the search: every full training scored lower."

@@ -17,6 +17,7 @@ import toy
 from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
+from hwnas_hls.cli.context import errors_only, messages_on_terminal
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.plugin.faults import PluginError, WrongReturn
@@ -339,12 +340,26 @@ def test_unusable_data_of_a_task_are_located(fields: dict[str, Any], shown: list
     expect_mentioned(dataset_fault(changed(**fields)), shown)
 
 
-def test_messages_for_the_log_file_stay_off_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_for_the_log_file_stay_off_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A run lowers the level of its loggers, so the level of the terminal's handler counts."""
-    monkeypatch.setattr(logging.root, "handlers", [])
-    assert invoke(["targets"]) == 0
-    (terminal,) = logging.root.handlers
-    assert terminal.level == logging.WARNING
+    before = list(logging.root.handlers)
+    log = logging.getLogger("hwnas_hls.run.lifecycle")
+    with messages_on_terminal():
+        log.setLevel(logging.INFO)
+        log.info("a traceback")
+        log.warning("few rows")
+        errors_only()
+        log.warning("too late")
+    log.setLevel(logging.NOTSET)
+    assert capsys.readouterr().err == "WARNING: few rows\n"
+    assert logging.root.handlers == before
+
+
+def test_a_wrong_option_after_quiet_leaves_no_trace() -> None:
+    """Options are read before click enters the command, so nothing of it may outlive a usage error."""
+    levels = [handler.level for handler in logging.root.handlers]
+    assert invoke(["run", "--quiet", "--no-such-option"]) == 2
+    assert [handler.level for handler in logging.root.handlers] == levels
 
 
 def test_network_that_does_not_fit_the_task_is_the_fault_of_the_space(

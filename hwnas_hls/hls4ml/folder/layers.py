@@ -11,7 +11,7 @@ from hwnas_hls.hls4ml.folder.cpp import Call
 from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.types import fixed_type
-from hwnas_hls.hls4ml.notes import Note, NoteKind
+from hwnas_hls.hls4ml.notes import Note, NoteKind, activation_of_inputs
 
 _PLAIN = (
     *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
@@ -116,12 +116,7 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     at = 2 if len(call.types) > 3 else 1  # <data, parameter, result, config> since hls4ml 0.8
     result = fixed_type(call.types[at], firmware.names, f"layer {name!r}, result")
     if not out.layers:
-        out.reasons.append(
-            Note(
-                NoteKind.INPUT_CAST if kind == "linear" else NoteKind.UNCOUNTED,
-                f"layer {name!r}: {kind} on the inputs, before any dense layer, is not counted",
-            )
-        )
+        out.reasons.append(activation_of_inputs(name, kind))
         return
     last = out.layers[-1]
     if kind == "relu" and call.function != "relu":

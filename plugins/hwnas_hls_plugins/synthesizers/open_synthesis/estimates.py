@@ -78,7 +78,7 @@ def builds_what_is_asked(architecture: Architecture, *, distributed: bool) -> bo
 def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[str, Estimate]:
     cycles, source = measurement.latency_cycles, "simulated_rtl"
     low = cycles
-    evidence = f"the only shift at which the output stream matches: {simulated}"
+    evidence = f"the outputs equal the expected ones at this delay and no other: {simulated}"
     if cycles is None:
         # A network with constant outputs: its output stream does not show the latency.
         cycles, low, source = measurement.stages, 0, "predicted"

@@ -18,7 +18,7 @@ class Observation:
     """The observations of a stream.
 
     Args:
-        latency_cycles: the only shift at which the output stream equals the expected one;
+        latency_cycles: the only delay at which the outputs equal the expected ones;
             ``None`` if several are equal (outputs that do not depend on the inputs).
         mismatches: (rows that differ, rows) at the best shift; 0 rows if it is exact.
         shifts: all shifts that fit.

@@ -58,18 +58,11 @@ def synthesis_passes(
     """
     if family == ECP5:
         return _ecp5_passes(sources, top, adders=adders, netlist=netlist, statistics=statistics)
-    select = "" if adders is None else f" {adders}"
     synth = f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf -flatten"
     return [
         # Only the necessary libraries: reading those of block RAMs takes four of five seconds.
         "read_verilog -lib -specify +/xilinx/cells_sim.v",
-        *_read(sources, top),
-        "proc",
-        "opt_expr",
-        "wreduce",
-        "opt_clean",
-        f"alumacc{select}",
-        "opt_clean",
+        *_before_mapping(sources, top, adders),
         f"{synth} -run prepare:map_memory",
         "select -assert-none t:$mem*",
         f"{synth} -run map_ffram:map_luts",
@@ -89,14 +82,10 @@ def synthesis_passes(
     ]
 
 
-def _ecp5_passes(
-    sources: Sequence[str], top: str, *, adders: str | None, netlist: str, statistics: str
-) -> list[str]:
-    """As :func:`synthesis_passes`, for ECP5: LUT4, CCU2C, TRELLIS_FF and MULT18X18D."""
+def _before_mapping(sources: Sequence[str], top: str, adders: str | None) -> list[str]:
+    """The passes up to the adders, which both families share."""
     select = "" if adders is None else f" {adders}"
-    synth = f"synth_lattice -family {ECP5} -top {top}"
     return [
-        "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
         *_read(sources, top),
         "proc",
         "opt_expr",
@@ -104,6 +93,17 @@ def _ecp5_passes(
         "opt_clean",
         f"alumacc{select}",
         "opt_clean",
+    ]
+
+
+def _ecp5_passes(
+    sources: Sequence[str], top: str, *, adders: str | None, netlist: str, statistics: str
+) -> list[str]:
+    """As :func:`synthesis_passes`, for ECP5: LUT4, CCU2C, TRELLIS_FF and MULT18X18D."""
+    synth = f"synth_lattice -family {ECP5} -top {top}"
+    return [
+        "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
+        *_before_mapping(sources, top, adders),
         f"{synth} -run coarse:map_ram",
         "select -assert-none t:$mem*",
         f"{synth} -run map_ffram:map_gates",
