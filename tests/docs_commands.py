@@ -10,6 +10,7 @@ and one of its designs. Comments before a block say what else there is to know::
     <!-- test: skip (why) -->            it is not run; the reasons are counted by a test
     <!-- test: like -->                  the output is as printed, but for its numbers
     <!-- test: words -->                 every word that is printed is said (if it ends with 0 or 3)
+    <!-- test: verdict -->               what its first line says before the path is as printed
     <!-- test: trials 100 -->            a search needs so many candidates to find something
     <!-- test: set KEY=VALUE -->         the same of a setting that the budget of seconds changes
     <!-- test: file cells.toml -->       the block is no command but this file
@@ -250,6 +251,11 @@ def words(output: str) -> set[str]:
     """
     lasting = re.sub(r"(?m)^\d+/\d+: .*$", "", output)
     return set(re.findall(r"[A-Za-z_]{3,}", re.sub(r"\b[0-9a-f]{8,16}\b", "", lasting)))
+
+
+def verdict(output: str) -> str:
+    """``NOT PROVEN`` of ``NOT PROVEN  runs/x/designs/0a...``; the evidence below depends on the design."""
+    return output.lstrip().partition("  ")[0]
 
 
 def small(arguments: Sequence[str], trials: int = 6, settings: Sequence[str] = ()) -> list[str]:

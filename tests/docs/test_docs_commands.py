@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from docs_commands import ROOT, Command, File, Scratch, hidden, pages, shape, steps, words
+from docs_commands import ROOT, Command, File, Scratch, hidden, pages, shape, steps, verdict, words
 
 from hwnas_hls.pytest_plugin import Workplace
 from hwnas_hls.testing import FakeTools
@@ -117,6 +117,8 @@ def test_commands_of_a_page_run(
         assert code in step.exits, f"{step.text}\nended with {code}\n{out}\n{err}"
         if "words" in step.notes and code in (0, 3):
             assert words(step.output) <= words(out + err), step.text
+        if "verdict" in step.notes:
+            assert verdict(out) == verdict(step.output), step.text
         if "like" in step.notes and REGENERATE:
             path.write_text(path.read_text().replace(step.output, out.rstrip("\n")))
         elif "like" in step.notes:
@@ -197,9 +199,11 @@ def test_outputs_are_compared_but_for_their_numbers() -> None:
     assert shape("LUT 1 p") != shape("FF 1 p")
     assert shape("a\nb") != shape("a")
     assert words("4cbba194 bit-exact 2,566 LUT p") == {"bit", "exact", "LUT"}
+    assert verdict("NOT PROVEN  runs/a\n  PROVEN  x") == "NOT PROVEN"
 
 
 def test_every_printed_output_is_held_against_the_real_one() -> None:
-    """By its shape or by its words; an output that is only shown goes stale."""
-    unchecked = [c for c in commands() if c.output and not c.skipped and not {"like", "words"} & set(c.notes)]
+    """By its shape, its words or its verdict; an output that is only shown goes stale."""
+    checks = {"like", "words", "verdict"}
+    unchecked = [c for c in commands() if c.output and not c.skipped and not checks & set(c.notes)]
     assert [f"{command.page}: {command.text}" for command in unchecked] == []
