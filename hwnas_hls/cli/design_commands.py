@@ -309,9 +309,12 @@ def _scope(design: Design) -> str:
     last = getattr(architecture.layers[-1], "activation", "linear")
     inside = f"{', '.join(parts)} layers with their activations and the registers between them"
     softmax = "softmax included" if last == "softmax" else "no softmax (the largest output is the class)"
+    host = "standardisation and rounding of raw features, "
+    if architecture.scaling is not None:
+        inside, host = f"{inside}; the first layer scales the raw words", ""
     return (
         f"from the inputs at the core's ports to its outputs: {inside}; {softmax}. Not counted: "
-        "standardisation and rounding of raw features, input and output registers outside the core, "
+        f"{host}input and output registers outside the core, "
         "AXI wrappers, board links"
     )
 

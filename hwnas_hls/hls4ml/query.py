@@ -19,6 +19,7 @@ from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.network.precision import MAX_WIDTH, FixedType, exact_sum
+from hwnas_hls.network.scaling import scaling_alone
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,8 +185,14 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
     # A design fixes the types of its layers; without a design they are derived from each other.
     types = None if design is None else design.layer_types()
     kinds = architecture.output_types() if types is None else ()
+    if design is None and architecture.scaling is not None:
+        # Its constants are known before training.
+        alone = scaling_alone(architecture)
+        yield from _layer_queries(alone.architecture, alone)
     for number, layer in enumerate(architecture.layers):
         if not isinstance(layer, Weighted):
+            continue
+        if number == 0 and design is None and architecture.scaling is not None:
             continue
         if types is not None:
             given, accum, result = types[number]

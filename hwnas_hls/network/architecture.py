@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, Unsupported, UserError
+from hwnas_hls.network.input_words import InputScaling
 from hwnas_hls.network.layers import (
     ACTIVATIONS,
     INPUT,
@@ -53,6 +54,8 @@ class Architecture:
             The sparsity of the layers is then only an expectation.
         narrow_features: whether training may take bits of single input features and drop whole features;
             the types that remain belong to the design. Only chains of distributed arithmetic allow it.
+        scaling: of raw words, where layer 0 computes it (:mod:`hwnas_hls.network.scaling`); ``None``: the
+            host scales and rounds the inputs.
     """
 
     input: FixedType
@@ -61,6 +64,7 @@ class Architecture:
     io_type: str = "io_parallel"
     kept_adders: float = 1.0
     narrow_features: bool = False
+    scaling: InputScaling | None = None
     _chain: tuple[Dense, ...] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +72,12 @@ class Architecture:
             raise UserError("an architecture needs at least one layer", kind=ErrorKind.MISSING)
         if not 0 < self.kept_adders <= 1:
             raise UserError("kept_adders must be above 0 and at most 1", found=self.kept_adders)
+        if self.scaling is not None:
+            first, n_in = self.layers[0], len(self.scaling.words)
+            if not isinstance(first, Dense) or (first.n_in, first.n_out) != (n_in, n_in):
+                raise UserError(
+                    f"the first layer does not scale {n_in} features", found=first, kind=ErrorKind.MISMATCH
+                )
         straight = all(layer.inputs in ((), (number - 1,)) for number, layer in enumerate(self.layers))
         chain = straight and all(isinstance(layer, Dense) for layer in self.layers)
         object.__setattr__(self, "_chain", self.layers if chain else None)
@@ -128,9 +138,12 @@ class Architecture:
 
     @property
     def shape(self) -> str:
-        """The widths, for example ``16-64-32-32-5``; the width of a non-dense layer follows its kind."""
+        """The widths, for example ``16-64-32-32-5``; the width of a non-dense layer follows its kind.
+
+        The scaling of raw words is left out.
+        """
         parts = [str(self.n_in)]
-        for layer in self.layers:
+        for layer in self.layers[1 if self.scaling is not None else 0 :]:
             parts.append(f"{'' if isinstance(layer, Dense) else _mark(layer)}{layer.n_out}")
         return "-".join(parts)
 
@@ -165,6 +178,7 @@ class Architecture:
             # Omit the default value, so existing keys stay the same.
             **({"kept_adders": self.kept_adders} if self.kept_adders < 1 else {}),
             **({"narrow_features": True} if self.narrow_features else {}),
+            **({"scaling": self.scaling.to_json()} if self.scaling is not None else {}),
             "layers": [layer.to_json() for layer in self.layers],
         }
 
@@ -179,6 +193,7 @@ class Architecture:
             io_type=data.get("io_type", "io_parallel"),
             kept_adders=data.get("kept_adders", 1.0),
             narrow_features=data.get("narrow_features", False),
+            scaling=InputScaling.from_json(data["scaling"]) if data.get("scaling") else None,
         )
 
 

@@ -52,6 +52,11 @@ class Preprocessing:
         """Raw features (rows, n_in) -> standardised float64 of the same shape."""
         return (features - self.mean) / self.scale
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every feature stays as it is."""
+        return not self.mean.any() and bool((self.scale == 1.0).all())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:

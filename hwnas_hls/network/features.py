@@ -30,8 +30,9 @@ def check_features(features: FeatureTypes, kind: FixedType, n_in: int) -> None:
     for number, own in enumerate(features):
         if own is None:
             continue
-        inside = own.fraction <= kind.fraction and own.integer <= kind.integer
-        if not inside or own.signed != kind.signed or own != own.plain:
+        sign = kind.signed and not own.signed  # an unsigned number in a signed type needs one more bit
+        inside = own.fraction <= kind.fraction and own.integer + sign <= kind.integer
+        if not inside or (own.signed and not kind.signed) or own != own.plain:
             raise UserError(
                 f"the type of feature {number} is a plain one inside the input type {kind}",
                 found=str(own),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.input_words import InputScaling
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.protocols.target import Target
@@ -120,7 +121,11 @@ def dataset_to_json(dataset: Dataset, parts: Parts) -> dict[str, Any]:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     parts[_DATASET] = buffer.getvalue()
-    return {name: getattr(dataset, name) for name in (*_TUPLES, *_PLAIN, "input_shape")}
+    scaling = None if dataset.scaling is None else dataset.scaling.to_json()
+    return {
+        **{name: getattr(dataset, name) for name in (*_TUPLES, *_PLAIN, "input_shape")},
+        "scaling": scaling,
+    }
 
 
 def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
@@ -139,7 +144,8 @@ def dataset_from_json(data: Mapping[str, Any], parts: Parts) -> Dataset:
     rest: dict[str, Any] = {name: tuple(data[name]) for name in _TUPLES}
     rest |= {name: data[name] for name in _PLAIN}
     shape = None if data.get("input_shape") is None else tuple(data["input_shape"])
-    return Dataset(splits[0], splits[1], splits[2], input_shape=shape, **rest)
+    scaling = InputScaling.from_json(data["scaling"]) if data.get("scaling") else None
+    return Dataset(splits[0], splits[1], splits[2], input_shape=shape, scaling=scaling, **rest)
 
 
 def target_from_json(data: Mapping[str, Any]) -> Target:

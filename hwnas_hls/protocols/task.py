@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.network.input_words import InputScaling
 from hwnas_hls.protocols.plugin import Plugin
 from hwnas_hls.values.score_metrics import CLASSIFICATION, DEFAULT_FALSE_POSITIVE_RATE, REGRESSION, Scoring
 
@@ -72,6 +73,8 @@ class Dataset:
             the second of two classes and, of more, the average over each one against the rest.
         false_positive_rate: of ``efficiency_at_fpr``.
         warnings: what is probably wrong with the data, for the terminal and the report.
+        scaling: of features that are raw words, computed by the circuit; ``None``: the host standardises
+            them.
 
     Raises:
         UserError: the product of the shape is not the number of features.
@@ -91,6 +94,7 @@ class Dataset:
     signal: int | None = None
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
     warnings: tuple[str, ...] = ()
+    scaling: InputScaling | None = None
 
     def __post_init__(self) -> None:
         shape = self.input_shape
@@ -123,7 +127,12 @@ class Dataset:
 
     @cached_property
     def standardisation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(mean, scale), each (n_in,), fitted on the training split; constant columns get scale 1."""
+        """(mean, scale), each (n_in,), fitted on the training split; constant columns get scale 1.
+
+        Of raw words: the offset and the power of two that the circuit computes with.
+        """
+        if self.scaling is not None:
+            return self.scaling.standardisation
         return _mean_and_scale(self.train.x)
 
     @cached_property

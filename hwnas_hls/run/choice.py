@@ -26,6 +26,7 @@ from hwnas_hls.run.halving import rank
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.refining import refined
 from hwnas_hls.run.search import choose
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.notation import counted
@@ -173,7 +174,7 @@ def _options(
         stops = [(place, 0.0, 1.0, design) for place, design in there]
         if refining is not None:
             ends = [math.inf] * len(there)
-            ladders = refining.refined([design for _, design in there], dataset, dataset.train, ends)
+            ladders = refined(refining, [design for _, design in there], dataset, dataset.train, ends)
             for (place, _), ladder in zip(there, ladders, strict=True):
                 stops += [(place, stop.price, stop.kept, stop.design) for stop in ladder]
         for place, price, share, design in stops:

@@ -12,6 +12,7 @@ from hwnas_hls.cluster.remote import RemoteEstimator
 from hwnas_hls.errors import ErrorKind, HwnasError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.scaling import scaled_design, unscaled
 from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words, in_words_with_place
 from hwnas_hls.plugin.isolation import guarded, release
@@ -116,7 +117,13 @@ class EstimatorCalls:
             if key not in held:
                 missing.setdefault(key, case)
         if missing:
-            fresh = self._ask(part, list(missing.values()), early_stop=early_stop)
+            asked = list(missing.values())
+            fresh = self._ask(part, asked, early_stop=early_stop)
+            if part.instance.trains:
+                fresh = [
+                    self._with_scaling(item, case.architecture)
+                    for item, case in zip(fresh, asked, strict=True)
+                ]
             answered = dict(zip(missing, fresh, strict=True))
             names = {
                 candidate: self.key(part, evaluation_of(problem, candidate), early_stop=early_stop)
@@ -180,8 +187,14 @@ class EstimatorCalls:
         if early_stop and self.problem.spec.run.early_stop:
             keep = self.halving(cases)
         built = {case.candidate.key: case.architecture for case in cases if case.architecture is not None}
+
+        def architecture(candidate: Candidate) -> Architecture:
+            found = built.get(candidate.key) or self.problem.architecture(candidate)
+            # What trains takes standardised features: the scaling of raw words is no part of the training.
+            return unscaled(found) if part.instance.trains or part.instance.proxies else found
+
         context = Context(
-            architecture=lambda candidate: built.get(candidate.key) or self.problem.architecture(candidate),
+            architecture=architecture,
             dataset=self.problem.dataset,
             target=self.problem.target,
             clock_ns=self.problem.clock_ns,
@@ -220,6 +233,17 @@ class EstimatorCalls:
             )
             alone = replace(context, keep=keep_all)
             return [self._alone(part, candidate, alone) for candidate in candidates]
+
+    def _with_scaling(self, found: Estimates, architecture: Architecture | None) -> Estimates:
+        """What a trainer returned, its designs with the scaling of raw words that their candidates have."""
+        if architecture is None or architecture.scaling is None:
+            return found
+        siblings = tuple(
+            (candidate, self._with_scaling(item, self.problem.architecture(candidate)))
+            for candidate, item in found.siblings
+        )
+        design = None if found.design is None else scaled_design(found.design, architecture.scaling)
+        return replace(found, design=design, siblings=siblings)
 
     def _siblings_of(self, candidate: Candidate) -> Sequence[Candidate]:
         return self.problem.siblings(candidate)

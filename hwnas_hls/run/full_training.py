@@ -19,6 +19,7 @@ from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import Split, joined
 from hwnas_hls.run.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.refining import refined
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import SCORED, Estimate, Source
 from hwnas_hls.values.record import Record
@@ -163,7 +164,7 @@ def _refined(
         return list(made)
     dataset = problem.dataset
     until = [prices.get(item.record.key, 0.0) for item in made]
-    ladders = part.instance.refined([item.design for item in made], dataset, _rows_of(problem), until)
+    ladders = refined(part.instance, [item.design for item in made], dataset, _rows_of(problem), until)
     places = [place for place, ladder in enumerate(ladders) if ladder]
     candidates = [made[place].record.candidate for place in places]
     smaller = judge.with_designs(candidates, [ladders[place][-1].design for place in places])

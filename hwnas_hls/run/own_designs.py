@@ -13,6 +13,7 @@ from hwnas_hls.evidence.scoring import real_outputs, scores
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.scaling import scaled, scaled_design, unscaled
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS
 from hwnas_hls.run.given import given_candidate
 from hwnas_hls.run.known_designs import YOURS, KnownDesign
@@ -37,6 +38,7 @@ def known_of_seed(problem: Problem, seed: SeedTable) -> Iterator[KnownDesign]:
         architecture = _of_widths(problem, seed)
         _check_shape(problem, seed, architecture)
         near = _nearest(problem, architecture)
+        architecture = scaled(architecture, problem.dataset.scaling)
         if near is not None and _same(problem, near, architecture):
             yield KnownDesign(near, origin)
             return
@@ -55,7 +57,7 @@ def known_of_seed(problem: Problem, seed: SeedTable) -> Iterator[KnownDesign]:
         )
         candidate = given_candidate(architecture, name, design.digest())
         yield KnownDesign(candidate, origin, Estimates(found, design=design), design)
-        near = _nearest(problem, architecture)
+        near = _nearest(problem, unscaled(architecture))
     if near is not None:
         yield KnownDesign(near, f"near {name}")
 
@@ -111,6 +113,8 @@ def _design(problem: Problem, seed: SeedTable) -> Design:
         if seed.inputs == "standardised":
             preprocessing = Preprocessing(*dataset.standardisation, dataset.features)
         design = design_of_query(query, preprocessing=preprocessing, labels=dataset.labels)
+        if seed.inputs == "standardised":
+            design = scaled_design(design, dataset.scaling)
     _check_shape(problem, seed, design.architecture)
     return design
 

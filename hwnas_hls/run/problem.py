@@ -9,6 +9,7 @@ from typing import Any
 
 from hwnas_hls.cluster import ClusterSetup
 from hwnas_hls.network.architecture import Architecture, as_architecture
+from hwnas_hls.network.scaling import scaled
 from hwnas_hls.plugin.configured import ConfiguredPlugin
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.space import Space
@@ -50,8 +51,14 @@ class Problem:
     lacking: str = ""
 
     def architecture(self, candidate: Candidate) -> Architecture:
-        """The architecture of a candidate; without a clock of its own, it gets that of the run."""
-        architecture = given_architecture(candidate) or as_architecture(self.space.architecture(candidate))
+        """The architecture of a candidate; without a clock of its own, it gets that of the run.
+
+        If the task gives raw words, their scaling is its first layer.
+        """
+        given = given_architecture(candidate)
+        architecture = given or scaled(
+            as_architecture(self.space.architecture(candidate)), self.dataset.scaling
+        )
         if architecture.clock_ns is None:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture

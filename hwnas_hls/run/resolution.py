@@ -72,6 +72,7 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
     }
     spec, synthesizer, space, lacking = _synthesizer_and_space(spec, registry, target, common)
     _check_da4ml(spec, space, synthesizer)
+    _check_scaling(spec, space, dataset)
     common |= {"synthesizer": synthesizer, "space": space}
     estimators = estimators_of(spec, registry, common)
     if any(part.instance.trains for part in estimators):
@@ -150,6 +151,25 @@ def _check_da4ml(spec: Spec, space: Space, synthesizer: Synthesizer | None) -> N
             where=spec.where("space"),
             found=f"strategy {wanted}, package da4ml not installed",
             remedy="pip install 'hwnas-hls[open]', or search other strategies (--hls-strategy Latency)",
+        )
+
+
+def _check_scaling(spec: Spec, space: Space, dataset: Dataset) -> None:
+    """Raise UserError if the task gives raw words and the space has networks that cannot take them."""
+    if dataset.scaling is None:
+        return
+    rng = np.random.default_rng(0)
+    try:
+        drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
+    except PLUGIN_FAULTS:
+        return  # the search reports what is wrong with the space
+    if not all(architecture.is_chain for architecture in drawn):
+        raise UserError(
+            "the scaling of raw words is built in front of chains of dense layers only",
+            kind=ErrorKind.UNSUPPORTED,
+            where=f"{spec.where('task')}.input_words",
+            found=f"space {spec.space.name}, for example {next(a.shape for a in drawn if not a.is_chain)}",
+            remedy="search the space mlp, or leave out input_words",
         )
 
 

@@ -10,6 +10,7 @@ from hwnas_hls.errors import UserError
 from hwnas_hls.evidence.scoring import method, real_outputs, scores
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.run.task_words import with_words
 from hwnas_hls.spec.configuration import from_table
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import Estimate, Source
@@ -31,11 +32,15 @@ class TaskMetrics:
             or the task's own.
         signal: name of the signal class.
         false_positive_rate: share of the rows of other classes that ``efficiency_at_fpr`` accepts.
+        input_words: type of the features as raw words, which the circuit scales: ``integers`` (the narrowest
+            that hold all rows), a type such as ``ap_uint<12>``, or a table of them by the feature's name
+            (``others`` for those not named); empty: the host standardises the features.
     """
 
     metric: str = ""
     signal: str = ""
     false_positive_rate: float = 0.0
+    input_words: str | Mapping[str, str] = ""
 
     def __post_init__(self) -> None:
         if self.false_positive_rate and not 0 < self.false_positive_rate < 1:
@@ -76,6 +81,7 @@ def with_metrics(dataset: Dataset, spec: Spec, settings: Mapping[str, Any]) -> D
         dataset = dataclasses.replace(dataset, signal=dataset.labels.index(keys.signal))
     if keys.false_positive_rate:
         dataset = dataclasses.replace(dataset, false_positive_rate=keys.false_positive_rate)
+    dataset = with_words(dataset, keys.input_words, f"{where}.input_words")
     scoring = dataset.scoring
     named = [text.partition(":")[0] for text in spec.objectives.metrics]
     asked = [name for name in named if name in scoring.names]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from feature_types import SOURCES, featured
 from parts import XCVU9P
+from raw_words import raw_design, raw_rows
 
 from hwnas_hls.hls4ml.project import verify, write_project
 from hwnas_hls.hls4ml.written import read_written
@@ -43,4 +44,12 @@ def test_a_design_that_reads_nothing_is_still_built(tmp_path: Path) -> None:
     design = replace(featured(seed=5), features=(None,) * 7)
     folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
     found = verify(design, folder, np.zeros((2, 7)), n_grid_rows=50)
+    assert found.exact, str(found)
+
+
+@pytest.mark.parametrize("strategy", ["", "Latency"])
+def test_c_simulation_scales_raw_words_as_the_emulator_does(strategy: str, tmp_path: Path) -> None:
+    design = raw_design(unread=True, strategy=strategy)
+    folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
+    found = verify(design, folder, raw_rows(200, seed=3), n_grid_rows=200)
     assert found.exact, str(found)

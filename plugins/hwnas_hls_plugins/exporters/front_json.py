@@ -85,7 +85,15 @@ def _member(member: Member, front: Front) -> dict[str, Any]:
         "checks": {name: str(result) for name, result in member.checks.items()},
         "warnings": list(member.warnings),
         "operating_point": member.design.meta.get("operating_point"),
+        "targets": _targets(member.design),
     }
+
+
+def _targets(design: Design) -> dict[str, Any] | None:
+    """What turns an output of a regression into its target, ``output * scale + mean``, one number each."""
+    if "target_scale" not in design.meta:
+        return None
+    return {"scale": list(design.meta["target_scale"]), "mean": list(design.meta["target_mean"])}
 
 
 def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
@@ -102,6 +110,8 @@ def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
         "input": str(architecture.input),
         # Left out where every feature has the type of the input.
         **({"feature_types": features_to_json(design.features)} if design.features else {}),
+        # Left out where the host scales and rounds the features.
+        **({"scaling": architecture.scaling.to_json()} if architecture.scaling is not None else {}),
         "clock_ns": architecture.clock_ns or default_clock_ns,
         "io_type": architecture.io_type,
         "layers": layers,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from parts import XCVU9P
+from raw_words import raw_design, raw_rows
 from refusal import raises_naming, refused
 from synthetic_front import make_dataset, make_front
 
@@ -179,6 +180,33 @@ def test_class_and_stream(folder: Path) -> None:
     assert classes == np.argmax(outputs(design, x), axis=1).tolist()
     assert len(set(classes)) > 1
     assert passed(make(folder, "sim-axis", "SIM=icarus"))
+
+
+@needs("iverilog")
+def test_raw_words_are_scaled_in_the_circuit(tmp_path: Path) -> None:
+    design = raw_design(unread=True)
+    front = make_own_front(design, tmp_path)
+    rows = raw_rows(ROWS, seed=9)
+    object.__setattr__(front.dataset.test, "x", rows)
+    place = tmp_path / "designs" / front.members[0].key
+    design.save(place)
+    VerilogExporter().export(front, tmp_path)
+    assert passed(make(place / "rtl", "sim", "SIM=icarus"))
+    stated = json.loads((place / "rtl" / "circuit.json").read_text())
+    # The port has the bits of the words as they are, none of the unread and of the constant one.
+    assert [feature["width"] for feature in stated["features"]] == [12, 16, 0, 1, 9, 0, 8]
+    assert not any(feature["dropped"] for feature in stated["features"])
+    name = name_of(place / "rtl")
+    spec = importlib.util.spec_from_file_location("host", place / "rtl" / "host" / f"{name}_host.py")
+    assert spec is not None
+    assert spec.loader is not None
+    host = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(host)
+    # The numbers themselves, on the grids of the words; nothing for the feature that no neuron reads.
+    counted = rows * [2.0 ** feature["fraction"] for feature in stated["features"]]
+    counted[:, 2] = 0
+    assert [host.quantise(row) for row in rows] == counted.astype(int).tolist()
+    assert "| 0 | a | ap_ufixed<12,12> |" in (place / "rtl" / "README.md").read_text()
 
 
 def _mutants(folder: Path) -> Iterator[tuple[str, str, str]]:

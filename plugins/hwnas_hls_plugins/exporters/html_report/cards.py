@@ -175,14 +175,19 @@ def _operating_point(design: Design) -> str:
 
 
 def features_read(design: Design) -> str:
-    """How many features are read with how many bits, and which with which type; empty where all have one."""
+    """How many features are read with how many bits, and which with which type; empty where all have one.
+
+    Whether the circuit scales them is said, too.
+    """
+    scaling = "raw words, scaled in the circuit" if design.architecture.scaling is not None else ""
     if not design.features:
-        return ""
+        return scaling
     names = design.preprocessing.names if design.preprocessing else ()
     read = [(number, kind) for number, kind in enumerate(design.features) if kind is not None]
     words = [f"{names[number] if names else f'feature {number}'} {kind}" for number, kind in read]
     bits = sum(kind.width for _, kind in read)
-    return f"{len(read)} of {len(design.features)} features, {bits} bits: {', '.join(words) or 'none'}"
+    said = f"{len(read)} of {len(design.features)} features, {bits} bits: {', '.join(words) or 'none'}"
+    return f"{scaling}; {said}" if scaling else said
 
 
 def summary(estimates: Mapping[str, Estimate], metric: str) -> str:

@@ -68,6 +68,8 @@ def draw(design: Design) -> Drawing:
     architecture = design.architecture
     widths = [architecture.n_in, *(layer.n_out for layer in architecture.layers)]
     captions = ["inputs", *(_caption(layer) for layer in architecture.layers)]
+    if architecture.scaling is not None:
+        captions[:2] = ["words", "scaled"]
     kinds = [architecture.input, *(result for _, _, result in design.layer_types())]
     rows = min(max(widths), MAX_NODES)
     room = 0 if _is_straight(architecture) else ARC_PX
@@ -80,7 +82,12 @@ def draw(design: Design) -> Drawing:
         columns.append(Column(x, nodes, gap, role, width, caption, *_short(kind)))
     # The input is column 0, layer k column k + 1.
     paths = [
-        _path(columns[source + 1], columns[number + 1], whole=isinstance(layer, Dense | Conv2D))
+        _path(
+            columns[source + 1],
+            columns[number + 1],
+            # The scaling takes each word by itself.
+            whole=isinstance(layer, Dense | Conv2D) and (number > 0 or architecture.scaling is None),
+        )
         for number, layer in enumerate(architecture.layers)
         for source in architecture.sources(number)
     ]

@@ -69,7 +69,9 @@ def layer_rows(design: Design, member: Member, titles: tuple[str, ...]) -> list[
 def _shape(architecture: Architecture, number: int) -> str:
     """For example ``16 → 8``, ``conv 3 × 3: 4 × 4 × 1 → 4 × 4 × 8`` or ``add: 8 + 8 → 8 (of 1, 2)``."""
     layer = architecture.layers[number]
-    if isinstance(layer, Dense):
+    if number == 0 and architecture.scaling is not None:
+        words = f"scaling of {layer.n_out} words"
+    elif isinstance(layer, Dense):
         words = f"{layer.n_in} → {layer.n_out}"
     elif isinstance(layer, Merge):
         words = f"{layer.merge}: {' + '.join(map(str, layer.input_widths))} → {layer.n_out}"

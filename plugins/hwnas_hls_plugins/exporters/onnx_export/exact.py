@@ -34,7 +34,7 @@ def exact_model(design: Design) -> Any:
     sheet = Sheet(np.float64)
     architecture = design.architecture
     value = "features"
-    if design.preprocessing is not None:
+    if design.preprocessing is not None and not design.preprocessing.changes_nothing:
         value = sheet.node("Sub", value, sheet.constant("mean", design.preprocessing.mean))
         value = sheet.node("Div", value, sheet.constant("scale", design.preprocessing.scale))
     counted, unit = _counted(sheet, value, design)

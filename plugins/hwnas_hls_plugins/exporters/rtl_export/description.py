@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.evidence.operating_point import OperatingPoint
+from hwnas_hls.network.scaling import unscaled
 from hwnas_hls.protocols.task import CLASSIFICATION
 from hwnas_hls.values.estimate import Source
 
 if TYPE_CHECKING:
-    from hwnas_hls.network.design import Design
+    from hwnas_hls.network.design import Design, Preprocessing
     from hwnas_hls.protocols.exporter import Front, Member
     from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Element, Port
     from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
@@ -53,7 +54,9 @@ def described(member: Member, circuit: Rtl, front: Front) -> dict[str, Any]:
         "output_words": -(-circuit.output.width // 32),
         "inputs": features(design, circuit.input, front.dataset.features),
         "outputs": outputs(design, circuit.output),
-        "standardised": design.preprocessing is not None,
+        "standardised": _standardised(design) is not None,
+        "scaling": scaling(design, front.dataset.features),
+        "network_input": plain(str(unscaled(design.architecture).input)),
         "regression": "target_scale" in design.meta,
         "operating_point": _operating_point(design),
     }
@@ -84,10 +87,10 @@ def proof(member: Member, circuit: Rtl) -> str:
 
 def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str, Any]]:
     """One entry per feature: its grid, its bits in the port, its standardisation."""
-    given = design.preprocessing
+    given = _standardised(design)
     # A feature may have a type of its own, or none where nothing reads it.
     own = design.features or (design.architecture.input,) * design.architecture.n_in
-    names = (given.names if given is not None else ()) or names
+    names = feature_names(design, names)
     out = []
     for place, (kind, element, bits) in enumerate(zip(own, port.elements, _places(port), strict=True)):
         fraction = element.fraction if kind is None else kind.fraction
@@ -109,6 +112,36 @@ def features(design: Design, port: Port, names: Sequence[str]) -> list[dict[str,
             }
         )
     return out
+
+
+def feature_names(design: Design, names: Sequence[str]) -> Sequence[str]:
+    """The names of the design's features; ``names`` if it has none."""
+    return (design.preprocessing.names if design.preprocessing is not None else ()) or names
+
+
+def _standardised(design: Design) -> Preprocessing | None:
+    """What the host does to raw features; ``None`` if it hands them over as they are."""
+    given = design.preprocessing
+    return None if given is None or given.changes_nothing else given
+
+
+def scaling(design: Design, names: Sequence[str]) -> list[dict[str, Any]]:
+    """One entry per feature that the circuit scales: its word, offset and shift; empty without a scaling."""
+    found = design.architecture.scaling
+    if found is None:
+        return []
+    names = feature_names(design, names)
+    return [
+        {
+            "name": plain(names[place]) if place < len(names) else f"feature {place}",
+            "word": plain(str(word)),
+            "offset": f"{offset * 2.0**-word.fraction:g}",
+            "shift": shift,
+        }
+        for place, (word, offset, shift) in enumerate(
+            zip(found.words, found.offsets, found.shifts, strict=True)
+        )
+    ]
 
 
 def outputs(design: Design, port: Port) -> list[dict[str, Any]]:
