@@ -22,7 +22,7 @@ from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
 from hwnas_hls.protocols.target import device_of, shipped_targets
-from hwnas_hls_plugins.estimators.hls_model.batch import prior_widths, replaced_dsps
+from hwnas_hls_plugins.estimators.hls_model.batch import reaches, replaced_dsps
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
@@ -59,7 +59,6 @@ FITTED = {
     ),
     "ff": (
         "cut_ff_per_bit",
-        "edge_ff_per_bit",
         "chained_ff_per_bit",
         "softmax_ff",
         "shared_ff_per_bit",
@@ -93,7 +92,8 @@ class Data:
         odd = unusual(self.table)
         self.bands = ["outside" if o else name for o, name in zip(odd, self.regimes, strict=True)]
         self.knowledge = knowledge_of(self.table)
-        self.widths = prior_widths(self.table, regime_codes(self.table), self.knowledge)
+        codes = regime_codes(self.table)
+        self.reach = reaches(self.table, codes, self.knowledge, evaluate(self.table, Coefficients()).design)
         self.shapes = [rows[place].shape for place in self.places]
 
     def usable(self) -> np.ndarray:
@@ -239,7 +239,7 @@ def predicted(data: Data, calibration: Calibration) -> dict[str, np.ndarray]:
 
 def left_over(data: Data, metric: str, values: np.ndarray) -> np.ndarray:
     """Log residuals that a band has to hold."""
-    return remaining(metric, log_residual(metric, data.truth[metric], values), data.widths)
+    return remaining(log_residual(metric, data.truth[metric], values), data.reach.get(metric))
 
 
 def cross_validate(

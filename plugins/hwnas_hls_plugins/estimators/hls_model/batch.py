@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Target, Targets, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.calibration import (
     METRICS,
+    OF_WEIGHTS,
     OFFSETS,
     Calibration,
     half_widths,
@@ -63,6 +64,7 @@ class Batch:
         earliest: cycles of the best case, the *min* column of a report; ``latency_cycles`` is the worst.
         knowledge: places in :data:`~hwnas_hls_plugins.estimators.hls_model.table.KNOWLEDGE`.
         reasons, warnings: of each design.
+        reach: what :func:`reaches` adds to each interval; empty without intervals.
     """
 
     table: DesignTable
@@ -76,6 +78,7 @@ class Batch:
     knowledge: NDArray[np.int64]
     reasons: Notes
     warnings: Notes
+    reach: Mapping[str, tuple[FloatArray, FloatArray]]
 
 
 def predict_batch(
@@ -115,18 +118,21 @@ def predict_table(
     full = shortages(table, parts, value | {"lut": built["lut"]})
     value |= built
     knowledge = knowledge_of(table)
+    reach: Mapping[str, tuple[FloatArray, FloatArray]] = {}
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
     coverage: dict[str, FloatArray] = {}
     if intervals:
         none = {metric: (value[metric] == 0.0) & ~unusual(table) for metric in _NONE_IS_NONE}
-        sides, coverage = _sides(table, codes, knowledge, calibration)
+        reach = reaches(table, codes, knowledge, costs.design)
+        sides, coverage = _sides(table, codes, knowledge, calibration, reach)
         for metric, (below, above) in sides.items():
             c = OFFSETS[metric]
             raw = np.rint(value[metric]) + c
             low[metric] = np.maximum(0.0, np.floor(raw * below - c + 1e-6))
             high[metric] = np.ceil(raw * above - c - 1e-6)
-        low["ii_cycles"] = np.maximum(1.0, low["ii_cycles"])
+        # No tool goes below the interval that a pragma asks for.
+        low["ii_cycles"] = np.maximum(table.design.pipeline_ii, low["ii_cycles"])
         slow = slow_loops(table)
         for metric in ("latency_cycles", "ii_cycles"):
             high[metric] = np.where(slow, high[metric] * LOOP_INTERVAL, high[metric])
@@ -153,26 +159,32 @@ def predict_table(
     reasons = design_reasons(table, calibration, full)
     warnings = design_warnings(table, calibration)
     earliest = np.where(blocked, np.nan, costs.design["latency_cycles_min"])
-    return Batch(table, parts, value, low, high, coverage, layer, earliest, knowledge, reasons, warnings)
+    return Batch(
+        table, parts, value, low, high, coverage, layer, earliest, knowledge, reasons, warnings, reach
+    )
 
 
 def _sides(
-    table: DesignTable, codes: NDArray[np.int64], knowledge: NDArray[np.int64], calibration: Calibration
+    table: DesignTable,
+    codes: NDArray[np.int64],
+    knowledge: NDArray[np.int64],
+    calibration: Calibration,
+    reach: Mapping[str, tuple[FloatArray, FloatArray]],
 ) -> tuple[dict[str, tuple[FloatArray, FloatArray]], dict[str, FloatArray]]:
     """Factors of both ends of the interval, and coverage, of every metric of every design.
 
-    Designs of one kind share theirs, so that each is looked up once.
+    Designs of one kind share a band, so that each is looked up once.
+
+    Args:
+        reach: of :func:`reaches`.
     """
     distances, distance = np.unique(novelty(table, calibration, codes), return_inverse=True)
     sites, site = site_kinds(table, codes)
-    widths, width = np.unique(prior_widths(table, codes, knowledge), return_inverse=True)
     key = ((site * 2 + unusual(table)) * len(KNOWLEDGE) + knowledge) * distances.size + distance
-    key = key * widths.size + width
     keys, kinds = np.unique(key, return_inverse=True)
     own = any(isinstance(key, SiteRegime) for key in calibration.bands)
     found = np.empty((len(METRICS), 3, keys.size))
     for number, code in enumerate(keys.tolist()):
-        code, wide = divmod(code, widths.size)
         code, place = divmod(code, distances.size)
         code, level = divmod(code, len(KNOWLEDGE))
         code, outside = divmod(code, 2)
@@ -182,11 +194,44 @@ def _sides(
         for row, metric in enumerate(METRICS):
             band = calibration.stage_band(name, each.stage, level, away == 0, metric, at)
             stated = np.nan if band.coverage is None else band.coverage
-            ends = half_widths(band, metric, away, each.clock_known, float(widths[wide]))
+            ends = half_widths(band, metric, away, each.clock_known)
             found[row, :, number] = (*ends, stated)
-    below, above, coverage = np.exp(-found[:, 0]), np.exp(found[:, 1]), found[:, 2]
-    sides = {metric: (below[row][kinds], above[row][kinds]) for row, metric in enumerate(METRICS)}
-    return sides, {metric: coverage[row][kinds] for row, metric in enumerate(METRICS)}
+    coverage = {metric: found[row, 2][kinds] for row, metric in enumerate(METRICS)}
+    sides = {}
+    for row, metric in enumerate(METRICS):
+        below, above = found[row, 0], found[row, 1]
+        if metric in reach:
+            # Both are spreads of their own, so that they add in quadrature.
+            less, more = reach[metric]
+            sides[metric] = np.exp(-np.hypot(below[kinds], less)), np.exp(np.hypot(above[kinds], more))
+        else:
+            sides[metric] = np.exp(-below)[kinds], np.exp(above)[kinds]
+    return sides, coverage
+
+
+def reaches(
+    table: DesignTable,
+    codes: NDArray[np.int64],
+    knowledge: NDArray[np.int64],
+    costs: Mapping[str, FloatArray],
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Half widths (natural logarithm) below and above that each design adds to the band of its kind.
+
+    They come from weights that are not known, and, for registers, from pipeline cuts that slightly other
+    delays would add or save.
+
+    Args:
+        costs: of the designs, as the laws have them.
+
+    Returns:
+        metric -> two arrays (designs,).
+    """
+    unknown = prior_widths(table, codes, knowledge)
+    out = dict.fromkeys(OF_WEIGHTS, (unknown, unknown))
+    few, ff, many = costs["ff"] - costs["ff_less"], costs["ff"], costs["ff"] + costs["ff_more"]
+    few, ff, many = (np.log(values + OFFSETS["ff"]) for values in (few, ff, many))
+    out["ff"] = np.hypot(unknown, ff - few), np.hypot(unknown, many - ff)
+    return out
 
 
 def prior_widths(

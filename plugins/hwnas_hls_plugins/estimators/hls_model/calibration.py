@@ -285,18 +285,13 @@ UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
 OF_WEIGHTS = ("lut", "ff", "dsp")
 
 
-def half_widths(
-    band: Band, metric: str, novelty: float, clock_known: bool = True, unknown: float = 0.0
-) -> tuple[float, float]:
+def half_widths(band: Band, metric: str, novelty: float, clock_known: bool = True) -> tuple[float, float]:
     """Half widths below and above.
 
     Args:
         novelty: 0 seen, 1 seen apart, 2 not seen; widens both.
-        unknown: what unknown weights add, for the metrics :data:`OF_WEIGHTS`.
     """
     more = NEW_PLACE[metric] * novelty
-    if metric in OF_WEIGHTS:
-        more = math.hypot(more, unknown)
     if not clock_known:
         more = math.hypot(more, UNKNOWN_CLOCK.get(metric, 0.0))
     return math.hypot(band.stretch * band.down, more), math.hypot(band.stretch * band.up, more)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OF_WEIGHTS, OFFSETS, Band
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band
 from hwnas_hls_plugins.estimators.hls_model.keys import (
     Regime,
     band_regimes,
@@ -37,18 +37,20 @@ def log_residual(metric: str, truth: FloatArray, predicted: FloatArray) -> Float
     return out
 
 
-def remaining(metric: str, residual: FloatArray, widths: FloatArray) -> FloatArray:
-    """Log residuals, less what an interval reaches already for weights that are not known.
+def remaining(residual: FloatArray, reach: tuple[FloatArray, FloatArray] | None) -> FloatArray:
+    """Log residuals, less what an interval reaches already without its band.
 
     A band of half width ``h`` and an addition ``a`` reach ``hypot(h, a)``, so that they hold a residual
     ``r`` where ``h`` holds ``sqrt(r**2 - a**2)``.
 
     Args:
-        widths: ``a`` of each design.
+        reach: ``a`` of each design, below and above; ``None`` for nothing.
     """
-    if metric not in OF_WEIGHTS:
+    if reach is None:
         return residual
-    out: FloatArray = np.sign(residual) * np.sqrt(np.maximum(residual**2 - widths**2, 0.0))
+    below, above = reach
+    width = np.where(residual > 0, above, below)
+    out: FloatArray = np.sign(residual) * np.sqrt(np.maximum(residual**2 - width**2, 0.0))
     return out
 
 

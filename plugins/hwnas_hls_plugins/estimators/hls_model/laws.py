@@ -16,7 +16,7 @@ from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.distributed import distributed_costs
 from hwnas_hls_plugins.estimators.hls_model.resource import process_costs, processes, resource_costs
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
-from hwnas_hls_plugins.estimators.hls_model.unrolled import unrolled_costs
+from hwnas_hls_plugins.estimators.hls_model.unrolled import boundary_ff, unrolled_costs
 
 FloatArray = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Costs:
     Attributes:
         layer: metric -> array, one a layer, the activation included (``lut ff dsp bram_18k cycles ii``).
         design: metric -> array, one a design (``latency_cycles ii_cycles lut ff dsp bram_18k uram``, and
-            ``latency_cycles_min``: the best case beside the worst).
+            ``latency_cycles_min``: the best case beside the worst, and :data:`SPREAD`).
     """
 
     layer: dict[str, FloatArray]
@@ -37,6 +37,8 @@ class Costs:
 
 #: Designs that are worked out together: their columns stay in a core's cache.
 _BLOCK_DESIGNS = 4096
+#: Registers less and more that a design has if delays are shorter or longer than the laws have them.
+SPREAD = ("ff_less", "ff_more")
 _SHARED = ("lut", "ff", "dsp", "bram_18k")
 
 
@@ -60,6 +62,7 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
 
     # Each law sees the layers that are built by it.
     layer = {name: np.zeros(table.owner.size) for name in (*_SHARED, "cycles", "ii")}
+    spread = {name: np.zeros(table.owner.size) for name in SPREAD}
     for built in (resource, distributed, ~(resource | distributed)):
         rows = np.flatnonzero(built)
         if not rows.size:
@@ -71,6 +74,8 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
             found = distributed_costs(part, k)
         else:
             found = unrolled_costs(part, k)
+            for name, values in spread.items():
+                values[rows] = found[name]
         for name, values in layer.items():
             values[rows] = found[name]
     activation = activation_costs(table, k)
@@ -87,8 +92,11 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
         layer["ff"] += streams * 2.0 * c.n_out * c.result_bits
         layer["lut"] += streams * 1.0 * c.n_out * c.result_bits
 
-    totals = {name: table.total(layer[name]) for name in _SHARED}
     n_layers = design.n_layers
+    unrolled = ~(resource | distributed) & ~(any_resource | (n_layers == 1))[table.owner]
+    layer["ff"] += np.where(unrolled, boundary_ff(table, k), 0.0)
+    totals = {name: table.total(layer[name]) for name in _SHARED}
+    totals |= {name: table.total(values) for name, values in spread.items()}
     is_vitis = design.vitis > 0
     steps = table.total(activation["steps"])
     # A single layer is inlined into the top function by every hls4ml of the last years.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch, prior_widths
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
 from hwnas_hls_plugins.estimators.hls_model.domain import unusual
-from hwnas_hls_plugins.estimators.hls_model.fitting import log_residual
+from hwnas_hls_plugins.estimators.hls_model.fitting import log_residual, remaining
 from hwnas_hls_plugins.estimators.hls_model.keys import Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import OwnDesign, at_level
-from hwnas_hls_plugins.estimators.hls_model.regimes import regime_codes, regimes, site_of
+from hwnas_hls_plugins.estimators.hls_model.regimes import regimes, site_of
 
 FloatArray = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Level:
         value: metric -> prediction of the base.
         truth: metric -> report, NaN where it does not say.
         base_residual: metric -> log residual of the base.
-        widths: half width that weights not known add to each design's interval.
+        reach: metric -> half widths below and above that each design adds to its band.
     """
 
     knowledge: int
@@ -43,11 +43,16 @@ class Level:
     value: Mapping[str, FloatArray]
     truth: Mapping[str, FloatArray]
     base_residual: Mapping[str, FloatArray]
-    widths: FloatArray
+    reach: Mapping[str, tuple[FloatArray, FloatArray]]
 
     def residual(self, metric: str, shift: FloatArray) -> FloatArray:
         """Log residuals under predictions changed by ``exp(shift)``."""
         return log_residual(metric, self.truth[metric], self.value[metric] * np.exp(shift))
+
+    def left_over(self, metric: str, residual: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+        """Residuals of some rows, less what their intervals reach without a band."""
+        reach = self.reach.get(metric)
+        return remaining(residual, None if reach is None else (reach[0][rows], reach[1][rows]))
 
 
 def level_of(designs: Sequence[OwnDesign], base: Calibration, knowledge: int) -> Level:
@@ -59,7 +64,7 @@ def level_of(designs: Sequence[OwnDesign], base: Calibration, knowledge: int) ->
             places.append(place)
             queries.append(query)
     if not queries:
-        return Level(knowledge, [], [], [], [], {}, {}, {}, np.zeros(0))
+        return Level(knowledge, [], [], [], [], {}, {}, {}, {})
     batch = predict_batch(queries, base)
     names = regimes(batch.table)
     odd = unusual(batch.table)
@@ -76,7 +81,7 @@ def level_of(designs: Sequence[OwnDesign], base: Calibration, knowledge: int) ->
         {metric: batch.value[metric] for metric in METRICS},
         truth,
         {metric: log_residual(metric, truth[metric], batch.value[metric]) for metric in METRICS},
-        prior_widths(batch.table, regime_codes(batch.table), batch.knowledge),
+        batch.reach,
     )
 
 

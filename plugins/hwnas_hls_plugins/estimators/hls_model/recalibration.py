@@ -24,7 +24,6 @@ from hwnas_hls_plugins.estimators.hls_model.calibration import (
     Calibration,
     KnownWeights,
 )
-from hwnas_hls_plugins.estimators.hls_model.fitting import remaining
 from hwnas_hls_plugins.estimators.hls_model.keys import BandKey, FactorKey, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
 from hwnas_hls_plugins.estimators.hls_model.own_factors import (
@@ -248,7 +247,7 @@ def _judge(
     residuals = {metric: level.residual(metric, shift[metric])[chosen] for metric in METRICS}
     names = [designs[place].network for place in places]
     kinds = [(level.bands[row], level.queries[row].stage) for row in rows]
-    left = {metric: remaining(metric, values, level.widths[chosen]) for metric, values in residuals.items()}
+    left = {metric: level.left_over(metric, values, chosen) for metric, values in residuals.items()}
     found, coverage, own = own_bands(site, level.knowledge, left, names, kinds, base)
     for key, of_site in found.items():
         bands[key] = of_site

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,11 @@ DSP_STAGES = 2.5
 #: logic. Thirty-two designs of one author (2021.1, 3.33 and 5 ns) against two of another (2024.2, 5 ns); the
 #: former were named after DSPs or logic, so that what the compiler did unasked is not certain.
 SMALL_DSP_UNTIL, SMALL_DSP_BITS = 2022.0, 8.0
+#: Share by which the delays of one compiler and silicon are uncertain.
+DELAY_SPREAD = 0.15
+#: Usable time of a cycle up to which every product waits for its sum. Set by hand: at 25 ns two designs of a
+#: single source keep a third of their products.
+WAITING_NS = 8.0
 _SERIES_7 = (PART_CLASSES.index("7series_slow"), PART_CLASSES.index("7series_fast"))
 
 
@@ -39,7 +46,10 @@ def dsp_input_bits(table: DesignTable) -> FloatArray:
 
 
 def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
-    """The ``Latency`` strategy (and ``Resource`` at reuse factor 1, which unrolls alike)."""
+    """The ``Latency`` strategy (and ``Resource`` at reuse factor 1, which unrolls alike).
+
+    ``ff_less`` and ``ff_more`` are the registers less and more where delays differ by ``DELAY_SPREAD``.
+    """
     c = table.layer
     d = table.design
     usable, part, vitis = (table.of_layers(values) for values in (d.usable_ns, d.part_class, d.vitis))
@@ -67,9 +77,9 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     adder = k.of_class("adder_ns", part)
     slower = table.of_layers(table.design.slower)
     whole_ns = k.of_class("multiplier_ns", part) * area ** k.of_class("multiplier_power", part)
-    product_ns = np.where(multipliers > 0.5, whole_ns, np.where(c.shift_adders > 0.5, adder, 0.0))
+    unbound_ns = np.where(multipliers > 0.5, whole_ns, np.where(c.shift_adders > 0.5, adder, 0.0))
     # Bound to logic, a small product is one short stage.
-    product_ns = np.where(c.to_fabric > 0, 0.3 * product_ns, product_ns)
+    product_ns = np.where(c.to_fabric > 0, 0.3 * unbound_ns, unbound_ns)
     # ``Resource`` at reuse factor 1 starts its sums from the biases: one level less.
     started = (c.strategy == RESOURCE).astype(np.float64)
     growth = 1.0 + np.maximum(0.0, c.acc_bits - 16.0) / 32.0
@@ -77,10 +87,7 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     staged = (in_dsp > 0.5) & (whole_ns * slower > usable)
     staged_ns = np.where(staged, np.maximum(product_ns, DSP_STAGES * usable / slower), product_ns)
     sums_ns = adder * np.maximum(c.depth - started, 0.0) * growth
-    once, cuts = (
-        np.maximum(0.0, np.ceil((product + sums_ns) * delay / usable - 1e-9) - 1.0)
-        for product, delay in ((staged_ns, slower), (product_ns, 1.0))
-    )
+    once = cuts_of((staged_ns + sums_ns) * slower, usable)
     # Too many products: the sum is a chain that takes about two terms a cycle.
     chained = products > UNROLL_LIMIT
     once = np.where(chained, np.maximum(once, np.ceil(c.nonzeros / c.n_out / 2.0)), once)
@@ -99,42 +106,115 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     )
     lut = _logic(table, k, vitis, fabric_bits)
     lut = np.maximum(lut - started * k["resource_merged_lut"] * in_dsp, 0.0)
-    # Registers: what is alive at each pipeline cut; each cycle takes as many levels as fit. What is kept was
-    # fitted at one speed grade: a slower one's further cuts made it worse on families left out.
-    cuts = np.where(chained, 0.0, np.minimum(cuts, 40.0))
-    total_live = np.zeros_like(cuts)
+    # Registers where every delay is shorter, as the law has it, or longer. Between them often lies one cut,
+    # and with it most registers of a small design.
     held = multipliers * (c.in_bits + constant_bits) + c.shift_adder_bits
-    level_ns = np.maximum(adder * growth, 1e-9)
-    # ... but ``Resource`` keeps the products' first sums apart.
-    deepest = np.where((started > 0) & (in_dsp > 0.5), np.minimum(c.depth, 1.0), c.depth)
-    rows = np.arange(cuts.size)
-    for number in range(1, int(cuts.max(initial=0.0)) + 1):
-        rows = rows[cuts[rows] >= number]
-        passed = number * usable[rows]
-        level = np.clip((passed - product_ns[rows]) / level_ns[rows], 0.0, deepest[rows])
-        low = np.minimum(np.floor(level), LEVELS - 2).astype(np.int64)
-        # Between two levels the live bits fall geometrically.
-        first, second = (np.maximum(table.layer.live_bits[rows, at], 1.0) for at in (low, low + 1))
-        total_live[rows] += np.where(
-            passed < product_ns[rows], held[rows], first ** (1.0 - (level - low)) * second ** (level - low)
-        )
-    total_live = np.where(chained, k["chained_ff_per_bit"] * c.tree_bits, total_live)
-    kept = np.where(reuse > 8, k["much_shared_ff_share"], np.where(reuse > 1, k["shared_ff_share"], 1.0))
-    ff = k["cut_ff_per_bit"] * total_live * kept + k["edge_ff_per_bit"] * c.n_in * c.in_bits
-    # Sharing: operands and results of each multiplication wait and are selected.
-    waiting = np.where(passes > 2, multipliers * (c.in_bits + c.acc_bits), 0.0)
-    selected = np.where(waiting > 0, multipliers * constant_bits, 0.0)
+    level_ns = np.maximum(adder * growth * k.of_class("cut_level_share", part), 1e-9)
+    # An adder follows the last cut. ``Resource`` keeps the products' first sums apart.
+    first_sums = (started > 0) & (in_dsp > 0.5)
+    deepest = np.where(first_sums, np.minimum(c.depth, 1.0), np.maximum(c.depth - 1.0, 0.0))
+    kept = np.where(reuse > 1, k["shared_ff_share"], 1.0)
+    # What many passes share waits in registers: every product that is added, whatever its width (single
+    # layers of 8 to 14 bits, and modules of two sources). Of the inputs only the network's are registered.
+    waiting = k["shared_ff_per_bit"] * c.nonzeros * c.acc_bits * np.minimum(1.0, WAITING_NS / usable)
+    edge = k["edge_ff_per_bit"] * c.first * c.n_in * c.in_bits
+    registers = []
+    for delay in (1.0 - DELAY_SPREAD, 1.0, 1.0 + DELAY_SPREAD):
+        path = _Path(unbound_ns * delay, sums_ns * delay, level_ns * delay, deepest, held)
+        cut = path.live_bits(c.live_bits, usable, chained)
+        live = np.where(chained, k["chained_ff_per_bit"] * c.tree_bits, cut)
+        registers.append(np.where(passes > 2, waiting, k["cut_ff_per_bit"] * live * kept) + edge)
+    few, law, many = registers
+    ff = (few + law + many) / 3.0
+    # Sharing: the operands of each multiplication are selected.
+    selected = np.where(passes > 2, multipliers * constant_bits, 0.0)
     selector = np.where(implemented_layers(table), k["built_mux_lut_per_bit"], k["shared_mux_lut_per_bit"])
     lut = lut + selector * selected
-    ff = ff + k["shared_ff_per_bit"] * waiting
     return {
         "lut": lut,
         "ff": ff,
+        "ff_less": ff - np.minimum(few, ff),
+        "ff_more": np.maximum(many, ff) - ff,
         "dsp": dsp * np.where(wide, 2.0, 1.0),
         "bram_18k": np.zeros_like(lut),
         "cycles": cycles,
         "ii": ii,
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """The delays of each layer from its input to its sums, in ns; arrays (layers,).
+
+    Fifteen networks that were built twice, products in DSPs and in logic, have the same registers. A slower
+    speed grade's further cuts made registers worse on families left out, and are not counted.
+
+    Args:
+        product_ns, sums_ns, level_ns: of a product, of the whole tree and of one of its levels.
+        deepest: levels of the tree.
+        held: bits alive inside a product.
+    """
+
+    product_ns: FloatArray
+    sums_ns: FloatArray
+    level_ns: FloatArray
+    deepest: FloatArray
+    held: FloatArray
+
+    def live_bits(self, live: FloatArray, usable: FloatArray, skipped: NDArray[np.bool_]) -> FloatArray:
+        """Bits that are alive at the pipeline cuts of each layer, summed.
+
+        Args:
+            live: bits alive after each level, (layers, LEVELS).
+            usable: ns of a cycle.
+            skipped: layers that form no tree.
+        """
+        cuts = np.minimum(cuts_of(self.product_ns + self.sums_ns, usable), 40.0)
+        cuts = np.where(skipped, 0.0, cuts)
+        total = np.zeros_like(cuts)
+        rows = np.arange(cuts.size)
+        for number in range(1, int(cuts.max(initial=0.0)) + 1):
+            rows = rows[cuts[rows] >= number]
+            passed = number * usable[rows]
+            product_ns = self.product_ns[rows]
+            level = np.clip((passed - product_ns) / self.level_ns[rows], 0.0, self.deepest[rows])
+            low = np.minimum(np.floor(level), LEVELS - 2).astype(np.int64)
+            # Between two levels the live bits fall geometrically.
+            first, second = (np.maximum(live[rows, at], 1.0) for at in (low, low + 1))
+            total[rows] += np.where(
+                passed < product_ns,
+                self.held[rows],
+                first ** (1.0 - (level - low)) * second ** (level - low),
+            )
+        return total
+
+
+def cuts_of(path_ns: FloatArray, usable_ns: FloatArray) -> FloatArray:
+    """Pipeline cuts that paths of such delays need."""
+    out: FloatArray = np.maximum(0.0, np.ceil(path_ns / usable_ns - 1e-9) - 1.0)
+    return out
+
+
+def boundary_ff(table: DesignTable, k: Coefficients) -> FloatArray:
+    """Registers of the top function behind each unrolled layer: its results, one register a bit.
+
+    Where an activation takes a cycle of its own, the sums before it are registered as well. In eleven reports
+    of three sources (Vivado HLS 2020.1; Vitis HLS 2021.1 and 2025.1) the registers outside all modules are
+    these, within a tenth.
+    """
+    c, d = table.layer, table.design
+    later = np.where(
+        d.vitis > 0,
+        k.of_class("vitis_activation_cycles", d.part_class),
+        k.of_class("vivado_activation_cycles", d.part_class),
+    )
+    apart = (c.activation > 0) & (c.activation != 2) & (table.of_layers(later) > 0)
+    # An output without weights, or that no later layer reads, is not built.
+    unused = 1.0 - c.nonzeros / np.maximum(c.n_in * c.n_out, 1.0)
+    fed, read = 1.0 - unused**c.n_in, 1.0 - unused**c.n_out
+    next_reads = np.where(c.last > 0, 1.0, np.append(read[1:], 1.0))
+    out: FloatArray = c.n_out * fed * next_reads * (c.result_bits + apart * c.out_bits)
+    return out
 
 
 def _logic(table: DesignTable, k: Coefficients, vitis: FloatArray, fabric_bits: FloatArray) -> FloatArray:
