@@ -77,7 +77,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     # The fake tool's area is the same for every network; one far from the prediction would be doubtful.
     for report in project.rglob("*_csynth.xml"):
         text = report.read_text().replace("<LUT>432</LUT>", "<LUT>5000</LUT>")
-        report.write_text(text.replace("<FF>210</FF>", "<FF>100</FF>"))
+        report.write_text(text.replace("<FF>210</FF>", "<FF>400</FF>"))
     header = "row_id,tool,stage,part,clock_ns_target,layers,activations,precision,reuse_factor,strategy,"
     header += "latency_cycles_min,ii_min,lut,ff,dsp,bram18"
     lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
-from hwnas_hls_plugins.estimators.hls_model import Interval, LayerQuery, Query, predict
+from hwnas_hls_plugins.estimators.hls_model import Interval, LayerQuery, Prediction, Query, predict
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
@@ -432,3 +433,53 @@ def test_a_large_layer_alone_has_the_weights_that_keras_begins_with(bits: int, n
     counted = constant_cost(cut, source, weight, accum).multipliers
     found = tabulate([Query((dense(n_in, n_out, weight=weight, input=source),))]).layer.multipliers[0]
     assert found == pytest.approx(counted, rel=0.05)
+
+
+def _one_of(clock_ns: float, widths: tuple[int, ...], reuse: int = 1) -> Prediction:
+    """A network of 16-bit layers with known weights of few digits, on the part of the sweeps."""
+    rng = np.random.default_rng(3)
+    kind = FixedType(16, 6)
+    layers = tuple(
+        LayerQuery(
+            n_in,
+            n_out,
+            kind,
+            kind,
+            kind,
+            None,
+            None,
+            kind,
+            "relu" if number < len(widths) - 2 else "linear",
+            reuse_factor=reuse,
+            weights=rng.choice([-64, 0, 64], (n_in, n_out)),
+            biases=np.zeros(n_out, np.int64),
+        )
+        for number, (n_in, n_out) in enumerate(itertools.pairwise(widths))
+    )
+    return predict([Query(layers, part=U250, clock_ns=clock_ns, tool=VIVADO)])[0]
+
+
+def test_results_between_layers_are_registered() -> None:
+    found = _one_of(25.0, (8, 32, 4))
+    # 32 values of 16 bits at the least: nothing is in two cycles at once without a register.
+    assert found.metrics["ff"].value >= 0.75 * 32 * 16
+    assert found.layers[0].ff > found.layers[1].ff
+
+
+def test_a_design_near_a_pipeline_cut_may_have_its_registers_or_not() -> None:
+    clocks = np.linspace(3.0, 9.0, 25).tolist()
+    layer = dense(64, 32, weights=np.random.default_rng(3).choice([-64, 0, 64], (64, 32)))
+    table = tabulate([Query((layer,), part=U250, clock_ns=clock, tool=VIVADO) for clock in (*clocks, 25.0)])
+    found = evaluate(table, Coefficients()).design
+    ff, less, more = (found[name] for name in ("ff", "ff_less", "ff_more"))
+    # Far from any cut nothing is uncertain; somewhere below, one cut is most of the registers.
+    assert less[-1] == more[-1] == 0.0
+    assert np.max((less + more) / ff) > 0.5
+    intervals = [each.metrics["ff"] for each in predict(table.queries)]
+    assert max(each.high / each.value for each in intervals[:-1]) > intervals[-1].high / intervals[-1].value
+
+
+def test_an_interval_of_cycles_does_not_begin_below_the_pragma() -> None:
+    layer = LayerQuery(8, 8, FixedType(8, 3), FixedType(6, 2), FixedType(6, 2), None, None, None, "linear")
+    found = predict([Query((layer,), pipeline_ii=8)])[0].metrics["ii_cycles"]
+    assert found.low == 8.0 <= found.value
