@@ -46,6 +46,8 @@ def main() -> None:
     print("| interval | designs | LUT | FF | DSP | cycles | II |")
     print("|---|---|---|---|---|---|---|")
     _coverage(levels, held)
+    print()
+    _by_purpose(levels, held)
     if "--rows" in sys.argv:
         for data, values, level in zip(levels, held, LEVELS, strict=True):
             for number, place in enumerate(data.places):
@@ -114,6 +116,54 @@ def _line(
         share("ii_cycles", lambda t, v: t == v),
     ]
     print("| " + " | ".join(cells) + " |")
+
+
+#: Latency below which a design is of the sub-microsecond kind.
+SHORT_NS = 1000.0
+
+
+def _by_purpose(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
+    """The figures that decide whether a prediction is of use, over all families but the sweeps."""
+    print("| designs | known | n | figure | error or share |")
+    print("|---|---|---|---|---|")
+    for data, values, level in zip(levels, held, LEVELS, strict=True):
+        bands, stages = np.array(data.bands), np.array([query.stage for query in data.queries])
+        sweeps = np.isin(np.array(data.families), SWEEPS)
+        clock = np.array([query.clock_ns for query in data.queries])
+        csynth = stages == "csynth"
+        short = csynth & (bands == "latency-rf1") & (data.truth["latency_cycles"] * clock < SHORT_NS)
+        few = np.array([min(layer.weight.width for layer in query.layers) < 8 for query in data.queries])
+        kinds = {
+            "one Resource layer, new shapes": csynth & (bands == "resource-one"),
+            "several Resource layers": csynth & (bands == "resource-several"),
+            "reuse factor 1, below 1 us": short & ~sweeps,
+            "the same, weights of fewer than 8 bits": short & ~sweeps & few,
+            "after logic synthesis or routing, in the domain": ~csynth & (bands != "outside"),
+        }
+        for name, mask in kinds.items():
+            for figure, text in _figures(data, values, mask).items():
+                print(f"| {name} | {level} | {int(mask.sum())} | {figure} | {text} |")
+
+
+def _figures(data: Data, values: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, str]:
+    """Median errors and shares of the designs of a mask."""
+    out = {}
+    for metric in ("lut", "ff", "dsp", "latency_cycles"):
+        truth = data.truth[metric]
+        known = mask & np.isfinite(truth)
+        if not known.any():
+            continue
+        off = np.abs(values[metric][known] - truth[known])
+        if metric == "latency_cycles":
+            out["cycles exact"] = f"{100 * np.mean(off == 0):.1f} %"
+            out["cycles within 2"] = f"{100 * np.mean(off <= 2):.1f} %"
+            continue
+        share = np.median(off / np.maximum(truth[known], 1.0))
+        out[f"{metric.upper()} median error"] = f"{100 * share:.2f} %"
+        if metric == "dsp":
+            out["DSP exact"] = f"{100 * np.mean(off == 0):.1f} %"
+            out["DSP within 10 %"] = f"{100 * np.mean(off <= np.maximum(1.0, 0.1 * truth[known])):.1f} %"
+    return out
 
 
 def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
