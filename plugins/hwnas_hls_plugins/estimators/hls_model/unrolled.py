@@ -146,7 +146,7 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
 class _Path:
     """The delays of each layer from its input to its sums, in ns; arrays (layers,).
 
-    Fifteen networks that were built twice, products in DSPs and in logic, have the same registers. A slower
+    Networks that were built twice, products in DSPs and in logic, have the same registers (5 ns). A slower
     speed grade's further cuts made registers worse on families left out, and are not counted.
 
     Args:
