@@ -110,9 +110,11 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     # and with it most registers of a small design.
     held = multipliers * (c.in_bits + constant_bits) + c.shift_adder_bits
     level_ns = np.maximum(adder * growth * k.of_class("cut_level_share", part), 1e-9)
-    # An adder follows the last cut. ``Resource`` keeps the products' first sums apart.
+    # An adder follows the last cut, unless the tree is one adder. ``Resource`` keeps the products' first sums
+    # apart.
     first_sums = (started > 0) & (in_dsp > 0.5)
-    deepest = np.where(first_sums, np.minimum(c.depth, 1.0), np.maximum(c.depth - 1.0, 0.0))
+    one = np.minimum(c.depth, 1.0)
+    deepest = np.where(first_sums, one, np.maximum(c.depth - 1.0, one))
     kept = np.where(reuse > 1, k["shared_ff_share"], 1.0)
     # What many passes share waits in registers: every product that is added, whatever its width (single
     # layers of 8 to 14 bits, and modules of two sources). Of the inputs only the network's are registered.
