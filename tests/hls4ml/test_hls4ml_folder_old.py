@@ -281,7 +281,11 @@ def _edited(folder: Path, old: str, new: str) -> Path:
         ("HLS PIPELINE II = 8", 1),
         ("HLS DATAFLOW", 1),
         ("HLS INTERFACE s_axilite port=fc1_input bundle=control", 1),
+        ("HLS INTERFACE mode=s_axilite port=return bundle=control", 1),
         ("HLS INTERFACE ap_vld port=fc1_input", 0),
+        ("HLS PIPELINE off", 1),
+        ("HLS ALLOCATION operation instances=mul limit=4", 1),
+        ("HLS LATENCY min=20", 1),
     ],
 )
 def test_pragmas_of_the_top_function_are_judged(tmp_path: Path, new: str, outside: int) -> None:
@@ -302,11 +306,31 @@ def test_stream_that_nothing_writes_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("config5>(layer9_out, layer5_out,", "config5>(layer9_out, lost_out,", "lost_out"),
+        ("fc1_input[N_INPUT_1_1]", "fc1_input[2]", "fc1_input"),
+    ],
+    ids=["result that no port gives", "port smaller than the layer"],
+)
+def test_ports_that_do_not_fit_are_refused(tmp_path: Path, old: str, new: str, named: str) -> None:
+    folder = _edited(tmp_path, old, new)
+    path = folder / "firmware" / "tagger.cpp"
+    call = "    auto& layer9_out = layer4_out;"
+    path.write_text(path.read_text().replace(call, f"    result_t lost_out[N_LAYER_5];\n{call}"))
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[named]):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
     ("guard", "hidden"),
     [
         ("#ifdef LOAD_WEIGHTS_FROM_TXT", True),
         ("#ifndef LOAD_WEIGHTS_FROM_TXT", False),
         ("#ifdef N_LAYER_2", False),
+        ("#if 0", True),
+        ("#if defined(LOAD_WEIGHTS)", True),
+        ("#if defined(N_LAYER_2)", False),
     ],
 )
 def test_code_behind_an_undefined_name_is_not_there(tmp_path: Path, guard: str, hidden: bool) -> None:

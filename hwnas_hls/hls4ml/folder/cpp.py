@@ -73,6 +73,8 @@ class Source:
 
 #: Names predefined by HLS compilers.
 _COMPILER = frozenset({"__SYNTHESIS__", "__cplusplus", "__VITIS_HLS__", "__VIVADO_HLS__", "AP_INT_MAX_W"})
+#: ``#if defined(NAME)``, the long form of ``#ifdef NAME``.
+_DEFINED = re.compile(r"defined\s*\(?\s*(\w+)\s*\)?")
 
 
 def clean(text: str, known: Collection[str] = ()) -> Source:
@@ -99,15 +101,19 @@ def clean(text: str, known: Collection[str] = ()) -> Source:
             about = "__SYNTHESIS__" in stripped
             negative = words[0] == "ifndef" or "!" in stripped
             name = words[1] if len(words) > 1 else ""
-            undefined = words[0] == "ifdef" and name not in _COMPILER and name not in {*known, *result.named}
-            hidden.append(negative if about else True if undefined else None)
+            asked = _DEFINED.fullmatch(" ".join(words[1:]).strip()) if words[0] == "if" else None
+            name = asked[1] if asked is not None else name
+            by_name = words[0] == "ifdef" or asked is not None
+            undefined = by_name and name not in _COMPILER and name not in {*known, *result.named}
+            never = undefined or (words[0] == "if" and name == "0")
+            hidden.append(negative if about else True if never else None)
         elif words[0] == "else" and hidden:
             hidden[-1] = None if hidden[-1] is None else not hidden[-1]
         elif words[0] == "endif" and hidden:
             hidden.pop()
         elif True in hidden:
             continue
-        elif words[:2] == ["pragma", "HLS"] and len(words) == 3:
+        elif [word.upper() for word in words[:2]] == ["PRAGMA", "HLS"] and len(words) == 3:
             result.pragmas.append(words[2].strip()[:500])
         else:
             if words[0] == "define" and len(words) > 1:

@@ -34,6 +34,9 @@ ACTIVATIONS = {
 #: Calls without hardware.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
 
+#: Pragmas of a top function that hls4ml writes for no design, and that change what is built.
+_UNMEASURED = frozenset({"ALLOCATION", "LATENCY", "EXPRESSION_BALANCE", "FUNCTION_INSTANTIATE", "UNROLL"})
+
 
 def read_layers(firmware: Firmware) -> Layers:
     """Combine the calls: each dense layer with the following activations and normalisation.
@@ -64,6 +67,11 @@ def read_layers(firmware: Firmware) -> Layers:
             )
         if call.function.startswith("dense") or call.function == "compute_layer":
             read_dense(call, name, firmware, out)
+            array = firmware.variables.get(source)
+            if array is not None and not array.is_stream and array.size < out.layers[-1].n_in:
+                raise Unsupported(
+                    f"layer {name!r} reads {out.layers[-1].n_in} values of {source}, which has {array.size}"
+                )
             previous = origin(call.arguments[1], firmware.aliases)
         elif call.function == "normalize":
             _normalise(call, name, firmware, out)
@@ -81,6 +89,11 @@ def read_layers(firmware: Firmware) -> Layers:
             )
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: its firmware has no dense layer")
+    if previous in firmware.variables and previous not in firmware.ports:
+        raise Unsupported(
+            f"the last layer writes {previous}, which is no output of the top function, and the tools remove "
+            "all logic"
+        )
     out.reasons += _pragma_reasons(firmware.pragmas, out)
     return out
 
@@ -93,7 +106,10 @@ def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
     for pragma in pragmas:
         words = pragma.replace(" = ", "=").split()
         interval = re.search(r"(?i)\bII\s*=\s*(\d{1,6})", pragma)
-        if words[0].upper() == "PIPELINE" and interval is not None:
+        if words[0].upper() in _UNMEASURED or [word.upper() for word in words[:2]] == ["PIPELINE", "OFF"]:
+            text = f"{' '.join(words[:2])} on the top function: no data"
+            out.append(Note(NoteKind.NO_DATA, text, "pragma"))
+        elif words[0].upper() == "PIPELINE" and interval is not None:
             wanted = {layer.reuse_factor for layer in layers.layers}
             if int(interval[1]) > 1 and wanted != {int(interval[1])}:
                 text = f"PIPELINE II={interval[1]} on the top function shares operators between its cycles"
@@ -103,7 +119,8 @@ def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
             text = "DATAFLOW on layers that are not Resource makes each a separate process: no data"
             out.append(Note(NoteKind.NO_DATA, text, "pragma"))
         elif words[0].upper() == "INTERFACE" and not streamed:
-            bus = next((word for word in words[1:] if word in ("s_axilite", "m_axi", "axis")), "")
+            modes = [word.lower().removeprefix("mode=") for word in words[1:]]
+            bus = next((mode for mode in modes if mode in ("s_axilite", "m_axi", "axis")), "")
             if bus:
                 text = f"an interface {bus} on the top function adds a wrapper that is not counted"
                 out.append(Note(NoteKind.NO_DATA, text, "pragma"))
