@@ -177,12 +177,12 @@ class Targets:
     faults: Sequence[UserError] = ()
 
     def named(self, text: str) -> Target | None:
-        """The target with this name or alias, ignoring case, or ``None``."""
-        wanted = text.strip().lower()
+        """The target with this name or alias, or ``None``; case is ignored, a space or ``_`` is a dash."""
+        wanted = _spelling(text)
         if wanted in self.by_name:
             return self.by_name[wanted]
         for target in self.by_name.values():
-            if wanted in (target.name.lower(), *(alias.lower() for alias in target.aliases)):
+            if wanted in map(_spelling, (target.name, *target.aliases)):
                 return target
         return None
 
@@ -228,6 +228,11 @@ class Targets:
             + "target file (*.toml)"
             + (f"; target files that could not be read: {'; '.join(broken)}" if broken else ""),
         )
+
+
+def _spelling(name: str) -> str:
+    """A name as it is compared: ``Alveo U250`` is ``alveo-u250``."""
+    return "-".join(name.lower().replace("_", " ").split())
 
 
 def find_target(text: str, folders: Iterable[Path]) -> Target:

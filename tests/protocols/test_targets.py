@@ -239,3 +239,10 @@ def test_the_example_of_the_documentation_is_a_target_file(tmp_path: Path) -> No
     example = "\n".join(line for line in text.splitlines() if line.startswith("    "))
     (tmp_path / "example.toml").write_text(example)
     assert read_target(tmp_path / "example.toml").name == "xcau25p"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("Alveo U250", "xcu250"), ("PYNQ_Z2", "xc7z020"), ("xcvu9p ", "xcvu9p")]
+)
+def test_a_board_is_found_as_its_maker_writes_it(text: str, name: str) -> None:
+    assert find_target(text, FOLDERS).name == name

@@ -45,7 +45,7 @@ FloatArray = NDArray[np.float64]
 #: LUTs that replace one DSP, per bit of input times bit of weight, where a part runs out of DSPs.
 REPLACED_LUT_PER_BIT2 = 0.36
 _SHARED_METRICS = ("lut", "ff", "dsp", "bram_18k")
-#: Where a law finds nothing that could take one, none is reported either: 203 of 203 designs without DSPs
+#: If no part of a design can use a DSP or a block RAM, reports state none: 203 of 203 designs without DSPs
 #: (three sources) and 100 of 100 without block RAM (five) in the rows of the calibration.
 _NONE_IS_NONE = ("dsp", "bram_18k")
 
@@ -173,7 +173,7 @@ def _sides(
 ) -> tuple[dict[str, tuple[FloatArray, FloatArray]], dict[str, FloatArray]]:
     """Factors of both ends of the interval, and coverage, of every metric of every design.
 
-    Designs of one kind share a band, so that each is looked up once.
+    The function looks up the band of each kind of design once.
 
     Args:
         reach: of :func:`reaches`.
@@ -201,7 +201,7 @@ def _sides(
     for row, metric in enumerate(METRICS):
         below, above = found[row, 0], found[row, 1]
         if metric in reach:
-            # Both are spreads of their own, so that they add in quadrature.
+            # The two spreads are independent and add in quadrature.
             less, more = reach[metric]
             sides[metric] = np.exp(-np.hypot(below[kinds], less)), np.exp(np.hypot(above[kinds], more))
         else:

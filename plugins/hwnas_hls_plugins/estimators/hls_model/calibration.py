@@ -27,7 +27,7 @@ from hwnas_hls_plugins.estimators.hls_model.keys import (
 CALIBRATION_SCHEMA = 3
 DEFAULT_FILE = "hls_model.json"
 METRICS = ("latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
-#: Added to truth and prediction before the logarithm, so that small counts are not all error.
+#: Added to truth and prediction before the logarithm. Small counts would otherwise have large errors.
 OFFSETS = {"latency_cycles": 1.0, "ii_cycles": 1.0, "lut": 20.0, "ff": 20.0, "dsp": 1.0, "bram_18k": 1.0}
 #: Half width (natural logarithm) where nothing was ever held out.
 UNCALIBRATED = 1.6
@@ -41,7 +41,7 @@ class Band:
     """The range of log residuals of held-out designs, for one metric in one regime.
 
     Residuals are seldom symmetric (a net that turns out pruned takes far fewer LUTs, hardly ever far
-    more), so that up and down have their own scales and one quantile stretches both.
+    more). Up and down therefore have separate scales, and one quantile stretches both.
 
     Args:
         q90, q80: stretch that covered 90 % and 80 % of held-out families; ``None`` where the families
@@ -81,8 +81,8 @@ NOTHING = Band(None, None, 0)
 class KnownWeights:
     """What replaces the laws and factors for designs under Latency whose weights are known.
 
-    Constants that are counted from weights and constants that are expected of them do not cost the same:
-    what the expectation misses would go into the laws.
+    The cost of counted constants differs from the cost of expected ones: a common fit would absorb the
+    errors of the expectation.
 
     Args:
         laws: constants that replace the defaults of :mod:`coefficients`.
@@ -272,12 +272,12 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
     return calibration
 
 
-#: What a tool or silicon that a strategy was never measured on adds to a half width: guesses, set by hand.
+#: Added to the half width where a strategy was never measured with a tool or silicon: guesses, set by hand.
 NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
 
 
-#: What an unknown clock adds: pipeline cuts follow from it, from none to one after every adder. Guesses, set
-#: by hand: half or twice the cycles, a quarter or four times the registers.
+#: Added for an unknown clock, which decides the pipeline cuts (none, or up to one after every adder). Guesses,
+#: set by hand: half or twice the cycles, a quarter or four times the registers.
 UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
 
 

@@ -54,7 +54,7 @@ def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Notes:
-    """What is to be said of each design: most of it is said of all that share its conditions.
+    """The notes of each design; most are common to all designs with the same conditions.
 
     Args:
         before: design -> notes that come first; designs of which there is nothing to say are left out.
@@ -144,7 +144,7 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
 
 
 def unusual(table: DesignTable) -> NDArray[np.bool_]:
-    """Designs that the laws do not claim to describe: streams, wrappers, adders that form no tree."""
+    """Designs that the laws do not describe: streams, wrappers, adders that form no tree."""
     c = table.layer
     resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
     chained = ~resource & (c.n_in * c.n_out > UNROLL_LIMIT)

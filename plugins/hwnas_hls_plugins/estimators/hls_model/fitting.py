@@ -1,7 +1,7 @@
 """Fits scale factors and intervals to reports, with equal weights for families of designs.
 
-A *family* is one source of designs (a repository, a sweep). Its designs resemble each other, so that a
-thousand of one family say less about the next design than five families of one each.
+A *family* is one source of designs (a repository, a sweep). Its designs resemble each other: a thousand of
+one family say less about the next design than five families of one each.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FloatArray = NDArray[np.float64]
 SIDE_QUANTILE, SIDE_RATIO = 0.7, 0.25
 #: Families below which 90 % is not stated: the quantile would be the single worst design.
 FAMILIES_FOR_90 = 12
-#: Half widths that no band goes below across families: the laws' structure was chosen with these families
-#: in view, so that their held-out errors flatter it.
+#: Smallest half widths of a band across families: the form of the laws was chosen with these families in
+#: view, and their held-out errors are therefore too small.
 FLOORS = {"latency_cycles": 0.15, "ii_cycles": 0.1, "lut": 0.2, "ff": 0.6, "dsp": 0.1, "bram_18k": 0.35}
 
 

@@ -1,7 +1,7 @@
 """The laws: the cost of each layer from its structure, in units of C synthesis.
 
-Every law takes the table and the coefficients and gives one array entry a layer; :func:`evaluate` adds them
-up to designs. Scale factors for tool, silicon and stage come afterwards, in the calibration.
+Every law computes one array entry per layer from the table and the coefficients; :func:`evaluate` sums the
+layers of each design. The calibration then applies scale factors for tool, silicon and stage.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Costs:
     design: dict[str, FloatArray]
 
 
-#: Designs that are worked out together: their columns stay in a core's cache.
+#: Number of designs computed together: their columns stay in a core's cache.
 _BLOCK_DESIGNS = 4096
 #: Registers less and more that a design has if delays are shorter or longer than the laws have them.
 SPREAD = ("ff_less", "ff_more")

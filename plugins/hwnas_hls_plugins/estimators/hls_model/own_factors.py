@@ -1,6 +1,6 @@
 """Corrections of scale factors by a user's own reports, per site and per network.
 
-A site differs from the calibration by a bias of its own, and each of its networks by a little more in either
+A site differs from the calibration by one bias, and each of its networks by a little more in either
 direction. One report shows the sum of both: right for further designs of its network, too much for others.
 How much of it is the site's is estimated from the report itself (empirical Bayes): of a distance no larger
 than networks of one site scatter nothing is adopted, of a large one nearly all.

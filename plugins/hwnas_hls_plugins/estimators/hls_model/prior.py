@@ -28,7 +28,7 @@ from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, csd_weight
 
 FloatArray = NDArray[np.float64]
 
-#: How a design's weights are typed: one layer alone; one type of 8 bits and more for all layers; one of fewer
+#: Types of a design's weights: one layer alone; one type of 8 bits and more for all layers; one of fewer
 #: bits; a type a layer, with biases as wide as the sums, as quantisation of single weights leaves them.
 ALONE, WIDE, FEW, OWN = 0, 1, 2, 3
 HABITS = ("alone", "wide", "few", "own")
@@ -38,7 +38,7 @@ WIDE_BITS = 8
 
 @dataclass(frozen=True, slots=True)
 class WeightPrior:
-    """What trained weights are like, before a network is trained.
+    """The distribution of trained weights that the model assumes before training.
 
     Args:
         kappa_hidden, kappa_last: root mean square of the weights that are not zero, times the square root of

@@ -184,7 +184,7 @@ def process_costs(table: DesignTable, k: Coefficients, inside: NDArray[np.bool_]
     """What a dataflow of several processes adds to each layer: channels, one a value, and their handshakes.
 
     A network with any ``Resource`` layer above reuse factor 1 is a dataflow; each activation and
-    normalisation is a process of its own.
+    normalisation is a separate process.
 
     Args:
         inside: layers of such networks.

@@ -1,4 +1,4 @@
-"""Designs as arrays: one entry a layer, one entry a design, so that the laws run over all at once."""
+"""Designs as arrays, one entry per layer or per design: the laws compute all designs at once."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class LayerArrays:
             what the activation takes, ``result_`` of what it gives.
         reuse: reuse factor as asked for; ``legal_reuse`` as hls4ml builds it.
         strategy: ``LATENCY``, ``RESOURCE``, ``DISTRIBUTED`` or ``UNROLLED``.
-        activation: of :data:`ACTIVATION_CODES`; ``batch`` 1 where a normalisation of its own follows.
+        activation: of :data:`ACTIVATION_CODES`; ``batch`` 1 where a separate normalisation follows.
         has_bias, first, last: 0 or 1.
         habit: how the design's weights are typed, a place in
             :data:`~hwnas_hls_plugins.estimators.hls_model.prior.HABITS`.

@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 DSP_STAGES = 2.5
 #: Vitis HLS before this version puts products of 8 bits into the DSPs of series 7, later ones leave them in
 #: logic. Thirty-two designs of one author (2021.1, 3.33 and 5 ns) against two of another (2024.2, 5 ns); the
-#: former were named after DSPs or logic, so that what the compiler did unasked is not certain.
+#: names of the former request DSPs or logic, and the default of the compiler is not certain.
 SMALL_DSP_UNTIL, SMALL_DSP_BITS = 2022.0, 8.0
 #: Share by which the delays of one compiler and silicon are uncertain.
 DELAY_SPREAD = 0.15
@@ -31,7 +31,7 @@ _SERIES_7 = (PART_CLASSES.index("7series_slow"), PART_CLASSES.index("7series_fas
 
 
 def small_dsps(table: DesignTable) -> NDArray[np.bool_]:
-    """Layers whose products of 8 bits are taken to go to DSPs, as old Vitis HLS does on series 7."""
+    """Layers whose products of 8 bits the model puts into DSPs, as old Vitis HLS does on series 7."""
     d = table.design
     old = (d.vitis > 0) & (d.version > 0) & (d.version < SMALL_DSP_UNTIL) & np.isin(d.part_class, _SERIES_7)
     c = table.layer
@@ -200,7 +200,7 @@ def cuts_of(path_ns: FloatArray, usable_ns: FloatArray) -> FloatArray:
 def boundary_ff(table: DesignTable, k: Coefficients) -> FloatArray:
     """Registers of the top function behind each unrolled layer: its results, one register a bit.
 
-    Where an activation takes a cycle of its own, the sums before it are registered as well. In eleven reports
+    If an activation takes a cycle, the sums before it are registered as well. In eleven reports
     of three sources (Vivado HLS 2020.1; Vitis HLS 2021.1 and 2025.1) the registers outside all modules are
     these, within a tenth.
     """
