@@ -276,7 +276,7 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
 NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
 
 
-#: Added for an unknown clock, which decides the pipeline cuts (none, or up to one after every adder). Guesses,
+#: Added for an unknown clock, which decides the pipeline cuts (none, or one after every adder). Guesses,
 #: set by hand: half or twice the cycles, a quarter or four times the registers.
 UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
 
