@@ -85,7 +85,12 @@ def tables_of(options: argparse.Namespace) -> dict[str, Any]:
             "minutes": search_s / 60,
             "exporters": ["front-json"],
         },
-        "export": {"members": options.members, "csim": False, **given.get("export", {})},
+        "export": {
+            "members": options.members,
+            "csim": False,
+            "noise_filter": False,
+            **given.get("export", {}),
+        },
         # ``measure.py`` counts, both sides alike.
         "synthesis": {"synthesizer": "none"},
     }

@@ -219,7 +219,7 @@ def _useful_front(problem: Problem, options: Sequence[Option]) -> list[Option]:
 
 def _beyond_noise(problem: Problem, front: Sequence[Option]) -> list[Option]:
     """The options that no other makes redundant, up to the noise of the rows and of one predicted cycle."""
-    if any(option.right is None for option in front):
+    if not problem.spec.export.noise_filter or any(option.right is None for option in front):
         return list(front)
     contenders = [Contender.of(option.record, option.right) for option in front]
     redundant = distinct(problem.goal, problem.clock_ns, contenders)

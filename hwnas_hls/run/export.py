@@ -177,7 +177,8 @@ def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Me
         )
         words = f"{better.key[:8]} is as good in every objective, by the final numbers"
         left_out[member.key] = LeftOut(LeftOutKind.DOMINATED, words)
-    left_out |= _alike(problem, front)
+    if problem.spec.export.noise_filter:
+        left_out |= _alike(problem, front)
     return [member for member in alive if member.key not in left_out], left_out
 
 

@@ -141,6 +141,8 @@ class ExportTable:
             or limit.
         restarts: number of full trainings of each exported design, from different seeds; the best on the
             rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows.
+        noise_filter: leave out designs that are better than a cheaper one by no more than the noise of the
+            rows; false exports all non-dominated designs, for example to draw a curve.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
         baselines: train a linear model, a float MLP and boosted trees in seconds, and score them on the test
             rows beside the designs.
@@ -153,6 +155,7 @@ class ExportTable:
     folds: int = 4
     refine: bool = True
     restarts: int = 0
+    noise_filter: bool = True
     csim: bool = True
     baselines: bool = True
     workers: int = 2

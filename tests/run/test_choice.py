@@ -298,6 +298,10 @@ def test_differences_inside_the_noise_take_no_slot(registry: Registry, toy_spec:
     better = option(2, 400, [1] * 95 + [0] * 5)
     kept = _beyond_noise(problem, [better, noise, cheap])
     assert sorted(item.record.number for item in kept) == [0, 2]
+    everything = resolve(
+        toy_spec(objectives={"metrics": ["accuracy", "lut"]}, export={"noise_filter": False}), registry
+    )
+    assert _beyond_noise(everything, [better, noise, cheap]) == [better, noise, cheap]
 
 
 def contender(key: str, right: int, lut: float, cycles: float, *, spread: float = 1.0) -> Contender:
@@ -360,6 +364,10 @@ def test_a_design_alike_another_is_left_out_and_named(
     (item,) = alike.values()
     assert not alike.keys() & {member.key for member in outcome.front.members}
     expect_mentioned(item.reason, [f"{len(outcome.front.dataset.test)} test rows"])
+    spec = toy_spec(export={"members": 20, "noise_filter": False})
+    unfiltered = members_of(registry, spec, tmp_path / "unfiltered")
+    kinds = {item.kind for item in unfiltered.front.run.left_out.values()}
+    assert LeftOutKind.ALIKE not in kinds
 
 
 def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> None:
