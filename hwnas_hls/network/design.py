@@ -196,6 +196,41 @@ class Design:
         found = self.outputs(features)
         return found.argmax(axis=1) if self.labels else found
 
+    def accepts(self, features: Any) -> NDArray[np.bool_]:
+        """Whether the operating point of the design accepts raw features, exact.
+
+        A row is accepted if the output of the signal class exceeds every other output by at least the
+        threshold.
+
+        Args:
+            features: as for :meth:`outputs`.
+
+        Returns:
+            bool (rows,).
+
+        Raises:
+            UserError: the design has no operating point; otherwise as :meth:`outputs`.
+        """
+        import numpy as np
+
+        from hwnas_hls.network import emulator
+
+        point = self.meta.get("operating_point")
+        if not isinstance(point, Mapping):
+            raise UserError(
+                "this design has no operating point",
+                remedy="name the signal class in [task] of the run: signal",
+                kind=ErrorKind.MISSING,
+            )
+        rows = self._rows(features)
+        if point["threshold_integer"] is None:
+            return np.zeros(len(rows), bool)  # no threshold keeps the wanted rate
+        signal = self.labels.index(point["signal"])
+        integers = emulator.emulate(self, emulator.input_integers(self, rows))
+        scores = integers[:, signal] - np.delete(integers, signal, axis=1).max(axis=1)
+        accepted: NDArray[np.bool_] = scores >= point["threshold_integer"]
+        return accepted
+
     def to_torch(self) -> Any:
         """The design as a ``torch.nn.Sequential`` in float64, from raw features to outputs.
 

@@ -23,6 +23,7 @@ from synthetic_front import make_dataset, make_front
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
 from hwnas_hls.evidence.circuits import exported_circuit
+from hwnas_hls.evidence.operating_point import Accepted, OperatingPoint
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.emulator import emulate, input_integers, outputs
@@ -180,6 +181,42 @@ def test_class_and_stream(folder: Path) -> None:
     assert classes == np.argmax(outputs(design, x), axis=1).tolist()
     assert len(set(classes)) > 1
     assert passed(make(folder, "sim-axis", "SIM=icarus"))
+
+
+def at_operating_point(design: Design, x: np.ndarray) -> Design:
+    """The design with the threshold that accepts the upper third of the rows."""
+    integers = emulate(design, input_integers(design, x))
+    scores = integers[:, 1] - np.delete(integers, 1, axis=1).max(axis=1)
+    least = int(np.quantile(scores, 2 / 3))
+    unit = 2.0 ** -design.layer_types()[-1][2].fraction
+    share = Accepted(0.5, 0.4, 0.6, len(x))
+    point = OperatingPoint("b", "b - rest", 0.1, least * unit, least, unit, 9, 0.5, 0.1, share, share)
+    return dataclasses.replace(design, meta={**design.meta, "operating_point": point.to_json()})
+
+
+@needs("iverilog")
+def test_the_decision_of_the_operating_point_is_one_bit(tmp_path: Path) -> None:
+    plain = make_design(3)
+    x = make_own_front(plain, tmp_path).dataset.test.x
+    design = at_operating_point(plain, x)
+    folder, _ = exported(design, tmp_path, VerilogConfig(accept=True))
+    done = make(folder, "sim-accept", "SIM=icarus", "CLOCK_ENABLE=1", "PRINT=1")
+    assert passed(done)
+    decisions = [bool(int(word, 16)) for word in printed(done.stdout)]
+    assert decisions == design.accepts(x).tolist()
+    assert 0.2 < np.mean(decisions) < 0.5
+    source = folder / "src" / f"{name_of(folder)}_accept.v"
+    text = source.read_text()
+    source.write_text(text.replace(">= THRESHOLD", "< THRESHOLD"))
+    assert source.read_text() != text
+    assert not passed(make(folder, "sim-accept", "SIM=icarus"))
+
+
+def test_a_decision_needs_an_operating_point(tmp_path: Path) -> None:
+    with refused(ErrorKind.CONFLICT, where="accept"):
+        exported(make_design(3), tmp_path, VerilogConfig(accept=True))
+    with refused(ErrorKind.MISSING):
+        make_design(3).accepts(np.zeros((1, 4)))
 
 
 @needs("iverilog")

@@ -34,11 +34,14 @@ class VerilogConfig:
         rows: test rows of the testbench; 0 takes all of the task.
         axi_stream: also write an AXI4-Stream wrapper with its testbench.
         argmax: also write a top module that outputs the class, with its testbench (classification only).
+        accept: also write a top module that outputs one bit, the decision of the operating point, with its
+            testbench (a task with a signal class only).
     """
 
     rows: int = 256
     axi_stream: bool = False
     argmax: bool = False
+    accept: bool = False
 
     def __post_init__(self) -> None:
         _check_rows(self.rows)
@@ -84,7 +87,7 @@ class VerilogExporter(Exporter):
         return _export(front, folder, self._options(), "verilog")
 
     def _options(self) -> Options:
-        return Options(self.config.rows, self.config.axi_stream, self.config.argmax)
+        return Options(self.config.rows, self.config.axi_stream, self.config.argmax, self.config.accept)
 
 
 class VhdlExporter(Exporter):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.evidence.operating_point import OperatingPoint
+from hwnas_hls.network.emulator import output_fraction
 from hwnas_hls.network.scaling import unscaled
 from hwnas_hls.protocols.task import CLASSIFICATION
 from hwnas_hls.values.estimate import Source
@@ -194,6 +196,35 @@ def largest(circuit: Rtl) -> dict[str, Any]:
         "bits": max(1, (len(elements) - 1).bit_length()),
         "levels": len(rounds),
         "rounds": rounds,
+    }
+
+
+def decision(design: Design, circuit: Rtl) -> dict[str, Any] | None:
+    """The comparisons of the operating point; ``None`` where no threshold keeps the wanted rate.
+
+    A score is at least the threshold if the signal's output exceeds every other one by it.
+    """
+    point = OperatingPoint.from_json(design.meta["operating_point"])
+    if point.threshold_integer is None:
+        return None
+    elements = circuit.output.elements
+    fraction = max(element.fraction for element in elements)
+    # Scores are multiples of the ports' grid, which may be coarser than that of the emulator.
+    scale = Fraction(2) ** (fraction - output_fraction(design))
+    bound = math.ceil(point.threshold_integer * scale)
+    # A difference has one bit more than its terms, and so has the threshold, which is a score of a row.
+    widest = max(element.width + fraction - element.fraction for element in elements) + 2
+    width = max(widest, bound.bit_length() + 1)
+    inputs = [_aligned(element, start, fraction, width) for element, start in _starts(circuit.output)]
+    signal = design.labels.index(point.signal)
+    return {
+        "signal": plain(point.signal),
+        "own": inputs[signal],
+        "others": [one for place, one in enumerate(inputs) if place != signal],
+        "threshold": bound,
+        "literal": f"{'-' if bound < 0 else ''}{width}'sd{abs(bound)}",
+        "fraction": fraction,
+        "width": width,
     }
 
 

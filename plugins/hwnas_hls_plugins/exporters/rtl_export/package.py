@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Front, Member
     from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 
+log = logging.getLogger(__name__)
+
 FOLDER = "rtl"
 STATEMENT = "circuit.json"
 LANGUAGES = ("verilog", "vhdl")
@@ -31,12 +34,13 @@ class Options:
 
     Args:
         rows: of the testbench; 0 takes all test rows.
-        axi_stream, argmax: also a wrapper of this kind, with its testbench.
+        axi_stream, argmax, accept: also a wrapper of this kind, with its testbench.
     """
 
     rows: int = 256
     axi_stream: bool = False
     argmax: bool = False
+    accept: bool = False
 
 
 def write_package(
@@ -51,7 +55,8 @@ def write_package(
         language: the requested one; Verilog is always written, because it is the proven circuit.
 
     Raises:
-        UserError: the class is requested, but the task is not a classification.
+        UserError: the class is requested, but the task is not a classification; or the decision, but the
+            design has no operating point.
         Unsupported: all outputs of the circuit are constant.
     """
     if options.argmax and not description.is_classification(front):
@@ -60,6 +65,14 @@ def write_package(
             kind=ErrorKind.CONFLICT,
             where="argmax",
             found=front.dataset.kind,
+        )
+    if options.accept and "operating_point" not in member.design.meta:
+        raise UserError(
+            "the design has no operating point",
+            kind=ErrorKind.CONFLICT,
+            where="accept",
+            found=f"design {member.key}",
+            remedy="name the signal class in [task]: signal",
         )
     if not circuit.input.width or not circuit.output.width:
         raise Unsupported("the outputs are constant: there is no circuit")
@@ -71,6 +84,9 @@ def write_package(
     values = description.described(member, circuit, front)
     written = _sources(circuit, folder, values["name"], "vhdl" in languages)
     values |= _listed(values, circuit, options, "vhdl" in languages)
+    values["accept"] = description.decision(member.design, circuit) if options.accept else None
+    if options.accept and values["accept"] is None:
+        log.warning("%s: no threshold keeps the rate, so no decision in hardware", member.key)
     written += _rows(member.design, circuit, front, folder, values, options.rows)
     written += _rendered(folder, values)
     statement = {
@@ -144,8 +160,11 @@ def _listed(values: dict[str, Any], circuit: Rtl, options: Options, vhdl: bool) 
     }
 
 
-def _bench(module: str, rows_file: str, latency: int, input_bits: int, output_bits: int) -> dict[str, Any]:
+def _bench(
+    module: str, rows_file: str, latency: int, input_bits: int, output_bits: int, port: str = "outputs"
+) -> dict[str, Any]:
     return {
+        "port": port,
         "module": module,
         "rows": rows_file,
         "latency": latency,
@@ -164,6 +183,9 @@ def _rows(
     if values["argmax"] is not None:
         words = rows.class_words(design, circuit, features, values["argmax"]["bits"])
         written.append(_lines(folder / values["argmax"]["rows_file"], words))
+    if values["accept"] is not None:
+        words = rows.accept_words(design, circuit, features)
+        written.append(_lines(folder / f"tb/{values['name']}_accept_rows.hex", words))
     return written
 
 
@@ -195,11 +217,22 @@ def _rendered(folder: Path, values: dict[str, Any]) -> list[Path]:
         write_text(folder / place, render(f"rtl/{template}.j2", **values))
         for place, template in files.items()
     ]
+    for kind, bench in _stages(values).items():
+        for place, template in ((f"src/{name}_{kind}.v", f"{kind}.v"), (f"tb/{name}_{kind}_tb.v", "tb.v")):
+            text = render(f"rtl/{template}.j2", **{**values, "bench": bench})
+            written.append(write_text(folder / place, text))
+    return written
+
+
+def _stages(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The optional stages behind the outputs, each with the values of its testbench."""
+    name, latency, given = values["name"], values["latency"], values["input_bits"]
+    found = {}
     if values["argmax"] is not None:
         argmax = values["argmax"]
-        latency = values["latency"] + argmax["levels"]
-        bench = _bench(f"{name}_class", argmax["rows_file"], latency, values["input_bits"], argmax["bits"])
-        for place, template in (("src/{}_class.v", "class.v"), ("tb/{}_class_tb.v", "tb.v")):
-            text = render(f"rtl/{template}.j2", **{**values, "bench": bench})
-            written.append(write_text(folder / place.format(name), text))
-    return written
+        later = latency + argmax["levels"]
+        found["class"] = _bench(f"{name}_class", argmax["rows_file"], later, given, argmax["bits"])
+    if values["accept"] is not None:
+        rows_file = f"tb/{name}_accept_rows.hex"
+        found["accept"] = _bench(f"{name}_accept", rows_file, latency + 1, given, 1, "accept")
+    return found

@@ -44,6 +44,14 @@ def class_words(design: Design, circuit: Rtl, features: NDArray[np.floating], bi
     return hexadecimal(np.concatenate([given, expected], axis=1))
 
 
+def accept_words(design: Design, circuit: Rtl, features: NDArray[np.floating]) -> list[str]:
+    """Like :func:`words`, with the decision of the operating point instead of the outputs."""
+    integers = input_integers(design, features)
+    given = circuit.input.bits(integers, design.architecture.input.fraction)
+    decisions = design.accepts(features)[:, None].astype(np.uint8)
+    return hexadecimal(np.concatenate([given, decisions], axis=1))
+
+
 def hexadecimal(bits: NDArray[np.uint8]) -> list[str]:
     """Bits (rows, width), least significant first -> one hexadecimal number per row."""
     digits = -(-bits.shape[1] // 4)
