@@ -70,7 +70,7 @@ def test_it_agrees_with_the_model_on_architectures() -> None:
     assert statistics.quantiles(errors, n=10)[-1] < 0.18
     assert max(errors) < 0.25
     assert statistics.median(late) < 0.8
-    assert statistics.quantiles(late, n=10)[-1] < 1.8
+    assert statistics.quantiles(late, n=10)[-1] < 1.6
 
 
 def test_gradients_point_the_way_hardware_does() -> None:
