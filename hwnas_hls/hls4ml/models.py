@@ -7,6 +7,7 @@ accepted; Keras files are read in safe mode; of a project, only text is read.
 from __future__ import annotations
 
 import dataclasses
+import io
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
 from hwnas_hls.hls4ml.folder import read_config, read_folder
+from hwnas_hls.hls4ml.printing import diverted
 from hwnas_hls.hls4ml.query import Query
 
 TORCH_FILES = (".pt", ".pth")
@@ -168,7 +170,7 @@ def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
         ) from error
     from hwnas_hls.hls4ml.graph_query import query_of_graph
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, diverted(io.StringIO()):
         try:
             model = _cleaned(onnx.load(str(path)))
             config = hls4ml.utils.config_from_onnx_model(
@@ -183,13 +185,17 @@ def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
 
 
 def _cleaned(model: Any) -> Any:
-    """A model as hls4ml needs it: one row, all shapes known, constants folded."""
+    """A model as hls4ml needs it: one row, all shapes known, constants folded, no ``Gemm``.
+
+    torch exports ``Linear`` as ``Gemm``, which hls4ml's converter does not know.
+    """
     from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
     from qonnx.util.cleanup import cleanup_model
 
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
-    return cleanup_model(ModelWrapper(model))
+    return cleanup_model(cleanup_model(ModelWrapper(model)).transform(GemmToMatMul()))
 
 
 def _of_keras(path: Path, precision: str, strategy: str) -> Query:
@@ -203,7 +209,7 @@ def _of_keras(path: Path, precision: str, strategy: str) -> Query:
         ) from error
     from hwnas_hls.hls4ml.graph_query import query_of_graph
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, diverted(io.StringIO()):
         try:
             model = keras.models.load_model(path, compile=False, custom_objects=_qkeras_objects())
             config = hls4ml.utils.config_from_keras_model(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import io
 import re
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.bit_exactness import Verification, verify
@@ -20,6 +18,7 @@ from hwnas_hls.hls4ml.config import hls_config
 from hwnas_hls.hls4ml.csim import simulate
 from hwnas_hls.hls4ml.graph import NodeGraph, graph_of
 from hwnas_hls.hls4ml.module import torch_module
+from hwnas_hls.hls4ml.printing import diverted
 from hwnas_hls.hls4ml.settings_check import check_project
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.target import Target
@@ -111,24 +110,6 @@ def write_project(
     return folder
 
 
-class _Diverted:
-    """A standard output that redirects the output of one thread to ``sink``.
-
-    hls4ml prints; output of other threads (a progress bar) must not be lost.
-    """
-
-    def __init__(self, original: TextIO, sink: io.StringIO) -> None:
-        self._original, self._sink = original, sink
-        self._thread = threading.get_ident()
-
-    def write(self, text: str) -> int:
-        mine = threading.get_ident() == self._thread
-        return (self._sink if mine else self._original).write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._original, name)
-
-
 def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, name: str, backend: str) -> None:
     """Convert with hls4ml to ``place``; its output goes to ``hls4ml.log`` there."""
     config, design = hls_config(graph), graph.design
@@ -136,11 +117,7 @@ def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, nam
     if any(layer.strategy == "distributed_arithmetic" for _, layer, _, _ in design.weighted()):
         _need_da4ml()
     printed = io.StringIO()
-    with (
-        _CONVERTING,
-        contextlib.redirect_stdout(cast("TextIO", _Diverted(sys.stdout, printed))),
-        contextlib.redirect_stderr(cast("TextIO", _Diverted(sys.stderr, printed))),
-    ):
+    with _CONVERTING, diverted(printed):
         try:
             import hls4ml
 

@@ -111,6 +111,41 @@ def test_qonnx_and_an_hls4ml_project_are_the_design_again(tmp_path: Path) -> Non
         np.testing.assert_array_equal(emulator.outputs(again, x), wanted, err_msg=str(path))
 
 
+def test_a_linear_layer_exported_by_torch_is_read_from_onnx(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch writes ``Gemm`` with transposed weights."""
+    pytest.importorskip("qonnx")
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("hls4ml")
+    model = sequential(6)
+    torch.save(model, tmp_path / "m.pt")
+    nodes, weights, last = [], [], "x"
+    for number, layer in enumerate(model):
+        result = f"y{number}"
+        if isinstance(layer, torch.nn.Linear):
+            names = [f"{number}.weight", f"{number}.bias"]
+            for name, values in zip(names, (layer.weight, layer.bias), strict=True):
+                weights.append(onnx.numpy_helper.from_array(values.detach().numpy(), name))
+            nodes.append(onnx.helper.make_node("Gemm", [last, *names], [result], transB=1))
+            width = layer.out_features
+        else:
+            kind = {"ReLU": "Relu", "Softmax": "Softmax"}[type(layer).__name__]
+            nodes.append(onnx.helper.make_node(kind, [last], [result]))
+        last = result
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", count])
+        for name, count in (("x", 6), (last, width))
+    ]
+    graph = onnx.helper.make_graph(nodes, "m", ends[:1], ends[1:], weights)
+    onnx.save(onnx.helper.make_model(graph, ir_version=10), tmp_path / "m.onnx")
+    found, wanted = (design_of_query(read_model(tmp_path / name)) for name in ("m.onnx", "m.pt"))
+    assert found.architecture.shape == wanted.architecture.shape
+    for one, other in zip(found.weights, wanted.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert capsys.readouterr().out == ""
+
+
 def test_own_designs_are_judged_first_and_exported_as_they_are(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
