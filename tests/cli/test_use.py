@@ -449,3 +449,29 @@ def test_a_failing_strategy_is_named_and_the_run_resumes_after_a_fix(
     assert "Traceback" in (tmp_path / "run" / "log.txt").read_text()
     monkeypatch.setattr(Broken, "ask", lambda self, n: [self.space.sample(self.rng) for _ in range(n)])
     assert len(runs.resume(tmp_path / "run", registry, QUIET).front.records) == 60
+
+
+def test_the_report_of_a_run_takes_data_that_were_moved(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).round(2)
+    rows = [f"{a},{b},{c},{'yes' if a + b > 0 else 'no'}" for a, b, c in x]
+    data, moved = tmp_path / "data.csv", tmp_path / "archive" / "data.csv"
+    data.write_text("\n".join(["a,b,c,label", *rows]))
+    settings = {
+        "target": {"name": "xcvu9p"},
+        "task": {"name": "file", "path": str(data)},
+        "run": {"trials": 4, "batch": 4, "exporters": ["front-json"]},
+        "space": {"widths": [4], "max_depth": 1},
+        "estimators": {"training": {"epochs": 4}},
+        "export": {"members": 1, "restarts": 1, "folds": 0, "csim": False, "training": {"epochs": 4}},
+        "synthesis": {"synthesizer": "none"},
+    }
+    folder = tmp_path / "runs" / "a"
+    finished(Registry(), spec_from_tables(settings, "test"), folder)
+    moved.parent.mkdir()
+    data.rename(moved)
+    assert cli.invoke(["report", str(folder)]) == 2
+    assert cli.invoke(["report", str(folder), "--task", str(moved)]) == 0
+    assert cli.invoke(["report", str(folder)]) == 0
+    moved.write_text(moved.read_text() + "\n1,1,1,yes")
+    assert cli.invoke(["report", str(folder), "--task", str(moved)]) == 2
