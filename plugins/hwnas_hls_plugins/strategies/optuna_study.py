@@ -29,11 +29,14 @@ def finite_losses(goal: Goal, record: Record, missing: Sequence[float] | None = 
 
     For a complete record, these are its losses. For any other record (over a limit before training,
     stopped, failed), an objective without a number gets the loss 1, that of its ``worst``, or its
-    entry in ``missing``.
+    entry in ``missing``. A candidate that was stopped without a number of its own is worst in every
+    objective: its predicted cost alone would place it on the front.
     """
     missing = [MISSING_LOSS] * goal.n_losses if missing is None else missing
     if record.losses is not None:
         losses = record.losses
+    elif record.state == RecordState.STOPPED and goal.losses(record.estimates) is None:
+        losses = tuple(missing)
     elif goal.mode == Mode.PARETO:
         losses = tuple(
             objective.loss(record.estimates[objective.metric].value)

@@ -203,6 +203,9 @@ def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: Ml
     known = replace(context(wide, digits), front=[(1.0, 1.0)])
     estimates = TrainingEstimator(QUICK).estimate([candidate], known)[0]
     assert "far behind the front" in estimates.stopped
+    # The last network had more adders than the candidate: none of its numbers is the candidate's.
+    assert not estimates.values
+    assert estimates.design is None
     assert len(estimates.siblings) < len(wide.siblings(candidate)) - 1
     assert all(item.stopped for _, item in estimates.siblings)
 

@@ -285,6 +285,11 @@ def test_losses_and_violations_of_incomplete_records_for_samplers() -> None:
     (fine,) = judge([candidate], space, goal, 0, 0, (RecordState.COMPLETE,))
     assert finite_losses(goal, fine) == fine.losses
     assert total_violation(fine) == 0
+    # Its predicted LUTs alone would be the best of all.
+    stopped = dataclasses.replace(over, state=RecordState.STOPPED, violations={})
+    assert finite_losses(goal, stopped) == (MISSING_LOSS, MISSING_LOSS)
+    trained = dataclasses.replace(fine, state=RecordState.STOPPED, losses=None)
+    assert finite_losses(goal, trained) == fine.losses
     hopeless = dataclasses.replace(fine, losses=(math.inf, math.nan))
     assert all(math.isfinite(loss) for loss in finite_losses(goal, hopeless))
 

@@ -330,9 +330,9 @@ class TrainingEstimator(Resumable, Refining):
             for place in one.places:
                 own = by_share.get(one.kept[place])
                 if own is None:
-                    last = outcome.snapshots[-1]
-                    reason = f"far behind the front with {last.kept:.1%} of its adders"
-                    own = replace(by_share[last.kept], stopped=reason)
+                    # The score of the last network is not that of the candidate, which has fewer adders.
+                    reason = f"far behind the front with {outcome.snapshots[-1].kept:.1%} of its adders"
+                    own = Estimates(stopped=reason)
                 rest = tuple(
                     (candidate, by_share[kept])
                     for kept, candidate in sorted(one.family.items(), reverse=True)
