@@ -18,7 +18,7 @@ class Fit:
     """A period model of one family: ``offset_ns + level_ns * adder levels + kilo_lut_ns * LUT / 1000``.
 
     Args:
-        worst_error: largest relative error over the designs of the fit.
+        worst_error: largest error over the designs of the fit, relative to the measured period.
         cutoffs: minimum and maximum adder levels of these designs.
         luts: range of LUTs in which the model is used.
         provenance: formula, designs and errors, for evidence.
@@ -94,7 +94,8 @@ def period(latency_cutoff: int, lut: float, family: str) -> Period | None:
     value = fit.period_ns(latency_cutoff, lut)
     inside = fit.cutoffs[0] <= latency_cutoff <= fit.cutoffs[1] and fit.luts[0] <= lut <= fit.luts[1]
     # The error was (measured - fitted) / measured at most ``worst_error`` either way.
-    return Period(value, value * (1 - fit.worst_error), value * (1 + fit.worst_error), inside, fit.provenance)
+    low, high = value / (1 + fit.worst_error), value / (1 - fit.worst_error)
+    return Period(value, low, high, inside, fit.provenance)
 
 
 def lut_of_cost(cost: float, family: str) -> float:
