@@ -45,9 +45,9 @@ def main() -> None:
     )
     panels: dict[str, Points] = {}
     for metric in PANELS:
-        told = np.isfinite(data.truth[metric]) & np.isfinite(held[metric])
+        both = np.isfinite(data.truth[metric]) & np.isfinite(held[metric])
         panels[metric] = {
-            name: (data.truth[metric][told & (names == name)], held[metric][told & (names == name)])
+            name: (data.truth[metric][both & (names == name)], held[metric][both & (names == name)])
             for name in GROUPS
         }
     path = Path(sys.argv[2]) if len(sys.argv) > 2 else OUTPUT
@@ -114,11 +114,11 @@ def _panel(left: int, top: int, title: str, points: Points) -> list[str]:
             f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
         )
     out.append(f'<path d="M{left} {bottom}L{left + SIDE} {top}" stroke="#56616b" fill="none"/>')
-    for name, (truth, told) in points.items():
+    for name, (truth, predicted) in points.items():
         spots = sorted(
             {
                 (round(left + x, 1), round(bottom - y, 1))
-                for x, y in zip(place(truth).tolist(), place(told).tolist(), strict=True)
+                for x, y in zip(place(truth).tolist(), place(predicted).tolist(), strict=True)
             }
         )
         if spots:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.evidence.scoring import wilson
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
-from hwnas_hls.values.scores import margins, threshold
+from hwnas_hls.values.scores import threshold
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def operating_point(design: Design, dataset: Dataset) -> OperatingPoint | None:
     signal = positives[0]
 
     def scores(features: NDArray[np.float64]) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = margins(
+        found: NDArray[np.int64] = emulator.margins(
             emulator.emulate(design, emulator.input_integers(design, features)), signal
         )
         return found

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
+from hwnas_hls.hls4ml.conversion import converting
 from hwnas_hls.hls4ml.folder import read_config, read_folder
-from hwnas_hls.hls4ml.printing import diverted
 from hwnas_hls.hls4ml.query import Query
 
 TORCH_FILES = (".pt", ".pth")
@@ -170,7 +170,7 @@ def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
         ) from error
     from hwnas_hls.hls4ml.graph_query import query_of_graph
 
-    with tempfile.TemporaryDirectory() as folder, diverted(io.StringIO()):
+    with tempfile.TemporaryDirectory() as folder, converting(io.StringIO()):
         try:
             model = _cleaned(onnx.load(str(path)))
             config = hls4ml.utils.config_from_onnx_model(
@@ -209,7 +209,7 @@ def _of_keras(path: Path, precision: str, strategy: str) -> Query:
         ) from error
     from hwnas_hls.hls4ml.graph_query import query_of_graph
 
-    with tempfile.TemporaryDirectory() as folder, diverted(io.StringIO()):
+    with tempfile.TemporaryDirectory() as folder, converting(io.StringIO()):
         try:
             model = keras.models.load_model(path, compile=False, custom_objects=_qkeras_objects())
             config = hls4ml.utils.config_from_keras_model(

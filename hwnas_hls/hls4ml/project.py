@@ -7,7 +7,6 @@ import io
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.bit_exactness import Verification, verify
 from hwnas_hls.hls4ml.config import hls_config
+from hwnas_hls.hls4ml.conversion import converting
 from hwnas_hls.hls4ml.csim import simulate
 from hwnas_hls.hls4ml.graph import NodeGraph, graph_of
 from hwnas_hls.hls4ml.module import torch_module
-from hwnas_hls.hls4ml.printing import diverted
 from hwnas_hls.hls4ml.settings_check import check_project
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.target import Target
@@ -34,8 +33,6 @@ Amend = Callable[[dict[str, str]], None]
 #: Backends whose projects are read back and compared.
 BACKENDS = ("Vitis", "Vivado")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# hls4ml prints, and has global state (its backends), during a conversion.
-_CONVERTING = threading.Lock()
 
 
 def write_project(
@@ -117,7 +114,7 @@ def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, nam
     if any(layer.strategy == "distributed_arithmetic" for _, layer, _, _ in design.weighted()):
         _need_da4ml()
     printed = io.StringIO()
-    with _CONVERTING, diverted(printed):
+    with converting(printed):
         try:
             import hls4ml
 

@@ -185,14 +185,13 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
     # A design fixes the types of its layers; without a design they are derived from each other.
     types = None if design is None else design.layer_types()
     kinds = architecture.output_types() if types is None else ()
-    if design is None and architecture.scaling is not None:
-        # Its constants are known before training.
-        alone = scaling_alone(architecture)
-        yield from _layer_queries(alone.architecture, alone)
     for number, layer in enumerate(architecture.layers):
         if not isinstance(layer, Weighted):
             continue
         if number == 0 and design is None and architecture.scaling is not None:
+            # Its constants are known before training.
+            alone = scaling_alone(architecture)
+            yield from _layer_queries(alone.architecture, alone)
             continue
         if types is not None:
             given, accum, result = types[number]

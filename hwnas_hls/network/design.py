@@ -227,8 +227,7 @@ class Design:
             return np.zeros(len(rows), bool)  # no threshold keeps the wanted rate
         signal = self.labels.index(point["signal"])
         integers = emulator.emulate(self, emulator.input_integers(self, rows))
-        scores = integers[:, signal] - np.delete(integers, signal, axis=1).max(axis=1)
-        accepted: NDArray[np.bool_] = scores >= point["threshold_integer"]
+        accepted: NDArray[np.bool_] = emulator.margins(integers, signal) >= point["threshold_integer"]
         return accepted
 
     def to_torch(self) -> Any:

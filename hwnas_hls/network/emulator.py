@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,6 +78,20 @@ def outputs(design: Design, features: NDArray[np.floating]) -> NDArray[np.float6
     """Raw features (rows, n_in) -> real-valued outputs (rows, n_out), exact."""
     integers = emulate(design, input_integers(design, features))
     return np.asarray(integers * 2.0 ** -output_fraction(design), np.float64)
+
+
+def margins(outputs: NDArray[Any], number: int) -> NDArray[Any]:
+    """The score of a class: its output minus the largest of the others, (rows,).
+
+    Exact in fixed point; positive where the class has the largest output.
+
+    Args:
+        outputs: (rows, classes).
+        number: the class.
+    """
+    others = np.delete(outputs, number, axis=1).max(axis=1)
+    found: NDArray[Any] = outputs[:, number] - others
+    return found
 
 
 def _activated(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hwnas_hls.errors import ErrorKind, UserError
-from hwnas_hls.network.architecture import Conv2D, Pool2D, as_architecture
+from hwnas_hls.network.architecture import Architecture, Conv2D, Pool2D, as_architecture
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, blamed
 from hwnas_hls.plugin.registry import Registry
@@ -140,11 +140,8 @@ def _check_da4ml(spec: Spec, space: Space, synthesizer: Synthesizer | None) -> N
     wanted = "distributed_arithmetic"
     if find_spec("da4ml") is not None or (synthesizer is not None and wanted in synthesizer.hls_strategies):
         return
-    try:
-        drawn = _drawn_strategies(space)
-    except PLUGIN_FAULTS:
-        return  # the search reports what is wrong with the space
-    if wanted in drawn:
+    layers = [layer for architecture in _drawn(space) for layer in architecture.layers]
+    if any(isinstance(layer, Weighted) and layer.strategy == wanted for layer in layers):
         raise UserError(
             "the space contains layers of distributed arithmetic, whose hls4ml projects need da4ml",
             kind=ErrorKind.TOOL_MISSING,
@@ -158,27 +155,24 @@ def _check_scaling(spec: Spec, space: Space, dataset: Dataset) -> None:
     """Raise UserError if the task gives raw words and the space has networks that cannot take them."""
     if dataset.scaling is None:
         return
-    rng = np.random.default_rng(0)
-    try:
-        drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
-    except PLUGIN_FAULTS:
-        return  # the search reports what is wrong with the space
-    if not all(architecture.is_chain for architecture in drawn):
+    other = next((architecture for architecture in _drawn(space) if not architecture.is_chain), None)
+    if other is not None:
         raise UserError(
             "the scaling of raw words is built in front of chains of dense layers only",
             kind=ErrorKind.UNSUPPORTED,
             where=f"{spec.where('task')}.input_words",
-            found=f"space {spec.space.name}, for example {next(a.shape for a in drawn if not a.is_chain)}",
+            found=f"space {spec.space.name}, for example {other.shape}",
             remedy="search the space mlp, or leave out input_words",
         )
 
 
-def _drawn_strategies(space: Space) -> set[str]:
-    """The HLS strategies of some networks of a space."""
+def _drawn(space: Space) -> list[Architecture]:
+    """Some networks of a space; none if it fails, which the search reports."""
     rng = np.random.default_rng(0)
-    drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
-    layers = [layer for architecture in drawn for layer in architecture.layers]
-    return {layer.strategy for layer in layers if isinstance(layer, Weighted)}
+    try:
+        return [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
+    except PLUGIN_FAULTS:
+        return []
 
 
 def _loaded(name: str, task: Any) -> Dataset:
@@ -299,10 +293,8 @@ def _with_synthesizer(spec: Spec, name: str) -> Spec:
 def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
     """Why the synthesizer does not support the layers of the space; empty if it does."""
     built = set(synthesizer.hls_strategies)
-    rng = np.random.default_rng(0)
-    try:
-        drawn = [as_architecture(space.architecture(space.sample(rng))) for _ in range(_DRAWN)]
-    except PLUGIN_FAULTS:
+    drawn = _drawn(space)
+    if not drawn:
         return "no network could be drawn from the space"
     layers = [layer for architecture in drawn for layer in architecture.layers]
     if any(isinstance(layer, Conv2D | Pool2D) for layer in layers):

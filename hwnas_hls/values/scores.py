@@ -14,23 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas_hls.network.emulator import margins
 from hwnas_hls.values.score_metrics import OF_CLASS, REGRESSION, Scoring
 
 Counts = NDArray[np.float64]
-
-
-def margins(outputs: NDArray[Any], number: int) -> NDArray[Any]:
-    """The score of a class: its output minus the largest of the others, (rows,).
-
-    Exact in fixed point; positive where the class has the largest output.
-
-    Args:
-        outputs: (rows, classes).
-        number: the class.
-    """
-    others = np.delete(outputs, number, axis=1).max(axis=1)
-    found: NDArray[Any] = outputs[:, number] - others
-    return found
 
 
 def measure(

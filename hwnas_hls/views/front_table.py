@@ -196,13 +196,13 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
 
 def _warnings(members: Sequence[Member]) -> list[str]:
     """Each warning once, with the designs that have it."""
-    told: dict[str, list[str]] = {}
+    designs: dict[str, list[str]] = {}
     for member in members:
         for warning in dict.fromkeys(member.warnings):
-            told.setdefault(warning, []).append(member.key[:KEY_DIGITS])
+            designs.setdefault(warning, []).append(member.key[:KEY_DIGITS])
     return [
         f"{'all designs:' if 1 < len(keys) == len(members) else ', '.join(keys)} {_plain(warning)}"
-        for warning, keys in told.items()
+        for warning, keys in designs.items()
     ]
 
 

@@ -9,9 +9,10 @@ from sklearn import metrics as sklearn
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.evidence.scoring import score
+from hwnas_hls.network.emulator import margins
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.values.score_metrics import Scoring
-from hwnas_hls.values.scores import auc_error, cells, margins, measure, threshold
+from hwnas_hls.values.scores import auc_error, cells, measure, threshold
 
 ROWS = 400
 

@@ -89,7 +89,7 @@ _STEPS_AN_OCTAVE = 4
 #: Distributions of weights: Laplace; Laplace of few signed digits; uniform (its sharp end needs finer steps).
 _TRAINED, _LEAN, _FRESH = 0, 1, 2
 _FRESH_STEPS_AN_OCTAVE = 16
-#: Layers with at least this share of non-zeros are taken as unpruned; shares are told apart in such steps.
+#: Share of non-zeros from which the model takes a layer as unpruned, and the step to which it rounds it.
 _UNPRUNED, _SHARE_STEP = 0.5, 0.05
 #: Weights of a layer up to which nobody prunes it: of ten such layers behind reports seven are whole.
 _TINY = 64

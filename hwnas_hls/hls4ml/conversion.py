@@ -1,4 +1,4 @@
-"""What hls4ml prints while it converts a model, kept off the terminal."""
+"""Conversions by hls4ml: one at a time, without its output on the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
+
+# hls4ml prints, and has global state (its backends), during a conversion.
+_CONVERTING = threading.Lock()
 
 
 class _Diverted:
@@ -29,9 +32,10 @@ class _Diverted:
 
 
 @contextlib.contextmanager
-def diverted(sink: io.StringIO) -> Iterator[None]:
-    """Write what this thread prints on standard output and error to ``sink``."""
+def converting(sink: io.StringIO) -> Iterator[None]:
+    """Wait for other conversions; write what this thread prints on standard output and error to ``sink``."""
     with (
+        _CONVERTING,
         contextlib.redirect_stdout(cast("TextIO", _Diverted(sys.stdout, sink))),
         contextlib.redirect_stderr(cast("TextIO", _Diverted(sys.stderr, sink))),
     ):
