@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,12 +148,3 @@ def test_configured_energies() -> None:
     assert found.values["energy_pj"].value == pytest.approx(found.values["bit_operations"].value, rel=1e-6)
     with raises_naming("add_pj_per_bit", 0.0):
         StaticConfig(add_pj_per_bit=0.0)
-
-
-def test_ten_thousand_candidates_take_seconds_at_most() -> None:
-    candidates = [Candidate("s", {"n": number}) for number in range(10_000)]
-    architecture = two_layers()
-    begin = time.perf_counter()
-    found = StaticEstimator(StaticConfig()).estimate(candidates, context(lambda _: architecture))
-    assert time.perf_counter() - begin < 30.0
-    assert len(found) == 10_000
