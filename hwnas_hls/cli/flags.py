@@ -23,11 +23,14 @@ def spec_of_flags(path: Path | None, flags: Mapping[str, Any]) -> Spec:
     from hwnas_hls.spec.quantities import parse_clock_ns
 
     tables = {} if path is None else specs.read_tables(path)
+    _check_strategy(flags["strategy"])
     for flag, place in _FLAG_PLACES.items():
         if flags[flag] is not None:
             _named(tables, place, flags[flag])
     if flags["clock"] is not None:
         specs.override(tables, ("target", "clock_ns"), parse_clock_ns(flags["clock"], "--clock"))
+    if flags["fpr"] is not None:
+        specs.override(tables, ("task", "false_positive_rate"), _rate(flags["fpr"]))
     _limits(tables, flags)
     _cluster(tables, flags["workers"], flags["scheduler"])
     if flags["hls_strategies"]:
@@ -76,7 +79,6 @@ _FLAG_PLACES = {
     "task": ("task", "name"),
     "label": ("task", "label"),
     "metric": ("task", "metric"),
-    "fpr": ("task", "false_positive_rate"),
     "space": ("space", "name"),
     "strategy": ("strategy", "name"),
     "trials": ("run", "trials"),
@@ -87,6 +89,17 @@ _FLAG_PLACES = {
     "synthesizer": ("synthesis", "synthesizer"),
     "synthesis_budget": ("synthesis", "budget"),
 }
+
+
+def _rate(text: str) -> float | str:
+    """``--fpr`` as a number, or as written if it has units, which the spec then states."""
+    from hwnas_hls.spec.quantities import parse_share
+
+    value = parse_share(text, "--fpr")
+    try:
+        return float(text)
+    except ValueError:
+        return text if "hz" in text.lower() else value
 
 
 def _bounds(tables: dict[str, Any], kind: str, texts: Sequence[str]) -> None:
@@ -186,6 +199,19 @@ def _strategies(texts: tuple[str, ...]) -> list[str]:
         if name not in found:
             found.append(name)
     return found
+
+
+def _check_strategy(text: str | None) -> None:
+    """Raise UserError if ``--strategy`` names a strategy of hls4ml."""
+    from hwnas_hls.network.architecture import STRATEGIES
+
+    if text is not None and text.lower() in [name.lower() for name in STRATEGIES]:
+        raise UserError(
+            "this is an hls4ml strategy; --strategy is the search strategy",
+            where="--strategy",
+            found=text,
+            remedy=f"give --hls-strategy {text}",
+        )
 
 
 def _objectives(tables: dict[str, Any], texts: tuple[str, ...]) -> None:

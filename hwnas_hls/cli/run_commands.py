@@ -34,7 +34,9 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
     "--metric", help="Metric of the predictions: accuracy, auc, efficiency_at_fpr, f1, r2, rmse, ..."
 )
 @click.option(
-    "--fpr", type=float, metavar="RATE", help="False positive rate of efficiency_at_fpr.  [default: 0.01]"
+    "--fpr",
+    metavar="RATE",
+    help="False positive rate of efficiency_at_fpr: 0.01, 1% or '100kHz of 40MHz'.  [default: 0.01]",
 )
 @click.option("--space", help="Search space; the default is mlp.")
 @click.option("--strategy", help="Search strategy; `hwnas-hls plugins` lists them.")

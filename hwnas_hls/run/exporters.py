@@ -6,14 +6,13 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from hwnas_hls.errors import ToolMissing, Unsupported
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, in_words_with_place
-from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.plugin.returned import checked_paths
-from hwnas_hls.protocols.exporter import Comparison, Exporter, Front, Member
+from hwnas_hls.protocols.exporter import Comparison, Front, Member
+from hwnas_hls.run.named_exporters import exporter_of_run
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.search import Search, least_infeasible
 from hwnas_hls.values.record import Record
@@ -59,27 +58,6 @@ def front_of(
     )
 
 
-def exporter_named(
-    registry: Registry,
-    name: str,
-    where: str,
-    *,
-    is_default: bool = False,
-    settings: Mapping[str, Any] = MappingProxyType({}),
-) -> Exporter:
-    """The exporter of a name.
-
-    Args:
-        settings: of its configuration; the defaults for what is left out.
-
-    Raises:
-        UserError: no plugin offers it, or it has no such setting.
-    """
-    offer = registry.offer("exporter", name, where, is_default=is_default)
-    exporter: Exporter = registry.build(offer, settings, "--set" if settings else where)
-    return exporter
-
-
 def run_exporters(problem: Problem, front: Front, folder: Path) -> tuple[list[Path], list[str]]:
     """Run every exporter of the spec; a failure is logged and the remaining exporters run.
 
@@ -88,10 +66,9 @@ def run_exporters(problem: Problem, front: Front, folder: Path) -> tuple[list[Pa
     """
     files: list[Path] = []
     failures: list[str] = []
-    where = problem.spec.where("run.exporters")
     for name in problem.spec.run.exporters:
         try:
-            exporter = exporter_named(problem.registry, name, where, is_default=True)
+            exporter = exporter_of_run(problem.registry, problem.spec, name)
             files.extend(checked_paths(exporter.export(front, folder)))
         except Unsupported as error:
             log.info("exporter %s wrote nothing: %s", name, error)

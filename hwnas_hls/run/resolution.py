@@ -25,6 +25,7 @@ from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run.estimators import estimators_of, stated, trainer_of
 from hwnas_hls.run.goal import goal_of
+from hwnas_hls.run.named_exporters import exporter_of_run
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import split_table, with_metrics
 from hwnas_hls.spec.spec import Spec
@@ -88,7 +89,7 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
         return strategy
 
     for name in spec.run.exporters:
-        registry.offer("exporter", name, spec.where("run"), is_default=name in _default_exporters())
+        exporter_of_run(registry, spec, name)
     trainer = trainer_of(spec, registry, estimators, common)
     return Problem(
         spec,
@@ -187,12 +188,6 @@ def _loaded(name: str, task: Any) -> Dataset:
 
 def _one_line(value: object) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
-
-
-def _default_exporters() -> tuple[str, ...]:
-    from hwnas_hls.spec.tables import RunTable
-
-    return RunTable().exporters
 
 
 def _task_table(table: NamedTable) -> NamedTable:

@@ -20,6 +20,7 @@ FREE = frozenset(
         ("synthesis", "budget"),
         ("synthesis", "workers"),
         ("export", ""),
+        ("exporters", ""),
         ("cluster", ""),
     ]
 )

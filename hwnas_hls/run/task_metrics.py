@@ -12,6 +12,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls.run.task_words import with_words
 from hwnas_hls.spec.configuration import from_table
+from hwnas_hls.spec.quantities import parse_share
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.objective import direction_of
@@ -31,7 +32,8 @@ class TaskMetrics:
         metric: of the search and the front; empty: the first metric of predictions among the objectives,
             or the task's own.
         signal: name of the signal class.
-        false_positive_rate: share of the rows of other classes that ``efficiency_at_fpr`` accepts.
+        false_positive_rate: share of the rows of other classes that ``efficiency_at_fpr`` accepts: ``0.01``,
+            ``"1%"``, or the rate after the trigger of the rate before it, ``"100kHz of 40MHz"``.
         input_words: type of the features as raw words, which the circuit scales: ``integers`` (the narrowest
             that hold all rows), a type such as ``ap_uint<12>``, or a table of them by the feature's name
             (``others`` for those not named); empty: the host standardises the features.
@@ -39,14 +41,13 @@ class TaskMetrics:
 
     metric: str = ""
     signal: str = ""
-    false_positive_rate: float = 0.0
+    false_positive_rate: float | str = 0.0
     input_words: str | Mapping[str, str] = ""
 
     def __post_init__(self) -> None:
-        if self.false_positive_rate and not 0 < self.false_positive_rate < 1:
-            raise ValueError(
-                f"false_positive_rate must be between 0 and 1, not {self.false_positive_rate:g}; 1 % is 0.01"
-            )
+        rate = self.false_positive_rate
+        if not isinstance(rate, str) and rate and not 0 < rate < 1:
+            raise ValueError(f"false_positive_rate must be between 0 and 1, not {rate:g}; 1 % is 0.01")
 
 
 TASK_KEYS = tuple(TaskMetrics.__dataclass_fields__)
@@ -79,8 +80,10 @@ def with_metrics(dataset: Dataset, spec: Spec, settings: Mapping[str, Any]) -> D
                 "no such class", where=f"{where}.signal", found=keys.signal, choices=dataset.labels
             )
         dataset = dataclasses.replace(dataset, signal=dataset.labels.index(keys.signal))
-    if keys.false_positive_rate:
-        dataset = dataclasses.replace(dataset, false_positive_rate=keys.false_positive_rate)
+    if rate := keys.false_positive_rate:
+        if isinstance(rate, str):
+            rate = parse_share(rate, f"{where}.false_positive_rate")
+        dataset = dataclasses.replace(dataset, false_positive_rate=rate)
     dataset = with_words(dataset, keys.input_words, f"{where}.input_words")
     scoring = dataset.scoring
     named = [text.partition(":")[0] for text in spec.objectives.metrics]

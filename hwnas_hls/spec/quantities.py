@@ -1,4 +1,4 @@
-"""Times, clocks and counts as users write them: ``1us``, ``200MHz``, ``8k``; one parser for every command."""
+"""Times, clocks, counts and shares as users write them: ``1us``, ``200MHz``, ``8k``, ``100kHz of 40MHz``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _MHZ_PER_UNIT = {"hz": 1e-6, "khz": 1e-3, "mhz": 1.0, "ghz": 1e3}
 _MULTIPLIERS = {"k": 1e3, "m": 1e6}
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _WITH_UNIT = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµμ]*)\s*")
+_QUOTIENT = re.compile(r"(.+?)(?:\s+of\s+|/)(.+)")
 #: Clock periods outside these bounds are rejected (1 ps and 1 ms).
 _SHORTEST_READ_NS, _LONGEST_READ_NS = 1e-3, 1e6
 #: Shortest clock period of a run, in ns. UltraScale+ has global clocks of at most 891 MHz (AMD DS923); this
@@ -36,11 +37,10 @@ def clock_ns(text: str) -> float | None:
 
     ``None`` for anything else, and for periods below 1 ps or above 1 ms.
     """
-    number, unit = _split(text)
-    if number is not None and unit in _MHZ_PER_UNIT:
-        period = 1e3 / (number * _MHZ_PER_UNIT[unit]) if number > 0 else None
-    else:
-        period = time_ns(text)
+    frequency = _mhz(text)
+    if frequency == 0:
+        return None
+    period = time_ns(text) if frequency is None else 1e3 / frequency
     if period is None or not _SHORTEST_READ_NS <= period <= _LONGEST_READ_NS:
         return None
     return period
@@ -53,6 +53,35 @@ def count(text: str) -> float | None:
         return None
     value = number * _MULTIPLIERS.get(unit, 1.0)
     return value if math.isfinite(value) else None
+
+
+def share(text: str) -> float | None:
+    """``0.01``, ``1%`` or the quotient of two rates, ``100kHz of 40MHz`` (also ``/``); else ``None``."""
+    rates = _QUOTIENT.fullmatch(text)
+    if rates is None:
+        number, unit = _split(text.strip().removesuffix("%"))
+        if number is None or unit:
+            return None
+        return number / 100 if text.strip().endswith("%") else number
+    part, whole = _mhz(rates[1]), _mhz(rates[2])
+    return part / whole if part is not None and whole else None
+
+
+def parse_share(text: str, where: str) -> float:
+    """As :func:`share`.
+
+    Raises:
+        UserError: not a share, or not between 0 and 1.
+    """
+    value = share(text)
+    if value is None or not 0 < value < 1:
+        raise UserError(
+            "expected a share between 0 and 1",
+            where=where,
+            found=text,
+            remedy="write 0.01, 1%, or a rate of a rate: '100kHz of 40MHz'",
+        )
+    return value
 
 
 def parse_time_ns(text: str, where: str) -> float:
@@ -79,6 +108,12 @@ def parse_clock_ns(text: str, where: str) -> float:
             "expected a clock period or frequency", where=where, found=text, remedy="write 5ns or 200MHz"
         )
     return value
+
+
+def _mhz(text: str) -> float | None:
+    """A frequency with its unit, in MHz."""
+    number, unit = _split(text)
+    return None if number is None or unit not in _MHZ_PER_UNIT else number * _MHZ_PER_UNIT[unit]
 
 
 def _split(text: str) -> tuple[float | None, str]:

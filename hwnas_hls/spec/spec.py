@@ -37,7 +37,7 @@ class Spec:
     Args:
         target: name, alias, full part or path of a target file.
         clock_ns: clock period; ``None`` takes the target's.
-        estimators: estimator name -> its configuration.
+        estimators, exporters: name -> its configuration.
         seeds: the user's own designs.
         origin: the file it was read from, for messages.
     """
@@ -49,6 +49,7 @@ class Spec:
     space: NamedTable = field(default_factory=lambda: NamedTable("mlp", is_default=True))
     strategy: NamedTable = field(default_factory=lambda: NamedTable("nsga2", is_default=True))
     estimators: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    exporters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     objectives: ObjectivesTable = field(default_factory=ObjectivesTable)
     limits: LimitsTable = field(default_factory=LimitsTable)
     export: ExportTable = field(default_factory=ExportTable)
@@ -97,6 +98,8 @@ class Spec:
         if self.seeds:
             tables["seeds"] = [to_table(seed) for seed in self.seeds]
         tables["estimators"] = {name: dict(config) for name, config in self.estimators.items()}
+        if self.exporters:
+            tables["exporters"] = {name: dict(config) for name, config in self.exporters.items()}
         return tables
 
     def to_toml(self) -> str:
@@ -115,7 +118,9 @@ PLAIN_TABLES: dict[str, type] = {
     "cluster": ClusterTable,
 }
 _NAMED_TABLES = ("task", "space", "strategy")
-_TABLES = ("schema", "target", *PLAIN_TABLES, *_NAMED_TABLES, "estimators", "seeds")
+#: Tables of tables: the configurations of the plugins that a list in ``[run]`` names.
+_PLUGIN_TABLES = ("estimators", "exporters")
+_TABLES = ("schema", "target", *PLAIN_TABLES, *_NAMED_TABLES, *_PLUGIN_TABLES, "seeds")
 
 
 def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
@@ -150,23 +155,34 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     for name in _NAMED_TABLES:
         if name in tables:
             values[name] = _named(name, tables[name], origin)
-    estimators = tables.get("estimators", {})
-    for name, config in estimators.items():
+    values["seeds"] = _seeds(tables.get("seeds", []), f"{origin}: [[seeds]]")
+    spec = Spec(**values)
+    return replace(
+        spec,
+        estimators=_plugin_tables("estimators", tables, spec, origin),
+        exporters=_plugin_tables("exporters", tables, spec, origin),
+    )
+
+
+def _plugin_tables(
+    kind: str, tables: Mapping[str, Any], spec: Spec, origin: str
+) -> Mapping[str, Mapping[str, Any]]:
+    """``[estimators.NAME]`` or ``[exporters.NAME]``, each of a plugin that the run uses."""
+    configs: Mapping[str, Any] = tables.get(kind, {})
+    used = getattr(spec.run, kind)
+    for name, config in configs.items():
         if not isinstance(config, Mapping):
             raise UserError(
-                f"[estimators.{name}] must be a table", where=f"{origin}: [estimators]", found=repr(config)
+                f"[{kind}.{name}] must be a table", where=f"{origin}: [{kind}]", found=repr(config)
             )
-    values["seeds"] = _seeds(tables.get("seeds", []), f"{origin}: [[seeds]]")
-    spec = Spec(estimators=estimators, **values)
-    for name in estimators:
-        if name not in spec.run.estimators:
+        if name not in used:
             raise UserError(
-                "configuration of an estimator that the run does not use",
-                where=f"{origin}: [estimators.{name}]",
+                f"configuration of an {kind.removesuffix('s')} that the run does not use",
+                where=f"{origin}: [{kind}.{name}]",
                 found=name,
-                choices=spec.run.estimators,
+                choices=used,
             )
-    return spec
+    return configs
 
 
 def _seeds(entries: Any, where: str) -> tuple[SeedTable, ...]:

@@ -32,6 +32,11 @@ BAD = {
         ["run", "--target", "xcvu9p", "--strategy", "nsga"],
         ["unknown strategy", "did you mean: nsga", "random"],
     ),
+    "an HLS strategy as the search strategy": (
+        ["run", "--target", "xcvu9p", "--strategy", "Resource"],
+        ["--strategy", "--hls-strategy Resource"],
+    ),
+    "a rate of nothing": (["run", "--target", "xcvu9p", "--fpr", "100kHz"], ["--fpr", "100kHz of 40MHz"]),
     "unknown space": (
         ["run", "--target", "xcvu9p", "--space", "mpl"],
         ["unknown space", "did you mean: mlp"],

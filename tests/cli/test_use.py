@@ -251,6 +251,45 @@ def test_an_export_that_failed_is_an_exit_code(
     assert "No space left" in said.err
 
 
+class NotesExporter(Exporter):
+    """Writes its own settings."""
+
+    name = "notes"
+
+    @dataclass(frozen=True)
+    class Config:
+        text: str = "nothing"
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def export(self, front: object, folder: Path) -> list[Path]:
+        path = folder / "notes.txt"
+        path.write_text(self.config.text)
+        return [path]
+
+
+class Notes:
+    @hookimpl
+    def hwnas_register_exporters(self) -> list[type]:
+        return [NotesExporter]
+
+
+def test_exporters_of_a_run_have_settings(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+    registry.register(Notes(), "notes")
+    wrong = toy_spec(run={"exporters": ["notes"]}, exporters={"notes": {"txet": "hello"}})
+    with refused(ErrorKind.UNKNOWN_NAME, where="test.toml: [exporters.notes]", found="txet"):
+        runs.start(wrong, registry, tmp_path / "run", QUIET)
+    assert not (tmp_path / "run").exists()
+    spec = toy_spec(run={"exporters": ["notes"]}, exporters={"notes": {"text": "hello"}})
+    finished(registry, spec, tmp_path / "run")
+    notes = tmp_path / "run" / "notes.txt"
+    assert notes.read_text() == "hello"
+    edit(tmp_path / "run", 'text = "hello"', 'text = "again"')
+    runs.redraw(tmp_path / "run", registry)
+    assert notes.read_text() == "again"
+
+
 def shown(front: object, folder: Path) -> str:
     sink = io.StringIO()
     print_front(Console(file=sink, width=80, no_color=True), front, folder)  # type: ignore[arg-type]

@@ -96,6 +96,16 @@ def test_exported_designs_are_scored_on_the_test_rows(
         assert stated["test_false_positive_rate"]["share"] == kept[~truth].mean()
 
 
+def test_the_false_positive_rate_is_a_share_or_a_rate_of_a_rate(
+    registry: Registry, toy_spec: MakeSpec
+) -> None:
+    problem = resolve(toy_spec(task={"false_positive_rate": "100kHz of 40MHz"}), registry)
+    assert problem.dataset.false_positive_rate == pytest.approx(0.0025)
+    assert problem.spec.task.config["false_positive_rate"] == "100kHz of 40MHz"
+    with refused(ErrorKind.INVALID, where="test.toml: [task].false_positive_rate", found="100kHz"):
+        resolve(toy_spec(task={"false_positive_rate": "100kHz"}), registry)
+
+
 def test_the_metric_follows_the_objectives(registry: Registry, toy_spec: MakeSpec) -> None:
     def data_of(**tables: Any) -> Any:
         return resolve(toy_spec(**tables), registry)

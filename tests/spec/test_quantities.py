@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from hwnas_hls.errors import UserError
-from hwnas_hls.spec.quantities import clock_ns, count, parse_clock_ns, parse_time_ns, time_ns
+from hwnas_hls.spec.quantities import (
+    clock_ns,
+    count,
+    parse_clock_ns,
+    parse_share,
+    parse_time_ns,
+    share,
+    time_ns,
+)
 from hwnas_hls.spec.spec import limit_entry, parse_bound
 from hwnas_hls.testing import sample_target
 
@@ -42,6 +50,32 @@ def test_text_that_is_no_clock(text: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_clock_ns(text, "--clock")
     assert (caught.value.where, caught.value.found) == ("--clock", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.01", 0.01),
+        ("1%", 0.01),
+        (" 0.25 % ", 0.0025),
+        ("100kHz of 40MHz", 0.0025),
+        ("100 kHz / 40 MHz", 0.0025),
+        ("750Hz/100kHz", 0.0075),
+    ],
+)
+def test_shares_are_numbers_or_quotients_of_rates(text: str, value: float) -> None:
+    assert share(text) == pytest.approx(value)
+    assert parse_share(text, "--fpr") == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "few", "0", "1.5", "100%", "100kHz", "1/100", "100kHz of 0Hz", "40MHz of 100kHz", "1% of 40MHz"],
+)
+def test_text_that_is_no_share(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_share(text, "--fpr")
+    assert (caught.value.where, caught.value.found) == ("--fpr", text)
 
 
 @pytest.mark.parametrize(("text", "number"), [("8k", 8000.0), ("2e4", 20_000.0), ("1.5M", 1.5e6), ("0", 0.0)])

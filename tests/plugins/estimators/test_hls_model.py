@@ -402,7 +402,19 @@ def test_other_encodings_of_good_rows(tmp_path: Path) -> None:
         (("--layers", "16x5"), ErrorKind.INVALID, {"where": "--layers", "found": "16x5"}),
         (("--layers", "16-5", "--precision", "eight"), ErrorKind.INVALID, {"found": "eight"}),
         (("--layers", "16-5", "--precision", "int8"), ErrorKind.INVALID, {"found": "int8"}),
-        (("--layers", "16-5", "--strategy", "Unrolled"), ErrorKind.UNKNOWN_NAME, {"where": "--strategy"}),
+        (
+            ("--layers", "16-5", "--hls-strategy", "Unrolled"),
+            ErrorKind.UNKNOWN_NAME,
+            {"where": "--hls-strategy"},
+        ),
+        (
+            ("--layers", "16-5", "--strategy", "Resource"),
+            ErrorKind.INVALID,
+            {
+                "where": "--strategy",
+                "remedy": "give the hls4ml strategy of the layers: --hls-strategy Resource",
+            },
+        ),
         (("--layers", "16-5", "--target", "xcvu9"), ErrorKind.UNKNOWN_NAME, {"found": "xcvu9"}),
         (("--layers", "16-5", "--clock", "0ns"), ErrorKind.INVALID, {"where": "--clock", "found": "0ns"}),
         (("--layers", "16-5", "--stage", "moon"), ErrorKind.UNKNOWN_NAME, {"found": "moon"}),

@@ -31,7 +31,7 @@ class PredictOptions:
     precision: str | None
     activations: str | None
     reuse_factor: str | None
-    strategy: str | None
+    hls_strategy: str | None
     target: str | None
     clock: str | None
     tool: str | None
@@ -46,12 +46,32 @@ class PredictOptions:
     @property
     def given_for_one_design(self) -> list[str]:
         """The options that describe one design and were given, as they are written."""
-        names = ("precision", "activations", "reuse_factor", "strategy", "target", "clock", "tool", "stage")
+        names = (
+            "precision",
+            "activations",
+            "reuse_factor",
+            "hls_strategy",
+            "target",
+            "clock",
+            "tool",
+            "stage",
+        )
         return [
             f"--{name.replace('_', '-')}"
             for name in (*names, "nonzeros", "compare")
             if getattr(self, name) is not None
         ]
+
+
+def _not_here(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    """Refuse ``--strategy``, which is the search strategy of ``run``."""
+    if value is not None:
+        raise UserError(
+            "predict has no search strategy",
+            where="--strategy",
+            found=value,
+            remedy=f"give the hls4ml strategy of the layers: --hls-strategy {value}",
+        )
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +85,12 @@ class PredictOptions:
     "--activations", help="One per layer, for example relu-relu-softmax.  [default: relu, last one linear]"
 )
 @click.option("--reuse-factor", help="One number, or one per layer: '8;32;16'.  [default: 1]")
-@click.option("--strategy", help="Latency, Resource or distributed_arithmetic.  [default: Latency]")
+@click.option(
+    "--hls-strategy",
+    metavar="STRATEGY",
+    help="hls4ml strategy of the layers: Latency, Resource or distributed_arithmetic.  [default: Latency]",
+)
+@click.option("--strategy", "search_strategy", hidden=True, expose_value=False, callback=_not_here)
 @click.option("--target", help="Part, board, or the path of a target file.  [default: xcvu9p]")
 @click.option("--clock", help="Clock period, for example 5ns.  [default: that of the target]")
 @click.option("--tool", help="HLS compiler and version.  [default: vitis_hls 2023.2]")
@@ -231,7 +256,7 @@ def _of_path(path: str, options: PredictOptions) -> Query:
             ".pt, .onnx, .keras or .h5 file",
             kind=ErrorKind.WRONG_FORMAT if place.exists() else ErrorKind.MISSING,
         )
-    precision, strategy = options.precision or "ap_fixed<16,6>", options.strategy or "Latency"
+    precision, strategy = options.precision or "ap_fixed<16,6>", options.hls_strategy or "Latency"
     return read_model(place, precision=precision, strategy=strategy)
 
 
@@ -263,7 +288,7 @@ def _of_flags(options: PredictOptions) -> Query:
         "activations": activations if activations is not None else "-".join(["relu"] * max(0, count - 1)),
         "precision": options.precision or "ap_fixed<16,6>",
         "reuse_factor": options.reuse_factor or "1",
-        "strategy": options.strategy or "Latency",
+        "strategy": options.hls_strategy or "Latency",
         "n_nonzeros": options.nonzeros or "",
         "tool": DEFAULT_TOOL,
         "part": "xcvu9p",
@@ -295,7 +320,7 @@ def _of_flags(options: PredictOptions) -> Query:
         if layer.strategy.lower() not in names:
             raise UserError(
                 "unknown strategy: hls4ml would build Latency without a word",
-                where="--strategy",
+                where="--hls-strategy",
                 found=layer.strategy,
                 choices=["Latency", "Resource", "distributed_arithmetic", "ResourceUnrolled"],
             )

@@ -1,0 +1,51 @@
+"""Exporters by name, with the settings of a run or of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.spec.spec import Spec
+from hwnas_hls.spec.tables import RunTable
+
+
+def exporter_named(
+    registry: Registry,
+    name: str,
+    where: str,
+    *,
+    is_default: bool = False,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    settings_where: str = "--set",
+) -> Exporter:
+    """The exporter of a name.
+
+    Args:
+        settings: of its configuration; the defaults for what is left out.
+        where, settings_where: where the name and the settings were given, for messages.
+
+    Raises:
+        UserError: no plugin offers it, or it has no such setting.
+    """
+    offer = registry.offer("exporter", name, where, is_default=is_default)
+    exporter: Exporter = registry.build(offer, settings, settings_where if settings else where)
+    return exporter
+
+
+def exporter_of_run(registry: Registry, spec: Spec, name: str) -> Exporter:
+    """An exporter of ``[run] exporters`` with its settings in ``[exporters.NAME]``.
+
+    Raises:
+        UserError: no plugin offers it, or it has no such setting.
+    """
+    return exporter_named(
+        registry,
+        name,
+        spec.where("run"),
+        is_default=name in RunTable().exporters,
+        settings=spec.exporters.get(name, {}),
+        settings_where=spec.where(f"exporters.{name}"),
+    )
