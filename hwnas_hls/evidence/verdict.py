@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_NOT_PROVEN
+from hwnas_hls.spec.notation import quantity
 from hwnas_hls.values.estimate import CSYNTH_OF, SOURCES, Estimate, Source
 from hwnas_hls.values.objective import Limit
 
@@ -149,6 +150,11 @@ def _hold(limit: Limit, estimate: Estimate) -> Verdict:
     return REFUTED if best > bound else NOT_PROVEN
 
 
+def _counted(cycles: Estimate, clock_ns: float) -> str:
+    amount = quantity("latency_cycles", cycles.value)
+    return f"{amount} ({_said(cycles)}) at {clock_ns:g} ns = {cycles.value * clock_ns:g} ns"
+
+
 def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: float) -> Judgement:
     """The latency in ns is cycles times clock period; both need evidence."""
     cycles = [e for e in ladder.get("latency_cycles", ()) if e.source in _CYCLES]
@@ -158,7 +164,7 @@ def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: f
         return Judgement(str(limit), NOT_PROVEN, _missing(Limit("latency_cycles", "max", 0), known), known)
     strongest = cycles[0]
     reached_ns = strongest.value * clock_ns
-    counted = f"{strongest.value:g} cycles ({_said(strongest)}) at {clock_ns:g} ns are {reached_ns:g} ns"
+    counted = _counted(strongest, clock_ns)
     over = reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound
     if over:
         return Judgement(str(limit), REFUTED, counted, known)
@@ -176,7 +182,7 @@ def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: f
     held, routed = pair
     if held is not strongest:
         reached_ns = held.value * clock_ns
-        counted = f"{held.value:g} cycles ({_said(held)}) at {clock_ns:g} ns are {reached_ns:g} ns"
+        counted = _counted(held, clock_ns)
         if reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound:
             return Judgement(str(limit), REFUTED, counted, known)
     period_ns = 1000.0 / routed.value

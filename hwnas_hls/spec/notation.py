@@ -108,7 +108,11 @@ def quantity(name: str, value: float | None) -> str:
     metric = metric_of(name)
     if is_ratio(name):
         return figure(name, value)
-    return f"{figure(name, value)} {metric.unit or metric.label}"
+    noun = metric.unit or metric.label
+    # "ns" and its like are no plurals.
+    if value == 1 and len(noun) > 2:
+        noun = noun.removesuffix("s")
+    return f"{figure(name, value)} {noun}"
 
 
 def interval(estimate: Estimate) -> str:

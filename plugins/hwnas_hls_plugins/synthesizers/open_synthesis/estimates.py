@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.target import Target
+from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import Estimate, Source, measured
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
@@ -100,7 +101,7 @@ def _timing(
     cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
     clock_ns = measurement.clock_ns
     proven = (
-        f"{cycles} cycles by RTL simulation x clock {clock_ns:g} ns, also the lower end; "
+        f"{counted(cycles, 'cycle')} by RTL simulation x clock {clock_ns:g} ns, also the lower end; "
         "it is not proven that this clock is met"
     )
     if timing is None:
@@ -162,7 +163,11 @@ def _routed(measurement: Measurement, target: Target, in_domain: bool) -> dict[s
     clock_ns = measurement.clock_ns if meets else period_ns
     proven = measurement.latency_cycles is not None
     cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
-    counted = "cycles by RTL simulation" if proven else "stages by the generator (constant outputs)"
+    delay = (
+        f"{counted(cycles, 'cycle')} by RTL simulation"
+        if proven
+        else f"{counted(cycles, 'stage')} by the generator (constant outputs)"
+    )
     which = f"at the clock of {clock_ns:g} ns, which it meets"
     if not meets:
         which = f"at {clock_ns:.4g} ns, since the clock of {measurement.clock_ns:g} ns is not met"
@@ -173,7 +178,7 @@ def _routed(measurement: Measurement, target: Target, in_domain: bool) -> dict[s
         "bram_18k": (slowest.bram_18k, cells),
         "uram": (0, f"{target.name} has none"),
         "fmax_mhz": (slowest.fmax_mhz, timing),
-        "latency_ns": (cycles * clock_ns, f"{cycles} {counted}, {which}; {timing}"),
+        "latency_ns": (cycles * clock_ns, f"{delay}, {which}; {timing}"),
     }
     found = {
         name: dataclasses.replace(measured(name, value, "post_route", evidence), in_domain=in_domain)
