@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _TRACE_POINTS = 400
-_NOT_IN_JSON = ("trace", "designs", "settings")
 
 
 @dataclass(frozen=True, slots=True)

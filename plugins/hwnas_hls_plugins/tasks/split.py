@@ -12,8 +12,6 @@ from hwnas_hls.errors import ErrorKind, UserError
 #: Shares of the rows for validation and for test; the rest is for training.
 VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.2
-#: Minimum number of rows per class (or of a regression) for three splits.
-MIN_ROWS = 3
 
 Rows = NDArray[np.int64]
 
