@@ -78,19 +78,26 @@ class Architecture:
                 raise UserError(
                     f"the first layer does not scale {n_in} features", found=first, kind=ErrorKind.MISMATCH
                 )
-        straight = all(layer.inputs in ((), (number - 1,)) for number, layer in enumerate(self.layers))
-        chain = straight and all(isinstance(layer, Dense) for layer in self.layers)
-        object.__setattr__(self, "_chain", self.layers if chain else None)
+        straight, chain = True, True
+        for number, layer in enumerate(self.layers):
+            straight = straight and (not layer.inputs or layer.inputs == (number - 1,))
+            chain = chain and isinstance(layer, Dense)
+        object.__setattr__(self, "_chain", self.layers if straight and chain else None)
         if straight:
-            for number, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
-                if layer.n_out != following.input_widths[0]:
-                    raise UserError(
-                        f"layer {number} has {layer.n_out} outputs, layer {number + 1} takes "
-                        f"{following.input_widths[0]}",
-                        kind=ErrorKind.MISMATCH,
-                    )
+            self._check_widths()
         else:
             self._check_graph()
+
+    def _check_widths(self) -> None:
+        given = self.layers[0].n_out
+        for number, layer in enumerate(self.layers[1:], 1):
+            wanted = layer.input_widths[0]
+            if given != wanted:
+                raise UserError(
+                    f"layer {number - 1} has {given} outputs, layer {number} takes {wanted}",
+                    kind=ErrorKind.MISMATCH,
+                )
+            given = layer.n_out
 
     def _check_graph(self) -> None:
         taken: set[int] = set()

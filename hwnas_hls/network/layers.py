@@ -89,7 +89,8 @@ class Dense:
     kind: str = field(default="dense", init=False)
 
     def __post_init__(self) -> None:
-        at_least_one(self, "n_in", "n_out", "reuse_factor")
+        if min(self.n_in, self.n_out, self.reuse_factor) < 1:
+            at_least_one(self, "n_in", "n_out", "reuse_factor")
         check_weighted(self)
         check_count(self, 1)
 

@@ -168,6 +168,10 @@ class FixedType:
         return np.clip(values, low, high)
 
 
+#: :class:`FixedType`, with one object for equal arguments: a search needs few types, but each very often.
+shared_type = functools.lru_cache(maxsize=65536)(FixedType)
+
+
 def exact_sum(
     source: FixedType, weight: FixedType, bias: FixedType | None, count: int, *, widest: int | None = None
 ) -> FixedType:
@@ -182,13 +186,14 @@ def exact_sum(
     Raises:
         UserError: the type is wider than :data:`MAX_WIDTH` and ``widest`` is not given.
     """
-    fraction = source.fraction + weight.fraction
-    integer = source.integer + weight.integer + (count - 1).bit_length()
+    integer = source.integer + weight.integer
+    fraction = source.width + weight.width - integer
+    integer += (count - 1).bit_length()
     if bias is not None:
-        fraction = max(fraction, bias.fraction)
+        fraction = max(fraction, bias.width - bias.integer)
         integer = max(integer, bias.integer) + 1
     width = integer + fraction
-    return FixedType(width if widest is None else min(widest, max(1, width)), integer)
+    return shared_type(width if widest is None else min(widest, max(1, width)), integer)
 
 
 @functools.cache

@@ -137,12 +137,16 @@ class Estimate:
                     f"unknown source {self.source!r} of {self.metric}; expected one of {', '.join(SOURCES)}"
                 )
             object.__setattr__(self, "source", Source(self.source))
+        if not (type(self.value) is type(self.low) is type(self.high) is float):
+            self._make_numbers_plain()
+        if math.isnan(self.value):
+            raise ValueError(f"{self.metric} is not a number; return Estimates(failure=...) instead")
+
+    def _make_numbers_plain(self) -> None:
         for name in ("value", "low", "high"):
             number = getattr(self, name)
             if not isinstance(number, int | float):  # numpy's scalars are not JSON-able
                 object.__setattr__(self, name, _as_float(number, f"{name} of {self.metric}"))
-        if math.isnan(self.value):
-            raise ValueError(f"{self.metric} is not a number; return Estimates(failure=...) instead")
 
     @property
     def is_predicted(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from hwnas_hls.network.architecture import INPUT, Architecture, Layer, Merge
 from hwnas_hls.network.precision import FixedType
@@ -12,8 +13,7 @@ from hwnas_hls.network.precision import FixedType
 Shape = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """The output of a layer, or the network's input.
 
     Args:
@@ -50,8 +50,8 @@ class LayerGraph:
             shape: shape of its output, if that is an image.
         """
         self._layers.append(layer)
-        self._sources.append(tuple(source.number for source in sources))
-        kind = layer.output_type(*(source.kind for source in sources))
+        self._sources.append(tuple([source.number for source in sources]))
+        kind = layer.output_type(*[source.kind for source in sources])
         return End(len(self._layers) - 1, layer.n_out, kind, shape)
 
     def merge(

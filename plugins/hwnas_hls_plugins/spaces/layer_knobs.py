@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hwnas_hls.network.architecture import Dense
 from hwnas_hls.network.limits import UNROLL_LIMIT
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import FixedType, shared_type
 from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.values.candidate import Value
@@ -93,7 +92,7 @@ class LayerTable(KnobTable):
     # Types
 
     def weight_type(self, values: Mapping[str, Value], tag: str) -> FixedType:
-        return FixedType(self.value(values, "weight_bits", tag), self.value(values, "weight_integer", tag))
+        return shared_type(self.value(values, "weight_bits", tag), self.value(values, "weight_integer", tag))
 
     def result_type(self, values: Mapping[str, Value], tag: str, activation: str) -> FixedType:
         """The result type of an activation: unsigned after a ReLU, from -1 to 1 for :data:`HARD_TANH`."""
@@ -102,7 +101,7 @@ class LayerTable(KnobTable):
         modes = (self.config.result_rounding, self.config.result_overflow)
         if activation == HARD_TANH:
             integer, modes = 1, (modes[0], "SAT")
-        return FixedType(self.value(values, "activation_bits", tag), integer, signed, *modes)
+        return shared_type(self.value(values, "activation_bits", tag), integer, signed, *modes)
 
     # Layers
 
@@ -112,12 +111,12 @@ class LayerTable(KnobTable):
 
     def dense(self, values: Mapping[str, Value], tag: str, wanted: Wanted) -> Dense:
         """The dense layer ``tag``."""
-        weight, shared = self.weight_type(values, tag), self.shared(values, tag)
+        weight, strategy = self.weight_type(values, tag), self.value(values, "strategy", tag)
         bias = None
         if wanted.use_bias or wanted.normalisation == "batch":
             bias = bias_type(wanted.n_in, wanted.source, weight, wanted.result)
         factor, sparsity = 1, wanted.sparsity
-        if shared:
+        if strategy == "Resource":
             factor = built_factor(wanted.n_in, wanted.n_out, self.value(values, "reuse_factor", tag))
             sparsity = 0.0
         elif sparsity is None:
@@ -130,7 +129,7 @@ class LayerTable(KnobTable):
             bias,
             result=wanted.result,
             reuse_factor=factor,
-            strategy=self.value(values, "strategy", tag),
+            strategy=strategy,
             normalisation=wanted.normalisation,
             dropout=wanted.dropout,
             sparsity=sparsity,
@@ -184,8 +183,7 @@ class LayerTable(KnobTable):
         return next(level for level, factors in built.items() if factors == built[wanted])
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The properties of a dense layer that its knobs do not determine.
 
     Args:
@@ -226,8 +224,8 @@ def bias_type(products: int, source: FixedType, weight: FixedType, result: Fixed
     Args:
         products: number of products per output.
     """
-    fraction = min(source.fraction + weight.fraction, weight.fraction + BIAS_EXTRA_BITS)
-    total = source.integer + weight.integer + math.ceil(math.log2(products))
+    fraction = weight.width - weight.integer + min(source.width - source.integer, BIAS_EXTRA_BITS)
+    total = source.integer + weight.integer + (products - 1).bit_length()
     reach = OUTPUT_BIAS_INTEGER if result is None else result.integer + (not result.signed) + 1
     integer = max(1, min(total, reach))
-    return FixedType(max(integer + fraction, 2), integer)
+    return shared_type(max(integer + fraction, 2), integer)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.limits import UNROLL_LIMIT
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import shared_type
 from hwnas_hls.protocols.knob import Knob
 from hwnas_hls.protocols.space import KnobSpace
 from hwnas_hls.protocols.synthesizer import Synthesizer
@@ -33,6 +33,15 @@ def nearest_choice(knob: Knob, wanted: Value) -> Value:
         return knob.choices[0]
     numbers = [choice for choice in knob.choices if isinstance(choice, int | float)]
     return min(numbers, key=lambda choice: abs(choice - wanted), default=knob.choices[0])
+
+
+class _Common(NamedTuple):
+    """The settings that all layers of a network have in common; the last two are of hidden layers."""
+
+    kept_adders: float
+    use_bias: bool
+    normalisation: str
+    dropout: float
 
 
 class MlpSpace(KnobSpace):
@@ -81,15 +90,14 @@ class MlpSpace(KnobSpace):
 
     def architecture(self, candidate: Candidate) -> Architecture:
         values = candidate.values
-        inputs = FixedType(self._of(values, "input_bits"), self._of(values, "input_integer"))
+        inputs = shared_type(self._of(values, "input_bits"), self._of(values, "input_integer"))
         graph = LayerGraph(inputs, self.n_in)
-        end = graph.input
+        end, common = graph.input, self._common(values)
         for tag, _, n_out in self._shapes(values):
-            end = self._append(graph, values, tag, end, n_out)
+            end = self._append(graph, values, common, tag, end, n_out)
         # If the clock is not searched, it is that of the run and not part of the candidate.
         clock_ns = float(self._of(values, "clock_ns")) if self.config.clock_periods_ns else None
-        kept, narrow = float(self._of(values, "kept_adders")), bool(self._of(values, "narrow_features"))
-        return graph.architecture(clock_ns, kept, narrow)
+        return graph.architecture(clock_ns, common.kept_adders, bool(self._of(values, "narrow_features")))
 
     def nearest(self, architecture: Architecture) -> Candidate | None:
         """The candidate with the same depth and, in each knob, the nearest choice; no adders removed."""
@@ -216,12 +224,22 @@ class MlpSpace(KnobSpace):
 
     # Layers
 
-    def _append(self, graph: LayerGraph, values: Mapping[str, Value], tag: str, end: End, n_out: int) -> End:
+    def _common(self, values: Mapping[str, Value]) -> _Common:
+        hidden = self._depth(values) > 0
+        return _Common(
+            float(self._of(values, "kept_adders")),
+            bool(self._of(values, "use_bias")),
+            self._of(values, "normalisation") if hidden else "none",
+            self._of(values, "dropout") if hidden else 0.0,
+        )
+
+    def _append(
+        self, graph: LayerGraph, values: Mapping[str, Value], common: _Common, tag: str, end: End, n_out: int
+    ) -> End:
         """Append the layer ``tag`` with its merge."""
-        table, use_bias = self._table, bool(self._of(values, "use_bias"))
+        table, use_bias = self._table, common.use_bias
         # Estimators without access to weights use the expected share of zeros instead of adders.
-        kept = float(self._of(values, "kept_adders"))
-        sparsity = 1 - kept if kept < 1 else None
+        sparsity = 1 - common.kept_adders if common.kept_adders < 1 else None
         if tag == OUTPUT:
             last = Wanted(end.width, n_out, end.kind, "linear", None, use_bias, sparsity=sparsity)
             return graph.add(table.dense(values, tag, last), (end,))
@@ -237,8 +255,8 @@ class MlpSpace(KnobSpace):
                 "linear" if kind == "residual" else activation,
                 summand(result) if kind == "residual" else result,
                 use_bias,
-                self._of(values, "normalisation"),
-                self._of(values, "dropout"),
+                common.normalisation,
+                common.dropout,
                 sparsity,
             ),
         )

@@ -37,7 +37,6 @@ class ConstantCost:
         tree_bits: their summed width.
         bias_adders: outputs whose bias is not zero and that have a product.
         depth: adder levels, the bias included.
-        largest_sum: terms of the output with most terms.
         live_bits: width of all distinct values after each tree level; ``live_bits[0]`` are the products.
         digits: CSD digits of all weights.
     """
@@ -52,7 +51,6 @@ class ConstantCost:
     tree_bits: float
     bias_adders: float
     depth: float
-    largest_sum: float
     live_bits: NDArray[np.float64]
     digits: float
 
@@ -105,7 +103,7 @@ def constant_cost(
     terms = int(counts.max()) if counts.size else 0
     live = np.zeros(LEVELS)
     if terms == 0:
-        return ConstantCost(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, live, 0)
+        return ConstantCost(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, live, 0)
 
     rows, columns = np.nonzero(nonzero)
     values = weights[rows, columns]
@@ -176,7 +174,6 @@ def constant_cost(
         tree_bits=bits,
         bias_adders=bias_adders,
         depth=level + (1 if bias_adders else 0),
-        largest_sum=terms,
         live_bits=live,
         digits=float(digits[leaf.reshape(-1)].sum()),
     )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -115,23 +115,21 @@ class HlsModelEstimator(Estimator):
             table = tabulate(queries)
             batch = predict_table(table, self.calibration, targets)
             reports = predict_table(table.at_stage("csynth"), self.calibration, targets)
-            of_networks = list(networks.values())
-            implemented = self._of_stage(batch, of_networks, self.config.stage)
-            reported = self._of_stage(reports, of_networks, "csynth")
-            for number, *both in zip(networks, implemented, reported, strict=True):
-                out[number] = beside(*both)
+            found = chain_estimates(batch, reports, self.calibration.name)
+            for place, (number, (architecture, design)) in enumerate(networks.items()):
+                out[number] = found[place]
+                if not architecture.is_chain:
+                    both = (
+                        graph_estimates(
+                            prediction_of(each, place, self.calibration.name),
+                            architecture,
+                            design,
+                            tool_and_stage(each, place),
+                        )
+                        for each in (batch, reports)
+                    )
+                    out[number] = beside(*both)
         return [out[number] for number in range(len(candidates))]
-
-    def _of_stage(
-        self, batch: Batch, networks: Sequence[tuple[Architecture, Design | None]], stage: str
-    ) -> list[Estimates]:
-        suffix = f"{self.config.tool} {stage}"
-        out = chain_estimates(batch, f"calibration {self.calibration.name}", suffix)
-        for place, (architecture, design) in enumerate(networks):
-            if not architecture.is_chain:
-                prediction = prediction_of(batch, place, self.calibration.name)
-                out[place] = graph_estimates(prediction, architecture, design, suffix)
-        return out
 
     def _query(
         self, candidate: Candidate, architecture: Architecture, design: Design | None, context: Context
@@ -167,51 +165,100 @@ def beside(implemented: Estimates, reported: Estimates) -> Estimates:
     return dataclasses.replace(implemented, values={**implemented.values, **schedule, **own}, layers=layers)
 
 
-def chain_estimates(batch: Batch, rests_on: str, suffix: str) -> list[Estimates]:
+class _Words(NamedTuple):
+    """The evidence of one design's numbers at one stage, and whether the design is in the domain."""
+
+    whole: str
+    share: str
+    in_domain: bool
+
+
+class _Column(NamedTuple):
+    """One number of all designs: its name, lists with an entry a design, and their evidence."""
+
+    name: str
+    value: list[float]
+    low: list[float]
+    high: list[float]
+    coverage: list[float | None]
+    words: list[_Words]
+
+    @classmethod
+    def of(cls, name: str, batch: Batch, metric: str, words: list[_Words]) -> _Column:
+        coverage = [None if math.isnan(share) else share for share in batch.coverage[metric].tolist()]
+        value, low, high = (bound[metric].tolist() for bound in (batch.value, batch.low, batch.high))
+        return cls(name, value, low, high, coverage, words)
+
+    def estimate(self, number: int) -> Estimate:
+        """Of the design with this number."""
+        words, coverage = self.words[number], self.coverage[number]
+        return Estimate(
+            self.name,
+            self.value[number],
+            self.low[number],
+            self.high[number],
+            Source.PREDICTED,
+            words.whole if coverage is not None else f"{words.whole}; interval not calibrated",
+            coverage,
+            words.in_domain,
+        )
+
+
+def chain_estimates(implemented: Batch, reported: Batch, calibration: str) -> list[Estimates]:
     """Estimates of chains of dense layers.
 
     Args:
-        rests_on, suffix: of the evidence: calibration; tool and stage.
+        implemented, reported: the same designs after implementation, and as C synthesis reports them, which
+            decides the schedule.
+        calibration: name of the calibration.
     """
-    table = batch.table
-    ends = np.searchsorted(table.owner, np.arange(table.count + 1)).tolist()
-    numbers = [
-        (metric, *(bound[metric].tolist() for bound in (batch.value, batch.low, batch.high, batch.coverage)))
+    built, asked = _words(implemented, calibration), _words(reported, calibration)
+    columns = [
+        _Column.of(metric, reported, metric, asked)
+        if metric in _SCHEDULED
+        else _Column.of(metric, implemented, metric, built)
         for metric in _PREDICTED
     ]
+    columns += [_Column.of(name, reported, metric, asked) for metric, name in CSYNTH_OF.items()]
     shares = [
-        ("latency_cycles" if metric == "cycles" else metric, batch.layer[metric].tolist())
-        for metric in ("lut", "ff", "dsp", "bram_18k", "cycles")
+        (metric, implemented.layer[metric].tolist(), built) for metric in ("lut", "ff", "dsp", "bram_18k")
     ]
+    shares.append(("latency_cycles", reported.layer["cycles"].tolist(), asked))
+    table = implemented.table
+    ends = np.searchsorted(table.owner, np.arange(table.count + 1)).tolist()
+    out = []
+    for number in range(table.count):
+        infinite = next((column.name for column in columns if not math.isfinite(column.value[number])), None)
+        if infinite is not None:
+            out.append(Estimates(failure=f"hls-model: {infinite} is not finite"))
+            continue
+        values = {column.name: column.estimate(number) for column in columns}
+        layers = tuple(
+            {
+                metric: _share(values[metric], share[row], words[number].share)
+                for metric, share, words in shares
+            }
+            for row in range(ends[number], ends[number + 1])
+        )
+        warnings = tuple(dict.fromkeys(map(str, implemented.warnings[number])))
+        out.append(Estimates(values=values, warnings=warnings, layers=layers))
+    return out
+
+
+def _words(batch: Batch, calibration: str) -> list[_Words]:
     out = []
     for number, knowledge in enumerate(batch.knowledge.tolist()):
         reasons = tuple(dict.fromkeys(batch.reasons[number]))
-        evidence = evidence_of(rests_on, knowledge, reasons)
-        text, share_text = f"{evidence}; {suffix}", f"its share of the design's number: {evidence}"
-        values: dict[str, Estimate] = {}
-        for metric, value, low, high, coverage in numbers:
-            if not math.isfinite(value[number]):
-                out.append(Estimates(failure=f"hls-model: {metric} is not finite"))
-                break
-            stated = None if math.isnan(coverage[number]) else coverage[number]
-            values[metric] = Estimate(
-                metric,
-                value[number],
-                low[number],
-                high[number],
-                Source.PREDICTED,
-                text if stated is not None else f"{text}; interval not calibrated",
-                stated,
-                not reasons,
-            )
-        else:
-            layers = tuple(
-                {metric: _share(values[metric], share[row], share_text) for metric, share in shares}
-                for row in range(ends[number], ends[number + 1])
-            )
-            warnings = tuple(dict.fromkeys(map(str, batch.warnings[number])))
-            out.append(Estimates(values=values, warnings=warnings, layers=layers))
+        evidence = evidence_of(f"calibration {calibration}", knowledge, reasons)
+        whole = f"{evidence}; {tool_and_stage(batch, number)}"
+        out.append(_Words(whole, f"its share of the design's number: {evidence}", not reasons))
     return out
+
+
+def tool_and_stage(batch: Batch, number: int) -> str:
+    """Of a design's prediction, for its evidence."""
+    each = batch.table.conditions[batch.table.condition[number]]
+    return f"{each.tool} {each.stage}"
 
 
 def _share(whole: Estimate, value: float, text: str) -> Estimate:

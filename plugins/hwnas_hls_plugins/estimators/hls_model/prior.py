@@ -122,7 +122,6 @@ EXPECTED = (
     "tree_bits",
     "bias_adders",
     "depth",
-    "largest_sum",
     "digits",
 )
 
@@ -297,7 +296,6 @@ def expected_costs(
     largest = np.minimum(n_in, np.maximum(1.0, terms * spread))
     fan_in = largest + has_bias
     out["depth"] = np.where(out["nonzeros"] >= 1, np.ceil(np.log2(np.maximum(fan_in, 1.0)) - 1e-9), 0.0)
-    out["largest_sum"] = largest
     out["bias_adders"] = n_out * has_bias
     product_bits = np.clip(
         source_bits + magnitude - np.maximum(shift, 0.0) + np.maximum(-shift, 0.0), 1.0, accum_bits

@@ -91,16 +91,15 @@ class LayerArrays:
 
     Attributes:
         n_in, n_out: widths.
-        in_bits, in_fraction, in_modes: type of the input: bits, fractional bits, and how many of rounding
-            and overflow are not Vitis' defaults; ``w_`` of the weights, ``acc_`` of the sums, ``out_`` of
-            what the activation takes, ``result_`` of what it gives.
+        in_bits: width of the input's type; ``w_`` of the weights', ``acc_`` of the sums', ``out_`` of that
+            before the activation, ``result_`` of that after it. ``_fraction`` are its fractional bits,
+            ``_modes`` how many of rounding and overflow are not Vitis' defaults.
         reuse: reuse factor as asked for; ``legal_reuse`` as hls4ml builds it.
         strategy: ``LATENCY``, ``RESOURCE``, ``DISTRIBUTED`` or ``UNROLLED``.
         activation: of :data:`ACTIVATION_CODES`; ``batch`` 1 where a separate normalisation follows.
         has_bias, first, last: 0 or 1.
         habit: how the design's weights are typed, a place in
             :data:`~hwnas_hls_plugins.estimators.hls_model.prior.HABITS`.
-        known_nonzeros: NaN where unknown.
         knowledge: place in :data:`KNOWLEDGE`.
         to_dsp, to_fabric: 1 where a directive binds the multiplications.
         live_bits: shape (layers, LEVELS); this and the others as in
@@ -111,17 +110,11 @@ class LayerArrays:
     n_in: FloatArray
     n_out: FloatArray
     in_bits: FloatArray
-    in_fraction: FloatArray
-    in_modes: FloatArray
     w_bits: FloatArray
-    w_fraction: FloatArray
-    w_modes: FloatArray
     acc_bits: FloatArray
-    acc_fraction: FloatArray
     acc_modes: FloatArray
     out_bits: FloatArray
     out_fraction: FloatArray
-    out_modes: FloatArray
     result_bits: FloatArray
     result_fraction: FloatArray
     result_modes: FloatArray
@@ -134,7 +127,6 @@ class LayerArrays:
     first: FloatArray
     last: FloatArray
     habit: FloatArray
-    known_nonzeros: FloatArray
     knowledge: FloatArray
     to_dsp: FloatArray
     to_fabric: FloatArray
@@ -148,7 +140,6 @@ class LayerArrays:
     tree_bits: FloatArray
     bias_adders: FloatArray
     depth: FloatArray
-    largest_sum: FloatArray
     digits: FloatArray
     live_bits: FloatArray
 
@@ -230,30 +221,71 @@ class DesignTable:
 
 #: Layers that are worked out together: their arrays stay in a core's cache.
 _BLOCK_LAYERS = 8192
-#: Fields of :class:`LayerArrays` that a query decides, in order; the others follow from the weights.
-_ASKED = tuple(LayerArrays.__dataclass_fields__)[: -len(EXPECTED) - 1]
+#: The types of a layer, by the prefixes of :class:`LayerArrays`.
+_TYPES = ("in", "w", "acc", "out", "result")
+#: What a query decides of a layer besides its types, in order; ``known_nonzeros`` is NaN where unknown.
+_SETTINGS = (
+    "n_in",
+    "n_out",
+    "reuse",
+    "legal_reuse",
+    "strategy",
+    "activation",
+    "batch",
+    "has_bias",
+    "first",
+    "last",
+    "habit",
+    "known_nonzeros",
+    "knowledge",
+    "to_dsp",
+    "to_fabric",
+)
 
 
-def _facts(kind: FixedType) -> tuple[int, int, int]:
-    """Width, fraction, and how many of rounding and overflow are not the defaults."""
-    return kind.width, kind.fraction, (kind.rounding != "TRN") + (kind.overflow != "WRAP")
+def _type_arrays(kinds: Sequence[FixedType]) -> dict[str, FloatArray]:
+    """The bits, fractional bits and modes of types, named as in :class:`LayerArrays`.
+
+    Args:
+        kinds: of all layers, each with one for each of :data:`_TYPES`.
+    """
+    # Equal types are mostly the same object, and identities are compared faster than types.
+    identities = np.fromiter(map(id, kinds), np.int64, len(kinds))
+    _, places, number = np.unique(identities, return_index=True, return_inverse=True)
+    distinct = [kinds[place] for place in places.tolist()]
+    facts = {
+        "bits": [kind.width for kind in distinct],
+        "fraction": [kind.fraction for kind in distinct],
+        "modes": [(kind.rounding != "TRN") + (kind.overflow != "WRAP") for kind in distinct],
+    }
+    number = number.reshape(-1, len(_TYPES)).T
+    return {
+        f"{name}_{fact}": np.array(values, np.float64)[number[place]]
+        for fact, values in facts.items()
+        for place, name in enumerate(_TYPES)
+    }
 
 
-def _bits_read(layer: LayerQuery) -> int:
-    """Bits of the input; of features with types of their own, what the adder of a digit takes on average."""
-    whole = layer.input
-    if not layer.features or layer.weights is None:
-        return whole.width
-    digits = csd_weight(layer.weights).sum(axis=1)
+def _bits_read(features: Sequence[FixedType | None], weights: NDArray[np.int64], whole: FixedType) -> int:
+    """Bits of features with types of their own: what the adder of a digit takes on average.
+
+    Args:
+        features: the types of the single values of the input.
+        weights: of the layer, (n_in, n_out).
+        whole: the type of the input.
+    """
+    digits = csd_weight(weights).sum(axis=1)
     if not digits.any():
         return whole.width
-    prices = np.array([digit_price(kind, whole) for kind in layer.features])
+    prices = np.array([digit_price(kind, whole) for kind in features])
     return max(1, round(float(digits @ prices / digits.sum()) - 1.0))
 
 
 def tabulate(queries: Sequence[Query]) -> DesignTable:
     """Arrays of all layers of all queries, weight statistics included."""
     rows: list[tuple[float, ...]] = []
+    kinds: list[FixedType] = []
+    bits_read: dict[int, int] = {}
     owner: list[int] = []
     exact: list[tuple[int, ConstantCost]] = []
     for number, query in enumerate(queries):
@@ -284,16 +316,13 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
             elif layer.n_nonzeros is not None:
                 knowledge = COUNTED
                 nonzeros = float(min(layer.n_nonzeros, layer.n_in * layer.n_out))
+            if layer.features and layer.weights is not None:
+                bits_read[len(rows)] = _bits_read(layer.features, layer.weights, source)
+            kinds += (source, weight, accum, dense_out, result)
             rows.append(
                 (
                     layer.n_in,
                     layer.n_out,
-                    _bits_read(layer),
-                    *_facts(source)[1:],
-                    *_facts(weight),
-                    *_facts(accum),
-                    *_facts(dense_out),
-                    *_facts(result),
                     layer.reuse_factor,
                     legal,
                     code,
@@ -310,8 +339,10 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
                 )
             )
             owner.append(number)
-    values = np.array(rows, np.float64).reshape(len(rows), len(_ASKED))
-    asked = {name: values[:, place].copy() for place, name in enumerate(_ASKED)}
+    values = np.array(rows, np.float64).reshape(len(rows), len(_SETTINGS))
+    asked = {name: values[:, place].copy() for place, name in enumerate(_SETTINGS)} | _type_arrays(kinds)
+    for row, bits in bits_read.items():
+        asked["in_bits"][row] = bits
     costs, live = _expected(asked)
     for row, cost in exact:
         for name in EXPECTED:
@@ -322,7 +353,8 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
     owners = np.array(owner, np.int64)
     n_layers = np.bincount(owners, minlength=condition.size)
     design = design_arrays(tuple(known), condition, n_layers)
-    arrays = LayerArrays(**asked, **costs, live_bits=live)
+    found = asked | costs | {"live_bits": live}
+    arrays = LayerArrays(**{name: found[name] for name in LayerArrays.__dataclass_fields__})
     return DesignTable(arrays, owners, design, tuple(known), condition, queries)
 
 
@@ -330,8 +362,12 @@ def habit_of(layers: Sequence[LayerQuery]) -> int:
     """How a design's weights are typed, a place in ``HABITS``."""
     if len(layers) <= 1:
         return ALONE
-    several = len({layer.weight for layer in layers}) > 1 and len({layer.accum for layer in layers}) > 1
-    if several and all(layer.bias is not None and layer.bias == layer.accum for layer in layers):
+    # The first question is answered fastest, and mostly with no.
+    if (
+        all(layer.bias is not None and layer.bias == layer.accum for layer in layers)
+        and len({layer.weight for layer in layers}) > 1
+        and len({layer.accum for layer in layers}) > 1
+    ):
         return OWN
     return FEW if min(layer.weight.width for layer in layers) < WIDE_BITS else WIDE
 
