@@ -352,7 +352,7 @@ def test_the_file_round_trips_into_predict_and_the_estimator(lab: Path, tmp_path
         result = CliRunner().invoke(predict_command, [*flags, *more])
         assert result.exit_code == 0, result.output
         values.append(json.loads(result.stdout))
-    assert values[1]["metrics"]["lut"]["value"] > 1.25 * values[0]["metrics"]["lut"]["value"]
+    assert values[1]["metrics"]["lut_csynth"]["value"] > 1.25 * values[0]["metrics"]["lut_csynth"]["value"]
     assert values[1]["calibration"] == written["name"]
     estimator = HlsModelEstimator(HlsModelConfig(tool=TOOL, calibration=str(output)))
     assert estimator.calibration.name == written["name"]

@@ -518,6 +518,21 @@ def test_estimator_turns_a_bad_architecture_into_a_failure() -> None:
     expect_mentioned(found.failure, ["no such architecture"])
 
 
+def test_predict_gives_resources_after_logic_synthesis_and_those_of_c_synthesis_by_their_names() -> None:
+    arguments = ("--layers", "16-32-5", "--precision", "ap_fixed<8,3>", "--json")
+    found, report = (
+        json.loads(run(*arguments, *more).stdout)["metrics"] for more in ((), ("--stage", "csynth"))
+    )
+    search = HlsModelEstimator().estimate([Candidate("mlp", {"reuse": 1})], context())[0].values
+    assert set(found) == set(search)
+    assert found["lut"]["value"] < found["lut_csynth"]["value"]
+    for name in CSYNTH_OF.values():
+        assert report[name] == found[name]
+    assert not {"lut", "ff", "dsp"} & set(report), "of this stage they have names of their own"
+    for name in ("latency_cycles", "latency_ns", "ii_cycles"):
+        assert report[name] == found[name]
+
+
 def test_estimator_config_is_checked() -> None:
     with refused(ErrorKind.UNKNOWN_NAME, found="moon"):
         HlsModelEstimator.Config(stage="moon")

@@ -94,7 +94,11 @@ def _not_here(_: click.Context, __: click.Parameter, value: str | None) -> None:
 @click.option("--target", help="Part, board, or the path of a target file.  [default: xcvu9p]")
 @click.option("--clock", help="Clock period, for example 5ns.  [default: that of the target]")
 @click.option("--tool", help="HLS compiler and version.  [default: vitis_hls 2023.2]")
-@click.option("--stage", help="csynth, logic_synth or post_route.  [default: csynth]")
+@click.option(
+    "--stage",
+    help="Stage of LUT, FF and DSP: logic_synth or post_route, each with the figures of C synthesis beside "
+    "them, or csynth for these alone.  [default: logic_synth]",
+)
 @click.option("--nonzeros", help="Non-zero weights of each layer: '512;1024;160'.")
 @click.option(
     "--compare", help="Tools side by side, for example vitis,vivado or 'vitis_hls 2021.1,vitis_hls 2024.1'."
@@ -114,7 +118,7 @@ def predict_command(**given: Any) -> None:
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
-    from hwnas_hls_plugins.estimators.hls_model.predictor import predict
+    from hwnas_hls_plugins.estimators.hls_model.predictor import predict_beside_reports
 
     options = PredictOptions(**given)
     path, compare = options.path, options.compare
@@ -143,7 +147,7 @@ def predict_command(**given: Any) -> None:
         raise UserError(
             "--output and --weights go with a CSV of rows", where="predict", kind=ErrorKind.CONFLICT
         )
-    query = _of_flags(options) if path is None else _of_path(path, options)
+    query = _of_flags(options, targets) if path is None else _of_path(path, options)
     query = _placed(query, options, targets)
     tools = [query.tool]
     if compare is not None:
@@ -154,8 +158,8 @@ def predict_command(**given: Any) -> None:
             raise UserError("no tool to compare", where="--compare", found=compare, choices=_COMPARED)
     for name in tools:
         _check_tool(name, "--tool" if compare is None else "--compare")
-    predictions = predict(
-        [dataclasses.replace(query, tool=name) for name in tools], fitted, solve=True, targets=targets
+    predictions = predict_beside_reports(
+        [dataclasses.replace(query, tool=name) for name in tools], fitted, targets
     )
     if query.blockers:
         raise UserError(
@@ -268,7 +272,7 @@ _EXAMPLES = {
 }
 
 
-def _of_flags(options: PredictOptions) -> Query:
+def _of_flags(options: PredictOptions, targets: Targets) -> Query:
     """The query of the flags; what is a warning in a CSV row is an error here."""
     from hwnas_hls.hls4ml.notes import NoteKind
     from hwnas_hls.hls4ml.query import DEFAULT_TOOL
@@ -294,7 +298,7 @@ def _of_flags(options: PredictOptions) -> Query:
         "part": "xcvu9p",
         "clock_ns_target": "5",  # of that part; `_placed` knows of others
     }
-    query = query_of_row(row)
+    query = query_of_row(row, targets=targets)
     flags = {
         "precision": "--precision",
         "reuse_factor": "--reuse-factor",
@@ -328,7 +332,7 @@ def _of_flags(options: PredictOptions) -> Query:
 
 
 def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
-    """The query with the requested part, clock and tool."""
+    """The query with the requested part, clock, tool and stage."""
     of_path, clock = options.path is not None, options.clock
     if options.target is not None or not of_path:
         found = targets.find(options.target or "xcvu9p")
@@ -339,10 +343,10 @@ def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
         query = dataclasses.replace(query, clock_ns=parse_clock_ns(clock, "--clock"))
     if options.tool is not None:
         query = dataclasses.replace(query, tool=options.tool)
-    if options.stage is not None:
-        from hwnas_hls.hls4ml.query import STAGES
+    from hwnas_hls.hls4ml.query import STAGES
+    from hwnas_hls.values.estimate import RESOURCE_STAGE
 
-        if options.stage not in STAGES:
-            raise UserError("unknown stage", where="--stage", found=options.stage, choices=STAGES)
-        query = dataclasses.replace(query, stage=options.stage)
-    return query
+    stage = options.stage or RESOURCE_STAGE
+    if stage not in STAGES:
+        raise UserError("unknown stage", where="--stage", found=stage, choices=STAGES)
+    return dataclasses.replace(query, stage=stage)

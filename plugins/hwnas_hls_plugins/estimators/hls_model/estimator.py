@@ -19,7 +19,7 @@ from hwnas_hls.values.estimate import CSYNTH_OF, Estimate, Estimates, Source
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_table
 from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 from hwnas_hls_plugins.estimators.hls_model.graphs import graph_estimates
-from hwnas_hls_plugins.estimators.hls_model.prediction import evidence_of, prediction_of
+from hwnas_hls_plugins.estimators.hls_model.prediction import SCHEDULED, evidence_of, prediction_of
 from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hwnas_hls.values.candidate import Candidate
 
 _PREDICTED = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
-_SCHEDULED = ("latency_cycles", "latency_ns", "ii_cycles")
 PROVIDES = (*_PREDICTED, *CSYNTH_OF.values())
 #: Stages whose resources are comparable: the laws have the same scale factors for both.
 IMPLEMENTED = ("logic_synth", "post_route")
@@ -154,7 +153,7 @@ def beside(implemented: Estimates, reported: Estimates) -> Estimates:
     """
     if implemented.failure or reported.failure:
         return implemented
-    schedule = {name: reported.values[name] for name in _SCHEDULED}
+    schedule = {name: reported.values[name] for name in SCHEDULED}
     own = {
         name: dataclasses.replace(reported.values[metric], metric=name) for metric, name in CSYNTH_OF.items()
     }
@@ -215,7 +214,7 @@ def chain_estimates(implemented: Batch, reported: Batch, calibration: str) -> li
     built, asked = _words(implemented, calibration), _words(reported, calibration)
     columns = [
         _Column.of(metric, reported, metric, asked)
-        if metric in _SCHEDULED
+        if metric in SCHEDULED
         else _Column.of(metric, implemented, metric, built)
         for metric in _PREDICTED
     ]

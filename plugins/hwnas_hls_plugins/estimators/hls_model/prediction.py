@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,12 @@ import numpy as np
 from hwnas_hls.hls4ml.notes import Note
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.protocols.target import Target
+from hwnas_hls.values.estimate import CSYNTH_OF
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
+
+#: Metrics that C synthesis decides, whatever stage the resources are of.
+SCHEDULED = ("latency_cycles", "latency_ns", "ii_cycles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,9 @@ class Prediction:
 
     Args:
         query: what was asked.
-        metrics: ``latency_cycles latency_ns ii_cycles lut ff dsp bram_18k uram`` -> interval; empty
-            where the query was blocked.
+        metrics: ``latency_cycles latency_ns ii_cycles lut ff dsp bram_18k uram`` -> interval, resources of
+            the query's stage; after :meth:`beside_report` and :meth:`as_report` also ``lut_csynth ff_csynth
+            dsp_csynth``. Empty where the query was blocked.
         in_domain: whether the design lies where the model was calibrated.
         reasons: why not.
         warnings: assumptions and lint.
@@ -75,6 +81,32 @@ class Prediction:
     def rests_on(self) -> str:
         """Calibration by name, or the tool whose own numbers these are."""
         return self.origin or f"calibration {self.calibration}"
+
+    def as_report(self) -> Prediction:
+        """A prediction of C synthesis, with LUT, FF and DSP under the names that they have in a search."""
+        metrics = {CSYNTH_OF.get(name, name): interval for name, interval in self.metrics.items()}
+        return dataclasses.replace(self, metrics=metrics)
+
+    def beside_report(self, report: Prediction) -> Prediction:
+        """An implemented design with what C synthesis decides: the schedule, and its own LUT, FF and DSP.
+
+        Args:
+            report: the prediction of C synthesis for the same design.
+        """
+        if not self.metrics or not report.metrics:
+            return self
+        theirs = report.as_report().metrics
+        metrics = self.metrics | {name: theirs[name] for name in CSYNTH_OF.values()}
+        layers, earliest = self.layers, self.earliest_cycles
+        # da4ml's RTL is not scheduled by C synthesis.
+        if not self.origin:
+            metrics |= {name: theirs[name] for name in SCHEDULED}
+            layers = tuple(
+                dataclasses.replace(built, cycles=asked.cycles)
+                for built, asked in zip(layers, report.layers, strict=True)
+            )
+            earliest = report.earliest_cycles
+        return dataclasses.replace(self, metrics=metrics, layers=layers, earliest_cycles=earliest)
 
     @property
     def evidence(self) -> str:

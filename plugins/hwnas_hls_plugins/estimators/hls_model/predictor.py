@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from hwnas_hls.hls4ml.query import Query
@@ -37,3 +38,19 @@ def predict(
     if solve:
         out = refined(out)
     return out
+
+
+def predict_beside_reports(
+    queries: Sequence[Query], calibration: Calibration | None = None, targets: Targets | None = None
+) -> list[Prediction]:
+    """Predict single designs as a search does: resources after logic synthesis, beside those of C synthesis.
+
+    A query of C synthesis gives its figures only, under their own names. The arguments are those of
+    :func:`predict`, which asks da4ml here.
+    """
+    found = predict(queries, calibration, solve=True, targets=targets)
+    asked = [dataclasses.replace(query, stage="csynth") for query in queries]
+    return [
+        one.as_report() if one.query.stage == "csynth" else one.beside_report(report)
+        for one, report in zip(found, predict(asked, calibration, targets=targets), strict=True)
+    ]

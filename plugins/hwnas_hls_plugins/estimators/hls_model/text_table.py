@@ -19,6 +19,9 @@ LABELS = {
     "lut": "LUT",
     "ff": "FF",
     "dsp": "DSP",
+    "lut_csynth": "LUT, C synthesis",
+    "ff_csynth": "FF, C synthesis",
+    "dsp_csynth": "DSP, C synthesis",
     "bram_18k": "BRAM 18K",
     "uram": "URAM",
 }
@@ -26,12 +29,6 @@ LABELS = {
 
 def _range(interval: Interval) -> str:
     return f"{interval.low:,.0f} to {interval.high:,.0f}"
-
-
-def _label(metric: str, stage: str) -> str:
-    """The name of a row; a figure of C synthesis is marked as one, because synthesis removes logic."""
-    counted = stage == "csynth" and metric in ("lut", "ff", "dsp")
-    return f"{LABELS[metric]} (C synthesis)" if counted else LABELS[metric]
 
 
 def _coverage(interval: Interval) -> str:
@@ -55,10 +52,9 @@ def prediction_text(prediction: Prediction) -> str:
         "",
         f"{'':18}{'value':>10}  {'interval':>21}  {'coverage':>14}  {'of part':>8}",
     ]
-    for metric in LABELS:
-        label = _label(metric, query.stage)
-        interval = prediction.metrics[metric]
-        if metric == "uram" and interval.value == 0:
+    for metric, label in LABELS.items():
+        interval = prediction.metrics.get(metric)
+        if interval is None or (metric == "uram" and interval.value == 0):
             continue
         share = ""
         if target is not None and metric in ("lut", "ff", "dsp", "bram_18k", "uram"):
@@ -98,10 +94,9 @@ def comparison_text(predictions: Sequence[Prediction]) -> str:
     for prediction in predictions:
         head += f"{tool_of(prediction.query.tool).text[:29]:>30}"
     lines.append(head)
-    for metric in LABELS:
-        if metric == "uram":
+    for metric, label in LABELS.items():
+        if metric == "uram" or metric not in predictions[0].metrics:
             continue
-        label = _label(metric, query.stage)
         line = f"{label:18}"
         for prediction in predictions:
             interval = prediction.metrics[metric]
