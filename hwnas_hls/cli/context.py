@@ -1,11 +1,14 @@
-"""What lasts as long as one command: the plugin registry, and log messages on the terminal."""
+"""What lasts as long as one command: the plugin registry, JSON output, log messages on the terminal."""
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -28,6 +31,38 @@ def current_registry() -> Registry:
         root.obj = Registry()
     registry: Registry = root.obj
     return registry
+
+
+#: Key of the command's standard output in the context of click.
+_OUTPUT = "hwnas_hls.output"
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option ``--json`` of a command, which passes the result to :func:`print_json`.
+
+    What plugins and libraries print meanwhile goes to standard error, so that the output remains JSON.
+    """
+
+    @functools.wraps(command)
+    def diverted(*arguments: Any, as_json: bool, **options: Any) -> Any:
+        if not as_json:
+            return command(*arguments, as_json=as_json, **options)
+        click.get_current_context().meta[_OUTPUT] = sys.stdout
+        with redirect_stdout(sys.stderr):
+            return command(*arguments, as_json=as_json, **options)
+
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(diverted)
+
+
+def command_output() -> TextIO:
+    """The standard output of the running command, also under ``--json``."""
+    output: TextIO | None = click.get_current_context().meta.get(_OUTPUT)
+    return output or sys.stdout
+
+
+def print_json(data: object) -> None:
+    """Print the result of a command as JSON."""
+    click.echo(json.dumps(data, indent=2), file=command_output())
 
 
 class TerminalHandler(logging.StreamHandler[TextIO]):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hwnas_hls import __version__
-from hwnas_hls.cli.context import current_registry
+from hwnas_hls.cli.context import current_registry, json_option, print_json
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Subject:
 @click.option("--synthesizer", help="`hwnas-hls plugins` lists them. [default: open; for ECP5 parts: ecp5]")
 @click.option("--stage", default="", help="Last stage to run: csynth, cosim, logic_synth, post_route.")
 @click.option("--target", help="Part, if not the one the design was made for.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option
 def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str | None, as_json: bool) -> int:
     """Synthesise a design (a folder such as RUN/designs/KEY) and store the results as evidence."""
 
@@ -59,7 +59,7 @@ def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str 
     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
     piece, path = _synthesise(registry, offer, subject, stage)
     if as_json:
-        click.echo(json.dumps({**piece.to_json(), "file": str(path)}, indent=2))
+        print_json({**piece.to_json(), "file": str(path)})
     elif piece.failure:
         click.echo(f"{piece.origin} failed: {piece.failure}", err=True)
     else:
@@ -126,7 +126,7 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
 )
 @click.option("--synthesizer", help="First obtain evidence with this synthesizer.")
 @click.option("--stage", default="", help="Last stage of the synthesizer.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option
 def validate(
     folders: tuple[Path, ...],
     max_latency: str | None,
@@ -158,7 +158,7 @@ def validate(
                     _synthesise(registry, offer, subject, stage)
                 reports.append(_validate(subject, limits))
     if as_json:
-        click.echo(json.dumps(reports, indent=2))
+        print_json(reports)
     else:
         for report in reports:
             _print(report)

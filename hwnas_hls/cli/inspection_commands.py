@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import subprocess
 import textwrap
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hwnas_hls.cli.context import current_registry
+from hwnas_hls.cli.context import current_registry, json_option, print_json
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -25,13 +24,13 @@ _WIDTH = 80
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option
 def targets(as_json: bool) -> int:
     """List the supported parts with their resources."""
 
     found = sorted(current_registry().targets().values(), key=lambda target: target.name)
     if as_json:
-        click.echo(json.dumps([target.to_json() for target in found], indent=2))
+        print_json([target.to_json() for target in found])
         return EXIT_DONE
     click.echo(
         f"{'target':<12}{'also':<18}{'LUT':>10}{'FF':>11}{'DSP':>7}{'BRAM18':>8}{'URAM':>6}{'clock':>8}"
@@ -61,7 +60,7 @@ def _fitting(names: Sequence[str], width: int) -> str:
 @click.option(
     "--check", "checked", metavar="NAME", help="Run the contract tests on a plugin, or on one of its offers."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option
 def plugins(checked: str | None, as_json: bool) -> int:
     """List what plugins provide, and the plugins that could not be loaded with the reason."""
     from hwnas_hls.plugin.offers import KINDS
@@ -87,7 +86,7 @@ def plugins(checked: str | None, as_json: bool) -> int:
         found = {"plugins": registry.plugins(), "offers": listed}
         found["faults"] = [asdict(fault) for fault in registry.faults]
         found["deprecated"] = [asdict(deprecation) for deprecation in registry.deprecations]
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return EXIT_DONE
     for kind, by_name in offers.items():
         click.echo(f"{kind}")
@@ -115,7 +114,7 @@ def _check(registry: Registry, name: str, as_json: bool) -> int:
             {"offer": f"{i.offer.kind} {i.offer.qualified}", "test": i.test, "problem": i.problem}
             for i in found
         ]
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     else:
         before = ""
         for item in found:
@@ -176,12 +175,12 @@ _PACKAGES = (
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@json_option
 def doctor(as_json: bool) -> int:
     """List the tools on this machine, and what the missing ones are needed for."""
     found = [_program(*row) for row in _PROGRAMS] + [_package(*row) for row in _PACKAGES] + [_gpu()]
     if as_json:
-        click.echo(json.dumps([{**asdict(tool), "present": tool.present} for tool in found], indent=2))
+        print_json([{**asdict(tool), "present": tool.present} for tool in found])
         return EXIT_DONE
     for tool in found:
         if tool.present:

@@ -6,6 +6,7 @@ import copy
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -84,11 +85,13 @@ def _invoke(arguments: list[str] | None, registry: Callable[[], Registry] | None
     from hwnas_hls.plugin.registry import Registry
 
     try:
-        built = (registry or Registry)()
         # A copy: commands added by plugins must not outlive this call.
         group = copy.copy(cli)
         group.commands = dict(cli.commands)
-        built.call_each("hwnas_register_commands", cli=group)
+        # What a plugin prints while it loads is no part of a command's output.
+        with redirect_stdout(sys.stderr):
+            built = (registry or Registry)()
+            built.call_each("hwnas_register_commands", cli=group)
         result = group.main(arguments, prog_name="hwnas-hls", standalone_mode=False, obj=built)
     except HwnasError as error:
         if isinstance(error, PluginError) and os.environ.get("HWNAS_DEBUG"):

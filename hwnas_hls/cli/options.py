@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hwnas_hls.cli.context import errors_only
+from hwnas_hls.cli.context import errors_only, json_option, print_json
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _quietly(_: click.Context, __: click.Parameter, quiet: bool) -> bool:
     return quiet
 
 
-def watching(command: Command) -> Command:
+def watching(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command with a progress display."""
     for option in (
         click.option(
@@ -35,10 +35,9 @@ def watching(command: Command) -> Command:
             help="Print only errors and the folder of the result.",
         ),
         click.option("--plain", is_flag=True, help="Plain lines instead of a live display, without colour."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
     ):
         command = option(command)
-    return command
+    return json_option(command)
 
 
 def with_workers(command: Command) -> Command:
@@ -121,7 +120,7 @@ def ended(outcome: Outcome, registry: Any, *, quiet: bool, plain: bool, as_json:
         path = outcome.folder / "front.json"
         front = json.loads(path.read_text()) if path.is_file() else None
         text = {"folder": str(outcome.folder), "interrupted": outcome.interrupted, "front": front}
-        click.echo(json.dumps(text, indent=2))
+        print_json(text)
     elif quiet:
         click.echo(outcome.folder)
     else:

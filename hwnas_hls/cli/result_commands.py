@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hwnas_hls.cli.context import current_registry
+from hwnas_hls.cli.context import current_registry, json_option, print_json
 from hwnas_hls.cli.flags import session_cluster
 from hwnas_hls.cli.options import ended, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
@@ -111,7 +110,7 @@ def _show(member: Member, picked: Picked | None, place: Path, *, quiet: bool, as
         text = {"key": member.key, "design": str(place), "metrics": metrics, "checks": checks}
         if picked is not None:
             text["search"] = {n: estimate.to_json() for n, estimate in member.record.estimates.items()}
-        click.echo(json.dumps(text, indent=2))
+        print_json(text)
     else:
         click.echo(place)
         if not quiet:
@@ -159,7 +158,10 @@ def _formatted(
             ) from error
     outcome = runs.redraw(run_folder, current_registry(), formats, settings=table, member=member)
     files = [str(path) for path in outcome.files]
-    click.echo(json.dumps({"files": files}, indent=2) if as_json else "\n".join(files))
+    if as_json:
+        print_json({"files": files})
+    else:
+        click.echo("\n".join(files))
     return EXIT_DONE
 
 
@@ -172,7 +174,7 @@ def _formatted(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write attainment and hypervolume plots to an HTML file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> int:
     """Compare runs by the hypervolume of their fronts, with a shared reference point."""
     from hwnas_hls.cli.terminal import console
@@ -193,7 +195,7 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
 
         write_text(page, comparison_page(rows, goal))
     if as_json:
-        click.echo(json.dumps([row.to_json() for row in rows], indent=2))
+        print_json([row.to_json() for row in rows])
     else:
         console().print(comparison_table(rows))
     if page is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hwnas_hls.cli.context import current_registry
+from hwnas_hls.cli.context import current_registry, print_json
 from hwnas_hls.cli.flags import question_of_flags, session_cluster, spec_of_flags
 from hwnas_hls.cli.options import (
     ended,
@@ -193,7 +192,7 @@ def _answered(run_folder: Path, question: dict[str, Any], *, quiet: bool, plain:
 
     found = answer(run_folder, current_registry(), question)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     elif quiet:
         for key in found.keys:
             click.echo(key)

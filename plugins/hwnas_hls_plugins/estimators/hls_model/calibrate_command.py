@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hwnas_hls.cli.context import json_option, print_json
 from hwnas_hls.errors import ErrorKind, UserError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ WIDTH = 80
     type=click.Path(path_type=Path),
     help="Folder of <row_id>.npz for CSV rows.  [default: weights next to each CSV]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def calibrate_command(
     sources: tuple[Path, ...],
     output: Path,
@@ -101,7 +102,7 @@ def calibrate_command(
     _write(output, data, force)
     left = [*left, *found.unused]
     if as_json:
-        click.echo(json.dumps(_json(found, designs, left, output, str(data["hash"])), indent=2))
+        print_json(_json(found, designs, left, output, str(data["hash"])))
     else:
         click.echo(_text(found, designs, left, output))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hwnas_hls.cli.context import command_output, json_option, print_json
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.spec.quantities import parse_clock_ns
 
@@ -108,7 +107,7 @@ def _not_here(_: click.Context, __: click.Parameter, value: str | None) -> None:
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="A calibration file instead of the built-in one."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def predict_command(**given: Any) -> None:
     """Estimate latency, interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
 
@@ -180,7 +179,7 @@ def predict_command(**given: Any) -> None:
         data = [prediction_json(prediction) for prediction in predictions]
         if view is not None:
             data[0] |= view.to_json()
-        click.echo(json.dumps(data if compare is not None else data[0], indent=2))
+        print_json(data if compare is not None else data[0])
     elif compare is not None:
         click.echo(comparison_text(predictions))
     else:
@@ -201,7 +200,9 @@ def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targ
     known = folder if folder.is_dir() else None
     unpredicted: list[str] = []
     if output is None:
-        count = write_predictions(rows, sys.stdout, known, fitted, targets, unpredicted, as_json=as_json)
+        count = write_predictions(
+            rows, command_output(), known, fitted, targets, unpredicted, as_json=as_json
+        )
     else:
         # A file that turns out to be broken half way must not leave half an answer behind.
         draft = output.with_name(output.name + ".part")
