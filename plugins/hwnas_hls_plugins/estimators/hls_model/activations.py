@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 
 def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
-    """What stands after each dense layer; ``steps`` counts activation and normalisation modules."""
+    """Costs of what follows each dense layer; ``steps`` counts activation and normalisation modules."""
     c = table.layer
     kind = c.activation
     n = c.n_out
@@ -62,7 +62,7 @@ def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
         c.out_bits - c.out_fraction > c.result_bits - c.result_fraction
     )
     modes = (c.result_modes > 0) & changed
-    # The adder graph's cost already holds its activation.
+    # The cost of the adder graph already includes its activation.
     relu_kept = c.strategy != DISTRIBUTED
     built = implemented_layers(table) & relu_kept
     # Reports have 28 LUTs a neuron of a plain ReLU and 60 with RND and SAT; of the difference 14 (a guess,

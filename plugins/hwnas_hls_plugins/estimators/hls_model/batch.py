@@ -56,7 +56,7 @@ class Batch:
 
     Args:
         table: the designs.
-        targets: figures of the part, one entry a condition of the table; ``None`` where no target file has
+        targets: figures of the part, one entry per condition of the table; ``None`` where no target file has
             them.
         value, low, high: metric -> array; without intervals only ``value`` is filled.
         coverage: metric -> array, NaN where an interval is not calibrated.
@@ -99,8 +99,8 @@ def predict_table(
 
     Args:
         calibration: ``None`` takes the one that ships.
-        targets: what parts hold; ``None`` takes the shipped target files.
-        intervals: ``False`` leaves them out, which saves a tenth of the time.
+        targets: resources of the parts; ``None`` takes the shipped target files.
+        intervals: ``False`` omits them, which saves a tenth of the time.
     """
     calibration = calibration or read_calibration()
     codes = regime_codes(table)
@@ -131,13 +131,13 @@ def predict_table(
             raw = np.rint(value[metric]) + c
             low[metric] = np.maximum(0.0, np.floor(raw * below - c + 1e-6))
             high[metric] = np.ceil(raw * above - c - 1e-6)
-        # No tool goes below the interval that a pragma asks for.
+        # No tool goes below the interval that a pragma requests.
         low["ii_cycles"] = np.maximum(table.design.pipeline_ii, low["ii_cycles"])
         slow = slow_loops(table)
         for metric in ("latency_cycles", "ii_cycles"):
             high[metric] = np.where(slow, high[metric] * LOOP_INTERVAL, high[metric])
             coverage[metric] = np.where(slow, np.nan, coverage[metric])
-        # Where it is not certain that a compiler puts narrow products into DSPs, it may be none.
+        # Compilers may put narrow products into DSPs or not; then the lower end is 0.
         doubtful = table.largest(small_dsps(table) & (table.layer.to_dsp == 0)) > 0
         low["dsp"] = np.where(doubtful, 0.0, low["dsp"])
         for metric, designs in none.items():
@@ -217,11 +217,11 @@ def reaches(
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Half widths (natural logarithm) below and above that each design adds to the band of its kind.
 
-    They come from weights that are not known, and, for registers, from pipeline cuts that slightly other
-    delays would add or save.
+    They come from unknown weights and, for registers, from pipeline cuts that slightly different delays
+    would add or save.
 
     Args:
-        costs: of the designs, as the laws have them.
+        costs: of the designs, by the laws.
 
     Returns:
         metric -> two arrays (designs,).
@@ -237,7 +237,7 @@ def reaches(
 def prior_widths(
     table: DesignTable, codes: NDArray[np.int64], knowledge: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Half width (natural logarithm) that weights not known add to each design under Latency, (designs,)."""
+    """Half width (natural logarithm) that unknown weights add to each design under Latency, (designs,)."""
     habit = table.largest(table.layer.habit).astype(np.int64)
     levels = range(len(KNOWLEDGE))
     known = np.array([[prior_width(row, level) for level in levels] for row in range(len(HABITS))])
@@ -250,9 +250,9 @@ def replaced_dsps(
 ) -> dict[str, FloatArray]:
     """LUTs and DSPs after logic synthesis, which builds constant products from LUTs where DSPs run out.
 
-    Of a design under Latency that needs more than the part has, Vivado reported the part's DSPs and the LUTs
-    of the rest (one report); under Resource the blocks are instantiated, and synthesis out of context reports
-    more than the part has (two reports).
+    For a design under Latency that needs more DSPs than the part has, Vivado reported all DSPs of the part,
+    and LUTs for the other products (one report). Under Resource the blocks are instantiated: synthesis out of
+    context reports more DSPs than the part has (two reports).
 
     Args:
         targets: of the table's conditions.
@@ -274,14 +274,14 @@ def replaced_dsps(
 def shortages(
     table: DesignTable, targets: Sequence[Target | None], value: dict[str, FloatArray]
 ) -> dict[int, list[Note]]:
-    """The resources in which designs exceed their parts.
+    """The resources of which designs need more than their parts have.
 
     Args:
         targets: of the table's conditions.
         value: metric -> array (designs,).
 
     Returns:
-        design -> a note for each resource.
+        design -> one note per resource.
     """
     out: dict[int, list[Note]] = {}
     for metric in _SHARED_METRICS:

@@ -27,12 +27,12 @@ from hwnas_hls_plugins.estimators.hls_model.keys import (
 CALIBRATION_SCHEMA = 3
 DEFAULT_FILE = "hls_model.json"
 METRICS = ("latency_cycles", "ii_cycles", "lut", "ff", "dsp", "bram_18k")
-#: Added to truth and prediction before the logarithm. Small counts would otherwise have large errors.
+#: Added to reported and predicted numbers before the logarithm; without it, small counts have large errors.
 OFFSETS = {"latency_cycles": 1.0, "ii_cycles": 1.0, "lut": 20.0, "ff": 20.0, "dsp": 1.0, "bram_18k": 1.0}
-#: Half width (natural logarithm) where nothing was ever held out.
+#: Half width (natural logarithm) of metrics without any held-out design.
 UNCALIBRATED = 1.6
-#: What logic synthesis adds to the half width of C synthesis where too few designs were held out to say:
-#: it kept 33 to 107 % of the LUTs of C synthesis.
+#: Added to the half width of C synthesis for logic synthesis, where too few designs were held out: it kept
+#: 33 to 107 % of the LUTs of C synthesis.
 STAGE_SPREAD = {"lut": 0.6, "ff": 0.9}
 
 
@@ -272,7 +272,7 @@ def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
     return calibration
 
 
-#: Added to the half width where a strategy was never measured with a tool or silicon: guesses, set by hand.
+#: Added to the half width if a strategy was never measured with this tool or silicon; guesses, set by hand.
 NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.3}
 
 
@@ -281,7 +281,7 @@ NEW_PLACE = {"latency_cycles": 0.1, "ii_cycles": 0.0, "lut": 0.35, "ff": 0.45, "
 UNKNOWN_CLOCK = {"latency_cycles": 0.7, "ff": 1.5}
 
 
-#: Metrics that depend on what the weights turn out to be.
+#: Metrics that depend on the values of the weights.
 OF_WEIGHTS = ("lut", "ff", "dsp")
 
 

@@ -19,7 +19,7 @@ BY_CLASS: dict[str, tuple[float, ...]] = {
     "multiplier_ns": (10.5, 4.2, 3.8, 2.75, 2.4, 4.0),
     "multiplier_power": (0.9, 0.8, 0.6, 0.6, 0.6, 0.7),
     "adder_ns": (2.3, 1.75, 0.9, 0.7, 0.6, 1.0),
-    # Levels of a tree pass a pipeline cut in this share of their time: where silicon is fast, two adders make
+    # A tree level takes this share of its delay before a pipeline cut: on fast silicon, two adders become
     # one of three inputs. 0.55, 0.75 and 1 were tried on families left out.
     "cut_level_share": (1.0, 1.0, 0.75, 0.75, 0.75, 1.0),
     "softmax_ns": (19.7, 14.0, 12.0, 12.0, 10.0, 14.0),
@@ -95,7 +95,7 @@ PLAIN: dict[str, float] = {
     "elu_lut": 60.0,
     "table_ff": 26.0,
     "batch_lut_per_bit": 1.5,
-    # Latency of a design beside its layers (cycles).
+    # Latency of a design in addition to its layers (cycles).
     "vitis_layer_cycles": 1.0,
     "vivado_layer_cycles": 1.0,
     "vitis_design_cycles": 0.0,

@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Everything of a :class:`~hwnas_hls.hls4ml.query.Query` that is not of its network.
+    """The fields of a :class:`~hwnas_hls.hls4ml.query.Query` that do not describe its network.
 
     The fields are those of the query.
     """
@@ -63,13 +63,13 @@ class DesignArrays:
     """The inputs of the laws per design: float64 arrays of shape (designs,).
 
     Attributes:
-        clock_ns: clock period; ``usable_ns`` what the compiler's uncertainty leaves of it.
-        slower: delays of the speed grade over those of grade 2.
+        clock_ns: clock period; ``usable_ns``: the period less the compiler's uncertainty.
+        slower: delays of the speed grade divided by those of grade 2.
         vitis: 1 for Vitis HLS, 0 for Vivado HLS; ``version`` as a number, 0 where unknown.
         part_class: place in ``PART_CLASSES``.
         stage: 0 C synthesis, 1 logic synthesis, 2 after routing.
         stream: 1 for ``io_stream``; ``wrapped`` 1 where an AXI wrapper is counted.
-        pipeline_ii: initiation interval that a pragma asks of the whole design, 1 without.
+        pipeline_ii: initiation interval that a pragma requests for the whole design, 1 without one.
         n_layers: number of dense layers.
     """
 
@@ -89,11 +89,11 @@ class DesignArrays:
 def design_arrays(
     conditions: Sequence[Conditions], condition: NDArray[np.int64], n_layers: NDArray[np.int64]
 ) -> DesignArrays:
-    """The arrays of designs, from the conditions that many of them share.
+    """The arrays of designs, from their conditions.
 
     Args:
         conditions: each once.
-        condition: (designs,) place of each design's conditions.
+        condition: (designs,) index of each design's conditions.
         n_layers: (designs,).
     """
     rows = []

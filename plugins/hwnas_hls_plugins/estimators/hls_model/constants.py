@@ -131,7 +131,7 @@ def constant_cost(
         leaf_zeros = trailing - shift
     live[0] = np.minimum(accum.width, _width(leaf_low, leaf_high) - leaf_zeros).clip(1).sum()
 
-    # One row an output, its terms from the left in input order.
+    # One row per output; its terms start at the left, in input order.
     order = np.lexsort((rows, columns))
     position = np.concatenate([np.arange(count) for count in counts])
     ids = np.full((n_out, terms), -1, np.int64)

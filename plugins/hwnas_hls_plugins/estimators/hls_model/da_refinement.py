@@ -98,13 +98,13 @@ def design_of(query: Query) -> Design:
     biases = [layer.biases if layer.bias is not None else None for layer in query.layers]
     architecture = Architecture(query.layers[0].input, tuple(layers), query.clock_ns)
     features = query.layers[0].features
-    # Quantisers of HGQ2 may round and saturate: that the graph of adders does not hold.
+    # Quantisers of HGQ2 may round and saturate; the adder graph does not contain that.
     plain = all(kind is None or kind == kind.plain for kind in features)
     return Design(architecture, tuple(weights), tuple(biases), features=features if plain else ())
 
 
 def _dense(layer: LayerQuery) -> Dense:
-    # da4ml never drops a bit of a product; an accumulator that would is not what it builds.
+    # da4ml drops no bit of a product, so an accumulator that would is replaced by the exact one.
     accum = layer.accum
     if accum is not None and accum.fraction < layer.input.fraction + layer.weight.fraction:
         accum = None
@@ -138,7 +138,7 @@ def _costs(
     for family in sorted(set(families.values())):
         places = [place for place in designs if families[place] == family]
         try:
-            # Every design names its own clock, the argument is never used.
+            # Every design has its own clock, so the argument is not used.
             found = costs([designs[place] for place in places], 5.0, None, deadline, family)
         except HwnasError as error:
             out |= dict.fromkeys(places, str(error))
@@ -178,7 +178,7 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     if any(layer.reuse_factor > 1 for layer in query.layers):
         reasons.append(Note(NoteKind.NO_DATA, "distributed arithmetic needs reuse factor 1"))
     reasons += _capacity(prediction.target, metrics)
-    # What was measured of C synthesis says nothing of da4ml's own numbers.
+    # Data of C synthesis do not apply to da4ml's own numbers.
     notes = [note for note in prediction.warnings if note.kind is not NoteKind.NO_DATA]
     if query.backend:
         text = "cycles are da4ml's pipeline stages; Vitis HLS schedules the same adders by its own rules"
@@ -196,7 +196,7 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
 
 
 def _cycles(prediction: Prediction, stages: float) -> Interval:
-    """da4ml's RTL takes its stages exactly; what Vitis HLS makes of an hls4ml project was never measured."""
+    """da4ml's RTL takes exactly its stages; an hls4ml project built by Vitis HLS was never measured."""
     closed = prediction.metrics["latency_cycles"]
     if prediction.query.backend:
         return Interval(stages, min(max(1.0, stages // 2), closed.low), max(2 * stages, closed.high), None)
@@ -204,7 +204,7 @@ def _cycles(prediction: Prediction, stages: float) -> Interval:
 
 
 def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost) -> Interval:
-    """Cycles x asked clock; above it where the predicted period of the adder levels may miss that clock."""
+    """Cycles x requested clock; more at the upper end if the adder levels may miss that clock."""
     from hwnas_hls_plugins.synthesizers.open_synthesis.timing import lut_of_cost, period
 
     clock, target = prediction.query.clock_ns, prediction.target
@@ -232,7 +232,7 @@ def _capacity(target: Target | None, metrics: dict[str, Interval]) -> list[Note]
 
 
 def _shares(prediction: Prediction, metrics: dict[str, Interval]) -> tuple[LayerShare, ...]:
-    """da4ml counts a network as a whole; layers share it as the closed form has them."""
+    """da4ml gives the cost of the whole network; the closed form divides it among the layers."""
 
     def scale(metric: str) -> float:
         name = "cycles" if metric == "latency_cycles" else metric

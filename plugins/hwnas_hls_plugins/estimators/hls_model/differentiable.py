@@ -94,7 +94,7 @@ def smooth_cost(
     log_rms = torch.log2(rms) + weight_bits - weight_integer
     log_rms = torch.minimum(log_rms, weight_bits - 1.0)
 
-    # Distinct constants an input: n draws from that many equally likely ones.
+    # Distinct constants per input: n draws from that many equally likely ones.
     draws = (density * n_out).clamp(min=1e-6)
     levels = 4.2 * torch.exp2(0.84 * log_rms)
     distinct = n_in * levels * -torch.expm1(-draws / levels)

@@ -30,7 +30,7 @@ def distributed_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArr
     )
     lut = np.where(c.digits >= 1.0, lut, 0.0)
     levels = k["da_levels"] + k["da_levels_per_log2"] * np.log2(digits)
-    # A stage of n levels takes 0.87 + 0.80 n ns and 0.0071 ns per thousand LUTs (UltraScale+).
+    # A stage of n levels takes 0.87 + 0.80 n ns, plus 0.0071 ns per thousand LUTs (UltraScale+).
     slow = k.of_class("adder_ns", table.of_layers(table.design.part_class)) / 0.7
     clock = table.of_layers(table.design.clock_ns)
     fit = np.maximum(1.0, np.floor((clock / slow - 0.87 - 0.0071 * lut / 1000.0) / 0.80))

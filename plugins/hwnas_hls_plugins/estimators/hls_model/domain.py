@@ -57,7 +57,7 @@ class Notes:
     """The notes of each design; most are common to all designs with the same conditions.
 
     Args:
-        before: design -> notes that come first; designs of which there is nothing to say are left out.
+        before: design -> notes that come first; designs without any are left out.
         shared: notes of each of the table's conditions.
         condition: index of each design's conditions.
         after: design -> notes that come last.
@@ -85,7 +85,7 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
     """Reasons of each design, from its layers, its interface, its tool and its silicon.
 
     Args:
-        full: design -> what its part does not hold.
+        full: design -> notes on resources of which it needs more than its part has.
     """
     own = {number: list(query.reasons) for number, query in enumerate(table.queries) if query.reasons}
     for reason, mask in layer_reasons(table).items():
@@ -114,7 +114,7 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
 
 
 def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
-    """Warnings: assumptions, and the distance of the nearest data."""
+    """Warnings: assumptions, and which data are nearest."""
     own = {number: query.warnings for number, query in enumerate(table.queries) if query.warnings}
     seen_tools = calibration.seen.get("tools", {})
     parts = calibration.seen.get("parts", {})
@@ -144,7 +144,7 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
 
 
 def unusual(table: DesignTable) -> NDArray[np.bool_]:
-    """Designs that the laws do not describe: streams, wrappers, adders that form no tree."""
+    """Designs that the laws do not describe: streams, wrappers, sums without an adder tree."""
     c = table.layer
     resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
     chained = ~resource & (c.n_in * c.n_out > UNROLL_LIMIT)
@@ -156,9 +156,9 @@ def unusual(table: DesignTable) -> NDArray[np.bool_]:
 def novelty(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> NDArray[np.float64]:
     """The distance of each design from the data.
 
-    0: its kind was measured under this compiler on this silicon; 1: both were seen, but not so; 2: the
-    silicon was never seen. In between lie single ``Resource`` layers: they are known to a fraction of a per
-    cent, but only as the sweep built them.
+    0: its kind was measured with this compiler on this silicon; 1: both were measured, but not together; 2:
+    the silicon was never measured. Single ``Resource`` layers lie in between: their cost is known to a
+    fraction of a per cent, but only for the settings of the sweep.
 
     Args:
         codes: of :func:`~hwnas_hls_plugins.estimators.hls_model.regimes.regime_codes`.
@@ -178,7 +178,7 @@ def novelty(table: DesignTable, calibration: Calibration, codes: NDArray[np.int6
     out: NDArray[np.float64] = away[place]
     if swept.any():
         beyond, unswept = _unswept(table)
-        # Shares of the step to a new place: guesses, set by hand.
+        # Fractions of the distance to unmeasured silicon; guesses, set by hand.
         apart = np.maximum(np.maximum(0.5 * newer[place], 0.8 * beyond), 0.3 * unswept)
         out = np.where(swept[place], apart, out)
     return out

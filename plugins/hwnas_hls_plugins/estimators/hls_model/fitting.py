@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 
 #: Quantile of a side's residuals that is its scale, and the least share of the other side's it may have.
 SIDE_QUANTILE, SIDE_RATIO = 0.7, 0.25
-#: Families below which 90 % is not stated: the quantile would be the single worst design.
+#: With fewer families, 90 % is not stated: the quantile would be the single worst design.
 FAMILIES_FOR_90 = 12
 #: Smallest half widths of a band across families: the form of the laws was chosen with these families in
 #: view, and their held-out errors are therefore too small.
@@ -38,7 +38,7 @@ def log_residual(metric: str, truth: FloatArray, predicted: FloatArray) -> Float
 
 
 def remaining(residual: FloatArray, reach: tuple[FloatArray, FloatArray] | None) -> FloatArray:
-    """Log residuals, less what an interval reaches already without its band.
+    """Log residuals, less the part that an interval covers without its band.
 
     A band of half width ``h`` and an addition ``a`` reach ``hypot(h, a)``, so that they hold a residual
     ``r`` where ``h`` holds ``sqrt(r**2 - a**2)``.
@@ -57,7 +57,7 @@ def remaining(residual: FloatArray, reach: tuple[FloatArray, FloatArray] | None)
 def family_quantile(scores: Iterable[float], families: Iterable[str], coverage: float) -> float | None:
     """Conformal quantile of scores in which every family weighs the same.
 
-    One further family of infinite score stands for the design to come, as split conformal prediction
+    One further family of infinite score represents the next design, as split conformal prediction
     demands; ``None`` where that makes the quantile infinite.
     """
     by_family: dict[str, list[float]] = defaultdict(list)

@@ -180,7 +180,7 @@ def _of_quantiser(found: re.Match[str]) -> str:
     return f"ap_fixed<{bits},{integer + 1}>" if found[1] == "bits" else f"ap_ufixed<{bits},{integer}>"
 
 
-#: Column -> what respells its cells, of which thousands of rows share few.
+#: Column -> function that respells its cells; cached, because thousands of rows have few different cells.
 _RESPELL: Mapping[str, Callable[[str], str]] = {
     column: functools.lru_cache(maxsize=65536)(respell)
     for column, respell in (

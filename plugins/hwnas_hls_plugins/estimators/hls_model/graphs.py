@@ -43,10 +43,10 @@ MAXIMUM_LUT_PER_BIT = 1.5
 #: Start and end of a process under DATAFLOW, cycles: what each further Resource layer takes beyond its own
 #: loop in the reports (:mod:`hwnas_hls_plugins.estimators.hls_model.laws`).
 HANDSHAKE_CYCLES = 2.0
-#: Interval ends over the dense laws' own: a guess, since there are no data.
+#: Factor on the interval ends of the dense laws; a guess, because there are no data.
 DENSE_SPREAD = 1.25
 IMAGE_SPREAD = 2.5
-#: Ends of cycles that are counted: loops may take longer to start, or overlap.
+#: Interval of counted cycles: loops may take longer to start, or overlap.
 LOOP_SPREAD = (1 / 1.25, 1.5)
 _SHARED = ("lut", "ff", "dsp", "bram_18k")
 _CYCLES = ("latency_cycles", "ii_cycles")
@@ -54,7 +54,7 @@ _CYCLES = ("latency_cycles", "ii_cycles")
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What one layer takes, and how long: ``ii_cycles`` until it can start anew.
+    """The cost of one layer; ``ii_cycles``: until it can start again.
 
     ``loop_cycles`` of its ``cycles`` are counted: the positions of a window, one after the other.
     """
@@ -177,7 +177,7 @@ def _totals(
         for name in _SHARED
     }
     weighted = len(prediction.layers)
-    # What a chain takes beyond its layers' own cycles: between them, and around.
+    # Cycles of a chain in addition to those of its layers: between and around them.
     between = (metrics["latency_cycles"].value - sum(share.cycles for share in prediction.layers)) / weighted
     done = {INPUT: 0.0}
     for number, (layer, cost) in enumerate(zip(architecture.layers, costs, strict=True)):
@@ -191,7 +191,7 @@ def _totals(
 
 
 def _unlooped(cost: _Cost) -> _Cost:
-    """As if there were one position."""
+    """The cost for a single position."""
     cycles = cost.cycles - cost.loop_cycles
     return dataclasses.replace(cost, cycles=cycles, ii_cycles=max(1.0, cost.ii_cycles - cost.loop_cycles))
 

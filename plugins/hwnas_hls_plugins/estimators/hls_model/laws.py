@@ -23,12 +23,12 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Costs:
-    """What the laws say, in units of C synthesis.
+    """The costs by the laws, in units of C synthesis.
 
     Attributes:
-        layer: metric -> array, one a layer, the activation included (``lut ff dsp bram_18k cycles ii``).
-        design: metric -> array, one a design (``latency_cycles ii_cycles lut ff dsp bram_18k uram``, and
-            ``latency_cycles_min``: the best case beside the worst, and :data:`SPREAD`).
+        layer: metric -> array, one per layer with its activation (``lut ff dsp bram_18k cycles ii``).
+        design: metric -> array, one per design (``latency_cycles ii_cycles lut ff dsp bram_18k uram``, the
+            best case ``latency_cycles_min``, and :data:`SPREAD`).
     """
 
     layer: dict[str, FloatArray]

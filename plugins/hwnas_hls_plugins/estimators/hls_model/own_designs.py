@@ -26,7 +26,7 @@ MEASURED = {
     "dsp": ("dsp",),
     "bram_18k": ("bram18", "bram_18k"),
 }
-#: No part holds more of anything, and no design takes longer than this many cycles.
+#: No part has more of any resource, and no design takes more cycles.
 MOST = 1e9
 
 
@@ -62,7 +62,7 @@ class LeftOut:
 
     Args:
         source: file and row, or report.
-        note: why; its kind and what it is about say it to programs.
+        note: the reason, as text and for programs.
     """
 
     source: str
@@ -255,7 +255,7 @@ def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[Note]]
 
 
 def _unfit(query: Query) -> Note | None:
-    """Why nothing can be learnt from a design; ``None`` where it can."""
+    """Why a design cannot be used; ``None`` if it can."""
     if query.blockers:
         return query.blockers[0]
     if not tool_of(query.tool).version:
@@ -270,7 +270,7 @@ def _unfit(query: Query) -> Note | None:
 
 
 def _decisive(note: Note, query: Query) -> bool:
-    """Whether what was assumed decides the numbers."""
+    """Whether an assumption decides the numbers."""
     if note.about == "precision":
         return "w" in note.parts  # an accumulator that is not given matters little
     if note.about == "strategy":
@@ -279,7 +279,7 @@ def _decisive(note: Note, query: Query) -> bool:
 
 
 def at_level(query: Query, knowledge: int) -> Query | None:
-    """The query with no more known of its weights than ``knowledge``; ``None`` if less is known.
+    """The query with its knowledge of the weights reduced to ``knowledge``; ``None`` if less is known.
 
     Args:
         knowledge: 0 architecture only, 1 non-zeros, 2 the weights themselves.

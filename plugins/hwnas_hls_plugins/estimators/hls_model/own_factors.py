@@ -19,19 +19,19 @@ from hwnas_hls_plugins.estimators.hls_model.own_levels import Level
 from hwnas_hls_plugins.estimators.hls_model.regimes import RESOURCE_REGIMES
 
 SCALED = ("lut", "ff")
-#: Standard deviation (natural logarithm) of one network around its site, by what is known of its weights
-#: (architecture only, non-zeros, weights): scatter between and within the networks of a site, over the sites
-#: of benchmarks/predictor/one_report.py, each left out of the fit.
+#: Standard deviation (natural logarithm) of one network around its site, by knowledge of its weights
+#: (architecture only, non-zeros, weights): the scatter between and within the networks of a site, from the
+#: sites of benchmarks/predictor/one_report.py, each held out of the fit.
 NETWORK_SPREAD: Mapping[str, tuple[float, float, float]] = {
     "lut": (0.45, 0.14, 0.10),
     "ff": (0.50, 0.22, 0.18),
 }
-#: Multiples of the spread below which a distance is taken for scatter, for other networks of the site and for
-#: further designs of the same one; benchmarks/predictor/one_report.py compares values.
+#: Distances below these multiples of the spread count as scatter, for other networks of the site and for
+#: further designs of the same network; benchmarks/predictor/one_report.py compares values.
 CAUTION, NETWORK_CAUTION = 1.5, 0.5
 
-#: ... and on top where nothing is known of the weights: what a design differs by is then mostly its pruning,
-#: which no other network shares.
+#: Additional factor if nothing is known of the weights: most of the distance is then the pruning of this
+#: network, which no other network shares.
 BLIND_DOUBT = 1.5
 
 #: One network's distance from the base: metric -> (log residual, spread).
@@ -41,7 +41,7 @@ Centre = Mapping[str, tuple[float, float]]
 def centres(
     best: Sequence[tuple[Level, int]], places: Sequence[int], name_of: Callable[[int], str]
 ) -> dict[str, Centre]:
-    """Distance of each network of some designs; ``name_of`` says which network a design is of."""
+    """Distance of each network of some designs; ``name_of`` gives the network of a design."""
     members: dict[str, list[int]] = defaultdict(list)
     for place in places:
         members[name_of(place)].append(place)
@@ -115,7 +115,7 @@ def network_shifts(
 
 
 def same_network_shift(residuals: Sequence[float], spread: float) -> float:
-    """What further designs of one network are moved by."""
+    """The shift of further designs of one network."""
     return _held_back(float(np.median(residuals)), NETWORK_CAUTION * spread) if residuals else 0.0
 
 
@@ -125,10 +125,10 @@ def spread_of(metric: str, level: Level, row: int) -> float:
 
 
 def _known(level: Level, row: int) -> int:
-    """What is known of the weights, as far as it matters: under Resource nothing hangs on them."""
+    """The knowledge of the weights, where they matter: the cost under Resource does not depend on them."""
     return 2 if level.bands[row] in RESOURCE_REGIMES else level.knowledge
 
 
 def _held_back(distance: float, scatter: float) -> float:
-    """The share of a distance that exceeds what scatter explains."""
+    """The part of a distance that scatter does not explain."""
     return distance * max(0.0, 1.0 - (scatter / distance) ** 2) if distance else 0.0

@@ -15,11 +15,11 @@ from hwnas_hls_plugins.estimators.hls_model.keys import Flow, Group, Regime, Sit
 
 FloatArray = NDArray[np.float64]
 
-#: Networks below which no interval is made of one's own residuals.
+#: With fewer networks, a site gets no interval from its own residuals.
 NETWORKS_FOR_BAND = 5
-#: A stated coverage is given up where as many designs outside it had a smaller chance than this.
+#: A coverage is no longer stated if the observed number of designs outside is less likely than this ...
 CHANCE = 0.05
-#: So is it where one lies this many half widths away.
+#: ... or if one design lies this many half widths away.
 FAR = 2.0
 
 
@@ -33,20 +33,20 @@ def own_bands(
 ) -> tuple[dict[SiteRegime, dict[str, Band]], dict[str, float | None], tuple[str, ...]]:
     """Bands of a site from held-out residuals.
 
-    From :data:`NETWORKS_FOR_BAND` networks on, their conformal quantiles. With fewer, the general band
-    stays; it is widened until it holds all of them, and where so many outside it would be a rare
-    accident, nothing is stated about its coverage any more.
+    From :data:`NETWORKS_FOR_BAND` networks on, these are their conformal quantiles. With fewer, the general
+    band is widened until it contains all of them; if so many designs outside it are unlikely, its coverage is
+    no longer stated.
 
     Args:
         site: finest factor group.
         knowledge: level at which the designs were predicted.
-        residuals: metric -> log residuals, one a design, NaN where its report does not say.
-        networks: of the designs; those of one network weigh as one.
+        residuals: metric -> log residuals, one per design, NaN if its report lacks the metric.
+        networks: of the designs; all designs of one network together have the weight of one.
         kinds: regime and stage of each design.
-        base: whose bands stand where nothing is added.
+        base: its bands are kept where nothing is added.
 
     Returns:
-        bands by their keys; metric -> coverage now stated; metrics that have bands of their own.
+        bands by their keys; metric -> stated coverage; metrics with bands of their own.
     """
     bands: dict[SiteRegime, dict[str, Band]] = {}
     stated: dict[str, list[float | None]] = {}
@@ -82,7 +82,7 @@ def own_bands(
 def _fitted(
     residuals: Mapping[str, FloatArray], names: Sequence[str], regime: str, stage: str, knowledge: int
 ) -> Mapping[str, Band]:
-    # One family whose networks stand for families: the band holds for the next network of this site.
+    # One family, whose networks count as families: the band holds for the next network of this site.
     count = len(names)
     queries = [Query((), stage=stage)] * count
     found = fit_bands(

@@ -23,14 +23,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """All designs of which this much is known, as arrays over them.
+    """All designs with this knowledge of their weights, as arrays over the designs.
 
     Args:
         knowledge: 0 architecture only, 1 non-zeros, 2 weights.
-        places: of these designs among all.
-        queries, sites, bands: of each design: with this much known, finest factor group, regime of its band.
+        places: indices of these designs among all.
+        queries, sites, bands: per design: the query with this knowledge, the finest factor group, the regime
+            of its band.
         value: metric -> prediction of the base.
-        truth: metric -> report, NaN where it does not say.
+        truth: metric -> reported number, NaN if the report lacks it.
         base_residual: metric -> log residual of the base.
         reach: metric -> half widths below and above that each design adds to its band.
     """
@@ -50,13 +51,13 @@ class Level:
         return log_residual(metric, self.truth[metric], self.value[metric] * np.exp(shift))
 
     def left_over(self, metric: str, residual: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
-        """Residuals of some rows, less what their intervals reach without a band."""
+        """Residuals of some rows, less the part that their intervals cover without a band."""
         reach = self.reach.get(metric)
         return remaining(residual, None if reach is None else (reach[0][rows], reach[1][rows]))
 
 
 def level_of(designs: Sequence[OwnDesign], base: Calibration, knowledge: int) -> Level:
-    """The designs of which at least ``knowledge`` is known, predicted with no more than that."""
+    """The designs with at least this knowledge of their weights, predicted with exactly this knowledge."""
     places, queries = [], []
     for place, design in enumerate(designs):
         query = at_level(design.query, knowledge)

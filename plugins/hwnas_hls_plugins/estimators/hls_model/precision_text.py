@@ -30,8 +30,8 @@ class PrecisionText:
 
     Args:
         input: type of the network's input.
-        weight, bias, accum, out: one a layer; ``out`` is the sum before the activation.
-        activation: type after the activation, one a layer.
+        weight, bias, accum, out: one per layer; ``out`` is the sum before the activation.
+        activation: type after the activation, one per layer.
         assumed: parts that the text does not name.
         warnings: what could not be read.
         reasons: why no type of this kind is known.

@@ -16,7 +16,7 @@ from hwnas_hls.values.estimate import CSYNTH_OF
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
 
-#: Metrics that C synthesis decides, whatever stage the resources are of.
+#: Metrics that C synthesis decides, also for implemented designs.
 SCHEDULED = ("latency_cycles", "latency_ns", "ii_cycles")
 
 

@@ -1,16 +1,16 @@
 """The expected cost of a layer's weights before training.
 
 The prior is that of trained MLPs: symmetric weights whose root mean square is ``kappa / sqrt(fan-in)``, the
-fan-in counted in weights that are not zero (a pruned layer has larger weights). Where more of them are zero
-than rounding makes zero, and fewer than pruning leaves, training drew a part of them towards zero, and that
-part has few signed digits as well. A large layer alone with nothing known is taken as never trained: such
-designs are sweeps of shapes, whose weights are those that Keras begins with. The number of distinct constants
-a multiplier can share then follows from the multinomial distribution over the weight type's grid. How often
-networks are pruned, by their types, is learned as well.
+fan-in counting only non-zero weights (a pruned layer has larger weights). If more weights are zero than
+rounding explains, but fewer than after pruning, training has drawn some of them towards zero, and these have
+few signed digits as well. A large single layer without known weights is assumed to be untrained: such designs
+are sweeps of shapes with the initial weights of Keras. The number of distinct constants that a multiplier can
+share follows from the multinomial distribution over the grid of the weight type. How often networks are
+pruned, by their types, is learned as well.
 
 ``benchmarks/predictor/fit_prior.py`` learns :class:`WeightPrior` from networks of the project's own trainer
-and from the weights behind reports; ``hw_targets/calibration/trained_weights.json`` holds it and says from
-how many.
+and from the weights behind reports. ``hw_targets/calibration/trained_weights.json`` contains it, with the
+number of networks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, csd_weight
 FloatArray = NDArray[np.float64]
 
 #: Types of a design's weights: one layer alone; one type of 8 bits and more for all layers; one of fewer
-#: bits; a type a layer, with biases as wide as the sums, as quantisation of single weights leaves them.
+#: bits; one type per layer, with biases as wide as the sums, as after quantisation of single weights.
 ALONE, WIDE, FEW, OWN = 0, 1, 2, 3
 HABITS = ("alone", "wide", "few", "own")
 #: Bits from which a type counts as wide.
@@ -41,10 +41,10 @@ class WeightPrior:
     """The distribution of trained weights that the model assumes before training.
 
     Args:
-        kappa_hidden, kappa_last: root mean square of the weights that are not zero, times the square root of
-            how many of them an output has; of hidden layers and of a last layer.
+        kappa_hidden, kappa_last: root mean square of the non-zero weights, times the square root of their
+            number per output; of hidden layers and of a last layer.
         narrow_share: share of an unpruned hidden layer's weights that training drew towards zero.
-        lean: chance of a further signed digit over that of one fewer, where single weights are quantised.
+        lean: probability of one more signed digit relative to one fewer, where single weights are quantised.
         kept: share of weights left, beyond those that rounding makes zero, by :data:`HABITS`.
         spread: half width (natural logarithm) of 80 % of trained networks around this prior's LUTs:
             :data:`HABITS` -> weights unknown, non-zeros known.
@@ -89,14 +89,14 @@ _STEPS_AN_OCTAVE = 4
 #: Distributions of weights: Laplace; Laplace of few signed digits; uniform (its sharp end needs finer steps).
 _TRAINED, _LEAN, _FRESH = 0, 1, 2
 _FRESH_STEPS_AN_OCTAVE = 16
-#: Share of non-zeros from which the model takes a layer as unpruned, and the step to which it rounds it.
+#: Share of non-zeros from which a layer counts as unpruned, and the step to which this share is rounded.
 _UNPRUNED, _SHARE_STEP = 0.5, 0.05
-#: Weights of a layer up to which nobody prunes it: of ten such layers behind reports seven are whole.
+#: Layers up to this many weights are rarely pruned: of ten such layers behind reports, seven are not.
 _TINY = 64
-#: Weights of a layer alone from which it is taken as never trained: single layers behind reports have at most
-#: 64 weights, or 1,024 and more in sweeps of shapes.
+#: A single layer of at least this many weights is assumed to be untrained: single layers behind reports have
+#: at most 64 weights, or 1,024 and more in sweeps of shapes.
 _SWEPT = 256
-#: Draws an input at which distinct constants are tabulated.
+#: Draws per input at which the number of distinct constants is tabulated.
 _DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
 _LOG_DRAWS = np.log2(_DRAWS)
 _SPACING = np.diff(_LOG_DRAWS, append=np.inf)
@@ -244,7 +244,7 @@ class BlindLayers:
 def expected_costs(
     layers: BlindLayers, prior: WeightPrior | None = None
 ) -> tuple[dict[str, FloatArray], FloatArray]:
-    """Expected counts of ``ConstantCost``, one a layer.
+    """Expected counts of ``ConstantCost``, one per layer.
 
     Args:
         prior: ``None`` takes the one that ships.
@@ -267,7 +267,7 @@ def expected_costs(
     bits = np.minimum(weight_bits, 32).astype(np.int64)
     left = np.where((density >= _UNPRUNED) & (last == 0), np.rint(density / _SHARE_STEP), 0.0)
     shape = np.where(fresh, _FRESH, np.where(habit == OWN, _LEAN, _TRAINED))
-    # Many layers share few weight distributions: each is worked out once.
+    # Many layers share few weight distributions; each is computed once.
     kinds, grid = np.unique(np.stack([bits, log_rms, left, shape]), axis=1, return_inverse=True)
     grids = [
         _grid(int(width), rms, round(part * _SHARE_STEP, 2), int(drawn), prior)
@@ -276,7 +276,7 @@ def expected_costs(
     grid = grid.reshape(-1)
     plain = np.array([(g.zero_share, g.digits, g.magnitude_bits, g.collision) for g in grids]).reshape(-1, 4)
     zero_share, digits, magnitude, collision = plain[grid].T
-    # What training drew towards zero is among the zeros of ``zero_share``; what was pruned is not.
+    # ``zero_share`` includes weights that training drew towards zero, but not pruned ones.
     expected = np.where(left > 0, np.minimum(kept, 1.0 - zero_share), (1.0 - zero_share) * kept)
     share = np.where(known, density, expected)
     curves = _interpolated(grids, grid, np.log2(np.clip(share * n_out, _DRAWS[0], _DRAWS[-1])))
@@ -300,11 +300,11 @@ def expected_costs(
     product_bits = np.clip(
         source_bits + magnitude - np.maximum(shift, 0.0) + np.maximum(-shift, 0.0), 1.0, accum_bits
     )
-    # One row a level, for they are filled in level by level.
+    # One row per level, because they are filled level by level.
     live = np.zeros((LEVELS, size))
     live[0] = distinct * product_bits
     tree_adders, tree_bits = np.zeros(size), np.zeros(size)
-    # Another output holds the same pair of terms with the chance that all constants under it agree.
+    # Another output has the same pair of terms with the probability that all its constants are equal.
     agree = np.clip(collision * (out["nonzeros"] / products), 0.0, 1.0)
     remaining = np.maximum(terms, 1e-9)
     for level in range(1, LEVELS):
@@ -358,7 +358,7 @@ def _interpolated(
     """
     tables = np.array([[getattr(g, name) for name in _CURVES] for g in grids])
     tables = tables.reshape(-1, len(_CURVES), _LOG_DRAWS.size).transpose(0, 2, 1)
-    # The last point stands twice: beyond it nothing rises.
+    # The last point is there twice: the curves are constant beyond it.
     points = np.concatenate([tables, tables[:, -1:]], axis=1).reshape(-1, len(_CURVES))
     place = np.searchsorted(_LOG_DRAWS, draws, side="right") - 1
     first = grid * (_LOG_DRAWS.size + 1) + place

@@ -41,18 +41,18 @@ from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 
 FloatArray = NDArray[np.float64]
 
-#: Reports further from their prediction than this (by what is known of the weights) are more likely of
-#: another design than a habit of a compiler: the sources behind the built-in calibration, each left out of
-#: it, lie between 0.65 and 1.5 of it in C synthesis with weights known, and within a factor of 4 without.
+#: Reports further from their prediction than this factor (by knowledge of the weights) more likely belong to
+#: another design than show a habit of a compiler: the sources of the built-in calibration, each held out, are
+#: at 0.65 to 1.5 times the prediction of C synthesis with known weights, and within a factor of 4 without.
 SUSPICIOUS = (8.0, 2.5, 2.5)
 
-#: Networks at a site from which whole families are left out, not single networks.
+#: From this number on, whole families of a site are held out instead of single networks.
 FAMILIES_TO_LEAVE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SiteErrors:
-    """How wrong the model was on one site's designs, before and after, at one level of knowledge.
+    """The model's errors on one site's designs, before and after, at one level of knowledge.
 
     Args:
         site: the designs' finest group.
@@ -80,7 +80,7 @@ class SiteErrors:
 
 
 def is_doubtful(errors: SiteErrors, metric: str) -> bool:
-    """Whether reports of a site deviate by more than compilers are known to."""
+    """Whether reports of a site deviate more than compilers do."""
     most = SUSPICIOUS[errors.knowledge]
     return not 1.0 / most <= errors.ratio[metric] <= most
 
@@ -109,14 +109,14 @@ def without_doubtful(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recalibration:
-    """A calibration with own designs in it, and how it was judged.
+    """A calibration that includes own designs, and its errors.
 
     Args:
         calibration: to write.
-        factors: site -> metric -> factor by which predictions of further networks there change.
-        errors: one entry a site and level of knowledge.
-        unused: designs that no factor was learnt from, and why.
-        sites: of each design, ``None`` where no factor was learnt from it.
+        factors: site -> metric -> factor on the predictions of further networks there.
+        errors: one entry per site and level of knowledge.
+        unused: designs without a part in any factor, and why.
+        sites: of each design; ``None`` if it has no part in any factor.
     """
 
     calibration: Calibration
@@ -137,7 +137,7 @@ def recalibrate(
 
     Args:
         designs: at least one.
-        base: what is known without them.
+        base: the calibration without them.
         name: of the result.
         caution: multiple of the networks' spread that keeps a factor at the base's.
         provenance: what the result says of itself beside the base's own.

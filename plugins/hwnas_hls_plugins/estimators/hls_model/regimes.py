@@ -15,21 +15,21 @@ from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, 
 
 FloatArray = NDArray[np.float64]
 
-#: What a calibration scales.
+#: Metrics with scale factors.
 SCALED_METRICS = ("lut", "ff")
 
-#: Every regime; a code is a place in it.
+#: All regimes; a code is an index of this tuple.
 REGIMES = ("latency-rf1", "latency-shared", "resource-one", "resource-several", "distributed")
 #: Regimes of designs under Resource.
 RESOURCE_REGIMES = frozenset(("resource-one", "resource-several"))
-#: Regimes that share scale factors: sharing multipliers does not change what logic costs.
+#: Regimes with common scale factors: sharing multipliers does not change the cost of logic.
 _FACTOR_GROUPS = {"latency-rf1": "latency", "latency-shared": "latency"}
 
 
 def regime_codes(table: DesignTable) -> NDArray[np.int64]:
     """Regime of each design, a place in :data:`REGIMES`.
 
-    What most of its products are built by, one or several layers, reuse factor one or more.
+    It depends on the strategy of most of its products, on one or several layers, and on the reuse factor.
     """
     c = table.layer
     products = c.n_in * c.n_out
@@ -50,14 +50,14 @@ def regimes(table: DesignTable) -> list[str]:
 def site_kinds(
     table: DesignTable, codes: NDArray[np.int64]
 ) -> tuple[list[tuple[Conditions, str]], NDArray[np.int64]]:
-    """(conditions, regime) of all designs, each once, and the place of each design's."""
+    """All distinct (conditions, regime), and for each design the index of its own."""
     found, place = np.unique(table.condition * len(REGIMES) + codes, return_inverse=True)
     kinds = [(table.conditions[key // len(REGIMES)], REGIMES[key % len(REGIMES)]) for key in found.tolist()]
     return kinds, place.astype(np.int64, copy=False)
 
 
 def knowledge_of(table: DesignTable) -> NDArray[np.int64]:
-    """The least known layer decides."""
+    """Knowledge of the weights of each design: that of its least known layer."""
     out: NDArray[np.int64] = 2 - table.largest(2.0 - table.layer.knowledge).astype(np.int64)
     return out
 
@@ -85,7 +85,7 @@ def counted_designs(table: DesignTable, codes: NDArray[np.int64]) -> NDArray[np.
 
 
 def costs_of(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> Costs:
-    """What a calibration's laws say of the designs, before scale factors."""
+    """The costs of the designs by a calibration's laws, without scale factors."""
     counted = counted_designs(table, codes)
     if calibration.known is None or not counted.any():
         return evaluate(table, calibration.coefficients)

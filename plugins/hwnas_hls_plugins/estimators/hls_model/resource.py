@@ -125,7 +125,7 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
     bram = np.ceil(blocks * c.w_bits / depth_bits) + ((reuse >= 512) & muxed)
     bram += input_copies_bram(table, several)
     extra = short * k.of_class("resource_extra_cycles", part)
-    # Slow silicon takes one cycle less where no wide product stands in the loop.
+    # Slow silicon takes one cycle less if the loop contains no wide product.
     narrow = (c.in_bits + c.w_bits < 2.0 * DSP_INPUT_BITS) & (extra > 1)
     shorter = two_fold & (c.w_bits <= 4)
     return {
@@ -181,7 +181,7 @@ def _dsp(
 
 
 def process_costs(table: DesignTable, k: Coefficients, inside: NDArray[np.bool_]) -> dict[str, FloatArray]:
-    """What a dataflow of several processes adds to each layer: channels, one a value, and their handshakes.
+    """What a dataflow of several processes adds to each layer: channels, one per value, and their handshakes.
 
     A network with any ``Resource`` layer above reuse factor 1 is a dataflow; each activation and
     normalisation is a separate process.

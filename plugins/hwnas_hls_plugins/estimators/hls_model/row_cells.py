@@ -1,7 +1,7 @@
 """Cells of a row of designs as values, in the documented spelling only.
 
-No reader raises: what cannot be read comes back as ``None``, as a text or as notes that say why. Readers are
-cached, for thousands of rows share few cells.
+No reader raises: what cannot be read is returned as ``None``, as a text or as notes with the reason. Readers
+are cached, because thousands of rows have few different cells.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES, STRATEGY_NAMES
 
 MAX_LAYERS, MAX_WIDTH = 64, 65536
-#: Activation that stands for a batch normalisation behind the layer before.
+#: Word for a batch normalisation after the preceding layer.
 NORMALISATION = "bn"
 #: Activations that end a network where two are given for more layers.
 _LAST_ONLY = ("softmax", "sigmoid", "linear", "tanh")
@@ -100,7 +100,7 @@ def integers_of(text: str) -> tuple[int, ...] | None:
 
 @functools.lru_cache(maxsize=4096)
 def strategies_of(text: str) -> tuple[tuple[str, ...], tuple[Note, ...]]:
-    """Strategies, one a layer (``Latency;Resource``) or one for all, and warnings."""
+    """Strategies, one per layer (``Latency;Resource``) or one for all, and warnings."""
     names = tuple(name for name in text.split(";") if name)
     warnings = tuple(
         Note(NoteKind.CHANGED, f"unknown {name[:30]!r}, hls4ml builds Latency", "strategy")

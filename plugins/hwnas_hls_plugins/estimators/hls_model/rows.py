@@ -52,7 +52,7 @@ COLUMNS = (
     "backend",
     "multipliers",
 )
-#: Makers whose compilers were never measured.
+#: Vendors whose compilers were never measured.
 _OTHER_TOOLS = ("catapult", "quartus", "oneapi", "intel", "libero", "smarthls", "xls", "bambu", "legup")
 
 
@@ -67,12 +67,12 @@ class _Notes:
         self.blockers: list[Note] = []
 
     def assumed(self, column: str, taken: str, *parts: str) -> None:
-        """Nothing is said in ``column``; ``taken`` stands in."""
+        """``column`` is empty; ``taken`` is assumed."""
         text = f"{', '.join(parts)} unknown" if parts else "unknown"
         self.warnings.append(Note(NoteKind.ASSUMED, text, column, taken, parts))
 
     def unread(self, column: str, text: str, taken: str = "") -> None:
-        """What ``column`` says cannot be used."""
+        """The content of ``column`` cannot be used."""
         self.warnings.append(Note(NoteKind.UNREAD, text, column, taken))
 
 

@@ -1,4 +1,4 @@
-"""A CSV of designs in, a CSV of predictions out: one line a row, whatever the row holds."""
+"""Predictions for a CSV of designs: one line per row, also for rows that cannot be predicted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
     Args:
         columns: those that are read; the others are passed over.
 
-    Cells come in the documented spelling, whoever wrote them.
+    Cells are returned in the documented spelling.
 
     Raises:
         UserError: not readable, not text, no column that is known, too large.
@@ -231,11 +231,11 @@ def read_as(query: Query) -> str:
         [f"RF {layer.reuse_factor}" for layer in query.layers],
         [layer.strategy.lower() for layer in query.layers],
     )
-    told = [
+    parts = [
         each[0] if len(set(each)) == 1 else ("-" if column == 0 else "; ").join(each)
         for column, each in enumerate(columns)
     ]
-    return ", ".join([query.shape, *told])
+    return ", ".join([query.shape, *parts])
 
 
 def _solved(queries: list[Query], calibration: Calibration, targets: Targets | None) -> dict[int, Prediction]:

@@ -112,7 +112,7 @@ def comparison_text(predictions: Sequence[Prediction]) -> str:
 
 
 def prediction_json(prediction: Prediction) -> dict[str, Any]:
-    """Everything of a prediction, JSON-able."""
+    """The whole prediction as JSON-able data."""
     query = prediction.query
     return {
         "name": query.name,

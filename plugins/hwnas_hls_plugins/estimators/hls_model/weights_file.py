@@ -22,7 +22,7 @@ MAX_WEIGHT_BYTES = 512 * 2**20
 def layers_with_weights(
     layers: Sequence[LayerQuery], folder: Path, name: str
 ) -> tuple[tuple[LayerQuery, ...], list[str]]:
-    """The layers with the weights of ``folder/name.npz`` where they fit, and what did not."""
+    """The layers with the weights of ``folder/name.npz``, and what did not fit."""
     if "/" in name or "\\" in name or name.startswith("."):
         return tuple(layers), []
     path = folder / f"{name}.npz"
