@@ -13,6 +13,10 @@ from hwnas_hls.network.precision import FixedType
 _TYPE = re.compile(r"ap_(u?)fixed_(\d+)_(\d+)_(\d+)_(\d+)_\d+")
 #: The configuration in the name of a specialised function: ``..._softmax_config5_s``.
 _CONFIG = re.compile(r"_((?:[a-z]+_)?(config\d+))(?:_s|_\d\w*)?$")
+#: Activations, whose configuration contains their name; a dense layer's is its number alone.
+_ACTIVATIONS = frozenset(
+    {"relu", "softmax", "linear", "sigmoid", "tanh", "elu", "selu", "prelu", "silu", "softplus", "softsign"}
+)
 _ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
 _OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
 
@@ -47,7 +51,7 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
         out.append(f"its top function is {solution.csynth.top}, not {project.top}")
     for name in _module_names(solution):
         named = _CONFIG.search(name)
-        if named is not None and not project.structs & {named[1], named[2]}:
+        if named is not None and not _has(project.structs, named[1], named[2]):
             out.append(f"module {name} is built by {named[1]}, which is not in the firmware")
         for config, layer in zip(project.configs, project.query.layers, strict=True):
             if not config or not re.search(rf"_{config}_s\b|_{config}$", name) or "dense" not in name:
@@ -61,11 +65,22 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
             ):
                 if built is not None and built != reported:
                     out.append(f"{what} of {config} is {built} in the firmware, {reported} in module {name}")
+    unnamed = unnamed_layers(project, solution)
+    # A smaller network of the same numbering lacks the last layers; HLS inlines a small one anywhere.
+    if unnamed and [config for config in project.configs if config][-1] in unnamed:
+        out.append(f"{unnamed[-1]} of the firmware is in no module of it")
     return sorted(set(out))
 
 
+def _has(structs: frozenset[str], named: str, number: str) -> bool:
+    """Whether the firmware has the configuration ``softmax_config5`` or, without a kind, ``config5``."""
+    if named.rpartition("_")[0] in _ACTIVATIONS:
+        return any(struct == named or struct.endswith(f"_{named}") for struct in structs)
+    return not structs.isdisjoint({named, number})
+
+
 def unnamed_layers(project: Project, solution: Solution) -> list[str]:
-    """Dense layers of the firmware that no module of a report names, where it names others; empty otherwise.
+    """Configurations of dense layers that no module of a report names, if it names others.
 
     A report of an older firmware with fewer layers has only modules that the newer one has as well. HLS may
     also have inlined a small layer, so this is a reason for doubt, not proof.
@@ -78,7 +93,7 @@ def unnamed_layers(project: Project, solution: Solution) -> list[str]:
     wanted = [config for config in project.configs if config]
     if not named & set(wanted):
         return []
-    return [f"{config} of the firmware is in no module of it" for config in wanted if config not in named]
+    return [config for config in wanted if config not in named]
 
 
 def _module_names(solution: Solution) -> Iterator[str]:

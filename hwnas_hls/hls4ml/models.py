@@ -66,8 +66,8 @@ def read_model(
         strategy: HLS strategy, likewise.
 
     Raises:
-        UserError: the file does not exist, cannot be read, or is of another kind.
-        Unsupported: it contains something that cannot be built, which is named.
+        UserError: the file does not exist, cannot be read, is of another kind, or contains something that
+            cannot be judged, which is named.
         ToolMissing: a package for reading it is not installed.
     """
     if not path.exists():
@@ -86,6 +86,9 @@ def read_model(
             return _of_onnx(path, str(precision), strategy)
         if suffix in KERAS_FILES:
             return _of_keras(path, str(precision), strategy)
+    except Unsupported as error:
+        # what the user gave is at fault, not this program
+        raise UserError(str(error), where=str(path), kind=ErrorKind.UNSUPPORTED) from error
     except ReportError as error:
         raise UserError(
             "not a project that can be read",

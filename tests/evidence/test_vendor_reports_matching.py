@@ -189,8 +189,18 @@ def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(">tagger<", ">kernel_wrapper<"), ("config2_s", "softmax_config9_s")],
-    ids=["another top function", "a configuration that the firmware lacks"],
+    [
+        (">tagger<", ">kernel_wrapper<"),
+        ("config2_s", "softmax_config9_s"),
+        (f"<Name>{SECOND}", "<Name>softmax_stable_ap_fixed_softmax_config4_s"),
+        (f"<Name>{SECOND}", "<Name>relu_ap_fixed_ap_ufixed_7_3_0_0_0_relu_config3_s"),
+    ],
+    ids=[
+        "another top function",
+        "a configuration that the firmware lacks",
+        "a configuration of another kind",
+        "without the last layer",
+    ],
 )
 def test_lone_report_of_another_design_is_left_out(tmp_path: Path, old: str, new: str) -> None:
     folder = _synthesised(tmp_path, _design(0))
@@ -217,6 +227,18 @@ def test_a_lone_utilisation_report_must_name_this_network(tmp_path: Path, old: s
     report = reports.synthesize(_design(0), TARGET, "logic_synth")
     assert report.failure_kind is ErrorKind.MISSING
     assert not report.estimates
+
+
+def test_a_first_layer_that_hls_inlined_does_not_belie_a_report(tmp_path: Path) -> None:
+    folder = _synthesised(tmp_path, _design(0))
+    (folder / "vivado_synth.rpt").unlink()
+    path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    text = path.read_text()
+    first = text[text.index("<Name>dense_latency") + 6 : text.index("config2_s")] + "config2_s"
+    path.write_text(text.replace(first, "something_else"))
+    rows, problems = measured_projects([tmp_path])
+    assert [row.query.stage for row in rows] == ["csynth"]
+    assert problems == []
 
 
 def test_a_report_of_a_network_with_a_layer_less_is_no_answer(tmp_path: Path) -> None:

@@ -12,222 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from old_projects import WEIGHTS1, WEIGHTS2, edited, fifth_release, first_release, write
 from refusal import refused
 
-from hwnas_hls.errors import ErrorKind, HwnasError, ReportError, Unsupported, UserError
+from hwnas_hls.errors import EXIT_USER, ErrorKind, HwnasError, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder import read_config, read_folder
 from hwnas_hls.hls4ml.folder.adder_graph import read_graph
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.lint import lint_config, lint_folder
+from hwnas_hls.hls4ml.models import read_model
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
-
-WEIGHTS1 = np.array([[1, 0, -3, 2], [0, 0, 5, -8], [7, 1, 0, 0]])  # integers on ap_fixed<8,3>: 1/32
-WEIGHTS2 = np.array([[4, -1], [0, 2], [-6, 0], [3, 3]])
-
-
-def _text(values: np.ndarray, scale: float = 32.0) -> str:
-    return ", ".join(f"{value / scale:.12f}" for value in values.ravel())
-
-
-def _header(kind: str, name: str, values: np.ndarray, body: str | None = None) -> str:
-    return (
-        f"//Numpy array shape {list(values.shape)}\n//Number of zeros 0\n\n#ifndef {name.upper()}_H_\n"
-        f"#define {name.upper()}_H_\n\n{kind} {name}[{values.size}] = {{{body or _text(values)}}};\n\n"
-        "#endif\n"
-    )
-
-
-def _write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
-def first_release(folder: Path) -> Path:
-    """As in 2018: everything in parameters.h, compute_layer, logits, no configuration beside it."""
-    parameters = """
-#ifndef PARAMETERS_H_
-#define PARAMETERS_H_
-#include "ap_int.h"
-//hls-fpga-machine-learning insert numbers
-typedef ap_fixed<18,8> accum_default_t;
-typedef ap_fixed<8,3> weight_default_t;
-typedef ap_fixed<8,3> bias_default_t;
-typedef ap_fixed<18,8> input_t;
-typedef ap_fixed<18,8> result_t;
-#define N_INPUTS 3
-#define N_LAYER_1 4
-#define N_OUTPUTS 2
-//hls-fpga-machine-learning insert layer-precision
-typedef ap_fixed<18,8> layer1_t;
-//hls-fpga-machine-learning insert layer-config
-struct config1 : nnet::layer_config {
-        static const unsigned n_in = N_INPUTS;
-        static const unsigned n_out = N_LAYER_1;
-        static const unsigned io_type = nnet::io_parallel;
-        static const unsigned reuse_factor = 2;
-        static const unsigned n_zeros = 5;
-        static const bool store_weights_in_bram = false;
-        typedef accum_default_t accum_t;
-        typedef bias_default_t bias_t;
-        typedef weight_default_t weight_t;
-        };
-struct relu_config1 : nnet::activ_config {
-        static const unsigned n_in = N_LAYER_1;
-        static const unsigned table_size = 1024;
-        static const unsigned io_type = nnet::io_parallel;
-        };
-struct config2 : nnet::layer_config {
-        static const unsigned n_in = N_LAYER_1;
-        static const unsigned n_out = N_OUTPUTS;
-        static const unsigned io_type = nnet::io_parallel;
-        static const unsigned reuse_factor = 1;
-        static const unsigned n_zeros = 0;
-        static const bool store_weights_in_bram = false;
-        typedef accum_default_t accum_t;
-        typedef bias_default_t bias_t;
-        typedef weight_default_t weight_t;
-        };
-struct softmax_config2 : nnet::activ_config {
-        static const unsigned n_in = N_OUTPUTS;
-        static const unsigned table_size = 1024;
-        static const unsigned io_type = nnet::io_parallel;
-        };
-#endif
-"""
-    source = """
-#include "parameters.h"
-#include "myproject.h"
-//hls-fpga-machine-learning insert weights
-#include "weights/w1.h"
-void myproject(
-    input_t data[N_INPUTS],
-    result_t res[N_OUTPUTS],
-    unsigned short &const_size_in,
-    unsigned short &const_size_out)
-{
-    #pragma HLS ARRAY_RESHAPE variable=data complete dim=0
-    #pragma HLS PIPELINE
-    const_size_in   = N_INPUTS;
-    // NETWORK INSTANTIATION
-    layer1_t layer1_out[N_LAYER_1];
-    #pragma HLS ARRAY_PARTITION variable=layer1_out complete dim=0
-    layer1_t logits1[N_LAYER_1];
-    nnet::compute_layer<input_t, layer1_t, config1>(data, logits1, w1, b1);
-    nnet::relu<layer1_t, layer1_t, relu_config1>(logits1, layer1_out);
-    result_t logits2[N_OUTPUTS];
-    nnet::compute_layer<layer1_t, result_t, config2>(layer1_out, logits2, w2, b2);
-    nnet::softmax<result_t, result_t, softmax_config2>(logits2, res);
-}
-"""
-    nested = ", ".join("{" + _text(row) + "}" for row in WEIGHTS1)
-    return _write(
-        folder,
-        {
-            "firmware/parameters.h": parameters,
-            "firmware/myproject.cpp": source,
-            "firmware/weights/w1.h": _header("weight_default_t", "w1", WEIGHTS1, nested),
-            "firmware/weights/b1.h": _header("bias_default_t", "b1", np.arange(4)),
-            "firmware/weights/w2.h": _header("weight_default_t", "w2", WEIGHTS2),
-            "firmware/weights/b2.h": _header("bias_default_t", "b2", np.zeros(2)),
-            "build_prj.tcl": "set_top myproject\nset_part {xcku115-flvf1924-2-i}\n"
-            "create_clock -period 5 -name default\n",
-        },
-    )
-
-
-def fifth_release(folder: Path, *, resource: bool = True, compressed: bool = False) -> Path:
-    """As in 2021: defines.h, a strategy a layer, names behind the calls, weights as text too."""
-    strategy = "compressed" if compressed else "resource" if resource else "latency"
-    kind = "compressed_type2" if compressed else "weight2_t"
-    defines = """
-#define N_INPUT_1_1 3
-#define N_LAYER_2 4
-#define N_LAYER_5 2
-typedef ap_fixed<16,6> model_default_t;
-typedef ap_fixed<16,6> input_t;
-typedef ap_fixed<14,5,AP_RND,AP_SAT> layer2_t;
-typedef ap_fixed<8,3> weight2_t;
-typedef struct compressed_type2 {
-  ap_uint<2> row_index; ap_uint<2> col_index; ap_fixed<8,3> weight; } compressed_type2;
-typedef ap_fixed<9,3> bias2_t;
-typedef ap_ufixed<7,2,(ap_q_mode)4,(ap_o_mode)0> layer4_t;
-typedef ap_fixed<16,6> result_t;
-"""
-
-    def dense(index: int, n_in: str, n_out: str, weight: str, bias: str) -> str:
-        return f"""
-struct config{index} : nnet::dense_config {{
-    static const unsigned n_in = {n_in};
-    static const unsigned n_out = {n_out};
-    static const unsigned io_type = nnet::io_parallel;
-    static const unsigned strategy = nnet::{strategy};
-    static const unsigned reuse_factor = 2;
-    static const unsigned n_zeros = 5;
-    static const unsigned n_nonzeros = 7;
-    static const bool store_weights_in_bram = false;
-    typedef ap_fixed<20,8> accum_t;
-    typedef {bias} bias_t;
-    typedef {weight} weight_t;
-    typedef ap_uint<1> index_t;
-    template<class x_T, class y_T, class res_T>
-    using product = nnet::product::mult<x_T, y_T, res_T>;
-}};
-"""
-
-    parameters = (
-        dense(2, "N_INPUT_1_1", "N_LAYER_2", kind, "bias2_t")
-        + "struct relu_config4 : nnet::activ_config {\n    static const unsigned n_in = N_LAYER_2;\n};\n"
-        + dense(5, "N_LAYER_2", "N_LAYER_5", "ap_fixed<8,3>" if not compressed else kind, "model_default_t")
-    )
-    source = """
-/* comment with nnet::conv_2d_cl<a, b, c>(d, e); that is none */
-void tagger(
-    input_t fc1_input[N_INPUT_1_1],
-    result_t layer5_out[N_LAYER_5]
-) {
-    #pragma HLS DATAFLOW
-#ifndef __SYNTHESIS__
-    static bool loaded_weights = false;
-    if (!loaded_weights) {
-        nnet::load_weights_from_txt<weight2_t, 12>(w2, "w2.txt");
-        loaded_weights = true;
-    }
-#endif
-    layer2_t layer2_out[N_LAYER_2];
-    nnet::dense<input_t, layer2_t, config2>(fc1_input, layer2_out, w2, b2); // fc1
-
-    layer4_t layer4_out[N_LAYER_2];
-    nnet::relu<layer2_t, layer4_t, relu_config4>(layer2_out, layer4_out); // fc1_relu
-#ifndef __SYNTHESIS__
-    nnet::save_layer_output<layer4_t>(layer4_out, "fc1_relu", N_LAYER_2);
-#endif
-    auto& layer9_out = layer4_out;
-    nnet::dense<layer4_t, result_t, config5>(layer9_out, layer5_out, w5, b5); // fc2
-}
-"""
-    files = {
-        "firmware/defines.h": defines,
-        "firmware/parameters.h": parameters,
-        "firmware/tagger.cpp": source,
-        "build_prj.tcl": "set_top tagger\nset_part {xc7z020clg400-1}\ncreate_clock -period 10 -name default\n"
-        "set_clock_uncertainty 12.5% default\n",
-        "hls4ml_config.yml": "Backend: Vivado\nXilinxPart: xc7z020-clg400-1\nClockPeriod: 10\n"
-        "ProjectName: tagger\nKerasModel: !keras_model /nowhere/keras_model.h5\n"
-        "HLSConfig:\n  Model: {Precision: 'ap_fixed<16,6>', ReuseFactor: 2}\n",
-        "firmware/weights/b2.txt": _text(np.arange(4)),
-        "firmware/weights/b5.txt": _text(np.ones(2)),
-    }
-    for name, values in (("w2", WEIGHTS1), ("w5", WEIGHTS2)):
-        if compressed:
-            rows, columns = np.nonzero(values)
-            triples = [f"{{{r}, {c}, {values[r, c] / 32:.5f}}}" for r, c in zip(rows, columns, strict=True)]
-            files[f"firmware/weights/{name}.txt"] = ", ".join([*triples, "{0, 1, 0.00000}"])
-        else:
-            files[f"firmware/weights/{name}.txt"] = _text(values.T if resource else values)
-    return _write(folder, files)
 
 
 def test_the_first_releases(tmp_path: Path) -> None:
@@ -264,38 +59,66 @@ def test_the_releases_of_2021(tmp_path: Path, style: str) -> None:
     assert NoteKind.CONFLICT not in {note.kind for note in query.warnings}  # both spellings are one part
 
 
-def _edited(folder: Path, old: str, new: str) -> Path:
-    """A release of 2021, unrolled in one pipeline, with one line of its top function changed."""
-    path = fifth_release(folder, resource=False) / "firmware" / "tagger.cpp"
-    text = path.read_text().replace("HLS DATAFLOW", "HLS PIPELINE")
-    assert old in text
-    path.write_text(text.replace(old, new))
-    return folder
+PIPELINE = "#pragma HLS PIPELINE"
 
 
 @pytest.mark.parametrize(
     ("new", "outside"),
     [
-        ("HLS PIPELINE", 0),
-        ("HLS PIPELINE II=2", 0),  # the reuse factor of both layers
-        ("HLS PIPELINE II = 8", 1),
-        ("HLS DATAFLOW", 1),
-        ("HLS INTERFACE s_axilite port=fc1_input bundle=control", 1),
-        ("HLS INTERFACE mode=s_axilite port=return bundle=control", 1),
-        ("HLS INTERFACE ap_vld port=fc1_input", 0),
-        ("HLS PIPELINE off", 1),
-        ("HLS ALLOCATION operation instances=mul limit=4", 1),
-        ("HLS LATENCY min=20", 1),
+        (PIPELINE, 0),
+        (f"{PIPELINE} II=2", 0),  # the reuse factor of both layers
+        (f"{PIPELINE} II = 8", 1),
+        ("#pragma hls pipeline ii=8", 1),
+        (f"{PIPELINE} II=NET_II", 1),  # a name that nothing defines
+        (f"{PIPELINE} II=4*N_LAYER_5", 1),
+        ("#pragma HLS DATAFLOW", 1),
+        ("", 1),  # layers wait for each other
+        (f"{PIPELINE}\n#pragma HLS INTERFACE s_axilite port=fc1_input bundle=control", 1),
+        (f"{PIPELINE}\n#pragma HLS INTERFACE mode=s_axilite port=return bundle=control", 1),
+        (f"{PIPELINE}\n#pragma HLS interface m_axi port=fc1_input offset=slave", 1),
+        (f"{PIPELINE}\n#pragma HLS INTERFACE ap_memory port=fc1_input", 1),
+        (f"{PIPELINE}\n#pragma HLS INTERFACE ap_vld port=fc1_input", 0),
+        (f"{PIPELINE}\n#pragma HLS INTERFACE mode=ap_ctrl_none port=return", 0),
+        ("#pragma HLS PIPELINE off", 1),
+        (f"{PIPELINE}\n#pragma HLS ALLOCATION operation instances=mul limit=4", 1),
+        (f"{PIPELINE}\n#pragma HLS LATENCY min=20", 1),
+        (f"{PIPELINE}\n#pragma HLS INLINE recursive", 1),
     ],
 )
 def test_pragmas_of_the_top_function_are_judged(tmp_path: Path, new: str, outside: int) -> None:
-    query = read_folder(_edited(tmp_path, "HLS PIPELINE", new))
+    query = read_folder(edited(tmp_path, PIPELINE, new))
     assert [note.about for note in query.reasons] == ["pragma"] * outside
-    assert query.pipeline_ii == (8 if "8" in new else None)
+    assert query.pipeline_ii == (8 if "8" in new or "4*" in new else None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'set_directive_pipeline -II 8 "tagger"',
+        "set_directive_dataflow tagger",
+        'set_directive_interface -mode s_axilite "tagger" fc1_input',
+        'set_directive_unroll "tagger/dense_latency/Product1"',
+    ],
+)
+@pytest.mark.parametrize("file", ["build_prj.tcl", "directives.tcl"])
+def test_directives_of_scripts_are_judged_as_pragmas(tmp_path: Path, line: str, file: str) -> None:
+    folder = edited(tmp_path, PIPELINE, PIPELINE)
+    before = (folder / file).read_text() if (folder / file).exists() else ""
+    (folder / file).write_text(f"{before}\n# {line}\n")
+    assert read_folder(folder).reasons == ()
+    (folder / file).write_text(f"{before}\n{line}\n")
+    assert [note.about for note in read_folder(folder).reasons] == ["pragma"]
+
+
+def test_a_pipeline_above_resource_layers_is_outside(tmp_path: Path) -> None:
+    folder = fifth_release(tmp_path)
+    path = folder / "firmware" / "tagger.cpp"
+    path.write_text(path.read_text().replace("HLS DATAFLOW", "HLS PIPELINE"))
+    assert [note.about for note in read_folder(folder).reasons] == ["pragma"]
 
 
 def test_stream_that_nothing_writes_is_refused(tmp_path: Path) -> None:
-    folder = _edited(tmp_path, "config2>(fc1_input,", "config2>(layer1_out,")
+    folder = edited(tmp_path, "config2>(fc1_input,", "config2>(layer1_out,")
     path = folder / "firmware" / "tagger.cpp"
     text = path.read_text()
     path.write_text(
@@ -310,11 +133,22 @@ def test_stream_that_nothing_writes_is_refused(tmp_path: Path) -> None:
     [
         ("config5>(layer9_out, layer5_out,", "config5>(layer9_out, lost_out,", "lost_out"),
         ("fc1_input[N_INPUT_1_1]", "fc1_input[2]", "fc1_input"),
+        ("fc1_input[N_INPUT_1_1]", "fc1_input[7]", "fc1_input"),
+        ("layer2_out[N_LAYER_2]", "layer2_out[3]", "layer2_out"),
+        ("layer5_out[N_LAYER_5]\n", "layer5_out[1]\n", "layer5_out"),
+        ("config2>(fc1_input,", "config2>(nowhere,", "nowhere"),
     ],
-    ids=["result that no port gives", "port smaller than the layer"],
+    ids=[
+        "result that no port gives",
+        "port smaller than the layer",
+        "port larger than the layer",
+        "array smaller than its layer",
+        "port smaller than the result",
+        "input that is not declared",
+    ],
 )
 def test_ports_that_do_not_fit_are_refused(tmp_path: Path, old: str, new: str, named: str) -> None:
-    folder = _edited(tmp_path, old, new)
+    folder = edited(tmp_path, old, new)
     path = folder / "firmware" / "tagger.cpp"
     call = "    auto& layer9_out = layer4_out;"
     path.write_text(path.read_text().replace(call, f"    result_t lost_out[N_LAYER_5];\n{call}"))
@@ -336,11 +170,113 @@ def test_ports_that_do_not_fit_are_refused(tmp_path: Path, old: str, new: str, n
 def test_code_behind_an_undefined_name_is_not_there(tmp_path: Path, guard: str, hidden: bool) -> None:
     call = "    auto& layer9_out = layer4_out;"
     other = "nnet::conv_2d_cl<layer4_t, layer4_t, config5>(layer4_out, layer4_out, w5, b5); // c"
-    folder = _edited(tmp_path, call, f"{guard}\n    {other}\n#endif\n{call}")
+    folder = edited(tmp_path, call, f"{guard}\n    {other}\n#endif\n{call}")
     if hidden:
         assert read_folder(folder).shape == "3-4-2"
     else:
         with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["conv_2d_cl"]):
+            read_folder(folder)
+
+
+LOADING = "#ifndef __SYNTHESIS__\n    static bool loaded_weights"
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "#ifdef LOAD_WEIGHTS_FROM_TXT",
+        "#if LOAD_WEIGHTS",
+        "#if defined(LOAD_TXT) && defined(SIM)",
+        "#if defined(LOAD_TXT) || !defined(__SYNTHESIS__)",
+        "#if LOAD_LEVEL > 1",
+        "#if !(defined(__SYNTHESIS__))",
+        "#ifdef __SYNTHESIS__\n#else",
+        "#if 0",
+        "#if 1",  # it is compiled, and loads nothing in hardware
+        "#ifndef WEIGHTS_IN_HEADERS",
+    ],
+)
+def test_loading_weights_builds_nothing(tmp_path: Path, guard: str) -> None:
+    folder = edited(tmp_path, LOADING, f"{guard}\n    static bool loaded_weights")
+    query = read_folder(folder)
+    assert (query.shape, query.reasons) == ("3-4-2", ())
+
+
+@pytest.mark.parametrize(
+    ("first", "shape"),
+    [
+        ("#ifdef WIDE", "3-4-2"),
+        ("#if WIDE", "3-4-2"),
+        ("#if defined(WIDE)\n#define N_LAYER_2 9\n#elif defined(WIDER)", "3-4-2"),
+        ("#define WIDE\n#ifndef WIDE", "3-4-2"),
+        ("#define WIDE 0\n#if WIDE", "3-4-2"),
+        ("#define WIDE 2\n#undef WIDE\n#if WIDE >= 2", "3-4-2"),
+    ],
+)
+def test_branches_of_headers_are_those_of_the_compiler(tmp_path: Path, first: str, shape: str) -> None:
+    line = "#define N_LAYER_2 4"
+    folder = edited(
+        tmp_path, line, f"{first}\n#define N_LAYER_2 64\n#else\n{line}\n#endif", "firmware/defines.h"
+    )
+    assert read_folder(folder).shape == shape
+
+
+def test_flags_of_the_build_script_define_names(tmp_path: Path) -> None:
+    line = "#define N_LAYER_2 4"
+    folder = edited(
+        tmp_path, line, f"#ifdef SMALL\n{line}\n#else\n#define N_LAYER_2 64\n#endif", "firmware/defines.h"
+    )
+    with refused(ErrorKind.MISMATCH, ReportError, mentions=["w2.txt"]):
+        read_folder(folder)
+    script = folder / "build_prj.tcl"
+    text = script.read_text()
+    script.write_text(f'{text}add_files -tb tb.cpp -cflags "-DSMALL"\n')
+    with refused(ErrorKind.MISMATCH, ReportError, mentions=["w2.txt"]):
+        read_folder(folder)
+    script.write_text(f'{text}add_files firmware/tagger.cpp -cflags "-std=c++0x -DSMALL"\n')
+    assert read_folder(folder).shape == "3-4-2"
+
+
+@pytest.mark.parametrize("size", ["1", "2", "4"])
+def test_streams_come_in_whole_words(tmp_path: Path, size: str) -> None:
+    folder = edited(tmp_path, "layer2_t layer2_out[N_LAYER_2];", "hls::stream<word_t> layer2_out;")
+    path = folder / "firmware" / "defines.h"
+    text = path.read_text()
+    path.write_text(f"{text}typedef nnet::array<ap_fixed<8,3>, {size}*1> word_t;\n")
+    assert read_folder(folder).shape == "3-4-2"
+    path.write_text(f"{text}typedef nnet::array<ap_fixed<8,3>, {size}+{size}+1> word_t;\n")
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["layer2_out"]):
+        read_folder(folder)
+
+
+CASTS = """namespace nnet {
+template<typename input_t, typename output_t>
+void fc1_iq(input_t *inp, output_t *out) {
+    #pragma HLS INLINE
+
+    out[0] = ap_fixed<5,3,AP_RND,AP_WRAP>(inp[0]);
+    out[1] = 0;
+    out[2] = ap_ufixed<4,2,AP_TRN,AP_WRAP>(inp[2]);
+}
+}
+"""
+
+
+def test_quantisers_of_single_values_under_latency(tmp_path: Path) -> None:
+    """HGQ2 without distributed arithmetic: a function casts each value to a type of its own."""
+    call = "    input_t cast[3];\n    nnet::fc1_iq<input_t, input_t>(fc1_input, cast); // fc1_iq\n"
+    folder = edited(tmp_path, "    layer2_t layer2_out[N", f"{call}    layer2_t layer2_out[N")
+    source = folder / "firmware" / "tagger.cpp"
+    source.write_text(source.read_text().replace("config2>(fc1_input,", "config2>(cast,"))
+    code = (
+        write(folder, {"firmware/nnet_utils/nnet_code_gen.h": CASTS}) / "firmware/nnet_utils/nnet_code_gen.h"
+    )
+    query = read_folder(folder)
+    assert query.layers[0].features == (FixedType(5, 3, rounding="RND"), None, FixedType(4, 2, signed=False))
+    assert NoteKind.UNCOUNTED in {note.kind for note in query.warnings}  # one of them rounds
+    for other in ("inp[1]);", "inp[0]) + 1;"):
+        code.write_text(CASTS.replace("inp[0]);", other))
+        with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["fc1_iq"]):
             read_folder(folder)
 
 
@@ -396,9 +332,9 @@ def test_directives_that_bind_multipliers(tmp_path: Path) -> None:
     folder = fifth_release(tmp_path)
     assert read_folder(folder).layers[0].multipliers is None
     directive = "#pragma HLS BIND_OP variable=mult op=mul impl=dsp\n"
-    _write(folder, {"firmware/nnet_utils/nnet_dense_latency.h": directive})
+    write(folder, {"firmware/nnet_utils/nnet_dense_latency.h": directive})
     assert read_folder(folder).layers[0].multipliers == "dsp"
-    _write(folder, {"firmware/nnet_utils/nnet_dense_latency.h": directive.replace("dsp", "fabric")})
+    write(folder, {"firmware/nnet_utils/nnet_dense_latency.h": directive.replace("dsp", "fabric")})
     assert read_folder(folder).layers[0].multipliers == "fabric"
 
 
@@ -547,10 +483,44 @@ def test_numbered_modules_are_read_in_the_order_of_their_numbers(tmp_path: Path)
     assert query.reasons == ()
 
 
-def test_named_modules_are_outside_the_domain(tmp_path: Path) -> None:
-    modules = [("act", "ReLU", 0, 0), ("fc1", "Linear", 8, 8), ("fc2", "Linear", 8, 8)]
-    query = read_config(_torch_config(tmp_path, modules))
-    assert NoteKind.ASSUMED in {note.kind for note in query.reasons}
+@pytest.mark.parametrize(
+    "modules",
+    [
+        [("act", "ReLU", 0, 0), ("fc1", "Linear", 8, 8), ("fc2", "Linear", 8, 8)],
+        [("stem", "Linear", 16, 40), ("body", "Linear", 40, 20), ("head", "Linear", 20, 5)],
+        [("0", "Linear", 8, 8), ("head", "Linear", 8, 2)],
+    ],
+    ids=["an activation used twice", "widths of one order", "numbers and names"],
+)
+def test_named_modules_have_no_order(tmp_path: Path, modules: list[tuple[str, str, int, int]]) -> None:
+    with refused(ErrorKind.MISSING, mentions=["order", modules[-1][0]]):
+        read_config(_torch_config(tmp_path, modules))
+
+
+def test_a_class_of_the_users_has_no_order(tmp_path: Path) -> None:
+    path = _torch_config(tmp_path, [("0", "Linear", 8, 8), ("1", "ReLU", 0, 0), ("2", "Linear", 8, 2)])
+    assert read_config(path).shape == "8-8-2"
+    path.write_text(path.read_text().replace("torch.nn.modules.container.Sequential", "__main__.Net"))
+    with refused(ErrorKind.MISSING, mentions=["order"]):
+        read_config(path)
+
+
+def test_a_module_that_stands_twice_is_read_twice(tmp_path: Path) -> None:
+    sizes = [("0", "Linear", 9, 6), ("1", "ReLU", 0, 0), ("2", "Linear", 6, 6), ("4", "Linear", 6, 2)]
+    path = _torch_config(tmp_path, sizes)
+    text = path.read_text().replace("'1': !!", "'1': &id001 !!").replace("'2': !!", "'2': &id002 !!")
+    aliases = "    '3': *id001\n    '5': *id001\n"
+    path.write_text(text.replace("    '4': ", f"{aliases}    '4': "))
+    query = read_config(path)
+    assert query.shape == "9-6-6-2"
+    assert [layer.activation for layer in query.layers] == ["relu", "relu", "relu"]
+
+
+def test_the_backend_is_named_before_the_layers_are_looked_for(tmp_path: Path) -> None:
+    path = _torch_config(tmp_path, [("act", "ReLU", 0, 0), ("fc1", "Linear", 8, 8)])
+    path.write_text(path.read_text().replace("Backend: Vitis", "Backend: oneAPI"))
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["oneAPI"]):
+        read_config(path)
 
 
 def test_a_configuration_with_convolutions_is_refused(tmp_path: Path) -> None:
@@ -739,6 +709,8 @@ def test_long_files_take_no_quadratic_time(tmp_path: Path, piece: str) -> None:
         ("oneAPI", "void Net::operator()() const { auto x = InPipe::read(); nnet::dense<a, b, c>(x, y); }"),
         ("Quartus", "component out_t net(in_t x) { hls_register out_t y[2]; nnet::dense<a, b, c>(x, y); }"),
         ("Catapult", "void CCS_BLOCK(net)(ac_channel<in_t> &x) { nnet::dense<a, b, c>(x, y); }"),
+        ("Libero", "void net(in_t x[2]) {\n#pragma HLS function top\nnnet::dense<a, b, c>(x, y); }"),
+        ("ac_fixed", "void net(ac_fixed<8, 3> x[2]) { nnet::dense<a, b, c>(x, y); }"),
     ],
 )
 def test_code_of_other_makers_is_refused_by_its_backend(tmp_path: Path, backend: str, code: str) -> None:
@@ -749,6 +721,17 @@ def test_code_of_other_makers_is_refused_by_its_backend(tmp_path: Path, backend:
         (firmware / name).write_text("#define N 1\n")
     with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[backend]):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["unwritten input", "another maker"])
+def test_projects_that_cannot_be_judged_are_bad_input(tmp_path: Path, kind: str) -> None:
+    if kind == "another maker":
+        folder = edited(tmp_path, "void tagger(", "hls_register int x;\nvoid tagger(")
+    else:
+        folder = edited(tmp_path, "config2>(fc1_input,", "config2>(nowhere,")
+    with refused(ErrorKind.UNSUPPORTED, UserError) as raised:
+        read_model(folder)
+    assert raised.value.exit_code == EXIT_USER
 
 
 def test_a_configuration_above_the_firmware_names_the_backend(tmp_path: Path) -> None:

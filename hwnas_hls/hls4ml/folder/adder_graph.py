@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.precision import FixedType
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _PLAIN = re.compile(r"(-?)v(\d{1,7})")
 _INPUT = re.compile(r"model_inp\[(\d{1,6})\]|model_inp_q_(\d{1,6})")
 #: Inputs with types of their own are cast one by one before the graph, which then reads the casts.
 _QUANTISED = re.compile(r"([\w<>,: -]{1,80}?)\s+model_inp_q_(\d{1,6}) = (?:model_inp\[(\d{1,6})\]|0);.*")
+_VALUE_CAST = re.compile(r"out\[(\d{1,6})\] = (?:(ap_u?fixed<[\w:, -]{1,60}>)\(inp\[(\d{1,6})\]\)|0);")
 _CAST = re.compile(r"(?:ap|ac)_u?(?:fixed|int)<[\d, -]{1,24}>\((.+)\)")
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
 
@@ -98,6 +100,32 @@ def read_graph(text: str, function: str, n_in: int, n_out: int) -> AdderGraph | 
         return None
     features = tuple(follower.types.get(place) for place in range(n_in)) if follower.types else ()
     return AdderGraph(*(weight[0], bias[0], weight[1], bias[1]), follower.n_adders, features)
+
+
+def read_casts(text: str, function: str) -> FeatureTypes | None:
+    """The types to which ``function`` of ``nnet_code_gen.h`` casts single values; ``None`` if it does more.
+
+    hls4ml writes such a function for each quantiser of a model whose values have types of their own (HGQ2).
+    """
+    start = text.find(f"void {function}(")
+    if start < 0:
+        return None
+    end = text.find("\n}", start)
+    types: dict[int, FixedType | None] = {}
+    for line in text[start : end if end >= 0 else len(text)].split("\n")[1:]:
+        stripped = line.strip()[:400]
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _VALUE_CAST.fullmatch(stripped)
+        if match is None or int(match[1]) in types or (match[3] is not None and match[3] != match[1]):
+            return None
+        try:
+            types[int(match[1])] = None if match[2] is None else FixedType.parse(match[2])
+        except UserError:
+            return None
+    if not types or sorted(types) != list(range(len(types))):
+        return None
+    return tuple(types[place] for place in range(len(types)))
 
 
 class _Follower:

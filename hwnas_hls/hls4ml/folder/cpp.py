@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+from hwnas_hls.hls4ml.folder.preprocessor import holds
 
 _MARK = re.compile(r'"|//|/\*')
 _STRING = re.compile(r'"[^"\n]*"?')
@@ -61,68 +63,85 @@ class Source:
         pragmas: text behind ``#pragma HLS``, in order.
         defines: name -> expression of ``#define``.
         comments: line number -> comment at its end.
-        named: names of every ``#define``, with an expression or without.
+        named: every ``#define`` -> its expression, empty where it has none.
     """
 
     text: str
     pragmas: list[str] = field(default_factory=list)
     defines: dict[str, str] = field(default_factory=dict)
     comments: dict[int, str] = field(default_factory=dict)
-    named: set[str] = field(default_factory=set)
+    named: dict[str, str] = field(default_factory=dict)
 
 
-#: Names predefined by HLS compilers.
-_COMPILER = frozenset({"__SYNTHESIS__", "__cplusplus", "__VITIS_HLS__", "__VIVADO_HLS__", "AP_INT_MAX_W"})
-#: ``#if defined(NAME)``, the long form of ``#ifdef NAME``.
-_DEFINED = re.compile(r"defined\s*\(?\s*(\w+)\s*\)?")
-
-
-def clean(text: str, known: Collection[str] = ()) -> Source:
+def clean(text: str, known: Mapping[str, str] | None = None) -> Source:
     """Remove comments, preprocessor lines and code excluded from synthesis.
 
     Args:
         text: of one file.
-        known: names defined by earlier files; code after another ``#ifdef`` is excluded.
+        known: macros of earlier files and of the compiler's flags -> expressions.
     """
     bare, comments = without_comments(text)
     result = Source("", comments=comments)
+    names = dict(known or {})
     kept: list[str] = []
-    hidden: list[bool | None] = []  # per level of #if: excluded, included, or unrelated to synthesis
+    levels: list[_Level] = []
     for line in bare.split("\n"):
         stripped = line.strip()
+        hidden = any(level.excluded for level in levels)
         if not stripped.startswith("#"):
-            kept.append("" if True in hidden else line)
+            kept.append("" if hidden else line)
             continue
         kept.append("")
-        words = stripped[1:].split(None, 2)
+        words = stripped[1:].split(None, 1)
         if not words:
             continue
-        if words[0] in ("ifndef", "ifdef", "if"):
-            about = "__SYNTHESIS__" in stripped
-            negative = words[0] == "ifndef" or "!" in stripped
-            name = words[1] if len(words) > 1 else ""
-            asked = _DEFINED.fullmatch(" ".join(words[1:]).strip()) if words[0] == "if" else None
-            name = asked[1] if asked is not None else name
-            by_name = words[0] == "ifdef" or asked is not None
-            undefined = by_name and name not in _COMPILER and name not in {*known, *result.named}
-            never = undefined or (words[0] == "if" and name == "0")
-            hidden.append(negative if about else True if never else None)
-        elif words[0] == "else" and hidden:
-            hidden[-1] = None if hidden[-1] is None else not hidden[-1]
-        elif words[0] == "endif" and hidden:
-            hidden.pop()
-        elif True in hidden:
+        rest = words[1] if len(words) > 1 else ""
+        if _branch(words[0], rest, levels, names) or hidden:
             continue
-        elif [word.upper() for word in words[:2]] == ["PRAGMA", "HLS"] and len(words) == 3:
-            result.pragmas.append(words[2].strip()[:500])
-        else:
-            if words[0] == "define" and len(words) > 1:
-                result.named.add(words[1].partition("(")[0])
+        if words[0] == "undef":
+            names.pop(rest.strip(), None)
+        elif words[0] == "define" and rest:
+            name = rest.split()[0].partition("(")[0]
             match = _DEFINE.fullmatch(line[:500])
             if match is not None:
                 result.defines[match[1]] = match[2].strip()
+            names[name] = result.defines.get(name, "")
+            result.named[name] = names[name]
+        elif words[0].upper() == "PRAGMA" and rest[:3].upper() == "HLS" and len(rest.split()) > 1:
+            result.pragmas.append(rest.split(None, 1)[1].strip()[:500])
     result.text = "\n".join(kept)
     return result
+
+
+@dataclass(slots=True)
+class _Level:
+    """One level of ``#if``: whether its present branch is excluded, and whether one was included before.
+
+    ``None`` stands for what no file says; such branches are kept.
+    """
+
+    excluded: bool | None
+    taken: bool | None
+
+
+def _branch(word: str, rest: str, levels: list[_Level], names: Mapping[str, str]) -> bool:
+    """Follow a directive that begins, changes or ends a level; whether it was one."""
+    if word in ("if", "ifdef", "ifndef"):
+        value = holds(word, rest, names)
+        levels.append(_Level(None if value is None else not value, value))
+    elif word in ("elif", "else") and levels:
+        level = levels[-1]
+        value = True if word == "else" else holds("if", rest, names)
+        if level.taken or value is False:
+            level.excluded = True
+            return True
+        certain = value is True and level.taken is False
+        level.excluded, level.taken = (False, True) if certain else (None, None)
+    elif word == "endif" and levels:
+        levels.pop()
+    else:
+        return word in ("elif", "else", "endif")
+    return True
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Directives that select DSPs or fabric for multiplications."""
+"""Directives of pragmas and Tcl scripts: what binds multiplications, and what acts on the top function."""
 
 from __future__ import annotations
 
@@ -22,3 +22,22 @@ def directive_multipliers(texts: list[str]) -> str | None:
             found.add("fabric" if match[1].lower() == "mul_lut" else "dsp")
     found &= {"dsp", "fabric"}
     return found.pop() if len(found) == 1 else None
+
+
+#: ``set_directive_pipeline -II 8 "net"``: its name, and what follows.
+_DIRECTIVE = re.compile(r"set_directive_(\w+)\s*(.*)")
+#: Which function is the top one; the reader knows it.
+_NO_CHANGE = frozenset({"top"})
+
+
+def directive_pragmas(script: str) -> list[str]:
+    """What the ``set_directive_...`` commands of a Tcl script mean, as text behind ``#pragma HLS``."""
+    found = []
+    for line in script.splitlines():
+        match = _DIRECTIVE.match(line.strip()[:500])
+        if match is None or match[1].lower() in _NO_CHANGE:
+            continue
+        words = match[2].replace('"', " ").replace("{", " ").replace("}", " ").split()
+        options = re.sub(r"(?<!\S)-([A-Za-z_]\w*)\s+(?=[^-\s])", r"\1=", " ".join(words))
+        found.append(f"{match[1].upper()} {options}".strip())
+    return found

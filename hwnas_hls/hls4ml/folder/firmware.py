@@ -22,15 +22,18 @@ from hwnas_hls.hls4ml.folder.cpp import (
     structs,
     typedefs,
 )
-from hwnas_hls.hls4ml.folder.directives import directive_multipliers
+from hwnas_hls.hls4ml.folder.directives import directive_multipliers, directive_pragmas
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.files import MAX_WEIGHT_BYTES, optional_source, source
 from hwnas_hls.hls4ml.folder.precisions import Precisions
+from hwnas_hls.hls4ml.folder.preprocessor import flags
 from hwnas_hls.network.precision import FixedType
 
 _ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
 _ARRAY = re.compile(r"([\w:<>,\s*]+?)[\s&>](\w+)\s*\[([^\]]{1,100})\]")
 _STREAM = re.compile(r"(?:static\s+)?hls::stream\s*<\s*([\w:]+)\s*>\s*&?\s*(\w+)(?:\s*\(.*\))?")
+_STRING = re.compile(r'"[^"]*"')
+_LOADING = re.compile(r"(?:if\s*\([^;]*?\)\s*|else\s+)*(?:\w+::)*load_(?:compressed_)?weights_from_txt\s*<")
 _WORD = re.compile(r"(?:\w+::)*array\s*<(.*),([^,<>]+)>")
 
 
@@ -57,21 +60,23 @@ class Firmware:
         folder: the project.
         top: name of the function that calls the layers.
         ports: arrays and streams among its parameters, in order.
+        parameters: every word of its list of parameters.
         calls: layer calls of the top function, in order.
         names: type names -> definitions.
         constants: names -> expressions.
         structs: configurations by name.
         variables: arrays and streams of the top function, including its ports.
-        pragmas: text behind ``#pragma HLS`` in its file, in order.
+        pragmas: text behind ``#pragma HLS`` in its file, in order, then what directives of scripts mean.
         aliases: array name -> the array that it is an alias of.
         multipliers: ``dsp`` or ``fabric`` if a directive binds every multiplication.
         da_weight: weight types of layers, by name, from the configuration.
-        generated: text of ``nnet_code_gen.h``, if a layer uses distributed arithmetic.
+        generated: text of ``nnet_code_gen.h``: adder graphs, and casts of single values.
     """
 
     folder: Path
     top: str
     ports: tuple[str, ...]
+    parameters: frozenset[str]
     calls: list[Call]
     names: Mapping[str, str]
     constants: Mapping[str, str]
@@ -90,9 +95,12 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     Raises:
         ReportError: a file is missing, or no function calls hls4ml's layers.
     """
-    defines = clean(optional_source(folder, "firmware/defines.h"))
-    parameters = clean(source(folder, "firmware/parameters.h"), defines.named)
-    function, cleaned = _top_function(folder, top, defines.named | parameters.named)
+    scripts = [optional_source(folder, name) for name in ("build_prj.tcl", "project.tcl", "directives.tcl")]
+    given = flags("\n".join(scripts))
+    defines = clean(optional_source(folder, "firmware/defines.h"), given)
+    parameters = clean(source(folder, "firmware/parameters.h"), given | defines.named)
+    headers = f"{defines.text}\n{parameters.text}"
+    function, cleaned = _top_function(folder, top, given | defines.named | parameters.named, headers)
     names = {**typedefs(parameters.text), **typedefs(defines.text)}
     constants = {**parameters.defines, **defines.defines}
     calls: list[Call] = []
@@ -101,7 +109,10 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     for part in split(function.parameters):
         _declare(part, constants, names, variables)
     ports = tuple(variables)
-    for statement, line in statements(function.body, function.first_line):
+    for written, line in statements(function.body, function.first_line):
+        statement = _STRING.sub('""', written)
+        if _LOADING.match(statement):
+            continue  # no hardware, whatever condition it stands under
         alias = _ALIAS.fullmatch(statement)
         if alias is not None:
             aliases[alias[1]] = alias[2]
@@ -116,23 +127,23 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     directives = [f"HLS {pragma}" for pragma in cleaned.pragmas]
     for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
         directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
-    directives.append(optional_source(folder, "build_prj.tcl"))
+    directives += scripts
     generated = "firmware/nnet_utils/nnet_code_gen.h"
-    by_graph = "dense_da" in function.body or "dense_da" in parameters.text
     return Firmware(
         folder=folder,
         top=function.name,
         ports=ports,
+        parameters=frozenset(re.findall(r"\w+", function.parameters)),
         calls=calls,
         names=names,
         constants=constants,
         structs=structs(parameters.text),
         variables=variables,
         aliases=aliases,
-        pragmas=cleaned.pragmas,
+        pragmas=[*cleaned.pragmas, *directive_pragmas("\n".join(scripts))],
         multipliers=directive_multipliers(directives),
         da_weight=Precisions(config).weights(),
-        generated=optional_source(folder, generated, MAX_WEIGHT_BYTES) if by_graph else "",
+        generated=optional_source(folder, generated, MAX_WEIGHT_BYTES),
     )
 
 
@@ -141,6 +152,9 @@ _OTHER_BACKENDS = {
     "oneAPI": re.compile(r"\b(?:InPipe|OutPipe)\s*::|\bsycl\s*::|#\s*include\s*<sycl"),
     "Quartus (Intel HLS)": re.compile(r"\bhls_register\b|\bhls_component_ii\b|\bihc\s*::"),
     "Catapult": re.compile(r"\bac_channel\s*<|\bCCS_BLOCK\b"),
+    "Libero (SmartHLS)": re.compile(r"(?m)^function\s+top\b|\bhls::FIFO\s*<|\bap_fixpt\s*<"),
+    # all of the above but the last have their types
+    "oneAPI, Quartus or Catapult (types ac_fixed)": re.compile(r"\bac_fixed\s*<"),
 }
 
 
@@ -153,8 +167,15 @@ def origin(name: str, aliases: Mapping[str, str]) -> str:
     return name
 
 
-def _top_function(folder: Path, top: str, defined: set[str]) -> tuple[Function, Source]:
-    """The function that calls the layers, and its file."""
+def _top_function(
+    folder: Path, top: str, defined: Mapping[str, str], headers: str
+) -> tuple[Function, Source]:
+    """The function that calls the layers, and its file.
+
+    Args:
+        defined: macros of its headers.
+        headers: their text, for the maker's types.
+    """
     names = [top, top.removesuffix("_axi"), "myproject"]
     files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names) if name]
     listed = sorted((folder / "firmware").glob("*.cpp"))[:50]
@@ -163,16 +184,21 @@ def _top_function(folder: Path, top: str, defined: set[str]) -> tuple[Function, 
         if not (folder / relative).is_file():
             continue
         cleaned = clean(source(folder, relative), defined)
-        for backend, mark in _OTHER_BACKENDS.items():
-            if mark.search(cleaned.text):
-                raise Unsupported(
-                    f"{folder}: code of the backend {backend} ({relative}); "
-                    "only backends for Xilinx parts are supported"
-                )
+        _check_maker(folder, "\n".join([*cleaned.pragmas, cleaned.text, headers]), relative)
         for function in functions(cleaned.text):
             if "nnet::" in function.body:
                 return function, cleaned
     raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
+
+
+def _check_maker(folder: Path, text: str, relative: str) -> None:
+    """Refuse code that only the backends of other makers write."""
+    for backend, mark in _OTHER_BACKENDS.items():
+        if mark.search(text):
+            raise Unsupported(
+                f"{folder}: code of the backend {backend} ({relative}); "
+                "only backends for Xilinx parts are supported"
+            )
 
 
 def _name_in(comment: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
 
 from hwnas_hls.errors import ReportError, Unsupported
+from hwnas_hls.hls4ml.folder.adder_graph import read_casts
 from hwnas_hls.hls4ml.folder.cpp import Call
 from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
+from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.notes import Note, NoteKind, activation_of_inputs
+from hwnas_hls.network.features import FeatureTypes
 
 _PLAIN = (
     *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
@@ -34,8 +36,14 @@ ACTIVATIONS = {
 #: Calls without hardware.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
 
-#: Pragmas of a top function that hls4ml writes for no design, and that change what is built.
-_UNMEASURED = frozenset({"ALLOCATION", "LATENCY", "EXPRESSION_BALANCE", "FUNCTION_INSTANTIATE", "UNROLL"})
+#: Pragmas that hls4ml itself writes into a top function (any release), or that bind multiplications, which
+#: the reader follows. Whatever else stands there changes what is built.
+_USUAL = frozenset(
+    {"ARRAY_RESHAPE", "ARRAY_PARTITION", "INTERFACE", "PIPELINE", "DATAFLOW", "STREAM"}
+    | {"BIND_OP", "RESOURCE", "BIND_STORAGE", "STABLE"}
+)
+#: Modes of ports that add a bus, a queue or a memory port.
+_PORT_MODE = re.compile(r"(?:mode=)?(s_axilite|m_axi|axis|ap_fifo|ap_memory|bram|ap_bus)")
 
 
 def read_layers(firmware: Firmware) -> Layers:
@@ -48,6 +56,7 @@ def read_layers(firmware: Firmware) -> Layers:
     """
     out = Layers()
     previous = ""
+    pending: FeatureTypes = ()
     for call in firmware.calls:
         if call.function in _SILENT:
             continue
@@ -55,11 +64,8 @@ def read_layers(firmware: Firmware) -> Layers:
         if len(call.types) < 2 or len(call.arguments) < 2:
             raise ReportError(f"{firmware.folder}: layer {name!r}: call of {call.function} without its types")
         source = origin(call.arguments[0], firmware.aliases)
-        if not previous and source in firmware.variables and source not in firmware.ports:
-            raise Unsupported(
-                f"layer {name!r} reads {source}, which no layer writes: no layer uses the network's input, "
-                "and the tools remove all logic"
-            )
+        if not previous:
+            _check_input(source, name, firmware)
         if previous and source != previous:
             raise Unsupported(
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
@@ -67,11 +73,10 @@ def read_layers(firmware: Firmware) -> Layers:
             )
         if call.function.startswith("dense") or call.function == "compute_layer":
             read_dense(call, name, firmware, out)
-            array = firmware.variables.get(source)
-            if array is not None and not array.is_stream and array.size < out.layers[-1].n_in:
-                raise Unsupported(
-                    f"layer {name!r} reads {out.layers[-1].n_in} values of {source}, which has {array.size}"
-                )
+            if len(pending) == out.layers[-1].n_in:
+                out.layers[-1] = dataclasses.replace(out.layers[-1], features=pending)
+            pending = ()
+            _check_size(source, out.layers[-1].n_in, f"layer {name!r} reads", firmware)
             previous = origin(call.arguments[1], firmware.aliases)
         elif call.function == "normalize":
             _normalise(call, name, firmware, out)
@@ -82,11 +87,17 @@ def read_layers(firmware: Firmware) -> Layers:
             _activation(call, name, firmware, out)
             at = 1 if call.function.startswith("normalize_") else -1
             previous = origin(call.arguments[at], firmware.aliases)
+        elif (casts := read_casts(firmware.generated, call.function)) is not None:
+            _check_size(source, len(casts), f"layer {name!r} reads", firmware)
+            pending = _cast(call, name, casts, firmware, out)
+            previous = origin(call.arguments[1], firmware.aliases)
         else:
             raise Unsupported(
                 f"layer {name!r} is nnet::{call.function}: only dense layers, activations and batch "
                 "normalisation are supported"
             )
+        if out.layers:
+            _check_size(previous, out.layers[-1].n_out, f"layer {name!r} writes", firmware)
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: its firmware has no dense layer")
     if previous in firmware.variables and previous not in firmware.ports:
@@ -94,37 +105,78 @@ def read_layers(firmware: Firmware) -> Layers:
             f"the last layer writes {previous}, which is no output of the top function, and the tools remove "
             "all logic"
         )
-    out.reasons += _pragma_reasons(firmware.pragmas, out)
+    out.reasons += _pragma_reasons(firmware, out)
     return out
 
 
-def _pragma_reasons(pragmas: Sequence[str], layers: Layers) -> list[Note]:
+def _check_input(source: str, name: str, firmware: Firmware) -> None:
+    """The first layer reads a port of the top function; otherwise nothing reaches it."""
+    if not firmware.ports or source in firmware.parameters:
+        return
+    raise Unsupported(
+        f"layer {name!r} reads {source}, which no layer writes: no layer uses the network's input, "
+        "and the tools remove all logic"
+    )
+
+
+def _check_size(array_name: str, count: int, does: str, firmware: Firmware) -> None:
+    """An array has as many values as its layer; a stream comes in whole words."""
+    array = firmware.variables.get(array_name)
+    if array is None:
+        return
+    if array.is_stream and (array.size > count or count % array.size):
+        raise Unsupported(f"{does} {count} values of {array_name}, which comes in words of {array.size}")
+    if not array.is_stream and array.size != count:
+        raise Unsupported(f"{does} {count} values of {array_name}, which has {array.size}")
+
+
+def _pragma_reasons(firmware: Firmware, layers: Layers) -> list[Note]:
     """Why pragmas of the top function put the design outside the measured domain."""
-    out: list[Note] = []
-    streamed = layers.io_type != "io_parallel"
-    shared = any(layer.strategy.startswith("Resource") for layer in layers.layers)
-    for pragma in pragmas:
-        words = pragma.replace(" = ", "=").split()
-        interval = re.search(r"(?i)\bII\s*=\s*(\d{1,6})", pragma)
-        if words[0].upper() in _UNMEASURED or [word.upper() for word in words[:2]] == ["PIPELINE", "OFF"]:
-            text = f"{' '.join(words[:2])} on the top function: no data"
-            out.append(Note(NoteKind.NO_DATA, text, "pragma"))
-        elif words[0].upper() == "PIPELINE" and interval is not None:
-            wanted = {layer.reuse_factor for layer in layers.layers}
-            if int(interval[1]) > 1 and wanted != {int(interval[1])}:
-                text = f"PIPELINE II={interval[1]} on the top function shares operators between its cycles"
-                out.append(Note(NoteKind.NO_DATA, text, "pragma"))
-                layers.pipeline_ii = int(interval[1])
-        elif words[0].upper() == "DATAFLOW" and not streamed and not shared:
-            text = "DATAFLOW on layers that are not Resource makes each a separate process: no data"
-            out.append(Note(NoteKind.NO_DATA, text, "pragma"))
-        elif words[0].upper() == "INTERFACE" and not streamed:
-            modes = [word.lower().removeprefix("mode=") for word in words[1:]]
-            bus = next((mode for mode in modes if mode in ("s_axilite", "m_axi", "axis")), "")
-            if bus:
-                text = f"an interface {bus} on the top function adds a wrapper that is not counted"
-                out.append(Note(NoteKind.NO_DATA, text, "pragma"))
-    return list(dict.fromkeys(out))
+    texts: list[str] = []
+    styles = set()
+    for pragma in firmware.pragmas:
+        words = re.sub(r"\s*=\s*", "=", pragma).split()
+        kind = words[0].upper()
+        styles.add(kind)
+        if kind not in _USUAL:
+            texts.append(f"{' '.join(words[:2])} on the top function: no data")
+        elif kind == "PIPELINE":
+            texts.append(_pipeline(words, firmware, layers))
+        elif kind == "DATAFLOW" and layers.io_type == "io_parallel" and not _shares(layers):
+            texts.append("DATAFLOW on layers that are not Resource makes each a separate process: no data")
+        elif kind == "INTERFACE" and layers.io_type == "io_parallel":
+            texts += _ports(words)
+    if not styles & {"PIPELINE", "DATAFLOW"} and layers.io_type == "io_parallel":
+        texts.append("the top function has neither PIPELINE nor DATAFLOW, so layers wait for each other")
+    return [Note(NoteKind.NO_DATA, text, "pragma") for text in dict.fromkeys(texts) if text]
+
+
+def _shares(layers: Layers) -> bool:
+    return any(layer.strategy.startswith("Resource") for layer in layers.layers)
+
+
+def _ports(words: list[str]) -> list[str]:
+    modes = [match[1] for word in words[1:] if (match := _PORT_MODE.fullmatch(word.lower()))]
+    return [f"an interface {mode} on the top function adds a wrapper that is not counted" for mode in modes]
+
+
+def _pipeline(words: list[str], firmware: Firmware, layers: Layers) -> str:
+    """What a pipeline of the whole network means for the domain; empty where hls4ml writes the same."""
+    options = [word for word in words[1:] if not word.upper().startswith("II=")]
+    if options and options[0].lower() == "off":
+        return "PIPELINE off on the top function: no data"
+    written = next((word[3:] for word in words[1:] if word.upper().startswith("II=")), "1")
+    interval = evaluate(written, firmware.constants)
+    if interval is None or interval < 1:
+        return f"PIPELINE II={written[:40]} on the top function: its value is not known"
+    wanted = {layer.reuse_factor for layer in layers.layers}
+    if interval > 1 and wanted != {interval}:
+        layers.pipeline_ii = interval
+        return f"PIPELINE II={interval} on the top function shares operators between its cycles"
+    looped = any(layer.strategy == "Resource" and layer.reuse_factor > 1 for layer in layers.layers)
+    if looped and layers.io_type == "io_parallel":
+        return "PIPELINE above Resource layers unrolls their loops: no data"
+    return ""
 
 
 def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
@@ -160,6 +212,17 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     if call.function.startswith("normalize_"):
         changes["normalisation"] = "batch"
     out.layers[-1] = dataclasses.replace(last, **changes)  # type: ignore[arg-type]
+
+
+def _cast(call: Call, name: str, casts: FeatureTypes, firmware: Firmware, out: Layers) -> FeatureTypes:
+    """Values with types of their own, which the next layer reads."""
+    if any(kind is not None and kind != kind.plain for kind in casts):
+        text = f"layer {name!r}: casts of single values that round or saturate are not counted"
+        out.warnings.append(Note(NoteKind.UNCOUNTED, text))
+    if out.layers:
+        result = fixed_type(call.types[1], firmware.names, f"layer {name!r}, result")
+        out.layers[-1] = dataclasses.replace(out.layers[-1], result=result)
+    return casts
 
 
 def _normalise(call: Call, name: str, firmware: Firmware, out: Layers) -> None:

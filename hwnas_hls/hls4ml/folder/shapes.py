@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ReportError, Unsupported
+from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder.config import split_config, text_of
 from hwnas_hls.hls4ml.folder.files import inside, source
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
-_TORCH = re.compile(r"(\s+)'?([\w.]+)'?: !!python/object:([\w.]+)\.(\w+)\s*")
+_TORCH = re.compile(r"(\s+)'?([\w.]+)'?: (?:&(\w+) )?!!python/object:[\w.]+\.(\w+)\s*")
+#: A module that stands in several places is written once, with an anchor; elsewhere stands its alias.
+_TORCH_AGAIN = re.compile(r"(\s+)'?([\w.]+)'?: \*(\w+)\s*")
+#: The class of the model itself; a class of the user's has a ``forward`` that is not in the file.
+_TORCH_MODEL = re.compile(r"\w+: !!python/object:torch\.nn\.modules\.container\.Sequential\s*")
 _TORCH_FIELD = re.compile(r"(\s+)(in_features|out_features|num_features): (\d{1,7})\s*")
 #: Classes without hardware.
 _NOTHING = frozenset({"Dropout", "Flatten", "Identity", "InputLayer", "AlphaDropout", "GaussianNoise"})
@@ -55,12 +59,13 @@ def read_shapes(path: Path, config: dict[str, Any]) -> list[Shape]:
     """The layers of the model of the configuration at ``path``; empty if unknown.
 
     Raises:
+        UserError: the file does not determine the order of the layers.
         Unsupported: a layer is not supported.
         ReportError: the model exists but cannot be read.
     """
     _, blocks = split_config(path)
     if "in_features" in blocks.get("PytorchModel", ""):
-        return list(_torch(blocks["PytorchModel"]))
+        return list(_torch(blocks["PytorchModel"], str(path)))
     folder = path.parent
     tagged = blocks.get("KerasModel", "").split("\n", 1)[0].partition("!keras_model")[2].strip()
     for named in (text_of(config, "KerasJson"), tagged, "keras_model.keras"):
@@ -73,24 +78,27 @@ def read_shapes(path: Path, config: dict[str, Any]) -> list[Shape]:
     return []
 
 
-def has_certain_order(path: Path) -> bool:
-    """Whether the file at ``path`` determines the order of its layers (a torch model: if numbered).
+def _torch(block: str, where: str) -> Iterator[Shape]:
+    """The modules of an ``nn.Sequential`` in the order of their numbers.
 
-    The modules of a torch model are sorted by name, and ``forward`` is not in the file.
+    PyYAML sorts the modules by name, and what ``forward`` of another class does with them (their order,
+    whether one is used twice or not at all, sums) is not in the file.
     """
-    _, blocks = split_config(path)
-    block = blocks.get("PytorchModel", "")
-    return "in_features" not in block or _numbered(_modules(block))
-
-
-def _torch(block: str) -> Iterator[Shape]:
-    """The modules in the order of their numbers if all have one (``nn.Sequential``), else as written."""
     modules = _modules(block)
-    if _numbered(modules):
-        modules.sort(key=lambda module: int(module[0][-1]))
+    first = block.split("\n", 1)[0]
+    if not _TORCH_MODEL.fullmatch(first) or not all(
+        len(path) == 1 and path[0].isdigit() for path, _, _ in modules
+    ):
+        raise UserError(
+            "the configuration does not contain the order of its layers",
+            where=where,
+            found=f"modules sorted by name: {', '.join('.'.join(path) for path, _, _ in modules)[:200]}",
+            remedy="give the project folder (with firmware/), which does",
+            kind=ErrorKind.MISSING,
+        )
+    modules.sort(key=lambda module: int(module[0][-1]))
     for path, kind, sizes in modules:
-        name = "_".join(path)
-        yield from _torch_layer("_" + name if name[:1].isdigit() else name, kind, sizes)
+        yield from _torch_layer(f"_{path[0]}", kind, sizes)
 
 
 _Module = tuple[tuple[str, ...], str, dict[str, int]]
@@ -98,23 +106,27 @@ _Module = tuple[tuple[str, ...], str, dict[str, int]]
 
 def _modules(block: str) -> list[_Module]:
     """(names from the outside in, class, sizes) of each module without submodules."""
-    found: list[tuple[tuple[str, ...], str, dict[str, int]]] = []
+    found: list[_Module] = []
+    anchors: dict[str, _Module] = {}
     path: list[tuple[int, str]] = []
     for line in block.splitlines()[1:]:
         value = _TORCH_FIELD.fullmatch(line[:200])
         if value is not None and found:
             found[-1][2][value[2]] = int(value[3])
-        module = _TORCH.fullmatch(line[:300])
+        module, again = _TORCH.fullmatch(line[:300]), _TORCH_AGAIN.fullmatch(line[:300])
+        if module is None and (again is None or again[3] not in anchors):
+            continue
+        indent, name = len((module or again)[1]), (module or again)[2]  # type: ignore[index]
+        path = [*((at, outer) for at, outer in path if at < indent), (indent, name)]
+        names = tuple(each for _, each in path)
         if module is not None:
-            indent = len(module[1])
-            path = [*((at, name) for at, name in path if at < indent), (indent, module[2])]
-            found.append((tuple(name for _, name in path), module[4], {}))
+            found.append((names, module[4], {}))
+            if module[3]:
+                anchors[module[3]] = found[-1]
+        else:
+            _, kind, sizes = anchors[again[3]]  # type: ignore[index]
+            found.append((names, kind, sizes))
     return [module for module in found if module[1] not in _CONTAINERS]
-
-
-def _numbered(modules: list[_Module]) -> bool:
-    """Whether the model is one ``nn.Sequential``; other modules may combine their parts in any way."""
-    return all(len(path) == 1 and path[0].isdigit() for path, _, _ in modules)
 
 
 def _torch_layer(name: str, kind: str, sizes: dict[str, int]) -> Iterator[Shape]:

@@ -10,7 +10,7 @@ from hwnas_hls.hls4ml.folder.config import load_config, text_of
 from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, read_settings
-from hwnas_hls.hls4ml.folder.shapes import Shape, has_certain_order, read_shapes
+from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query, normalised_type
 from hwnas_hls.network.precision import FixedType, exact_sum
@@ -25,7 +25,7 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
         stage: stage of the query.
 
     Raises:
-        UserError: there is no such file, or the shapes of the layers are unknown.
+        UserError: there is no such file, or the shapes or the order of the layers are unknown.
         ReportError: not readable.
         Unsupported: a layer or the backend is not supported.
     """
@@ -47,6 +47,9 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
             found="no HLSConfig in it",
             kind=ErrorKind.WRONG_FORMAT,
         )
+    settings = read_settings(path.parent, config, None)
+    if settings.backend and settings.backend not in BACKENDS.values():
+        raise Unsupported(f"{path}: backend {settings.backend}; only backends for Xilinx parts are supported")
     shapes = read_shapes(path, config)
     if not any(shape.kind == "Dense" for shape in shapes):
         raise UserError(
@@ -55,13 +58,7 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
             remedy="give the project folder (with firmware/), or put the Keras model into the same folder",
             kind=ErrorKind.MISSING,
         )
-    settings = read_settings(path.parent, config, None)
-    if settings.backend and settings.backend not in BACKENDS.values():
-        raise Unsupported(f"{path}: backend {settings.backend}; only backends for Xilinx parts are supported")
     layers, warnings, reasons, softmax = _layers(shapes, Precisions(config), str(path))
-    if not has_certain_order(path):
-        text = "the file lists modules by name, without their order, reuse and sums"
-        reasons.append(Note(NoteKind.ASSUMED, text))
     name = text_of(config, "ProjectName") or path.stem
     return Query(
         layers=tuple(layers),

@@ -438,6 +438,28 @@ def test_a_failed_synthesis_teaches_nothing_and_counts_once(tmp_path: Path) -> N
     assert "1 of 3 designs used" in result.output
 
 
+@pytest.mark.parametrize(
+    "failed",
+    [
+        {"lut": "1", "ff": "1", "dsp": "0", "latency_cycles_max": "1"},
+        {"ff": "0", "latency_cycles_max": "8"},
+    ],
+    ids=["one LUT", "cycles without registers"],
+)
+def test_a_failed_row_among_good_ones_moves_no_factor(tmp_path: Path, failed: dict[str, str]) -> None:
+    shapes = SHAPES[:4]
+    good = [measured(row_of(shape, f"G{place}"), None, BIAS) for place, shape in enumerate(shapes)]
+    odd = measured(row_of(SHAPES[4], "ODD"), None, BIAS) | failed
+    alone = run(write_rows(tmp_path / "alone.csv", good), "--output", tmp_path / "alone.json")
+    both = run(write_rows(tmp_path / "both.csv", [*good, odd]), "--output", tmp_path / "both.json")
+    assert alone.exit_code == both.exit_code == 0
+    assert "4 of 5 designs used" in both.output
+    assert "both.csv line 6 (ODD)" in both.output
+    assert lut_of(SHAPES[5], read_calibration(tmp_path / "both.json")) == lut_of(
+        SHAPES[5], read_calibration(tmp_path / "alone.json")
+    )
+
+
 def test_doubtful_reports_of_one_site_leave_the_others(tmp_path: Path) -> None:
     good = measured(row_of("16-64-32-32-5", "G"), None, BIAS)
     other = row_of("16-64-32-32-5", "ODD", tool="vitis_hls 2023.1")

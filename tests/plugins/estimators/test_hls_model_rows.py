@@ -15,6 +15,8 @@ from refusal import expect_mentioned, refused
 
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
+from hwnas_hls.hls4ml.notes import NoteKind
+from hwnas_hls_plugins.estimators.hls_model import predict
 from hwnas_hls_plugins.estimators.hls_model.foreign_rows import own_row
 from hwnas_hls_plugins.estimators.hls_model.precision_text import parse_precision
 from hwnas_hls_plugins.estimators.hls_model.rows import query_of_row
@@ -156,6 +158,27 @@ def test_a_hidden_unknown_value_is_reported() -> None:
         assert line["in_domain"] == "false"
         assert reason in line["warnings"]
         assert int(line["lut"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "stated"),
+    [
+        ({}, True),
+        ({"part": "xc7z020clg400-1"}, True),  # too small, but of a silicon that was measured
+        ({"io_type": "io_stream"}, False),
+        ({"scope": "core+AXI wrapper"}, False),
+        ({"strategy": "distributed_arithmetic"}, False),
+        ({"part": "xcku115-flvb2104-2-i"}, False),
+        ({"strategy": "Resource", "reuse_factor": "8000", "layers": "784-100-10"}, False),
+    ],
+    ids=["measured", "full", "stream", "wrapper", "adder graph", "silicon", "wide Resource"],
+)
+def test_no_coverage_is_stated_where_nothing_was_measured(change: dict[str, str], stated: bool) -> None:
+    prediction = predict([query_of_row(ROW | change)])[0]
+    kinds = {note.kind for note in prediction.reasons}
+    assert (kinds <= {NoteKind.FULL}) is stated
+    for metric in ("lut", "ff", "latency_cycles", "latency_ns"):
+        assert (prediction.metrics[metric].coverage is not None) is stated, metric
 
 
 def test_automatic_accumulators_are_as_wide_as_needed() -> None:

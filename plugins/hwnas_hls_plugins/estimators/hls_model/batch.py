@@ -118,6 +118,7 @@ def predict_table(
     full = shortages(table, parts, value | {"lut": built["lut"]})
     value |= built
     knowledge = knowledge_of(table)
+    reasons = design_reasons(table, calibration, full)
     reach: Mapping[str, tuple[FloatArray, FloatArray]] = {}
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
@@ -142,6 +143,9 @@ def predict_table(
         low["dsp"] = np.where(doubtful, 0.0, low["dsp"])
         for metric, designs in none.items():
             high[metric] = np.where(designs, 0.0, high[metric])
+        # A coverage is a statement about designs of the measured kinds.
+        outside = reasons.without_after()
+        coverage = {metric: np.where(outside, np.nan, stated) for metric, stated in coverage.items()}
         coverage["uram"] = np.full(table.count, np.nan)
         coverage["latency_ns"] = coverage["latency_cycles"]
     for metric in METRICS:
@@ -156,7 +160,6 @@ def predict_table(
         for bound in bounds:
             for metric in bound:
                 bound[metric] = np.where(blocked, np.nan, bound[metric])
-    reasons = design_reasons(table, calibration, full)
     warnings = design_warnings(table, calibration)
     earliest = np.where(blocked, np.nan, costs.design["latency_cycles_min"])
     return Batch(

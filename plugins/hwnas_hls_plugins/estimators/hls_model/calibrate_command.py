@@ -63,8 +63,12 @@ def calibrate_command(
     """
     from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
     from hwnas_hls_plugins.estimators.hls_model.known_targets import known_targets
-    from hwnas_hls_plugins.estimators.hls_model.own_designs import read_designs, summary
-    from hwnas_hls_plugins.estimators.hls_model.recalibration import recalibrate, without_doubtful
+    from hwnas_hls_plugins.estimators.hls_model.own_designs import read_designs
+    from hwnas_hls_plugins.estimators.hls_model.recalibration import (
+        recalibrate,
+        without_doubtful,
+        without_outliers,
+    )
 
     _check_output(output, force)
     if weights is not None and not weights.is_dir():
@@ -74,6 +78,10 @@ def calibrate_command(
     designs, left = read_designs(sources, weights, part, targets)
     base = read_calibration()
     today = datetime.date.today().isoformat()
+    if not doubtful:
+        designs, odd = without_outliers(designs, base)
+        left = [*left, *odd]
+        _need_one(designs, left)
     count = len(designs)
     name = f"{base.name}+{count}-own-{today}"
     found = recalibrate(designs, base, name, provenance=_provenance(designs, sources, base, today))
@@ -84,12 +92,7 @@ def calibrate_command(
             name = f"{base.name}+{len(designs)}-own-{today}"
             provenance = _provenance(designs, sources, base, today)
             found = recalibrate(designs, base, name, provenance=provenance)
-        elif doubted:
-            raise UserError(
-                "not one design to calibrate on",
-                found=summary(left),
-                remedy="give the reports of these designs, or --doubtful if they are",
-            )
+        _need_one(designs, left)
     if not found.factors:
         raise UserError(
             "no design that a factor could be learnt from",
@@ -105,6 +108,18 @@ def calibrate_command(
         print_json(_json(found, designs, left, output, str(data["hash"])))
     else:
         click.echo(_text(found, designs, left, output))
+
+
+def _need_one(designs: Sequence[OwnDesign], left: Sequence[LeftOut]) -> None:
+    """Refuse to calibrate where every design was doubtful."""
+    from hwnas_hls_plugins.estimators.hls_model.own_designs import summary
+
+    if not designs:
+        raise UserError(
+            "not one design to calibrate on",
+            found=summary(left),
+            remedy="give the reports of these designs, or --doubtful if they are",
+        )
 
 
 def _check_output(output: Path, force: bool) -> None:

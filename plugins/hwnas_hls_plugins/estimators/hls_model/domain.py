@@ -73,11 +73,16 @@ class Notes:
         shared = self.shared[self.condition[number]]
         return [*self.before.get(number, ()), *shared, *self.after.get(number, ())]
 
+    def without_after(self) -> NDArray[np.bool_]:
+        """The designs with notes other than those that come last."""
+        out: NDArray[np.bool_] = np.array([bool(texts) for texts in self.shared], bool)[self.condition]
+        out[list(self.before)] = True
+        return out
+
     def present(self) -> NDArray[np.bool_]:
         """The designs with notes."""
-        out: NDArray[np.bool_] = np.array([bool(texts) for texts in self.shared], bool)[self.condition]
-        for texts in (self.before, self.after):
-            out[list(texts)] = True
+        out = self.without_after()
+        out[list(self.after)] = True
         return out
 
 
@@ -88,6 +93,9 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
         full: design -> notes on resources of which it needs more than its part has.
     """
     own = {number: list(query.reasons) for number, query in enumerate(table.queries) if query.reasons}
+    wrapper = Note(NoteKind.NO_DATA, "an AXI wrapper around the network: hardly any data")
+    for design in np.flatnonzero(table.design.wrapped > 0).tolist():
+        own.setdefault(design, []).append(wrapper)
     for reason, mask in layer_reasons(table).items():
         if mask.any():
             for design in np.unique(table.owner[mask]).tolist():

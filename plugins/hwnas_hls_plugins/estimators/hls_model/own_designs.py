@@ -198,6 +198,9 @@ def _of_csv(
 
 def _failed(truth: Mapping[str, float], problems: Sequence[Note]) -> Note | None:
     """Why a row is no report of a synthesis that ended, or nothing: every circuit has a LUT."""
+    if truth.get("ff") == 0.0 and truth.get("latency_cycles", 0.0) >= 1.0:
+        text = f"0 with {truth['latency_cycles']:g} cycles; a synthesis that failed teaches nothing"
+        return Note(NoteKind.UNREAD, text, "ff")
     lut = next((problem for problem in problems if problem.about == "lut"), None)
     if lut is None or "lut" in truth:
         return None
@@ -246,7 +249,7 @@ def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[Note]]
     good: dict[str, float] = {}
     bad: list[Note] = []
     for metric, value in values.items():
-        least = 1.0 if metric == "lut" else 0.0
+        least = 1.0 if metric in ("lut", "ii_cycles") else 0.0
         if math.isfinite(value) and least <= value <= MOST:
             good[metric] = value
         else:

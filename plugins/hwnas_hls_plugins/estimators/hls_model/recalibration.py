@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.protocols.target import device_of
+from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
 from hwnas_hls_plugins.estimators.hls_model.calibration import (
     METRICS,
     OFFSETS,
@@ -45,6 +46,9 @@ FloatArray = NDArray[np.float64]
 #: another design than show a habit of a compiler: the sources of the built-in calibration, each held out, are
 #: at 0.65 to 1.5 times the prediction of C synthesis with known weights, and within a factor of 4 without.
 SUSPICIOUS = (8.0, 2.5, 2.5)
+
+#: One design may be further off than the median of its site, by this factor.
+ONE_DESIGN = 2.0
 
 #: From this number on, whole families of a site are held out instead of single networks.
 FAMILIES_TO_LEAVE = 3
@@ -85,6 +89,36 @@ def is_doubtful(errors: SiteErrors, metric: str) -> bool:
     return not 1.0 / most <= errors.ratio[metric] <= most
 
 
+def without_outliers(
+    designs: Sequence[OwnDesign], base: Calibration
+) -> tuple[list[OwnDesign], list[LeftOut]]:
+    """The designs whose LUTs are near their prediction, and the others with the reason.
+
+    A failed row among good ones of its site does not move their median, but it would move their factor.
+    """
+    batch = predict_batch([design.query for design in designs], base)
+    kept, left = [], []
+    for design, predicted, level in zip(
+        designs, batch.value["lut"].tolist(), batch.knowledge.tolist(), strict=True
+    ):
+        c = OFFSETS["lut"]
+        ratio = (design.truth["lut"] + c) / (predicted + c) if "lut" in design.truth else 1.0
+        most = ONE_DESIGN * SUSPICIOUS[level]
+        if math.isfinite(ratio) and not 1.0 / most <= ratio <= most:
+            left.append(LeftOut(design.source, _doubt("lut", ratio)))
+        else:
+            kept.append(design)
+    return kept, left
+
+
+def _doubt(metric: str, ratio: float) -> Note:
+    text = (
+        f"doubtful: {metric.upper()} reported is {ratio:.2g} times predicted; check that they belong "
+        "together (--doubtful uses them)"
+    )
+    return Note(NoteKind.REMARK, text)
+
+
 def without_doubtful(
     designs: Sequence[OwnDesign], found: Recalibration
 ) -> tuple[list[OwnDesign], list[LeftOut]]:
@@ -93,11 +127,7 @@ def without_doubtful(
     for errors in found.errors:
         for metric in errors.ratio:
             if is_doubtful(errors, metric) and errors.site not in doubts:
-                text = (
-                    f"doubtful: {metric.upper()} reported is {errors.ratio[metric]:.2g} times predicted; "
-                    "check that they belong together (--doubtful uses them)"
-                )
-                doubts[errors.site] = Note(NoteKind.REMARK, text)
+                doubts[errors.site] = _doubt(metric, errors.ratio[metric])
     kept, left = [], []
     for design, site in zip(designs, found.sites, strict=True):
         if site is not None and site in doubts:
