@@ -85,7 +85,6 @@ def plugins(checked: str | None, as_json: bool) -> int:
         }
         found = {"plugins": registry.plugins(), "offers": listed}
         found["faults"] = [asdict(fault) for fault in registry.faults]
-        found["deprecated"] = [asdict(deprecation) for deprecation in registry.deprecations]
         print_json(found)
         return EXIT_DONE
     for kind, by_name in offers.items():
@@ -96,8 +95,6 @@ def plugins(checked: str | None, as_json: bool) -> int:
                 origin = "" if offer.plugin == "builtin" else f"  [{offer.package}]"
                 line = f"  {shown:<21} {offer.summary}{origin}"
                 click.echo(textwrap.fill(line, _WIDTH, subsequent_indent=" " * 24))
-    for deprecation in registry.deprecations:
-        click.echo(f"DEPRECATED {deprecation}", err=True)
     for fault in registry.faults:
         click.echo(f"FAULT {fault}", err=True)
     return EXIT_FAILED if registry.faults else EXIT_DONE

@@ -72,24 +72,6 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Deprecation:
-    """A deprecated hook that a plugin implements. It still works.
-
-    Args:
-        plugin: its entry point name.
-        package: distribution and version that provides it.
-        advice: the hook and its replacement, in words.
-    """
-
-    plugin: str
-    package: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin}: {self.package}: {self.advice}"
-
-
-@dataclass(frozen=True, slots=True)
 class Offer:
     """One class that a plugin offers.
 

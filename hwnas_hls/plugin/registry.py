@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import warnings
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +17,6 @@ from hwnas_hls.plugin.faults import PLUGIN_FAULTS, WrongReturn, blamed, place_of
 from hwnas_hls.plugin.offers import (
     BUILTIN,
     COLLECTED,
-    Deprecation,
     Fault,
     FaultKind,
     Offer,
@@ -45,15 +43,12 @@ class Registry:
 
     Attributes:
         faults: what is wrong with plugins, found so far.
-        deprecations: deprecated hooks that plugins implement.
     """
 
     faults: list[Fault]
-    deprecations: list[Deprecation]
 
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
         self.faults = []
-        self.deprecations = []
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._packages: dict[str, str] = {}
@@ -93,9 +88,7 @@ class Registry:
         if package == _BY_HAND:
             self._by_hand.add(name)
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                self._manager.register(plugin, name=name)
+            self._manager.register(plugin, name=name)
         except Exception as error:
             # pluggy keeps the hooks that it registered before the validation failed.
             if self._manager.has_plugin(name):
@@ -103,11 +96,6 @@ class Registry:
             self.faults.append(Fault(name, FaultKind.REFUSED, f"{package} was refused: {short(error)}"))
             return
         self._offers.clear()
-        for item in caught:
-            # pluggy names the hook; add the plugin.
-            warnings.warn(f"plugin {name}: {package}: {item.message}", item.category, stacklevel=2)
-            if issubclass(item.category, DeprecationWarning):
-                self.deprecations.append(Deprecation(name, package, str(item.message)))
         known = [hook for hook in dir(hookspecs) if hook.startswith("hwnas_")]
         for caller in self._manager.get_hookcallers(plugin) or []:
             if not caller.has_spec():

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import pluggy
 import pytest
 from refusal import expect_mentioned, refused
 
-from hwnas_hls import hookimpl, hookspecs
+from hwnas_hls import hookimpl
 from hwnas_hls.errors import ErrorKind
-from hwnas_hls.plugin.offers import KINDS, Deprecation, FaultKind
+from hwnas_hls.plugin.offers import KINDS, FaultKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.testing import TinySpace
@@ -171,29 +170,6 @@ def test_a_notified_plugin_that_raises_does_not_stop_the_others() -> None:
     (fault,) = registry.faults
     assert (fault.plugin, fault.kind, fault.about) == ("a", FaultKind.HOOK_FAILED, "hwnas_run_started")
     expect_mentioned(fault, ["ValueError: no"])
-
-
-def test_a_deprecated_hook_is_noted_and_works(
-    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
-) -> None:
-    heard = []
-
-    @pluggy.HookspecMarker(hookspecs.PROJECT)(warn_on_impl=DeprecationWarning("use hwnas_new"))
-    def hwnas_old() -> None: ...
-
-    monkeypatch.setattr(hookspecs, "hwnas_old", hwnas_old, raising=False)
-
-    class Plugin:
-        @hookimpl
-        def hwnas_old(self) -> None:
-            heard.append(1)
-
-    registry = Registry(entry_points=[])
-    registry.register(Plugin(), "late", "late-one 1.0")
-    expect_mentioned(recwarn.pop(DeprecationWarning).message, ["late", "hwnas_new"])
-    assert registry.deprecations == [Deprecation("late", "late-one 1.0", "use hwnas_new")]
-    registry.call_each("hwnas_old")
-    assert heard == [1]
 
 
 def test_constructors_get_what_they_name_and_nothing_else() -> None:
