@@ -68,7 +68,6 @@ class Project:
         folder: its path.
         query: its query of the hardware model.
         reports: readable reports of the vendor's tools, if any.
-        layer_names: hls4ml's names of the dense layers.
         configs: names of their configuration structs, which the tools' module names contain.
         top: name of the top function.
         structs: names of all configuration structs of the firmware.
@@ -77,7 +76,6 @@ class Project:
     folder: Path
     query: Query
     reports: ProjectReports | None
-    layer_names: tuple[str, ...]
     configs: tuple[str, ...]
     top: str
     structs: frozenset[str]
@@ -121,7 +119,6 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
         folder=folder,
         query=query,
         reports=reports,
-        layer_names=tuple(layers.names),
         configs=tuple(layers.configs),
         top=firmware.top,
         structs=frozenset(firmware.structs),
