@@ -509,6 +509,18 @@ def test_estimator_uses_weights_of_trained_designs() -> None:
     assert "weights known" in known.values["lut"].evidence
 
 
+def test_estimator_splits_the_numbers_of_trained_designs_by_layer() -> None:
+    plan = architecture()
+    weights = tuple(np.ones((layer.n_in, layer.n_out), np.int64) for layer in plan.layers)
+    design = Design(plan, weights, (np.zeros(32, np.int64), None))
+    candidates = [Candidate("mlp", {"reuse": 1}), Candidate("mlp", {"reuse": 4})]
+    trained, blind = HlsModelEstimator().estimate(candidates, context(designs={candidates[0].key: design}))
+    assert len(trained.layers) == len(plan.layers)
+    total = sum(layer["ff"].value for layer in trained.layers)
+    assert total == pytest.approx(trained.values["ff"].value, rel=1e-3)
+    assert blind.layers == ()
+
+
 def test_estimator_turns_a_bad_architecture_into_a_failure() -> None:
     def broken(_: Candidate) -> Architecture:
         raise UserError("no such architecture")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -114,7 +114,8 @@ class HlsModelEstimator(Estimator):
             table = tabulate(queries)
             batch = predict_table(table, self.calibration, targets)
             reports = predict_table(table.at_stage("csynth"), self.calibration, targets)
-            found = chain_estimates(batch, reports, self.calibration.name)
+            trained = {place for place, (_, design) in enumerate(networks.values()) if design is not None}
+            found = chain_estimates(batch, reports, self.calibration.name, trained)
             for place, (number, (architecture, design)) in enumerate(networks.items()):
                 out[number] = found[place]
                 if not architecture.is_chain:
@@ -203,13 +204,17 @@ class _Column(NamedTuple):
         )
 
 
-def chain_estimates(implemented: Batch, reported: Batch, calibration: str) -> list[Estimates]:
+def chain_estimates(
+    implemented: Batch, reported: Batch, calibration: str, split: Collection[int]
+) -> list[Estimates]:
     """Estimates of chains of dense layers.
 
     Args:
         implemented, reported: the same designs after implementation, and as C synthesis reports them, which
             decides the schedule.
         calibration: name of the calibration.
+        split: places of the designs whose numbers are also given by layer. A search asks for thousands of
+            candidates and shows the layers of the trained designs only.
     """
     built, asked = _words(implemented, calibration), _words(reported, calibration)
     columns = [
@@ -237,7 +242,7 @@ def chain_estimates(implemented: Batch, reported: Batch, calibration: str) -> li
                 metric: _share(values[metric], share[row], words[number].share)
                 for metric, share, words in shares
             }
-            for row in range(ends[number], ends[number + 1])
+            for row in range(ends[number], ends[number + 1] if number in split else ends[number])
         )
         warnings = tuple(dict.fromkeys(map(str, implemented.warnings[number])))
         out.append(Estimates(values=values, warnings=warnings, layers=layers))
