@@ -19,7 +19,7 @@ from hwnas_hls.plugin.isolation import guarded, release
 from hwnas_hls.plugin.returned import checked_availability, checked_report
 from hwnas_hls.protocols.exporter import Comparison
 from hwnas_hls.protocols.task import Split
-from hwnas_hls.run.correction import Observation, corrections, most_worth, regime_of, revise
+from hwnas_hls.run.correction import Correction, Observation, corrections, most_worth, regime_of, revise
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.store import Store
 from hwnas_hls.values.estimate import Estimate
@@ -57,6 +57,12 @@ class Measuring:
         self._measured: dict[str, dict[str, Estimate]] = {}
         self._complete: dict[str, Record] = {}
         self._regimes: dict[str, str] = {}
+        self._clocks: dict[str, float] = {}
+        # Of the records taken, with current estimates; none is older than the last observation.
+        self._current: dict[str, Record] = {}
+        self._corrections: Mapping[tuple[str, str], Correction] | None = None
+        #: How often syntheses have changed estimates.
+        self.changes = 0
         self._asked: set[str] = set()
         self._spent = 0
         self._pending: list[tuple[Record, Future[tuple[Mapping[str, Estimate], str]]]] = []
@@ -105,16 +111,18 @@ class Measuring:
             regime = self._regimes[record.key]
             before = self.revised(record)
             raw = self._complete[record.key]
-            self._observe(record.key, regime, before.estimates, raw.estimates, measured)
             self._measured[record.key] = dict(measured)
+            self._observe(record.key, regime, before.estimates, raw.estimates, measured)
         self._pending = []
 
     def take(self, records: Sequence[Record]) -> None:
         """Add new complete records, with the estimates of the judge."""
         for record in records:
             if record.state == RecordState.COMPLETE and record.key not in self._complete:
+                architecture = self.problem.architecture(record.candidate)
                 self._complete[record.key] = record
-                self._regimes[record.key] = regime_of(self.problem.architecture(record.candidate))
+                self._regimes[record.key] = regime_of(architecture)
+                self._clocks[record.key] = architecture.clock_ns or self.problem.clock_ns
 
     def begin(self, share: float) -> None:
         """Start the syntheses that are due after ``share`` of the search."""
@@ -136,21 +144,24 @@ class Measuring:
 
     def population(self) -> list[Record]:
         """All complete records, with current estimates."""
-        factors = corrections(self.observations)
-        return [self._revised(record, factors) for record in self._complete.values()]
+        return [self.revised(record) for record in self._complete.values()]
 
     def revised(self, record: Record) -> Record:
         """A record with current estimates; an unknown record is returned unchanged."""
-        if record.key not in self._regimes:
+        raw = self._complete.get(record.key)
+        if raw is None:
             return record
-        return self._revised(record, corrections(self.observations))
+        if record is not raw:
+            return self._revised(record)
+        if record.key not in self._current:
+            self._current[record.key] = self._revised(record)
+        return self._current[record.key]
 
-    def _revised(self, record: Record, factors: Mapping[tuple[str, str], Any]) -> Record:
+    def _revised(self, record: Record) -> Record:
         raw = self._complete[record.key]
         regime = self._regimes[record.key]
-        clock_ns = self.problem.architecture(record.candidate).clock_ns or self.problem.clock_ns
         measured = self._measured.get(record.key, {})
-        estimates = revise(raw.estimates, regime, factors, measured, clock_ns)
+        estimates = revise(raw.estimates, regime, self._factors(), measured, self._clocks[record.key])
         goal = self.problem.goal
         violations = goal.violations(estimates)
         reason = ""
@@ -164,6 +175,11 @@ class Measuring:
             state=RecordState.INFEASIBLE if violations else RecordState.COMPLETE,
             reason=reason,
         )
+
+    def _factors(self) -> Mapping[tuple[str, str], Correction]:
+        if self._corrections is None:
+            self._corrections = corrections(self.observations)
+        return self._corrections
 
     # -- designs -------------------------------------------------------------------------
 
@@ -241,7 +257,7 @@ class Measuring:
         """(Final numbers of an exported design, measured where possible; why its synthesis failed, or "")."""
         regime = regime_of(design.architecture)
         clock_ns = design.architecture.clock_ns or self.problem.clock_ns
-        predicted = revise(estimates, regime, corrections(self.observations), {}, clock_ns)
+        predicted = revise(estimates, regime, self._factors(), {}, clock_ns)
         measured, failure = self.measure(design, self.problem.dataset.test)
         self._observe(key, regime, predicted, estimates, measured)
         return revise(predicted, regime, {}, measured, clock_ns), failure
@@ -254,6 +270,9 @@ class Measuring:
         raw: Mapping[str, Estimate],
         measured: Mapping[str, Estimate],
     ) -> None:
+        self.changes += 1
+        self._corrections = None
+        self._current.clear()
         for name, estimate in measured.items():
             # A report may contain predictions (a clock period before routing), and what was known before
             # may be an earlier measurement of the same design; neither is a prediction with its outcome.

@@ -222,7 +222,8 @@ class Search:
         if restorable:
             with self._strategy("failed to restore its saved state"):
                 self.strategy.restore(state)
-        self.front.add(taken)
+        if self.measuring is None:
+            self.front.add(taken)
 
     def _ask(self, n: int) -> Sequence[Candidate]:
         with self._strategy(f"failed to propose candidates of space {self.problem.spec.space.name}"):
@@ -286,13 +287,18 @@ class Search:
         """Use finished syntheses, revise the population, and start the syntheses that are due."""
         if self.measuring is None:
             return records
+        before = self.measuring.changes
         self.measuring.learn()
         self.measuring.take(records)
         self.measuring.begin(share)
-        # Corrections may have changed the front, so it is rebuilt from all records.
-        self.front = LiveFront(self.problem.goal.n_losses)
-        self.front.add(self.measuring.population())
-        return [self.measuring.revised(record) for record in records]
+        revised = [self.measuring.revised(record) for record in records]
+        if self.measuring.changes > before:
+            # Any record may have moved, so the front is rebuilt from all of them.
+            self.front = LiveFront(self.problem.goal.n_losses)
+            self.front.add(self.measuring.population())
+        else:
+            self.front.add(revised)
+        return revised
 
     def close(self) -> None:
         """End the syntheses and the processes of isolated estimators."""

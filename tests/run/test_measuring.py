@@ -12,6 +12,7 @@ from refusal import refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.run import hardware_loop
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.correction import Observation, corrected, corrections, revise
 from hwnas_hls.spec.spec import Spec
@@ -72,6 +73,32 @@ def test_the_population_is_judged_again(registry: Registry, toy_spec: MakeSpec, 
     assert revised
     assert all(record.state == "infeasible" and record.losses is None for record in revised)
     assert {member.key for member in outcome.front.members}.isdisjoint(record.key for record in revised)
+
+
+def test_estimates_are_revised_only_when_a_synthesis_changes_them(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revised, complete = [], []
+
+    def counted(*arguments: Any) -> Any:
+        revised.append(arguments)
+        return revise(*arguments)
+
+    monkeypatch.setattr(hardware_loop, "revise", counted)
+
+    def note(progress: Any) -> None:
+        complete.append((len(revised), progress.states["complete"]))
+
+    # The default budget is reserved for the exported designs: the search itself synthesises nothing.
+    spec = toy_spec(
+        run={"trials": 100, "batch": 20},
+        synthesis={"synthesizer": "toy-synthesis"},
+        export={"members": 6},
+    )
+    go(spec, registry, tmp_path / "run", on_progress=note)
+    assert len(complete) == 5
+    for times, records in complete:
+        assert 0 < times <= records
 
 
 def test_interrupted_and_resumed_it_comes_to_the_same(
