@@ -153,6 +153,8 @@ class Measuring:
             return record
         if record is not raw:
             return self._revised(record)
+        if not self.changes:
+            return raw
         if record.key not in self._current:
             self._current[record.key] = self._revised(record)
         return self._current[record.key]

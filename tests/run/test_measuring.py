@@ -78,7 +78,7 @@ def test_the_population_is_judged_again(registry: Registry, toy_spec: MakeSpec, 
 def test_estimates_are_revised_only_when_a_synthesis_changes_them(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    revised, complete = [], []
+    revised, times = [], []
 
     def counted(*arguments: Any) -> Any:
         revised.append(arguments)
@@ -87,7 +87,7 @@ def test_estimates_are_revised_only_when_a_synthesis_changes_them(
     monkeypatch.setattr(hardware_loop, "revise", counted)
 
     def note(progress: Any) -> None:
-        complete.append((len(revised), progress.states["complete"]))
+        times.append(len(revised))
 
     # The default budget is reserved for the exported designs: the search itself synthesises nothing.
     spec = toy_spec(
@@ -96,9 +96,8 @@ def test_estimates_are_revised_only_when_a_synthesis_changes_them(
         export={"members": 6},
     )
     go(spec, registry, tmp_path / "run", on_progress=note)
-    assert len(complete) == 5
-    for times, records in complete:
-        assert 0 < times <= records
+    assert times == [0] * 5
+    assert revised, "by the syntheses of the exported designs"
 
 
 def test_interrupted_and_resumed_it_comes_to_the_same(
