@@ -135,23 +135,42 @@ def revise(
 ) -> dict[str, Estimate]:
     """Current estimates: measurements replace predictions, and the other predictions are corrected.
 
-    If the latency in cycles was corrected or measured, the latency in ns is computed from it, unless the
-    measurement has a prediction of the period: then the synthesizer's latency in ns is used.
+    If the latency in cycles was corrected or measured, the latency in ns follows from it, unless routed
+    designs correct the latency in ns itself, or the measurement has a prediction of the period: then the
+    synthesizer's latency in ns is used.
     """
     out = dict(estimates)
     for name, estimate in estimates.items():
         correction = factors.get((name, regime))
-        if correction is not None and name != "latency_ns":
+        if correction is not None:
             out[name] = corrected(estimate, correction)
     # Measurements of a different circuit than the requested one are ignored.
     known = {name: estimate for name, estimate in measured.items() if estimate.in_domain}
     out |= known
     cycles = out.get("latency_cycles")
-    if cycles is not None and "latency_ns" in out and cycles != estimates.get("latency_cycles"):
-        timed = known.get("latency_ns")
-        if timed is None or not math.isfinite(timed.high):
+    before = estimates.get("latency_cycles")
+    if cycles is None or "latency_ns" not in out or cycles == before:
+        return out
+    timed = known.get("latency_ns")
+    if timed is not None:
+        if not math.isfinite(timed.high):
             out["latency_ns"] = in_ns(cycles, clock_ns)
+    elif ("latency_ns", regime) not in factors:
+        out["latency_ns"] = _follows(out["latency_ns"], before, cycles, clock_ns)
     return out
+
+
+def _follows(ns: Estimate, before: Estimate | None, cycles: Estimate, clock_ns: float) -> Estimate:
+    """A latency in ns for corrected cycles: at the period that was predicted, if that is not the clock."""
+    if before is None or not ns.value > before.value * clock_ns * (1 + 1e-9):
+        return in_ns(cycles, clock_ns)
+    return replace(
+        ns,
+        value=ns.value * cycles.value / before.value,
+        low=ns.low * cycles.low / before.low,
+        high=ns.high * cycles.high / before.high,
+        evidence=f"{ns.evidence}; for {cycles.value:g} cycles by {cycles.source}: {cycles.evidence}",
+    )
 
 
 def most_worth(

@@ -205,6 +205,32 @@ def test_nanoseconds_follow_cycles_and_cycles_are_whole() -> None:
     assert (known["latency_ns"].value, known["latency_ns"].source) == (15, "predicted")
 
 
+def test_a_predicted_period_stays_when_cycles_are_corrected() -> None:
+    """12 ns where the clock asks for 10: correct cycles must not make such a circuit meet its clock."""
+    cycles = Estimate("latency_cycles", 5, 5, 5, "predicted", "a model", 0.9)
+    ns = Estimate("latency_ns", 60, 50, 75, "predicted", "a law", 0.8)
+    before = {"latency_cycles": cycles, "latency_ns": ns}
+    right = measured("latency_cycles", 5, "simulated_rtl", "RTL")
+    factors = corrections([Observation("k", "Latency", cycles, right, cycles)])
+    kept = revise(before, "Latency", factors, {}, 10.0)["latency_ns"]
+    assert (kept.value, kept.high) == (60, 75)
+    fewer = revise(
+        before, "Latency", {}, {"latency_cycles": measured("latency_cycles", 4, "csynth", "")}, 10.0
+    )
+    assert (fewer["latency_ns"].value, fewer["latency_ns"].high) == (48, 60)
+
+
+def test_routed_designs_correct_nanoseconds() -> None:
+    cycles = Estimate("latency_cycles", 5, 5, 5, "predicted", "a model", 0.9)
+    ns = Estimate("latency_ns", 60, 50, 75, "predicted", "a law", 0.8)
+    routed = measured("latency_ns", 78, "post_route", "routed")
+    right = measured("latency_cycles", 5, "simulated_rtl", "RTL")
+    seen = [Observation("k", "Latency", ns, routed, ns), Observation("k", "Latency", cycles, right, cycles)]
+    moved = revise({"latency_cycles": cycles, "latency_ns": ns}, "Latency", corrections(seen), {}, 10.0)
+    assert moved["latency_ns"].value == pytest.approx(60 * 1.3 ** (1 / 3))
+    assert moved["latency_ns"].is_predicted
+
+
 def test_what_is_measured_or_of_another_circuit_is_left_alone() -> None:
     factors = corrections([seen(0.5)] * 5)
     truth = measured("lut", 700.0, "post_route", "util.rpt")

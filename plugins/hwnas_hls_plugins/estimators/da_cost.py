@@ -1,9 +1,9 @@
-"""The estimator ``da-cost``: costs of distributed arithmetic in trained designs, by da4ml's solver."""
+"""The estimator ``da-cost``: costs of distributed arithmetic in trained designs, by the solver of adders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas_hls.protocols.estimator import Estimator
@@ -11,12 +11,14 @@ from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, costs
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import period
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, version
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.estimator import Context
+    from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.candidate import Candidate
 
 #: LUTs over da4ml's cost, low and high: all of 20 networks of 0.3k to 20k LUTs by Yosys (0.947 to 1.036,
@@ -25,12 +27,13 @@ LUT_OVER_COST = (0.94, 1.14)
 #: The same where alkaid writes the RTL, with adders of three operands: low, middle, high. Of the same 20
 #: networks by Yosys 0.73 to 0.82, mean 0.76; no post-route design is published with its weights.
 ALKAID_LUT_OVER_COST = (0.70, 0.76, 0.88)
-#: ECP5: LUT4 after routing over the cost, low, middle, high: 1.98 to 2.10 in ten placements of two
-#: networks of 0.4k to 2.6k LUT4 (docs/ecp5.md); low and high are set wider by hand.
-ECP5_LUT_OVER_COST = (1.7, 2.03, 2.4)
 #: Flip-flops over register bits: Yosys drops dead and equal bits (0.40 to 1.00 in the same 20 networks),
 #: Vivado kept 0.4 to 0.95 of Yosys' on three.
 FF_OVER_BITS = (0.16, 0.92, 1.0)
+
+
+#: Metrics of ``da-cost`` and ``da-law``; ``fmax_mhz`` only for families with a model of the period.
+PROVIDES = ("latency_cycles", "latency_ns", "fmax_mhz", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class DaCostEstimator(Estimator):
     name = "da-cost"
     Config = DaCostConfig
     config: DaCostConfig
-    provides = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
-    version = "3"
+    provides = PROVIDES
+    version = "4"
     cost = 0.5
     uses_weights = True
     contends_by = "da-law"
@@ -91,51 +94,81 @@ class DaCostEstimator(Estimator):
         for (place, design), cost in zip(designs.items(), found, strict=True):
             clock_ns = design.architecture.clock_ns or context.clock_ns
             if not cost.refused:
-                out[place] = Estimates(values=estimates_of(cost, clock_ns, context.target.family))
+                out[place] = Estimates(values=estimates_of(cost, clock_ns, context.target))
         return out
 
 
-def estimates_of(cost: DaCost, clock_ns: float, family: str) -> dict[str, Estimate]:
-    """Estimates that follow from da4ml's cost and stages."""
-    tool = f"da4ml {version('da4ml')}"
-    out: dict[str, Estimate] = {}
+def estimates_of(cost: DaCost, clock_ns: float, target: Target) -> dict[str, Estimate]:
+    """Estimates that follow from the cost and stages of an adder graph.
 
-    def add(
-        metric: str, value: float, low: float, high: float, evidence: str, coverage: float | None
-    ) -> None:
-        out[metric] = Estimate(metric, value, low, high, "predicted", f"{tool}: {evidence}", coverage)
+    Args:
+        clock_ns: the clock for which the pipeline is divided.
+        target: the part; family and speed grade matter.
+    """
+    tool = f"{cost.solver} {version(cost.solver)}"
+    lut, ff = _on_ecp5(cost) if target.family == ECP5 else _on_amd(cost)
+    stages = cost.stages
+    taken = "its pipeline stages, which every simulated network took"
+    found = [lut, ff, _predicted("latency_cycles", stages, stages, stages, taken, 0.9)]
+    found.append(_predicted("ii_cycles", 1, 1, 1, "a pipeline without feedback", 0.9))
+    found += [_predicted(metric, 0, 0, 0, "adders only", 0.9) for metric in ("dsp", "bram_18k", "uram")]
+    size = lut.value if target.family == ECP5 else cost.cost_lut
+    stage_bits = cost.path_bits / stages
+    timing = period(cost.adder_levels, size, target.family, stage_bits, target.part, cost.origin)
+    if timing is not None:
+        inside = timing.in_domain and lut.in_domain
+        value, low, high = (stages * period_ns for period_ns in timing.at_clock(clock_ns))
+        words = f"{stages} stages at a clock of {clock_ns:g} ns where it is met; {timing.evidence}"
+        found.append(_predicted("latency_ns", value, low, high, words, timing.coverage, inside))
+        fastest, slowest = 1000 / timing.low_ns, 1000 / timing.high_ns
+        words = timing.evidence
+        value = 1000 / timing.value_ns
+        found.append(_predicted("fmax_mhz", value, slowest, fastest, words, timing.coverage, inside))
+    return {item.metric: replace(item, evidence=f"{tool}: {item.evidence}") for item in found}
 
+
+def _predicted(
+    metric: str,
+    value: float,
+    low: float,
+    high: float,
+    evidence: str,
+    coverage: float | None,
+    in_domain: bool = True,
+) -> Estimate:
+    # A coverage applies only to designs of the kinds that were routed.
+    coverage = coverage if in_domain else None
+    return Estimate(metric, value, low, high, "predicted", evidence, coverage, in_domain)
+
+
+def _on_ecp5(cost: DaCost) -> tuple[Estimate, Estimate]:
+    """LUT and FF, by the laws fitted to routed designs."""
+    law = routed_law()
+    lut = law.lut(cost.cost_lut, cost.origin)
+    ff = law.registers(cost.register_bits, cost.origin)
+    # Without alkaid the circuits are da4ml's, which nobody routed for the law.
+    inside = law.covers(cost.adder_levels, lut.value) and installed("alkaid")
+    words = f"from its cost of {cost.cost_lut:,.0f}: {law.evidence('lut', cost.origin)}"
+    first = _predicted("lut", lut.value, lut.low, lut.high, words, law.coverage, inside)
+    words = f"from {cost.register_bits:,} register bits: {law.evidence('ff', cost.origin)}"
+    return first, _predicted("ff", ff.value, ff.low, ff.high, words, law.coverage, inside)
+
+
+def _on_amd(cost: DaCost) -> tuple[Estimate, Estimate]:
+    """LUT and FF, by the ratios of networks that Yosys mapped and Vivado routed."""
     lut = cost.cost_lut
-    if family == ECP5:
-        low, middle, high = (share * lut for share in ECP5_LUT_OVER_COST)
-        evidence = f"{ECP5_LUT_OVER_COST[1]} LUT4 for each LUT of its cost of {lut:,.0f}, not calibrated"
-        add("lut", middle, low, high, evidence, None)
-    elif installed("alkaid"):
+    if installed("alkaid"):
         low, middle, high = (share * lut for share in ALKAID_LUT_OVER_COST)
         evidence = (
             f"{ALKAID_LUT_OVER_COST[1]} of its own cost of {lut:,.0f}, for RTL by alkaid with adders of "
             "three operands; 20 networks by Yosys all lie in the interval"
         )
-        add("lut", middle, low, high, evidence, 0.9)
     else:
+        low, middle, high = LUT_OVER_COST[0] * lut, lut, LUT_OVER_COST[1] * lut
         evidence = (
             "its own cost; 20 networks by Yosys and 23 published post-route designs all lie in the interval"
         )
-        add("lut", lut, LUT_OVER_COST[0] * lut, LUT_OVER_COST[1] * lut, evidence, 0.9)
+    first = _predicted("lut", middle, low, high, evidence, 0.9)
     low, middle, high = (share * cost.register_bits for share in FF_OVER_BITS)
-    add("ff", middle, low, high, f"of {cost.register_bits} register bits; interval not calibrated", None)
-    stages = cost.stages
-    evidence = "its pipeline stages, which every simulated network took"
-    add("latency_cycles", stages, stages, stages, evidence, 0.9)
-    add("ii_cycles", 1, 1, 1, "a pipeline without feedback", 0.9)
-    for metric in ("dsp", "bram_18k", "uram"):
-        add(metric, 0, 0, 0, "adders only", 0.9)
-    timing = period(cost.adder_levels, out["lut"].value if family == ECP5 else lut, family)
-    if timing is not None:
-        slow = stages * max(clock_ns, timing.high_ns)
-        evidence = (
-            f"{stages} stages x clock {clock_ns:g} ns, also the lower end; upper end: that of the period, "
-            f"{timing.provenance}"
-        )
-        add("latency_ns", stages * clock_ns, stages * clock_ns, slow, evidence, None)
-    return out
+    words = f"of {cost.register_bits} register bits; interval not calibrated"
+    return first, _predicted("ff", middle, low, high, words, None)

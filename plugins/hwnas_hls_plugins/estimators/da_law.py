@@ -11,12 +11,15 @@ import numpy as np
 from hwnas_hls.network.architecture import Dense
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls_plugins.estimators.da_cost import DaCostConfig, estimates_of
+from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaCostConfig, estimates_of
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
+from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import Shape
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import CLOSED_FORM
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,10 +117,18 @@ def cost_of(design: Design, clock_ns: float, cutoff: int | None, family: str = F
     """As :func:`~hwnas_hls_plugins.synthesizers.open_synthesis.da_costs.cost`, by the law."""
     sums = sums_of(design)
     lut = lut_of(sums)
-    levels = latency_cutoff(clock_ns, lut, family) if cutoff is None else cutoff
-    depth = sum(layer.levels + 0.5 for layer in sums)
-    stages = int(depth // levels) + 1
-    return DaCost(lut, stages, round(register_bits(design, sums, stages)), int(levels))
+    shape = Shape(sum(layer.levels + 0.5 for layer in sums), path_bits(sums))
+    levels = latency_cutoff(clock_ns, lut, family, shape, CLOSED_FORM) if cutoff is None else cutoff
+    stages = int(shape.depth // levels) + 1
+    bits = round(register_bits(design, sums, stages))
+    return DaCost(lut, stages, bits, int(levels), round(shape.path_bits), origin=CLOSED_FORM)
+
+
+def path_bits(sums: Sequence[Sums]) -> float:
+    """Bits of the adders on the path with most of them: in each layer a balanced tree of average adders."""
+    return sum(
+        layer.levels * (layer.narrow + layer.growth) / layer.adders for layer in sums if layer.adders > 0
+    )
 
 
 def register_bits(design: Design, sums: Sequence[Sums], stages: int) -> float:
@@ -138,8 +149,8 @@ class DaLawEstimator(Estimator):
     name = "da-law"
     Config = DaCostConfig
     config: DaCostConfig
-    provides = ("latency_cycles", "latency_ns", "ii_cycles", "lut", "ff", "dsp", "bram_18k", "uram")
-    version = "2"
+    provides = PROVIDES
+    version = "3"
     cost = 0.001
     uses_weights = True
 
@@ -157,8 +168,9 @@ class DaLawEstimator(Estimator):
                 continue
             clock_ns = design.architecture.clock_ns or context.clock_ns
             cost = cost_of(design, clock_ns, self.config.latency_cutoff, context.target.family)
-            values = estimates_of(cost, clock_ns, context.target.family)
-            out[place] = Estimates({name: _wider(estimate) for name, estimate in values.items()})
+            values = estimates_of(cost, clock_ns, context.target)
+            calibrated = context.target.family == ECP5
+            out[place] = Estimates({name: _wider(estimate, calibrated) for name, estimate in values.items()})
         return out
 
 
@@ -175,12 +187,16 @@ def _lawful(design: Design) -> bool:
     )
 
 
-def _wider(estimate: Estimate) -> Estimate:
-    """An estimate of ``da-cost`` with the law's error added to its interval."""
+def _wider(estimate: Estimate, calibrated: bool) -> Estimate:
+    """An estimate of ``da-cost`` with the law's error added to its interval.
+
+    Args:
+        calibrated: whether LUT, FF and period have intervals of the closed form already.
+    """
     low, high = estimate.low, estimate.high
-    if estimate.metric == "lut":
+    if estimate.metric == "lut" and not calibrated:
         low, high = low / LUT_SPREAD, high * LUT_SPREAD
-    elif estimate.metric == "ff":
+    elif estimate.metric == "ff" and not calibrated:
         low, high = low / FF_SPREAD, high * FF_SPREAD
     elif estimate.metric == "latency_cycles":
         low, high = max(1.0, low - STAGE_SPREAD), high + STAGE_SPREAD

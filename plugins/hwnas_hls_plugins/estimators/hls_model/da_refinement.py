@@ -1,4 +1,4 @@
-"""Distributed arithmetic with known weights: da4ml's cost instead of the closed form.
+"""Distributed arithmetic with known weights: the solver's cost instead of the closed form.
 
 A step behind ``predict``, for implemented designs whose every layer is
 distributed arithmetic with its weights known. da4ml runs in a child process that stays (0.02 to 0.8 s a
@@ -153,35 +153,29 @@ def _kept(prediction: Prediction, why: str) -> Prediction:
 
 
 def _with(prediction: Prediction, cost: DaCost) -> Prediction:
-    from hwnas_hls_plugins.estimators.da_cost import FF_OVER_BITS
-    from hwnas_hls_plugins.estimators.da_cost import LUT_OVER_COST as RANGE
-    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import lut_of_cost
     from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
+    from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
     query = prediction.query
-    cost_lut = lut_of_cost(cost.cost_lut, _family(prediction))
-    lut = LUT_OVER_COST[query.stage] * cost_lut
-    low, middle, high = (share * cost.register_bits for share in FF_OVER_BITS)
+    on_ecp5 = _family(prediction) == ECP5
+    lut, ff, reasons, words = _routed(cost) if on_ecp5 else _mapped(query.stage, cost)
     cycles = _cycles(prediction, float(cost.stages))
     metrics = {
         "latency_cycles": cycles,
-        "latency_ns": _nanoseconds(prediction, cycles, cost),
+        "latency_ns": _nanoseconds(prediction, cycles, cost, lut.value),
         "ii_cycles": Interval(1.0, 1.0, 1.0, 0.9),
-        "lut": Interval(round(lut), RANGE[0] * cost_lut // 1, -(-RANGE[1] * cost_lut // 1), 0.9),
-        "ff": Interval(round(middle), low // 1, -(-high // 1), None),
+        "lut": lut,
+        "ff": ff,
         **{metric: Interval(0.0, 0.0, 0.0, 0.9) for metric in ("dsp", "bram_18k", "uram")},
     }
-    reasons = [*query.reasons]
-    if not COSTS[0] * 0.8 <= cost.cost_lut <= COSTS[1] * 1.25:
-        text = f"da4ml's cost of {cost.cost_lut:,.0f}: data cover {COSTS[0]:,.0f} to {COSTS[1]:,.0f}"
-        reasons.append(Note(NoteKind.NO_DATA, text))
+    reasons = [*query.reasons, *reasons]
     if any(layer.reuse_factor > 1 for layer in query.layers):
         reasons.append(Note(NoteKind.NO_DATA, "distributed arithmetic needs reuse factor 1"))
     reasons += _capacity(prediction.target, metrics)
-    # Data of C synthesis do not apply to da4ml's own numbers.
+    # Data of C synthesis do not apply to the solver's own numbers.
     notes = [note for note in prediction.warnings if note.kind is not NoteKind.NO_DATA]
     if query.backend:
-        text = "cycles are da4ml's pipeline stages; Vitis HLS schedules the same adders by its own rules"
+        text = "cycles are the solver's pipeline stages; Vitis HLS schedules the same adders by its own rules"
         notes.append(Note(NoteKind.REMARK, text))
     return dataclasses.replace(
         prediction,
@@ -191,8 +185,40 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
         warnings=tuple(dict.fromkeys(notes)),
         layers=_shares(prediction, metrics),
         earliest_cycles=cycles.value,
-        origin=f"da4ml {version('da4ml')}: its cost (LUT = {LUT_OVER_COST[query.stage]:g} x cost) and stages",
+        origin=f"{cost.solver} {version(cost.solver)}: its cost ({words}) and stages",
     )
+
+
+def _mapped(stage: str, cost: DaCost) -> tuple[Interval, Interval, list[Note], str]:
+    """LUT and FF of AMD parts, reasons to doubt them, and how LUTs follow from the cost."""
+    from hwnas_hls_plugins.estimators.da_cost import FF_OVER_BITS
+    from hwnas_hls_plugins.estimators.da_cost import LUT_OVER_COST as RANGE
+
+    value = cost.cost_lut
+    lut = Interval(round(LUT_OVER_COST[stage] * value), RANGE[0] * value // 1, -(-RANGE[1] * value // 1), 0.9)
+    low, middle, high = (share * cost.register_bits for share in FF_OVER_BITS)
+    reasons = []
+    if not COSTS[0] * 0.8 <= value <= COSTS[1] * 1.25:
+        text = f"da4ml's cost of {value:,.0f}: data cover {COSTS[0]:,.0f} to {COSTS[1]:,.0f}"
+        reasons.append(Note(NoteKind.NO_DATA, text))
+    words = f"LUT = {LUT_OVER_COST[stage]:g} x cost"
+    return lut, Interval(round(middle), low // 1, -(-high // 1), None), reasons, words
+
+
+def _routed(cost: DaCost) -> tuple[Interval, Interval, list[Note], str]:
+    """As :func:`_mapped`, of ECP5 after routing."""
+    from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
+
+    law = routed_law()
+    found = law.lut(cost.cost_lut), law.registers(cost.register_bits)
+    inside, reasons = law.covers(cost.adder_levels, found[0].value), []
+    if not inside:
+        size = f"{found[0].value:,.0f} LUT4 at {cost.adder_levels} adder levels"
+        text = f"{size}: data cover {law.luts[0]:g} to {law.luts[1]:g}"
+        reasons.append(Note(NoteKind.NO_DATA, text))
+    coverage = law.coverage if inside else None
+    lut, ff = (Interval(round(x.value), x.low // 1, -(-x.high // 1), coverage) for x in found)
+    return lut, ff, reasons, f"LUT4 by a {law.provenance}"
 
 
 def _cycles(prediction: Prediction, stages: float) -> Interval:
@@ -203,18 +229,22 @@ def _cycles(prediction: Prediction, stages: float) -> Interval:
     return Interval(stages, stages, stages, 0.9)
 
 
-def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost) -> Interval:
-    """Cycles x requested clock; more at the upper end if the adder levels may miss that clock."""
-    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import lut_of_cost, period
+def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost, lut: float) -> Interval:
+    """Cycles x the period at which the circuit runs; see :meth:`Period.at_clock`."""
+    from hwnas_hls_plugins.synthesizers.open_synthesis.timing import period
+    from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
     clock, target = prediction.query.clock_ns, prediction.target
     timing = None
     if target is not None:
-        lut = lut_of_cost(cost.cost_lut, target.family)
-        timing = period(cost.adder_levels, lut, target.family)
-    slowest = clock if timing is None else max(clock, timing.high_ns)
-    coverage = cycles.coverage if slowest == clock and timing is not None else None
-    return Interval(cycles.value * clock, cycles.low * clock, cycles.high * slowest, coverage)
+        size = lut if target.family == ECP5 else cost.cost_lut
+        timing = period(cost.adder_levels, size, target.family, cost.path_bits / cost.stages, target.part)
+    if timing is None:
+        return Interval(cycles.value * clock, cycles.low * clock, cycles.high * clock, None)
+    value, low, high = timing.at_clock(clock)
+    known = timing.coverage if timing.in_domain else None
+    coverage = cycles.coverage if high == clock else known
+    return Interval(cycles.value * value, cycles.low * low, cycles.high * high, coverage)
 
 
 def _capacity(target: Target | None, metrics: dict[str, Interval]) -> list[Note]:

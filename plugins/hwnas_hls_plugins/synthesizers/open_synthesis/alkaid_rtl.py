@@ -9,7 +9,6 @@ PART FAMILY OPERANDS`` (``LEVELS`` 0: from the clock; ``OPERANDS`` 2 or 3, of on
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import re
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit, da_rtl
+from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, input_kifs, kif
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
@@ -27,8 +27,6 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
-#: Opcodes of a sum, a difference and a multiplexer, each one adder level.
-_ADDERS = (0, 1, 6, -6)
 #: alkaid's module for a sum of three; our ``ternary_adder.v`` maps it to slices.
 TERNARY = "ternary_adder"
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop", TERNARY)
@@ -54,13 +52,16 @@ def write(
     from alkaid.codegen.rtl import RTLModel
 
     comb = adder_graph(design)
-    levels = latency_cutoff(clock_ns, comb.cost, family) if cutoff is None else cutoff
+    graph = AdderGraph.of_alkaid(comb)
+    levels = latency_cutoff(clock_ns, comb.cost, family, graph.shape) if cutoff is None else cutoff
     model = RTLModel(
         comb,
         folder,
         TOP,
         flavor="verilog",
-        n_stages=stages_of(comb, levels),
+        # At most so many adders on average: alkaid's own limit also counts carry delays, and needs up to
+        # half as many stages more.
+        n_stages=graph.stages(levels),
         print_latency=False,
         part_name=part,
         clock_period=clock_ns,
@@ -83,6 +84,7 @@ def write(
         "register_bits": int(model.reg_bits),
         "latency_cutoff": levels,
         "adder_levels": levels,
+        "path_bits": graph.path_bits,
     }
     rtl = Rtl(
         folder,
@@ -117,19 +119,6 @@ def _mapped(folder: Path, design: Design, sources: Sequence[str]) -> dict[str, s
     place.parent.mkdir(parents=True)
     place.write_text(re.sub(rf"\bmodule {TERNARY}\b", f"module {name}", _TERNARY_SOURCE.read_text()))
     return {f"{circuit.VERILOG}/{name}.v": f"{circuit.AMD}/{name}.v"}
-
-
-def stages_of(comb: Any, levels: int) -> int:
-    """The number of pipeline stages for at most ``levels`` two-operand adders per stage on average.
-
-    alkaid's own limit also counts carry delays, and needs up to half as many stages more.
-    """
-    depth: list[int] = []
-    for op in comb.ops:
-        before = max((depth[place] for place in op.input_ids), default=0)
-        depth.append(before + (op.opcode in _ADDERS))
-    deepest = max((depth[place] for place in comb.out_idxs if place >= 0), default=0)
-    return max(1, math.ceil(deepest / levels))
 
 
 def adder_graph(design: Design) -> Any:

@@ -1,4 +1,7 @@
-"""da4ml's cost and pipeline stages of many designs, without writing RTL.
+"""Cost and pipeline stages of many designs, by da4ml's solver (ECP5: alkaid's), without writing RTL.
+
+Routed circuits of ECP5 are alkaid's, and its graph predicts their LUTs and cycles better than da4ml's
+(``docs/ecp5.md``). For other parts da4ml's solver is the faster one.
 
 Runs as a child process that stays, ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs``: each
 line on its standard input, ``CLOCK_NS LEVELS FAMILY FOLDER``, has it read ``FOLDER/*.npz``
@@ -9,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -17,14 +19,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, adder_graph
+from hwnas_hls_plugins.synthesizers.open_synthesis import da_rtl
+from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import GRAPH
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 #: Maximum number of child processes; each takes about 150 MB.
 _MOST_PROCESSES = 4
@@ -32,21 +38,27 @@ _MOST_PROCESSES = 4
 
 @dataclass(frozen=True, slots=True)
 class DaCost:
-    """da4ml's results for one design.
+    """A solver's results for one design.
 
     Args:
-        cost_lut: its LUT estimate: the total bits of all adders.
+        cost_lut: its estimate of LUTs: the total bits of all adders.
         stages: number of pipeline stages, the latency in cycles.
         register_bits: total bits of all register ranks.
         adder_levels: maximum number of adder levels per stage.
+        path_bits: bits of the adder levels on the path that has most of them.
         refused: why it cannot be built; otherwise empty.
+        solver: package of the solver.
+        origin: of these numbers, :data:`GRAPH` or :data:`CLOSED_FORM`.
     """
 
     cost_lut: float = 0.0
     stages: int = 0
     register_bits: int = 0
     adder_levels: int = 0
+    path_bits: int = 0
     refused: str = ""
+    solver: str = "da4ml"
+    origin: str = GRAPH
 
 
 def costs(
@@ -108,78 +120,27 @@ def _cores() -> int:
 
 def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMILY) -> DaCost:
     """Like :func:`costs`, for one design in this process."""
+    successor = family == ECP5 and installed("alkaid")
     try:
-        comb = adder_graph(design)
+        graph = _successors_graph(design) if successor else AdderGraph.of_da4ml(da_rtl.adder_graph(design))
     except Unsupported as error:
         return DaCost(refused=str(error))
     clock_ns = design.architecture.clock_ns or clock_ns
-    levels = latency_cutoff(clock_ns, comb.cost, family) if cutoff is None else cutoff
-    ranks = _Ranks(comb)
-    return DaCost(float(comb.cost), ranks.stages(levels), ranks.register_bits(levels), levels)
+    levels = latency_cutoff(clock_ns, graph.cost, family, graph.shape) if cutoff is None else cutoff
+    return DaCost(
+        graph.cost,
+        graph.stages(levels),
+        graph.register_bits(levels),
+        levels,
+        graph.path_bits,
+        solver="alkaid" if successor else "da4ml",
+    )
 
 
-class _Ranks:
-    """The positions of da4ml's register ranks in an adder graph, without building the pipeline."""
+def _successors_graph(design: Design) -> AdderGraph:
+    from hwnas_hls_plugins.synthesizers.open_synthesis import alkaid_rtl
 
-    def __init__(self, comb: Any) -> None:
-        from da4ml.types import minimal_kif
-
-        self._ops = comb.ops
-        self._outputs = [place for place in comb.out_idxs if place >= 0]
-        self._width = [int(sum(minimal_kif(op.qint))) for op in comb.ops]
-        self._latency = max((comb.ops[place].latency for place in self._outputs), default=0.0)
-
-    def stages(self, levels: float) -> int:
-        """The number of stages with at most ``levels`` adder levels."""
-        return _stage(self._latency, levels) + 1
-
-    def register_bits(self, levels: int) -> int:
-        """The total bits of the ranks before, between and after the stages."""
-        made, last = self._lives(self._retimed(levels))
-        entered = sum(bits for bits, op in zip(self._width, self._ops, strict=True) if op.opcode == -1)
-        held = (bits * (end - start) for bits, start, end in zip(self._width, made, last, strict=True))
-        return entered + sum(held)
-
-    def _lives(self, levels: float) -> tuple[list[int], list[int]]:
-        """The stage that computes each value, and the last stage that uses it."""
-        made = [_stage(op.latency, levels) for op in self._ops]
-        last = list(made)
-        for place, op in enumerate(self._ops):
-            if op.opcode != -1:
-                for source in _operands(op):
-                    last[source] = max(last[source], made[place])
-        for place in self._outputs:
-            last[place] = self.stages(levels)
-        return made, last
-
-    def _retimed(self, levels: int) -> float:
-        """Levels per stage after da4ml's bisection, which minimises them for the same number of stages."""
-        stages = self.stages(levels)
-        made, last = self._lives(levels)
-        leaves = [0.0] * stages
-        for op, start, end in zip(self._ops, made, last, strict=True):
-            for stage in range(start, min(end, stages)):
-                leaves[stage] = max(leaves[stage], op.latency if stage == start else levels * stage)
-        high = max(latency / (stage + 1) for stage, latency in enumerate(leaves))
-        low, best = self._latency / stages, float(levels)
-        while high - low > 1:
-            middle = (high + low) // 2
-            if middle > 0 and self.stages(middle) <= stages:
-                high = best = middle
-            else:
-                low = middle
-        return best
-
-
-def _stage(latency: float, levels: float) -> int:
-    return math.floor(latency / (levels + 1e-9))
-
-
-def _operands(op: Any) -> list[int]:
-    found = [op.id0, op.id1]
-    if op.opcode in (6, -6):  # a multiplexer has its condition among its data
-        found.append(op.data & 0xFFFFFFFF)
-    return [place for place in found if place >= 0]
+    return AdderGraph.of_alkaid(alkaid_rtl.adder_graph(design))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit
+from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
@@ -55,6 +56,7 @@ def write(design: Design, folder: Path, clock_ns: float, cutoff: int | None, par
         "register_bits": int(pipeline.reg_bits),
         "latency_cutoff": levels,
         "adder_levels": int(model._latency_cutoff),
+        "path_bits": AdderGraph.of_da4ml(comb).path_bits,
     }
     # From the pipeline, not the graph, because retiming removes the bits of dead inputs.
     first, last = pipeline.solutions[0], pipeline.solutions[-1]
@@ -107,7 +109,8 @@ def pipelined(
     from da4ml.codegen.rtl import RTLModel
 
     comb = adder_graph(design)
-    levels = latency_cutoff(clock_ns, comb.cost, family) if cutoff is None else cutoff
+    shape = AdderGraph.of_da4ml(comb).shape
+    levels = latency_cutoff(clock_ns, comb.cost, family, shape) if cutoff is None else cutoff
     model = RTLModel(
         comb,
         TOP,

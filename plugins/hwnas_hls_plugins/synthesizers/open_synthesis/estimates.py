@@ -13,7 +13,8 @@ from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import Estimate, Source, measured
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FITS, Period, lut_of_cost, period
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FITS, Period, period
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 #: LUTs of Yosys (this flow, inverters counted) over LUTs of Vivado after routing: value, low, high.
@@ -55,9 +56,12 @@ def estimates(
         out |= _resources(measurement, counts, target, distributed, in_domain)
     if distributed:
         # Without a mapping, the generator's cost is accurate enough for the small LUT term.
-        cost = measurement.facts["cost_lut"]
-        lut = lut_of_cost(cost, target.family) if counts is None else counts.lut_high
-        timing = period(measurement.facts["adder_levels"], lut, target.family)
+        facts = measurement.facts
+        lut = facts["cost_lut"] if counts is None else counts.lut_high
+        if counts is None and target.family == ECP5:
+            lut = routed_law().lut(lut).value
+        stage_bits = facts["path_bits"] / measurement.stages if "path_bits" in facts else None
+        timing = period(facts["adder_levels"], lut, target.family, stage_bits, target.part)
     if not measurement.routes:
         out |= _timing(measurement, target, timing, in_domain)
     return {name: dataclasses.replace(found, circuit=measurement.circuit) for name, found in out.items()}
@@ -93,16 +97,12 @@ def _cycles(measurement: Measurement, simulated: str, in_domain: bool) -> dict[s
 def _timing(
     measurement: Measurement, target: Target, timing: Period | None, in_domain: bool
 ) -> dict[str, Estimate]:
-    """``latency_ns`` is a prediction, because the cycles are proven but the clock period is not.
-
-    Its value and lower end use the requested clock, at which the circuit runs; the upper end is larger
-    if the predicted range of the period exceeds that clock.
-    """
+    """``latency_ns`` is a prediction, because the cycles are proven but the clock period is not."""
     cycles = measurement.stages if measurement.latency_cycles is None else measurement.latency_cycles
     clock_ns = measurement.clock_ns
     proven = (
-        f"{counted(cycles, 'cycle')} by RTL simulation x clock {clock_ns:g} ns, also the lower end; "
-        "it is not proven that this clock is met"
+        f"{counted(cycles, 'cycle')} by RTL simulation; it is not proven that the clock of "
+        f"{clock_ns:g} ns is met"
     )
     if timing is None:
         evidence = f"{proven}: no period model for this RTL on {target.family}"
@@ -114,20 +114,19 @@ def _timing(
                 "latency_ns", value, value, math.inf, "predicted", evidence, in_domain=in_domain
             )
         }
-    evidence = (
-        f"period {timing.value_ns:.2f} ns ({timing.low_ns:.2f}-{timing.high_ns:.2f}) by {timing.provenance}"
-    )
+    evidence = timing.evidence
     inside = timing.in_domain and in_domain
-    if not timing.in_domain:
-        evidence += " (this design is outside that range)"
+    coverage = timing.coverage if inside else None
+    value, low, high = (cycles * period_ns for period_ns in timing.at_clock(clock_ns))
     return {
         "latency_ns": Estimate(
             "latency_ns",
-            cycles * clock_ns,
-            cycles * clock_ns,
-            cycles * max(clock_ns, timing.high_ns),
+            value,
+            low,
+            high,
             "predicted",
             f"{proven}; {evidence}",
+            coverage,
             in_domain=inside,
         ),
         "fmax_mhz": Estimate(
@@ -137,6 +136,7 @@ def _timing(
             1000 / timing.low_ns,
             "predicted",
             evidence,
+            coverage,
             in_domain=inside,
         ),
     }

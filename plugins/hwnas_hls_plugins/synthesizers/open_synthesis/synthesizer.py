@@ -31,6 +31,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measuremen
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FITS
@@ -355,8 +356,10 @@ class OpenMultiplierSynthesizer(OpenSynthesizer):
         return f"{self.name}: yosys {version('pyosys')}"
 
 
-def _rule(family: str) -> list[float]:
+def _rule(family: str) -> object:
     """The period model that divides the pipeline, as part of the key of a result."""
+    if family == ECP5:
+        return dataclasses.asdict(routed_law())
     fit = FITS.get(family, FITS[FAMILY])
     return [fit.offset_ns, fit.level_ns, fit.kilo_lut_ns, *fit.cutoffs]
 

@@ -1,16 +1,21 @@
-"""Predicted clock periods of routed distributed-arithmetic designs: formulas, never measurements.
+"""Predicted clock periods of routed distributed-arithmetic designs: never measurements.
 
 No open tool times UltraScale+ parts. Their formula was fitted to 23 published post-route
 designs made by da4ml: the 20 of JEDI-linear (github.com/calad0i/JEDI-linear, xcvu13p-2,
 2 adder levels), da4ml's own jet tagger (5 levels) and two of HGQ's (1 level).
 
-ECP5's was fitted to designs of our own, routed by nextpnr (``docs/ecp5.md``). The synthesizer ``ecp5``
-measures the period instead.
+ECP5's law is fitted to designs of our own, routed by nextpnr, with intervals that hold on networks left out
+(:mod:`~hwnas_hls_plugins.synthesizers.open_synthesis.routed_law`). The synthesizer ``ecp5`` measures the
+period instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import Shape
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import GRAPH, routed_law
+from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,6 @@ class Fit:
         cutoffs: minimum and maximum adder levels of these designs.
         luts: range of LUTs in which the model is used.
         provenance: formula, designs and errors, for evidence.
-        lut_of_cost: LUTs of the family for each LUT of da4ml's or alkaid's cost.
     """
 
     offset_ns: float
@@ -32,7 +36,6 @@ class Fit:
     cutoffs: tuple[int, int]
     luts: tuple[int, int]
     provenance: str
-    lut_of_cost: float = 1.0
 
     def period_ns(self, levels: int, lut: float) -> float:
         return self.offset_ns + self.level_ns * levels + self.kilo_lut_ns * lut / 1000
@@ -54,62 +57,102 @@ FITS = {
         "(JEDI-linear, da4ml, HGQ; -2 UltraScale+, 1 to 5 levels, 6k to 300k LUTs; 7 % rms, 19 % worst, "
         "in sample)",
     ),
-    "ecp5": Fit(
-        5.3,
-        0.7,
-        1.8,
-        0.30,
-        (1, 6),
-        (400, 2_600),
-        "T = 5.3 + 0.7 x adder levels + 1.8 x kLUT ns, fitted to ten placements of two networks by nextpnr "
-        "(1 to 6 levels, 0.4k to 2.6k LUT4, speed grade 6; 19 % worst, in sample; 30 % is assumed)",
-        # 1.98 to 2.10 in the same placements.
-        2.03,
-    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A predicted clock period in ns, with the worst-case interval of the fit and its provenance."""
+    """A predicted clock period in ns, its interval and its provenance.
+
+    Args:
+        coverage: share of designs left out whose period lay in the interval; ``None`` for the worst errors of
+            a fit to the same designs.
+    """
 
     value_ns: float
     low_ns: float
     high_ns: float
     in_domain: bool
     provenance: str
+    coverage: float | None = None
+
+    @property
+    def evidence(self) -> str:
+        """For an estimate: the period, and what it rests on."""
+        text = f"period {self.value_ns:.2f} ns ({self.low_ns:.2f}-{self.high_ns:.2f}) by {self.provenance}"
+        return text if self.in_domain else f"{text} (this design is outside that range)"
+
+    def at_clock(self, clock_ns: float) -> tuple[float, float, float]:
+        """(Period, low, high) at which a circuit runs that was divided for a clock.
+
+        A model that covers designs left out says where that clock is missed. Worst errors of a fit say only
+        where it may be, so the clock is then the value and the lower end.
+        """
+        slowest = max(clock_ns, self.high_ns)
+        if self.coverage is None:
+            return clock_ns, clock_ns, slowest
+        return max(clock_ns, self.value_ns), max(clock_ns, self.low_ns), slowest
 
 
-def period(latency_cutoff: int, lut: float, family: str) -> Period | None:
-    """The predicted period; ``None`` for a family without a fit.
+def period(
+    levels: int,
+    lut: float,
+    family: str,
+    stage_bits: float | None = None,
+    part: str = "",
+    origin: str = GRAPH,
+) -> Period | None:
+    """The predicted period; ``None`` for a family without a model.
 
     Args:
-        latency_cutoff: adder levels between two register ranks.
+        levels: maximum adder levels between two register ranks.
         lut: LUTs of the design.
         family: the target's.
+        stage_bits: bits of the adder levels on the path with most of them, divided by the stages; ECP5 has no
+            model without it.
+        part: full name of the part, whose speed grade matters for ECP5.
+        origin: of ``stage_bits``, as in :class:`RoutedLaw`.
     """
+    if family == ECP5:
+        return None if stage_bits is None else _routed(levels, lut, stage_bits, part, origin)
     fit = FITS.get(family)
     if fit is None:
         return None
-    value = fit.period_ns(latency_cutoff, lut)
-    inside = fit.cutoffs[0] <= latency_cutoff <= fit.cutoffs[1] and fit.luts[0] <= lut <= fit.luts[1]
+    value = fit.period_ns(levels, lut)
+    inside = fit.cutoffs[0] <= levels <= fit.cutoffs[1] and fit.luts[0] <= lut <= fit.luts[1]
     # The error was (measured - fitted) / measured at most ``worst_error`` either way.
     low, high = value / (1 + fit.worst_error), value / (1 - fit.worst_error)
     return Period(value, low, high, inside, fit.provenance)
 
 
-def lut_of_cost(cost: float, family: str) -> float:
-    """LUTs of a family for a cost of da4ml or alkaid, in the period model."""
-    return FITS.get(family, FITS[FAMILY]).lut_of_cost * cost
+def _routed(levels: int, lut: float, stage_bits: float, part: str, origin: str) -> Period:
+    law = routed_law()
+    found = law.period_ns(stage_bits, lut, part, origin)
+    inside = law.covers(levels, lut, part)
+    words = law.evidence("period_ns", origin)
+    return Period(found.value, found.low, found.high, inside, words, law.coverage)
 
 
-def latency_cutoff(clock_ns: float, cost: float, family: str = FAMILY) -> int:
-    """The maximum adder levels per stage whose predicted period meets ``clock_ns``, within the fit's range.
+def latency_cutoff(
+    clock_ns: float, cost: float, family: str = FAMILY, shape: Shape | None = None, origin: str = GRAPH
+) -> int:
+    """The maximum adder levels per stage whose predicted period meets ``clock_ns``, within the model's range.
 
     Args:
         cost: of da4ml or alkaid.
-        family: family of the target; one without a fit uses the rule of UltraScale+.
+        family: family of the target; one without a model uses the formula of UltraScale+.
+        shape: of the graph of adders; necessary for ECP5.
+        origin: of cost and shape, as in :class:`RoutedLaw`.
     """
+    if family == ECP5 and shape is not None:
+        law = routed_law()
+        lut = law.lut(cost, origin).value
+        fewest, most = law.levels
+        for levels in range(most, fewest, -1):
+            stage_bits = shape.path_bits / shape.stages(levels)
+            if law.period_ns(stage_bits, lut, origin=origin).value <= clock_ns:
+                return levels
+        return fewest
     fit = FITS.get(family, FITS[FAMILY])
-    levels = (clock_ns - fit.offset_ns - fit.kilo_lut_ns * fit.lut_of_cost * cost / 1000) / fit.level_ns
-    return max(fit.cutoffs[0], min(fit.cutoffs[1], int(levels)))
+    found = (clock_ns - fit.offset_ns - fit.kilo_lut_ns * cost / 1000) / fit.level_ns
+    return max(fit.cutoffs[0], min(fit.cutoffs[1], int(found)))
