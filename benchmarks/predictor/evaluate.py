@@ -201,8 +201,12 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
                         regime[row], queries[row].stage, knowledge[row], True, metric
                     )
                     name = "sweep" if families[row] in SWEEPS else "other"
-                    hit = band.holds(float(table[metric][row]))
-                    hits[f"{name} {regime[row]}", band.coverage or 0.0][metric].append(bool(hit))
+                    hit = bool(band.holds(float(table[metric][row])))
+                    stated = band.coverage or 0.0
+                    hits[f"{name} {regime[row]}", stated][metric].append(hit)
+                    # together, as one reads the statement: the sweeps are most of the rows
+                    for whole in ("all", f"all {name}"):
+                        hits[whole, stated][metric].append(hit)
     for (name, stated), found in sorted(hits.items()):
         cells = [
             f"{100 * np.mean(found[metric]):.0f} %" if found.get(metric) else ""

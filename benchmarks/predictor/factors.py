@@ -23,7 +23,7 @@ SHRINKAGE = {"lut": 4.0, "ff": 1.0}
 #: reports that are not among the rows, and the two families that are pull apart; the finer groups of
 #: implemented designs are held as closely.
 STAGE_PRIOR: dict[Group, dict[str, float]] = {
-    Group(Flow.IMPLEMENTED, "latency"): {"lut": 0.0, "ff": math.log(0.5)},
+    Group(Flow.IMPLEMENTED, "latency"): {"lut": 0.0, "ff": 0.0},
     Group(Flow.IMPLEMENTED, "resource-one"): {"lut": math.log(0.75), "ff": math.log(0.85)},
     Group(Flow.IMPLEMENTED, "resource-several"): {"lut": math.log(0.75), "ff": math.log(0.85)},
     Group(Flow.CSYNTH, "distributed"): {"lut": math.log(1.5), "ff": math.log(1.5)},

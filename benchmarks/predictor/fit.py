@@ -168,6 +168,9 @@ def _factors(data: Data, train: np.ndarray, laws: dict[str, float]) -> dict[Fact
         metric: np.where(train, log_residual(metric, data.truth[metric], costs.design[metric]), np.nan)
         for metric in ("lut", "ff")
     }
+    # Without a clock, registers tell of the clock that was assumed.
+    timed = np.array([query.clock_known for query in data.queries])
+    residuals["ff"] = np.where(timed, residuals["ff"], np.nan)
     factors = fit_factors(
         data.queries,
         data.families,

@@ -1,6 +1,6 @@
 """Train many small networks with the project's own trainer and keep their integer weights.
 
-    python benchmarks/predictor/trained_weights.py WEIGHTS.npz [--networks 240] [--seed 0]
+    python benchmarks/predictor/trained_weights.py WEIGHTS.npz [--networks 70] [--seed 0]
 
 ``fit_prior.py`` learns from this file what the weights of a layer cost that nobody has trained yet. Three
 tasks (handwritten digits from 16 and from 64 inputs, and a random teacher of 16 inputs and 5 classes), three
@@ -80,7 +80,7 @@ def drawn(rng: np.random.Generator, n_in: int, n_out: int) -> tuple[Architecture
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("output", type=Path)
-    parser.add_argument("--networks", type=int, default=240, help="of each task and strength of decay")
+    parser.add_argument("--networks", type=int, default=70, help="of each task and strength of decay")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()

@@ -73,10 +73,13 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
 
 
 def _has(structs: frozenset[str], named: str, number: str) -> bool:
-    """Whether the firmware has the configuration ``softmax_config5`` or, without a kind, ``config5``."""
-    if named.rpartition("_")[0] in _ACTIVATIONS:
-        return any(struct == named or struct.endswith(f"_{named}") for struct in structs)
-    return not structs.isdisjoint({named, number})
+    """Whether the firmware has the configuration ``softmax_config5`` or, without a kind, ``config5``.
+
+    Of a longer kind (``leaky_relu_config5``) the name holds the last word.
+    """
+    if any(struct == named or struct.endswith(f"_{named}") for struct in structs):
+        return True
+    return named.rpartition("_")[0] not in _ACTIVATIONS and number in structs
 
 
 def unnamed_layers(project: Project, solution: Solution) -> list[str]:

@@ -13,7 +13,9 @@ from places import TESTS
 from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
+from hwnas_hls.evidence.belonging import contradictions
 from hwnas_hls.evidence.measured_projects import ProblemKind, measured_projects
+from hwnas_hls.hls4ml.folder import read_whole
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
@@ -227,6 +229,23 @@ def test_a_lone_utilisation_report_must_name_this_network(tmp_path: Path, old: s
     report = reports.synthesize(_design(0), TARGET, "logic_synth")
     assert report.failure_kind is ErrorKind.MISSING
     assert not report.estimates
+
+
+@pytest.mark.parametrize("kind", ["leaky_relu", "hard_tanh", "unary_lut"])
+def test_longer_names_of_activations_are_the_firmwares(tmp_path: Path, kind: str) -> None:
+    folder = _synthesised(tmp_path, _design(0))
+    path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    text = path.read_text()
+    other = text[text.index("<Module>") : text.index("</Module>") + len("</Module>")]
+    name = other[other.index("<Name>") + 6 : other.index("</Name>")]
+    more = other.replace(name, f"{kind}_ap_fixed_ap_fixed_{kind}_config7_s")
+    path.write_text(text.replace("</ModuleInformation>", f"{more}</ModuleInformation>"))
+    project = read_whole(folder)
+    assert project.reports is not None
+    (solution,) = project.reports.solutions
+    assert len(contradictions(project, solution)) == 1
+    structs = project.structs | {f"{kind}_config7"}
+    assert contradictions(dataclasses.replace(project, structs=structs), solution) == []
 
 
 def test_a_first_layer_that_hls_inlined_does_not_belie_a_report(tmp_path: Path) -> None:

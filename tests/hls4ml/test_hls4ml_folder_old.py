@@ -237,6 +237,19 @@ def test_flags_of_the_build_script_define_names(tmp_path: Path) -> None:
     assert read_folder(folder).shape == "3-4-2"
 
 
+def test_names_of_an_included_header_count(tmp_path: Path) -> None:
+    call = "    auto& layer9_out = layer4_out;"
+    other = "nnet::conv_2d_cl<layer4_t, layer4_t, config5>(layer4_out, layer4_out, w5, b5); // c"
+    folder = edited(tmp_path, call, f"#ifdef WITH_CONV\n    {other}\n#endif\n{call}")
+    source = folder / "firmware" / "tagger.cpp"
+    source.write_text(f'#include "tagger.h"\n{source.read_text()}')
+    write(folder, {"firmware/tagger.h": "#define TAGGER_H\n"})
+    assert read_folder(folder).shape == "3-4-2"
+    write(folder, {"firmware/tagger.h": "#define WITH_CONV\n"})
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["conv_2d_cl"]):
+        read_folder(folder)
+
+
 @pytest.mark.parametrize("size", ["1", "2", "4"])
 def test_streams_come_in_whole_words(tmp_path: Path, size: str) -> None:
     folder = edited(tmp_path, "layer2_t layer2_out[N_LAYER_2];", "hls::stream<word_t> layer2_out;")
@@ -461,6 +474,35 @@ def test_a_configuration_with_a_keras_file(tmp_path: Path) -> None:
     assert (second.weight, second.accum, second.reuse_factor) == (FixedType(7, 2), FixedType(12, 4), 2)
     assert first.reuse_factor == 5
     assert NoteKind.CHANGED in {note.kind for note in query.warnings}
+
+
+def _reading(layer: dict[str, object], *sources: str, keras: int = 3) -> dict[str, object]:
+    """A layer of a functional Keras model with a call for each source."""
+    if keras == 2:
+        return layer | {"inbound_nodes": [[[source, 0, 0, {}]] for source in sources]}
+    tensors = [
+        {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}} for name in sources
+    ]
+    return layer | {"inbound_nodes": [{"args": [tensor], "kwargs": {"mask": None}} for tensor in tensors]}
+
+
+@pytest.mark.parametrize("keras", [2, 3])
+@pytest.mark.parametrize(
+    ("head", "shape"),
+    [(("fc1",), "10-8-4"), (("x",), ""), (("fc1", "fc1"), "")],
+    ids=["chain", "two branches of the input", "called twice"],
+)
+def test_functional_keras_models_are_chains_or_refused(
+    tmp_path: Path, keras: int, head: tuple[str, ...], shape: str
+) -> None:
+    layers = [INPUT, _reading(_dense("fc1", 8, "relu"), "x", keras=keras)]
+    layers.append(_reading(_dense("fc2", 4), *head, keras=keras))
+    path = _config(tmp_path, "  Model: {Precision: 'fixed<12,4>'}\n", layers)
+    if shape:
+        assert read_config(path).shape == shape
+    else:
+        with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["fc2", head[0]]):
+            read_config(path)
 
 
 def _torch_config(folder: Path, modules: list[tuple[str, str, int, int]]) -> Path:

@@ -32,6 +32,7 @@ from hwnas_hls.network.precision import FixedType
 _ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
 _ARRAY = re.compile(r"([\w:<>,\s*]+?)[\s&>](\w+)\s*\[([^\]]{1,100})\]")
 _STREAM = re.compile(r"(?:static\s+)?hls::stream\s*<\s*([\w:]+)\s*>\s*&?\s*(\w+)(?:\s*\(.*\))?")
+_INCLUDE = re.compile(r'(?m)^[ \t]*#[ \t]*include[ \t]+"(\w{1,100}\.hp?p?)"')
 _STRING = re.compile(r'"[^"]*"')
 _LOADING = re.compile(r"(?:if\s*\([^;]*?\)\s*|else\s+)*(?:\w+::)*load_(?:compressed_)?weights_from_txt\s*<")
 _WORD = re.compile(r"(?:\w+::)*array\s*<(.*),([^,<>]+)>")
@@ -183,12 +184,22 @@ def _top_function(
     for relative in files:
         if not (folder / relative).is_file():
             continue
-        cleaned = clean(source(folder, relative), defined)
+        text = source(folder, relative)
+        cleaned = clean(text, {**defined, **_included(folder, text, defined)})
         _check_maker(folder, "\n".join([*cleaned.pragmas, cleaned.text, headers]), relative)
         for function in functions(cleaned.text):
             if "nnet::" in function.body:
                 return function, cleaned
     raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
+
+
+def _included(folder: Path, text: str, defined: Mapping[str, str]) -> dict[str, str]:
+    """Macros of the headers beside a source that it includes, without those of these headers' own."""
+    found: dict[str, str] = {}
+    for name in _INCLUDE.findall(text[:20_000])[:20]:
+        if name not in ("defines.h", "parameters.h"):  # read already
+            found |= clean(optional_source(folder, f"firmware/{name}"), {**defined, **found}).named
+    return found
 
 
 def _check_maker(folder: Path, text: str, relative: str) -> None:

@@ -18,6 +18,7 @@ from hwnas_hls.hls4ml.folder.config import split_config, text_of
 from hwnas_hls.hls4ml.folder.files import inside, source
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
+_MAX_NESTING = 12
 _TORCH = re.compile(r"(\s+)'?([\w.]+)'?: (?:&(\w+) )?!!python/object:[\w.]+\.(\w+)\s*")
 #: A module that stands in several places is written once, with an anchor; elsewhere stands its alias.
 _TORCH_AGAIN = re.compile(r"(\s+)'?([\w.]+)'?: \*(\w+)\s*")
@@ -164,11 +165,14 @@ def _keras(data: Any, where: str) -> Iterator[Shape]:
     if not isinstance(layers, list):
         raise ReportError(f"{where}: has no list of layers")
     width: int | None = None
+    before = ""
     for layer in layers[:1000]:
         inner = layer.get("config") if isinstance(layer, dict) else None
         if not isinstance(inner, dict):
             raise ReportError(f"{where}: a layer without a configuration")
         kind, name = str(layer.get("class_name"))[:80], str(inner.get("name"))[:120]
+        _check_chain(name, before, layer.get("inbound_nodes"))
+        before = name
         width = _width(inner, width)
         if kind in ("Dense", "QDense"):
             units = inner.get("units")
@@ -189,6 +193,32 @@ def _keras(data: Any, where: str) -> Iterator[Shape]:
             raise Unsupported(
                 f"layer {name!r} is a {kind}: only dense layers, activations and batch norm are supported"
             )
+
+
+def _check_chain(name: str, before: str, nodes: Any) -> None:
+    """Refuse a layer of a functional model that is called twice or reads other than the layer before it."""
+    if not isinstance(nodes, list) or not nodes:
+        return  # a sequential model, or an input
+    found = _sources(nodes)
+    if len(nodes) != 1 or found != [before]:
+        read = ", ".join(found)[:100] or "nothing"
+        raise Unsupported(
+            f"layer {name!r} reads {read}, not only {before or 'an input'}: "
+            "only chains of layers are supported"
+        )
+
+
+def _sources(node: Any, depth: int = 0) -> list[str]:
+    """The layers that calls read: ``["fc1", 0, 0]``, in lists and mappings that differ between versions."""
+    if depth > _MAX_NESTING:
+        return []
+    if isinstance(node, dict):
+        return [name for value in node.values() for name in _sources(value, depth + 1)]
+    if not isinstance(node, list):
+        return []
+    if len(node) >= 3 and isinstance(node[0], str) and all(isinstance(place, int) for place in node[1:3]):
+        return [node[0][:120]]
+    return [name for value in node for name in _sources(value, depth + 1)]
 
 
 def _width(inner: dict[str, Any], width: int | None) -> int | None:

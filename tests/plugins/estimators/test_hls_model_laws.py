@@ -13,11 +13,19 @@ from hypothesis import strategies as st
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
-from hwnas_hls_plugins.estimators.hls_model import Interval, LayerQuery, Prediction, Query, predict
+from hwnas_hls_plugins.estimators.hls_model import (
+    Interval,
+    LayerQuery,
+    Prediction,
+    Query,
+    predict,
+    read_calibration,
+)
 from hwnas_hls_plugins.estimators.hls_model.batch import predict_batch
-from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration, KnownWeights
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Band, Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.constants import constant_cost, csd_weight
+from hwnas_hls_plugins.estimators.hls_model.keys import Flow, Regime
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import tabulate
@@ -315,6 +323,54 @@ def test_a_dataflow_copies_a_wide_input_into_block_ram() -> None:
     assert vivado - vitis == 2 * -(-200 * 16 // 18)
     same = [one(*narrow, tool=tool, part=U250)["bram_18k"] for tool in (VIVADO, "vitis_hls 2022.2")]
     assert same[0] == same[1]
+
+
+def test_one_copy_of_a_wide_input_is_inside_the_interval() -> None:
+    """Three reports: two of them with two copies, one with one."""
+    layers = tuple(
+        dense(n_in, 20, input=FixedType(8, 3), strategy="Resource", reuse_factor=reuse)
+        for n_in, reuse in ((784, 784), (20, 20))
+    )
+    found = predict([Query(layers, part=U250, tool=VIVADO)])[0].metrics["bram_18k"]
+    copy = -(-784 * 8 // 18)
+    assert found.low < found.value - copy < found.value <= found.high
+
+
+def test_intervals_are_the_whole_numbers_inside() -> None:
+    """Rounded outwards, they would hold more than they state."""
+    band = Band(None, 1.0, 8, up=0.12, down=0.12)
+    bands = {Regime(Flow.CSYNTH): dict.fromkeys(METRICS, band)}
+    calibration = dataclasses.replace(read_calibration(), bands=bands)
+    layers = tuple(dense(n, n, activation="relu") for n in (16, 16, 16))
+    weights = np.random.default_rng(0).integers(-200, 200, (16, 16))
+    known = tuple(dataclasses.replace(x, weights=weights, biases=np.zeros(16, np.int64)) for x in layers)
+    for found in predict(
+        [Query(known, part=U250, tool=tool) for tool in (VIVADO, "vitis_hls 2023.1")], calibration
+    ):
+        cycles = found.metrics["latency_cycles"]
+        exact = [(cycles.value + 1.0) * np.exp(side) - 1.0 for side in (-0.12, 0.12)]
+        assert exact[0] <= cycles.low <= cycles.value <= cycles.high <= exact[1]
+        assert cycles.low - exact[0] < 1.0 > exact[1] - cycles.high
+
+
+def test_registers_of_products_move_into_their_dsps() -> None:
+    """After logic synthesis; a layer of one source kept 0.23 of them on slow silicon, 0.46 on fast."""
+    rng = np.random.default_rng(0)
+    layer = dense(16, 4, weights=rng.integers(-2000, 2000, (16, 4)), biases=rng.integers(-99, 99, 4))
+    share = {}
+    for part in ("xc7z020clg400-1", "xc7vx690tffg1930-3"):
+        for bound in ("dsp", "fabric"):
+            query = Query(
+                (dataclasses.replace(layer, multipliers=bound),), part=part, tool="vivado_hls 2019.2"
+            )
+            stages = [
+                evaluate(tabulate([dataclasses.replace(query, stage=stage)]), Coefficients()).design["ff"][0]
+                for stage in ("csynth", "logic_synth")
+            ]
+            share[part, bound] = stages[1] / stages[0]
+    assert share["xc7z020clg400-1", "dsp"] < 0.5
+    assert share["xc7vx690tffg1930-3", "dsp"] < 0.7
+    assert share["xc7z020clg400-1", "fabric"] == share["xc7vx690tffg1930-3", "fabric"] == 1.0
 
 
 def test_a_long_loop_may_take_many_cycles_a_step() -> None:

@@ -36,7 +36,11 @@ from hwnas_hls_plugins.estimators.hls_model.regimes import (
     site_kinds,
     site_of,
 )
-from hwnas_hls_plugins.estimators.hls_model.resource import LOOP_INTERVAL, slow_loops
+from hwnas_hls_plugins.estimators.hls_model.resource import (
+    LOOP_INTERVAL,
+    fewer_copies_bram,
+    slow_loops,
+)
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, RESOURCE, DesignTable, tabulate
 from hwnas_hls_plugins.estimators.hls_model.unrolled import small_dsps
 
@@ -129,9 +133,12 @@ def predict_table(
         sides, coverage = _sides(table, codes, knowledge, calibration, reach)
         for metric, (below, above) in sides.items():
             c = OFFSETS[metric]
-            raw = np.rint(value[metric]) + c
-            low[metric] = np.maximum(0.0, np.floor(raw * below - c + 1e-6))
-            high[metric] = np.ceil(raw * above - c - 1e-6)
+            middle = np.rint(value[metric])
+            raw = middle + c
+            # The whole numbers inside: rounded outwards, eight cycles would cover 92 % where 80 % is stated.
+            least = raw - fewer_copies_bram(table) if metric == "bram_18k" else raw
+            low[metric] = np.clip(np.ceil(least * below - c - 1e-6), 0.0, middle)
+            high[metric] = np.maximum(middle, np.floor(raw * above - c + 1e-6))
         # No tool goes below the interval that a pragma requests.
         low["ii_cycles"] = np.maximum(table.design.pipeline_ii, low["ii_cycles"])
         slow = slow_loops(table)

@@ -151,6 +151,12 @@ def input_copies_bram(table: DesignTable, several: NDArray[np.bool_]) -> FloatAr
     return out
 
 
+def fewer_copies_bram(table: DesignTable) -> FloatArray:
+    """Block RAMs that each design takes less with one copy of its input instead of two (a report)."""
+    several = (processes(table) > 1)[table.owner]
+    return table.total(input_copies_bram(table, several)) * (1.0 - 1.0 / INPUT_COPIES)
+
+
 def slow_loops(table: DesignTable) -> NDArray[np.bool_]:
     """Designs with a loop whose interval is not certain: long ones of a dataflow, (designs,)."""
     c = table.layer

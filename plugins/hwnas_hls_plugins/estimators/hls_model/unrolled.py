@@ -120,9 +120,11 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     # layers of 8 to 14 bits, and modules of two sources). Of the inputs only the network's are registered.
     waiting = k["shared_ff_per_bit"] * c.nonzeros * c.acc_bits * np.minimum(1.0, WAITING_NS / usable)
     edge = k["edge_ff_per_bit"] * c.first * c.n_in * c.in_bits
+    # Logic synthesis moves registers of and behind a product into its DSP.
+    absorbed = np.where(implemented_layers(table), in_dsp * (c.in_bits + constant_bits), 0.0)
     registers = []
     for delay in (1.0 - DELAY_SPREAD, 1.0, 1.0 + DELAY_SPREAD):
-        path = _Path(unbound_ns * delay, sums_ns * delay, level_ns * delay, deepest, held)
+        path = _Path(unbound_ns * delay, sums_ns * delay, level_ns * delay, deepest, held, absorbed)
         cut = path.live_bits(c.live_bits, usable, chained)
         live = np.where(chained, k["chained_ff_per_bit"] * c.tree_bits, cut)
         registers.append(np.where(passes > 2, waiting, k["cut_ff_per_bit"] * live * kept) + edge)
@@ -155,6 +157,7 @@ class _Path:
         product_ns, sums_ns, level_ns: of a product, of the whole tree and of one of its levels.
         deepest: levels of the tree.
         held: bits alive inside a product.
+        absorbed: bits inside and behind the products that DSPs hold in registers of their own.
     """
 
     product_ns: FloatArray
@@ -162,6 +165,7 @@ class _Path:
     level_ns: FloatArray
     deepest: FloatArray
     held: FloatArray
+    absorbed: FloatArray
 
     def live_bits(self, live: FloatArray, usable: FloatArray, skipped: NDArray[np.bool_]) -> FloatArray:
         """Bits that are alive at the pipeline cuts of each layer, summed.
@@ -183,10 +187,13 @@ class _Path:
             low = np.minimum(np.floor(level), LEVELS - 2).astype(np.int64)
             # Between two levels the live bits fall geometrically.
             first, second = (np.maximum(live[rows, at], 1.0) for at in (low, low + 1))
+            kept = first ** (1.0 - (level - low)) * second ** (level - low)
+            # Of a cut above the first adders, those that lie behind the products are in the DSPs.
+            behind = np.maximum(0.0, 1.0 - level) * self.absorbed[rows]
             total[rows] += np.where(
                 passed < product_ns,
-                self.held[rows],
-                first ** (1.0 - (level - low)) * second ** (level - low),
+                np.maximum(0.0, self.held[rows] - self.absorbed[rows]),
+                np.maximum(0.0, kept - behind),
             )
         return total
 
