@@ -156,6 +156,7 @@ _PROGRAMS = (
     ("vivado_hls", ("-version",), "C synthesis with Vivado HLS up to 2020.1", "AMD Vivado (licence)"),
     ("iverilog", ("-V",), "the test benches of exported RTL", "apt-get install iverilog"),
     ("verilator", ("--version",), "the same, faster (make sim SIM=verilator)", "apt-get install verilator"),
+    ("ghdl", ("--version",), "the test benches of exported VHDL", "apt-get install ghdl"),
 )
 _PACKAGES = (
     ("torch", "training", "pip install torch"),
@@ -167,7 +168,8 @@ _PACKAGES = (
     ("distributed", "--workers and [cluster]", "pip install 'hwnas-hls[cluster]'"),
     ("h5py", "data in HDF5", "pip install 'hwnas-hls[data]'"),
     ("uproot", "data in ROOT files", "pip install 'hwnas-hls[data]'"),
-    ("onnx", "export to ONNX", "pip install 'hwnas-hls[onnx]'"),
+    ("onnx", "export to ONNX, models in ONNX", "pip install 'hwnas-hls[onnx]'"),
+    ("qonnx", "models in ONNX and QONNX", "pip install qonnx"),
 )
 
 
@@ -217,8 +219,6 @@ def _gpu() -> Tool:
     """A CUDA device, detected with nvidia-smi, because importing torch takes a second."""
     path = shutil.which("nvidia-smi")
     if path is None:
-        return Tool(
-            "gpu", "", "", "nothing; large searches train faster on one", "an NVIDIA card with its driver"
-        )
+        return Tool("gpu", "", "", "faster training in large searches only", "an NVIDIA card with its driver")
     answer = _program("nvidia-smi", ("--query-gpu=name", "--format=csv,noheader"), "", "")
     return Tool("gpu", answer.version, path, "", "")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.values.record import Record, RecordState
+from hwnas_hls.values.score_metrics import RATE_METRIC
 
 if TYPE_CHECKING:
     from hwnas_hls.plugin.offers import Fault
@@ -125,7 +126,10 @@ def _say(screen: Console, words: str) -> None:
 def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
     """Print the problem before the search."""
     dataset, target, goal = problem.dataset, problem.target, problem.goal
-    wanted = ", ".join(f"{o.metric} ({o.direction})" for o in goal.objectives)
+    rate = f" of {100 * dataset.false_positive_rate:.3g} %"
+    wanted = ", ".join(
+        f"{o.metric}{rate if o.metric == RATE_METRIC else ''} ({o.direction})" for o in goal.objectives
+    )
     limits = ", ".join(
         str(limit) for limit in goal.limits if limit.bound != getattr(target, limit.metric, None)
     )

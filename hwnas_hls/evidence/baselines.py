@@ -26,6 +26,9 @@ _HIDDEN = (64, 32)
 _EPOCHS = 60
 #: Trees per class and in all.
 _ROUNDS, _MAX_TREES = 100, 1000
+#: Without it, leaves with few rows of a rare class get huge values: on ten classes, two of them of 1 % of the
+#: rows, the balanced accuracy was 0.476 instead of 0.936.
+_L2 = 1.0
 
 
 def baselines(dataset: Dataset, seed: int) -> tuple[Baseline, ...]:
@@ -86,7 +89,8 @@ def _trees(dataset: Dataset, x: Rows, y: NDArray[Any], seed: int) -> Rows:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     each = 1 if dataset.n_out == 2 and dataset.kind == CLASSIFICATION else dataset.n_out
-    settings = {"max_iter": max(10, min(_ROUNDS, _MAX_TREES // each)), "random_state": seed}
+    rounds = max(10, min(_ROUNDS, _MAX_TREES // each))
+    settings = {"max_iter": rounds, "l2_regularization": _L2, "random_state": seed}
     if dataset.kind == CLASSIFICATION:
         return _probabilities(dataset, HistGradientBoostingClassifier(**settings).fit(x, y))
     test = dataset.standardised(dataset.test)

@@ -6,6 +6,7 @@ import math
 
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.values.score_metrics import RATE_METRIC
 
 #: Standard error of the score above which the rows are called few.
 _FEW = 0.03
@@ -14,6 +15,8 @@ _FEW_OF_CLASS = 20
 #: Share of the most frequent class from which accuracy is a poor metric.
 _IMBALANCED = 0.8
 _MOST_NAMED = 3
+#: Fewer accepted background rows than this set a threshold unreliably.
+_FEW_ACCEPTED = 10
 
 
 def data_warnings(dataset: Dataset) -> tuple[str, ...]:
@@ -45,4 +48,20 @@ def data_warnings(dataset: Dataset) -> tuple[str, ...]:
             f"{chance.words}, has an accuracy of {level}; metrics such as auc do not reward that "
             "(--metric auc)"
         )
-    return tuple(found)
+    return (*found, *_rate_warning(dataset))
+
+
+def _rate_warning(dataset: Dataset) -> tuple[str, ...]:
+    """Whether the background rows set a threshold for the false positive rate of a metric of the run."""
+    import numpy as np
+
+    if RATE_METRIC not in dataset.metrics:
+        return ()
+    rate, y = dataset.false_positive_rate, dataset.validation.y
+    rows = min(int(np.sum(y != number)) for number in dataset.scoring.positives)
+    if rate * rows >= _FEW_ACCEPTED:
+        return ()
+    return (
+        f"a false positive rate of {100 * rate:.3g} % is {rate * rows:.1f} of the {rows} validation rows of "
+        f"background: fewer than {_FEW_ACCEPTED} set its threshold unreliably",
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.values.estimate import Estimate
-from hwnas_hls.values.score_metrics import OF_CLASS, Scoring
+from hwnas_hls.values.score_metrics import OF_CLASS, RATE_METRIC, Scoring
 from hwnas_hls.values.scores import auc_error, cells, measure
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ COVERAGE = 0.9
 _Z = 1.6448536269514722  # two-sided 90 % of the normal distribution
 #: Number of resamples of a bootstrap.
 RESAMPLES = 200
-#: Endings of the evidence of scores: the method of the interval.
+#: Endings of the evidence of scores: the rate of a threshold, and the method of the interval.
+RATE = "; false positive rate at most"
 BOOTSTRAP = "; interval by bootstrap over rows"
 DELONG = "; interval by DeLong"
+_ENDING = re.compile(rf"({re.escape(RATE)} [^;]* %)?({re.escape(BOOTSTRAP)}|{re.escape(DELONG)})$")
 #: Maximum number of rows for comparing two designs by resampling.
 _PAIRED_ROWS = 10_000
 #: Maximum number of values of a bootstrap in memory at once.
@@ -62,13 +65,16 @@ def score(
         evidence = f"{evidence}{DELONG}"
     else:
         low, high = _bootstrapped(metric, dataset, split, outputs)
+        if metric == RATE_METRIC:
+            evidence += f"{RATE} {100 * dataset.false_positive_rate:.3g} %"
         evidence = f"{evidence}{BOOTSTRAP}"
     return Estimate(metric, value, min(low, value), max(high, value), source, evidence, COVERAGE)
 
 
 def method(estimate: Estimate) -> str:
-    """The ending of the evidence of a score that names the method of its interval."""
-    return next((end for end in (BOOTSTRAP, DELONG) if estimate.evidence.endswith(end)), "")
+    """The ending of the evidence of a score that names its rate and the method of its interval."""
+    found = _ENDING.search(estimate.evidence)
+    return "" if found is None else found[0]
 
 
 def scores(

@@ -31,12 +31,15 @@ class ClusterTable:
         synthesis_needs: resources of one synthesis; by default one of each of ``resources``.
         tls: encrypt, and accept only connections with the certificate of this run (for workers that
             the run starts).
-        tls_ca, tls_certificate, tls_key: PEM files for a scheduler whose address begins ``tls://``.
+        tls_ca: PEM file of the authority that signed the certificate of a scheduler at ``tls://``.
+        tls_certificate: PEM file of the certificate that this run shows to that scheduler.
+        tls_key: PEM file of the certificate's private key.
         processes: worker processes per job.
-        memory: per job, such as ``8 GB``.
-        disk: per job, for HTCondor.
-        walltime: per job, for SLURM.
-        queue, account: partition and account of the jobs, for SLURM.
+        memory: memory per job, such as ``8 GB``.
+        disk: disk space per job, for HTCondor.
+        walltime: time limit per job (hours, minutes, seconds), for SLURM.
+        queue: partition of the jobs, for SLURM.
+        account: account that the jobs are charged to, for SLURM.
         directives: additional lines of the job header: ``--gres=gpu:1`` (SLURM), ``key = value``
             (HTCondor).
         prologue: shell commands before the worker starts, such as ``module load python``.

@@ -104,7 +104,7 @@ def plain_number(name: str, value: float) -> float | None:
 
 
 def quantity(name: str, value: float | None) -> str:
-    """A number with its unit, for example ``35 ns``; counts carry their name: ``3,120 LUT``."""
+    """A number with its unit, ``35 ns`` or ``1 cycle``; counts carry their name: ``3,120 LUT``."""
     metric = metric_of(name)
     if is_ratio(name):
         return figure(name, value)
@@ -116,8 +116,9 @@ def quantity(name: str, value: float | None) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """``low to high``, or nothing for a measured number."""
-    if not estimate.is_predicted and estimate.low == estimate.high == estimate.value:
+    """``low to high``, or nothing for a measured or counted number."""
+    exact = estimate.low == estimate.high == estimate.value
+    if exact and (not estimate.is_predicted or is_counted(estimate)):
         return ""
     low, high = figure(estimate.metric, estimate.low), figure(estimate.metric, estimate.high)
     return f"{low.removesuffix(' %')} to {high}"

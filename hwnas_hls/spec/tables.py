@@ -21,12 +21,12 @@ class RunTable:
         trials: number of candidates.
         minutes: wall clock time after which no new batch starts; ``None``: no limit.
         batch: candidates per batch; a batch is proposed, estimated and returned as a whole.
-        seed: of all random numbers.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: seed of all random numbers; the same seed gives the same front.
+        device: where networks are trained: ``cpu``, ``cuda``, or ``auto`` for CUDA if there is a device.
         early_stop: stop dominated candidates during training, or before it on the basis of a forecast.
         keep_share: minimum share of a batch that continues at each rung of successive halving.
-        estimators: names, in any order; cheap ones run first.
-        exporters: names.
+        estimators: names of the estimators, in any order; cheap ones run first.
+        exporters: names of the exporters that write the results; ``[exporters.NAME]`` has their settings.
         from_: folders of earlier runs of the same data, whose candidates, weights and designs are taken up.
     """
 
@@ -62,10 +62,12 @@ class ObjectivesTable:
     """``[objectives]``: the metrics to optimise.
 
     Args:
-        mode: ``pareto``, ``weighted`` or ``constrained``.
+        mode: ``pareto`` (a front of all objectives), ``weighted`` (their weighted sum) or ``constrained``
+            (one objective under limits).
         metrics: names; ``accuracy`` means the task's metric, whatever its name, unless that is named, too.
-        weights: metric -> weight, for ``weighted``.
-        best, worst: metric -> ends of its scale, to override the defaults.
+        weights: metric -> weight, for ``weighted``; 1 for those that are not named.
+        best: metric -> value that counts as 0 on the scale of its losses, instead of the default.
+        worst: metric -> value that counts as 1, which is also the reference point of the hypervolume.
     """
 
     mode: str = "pareto"
@@ -95,7 +97,8 @@ class LimitsTable:
     """``[limits]``: hard limits, checked against the pessimistic end of each interval.
 
     Args:
-        max, min: metric -> bound. A text with a unit is read as one: "8k", "1us", "93%".
+        max: metric -> upper limit. A text with a unit is read as one: "8k", "1us", "93%".
+        min: metric -> lower limit, likewise.
         max_share: resource -> bound as a share of the part, between 0 and 1; also written as
             ``max.lut = "10%"``.
         fit_part: also require that the design fits the part.
@@ -221,9 +224,10 @@ class SeedTable:
         design: widths such as ``16-64-32-32-5`` (trained by the run), or the path of a design folder, an
             hls4ml project, a torch file, an ONNX or QONNX file, or a Keras or QKeras file (exported as it
             is).
-        name: in tables; default: the widths or the file name.
-        precision: type of everything that the design does not state.
-        strategy: HLS strategy, likewise; default: the first that the synthesizer of the run builds.
+        name: its name in tables; default: the widths or the file name.
+        precision: type of inputs, weights, sums and results for which the design states none.
+        strategy: HLS strategy of layers for which the design states none; default: the first that the
+            synthesizer of the run builds.
         inputs: what a model of another tool takes: ``standardised`` (the features of the task,
             standardised on its training rows) or ``raw``.
     """

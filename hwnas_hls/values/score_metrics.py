@@ -19,6 +19,8 @@ BY_KIND = {
 }
 #: Followed by the name of a class: the share of its rows that are classified correctly.
 OF_CLASS = "accuracy_of_"
+#: The metric whose threshold a false positive rate sets.
+RATE_METRIC = "efficiency_at_fpr"
 DEFAULT_FALSE_POSITIVE_RATE = 0.01
 
 

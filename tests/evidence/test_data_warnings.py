@@ -34,6 +34,16 @@ def test_few_rows_and_rare_classes_are_warned_of() -> None:
     assert not any("--metric" in words for words in data_warnings(classes(4000, 0.01, "auc")))
 
 
+def test_a_rate_that_few_background_rows_set_is_warned_of() -> None:
+    data = classes(4000, 0.1, "efficiency_at_fpr")
+    assert data_warnings(data) == ()  # 1 % of 3600 rows
+    (words,) = data_warnings(dataclasses.replace(data, false_positive_rate=0.0025))
+    assert "0.25 % is 9.0 of the 3600 validation rows" in words
+    # A run that does not use the rate.
+    other = dataclasses.replace(data, metric="auc", false_positive_rate=0.0025)
+    assert data_warnings(other) == ()
+
+
 @pytest.mark.parametrize(
     ("metric", "value"),
     [

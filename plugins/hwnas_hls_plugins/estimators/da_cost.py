@@ -41,7 +41,8 @@ class DaCostConfig:
     """Settings of ``da-cost``.
 
     Args:
-        latency_cutoff: as in the synthesizer ``open``.
+        latency_cutoff: adder levels between two register ranks; ``None`` means the maximum that the predicted
+            period allows at the design's clock, from 1 to 5. Set it as in the synthesizer ``open``.
         time_limit_s: wall-clock seconds for one batch.
     """
 

@@ -27,7 +27,9 @@ class ConvCellConfig(CellLayers):
         filters: filters of a convolution that is not added to another.
         head_pools: side of the average-pooling windows after the last cell; 1: no pooling.
         head_widths: neurons of a hidden layer before the output; 0: no layer.
-        strategies: ``Resource`` applies to the dense layers only; convolutions are unrolled.
+        strategies: HLS strategies in hls4ml's spelling; empty means those of the run's synthesizer, or
+            ``Latency`` and ``Resource`` without one. ``Resource`` applies to the dense layers only;
+            convolutions are unrolled.
         Other settings: as in :class:`~hwnas_hls_plugins.spaces.cell_config.CellLayers`.
     """
 

@@ -28,11 +28,18 @@ class LayerSettings:
         use_bias: whether layers have biases; folded batch normalisation always adds them.
         normalisations: of each layer except the last: ``none`` or ``batch`` (folded into the weights).
         dropouts: shares of a layer's outputs dropped in training.
-        input_bits, input_integer_bits: type of the standardised inputs, including the sign.
-        weight_bits, weight_integer_bits: type of each layer's weights, including the sign.
-        activation_bits, activation_integer_bits: type of each layer's result, except the last. It is
-            signed unless the activation is a ReLU; the integer bits do not include the sign.
-        result_rounding, result_overflow: modes of that type.
+        input_bits: bits of the standardised inputs in all, including the sign.
+        input_integer_bits: integer bits among them, including the sign; 2 bits reach from -2 to 2 standard
+            deviations.
+        weight_bits: bits of each layer's weights in all, including the sign.
+        weight_integer_bits: integer bits among them, including the sign; 1 is the range from -1 to 1.
+        activation_bits: bits of each layer's result in all, except the last layer's; the result has a sign
+            unless the activation is a ReLU.
+        activation_integer_bits: integer bits among them, without the sign.
+        result_rounding: how each layer's result is rounded: a mode of ``ap_fixed``, such as ``RND`` (half up)
+            or ``TRN`` (down; no adder).
+        result_overflow: what a result beyond its type becomes: ``SAT`` (the nearest value) or ``WRAP`` (its
+            low bits; no comparison).
         strategies: HLS strategies in hls4ml's spelling; empty means those of the run's synthesizer
             (``open``: ``distributed_arithmetic``), or ``Latency`` and ``Resource`` without a
             synthesizer. The default does not depend on the installed packages.

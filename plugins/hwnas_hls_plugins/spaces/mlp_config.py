@@ -18,7 +18,8 @@ class MlpConfig(LayerSettings):
     """Settings of :class:`~hwnas_hls_plugins.spaces.mlp.MlpSpace`; a setting with one value is not a knob.
 
     Args:
-        min_depth, max_depth: number of hidden layers; 0 is a linear model.
+        min_depth: smallest number of hidden layers; 0 adds linear models to the space.
+        max_depth: largest number of hidden layers.
         widths: neurons of a hidden layer.
         layer_kinds: kinds of hidden layers: ``dense``; ``residual``, which adds its input to its output
             (and has the width of its input); ``concatenate``, which appends its input to its output.
@@ -26,8 +27,8 @@ class MlpConfig(LayerSettings):
         kept_adders: shares of the adders that training keeps, between 0 and 1. A candidate is first
             trained with all its adders; then the least salient signed digits of its weights are removed,
             a few per round, with training in between. One training gives the designs of all shares.
-            Empty means :data:`LADDER` if every layer is dense with the strategy
-            ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
+            Empty means 19 shares from 1 down to 0.02, each a fifth below the one before, if every layer is
+            dense with the strategy ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
         narrow_features: whether the removal of adders may also take bits of single input features, and
             whole features; ``[false, true]`` lets the search choose.
         Other settings: as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.

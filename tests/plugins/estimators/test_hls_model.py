@@ -437,6 +437,21 @@ def test_command_refuses_with_a_reason(
     expect_refusal(run(*arguments).exception, kind, **values)
 
 
+def test_a_model_file_is_predicted_for_the_default_part(tmp_path: Path) -> None:
+    """hls4ml's converter would take another one (xcvu13p)."""
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Sequential(torch.nn.Linear(4, 2)), tmp_path / "m.pt")
+    found = json.loads(run(str(tmp_path / "m.pt"), "--json").stdout)
+    assert found["part"] == json.loads(run("--layers", "4-2", "--json").stdout)["part"]
+
+
+def test_a_flag_that_is_refused_names_no_substitute() -> None:
+    refused = run("--layers", "16-5", "--reuse-factor", "0").exception
+    expect_refusal(
+        refused, ErrorKind.INVALID, where="--reuse-factor", what="a reuse factor is at least 1, not 0"
+    )
+
+
 def test_one_design_needs_no_heavy_import() -> None:
     code = (
         "import sys\n"

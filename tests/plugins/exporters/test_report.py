@@ -228,7 +228,7 @@ def test_a_task_can_define_that_lower_is_better(tmp_path: Path) -> None:
     front = make_front(metric="rmse", members=3)
     best = min(front.members, key=lambda member: member.estimates["rmse"].value)
     expect_mentioned(
-        opened(front, tmp_path).text, [f"rmse: {quantity('rmse', best.estimates['rmse'].value)}"]
+        opened(front, tmp_path).text, [f"The best by RMSE: {quantity('rmse', best.estimates['rmse'].value)}"]
     )
 
 

@@ -351,3 +351,24 @@ def test_the_test_itself_would_see_a_request_and_an_error(tmp_path: Path) -> Non
     found = visit(leaking, tmp_path / "visit")
     assert found.requests == ["http://leak.invalid/a.png"]
     assert "missing is not defined" in found.note["errors"]
+
+
+def test_hopeless_candidates_do_not_squeeze_the_front(tmp_path: Path) -> None:
+    front = make_front(100, members=3)
+    worst = min(member.estimates["accuracy"].value for member in front.members)
+    low = dataclasses.replace(front.records[0].estimates["accuracy"], value=-9.0, low=-9.0, high=-9.0)
+    first = dataclasses.replace(front.records[0], estimates={**front.records[0].estimates, "accuracy": low})
+    probe = """
+    pick("axis-x", "LUT");
+    pick("axis-y", "accuracy");
+    note.range = byId("plot-front")._fullLayout.yaxis.range;
+    note.words = byId("front-note").textContent;
+    note.points = count("plot-front");
+    await Plotly.relayout("plot-front", { "yaxis.autorange": true });
+    note.all = byId("plot-front")._fullLayout.yaxis.range;
+    """
+    path = report(dataclasses.replace(front, records=[first, *front.records[1:]]), tmp_path)
+    note = sound(visit(path, tmp_path / "visit", probe))
+    assert 0.0 < note["range"][0] < worst
+    assert "1 of low score" in note["words"]
+    assert note["all"][0] < -8.9

@@ -176,7 +176,7 @@ def test_own_objectives_head_the_table_and_the_report() -> None:
     assert rows(printed(front))[0].split()[:4] == ["design", "AUC", "LUT", "accuracy"]
     assert default_axes(front, plotted_metrics(front)) == ("lut", "auc")
     assert head_metric(front) == "auc"
-    assert "The best by auc: 0.92" in " ".join(verdict(front, ()))
+    assert "The best by AUC: 0.92" in " ".join(verdict(front, ()))
 
 
 def test_warnings_are_told_once_and_weights_of_the_search_are_marked() -> None:
@@ -232,6 +232,7 @@ def test_words_for_metrics_and_quantities() -> None:
     assert title("area_under_curve") == "area under curve"
     assert quantity("latency_ns", 35) == "35 ns"
     assert quantity("lut", 3120) == "3,120 LUT"
+    assert [quantity("latency_cycles", count) for count in (1, 21)] == ["1 cycle", "21 cycles"]
     assert (duration(3.21), duration(200), duration(7300)) == ("3.2 s", "3 min 20 s", "2 h 1 min")
     for name in METRICS:
         assert title(name)
@@ -245,6 +246,8 @@ def test_intervals_and_what_they_are_worth() -> None:
     assert basis(dataclasses.replace(known, coverage=None)) == "uncalibrated"
     assert interval(measured("lut", 100, "csynth", "report")) == ""
     assert interval(measured("dsp", 0, "predicted", "laws")) == "0 to 0"
+    counted = measured("parameters", 149, "predicted", "the layer list")
+    assert (interval(counted), basis(counted)) == ("", "counted")
 
 
 def test_shares_of_the_part() -> None:

@@ -311,8 +311,10 @@ def _of_flags(options: PredictOptions, targets: Targets) -> Query:
         raise UserError(what, where="--layers", found=layers, remedy="write widths such as 16-64-32-32-5")
     for note in query.warnings:
         if note.kind is NoteKind.UNREAD and note.about in flags:
+            # A row of a CSV goes on with the substitute that the note names; a flag is refused.
+            what = note.text.partition("; ")[0]
             raise UserError(
-                note.text, where=flags[note.about], found=row[note.about], remedy=_EXAMPLES[note.about]
+                what, where=flags[note.about], found=row[note.about], remedy=_EXAMPLES[note.about]
             )
     if query.reasons:
         from hwnas_hls_plugins.estimators.hls_model.table import ACTIVATION_CODES
@@ -334,11 +336,15 @@ def _of_flags(options: PredictOptions, targets: Targets) -> Query:
 
 def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
     """The query with the requested part, clock, tool and stage."""
-    of_path, clock = options.path is not None, options.clock
-    if options.target is not None or not of_path:
+    from hwnas_hls.hls4ml.models import is_model
+
+    clock = options.clock
+    # A model file states no part: that of hls4ml's converter is not the user's.
+    states_part = options.path is not None and not is_model(Path(options.path))
+    if options.target is not None or not states_part:
         found = targets.find(options.target or "xcvu9p")
         query = dataclasses.replace(query, part=found.part)
-        if clock is None and not of_path:
+        if clock is None and not states_part:
             query = dataclasses.replace(query, clock_ns=found.clock_ns)
     if clock is not None:
         query = dataclasses.replace(query, clock_ns=parse_clock_ns(clock, "--clock"))

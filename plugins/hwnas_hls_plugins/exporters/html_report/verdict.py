@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas_hls.spec.notation import figure, interval, title
+from hwnas_hls.spec.notation import figure, interval, metric_of, title
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import RecordState
@@ -81,7 +81,7 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
     best = _best(front)
     name = head_metric(front)
     if name in best.estimates:
-        sentences.append(f"The best by {name.replace('_', ' ')}: {summary(best.estimates, name)}.")
+        sentences.append(f"The best by {metric_of(name).label}: {summary(best.estimates, name)}.")
     small = [member for member in front.members if "lut" in member.estimates]
     if len(small) > 1:
         smallest = min(small, key=lambda member: member.estimates["lut"].value)

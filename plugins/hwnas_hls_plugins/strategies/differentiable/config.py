@@ -18,10 +18,11 @@ class DifferentiableConfig(EvolutionConfig):
         warmup: share of the epochs in which choices are drawn uniformly and only the weights are trained.
         learning_rate: of the weights (Adam, with cosine decay).
         choice_rate: learning rate of the choices' logits.
-        hot, cold: temperature of the choices after the warm-up and at the end.
+        hot: temperature of the choices after the warm-up: the higher it is, the more evenly they are drawn.
+        cold: temperature of the choices at the end.
         max_rows: maximum number of training rows per pass; 0 means all.
         draws: networks drawn from each supernet's final distribution, in addition to the most likely one.
-        population_size, tournament_size, crossover_chance, front_share: of the evolution; see
+        Other settings: of the evolution, as in
             :class:`~hwnas_hls_plugins.strategies.evolution.EvolutionConfig`.
     """
 

@@ -57,8 +57,7 @@ class Ecp5Config(OpenConfig):
     """Settings of the synthesizer ``ecp5``: those of ``open``, and how to route.
 
     Args:
-        latency_cutoff, generator, operands, rows, seed, simulator, time_limit_s, cache_dir, cache: as for
-            ``open``.
+        Other settings: as in :class:`OpenConfig`.
         seeds: number of placements; the worst Fmax of all is the result.
         bitstream: whether the fastest placement is packed into a bitstream.
         pins: file of pin constraints (LPF) for the ports ``clk``, ``load``, ``shift_in`` and ``shift_out`` of
