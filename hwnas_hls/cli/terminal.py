@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls.values.score_metrics import RATE_METRIC
 
@@ -136,7 +137,8 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
     _say(screen, f"target   {target.name} ({target.part}), clock {problem.clock_ns:g} ns")
     _say(
         screen,
-        f"task     {problem.spec.task.name}: {dataset.n_in} inputs, {dataset.n_out} outputs, "
+        f"task     {problem.spec.task.name}: {counted(dataset.n_in, 'input')}, "
+        f"{counted(dataset.n_out, 'output')}, "
         f"{len(dataset.train)}/{len(dataset.validation)}/{len(dataset.test)} rows",
     )
     _say(

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,11 @@ def note_data(spec: Spec, folder: Path) -> None:
 
 
 def with_found_data(spec: Spec, folder: Path) -> Spec:
-    """The spec with the new paths of data files that have moved; unchanged if they are not found."""
+    """The spec with the new paths of data files that have moved.
+
+    Raises:
+        UserError: a noted file is not found, or another one is in its place beside the run.
+    """
     noted = _noted(folder)
     found: dict[str, str] = {}
     for key, path in _files(spec):
@@ -42,11 +47,20 @@ def with_found_data(spec: Spec, folder: Path) -> Spec:
         if held is None or path.is_file():
             continue
         relative = folder / held["relative"]
-        for place in dict.fromkeys((relative, folder / path.name, folder.parent / path.name)):
+        for place in dict.fromkeys((relative, folder / path.name, folder.resolve().parent / path.name)):
             if place.is_file() and sha256(place) == held["sha256"]:
                 found[key] = str(place.absolute().resolve())
                 log.info("data file %s has moved to %s", path, place)
                 break
+        else:
+            raise UserError(
+                "the data file of this run has moved",
+                where=str(folder / "spec.toml"),
+                found=str(path),
+                remedy="move it into the run folder, or name its new place: "
+                f"`hwnas-hls resume {shlex.quote(str(folder))} --task PATH` (also `report`)",
+                kind=ErrorKind.MISSING,
+            )
     return _with(spec, found)
 
 

@@ -15,7 +15,7 @@ from hwnas_hls.protocols.space import assemble
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.given import given_candidate
 from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.known_designs import KnownDesign
+from hwnas_hls.run.known_designs import KnownDesign, final_designs
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.store import Store
@@ -27,7 +27,7 @@ from hwnas_hls.values.record import RecordState
 
 
 def known_of_run(problem: Problem, folder: Path, into: Store) -> Iterator[KnownDesign]:
-    """The trained candidates of an earlier run, with the weights of the search and of the export.
+    """The trained candidates of an earlier run, with the weights of the search and of the full training.
 
     The stored evaluations of that run are copied, so those that are still valid are not repeated.
 
@@ -43,9 +43,13 @@ def known_of_run(problem: Problem, folder: Path, into: Store) -> Iterator[KnownD
         old = resolve(spec, problem.registry)
         into.copy_evaluations(store)
         judge = Judge(old, store)
-        finals = _finals(store, folder)
+        records = store.records()
+        finals = {
+            **final_designs(store, [record.key for record in records if record.feasible]),
+            **_finals(store, folder),
+        }
         seen: set[str] = set()
-        for record in store.records():
+        for record in records:
             if record.key in seen or record.state not in (RecordState.COMPLETE, RecordState.INFEASIBLE):
                 continue
             trained = judge.stored_training(record.candidate)

@@ -30,7 +30,7 @@ from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.known_designs import YOURS, final_designs
+from hwnas_hls.run.known_designs import YOURS, final_designs, keep_finals
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import reported
@@ -105,7 +105,9 @@ def export_designs(
         made = _synthesised(measuring, made, on_step)
     tested = _tested(problem, judge, made)
     members, left_out = (tested, {}) if every else _worth_keeping(problem, tested)
-    on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
+    keep_finals(judge.store, {item.key: item.design for item in tested if _of_use(left_out.get(item.key))})
+    if members:
+        on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
     done = _built(problem, folder, on_step, members)
     head = problem.goal.objectives[0]
     metric, direction = head.metric, head.direction
@@ -142,6 +144,11 @@ def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[
             log.error("synthesis of %s failed: %s", item.record.key, reason)
         out.append(dataclasses.replace(item, estimates=estimates))
     return out
+
+
+def _of_use(found: LeftOut | None) -> bool:
+    """Whether a design was left out although its outputs carry information."""
+    return found is not None and found.kind is not LeftOutKind.USELESS
 
 
 def _worth_keeping(problem: Problem, members: Sequence[Member]) -> tuple[list[Member], dict[str, LeftOut]]:

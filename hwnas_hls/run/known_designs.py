@@ -67,6 +67,11 @@ def final_designs(store: Store, keys: Sequence[str]) -> dict[str, Design]:
     return found
 
 
+def keep_finals(store: Store, designs: Mapping[str, Design]) -> None:
+    """Store fully trained designs that a run does not export, for the runs that start from it."""
+    store.add_evaluations({_final_key(key): Estimates(design=design) for key, design in designs.items()})
+
+
 def split_yours(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """(The user's own designs, all other records)."""
     own = [record for record in records if record.origin.startswith(YOURS)]

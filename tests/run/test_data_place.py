@@ -50,11 +50,18 @@ def test_data_in_or_beside_the_run_folder_are_found(run: Path, place: str) -> No
     assert path_of(run).resolve() == (run / place).resolve()
 
 
+def test_data_beside_the_run_are_found_from_inside_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.move(run.parents[1] / "data.csv", run.parent / "data.csv")
+    monkeypatch.chdir(run)
+    assert path_of(Path()) == run.parent / "data.csv"
+
+
 def test_data_of_another_content_are_not_taken(run: Path, tmp_path: Path) -> None:
     (tmp_path / "old").rename(tmp_path / "new")
     folder = tmp_path / "new" / "runs" / "a"
     (tmp_path / "new" / "data.csv").write_text("a,label\n2,x\n")
-    assert path_of(folder) == tmp_path / "old" / "data.csv"  # the error then names the stored place
+    with refused(ErrorKind.MISSING, found=str(tmp_path / "old" / "data.csv"), mentions=["--task"]):
+        run_spec(folder)
 
 
 def test_data_anywhere_are_noted(run: Path, tmp_path: Path) -> None:

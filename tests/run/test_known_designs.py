@@ -17,6 +17,7 @@ from hwnas_hls.run.search import Progress
 from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.record import Record, RecordState
+from hwnas_hls.values.run_facts import LeftOutKind
 
 MakeSpec = Callable[..., Spec]
 
@@ -65,7 +66,9 @@ def test_nothing_is_trained_twice_and_the_front_is_at_least_that_of_both(
             assert record.estimates["accuracy"] == before[record.key].estimates["accuracy"]
     # The search proposes 20 more; what was known is not trained, neither in the search nor in full.
     assert sum(record.batch >= 0 for record in records) == 20
-    final = {member.key for member in earlier.front.members}
+    left_out = {k for k, why in earlier.front.run.left_out.items() if why.kind is not LeftOutKind.USELESS}
+    assert left_out
+    final = {member.key for member in earlier.front.members} | left_out
     assert not set(calls_in(tmp_path / "calls")) & final
     goal = outcome.front.goal
     losses = [goal.losses(member.estimates) or () for member in outcome.front.members]

@@ -214,7 +214,7 @@ def test_without_a_feasible_design_the_binding_limit_is_named(tmp_path: Path) ->
     ("settings", "words"),
     [
         ({"members": 0}, "31 candidates"),
-        ({"metric": "rmse", "members": 3}, "rmse:"),
+        ({"metric": "rmse", "members": 3}, "RMSE:"),
         ({"members": 1, "candidates": 10}, "1 design"),
         ({"run": {"finished": False}}, "hwnas-hls resume"),
     ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.render import embedded, render
 from hwnas_hls.spec.notation import (
     SOURCE_MEANINGS,
+    counted,
     duration,
     figure,
     interval,
@@ -101,7 +102,8 @@ def _facts(front: Front) -> list[tuple[str, str]]:
         (
             "data",
             f"{rows.source}; {len(rows.train):,} training, {len(rows.validation):,} validation, "
-            f"{len(rows.test):,} test rows; {rows.n_in} inputs, {rows.n_out} outputs",
+            f"{len(rows.test):,} test rows; {counted(rows.n_in, 'input')}, "
+            f"{counted(rows.n_out, 'output')}",
         ),
         ("part", f"{front.target.part} ({front.target.name})"),
         ("clock", f"{front.clock_ns:g} ns, unless a design has its own"),
