@@ -193,7 +193,7 @@ class SynthesisTable:
             ``None`` means one for each exported design and none during the search.
         stage: last stage to run; empty takes the synthesizer's default.
         workers: number of parallel syntheses.
-        config: configuration of the synthesizer.
+        config: settings of the synthesizer, listed below for each.
     """
 
     synthesizer: str = AUTO

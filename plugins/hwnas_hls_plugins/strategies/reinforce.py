@@ -57,7 +57,8 @@ class ReinforceStrategy(ProposingStrategy):
             entropy_weight: reward per nat of the policy's entropy per knob.
             baseline_decay: share of the moving baseline kept per batch.
             violation_weight: penalty for exceeding limits by 100 %.
-            reward: combination of several losses into one reward.
+            reward: how several losses become one reward: ``dominance``, the share of the last candidates
+                that do not dominate this one, or ``sum``, the negative weighted sum of the losses.
             window: number of the newest candidates that a ``dominance`` reward compares with.
             bins: number of bins of a continuous knob.
         """

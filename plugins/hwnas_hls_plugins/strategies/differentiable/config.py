@@ -16,7 +16,7 @@ class DifferentiableConfig(EvolutionConfig):
             a different part of the front.
         epochs: number of passes over the training rows per supernet.
         warmup: share of the epochs in which choices are drawn uniformly and only the weights are trained.
-        learning_rate: of the weights (Adam, with cosine decay).
+        learning_rate: learning rate of the weights (Adam, with cosine decay).
         choice_rate: learning rate of the choices' logits.
         hot: temperature of the choices after the warm-up: the higher it is, the more evenly they are drawn.
         cold: temperature of the choices at the end.

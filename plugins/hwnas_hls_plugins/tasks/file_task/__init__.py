@@ -50,10 +50,11 @@ class FileConfig:
         ignore: columns that are neither features nor label.
         weight: column of numbers, 0 or more: how much each row counts in the loss of training.
         table: tree of a ROOT file, or group or data set of an HDF5 file, if it has several.
-        delimiter: of a CSV file; empty means that it is detected.
-        header: of a CSV file: ``yes``, ``no`` or ``auto``.
+        delimiter: character between the columns of a CSV file; empty means that it is detected.
+        header: whether the first line of a CSV file names the columns: ``yes``, ``no``, or ``auto`` to detect
+            it.
         decimal: decimal sign of a CSV file; ``auto`` takes a comma if numbers are written with one.
-        encoding: of a CSV file; empty means UTF-8.
+        encoding: character encoding of a CSV file, such as ``latin-1``; empty means UTF-8.
         split_seed: seed of the split into 60 % training, 20 % validation, 20 % test.
         image: height, width and channels if a row is an image (channels last) or a time series
             (height 1).
