@@ -26,6 +26,7 @@ from hwnas_hls.run.selection import pick
 from hwnas_hls.run.user_data import Rows, rows_of
 from hwnas_hls.spec import quantities
 from hwnas_hls.spec import spec as specs
+from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.objective import direction_of
 from hwnas_hls.views import frames
 
@@ -149,8 +150,8 @@ class Run:
 
     def _summary(self) -> str:
         return (
-            f"{'finished' if self.finished else 'not finished'}, {len(self.records)} candidates, "
-            f"{len(self.members)} designs, hypervolume {self.hypervolume:.4f}"
+            f"{'finished' if self.finished else 'not finished'}, {counted(len(self.records), 'candidate')}, "
+            f"{counted(len(self.members), 'design')}, hypervolume {self.hypervolume:.4f}"
         )
 
 

@@ -190,6 +190,7 @@ def predict_command(**given: Any) -> None:
 
 def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targets: Targets) -> None:
     """A table of predictions on standard output or in a file; rows without a prediction are reported."""
+    from hwnas_hls.spec.notation import counted
     from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows, write_predictions
 
     rows = read_rows(path)
@@ -216,7 +217,8 @@ def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targ
             ) from error
         finally:
             draft.unlink(missing_ok=True)
-        click.echo(f"{count - len(unpredicted)} designs predicted, written to {output}", err=True)
+        predicted = counted(count - len(unpredicted), "design")
+        click.echo(f"{predicted} predicted, written to {output}", err=True)
     if unpredicted:
         others = ", the first" if len(unpredicted) > 1 else ""
         click.echo(

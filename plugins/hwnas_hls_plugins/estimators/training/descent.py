@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hwnas_hls.network.design import reads_features
 from hwnas_hls.network.features import FeatureTypes
+from hwnas_hls.spec.notation import counted
 from hwnas_hls_plugins.estimators.feature_bits import HIGH_BIT, LOW_BIT, UNREAD, changed, digit_price
 from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
 from hwnas_hls_plugins.estimators.training.finished import finished
@@ -256,7 +257,7 @@ class Descent:
             network.arithmetic.quantise()
             training.descend(network, number - 1)
             left = training.config.descent_step**number
-            training.progress(f"{len(self.alive)} networks, down to {left:.0%} of their adders")
+            training.progress(f"{counted(len(self.alive), 'network')}, down to {left:.0%} of their adders")
 
     def _snap(self, network: Network, number: int) -> None:
         training = self.training

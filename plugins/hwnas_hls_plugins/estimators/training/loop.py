@@ -13,6 +13,7 @@ from torch import Tensor
 from hwnas_hls.evidence.scoring import real_outputs
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
+from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.scores import measure
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
@@ -266,7 +267,9 @@ class Training:
                 network.prune(zeros)
             network.settle()
             self._epoch(network, step, kinds, epoch, self.schedule.paces(epoch))
-            self.progress(f"{len(network.members)} networks, epoch {epoch + 1} of {self.config.epochs}")
+            self.progress(
+                f"{counted(len(network.members), 'network')}, epoch {epoch + 1} of {self.config.epochs}"
+            )
 
     def _epoch(
         self,
