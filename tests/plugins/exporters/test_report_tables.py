@@ -133,6 +133,14 @@ def test_binding_limits_are_listed_with_the_values_found() -> None:
     assert re.search(r"lut <= 20000: [\d,]+ \([\d.k]+-[\d.k]+\)\?? p", text)
 
 
+def test_lattice_parts_have_no_use_for_vitis() -> None:
+    front = make_front(candidates=8, members=1)
+    target = dataclasses.replace(front.target, family="ecp5")
+    text = printed(dataclasses.replace(front, target=target))
+    assert "vitis-run" not in text
+    assert f"make -C {FOLDER}/designs/{front.members[0].key}/rtl sim SIM=icarus" in text
+
+
 def test_what_next() -> None:
     front = make_front(members=2)
     text = printed(front)

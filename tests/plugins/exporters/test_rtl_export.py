@@ -159,6 +159,27 @@ def test_ghdl(folder: Path, enable: int) -> None:
 
 
 @needs("verilator")
+def test_verilator_takes_the_comments_of_the_generator(tmp_path: Path) -> None:
+    """alkaid's module of a negation names a warning that older Verilators refuse to know."""
+    weight, result = FixedType.parse("fixed<5,1>"), FixedType.parse("ufixed<5,2,RND,SAT>")
+    layers = tuple(
+        Dense(3, 3, activation, weight, None, None, kind, strategy="distributed_arithmetic")
+        for activation, kind in (("relu", result), ("linear", None))
+    )
+    negative = np.diag([-8, -8, -8])
+    base = make_design(3)
+    architecture = dataclasses.replace(base.architecture, layers=layers)
+    assert base.preprocessing is not None
+    given = Preprocessing(base.preprocessing.mean[:3], base.preprocessing.scale[:3], FEATURES[:3])
+    folder, _ = exported(
+        Design(architecture, (negative, negative), (None, None), given, ("a", "b", "c")), tmp_path
+    )
+    assert any("lint_off WIDTHTRUNC" in path.read_text() for path in (folder / "src" / "core").glob("*.v"))
+    done = make(folder, "sim", "SIM=verilator")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs("verilator")
 def test_verilator(folder: Path, tmp_path: Path) -> None:
     done = make(folder, "sim", "SIM=verilator", "CLOCK_ENABLE=1", "PRINT=1")
     assert passed(done)
