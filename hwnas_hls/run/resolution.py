@@ -192,7 +192,7 @@ def _one_line(value: object) -> str:
 
 def _task_table(table: NamedTable) -> NamedTable:
     """``--task PATH`` selects the task ``file`` with that path."""
-    if _PATH_LIKE.fullmatch(table.name):
+    if _PATH_LIKE.fullmatch(table.name) or ("." in table.name and Path(table.name).expanduser().is_file()):
         # Absolute, so that the resolved spec means the same file from any folder.
         path = str(Path(table.name).expanduser().absolute())
         return NamedTable("file", {"path": path, **table.config}, is_default=True)

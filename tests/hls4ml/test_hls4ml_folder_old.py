@@ -46,6 +46,8 @@ def test_the_releases_of_2021(tmp_path: Path, style: str) -> None:
     np.testing.assert_array_equal(first.weights, WEIGHTS1)
     np.testing.assert_array_equal(second.weights, WEIGHTS2)
     assert first.strategy.lower() == style
+    # its DATAFLOW is hls4ml's own, except above an unrolled layer
+    assert [note.about for note in query.reasons] == (["pragma"] if style == "latency" else [])
     assert first.dense_out == FixedType(14, 5, rounding="RND", overflow="SAT")
     assert first.result == FixedType(7, 2, signed=False, rounding="RND_CONV", overflow="SAT")
     assert second.input == first.result

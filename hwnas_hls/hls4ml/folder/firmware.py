@@ -27,6 +27,7 @@ from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.files import MAX_WEIGHT_BYTES, optional_source, source
 from hwnas_hls.hls4ml.folder.precisions import Precisions
 from hwnas_hls.hls4ml.folder.preprocessor import flags
+from hwnas_hls.hls4ml.folder.settings import READ_BACKENDS
 from hwnas_hls.network.precision import FixedType
 
 _ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
@@ -206,10 +207,7 @@ def _check_maker(folder: Path, text: str, relative: str) -> None:
     """Refuse code that only the backends of other makers write."""
     for backend, mark in _OTHER_BACKENDS.items():
         if mark.search(text):
-            raise Unsupported(
-                f"{folder}: code of the backend {backend} ({relative}); "
-                "only backends for Xilinx parts are supported"
-            )
+            raise Unsupported(f"{folder}: code of the backend {backend} ({relative}); {READ_BACKENDS}")
 
 
 def _name_in(comment: str) -> str:

@@ -13,7 +13,13 @@ from hwnas_hls.hls4ml.folder.dense import Layers
 from hwnas_hls.hls4ml.folder.files import inside
 from hwnas_hls.hls4ml.folder.firmware import read_firmware
 from hwnas_hls.hls4ml.folder.layers import read_layers
-from hwnas_hls.hls4ml.folder.settings import BACKENDS, Settings, project_reports, read_settings
+from hwnas_hls.hls4ml.folder.settings import (
+    BACKENDS,
+    READ_BACKENDS,
+    Settings,
+    project_reports,
+    read_settings,
+)
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.hls4ml.reports import ProjectReports
@@ -108,9 +114,7 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     warnings += problems
     settings = read_settings(folder, config, reports)
     if settings.backend and settings.backend not in BACKENDS.values():
-        raise Unsupported(
-            f"{folder}: backend {settings.backend}; only backends for Xilinx parts are supported"
-        )
+        raise Unsupported(f"{folder}: backend {settings.backend}; {READ_BACKENDS}")
     firmware = read_firmware(folder, settings.top, config)
     layers = read_layers(firmware)
     scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"

@@ -152,7 +152,7 @@ def _pragma_reasons(firmware: Firmware, layers: Layers) -> list[Note]:
 
 
 def _shares(layers: Layers) -> bool:
-    return any(layer.strategy.startswith("Resource") for layer in layers.layers)
+    return any(layer.strategy.startswith(("Resource", "compressed")) for layer in layers.layers)
 
 
 def _ports(words: list[str]) -> list[str]:

@@ -23,6 +23,8 @@ BACKENDS = {
     "vitisaccelerator": "VitisAccelerator",
     "vitisunified": "VitisUnified",
 }
+#: What a refusal of another backend says.
+READ_BACKENDS = f"the backends that can be read are {', '.join(BACKENDS.values())}"
 _PART = r"[\"{]?([A-Za-z0-9][A-Za-z0-9_-]{5,60})[\"}]?"
 _PERIOD = re.compile(r"\d{1,4}(?:\.\d{1,6})?")
 

@@ -9,7 +9,7 @@ from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder.config import load_config, text_of
 from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
-from hwnas_hls.hls4ml.folder.settings import BACKENDS, read_settings
+from hwnas_hls.hls4ml.folder.settings import BACKENDS, READ_BACKENDS, read_settings
 from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query, normalised_type
@@ -49,7 +49,7 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
         )
     settings = read_settings(path.parent, config, None)
     if settings.backend and settings.backend not in BACKENDS.values():
-        raise Unsupported(f"{path}: backend {settings.backend}; only backends for Xilinx parts are supported")
+        raise Unsupported(f"{path}: backend {settings.backend}; {READ_BACKENDS}")
     shapes = read_shapes(path, config)
     if not any(shape.kind == "Dense" for shape in shapes):
         raise UserError(

@@ -168,10 +168,11 @@ def test_a_hidden_unknown_value_is_reported() -> None:
         ({"io_type": "io_stream"}, False),
         ({"scope": "core+AXI wrapper"}, False),
         ({"strategy": "distributed_arithmetic"}, False),
+        ({"strategy": "compressed", "reuse_factor": "16"}, False),
         ({"part": "xcku115-flvb2104-2-i"}, False),
         ({"strategy": "Resource", "reuse_factor": "8000", "layers": "784-100-10"}, False),
     ],
-    ids=["measured", "full", "stream", "wrapper", "adder graph", "silicon", "wide Resource"],
+    ids=["measured", "full", "stream", "wrapper", "adder graph", "compressed", "silicon", "wide Resource"],
 )
 def test_no_coverage_is_stated_where_nothing_was_measured(change: dict[str, str], stated: bool) -> None:
     prediction = predict([query_of_row(ROW | change)])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tempfile
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusal import refused
 
-from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.cli.main import invoke
+from hwnas_hls.errors import EXIT_USER, ErrorKind, UserError
 from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.spec.configuration import from_table
@@ -630,6 +632,54 @@ def test_unusable_archives_are_explained(
     np.savez(tmp_path / "data.npz", **arrays)
     with refused(kind, mentions=[tmp_path / "data.npz", *named]):
         load(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.tsv", "data.npy", "data.npz", "data.parquet"])
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0a1b\nsize 12345\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n", "web page"),
+    ],
+    ids=["pointer", "web page"],
+)
+def test_what_downloads_leave_is_named(name: str, content: bytes, named: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with refused(ErrorKind.WRONG_FORMAT, where=str(tmp_path / name), mentions=[named]):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "named"),
+    [
+        ("data.npy", b"x", ErrorKind.WRONG_FORMAT, "b'x'"),
+        ("data.npy", b"\x80\x04}\x94.", ErrorKind.WRONG_FORMAT, "not a NumPy array"),
+        ("data.tsv", b"x", ErrorKind.TOO_FEW, "only one column"),
+        ("data.tsv", b"a,b,label\n1,2,0\n", ErrorKind.TOO_FEW, "only one column"),
+        ("data.csv.gz", gzip.compress(os.urandom(9000))[:4000], ErrorKind.DAMAGED, "incomplete"),
+        ("data.csv.gz", b"a,b,label\n1,2,0\n", ErrorKind.WRONG_FORMAT, "not a gzip file"),
+    ],
+)
+def test_the_cause_is_that_of_the_file(
+    name: str, content: bytes, kind: ErrorKind, named: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with refused(kind, mentions=[named]) as raised:
+        load(tmp_path / name)
+    assert "allow_pickle" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["rows.arff", "rows.csv.bz2", "rows.mat"])
+def test_an_existing_file_of_another_type_is_no_unknown_task(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"a,b,label\n1,2,0\n")
+    monkeypatch.chdir(tmp_path)
+    for task in (name, str(tmp_path / name)):
+        assert invoke(["run", "--target", "xcvu9p", "--task", task, "--trials", "1"]) == EXIT_USER
+        message = capsys.readouterr().err
+        assert ".parquet" in message  # the types that can be read
+        assert Path(name).suffix in message
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:

@@ -96,6 +96,11 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
     wrapper = Note(NoteKind.NO_DATA, "an AXI wrapper around the network: hardly any data")
     for design in np.flatnonzero(table.design.wrapped > 0).tolist():
         own.setdefault(design, []).append(wrapper)
+    # Its blocks are as many as the weights left; the laws count those of a whole layer.
+    packed = Note(NoteKind.NO_DATA, "compressed weights: no data")
+    for design, query in enumerate(table.queries):
+        if any(layer.strategy.strip().lower() == "compressed" for layer in query.layers):
+            own.setdefault(design, []).append(packed)
     for reason, mask in layer_reasons(table).items():
         if mask.any():
             for design in np.unique(table.owner[mask]).tolist():

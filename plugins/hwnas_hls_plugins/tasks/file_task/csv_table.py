@@ -70,6 +70,8 @@ def read_csv(
     sample = [lines[number] for number in filled[:_SAMPLE_LINES]]
     delimiter = delimiter or _delimiter(sample, where)
     rows = list(csv.reader(sample, delimiter=delimiter))
+    if max(map(len, rows), default=0) == 1:
+        raise _one_column(sample, where)
     remarks = []
     if decimal == "auto":
         decimal = _decimal(rows, delimiter)
@@ -165,7 +167,14 @@ def _sample(path: Path, where: str, encoding: str) -> tuple[str, str]:
         else:
             with path.open("rb") as file:
                 raw = file.read(_SAMPLE_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (EOFError, zlib.error) as error:
+        raise UserError(
+            "the gzip file is damaged or incomplete",
+            kind=ErrorKind.DAMAGED,
+            where=where,
+            found=str(error)[:300],
+        ) from error
+    except gzip.BadGzipFile as error:
         raise UserError(
             "not a gzip file", kind=ErrorKind.WRONG_FORMAT, where=where, found=str(error)[:300]
         ) from error
@@ -211,6 +220,15 @@ def _check_unpacked(path: Path, where: str) -> None:
                 )
 
 
+def _one_column(lines: Sequence[str], where: str) -> UserError:
+    return UserError(
+        "the table has only one column; features and a label are required",
+        kind=ErrorKind.TOO_FEW,
+        where=where,
+        found=f"first line {lines[0][:80]!r}",
+    )
+
+
 def _delimiter(lines: Sequence[str], where: str) -> str:
     """The delimiter that splits every line, or at least most, into the same number of fields."""
     found = []
@@ -224,12 +242,7 @@ def _delimiter(lines: Sequence[str], where: str) -> str:
             likely = delimiter  # a few lines are off: the reader will name the first of them
         found.append(f"{delimiter!r}: {min(widths, default=0)} to {max(widths, default=0)}")
     if all(len(line.split()) == 1 for line in lines) and all("," not in line for line in lines):
-        raise UserError(
-            "the table has only one column; features and a label are required",
-            kind=ErrorKind.TOO_FEW,
-            where=where,
-            found=f"first line {lines[0][:80]!r}",
-        )
+        raise _one_column(lines, where)
     if likely:
         return likely
     raise UserError(

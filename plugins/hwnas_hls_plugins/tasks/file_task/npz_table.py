@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.table import MAX_VALUES, Table, check_file, check_size, plain_column
 
+_NPY = b"\x93NUMPY"
 _FEATURES = ("x", "features", "inputs", "data")
 _LABELS = ("y", "labels", "label", "targets", "target", "outputs")
 _SPLITS = {
@@ -181,6 +182,13 @@ def read_npy(path: Path, ignore: Sequence[str] = ()) -> Table:
     """
     check_file(path)
     where = str(path)
+    with path.open("rb") as file:
+        begin = file.read(len(_NPY))
+    if begin != _NPY:
+        # NumPy itself takes any other file for pickled objects, and advises to load them.
+        raise UserError(
+            "not a NumPy array (.npy)", kind=ErrorKind.WRONG_FORMAT, where=where, found=f"it begins {begin!r}"
+        )
     try:
         values = np.load(path, allow_pickle=False, mmap_mode="r")
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:

@@ -44,11 +44,19 @@ class Table:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
 
+#: What downloads leave in the place of a file: what it is, how it begins, what to do.
+_NO_DATA = (
+    ("a pointer of Git LFS", b"version https://git-lfs", "get the data by git lfs pull"),
+    ("a web page", b"<!doctype html", "download the file itself"),
+    ("a web page", b"<html", "download the file itself"),
+)
+
+
 def check_file(path: Path) -> None:
     """Check that a path is a data file.
 
     Raises:
-        UserError: missing, a folder, not a plain file, empty, not readable, or too large.
+        UserError: missing, a folder, not a plain file, empty, not readable, no data, or too large.
     """
     where = str(path)
     try:
@@ -57,8 +65,8 @@ def check_file(path: Path) -> None:
             raise UserError("the data file is a folder", kind=ErrorKind.NOT_ACCESSIBLE, where=where)
         if not path.is_file():
             raise UserError("the data file is a special file", kind=ErrorKind.NOT_ACCESSIBLE, where=where)
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            head = file.read(64)
     except FileNotFoundError as error:
         raise UserError(
             "there is no such data file",
@@ -72,6 +80,15 @@ def check_file(path: Path) -> None:
         ) from error
     if status.st_size == 0:
         raise UserError("the data file is empty", kind=ErrorKind.MISSING, where=where)
+    for what, mark, remedy in _NO_DATA:
+        if head.lstrip().lower().startswith(mark):
+            raise UserError(
+                f"the data file holds {what}, not data",
+                kind=ErrorKind.WRONG_FORMAT,
+                where=where,
+                found=head.split(b"\n", 1)[0].decode("latin-1"),
+                remedy=remedy,
+            )
     if status.st_size > MAX_FILE_BYTES:
         raise UserError(
             f"the data file is larger than {MAX_FILE_BYTES / 1e9:.0f} GB, the maximum size",
