@@ -99,6 +99,7 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
     if reports is None:
         return
     whole: Csynth | None = None
+    foreign: Csynth | None = None
     for solution in reports.solutions:
         if solution.csynth is None:
             continue
@@ -106,6 +107,7 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
         if wrong:
             reason = f"does not belong to this firmware: {wrong[0]}"
             problems.append(Problem(solution.csynth.path, ProblemKind.OTHER_DESIGN, reason))
+            foreign = solution.csynth
             continue
         whole = whole or solution.csynth
         yield _of_csynth(project, solution, solution.csynth, family)
@@ -113,6 +115,11 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
         top = project.top if whole is None else whole.top
         if not same_top(report.top, top):
             reason = f"top function {report.top}, not {top}"
+            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
+            continue
+        if whole is None and foreign is not None:
+            # It names no module, and the C synthesis before it built another network.
+            reason = f"beside a C synthesis of another firmware ({foreign.path.name})"
             problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue
         if not same_device(report.part, whole.part if whole is not None else project.query.part):
