@@ -169,6 +169,18 @@ def test_help_is_fast_and_light() -> None:
         assert f"'{heavy}'" not in out, f"--help imports {heavy}"
 
 
+def test_prediction_from_flags_loads_no_reader_of_projects() -> None:
+    code = (
+        "import sys; from hwnas_hls.cli.main import invoke\n"
+        "invoke(['predict', '--layers', '16-8-4', '--json'])\n"
+        "heavy = ('torch', 'hls4ml', 'hwnas_hls.hls4ml.folder', 'hwnas_hls.hls4ml.reports')\n"
+        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["metrics"]
+    assert done.stderr == "[]\n"
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, hwnas_hls; print([m for m in ('torch', 'hls4ml', 'numpy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -336,13 +336,19 @@ def _of_flags(options: PredictOptions, targets: Targets) -> Query:
     return query
 
 
-def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
-    """The query with the requested part, clock, tool and stage."""
+def _states_part(path: str | None) -> bool:
+    """Whether a design states its part; that of hls4ml's converter of model files is not the user's."""
+    if path is None:
+        return False
+    # Readers of projects are not loaded for a design of flags.
     from hwnas_hls.hls4ml.models import is_model
 
-    clock = options.clock
-    # A model file states no part: that of hls4ml's converter is not the user's.
-    states_part = options.path is not None and not is_model(Path(options.path))
+    return not is_model(Path(path))
+
+
+def _placed(query: Query, options: PredictOptions, targets: Targets) -> Query:
+    """The query with the requested part, clock, tool and stage."""
+    clock, states_part = options.clock, _states_part(options.path)
     if options.target is not None or not states_part:
         found = targets.find(options.target or "xcvu9p")
         query = dataclasses.replace(query, part=found.part)
