@@ -148,7 +148,11 @@ class Front:
 
 
 class Exporter(Plugin):
-    """Writes the front of a finished run to files. The constructor may take ``config``."""
+    """Writes the front of a finished run to files.
+
+    The constructor may take ``config`` and ``task``, the data of the run, to refuse settings that do not
+    suit them before the search.
+    """
 
     #: Whether it writes each design by itself. It can then be asked for one, by ``export RUN KEY --format
     #: NAME``: a front with this member only.

@@ -68,7 +68,7 @@ def run_exporters(problem: Problem, front: Front, folder: Path) -> tuple[list[Pa
     failures: list[str] = []
     for name in problem.spec.run.exporters:
         try:
-            exporter = exporter_of_run(problem.registry, problem.spec, name)
+            exporter = exporter_of_run(problem.registry, problem.spec, name, problem.dataset)
             files.extend(checked_paths(exporter.export(front, folder)))
         except Unsupported as error:
             log.info("exporter %s wrote nothing: %s", name, error)

@@ -260,7 +260,10 @@ def redraw(
         UserError: the folder is no run, there is no exporter of such a name, or it takes no single design.
     """
     problem = resolve(run_spec(folder), registry)
-    chosen = [exporter_named(registry, name, "--format", settings=settings) for name in exporters or ()]
+    chosen = [
+        exporter_named(registry, name, "--format", settings=settings, task=problem.dataset)
+        for name in exporters or ()
+    ]
     if member is not None and (whole := [item.name for item in chosen if not item.takes_design]):
         raise UserError(
             f"{', '.join(whole)} exports the whole run and takes no design",

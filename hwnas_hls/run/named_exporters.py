@@ -8,6 +8,7 @@ from typing import Any
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.spec.tables import RunTable
 
@@ -20,26 +21,28 @@ def exporter_named(
     is_default: bool = False,
     settings: Mapping[str, Any] = MappingProxyType({}),
     settings_where: str = "--set",
+    task: Dataset,
 ) -> Exporter:
     """The exporter of a name.
 
     Args:
         settings: of its configuration; the defaults for what is left out.
         where, settings_where: where the name and the settings were given, for messages.
+        task: the data of the run.
 
     Raises:
-        UserError: no plugin offers it, or it has no such setting.
+        UserError: no plugin offers it, it has no such setting, or the setting does not suit the task.
     """
     offer = registry.offer("exporter", name, where, is_default=is_default)
-    exporter: Exporter = registry.build(offer, settings, settings_where if settings else where)
+    exporter: Exporter = registry.build(offer, settings, settings_where if settings else where, task=task)
     return exporter
 
 
-def exporter_of_run(registry: Registry, spec: Spec, name: str) -> Exporter:
+def exporter_of_run(registry: Registry, spec: Spec, name: str, task: Dataset) -> Exporter:
     """An exporter of ``[run] exporters`` with its settings in ``[exporters.NAME]``.
 
     Raises:
-        UserError: no plugin offers it, or it has no such setting.
+        UserError: as :func:`exporter_named`.
     """
     return exporter_named(
         registry,
@@ -48,4 +51,5 @@ def exporter_of_run(registry: Registry, spec: Spec, name: str) -> Exporter:
         is_default=name in RunTable().exporters,
         settings=spec.exporters.get(name, {}),
         settings_where=spec.where(f"exporters.{name}"),
+        task=task,
     )

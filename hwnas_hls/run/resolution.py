@@ -89,7 +89,7 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
         return strategy
 
     for name in spec.run.exporters:
-        exporter_of_run(registry, spec, name)
+        exporter_of_run(registry, spec, name, dataset)
     trainer = trainer_of(spec, registry, estimators, common)
     return Problem(
         spec,

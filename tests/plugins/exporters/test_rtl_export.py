@@ -489,6 +489,12 @@ def test_what_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     regression = dataclasses.replace(front, dataset=make_dataset("mse"))
     with refused(ErrorKind.CONFLICT, where="argmax", found="regression"):
         VerilogExporter(VerilogConfig(argmax=True)).export(regression, tmp_path)
+    # Before the search, without a front.
+    with refused(ErrorKind.CONFLICT, where="argmax", found="regression"):
+        VerilogExporter(VerilogConfig(argmax=True), make_dataset("mse"))
+    with refused(ErrorKind.CONFLICT, where="accept", found="5 classes"):
+        VerilogExporter(VerilogConfig(accept=True), make_dataset())
+    VerilogExporter(VerilogConfig(accept=True), dataclasses.replace(make_dataset(), signal=1))
     with raises_naming("rows", -1):
         VerilogConfig(rows=-1)
     monkeypatch.setattr(synthesizer, "installed", lambda package: package == "pyosys")

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing, Unsupported, UserError
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.protocols.task import CLASSIFICATION
 from hwnas_hls_plugins.exporters.rtl_export.package import Options, write_package
 from hwnas_hls_plugins.synthesizers.open_synthesis import Ecp5Synthesizer, OpenConfig, OpenSynthesizer
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.exporter import Front
+    from hwnas_hls.protocols.task import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,22 @@ class VhdlConfig:
         _check_rows(self.rows)
 
 
+def _check_suits(config: VerilogConfig, task: Dataset) -> None:
+    """Raise UserError if a top module is requested that no design of the task can have."""
+    if config.argmax and task.kind != CLASSIFICATION:
+        raise UserError(
+            "only a classifier has a class", kind=ErrorKind.CONFLICT, where="argmax", found=task.kind
+        )
+    if config.accept and len(task.scoring.positives) != 1:
+        raise UserError(
+            "a decision needs one signal class",
+            kind=ErrorKind.CONFLICT,
+            where="accept",
+            found=f"{len(task.labels)} classes" if task.labels else task.kind,
+            remedy="name the signal class in [task]: signal",
+        )
+
+
 class VerilogExporter(Exporter):
     """Writes ``designs/KEY/rtl`` for each distributed-arithmetic design: Verilog, testbench, scripts, README.
 
@@ -74,8 +92,10 @@ class VerilogExporter(Exporter):
     Config = VerilogConfig
     config: VerilogConfig
 
-    def __init__(self, config: VerilogConfig | None = None) -> None:
+    def __init__(self, config: VerilogConfig | None = None, task: Dataset | None = None) -> None:
         self.config = config or VerilogConfig()
+        if task is not None:
+            _check_suits(self.config, task)
 
     def export(self, front: Front, folder: Path) -> Sequence[Path]:
         """Write the folders of all members whose circuit can be built.
