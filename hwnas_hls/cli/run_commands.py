@@ -72,14 +72,14 @@ from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
     "earlier",
     multiple=True,
     metavar="RUN",
-    help="Take up candidates, weights and designs of an earlier run of the same data; may be repeated.",
+    help="Import candidates, weights and designs of an earlier run of the same data; may be repeated.",
 )
 @click.option(
     "--design",
     "designs",
     multiple=True,
     metavar="DESIGN",
-    help="Your own design, judged first: 16-64-32-32-5, a design or hls4ml folder, a .pt, .onnx or .keras "
+    help="Your own design, evaluated first: 16-64-32-32-5, a design or hls4ml folder, a .pt, .onnx or .keras "
     "file; may be repeated.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; must be new or empty.")

@@ -27,7 +27,7 @@ class RunTable:
         keep_share: minimum share of a batch that continues at each rung of successive halving.
         estimators: names of the estimators, in any order; cheap ones run first.
         exporters: names of the exporters that write the results; ``[exporters.NAME]`` has their settings.
-        from_: folders of earlier runs of the same data, whose candidates, weights and designs are taken up.
+        from_: folders of earlier runs of the same data, whose candidates, weights and designs are imported.
     """
 
     trials: int = 600
@@ -218,7 +218,7 @@ class SynthesisTable:
 
 @dataclass(frozen=True)
 class SeedTable:
-    """``[[seeds]]``: a design of your own, judged before the search.
+    """``[[seeds]]``: a design of your own, evaluated before the search.
 
     Args:
         design: widths such as ``16-64-32-32-5`` (trained by the run), or the path of a design folder, an

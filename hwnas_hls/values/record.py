@@ -30,7 +30,7 @@ class Record:
 
     Args:
         number: position in the run, from 0.
-        batch: number of its batch, from 0; -1 for known designs, which are judged before the search.
+        batch: number of its batch, from 0; -1 for known designs, which are evaluated before the search.
         candidate: its knob values.
         state: how its evaluation ended.
         estimates: metric -> estimate; all that were made before the evaluation ended.

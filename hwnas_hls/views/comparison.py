@@ -245,7 +245,7 @@ def comparison_table(rows: Sequence[RunRow]) -> Table:
         pad_edge=False,
         caption="\n".join(["results of the searches, on validation rows; hv: hypervolume", *kinds(rows)]),
     )
-    for name in ("judged", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
+    for name in ("evaluated", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
         table.add_column(name, justify="right", no_wrap=True)
     table.columns[0].overflow = "fold"
     for row in rows:

@@ -133,7 +133,7 @@ def _facts(front: Front) -> list[tuple[str, str]]:
 
 
 def _budget(front: Front) -> str:
-    parts = [f"{len(front.records):,} candidates judged"]
+    parts = [f"{len(front.records):,} candidates evaluated"]
     if front.run.trials:
         parts.append(f"{front.run.trials:,} trials requested")
     if front.run.minutes:
