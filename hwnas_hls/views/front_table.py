@@ -268,10 +268,10 @@ def _what_next(front: Front, folder: Path) -> list[str]:
         limits = claims(front.target, front.goal.limits)
         lines.append(f"hwnas-hls validate {shlex.quote(str(best))} {limits}")
         checks = front.members[0].checks
-        if front.target.family == "ecp5":
+        if front.target.family == "ecp5" and (best / "rtl").is_dir():
             # No HLS tool builds the hls4ml project for Lattice's parts; the RTL is what is routed.
             lines.append(f"make -C {shlex.quote(str(best / 'rtl'))} sim SIM=icarus")
-        elif "project" in checks and checks["project"].ok:
+        elif "project" in checks and checks["project"].ok and front.target.family != "ecp5":
             project = shlex.quote(str(best / "hls4ml"))
             build = f"cd {project} && vitis-run --tcl build_prj.tcl --mode hls"
             lines.append(build if shutil.which("vitis-run") else f"{build}   # on a machine with Vitis")

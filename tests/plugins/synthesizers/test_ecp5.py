@@ -95,6 +95,15 @@ def test_a_small_design_is_routed(tmp_path: Path) -> None:
     assert dict(again.estimates) == dict(found)
 
 
+@needs_tools
+def test_outputs_of_zero_are_refused_with_the_reason(tmp_path: Path) -> None:
+    design = _design()
+    dead = dataclasses.replace(design, weights=(design.weights[0], np.zeros((2, 2), np.int64)))
+    report = Ecp5Synthesizer(Ecp5Config(rows=300, seeds=1, cache_dir=str(tmp_path))).synthesize(dead, SMALL)
+    assert report.failure_kind == ErrorKind.UNSUPPORTED
+    assert "constant" in report.failure
+
+
 def _widths(path: Path) -> tuple[int, int]:
     data = json.loads(path.read_text())
     given, gave = (sum(max(0, sum(element)) for element in data[name]) for name in ("input", "output"))
