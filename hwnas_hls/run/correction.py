@@ -11,7 +11,7 @@ import numpy as np
 from hwnas_hls.network.architecture import Architecture, Conv2D, Pool2D
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.values.estimate import Estimate, in_ns
-from hwnas_hls.values.front import hypervolume
+from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.objective import Goal
 from hwnas_hls.values.record import Record
 
@@ -194,8 +194,9 @@ def most_worth(
         count: maximum number of records.
     """
     losses = np.array([record.losses for record in records], np.float64).reshape(len(records), goal.n_losses)
+    front = losses[non_dominated(losses)].tolist()
     reference = [1.0] * goal.n_losses
-    whole = max(hypervolume(losses, reference), 1e-12) if len(records) else 1.0
+    whole = max(hypervolume(front, reference), 1e-12) if front else 1.0
 
     def worth(record: Record) -> float:
         hopeful = goal.losses(
@@ -208,7 +209,7 @@ def most_worth(
         )
         gain = 0.0
         if hopeful is not None:
-            gain = hypervolume([*losses.tolist(), list(hopeful)], reference) / whole - 1.0
+            gain = hypervolume([*front, list(hopeful)], reference) / whole - 1.0
         straddles = any(
             limit.metric in record.estimates
             and record.estimates[limit.metric].low <= limit.bound <= record.estimates[limit.metric].high
