@@ -182,6 +182,29 @@ def test_no_coverage_is_stated_where_nothing_was_measured(change: dict[str, str]
         assert (prediction.metrics[metric].coverage is not None) is stated, metric
 
 
+@pytest.mark.parametrize(
+    ("change", "stated"),
+    [
+        ({}, True),
+        ({"tool": "vitis_hls 2023.1"}, True),
+        ({"tool": "vitis_hls 2023.1", "part": "xc7vx690tffg1930-3"}, False),  # Virtex-7 by Vivado HLS only
+        ({"strategy": "Resource", "layers": "64-128", "activations": "linear", "reuse_factor": "1024"}, True),
+        ({"strategy": "Resource", "layers": "64-512", "activations": "linear", "reuse_factor": "1024"}, True),
+        ({"strategy": "Resource", "layers": "64-128", "activations": "relu", "reuse_factor": "1024"}, False),
+    ],
+    ids=["measured", "both measured", "apart only", "swept", "wider than swept", "with an activation"],
+)
+def test_no_coverage_is_stated_for_guessed_widths(change: dict[str, str], stated: bool) -> None:
+    row = {
+        name: text
+        for name, text in (ROW | change).items()
+        if name != "activations" or "activations" in change
+    }
+    prediction = predict([query_of_row(row)])[0]
+    assert {note.kind for note in prediction.reasons} <= {NoteKind.FULL}
+    assert (prediction.metrics["lut"].coverage is not None) is stated
+
+
 def test_automatic_accumulators_are_as_wide_as_needed() -> None:
     types = parse_precision("in: ap_fixed<8,2> w: ap_fixed<6,1> b: ap_fixed<6,1> acc: auto result: auto", 2)
     assert types.accum == (None, None)

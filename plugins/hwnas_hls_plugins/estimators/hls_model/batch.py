@@ -20,6 +20,7 @@ from hwnas_hls_plugins.estimators.hls_model.calibration import (
     read_calibration,
 )
 from hwnas_hls_plugins.estimators.hls_model.domain import (
+    UNMEASURED,
     Notes,
     design_reasons,
     design_warnings,
@@ -203,7 +204,8 @@ def _sides(
         name = "outside" if outside else regime
         for row, metric in enumerate(METRICS):
             band = calibration.stage_band(name, each.stage, level, away == 0, metric, at)
-            stated = np.nan if band.coverage is None else band.coverage
+            # Widths of what was never measured so are guesses, which cover what they happen to.
+            stated = np.nan if band.coverage is None or away >= UNMEASURED else band.coverage
             ends = half_widths(band, metric, away, each.clock_known)
             found[row, :, number] = (*ends, stated)
     coverage = {metric: found[row, 2][kinds] for row, metric in enumerate(METRICS)}

@@ -24,6 +24,10 @@ SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 SEVERAL_WIDTHS, SEVERAL_REUSE, SEVERAL_BITS = (4, 256), 1152, (6, 18)
 
 
+#: Distance from the data (:func:`novelty`) from which no coverage is stated.
+UNMEASURED = 0.5
+
+
 def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
     """Reason -> mask over layers."""
     c = table.layer
