@@ -84,7 +84,8 @@ def measured_projects(
             try:
                 project = read_whole(folder)
             except HwnasError as error:
-                problems.append(Problem(folder, ProblemKind.UNREAD, str(error)))
+                reason = str(error).removeprefix(f"{folder}: ")
+                problems.append(Problem(folder, ProblemKind.UNREAD, reason))
                 continue
             if project.reports is None:
                 problems.append(Problem(folder, ProblemKind.NO_REPORT, "no readable report"))

@@ -19,6 +19,7 @@ from hwnas_hls.errors import EXIT_USER, ErrorKind, HwnasError, ReportError, Unsu
 from hwnas_hls.hls4ml.folder import read_config, read_folder
 from hwnas_hls.hls4ml.folder.adder_graph import read_graph
 from hwnas_hls.hls4ml.folder.expressions import evaluate
+from hwnas_hls.hls4ml.folder.preprocessor import holds
 from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 from hwnas_hls.hls4ml.models import read_model
 from hwnas_hls.hls4ml.notes import NoteKind
@@ -221,6 +222,31 @@ def test_branches_of_headers_are_those_of_the_compiler(tmp_path: Path, first: st
         tmp_path, line, f"{first}\n#define N_LAYER_2 64\n#else\n{line}\n#endif", "firmware/defines.h"
     )
     assert read_folder(folder).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [
+        ("A == 1", True),
+        ("defined(A) && A > 1", False),
+        ("A && !MISSING", True),
+        ("MISSING || __SYNTHESIS__", True),
+        ("defined __SYNTHESIS__ && (A >= 1 || MISSING)", True),
+        ("!(defined(A) || defined(EMPTY))", False),
+        ("0x10 == 16 && 4UL > 3", True),
+        ("__VITIS_HLS__ && 0", False),
+        ("__VITIS_HLS__ || A", True),
+        ("__VITIS_HLS__", None),  # which compiler it is, no file says
+        ("!__cplusplus", None),
+        ("EMPTY", None),
+        ("F(3) > 2", None),
+        ("A ==", None),
+        ("(A", None),
+        ("(" * 5000, None),
+    ],
+)
+def test_conditions_are_decided_as_the_compiler_does(condition: str, value: bool | None) -> None:
+    assert holds("if", condition, {"A": "1", "EMPTY": "", "F": ""}) is value
 
 
 def test_flags_of_the_build_script_define_names(tmp_path: Path) -> None:
