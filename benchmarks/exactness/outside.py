@@ -129,6 +129,12 @@ def by_csim(folder: Path, work: Path) -> list[list[float]]:
     place = work / "hls4ml"
     shutil.copytree(folder / "hls4ml", place)
     (source,) = place.glob("*_test.cpp")
+    # All digits instead of the six that streams print by default.
+    opened = "std::ofstream fout(RESULTS_LOG);"
+    text = source.read_text()
+    if opened not in text:
+        raise ValueError(f"{source.name} writes its results in another way than this file knows")
+    source.write_text(text.replace(opened, f"{opened} fout.precision(17);"))
     name = source.name.removesuffix("_test.cpp")
     types = next(place.rglob("ap_fixed.h")).parent
     sources = [source.name, f"firmware/{name}.cpp"]
