@@ -33,27 +33,27 @@ GROWTH, ADDER_POWER, DIGIT_POWER = 0.301, -0.033, -0.091
 RECTIFIED, SATURATED, BIAS, ROUNDED, NEURON = 0.105, 1.537, 0.350, 0.381, 1.234
 #: Ratio of the law to da4ml's cost, for 95 % of the designs.
 LUT_SPREAD = 1.18
-#: Register bits over what the law says, and the other way round.
+#: Factor between register bits and the law, in either direction.
 FF_SPREAD = 2.9
-#: Bits of a rank between two stages over those of the widest layer's results.
+#: Bits of the registers between two stages, divided by those of the widest layer's results.
 RANK = 1.4
-#: Stages may be so many more or fewer.
+#: Possible error of the number of stages.
 STAGE_SPREAD = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a layer's sums are made of; only what is live counts: read by somebody, and not constant.
+    """The parts of a layer's sums. Only live neurons count: they are read by a neuron and not constant.
 
     Args:
-        neurons: with a sum.
+        neurons: number of neurons with a sum.
         digits: signed digits of their weights.
-        adders: that bring the digits together, one fewer than digits a neuron.
-        narrow: bits of these adders, if each was as wide as its inputs and one bit.
-        growth: bits by which the finished sums are wider than that, an adder.
+        adders: number of adders that sum the digits: per neuron one fewer than its digits.
+        narrow: bits of these adders if each is one bit wider than its inputs.
+        growth: bits by which the finished sums are wider, summed over the adders.
         bias: bits of the sums that biases are added to.
-        rectified, saturated, rounded: bits of the results that may be negative before, too large, rounded.
-        levels: of a balanced tree, of the neuron with most terms.
+        rectified, saturated, rounded: bits of the results that a ReLU, saturation or rounding may change.
+        levels: adder levels of a balanced tree for the neuron with most terms.
         result: bits of the layer's results.
     """
 
@@ -87,11 +87,11 @@ def sums_of(design: Design) -> list[Sums]:
 def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
     """An approximation of da4ml's cost, which is the number of LUTs within a few per cent.
 
-    Adders that several sums share make the whole smaller than its parts: by powers of their number and of
-    the digits a neuron.
+    Several sums share adders. The shared part follows powers of the number of adders and of the digits per
+    neuron.
 
     Args:
-        k: coefficients in the place of the module's, to fit them.
+        k: coefficients to use instead of the module's, for fitting them.
     """
     c = k or {
         "growth": GROWTH,
@@ -125,14 +125,14 @@ def cost_of(design: Design, clock_ns: float, cutoff: int | None, family: str = F
 
 
 def path_bits(sums: Sequence[Sums]) -> float:
-    """Bits of the adders on the path with most of them: in each layer a balanced tree of average adders."""
+    """Bits of the adders on the longest path: in each layer a balanced tree of average adders."""
     return sum(
         layer.levels * (layer.narrow + layer.growth) / layer.adders for layer in sums if layer.adders > 0
     )
 
 
 def register_bits(design: Design, sums: Sequence[Sums], stages: int) -> float:
-    """Bits of the ranks before, between and behind the stages."""
+    """Bits of the registers before, between and after the stages."""
     first = design.chain_weights[0]
     ends = design.architecture.input.width * float((first != 0).any(axis=1).sum()) + sums[-1].result
     widest = max((layer.result for layer in sums), default=0.0)
@@ -208,7 +208,7 @@ def _wider(estimate: Estimate, calibrated: bool) -> Estimate:
 
 
 def _live(weights: Sequence[NDArray[np.int64]]) -> list[NDArray[np.bool_]]:
-    """Of each layer, (n_out,): whether anybody reads a neuron."""
+    """For each layer, (n_out,): whether any neuron of the next layer reads a neuron."""
     live = [np.ones(weights[-1].shape[1], bool)]
     for weight in reversed(weights[1:]):
         live.append((weight[:, live[-1]] != 0).any(axis=1))
@@ -277,14 +277,14 @@ def _layer(
 
 
 def _bits(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the whole numbers from ``low`` to ``high``, a sign where there is one."""
+    """Bits of the integers from ``low`` to ``high``, with a sign if they need one."""
     magnitude = np.maximum(np.maximum(high, -low - 1), 0)
     found: NDArray[np.float64] = np.ceil(np.log2(magnitude + 1)) + (low < 0)
     return found
 
 
 def _zeros_below(weight: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each neuron, the lowest bits that none of its weights has."""
+    """For each neuron, the number of low bits that are zero in all its weights."""
     lowest = np.where(weight != 0, np.abs(weight) & -np.abs(weight), np.iinfo(np.int64).max).min(axis=0)
     found: NDArray[np.float64] = np.where((weight != 0).any(axis=0), np.log2(lowest.astype(np.float64)), 0.0)
     return found

@@ -1,4 +1,4 @@
-"""What input features may lose, and what their bits are worth in adders of distributed arithmetic."""
+"""Types of input features with fewer bits, and the adder bits that these save in distributed arithmetic."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from hwnas_hls.network.precision import FixedType
 
-#: Adder bits that a digit's adder loses with its feature's least significant bit, and with its most
-#: significant one. An adder is as wide as from the coarser operand's last bit to the wider one's first.
+#: Bits that the adder of a digit loses with the least significant bit of its feature, and with the most
+#: significant bit. An adder spans from the last bit of its coarser operand to the first bit of its wider one.
 LOW_BIT = 0.5
 HIGH_BIT = 0.125
 
 
 def digit_price(kind: FixedType | None, whole: FixedType) -> float:
-    """Bits of the adder that one digit of a weight takes, of a feature of its own type.
+    """Bits of the adder for one digit of a weight, by the type of the weight's feature.
 
     Args:
-        kind: of the feature, inside ``whole``, the network's input type; ``None``: it is not read.
+        kind: type of the feature, within ``whole``, the network's input type; ``None``: it is not read.
     """
     if kind is None:
         return 0.0
@@ -26,23 +26,23 @@ def digit_price(kind: FixedType | None, whole: FixedType) -> float:
 
 
 def without_low_bit(kind: FixedType | None) -> FixedType | None:
-    """The type without its least significant bit; ``None`` where it has no other."""
+    """The type without its least significant bit; ``None`` if that is its only bit."""
     return None if kind is None or kind.width == 1 else replace(kind, width=kind.width - 1)
 
 
 def without_high_bit(kind: FixedType | None) -> FixedType | None:
-    """The type without its most significant bit, saturating earlier; ``None`` where it has no other."""
+    """The type without its most significant bit (it saturates earlier); ``None`` if that is its only bit."""
     if kind is None or kind.width == 1:
         return None
     return replace(kind, width=kind.width - 1, integer=kind.integer - 1)
 
 
-#: What a feature may become besides unread.
+#: Changes of a feature's type, apart from leaving it unread.
 NARROWER: tuple[Callable[[FixedType | None], FixedType | None], ...] = (without_low_bit, without_high_bit)
-#: The number of the change that leaves a feature unread, behind those.
+#: Number of the change that leaves a feature unread.
 UNREAD = len(NARROWER)
 
 
 def changed(kind: FixedType | None, change: int) -> FixedType | None:
-    """The type after a change by its number."""
+    """The type after the change with this number."""
     return None if change == UNREAD else NARROWER[change](kind)
