@@ -59,7 +59,7 @@ def query_of_torch(
             ``BatchNorm1d``, ``Dropout``, ``Flatten``, ``Identity``. A batch normalisation right behind a
             linear layer is folded into it; dropout vanishes. It is read as in evaluation mode.
         precision: one type for inputs, weights, biases and activations, or a mapping of ``input``,
-            ``weight``, ``bias``, ``accum``, ``result`` (of activations) to a type or one type a layer;
+            ``weight``, ``bias``, ``accum``, ``result`` (of activations) to a type or one type per layer;
             what is left out is ``ap_fixed<16,6>``, a left out ``accum`` is exact.
         reuse_factor, strategy: one for all linear layers, or one each; hls4ml's spelling.
         part, clock_ns, tool, stage, clock_uncertainty, io_type, softmax, name: as in
@@ -218,7 +218,7 @@ def _types(precision: Precision, count: int) -> dict[str, list[FixedType | None]
 
 
 def _each(what: str, value: Any, count: int) -> list[Any]:
-    """One value a layer."""
+    """One value per layer."""
     if isinstance(value, str | int | FixedType):
         return [value] * count
     values = list(value)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: One type a feature, ``None`` where it is not read; empty where all have the network's input type.
+#: One type per feature, ``None`` where it is not read; empty where all have the network's input type.
 FeatureTypes = tuple[FixedType | None, ...]
 
 
@@ -41,7 +41,7 @@ def check_features(features: FeatureTypes, kind: FixedType, n_in: int) -> None:
 
 
 def given_features(features: FeatureTypes, kind: FixedType, n_in: int) -> FeatureTypes:
-    """One type a feature, also where none are given."""
+    """One type per feature, also if none are given."""
     return features or (kind.plain,) * n_in
 
 

@@ -65,7 +65,7 @@ def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
     # The cost of the adder graph already includes its activation.
     relu_kept = c.strategy != DISTRIBUTED
     built = implemented_layers(table) & relu_kept
-    # Reports have 28 LUTs a neuron of a plain ReLU and 60 with RND and SAT; of the difference 14 (a guess,
+    # Reports have 28 LUTs per neuron of a plain ReLU and 60 with RND and SAT; of the difference 14 (a guess,
     # set by hand) are taken for what its bits pay already.
     relu_bits = np.where(
         table.of_layers(table.design.vitis) > 0, k["vitis_relu_lut_per_bit"], k["vivado_relu_lut_per_bit"]
@@ -89,7 +89,7 @@ def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     part, usable = table.of_layers(table.design.part_class), table.of_layers(table.design.usable_ns)
     built = implemented_layers(table) & (c.strategy != DISTRIBUTED)
     share = np.where(built, k["built_table_share"], 1.0)
-    # Softmax: tables of exponentials, a sum, a table of inverses, one product a class.
+    # Softmax: tables of exponentials, a sum, a table of inverses, one product per class.
     in_fabric = c.to_fabric > 0
     softmax_lut = n * np.where(in_fabric, k["softmax_fabric_lut"], k["softmax_lut"])
     lut = np.select(

@@ -20,7 +20,7 @@ SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 
 #: Widths, reuse factors and bits of the networks of several ``Resource`` layers that were measured. One wider
 #: network was: 784 inputs took hundreds of block RAMs for copies, and at a reuse factor of 39,200 another
-#: one's loop took 21 cycles a step (two reports that are not among the rows).
+#: one's loop took 21 cycles per step (two reports that are not among the rows).
 SEVERAL_WIDTHS, SEVERAL_REUSE, SEVERAL_BITS = (4, 256), 1152, (6, 18)
 
 

@@ -174,7 +174,7 @@ class _Words(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """One number of all designs: its name, lists with an entry a design, and their evidence."""
+    """One number of all designs: its name, lists with one entry per design, and their evidence."""
 
     name: str
     value: list[float]

@@ -68,7 +68,7 @@ def shifts(known: Iterable[Centre], caution: float = CAUTION) -> dict[str, float
     """What to add to a site's log factors.
 
     Args:
-        known: one entry a network.
+        known: one entry per network.
         caution: multiple of the networks' spread; 0 adopts their mean as it is.
     """
     networks = list(known)

@@ -352,9 +352,9 @@ def _log_rms(
 def _interpolated(
     grids: Sequence[_Grid], grid: NDArray[np.int64], draws: FloatArray
 ) -> dict[str, FloatArray]:
-    """What :data:`_CURVES` of each layer's grid are at its ``draws``, the logarithm of draws an input.
+    """The values of :data:`_CURVES` of each layer's grid at ``draws``, the logarithm of its draws per input.
 
-    To the bit what ``numpy.interp`` gives for each grid alone.
+    They equal those of ``numpy.interp`` for each grid alone, to the bit.
     """
     tables = np.array([[getattr(g, name) for name in _CURVES] for g in grids])
     tables = tables.reshape(-1, len(_CURVES), _LOG_DRAWS.size).transpose(0, 2, 1)

@@ -58,7 +58,7 @@ class ProjectView:
 
     Args:
         findings: one text a pitfall.
-        reports: one entry a report of the whole design.
+        reports: one entry per report of the whole design.
         problems: what could not be read or compared, and why.
     """
 

@@ -173,7 +173,7 @@ def _write_json(lines: Iterable[list[object]], output: TextIO) -> int:
 def _predicted(
     rows: Iterable[dict[str, str]], weights: Path | None, calibration: Calibration, targets: Targets | None
 ) -> Iterator[list[object]]:
-    """A line a row, thousands of them evaluated at once."""
+    """One line per row; thousands of rows are evaluated at once."""
     known = frozenset(path.stem for path in weights.glob("*.npz")) if weights is not None else frozenset()
     coming = iter(rows)
     while chunk := list(itertools.islice(coming, CHUNK)):

@@ -174,7 +174,7 @@ class DesignTable:
         return self.condition.size
 
     def of_layers(self, values: FloatArray) -> FloatArray:
-        """An array of designs, (designs,), one entry a layer, (layers,)."""
+        """An array of designs, (designs,), with one entry per layer, (layers,)."""
         return values[self.owner]
 
     def total(self, values: FloatArray) -> FloatArray:

@@ -88,7 +88,7 @@ def unrolled_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]
     staged_ns = np.where(staged, np.maximum(product_ns, DSP_STAGES * usable / slower), product_ns)
     sums_ns = adder * np.maximum(c.depth - started, 0.0) * growth
     once = cuts_of((staged_ns + sums_ns) * slower, usable)
-    # Too many products: the sum is a chain that takes about two terms a cycle.
+    # Too many products: the sum is a chain that takes about two terms per cycle.
     chained = products > UNROLL_LIMIT
     once = np.where(chained, np.maximum(once, np.ceil(c.nonzeros / c.n_out / 2.0)), once)
 
@@ -205,7 +205,7 @@ def cuts_of(path_ns: FloatArray, usable_ns: FloatArray) -> FloatArray:
 
 
 def boundary_ff(table: DesignTable, k: Coefficients) -> FloatArray:
-    """Registers of the top function behind each unrolled layer: its results, one register a bit.
+    """Registers of the top function behind each unrolled layer: its results, one register per bit.
 
     If an activation takes a cycle, the sums before it are registered as well. In eleven reports
     of three sources (Vivado HLS 2020.1; Vitis HLS 2021.1 and 2025.1) the registers outside all modules are
