@@ -48,6 +48,7 @@ class RunRow:
         sources: resource among the objectives -> source -> number of designs of the front whose figure
             has it.
         settings: hash of everything in its spec but the seed.
+        hardware: its part, and whether its circuits scale raw words.
     """
 
     run: str
@@ -61,6 +62,7 @@ class RunRow:
     designs: tuple[dict[str, float], ...] = ()
     sources: dict[str, dict[str, int]] = field(default_factory=dict)
     settings: str = ""
+    hardware: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The numbers of the table, without trace and designs."""
@@ -110,8 +112,16 @@ def compared(folders: Sequence[Path], registry: Registry) -> tuple[list[RunRow],
                 )
             _check_stage(facts, problem.goal, folder)
             row = _row(folder, spec.strategy.name, store, problem.goal)
-            rows.append(replace(row, settings=_settings(spec)))
+            rows.append(replace(row, settings=_settings(spec), hardware=hardware_of(spec, registry)))
     return rows, problem.goal
+
+
+def hardware_of(spec: Spec, registry: Registry) -> str:
+    """What resources of a run are of: the part, and whether they include the scaling of raw words."""
+    scaled = " with the scaling of raw words" if spec.task.config.get("input_words") else ""
+    # A target file belongs to the user and may be gone.
+    own = spec.target.endswith(".toml")
+    return f"{Path(spec.target).stem if own else registry.target(spec.target).name}{scaled}"
 
 
 def _settings(spec: Spec) -> str:
@@ -215,7 +225,7 @@ def _by(goal: Goal, record: Record, folder: Path) -> Record:
 
 
 def kinds(rows: Sequence[RunRow]) -> list[str]:
-    """For each resource among the objectives: what its figures are, by run where the runs differ."""
+    """What the resources among the objectives are, and their circuits, by run where the runs differ."""
     out = []
     for metric in dict.fromkeys(name for row in rows for name in row.sources):
         said = {Path(row.run).name: _counted(row.sources.get(metric, {})) for row in rows}
@@ -225,6 +235,9 @@ def kinds(rows: Sequence[RunRow]) -> list[str]:
             else "; ".join(f"{name}: {text}" for name, text in said.items())
         )
         out.append(f"{title(metric)}: after logic synthesis, {words}")
+    if len({row.hardware for row in rows}) > 1:
+        each = "; ".join(f"{Path(row.run).name}: {row.hardware}" for row in rows)
+        out.append(f"the circuits differ: {each}")
     return out
 
 

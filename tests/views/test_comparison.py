@@ -25,7 +25,7 @@ from hwnas_hls.run.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.attainment import staircase, surface
 from hwnas_hls.values.objective import Goal, Objective
-from hwnas_hls.views.comparison import RunRow, compare_runs, grouped, kinds
+from hwnas_hls.views.comparison import RunRow, compare_runs, grouped, hardware_of, kinds
 from hwnas_hls.views.comparison_page import comparison_page, volume_in_words
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
@@ -188,6 +188,24 @@ def test_the_kind_of_each_run_is_said_where_they_differ() -> None:
     ]
     said = "LUT: after logic synthesis, a: predicted; b: 2 open_synthesis, 1 predicted"
     assert kinds(mixed) == [said]
+
+
+def test_runs_of_other_circuits_are_named(
+    tmp_path: Path, registry: Registry, toy_spec: Callable[..., Spec]
+) -> None:
+    """Another part, or raw words that the circuit scales: their LUTs are not of the same things."""
+    folders = [tmp_path / name for name in ("here", "there")]
+    start(toy_spec(), registry, folders[0], Observer())
+    start(toy_spec(target={"name": "pynq-z2"}), registry, folders[1], Observer())
+    found = compare_runs(folders, registry)
+    assert kinds(found)[-1] == f"the circuits differ: here: {found[0].hardware}; there: xc7z020"
+    assert found[0].hardware != "xc7z020"
+    assert not any("differ" in words for words in kinds([found[0], found[0]]))
+    scaled = dataclasses.replace(
+        run_spec(folders[0]),
+        task=dataclasses.replace(run_spec(folders[0]).task, config={"input_words": "integers"}),
+    )
+    assert hardware_of(scaled, registry) == f"{found[0].hardware} with the scaling of raw words"
 
 
 def test_runs_of_other_settings_are_groups_of_their_own() -> None:
