@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hwnas_hls.hls4ml.folder import Project
 from hwnas_hls.hls4ml.reports.reports import Solution
@@ -46,10 +46,20 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
     every configuration in the names of its modules exists in the firmware. The names of the modules of dense
     layers also contain the input and result types; those of an older firmware differ.
     """
-    out = []
+    out = foreign_modules(project, _module_names(solution))
     if solution.csynth is not None and solution.csynth.top not in (project.top, f"{project.top}_axi"):
         out.append(f"its top function is {solution.csynth.top}, not {project.top}")
-    for name in _module_names(solution):
+    unnamed = unnamed_layers(project, solution)
+    # A smaller network of the same numbering lacks the last layers; HLS inlines a small one anywhere.
+    if unnamed and [config for config in project.configs if config][-1] in unnamed:
+        out.append(f"{unnamed[-1]} of the firmware is in no module of it")
+    return sorted(set(out))
+
+
+def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:
+    """What the names of HLS' modules contradict; Vivado's hierarchical reports have them, too."""
+    out = []
+    for name in names:
         named = _CONFIG.search(name)
         if named is not None and not _has(project.structs, named[1], named[2]):
             out.append(f"module {name} is built by {named[1]}, which is not in the firmware")
@@ -65,10 +75,6 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
             ):
                 if built is not None and built != reported:
                     out.append(f"{what} of {config} is {built} in the firmware, {reported} in module {name}")
-    unnamed = unnamed_layers(project, solution)
-    # A smaller network of the same numbering lacks the last layers; HLS inlines a small one anywhere.
-    if unnamed and [config for config in project.configs if config][-1] in unnamed:
-        out.append(f"{unnamed[-1]} of the firmware is in no module of it")
     return sorted(set(out))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hwnas_hls.errors import HwnasError
-from hwnas_hls.evidence.belonging import contradictions, same_device, same_top
+from hwnas_hls.evidence.belonging import contradictions, foreign_modules, same_device, same_top
 from hwnas_hls.hls4ml.folder import Project, find_projects, read_whole
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.hls4ml.reports.reports import Csynth, Resources, Solution
@@ -118,8 +118,13 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
             reason = f"top function {report.top}, not {top}"
             problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue
+        wrong = foreign_modules(project, [module.name for module in report.modules])
+        if wrong:
+            reason = f"does not belong to this firmware: {wrong[0]}"
+            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
+            continue
         if whole is None and foreign is not None:
-            # It names no module, and the C synthesis before it built another network.
+            # It names no module that could tell, and the C synthesis before it built another network.
             reason = f"beside a C synthesis of another firmware ({foreign.path.name})"
             problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
             continue

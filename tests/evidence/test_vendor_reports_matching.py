@@ -251,6 +251,27 @@ def test_longer_names_of_activations_are_the_firmwares(tmp_path: Path, kind: str
     assert contradictions(dataclasses.replace(project, structs=structs), solution) == []
 
 
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [
+        ("dense_s", True),
+        ("tagger_dense_latency_ap_fixed_ap_fixed_config2_s", True),
+        ("tagger_dense_latency_ap_fixed_ap_fixed_config8_s", False),
+        ("tagger_softmax_stable_ap_fixed_ap_fixed_softmax_config4_s", False),
+    ],
+)
+def test_modules_of_a_hierarchical_report_are_the_firmwares(
+    tmp_path: Path, module: str, counts: bool
+) -> None:
+    folder = _synthesised(tmp_path, _design(0))
+    shutil.rmtree(folder / "tagger_prj")
+    text = (DATA / "hierarchical.rpt").read_text().replace("xczu9egffvb1156-2", TARGET.part)
+    (folder / "vivado_synth.rpt").write_text(text.replace("  dense_s ", f"  {module} "))
+    rows, problems = measured_projects([tmp_path])
+    assert len(rows) == counts
+    assert [problem.kind for problem in problems] == [ProblemKind.OTHER_DESIGN] * (not counts)
+
+
 def test_a_first_layer_that_hls_inlined_does_not_belie_a_report(tmp_path: Path) -> None:
     folder = _synthesised(tmp_path, _design(0))
     (folder / "vivado_synth.rpt").unlink()
