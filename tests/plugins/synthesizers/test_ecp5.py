@@ -119,8 +119,11 @@ def test_the_clock_is_that_of_the_lowest_latency(monkeypatch: pytest.MonkeyPatch
     def levels(design: Design) -> int:
         return int(str(design.meta["adder_levels"]))
 
+    bits = {2: 4, 3: 4, 4: 4, 6: 4}
+
     def circuit(self: Ecp5Synthesizer, design: Design, target: Target) -> Any:
-        return SimpleNamespace(stages=stages[levels(design)])
+        facts = {"cost_lut": 100.0, "path_bits": bits[levels(design)]}
+        return SimpleNamespace(stages=stages[levels(design)], facts=facts)
 
     def synthesize(self: Ecp5Synthesizer, design: Design, target: Target, **options: Any) -> SynthesisReport:
         asked.append((self.config.seeds, levels(design), design.architecture.clock_ns))
@@ -133,10 +136,15 @@ def test_the_clock_is_that_of_the_lowest_latency(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Ecp5Synthesizer, "circuit", circuit)
     monkeypatch.setattr(Ecp5Synthesizer, "synthesize", synthesize)
     found = Ecp5Synthesizer().clocked(_design(), SMALL)
-    # 24, 21 and 20 ns: two stages of four levels; six levels are the same circuit.
-    assert [(seeds, level) for seeds, level, _ in asked] == [(1, 2), (1, 3), (1, 4), (3, 4), (3, 4)]
+    # 24, 21 and 20 ns: two stages of four levels; six levels are the same circuit. The least predicted first.
+    assert [(seeds, level) for seeds, level, _ in asked] == [(1, 4), (1, 3), (1, 2), (3, 4), (3, 4)]
     assert [clock_ns for _, _, clock_ns in asked[3:]] == [10.5, 11.4]
     assert (found.architecture.clock_ns, levels(found)) == (11.4, 4)
+    # A circuit that the law puts above 20 ns for sure is not routed.
+    asked.clear()
+    bits[2] = 100_000
+    assert levels(Ecp5Synthesizer().clocked(_design(), SMALL)) == 4
+    assert [(seeds, level) for seeds, level, _ in asked] == [(1, 4), (1, 3), (3, 4), (3, 4)]
     monkeypatch.setattr(Ecp5Synthesizer, "_missing", lambda self, target, stage: "no nextpnr")
     assert Ecp5Synthesizer().clocked(_design(), SMALL).digest() == _design().digest()
 

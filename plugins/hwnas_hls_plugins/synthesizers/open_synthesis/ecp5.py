@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +16,8 @@ from hwnas_hls_plugins.synthesizers.open_synthesis import nextpnr
 from hwnas_hls_plugins.synthesizers.open_synthesis.config import Ecp5Config
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import LEVELS, OpenSynthesizer
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
@@ -54,15 +55,19 @@ class Ecp5Synthesizer(OpenSynthesizer):
     def clocked(self, design: Design, target: Target, rows: NDArray[np.int64] | None = None) -> Design:
         """The design at the clock and pipeline of the lowest latency in ns.
 
-        Circuits with two to six adder levels per stage are routed once each. The best one gets the clock that
-        it reaches, with a margin, and is routed with all seeds. If the slowest placement misses the clock,
-        the period is increased and the routing repeated. A design that cannot be routed stays unchanged.
+        Circuits with two to six adder levels per stage are routed once each, the one with the lowest
+        predicted latency first; one whose predicted interval lies above a routed latency is left out. The
+        best one gets the clock that it reaches, with a margin, and is routed with all seeds. If the slowest
+        placement misses the clock, the period is increased and the routing repeated. A design that cannot be
+        routed stays unchanged.
         """
         if self._missing(target, _POST_ROUTE):
             return design
         once = Ecp5Synthesizer(dataclasses.replace(self.config, seeds=1, bitstream=False))
         best: tuple[float, float, Design] | None = None
-        for trial in self._trials(design, target):
+        for soonest_ns, trial in self._trials(design, target):
+            if best is not None and soonest_ns > best[0]:
+                continue
             found = once.synthesize(trial, target, rows=rows).estimates
             if "fmax_mhz" in found and "latency_cycles" in found:
                 period_ns = 1000.0 / found["fmax_mhz"].value
@@ -82,19 +87,22 @@ class Ecp5Synthesizer(OpenSynthesizer):
                 break
         return chosen
 
-    def _trials(self, design: Design, target: Target) -> Iterator[Design]:
-        """Variants of the design, one for each different number of pipeline stages."""
-        seen = set()
+    def _trials(self, design: Design, target: Target) -> list[tuple[float, Design]]:
+        """(Lower end of the predicted latency in ns, design) of each different number of pipeline stages.
+
+        The design with the lowest predicted latency comes first.
+        """
+        found: dict[int, tuple[float, float, Design]] = {}
         for levels in [self.config.latency_cutoff] if self.config.latency_cutoff else TRIED_LEVELS:
             trial = dataclasses.replace(design, meta={**design.meta, LEVELS: levels})
             try:
-                stages = self.circuit(trial, target).stages
+                circuit = self.circuit(trial, target)
             except HwnasError as error:
                 log.info("no circuit of %s adder levels a stage: %s", levels, error)
                 continue
-            if stages not in seen:
-                seen.add(stages)
-                yield trial
+            if circuit.stages not in found:
+                found[circuit.stages] = (*_latency_ns(circuit, target.part), trial)
+        return [(low, trial) for _, low, trial in sorted(found.values(), key=lambda item: item[0])]
 
     def _missing(self, target: Target, stage: str) -> str:
         if target.family != ECP5:
@@ -153,6 +161,14 @@ class Ecp5Synthesizer(OpenSynthesizer):
 
     def _tool(self) -> str:
         return f"{super()._tool()}, {nextpnr.tool()}"
+
+
+def _latency_ns(circuit: Rtl, part: str) -> tuple[float, float]:
+    """(Predicted latency, lower end) of a circuit at the highest clock frequency that it reaches."""
+    law, facts = routed_law(), circuit.facts
+    lut = law.lut(facts["cost_lut"]).value
+    found = law.period_ns(facts["path_bits"] / circuit.stages, lut, part)
+    return circuit.stages * found.value, circuit.stages * found.low
 
 
 def _at(design: Design, clock_ns: float) -> Design:
