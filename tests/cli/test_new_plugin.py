@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from installed_package import install
 from refusal import expect_mentioned, refused
 
 from hwnas_hls.cli.main import invoke
@@ -123,8 +124,6 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_check_names_what_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from test_plugins import install
-
     code = """
 from hwnas_hls import hookimpl
 from hwnas_hls.protocols.strategy import Strategy

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from installed_package import install
 from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
@@ -19,16 +20,6 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.testing import TinySpace
 from hwnas_hls.values.candidate import Candidate
-
-
-def install(folder: Path, module: str, code: str, entry: str) -> None:
-    """A package as pip leaves it: a module and its dist-info."""
-    (folder / f"{module}.py").write_text(code)
-    info = folder / f"{module.replace('_', '-')}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[hwnas_hls]\n{entry} = {module}\n")
-
 
 SPACE = """
 from hwnas_hls import hookimpl

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_plugins import install
+from installed_package import install
 
 CODE = '''
 from dataclasses import dataclass
