@@ -188,7 +188,10 @@ def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
     rows, problems = measured_projects([tmp_path])
     assert rows == []
     assert [problem.kind for problem in problems] == [ProblemKind.OTHER_DESIGN] * 2
+    reports = ReportsSynthesizer(ReportsConfig((str(tmp_path),)))
+    assert not reports.synthesize(_design(0), TARGET, "logic_synth").estimates
     shutil.rmtree(folder / "tagger_prj")
+    assert reports.synthesize(_design(0), TARGET, "logic_synth").estimates
     assert [row.query.stage for row in measured_projects([tmp_path])[0]] == ["logic_synth"]
 
 
@@ -267,6 +270,8 @@ def test_modules_of_a_hierarchical_report_are_the_firmwares(
     shutil.rmtree(folder / "tagger_prj")
     text = (DATA / "hierarchical.rpt").read_text().replace("xczu9egffvb1156-2", TARGET.part)
     (folder / "vivado_synth.rpt").write_text(text.replace("  dense_s ", f"  {module} "))
+    reports = ReportsSynthesizer(ReportsConfig((str(tmp_path),)))
+    assert bool(reports.synthesize(_design(0), TARGET, "post_route").estimates) == counts
     rows, problems = measured_projects([tmp_path])
     assert len(rows) == counts
     assert [problem.kind for problem in problems] == [ProblemKind.OTHER_DESIGN] * (not counts)

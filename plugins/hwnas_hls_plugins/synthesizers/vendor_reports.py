@@ -150,6 +150,7 @@ def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectRepor
     """
     from hwnas_hls.evidence.belonging import (
         contradictions,
+        foreign_modules,
         plain_part,
         same_device,
         same_top,
@@ -167,8 +168,15 @@ def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectRepor
 
     solutions = tuple(solution for solution in reports.solutions if fits(solution))
     tops = {solution.csynth.top for solution in solutions if solution.csynth is not None}
+    # What Vivado built behind a C synthesis of another firmware is of that firmware.
+    foreign = not tops and any(
+        solution.csynth is not None and contradictions(project, solution) for solution in reports.solutions
+    )
 
     def kept(report: Utilisation | Timing) -> bool:
+        names = [module.name for module in getattr(report, "modules", ())]  # of a timing report, none
+        if foreign or foreign_modules(project, names):
+            return False
         # Without a C synthesis of this firmware, the wrapper that HLS generates may contain any network.
         network = any(same_top(report.top, top) for top in tops) if tops else report.top == project.top
         stated = bool(report.top and report.part)
