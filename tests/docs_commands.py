@@ -247,9 +247,10 @@ def shape(output: str) -> list[str]:
 def words(output: str) -> set[str]:
     """Words of an output, of three letters or more (a range "1 to 2" may be one number in another run).
 
-    Without numbers and keys of designs; how trials ended varies from run to run.
+    Without numbers, keys of designs and the plural behind a number; how trials ended varies from run to run.
     """
     lasting = re.sub(r"(?m)^\d+/\d+: .*$", "", output)
+    lasting = re.sub(r"(\d [A-Za-z]{3,}?)s\b", r"\1", lasting)  # one cycle here may be three there
     return set(re.findall(r"[A-Za-z_]{3,}", re.sub(r"\b[0-9a-f]{8,16}\b", "", lasting)))
 
 
