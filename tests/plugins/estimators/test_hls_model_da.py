@@ -17,11 +17,14 @@ from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls.protocols.target import find_target
+from hwnas_hls.resources import data_folder
 from hwnas_hls_plugins.estimators.hls_model import Prediction, Query, da_refinement, predict, query_of
 from hwnas_hls_plugins.estimators.hls_model.da_refinement import design_of, refinable
 from hwnas_hls_plugins.estimators.hls_model.rows_file import write_predictions
 from hwnas_hls_plugins.estimators.hls_model.text_table import prediction_json, prediction_text
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import cost
+from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 
 needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 PART = "xcvu9p-flga2104-2L-e"
@@ -113,6 +116,24 @@ def test_nanoseconds_allow_for_a_clock_that_is_missed() -> None:
     assert slow.high == slow.value
     assert fast.high > fast.value
     assert fast.coverage is None
+
+
+@needs_da4ml
+def test_on_ecp5_the_numbers_are_those_of_the_law_of_routed_circuits() -> None:
+    pytest.importorskip("alkaid")
+    part = find_target("ulx3s", [data_folder("hw_targets")]).part
+    design = _design()
+    few = tuple(np.where(np.abs(weight) > 13, weight, 0) for weight in design.weights if weight is not None)
+    design = dataclasses.replace(design, weights=few)
+    query = query_of(design.architecture, part, stage="logic_synth", design=design)
+    own, project = predict([query, dataclasses.replace(query, backend="Vitis")], solve=True)
+    routed = cost(design_of(query), query.clock_ns, None, "ecp5")
+    assert own.metrics["lut"].value == round(routed_law().lut(routed.cost_lut).value)
+    assert own.metrics["latency_cycles"].value == routed.stages
+    assert own.origin.startswith("alkaid")
+    # A coverage of the period says nothing where the cycles were never measured.
+    assert own.metrics["lut"].coverage == own.metrics["latency_ns"].coverage == 0.8
+    assert project.metrics["latency_ns"].coverage is None
 
 
 @needs_da4ml

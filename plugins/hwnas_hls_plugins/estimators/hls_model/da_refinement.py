@@ -242,7 +242,7 @@ def _nanoseconds(prediction: Prediction, cycles: Interval, cost: DaCost, lut: fl
     if timing is None:
         return Interval(cycles.value * clock, cycles.low * clock, cycles.high * clock, None)
     value, low, high = timing.at_clock(clock)
-    known = timing.coverage if timing.in_domain else None
+    known = timing.coverage if timing.in_domain and cycles.coverage is not None else None
     coverage = cycles.coverage if high == clock else known
     return Interval(cycles.value * value, cycles.low * low, cycles.high * high, coverage)
 
