@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.task import Dataset
@@ -34,7 +35,20 @@ def exporter_named(
         UserError: no plugin offers it, it has no such setting, or the setting does not suit the task.
     """
     offer = registry.offer("exporter", name, where, is_default=is_default)
-    exporter: Exporter = registry.build(offer, settings, settings_where if settings else where, task=task)
+    place = settings_where if settings else where
+    try:
+        exporter: Exporter = registry.build(offer, settings, place, task=task)
+    except UserError as error:
+        if error.where not in settings:
+            raise
+        # The exporter knows the key, but not where it was set.
+        raise UserError(
+            error.what,
+            where=f"{place}.{error.where}",
+            found=error.found,
+            remedy=error.remedy,
+            kind=error.kind,
+        ) from error
     return exporter
 
 

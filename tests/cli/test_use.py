@@ -28,6 +28,7 @@ from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, judge
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.strategy import Strategy
+from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.facts import logged
 from hwnas_hls.run.store import Store
@@ -260,8 +261,10 @@ class NotesExporter(Exporter):
     class Config:
         text: str = "nothing"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, task: Dataset) -> None:
         self.config = config
+        if config.text in task.labels:
+            raise UserError("the text is a class", where="text", found=config.text, kind=ErrorKind.CONFLICT)
 
     def export(self, front: object, folder: Path) -> list[Path]:
         path = folder / "notes.txt"
@@ -280,6 +283,9 @@ def test_exporters_of_a_run_have_settings(registry: Registry, toy_spec: MakeSpec
     wrong = toy_spec(run={"exporters": ["notes"]}, exporters={"notes": {"txet": "hello"}})
     with refused(ErrorKind.UNKNOWN_NAME, where="test.toml: [exporters.notes]", found="txet"):
         runs.start(wrong, registry, tmp_path / "run", QUIET)
+    label = toy_spec(run={"exporters": ["notes"]}, exporters={"notes": {"text": "yes"}})
+    with refused(ErrorKind.CONFLICT, where="test.toml: [exporters.notes].text", found="yes"):
+        runs.start(label, registry, tmp_path / "run", QUIET)
     assert not (tmp_path / "run").exists()
     spec = toy_spec(run={"exporters": ["notes"]}, exporters={"notes": {"text": "hello"}})
     finished(registry, spec, tmp_path / "run")
