@@ -250,7 +250,7 @@ def words(output: str) -> set[str]:
     Without numbers, keys of designs and the plural behind a number; how trials ended varies from run to run.
     """
     lasting = re.sub(r"(?m)^\d+/\d+: .*$", "", output)
-    lasting = re.sub(r"(\d [A-Za-z]{3,}?)s\b", r"\1", lasting)  # one cycle here may be three there
+    lasting = re.sub(r"(\d\s+[A-Za-z]{3,}?)s\b", r"\1", lasting)  # one cycle here may be three there
     return set(re.findall(r"[A-Za-z_]{3,}", re.sub(r"\b[0-9a-f]{8,16}\b", "", lasting)))
 
 
