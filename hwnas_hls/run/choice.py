@@ -1,10 +1,11 @@
-"""The records of a search that are exported: those above a floor, rescored on unseen rows.
+"""The records of a search that are exported: those above a floor, rescored.
 
 A search scores every candidate on the same validation rows, so the best of many scores is partly luck.
-A shortlist of the front is therefore rescored by cross-fitting: the training and validation rows are
-split into folds, and each candidate is trained in full on all folds but one and scored on the
-remaining one, in turn. Every row is scored by a network that was not trained on it, with weights
-that the search has not used.
+Where one long training gives the designs of many candidates, a shortlist of the front is rescored on the
+training and validation rows together. Otherwise it is rescored by cross-fitting: these rows are split
+into folds, and each candidate is trained in full on all folds but one and scored on the remaining one,
+in turn. Every row is scored by a network that was not trained on it, with weights that the search has
+not used.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 #: Length of the shortlist per exported design.
 _SHORTLIST = 3
+_FOLDS = 4
 #: From this number of validation rows, their noise is below the noise that cross-fitting would add.
 _MANY_ROWS = 4000
 
@@ -49,11 +51,11 @@ class Choice:
 
     Args:
         records: the chosen ones, with the estimates of the search.
-        scores: key -> score on rows that the networks had not seen; empty if the scores of the
-            search were used.
+        scores: key -> score by which the design was chosen; empty if the scores of the search were used.
         prices: key -> price at which the weights of a chosen design are refined; no entry: not refined.
         folds: number of folds of the cross-fitting; 0 without it.
         words: the method, as text for the report.
+        rows: the rows of the scores, without cross-fitting.
     """
 
     records: Sequence[Record]
@@ -61,10 +63,11 @@ class Choice:
     prices: Mapping[str, float]
     folds: int
     words: str
+    rows: str = "validation rows"
 
     def facts(self, metric: str) -> ChoiceFacts:
         """What the run records about the choice; ``metric`` is the metric of the task."""
-        method = "cross-fitting" if self.folds else "validation rows"
+        method = "cross-fitting" if self.folds else self.rows
         return ChoiceFacts(method, self.folds, self.words, metric, self.scores, self.prices)
 
 
@@ -109,7 +112,7 @@ def chosen(
             "and the features, or train longer",
             dataset.metric,
         )
-    folds = problem.spec.export.folds
+    folds = _folds_of(problem, useful)
     plain = f"the score on {len(dataset.validation)} validation rows, which the search has used"
     if problem.trainer is None or not useful or dataset.metric not in _wanted(problem):
         return Choice(choose(useful, members), {}, {}, 0, plain)
@@ -120,18 +123,23 @@ def chosen(
     shortlist = _shortlist(above_floor(problem, population), _SHORTLIST * members)
     if many:
         on_step(f"refinement of {counted(len(shortlist), 'candidate')}")
+        rows, kind = dataset.validation, "validation rows"
+        if len(rows) < _MANY_ROWS and _shares_trainings(problem, useful):
+            rows, kind = joined(dataset), "training and validation rows"
         held: list[tuple[Dataset, Sequence[Design | None]]] = [
-            (dataset, [judge.design(record) for record in shortlist])
+            (dataclasses.replace(dataset, validation=rows), [judge.design(record) for record in shortlist])
         ]
-        words = f"the score on {len(dataset.validation)} validation rows"
+        words = f"the score on {len(rows)} {kind}"
     else:
+        kind = "folds"
         on_step(f"cross-fitting of {counted(len(shortlist), 'candidate')}, {folds} folds")
         held = _cross_fitted(problem, store, shortlist, folds, on_step)
-        rows = len(dataset.train) + len(dataset.validation)
+        count = len(dataset.train) + len(dataset.validation)
         words = (
-            f"{folds} folds of {rows} training and validation rows; each network is scored on its unseen fold"
+            f"{folds} folds of {count} training and validation rows; "
+            "each network is scored on its unseen fold"
         )
-    options = _options(problem, shortlist, held, refining, on_step)
+    options = _options(problem, shortlist, held, refining, words, on_step)
     if not options:
         return Choice(choose(useful, members), {}, {}, 0, plain)
     picked = _distinct(_useful_front(problem, options), members)
@@ -142,7 +150,25 @@ def chosen(
         {option.record.key: option.price for option in picked if option.price},
         0 if many else folds,
         words,
+        kind,
     )
+
+
+def _folds_of(problem: Problem, records: Sequence[Record]) -> int:
+    """The folds of the cross-fitting; none for candidates that share a long training.
+
+    Their exported designs are mostly those of the search, which other networks do not rescore.
+    """
+    wanted = problem.spec.export.folds
+    if wanted is not None:
+        return wanted
+    return 0 if _shares_trainings(problem, records) else _FOLDS
+
+
+def _shares_trainings(problem: Problem, records: Sequence[Record]) -> bool:
+    """Whether one training covers several candidates. Its small networks fit their training rows little
+    better than unseen ones, so these rows choose too: validation rows alone choose more by chance."""
+    return any(problem.space.siblings(record.candidate) for record in records)
 
 
 def _refining(problem: Problem) -> Refining | None:
@@ -159,6 +185,7 @@ def _options(
     records: Sequence[Record],
     held: Sequence[tuple[Dataset, Sequence[Design | None]]],
     refining: Refining | None,
+    evidence: str,
     on_step: Callable[[str], None],
 ) -> list[Option]:
     """Each record at each price: its score on the held-out rows, and its LUTs scaled by the share kept."""
@@ -182,7 +209,7 @@ def _options(
             kept[place].setdefault(price, []).append(share)
     y = np.concatenate([dataset.validation.y for dataset, _ in held])
     whole = Split(np.zeros((len(y), problem.dataset.n_in)), y)
-    words = f"integer emulation, each of {len(y)} rows by a network that was not trained on it"
+    words = f"integer emulation: {evidence}"
     options = []
     for record, by_price, shares in zip(records, outputs, kept, strict=True):
         for price, parts in by_price.items():

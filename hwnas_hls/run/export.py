@@ -87,7 +87,7 @@ def export_designs(
         folder: the run folder.
         on_step: called with a description of each step.
         measuring: synthesises each design; ``None``: no synthesis.
-        scores: key -> score on unseen rows, if known.
+        scores: key -> score by which the record was chosen, if known.
         prices: key -> price at which single weights are refined after the full training.
         every: keep designs that are constant, or dominated by another in their final numbers.
 

@@ -45,9 +45,13 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
-def restarts_of(problem: Problem) -> int:
-    """The number of full trainings per design: that of the spec, or as many as the rows allow."""
-    wanted = problem.spec.export.restarts
+def restarts_of(problem: Problem, records: Sequence[Record] = ()) -> int:
+    """The number of full trainings per design: that of the spec, or as many as the rows allow.
+
+    One is enough where a training covers several candidates: it is long, and further seeds gained nothing.
+    """
+    covers = any(problem.space.siblings(record.candidate) for record in records)
+    wanted = problem.spec.export.restarts or (1 if covers else 0)
     rows = len(problem.dataset.train) + len(problem.dataset.validation)
     return wanted or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
 
@@ -63,20 +67,21 @@ def trained(
 ) -> list[Made]:
     """One design per record: the best of its full trainings with several seeds, each refined at its price.
 
-    They are compared by their scores on the training rows and by their LUTs: small networks underfit
-    these rows, so a better fit is a better network. Once a training of a record fails, the others of this
-    record use the trainer's settings for that case, until one succeeds. If all trainings and one more
-    fail, the design of the search is used instead, with a warning.
+    They are compared by their scores on the rows that all of them have seen, and by their LUTs: small
+    networks underfit these rows, so a better fit is a better network. The design of the search takes part
+    if one training covers several candidates. Once a training of a record fails, the others of this record
+    use the trainer's settings for that case, until one succeeds. If all trainings and one more fail, the
+    design of the search is used instead, with a warning.
 
     Args:
-        scores: key -> score on unseen rows, if known.
+        scores: key -> score by which the record was chosen, if known.
         prices: key -> price at which single weights are refined; no entry: not refined.
         on_step: called with a description of each step.
         finals: key -> known design, which is not trained again.
     """
     given = _given(judge, [record for record in records if record.key in finals], finals)
     records = [record for record in records if record.key not in finals]
-    count = restarts_of(problem)
+    count = restarts_of(problem, records)
     found: list[list[Made]] = [[] for _ in records]
     reasons = [""] * len(records)
     for number in range(count + 1):
@@ -96,6 +101,10 @@ def trained(
                 if not reason:
                     found[place].append(by_key[records[place].key])
                 reasons[place] = reasons[place] or reason
+    if any(problem.space.siblings(record.candidate) for record in records):
+        # The search has trained these as long as a full training does.
+        for options, item in zip(found, _searched(problem, judge, records, scores, prices), strict=True):
+            options.extend(item)
     exchange = _exchange(problem, records, scores)
     rows = _rows_of(problem).drawn(_COMPARED_ROWS, 0)
     out = []
@@ -122,6 +131,25 @@ def _given(judge: Judge, records: Sequence[Record], finals: Mapping[str, Design]
         Made(record, design, {**record.estimates, **item.estimates}, item.layers)
         for record, design, item in zip(records, designs, found, strict=True)
     ]
+
+
+def _searched(
+    problem: Problem,
+    judge: Judge,
+    records: Sequence[Record],
+    scores: Mapping[str, Estimate],
+    prices: Mapping[str, float],
+) -> list[list[Made]]:
+    """The design of the search for each record, if it is stored, refined at its price."""
+    designs = {}
+    for record in records:
+        design = judge.design(record)
+        if design is not None:
+            meta = {**design.meta, "weights_of": "search"}
+            designs[record.key] = dataclasses.replace(design, meta=meta)
+    made = _given(judge, [record for record in records if record.key in designs], designs)
+    by_key = {item.record.key: item for item in _refined(problem, judge, made, scores, prices)}
+    return [[by_key[record.key]] if record.key in by_key else [] for record in records]
 
 
 def _once(
@@ -230,7 +258,7 @@ def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mappin
     """Why a full training failed; empty if it did not.
 
     It failed if the outputs are constant, or if a score of the objectives on the validation rows, on which
-    it was trained, is worse than the interval of the score on unseen rows. The score of the search is the
+    it was trained, is worse than the interval of the score that chose it. The score of the search is the
     best of many and partly luck, so it is compared at the pessimistic end of its interval.
     """
     if item.design is not None and (words := constant(item.design, problem.dataset.validation)):
@@ -243,7 +271,7 @@ def _failed(problem: Problem, item: FullTraining, record: Record, scores: Mappin
             continue
         value = item.estimates[metric].value
         if value < before.low if direction == "max" else value > before.high:
-            return f"{metric} {value:.4g} on rows it was trained on, {before.value:.4g} before on unseen rows"
+            return f"{metric} {value:.4g} on rows it was trained on, {before.value:.4g} when it was chosen"
     return ""
 
 

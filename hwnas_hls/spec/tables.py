@@ -30,7 +30,7 @@ class RunTable:
         from_: folders of earlier runs of the same data, whose candidates, weights and designs are imported.
     """
 
-    trials: int = 600
+    trials: int = 150
     minutes: float | None = None
     batch: int = 25
     seed: int = 1
@@ -138,12 +138,14 @@ class ExportTable:
             class; the mean, in a regression) to the best of the front; 0 exports everything above chance.
         folds: number of folds of the cross-fitting that rescores a shortlist of the front before designs
             are selected, to reduce selection by chance on few validation rows; below 2, and with 4,000
-            or more validation rows, the scores of the search are used.
+            or more validation rows, the scores of the search are used. ``None``: 4, and 0 where one
+            training covers several candidates.
         refine: change single weights of the designs where this saves more LUTs than it costs accuracy
             on the rows that selected the design; needs a trainer that can refine, and LUTs as an objective
             or limit.
         restarts: number of full trainings of each exported design, from different seeds; the best on the
-            rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows.
+            rows of the training is exported. 0 means six, fewer for tables of more than 4,000 rows, and
+            one where one training covers several candidates.
         noise_filter: leave out designs that are better than a cheaper one by no more than the noise of the
             rows; false exports all non-dominated designs, for example to draw a curve.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
@@ -155,7 +157,7 @@ class ExportTable:
 
     members: int = 10
     floor: float = 0.8
-    folds: int = 4
+    folds: int | None = None
     refine: bool = True
     restarts: int = 0
     noise_filter: bool = True
@@ -170,7 +172,7 @@ class ExportTable:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.restarts <= 100:
             raise ValueError(f"restarts must be between 0 and 100, not {self.restarts}")
-        if not 0 <= self.folds <= 20:
+        if self.folds is not None and not 0 <= self.folds <= 20:
             raise ValueError(f"folds must be between 0 and 20, not {self.folds}")
         if not 0 <= self.floor < 1:
             raise ValueError(f"floor must be at least 0 and below 1, not {self.floor}")

@@ -101,11 +101,11 @@ class ChoiceFacts:
     """How the exported designs were selected from the records of the search.
 
     Args:
-        method: ``cross-fitting`` or ``validation rows``.
+        method: ``cross-fitting``, ``validation rows`` or ``training and validation rows``.
         folds: number of folds of the cross-fitting; 0 without it.
         words: the method, as text.
         metric: the task's metric, for the scores.
-        scores: key -> score on rows that its networks had not seen; empty without cross-fitting.
+        scores: key -> score by which it was chosen; empty if that is the score of the search.
         prices: key -> loss per LUT at which the weights of a design are refined.
     """
 

@@ -365,7 +365,7 @@ def _skipped(member: Member) -> bool:
 
 
 def _of_search(member: Member) -> bool:
-    """Whether the design has the weights of the search, because every full training scored lower."""
+    """Whether the design has the weights of the search, because no full training was better."""
     return member.design.meta.get("weights_of") == "search"
 
 
@@ -405,11 +405,7 @@ def _legend(front: Front) -> str:
         ("In brackets: intervals. " if any(map(_between, shown)) else "")
         + f"Source of a number: {marks}."
         + (" ? outside the calibrated domain." if doubtful else "")
-        + (
-            " s weights of the search: every full training scored lower."
-            if any(map(_of_search, members))
-            else ""
-        )
+        + (" s weights of the search: no full training was better." if any(map(_of_search, members)) else "")
     )
 
 

@@ -75,7 +75,14 @@ def test_a_run_uses_five_of_them_at_once(installed: Path, tmp_path: Path) -> Non
         "--set",
         "export.csim=false",
     ]
-    command += ["--set", "estimators.training.epochs=2", "--set", "export.training.epochs=2"]
+    command += [
+        "--set",
+        "estimators.training.epochs=2",
+        "--set",
+        "estimators.training.descent_step=0.5",
+        "--set",
+        "export.training.epochs=2",
+    ]
     done = with_plugins(installed, *command, *RUN_WITH_ALL, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "largest_fan_in" in (run / "front.json").read_text()

@@ -156,7 +156,7 @@ SHORT: dict[str, Any] = {
     "target": {"name": "xcvu9p"},
     "run": {"trials": 30, "batch": 15, "exporters": [], "estimators": ["static", "hls-model", "training"]},
     "export": {"members": 3, "restarts": 2, "csim": False, "training": {"epochs": 10}},
-    "estimators": {"training": {"epochs": 10}},
+    "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.8}},
     "synthesis": {"synthesizer": "none"},
     "space": {"widths": [8, 16], "max_depth": 1},
 }
@@ -386,6 +386,27 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
         assert member.design.meta["refined"]["price"] == prices[member.key]
         assert 0 < member.design.meta["refined"]["kept"] < 1
         assert member.checks["csim"].ok
+
+
+def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Path) -> None:
+    """The full trainings here are hopeless, so the designs of the search are exported."""
+    tables = {
+        **SHORT,
+        "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
+        "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.7}},
+        "export": {"members": 3, "csim": False, "training": {"epochs": 1, "descent_rate": 1e-6}},
+    }
+    outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
+    front = outcome.front
+    choice = front.run.choice
+    assert choice is not None
+    rows = len(front.dataset.train) + len(front.dataset.validation)
+    assert (choice.method, choice.folds) == ("training and validation rows", 0)
+    assert str(rows) in choice.words
+    for item in choice.scores.values():
+        assert item.value * rows == pytest.approx(round(item.value * rows))
+    assert front.members
+    assert all(member.design.meta.get("weights_of") == "search" for member in front.members)
 
 
 def test_of_several_full_trainings_the_best_on_their_own_rows_is_kept(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from hwnas_hls_plugins.spaces.layer_settings import LayerSettings, among, check
 
 #: ``residual`` adds a layer's input to its output, ``concatenate`` appends it.
 LAYER_KINDS = ("dense", "residual", "concatenate")
-#: Every third round of a descent that removes 7 % of the adders per round (the trainer's ``descent_step``).
-LADDER = tuple(round(0.93 ** (3 * level), 3) for level in range(19))
+#: Every fourth round of a descent that keeps 97.5 % of the adders per round (the trainer's ``descent_step``).
+LADDER = tuple(round(0.975 ** (4 * level), 4) for level in range(41))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class MlpConfig(LayerSettings):
             Empty means 19 shares from 1 down to 0.02, each a fifth below the one before, if every layer is
             dense with the strategy ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
         narrow_features: whether the removal of adders may also take bits of single input features, and
-            whole features; ``[false, true]`` lets the search choose.
+            whole features; ``[false, true]`` lets the search choose. Empty means that it may where
+            adders are removed.
         Other settings: as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
     """
 
@@ -40,9 +41,10 @@ class MlpConfig(LayerSettings):
     layer_kinds: tuple[str, ...] = ("dense",)
     activations: tuple[str, ...] = ("relu",)
     activation_per_layer: bool = False
-    use_bias: tuple[bool, ...] = (True, False)
+    use_bias: tuple[bool, ...] = (True,)
+    normalisations: tuple[str, ...] = ("none",)
     kept_adders: tuple[float, ...] = ()
-    narrow_features: tuple[bool, ...] = (False,)
+    narrow_features: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_depth <= self.max_depth <= 16:
@@ -64,7 +66,8 @@ class MlpConfig(LayerSettings):
                 raise ValueError(
                     "kept_adders below 1 and sparsities both remove weights: set only one of them"
                 )
-        check("narrow_features", self.narrow_features, lambda on: isinstance(on, bool), "a flag")
+        if self.narrow_features:
+            check("narrow_features", self.narrow_features, lambda on: isinstance(on, bool), "a flag")
         LayerSettings.__post_init__(self)
 
     @property

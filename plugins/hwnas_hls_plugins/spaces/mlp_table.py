@@ -55,7 +55,7 @@ class MlpTable(LayerTable):
         )
         yield from self.knob(
             "narrow_features",
-            config.narrow_features,
+            config.narrow_features or (min(self.ladder) < 1,),
             "whether training may take bits of single input features, and whole features",
             ordered=False,
         )

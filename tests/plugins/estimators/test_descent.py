@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.plugin.transfer import batch_from_json, batch_to_json, estimates_from_json, estimates_to_json
-from hwnas_hls.protocols.estimator import Context, Paused, no_siblings
+from hwnas_hls.protocols.estimator import Context, Paused, keep_all, no_siblings
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run.resolution import resolve
@@ -26,8 +27,13 @@ from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates
 from hwnas_hls_plugins.estimators.feature_bits import digit_price
 from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstimator, train
+from hwnas_hls_plugins.estimators.training.routing import planned
+from hwnas_hls_plugins.estimators.training.snapshots import Snapshot, worthwhile
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.tasks.digits import Digits16Task
+
+if TYPE_CHECKING:
+    from hwnas_hls_plugins.estimators.training.loop import Training
 
 torch = pytest.importorskip("torch")
 
@@ -68,6 +74,19 @@ def same(a: Design, b: Design) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a.weights, b.weights, strict=True)) and all(
         np.array_equal(x, y) for x, y in zip(a.biases, b.biases, strict=True) if x is not None
     )
+
+
+def training_of(
+    digits: Dataset,
+    architecture: Architecture,
+    config: TrainingConfig,
+    shares: Sequence[float],
+    front: Sequence[tuple[float, float]] = (),
+) -> Training:
+    from hwnas_hls_plugins.estimators.training.loop import Training
+
+    plans = [planned(replace(architecture, kept_adders=1.0), "key", 1, regression=False)]
+    return Training(plans, digits, config, 1, "cpu", kept=[shares], front=front)
 
 
 def csd_digits(number: int) -> int:
@@ -210,6 +229,48 @@ def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: Ml
     assert all(item.stopped for _, item in estimates.siblings)
 
 
+def test_a_generous_network_may_first_lose_what_it_does_not_need(digits: Dataset, space: MlpSpace) -> None:
+    """A better front of a third of its adders is no reason to stop it; one of a hundredth is."""
+    architecture = space.architecture(some(space, 1)[0])
+    shares = tuple(0.9**number for number in range(8))
+    config = replace(QUICK, descent_step=0.9, descent_price=0.0, descent_floor=0.0)
+
+    def reached(front: Sequence[tuple[float, float]], most: Sequence[float] = shares) -> list[Snapshot]:
+        found = training_of(digits, architecture, config, most, front).run(keep_all)
+        return list(found[0].snapshots)
+
+    bits = reached((), shares[:2])[0].adder_bits
+    assert [one.kept for one in reached([(1.0, bits / 3)])] == list(shares)
+    assert [one.kept for one in reached([(1.0, bits / 100)])] == list(shares[:3])
+
+
+def test_a_removal_ends_near_chance(digits: Dataset, space: MlpSpace) -> None:
+    shares = tuple(0.7**number for number in range(30))
+    config = replace(QUICK, epochs=10, descent_step=0.7, descent_price=0.0)
+    training = training_of(digits, space.architecture(some(space, 1)[0]), config, shares)
+    snapshots = training.run(keep_all)[0].snapshots
+    scores = [snapshot.score for snapshot in snapshots]
+    floor = training.floor(snapshots)
+    assert 0.1 < max(scores[-3:]) < floor <= max(scores)
+    assert len(scores) < len(shares)
+    assert not any(worthwhile(snapshots, (), floor)[-3:])
+
+
+@pytest.mark.parametrize("kernels", ["auto", "torch"])
+def test_the_number_of_cores_changes_no_bit(digits: Dataset, space: MlpSpace, kernels: str) -> None:
+    candidates = some(space, 5)
+    found = []
+    for cores in (1, 2, 3):
+        estimator = TrainingEstimator(replace(QUICK, cores=cores, kernels=kernels))
+        found.append(by_candidate(candidates, estimator.estimate(candidates, context(space, digits))))
+    for other in found[1:]:
+        assert other.keys() == found[0].keys()
+        for key, item in found[0].items():
+            assert other[key].values == item.values
+            assert (item.design is None) == (other[key].design is None)
+            assert item.design is None or same(item.design, other[key].design)
+
+
 def test_a_training_says_how_far_it_has_come(digits: Dataset, space: MlpSpace) -> None:
     said: list[str] = []
     here = replace(context(space, digits), progress=said.append)
@@ -334,7 +395,7 @@ def test_refined_designs_need_fewer_adders(digits: Dataset, space: MlpSpace) -> 
     candidates = some(space, 4, 5)
     bits = []
     for price in (0.0, 0.3):
-        config = replace(QUICK, descent_price=price)
+        config = replace(QUICK, descent_price=price, descent_floor=0.0)
         found = by_candidate(
             candidates, TrainingEstimator(config).estimate(candidates, context(space, digits))
         )

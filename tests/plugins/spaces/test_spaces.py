@@ -213,7 +213,9 @@ def test_per_layer_settings_differ_within_a_network() -> None:
 
 
 def test_types_are_those_of_the_knobs() -> None:
-    space = mlp_space(activations=("relu", "linear"))
+    space = mlp_space(
+        activations=("relu", "linear"), normalisations=("none", "batch"), use_bias=(True, False)
+    )
     values = {
         **{knob.name: knob.choices[0] for knob in space.knobs},
         "depth": 1,

@@ -230,7 +230,7 @@ def test_a_real_search_begins_with_what_the_supernets_found(tmp_path: Path) -> N
             "strategy": {"name": "differentiable", "tradeoffs": [0.5, 2.0], "epochs": 8, "draws": 1},
             "space": {"name": "mlp", "max_depth": 2, "widths": [8, 16, 32], "weight_bits": [3, 4, 5, 6]},
             "run": {"trials": 4, "batch": 4, "device": "cpu", "estimators": ["hls-model", "training"]},
-            "estimators": {"training": {"epochs": 8}},
+            "estimators": {"training": {"epochs": 8, "descent_epochs": 1, "descent_step": 0.8}},
         },
         "test",
     )

@@ -37,7 +37,11 @@ class TrainingConfig:
         leak: share of the gradient that passes through saturated and negative sums at the start;
             it decreases to zero by the middle of the training.
         descent_step: share of the adders that remain after each round of removal.
-        descent_epochs: passes over the training rows after each such round.
+        descent_epochs: passes over the training rows after each such round, fewer if ``descent_rows`` is
+            reached.
+        descent_rows: number of training rows after which a round ends with its epoch.
+        descent_floor: share of the way from chance to the best score so far. Designs below it are of no
+            use, and a network ends its removal after three of them in a row.
         descent_rate: learning rate at the start of each round, with decay to zero.
         descent_price: the weights of each design of a removal are refined at this loss (in nats, or half
             a squared unit) divided by its LUTs, per LUT, for example 0.1; 0 refines in the export only.
@@ -48,6 +52,8 @@ class TrainingConfig:
         group_candidates: maximum number of candidates per group.
         train_on: ``train``, or ``train+validation`` if the result no longer affects a selection.
         threads: number of torch threads on a CPU. More than one is slower for networks this small.
+        cores: number of threads that remove adders, each from its own networks; 0 means the available
+            cores, at most eight. The result does not depend on it.
         kernels: implementation of a step: ``native`` (compiled once by the machine's C compiler; CPU,
             single precision), ``torch`` (any device), or ``auto``: native if possible.
         graphs: on a GPU, ``auto`` replays steps from CUDA graphs, with the first replay compared with
@@ -67,8 +73,10 @@ class TrainingConfig:
     rungs: tuple[float, ...] = (0.25, 0.5)
     pruned_by: float = 0.4
     leak: float = 0.1
-    descent_step: float = 0.93
-    descent_epochs: int = 4
+    descent_step: float = 0.975
+    descent_epochs: int = 12
+    descent_rows: int = 32768
+    descent_floor: float = 0.75
     descent_rate: float = 0.06
     descent_price: float = 0.0
     max_rows: int = 32768
@@ -77,14 +85,22 @@ class TrainingConfig:
     group_candidates: int = 256
     train_on: str = "train"
     threads: int = 1
+    cores: int = 0
     kernels: str = "auto"
     graphs: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "descent_epochs", "group_candidates", "threads"):
+        for name in ("epochs", "descent_epochs", "descent_rows", "group_candidates", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} of the training must be at least 1", found=getattr(self, name))
-        for name in ("batch_size", "group_elements", "max_rows", "max_validation_rows", "descent_price"):
+        for name in (
+            "batch_size",
+            "cores",
+            "group_elements",
+            "max_rows",
+            "max_validation_rows",
+            "descent_price",
+        ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} of the training must be 0 or more", found=getattr(self, name))
         if self.train_on not in TRAIN_ON:
@@ -98,7 +114,7 @@ class TrainingConfig:
                 raise UserError(f"{name} of the training must be above 0", found=getattr(self, name))
         if not 0 < self.descent_step < 1:
             raise UserError("descent_step of the training must be between 0 and 1", found=self.descent_step)
-        for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak"):
+        for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak", "descent_floor"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} of the training must be in [0, 1)", found=getattr(self, name))
         if not 0 < self.pruned_by <= 1:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -19,7 +20,6 @@ from torch import Tensor
 
 from hwnas_hls.network.design import reads_features
 from hwnas_hls.network.features import FeatureTypes
-from hwnas_hls.spec.notation import counted
 from hwnas_hls_plugins.estimators.feature_bits import HIGH_BIT, LOW_BIT, UNREAD, changed, digit_price
 from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
 from hwnas_hls_plugins.estimators.training.finished import finished
@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset, Split
     from hwnas_hls_plugins.estimators.training.config import TrainingConfig
     from hwnas_hls_plugins.estimators.training.plan import Plan
+    from hwnas_hls_plugins.estimators.training.schedule import Schedule
     from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
-#: A network is stopped when this many designs in a row are far behind the known front.
+#: A network is stopped when this many designs in a row are far behind the known front, or far too bad.
 PATIENCE = 3
+#: A network is compared with the front as if it kept its score down to this share of its adders. A generous
+#: network is always behind at first: it has not lost the adders that it does not need.
+HOPE = 0.15
 
 
 def rounds(kept: float, step: float) -> int:
@@ -86,8 +90,10 @@ def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = No
     prices = digit_bits(member.plan, member.features)[::-1]
     blocks = [_block(layout, j, k) for k in range(len(prices))]
     fewer, saved, harm = [], [], []
+    total = 0.0
     for k, (price, block) in enumerate(zip(prices, blocks, strict=True)):
         digits = _digits(block)
+        total += float((price * digits).sum())
         wanted = (digits - 1).clamp_min(0.0)
         left = block.clone()
         keep_digits(left, wanted, int(wanted.max()))
@@ -100,7 +106,6 @@ def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = No
         saved.append((digits - _digits(left)) * price)
         harm.append(change)
     flat_saved, flat_harm = (torch.cat([x.reshape(-1) for x in parts]) for parts in (saved, harm))
-    total = sum(float((price * _digits(block)).sum()) for price, block in zip(prices, blocks, strict=True))
     if total <= target:
         return
     if feature_harm is not None:
@@ -180,15 +185,16 @@ class Trainer(Protocol):
     """The part of :class:`~hwnas_hls_plugins.estimators.training.loop.Training` that a descent uses."""
 
     config: TrainingConfig
+    schedule: Schedule
     dataset: Dataset
     train_split: Split
     sign: float
     seed: int
     kept: Sequence[Sequence[float]]
     front: Sequence[tuple[float, float]]
-    progress: Callable[[str], None]
 
     def signed_score(self, design: Design) -> float: ...
+    def floor(self, snapshots: Sequence[Snapshot]) -> float: ...
     def groups(self, members: Sequence[AnyMember]) -> list[list[AnyMember]]: ...
     def chains(self, members: Sequence[ChainMember]) -> Network: ...
     def descend(self, network: Network, round_: int) -> None: ...
@@ -203,10 +209,13 @@ class Descent:
     Args:
         training: the training of the networks.
         members: networks trained with all their adders; each gives a snapshot at every requested share.
+        progress: called after each round with the number of networks left and the share of their adders.
     """
 
-    def __init__(self, training: Trainer, members: Sequence[ChainMember]) -> None:
-        self.training = training
+    def __init__(
+        self, training: Trainer, members: Sequence[ChainMember], progress: Callable[[int, float], None]
+    ) -> None:
+        self.training, self._progress = training, progress
         self.alive = sorted(members, key=lambda member: member.index)
         self.found: dict[int, list[Snapshot]] = {member.index: [] for member in members}
         self._dense: dict[int, float] = {}
@@ -237,6 +246,7 @@ class Descent:
                 network.save_members()
             done = end + 1
             self.alive = [member for member in self.alive if self._goes_on(member, end)]
+        self._progress(0, 0.0)
         return self.found
 
     def _take_down(self, network: Network, done: int, end: int) -> None:
@@ -256,14 +266,13 @@ class Descent:
             layout.refresh_kept()
             network.arithmetic.quantise()
             training.descend(network, number - 1)
-            left = training.config.descent_step**number
-            training.progress(f"{counted(len(self.alive), 'network')}, down to {left:.0%} of their adders")
+            self._progress(len(self.alive), training.config.descent_step**number)
 
     def _snap(self, network: Network, number: int) -> None:
         training = self.training
         wanted = [j for j, m in enumerate(network.members) if number in self._wanted[m.index]]
         scores = training.scores(network) if wanted else {}
-        epochs = training.config.epochs + number * training.config.descent_epochs
+        epochs = training.config.epochs + number * training.schedule.descent_epochs
         snapshots = []
         for j in wanted:
             index = network.members[j].index
@@ -277,5 +286,11 @@ class Descent:
     def _goes_on(self, member: ChainMember, end: int) -> bool:
         if not any(number > end for number in self._wanted[member.index]):
             return False
-        last = self.found[member.index][-PATIENCE:]
-        return len(last) < PATIENCE or not all(is_behind(one, self.training.front) for one in last)
+        found = self.found[member.index]
+        last = found[-PATIENCE:]
+        if len(last) < PATIENCE:
+            return True
+        floor = self.training.floor(found)
+        hope = HOPE * self._dense[member.index]
+        hopes = [replace(one, adder_bits=min(one.adder_bits, hope)) for one in last]
+        return not all(one.score < floor or is_behind(one, self.training.front) for one in hopes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Keep, Paused, Refinement, Refining, Resumable, keep_all
 from hwnas_hls.protocols.task import REGRESSION, Dataset, joined
+from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
@@ -155,7 +155,6 @@ class TrainingEstimator(Resumable, Refining):
     #: Settings that change for the final training of the front.
     full_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 100,
-        "descent_epochs": 8,
         "max_rows": 131072,
         "rungs": (),
         "train_on": "train+validation",
@@ -265,7 +264,7 @@ class TrainingEstimator(Resumable, Refining):
             ]
 
         # The compiled kernels release the GIL; the result does not depend on the number of threads.
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+        with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
             return list(pool.map(of, designs, until))
 
     def _wanted(
@@ -345,22 +344,28 @@ class TrainingEstimator(Resumable, Refining):
     ) -> dict[float, Estimates]:
         """The estimates for each share of the adders that a training reached.
 
-        Dominated ones, and those far behind the known front, are stopped unless they were requested.
+        Dominated ones, and those far behind the known front or below its floor, are stopped. A requested
+        one is stopped only below the floor of a known front.
         """
         from hwnas_hls_plugins.estimators.training.snapshots import worthwhile
 
         found = {}
-        for snapshot, worth in zip(snapshots, worthwhile(snapshots, training.front), strict=True):
+        floor = training.floor(snapshots)
+        worth = worthwhile(snapshots, training.front, floor)
+        for snapshot, is_worth in zip(snapshots, worth, strict=True):
             cost = measured(
                 "adder_bits", snapshot.adder_bits, "trained", "adders of one tree per neuron, without sharing"
             )
-            if worth or snapshot.kept in asked or snapshot is snapshots[-1]:
+            if is_worth or snapshot.kept in asked or snapshot is snapshots[-1]:
                 said = self._said(one.architecture, snapshot.design, _scored(training, snapshot.design), 1.0)
                 found[snapshot.kept] = replace(said, values={**said.values, cost.metric: cost})
             else:
                 said = Estimates({cost.metric: cost}, design=snapshot.design)
                 found[snapshot.kept] = said
-            if not worth and snapshot.kept not in asked:
+            if snapshot.score < floor and (snapshot.kept not in asked or training.front):
+                reason = "its score is too near to that of a constant output"
+                found[snapshot.kept] = replace(said, stopped=reason)
+            elif not is_worth and snapshot.kept not in asked:
                 reason = "another design of the same training, or of the front, is better and smaller"
                 found[snapshot.kept] = replace(said, stopped=reason)
         return found

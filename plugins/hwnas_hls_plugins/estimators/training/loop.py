@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas_hls.evidence.scoring import real_outputs
+from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls.spec.notation import counted
+from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.scores import measure
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.descent import Descent
+from hwnas_hls_plugins.estimators.training.descents import in_parallel
 from hwnas_hls_plugins.estimators.training.feature_harm import harms
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
@@ -40,6 +44,7 @@ from hwnas_hls_plugins.estimators.training.threads import threads
 
 #: Maximum number of values in the input copies that are read at once.
 _MOST_INPUTS = 2**24
+_MOST_CORES = 8
 #: (places in the batch, interim metric, share done) -> whether each continues; see ``Keep``.
 Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 
@@ -119,6 +124,9 @@ class Training:
         self.train = Rows(rows, dataset, dtype, self.device, compiled=compiled, weights=weights)
         self._balanced = rows.y if config.balanced_batches else None
         self.validation_split = dataset.validation.drawn(config.max_validation_rows, seed)
+        chance = chance_of(dataset, self.validation_split)
+        #: The score of a constant output, with the sign of the scores.
+        self._chance = None if chance is None else self.sign * chance.value
         self.validation = Rows(self.validation_split, dataset, dtype, self.device, compiled=compiled)
         self.members = [
             _member(plan, number, sources[plan.architecture.input]) for number, plan in enumerate(plans)
@@ -128,8 +136,9 @@ class Training:
         # Whole vectors of eight rows, so no result depends on its position in memory.
         self.batch_rows = size - size % 8 if size >= 8 else size
         self.group_elements = config.group_elements or automatic_group_elements(self.device)
-        self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows))
+        self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows), self.batch_rows)
         self.classes = dataset.kind == CLASSIFICATION
+        self._lock = threading.Lock()
         #: Called with a short description of the progress.
         self.progress: Callable[[str], None] = lambda words: None
 
@@ -197,15 +206,20 @@ class Training:
     def descents(self, members: Sequence[AnyMember]) -> dict[int, TrainingResult]:
         """Remove adders from fully trained members, where requested; returns index -> result."""
         falling = [m for m in members if self.descends(m) and isinstance(m, ChainMember)]
-        found = Descent(self, falling).run() if falling else {}
+        found = in_parallel(self, falling, self._cores()) if falling else {}
         return {
             index: TrainingResult(snapshots[-1].design, 1.0, tuple(snapshots))
             for index, snapshots in found.items()
         }
 
+    def _cores(self) -> int:
+        if self.device.type != "cpu":
+            return 1
+        return self.config.cores or min(available_cores(), _MOST_CORES)
+
     def descend(self, network: Network, round_: int) -> None:
         """Train a group after a round of removing adders; rounds are counted from 0."""
-        epochs = self.config.descent_epochs
+        epochs = self.schedule.descent_epochs
         kinds = self._take_inputs(network)
         step = self._step(network, epochs * self.schedule.epoch_steps)
         for epoch in range(epochs):
@@ -216,11 +230,12 @@ class Training:
     def give_inputs(self, member: ChainMember) -> None:
         """Give a member its own input types; the first call also gives it its own copy of the inputs."""
         kind = InputKind(member.plan.architecture.input, member.features)
-        if member.source < self._shared_kinds:
-            member.source = len(self.kinds)
-            self.kinds.append(kind)
-        else:
-            self.kinds[member.source] = kind
+        with self._lock:
+            if member.source < self._shared_kinds:
+                member.source = len(self.kinds)
+                self.kinds.append(kind)
+            else:
+                self.kinds[member.source] = kind
 
     def feature_harms(self, network: Network) -> list[Tensor]:
         """See :func:`~hwnas_hls_plugins.estimators.training.feature_harm.harms`."""
@@ -347,6 +362,17 @@ class Training:
     def signed_score(self, design: Design) -> float:
         """The interim metric of a design on the validation rows, larger for better designs."""
         return self.sign * self._interim(real_outputs(design, self.validation_split.x))
+
+    def floor(self, snapshots: Sequence[Snapshot]) -> float:
+        """The score below which a design of a network is useless; minus infinity if chance is unknown.
+
+        It depends on the known front and the network's own designs alone: a network may not depend on
+        those that it is trained with.
+        """
+        if self._chance is None:
+            return -math.inf
+        best = max([*(one.score for one in snapshots), *(score for score, _ in self.front)])
+        return self._chance + self.config.descent_floor * max(best - self._chance, 0.0)
 
     def _interim(self, predicted: NDArray[np.float64]) -> float:
         """The task's metric of validation outputs (rows, n_out)."""

@@ -95,6 +95,9 @@ class NativeArithmetic:
         self._trained = _Trained(layout.n_weights, layout.latent.numel(), layout.most_digits, *buffers)
         widest = max(max(layer.rows, layer.cols) for level in levels for layer in level.layers)
         self._panel = torch.empty(widest * _PANEL)
+        #: The inputs of the last forward and their addresses, which backward reads again.
+        self._inputs: Sequence[Tensor] = ()
+        self._addresses = (_pointer * 0)()
         self._sources = [
             (entry, layout.members[j].source)
             for layers in self._layers
@@ -138,13 +141,15 @@ class NativeArithmetic:
         self._kernels.backward(*self._step(top, bottom, inputs, float(leak)))
 
     def _step(self, top: int, bottom: int, inputs: Sequence[Tensor], number: float) -> tuple[object, ...]:
-        addresses = (_pointer * len(inputs))(*(copy.data_ptr() for copy in inputs))
         apart = inputs[0].stride(0)
-        if any(copy.stride() != (apart, 1) for copy in inputs):
-            raise ValueError("input copies are matrices of one layout")
+        if inputs is not self._inputs:
+            if any(copy.stride() != (apart, 1) for copy in inputs):
+                raise ValueError("input copies are matrices of one layout")
+            self._inputs = inputs
+            self._addresses = (_pointer * len(inputs))(*(copy.data_ptr() for copy in inputs))
         trained = ctypes.byref(self._trained)
         return (
-            *(self._levels, trained, top, bottom, addresses, apart, number, self._rows),
+            *(self._levels, trained, top, bottom, self._addresses, apart, number, self._rows),
             self._panel.data_ptr(),
         )
 

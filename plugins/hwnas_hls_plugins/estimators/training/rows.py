@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import CDLL
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +23,13 @@ class InputKind:
 
     kind: FixedType
     features: FeatureTypes = ()
+    _grids: dict[int, Grids] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def grids(self, n_in: int) -> Grids:
+        """Those of ``n_in`` features; every batch reads them."""
+        if n_in not in self._grids:
+            self._grids[n_in] = Grids(self.features, self.kind, n_in)
+        return self._grids[n_in]
 
 
 class Rows:
@@ -72,7 +79,7 @@ class Rows:
 
     def _gathered(self, kernels: CDLL, kind: InputKind, order: Tensor) -> Tensor:
         width = self.features.shape[1]
-        grids = Grids(kind.features, kind.kind, width)
+        grids = kind.grids(width)
         # The name keeps the copy alive while the kernel reads it.
         order = order.to(torch.int64).contiguous()
         out = torch.empty((width + 1, len(order)))
@@ -95,7 +102,7 @@ def quantised(features: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
         counted = torch.floor(features * 2.0**kind.kind.fraction + 0.5)
         out[:-1] = torch.clamp(counted, float(kind.kind.lowest), float(kind.kind.highest))
         return out
-    grids = Grids(kind.features, kind.kind, features.shape[0])
+    grids = kind.grids(features.shape[0])
     scale, low, high, step = (
         torch.as_tensor(part, device=features.device)[:, None]
         for part in (grids.scale, grids.low, grids.high, grids.step)

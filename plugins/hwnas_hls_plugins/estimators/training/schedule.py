@@ -37,11 +37,15 @@ class Schedule:
 
     Args:
         epoch_steps: steps of one epoch.
+        batch_rows: rows of one step.
     """
 
-    def __init__(self, config: TrainingConfig, epoch_steps: int) -> None:
+    def __init__(self, config: TrainingConfig, epoch_steps: int, batch_rows: int) -> None:
         self.config, self.epoch_steps = config, epoch_steps
         self.steps = epoch_steps * config.epochs
+        #: Epochs of each round of a descent.
+        within = config.descent_rows // (epoch_steps * batch_rows)
+        self.descent_epochs = min(config.descent_epochs, max(1, within))
 
     def paces(self, epoch: int) -> list[Pace]:
         """One pace per step of ``epoch``, counted from 0."""
@@ -65,7 +69,7 @@ class Schedule:
     def descent_paces(self, round_: int, epoch: int) -> list[Pace]:
         """One pace per step of an epoch after a round of a descent, both from 0; see ``descent_rate``."""
         config = self.config
-        steps = config.descent_epochs * self.epoch_steps
+        steps = self.descent_epochs * self.epoch_steps
         found = []
         for number in range(epoch * self.epoch_steps, (epoch + 1) * self.epoch_steps):
             rate = config.descent_rate * 0.5 * (1 + math.cos(math.pi * number / steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import input_integers
 from hwnas_hls.network.features import given_features
 from hwnas_hls.protocols.task import REGRESSION, Dataset, Split
+from hwnas_hls.system.cores import available_cores
 from hwnas_hls_plugins.estimators.feature_bits import digit_price
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.estimators.refinement import refine
@@ -77,7 +78,7 @@ class SnapshotRefinement:
         def of(snapshot: Snapshot) -> Snapshot:
             return snapshot if is_behind(snapshot, front) else self._refined(snapshot)
 
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+        with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
             return list(pool.map(of, snapshots))
 
     def _refined(self, snapshot: Snapshot) -> Snapshot:
@@ -116,8 +117,10 @@ def is_behind(snapshot: Snapshot, front: Sequence[tuple[float, float]]) -> bool:
     return any(score > snapshot.score and bits * BEHIND <= snapshot.adder_bits for score, bits in front)
 
 
-def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which snapshots of a network are non-dominated and not far behind a front."""
+def worthwhile(
+    snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]], floor: float = -math.inf
+) -> list[bool]:
+    """Which snapshots of a network are non-dominated, not far behind a front, and not below the floor."""
     found = []
     for place, one in enumerate(snapshots):
         beaten = any(
@@ -128,5 +131,5 @@ def worthwhile(snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float
             for number, other in enumerate(snapshots)
             if number != place
         )
-        found.append(not beaten and not is_behind(one, front))
+        found.append(not beaten and one.score >= floor and not is_behind(one, front))
     return found

@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
+from hwnas_hls.system.cores import available_cores
 from hwnas_hls_plugins.synthesizers.open_synthesis import da_rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION
@@ -80,7 +81,7 @@ def costs(
     Raises:
         ToolFailureError, TimeLimitError: da4ml failed.
     """
-    count = max(1, min(_MOST_PROCESSES, _cores(), len(designs)))
+    count = max(1, min(_MOST_PROCESSES, available_cores(), len(designs)))
     with ThreadPoolExecutor(count) as pool:
         shares = [designs[place::count] for place in range(count)]
         answers = list(
@@ -110,12 +111,6 @@ def _asked(
 @functools.cache
 def _solver(number: int) -> WarmProcess:
     return WarmProcess("da_costs")
-
-
-def _cores() -> int:
-    """The number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMILY) -> DaCost:
