@@ -30,7 +30,7 @@ class RunTable:
         from_: folders of earlier runs of the same data, whose candidates, weights and designs are imported.
     """
 
-    trials: int = 150
+    trials: int = 300
     minutes: float | None = None
     batch: int = 25
     seed: int = 1

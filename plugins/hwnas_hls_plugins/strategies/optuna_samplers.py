@@ -49,7 +49,7 @@ class OptunaStrategy(ProposingStrategy):
         sampler = None
         asked: list[Candidate] = []
         while len(asked) < n:
-            if self._study.n_records < self.startup:
+            if self._study.n_records < self.startup or self._immigrates(rng):
                 found = self.proposals.sample(rng)
             else:
                 if sampler is None:
@@ -61,6 +61,10 @@ class OptunaStrategy(ProposingStrategy):
             asked.append(found)
         self._study.end_batch()
         return asked
+
+    def _immigrates(self, rng: np.random.Generator) -> bool:
+        """Whether the next candidate is a sample of the space instead of a proposal."""
+        return False
 
     def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
         return self._study.ask(sampler)
@@ -85,17 +89,20 @@ class GeneticConfig:
         swap_chance: probability per knob that its value comes from the second parent.
         mutation_chance: probability per knob that its value is drawn anew; 0 means one knob per child
             on average.
+        immigrants: share of the candidates after the first generation that are samples of the space. They
+            keep a population diverse in which the designs of one training are many.
     """
 
     population_size: int = 16
     crossover_chance: float = 0.9
     swap_chance: float = 0.5
     mutation_chance: float = 0.0
+    immigrants: float = 0.3
 
     def __post_init__(self) -> None:
         if self.population_size < 2:
             raise ValueError(f"population_size must be at least 2, not {self.population_size}")
-        for name in ("crossover_chance", "swap_chance", "mutation_chance"):
+        for name in ("crossover_chance", "swap_chance", "mutation_chance", "immigrants"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
 
@@ -154,6 +161,10 @@ class GeneticStrategy(OptunaStrategy):
             )
             self._study.n_records += 1
             self._size += 1
+
+    def _immigrates(self, rng: np.random.Generator) -> bool:
+        # No number is drawn if there are none.
+        return self.config.immigrants > 0 and rng.random() < self.config.immigrants
 
     def _propose(self, sampler: Any, rng: np.random.Generator) -> Candidate:
         return self._study.draw(sampler, {self._generation_key: 1})
