@@ -170,6 +170,23 @@ def test_a_finite_space_is_exhausted_without_duplicates(make: Any) -> None:
     assert strategy.ask(5) == []
 
 
+def test_immigrants_are_samples_of_the_space() -> None:
+    """With nothing but immigrants, later batches are what the space samples; by default, a share of them is."""
+    space, goal = mlp_space(), sample_goal("constrained")
+
+    def repeated(immigrants: float) -> float:
+        """The mean share of values that a later candidate has in common with the nearest earlier one."""
+        searcher = Nsga2Strategy(GeneticConfig(8, immigrants=immigrants), space, goal, 0)
+        judged = drive(searcher, space, goal, 4, 16)
+        later = searcher.ask(32)
+        nearest = [max(shared(record.candidate, child) for record in judged) for child in later]
+        return float(
+            np.mean([count / len(child.values) for count, child in zip(nearest, later, strict=True)])
+        )
+
+    assert repeated(1.0) < repeated(0.3) < repeated(0.0)
+
+
 def test_a_space_without_knobs_is_refused_by_name() -> None:
     class Opaque(TinySpace):
         name = "opaque"
@@ -188,7 +205,8 @@ def test_children_of_a_genetic_strategy_descend_from_the_better_half(strategy: t
     """Without crossover and mutation a child is one of its parents, moved by the space to something
     new, so that its ancestor shows; after two generations it is one of the better half."""
     space, goal = mlp_space(), sample_goal("constrained")
-    searcher = strategy(GeneticConfig(8, crossover_chance=0.0, mutation_chance=1e-9), space, goal, 0)
+    config = GeneticConfig(8, crossover_chance=0.0, mutation_chance=1e-9, immigrants=0.0)
+    searcher = strategy(config, space, goal, 0)
     judged = drive(searcher, space, goal, 2, 8)
     best = sorted(judged, key=lambda record: record.losses or ())[:8]
     for child in searcher.ask(8):
