@@ -171,7 +171,7 @@ def test_a_finite_space_is_exhausted_without_duplicates(make: Any) -> None:
 
 
 def test_immigrants_are_samples_of_the_space() -> None:
-    """With nothing but immigrants, later batches are what the space samples; by default, a share of them is."""
+    """With immigrants alone, later batches are samples of the space; by default, a share of them is."""
     space, goal = mlp_space(), sample_goal("constrained")
 
     def repeated(immigrants: float) -> float:
