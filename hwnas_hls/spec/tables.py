@@ -137,9 +137,9 @@ class ExportTable:
         floor: minimum score of an exported design, as a share of the way from chance (the most frequent
             class; the mean, in a regression) to the best of the front; 0 exports everything above chance.
         folds: number of folds of the cross-fitting that rescores a shortlist of the front before designs
-            are selected, to reduce selection by chance on few validation rows; below 2, and with 4,000
-            or more validation rows, the scores of the search are used. ``None``: 4, and 0 where one
-            training covers several candidates.
+            are selected, to reduce selection by chance on few validation rows. Below 2, and with 4,000
+            or more validation rows, nothing is trained for the choice. ``None``: 4, and 0 where one training
+            covers several candidates.
         refine: change single weights of the designs where this saves more LUTs than it costs accuracy
             on the rows that selected the design; needs a trainer that can refine, and LUTs as an objective
             or limit.

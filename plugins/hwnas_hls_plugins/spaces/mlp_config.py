@@ -27,7 +27,7 @@ class MlpConfig(LayerSettings):
         kept_adders: shares of the adders that training keeps, between 0 and 1. A candidate is first
             trained with all its adders; then the least salient signed digits of its weights are removed,
             a few per round, with training in between. One training gives the designs of all shares.
-            Empty means 19 shares from 1 down to 0.02, each a fifth below the one before, if every layer is
+            Empty means 41 shares from 1 down to 0.017, each a tenth below the one before, if every layer is
             dense with the strategy ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
         narrow_features: whether the removal of adders may also take bits of single input features, and
             whole features; ``[false, true]`` lets the search choose. Empty means that it may where
