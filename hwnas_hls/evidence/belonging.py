@@ -17,6 +17,8 @@ _CONFIG = re.compile(r"_((?:[a-z]+_)?(config\d+))(?:_s|_\d\w*)?$")
 _ACTIVATIONS = frozenset(
     {"relu", "softmax", "linear", "sigmoid", "tanh", "elu", "selu", "prelu", "silu", "softplus", "softsign"}
 )
+#: The function of an adder graph in the name of a module: ``dense_da_3_ap_fixed_7_3_5_3_0_...``.
+_GRAPH = re.compile(r"(?:^|_)(dense_da_\d+)(?=_|$)")
 _ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
 _OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
 
@@ -51,7 +53,7 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
         out.append(f"its top function is {solution.csynth.top}, not {project.top}")
     unnamed = unnamed_layers(project, solution)
     # A smaller network of the same numbering lacks the last layers; HLS inlines a small one anywhere.
-    if unnamed and [config for config in project.configs if config][-1] in unnamed:
+    if unnamed and _built_by(project, solution)[-1] in unnamed:
         out.append(f"{unnamed[-1]} of the firmware is in no module of it")
     return sorted(set(out))
 
@@ -63,19 +65,49 @@ def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:
         named = _CONFIG.search(name)
         if named is not None and not _has(project.structs, named[1], named[2]):
             out.append(f"module {name} is built by {named[1]}, which is not in the firmware")
-        for config, layer in zip(project.configs, project.query.layers, strict=True):
-            if not config or not re.search(rf"_{config}_s\b|_{config}$", name) or "dense" not in name:
-                continue
-            seen = [found for match in _TYPE.finditer(name) if (found := _fixed(match)) is not None]
-            if len(seen) != 2:  # shortened, or with arrays of values
-                continue
-            for what, built, reported in (
-                ("input", layer.input, seen[0]),
-                ("result", layer.dense_out, seen[1]),
-            ):
-                if built is not None and built != reported:
-                    out.append(f"{what} of {config} is {built} in the firmware, {reported} in module {name}")
+        graph = _GRAPH.search(name)
+        if graph is not None and graph[1] not in project.graphs:
+            out.append(f"module {name} is built by {graph[1]}, which is not in the firmware")
+        for config, function, layer in zip(
+            project.configs, project.graphs, project.query.layers, strict=True
+        ):
+            if function and graph is not None and graph[1] == function:
+                out += _other_types(name, function, layer.input, layer.dense_out)
+            elif config and "dense" in name and re.search(rf"_{config}_s\b|_{config}$", name):
+                out += _other_types(name, config, layer.input, layer.dense_out)
+        # HLS inlines adder graphs, so that in a report the activations behind them are what has types.
+        if named is not None and named[1].startswith("relu_") and all(project.graphs):
+            out += _other_activation(project, name)
     return sorted(set(out))
+
+
+def _types(name: str) -> list[FixedType]:
+    """Input and result type in a module's name; empty if it is shortened, or has arrays of values."""
+    seen = [found for match in _TYPE.finditer(name) if (found := _fixed(match)) is not None]
+    return seen if len(seen) == 2 else []
+
+
+def _other_types(name: str, function: str, source: FixedType | None, result: FixedType | None) -> list[str]:
+    pairs = zip(("input", "result"), (source, result), _types(name), strict=False)
+    return [
+        f"{what} of {function} is {built} in the firmware, {reported} in module {name}"
+        for what, built, reported in pairs
+        if built is not None and built != reported
+    ]
+
+
+def _other_activation(project: Project, name: str) -> list[str]:
+    """An activation between types that no layer of the firmware has.
+
+    Behind a normalisation its input is not the result of a dense layer, so that nothing is said.
+    """
+    reported = _types(name)
+    layers = project.query.layers
+    if not reported or any(layer.normalisation != "none" for layer in layers):
+        return []
+    if any([layer.dense_out, layer.result] == reported for layer in layers):
+        return []
+    return [f"module {name} has types of no layer of the firmware"]
 
 
 def _has(structs: frozenset[str], named: str, number: str) -> bool:
@@ -89,7 +121,7 @@ def _has(structs: frozenset[str], named: str, number: str) -> bool:
 
 
 def unnamed_layers(project: Project, solution: Solution) -> list[str]:
-    """Configurations of dense layers that no module of a report names, if it names others.
+    """Configurations and adder graphs of dense layers that no module of a report names, if it names others.
 
     A report of an older firmware with fewer layers has only modules that the newer one has as well. HLS may
     also have inlined a small layer, so this is a reason for doubt, not proof.
@@ -98,11 +130,24 @@ def unnamed_layers(project: Project, solution: Solution) -> list[str]:
         return []
     named = {
         found[2] for name in _module_names(solution) if "dense" in name and (found := _CONFIG.search(name))
-    }
-    wanted = [config for config in project.configs if config]
+    } | _named_graphs(solution)
+    wanted = _built_by(project, solution)
     if not named & set(wanted):
         return []
-    return [config for config in wanted if config not in named]
+    return [layer for layer in wanted if layer not in named]
+
+
+def _built_by(project: Project, solution: Solution) -> list[str]:
+    """What a complete report can name: each layer's configuration, or its adder graph.
+
+    hls4ml has HLS inline adder graphs; where a report names none, it lacks none.
+    """
+    graphs = project.graphs if _named_graphs(solution) else ("",) * len(project.graphs)
+    return [config or graph for config, graph in zip(project.configs, graphs, strict=True) if config or graph]
+
+
+def _named_graphs(solution: Solution) -> set[str]:
+    return {found[1] for name in _module_names(solution) if (found := _GRAPH.search(name))}
 
 
 def _module_names(solution: Solution) -> Iterator[str]:

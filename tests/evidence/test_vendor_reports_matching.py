@@ -309,6 +309,56 @@ def test_half_a_report_is_no_answer(tmp_path: Path, part: float) -> None:
     assert report.failure
 
 
+FIRST_GRAPH = "dense_da_2_ap_fixed_8_3_5_3_0_ap_fixed_{width}_{integer}_5_3_0_s"
+LAST_GRAPH = "dense_da_4_ap_ufixed_7_3_0_0_0_ap_fixed_12_6_5_3_0_s"
+RELU = "relu_ap_fixed_{width}_{integer}_5_3_0_ap_ufixed_7_3_0_0_0_relu_config3_s"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("", "", True),
+        (f"<Name>{LAST_GRAPH}", "<Name>something_else", False),
+        ("dense_da_4", "dense_da_7", False),
+        ("dense_da_2_ap_fixed_8_3", "dense_da_2_ap_fixed_9_3", False),
+        ("ap_fixed_12_6_5_3_0_s", "ap_fixed_13_6_5_3_0_s", False),
+        ("ap_ufixed_7_3_0_0_0_relu", "ap_ufixed_6_3_0_0_0_relu", False),
+        ("relu_config3", "relu_config6", False),
+    ],
+    ids=[
+        "of this firmware",
+        "without the last layer",
+        "another graph",
+        "another input",
+        "another output",
+        "another activation type",
+        "another activation",
+    ],
+)
+def test_modules_of_adder_graphs_are_the_firmwares(tmp_path: Path, old: str, new: str, counts: bool) -> None:
+    design = _design(3, "distributed_arithmetic")
+    folder = _synthesised(tmp_path, design)
+    project = read_whole(folder)
+    assert project.graphs == ("dense_da_2", "dense_da_4")
+    built = project.query.layers[0].dense_out
+    assert built is not None
+    names = [
+        name.format(width=built.width, integer=built.integer) for name in (FIRST_GRAPH, LAST_GRAPH, RELU)
+    ]
+    inner = "".join(
+        f"<Module><Name>{name}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources></AreaEstimates></Module>"
+        for name in names
+    )
+    path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    text = path.read_text().replace("</profile>", f"<ModuleInformation>{inner}</ModuleInformation></profile>")
+    assert old in text
+    path.write_text(text.replace(old, new) if old else text)
+    reports = ReportsSynthesizer(ReportsConfig((str(tmp_path),)))
+    assert bool(reports.synthesize(design, TARGET, "csynth").estimates) == counts
+    assert bool(reports.synthesize(design, TARGET, "logic_synth").estimates) == counts
+    assert bool(measured_projects([tmp_path])[0]) == counts
+
+
 def test_rows_for_calibration(tree: Path, tmp_path: Path) -> None:
     rows, problems = measured_projects([tree])
     assert problems == []

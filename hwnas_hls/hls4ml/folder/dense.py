@@ -38,12 +38,14 @@ class Layers:
     """The layers and notes of the reader; most fields are those of ``Query``.
 
     ``names`` are hls4ml's names of the dense layers, ``configs`` those of their configuration
-    structs (empty for distributed arithmetic).
+    structs (empty for distributed arithmetic), ``graphs`` those of their adder graphs (empty for the
+    others).
     """
 
     layers: list[LayerQuery] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     configs: list[str] = field(default_factory=list)
+    graphs: list[str] = field(default_factory=list)
     io_type: str = "io_parallel"
     softmax: str = ""
     warnings: list[Note] = field(default_factory=list)
@@ -62,6 +64,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         out.layers.append(_distributed(call, graph, name, source, result, firmware, out))
         out.names.append(name)
         out.configs.append("")
+        out.graphs.append(graph)
         return
     if struct is None:
         raise ReportError(f"{firmware.folder}: {where}: struct {call.types[-1]} is not in parameters.h")
@@ -131,6 +134,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     )
     out.names.append(name)
     out.configs.append(struct.name)
+    out.graphs.append("")
 
 
 def _graph_of(struct: Struct | None) -> str:

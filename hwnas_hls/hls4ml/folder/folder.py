@@ -74,7 +74,9 @@ class Project:
         folder: its path.
         query: its query of the hardware model.
         reports: readable reports of the vendor's tools, if any.
-        configs: names of their configuration structs, which the tools' module names contain.
+        configs: names of the dense layers' configuration structs, which the tools' module names contain;
+            empty for distributed arithmetic.
+        graphs: functions of their adder graphs; empty for the other strategies.
         top: name of the top function.
         structs: names of all configuration structs of the firmware.
     """
@@ -83,6 +85,7 @@ class Project:
     query: Query
     reports: ProjectReports | None
     configs: tuple[str, ...]
+    graphs: tuple[str, ...]
     top: str
     structs: frozenset[str]
 
@@ -124,6 +127,7 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
         query=query,
         reports=reports,
         configs=tuple(layers.configs),
+        graphs=tuple(layers.graphs),
         top=firmware.top,
         structs=frozenset(firmware.structs),
     )
