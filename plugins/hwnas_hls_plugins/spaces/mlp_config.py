@@ -30,8 +30,8 @@ class MlpConfig(LayerSettings):
             Empty means 41 shares from 1 down to 0.017, each a tenth below the one before, if every layer is
             dense with the strategy ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
         narrow_features: whether the removal of adders may also take bits of single input features, and
-            whole features; ``[false, true]`` lets the search choose. Empty means that it may where
-            adders are removed.
+            whole features; ``[false, true]`` lets the search choose. Empty means true where adders are
+            removed.
         Other settings: as in :class:`~hwnas_hls_plugins.spaces.layer_settings.LayerSettings`.
     """
 
