@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -231,7 +232,14 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
         "clock_ns": subject.clock_ns,
         "counted_in_latency": _scope(subject.design),
         "evidence": [
-            {"origin": piece.origin, "tool": piece.tool, "failure": piece.failure, "used": piece in fitting}
+            {
+                "origin": piece.origin,
+                "tool": piece.tool,
+                "target": piece.target,
+                "clock_ns": piece.clock_ns,
+                "failure": piece.failure,
+                "used": piece in fitting,
+            }
             for piece in pieces
         ],
         "design_digest": subject.design.digest(),
@@ -252,14 +260,15 @@ def _repetition(subject: Subject, pieces: Sequence[Piece], limits: Sequence[Limi
     from hwnas_hls.run.resolution import usual_synthesizers
 
     found = [estimate for piece in pieces for estimate in piece.estimates.values() if estimate.circuit]
+    folder = shlex.quote(str(subject.folder))
     commands = []
     if (subject.folder / "rtl" / "Makefile").is_file():
-        commands.append(f"make -C {subject.folder}/rtl sim SIM=icarus")
+        commands.append(f"make -C {folder}/rtl sim SIM=icarus")
     if any(not estimate.is_predicted for estimate in found):
         name = usual_synthesizers(subject.target)[0]
-        commands.append(f"hwnas-hls synth {subject.folder} --synthesizer {name}")
-    bounds = " ".join(f"--{x.kind} {x.metric}={x.bound:g}" for x in limits)
-    return [*commands, f"hwnas-hls validate {subject.folder} {bounds}"]
+        commands.append(f"hwnas-hls synth {folder} --synthesizer {name}")
+    bounds = " ".join(f"--{x.kind} {x.metric}={x.exact_bound}" for x in limits)
+    return [*commands, f"hwnas-hls validate {folder} {bounds}"]
 
 
 def _alive(subject: Subject, known: Sequence[Estimate], limits: Sequence[Limit]) -> list[Judgement]:
@@ -359,9 +368,17 @@ def _print(report: dict[str, Any]) -> None:
         click.echo(f"  {finding['verdict']:<11} {finding['requirement']}")
         click.echo(_wrapped(finding["why"], " " * 14))
     click.echo(_wrapped(f"evidence is of {report['proven_form']}", "  "))
+    for piece in report["evidence"]:
+        if not piece["used"]:
+            reason = (
+                f"it failed: {piece['failure']}"
+                if piece["failure"]
+                else f"it is for {piece['target']} at {piece['clock_ns']:g} ns"
+            )
+            click.echo(_wrapped(f"not used: {piece['origin']}, because {reason}", "  "))
     click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
     if report["verdict"] == Verdict.NOT_PROVEN:
-        click.echo(f"  for more evidence: hwnas-hls synth {report['design']} --synthesizer NAME")
+        click.echo(f"  for more evidence: hwnas-hls synth {shlex.quote(report['design'])} --synthesizer NAME")
         click.echo("  (`hwnas-hls plugins` lists synthesizers, `hwnas-hls doctor` the installed tools)")
     for place, command in enumerate(report["repeat"]):
         click.echo(f"  {'to repeat it:' if not place else '':<13} {command}")

@@ -72,9 +72,33 @@ def of_report(
 
 
 def write(folder: Path, piece: Piece) -> Path:
-    """Write a piece of evidence to a design's folder; it replaces one of the same origin."""
+    """Write a piece of evidence to a design's folder; it replaces one of the same origin and part.
+
+    A failed attempt does not replace the numbers of an earlier one, which may have taken hours: it is
+    written beside them, until an attempt succeeds.
+    """
     path = folder / EVIDENCE_FOLDER / f"{piece.origin}.json"
+    earlier = _earlier(path, piece.digest)
+    if earlier is not None and earlier.target != piece.target:
+        path = path.with_name(f"{piece.origin}-{piece.target or 'any-part'}.json")
+        earlier = _earlier(path, piece.digest)
+    failed = path.with_name(f"{path.stem}-failed.json")
+    if piece.failure and earlier is not None:
+        path = failed
+    elif not piece.failure:
+        failed.unlink(missing_ok=True)
     return write_text(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
+
+
+def _earlier(path: Path, digest: str) -> Piece | None:
+    """The numbers of a design that a file holds already; ``None`` if they may be replaced."""
+    if not path.is_file():
+        return None
+    try:
+        piece = _piece(path)
+    except UserError:
+        return None
+    return piece if piece.digest == digest and not piece.failure else None
 
 
 def read(folder: Path, design: Design) -> list[Piece]:
@@ -85,24 +109,7 @@ def read(folder: Path, design: Design) -> list[Piece]:
     """
     pieces = []
     for path in sorted((folder / EVIDENCE_FOLDER).glob("*.json")):
-        try:
-            if path.stat().st_size > _MAX_BYTES:
-                raise ValueError(f"more than {_MAX_BYTES} bytes")
-            data = json.loads(path.read_text(encoding="utf-8"))
-            piece = Piece(
-                str(data["origin"]),
-                str(data["tool"]),
-                str(data["digest"]),
-                {str(name): Estimate.from_json(name, item) for name, item in data["estimates"].items()},
-                str(data["target"]),
-                float(data["clock_ns"]),
-                str(data["failure"]),
-                tuple(map(str, data.get("warnings", ()))),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                "not a readable piece of evidence", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
-            ) from error
+        piece = _piece(path)
         if piece.digest != design.digest():
             raise UserError(
                 "evidence of another design",
@@ -114,3 +121,24 @@ def read(folder: Path, design: Design) -> list[Piece]:
             )
         pieces.append(piece)
     return pieces
+
+
+def _piece(path: Path) -> Piece:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES} bytes")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Piece(
+            str(data["origin"]),
+            str(data["tool"]),
+            str(data["digest"]),
+            {str(name): Estimate.from_json(name, item) for name, item in data["estimates"].items()},
+            str(data["target"]),
+            float(data["clock_ns"]),
+            str(data["failure"]),
+            tuple(map(str, data.get("warnings", ()))),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "not a readable piece of evidence", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+        ) from error

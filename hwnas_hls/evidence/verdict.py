@@ -125,13 +125,17 @@ def _plain(limit: Limit, ladder: Mapping[str, Sequence[Estimate]]) -> Judgement:
     if not proof:
         # The figure of C synthesis is a different metric; it is shown, but decides nothing.
         reported = ladder.get(CSYNTH_OF.get(limit.metric, ""), ())
-        return Judgement(str(limit), NOT_PROVEN, _missing(limit, (*known, *reported)), known)
+        return Judgement(limit.requirement, NOT_PROVEN, _missing(limit, (*known, *reported)), known)
     strongest = proof[0]
     verdict = _hold(limit, strongest)
     why = _said(strongest)
     if verdict == NOT_PROVEN:
         why += f"; the bound is inside its interval {strongest.low:g} to {strongest.high:g}"
-    return Judgement(str(limit), verdict, why, known)
+    elif _is_score(limit, strongest) and strongest.low <= limit.bound <= strongest.high:
+        share = "" if strongest.coverage is None else f" ({100 * strongest.coverage:.0f} %)"
+        spread = f"{strongest.low:g} to {strongest.high:g}"
+        why += f"; the bound is inside its interval for other rows{share}, {spread}"
+    return Judgement(limit.requirement, verdict, why, known)
 
 
 def _hold(limit: Limit, estimate: Estimate) -> Verdict:
@@ -141,13 +145,17 @@ def _hold(limit: Limit, estimate: Estimate) -> Verdict:
     describes other rows and is only shown.
     """
     low, high = estimate.low, estimate.high
-    if estimate.source in SIMULATED and limit.metric not in PROOF:
+    if _is_score(limit, estimate):
         low = high = estimate.value
     best, worst = (low, high) if limit.kind == "max" else (-high, -low)
     bound = limit.bound if limit.kind == "max" else -limit.bound
     if worst <= bound:
         return PROVEN
     return REFUTED if best > bound else NOT_PROVEN
+
+
+def _is_score(limit: Limit, estimate: Estimate) -> bool:
+    return estimate.source in SIMULATED and limit.metric not in PROOF
 
 
 def _counted(cycles: Estimate, clock_ns: float) -> str:
@@ -161,35 +169,37 @@ def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: f
     timing = [e for e in ladder.get("fmax_mhz", ()) if e.source in PROOF["fmax_mhz"]]
     known = (*ladder.get("latency_ns", ()), *ladder.get("latency_cycles", ()), *ladder.get("fmax_mhz", ()))
     if not cycles:
-        return Judgement(str(limit), NOT_PROVEN, _missing(Limit("latency_cycles", "max", 0), known), known)
+        return Judgement(
+            limit.requirement, NOT_PROVEN, _missing(Limit("latency_cycles", "max", 0), known), known
+        )
     strongest = cycles[0]
     reached_ns = strongest.value * clock_ns
     counted = _counted(strongest, clock_ns)
     over = reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound
     if over:
-        return Judgement(str(limit), REFUTED, counted, known)
+        return Judgement(limit.requirement, REFUTED, counted, known)
     if not timing:
         why = (
             f"{counted}, but {clock_ns:g} ns has no timing evidence: "
             "a routed design's timing report is missing"
         )
-        return Judgement(str(limit), NOT_PROVEN, why, known)
+        return Judgement(limit.requirement, NOT_PROVEN, why, known)
     # The cycles of one circuit at the clock of another prove nothing.
     pair = next(((e, t) for e in cycles for t in timing if e.circuit == t.circuit), None)
     if pair is None:
         why = f"{counted}, but what was routed is another circuit: {_said(timing[0])}"
-        return Judgement(str(limit), NOT_PROVEN, why, known)
+        return Judgement(limit.requirement, NOT_PROVEN, why, known)
     held, routed = pair
     if held is not strongest:
         reached_ns = held.value * clock_ns
         counted = _counted(held, clock_ns)
         if reached_ns > limit.bound if limit.kind == "max" else reached_ns < limit.bound:
-            return Judgement(str(limit), REFUTED, counted, known)
+            return Judgement(limit.requirement, REFUTED, counted, known)
     period_ns = 1000.0 / routed.value
     if period_ns > clock_ns:
         why = f"{counted}, but the routed design needs {period_ns:.3g} ns ({_said(routed)})"
-        return Judgement(str(limit), REFUTED, why, known)
-    return Judgement(str(limit), PROVEN, f"{counted}; {_said(routed)} meets {clock_ns:g} ns", known)
+        return Judgement(limit.requirement, REFUTED, why, known)
+    return Judgement(limit.requirement, PROVEN, f"{counted}; {_said(routed)} meets {clock_ns:g} ns", known)
 
 
 def _missing(limit: Limit, known: Sequence[Estimate]) -> str:

@@ -182,8 +182,8 @@ def claims(target: Target, limits: Sequence[Limit]) -> str:
 
 def _flag(limit: Limit) -> str:
     if limit.metric != "latency_ns":
-        return f"--max {shlex.quote(f'{limit.metric}={limit.bound:g}')}"
-    time = f"{limit.bound / 1000:g}us" if limit.bound >= 1000 else f"{limit.bound:g}ns"
+        return f"--max {shlex.quote(f'{limit.metric}={limit.exact_bound}')}"
+    time = f"{limit.bound / 1000:g}us" if limit.bound >= 1000 else f"{limit.exact_bound}ns"
     return f"--max-latency {time}"
 
 

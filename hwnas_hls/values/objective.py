@@ -80,6 +80,16 @@ class Limit:
         excess = estimate.high - self.bound if self.kind == "max" else self.bound - estimate.low
         return max(0.0, excess) / (abs(self.bound) or 1.0)
 
+    @property
+    def exact_bound(self) -> str:
+        """The bound with all its digits, as a command takes it: ``1234567``, not ``1.23457e+06``."""
+        return repr(float(self.bound)).removesuffix(".0")
+
+    @property
+    def requirement(self) -> str:
+        """Like ``str``, with the exact bound. Stores of runs name their limits by ``str``."""
+        return f"{self.metric} {'<=' if self.kind == 'max' else '>='} {self.exact_bound}"
+
     def __str__(self) -> str:
         sign = "<=" if self.kind == "max" else ">="
         return f"{self.metric} {sign} {self.bound:g}"

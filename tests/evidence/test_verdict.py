@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,12 @@ def test_by_a_tenth_of_a_percent_of_accuracy() -> None:
     accuracy = Estimate("accuracy", 0.9395, 0.92, 0.955, "csim", "all test rows", 0.9)
     assert verdict_of(Limit("accuracy", "min", 0.9395), accuracy)[0] == PROVEN
     assert verdict_of(Limit("accuracy", "min", 0.9405), accuracy)[0] == REFUTED
+
+
+def test_a_score_at_the_bound_states_the_interval_of_other_rows() -> None:
+    accuracy = Estimate("accuracy", 0.9395, 0.92, 0.955, "csim", "all test rows", 0.9)
+    for bound, mentioned in ((0.93, True), (0.95, True), (0.91, False), (0.96, False)):
+        assert ("0.92 to 0.955" in verdict_of(Limit("accuracy", "min", bound), accuracy)[1]) == mentioned
 
 
 def test_an_interval_across_the_bound_proves_nothing() -> None:
@@ -174,9 +181,52 @@ def test_validate_exits_with_the_verdict(design_folder: Path, capsys: pytest.Cap
     assert invoke(["validate", str(design_folder.parent.parent), "--max", "lut=89"]) == 1
 
 
-def test_evidence_of_another_clock_is_not_used(design_folder: Path) -> None:
+def test_evidence_of_another_clock_is_not_used(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"), clock_ns=2.0)
     assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 3
+    expect_mentioned(" ".join(capsys.readouterr().out.split()), ["vivado-post_route", PART, "2 ns"])
+
+
+def test_a_bound_is_repeated_with_all_its_digits(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = design_folder.rename(design_folder.with_name("a design"))
+    add(moved, "vivado-post_route", measured("lut", 1234567, "post_route", "util.rpt"))
+    command = ["validate", str(moved), "--max", "lut=1234567", "--json"]
+    assert invoke(command) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["findings"][-1]["requirement"] == "lut <= 1234567"
+    assert shlex.split(report["repeat"][-1])[1:] == command[:-1]
+
+
+def test_a_failed_attempt_leaves_the_numbers_of_an_earlier_one(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"))
+    digest = Design.load(design_folder).digest()
+    failed = evidence.Piece("vivado-post_route", "vivado", digest, {}, PART, 5.0, "no licence left")
+    kept = evidence.write(design_folder, failed)
+    command = ["validate", str(design_folder), "--max", "lut=100"]
+    assert invoke(command) == 0
+    assert "no licence left" in " ".join(capsys.readouterr().out.split())
+    add(design_folder, "vivado-post_route", measured("lut", 101, "post_route", "util.rpt"))
+    assert not kept.exists()
+    assert invoke(command) == 1
+
+
+def test_numbers_for_another_part_do_not_replace_those_for_the_own(design_folder: Path) -> None:
+    add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"))
+    digest = Design.load(design_folder).digest()
+    for lut in (101, 102):
+        found = {"lut": measured("lut", lut, "post_route", "util.rpt")}
+        other = evidence.Piece("vivado-post_route", "vivado", digest, found, "xcku115-flvb2104-2-i", 5.0)
+        assert (
+            json.loads(evidence.write(design_folder, other).read_text())["estimates"]["lut"]["value"] == lut
+        )
+    assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 0
+    assert len(evidence.read(design_folder, Design.load(design_folder))) == 2
 
 
 def test_evidence_of_another_design_is_refused(design_folder: Path) -> None:
@@ -214,6 +264,7 @@ def test_routed_evidence_of_something_else_is_not_used(design_folder: Path, othe
 
     plant(circuit, PART, 5.0)
     assert invoke(command) == 0
+    (design_folder / "evidence" / "ecp5-post_route.json").unlink()
     if other == "not routed":
         found["fmax_mhz"] = predicted("fmax_mhz", 300, 290, 310)
     plant(
