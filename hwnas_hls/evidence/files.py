@@ -85,9 +85,10 @@ def write(folder: Path, piece: Piece) -> Path:
     failed = path.with_name(f"{path.stem}-failed.json")
     if piece.failure and earlier is not None:
         path = failed
-    elif not piece.failure:
+    written = write_text(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
+    if not piece.failure:
         failed.unlink(missing_ok=True)
-    return write_text(path, json.dumps(piece.to_json(), indent=2, allow_nan=False) + "\n")
+    return written
 
 
 def _earlier(path: Path, digest: str) -> Piece | None:
@@ -140,5 +141,9 @@ def _piece(path: Path) -> Piece:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            "not a readable piece of evidence", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
+            "not a readable piece of evidence",
+            where=str(path),
+            found=error,
+            remedy="delete it, and repeat the step that wrote it (`synth`, or the run)",
+            kind=ErrorKind.WRONG_FORMAT,
         ) from error

@@ -204,6 +204,16 @@ def test_class_and_stream(folder: Path) -> None:
     assert passed(make(folder, "sim-axis", "SIM=icarus"))
 
 
+@pytest.mark.parametrize(
+    ("target", "setting"), [("sim-axis", "axi_stream"), ("sim-class", "argmax"), ("sim-accept", "accept")]
+)
+def test_a_testbench_that_was_not_exported_does_not_pass(tmp_path: Path, target: str, setting: str) -> None:
+    plain = exported(make_design(3), tmp_path, VerilogConfig())[0]
+    done = make(plain, target, "SIM=icarus")
+    assert done.returncode == 2
+    assert f"--set {setting}=true" in done.stderr
+
+
 def at_operating_point(design: Design, x: np.ndarray) -> Design:
     """The design with the threshold that accepts the upper third of the rows."""
     integers = emulate(design, input_integers(design, x))
