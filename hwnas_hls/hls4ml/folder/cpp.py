@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hwnas_hls.hls4ml.folder.preprocessor import holds
@@ -87,7 +87,7 @@ def clean(text: str, known: Mapping[str, str] | None = None) -> Source:
     levels: list[_Level] = []
     for line in bare.split("\n"):
         stripped = line.strip()
-        hidden = any(level.excluded for level in levels)
+        hidden = _hidden(levels)
         if not stripped.startswith("#"):
             kept.append("" if hidden else line)
             continue
@@ -117,18 +117,25 @@ def clean(text: str, known: Mapping[str, str] | None = None) -> Source:
 class _Level:
     """One level of ``#if``: whether its present branch is excluded, and whether one was included before.
 
-    ``None`` stands for what no file says; such branches are kept.
+    ``None`` stands for what no file says; such branches are kept. ``outside``: whether a level around it
+    is excluded, which cannot change while it is open.
     """
 
     excluded: bool | None
     taken: bool | None
+    outside: bool
+
+
+def _hidden(levels: Sequence[_Level]) -> bool:
+    """Whether the present line is excluded; only the innermost level is read, for files with many."""
+    return bool(levels) and (levels[-1].outside or levels[-1].excluded is True)
 
 
 def _branch(word: str, rest: str, levels: list[_Level], names: Mapping[str, str]) -> bool:
     """Follow a directive that begins, changes or ends a level; whether it was one."""
     if word in ("if", "ifdef", "ifndef"):
         value = holds(word, rest, names)
-        levels.append(_Level(None if value is None else not value, value))
+        levels.append(_Level(None if value is None else not value, value, _hidden(levels)))
     elif word in ("elif", "else") and levels:
         level = levels[-1]
         value = True if word == "else" else holds("if", rest, names)

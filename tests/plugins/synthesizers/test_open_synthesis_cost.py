@@ -134,7 +134,7 @@ def test_one_process_serves_all_batches_and_is_replaced_after_a_time_limit(
     from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError
 
-    monkeypatch.setattr(da_costs, "_cores", lambda: 1)
+    monkeypatch.setattr(da_costs, "available_cores", lambda: 1)
     designs = [_distributed(sample_design())]
     solver = da_costs._solver(0)
     first = da_costs.costs(designs, 5.0, None, Deadline.after(60))
@@ -173,7 +173,7 @@ def test_several_processes_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> No
         else dataclasses.replace(plain, weights=tuple(weight // (number + 1) for weight in plain.weights))
         for number in range(7)
     ]
-    monkeypatch.setattr(da_costs, "_cores", lambda: 3)
+    monkeypatch.setattr(da_costs, "available_cores", lambda: 3)
     found = da_costs.costs(designs, 5.0, None, Deadline.after(120))
     assert found == [da_costs.cost(design, 5.0, None) for design in designs]
     for number in range(3):
