@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import os
 import shlex
 import textwrap
 from collections import Counter
@@ -18,7 +19,7 @@ import click
 
 from hwnas_hls import __version__
 from hwnas_hls.cli.context import current_registry, json_option, print_json
-from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ToolMissing, UserError
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ErrorKind, HwnasError, ToolMissing, UserError
 
 if TYPE_CHECKING:
     from hwnas_hls.evidence.files import Piece
@@ -64,10 +65,7 @@ def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str 
     elif piece.failure:
         click.echo(f"{piece.origin} failed: {piece.failure}", err=True)
     else:
-        click.echo(f"{piece.tool}, {piece.target}, {piece.clock_ns:g} ns")
-        for name, estimate in piece.estimates.items():
-            spread = "" if estimate.low == estimate.high else f"  ({estimate.low:g} .. {estimate.high:g})"
-            click.echo(f"  {name:<16}{estimate.value:>12g}{spread}  {estimate.source}")
+        _print_numbers(piece)
         for warning in piece.warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"stored in {path}")
@@ -103,6 +101,7 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
     from hwnas_hls.plugin.isolation import guarded
     from hwnas_hls.plugin.returned import checked_availability, checked_report
 
+    _check_writable(subject.folder / evidence.EVIDENCE_FOLDER)
     built = registry.build(offer, {}, "--synthesizer")
     synthesizer: Synthesizer = guarded(registry, "synthesizer", built, {})
     with blamed(f"synthesizer {offer.name} failed in available()"):
@@ -113,7 +112,31 @@ def _synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) 
         returned = synthesizer.synthesize(subject.design, subject.target, stage or synthesizer.default_stage)
         report = checked_report(returned)
     piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
-    return piece, evidence.write(subject.folder, piece)
+    try:
+        return piece, evidence.write(subject.folder, piece)
+    except HwnasError:
+        # A synthesis can take hours: its numbers are at least shown.
+        _print_numbers(piece, err=True)
+        raise
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot take the result, before the synthesis and not after it."""
+    held = folder if folder.exists() else folder.parent
+    if not held.is_dir() or not os.access(held, os.W_OK):
+        raise UserError(
+            "the folder of the design cannot be written",
+            where=str(held),
+            remedy="copy the design to a writable place, and use the copy",
+            kind=ErrorKind.NOT_ACCESSIBLE,
+        )
+
+
+def _print_numbers(piece: Piece, err: bool = False) -> None:
+    click.echo(f"{piece.tool}, {piece.target}, {piece.clock_ns:g} ns", err=err)
+    for name, estimate in piece.estimates.items():
+        spread = "" if estimate.low == estimate.high else f"  ({estimate.low:g} .. {estimate.high:g})"
+        click.echo(f"  {name:<16}{estimate.value:>12g}{spread}  {estimate.source}", err=err)
 
 
 @click.command()
@@ -148,6 +171,7 @@ def validate(
     registry = current_registry()
     _requirements(max_latency, maxima, minima, None)
     reports = []
+    unstored = set()
     for folder in dict.fromkeys(folders):
         # While a run exports its designs, some are missing or incomplete.
         with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
@@ -157,12 +181,15 @@ def validate(
                 if synthesizer is not None:
                     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
                     _synthesise(registry, offer, subject, stage)
-                reports.append(_validate(subject, limits))
+                report = _validate(subject, limits)
+                reports.append(report)
+                if not _stored(report, subject.folder):
+                    unstored.add(report["design"])
     if as_json:
         print_json(reports)
     else:
         for report in reports:
-            _print(report)
+            _print(report, report["design"] not in unstored)
     verdicts = {str(report["verdict"]) for report in reports}
     worst = next(v for v in (verdict.REFUTED, verdict.NOT_PROVEN, verdict.PROVEN) if v in verdicts)
     return verdict.EXIT_OF[worst]
@@ -203,12 +230,10 @@ def _designs(folder: Path) -> list[Path]:
 
 
 def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
-    """Check one design; writes ``validation.json`` and ``validation.html`` into its folder."""
+    """Check one design."""
     from hwnas_hls.evidence import files as evidence
     from hwnas_hls.evidence import verdict
     from hwnas_hls.evidence.circuits import exported_circuit
-    from hwnas_hls.render import render
-    from hwnas_hls.system.files import write_text
 
     pieces = evidence.read(subject.folder, subject.design)
     used = [piece for piece in pieces if not piece.failure]
@@ -223,7 +248,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
         *_alive(subject, known, limits),
         *verdict.judge(limits, known, subject.clock_ns, circuit),
     ]
-    report = {
+    return {
         "schema": 1,
         "design": str(subject.folder),
         "verdict": verdict.overall(findings),
@@ -250,9 +275,23 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
         "judged": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "repeat": _repetition(subject, fitting, limits),
     }
-    write_text(subject.folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_text(subject.folder / "validation.html", render("report/validation.html.j2", report=report))
-    return report
+
+
+def _stored(report: dict[str, Any], folder: Path) -> bool:
+    """Write ``validation.json`` and ``validation.html``; ``False``, with a warning, if that is impossible.
+
+    The verdict does not depend on it: an archive of designs may be read-only, and exit code 1 means REFUTED.
+    """
+    from hwnas_hls.render import render
+    from hwnas_hls.system.files import write_text
+
+    try:
+        write_text(folder / "validation.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+        write_text(folder / "validation.html", render("report/validation.html.j2", report=report))
+    except HwnasError as error:
+        click.echo(f"warning: {error}; the verdict is printed only", err=True)
+        return False
+    return True
 
 
 def _repetition(subject: Subject, pieces: Sequence[Piece], limits: Sequence[Limit]) -> list[str]:
@@ -360,7 +399,7 @@ def _wrapped(text: str, margin: str) -> str:
     return textwrap.fill(text, 80, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], stored: bool) -> None:
     from hwnas_hls.evidence.verdict import Verdict
 
     click.echo(f"{report['verdict']}  {report['design']}")
@@ -382,4 +421,5 @@ def _print(report: dict[str, Any]) -> None:
         click.echo("  (`hwnas-hls plugins` lists synthesizers, `hwnas-hls doctor` the installed tools)")
     for place, command in enumerate(report["repeat"]):
         click.echo(f"  {'to repeat it:' if not place else '':<13} {command}")
-    click.echo(f"  for a reviewer: {report['design']}/validation.html")
+    if stored:
+        click.echo(f"  for a reviewer: {report['design']}/validation.html")

@@ -22,6 +22,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.run.database import run_lock
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Limit
+from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer
 
 PART = "xcvu9p-flga2104-2L-e"
 
@@ -214,6 +215,34 @@ def test_a_failed_attempt_leaves_the_numbers_of_an_earlier_one(
     add(design_folder, "vivado-post_route", measured("lut", 101, "post_route", "util.rpt"))
     assert not kept.exists()
     assert invoke(command) == 1
+
+
+def test_a_verdict_that_cannot_be_stored_is_printed(
+    design_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"))
+    (design_folder / "validation.json").mkdir()
+    for bound, code in (("100", 0), ("89", 1)):
+        assert invoke(["validate", str(design_folder), "--max", f"lut={bound}"]) == code
+        said = capsys.readouterr()
+        assert f"lut <= {bound}" in said.out
+        assert "validation.html" not in said.out
+        assert str(design_folder / "validation.json") in said.err
+
+
+def test_a_folder_that_cannot_take_the_result_is_refused_before_the_synthesis(
+    design_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+    monkeypatch.setattr(ReportsSynthesizer, "available", lambda *_: started.append(1) or "nothing to read")
+    command = ["synth", str(design_folder), "--synthesizer", "reports"]
+    assert invoke(command) == 1
+    assert started
+    started.clear()
+    (design_folder / "evidence").write_text("")
+    assert invoke(command) == 2
+    assert not started
+    assert str(design_folder / "evidence") in capsys.readouterr().err
 
 
 def test_numbers_for_another_part_do_not_replace_those_for_the_own(design_folder: Path) -> None:
