@@ -197,7 +197,10 @@ def _latency(limit: Limit, ladder: Mapping[str, Sequence[Estimate]], clock_ns: f
             return Judgement(limit.requirement, REFUTED, counted, known)
     period_ns = 1000.0 / routed.value
     if period_ns > clock_ns:
-        why = f"{counted}, but the routed design needs {period_ns:.3g} ns ({_said(routed)})"
+        why = (
+            f"{counted}, but the routed design misses this clock: it needs {period_ns:.4g} ns, "
+            f"and would take {held.value * period_ns:.4g} ns with a clock that long ({_said(routed)})"
+        )
         return Judgement(limit.requirement, REFUTED, why, known)
     return Judgement(limit.requirement, PROVEN, f"{counted}; {_said(routed)} meets {clock_ns:g} ns", known)
 

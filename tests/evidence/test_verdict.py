@@ -101,6 +101,12 @@ def test_nanoseconds_need_cycles_and_timing() -> None:
     assert "5 ns has no timing evidence" in why
     assert verdict_of(limit, cycles, measured("fmax_mhz", 210, "post_route", "timing.rpt"))[0] == PROVEN
     assert verdict_of(limit, cycles, measured("fmax_mhz", 190, "post_route", "timing.rpt"))[0] == REFUTED
+    # A design that misses its clock is refuted under a loose limit as well, and the reason is the clock.
+    verdict, why = verdict_of(
+        Limit("latency_ns", "max", 1000.0), cycles, measured("fmax_mhz", 160, "post_route", "timing.rpt")
+    )
+    assert verdict == REFUTED
+    expect_mentioned(why, ["misses this clock", "6.25 ns", "62.5 ns"])
     # One cycle too many is refuted whatever the timing says.
     assert verdict_of(limit, measured("latency_cycles", 11, "csynth", "csynth.xml"))[0] == REFUTED
     # A predicted clock frequency is no timing evidence.
