@@ -183,7 +183,7 @@ def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("_ap_fixed_8_3_5_3_0_", "_ap_fixed_9_3_5_3_0_"))
     report = ReportsSynthesizer(ReportsConfig((str(tmp_path),))).synthesize(_design(0), TARGET, "csynth")
     assert report.failure_kind is ErrorKind.MISSING
-    expect_mentioned(report.failure, [tmp_path, "csynth"])
+    expect_mentioned(report.failure, [tmp_path, "tagger_csynth.xml", "ap_fixed<9,3>"])
     # Vivado's report names no module, so that it is as doubtful as the C synthesis before it
     rows, problems = measured_projects([tmp_path])
     assert rows == []

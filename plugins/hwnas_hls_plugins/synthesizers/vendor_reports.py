@@ -94,10 +94,10 @@ class ReportsSynthesizer(Synthesizer):
             report = self._report(project, stage)
             if report is not None:
                 return report
-            without.append(str(project.folder))
+            without.append(f"{project.folder}{_refused(project)}")
         if without:
             kind = ErrorKind.MISSING
-            text = f"{', '.join(without[:3])}: matches the design, but has no {stage} report"
+            text = f"{', '.join(without[:3])}: matches the design, but has no {stage} report of it"
         elif nearest is not None:
             kind = ErrorKind.MISMATCH
             text = f"none of {seen} projects matches the design; the nearest is {nearest[1]}"
@@ -141,6 +141,18 @@ class ReportsSynthesizer(Synthesizer):
         tool = reports.csynth.tool_version if reports.csynth else "vivado"
         files = {f"report {number}": path for number, path in enumerate(report_paths(reports))}
         return SynthesisReport(tool, stage, estimates, {"project": project.folder, **files})
+
+
+def _refused(project: Project) -> str:
+    """The first reason why a C synthesis report beside a matching project is not one of its firmware."""
+    from hwnas_hls.evidence.belonging import contradictions, unnamed_layers
+
+    for solution in project.reports.solutions if project.reports else ():
+        unnamed = [f"no module of it is {layer}" for layer in unnamed_layers(project, solution)]
+        wrong = contradictions(project, solution) or unnamed
+        if wrong and solution.csynth is not None:
+            return f" ({solution.csynth.path.name} is of another firmware: {wrong[0]})"
+    return ""
 
 
 def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectReports:

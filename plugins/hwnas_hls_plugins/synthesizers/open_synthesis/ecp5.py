@@ -106,7 +106,10 @@ class Ecp5Synthesizer(OpenSynthesizer):
 
     def _missing(self, target: Target, stage: str) -> str:
         if target.family != ECP5:
-            return f"ecp5 routes Lattice ECP5 parts only, {target.name} is of the family {target.family}"
+            return (
+                f"ecp5 routes Lattice ECP5 parts only, {target.name} is of the family {target.family}: "
+                "choose the synthesizer open, or an ECP5 part as the target (for example ulx3s)"
+            )
         lacks = [super()._missing(target, stage), nextpnr.missing() if stage == _POST_ROUTE else ""]
         return "; ".join(filter(None, lacks))
 
