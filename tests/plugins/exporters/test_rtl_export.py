@@ -29,7 +29,7 @@ from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.emulator import emulate, input_integers, outputs
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.exporter import Front, Member
-from hwnas_hls_plugins.exporters.rtl_export import VerilogConfig, VerilogExporter, VhdlExporter
+from hwnas_hls_plugins.exporters.rtl_export import VerilogConfig, VerilogExporter, VhdlConfig, VhdlExporter
 from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer, synthesizer
 from hwnas_hls_plugins.synthesizers.open_synthesis.circuit import circuit_hash
 
@@ -202,6 +202,24 @@ def test_class_and_stream(folder: Path) -> None:
     assert classes == np.argmax(outputs(design, x), axis=1).tolist()
     assert len(set(classes)) > 1
     assert passed(make(folder, "sim-axis", "SIM=icarus"))
+
+
+def test_vhdl_keeps_what_verilog_wrote(tmp_path: Path) -> None:
+    design = make_design(3)
+    front = make_own_front(design, tmp_path)
+    place = tmp_path / "designs" / front.members[0].key
+    design.save(place)
+    VerilogExporter(VerilogConfig(rows=5, axi_stream=True, argmax=True)).export(front, tmp_path)
+    written = {path.relative_to(place) for path in (place / "rtl").rglob("*.v")}
+    VhdlExporter().export(front, tmp_path)
+    assert {path.relative_to(place) for path in (place / "rtl").rglob("*.v")} == written
+    rows = place / "rtl" / "tb" / f"{name_of(place / 'rtl')}_rows.hex"
+    assert len(rows.read_text().split()) == 5
+    VhdlExporter(VhdlConfig(rows=3)).export(front, tmp_path)
+    assert len(rows.read_text().split()) == 3
+    VerilogExporter().export(front, tmp_path)
+    assert not list((place / "rtl").rglob("*_axis.v"))
+    assert list((place / "rtl").rglob("*.vhd"))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def write_package(
 ) -> list[Path]:
     """Write ``place/rtl`` and record the circuit in ``design.json``.
 
-    A folder of the same circuit keeps the other language; one of another circuit is replaced.
+    A folder of the same circuit keeps the other language, and ``vhdl`` keeps the settings of ``verilog``;
+    a folder of another circuit is replaced.
 
     Args:
         place: the design's folder.
@@ -80,6 +81,8 @@ def write_package(
     languages = {"verilog", language}
     if (kept := _stated(folder)).get("circuit") == circuit.circuit:
         languages |= set(kept.get("languages", ()))
+        if language == "vhdl":
+            options = _with_verilogs(options, kept.get("options"), member.design)
     shutil.rmtree(folder, ignore_errors=True)
     values = description.described(member, circuit, front)
     written = _sources(circuit, folder, values["name"], "vhdl" in languages)
@@ -96,6 +99,7 @@ def write_package(
         "core": circuit.top,
         "generator": circuit.facts["generator"],
         "languages": sorted(languages, key=LANGUAGES.index),
+        "options": dataclasses.asdict(options),
         "latency_cycles": circuit.stages,
         "ii_cycles": 1,
         "clock_ns": values["clock_ns"],
@@ -118,6 +122,21 @@ def _stated(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _with_verilogs(options: Options, kept: Any, design: Design) -> Options:
+    """The options of ``vhdl``, which has no wrappers of its own, with those of an earlier ``verilog``.
+
+    A run writes the folder once for each of the two; the second must not undo the settings of the first.
+    """
+    if not isinstance(kept, dict) or not isinstance(wanted := kept.get("rows"), int) or wanted < 0:
+        return options
+    return Options(
+        wanted if options.rows == Options().rows else options.rows,
+        axi_stream=kept.get("axi_stream") is True,
+        argmax=kept.get("argmax") is True,
+        accept=kept.get("accept") is True and "operating_point" in design.meta,
+    )
 
 
 def _state(place: Path, circuit: Rtl) -> None:
