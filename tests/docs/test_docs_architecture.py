@@ -22,7 +22,8 @@ def test_picture_shows_the_layers_of_the_import_contract() -> None:
 def test_named_modules_exist() -> None:
     packages = {path.name for top in (_ENGINE, _PLUGINS) for path in top.iterdir() if path.is_dir()}
     named = set(re.findall(r"\b[a-z_0-9]+(?:\.[a-z_0-9]+)+\b", PAGE)) - {"spec.toml", "run.sqlite"}
-    modules = [name for name in named if name.partition(".")[0] in packages]
+    # A link to estimators.md names a page, no module.
+    modules = [name for name in named if name.partition(".")[0] in packages and not name.endswith(".md")]
     assert len(modules) > 20
     for name in modules:
         path = name.replace(".", "/")
