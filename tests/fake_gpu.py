@@ -1,6 +1,6 @@
 """Training under torch's fake tensors on a device that is not the CPU; run as a script of its own.
 
-A process that was told of such a device cannot forget it. Fake tensors have shapes and devices, but no
+A process in which torch has registered such a device keeps it. Fake tensors have shapes and devices, but no
 values: an operation on tensors of two devices is an error, and so is one that needs a value. Writes, as
 JSON, how many copies between devices there were, by what the training was at.
 """

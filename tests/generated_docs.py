@@ -141,7 +141,7 @@ def fields(name: str) -> str:
 
 
 def _meanings(cls: type) -> dict[str, str]:
-    """The ``Args:`` of a docstring: names -> text; ``low, high: ...`` speaks of two."""
+    """The ``Args:`` of a docstring: names -> text; ``low, high: ...`` describes two."""
     _, _, text = (inspect.getdoc(cls) or "").partition("\nArgs:\n")
     section = re.split(r"\n(?=\S)", text)[0]
     found = {}

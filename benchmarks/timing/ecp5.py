@@ -146,8 +146,8 @@ def route(options: argparse.Namespace) -> int:
             failures += "failure" in row
             with options.rows.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
-            told = {key: row.get(key) for key in ("stages", "lut", "fmax_mhz", "failure", "cpu_s")}
-            print(f"{name} {levels}: {told}", flush=True)
+            shown = {key: row.get(key) for key in ("stages", "lut", "fmax_mhz", "failure", "cpu_s")}
+            print(f"{name} {levels}: {shown}", flush=True)
     return 1 if failures else 0
 
 

@@ -13,11 +13,12 @@ import click
 
 from hwnas_hls import __version__
 from hwnas_hls.cli.context import messages_on_terminal
-from hwnas_hls.cli.design_commands import synth, validate
 from hwnas_hls.cli.inspection_commands import doctor, plugins, targets
 from hwnas_hls.cli.result_commands import compare, export
 from hwnas_hls.cli.run_commands import report, resume, run
 from hwnas_hls.cli.scaffold import new_plugin
+from hwnas_hls.cli.synth_command import synth
+from hwnas_hls.cli.validate_command import validate
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USER, HwnasError
 
 if TYPE_CHECKING:

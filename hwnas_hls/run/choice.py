@@ -23,6 +23,7 @@ from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, joined
+from hwnas_hls.run.family import shares_trainings
 from hwnas_hls.run.halving import rank
 from hwnas_hls.run.judge import Judge
 from hwnas_hls.run.noise import Contender, distinct
@@ -54,8 +55,8 @@ class Choice:
         scores: key -> score by which the design was chosen; empty if the scores of the search were used.
         prices: key -> price at which the weights of a chosen design are refined; no entry: not refined.
         folds: number of folds of the cross-fitting; 0 without it.
-        words: the method, as text for the report.
-        rows: the rows of the scores, without cross-fitting.
+        words: the method in detail, as text for the report.
+        method: how the designs were chosen, see :class:`~hwnas_hls.values.run_facts.ChoiceFacts`.
     """
 
     records: Sequence[Record]
@@ -63,12 +64,11 @@ class Choice:
     prices: Mapping[str, float]
     folds: int
     words: str
-    rows: str = "validation rows"
+    method: str = "validation rows"
 
     def facts(self, metric: str) -> ChoiceFacts:
         """What the run records about the choice; ``metric`` is the metric of the task."""
-        method = "cross-fitting" if self.folds else self.rows
-        return ChoiceFacts(method, self.folds, self.words, metric, self.scores, self.prices)
+        return ChoiceFacts(self.method, self.folds, self.words, metric, self.scores, self.prices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +121,12 @@ def chosen(
     if many and refining is None:
         return Choice(choose(useful, members), {}, {}, 0, plain)
     shortlist = _shortlist(above_floor(problem, population), _SHORTLIST * members)
-    if many:
-        on_step(f"refinement of {counted(len(shortlist), 'candidate')}")
-        rows, kind = dataset.validation, "validation rows"
-        if len(rows) < _MANY_ROWS and _shares_trainings(problem, useful):
-            rows, kind = joined(dataset), "training and validation rows"
-        held: list[tuple[Dataset, Sequence[Design | None]]] = [
-            (dataclasses.replace(dataset, validation=rows), [judge.design(record) for record in shortlist])
-        ]
-        words = f"the score on {len(rows)} {kind}"
-    else:
-        kind = "folds"
-        on_step(f"cross-fitting of {counted(len(shortlist), 'candidate')}, {folds} folds")
-        held = _cross_fitted(problem, store, shortlist, folds, on_step)
-        count = len(dataset.train) + len(dataset.validation)
-        words = (
-            f"{folds} folds of {count} training and validation rows; "
-            "each network is scored on its unseen fold"
-        )
-    options = _options(problem, shortlist, held, refining, words, on_step)
+    how = (
+        _on_rows(problem, judge, shortlist, on_step)
+        if many
+        else _in_folds(problem, store, shortlist, folds, on_step)
+    )
+    options = _options(problem, shortlist, how, refining, on_step)
     if not options:
         return Choice(choose(useful, members), {}, {}, 0, plain)
     picked = _distinct(_useful_front(problem, options), members)
@@ -149,8 +136,69 @@ def chosen(
         {option.record.key: option.record.estimates[dataset.metric] for option in picked},
         {option.record.key: option.price for option in picked if option.price},
         0 if many else folds,
-        words,
-        kind,
+        how.words,
+        how.method,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rescoring:
+    """How a shortlist is rescored.
+
+    Args:
+        held: per fold, the dataset whose ``validation`` rows score, and the design of each record.
+        source, evidence: of the scores.
+        method, words: as in :class:`Choice`.
+    """
+
+    held: Sequence[tuple[Dataset, Sequence[Design | None]]]
+    source: Source
+    evidence: str
+    method: str
+    words: str
+
+
+def _on_rows(
+    problem: Problem, judge: Judge, shortlist: Sequence[Record], on_step: Callable[[str], None]
+) -> _Rescoring:
+    """The designs of the search, on the validation rows, or on the training rows too.
+
+    Small networks fit their training rows little better than unseen ones, and few validation rows alone
+    choose more by chance.
+    """
+    on_step(f"refinement of {counted(len(shortlist), 'candidate')}")
+    dataset = problem.dataset
+    rows, method, source, known = dataset.validation, "validation rows", Source.EMULATED, ""
+    if len(rows) < _MANY_ROWS and shares_trainings(problem.space, shortlist):
+        rows, method, source = joined(dataset), "training and validation rows", Source.TRAINED
+        known = ", most of which it was trained on: no evidence for unseen rows"
+    designs = [judge.design(record) for record in shortlist]
+    return _Rescoring(
+        [(dataclasses.replace(dataset, validation=rows), designs)],
+        source,
+        f"integer emulation on {len(rows)} {method}{known}",
+        method,
+        f"the score on all {len(rows)} of them",
+    )
+
+
+def _in_folds(
+    problem: Problem,
+    store: Store,
+    shortlist: Sequence[Record],
+    folds: int,
+    on_step: Callable[[str], None],
+) -> _Rescoring:
+    """Cross-fitting: new designs, each on rows that it was not trained on."""
+    on_step(f"cross-fitting of {counted(len(shortlist), 'candidate')}, {folds} folds")
+    held = _cross_fitted(problem, store, shortlist, folds, on_step)
+    count = len(problem.dataset.train) + len(problem.dataset.validation)
+    return _Rescoring(
+        held,
+        Source.EMULATED,
+        f"integer emulation, each of {count} rows by a network that was not trained on it",
+        "cross-fitting",
+        f"{folds} folds of {count} training and validation rows; each network is scored on its unseen fold",
     )
 
 
@@ -162,13 +210,7 @@ def _folds_of(problem: Problem, records: Sequence[Record]) -> int:
     wanted = problem.spec.export.folds
     if wanted is not None:
         return wanted
-    return 0 if _shares_trainings(problem, records) else _FOLDS
-
-
-def _shares_trainings(problem: Problem, records: Sequence[Record]) -> bool:
-    """Whether one training covers several candidates. Its small networks fit their training rows little
-    better than unseen ones, so these rows choose too: validation rows alone choose more by chance."""
-    return any(problem.space.siblings(record.candidate) for record in records)
+    return 0 if shares_trainings(problem.space, records) else _FOLDS
 
 
 def _refining(problem: Problem) -> Refining | None:
@@ -183,13 +225,12 @@ def _refining(problem: Problem) -> Refining | None:
 def _options(
     problem: Problem,
     records: Sequence[Record],
-    held: Sequence[tuple[Dataset, Sequence[Design | None]]],
+    how: _Rescoring,
     refining: Refining | None,
-    evidence: str,
     on_step: Callable[[str], None],
 ) -> list[Option]:
     """Each record at each price: its score on the held-out rows, and its LUTs scaled by the share kept."""
-    metric = problem.dataset.metric
+    metric, held = problem.dataset.metric, how.held
     # record -> price -> the outputs of each fold; and the share of the LUTs kept.
     outputs: list[dict[float, list[np.ndarray]]] = [{} for _ in records]
     kept: list[dict[float, list[float]]] = [{} for _ in records]
@@ -209,18 +250,17 @@ def _options(
             kept[place].setdefault(price, []).append(share)
     y = np.concatenate([dataset.validation.y for dataset, _ in held])
     whole = Split(np.zeros((len(y), problem.dataset.n_in)), y)
-    words = f"integer emulation: {evidence}"
     options = []
     for record, by_price, shares in zip(records, outputs, kept, strict=True):
         for price, parts in by_price.items():
             if len(parts) < len(held):
                 continue
             found = np.concatenate(parts)
-            estimate = score(problem.dataset, whole, found, source=Source.EMULATED, evidence=words)
+            estimate = score(problem.dataset, whole, found, source=how.source, evidence=how.evidence)
             estimates = {**record.estimates, metric: estimate}
             for other in problem.dataset.further_metrics:
                 estimates[other] = score(
-                    problem.dataset, whole, found, source=Source.EMULATED, evidence=words, metric=other
+                    problem.dataset, whole, found, source=how.source, evidence=how.evidence, metric=other
                 )
             if price and "lut" in estimates:
                 share = float(np.mean(shares[price]))

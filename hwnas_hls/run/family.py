@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from hwnas_hls.protocols.space import Space
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import Record, RecordState
@@ -13,6 +14,11 @@ COST = "adder_bits"
 #: A design is far behind if a better one costs less by this factor. The margin is needed because the cost
 #: ranks designs only approximately.
 BEHIND = 1.3
+
+
+def shares_trainings(space: Space, records: Sequence[Record]) -> bool:
+    """Whether one training covers several candidates. It is then long, and gives the designs of all."""
+    return any(space.siblings(record.candidate) for record in records)
 
 
 class Family:

@@ -17,6 +17,7 @@ from hwnas_hls.evidence.usefulness import constant
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import Split, joined
+from hwnas_hls.run.family import shares_trainings
 from hwnas_hls.run.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.refining import refined
@@ -50,8 +51,7 @@ def restarts_of(problem: Problem, records: Sequence[Record] = ()) -> int:
 
     One is enough where a training covers several candidates: it is long, and further seeds gained nothing.
     """
-    covers = any(problem.space.siblings(record.candidate) for record in records)
-    wanted = problem.spec.export.restarts or (1 if covers else 0)
+    wanted = problem.spec.export.restarts or (1 if shares_trainings(problem.space, records) else 0)
     rows = len(problem.dataset.train) + len(problem.dataset.validation)
     return wanted or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
 
@@ -90,6 +90,7 @@ def trained(
         if not places:
             break
         turn = f", {number + 1} of {count}" if 1 < count > number else ""
+        turn = ", again at a lower rate: the first failed" if number == count else turn
         on_step(f"full training of {counted(len(places), 'design')}{turn}")
         for failed in (False, True):
             which = [place for place in places if (not found[place] and number > 0) is failed]
@@ -101,7 +102,7 @@ def trained(
                 if not reason:
                     found[place].append(by_key[records[place].key])
                 reasons[place] = reasons[place] or reason
-    if any(problem.space.siblings(record.candidate) for record in records):
+    if shares_trainings(problem.space, records):
         # The search has trained these as long as a full training does.
         for options, item in zip(found, _searched(problem, judge, records, scores, prices), strict=True):
             options.extend(item)
@@ -110,6 +111,8 @@ def trained(
     out = []
     for record, options, reason in zip(records, found, reasons, strict=True):
         if options:
+            if reason:
+                log.info("%s: a full training failed: %s", record.key, reason)
             out.append(max(options, key=lambda item: _merit(problem, item, rows, exchange)))
             continue
         kept = judge.design(record)

@@ -14,7 +14,7 @@ from hwnas_hls.pytest_plugin import Workplace
 
 
 class Talkative:
-    """Prints while it is loaded, asked and told."""
+    """Prints from every hook: while it is loaded, asked for targets, and given a record."""
 
     @hookimpl
     def hwnas_register_commands(self, cli: click.Group) -> None:

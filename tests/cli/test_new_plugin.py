@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from installed_package import install
 from refusal import expect_mentioned, refused
+from short_runs import SHORT_TRAINING
 
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.cli.scaffold import write_plugin
@@ -75,14 +76,7 @@ def test_a_run_uses_five_of_them_at_once(installed: Path, tmp_path: Path) -> Non
         "--set",
         "export.csim=false",
     ]
-    command += [
-        "--set",
-        "estimators.training.epochs=2",
-        "--set",
-        "estimators.training.descent_step=0.5",
-        "--set",
-        "export.training.epochs=2",
-    ]
+    command += SHORT_TRAINING
     done = with_plugins(installed, *command, *RUN_WITH_ALL, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "largest_fan_in" in (run / "front.json").read_text()

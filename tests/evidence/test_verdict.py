@@ -346,7 +346,7 @@ def test_a_run_in_place_of_a_design_names_a_design(
 def test_warnings_of_a_synthesis_are_printed_and_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hwnas_hls.cli import design_commands
+    from hwnas_hls.cli import synth_command
     from hwnas_hls.evidence import files
     from hwnas_hls.protocols.synthesizer import SynthesisReport
     from hwnas_hls.testing.samples import sample_design
@@ -356,7 +356,7 @@ def test_warnings_of_a_synthesis_are_printed_and_stored(
     found = {"lut": measured("lut", 1514, "open_synthesis", "yosys")}
     report = SynthesisReport("tool 1", "logic_synth", found, warnings=("not the circuit that Vitis builds",))
     piece = files.of_report(report, design, "open", "xcvu9p", 5.0)
-    monkeypatch.setattr(design_commands, "_synthesise", lambda *_: (piece, files.write(tmp_path, piece)))
+    monkeypatch.setattr(synth_command, "synthesise", lambda *_: (piece, files.write(tmp_path, piece)))
     assert invoke(["synth", str(tmp_path), "--target", "xcvu9p"]) == 0
     assert "warning: not the circuit that Vitis builds" in capsys.readouterr().err
     assert files.read(tmp_path, design)[0].warnings == report.warnings

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from installed_package import install
+from short_runs import SHORT_TRAINING
 
 CODE = '''
 from dataclasses import dataclass
@@ -95,14 +96,7 @@ def go(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hwnas_hls", "run", "--target", "xcvu9p", "--trials", "6", "--plain"]
     command += ["--output", run, "--space", "narrow", "--max", "wires=20", *more]
     command += ["--set", "run.estimators=['static', 'hls-model', 'training', 'wires']"]
-    command += [
-        "--set",
-        "estimators.training.epochs=2",
-        "--set",
-        "estimators.training.descent_step=0.5",
-        "--set",
-        "export.training.epochs=2",
-    ]
+    command += SHORT_TRAINING
     command += ["--set", "export.members=1", "--set", "export.restarts=1", "--set", "export.csim=false"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)

@@ -405,6 +405,8 @@ def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Pa
     assert str(rows) in choice.words
     for item in choice.scores.values():
         assert item.value * rows == pytest.approx(round(item.value * rows))
+        # Rows that a design was trained on prove nothing about others.
+        assert item.source == "trained"
     assert front.members
     assert all(member.design.meta.get("weights_of") == "search" for member in front.members)
 

@@ -256,6 +256,18 @@ def test_a_removal_ends_near_chance(digits: Dataset, space: MlpSpace) -> None:
     assert not any(worthwhile(snapshots, (), floor)[-3:])
 
 
+def test_a_requested_design_below_the_floor_is_stopped_with_its_own_numbers(
+    digits: Dataset, space: MlpSpace
+) -> None:
+    values = {**some(space, 1)[0].values, "kept_adders": 1.0}
+    here = replace(context(space, digits), front=((1.0, 1e9),))
+    config = replace(QUICK, epochs=1, learning_rate=1e-6, descent_price=0.0)
+    (found,) = TrainingEstimator(config).estimate([space.candidate(values)], here)
+    assert found.stopped
+    assert found.values["accuracy"].value < 0.5
+    assert found.values["adder_bits"].value > 0
+
+
 @pytest.mark.parametrize("kernels", ["auto", "torch"])
 def test_the_number_of_cores_changes_no_bit(digits: Dataset, space: MlpSpace, kernels: str) -> None:
     candidates = some(space, 5)

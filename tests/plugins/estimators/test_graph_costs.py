@@ -14,7 +14,7 @@ from places import ROOT
 from refusal import expect_mentioned
 from synthetic_front import make_front
 
-from hwnas_hls.cli.design_commands import _scope
+from hwnas_hls.cli.validate_command import _scope
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.design import Design

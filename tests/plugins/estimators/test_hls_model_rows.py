@@ -241,14 +241,14 @@ def test_rows_without_a_prediction_are_reported(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["predict", str(table)]) == 0
-    told = capsys.readouterr()
-    lines = list(csv.DictReader(io.StringIO(told.out)))
+    printed = capsys.readouterr()
+    lines = list(csv.DictReader(io.StringIO(printed.out)))
     assert [line["row_id"] for line in lines if not line["lut"]] == ["B", "D"]
-    expect_mentioned(told.err, ["2 of 4 rows"])
-    assert f"row 2 (B): {lines[1]['warnings']}" in told.err
+    expect_mentioned(printed.err, ["2 of 4 rows"])
+    assert f"row 2 (B): {lines[1]['warnings']}" in printed.err
     output = tmp_path / "out.csv"
     assert invoke(["predict", str(table), "--output", str(output)]) == 0
-    assert output.read_text() == told.out
+    assert output.read_text() == printed.out
     expect_mentioned(capsys.readouterr().err, ["2 designs"])
     table.write_text("row_id,layers\nA,16-8-4\n")
     assert invoke(["predict", str(table)]) == 0
@@ -273,23 +273,23 @@ def test_flags_that_a_csv_would_ignore_are_refused(
     table: Path, more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["predict", str(table), *more]) == 2
-    told = capsys.readouterr()
-    assert more[0] in told.err
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert more[0] in printed.err
+    assert printed.out == ""
 
 
 def test_an_unknown_tool_is_reported_with_its_flag(capsys: pytest.CaptureFixture[str]) -> None:
     for flag, value in (("--compare", "vitis,foo"), ("--tool", "foo")):
         assert invoke(["predict", "--layers", "16-8-4", flag, value]) == 2
-        told = capsys.readouterr().err
-        assert f"where: {flag}" in told
-        assert "foo" in told
+        printed = capsys.readouterr().err
+        assert f"where: {flag}" in printed
+        assert "foo" in printed
 
 
 def test_a_project_of_binary_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "firmware").mkdir()
     (tmp_path / "firmware" / "parameters.h").write_bytes(bytes(range(256)) * 10)
     assert invoke(["predict", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert "parameters.h" in told
-    assert "remedy" in told
+    printed = capsys.readouterr().err
+    assert "parameters.h" in printed
+    assert "remedy" in printed

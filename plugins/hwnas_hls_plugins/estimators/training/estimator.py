@@ -351,23 +351,19 @@ class TrainingEstimator(Resumable, Refining):
 
         found = {}
         floor = training.floor(snapshots)
-        worth = worthwhile(snapshots, training.front, floor)
-        for snapshot, is_worth in zip(snapshots, worth, strict=True):
+        for snapshot, is_worth in zip(snapshots, worthwhile(snapshots, training.front, floor), strict=True):
             cost = measured(
                 "adder_bits", snapshot.adder_bits, "trained", "adders of one tree per neuron, without sharing"
             )
+            said = Estimates(design=snapshot.design)
             if is_worth or snapshot.kept in asked or snapshot is snapshots[-1]:
                 said = self._said(one.architecture, snapshot.design, _scored(training, snapshot.design), 1.0)
-                found[snapshot.kept] = replace(said, values={**said.values, cost.metric: cost})
-            else:
-                said = Estimates({cost.metric: cost}, design=snapshot.design)
-                found[snapshot.kept] = said
+            stopped = ""
             if snapshot.score < floor and (snapshot.kept not in asked or training.front):
-                reason = "its score is too near to that of a constant output"
-                found[snapshot.kept] = replace(said, stopped=reason)
+                stopped = "its score is too near to that of a constant output"
             elif not is_worth and snapshot.kept not in asked:
-                reason = "another design of the same training, or of the front, is better and smaller"
-                found[snapshot.kept] = replace(said, stopped=reason)
+                stopped = "another design of the same training, or of the front, is better and smaller"
+            found[snapshot.kept] = replace(said, values={**said.values, cost.metric: cost}, stopped=stopped)
         return found
 
     def _said(

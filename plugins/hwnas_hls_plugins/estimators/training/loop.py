@@ -21,7 +21,6 @@ from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.scores import measure
 from hwnas_hls_plugins.estimators.training.captured import WORTHWHILE, CapturedStep
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
-from hwnas_hls_plugins.estimators.training.descents import in_parallel
 from hwnas_hls_plugins.estimators.training.feature_harm import harms
 from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.graphs.member import GraphMember
@@ -34,6 +33,7 @@ from hwnas_hls_plugins.estimators.training.grouping import (
 )
 from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
+from hwnas_hls_plugins.estimators.training.parallel_descent import in_parallel
 from hwnas_hls_plugins.estimators.training.plan import Plan
 from hwnas_hls_plugins.estimators.training.row_weights import balanced_order, row_weights
 from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows

@@ -1,0 +1,144 @@
+"""The command ``synth``: the synthesis of a design, whose results are stored as evidence."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hwnas_hls.cli.context import current_registry, json_option, print_json
+from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, ErrorKind, HwnasError, ToolMissing, UserError
+
+if TYPE_CHECKING:
+    from hwnas_hls.evidence.files import Piece
+    from hwnas_hls.network.design import Design
+    from hwnas_hls.plugin.offers import Offer
+    from hwnas_hls.plugin.registry import Registry
+    from hwnas_hls.protocols.synthesizer import Synthesizer
+    from hwnas_hls.protocols.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A design folder with its target and clock."""
+
+    folder: Path
+    design: Design
+    target: Target
+    clock_ns: float
+
+
+@click.command()
+@click.argument("design_folder", metavar="DESIGN", type=click.Path(path_type=Path))
+@click.option("--synthesizer", help="`hwnas-hls plugins` lists them. [default: open; for ECP5 parts: ecp5]")
+@click.option("--stage", default="", help="Last stage to run: csynth, cosim, logic_synth, post_route.")
+@click.option("--target", help="Part, if not the one the design was made for.")
+@json_option
+def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str | None, as_json: bool) -> int:
+    """Synthesise a design (a folder such as RUN/designs/KEY) and store the results as evidence."""
+
+    from hwnas_hls.run.resolution import usual_synthesizers
+
+    registry = current_registry()
+    subject = subject_of(design_folder, registry, target)
+    if synthesizer is None:
+        synthesizer = usual_synthesizers(subject.target)[0]
+    offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
+    piece, path = synthesise(registry, offer, subject, stage)
+    if as_json:
+        print_json({**piece.to_json(), "file": str(path)})
+    elif piece.failure:
+        click.echo(f"{piece.origin} failed: {piece.failure}", err=True)
+    else:
+        _print_numbers(piece)
+        for warning in piece.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        click.echo(f"stored in {path}")
+    return EXIT_FAILED if piece.failure else EXIT_DONE
+
+
+def subject_of(folder: Path, registry: Registry, target: str | None = None) -> Subject:
+    """The design in a folder, with its target and clock.
+
+    Args:
+        target: part or board instead of the one that the design was made for.
+
+    Raises:
+        UserError: the folder holds no design, or a run; the design has no part; no such target.
+    """
+    from hwnas_hls.network.design import Design
+
+    if not (folder / "design.json").is_file() and any((folder / "designs").glob("*/design.json")):
+        raise UserError(
+            "expected a design, found a run",
+            where=str(folder),
+            remedy=f"give a folder such as {next((folder / 'designs').glob('*/design.json')).parent}",
+        )
+    if not (folder / "design.json").is_file():
+        raise UserError(
+            "not a design folder: design.json is missing",
+            where=str(folder),
+            remedy="give a folder RUN/designs/KEY",
+        )
+    design = Design.load(folder)
+    part = target or design.meta.get("target")
+    if not part:
+        raise UserError("the design has no part", where=str(folder), remedy="give --target")
+    found = registry.target(str(part))
+    return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
+
+
+def synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) -> tuple[Piece, Path]:
+    """Synthesise a design and store the results; returns the evidence and its file.
+
+    Args:
+        stage: last stage; empty means the synthesizer's default.
+
+    Raises:
+        UserError: the folder cannot be written.
+        ToolMissing: the synthesizer cannot run here.
+    """
+    from hwnas_hls.evidence import files as evidence
+    from hwnas_hls.plugin.faults import blamed
+    from hwnas_hls.plugin.isolation import guarded
+    from hwnas_hls.plugin.returned import checked_availability, checked_report
+
+    _check_writable(subject.folder / evidence.EVIDENCE_FOLDER)
+    built = registry.build(offer, {}, "--synthesizer")
+    synthesizer: Synthesizer = guarded(registry, "synthesizer", built, {})
+    with blamed(f"synthesizer {offer.name} failed in available()"):
+        missing = checked_availability(synthesizer.available(subject.target))
+    if missing:
+        raise ToolMissing(f"{offer.name} cannot run here: {missing}")
+    with blamed(f"synthesizer {offer.name} failed in synthesize()"):
+        returned = synthesizer.synthesize(subject.design, subject.target, stage or synthesizer.default_stage)
+        report = checked_report(returned)
+    piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
+    try:
+        return piece, evidence.write(subject.folder, piece)
+    except HwnasError:
+        # A synthesis can take hours: its numbers are at least shown.
+        _print_numbers(piece, err=True)
+        raise
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot take the result, before the synthesis and not after it."""
+    held = folder if folder.exists() else folder.parent
+    if not held.is_dir() or not os.access(held, os.W_OK):
+        raise UserError(
+            "the folder of the design cannot be written",
+            where=str(held),
+            remedy="copy the design to a writable place, and use the copy",
+            kind=ErrorKind.NOT_ACCESSIBLE,
+        )
+
+
+def _print_numbers(piece: Piece, err: bool = False) -> None:
+    click.echo(f"{piece.tool}, {piece.target}, {piece.clock_ns:g} ns", err=err)
+    for name, estimate in piece.estimates.items():
+        spread = "" if estimate.low == estimate.high else f"  ({estimate.low:g} .. {estimate.high:g})"
+        click.echo(f"  {name:<16}{estimate.value:>12g}{spread}  {estimate.source}", err=err)
