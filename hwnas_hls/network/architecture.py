@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, Unsupported, UserError
+from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.input_words import InputScaling
 from hwnas_hls.network.layers import (
     ACTIVATIONS,
@@ -134,6 +135,19 @@ class Architecture:
         if self._chain is None:
             raise Unsupported(f"only chains of dense layers are supported here, not {self.shape}")
         return self._chain
+
+    @property
+    def allows_feature_types(self) -> bool:
+        """Whether single input features may have types of their own.
+
+        They may in a chain whose layers all use distributed arithmetic and read all inputs at once: what
+        hls4ml and the writers of RTL build for it agrees bit for bit.
+        """
+        return (
+            self.io_type == "io_parallel"
+            and self._chain is not None
+            and all(layer.strategy == HlsStrategy.DISTRIBUTED_ARITHMETIC for layer in self._chain)
+        )
 
     @property
     def n_in(self) -> int:

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.network import stored_design
 from hwnas_hls.network.architecture import INPUT, Architecture
-from hwnas_hls.network.features import (
-    FeatureTypes,
-    check_features,
-    ends,
-    features_from_json,
-    features_to_json,
-)
-from hwnas_hls.network.fields import HlsStrategy
+from hwnas_hls.network.features import FeatureTypes, check_features, ends, features_to_json
 from hwnas_hls.network.layers import Conv2D, Dense, Weighted
 from hwnas_hls.network.precision import FixedType
-from hwnas_hls.system.files import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DESIGN_SCHEMA = 1
-#: Maximum file size: 30 million 64-bit weights, far more than fits any part.
-_MAX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +72,7 @@ class Design:
     def __post_init__(self) -> None:
         architecture, layers = self.architecture, self.architecture.layers
         check_features(self.features, architecture.input, architecture.n_in)
-        if self.features and not reads_features(architecture):
+        if self.features and not architecture.allows_feature_types:
             raise UserError(
                 "types of single features want a chain of layers of distributed_arithmetic, io_parallel",
                 kind=ErrorKind.CONFLICT,
@@ -287,60 +273,18 @@ class Design:
         """
         return f"nn_{self.digest()[:8]}"
 
-    def _description(self) -> dict[str, Any]:
-        return {
-            "schema": DESIGN_SCHEMA,
-            "digest": self.digest(),
-            "architecture": self.architecture.to_json(),
-            "features": list(self.preprocessing.names) if self.preprocessing else [],
-            "labels": list(self.labels),
-            "meta": dict(self.meta),
-            # Left out where it says nothing.
-            **({"feature_types": features_to_json(self.features)} if self.features else {}),
-        }
-
-    def _arrays(self) -> dict[str, Any]:
-        arrays: dict[str, Any] = {}
-        for name, parts in (("weight", self.weights), ("bias", self.biases)):
-            arrays |= {f"{name}{number}": part for number, part in enumerate(parts) if part is not None}
-        if self.preprocessing is not None:
-            arrays |= {"mean": self.preprocessing.mean, "scale": self.preprocessing.scale}
-        return arrays
-
     def save(self, folder: Path) -> None:
         """Write ``design.json`` and ``weights.npz`` into ``folder``."""
-        import numpy as np
-
-        text = json.dumps(self._description(), indent=2, allow_nan=False) + "\n"
-        arrays = io.BytesIO()
-        np.savez(arrays, **self._arrays())
-        # Atomic writes: a killed run leaves no partial file.
-        for name, data in (("weights.npz", arrays.getvalue()), ("design.json", text.encode())):
-            write_bytes(folder / name, data)
+        stored_design.save(self, folder)
 
     def to_bytes(self) -> bytes:
         """The design as an npz archive; its entry ``description`` is the JSON text."""
-        import numpy as np
-
-        text = json.dumps(self._description(), allow_nan=False).encode()
-        arrays = {
-            name: array.astype(np.min_scalar_type(-int(np.abs(array).max(initial=0)) - 1))
-            if np.issubdtype(array.dtype, np.integer)
-            else array
-            for name, array in self._arrays().items()
-        }
-        buffer = io.BytesIO()
-        np.savez(buffer, description=np.frombuffer(text, np.uint8), **arrays)
-        return buffer.getvalue()
+        return stored_design.packed(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Design:
         """The inverse of :meth:`to_bytes`."""
-        import numpy as np
-
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-        return cls._assembled(json.loads(held.pop("description").tobytes()), held, "the store")
+        return cls._assembled(stored_design.unpacked(data), "the store")
 
     @classmethod
     def load(cls, folder: Path) -> Design:
@@ -349,113 +293,30 @@ class Design:
         Raises:
             UserError: a file is missing, unreadable, modified, or has another schema.
         """
-        path = folder / "design.json"
-        try:
-            data = json.loads(_limited(path).decode())
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(
-                "not a readable design", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
-            ) from error
-        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        if found != DESIGN_SCHEMA:
-            raise UserError(
-                "unsupported schema of the design",
-                where=str(path),
-                found=found,
-                choices=[DESIGN_SCHEMA],
-                kind=ErrorKind.NEWER_VERSION,
-            )
-        held = _read_arrays(folder / "weights.npz")
-        try:
-            return cls._assembled(data, held, str(folder))
-        except UserError:
-            raise
-        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise UserError(
-                "not a design written by this tool",
-                where=str(path),
-                found=f"{type(error).__name__}: {error}",
-                kind=ErrorKind.WRONG_FORMAT,
-            ) from error
+        content = stored_design.read(folder)
+        with stored_design.written_by_this_tool(folder / "design.json"):
+            return cls._assembled(content, str(folder))
 
     @classmethod
-    def _assembled(cls, data: Mapping[str, Any], held: Mapping[str, NDArray[Any]], where: str) -> Design:
-        import numpy as np
-
-        architecture = Architecture.from_json(data["architecture"])
-
-        def integers(what: str) -> tuple[NDArray[np.int64] | None, ...]:
-            names = [f"{what}{number}" for number in range(len(architecture.layers))]
-            return tuple(held[name].astype(np.int64) if name in held else None for name in names)
-
+    def _assembled(cls, content: stored_design.Content, where: str) -> Design:
+        arrays = content.arrays
         preprocessing = None
-        if "mean" in held:
-            preprocessing = Preprocessing(held["mean"], held["scale"], tuple(data["features"]))
+        if "mean" in arrays:
+            preprocessing = Preprocessing(arrays["mean"], arrays["scale"], content.feature_names)
         design = cls(
-            architecture,
-            integers("weight"),
-            integers("bias"),
+            content.architecture,
+            content.integers("weight"),
+            content.integers("bias"),
             preprocessing,
-            tuple(data["labels"]),
-            data["meta"],
-            features_from_json(data.get("feature_types", ())),
+            content.labels,
+            content.meta,
+            content.feature_types,
         )
-        if design.digest() != data["digest"]:
+        if design.digest() != content.digest:
             raise UserError(
                 "the design was modified after it was written", where=where, kind=ErrorKind.DAMAGED
             )
         return design
-
-
-def reads_features(architecture: Architecture) -> bool:
-    """Whether single features may have types of their own: a chain of adders alone, all inputs at once.
-
-    What hls4ml and the writers of RTL then build is the same to the bit.
-    """
-    return (
-        architecture.io_type == "io_parallel"
-        and architecture.is_chain
-        and all(layer.strategy == HlsStrategy.DISTRIBUTED_ARITHMETIC for layer in architecture.chain)
-    )
-
-
-def _limited(path: Path) -> bytes:
-    """The content of a file, if its size is plausible for a design."""
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
-    return path.read_bytes()
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    import numpy as np
-
-    try:
-        data = io.BytesIO(_limited(path))
-        with zipfile.ZipFile(data) as archive:
-            # Checked before unpacking: a small file must not fill the memory.
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > _MAX_BYTES:
-            raise ValueError(f"{unpacked:,} bytes unpacked; at most {_MAX_BYTES:,} are read")
-        with np.load(data, allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name]) for name in arrays.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        MemoryError,
-        OverflowError,
-        RuntimeError,
-        SyntaxError,  # from a header that is not a Python literal
-        TypeError,
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(
-            "the weights cannot be read", where=str(path), found=error, kind=ErrorKind.WRONG_FORMAT
-        ) from error
 
 
 def _exact_accum(

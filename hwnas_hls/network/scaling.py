@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import Architecture
-from hwnas_hls.network.design import Design, Preprocessing, reads_features
+from hwnas_hls.network.design import Design, Preprocessing
 from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.input_words import InputScaling
@@ -72,7 +72,7 @@ def scaled_design(design: Design, scaling: InputScaling | None) -> Design:
     read = (first != 0).any(axis=1)
     weight, bias = _constants(architecture, read)
     features: FeatureTypes = ()
-    if reads_features(architecture):
+    if architecture.allows_feature_types:
         features = tuple(
             word.plain if one else None for word, one in zip(scaling.words, read.tolist(), strict=True)
         )
@@ -115,7 +115,7 @@ def scaling_alone(architecture: Architecture) -> Design:
         raise ValueError("an architecture without a scaling")
     weight, bias = _constants(architecture, np.ones(architecture.n_in, bool))
     alone = replace(architecture, layers=architecture.layers[:1], kept_adders=1.0)
-    features = tuple(word.plain for word in scaling.words) if reads_features(architecture) else ()
+    features = tuple(word.plain for word in scaling.words) if architecture.allows_feature_types else ()
     return Design(alone, (weight,), (bias,), features=features)
 
 

@@ -11,7 +11,7 @@ from refusal import refused
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
-from hwnas_hls.network.design import Design, reads_features
+from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, input_integers
 from hwnas_hls.network.features import bits_read, cast, ends
 from hwnas_hls.network.precision import FixedType
@@ -97,11 +97,11 @@ def test_other_networks_have_none() -> None:
     assert isinstance(first, Dense)
     latency = Dense(7, 5, "relu", first.weight, first.bias, None, first.result)
     other = Architecture(design.architecture.input, (latency, *rest))
-    assert not reads_features(other)
+    assert not other.allows_feature_types
     with refused(ErrorKind.CONFLICT, mentions=["distributed_arithmetic"]):
         Design(other, design.weights, design.biases, features=design.features)
     layers = (
         Dense(4, 4, "relu", FixedType(4, 1), None, None, None, strategy=DA),
         Merge("add", (4, 4), (0, -1)),
     )
-    assert not reads_features(Architecture(FixedType(5, 2), layers))
+    assert not Architecture(FixedType(5, 2), layers).allows_feature_types

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas_hls.network.design import Design, reads_features
+from hwnas_hls.network.design import Design
 from hwnas_hls.network.features import FeatureTypes, given_features, on_own_grids
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.estimators.feature_bits import (
@@ -39,7 +39,7 @@ class InputFeatures:
     def __init__(self, design: Design, values: NDArray[np.float64] | None) -> None:
         architecture = design.architecture
         self._whole, self._n_in = architecture.input, architecture.n_in
-        self.priced = reads_features(architecture)
+        self.priced = architecture.allows_feature_types
         self.types: list[FixedType | None] = list(given_features(design.features, self._whole, self._n_in))
         self.moves = self.priced and values is not None
         self._values = values if self.moves else None

@@ -71,12 +71,12 @@ def refine(
 
     Args:
         rows: int64 (rows, n_in) on the input grid, as
-            :func:`hwnas_hls.emulator.input_integers` gives them; training rows.
+            :func:`hwnas_hls.network.emulator.input_integers` gives them; training rows.
         labels: (rows,) classes, or (rows, n_out) targets in the unit of the outputs.
         price: loss a LUT, see :data:`PRICES`.
         values: standardised features (rows, n_in) that the rows were made from. Where they are given, single
             features may lose bits too, or all of them, in networks of adders alone; see
-            :func:`~hwnas_hls.network.design.reads_features`.
+            :attr:`~hwnas_hls.network.architecture.Architecture.allows_feature_types`.
         passes: over all weights, at most; the first that changes nothing is the last.
         kernels: ``auto``, ``native`` or ``numpy``; the outcome is the same.
 

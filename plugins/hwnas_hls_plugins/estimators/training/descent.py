@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from hwnas_hls.network.design import reads_features
 from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls_plugins.estimators.feature_bits import HIGH_BIT, LOW_BIT, UNREAD, changed, digit_price
 from hwnas_hls_plugins.estimators.training.digits import count_digits, keep_digits
@@ -224,7 +223,7 @@ class Descent:
         )
         for member in self.alive:
             architecture = member.plan.architecture
-            if architecture.narrow_features and reads_features(architecture):
+            if architecture.narrow_features and architecture.allows_feature_types:
                 member.features = (architecture.input.plain,) * architecture.n_in
                 training.give_inputs(member)
         step = training.config.descent_step
