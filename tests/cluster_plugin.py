@@ -9,15 +9,18 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from toy import ToySynthesizer, ToyTraining
 
 from hwnas_hls import hookimpl
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Estimator, Paused, Resumable
 from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.target import Target
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimates
 
@@ -162,6 +165,10 @@ class SlowSynthesizer(ToySynthesizer):
         with logged("synthesize", self.settings.log, [design.digest()]):
             time.sleep(self.settings.seconds)
             return super().synthesize(design, target, stage)
+
+    def clocked(self, design: Design, target: Target, rows: NDArray[np.int64] | None = None) -> Design:
+        with logged("clocked", self.settings.log, [design.digest()]):
+            return replace(design, architecture=replace(design.architecture, clock_ns=3.25))
 
 
 @dataclass(frozen=True)

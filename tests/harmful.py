@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,10 @@ class HarmfulSynthesis(Synthesizer):
     def available(self, target: Any) -> str:
         harm(self.config.available_how)
         return "" if target.name == "xcvu9p" else "only for the VU9P"
+
+    def clocked(self, design: Design, target: Any, rows: Any = None) -> Design:
+        harm(self.config.how)
+        return replace(design, architecture=replace(design.architecture, clock_ns=3.25))
 
     def synthesize(self, design: Design, target: Any, stage: str) -> SynthesisReport:
         harm(self.config.how)

@@ -168,7 +168,7 @@ def _line(progress: search.Progress) -> str:
 
 def print_outcome(outcome: runs.Outcome, faults: Sequence[Fault], *, plain: bool = False) -> None:
     """Print the front as a table, problems, and the next commands."""
-    from hwnas_hls.views.front_table import print_front
+    from hwnas_hls.views.front_summary import print_front
 
     screen = console(plain=plain)
     for fault in faults:

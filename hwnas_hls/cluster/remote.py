@@ -246,17 +246,27 @@ class RemoteSynthesizer:
 
     def available(self, target: Target) -> str:
         """Like ``Synthesizer.available``, on a worker with the resources."""
-        return str(self._result(tasks.available, transfer.pack({}, {})))
+        available, _ = self._answer(tasks.available, transfer.pack({}, {}))
+        return str(available)
 
     def synthesize(self, design: Design, target: Target, stage: str, rows: Any = None) -> SynthesisReport:
         """Like :meth:`hwnas_hls.protocols.synthesizer.Synthesizer.synthesize`."""
         parts = {"design": design.to_bytes()}
         if rows is not None:
             parts["rows"] = transfer.array_to_bytes(rows)
-        result = self._result(tasks.synthesize, transfer.pack({"stage": stage}, parts))
+        result, _ = self._answer(tasks.synthesize, transfer.pack({"stage": stage}, parts))
         return transfer.report_from_json(result)
 
-    def _result(self, function: Any, request: bytes) -> Any:
+    def clocked(self, design: Design, target: Target, rows: Any = None) -> Design:
+        """Like :meth:`hwnas_hls.protocols.synthesizer.Synthesizer.clocked`."""
+        parts = {"design": design.to_bytes()}
+        if rows is not None:
+            parts["rows"] = transfer.array_to_bytes(rows)
+        _, answer = self._answer(tasks.clocked, transfer.pack({}, parts))
+        return Design.from_bytes(answer["design"])
+
+    def _answer(self, function: Any, request: bytes) -> tuple[Any, dict[str, bytes]]:
         workers = self._workers
         needs = workers.table.needs
-        return workers.results([workers.submit(function, request, resources=needs)], needs)[0][0]
+        data, parts = workers.results([workers.submit(function, request, resources=needs)], needs)[0]
+        return data, parts

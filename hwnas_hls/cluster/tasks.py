@@ -193,12 +193,27 @@ def synthesize(key: str, request: bytes) -> bytes:
     """``Synthesizer.synthesize`` for one design."""
 
     def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
-        design = Design.from_bytes(parts["design"])
-        more = {"rows": transfer.array_from_bytes(parts["rows"])} if "rows" in parts else {}
+        design, more = _design(parts)
         report = bench.tool("synthesizer").synthesize(design, bench.target, data["stage"], **more)
         return transfer.report_to_json(report), {}
 
     return _answer(key, request, (), work)
+
+
+def clocked(key: str, request: bytes) -> bytes:
+    """``Synthesizer.clocked`` for one design."""
+
+    def work(bench: Bench, data: Any, parts: dict[str, bytes]) -> tuple[Any, dict[str, bytes]]:
+        design, more = _design(parts)
+        return None, {"design": bench.tool("synthesizer").clocked(design, bench.target, **more).to_bytes()}
+
+    return _answer(key, request, (), work)
+
+
+def _design(parts: Mapping[str, bytes]) -> tuple[Design, dict[str, Any]]:
+    """The design of a request, and the rows to simulate if it has some."""
+    rows = {"rows": transfer.array_from_bytes(parts["rows"])} if "rows" in parts else {}
+    return Design.from_bytes(parts["design"]), rows
 
 
 def _batch(bench: Bench, data: Any, parts: Mapping[str, bytes]) -> tuple[list[Any], Context]:

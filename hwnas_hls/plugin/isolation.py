@@ -7,7 +7,7 @@ An estimator or synthesizer requests isolation by class attributes::
     time_limit_s = 600.0     # per call
 
 The class is also built in the main process, which needs its name and version; ``estimate``,
-``available`` and ``synthesize`` run in a worker process only. Nothing is pickled: candidates,
+``available``, ``clocked`` and ``synthesize`` run in a worker process only. Nothing is pickled: candidates,
 architectures and numbers are sent as JSON, arrays as npz.
 """
 
@@ -29,12 +29,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported
+from hwnas_hls.network.design import Design
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.rebuild import build_args_of
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
-    from hwnas_hls.network.design import Design
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.protocols.estimator import Context
     from hwnas_hls.protocols.plugin import Isolatable
@@ -151,12 +154,20 @@ class Isolated:
         """Like ``Synthesizer.synthesize``; a crash gives a report with a failure."""
         try:
             with self._worker() as worker:
-                path = worker.folder / "design.npz"
-                path.write_bytes(design.to_bytes())
-                request = {"call": "synthesize", "design": str(path), "target": target.to_json()}
-                return transfer.report_from_json(worker.ask({**request, "stage": stage}, self.time_limit_s))
+                request = {"call": "synthesize", "stage": stage, **_request(worker, design, target)}
+                return transfer.report_from_json(worker.ask(request, self.time_limit_s))
         except IsolationError as error:
             return SynthesisReport(self.name, stage, failure=str(error), failure_kind=error.kind)
+
+    def clocked(self, design: Design, target: Target, rows: NDArray[np.int64] | None = None) -> Design:
+        """Like ``Synthesizer.clocked``, without rows.
+
+        Raises:
+            IsolationError: the plugin raised an exception, crashed or exceeded a limit.
+        """
+        with self._worker() as worker:
+            name = worker.ask({"call": "clocked", **_request(worker, design, target)}, self.time_limit_s)
+            return Design.from_bytes((worker.folder / name).read_bytes())
 
     @contextlib.contextmanager
     def _worker(self) -> Any:
@@ -294,6 +305,12 @@ class _Process:
             with stream:
                 while line := stream.readline(4096):
                     self._said.append(line.decode(errors="replace"))
+
+
+def _request(worker: _Process, design: Design, target: Target) -> dict[str, Any]:
+    path = worker.folder / "design.npz"
+    path.write_bytes(design.to_bytes())
+    return {"design": str(path), "target": target.to_json()}
 
 
 def _close(alive: set[_Process], folder: tempfile.TemporaryDirectory[str]) -> None:

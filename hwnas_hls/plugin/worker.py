@@ -57,6 +57,10 @@ class Worker:
         if request["call"] == "available":
             return str(self.plugin.available(target))
         design = Design.from_bytes(Path(request["design"]).read_bytes())
+        if request["call"] == "clocked":
+            name = f"answer-{number}.npz"
+            (self.folder / name).write_bytes(self.plugin.clocked(design, target).to_bytes())
+            return name
         return transfer.report_to_json(self.plugin.synthesize(design, target, request["stage"]))
 
 

@@ -219,14 +219,13 @@ class Measuring:
 
     def clocked(self, design: Design) -> Design:
         """The design at the clock that the synthesizer finds for it, if the user states none."""
-        find = getattr(self._synthesizer, "clocked", None)
-        if find is None or self.problem.spec.clock_ns is not None or self._missing:
+        if self.problem.spec.clock_ns is not None or self._missing:
             return design
         rows = None
         if self._wants_rows:
             rows = input_integers(design, self.problem.dataset.test.x[:_SIMULATED_ROWS])
         try:
-            found: Design = find(design, self.problem.target, rows)
+            found: Design = self._synthesizer.clocked(design, self.problem.target, rows)
             return found
         except PLUGIN_FAULTS as error:
             log.warning("no clock was found for a design: %s", in_words(error))

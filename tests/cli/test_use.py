@@ -37,7 +37,7 @@ from hwnas_hls.spec.spec import Spec, parse_bound, read_tables, spec_from_tables
 from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import Limit
-from hwnas_hls.views.front_table import print_front
+from hwnas_hls.views.front_summary import print_front
 
 MakeSpec = Callable[..., Spec]
 QUIET = runs.Observer()

@@ -511,6 +511,7 @@ def test_syntheses_keep_to_the_resources(
         spec = toy_spec(cluster=cluster, synthesis={**synthesis, "config": config})
         found.append(content(start(spec, registry, tmp_path / name, Observer())))
     assert found[0] == found[1]
+    assert os.getpid() not in {line.pid for line in read_log(log) if line.what == "clocked"}
     lines = [line for line in read_log(log) if line.what == "synthesize"]
     assert len(lines) >= 5
     assert os.getpid() not in {line.pid for line in lines}

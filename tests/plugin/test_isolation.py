@@ -194,6 +194,9 @@ def test_a_synthesizer(registry: Registry) -> None:
     synthesizer = isolated(registry, "synthesizer", "harmful-synthesis")
     assert synthesizer.available(target) == ""
     assert synthesizer.available(registry.target("pynq-z2")) == "only for the VU9P"
+    clocked = synthesizer.clocked(design, target)
+    assert clocked.architecture.clock_ns == 3.25
+    assert clocked.weights[0].tolist() == design.weights[0].tolist()
     report = synthesizer.synthesize(design, target, "csynth")
     assert (report.tool, report.stage, report.failure) == ("harmful 1", "csynth", "")
     assert report.estimates["lut"].value == float(np.abs(design.weights[0]).sum())

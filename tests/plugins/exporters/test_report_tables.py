@@ -31,7 +31,8 @@ from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, measured
 from hwnas_hls.values.objective import Limit, Objective
 from hwnas_hls.values.run_facts import Chance, LeftOut, LeftOutKind
-from hwnas_hls.views.front_table import front_table, print_front
+from hwnas_hls.views.front_summary import print_front
+from hwnas_hls.views.front_table import front_table
 from hwnas_hls_plugins.exporters.html_report.points import default_axes, head_metric, plotted_metrics
 from hwnas_hls_plugins.exporters.html_report.verdict import useless, verdict
 

@@ -13,7 +13,7 @@ from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.record import RecordState
 from hwnas_hls.values.run_facts import LeftOutKind
-from hwnas_hls.views.front_table import chance_words
+from hwnas_hls.views.front_summary import chance_words
 from hwnas_hls_plugins.exporters.html_report.cards import Card, summary
 from hwnas_hls_plugins.exporters.html_report.points import head_metric
 
