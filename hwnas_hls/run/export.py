@@ -288,7 +288,8 @@ def _build(
     remove_other_circuit(place, member.design.digest())
     save_predictions(place, member.design, problem.dataset)
     warnings = list(member.warnings)
-    warnings += [str(finding) for finding in lint.lint_design(member.design, problem.target)]
+    findings = lint.lint_design(member.design, problem.target, _routed_mhz(member.estimates))
+    warnings += [str(finding) for finding in findings]
     checks = dict(member.checks)
     estimates = dict(member.estimates)
     try:
@@ -326,6 +327,13 @@ def _build(
     evidence.write(place, evidence.Piece("export", tool, digest, estimates, problem.target.part, clock_ns))
     on_step(f"design {member.key}: C simulation {checks.get('csim', 'not reached')}")
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
+
+
+def _routed_mhz(estimates: Mapping[str, Estimate]) -> float:
+    """The clock frequency that the routed design reaches; 0 if it was not routed."""
+    fmax = estimates.get("fmax_mhz")
+    routed = fmax is not None and fmax.source == Source.POST_ROUTE and fmax.in_domain
+    return fmax.value if fmax is not None and routed else 0.0
 
 
 def _proven(problem: Problem, member: Member, found: Verification) -> dict[str, Estimate]:

@@ -53,6 +53,12 @@ def rules(design):
     return {finding.rule: finding for finding in lint_design(design, TARGET)}
 
 
+@pytest.mark.parametrize(("routed_mhz", "noted"), [(0.0, True), (399.0, True), (400.0, False)])
+def test_a_fast_clock_that_a_routed_design_meets_is_no_finding(routed_mhz, noted):
+    found = lint_design(net(dense(), clock_ns=2.5), TARGET, routed_mhz)
+    assert [finding.rule for finding in found] == ["fast-clock"] * noted
+
+
 def test_a_clean_design_has_no_findings():
     assert lint_design(net(dense(), dense(8, 4, "linear", result=None)), TARGET) == []
 

@@ -33,10 +33,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def lint_design(design: Design, target: Target) -> list[Finding]:
-    """The findings for ``design`` on ``target``, errors first, then in the order of the layers."""
+def lint_design(design: Design, target: Target, routed_mhz: float = 0.0) -> list[Finding]:
+    """The findings for ``design`` on ``target``, errors first, then in the order of the layers.
+
+    Args:
+        routed_mhz: clock frequency that the routed design reaches; 0 without a routed design.
+    """
     architecture, types = design.architecture, design.layer_types()
     findings = [*_network(design, target), *graph_findings(design)]
+    clock_ns = architecture.clock_ns or target.clock_ns
+    if clock_ns < target.clock_ns and routed_mhz * clock_ns < 1000.0:
+        findings.insert(0, _fast_clock(clock_ns, target))
     for number, layer in enumerate(architecture.layers):
         (source, accum, result), weight = types[number], design.weights[number]
         where = f"layer {number} ({words(layer)})"
@@ -50,6 +57,15 @@ def lint_design(design: Design, target: Target) -> list[Finding]:
             findings.append(_table(layer, where))
         findings += _result(layer, accum, result, where)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _fast_clock(clock_ns: float, target: Target) -> Finding:
+    return pitfall(
+        "fast-clock",
+        "clock",
+        f"{clock_ns:g} ns is faster than {target.name}'s default of {target.clock_ns:g} ns",
+        "expect more cycles and registers; only a post-route report proves the timing",
+    )
 
 
 def _dead(architecture: Architecture, where: str) -> Finding:
@@ -193,14 +209,6 @@ def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> It
 
 def _network(design: Design, target: Target) -> Iterator[Finding]:
     architecture = design.architecture
-    clock_ns = architecture.clock_ns or target.clock_ns
-    if clock_ns < target.clock_ns:
-        yield pitfall(
-            "fast-clock",
-            "clock",
-            f"{clock_ns:g} ns is faster than {target.name}'s default of {target.clock_ns:g} ns",
-            "expect more cycles and registers; only a post-route report proves the timing",
-        )
     for what, kind in (("input", architecture.input), ("output", design.layer_types()[-1][2])):
         if kind.width > DOUBLE_BITS:
             yield pitfall(

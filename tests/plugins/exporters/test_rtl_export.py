@@ -369,6 +369,39 @@ def test_a_wrong_row_and_missing_rows_fail(folder: Path, tmp_path: Path, simulat
     assert not passed(make(other, "sim", f"SIM={simulator}"))
 
 
+@needs("iverilog")
+@needs("verilator")
+@needs("ghdl")
+@pytest.mark.parametrize("simulator", ["icarus", "verilator", "ghdl"])
+def test_the_script_ends_with_1_at_a_wrong_bit(folder: Path, tmp_path: Path, simulator: str) -> None:
+    """Make itself ends with 2, whatever the reason."""
+    other = tmp_path / "rtl"
+    shutil.copytree(folder, other)
+    assert _script(other, simulator) == 0
+    rows = other / "tb" / f"{name_of(folder)}_rows.hex"
+    altered(folder, rows)
+    assert _script(other, simulator) == 1
+    assert make(other, "sim", f"SIM={simulator}").returncode == 2
+
+
+@needs("iverilog")
+def test_the_script_ends_with_2_if_the_testbench_did_not_run(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "rtl"
+    shutil.copytree(folder, other)
+    assert _script(other, "icarus", "sim-class", "PRINT=1") == 0
+    assert _script(other, "no-such-simulator") == 2
+    # The compiler prints the lines around an error, among them those that print FAIL.
+    bench = other / "tb" / f"{name_of(folder)}_tb.v"
+    bench.write_text(bench.read_text().replace("$fatal(1)", "$fatal(1", 1))
+    assert _script(other, "icarus") == 2
+
+
+def _script(folder: Path, *arguments: str) -> int:
+    return subprocess.run(
+        [folder / "sim.sh", *arguments], capture_output=True, timeout=300, check=False, cwd="/"
+    ).returncode
+
+
 def test_a_missing_simulator_is_named(folder: Path) -> None:
     done = make(folder, "sim", "SIM=icarus", "PATH=/nowhere", "SHELL=/bin/sh")
     assert done.returncode != 0

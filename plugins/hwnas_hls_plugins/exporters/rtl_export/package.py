@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 FOLDER = "rtl"
 STATEMENT = "circuit.json"
 LANGUAGES = ("verilog", "vhdl")
+#: Runs a testbench with exit statuses that make does not have.
+_SCRIPT = "sim.sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,7 @@ def _rendered(folder: Path, values: dict[str, Any]) -> list[Path]:
         "vivado/package_ip.tcl": "package_ip.tcl",
         f"{name}.core": "fusesoc.core",
         "Makefile": "Makefile",
+        _SCRIPT: _SCRIPT,
         "README.md": "README.md",
     }
     if values["vhdl"]:
@@ -236,6 +239,7 @@ def _rendered(folder: Path, values: dict[str, Any]) -> list[Path]:
         write_text(folder / place, render(f"rtl/{template}.j2", **values))
         for place, template in files.items()
     ]
+    (folder / _SCRIPT).chmod(0o755)
     for kind, bench in _stages(values).items():
         for place, template in ((f"src/{name}_{kind}.v", f"{kind}.v"), (f"tb/{name}_{kind}_tb.v", "tb.v")):
             text = render(f"rtl/{template}.j2", **{**values, "bench": bench})
