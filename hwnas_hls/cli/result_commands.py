@@ -13,6 +13,7 @@ from hwnas_hls.cli.context import current_registry, json_option, print_json
 from hwnas_hls.cli.flags import session_cluster
 from hwnas_hls.cli.options import ended, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
+from hwnas_hls.protocols.exporter import Exporter
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Member
@@ -125,7 +126,10 @@ def _show(member: Member, picked: Picked | None, place: Path, *, quiet: bool, as
 def _takes_design(formats: Sequence[str], found: str) -> None:
     """Raises: UserError: an exporter writes whole runs only."""
     offers = [current_registry().offer("exporter", name, "--format") for name in formats]
-    if whole := [offer.name for offer in offers if not getattr(offer.cls, "takes_design", False)]:
+    takes_design = {
+        offer.name for offer in offers if issubclass(offer.cls, Exporter) and offer.cls.takes_design
+    }
+    if whole := [offer.name for offer in offers if offer.name not in takes_design]:
         raise UserError(
             f"--format {whole[0]} exports the whole run and takes no design",
             kind=ErrorKind.CONFLICT,

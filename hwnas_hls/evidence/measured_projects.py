@@ -36,7 +36,7 @@ class MeasuredDesign:
     report: Path
 
 
-class ProblemKind(StrEnum):
+class SkipReason(StrEnum):
     """Why a project or report was left out."""
 
     UNREAD = "unread"
@@ -45,7 +45,7 @@ class ProblemKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Skipped:
     """A project or report that was left out.
 
     Args:
@@ -55,7 +55,7 @@ class Problem:
     """
 
     source: Path
-    kind: ProblemKind
+    kind: SkipReason
     reason: str
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Problem:
 
 def measured_projects(
     roots: Iterable[Path | str], family: str | None = None
-) -> tuple[list[MeasuredDesign], list[Problem]]:
+) -> tuple[list[MeasuredDesign], list[Skipped]]:
     """All designs with reports in some trees of projects, one per stage and solution.
 
     A project that cannot be read, or whose report belongs to another firmware, is skipped and listed
@@ -78,24 +78,24 @@ def measured_projects(
         UserError: a root is not a folder.
     """
     out: list[MeasuredDesign] = []
-    problems: list[Problem] = []
+    problems: list[Skipped] = []
     for root in map(Path, roots):
         for folder in find_projects(root):
             try:
                 project = read_whole(folder)
             except HwnasError as error:
                 reason = str(error).removeprefix(f"{folder}: ")
-                problems.append(Problem(folder, ProblemKind.UNREAD, reason))
+                problems.append(Skipped(folder, SkipReason.UNREAD, reason))
                 continue
             if project.reports is None:
-                problems.append(Problem(folder, ProblemKind.NO_REPORT, "no readable report"))
+                problems.append(Skipped(folder, SkipReason.NO_REPORT, "no readable report"))
                 continue
-            problems += [Problem(folder, ProblemKind.UNREAD, text) for text in project.reports.problems]
+            problems += [Skipped(folder, SkipReason.UNREAD, text) for text in project.reports.problems]
             out += _designs(project, family or root.resolve().name, problems)
     return out, problems
 
 
-def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable[MeasuredDesign]:
+def _designs(project: Project, family: str, problems: list[Skipped]) -> Iterable[MeasuredDesign]:
     reports = project.reports
     if reports is None:
         return
@@ -107,7 +107,7 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
         wrong = contradictions(project, solution)
         if wrong:
             reason = f"does not belong to this firmware: {wrong[0]}"
-            problems.append(Problem(solution.csynth.path, ProblemKind.OTHER_DESIGN, reason))
+            problems.append(Skipped(solution.csynth.path, SkipReason.OTHER_DESIGN, reason))
             foreign = solution.csynth
             continue
         whole = whole or solution.csynth
@@ -116,21 +116,21 @@ def _designs(project: Project, family: str, problems: list[Problem]) -> Iterable
         top = project.top if whole is None else whole.top
         if not same_top(report.top, top):
             reason = f"top function {report.top}, not {top}"
-            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
+            problems.append(Skipped(report.path, SkipReason.OTHER_DESIGN, reason))
             continue
         wrong = foreign_modules(project, [module.name for module in report.modules])
         if wrong:
             reason = f"does not belong to this firmware: {wrong[0]}"
-            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
+            problems.append(Skipped(report.path, SkipReason.OTHER_DESIGN, reason))
             continue
         if whole is None and foreign is not None:
             # It names no module that could tell, and the C synthesis before it built another network.
             reason = f"beside a C synthesis of another firmware ({foreign.path.name})"
-            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
+            problems.append(Skipped(report.path, SkipReason.OTHER_DESIGN, reason))
             continue
         if not same_device(report.part, whole.part if whole is not None else project.query.part):
             reason = f"part {report.part} differs from the project's"
-            problems.append(Problem(report.path, ProblemKind.OTHER_DESIGN, reason))
+            problems.append(Skipped(report.path, SkipReason.OTHER_DESIGN, reason))
             continue
         truth = _resources(report.used)
         if whole is not None:

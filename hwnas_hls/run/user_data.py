@@ -25,7 +25,7 @@ _WHERE = "task"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class UserTable:
     """Rows in the npz format that the task ``file`` reads.
 
     Args:
@@ -61,7 +61,7 @@ class Table:
         return {"name": "file", "path": str(path), "kind": self.kind, **self.metrics}
 
 
-def rows_of(given: Any, label: str | None = None) -> Table:
+def rows_of(given: Any, label: str | None = None) -> UserTable:
     """The rows of ``(X, y)``, a DataFrame with its label column, a Dataset, or a task object.
 
     Raises:
@@ -83,7 +83,7 @@ def rows_of(given: Any, label: str | None = None) -> Table:
     )
 
 
-def _of_dataset(dataset: Dataset) -> Table:
+def _of_dataset(dataset: Dataset) -> UserTable:
     import numpy as np
 
     dataset.scoring.check(dataset.metric, _WHERE)
@@ -109,10 +109,10 @@ def _of_dataset(dataset: Dataset) -> Table:
         arrays[f"y_{short}"] = (
             np.array(dataset.labels, np.str_)[split.y] if dataset.kind == CLASSIFICATION else split.y
         )
-    return Table(arrays, dataset.kind, metrics)
+    return UserTable(arrays, dataset.kind, metrics)
 
 
-def _of_frame(frame: Any, label: str | None) -> Table:
+def _of_frame(frame: Any, label: str | None) -> UserTable:
     if label is None:
         raise UserError(
             "the label column is not given",
@@ -126,7 +126,7 @@ def _of_frame(frame: Any, label: str | None) -> Table:
     return _of_pair(frame.drop(columns=[label]), frame[label])
 
 
-def _of_pair(features: Any, labels: Any) -> Table:
+def _of_pair(features: Any, labels: Any) -> UserTable:
     import numpy as np
 
     names = [str(name) for name in getattr(features, "columns", ())]
@@ -146,4 +146,4 @@ def _of_pair(features: Any, labels: Any) -> Table:
     arrays = {"x": x, "y": y}
     if names:
         arrays["feature_names"] = np.array(names, np.str_)
-    return Table(arrays)
+    return UserTable(arrays)

@@ -14,7 +14,7 @@ from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
 from hwnas_hls.evidence.belonging import contradictions
-from hwnas_hls.evidence.measured_projects import ProblemKind, measured_projects
+from hwnas_hls.evidence.measured_projects import SkipReason, measured_projects
 from hwnas_hls.hls4ml.folder import read_whole
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
@@ -187,7 +187,7 @@ def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
     # Vivado's report names no module, so that it is as doubtful as the C synthesis before it
     rows, problems = measured_projects([tmp_path])
     assert rows == []
-    assert [problem.kind for problem in problems] == [ProblemKind.OTHER_DESIGN] * 2
+    assert [problem.kind for problem in problems] == [SkipReason.OTHER_DESIGN] * 2
     reports = ReportsSynthesizer(ReportsConfig((str(tmp_path),)))
     assert not reports.synthesize(_design(0), TARGET, "logic_synth").estimates
     shutil.rmtree(folder / "tagger_prj")
@@ -217,7 +217,7 @@ def test_lone_report_of_another_design_is_left_out(tmp_path: Path, old: str, new
     path.write_text(path.read_text().replace(old, new))
     rows, problems = measured_projects([tmp_path])
     assert rows == []
-    assert [(problem.source, problem.kind) for problem in problems] == [(path, ProblemKind.OTHER_DESIGN)]
+    assert [(problem.source, problem.kind) for problem in problems] == [(path, SkipReason.OTHER_DESIGN)]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_modules_of_a_hierarchical_report_are_the_firmwares(
     assert bool(reports.synthesize(_design(0), TARGET, "post_route").estimates) == counts
     rows, problems = measured_projects([tmp_path])
     assert len(rows) == counts
-    assert [problem.kind for problem in problems] == [ProblemKind.OTHER_DESIGN] * (not counts)
+    assert [problem.kind for problem in problems] == [SkipReason.OTHER_DESIGN] * (not counts)
 
 
 def test_a_first_layer_that_hls_inlined_does_not_belie_a_report(tmp_path: Path) -> None:

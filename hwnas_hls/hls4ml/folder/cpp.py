@@ -55,7 +55,7 @@ def without_comments(text: str) -> tuple[str, dict[int, str]]:
 
 
 @dataclass(slots=True)
-class Source:
+class SourceText:
     """One file without comments and preprocessor lines.
 
     Args:
@@ -73,7 +73,7 @@ class Source:
     named: dict[str, str] = field(default_factory=dict)
 
 
-def clean(text: str, known: Mapping[str, str] | None = None) -> Source:
+def clean(text: str, known: Mapping[str, str] | None = None) -> SourceText:
     """Remove comments, preprocessor lines and code excluded from synthesis.
 
     Args:
@@ -81,7 +81,7 @@ def clean(text: str, known: Mapping[str, str] | None = None) -> Source:
         known: macros of earlier files and of the compiler's flags -> expressions.
     """
     bare, comments = without_comments(text)
-    result = Source("", comments=comments)
+    result = SourceText("", comments=comments)
     names = dict(known or {})
     kept: list[str] = []
     levels: list[_Level] = []

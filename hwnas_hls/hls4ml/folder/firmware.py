@@ -12,7 +12,7 @@ from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.cpp import (
     Call,
     Function,
-    Source,
+    SourceText,
     Struct,
     call_of,
     clean,
@@ -171,7 +171,7 @@ def origin(name: str, aliases: Mapping[str, str]) -> str:
 
 def _top_function(
     folder: Path, top: str, defined: Mapping[str, str], headers: str
-) -> tuple[Function, Source]:
+) -> tuple[Function, SourceText]:
     """The function that calls the layers, and its file.
 
     Args:

@@ -10,7 +10,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.values.candidate import Value
 from hwnas_hls_plugins.spaces.cell_table import CellTable, Operation
 from hwnas_hls_plugins.spaces.layer_graph import End, LayerGraph, Shape, summand
-from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, Wanted
+from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, DenseProperties
 from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH
 
 
@@ -61,7 +61,7 @@ class CellNetwork:
         """Append a dense layer with the settings of ``tag``."""
         self.shapes.setdefault(tag, []).append((end.width, n_out))
         last = tag == OUTPUT
-        wanted = Wanted(
+        wanted = DenseProperties(
             end.width,
             n_out,
             end.kind,

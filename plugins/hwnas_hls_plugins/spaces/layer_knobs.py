@@ -109,7 +109,7 @@ class LayerTable(KnobTable):
         """Whether the layer ``tag`` shares multipliers."""
         return bool(self.value(values, "strategy", tag) == "Resource")
 
-    def dense(self, values: Mapping[str, Value], tag: str, wanted: Wanted) -> Dense:
+    def dense(self, values: Mapping[str, Value], tag: str, wanted: DenseProperties) -> Dense:
         """The dense layer ``tag``."""
         weight, strategy = self.weight_type(values, tag), self.value(values, "strategy", tag)
         bias = None
@@ -183,7 +183,7 @@ class LayerTable(KnobTable):
         return next(level for level, factors in built.items() if factors == built[wanted])
 
 
-class Wanted(NamedTuple):
+class DenseProperties(NamedTuple):
     """The properties of a dense layer that its knobs do not determine.
 
     Args:

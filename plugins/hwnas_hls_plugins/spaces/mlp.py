@@ -14,7 +14,7 @@ from hwnas_hls.protocols.space import KnobSpace
 from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.values.candidate import Candidate, Value
 from hwnas_hls_plugins.spaces.layer_graph import End, LayerGraph, summand
-from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, Wanted
+from hwnas_hls_plugins.spaces.layer_knobs import OUTPUT, DenseProperties
 from hwnas_hls_plugins.spaces.layer_settings import HARD_TANH, default_strategies
 from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
 from hwnas_hls_plugins.spaces.mlp_table import MlpTable
@@ -241,14 +241,14 @@ class MlpSpace(KnobSpace):
         # Estimators without access to weights use the expected share of zeros instead of adders.
         sparsity = 1 - common.kept_adders if common.kept_adders < 1 else None
         if tag == OUTPUT:
-            last = Wanted(end.width, n_out, end.kind, "linear", None, use_bias, sparsity=sparsity)
+            last = DenseProperties(end.width, n_out, end.kind, "linear", None, use_bias, sparsity=sparsity)
             return graph.add(table.dense(values, tag, last), (end,))
         kind, activation = self._kind(values, tag), self._activation(values, tag)
         result = table.result_type(values, tag, activation)
         dense = table.dense(
             values,
             tag,
-            Wanted(
+            DenseProperties(
                 end.width,
                 n_out,
                 end.kind,

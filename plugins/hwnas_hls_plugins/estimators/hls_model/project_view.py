@@ -122,7 +122,7 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
             firmware lies beside it.
         calibration: of the predictions.
     """
-    from hwnas_hls.evidence.measured_projects import ProblemKind, measured_projects
+    from hwnas_hls.evidence.measured_projects import SkipReason, measured_projects
     from hwnas_hls.hls4ml.folder import find_project
     from hwnas_hls.hls4ml.lint import lint_config, lint_folder
 
@@ -140,7 +140,7 @@ def view_project(path: Path | str, calibration: Calibration) -> ProjectView:
         return ProjectView((), (), (f"the project was not looked through: {error}",))
     designs, trouble = measured_projects([folder])
     problems += [
-        _within(folder, str(problem)) for problem in trouble if problem.kind is not ProblemKind.NO_REPORT
+        _within(folder, str(problem)) for problem in trouble if problem.kind is not SkipReason.NO_REPORT
     ]
     predictions = predict([design.query for design in designs], calibration)
     reports = []
