@@ -26,7 +26,7 @@ from hwnas_hls.run.choice import chosen
 from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.front import hypervolume, non_dominated
 

@@ -24,7 +24,7 @@ from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls_plugins.estimators.da_law import lut_of, sums_of
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.estimator import train

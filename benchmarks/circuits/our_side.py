@@ -37,7 +37,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run import lifecycle, search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.record import Record
 

@@ -34,7 +34,7 @@ from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate

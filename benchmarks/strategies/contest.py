@@ -16,10 +16,10 @@ from plain_optuna import PlainNsga2
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.strategy import Strategy
-from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.record import Record, RecordState

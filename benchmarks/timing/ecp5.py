@@ -37,7 +37,7 @@ from hwnas_hls.resources import data_folder
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.values.record import Record
 from hwnas_hls_plugins.estimators.da_law import cost_of
 from hwnas_hls_plugins.synthesizers.open_synthesis import Ecp5Config, Ecp5Synthesizer

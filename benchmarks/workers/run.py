@@ -27,11 +27,11 @@ import numpy as np
 from hwnas_hls.cluster import Workers, tasks
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 

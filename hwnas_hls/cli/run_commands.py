@@ -151,7 +151,7 @@ def resume(
     cluster = session_cluster(run_folder, workers, scheduler)
     if salvaging:
         from hwnas_hls.run.folder import run_spec
-        from hwnas_hls.run.salvage import salvage
+        from hwnas_hls.run.storage.salvage import salvage
 
         run_spec(run_folder)
         click.echo(f"salvage: {salvage(run_folder)}", err=True)

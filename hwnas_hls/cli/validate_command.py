@@ -56,7 +56,7 @@ def validate(
     The default requirement is a latency of at most 1 us.
     """
     from hwnas_hls.evidence import verdict
-    from hwnas_hls.run.database import run_lock
+    from hwnas_hls.run.storage.database import run_lock
 
     registry = current_registry()
     _requirements(max_latency, maxima, minima, None)

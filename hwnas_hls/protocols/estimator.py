@@ -123,7 +123,7 @@ class Estimator(Isolatable):
     learns: bool = False
     #: Name of its own metric that forecasts the task's metric with a calibrated interval. Candidates
     #: that would be dominated even at the optimistic end are not trained; see
-    #: :mod:`hwnas_hls.run.forecast`. Empty: no forecast.
+    #: :mod:`hwnas_hls.run.judging.forecast`. Empty: no forecast.
     forecast: str = ""
     #: Whether its metrics are proxies of the task's metric; the run then reports their rank correlation.
     proxies: bool = False

@@ -23,14 +23,14 @@ from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, joined
-from hwnas_hls.run.family import shares_trainings
-from hwnas_hls.run.halving import rank
-from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.judging.family import shares_trainings
+from hwnas_hls.run.judging.halving import rank
+from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.refining import refined
 from hwnas_hls.run.search import choose
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import Estimate, Source
 from hwnas_hls.values.front import hypervolume, non_dominated

@@ -29,8 +29,8 @@ from hwnas_hls.network import emulator
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
-from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.known_designs import YOURS, final_designs, keep_finals
+from hwnas_hls.run.judging.judge import Judge
+from hwnas_hls.run.known.designs import YOURS, final_designs, keep_finals
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import reported

@@ -16,8 +16,8 @@ from hwnas_hls import __version__
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.evidence.usefulness import chance_of, chances_of
-from hwnas_hls.run.database import COPY_FOLDER
 from hwnas_hls.run.problem import Problem
+from hwnas_hls.run.storage.database import COPY_FOLDER
 from hwnas_hls.values.estimate import RESOURCE_STAGE
 from hwnas_hls.values.run_facts import Host, RunFacts
 

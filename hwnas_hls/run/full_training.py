@@ -17,8 +17,8 @@ from hwnas_hls.evidence.usefulness import constant
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
 from hwnas_hls.protocols.task import Split, joined
-from hwnas_hls.run.family import shares_trainings
-from hwnas_hls.run.judge import FullTraining, Judge
+from hwnas_hls.run.judging.family import shares_trainings
+from hwnas_hls.run.judging.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.refining import refined
 from hwnas_hls.spec.notation import counted

@@ -21,7 +21,7 @@ from hwnas_hls.protocols.exporter import Comparison
 from hwnas_hls.protocols.task import Split
 from hwnas_hls.run.correction import Correction, Observation, corrections, most_worth, regime_of, revise
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.record import Record, RecordState
 

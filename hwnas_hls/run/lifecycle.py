@@ -29,16 +29,16 @@ from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.exporters import front_of, run_exporters
 from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
-from hwnas_hls.run.known_designs import split_yours, with_known
-from hwnas_hls.run.known_sources import check_sources
-from hwnas_hls.run.member_store import exported_member, held_members, member_to_json, stored_members
+from hwnas_hls.run.known.designs import split_yours, with_known
+from hwnas_hls.run.known.sources import check_sources
 from hwnas_hls.run.named_exporters import exporter_named
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress, Search
 from hwnas_hls.run.selection import Picked
 from hwnas_hls.run.spec_changes import check_unchanged
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.member_store import exported_member, held_members, member_to_json, stored_members
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.spec.spec import Spec, read_tables

@@ -19,11 +19,11 @@ from hwnas_hls.plugin.faults import PLUGIN_FAULTS, WrongReturn, in_words_with_pl
 from hwnas_hls.plugin.returned import asked_candidates
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.run.hardware_loop import Measuring
-from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.known_designs import origins, take_up
-from hwnas_hls.run.known_sources import gathered
+from hwnas_hls.run.judging.judge import Judge
+from hwnas_hls.run.known.designs import origins, take_up
+from hwnas_hls.run.known.sources import gathered
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.values.candidate import GIVEN, Candidate
 from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.record import Record

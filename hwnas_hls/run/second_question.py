@@ -17,13 +17,13 @@ from hwnas_hls.run.choice import above_floor
 from hwnas_hls.run.exporters import front_of
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.goal import goal_of
-from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.member_store import stored_members
+from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search, choose, least_infeasible
 from hwnas_hls.run.spec_changes import check_unchanged
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.member_store import stored_members
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.run.task_metrics import TASK_KEYS, missing_scores, with_metrics
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 from hwnas_hls.values.front import non_dominated

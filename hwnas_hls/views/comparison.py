@@ -16,7 +16,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import LiveFront
-from hwnas_hls.run.store import Batch, Store
+from hwnas_hls.run.storage.store import Batch, Store
 from hwnas_hls.spec.notation import title
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import CSYNTH_OF, RESOURCE_STAGE

@@ -264,7 +264,7 @@ print(json.dumps([light, names, heavy]))
 
 
 def test_a_running_run_is_watched(tmp_path: Path) -> None:
-    from hwnas_hls.run.store import Store
+    from hwnas_hls.run.storage.store import Store
 
     folder = tmp_path / "run"
     seen: list[int] = []

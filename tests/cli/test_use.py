@@ -31,7 +31,7 @@ from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.facts import logged
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.spec.spec import Spec, parse_bound, read_tables, spec_from_tables
 from hwnas_hls.values.check import PASSED, failure, not_run

@@ -19,7 +19,7 @@ from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, REFUTED, judge, overa
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
-from hwnas_hls.run.database import run_lock
+from hwnas_hls.run.storage.database import run_lock
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Limit
 from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer

@@ -25,10 +25,10 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.isolation import Isolated, IsolationError, guarded
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
-from hwnas_hls.run.judge import Judge
+from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_context, sample_dataset, sample_design
 from hwnas_hls.values.record import RecordState

@@ -22,7 +22,7 @@ from hwnas_hls.run.choice import Option, _beyond_noise, _folds, above_floor
 from hwnas_hls.run.noise import Contender, distinct, noise
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.selection import knee
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate
@@ -462,7 +462,7 @@ def test_a_failed_full_training_is_repeated_more_slowly_until_one_succeeds(
     registry: Registry, toy_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from hwnas_hls.run import full_training
-    from hwnas_hls.run.judge import FullTraining
+    from hwnas_hls.run.judging.judge import FullTraining
 
     outcome = members_of(registry, toy_spec(export={"members": 2, "restarts": 3}), tmp_path / "run")
     good, bad = list({record.key: record for record in outcome.front.records}.values())[:2]

@@ -12,10 +12,10 @@ from hwnas_hls import hookimpl
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.run import lifecycle as runs
-from hwnas_hls.run.contention import contend
+from hwnas_hls.run.judging.contention import contend
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, Metric, measured

@@ -14,7 +14,7 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.search import Progress
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls.values.run_facts import LeftOutKind

@@ -18,7 +18,7 @@ from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 from hwnas_hls.testing import sample_design
 

@@ -28,8 +28,8 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.lifecycle import Observer
-from hwnas_hls.run.salvage import salvage
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.salvage import salvage
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import sample_front
 from hwnas_hls.values.candidate import Candidate
@@ -410,7 +410,7 @@ def test_weights_that_would_fill_the_memory_are_not_unpacked(tmp_path: Path) -> 
 
 def test_candidates_of_one_training_may_name_each_other(tmp_path: Path) -> None:
     """Two exported candidates of one full training did, and a resumed run followed them without an end."""
-    from hwnas_hls.run.store import Store
+    from hwnas_hls.run.storage.store import Store
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls.values.estimate import Estimates, measured
 

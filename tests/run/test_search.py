@@ -25,7 +25,7 @@ from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import LiveFront, Search, choose
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls.values.run_facts import RunFacts
@@ -145,7 +145,7 @@ def test_weights_tip_the_balance(registry: Registry, toy_spec: MakeSpec, tmp_pat
 
 
 def test_early_stopping_asks_the_goal(registry: Registry, toy_spec: MakeSpec) -> None:
-    from hwnas_hls.run.halving import halving
+    from hwnas_hls.run.judging.halving import halving
     from hwnas_hls.values.estimate import Estimate
 
     goal = resolve(toy_spec(), registry).goal
@@ -260,7 +260,7 @@ def test_a_second_process_on_one_run_is_refused(
     with Store(tmp_path):
         code = (
             "from pathlib import Path; from hwnas_hls.errors import HwnasError\n"
-            "from hwnas_hls.run.store import Store\n"
+            "from hwnas_hls.run.storage.store import Store\n"
             f"try: Store(Path({str(tmp_path)!r}))\n"
             "except HwnasError as error: print(error.kind)"
         )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas_hls.run.halving import crowding, rank
+from hwnas_hls.run.judging.halving import crowding, rank
 from hwnas_hls.values.front import hypervolume, non_dominated
 
 points = st.integers(1, 4).flatmap(

@@ -21,7 +21,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.attainment import staircase, surface
 from hwnas_hls.values.objective import Goal, Objective

@@ -21,7 +21,7 @@ from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.protocols.space import Knob, KnobSpace
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run.lifecycle import Observer, resume, start
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import EstimatorContract, MixedSpace, TinySpace, sample_context, sample_dataset
 from hwnas_hls.values.candidate import Candidate

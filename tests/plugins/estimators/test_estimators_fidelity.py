@@ -15,7 +15,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.run.lifecycle import Observer, resume, start
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.testing import EstimatorContract, sample_dataset, sample_target
 from hwnas_hls.values.candidate import Candidate

@@ -20,9 +20,9 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.task import Split
-from hwnas_hls.run.forecast import hopeful, spared
+from hwnas_hls.run.judging.forecast import hopeful, spared
 from hwnas_hls.run.lifecycle import Observer, resume, start
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.testing import EstimatorContract, MixedSpace, sample_context, sample_dataset
 from hwnas_hls.values.candidate import Candidate

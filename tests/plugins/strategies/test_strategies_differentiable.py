@@ -22,7 +22,7 @@ from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Search
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.testing import MixedSpace, StrategyContract, TinySpace, sample_dataset
 from hwnas_hls.testing.samples import sample_goal, sample_target

@@ -13,7 +13,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run.folder import run_spec
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.configuration import to_table
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.record import Record, RecordState

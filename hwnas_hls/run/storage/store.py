@@ -11,7 +11,7 @@ from typing import Any
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.design import Design
-from hwnas_hls.run.database import Database
+from hwnas_hls.run.storage.database import Database
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import Record

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwnas_hls.run.earlier_runs import check_run, known_of_run
-from hwnas_hls.run.known_designs import KnownDesign, distinct
-from hwnas_hls.run.own_designs import known_of_seed
+from hwnas_hls.run.known.designs import KnownDesign, distinct
+from hwnas_hls.run.known.earlier_runs import check_run, known_of_run
+from hwnas_hls.run.known.own_designs import known_of_seed
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 
 
 def check_sources(problem: Problem) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwnas_hls.run.halving import rank
+from hwnas_hls.run.judging.halving import rank
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import dominates, non_dominated
 from hwnas_hls.values.objective import Goal

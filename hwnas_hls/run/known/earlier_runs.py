@@ -14,11 +14,11 @@ from hwnas_hls.plugin.faults import PLUGIN_FAULTS
 from hwnas_hls.protocols.space import assemble
 from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.given import given_candidate
-from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.known_designs import KnownDesign, final_designs
+from hwnas_hls.run.judging.judge import Judge
+from hwnas_hls.run.known.designs import KnownDesign, final_designs
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.run.task_metrics import TASK_KEYS
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.candidate import Candidate

@@ -16,7 +16,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.scaling import scaled, scaled_design, unscaled
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS
 from hwnas_hls.run.given import given_candidate
-from hwnas_hls.run.known_designs import YOURS, KnownDesign
+from hwnas_hls.run.known.designs import YOURS, KnownDesign
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.spec.tables import SeedTable
 from hwnas_hls.values.candidate import Candidate

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas_hls.network.design import Design
-from hwnas_hls.run.judge import Judge
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.judging.judge import Judge
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimates
 from hwnas_hls.values.record import Record, RecordState

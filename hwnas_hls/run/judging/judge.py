@@ -10,13 +10,13 @@ from functools import cached_property
 from hwnas_hls.cluster import Workers
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.configured import ConfiguredPlugin
-from hwnas_hls.run.contention import contend
-from hwnas_hls.run.estimator_calls import EstimatorCalls, Evaluation, evaluation_of
-from hwnas_hls.run.family import Family
-from hwnas_hls.run.forecast import spared
 from hwnas_hls.run.goal import metrics_of
+from hwnas_hls.run.judging.contention import contend
+from hwnas_hls.run.judging.estimator_calls import EstimatorCalls, Evaluation, evaluation_of
+from hwnas_hls.run.judging.family import Family
+from hwnas_hls.run.judging.forecast import spared
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.run.task_metrics import missing_scores
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate

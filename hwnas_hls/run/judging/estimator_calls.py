@@ -19,9 +19,9 @@ from hwnas_hls.plugin.isolation import guarded, release
 from hwnas_hls.plugin.returned import checked_estimates
 from hwnas_hls.protocols.estimator import Context, Keep, keep_all, no_siblings
 from hwnas_hls.run.goal import metrics_of
-from hwnas_hls.run.halving import halving
+from hwnas_hls.run.judging.halving import halving
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import Record, RecordState

@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.network.design import Design
-from hwnas_hls.run.database import STORE_SCHEMA
-from hwnas_hls.run.store import Store
+from hwnas_hls.run.storage.database import STORE_SCHEMA
+from hwnas_hls.run.storage.store import Store
 
 #: Number of consecutive missing or unreadable rows after which a table is considered to end.
 _GAP = 5000
