@@ -14,9 +14,9 @@ from places import ROOT
 
 from hwnas_hls.cli.main import cli
 from hwnas_hls.errors import UserError
-from hwnas_hls.network.architecture import Dense
+from hwnas_hls.network.architecture import ACTIVATIONS, STRATEGIES, Dense, Merge
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.precision import FixedType
+from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS, FixedType
 from hwnas_hls.plugin.offers import BUILTIN, Offer
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator, Resumable
@@ -40,7 +40,14 @@ DOCS = ROOT / "docs"
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 100
 _DESCRIBED = (Record, Context, Estimate, Estimates, Front, Member, Dataset, Design, SynthesisReport)
-_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (*_DESCRIBED, RunFacts, Dense, FixedType)}
+#: Vocabularies that docstrings name.
+_VALUES: dict[str, tuple[str, ...]] = {
+    "ACTIVATIONS": ACTIVATIONS,
+    "OVERFLOWS": OVERFLOWS,
+    "ROUNDINGS": ROUNDINGS,
+    "STRATEGIES": STRATEGIES,
+}
+_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (*_DESCRIBED, RunFacts, Dense, Merge, FixedType)}
 _PROTOCOLS: dict[str, tuple[type, ...]] = {
     "plugin": (Plugin, Isolatable),
     "space": (Space,),
@@ -148,8 +155,15 @@ def _meanings(cls: type) -> dict[str, str]:
     for item in re.split(r"\n(?= {4}\S)", "\n" + section):
         names, colon, meaning = " ".join(item.split()).partition(": ")
         if colon:
-            found |= {each: _readable(meaning) for each in names.split(", ")}
+            found |= {each: _with_values(_readable(meaning)) for each in names.split(", ")}
     return found
+
+
+def _with_values(meaning: str) -> str:
+    """The text with the values of a vocabulary instead of its name in the code."""
+    return re.sub(
+        r"one of `([A-Z]+)`", lambda name: " ".join(f"`{value}`" for value in _VALUES[name[1]]), meaning
+    )
 
 
 def _builtin(kind: str) -> list[Offer]:

@@ -244,7 +244,7 @@ def _scope(design: Design) -> str:
     names = {"dense": "dense", "conv2d": "convolutional", "pool2d": "pooling", "merge": "merging"}
     counts = Counter(names[layer.kind] for layer in architecture.layers)
     parts = [f"{count} {name}" for name, count in counts.items()]
-    last = getattr(architecture.layers[-1], "activation", "linear")
+    last = architecture.layers[-1].activation
     inside = f"{', '.join(parts)} layers with their activations and the registers between them"
     softmax = "softmax included" if last == "softmax" else "no softmax (the largest output is the class)"
     host = "standardisation and rounding of raw features, "

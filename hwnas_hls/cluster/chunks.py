@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwnas_hls.network.architecture import Architecture
+from hwnas_hls.network.layers import Weighted
 
 #: The overhead of a network, in products: calls per layer and per batch.
 _FIXED_PRODUCTS = 500
@@ -37,10 +38,12 @@ def chunks(architectures: Sequence[Architecture], slots: int, most: int = 0) -> 
 
 def _likeness(architecture: Architecture, place: int) -> tuple[object, ...]:
     layers = architecture.layers
-    kinds = sorted({str(getattr(layer, "normalisation", "")) for layer in layers})
+    kinds = sorted({layer.normalisation if isinstance(layer, Weighted) else "" for layer in layers})
     return (kinds, -len(layers), [layer.n_out for layer in layers][::-1], str(architecture.input), place)
 
 
 def _cost(architecture: Architecture) -> float:
-    products = sum(int(getattr(layer, "n_products", layer.n_out)) for layer in architecture.layers)
+    products = sum(
+        layer.n_products if isinstance(layer, Weighted) else layer.n_out for layer in architecture.layers
+    )
     return _FIXED_PRODUCTS * len(architecture.layers) + products

@@ -199,6 +199,11 @@ class Pool2D:
         return self.in_width // self.pool_width
 
     @property
+    def activation(self) -> str:
+        """Always ``linear``: hls4ml builds none after a pooling."""
+        return "linear"
+
+    @property
     def input_widths(self) -> tuple[int, ...]:
         return (self.in_height * self.in_width * self.in_channels,)
 

@@ -123,7 +123,7 @@ class _Drawing:
         rows = rng.integers(kind.lowest, kind.highest, (100, made.architecture.n_in), endpoint=True)
         values = np.abs(emulate(made, rows)) * 2.0 ** -output_fraction(made)
         reach = max(float(np.quantile(values, 0.9)), 2.0**-12)
-        signed = getattr(made.architecture.layers[-1], "activation", "") != "relu" or bool(rng.integers(2))
+        signed = made.architecture.layers[-1].activation != "relu" or bool(rng.integers(2))
         modes = str(rng.choice(ROUNDINGS)), str(rng.choice(OVERFLOWS))
         modes = ("RND", "SAT") if self.usual else modes
         return FixedType(int(rng.integers(4, 11)), math.ceil(math.log2(reach)) + signed, signed, *modes)

@@ -53,7 +53,7 @@ def lint_design(design: Design, target: Target, routed_mhz: float = 0.0) -> list
             findings += _operands(layer, source, where)
             if not weight.any():
                 findings.append(_dead(architecture, where))
-        if getattr(layer, "activation", "linear") in TABLES:
+        if layer.activation in TABLES:
             findings.append(_table(layer, where))
         findings += _result(layer, accum, result, where)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -79,7 +79,7 @@ def _dead(architecture: Architecture, where: str) -> Finding:
 
 
 def _table(layer: Layer, where: str) -> Finding:
-    activation = getattr(layer, "activation", "")
+    activation = layer.activation
     return pitfall(
         "table-activation",
         where,
@@ -192,7 +192,7 @@ def _operands(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[
 
 
 def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> Iterator[Finding]:
-    activation = getattr(layer, "activation", "linear")
+    activation = layer.activation
     slope = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE}.get(activation, 1.0)
     lowest = slope * accum.lowest * 2.0**-accum.fraction
     highest, step = accum.highest * 2.0**-accum.fraction, 2.0**-result.fraction

@@ -33,7 +33,7 @@ def graph_findings(design: Design) -> Iterator[Finding]:
     try:
         graph_of(design)
     except Unsupported as error:
-        if not any(getattr(layer, "activation", "") in TABLES for layer in architecture.layers):
+        if not any(layer.activation in TABLES for layer in architecture.layers):
             yield pitfall("graph", "network", str(error), "change the graph there")
     for number, layer in enumerate(architecture.layers):
         if layer.n_out > UNROLL_LIMIT:  # as for products: hls4ml partitions every array completely

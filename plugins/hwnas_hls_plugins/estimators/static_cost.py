@@ -107,7 +107,7 @@ class StaticEstimator(Estimator):
                     found.append(self._estimates(count_design(design), _WEIGHTS_KNOWN))
                 else:
                     architecture = context.architecture(candidate)
-                    sparse = any(getattr(layer, "sparsity", 0.0) for layer in architecture.layers)
+                    sparse = any(_sparsity(layer) for layer in architecture.layers)
                     found.append(
                         self._estimates(count(architecture), _WEIGHTS_PRUNED if sparse else _WEIGHTS_OPEN)
                     )
@@ -155,16 +155,20 @@ _WEIGHTS_PRUNED = "no weight is known yet, those that pruning will leave are cou
 _WEIGHTS_KNOWN = "the non-zero weights and biases of the trained design are counted"
 
 
+def _sparsity(layer: Layer) -> float:
+    return layer.sparsity if isinstance(layer, Weighted) else 0.0
+
+
 def count(architecture: Architecture) -> Counts:
     """Counts of a network without weights; pruned weights are left out, accumulators are exact."""
     kinds = architecture.output_types()
     types, weights, biases = [], [], []
     for number, layer in enumerate(architecture.layers):
         given = [architecture.input if k == INPUT else kinds[k] for k in architecture.sources(number)]
-        accum = getattr(layer, "accum", None) or layer.exact_accum(*given)
-        types.append((given[0], accum))
+        accum = layer.accum if isinstance(layer, Weighted) else None
+        types.append((given[0], accum or layer.exact_accum(*given)))
         held = math.prod(layer.weight_shape or (0,))
-        weights.append(held - round(getattr(layer, "sparsity", 0.0) * held))
+        weights.append(held - round(_sparsity(layer) * held))
         has_bias = isinstance(layer, Weighted) and layer.bias is not None
         biases.append((layer.weight_shape or (0,))[-1] if has_bias else 0)
     return _count(architecture, types, weights, biases)

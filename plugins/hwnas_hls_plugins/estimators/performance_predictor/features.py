@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.network.architecture import Architecture
-from hwnas_hls.network.layers import Conv2D, Dense
+from hwnas_hls.network.layers import Conv2D, Dense, Layer, Pool2D
 
 #: The names of the features, in order.
 NAMES = (
@@ -78,15 +78,14 @@ def describe(architecture: Architecture) -> NDArray[np.float64]:
         max((layer.sparsity for layer in weighted), default=0.0),
         _mean([float(layer.normalisation == "batch") for layer in weighted[:-1]]),
         _mean([float(layer.bias is not None) for layer in weighted]),
-        _mean([float(getattr(layer, "activation", "") == "linear") for layer in hidden]),
+        _mean([float(layer.activation == "linear" and not isinstance(layer, Pool2D)) for layer in hidden]),
         _mean([layer.dropout for layer in weighted]),
     )
     return np.array(values)
 
 
-def _bits(layer: object) -> float:
-    result = getattr(layer, "result", None)
-    return _EXACT_BITS if result is None else float(result.width)
+def _bits(layer: Layer) -> float:
+    return _EXACT_BITS if layer.result is None else float(layer.result.width)
 
 
 def _mean(values: Sequence[float], empty: float = 0.0) -> float:

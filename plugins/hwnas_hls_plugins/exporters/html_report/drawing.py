@@ -100,7 +100,7 @@ def draw(design: Design) -> Drawing:
         edges=tuple(paths),
         description=(
             f"network of {len(architecture.layers)} {what}, widths {architecture.shape}, activations "
-            + ", ".join(getattr(layer, "activation", "none") for layer in architecture.layers)
+            + ", ".join(layer.activation for layer in architecture.layers)
         ),
     )
 

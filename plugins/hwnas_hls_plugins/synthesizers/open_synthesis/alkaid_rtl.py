@@ -140,7 +140,7 @@ def adder_graph(design: Design) -> Any:
     for number, (layer, (_, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
         given = [held[source] for source in architecture.sources(number)]
         weight, bias = design.weights[number], design.biases[number]
-        leaky = getattr(layer, "activation", "linear") == "leaky_relu"
+        leaky = layer.activation == "leaky_relu"
         rounding = result.rounding
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
@@ -156,7 +156,7 @@ def adder_graph(design: Design) -> Any:
                 values = quantize(values, *kif(accum), accum.overflow, "TRN")
         if leaky:
             values = relu(values) - relu(-values) * LEAKY_SLOPE
-        elif getattr(layer, "activation", "linear") == "relu":
+        elif layer.activation == "relu":
             values = relu(values)
         if result != accum or leaky:
             values = quantize(values, *kif(result), result.overflow, rounding)

@@ -158,7 +158,7 @@ def adder_graph(design: Design) -> Any:
                 values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
             values = quantize(values, *kif(accum), accum.overflow, "TRN")
         held[number] = _activated(values, layer)
-        if result != accum or getattr(layer, "activation", "linear") == "leaky_relu":
+        if result != accum or layer.activation == "leaky_relu":
             held[number] = quantize(held[number], *kif(result), result.overflow, result.rounding)
     values = held[len(architecture.layers) - 1]
     # Without keep_dead_inputs the input port would shrink with the weights.
@@ -168,7 +168,7 @@ def adder_graph(design: Design) -> Any:
 def _activated(values: Any, layer: Layer) -> Any:
     from da4ml.trace.ops import relu
 
-    activation = getattr(layer, "activation", "linear")
+    activation = layer.activation
     if activation == "leaky_relu":
         return relu(values) - relu(-values) * LEAKY_SLOPE
     return relu(values) if activation == "relu" else values
