@@ -88,7 +88,7 @@ def export(
         raise UserError("--among needs a rule", where="--among", remedy="give --pick as well")
     if key is None:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            outcome = runs.resume(run_folder, registry, observer, anew=True, cluster=cluster)
+            outcome = runs.resume(run_folder, registry, observer, export_again=True, cluster=cluster)
         return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
     if picked is not None and picked.member is not None:
         member = picked.member

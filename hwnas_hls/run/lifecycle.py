@@ -109,7 +109,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
             )
         write_text(folder / "spec.toml", text)
         note_data(problem.spec, folder)
-        return _go(problem, folder, observer, workers)
+        return _run(problem, folder, observer, workers)
 
 
 def resume(
@@ -117,13 +117,13 @@ def resume(
     registry: Registry,
     observer: Observer,
     *,
-    anew: bool = False,
+    export_again: bool = False,
     cluster: ClusterTable | None = None,
 ) -> Outcome:
     """Continue a run after any interruption; finished work is not repeated.
 
     Args:
-        anew: export the designs again even if that step had finished.
+        export_again: export the designs again even if that step had finished.
         cluster: workers for this session, instead of those in the run's spec.
 
     Raises:
@@ -132,7 +132,7 @@ def resume(
     spec = run_spec(folder)
     problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
     with _workers(problem) as workers:
-        return _go(problem, folder, observer, workers, anew=anew)
+        return _run(problem, folder, observer, workers, export_again=export_again)
 
 
 @contextlib.contextmanager
@@ -147,21 +147,16 @@ def _workers(problem: Problem) -> Iterator[Workers | None]:
         yield workers
 
 
-def _go(
-    problem: Problem, folder: Path, observer: Observer, workers: Workers | None, *, anew: bool = False
+def _run(
+    problem: Problem, folder: Path, observer: Observer, workers: Workers | None, *, export_again: bool = False
 ) -> Outcome:
+    """The steps of a run: search, choice and export of the designs, exporters."""
     if workers is not None:
         workers.folder = folder
     with logged(folder), Store(folder) as store:
         facts = store.meta()
         check_unchanged(problem, facts, folder)
-        run, before = run_facts(problem, folder), store.run_facts()
-        if before is not None:
-            run = dataclasses.replace(run, started=before.started)
-        if "spec" not in facts:
-            store.set_meta(
-                run=run.to_json(), spec=read_tables(folder / "spec.toml"), target=problem.target.to_json()
-            )
+        run = _facts_at_start(problem, folder, store, known="spec" in facts)
         observer.on_problem(problem, folder)
         problem.registry.call_each("hwnas_run_started", run=run)
 
@@ -174,60 +169,8 @@ def _go(
         members: list[Member] = []
         interrupted = False
         try:
-            begun = search.judged
-            search.run()
-            growth = growth_words(search.trace) if search.judged > begun else ""
-            for words in (*([growth] if growth else []), *_ranked(problem, search)):
-                observer.on_step(words)
-            own, others = split_yours(search.records())
-            choice = chosen(
-                problem,
-                search.judge,
-                store,
-                split_yours(search.front.records)[1],
-                [record for record in others if record.feasible],
-                observer.on_step,
-            )
-            exported = with_known(choice.records, own, others, store)
-            whole = _export_key(problem, exported)
-            held = (
-                None
-                if anew or facts.get("exported") != whole
-                else held_members(facts, _records(store), folder)
-            )
-            if held is None:
-                store.set_meta(finished=False)
-                done = export_designs(
-                    problem,
-                    search.judge,
-                    exported,
-                    folder,
-                    observer.on_step,
-                    search.measuring,
-                    scores=choice.scores,
-                    prices=choice.prices,
-                )
-                members = done.members
-                run = dataclasses.replace(
-                    run,
-                    choice=choice.facts(problem.dataset.metric),
-                    left_out=done.left_out,
-                    baselines=_baselines(problem, observer) if members else (),
-                    seconds=round(search.seconds(), 3),
-                )
-                stated = [member_to_json(member) for member in members]
-                made = search.measuring.comparisons() if search.measuring else []
-                facts["syntheses"] = [item.to_json() for item in made]
-                store.set_meta(
-                    run=run.to_json(),
-                    members=stated,
-                    syntheses=facts["syntheses"],
-                    exported=whole,
-                    finished=True,
-                )
-            else:
-                observer.on_step(f"finished before: {counted(len(held), 'design')}")
-                run, members = before or run, held
+            _search(problem, search, observer)
+            run, members = _designs(problem, search, run, facts, observer, folder, export_again=export_again)
         except KeyboardInterrupt:
             log.warning("interrupted after %d candidates", search.asked)
             interrupted = True
@@ -239,6 +182,89 @@ def _go(
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
         return Outcome(folder, front, interrupted, files, failures)
+
+
+def _facts_at_start(problem: Problem, folder: Path, store: Store, *, known: bool) -> RunFacts:
+    """The facts of the run; a resumed run keeps the time of its first start."""
+    run, before = run_facts(problem, folder), store.run_facts()
+    if before is not None:
+        run = dataclasses.replace(run, started=before.started)
+    if not known:
+        store.set_meta(
+            run=run.to_json(), spec=read_tables(folder / "spec.toml"), target=problem.target.to_json()
+        )
+    return run
+
+
+def _search(problem: Problem, search: Search, observer: Observer) -> None:
+    """Search up to the budget, and state how the search ended."""
+    begun = search.judged
+    search.run()
+    growth = growth_words(search.trace) if search.judged > begun else ""
+    for words in (*([growth] if growth else []), *_ranked(problem, search)):
+        observer.on_step(words)
+
+
+def _designs(
+    problem: Problem,
+    search: Search,
+    run: RunFacts,
+    facts: dict[str, Any],
+    observer: Observer,
+    folder: Path,
+    *,
+    export_again: bool,
+) -> tuple[RunFacts, list[Member]]:
+    """The exported designs and the completed facts of the run; designs of an earlier session are read back.
+
+    Args:
+        facts: as stored; the comparisons of this session's syntheses are added.
+    """
+    store = search.store
+    own, others = split_yours(search.records())
+    choice = chosen(
+        problem,
+        search.judge,
+        store,
+        split_yours(search.front.records)[1],
+        [record for record in others if record.feasible],
+        observer.on_step,
+    )
+    exported = with_known(choice.records, own, others, store)
+    export_key = _export_key(problem, exported)
+    if not export_again and facts.get("exported") == export_key:
+        held = held_members(facts, _records(store), folder)
+        if held is not None:
+            observer.on_step(f"finished before: {counted(len(held), 'design')}")
+            return store.run_facts() or run, held
+    store.set_meta(finished=False)
+    done = export_designs(
+        problem,
+        search.judge,
+        exported,
+        folder,
+        observer.on_step,
+        search.measuring,
+        scores=choice.scores,
+        prices=choice.prices,
+    )
+    run = dataclasses.replace(
+        run,
+        choice=choice.facts(problem.dataset.metric),
+        left_out=done.left_out,
+        baselines=_baselines(problem, observer) if done.members else (),
+        seconds=round(search.seconds(), 3),
+    )
+    made = search.measuring.comparisons() if search.measuring else []
+    facts["syntheses"] = [item.to_json() for item in made]
+    store.set_meta(
+        run=run.to_json(),
+        members=[member_to_json(member) for member in done.members],
+        syntheses=facts["syntheses"],
+        exported=export_key,
+        finished=True,
+    )
+    return run, done.members
 
 
 def redraw(

@@ -88,7 +88,7 @@ def test_all_designs_are_exported_again_on_request(
 ) -> None:
     finished(registry, toy_spec(), tmp_path / "run")
     steps: list[str] = []
-    runs.resume(tmp_path / "run", registry, runs.Observer(on_step=steps.append), anew=True)
+    runs.resume(tmp_path / "run", registry, runs.Observer(on_step=steps.append), export_again=True)
     assert steps[0].startswith("full training")
 
 

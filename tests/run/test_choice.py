@@ -175,7 +175,7 @@ def test_a_shortlist_is_scored_by_networks_that_have_not_seen_the_rows(tmp_path:
         # A share of all those rows.
         assert item.value * rows == pytest.approx(round(item.value * rows))
     # Interrupted and done again, the trainings of the folds come from the store.
-    again = runs.resume(tmp_path / "run", registry, runs.Observer(), anew=True)
+    again = runs.resume(tmp_path / "run", registry, runs.Observer(), export_again=True)
     assert again.front.run.choice == choice
     assert [m.design.digest() for m in again.front.members] == [
         m.design.digest() for m in outcome.front.members
