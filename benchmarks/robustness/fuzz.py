@@ -155,8 +155,9 @@ def _words() -> Callable[[bytes, Path], Any]:
     from hwnas_hls.errors import HwnasError
     from hwnas_hls.network.precision import FixedType
     from hwnas_hls.run.selection import parse_rule
+    from hwnas_hls.spec.bounds import parse_bound
     from hwnas_hls.spec.quantities import parse_time_ns
-    from hwnas_hls.spec.spec import parse_bound, parse_setting
+    from hwnas_hls.spec.spec import parse_setting
 
     readers: list[Callable[[str], Any]] = [
         FixedType.parse,

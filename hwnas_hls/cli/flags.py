@@ -108,7 +108,8 @@ def _bounds(tables: dict[str, Any], kind: str, texts: Sequence[str]) -> None:
     Raises:
         UserError: not a limit, or two of one metric that differ.
     """
-    from hwnas_hls.spec.spec import limit_entry, override
+    from hwnas_hls.spec.bounds import limit_entry
+    from hwnas_hls.spec.spec import override
 
     where = f"--{kind}"
     found: dict[str, tuple[str, tuple[str, float]]] = {}

@@ -90,8 +90,8 @@ def _requirements(
 ) -> list[Limit]:
     """The requirements; those that are a share of the part are left out if ``part`` is ``None``."""
     from hwnas_hls.run.goal import checked_limit
+    from hwnas_hls.spec.bounds import parse_bound
     from hwnas_hls.spec.quantities import parse_time_ns
-    from hwnas_hls.spec.spec import parse_bound
     from hwnas_hls.values.objective import Limit
 
     limits = []

@@ -13,16 +13,10 @@ architectures and numbers are sent as JSON, arrays as npz.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
-import select
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +26,7 @@ from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.rebuild import build_args_of
+from hwnas_hls.plugin.worker_process import START_LIMIT_S, IsolationError, PluginRaised, WorkerProcess
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 
 if TYPE_CHECKING:
@@ -45,16 +40,6 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset
     from hwnas_hls.values.candidate import Candidate
     from hwnas_hls.values.estimate import Estimates
-
-#: Time limit for starting an interpreter and loading the plugins; on a busy machine this takes seconds.
-_START_LIMIT_S = 120.0
-_SAID_LINES = 20
-
-
-class IsolationError(HwnasError):
-    """An isolated plugin gave no answer; the message gives the reason."""
-
-    kind = ErrorKind.PLUGIN_FAULT
 
 
 def guarded(
@@ -115,11 +100,11 @@ class Isolated:
             ),
             "memory_limit_mb": self.memory_limit_mb,
             "time_limit_s": self.time_limit_s,
-            "start_limit_s": _START_LIMIT_S,
+            "start_limit_s": START_LIMIT_S,
         }
         self._started = 0
-        self._idle: list[_Process] = []
-        self._alive: set[_Process] = set()
+        self._idle: list[WorkerProcess] = []
+        self._alive: set[WorkerProcess] = set()
         self._lock = threading.Lock()
         self._close = weakref.finalize(self, _close, self._alive, self._folder)
 
@@ -177,11 +162,11 @@ class Isolated:
             self._started += worker is None
             number = self._started
         if worker is None:
-            worker = _Process(self._what, Path(self._folder.name) / f"worker-{number}", self._setup)
+            worker = WorkerProcess(self._what, Path(self._folder.name) / f"worker-{number}", self._setup)
             self._alive.add(worker)
         try:
             yield worker
-        except _Refused:
+        except PluginRaised:
             self._keep(worker)
             raise
         except HwnasError:
@@ -198,122 +183,22 @@ class Isolated:
         else:
             self._keep(worker)
 
-    def _end(self, worker: _Process) -> None:
+    def _end(self, worker: WorkerProcess) -> None:
         worker.end()
         self._alive.discard(worker)
 
-    def _keep(self, worker: _Process) -> None:
+    def _keep(self, worker: WorkerProcess) -> None:
         with self._lock:
             self._idle.append(worker)
 
 
-class _Refused(IsolationError):
-    """The plugin raised an exception; its worker can be used again."""
-
-
-class _Process:
-    """One worker process with its folder."""
-
-    def __init__(self, what: str, folder: Path, setup: Mapping[str, Any]) -> None:
-        self.folder = folder
-        self._what = what
-        self._number = 0
-        self._said: collections.deque[str] = collections.deque(maxlen=_SAID_LINES)
-        folder.mkdir()
-        transfer.write_json(folder / "setup.json", setup)
-        # -P: a file in the current folder must not shadow a module of the standard library.
-        command = [sys.executable, "-P", "-m", "hwnas_hls.plugin.worker", str(folder)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._listen, daemon=True).start()
-        try:
-            self._exchange(_START_LIMIT_S)
-        except BaseException:
-            self.end()
-            raise
-
-    def ask(self, request: Mapping[str, Any], time_limit_s: float) -> Any:
-        """The plugin's answer.
-
-        Raises:
-            IsolationError: there is no answer; :class:`_Refused` if the worker can continue.
-        """
-        self._number += 1
-        transfer.write_json(self.folder / f"request-{self._number}.json", request)
-        return self._exchange(time_limit_s)
-
-    def answer_name(self, place: int) -> str:
-        """The design file of entry ``place`` of the last answer."""
-        return f"answer-{self._number}-{place}.npz"
-
-    def end(self) -> None:
-        """Kill the process and its process group."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-
-    def _exchange(self, time_limit_s: float) -> Any:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise IsolationError(f"{self._what}: the worker has no pipes")
-        with contextlib.suppress(BrokenPipeError):
-            stdin.write(f"{self._number}\n".encode())
-            stdin.flush()
-        deadline = time.monotonic() + time_limit_s
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([stdout], [], [], left)[0]:
-                raise IsolationError(
-                    f"{self._what} took longer than {time_limit_s:g} s and was stopped",
-                    kind=ErrorKind.TIME_LIMIT,
-                )
-            if os.read(stdout.fileno(), 1):
-                break
-            raise IsolationError(self._epitaph(), kind=ErrorKind.CRASHED)
-        answer = transfer.read_json(self.folder / f"answer-{self._number}.json")
-        if "error" in answer:
-            fault = IsolationError if answer.get("over") else _Refused
-            raise fault(f"{self._what}: {answer['error']}")
-        return answer["result"]
-
-    def _epitaph(self) -> str:
-        """How the process ended, as text."""
-        code = self._process.wait()
-        if code < 0:
-            name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-            how = f"was ended by signal {name}"
-            if name == "SIGSEGV":
-                how = f"crashed with a segmentation fault ({name})"
-        else:
-            how = f"ended its process with exit status {code}"
-        said = " ".join(" ".join(self._said).split())[-300:]
-        return f"{self._what} {how}" + (f"; its last output: {said}" if said else "")
-
-    def _listen(self) -> None:
-        """Keep only the last lines of standard error, so output of the plugin cannot fill the disk."""
-        stream = self._process.stderr
-        if stream is not None:
-            with stream:
-                while line := stream.readline(4096):
-                    self._said.append(line.decode(errors="replace"))
-
-
-def _request(worker: _Process, design: Design, target: Target) -> dict[str, Any]:
+def _request(worker: WorkerProcess, design: Design, target: Target) -> dict[str, Any]:
     path = worker.folder / "design.npz"
     path.write_bytes(design.to_bytes())
     return {"design": str(path), "target": target.to_json()}
 
 
-def _close(alive: set[_Process], folder: tempfile.TemporaryDirectory[str]) -> None:
+def _close(alive: set[WorkerProcess], folder: tempfile.TemporaryDirectory[str]) -> None:
     while alive:
         alive.pop().end()
     folder.cleanup()

@@ -18,7 +18,7 @@ import numpy as np
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.protocols.target import Target
-from hwnas_hls.spec.spec import parse_bound
+from hwnas_hls.spec.bounds import parse_bound
 from hwnas_hls.values.estimate import METRICS
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of

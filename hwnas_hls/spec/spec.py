@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, UserError
-from hwnas_hls.protocols.target import RESOURCES, Target
+from hwnas_hls.spec.bounds import limits_without_units
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.configuration import from_table, to_table
-from hwnas_hls.spec.notation import is_ratio
-from hwnas_hls.spec.quantities import SHORTEST_CLOCK_NS, count, parse_clock_ns, parse_time_ns
+from hwnas_hls.spec.quantities import SHORTEST_CLOCK_NS, parse_clock_ns
 from hwnas_hls.spec.tables import (
     ExportTable,
     LimitsTable,
@@ -23,9 +22,7 @@ from hwnas_hls.spec.tables import (
     RunTable,
     SeedTable,
     SynthesisTable,
-    check_bound,
 )
-from hwnas_hls.values.estimate import METRICS
 
 SPEC_SCHEMA = 1
 
@@ -150,7 +147,7 @@ def spec_from_tables(tables: Mapping[str, Any], origin: str) -> Spec:
     values |= _target_values(tables.get("target", {}), origin)
     for name, table in PLAIN_TABLES.items():
         if name in tables:
-            given = _without_units(tables[name], origin) if name == "limits" else tables[name]
+            given = limits_without_units(tables[name], origin) if name == "limits" else tables[name]
             values[name] = from_table(table, given, f"{origin}: [{name}]")
     for name in _NAMED_TABLES:
         if name in tables:
@@ -288,91 +285,3 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
     except tomllib.TOMLDecodeError:
         parsed = value
     return [part.strip() for part in path.split(".")], parsed
-
-
-def _without_units(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """``[limits]`` with its texts as numbers: ``"8k"``, ``"1us"``, and ``"10%"`` as a share of the part."""
-    table = dict(table)
-    for kind in ("max", "min"):
-        if not isinstance(table.get(kind), Mapping):
-            continue
-        bounds = dict(table[kind])
-        for metric, value in table[kind].items():
-            if not isinstance(value, str):
-                continue
-            del bounds[metric]
-            key, bound = limit_entry(kind, metric, value, f"{origin}: [limits].{kind}")
-            if key == kind:
-                bounds[metric] = bound
-            else:
-                table[key] = {**table.get(key, {}), metric: bound}
-        table[kind] = bounds
-    return table
-
-
-def limit_entry(kind: str, metric: str, text: str, where: str) -> tuple[str, float]:
-    """A limit as users write it -> (key of ``[limits]``, number).
-
-    ``10%`` of a resource is a share of the part, whose size is not known here: ``max_share``.
-
-    Raises:
-        UserError: not a number, or a share of the part as a lower limit.
-    """
-    share = _share_of_part(metric, text, where)
-    if share is None:
-        return kind, parse_bound(f"{metric}={text}", where)[1]
-    if kind != "max":
-        raise UserError(
-            "a share of the part can only be an upper limit", where=where, found=f"{metric}={text}"
-        )
-    return "max_share", share
-
-
-def _share_of_part(metric: str, text: str, where: str) -> float | None:
-    """``10%`` of a resource as 0.1; ``None`` for anything but a percentage of a resource."""
-    if metric not in RESOURCES or not text.strip().endswith("%"):
-        return None
-    number = count(text.strip().removesuffix("%"))
-    if number is None or not 0 <= number <= 100:
-        raise UserError(
-            "a share of the part must be between 0% and 100%", where=where, found=f"{metric}={text}"
-        )
-    return number / 100
-
-
-def parse_bound(text: str, where: str, part: Target | None = None) -> tuple[str, float]:
-    """``lut=20k``, ``accuracy=93%`` or ``latency_ns=1us`` -> (metric, bound); a time becomes ns.
-
-    Args:
-        part: of which ``lut=10%`` is a share.
-    """
-    metric, sign, value = text.partition("=")
-    metric = metric.strip()
-    if not sign or not metric:
-        raise UserError("expected METRIC=VALUE", where=where, found=text, remedy="for example lut=20000")
-    if metric.endswith("_ns"):
-        return metric, parse_time_ns(value, where)
-    of_part = _share_of_part(metric, value, where)
-    if of_part is not None and part is not None:
-        return metric, of_part * float(getattr(part, metric))
-    share = value.strip().endswith("%")
-    if share and metric in METRICS and not is_ratio(metric):
-        raise UserError(
-            f"{metric} is not a ratio"
-            if of_part is None
-            else f"the part is not known, of which {value} is meant",
-            where=where,
-            found=text,
-            remedy=f"write the number itself, for example {metric}=20000",
-        )
-    bound = count(value.strip().removesuffix("%"))
-    if bound is None:
-        raise UserError(
-            "the value of a limit must be a number", where=where, found=text, remedy="for example lut=20000"
-        )
-    bound /= 100.0 if share else 1.0
-    try:
-        check_bound(metric, bound)
-    except ValueError as error:
-        raise UserError(str(error), where=where, found=text) from None
-    return metric, bound

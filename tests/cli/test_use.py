@@ -32,8 +32,9 @@ from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.facts import logged
 from hwnas_hls.run.storage.store import Store
+from hwnas_hls.spec.bounds import parse_bound
 from hwnas_hls.spec.notation import counted
-from hwnas_hls.spec.spec import Spec, parse_bound, read_tables, spec_from_tables
+from hwnas_hls.spec.spec import Spec, read_tables, spec_from_tables
 from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.objective import Limit

@@ -22,8 +22,9 @@ from toy import ToySpace
 
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
-from hwnas_hls.plugin.isolation import Isolated, IsolationError, guarded
+from hwnas_hls.plugin.isolation import Isolated, guarded
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.plugin.worker_process import IsolationError
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.lifecycle import Observer, start

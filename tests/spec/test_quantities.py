@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwnas_hls.errors import UserError
+from hwnas_hls.spec.bounds import limit_entry, parse_bound
 from hwnas_hls.spec.quantities import (
     clock_ns,
     count,
@@ -14,7 +15,6 @@ from hwnas_hls.spec.quantities import (
     share,
     time_ns,
 )
-from hwnas_hls.spec.spec import limit_entry, parse_bound
 from hwnas_hls.testing import sample_target
 
 

@@ -13,9 +13,9 @@ from refusal import refused
 from hwnas_hls.cli.flags import spec_of_flags
 from hwnas_hls.cli.run_commands import run
 from hwnas_hls.errors import ErrorKind
+from hwnas_hls.spec.bounds import parse_bound
 from hwnas_hls.spec.spec import (
     override,
-    parse_bound,
     parse_setting,
     read_tables,
     spec_from_tables,
