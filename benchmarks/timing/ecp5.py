@@ -30,7 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from hwnas_hls import __version__, run_search
-from hwnas_hls.network.design import Design
+from hwnas_hls.network.design import ADDER_LEVELS, Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.target import Target, find_target
 from hwnas_hls.resources import data_folder
@@ -44,7 +44,6 @@ from hwnas_hls_plugins.synthesizers.open_synthesis import Ecp5Config, Ecp5Synthe
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import costs
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import CLOSED_FORM, GRAPH
-from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import LEVELS
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
 
 #: All data comes with scikit-learn; the first two are shipped tasks.
@@ -173,7 +172,7 @@ def _row(
     name: str, design: Design, levels: int, synthesizer: Ecp5Synthesizer, target: Target
 ) -> dict[str, Any]:
     began_s = time.process_time()
-    trial = dataclasses.replace(design, meta={**design.meta, LEVELS: levels})
+    trial = dataclasses.replace(design, meta={**design.meta, ADDER_LEVELS: levels})
     report = synthesizer.synthesize(trial, target)
     row: dict[str, Any] = {
         "network": name,

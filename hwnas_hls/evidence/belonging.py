@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hwnas_hls.hls4ml.folder import Project
 from hwnas_hls.hls4ml.reports.reports import Solution
@@ -17,6 +17,8 @@ _CONFIG = re.compile(r"_((?:[a-z]+_)?(config\d+))(?:_s|_\d\w*)?$")
 _ACTIVATIONS = frozenset(
     {"relu", "softmax", "linear", "sigmoid", "tanh", "elu", "selu", "prelu", "silu", "softplus", "softsign"}
 )
+#: The configuration of a ReLU, as a struct and in the name of a module.
+_RELU = re.compile(r"(?:^|_)relu_config(\d+)$")
 #: The function of an adder graph in the name of a module: ``dense_da_3_ap_fixed_7_3_5_3_0_...``.
 _GRAPH = re.compile(r"(?:^|_)(dense_da_\d+)(?=_|$)")
 _ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
@@ -60,7 +62,8 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
 
 def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:
     """What the names of HLS' modules contradict; Vivado's hierarchical reports have them, too."""
-    out = []
+    names = list(names)
+    out = _missing_activation(project, names)
     for name in names:
         named = _CONFIG.search(name)
         if named is not None and not _has(project.structs, named[1], named[2]):
@@ -79,6 +82,24 @@ def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:
         if named is not None and named[1].startswith("relu_") and all(project.graphs):
             out += _other_activation(project, name)
     return sorted(set(out))
+
+
+def _missing_activation(project: Project, names: Sequence[str]) -> list[str]:
+    """The last ReLU of a firmware of adder graphs, if the modules of others are named, but not its own.
+
+    HLS inlines the graphs, so that a report of a network with fewer layers names only activations that the
+    firmware has as well.
+    """
+    if not all(project.graphs):
+        return []
+    configs = [found[1] for name in names if (found := _CONFIG.search(name))]
+    built, named = (
+        {int(found[1]) for config in some if (found := _RELU.search(config))}
+        for some in (project.structs, configs)
+    )
+    if not named or not built or max(built) in named:
+        return []
+    return [f"relu_config{max(built)} of the firmware is in no module of it"]
 
 
 def _types(name: str) -> list[FixedType]:

@@ -141,17 +141,22 @@ def _convert(graph: NodeGraph, target: Target, place: Path, clock_ns: float, nam
     script = place / "build_lib.sh"
     # hls4ml uses a random stamp for each library; the design's digest makes projects reproducible.
     script.write_text(re.sub(r"^LIB_STAMP=.*$", f"LIB_STAMP={stamp}", script.read_text(), flags=re.MULTILINE))
-    (place / "hls4ml_config.yml").write_text(_config_text(model.config.config, config, stamp))
+    (place / "hls4ml_config.yml").write_text(_config_text(model.config.config, config, design))
 
 
-def _config_text(written: dict[str, Any], config: dict[str, Any], stamp: str) -> str:
-    """``hls4ml_config.yml`` without pickled torch objects and paths of this machine."""
+def _config_text(written: dict[str, Any], config: dict[str, Any], design: Design) -> str:
+    """``hls4ml_config.yml`` without pickled torch objects and paths of this machine.
+
+    ``AdderLevels`` is read by ``predict``; hls4ml does not know it.
+    """
     import yaml
 
     kept = ("Backend", "ClockPeriod", "ClockUncertainty", "IOType", "Part", "ProjectName", "Version")
     data = {key: written[key] for key in kept if key in written}
     data |= {"HLSConfig": {"Model": config["Model"], "LayerName": config["LayerName"]}}
-    data |= {"InputShape": list(config["InputShape"]), "OutputDir": ".", "Stamp": stamp}
+    data |= {"InputShape": list(config["InputShape"]), "OutputDir": ".", "Stamp": design.digest()[:8]}
+    if design.adder_levels is not None:
+        data["AdderLevels"] = design.adder_levels
     if "WriterConfig" in written:
         data["WriterConfig"] = dict(written["WriterConfig"])
     return str(yaml.safe_dump(data, sort_keys=True))

@@ -115,6 +115,8 @@ class Query:
         reasons: why the design is outside the model's domain, as far as the reader knows.
         blockers: why there is no prediction; a query with blockers gets no numbers.
         pipeline_ii: initiation interval that a pragma sets for the design; ``None`` if the layers decide.
+        adder_levels: adder levels per pipeline stage of distributed arithmetic, if they were found with the
+            clock; ``None``: as many as the clock allows.
         clock_known: whether the clock was given; if not, the intervals of cycles and FFs are wider.
     """
 
@@ -134,6 +136,7 @@ class Query:
     blockers: tuple[Note, ...] = ()
     clock_known: bool = True
     pipeline_ii: int | None = None
+    adder_levels: int | None = None
 
     @property
     def shape(self) -> str:
@@ -177,6 +180,7 @@ def query_of(
         softmax=softmax,
         name=name,
         warnings=() if architecture.is_chain else (NO_CHAIN,),
+        adder_levels=None if design is None else design.adder_levels,
     )
 
 

@@ -44,6 +44,10 @@ class Preprocessing:
         return not self.mean.any() and bool((self.scale == 1.0).all())
 
 
+#: Entry of ``meta``: the adder levels per pipeline stage that a synthesizer found with the clock.
+ADDER_LEVELS = "adder_levels"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
     """A network with integer weights on the grids of their types.
@@ -264,6 +268,11 @@ class Design:
         if self.features:
             state.update(json.dumps(features_to_json(self.features)).encode())
         return state.hexdigest()[:16]
+
+    @property
+    def adder_levels(self) -> int | None:
+        """Adder levels per pipeline stage, if a synthesizer found them with the clock."""
+        return int(str(self.meta.get(ADDER_LEVELS, 0))) or None
 
     @property
     def hardware_name(self) -> str:

@@ -179,6 +179,7 @@ def batch_to_json(candidates: Sequence[Candidate], context: Context, parts: Part
         "items": items,
         "seed": context.seed,
         "clock_ns": context.clock_ns,
+        "finds_clock": context.finds_clock,
         "device": context.device,
         "front": [list(point) for point in context.front],
     }
@@ -216,6 +217,7 @@ def batch_from_json(
         known=known,
         siblings=lambda candidate: siblings.get(candidate.key, ()),
         front=[(score, cost) for score, cost in data.get("front", ())],
+        finds_clock=bool(data.get("finds_clock", False)),
     )
 
 

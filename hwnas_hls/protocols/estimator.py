@@ -48,6 +48,8 @@ class Context:
         dataset: the task's data; estimators use ``train`` and ``validation`` only.
         target: the part.
         clock_ns: clock period, unless the architecture sets its own.
+        finds_clock: whether the synthesizer finds a clock for each exported design, because the user states
+            none; the clocks here are then defaults.
         seed: seed of the run; derive your own from it and the candidate's key.
         device: ``cpu``, ``cuda`` or ``auto``.
         designs: candidate key -> trained design, if there is one.
@@ -84,6 +86,7 @@ class Context:
     front: Sequence[tuple[float, float]] = ()
     progress: Callable[[str], None] = silent
     cache: MutableMapping[str, bytes] = field(default_factory=dict)
+    finds_clock: bool = False
 
 
 class Estimator(Isolatable):

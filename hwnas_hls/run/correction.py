@@ -162,7 +162,7 @@ def revise(
 
 def _follows(ns: Estimate, before: Estimate | None, cycles: Estimate, clock_ns: float) -> Estimate:
     """A latency in ns for corrected cycles: at the period that was predicted, if that is not the clock."""
-    if before is None or not ns.value > before.value * clock_ns * (1 + 1e-9):
+    if before is None or math.isclose(ns.value, before.value * clock_ns, rel_tol=1e-9):
         return in_ns(cycles, clock_ns)
     return replace(
         ns,

@@ -140,7 +140,7 @@ class Measuring:
                 continue
             self._asked.add(record.key)
             self._spent += 1
-            self._pending.append((record, self._pool.submit(self.measure, design)))
+            self._pending.append((record, self._pool.submit(self._as_exported, design)))
 
     def population(self) -> list[Record]:
         """All complete records, with current estimates."""
@@ -217,23 +217,38 @@ class Measuring:
         self.store.add_measurement(digest, report.estimates, report.failure)
         return report.estimates, report.failure
 
-    def clocked(self, design: Design) -> Design:
-        """The design at the clock that the synthesizer finds for it, if the user states none."""
+    def _as_exported(self, design: Design) -> tuple[Mapping[str, Estimate], str]:
+        """:meth:`measure` of a design of the search, at the clock that it would have in an export."""
+        digest = design.digest()
+        held = self.store.measurement(digest)
+        if held is not None or self.store.reading or not self.problem.finds_clock:
+            return self.measure(design)
+        there = self.clocked(design, self.problem.dataset.validation)
+        found = self.measure(there)
+        if there.digest() != digest:
+            self.store.add_measurement(digest, *found)
+        return found
+
+    def clocked(self, design: Design, rows: Split) -> Design:
+        """The design at the clock that the synthesizer finds for it, if the user states none.
+
+        Args:
+            rows: simulated by a synthesizer that can simulate.
+        """
         if self.problem.spec.clock_ns is not None or self._missing:
             return design
-        rows = None
-        if self._wants_rows:
-            rows = input_integers(design, self.problem.dataset.test.x[:_SIMULATED_ROWS])
+        given = input_integers(design, rows.x[:_SIMULATED_ROWS]) if self._wants_rows else None
         try:
-            found: Design = self._synthesizer.clocked(design, self.problem.target, rows)
+            found: Design = self._synthesizer.clocked(design, self.problem.target, given)
             return found
         except PLUGIN_FAULTS as error:
             log.warning("no clock was found for a design: %s", in_words(error))
             return design
 
     def all_clocked(self, designs: Sequence[Design]) -> list[Design]:
-        """:meth:`clocked` of each, ``[synthesis] workers`` in parallel."""
-        return list(self._pool.map(self.clocked, designs))
+        """:meth:`clocked` of each on the test rows, ``[synthesis] workers`` in parallel."""
+        rows = self.problem.dataset.test
+        return list(self._pool.map(lambda design: self.clocked(design, rows), designs))
 
     def measure_all(
         self,

@@ -63,6 +63,12 @@ class Problem:
             architecture = dataclasses.replace(architecture, clock_ns=self.clock_ns)
         return architecture
 
+    @property
+    def finds_clock(self) -> bool:
+        """Whether the synthesizer finds a clock for each exported design, because the user states none."""
+        find = getattr(type(self.synthesizer), "clocked", Synthesizer.clocked)
+        return self.spec.clock_ns is None and find is not Synthesizer.clocked
+
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         """The candidates that one training covers together with this one."""
         return () if candidate.space == GIVEN else self.space.siblings(candidate)

@@ -359,6 +359,36 @@ def test_modules_of_adder_graphs_are_the_firmwares(tmp_path: Path, old: str, new
     assert bool(measured_projects([tmp_path])[0]) == counts
 
 
+def test_a_report_of_fewer_layers_with_activations_alone_is_no_evidence(tmp_path: Path) -> None:
+    """HLS inlined the graphs; the activation of the older firmware is one of the newer, too."""
+    kind = FixedType(7, 3, False, "RND", "SAT")
+    rng = np.random.default_rng(5)
+    weight = FixedType(5, 1)
+    layers = tuple(
+        Dense(a, b, act, weight, None, None, out, strategy="distributed_arithmetic")
+        for a, b, act, out in ((6, 6, "relu", kind), (6, 6, "relu", kind), (6, 4, "linear", None))
+    )
+    weights = tuple(rng.integers(-8, 8, (layer.n_in, layer.n_out)) for layer in layers)
+    newer = Design(Architecture(FixedType(8, 3), layers, clock_ns=5.0), weights, (None,) * 3)
+    folder = _synthesised(tmp_path, newer)
+    project = read_whole(folder)
+    assert {"relu_config3", "relu_config5"} <= project.structs
+    path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
+    text = path.read_text()
+    for configs, counts in (("35", True), ("5", True), ("3", False), ("", True)):
+        names = [f"relu_ap_fixed_ap_ufixed_7_3_0_0_0_relu_config{number}_s" for number in configs]
+        inner = "".join(
+            f"<Module><Name>{name}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources></AreaEstimates></Module>"
+            for name in names
+        )
+        path.write_text(
+            text.replace("</profile>", f"<ModuleInformation>{inner}</ModuleInformation></profile>")
+        )
+        reports = ReportsSynthesizer(ReportsConfig((str(tmp_path),)))
+        assert bool(reports.synthesize(newer, TARGET, "csynth").estimates) == counts, configs
+        assert bool(measured_projects([tmp_path])[0]) == counts, configs
+
+
 def test_rows_for_calibration(tree: Path, tmp_path: Path) -> None:
     rows, problems = measured_projects([tree])
     assert problems == []

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from refusal import refused
+from toy import ToySynthesizer
 
 from hwnas_hls.errors import ErrorKind, ToolMissing
+from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import hardware_loop
 from hwnas_hls.run import lifecycle as runs
@@ -47,6 +49,33 @@ def test_every_member_is_measured_within_the_budget(
     assert len(calls) == len(set(calls)) <= 9
     assert len(outcome.front.syntheses) == 9
     assert {c.key for c in outcome.front.syntheses} >= {member.key for member in members}
+
+
+def test_the_search_measures_at_the_clock_of_an_export(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the synthesizer finds the clock, candidates and exported designs are compared at such clocks."""
+    clocks: list[float | None] = []
+    synthesize = ToySynthesizer.synthesize
+
+    def clocked(self: ToySynthesizer, design: Design, target: Any, rows: Any = None) -> Design:
+        return dataclasses.replace(
+            design, architecture=dataclasses.replace(design.architecture, clock_ns=3.25)
+        )
+
+    def seen(self: ToySynthesizer, design: Design, target: Any, stage: str) -> Any:
+        clocks.append(design.architecture.clock_ns)
+        return synthesize(self, design, target, stage)
+
+    monkeypatch.setattr(ToySynthesizer, "clocked", clocked)
+    monkeypatch.setattr(ToySynthesizer, "synthesize", seen)
+    outcome = go(with_synthesis(toy_spec), registry, tmp_path / "run")
+    assert len(outcome.front.syntheses) == 9
+    assert set(clocks) == {3.25}
+    clocks.clear()
+    stated = dataclasses.replace(with_synthesis(toy_spec), clock_ns=4.0)
+    go(stated, registry, tmp_path / "stated")
+    assert set(clocks) == {4.0}
 
 
 def test_predictions_improve_from_synthesis_to_synthesis(
@@ -218,6 +247,15 @@ def test_a_predicted_period_stays_when_cycles_are_corrected() -> None:
         before, "Latency", {}, {"latency_cycles": measured("latency_cycles", 4, "csynth", "")}, 10.0
     )
     assert (fewer["latency_ns"].value, fewer["latency_ns"].high) == (48, 60)
+
+
+def test_a_period_shorter_than_the_default_clock_stays() -> None:
+    """8 ns where the default is 10, since the clock of each design is found."""
+    cycles = Estimate("latency_cycles", 5, 5, 5, "predicted", "a model", 0.9)
+    ns = Estimate("latency_ns", 40, 30, 50, "predicted", "a law", 0.8)
+    fewer = measured("latency_cycles", 4, "csynth", "")
+    found = revise({"latency_cycles": cycles, "latency_ns": ns}, "DA", {}, {"latency_cycles": fewer}, 10.0)
+    assert (found["latency_ns"].value, found["latency_ns"].high) == (32, 40)
 
 
 def test_routed_designs_correct_nanoseconds() -> None:

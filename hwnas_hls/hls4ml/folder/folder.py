@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from hwnas_hls.hls4ml.reports import ProjectReports
 
 #: Maximum number of entries of a tree to search for projects.
 MAX_ENTRIES = 500_000
+#: Maximum number of adder levels per pipeline stage in a configuration.
+_MOST_LEVELS = 1000
 
 
 def find_project(path: Path | str) -> Path:
@@ -121,7 +124,8 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     firmware = read_firmware(folder, settings.top, config)
     layers = read_layers(firmware)
     scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"
-    query = _query(layers, settings, scope, stage, warnings)
+    levels = _adder_levels(config, warnings)
+    query = dataclasses.replace(_query(layers, settings, scope, stage, warnings), adder_levels=levels)
     return Project(
         folder=folder,
         query=query,
@@ -177,6 +181,16 @@ def _query(layers: Layers, settings: Settings, scope: str, stage: str, warnings:
         reasons=tuple(layers.reasons),
         pipeline_ii=layers.pipeline_ii,
     )
+
+
+def _adder_levels(config: dict[str, Any], warnings: list[Note]) -> int | None:
+    """The pipeline that was found with the clock of the design, as ``run`` writes it."""
+    levels = config.get("AdderLevels")
+    if levels is None or (type(levels) is int and 1 <= levels <= _MOST_LEVELS):
+        return levels
+    text = f"AdderLevels in the configuration is no number of levels: {levels!r:.40}"
+    warnings.append(Note(NoteKind.UNREAD, text))
+    return None
 
 
 def _config(folder: Path, given: Path, warnings: list[Note]) -> dict[str, Any]:

@@ -159,6 +159,8 @@ class EstimatorCalls:
                 self._learnt(part),
                 case.design.digest() if case.design and part.instance.uses_weights else None,
                 self._read(part, case),
+                # Left out otherwise: earlier runs have no such entry.
+                *([{"finds_clock": True}] if problem.finds_clock and part.instance.uses_weights else []),
             ]
         )
 
@@ -198,6 +200,7 @@ class EstimatorCalls:
             dataset=self.problem.dataset,
             target=self.problem.target,
             clock_ns=self.problem.clock_ns,
+            finds_clock=self.problem.finds_clock,
             seed=self.problem.spec.run.seed,
             device=self.problem.spec.run.device,
             designs={case.candidate.key: case.design for case in cases if case.design is not None},

@@ -12,7 +12,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, costs
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import GRAPH, routed_law
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import period
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FASTEST, period
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, version
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
@@ -69,7 +69,7 @@ class DaCostEstimator(Estimator):
     Config = DaCostConfig
     config: DaCostConfig
     provides = PROVIDES
-    version = "4"
+    version = "5"
     cost = 0.5
     uses_weights = True
     contends_by = "da-law"
@@ -88,25 +88,36 @@ class DaCostEstimator(Estimator):
         }
         if not designs or not installed("da4ml"):
             return out
+        cutoff = cutoff_of(self.config, context)
         found = costs(
             list(designs.values()),
             context.clock_ns,
-            self.config.latency_cutoff,
+            cutoff,
             Deadline.after(self.config.time_limit_s),
             context.target.family,
         )
         for (place, design), cost in zip(designs.items(), found, strict=True):
-            clock_ns = design.architecture.clock_ns or context.clock_ns
+            clock_ns = None if cutoff == FASTEST else design.architecture.clock_ns or context.clock_ns
             if not cost.refused:
                 out[place] = Estimates(values=estimates_of(cost, clock_ns, context.target))
         return out
 
 
-def estimates_of(cost: DaCost, clock_ns: float, target: Target) -> dict[str, Estimate]:
+def cutoff_of(config: DaCostConfig, context: Context) -> int | None:
+    """The adder levels per stage: the setting, ``FASTEST``, or ``None`` for those that the clock allows.
+
+    Without a clock by the user, ``ecp5`` gives every exported design the pipeline of its lowest latency.
+    """
+    if config.latency_cutoff is None and context.finds_clock and context.target.family == ECP5:
+        return FASTEST
+    return config.latency_cutoff
+
+
+def estimates_of(cost: DaCost, clock_ns: float | None, target: Target) -> dict[str, Estimate]:
     """Estimates that follow from the cost and stages of an adder graph.
 
     Args:
-        clock_ns: the clock for which the pipeline is divided.
+        clock_ns: the clock for which the pipeline is divided; ``None`` for the highest that it reaches.
         target: the part; family and speed grade matter.
     """
     tool = f"{cost.solver} {version(cost.solver)}"
@@ -121,9 +132,12 @@ def estimates_of(cost: DaCost, clock_ns: float, target: Target) -> dict[str, Est
     timing = period(cost.adder_levels, size, target.family, stage_bits, target.part, cost.origin)
     if timing is not None:
         inside = timing.in_domain and lut.in_domain
-        periods = timing.at_clock(clock_ns)
+        periods = (timing.value_ns, timing.low_ns, timing.high_ns)
+        words = f"{stages} stages at the clock that is found for the routed design; {timing.evidence}"
+        if clock_ns is not None:
+            periods = timing.at_clock(clock_ns)
+            words = f"{stages} stages at a clock of {clock_ns:g} ns where it is met; {timing.evidence}"
         value, low, high = (n * ns for n, ns in zip((stages, fewest, most), periods, strict=True))
-        words = f"{stages} stages at a clock of {clock_ns:g} ns where it is met; {timing.evidence}"
         found.append(_predicted("latency_ns", value, low, high, words, timing.coverage, inside))
         fastest, slowest = 1000 / timing.low_ns, 1000 / timing.high_ns
         words = timing.evidence

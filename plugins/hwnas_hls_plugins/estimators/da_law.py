@@ -11,13 +11,13 @@ import numpy as np
 from hwnas_hls.network.architecture import Dense
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaCostConfig, estimates_of
+from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaCostConfig, cutoff_of, estimates_of
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import Shape
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, levels_of
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import CLOSED_FORM
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FASTEST
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
@@ -118,7 +118,7 @@ def cost_of(design: Design, clock_ns: float, cutoff: int | None, family: str = F
     sums = sums_of(design)
     lut = lut_of(sums)
     shape = Shape(sum(layer.levels + 0.5 for layer in sums), path_bits(sums))
-    levels = latency_cutoff(clock_ns, lut, family, shape, CLOSED_FORM) if cutoff is None else cutoff
+    levels = levels_of(lut, shape, clock_ns, cutoff, family, CLOSED_FORM)
     stages = int(shape.depth // levels) + 1
     bits = round(register_bits(design, sums, stages))
     return DaCost(lut, stages, bits, int(levels), round(shape.path_bits), origin=CLOSED_FORM)
@@ -150,7 +150,7 @@ class DaLawEstimator(Estimator):
     Config = DaCostConfig
     config: DaCostConfig
     provides = PROVIDES
-    version = "3"
+    version = "4"
     cost = 0.001
     uses_weights = True
 
@@ -167,8 +167,9 @@ class DaLawEstimator(Estimator):
             if design is None or not _lawful(design):
                 continue
             clock_ns = design.architecture.clock_ns or context.clock_ns
-            cost = cost_of(design, clock_ns, self.config.latency_cutoff, context.target.family)
-            values = estimates_of(cost, clock_ns, context.target)
+            cutoff = cutoff_of(self.config, context)
+            cost = cost_of(design, clock_ns, cutoff, context.target.family)
+            values = estimates_of(cost, None if cutoff == FASTEST else clock_ns, context.target)
             calibrated = context.target.family == ECP5
             out[place] = Estimates({name: _wider(estimate, calibrated) for name, estimate in values.items()})
         return out

@@ -8,12 +8,15 @@ import importlib
 import importlib.util
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from places import ROOT
 
+from hwnas_hls.hls4ml.folder import read_folder
 from hwnas_hls.hls4ml.notes import NoteKind
+from hwnas_hls.hls4ml.project import write_project
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
@@ -134,6 +137,36 @@ def test_on_ecp5_the_numbers_are_those_of_the_law_of_routed_circuits() -> None:
     # A coverage of the period says nothing where the cycles were never measured.
     assert own.metrics["lut"].coverage == own.metrics["latency_ns"].coverage == 0.8
     assert project.metrics["latency_ns"].coverage is None
+
+
+@needs_da4ml
+def test_an_exported_project_is_predicted_with_the_pipeline_of_its_design(tmp_path: Path) -> None:
+    """The clock alone would divide it otherwise."""
+    target = find_target("ulx3s", [data_folder("hw_targets")])
+    found: dict[int, float] = {}
+    for levels in (1, 6):
+        design = dataclasses.replace(_design(), meta={"adder_levels": levels})
+        folder = write_project(design, target, tmp_path / f"p{levels}", clock_ns=12.0)
+        query = read_folder(folder, stage="post_route")
+        assert query.adder_levels == levels
+        assert query_of(design.architecture, target.part, design=design).adder_levels == levels
+        (prediction,) = predict([query], solve=True)
+        found[levels] = prediction.metrics["latency_cycles"].value
+        assert found[levels] == cost(design, 12.0, levels, "ecp5").stages
+    assert found[1] > found[6]
+    config = folder / "hls4ml_config.yml"
+    for text in ("true", "-1", "many", "[6]"):
+        config.write_text(config.read_text().replace("AdderLevels: 6", f"AdderLevels: {text}"))
+        query = read_folder(folder)
+        assert query.adder_levels is None
+        assert any("AdderLevels" in str(note) for note in query.warnings)
+        config.write_text(config.read_text().replace(f"AdderLevels: {text}", "AdderLevels: 6"))
+    assert (
+        "AdderLevels"
+        not in (
+            write_project(_design(), target, tmp_path / "none", clock_ns=12.0) / "hls4ml_config.yml"
+        ).read_text()
+    )
 
 
 @needs_da4ml

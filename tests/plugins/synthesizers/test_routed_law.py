@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,19 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.target import find_target
 from hwnas_hls.resources import data_folder
-from hwnas_hls_plugins.estimators.da_cost import estimates_of
-from hwnas_hls_plugins.estimators.da_law import cost_of
+from hwnas_hls.values.candidate import Candidate
+from hwnas_hls_plugins.estimators.da_cost import DaCostConfig, DaCostEstimator, estimates_of
+from hwnas_hls_plugins.estimators.da_law import DaLawEstimator, cost_of
 from hwnas_hls_plugins.synthesizers.open_synthesis import Ecp5Config, Ecp5Synthesizer, nextpnr
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import Shape
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, cost
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import CLOSED_FORM, FILE, GRAPH, routed_law
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff, period
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import (
+    TRIED_LEVELS,
+    fastest_levels,
+    latency_cutoff,
+    period,
+)
 
 TARGETS = [data_folder("hw_targets")]
 ULX3S, FASTER, AMD = (find_target(name, TARGETS) for name in ("ulx3s", "orangecrab", "xcvu9p"))
@@ -122,6 +129,62 @@ def test_a_missed_clock_makes_a_longer_latency() -> None:
     assert formula["latency_ns"].high > 12.0
     assert formula["fmax_mhz"].coverage is None
     assert "published" in formula["fmax_mhz"].evidence
+
+
+def test_the_fastest_pipeline_has_the_lowest_predicted_latency() -> None:
+    law, shape = routed_law(), Shape(12, 120)
+    chosen = fastest_levels(400, shape)
+
+    def latency_ns(levels: int) -> float:
+        stages = shape.stages(levels)
+        return stages * law.period_ns(shape.path_bits / stages, law.lut(400).value).value
+
+    assert chosen in TRIED_LEVELS
+    assert latency_ns(chosen) == min(map(latency_ns, TRIED_LEVELS))
+    assert latency_ns(chosen) < latency_ns(latency_cutoff(10.0, 400, "ecp5", shape))
+
+
+@needs_tools
+def test_without_a_stated_clock_the_search_predicts_the_pipeline_of_the_export(tmp_path: Path) -> None:
+    design = _design(2, 8, 4)
+    candidate = Candidate("mlp", {"n": 1})
+    synthesizer = Ecp5Synthesizer(Ecp5Config(cache_dir=str(tmp_path)))
+    expected_ns, stages, trial = synthesizer._trials(design, ULX3S)[0]
+    clock_ns = ULX3S.clock_ns
+    at_default = dataclasses.replace(
+        design, architecture=dataclasses.replace(design.architecture, clock_ns=clock_ns)
+    )
+    found, stated = (
+        DaCostEstimator().estimate([candidate], _context(candidate, at_default, finds_clock))[0].values
+        for finds_clock in (True, False)
+    )
+    assert found["latency_cycles"].value == stages < stated["latency_cycles"].value
+    # The law's LUTs come from the same graph; alkaid's cost after merging adders is a little lower.
+    assert found["latency_ns"].value == pytest.approx(expected_ns, rel=0.02)
+    assert found["latency_ns"].value == pytest.approx(stages * 1000 / found["fmax_mhz"].value)
+    assert found["latency_ns"].low < found["latency_ns"].value
+    assert stated["latency_ns"].value >= stated["latency_cycles"].value * clock_ns
+    closed, other = (
+        DaLawEstimator().estimate([candidate], _context(candidate, at_default, finds_clock))[0].values
+        for finds_clock in (True, False)
+    )
+    assert closed["latency_cycles"].value < other["latency_cycles"].value
+    # A number of levels that the user sets is kept.
+    fixed = DaCostEstimator(DaCostConfig(latency_cutoff=1))
+    assert (
+        fixed.estimate([candidate], _context(candidate, at_default, True))[0].values["latency_cycles"].value
+        > stages
+    )
+    assert trial.digest() == design.digest()
+
+
+def _context(candidate: Candidate, design: Design, finds_clock: bool) -> Any:
+    return SimpleNamespace(
+        designs={candidate.key: design},
+        clock_ns=ULX3S.clock_ns,
+        target=ULX3S,
+        finds_clock=finds_clock,
+    )
 
 
 def _design(seed: int, n_in: int, n_out: int) -> Design:

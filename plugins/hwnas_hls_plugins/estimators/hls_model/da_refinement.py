@@ -66,8 +66,8 @@ def refined(predictions: Sequence[Prediction], time_limit_s: float = TIME_LIMIT_
             designs[place] = design_of(out[place].query)
         except HwnasError as error:
             out[place] = _kept(out[place], str(error))
-    families = {place: _family(out[place]) for place in designs}
-    for place, found in _costs(designs, families, time_limit_s).items():
+    pipelines = {place: (_family(out[place]), out[place].query.adder_levels or 0) for place in designs}
+    for place, found in _costs(designs, pipelines, time_limit_s).items():
         if isinstance(found, str):
             out[place] = _kept(out[place], found)
         else:
@@ -127,19 +127,23 @@ def _family(prediction: Prediction) -> str:
 
 
 def _costs(
-    designs: dict[int, Design], families: dict[int, str], time_limit_s: float
+    designs: dict[int, Design], pipelines: dict[int, tuple[str, int]], time_limit_s: float
 ) -> dict[int, DaCost | str]:
-    """da4ml's result for each design, or why there is none."""
+    """da4ml's result for each design, or why there is none.
+
+    Args:
+        pipelines: the family of the part, and the adder levels per stage; 0 derives them from the clock.
+    """
     from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import costs
     from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 
     deadline = Deadline.after(time_limit_s)
     out: dict[int, DaCost | str] = {}
-    for family in sorted(set(families.values())):
-        places = [place for place in designs if families[place] == family]
+    for family, levels in sorted(set(pipelines.values())):
+        places = [place for place in designs if pipelines[place] == (family, levels)]
         try:
             # Every design has its own clock, so the argument is not used.
-            found = costs([designs[place] for place in places], 5.0, None, deadline, family)
+            found = costs([designs[place] for place in places], 5.0, levels or None, deadline, family)
         except HwnasError as error:
             out |= dict.fromkeys(places, str(error))
             continue

@@ -18,6 +18,8 @@ from hwnas_hls.network.design import Design
 BUILDER = "1"
 #: Folders of an assembled circuit: its Verilog, sources that name cells of AMD's parts, its VHDL.
 VERILOG, AMD, VHDL = "core", "core/amd", "vhdl"
+#: The end of the name of the circuit's top module; the design's name stands before it.
+CORE = "_core"
 
 _HEADS = {
     ".v": (
@@ -37,7 +39,7 @@ _HEADS = {
 
 def top_of(design: Design) -> str:
     """The module of the circuit itself: registers and logic, no valid pipeline."""
-    return f"{design.hardware_name}_core"
+    return f"{design.hardware_name}{CORE}"
 
 
 def assemble(

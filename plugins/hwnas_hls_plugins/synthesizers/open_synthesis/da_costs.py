@@ -24,11 +24,16 @@ from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
 from hwnas_hls.system.cores import available_cores
 from hwnas_hls_plugins.synthesizers.open_synthesis import da_rtl
-from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
+from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph, Shape
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import GRAPH
-from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, latency_cutoff
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import (
+    FAMILY,
+    FASTEST,
+    fastest_levels,
+    latency_cutoff,
+)
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
@@ -74,7 +79,8 @@ def costs(
     Args:
         designs: relu and linear layers; what da4ml cannot build is a cost with ``refused``.
         clock_ns: clock period of designs that set none.
-        cutoff: adder levels between two register ranks; ``None`` derives them from the clock.
+        cutoff: adder levels between two register ranks; ``None`` derives them from the clock, and ``FASTEST``
+            takes those of the lowest latency (ECP5).
         deadline: for all of them.
         family: the target's, whose period model gives the cutoff.
 
@@ -121,7 +127,7 @@ def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMI
     except Unsupported as error:
         return DaCost(refused=str(error))
     clock_ns = design.architecture.clock_ns or clock_ns
-    levels = latency_cutoff(clock_ns, graph.cost, family, graph.shape) if cutoff is None else cutoff
+    levels = levels_of(graph.cost, graph.shape, clock_ns, cutoff, family)
     return DaCost(
         graph.cost,
         graph.stages(levels),
@@ -130,6 +136,15 @@ def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMI
         graph.path_bits,
         solver="alkaid" if successor else "da4ml",
     )
+
+
+def levels_of(
+    cost: float, shape: Shape, clock_ns: float, cutoff: int | None, family: str, origin: str = GRAPH
+) -> int:
+    """Adder levels per stage for a cutoff as in :func:`costs`."""
+    if cutoff == FASTEST:
+        return fastest_levels(cost, shape, origin)
+    return latency_cutoff(clock_ns, cost, family, shape, origin) if cutoff is None else cutoff
 
 
 def _successors_graph(design: Design) -> AdderGraph:

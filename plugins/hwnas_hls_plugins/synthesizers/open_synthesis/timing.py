@@ -41,6 +41,10 @@ class Fit:
         return self.offset_ns + self.level_ns * levels + self.kilo_lut_ns * lut / 1000
 
 
+#: Adder levels per stage that are tried where the clock is searched.
+TRIED_LEVELS = (2, 3, 4, 6)
+#: In place of a cutoff: that of :func:`fastest_levels`.
+FASTEST = -1
 #: The family whose rule divides the pipeline if a family has no fit; the evidence says so.
 FAMILY = "ultrascale+"
 FITS = {
@@ -131,6 +135,22 @@ def _routed(levels: int, lut: float, stage_bits: float, part: str, origin: str) 
     inside = law.covers(levels, lut, part)
     words = law.evidence("period_ns", origin)
     return Period(found.value, found.low, found.high, inside, words, law.coverage)
+
+
+def fastest_levels(cost: float, shape: Shape, origin: str = GRAPH) -> int:
+    """The adder levels per stage with the lowest predicted latency in ns on ECP5, each at its highest Fmax.
+
+    Args:
+        cost, shape, origin: as for :func:`latency_cutoff`.
+    """
+    law = routed_law()
+    lut = law.lut(cost, origin).value
+
+    def latency_ns(levels: int) -> float:
+        stages = shape.stages(levels)
+        return stages * law.period_ns(shape.path_bits / stages, lut, origin=origin).value
+
+    return min(TRIED_LEVELS, key=latency_ns)
 
 
 def latency_cutoff(
