@@ -88,7 +88,7 @@ def _help(command: click.Command, name: str, parent: click.Context | None) -> It
     )
     yield context.command_path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     if isinstance(command, click.Group):
-        for below in sorted(command.commands):
+        for below in command.list_commands(context):
             yield from _help(command.commands[below], below, context)
 
 

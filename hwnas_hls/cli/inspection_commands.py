@@ -23,7 +23,7 @@ _VERSION_TIMEOUT_S = 20.0
 _WIDTH = 80
 
 
-@click.command()
+@click.command(short_help="List the supported parts with their resources.")
 @json_option
 def targets(as_json: bool) -> int:
     """List the supported parts with their resources."""
@@ -56,7 +56,7 @@ def _fitting(names: Sequence[str], width: int) -> str:
     return text
 
 
-@click.command()
+@click.command(short_help="List plugins and what they provide, or check one.")
 @click.option(
     "--check", "checked", metavar="NAME", help="Run the contract tests on a plugin, or on one of its offers."
 )
@@ -173,7 +173,7 @@ _PACKAGES = (
 )
 
 
-@click.command()
+@click.command(short_help="List the tools on this machine, and what is missing.")
 @json_option
 def doctor(as_json: bool) -> int:
     """List the tools on this machine, and what the missing ones are needed for."""

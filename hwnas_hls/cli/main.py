@@ -29,8 +29,33 @@ class _PipeClosedError(Exception):
     """The reader of the output has closed the pipe."""
 
 
+#: The commands in the order of a project; those of other plugins follow.
+_ORDER = (
+    "run",
+    "resume",
+    "report",
+    "export",
+    "compare",
+    "predict",
+    "calibrate",
+    "synth",
+    "validate",
+    "targets",
+    "plugins",
+    "new-plugin",
+    "doctor",
+)
+
+
 class _Commands(click.Group):
-    """A group that reports a closed pipe as such; click itself would call ``sys.exit(1)``."""
+    """A group that lists its commands in the order of a project.
+
+    It reports a closed pipe as such; click itself would call ``sys.exit(1)``.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
     def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hwnas_hls.run.selection import Picked
 
 
-@click.command()
+@click.command(short_help="Export one design of a run, or the run in another format.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("key", required=False)
 @click.option(
@@ -169,7 +169,7 @@ def _formatted(
     return EXIT_DONE
 
 
-@click.command()
+@click.command(short_help="Compare runs by the hypervolume of their fronts.")
 @click.argument("run_folders", metavar="RUN RUN...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--html",

@@ -21,7 +21,7 @@ from hwnas_hls.cli.options import (
 from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED
 
 
-@click.command()
+@click.command(short_help="Search, train, synthesise and export designs.")
 @click.argument("spec_file", metavar="[SPEC]", required=False, type=click.Path(path_type=Path))
 @click.option("--target", help="Part, board or path of a target file; `hwnas-hls targets` lists them.")
 @click.option(
@@ -122,7 +122,7 @@ def run(
     return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Continue a run after an interruption.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
     "--salvage", "salvaging", is_flag=True, help="First recover the intact part of a damaged store."
@@ -161,7 +161,7 @@ def resume(
     return ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Redraw a report, or answer other limits from a run.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @goal_options
 @with_moved_data

@@ -96,7 +96,7 @@ def _taken(name: str, module: str) -> str:
     return ""
 
 
-@click.command("new-plugin")
+@click.command("new-plugin", short_help="Write a plugin package with a working example and a test.")
 @click.argument("kind", metavar="KIND")
 @click.argument("name", metavar="NAME")
 @click.option(

@@ -31,7 +31,7 @@ class Subject:
     clock_ns: float
 
 
-@click.command()
+@click.command(short_help="Synthesise a design and store the results as evidence.")
 @click.argument("design_folder", metavar="DESIGN", type=click.Path(path_type=Path))
 @click.option("--synthesizer", help="`hwnas-hls plugins` lists them. [default: open; for ECP5 parts: ecp5]")
 @click.option("--stage", default="", help="Last stage to run: csynth, cosim, logic_synth, post_route.")

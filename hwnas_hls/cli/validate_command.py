@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hwnas_hls.values.objective import Limit
 
 
-@click.command()
+@click.command(short_help="Check requirements of designs against their evidence.")
 @click.argument("folders", metavar="DESIGN|RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--max-latency", metavar="TIME", help="Same as --max latency_ns=TIME: 1us, or a number of ns.")
 @click.option(

@@ -169,6 +169,19 @@ def test_help_is_fast_and_light() -> None:
         assert f"'{heavy}'" not in out, f"--help imports {heavy}"
 
 
+def test_the_list_of_commands_begins_with_run_and_cuts_no_sentence() -> None:
+    out = subprocess.run(
+        [sys.executable, "-m", "hwnas_hls", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "80"},
+    ).stdout
+    lines = out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines][:2] == ["run", "resume"]
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_prediction_from_flags_loads_no_reader_of_projects() -> None:
     code = (
         "import sys; from hwnas_hls.cli.main import invoke\n"

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 WIDTH = 80
 
 
-@click.command("calibrate", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "calibrate",
+    short_help="Fit the cost predictor to your own reports.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--output",

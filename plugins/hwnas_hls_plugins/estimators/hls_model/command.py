@@ -73,7 +73,11 @@ def _not_here(_: click.Context, __: click.Parameter, value: str | None) -> None:
         )
 
 
-@click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "predict",
+    short_help="Estimate the cost of an hls4ml MLP before synthesis.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("path", required=False)
 @click.option("--layers", help="Widths from input to output, for example 16-64-32-32-5.")
 @click.option(
@@ -109,7 +113,7 @@ def _not_here(_: click.Context, __: click.Parameter, value: str | None) -> None:
 )
 @json_option
 def predict_command(**given: Any) -> None:
-    """Estimate latency, interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
+    """Estimate latency, initiation interval, LUT, FF, DSP and BRAM of an hls4ml MLP in milliseconds.
 
     PATH is a CSV of designs, a design folder, an hls4ml project or hls4ml_config.yml, or a torch, ONNX or
     Keras file (--precision then gives the types that it does not state); without it, --layers describes
