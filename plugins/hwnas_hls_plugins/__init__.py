@@ -89,6 +89,7 @@ def hwnas_register_tasks() -> list[type]:
 def hwnas_register_synthesizers() -> list[type]:
     """The built-in synthesizers."""
     from hwnas_hls_plugins.synthesizers.open_synthesis import (
+        Ecp5MultiplierSynthesizer,
         Ecp5Synthesizer,
         OpenMultiplierSynthesizer,
         OpenSynthesizer,
@@ -100,6 +101,7 @@ def hwnas_register_synthesizers() -> list[type]:
         OpenSynthesizer,
         OpenMultiplierSynthesizer,
         Ecp5Synthesizer,
+        Ecp5MultiplierSynthesizer,
         VitisSynthesizer,
         VivadoSynthesizer,
         ReportsSynthesizer,

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from hwnas_hls.testing.synthesizer import SynthesizerContract
 from hwnas_hls.values.estimate import measured
 from hwnas_hls_plugins.synthesizers.open_synthesis import (
     Ecp5Config,
+    Ecp5MultiplierSynthesizer,
     Ecp5Synthesizer,
     OpenSynthesizer,
     nextpnr,
@@ -93,6 +95,32 @@ def test_a_small_design_is_routed(tmp_path: Path) -> None:
     again = synthesizer.synthesize(_design(), SMALL)
     assert again.cached
     assert dict(again.estimates) == dict(found)
+
+
+@needs_tools
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+def test_multipliers_are_routed(tmp_path: Path) -> None:
+    """Wide products become MULT18X18D; the circuit is none that hls4ml builds."""
+    rng = np.random.default_rng(3)
+    wide = FixedType.parse("fixed<12,1>")
+    layers = (
+        Dense(3, 2, "relu", wide, None, None, FixedType.parse("ufixed<12,4,RND,SAT>"), strategy="Latency"),
+        Dense(2, 1, "linear", wide, None, None, None, strategy="Latency"),
+    )
+    weights = tuple(
+        rng.integers(wide.lowest, wide.highest, (layer.n_in, layer.n_out)) | 1025 for layer in layers
+    )
+    design = Design(Architecture(FixedType.parse("fixed<12,4>"), layers), weights, (None, None))
+    synthesizer = Ecp5MultiplierSynthesizer(Ecp5Config(rows=300, seeds=1, cache_dir=str(tmp_path)))
+    report = synthesizer.synthesize(design, SMALL)
+    assert not report.failure
+    found = report.estimates
+    assert found["dsp"].value == report.counts["dsp"] >= 6
+    assert found["dsp"].source == found["fmax_mhz"].source == "post_route"
+    assert found["latency_cycles"].value == 2
+    assert not any(estimate.in_domain for estimate in found.values())
+    assert report.warnings
+    assert synthesizer.clocked(design, SMALL).digest() == design.digest()
 
 
 @needs_tools

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.network.design import ADDER_LEVELS, Design
-from hwnas_hls.protocols.synthesizer import SynthesisReport
+from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
 from hwnas_hls.protocols.target import Target
 from hwnas_hls_plugins.synthesizers.open_synthesis import nextpnr
 from hwnas_hls_plugins.synthesizers.open_synthesis.config import Ecp5Config
+from hwnas_hls_plugins.synthesizers.open_synthesis.flow import Generator, PlainMultipliers
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import OpenSynthesizer
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import TRIED_LEVELS
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
 if TYPE_CHECKING:
@@ -119,8 +121,9 @@ class Ecp5Synthesizer(OpenSynthesizer):
     def _missing(self, target: Target, stage: str) -> str:
         if target.family != ECP5:
             return (
-                f"ecp5 routes Lattice ECP5 parts only, {target.name} is of the family {target.family}: "
-                "choose the synthesizer open, or an ECP5 part as the target (for example ulx3s)"
+                f"{self.name} routes Lattice ECP5 parts only, {target.name} is of the family "
+                f"{target.family}: choose the synthesizer open, or an ECP5 part as the target "
+                "(for example ulx3s)"
             )
         lacks = [super()._missing(target, stage), nextpnr.missing() if stage == _POST_ROUTE else ""]
         return "; ".join(filter(None, lacks))
@@ -176,6 +179,28 @@ class Ecp5Synthesizer(OpenSynthesizer):
 
     def _tool(self) -> str:
         return f"{super()._tool()}, {nextpnr.tool()}"
+
+
+class Ecp5MultiplierSynthesizer(Ecp5Synthesizer):
+    """Plain multipliers, placed and routed on a Lattice ECP5 part: a routed count of MULT18X18D.
+
+    The circuit is that of ``open-multiplier``, one register rank a layer, whatever the clock.
+    """
+
+    name: ClassVar[str] = "ecp5-multiplier"
+    _distributed: ClassVar[bool] = False
+    hls_strategies: tuple[str, ...] = ()
+    #: The pipeline of this circuit has no settings, so no clock is searched.
+    clocked = Synthesizer.clocked
+
+    def _generator(self, design: Design, family: str) -> Generator:
+        return PlainMultipliers()
+
+    def _package(self) -> str:
+        return ""
+
+    def _tool(self) -> str:
+        return f"{self.name}: yosys {version('pyosys')}, {nextpnr.tool()}"
 
 
 def _latency_ns(circuit: Rtl, part: str) -> float:
