@@ -4,7 +4,7 @@
 ``tiny_space``      a space of twelve networks, 6 inputs and 3 outputs
 ``tiny_task``       the data that fit it, as a constructor gets them by ``task``
 ``tiny_target``     a part that does not exist, with round figures
-``hwnas``           ``hwnas(tmp_path).run(...)``: a whole run, and what came of it
+``hwnas``           ``hwnas(tmp_path).run(...)``: a whole run and its results
 ``fake_tools``      a folder first on PATH to put fake tools into
 ``fake_vendor``     the same, with fakes of vitis-run, vitis_hls, vivado_hls, vivado
 ==================  ==============================================================

@@ -30,7 +30,7 @@ def hls_config(graph: NodeGraph) -> dict[str, Any]:
             "ReuseFactor": 1,
             "Strategy": "Latency",
             "BramFactor": _BRAM_FACTOR,
-            # Off: where there are casts, hls4ml would work out all types anew.
+            # Off: hls4ml would infer all types again where the project has casts.
             **({"BitExact": False} if graph.design.features else {}),
             # Without these two, torch's weights are built untransposed and nothing says so. For
             # images, "full" would transpose the input too, which arrives channels last already.

@@ -1,7 +1,7 @@
 """Reads an hls4ml ``ModelGraph`` as a query, without writing or compiling it.
 
 Everything is read from the graph after hls4ml's own optimisers ran: the types it inferred, the reuse
-factors it made legal, layers it fused. What comes out equals what the written project says of itself
+factors it made legal, layers it fused. The query equals that of the written project
 (:func:`hwnas_hls.hls4ml.folder.read_folder`).
 """
 

@@ -78,11 +78,11 @@ class Design:
         check_features(self.features, architecture.input, architecture.n_in)
         if self.features and not architecture.allows_feature_types:
             raise UserError(
-                "types of single features want a chain of layers of distributed_arithmetic, io_parallel",
+                "types of single features need a chain of distributed_arithmetic layers with io_parallel",
                 kind=ErrorKind.CONFLICT,
             )
         if all(own == architecture.input.plain for own in self.features):
-            # Nothing of its own: as a design that never had any.
+            # All features have the input type: equal to a design without types of features.
             object.__setattr__(self, "features", ())
         for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
             shape = None if weight is None else weight.shape

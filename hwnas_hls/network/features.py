@@ -1,8 +1,8 @@
-"""Types of single input features: a slice of the bits of the network's input type, or no bit at all.
+"""Types of single input features: some of the bits of the network's input type, or none.
 
-The host rounds and limits every feature onto its own grid and hands it over as a number of the network's
-input type. The circuit takes the bits of the feature's own type and leaves the others, whatever they are: a
-cast by truncation and wrapping, which costs nothing and is the identity on what the host hands over.
+The host rounds and saturates every feature to its own type and passes it as a number of the network's input
+type. The circuit reads the bits of the feature's own type and ignores the others: a cast by truncation and
+wrapping, which costs no hardware and does not change a number that the host has prepared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def check_features(features: FeatureTypes, kind: FixedType, n_in: int) -> None:
     if not features:
         return
     if len(features) != n_in:
-        raise UserError(f"types of {n_in} features", found=len(features), kind=ErrorKind.MISMATCH)
+        raise UserError(
+            f"each of the {n_in} features needs a type", found=len(features), kind=ErrorKind.MISMATCH
+        )
     for number, own in enumerate(features):
         if own is None:
             continue
@@ -34,14 +36,14 @@ def check_features(features: FeatureTypes, kind: FixedType, n_in: int) -> None:
         inside = own.fraction <= kind.fraction and own.integer + sign <= kind.integer
         if not inside or (own.signed and not kind.signed) or own != own.plain:
             raise UserError(
-                f"the type of feature {number} is a plain one inside the input type {kind}",
+                f"the type of feature {number} must be a plain type inside the input type {kind}",
                 found=str(own),
                 kind=ErrorKind.INVALID,
             )
 
 
 def given_features(features: FeatureTypes, kind: FixedType, n_in: int) -> FeatureTypes:
-    """One type per feature, also if none are given."""
+    """One type per feature; without own types, all have the plain input type."""
     return features or (kind.plain,) * n_in
 
 
@@ -51,9 +53,9 @@ def bits_read(features: FeatureTypes, kind: FixedType, n_in: int) -> int:
 
 
 def on_own_grids(features: FeatureTypes, kind: FixedType, values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Standardised features (rows, n_in) -> integers on the input grid, as the host hands them over.
+    """Standardised features (rows, n_in) -> integers on the input grid, as the host passes them.
 
-    Rounded half up and saturated, each onto its own grid; 0 where a feature is not read.
+    Each feature is rounded half up and saturated to its own type; a feature that is not read is 0.
     """
     import numpy as np
 
@@ -64,7 +66,7 @@ def on_own_grids(features: FeatureTypes, kind: FixedType, values: NDArray[np.flo
 
 
 def cast(features: FeatureTypes, kind: FixedType, values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Integers (rows, n_in) on the input grid -> those of the bits that are read, on the same grid."""
+    """Integers (rows, n_in) on the input grid -> the values of the bits that are read, on the same grid."""
     import numpy as np
 
     if not features:
@@ -93,9 +95,9 @@ def ends(features: FeatureTypes, kind: FixedType, n_in: int) -> tuple[NDArray[np
 
 
 class Grids:
-    """How standardised features become integers on the input grid, each (n_in,), float64.
+    """Arrays float64 (n_in,) that put standardised features onto the input grid.
 
-    ``clip(floor(x * scale + 0.5), low, high) * step``.
+    ``clip(floor(x * scale + 0.5), low, high) * step``
     """
 
     def __init__(self, features: FeatureTypes, kind: FixedType, n_in: int) -> None:

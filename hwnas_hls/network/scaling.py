@@ -1,8 +1,8 @@
 """The input scaling of a network as its first layer: one constant subtraction and one shift per feature.
 
 The layer's matrix is diagonal, its weights are powers of two and its result has the input type of the
-network behind it: rounded half up and saturated, as a host would hand over standardised features. Emulator,
-hls4ml, RTL, cost model and exporters build and count it like any other layer.
+network behind it, rounded half up and saturated like standardised features from a host. Emulator, hls4ml,
+RTL, cost model and exporters build and count it like any other layer.
 """
 
 from __future__ import annotations

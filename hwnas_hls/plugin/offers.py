@@ -53,7 +53,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with a plugin; the rest of the tool goes on without it.
+    """A fault of a plugin; the rest of the tool works without it.
 
     Args:
         plugin: its entry point name.

@@ -61,7 +61,7 @@ class Space(Plugin):
         """The layer list that trainers, predictors and exporters share."""
 
     def nearest(self, architecture: Architecture) -> Candidate | None:
-        """The candidate nearest to an architecture of the user, from which a search goes on.
+        """The candidate nearest to an architecture of the user; the search also starts from it.
 
         ``None`` by default: the space does not know.
         """

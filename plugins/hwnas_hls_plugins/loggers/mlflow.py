@@ -1,6 +1,6 @@
 """Writes a run to MLflow: settings, the metrics of each candidate, and the files of the run.
 
-Needs the package mlflow. ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` say where, as always.
+Needs the package mlflow. ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` set the place, as usual.
 """
 
 from __future__ import annotations

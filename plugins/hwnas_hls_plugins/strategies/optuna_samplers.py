@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OptunaStrategy(ProposingStrategy):
-    """A sampler of Optuna that goes on, after a resume, exactly as it would have.
+    """A sampler of Optuna that continues after a resume exactly as without the interruption.
 
     The study contains only evaluated records, and each batch uses a new sampler seeded by the run's
     seed and the batch number. The first candidates are samples of the space, because samplers do not
@@ -87,7 +87,7 @@ class GeneticConfig:
         population_size: number of parents per generation.
         crossover_chance: probability that a child has two parents.
         swap_chance: probability per knob that its value comes from the second parent.
-        mutation_chance: probability per knob that its value is drawn anew; 0 means one knob per child
+        mutation_chance: probability per knob that a new value is drawn; 0 means one knob per child
             on average.
         immigrants: share of the candidates after the first generation that are samples of the space. They
             keep a population diverse in which the designs of one training are many.

@@ -73,12 +73,12 @@ def refine(
         rows: int64 (rows, n_in) on the input grid, as
             :func:`hwnas_hls.network.emulator.input_integers` gives them; training rows.
         labels: (rows,) classes, or (rows, n_out) targets in the unit of the outputs.
-        price: loss a LUT, see :data:`PRICES`.
-        values: standardised features (rows, n_in) that the rows were made from. Where they are given, single
-            features may lose bits too, or all of them, in networks of adders alone; see
+        price: accepted loss per LUT saved, see :data:`PRICES`.
+        values: standardised features (rows, n_in) from which the rows were made. With them, single features
+            may lose some or all of their bits in chains of distributed arithmetic; see
             :attr:`~hwnas_hls.network.architecture.Architecture.allows_feature_types`.
-        passes: over all weights, at most; the first that changes nothing is the last.
-        kernels: ``auto``, ``native`` or ``numpy``; the outcome is the same.
+        passes: maximum number of passes over all weights; a pass without a change ends the refinement.
+        kernels: ``auto``, ``native`` or ``numpy``; all give the same result.
 
     Raises:
         Unsupported: the design cannot be refined, see

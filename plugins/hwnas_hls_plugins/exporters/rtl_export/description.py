@@ -122,7 +122,7 @@ def feature_names(design: Design, names: Sequence[str]) -> Sequence[str]:
 
 
 def _standardised(design: Design) -> Preprocessing | None:
-    """What the host does to raw features; ``None`` if it hands them over as they are."""
+    """How the host prepares raw features; ``None`` if it passes them unchanged."""
     given = design.preprocessing
     return None if given is None or given.changes_nothing else given
 
