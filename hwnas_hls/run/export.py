@@ -134,11 +134,12 @@ def _synthesised(measuring: Measuring, made: Sequence[Made], on_step: Callable[[
         )
         on_step(f"synthesis {next(done)} of {len(made)}: {item.record.key[:8]} {result}")
 
-    designs = measuring.all_clocked([item.design for item in made])
-    made = [dataclasses.replace(item, design=design) for item, design in zip(made, designs, strict=True)]
-    measuring.measure_all([item.design for item in made], lambda place, *found: report(made[place], *found))
+    designs = measuring.measure_all(
+        [item.design for item in made], lambda place, *found: report(made[place], *found)
+    )
+    clocked = [dataclasses.replace(item, design=design) for item, design in zip(made, designs, strict=True)]
     out = []
-    for item in made:
+    for item in clocked:
         estimates, reason = measuring.final(item.record.key, item.design, item.estimates)
         if reason:
             log.error("synthesis of %s failed: %s", item.record.key, reason)

@@ -245,27 +245,31 @@ class Measuring:
             log.warning("no clock was found for a design: %s", in_words(error))
             return design
 
-    def all_clocked(self, designs: Sequence[Design]) -> list[Design]:
-        """:meth:`clocked` of each on the test rows, ``[synthesis] workers`` in parallel."""
-        rows = self.problem.dataset.test
-        return list(self._pool.map(lambda design: self.clocked(design, rows), designs))
-
     def measure_all(
         self,
         designs: Sequence[Design],
         on_done: Callable[[int, Mapping[str, Estimate], str], None] = lambda place, found, failure: None,
-    ) -> None:
-        """Measure designs on the test rows, ``[synthesis] workers`` in parallel; the store keeps the results.
+    ) -> list[Design]:
+        """Measure designs on the test rows, each at the clock found for it; the store keeps the results.
+
+        ``[synthesis] workers`` run in parallel, the largest designs first, because they take longest.
 
         Args:
             on_done: called after each, with its index, the measurements and the reason of a failure.
+
+        Returns:
+            the designs at their clocks.
         """
+        rows = self.problem.dataset.test
 
-        def one(place: int) -> None:
-            on_done(place, *self.measure(designs[place], self.problem.dataset.test))
+        def one(place: int) -> Design:
+            design = self.clocked(designs[place], rows)
+            on_done(place, *self.measure(design, rows))
+            return design
 
-        for future in [self._pool.submit(one, place) for place in range(len(designs))]:
-            future.result()
+        order = sorted(range(len(designs)), key=lambda place: -_size(designs[place]))
+        futures = {place: self._pool.submit(one, place) for place in order}
+        return [futures[place].result() for place in range(len(designs))]
 
     def final(
         self, key: str, design: Design, estimates: Mapping[str, Estimate]
@@ -300,3 +304,8 @@ class Measuring:
     def comparisons(self) -> list[Comparison]:
         """Predictions and measurements, in the order of the measurements."""
         return [Comparison(item.key, item.predicted, item.measured) for item in self.observations]
+
+
+def _size(design: Design) -> int:
+    """The number of weights that are not zero."""
+    return sum(int((weight != 0).sum()) for weight in design.weights if weight is not None)

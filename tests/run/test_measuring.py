@@ -78,6 +78,30 @@ def test_the_search_measures_at_the_clock_of_an_export(
     assert set(clocks) == {4.0}
 
 
+def test_the_largest_designs_are_measured_first(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take longest, and at the end one of them would run alone."""
+    sizes: list[int] = []
+    synthesize = ToySynthesizer.synthesize
+
+    def seen(self: ToySynthesizer, design: Design, target: Any, stage: str) -> Any:
+        sizes.append(sum(int((weight != 0).sum()) for weight in design.weights if weight is not None))
+        return synthesize(self, design, target, stage)
+
+    monkeypatch.setattr(ToySynthesizer, "synthesize", seen)
+    spec = toy_spec(
+        run={"trials": 100, "batch": 20},
+        synthesis={"synthesizer": "toy-synthesis", "workers": 1},
+        export={"members": 6},
+    )
+    steps: list[str] = []
+    go(spec, registry, tmp_path / "run", on_step=steps.append)
+    assert len(set(sizes)) > 2
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(step.startswith("synthesis ") and " of 6: " in step for step in steps) == 6
+
+
 def test_predictions_improve_from_synthesis_to_synthesis(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
