@@ -79,7 +79,7 @@ def test_the_front_as_a_frame(run: Run) -> None:
     assert not [column for column in frame.columns if column.endswith("_evidence")]
 
 
-def test_what_notebooks_and_prompts_show(run: Run) -> None:
+def test_run_has_text_and_html_form(run: Run) -> None:
     text = repr(run)
     assert text.splitlines()[0] == f"run {run.folder}"
     assert "finished, 20 candidates" in text.splitlines()[1]
@@ -237,7 +237,7 @@ def test_a_frame_without_its_label(tmp_path: Path) -> None:
         rows_of(frame, "knd")
 
 
-def test_a_plugin_that_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_plugin_is_listed_with_reason(tmp_path: Path) -> None:
     class Broken:
         @hwnas_hls.hookimpl
         def hwnas_register_tsks(self) -> list[type]:
@@ -280,7 +280,7 @@ def test_a_running_run_is_watched(tmp_path: Path) -> None:
         assert len(open_run(folder, plugins=[toy]).records) == 20
 
 
-def test_the_files_of_a_run_are_known_again(tmp_path: Path) -> None:
+def test_stored_run_lists_its_files(tmp_path: Path) -> None:
     tables = toy_tables(run={"exporters": ["front-json"]})
     made = run_search(spec=tables, output=tmp_path / "run", plugins=[toy])
     assert [path.name for path in made.files] == ["front.json"]

@@ -221,7 +221,7 @@ def test_no_permission(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     expect_mentioned(said, [tmp_path / "run"])
 
 
-def test_an_output_below_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_output_path_below_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused(capsys, "run", "--target", "xcvu9p", "--output", str(tmp_path / "file" / "run"))
     expect_mentioned(said, [tmp_path / "file" / "run"])

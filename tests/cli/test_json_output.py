@@ -30,7 +30,7 @@ class Talkative:
         click.echo(f"recorded {record.key}")
 
 
-def test_what_a_plugin_prints_goes_to_standard_error(hwnas: Callable[..., Workplace], tmp_path: Path) -> None:
+def test_plugin_output_goes_to_standard_error(hwnas: Callable[..., Workplace], tmp_path: Path) -> None:
     work = hwnas(tmp_path, plugins=[Talkative()])
     run = work.run("--json")
     assert json.loads(run.stdout)["front"]["members"]

@@ -116,7 +116,7 @@ def test_bad_names_are_refused(kind: str, name: str, error: ErrorKind, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_existing_folder_is_left_untouched(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert invoke(["new-plugin", "task", "mine", "--output", str(tmp_path)]) == 2
     assert list((tmp_path / "mine").iterdir()) == []

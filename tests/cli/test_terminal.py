@@ -37,7 +37,7 @@ def test_listings_fit_80_columns_and_are_plain(
     assert "\x1b" not in printed
 
 
-def test_a_file_that_is_no_table_leaves_no_half_output(
+def test_unreadable_table_writes_no_partial_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "text.csv"

@@ -65,7 +65,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_a_finished_run_that_is_resumed_stays_as_it_is(
+def test_resuming_finished_run_changes_nothing(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     spec = toy_spec(run={"exporters": []})
@@ -150,7 +150,7 @@ def test_an_edited_spec_is_refused(
             command()
 
 
-def test_a_run_can_be_made_longer(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+def test_more_trials_can_be_added_to_run(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     finished(registry, toy_spec(), tmp_path / "run")
     edit(tmp_path / "run", "trials = 60", "trials = 80")
     longer = runs.resume(tmp_path / "run", registry, QUIET)
@@ -174,9 +174,7 @@ def sizes(path: Path) -> list[int]:
     return [100, 4096, 5000, whole // 4, whole // 2, whole - 4096, whole - 1]
 
 
-def test_a_truncated_or_overwritten_store_is_the_users_to_restore(
-    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_damaged_store_is_user_error(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     finished(registry, toy_spec(), tmp_path / "run")
     path = tmp_path / "run" / "run.sqlite"
     whole = path.read_bytes()
@@ -200,7 +198,7 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
         assert len(store.meta()["much"]) == 1_000_000
 
 
-def test_what_sqlite_refuses_is_undone(tmp_path: Path) -> None:
+def test_failed_transaction_is_rolled_back(tmp_path: Path) -> None:
     """The next transaction begins, whatever the last one ended with."""
     with Store(tmp_path) as store:
         database = store._database
@@ -350,7 +348,7 @@ def test_a_target_file_means_the_same_from_any_folder(
         runs.resume(tmp_path / "run", registry, QUIET)
 
 
-def test_a_later_version_with_more_keys_takes_up_an_older_run(
+def test_newer_version_with_more_keys_resumes_older_run(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -389,7 +387,7 @@ def test_validate_refuses_a_metric_that_does_not_exist(
     assert cli.invoke(["validate", str(place), "--max", "lut=1e9"]) == 3
 
 
-def test_numbers_of_another_circuit_are_named_where_they_do_not_count() -> None:
+def test_numbers_of_other_circuit_are_listed_as_unused() -> None:
     def lut(value: float, source: str, *, in_domain: bool) -> Estimate:
         return Estimate("lut", value, value, value, source, "adder graph", in_domain=in_domain)
 
@@ -477,7 +475,7 @@ class Broken(Strategy):
     ("how", "words"),
     [("raise", "RuntimeError: furnace is out"), ("return", "ask() returned a list with 1")],
 )
-def test_a_failing_strategy_is_named_and_the_run_resumes_after_a_fix(
+def test_run_with_failing_strategy_resumes_after_fix(
     toy_spec: MakeSpec, tmp_path: Path, how: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Plugin:

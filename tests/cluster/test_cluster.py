@@ -236,7 +236,7 @@ def test_without_the_extra_the_error_names_the_package(
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "gopher://127.0.0.1:1"])
-def test_a_scheduler_that_is_not_there_is_the_users_mistake(
+def test_missing_scheduler_is_user_error(
     address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connections, "_CONNECT_S", 1.0)
@@ -248,7 +248,7 @@ def test_a_scheduler_that_is_not_there_is_the_users_mistake(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_worker_forgets_what_it_used_least() -> None:
+def test_worker_cache_drops_least_recently_used() -> None:
     cache = BoundedCache(10)
     cache["a"], cache["b"] = b"1234", b"5678"
     assert cache["a"] == b"1234"
@@ -265,7 +265,7 @@ def test_a_worker_forgets_what_it_used_least() -> None:
     assert cache.get("a") is None
 
 
-def test_threads_that_come_at_once_share_a_tool(
+def test_concurrent_threads_share_one_tool(
     registry: Registry, toy_spec: Specs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = toy_spec(synthesis={"synthesizer": "slow-synthesis", "budget": 1}, cluster={"workers": 1})
@@ -355,7 +355,7 @@ def test_any_number_of_workers_finds_the_same(
         assert all(item["value"] > 0 for item in read)
 
 
-def test_one_who_cannot_pause_works_in_the_main_process_or_without_stopping(
+def test_estimator_without_rungs_runs_in_main_process(
     registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = content(start(toy_spec(), registry, tmp_path / "run0", Observer()))

@@ -66,7 +66,7 @@ def test_every_page_with_generated_parts_is_known() -> None:
     assert names == {"index", "hooks", "command-line", "settings", *KINDS}
 
 
-def test_the_sources_stand_in_their_order() -> None:
+def test_sources_are_ordered_by_strength() -> None:
     (text,) = re.findall(r"from the weakest:\s+(.*?)\.\n", written(PLUGINS / "estimator.md"), re.DOTALL)
     assert tuple(re.findall(r"`(\w+)`", text)) == SOURCES
 
@@ -208,9 +208,7 @@ def test_examples_of_hooks_that_are_called(
     assert Path.home() / ".config" / "my-lab" / "targets" in registry.target_folders()
 
 
-def test_the_contract_finds_what_an_example_could_break(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_contract_finds_broken_example(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check above can fail: a strategy that forgets its batch number on a resume is found."""
     code = _CODE.findall(written(PLUGINS / "index.md"))[0]
     broken = code.replace("self.batch = state", "pass")
@@ -278,7 +276,7 @@ def test_the_api_page_names_every_argument_and_column() -> None:
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
-def test_files_and_names_that_are_spoken_of_are_there(path: Path) -> None:
+def test_files_and_names_in_docs_exist(path: Path) -> None:
     text = written(path)
     for name in set(re.findall(r"\b(?:benchmarks|tests|hw_targets|templates)/[\w/.-]*\w", text)):
         assert (DOCS.parent / name).exists(), name

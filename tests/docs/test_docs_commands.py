@@ -126,7 +126,7 @@ def test_commands_of_a_page_run(
             assert shape(out.rstrip("\n")) == shape(step.output), stale
 
 
-def test_what_is_not_run_is_known() -> None:
+def test_skipped_commands_are_listed() -> None:
     """Each with its reason; a page with more of them says so here."""
     found = Counter((c.page, c.skipped) for c in commands() if c.skipped and c.skipped != "a benchmark")
     assert found == SKIPPED
@@ -146,7 +146,7 @@ def test_no_command_hides_in_blocks_that_are_not_run() -> None:
         assert not list(hidden(path)), path.name
 
 
-def test_a_hidden_command_is_found(tmp_path: Path) -> None:
+def test_docs_check_finds_command_in_unrun_block(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```text\n$ hwnas-hls run\noutput\n```\n\n```\nA=1 hwnas-hls doctor\n```\n\n"
@@ -202,7 +202,7 @@ def test_outputs_are_compared_but_for_their_numbers() -> None:
     assert verdict("NOT PROVEN  runs/a\n  PROVEN  x") == "NOT PROVEN"
 
 
-def test_every_printed_output_is_held_against_the_real_one() -> None:
+def test_every_printed_output_is_compared_with_real_output() -> None:
     """By its shape, its words or its verdict; an output that is only shown goes stale."""
     checks = {"like", "words", "verdict"}
     unchecked = [c for c in commands() if c.output and not c.skipped and not checks & set(c.notes)]

@@ -42,7 +42,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 @pytest.mark.parametrize("name", ["fast-mlps", "tradeoff"])
-def test_they_keep_their_contracts(plugins: Registry, name: str) -> None:
+def test_exercise_plugins_keep_their_contracts(plugins: Registry, name: str) -> None:
     found = list(check_plugin(plugins, name))
     assert len(found) >= 4
     assert [f"{item.test}: {item.problem}" for item in found if item.problem] == []
@@ -95,7 +95,7 @@ def test_the_space_is_searched_as_in_its_spec(plugins: Registry, tmp_path: Path)
         assert member.record.estimates["latency_ns"].high <= 1000
 
 
-def test_the_best_of_the_run_is_the_best_by_the_function(plugins: Registry, tmp_path: Path) -> None:
+def test_best_design_of_run_is_best_by_function(plugins: Registry, tmp_path: Path) -> None:
     short = {"epochs": 2, "descent_epochs": 1, "descent_step": 0.8}
     estimators = {**TRADEOFF_SPEC["estimators"], "training": short}
     tables = {

@@ -12,7 +12,7 @@ from places import ROOT
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 
-def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {}
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]

@@ -122,7 +122,7 @@ def _changed(design: Design, **changes: object) -> Design:
     return dataclasses.replace(design, architecture=dataclasses.replace(design.architecture, layers=layers))
 
 
-def test_what_differs_is_named(reports: ReportsSynthesizer) -> None:
+def test_differences_are_named(reports: ReportsSynthesizer) -> None:
     design = _design(0)
     weights = design.weights[1].copy()
     weights[2, 1] += 1 if weights[2, 1] < 31 else -1
@@ -145,7 +145,7 @@ def test_what_differs_is_named(reports: ReportsSynthesizer) -> None:
         assert not report.estimates
 
 
-def test_a_graph_is_refused_though_its_layers_are_those_of_a_project(reports: ReportsSynthesizer) -> None:
+def test_graph_is_refused_even_if_layers_match_project(reports: ReportsSynthesizer) -> None:
     chain = _design(0)
     first, last = chain.architecture.layers
     joined = Merge("add", (8, 8), (0, 0), result=FixedType(7, 3, False, "RND", "SAT"))
@@ -177,7 +177,7 @@ def test_missing_folders_are_an_error(monkeypatch: pytest.MonkeyPatch, tree: Pat
     assert ReportsSynthesizer().available(TARGET) == ""
 
 
-def test_a_report_of_an_older_firmware_is_no_answer(tmp_path: Path) -> None:
+def test_report_of_older_firmware_is_no_evidence(tmp_path: Path) -> None:
     folder = _synthesised(tmp_path, _design(0))
     path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
     path.write_text(path.read_text().replace("_ap_fixed_8_3_5_3_0_", "_ap_fixed_9_3_5_3_0_"))
@@ -277,7 +277,7 @@ def test_modules_of_a_hierarchical_report_are_the_firmwares(
     assert [problem.kind for problem in problems] == [SkipReason.OTHER_DESIGN] * (not counts)
 
 
-def test_a_first_layer_that_hls_inlined_does_not_belie_a_report(tmp_path: Path) -> None:
+def test_inlined_first_layer_does_not_contradict_report(tmp_path: Path) -> None:
     folder = _synthesised(tmp_path, _design(0))
     (folder / "vivado_synth.rpt").unlink()
     path = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
@@ -289,7 +289,7 @@ def test_a_first_layer_that_hls_inlined_does_not_belie_a_report(tmp_path: Path) 
     assert problems == []
 
 
-def test_a_report_of_a_network_with_a_layer_less_is_no_answer(tmp_path: Path) -> None:
+def test_report_with_missing_layer_is_no_evidence(tmp_path: Path) -> None:
     _synthesised(tmp_path, _design(0))
     path = tmp_path / "tagger_prj/solution1/syn/report/tagger_csynth.xml"
     text = path.read_text()
@@ -359,7 +359,7 @@ def test_modules_of_adder_graphs_are_the_firmwares(tmp_path: Path, old: str, new
     assert bool(measured_projects([tmp_path])[0]) == counts
 
 
-def test_a_report_of_fewer_layers_with_activations_alone_is_no_evidence(tmp_path: Path) -> None:
+def test_report_naming_only_activations_is_no_evidence(tmp_path: Path) -> None:
     """HLS inlined the graphs; the activation of the older firmware is one of the newer, too."""
     kind = FixedType(7, 3, False, "RND", "SAT")
     rng = np.random.default_rng(5)

@@ -60,7 +60,7 @@ def test_a_score_at_the_bound_states_the_interval_of_other_rows() -> None:
         assert ("0.92 to 0.955" in verdict_of(Limit("accuracy", "min", bound), accuracy)[1]) == mentioned
 
 
-def test_an_interval_across_the_bound_proves_nothing() -> None:
+def test_interval_across_bound_is_not_proven() -> None:
     lut = Estimate("lut", 5000, 4800, 5200, "open_synthesis", "Yosys", 0.9)
     assert verdict_of(Limit("lut", "max", 5200), lut)[0] == PROVEN
     assert verdict_of(Limit("lut", "max", 5100), lut)[0] == NOT_PROVEN
@@ -79,7 +79,7 @@ def test_missing_evidence_is_named() -> None:
     assert "lut_csynth 100" in why
 
 
-def test_a_report_beats_the_prediction_it_contradicts() -> None:
+def test_report_overrides_contradicting_prediction() -> None:
     known = (predicted("lut", 100, 90, 110), measured("lut", 6000, "logic_synthesis", "vivado_synth.rpt"))
     verdict, why = verdict_of(Limit("lut", "max", 5000), *known)
     assert verdict == REFUTED
@@ -223,9 +223,7 @@ def test_a_failed_attempt_leaves_the_numbers_of_an_earlier_one(
     assert invoke(command) == 1
 
 
-def test_a_verdict_that_cannot_be_stored_is_printed(
-    design_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unstorable_verdict_is_printed(design_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"))
     (design_folder / "validation.json").mkdir()
     for bound, code in (("100", 0), ("89", 1)):
@@ -236,7 +234,7 @@ def test_a_verdict_that_cannot_be_stored_is_printed(
         assert str(design_folder / "validation.json") in said.err
 
 
-def test_a_folder_that_cannot_take_the_result_is_refused_before_the_synthesis(
+def test_unwritable_folder_is_refused_before_synthesis(
     design_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = []
@@ -316,12 +314,12 @@ def test_an_altered_design_is_refused(design_folder: Path) -> None:
     assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 2
 
 
-def test_a_folder_that_holds_no_design(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_without_design_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["validate", str(tmp_path)]) == 2
     expect_mentioned(capsys.readouterr().err, [tmp_path])
 
 
-def test_a_run_that_another_process_works_on_is_not_judged(
+def test_run_locked_by_other_process_is_not_validated(
     design_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = design_folder.parent.parent

@@ -40,7 +40,7 @@ def test_c_simulation_gives_the_emulators_bits(source: str, tmp_path: Path) -> N
     assert found.exact, str(found)
 
 
-def test_a_design_that_reads_nothing_is_still_built(tmp_path: Path) -> None:
+def test_design_without_features_is_built(tmp_path: Path) -> None:
     design = replace(featured(seed=5), features=(None,) * 7)
     folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
     found = verify(design, folder, np.zeros((2, 7)), n_grid_rows=50)

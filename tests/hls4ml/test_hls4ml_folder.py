@@ -169,7 +169,7 @@ def test_types_are_those_that_were_asked_for(projects: dict[str, Project]) -> No
     assert (last.dense_out, last.activation) == (parse("ap_fixed<12,5>"), "softmax")
 
 
-def test_auto_types_are_those_of_the_graph(projects: dict[str, Project]) -> None:
+def test_auto_types_come_from_graph(projects: dict[str, Project]) -> None:
     """What hls4ml inferred for ``auto`` is read from the firmware, not guessed."""
     for name in ("resource", "stream", "odd"):
         project = projects[name]

@@ -279,7 +279,7 @@ def test_names_of_an_included_header_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["1", "2", "4"])
-def test_streams_come_in_whole_words(tmp_path: Path, size: str) -> None:
+def test_streams_have_whole_words(tmp_path: Path, size: str) -> None:
     folder = edited(tmp_path, "layer2_t layer2_out[N_LAYER_2];", "hls::stream<word_t> layer2_out;")
     path = folder / "firmware" / "defines.h"
     text = path.read_text()
@@ -405,7 +405,7 @@ def test_directives_that_bind_multipliers(tmp_path: Path) -> None:
         ("parameters.h", "typedef ap_fixed<20,8> accum_t;", "", ReportError, "accum_t"),
     ],
 )
-def test_what_cannot_be_judged_is_named(
+def test_unreadable_constructs_are_named(
     tmp_path: Path, name: str, old: str, new: str, error: type[HwnasError], named: str
 ) -> None:
     path = fifth_release(tmp_path) / "firmware" / name
@@ -417,7 +417,7 @@ def test_what_cannot_be_judged_is_named(
         read_folder(tmp_path)
 
 
-def test_folders_that_are_no_project(tmp_path: Path) -> None:
+def test_folders_without_project_are_refused(tmp_path: Path) -> None:
     with refused(ErrorKind.MISSING, found=tmp_path / "absent"):
         read_folder(tmp_path / "absent")
     with refused(ErrorKind.WRONG_FORMAT, where=str(tmp_path)):
@@ -567,7 +567,7 @@ def test_named_modules_have_no_order(tmp_path: Path, modules: list[tuple[str, st
         read_config(_torch_config(tmp_path, modules))
 
 
-def test_a_class_of_the_users_has_no_order(tmp_path: Path) -> None:
+def test_user_defined_module_has_no_order(tmp_path: Path) -> None:
     path = _torch_config(tmp_path, [("0", "Linear", 8, 8), ("1", "ReLU", 0, 0), ("2", "Linear", 8, 2)])
     assert read_config(path).shape == "8-8-2"
     path.write_text(path.read_text().replace("torch.nn.modules.container.Sequential", "__main__.Net"))
@@ -575,7 +575,7 @@ def test_a_class_of_the_users_has_no_order(tmp_path: Path) -> None:
         read_config(path)
 
 
-def test_a_module_that_stands_twice_is_read_twice(tmp_path: Path) -> None:
+def test_shared_module_is_read_twice(tmp_path: Path) -> None:
     sizes = [("0", "Linear", 9, 6), ("1", "ReLU", 0, 0), ("2", "Linear", 6, 6), ("4", "Linear", 6, 2)]
     path = _torch_config(tmp_path, sizes)
     text = path.read_text().replace("'1': !!", "'1': &id001 !!").replace("'2': !!", "'2': &id002 !!")

@@ -233,7 +233,7 @@ def test_a_crash_of_the_program_is_a_failure(tmp_path):
     assert [path.name for path in folder.glob(".*")] == []
 
 
-def test_what_is_written_is_the_design(tmp_path):
+def test_written_project_matches_design(tmp_path):
     made = DESIGNS["resource"]
     firmware = read_written(write(made, tmp_path / "p"))
     assert (firmware.part, firmware.clock_ns, firmware.backend) == (TARGET.part, 5.0, "vitis")
@@ -268,7 +268,7 @@ def test_test_vectors_for_the_vendors_tools(tmp_path):
     np.testing.assert_array_equal(wanted * 2.0 ** made.layer_types()[-1][2].fraction, emulate(made, inputs))
 
 
-def test_what_hls4ml_prints_goes_to_its_log_and_nothing_else_does(tmp_path, capsys):
+def test_only_hls4ml_output_goes_to_its_log(tmp_path, capsys):
     done = threading.Event()
     others = []
 
@@ -302,7 +302,7 @@ def test_an_unwritable_folder_is_reported(tmp_path):
             write(SMALL, folder)
 
 
-def test_an_illegal_reuse_factor_is_not_moved_in_silence(tmp_path):
+def test_illegal_reuse_factor_is_refused(tmp_path):
     made = design([layer(6, 4, "linear", "ap_fixed<4,1>", None, None, 5, "Resource")])
     with refused(ErrorKind.MISMATCH, HwnasError, mentions=["reuse factor", "layer 0", 6, 5]):
         write(made, tmp_path / "p")

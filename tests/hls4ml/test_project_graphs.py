@@ -150,7 +150,7 @@ def test_c_simulation_is_bit_exact(proofs: dict[tuple[str, str], np.ndarray], pa
     assert len(np.unique(wanted, axis=0)) > 100
 
 
-def test_what_is_written_is_the_graph(tmp_path: Path) -> None:
+def test_written_project_matches_graph(tmp_path: Path) -> None:
     firmware = read_written(write("image", tmp_path / "p"))
     kinds = [layer.kind for layer in firmware.layers]
     assert kinds.count("conv2d") == 5

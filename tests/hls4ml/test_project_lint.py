@@ -116,7 +116,7 @@ def test_each_pitfall(rule, severity, design):
         ("dsp-limit", net(dense(16, 8), input="ap_fixed<12,4>", zero=True)),
     ],
 )
-def test_and_only_there(rule, design):
+def test_rule_is_silent_elsewhere(rule, design):
     assert rule not in rules(design)
 
 
@@ -127,7 +127,7 @@ def test_remedies_name_what_would_do():
     assert "reuse factor of at least 4," in found["unroll-limit"].remedy
 
 
-def test_errors_come_first():
+def test_errors_are_sorted_first():
     found = lint_design(
         net(dense(reuse_factor=2), dense(strategy="Resource", reuse_factor=3), clock_ns=1.0), TARGET
     )

@@ -210,7 +210,7 @@ def test_hierarchical_utilisation() -> None:
     assert [(m.instance, m.used.lut) for m in report.modules] == [("(tagger)", 10), ("dense_U0", 7990)]
 
 
-def test_a_hierarchical_report_is_of_its_first_row(tmp_path: Path) -> None:
+def test_hierarchical_report_is_read_from_first_row(tmp_path: Path) -> None:
     """Of one instance (``-cells``), its head still names the whole design."""
     text = (DATA / "hierarchical.rpt").read_text()
     path = tmp_path / "util.rpt"
@@ -375,7 +375,7 @@ def test_links_out_of_the_project_are_not_read(tmp_path: Path) -> None:
         ("vivado_export.rpt", "LUT:           1500", "LUT:           many", "LUT"),
     ],
 )
-def test_what_is_missing_or_absurd_is_named(
+def test_missing_or_absurd_values_are_named(
     tmp_path: Path, name: str, old: str, new: str, missing: str
 ) -> None:
     text = (DATA / name).read_text()
@@ -413,7 +413,7 @@ def test_xml_bombs_are_refused(tmp_path: Path) -> None:
         read_csynth(path)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_non_files_are_refused(tmp_path: Path) -> None:
     fifo = tmp_path / "x_csynth.rpt"
     os.mkfifo(fifo)
     with refused(ErrorKind.NOT_ACCESSIBLE, ReportError, mentions=[fifo]):

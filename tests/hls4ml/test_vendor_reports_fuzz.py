@@ -86,7 +86,7 @@ def judge(read: Callable[[Path], Any], path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("name", READERS)
 @given(share=st.floats(0, 1))
 @SETTINGS
-def test_cut_off_anywhere(tmp_path: Path, name: str, share: float) -> None:
+def test_report_truncated_at_any_byte_is_handled(tmp_path: Path, name: str, share: float) -> None:
     data = (DATA / name).read_bytes()
     judge(READERS[name], tmp_path / name, data[: int(share * len(data))])
 

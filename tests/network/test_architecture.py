@@ -18,7 +18,7 @@ LAYERS = (
 NETWORK = Architecture(EIGHT, LAYERS, 5.0)
 
 
-def test_the_json_form_comes_back() -> None:
+def test_json_form_round_trips() -> None:
     assert Architecture.from_json(NETWORK.to_json()) == NETWORK
     assert NETWORK.shape == "16-8-5"
 
@@ -52,7 +52,7 @@ def test_space_may_return_an_architecture_its_json_form_or_layers(form: str) -> 
 
 
 @pytest.mark.parametrize("value", [None, 3, "16-8-5", [1, 2]])
-def test_what_it_may_not(value: object) -> None:
+def test_other_return_values_are_refused(value: object) -> None:
     with refused(ErrorKind.WRONG_FORMAT, found=type(value).__name__):
         as_architecture(value)
 

@@ -61,7 +61,7 @@ def test_gradients_pass_the_rounding() -> None:
     assert module.dense0.weight.grad.abs().sum() > 0
 
 
-def test_a_frame_is_read_by_the_names_of_its_columns() -> None:
+def test_frame_columns_are_read_by_name() -> None:
     pandas = pytest.importorskip("pandas")
     design, x = chain(0), raw()
     frame = pandas.DataFrame(x, columns=FEATURES)

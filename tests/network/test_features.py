@@ -18,7 +18,7 @@ from hwnas_hls.network.precision import FixedType
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_what_the_host_hands_over_passes_the_cast(source: str) -> None:
+def test_cast_keeps_numbers_prepared_by_host(source: str) -> None:
     design = featured(source)
     raw = np.random.default_rng(1).normal(size=(500, 7)) * 3
     rows = input_integers(design, raw)
@@ -36,7 +36,7 @@ def test_what_the_host_hands_over_passes_the_cast(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_bits_that_are_not_read_change_nothing(source: str) -> None:
+def test_unread_bits_change_nothing(source: str) -> None:
     design = featured(source)
     kind = design.architecture.input
     rng = np.random.default_rng(2)
@@ -63,7 +63,7 @@ def test_accumulators_are_as_narrow_as_the_features_allow() -> None:
     assert len(np.unique(emulate(nothing, np.arange(70).reshape(10, 7) % 8), axis=0)) == 1
 
 
-def test_files_keep_them_and_whole_types_are_none_at_all(tmp_path: Path) -> None:
+def test_stored_designs_keep_feature_types(tmp_path: Path) -> None:
     design = featured()
     design.save(tmp_path)
     assert Design.load(tmp_path).features == design.features

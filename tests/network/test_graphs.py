@@ -165,7 +165,7 @@ def test_an_exact_accumulator_is_no_wider_than_its_worst_sum() -> None:
     assert accum.highest // 2 < worst <= accum.highest
 
 
-def test_designs_of_graphs_come_back_from_files(tmp_path: Path) -> None:
+def test_graph_designs_survive_saving(tmp_path: Path) -> None:
     design = random_graph(2, image=True)
     assert any(weight is None for weight in design.weights)
     design.save(tmp_path)
@@ -249,7 +249,7 @@ NAMED: dict[str, list[object]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_hls4ml_misbuilds_is_refused_by_name(case: str) -> None:
+def test_graphs_that_hls4ml_misbuilds_are_refused(case: str) -> None:
     design = REFUSED[case]
     kind = ErrorKind.INEXACT if case == "table" else ErrorKind.UNSUPPORTED
     with refused(kind, Unsupported, mentions=NAMED[case]) as caught:

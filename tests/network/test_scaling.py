@@ -20,7 +20,7 @@ from hwnas_hls.network.scaling import scaled, unscaled, unscaled_design
 
 @pytest.mark.parametrize("strategy", ["", "Latency"])
 @pytest.mark.parametrize("unread", [False, True])
-def test_words_give_the_outputs_of_standardised_features_bit_for_bit(strategy: str, unread: bool) -> None:
+def test_raw_words_give_outputs_of_standardised_features(strategy: str, unread: bool) -> None:
     design, alone = raw_design(unread=unread, strategy=strategy), standardised_design(unread=unread)
     rows = raw_rows(2000, seed=11)
     assert np.array_equal(outputs(design, rows), outputs(alone, rows))
@@ -31,7 +31,7 @@ def test_words_give_the_outputs_of_standardised_features_bit_for_bit(strategy: s
     assert np.array_equal(outputs(unscaled_design(design), rows), outputs(alone, rows))
 
 
-def test_the_host_hands_over_the_words_as_they_are() -> None:
+def test_host_passes_words_unchanged() -> None:
     design, rows = raw_design(), raw_rows()
     step = 2.0**-design.architecture.input.fraction
     assert np.array_equal(input_integers(design, rows) * step, rows)
@@ -41,7 +41,7 @@ def test_the_host_hands_over_the_words_as_they_are() -> None:
     assert design.architecture.shape == standardised_design().architecture.shape
 
 
-def test_each_feature_has_the_bits_of_its_word_and_an_unread_one_none() -> None:
+def test_feature_types_follow_words_and_unread_features_have_none() -> None:
     assert raw_design().features == WORDS
     assert raw_design(unread=True).features == (*WORDS[:2], None, *WORDS[3:])
     # All inputs of a Latency layer have one type, which holds every word.

@@ -102,7 +102,7 @@ def test_hooks_of_a_run_are_called_in_order(listened: tuple[Workplace, Listener,
     assert [member["key"] for member in written["members"]] == [member.key for member in front.members]
 
 
-def test_a_target_of_a_plugin_is_designed_for(listened: tuple[Workplace, Listener, CommandResult]) -> None:
+def test_run_accepts_target_of_plugin(listened: tuple[Workplace, Listener, CommandResult]) -> None:
     work, _, outcome = listened
     assert outcome.front.target.part == "xcmylab-1"
     assert outcome.front.clock_ns == 4.0

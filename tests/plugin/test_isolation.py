@@ -64,7 +64,7 @@ def batch(registry: Registry) -> tuple[list[Any], Context]:
     return candidates, dataclasses.replace(context, target=registry.target("xcvu9p"))
 
 
-def test_numbers_come_back_to_the_bit(registry: Registry, batch: Any) -> None:
+def test_isolated_numbers_are_equal_to_the_bit(registry: Registry, batch: Any) -> None:
     candidates, context = batch
     design = sample_design()
     context = dataclasses.replace(context, designs={candidates[0].key: design})
@@ -95,7 +95,9 @@ HARMS = {
 
 
 @pytest.mark.parametrize("how", HARMS)
-def test_harm_becomes_a_failed_record(how: str, registry: Registry, toy_spec: Specs, tmp_path: Path) -> None:
+def test_isolated_crash_becomes_failed_record(
+    how: str, registry: Registry, toy_spec: Specs, tmp_path: Path
+) -> None:
     spec = toy_spec(run={"estimators": ["harmful", "toy-training"]}, estimators={"harmful": {"how": how}})
     problem = resolve(spec, registry)
     space = problem.space
@@ -118,7 +120,7 @@ def test_harm_becomes_a_failed_record(how: str, registry: Registry, toy_spec: Sp
     assert time.monotonic() - began < 60
 
 
-def test_nothing_that_a_hung_plugin_started_is_left(registry: Registry, batch: Any) -> None:
+def test_hung_plugin_leaves_no_child_process(registry: Registry, batch: Any) -> None:
     candidates, context = batch
     estimator = isolated(registry, "estimator", "harmful", how="hang")
     with refused(ErrorKind.TIME_LIMIT, IsolationError):
@@ -147,7 +149,7 @@ def _sleepers() -> list[str]:
     return found
 
 
-def test_what_a_plugin_prints_is_no_answer(registry: Registry, batch: Any) -> None:
+def test_plugin_output_is_not_read_as_answer(registry: Registry, batch: Any) -> None:
     candidates, context = batch
     estimator = isolated(registry, "estimator", "harmful", how="babble")
     assert [item.values["lut"].value for item in estimator.estimate(candidates, context)] == [8.0, 12.0, 20.0]
@@ -275,14 +277,14 @@ def test_a_plugin_that_no_process_can_load_is_refused(registry: Registry, batch:
         estimator.estimate(candidates, context)
 
 
-def test_others_stay_in_the_process(registry: Registry) -> None:
+def test_plugins_without_isolation_stay_in_process(registry: Registry) -> None:
     import toy
 
     instance = toy.ToyCost()
     assert guarded(registry, "estimator", instance, {}) is instance
 
 
-def test_a_data_set_travels_with_its_weights_and_metrics() -> None:
+def test_dataset_transfer_keeps_weights_and_metrics() -> None:
     from hwnas_hls.plugin.transfer import dataset_from_json, dataset_to_json
     from hwnas_hls.testing.samples import sample_dataset
 

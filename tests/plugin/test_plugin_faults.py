@@ -100,7 +100,7 @@ def spec_with(toy_spec: MakeSpec, kind: str) -> Spec:
         ("space", "sample"),
     ],
 )
-def test_what_a_run_cannot_do_without_ends_it_by_name(
+def test_missing_essential_plugin_ends_run_by_name(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, kind: str, method: str, way: Any
 ) -> None:
     ending, words = way
@@ -115,7 +115,7 @@ def test_what_a_run_cannot_do_without_ends_it_by_name(
     assert f"{Path(__file__).name}, line" in said
 
 
-def test_ctrl_c_in_a_plugin_is_the_users(registry: Registry, toy_spec: MakeSpec) -> None:
+def test_ctrl_c_in_plugin_interrupts_run(registry: Registry, toy_spec: MakeSpec) -> None:
     with pytest.raises(KeyboardInterrupt):
         resolve(spec_with(toy_spec, "task"), falls(registry, "task", "load", KeyboardInterrupt()))
 
@@ -126,7 +126,7 @@ def test_a_task_that_loads_nothing_is_named(registry: Registry, toy_spec: MakeSp
         resolve(spec_with(toy_spec, "task"), offering(registry, "task", nothing))
 
 
-def test_a_state_that_json_cannot_hold_names_its_strategy_and_the_run_can_be_resumed(
+def test_strategy_state_without_json_form_is_named_and_run_resumes(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     class Sets(toy.ToyStrategy):
@@ -149,7 +149,7 @@ def test_a_state_that_json_cannot_hold_names_its_strategy_and_the_run_can_be_res
 
 
 @pytest.mark.parametrize(("kind", "method"), [("estimator", "estimate"), ("space", "architecture")])
-def test_what_ends_in_one_candidate_is_a_failed_record(
+def test_exception_for_one_candidate_becomes_failed_record(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, kind: str, method: str, way: Any
 ) -> None:
     ending, words = way
@@ -165,7 +165,7 @@ def test_what_ends_in_one_candidate_is_a_failed_record(
     assert words in most
 
 
-def test_the_commonest_reasons_stand_first_and_only_where_all_failed() -> None:
+def test_most_frequent_reasons_come_first_if_all_failed() -> None:
     records = list(sample_front().records)
     assert why_all_failed(records) == []
     assert why_all_failed([]) == []
@@ -208,13 +208,13 @@ def test_an_exporter_or_a_hook_that_ends_leaves_the_others(
 # -- the command line ----------------------------------------------------------------------
 
 
-def test_the_contract_check_of_a_class_that_cannot_be_built_is_a_line(registry: Registry, way: Any) -> None:
+def test_contract_check_reports_class_that_cannot_be_built(registry: Registry, way: Any) -> None:
     ending, words = way
     (found,) = check_plugin(falls(registry, "estimator", "__init__", ending), "falls")
     assert words in found.problem
 
 
-def test_the_contract_check_survives_what_exits(registry: Registry) -> None:
+def test_contract_check_survives_sys_exit(registry: Registry) -> None:
     found = list(check_plugin(falls(registry, "task", "load", SystemExit(0)), "falls"))
     assert [item for item in found if item.problem.startswith("SystemExit")]
 
@@ -231,7 +231,7 @@ def test_an_exit_below_a_command_of_ours_is_a_failure(
     expect_mentioned(capsys.readouterr().err, ["sys.exit(0)"])
 
 
-def test_a_plugins_own_command_ends_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugin_command_chooses_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     command = click.Command("theirs", callback=lambda: sys.exit(7))
     monkeypatch.setitem(cli.commands, "theirs", command)
     with pytest.raises(SystemExit) as caught:
@@ -270,7 +270,7 @@ def test_quiet_keeps_all_but_errors_off_the_terminal(
     assert "Traceback" in log
 
 
-def test_debug_shows_where_a_plugin_fell(
+def test_debug_shows_traceback_of_plugin(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     falls(registry, "task", "load", OSError("x"))

@@ -39,7 +39,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_builtins_come_through_the_entry_point() -> None:
+def test_builtin_plugins_use_entry_point() -> None:
     registry = Registry()
     assert registry.faults == []
     for kind in ("space", "strategy", "estimator", "task", "exporter"):
@@ -55,7 +55,7 @@ def test_an_installed_plugin_package_is_found(site: Path) -> None:
     assert (offer.plugin, offer.package) == ("stranger", "stranger-one 1.0")
 
 
-def test_one_that_raises_on_import_is_a_fault_and_no_more(site: Path) -> None:
+def test_plugin_that_raises_on_import_is_only_a_fault(site: Path) -> None:
     install(site, "breaks_one", "raise RuntimeError('no such luck')", "breaks")
     registry = Registry()
     assert [(fault.plugin, fault.kind) for fault in registry.faults] == [("breaks", FaultKind.NOT_LOADED)]
@@ -63,7 +63,7 @@ def test_one_that_raises_on_import_is_a_fault_and_no_more(site: Path) -> None:
     assert "mlp" in registry.offers("space")
 
 
-def test_one_that_exits_on_import_is_a_fault(site: Path) -> None:
+def test_plugin_that_exits_on_import_is_a_fault(site: Path) -> None:
     install(site, "exits_one", "import sys; sys.exit(3)", "exits")
     (fault,) = Registry().faults
     assert (fault.plugin, fault.kind) == ("exits", FaultKind.NOT_LOADED)
@@ -208,7 +208,7 @@ def test_entry_points_are_those_of_the_installed_distribution() -> None:
     assert points["builtin"] == "hwnas_hls_plugins"
 
 
-def test_class_that_does_not_inherit_is_a_fault_that_names_it() -> None:
+def test_class_without_base_class_is_refused_by_name() -> None:
     class Duck:
         """Walks like a space."""
 

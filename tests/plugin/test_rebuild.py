@@ -18,7 +18,7 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.testing import sample_dataset
 
 
-def test_a_kit_builds_the_same_elsewhere(
+def test_build_args_build_same_plugin_in_other_process(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there, finder = tmp_path / "here", tmp_path / "there", "__editable__.some.finder.__path_hook__"
@@ -52,7 +52,7 @@ def test_a_kit_builds_the_same_elsewhere(
     assert sys.path == path
 
 
-def test_a_plugin_that_is_there_by_entry_point_is_not_registered_again(
+def test_installed_plugin_is_not_registered_twice(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def installed(**more: Any) -> Registry:
@@ -68,7 +68,7 @@ def test_a_plugin_that_is_there_by_entry_point_is_not_registered_again(
     assert build_args.registry.offers("space").keys() == {"toy"}
 
 
-def test_what_no_plugin_offers_cannot_be_sent(registry: Registry) -> None:
+def test_unregistered_plugin_cannot_be_sent(registry: Registry) -> None:
     stranger = type("Stranger", (), {"name": "stranger"})()
     with refused(ErrorKind.UNSUPPORTED, Unsupported):
         build_args_of(registry, {"it": ("estimator", stranger, {})}, {}, seed=os.getpid())

@@ -71,7 +71,7 @@ def test_the_verdict_of_a_report() -> None:
     ]
 
 
-def test_a_fault_of_the_tool_itself(
+def test_internal_fault_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> Registry:
@@ -85,7 +85,7 @@ def test_a_fault_of_the_tool_itself(
     ]
 
 
-def test_a_difference_that_a_contract_test_found() -> None:
+def test_contract_difference_is_shown() -> None:
     with pytest.raises(AssertionError) as caught:
         expect_equal({"a": [1, 2, 3], "b": 4}, {"a": [1, 2, 5], "b": 4}, "other numbers")
     assert str(caught.value) == "other numbers: differs first at ['a'][2]: 3 is not 5"

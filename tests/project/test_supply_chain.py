@@ -164,7 +164,7 @@ def test_licences_are_classified(fields: dict[str, str], kind: str) -> None:
     assert kind_of_licence(metadata) == kind
 
 
-def test_what_a_run_needs_is_permissively_licensed() -> None:
+def test_dependencies_are_permissively_licensed() -> None:
     found = kinds(PROJECT["dependencies"])
     assert found["unknown"] == found["strong"] == set()
     assert found["weak"] == _NEEDED_BY_OTHERS
@@ -292,7 +292,7 @@ def test_network_access_is_detected(code: str, tmp_path: Path) -> None:
         assert [line for line in asked if line.startswith("socket.")]
 
 
-def test_a_run_asks_no_network(tmp_path: Path) -> None:
+def test_run_uses_no_network(tmp_path: Path) -> None:
     """A whole run, C simulation and report included; any connection of its processes is noted and refused."""
     arguments = [
         "run",

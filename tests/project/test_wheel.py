@@ -26,7 +26,7 @@ def test_data_files_are_all_there(shipped: set[str], folder: str) -> None:
     assert {f"hwnas_hls/_data/{name}" for name in held} <= shipped
 
 
-def test_code_is_all_there_and_nothing_else(shipped: set[str]) -> None:
+def test_wheel_contains_exactly_the_code(shipped: set[str]) -> None:
     code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hwnas_hls").rglob("*.py")}
     plugins = ROOT / "plugins"
     code |= {path.relative_to(plugins).as_posix() for path in plugins.rglob("*.py")}

@@ -81,7 +81,7 @@ def test_figures(name: str, lut: int, ff: int, dsp: int, bram_18k: int, uram: in
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
-def test_figures_hang_together(target: Target) -> None:
+def test_figures_of_part_are_consistent(target: Target) -> None:
     # Every CLB of AMD's families has two flip-flops a LUT, every slice of ECP5 one; block RAMs come in pairs.
     assert target.ff == (1 if target.family == "ecp5" else 2) * target.lut
     assert target.lut % 8 == 0
@@ -166,7 +166,7 @@ def test_a_near_miss_is_named() -> None:
         find_target("xcvu13", FOLDERS)
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_own_target_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(TEXT)
     target = find_target(str(path), FOLDERS)
@@ -217,7 +217,7 @@ def test_a_broken_file_in_a_folder_harms_no_other_target(tmp_path: Path) -> None
         read_targets([tmp_path])
 
 
-def test_a_path_that_is_not_there_or_binary(tmp_path: Path) -> None:
+def test_missing_or_binary_path_is_refused(tmp_path: Path) -> None:
     with refused(ErrorKind.MISSING, where=str(tmp_path / "none.toml")):
         find_target(str(tmp_path / "none.toml"), FOLDERS)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00name")
@@ -244,5 +244,5 @@ def test_the_example_of_the_documentation_is_a_target_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "name"), [("Alveo U250", "xcu250"), ("PYNQ_Z2", "xc7z020"), ("xcvu9p ", "xcvu9p")]
 )
-def test_a_board_is_found_as_its_maker_writes_it(text: str, name: str) -> None:
+def test_board_names_accept_vendor_spelling(text: str, name: str) -> None:
     assert find_target(text, FOLDERS).name == name

@@ -57,9 +57,7 @@ def members_of(registry: Registry, spec: Spec, folder: Path) -> runs.Outcome:
     return runs.start(spec, registry, folder, runs.Observer())
 
 
-def test_a_design_whose_outputs_never_change_is_of_no_use(
-    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_constant_design_is_useless(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     outcome = members_of(registry, toy_spec(), tmp_path / "run")
     design = outcome.front.members[0].design
     assert not constant(design, outcome.front.dataset.test)
@@ -135,7 +133,7 @@ def test_the_floor_lies_between_chance_and_the_best(
 
 
 @pytest.mark.parametrize("floor", [-0.1, 1.0])
-def test_a_floor_that_cannot_be_is_refused(toy_spec: MakeSpec, floor: float) -> None:
+def test_impossible_floor_is_refused(toy_spec: MakeSpec, floor: float) -> None:
     with refused(ErrorKind.INVALID, mentions=["floor", floor]):
         toy_spec(export={"floor": floor})
 
@@ -279,7 +277,7 @@ def test_the_knee_is_where_an_expert_puts_it(name: str, *, timed: bool) -> None:
     assert knee(records, goal).number in good
 
 
-def test_differences_inside_the_noise_take_no_slot(registry: Registry, toy_spec: MakeSpec) -> None:
+def test_designs_within_noise_take_no_slot(registry: Registry, toy_spec: MakeSpec) -> None:
     problem = resolve(toy_spec(objectives={"metrics": ["accuracy", "lut"]}), registry)
 
     def option(number: int, lut: float, right: list[int]) -> Option:
@@ -355,7 +353,7 @@ def test_scores_other_than_the_accuracy_have_noise_by_resampling() -> None:
     assert 0.001 < noise("auc", one, other, 5.0) < 0.002
 
 
-def test_a_design_alike_another_is_left_out_and_named(
+def test_design_within_noise_of_another_is_left_out_and_named(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hwnas_hls.run.export.distinct", lambda goal, clock_ns, found: {len(found) - 1: 0})
@@ -388,7 +386,7 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
         assert member.checks["csim"].ok
 
 
-def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Path) -> None:
+def test_designs_of_long_trainings_are_chosen_on_training_and_validation_rows(tmp_path: Path) -> None:
     """The full trainings here are hopeless, so the designs of the search are exported."""
     tables = {
         **SHORT,
@@ -411,7 +409,7 @@ def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Pa
     assert all(member.design.meta.get("weights_of") == "search" for member in front.members)
 
 
-def test_of_several_full_trainings_the_best_on_their_own_rows_is_kept(tmp_path: Path) -> None:
+def test_best_full_training_by_training_rows_is_kept(tmp_path: Path) -> None:
     from hwnas_hls.network import emulator
     from hwnas_hls.protocols.task import joined
     from hwnas_hls.run import full_training

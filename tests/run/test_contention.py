@@ -127,9 +127,7 @@ def test_a_candidate_contends_unless_it_is_dominated_even_at_its_best() -> None:
     assert contend(goal, [{}], {"lut"}, 1.25, front) == [True]
 
 
-def test_the_solver_is_asked_of_those_alone_that_may_enter_the_front(
-    with_solver: Registry, toy_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_solver_runs_only_for_contenders(with_solver: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     spec = toy_spec(run={"estimators": ESTIMATORS})
     with Store(tmp_path) as store:
         search = Search.resume(resolve(spec, with_solver), store)
@@ -154,7 +152,7 @@ def test_without_the_cheaper_estimator_the_solver_is_asked_of_all(
     assert {record.estimates["lut"].evidence for record in records} == {"solved"}
 
 
-def test_who_computes_from_the_numbers_of_others_is_asked_again_when_they_change(
+def test_combining_estimator_runs_again_after_changes(
     with_solver: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     spec = toy_spec(
@@ -175,7 +173,7 @@ def test_who_computes_from_the_numbers_of_others_is_asked_again_when_they_change
     assert member.estimates["bargain"].value == pytest.approx(quotient)
 
 
-def test_resumed_the_same_candidates_contend_although_syntheses_taught_meanwhile(
+def test_resume_selects_same_contenders_after_syntheses(
     with_solver: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     spec = toy_spec(

@@ -56,7 +56,7 @@ def test_data_beside_the_run_are_found_from_inside_it(run: Path, monkeypatch: py
     assert path_of(Path()) == run.parent / "data.csv"
 
 
-def test_data_of_another_content_are_not_taken(run: Path, tmp_path: Path) -> None:
+def test_data_with_other_hash_are_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "old").rename(tmp_path / "new")
     folder = tmp_path / "new" / "runs" / "a"
     (tmp_path / "new" / "data.csv").write_text("a,label\n2,x\n")
@@ -64,7 +64,7 @@ def test_data_of_another_content_are_not_taken(run: Path, tmp_path: Path) -> Non
         run_spec(folder)
 
 
-def test_data_anywhere_are_noted(run: Path, tmp_path: Path) -> None:
+def test_moved_data_file_is_noted_at_any_path(run: Path, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere.csv"
     shutil.move(run.parents[1] / "data.csv", place)
     assert run_spec(run, place).task.config["path"] == str(place)

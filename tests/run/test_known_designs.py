@@ -78,7 +78,7 @@ def test_nothing_is_trained_twice_and_the_front_is_at_least_that_of_both(
             assert any(all(a <= b + 1e-12 for a, b in zip(found, own, strict=True)) for found in losses)
 
 
-def test_the_strategy_learns_from_what_is_known(
+def test_strategy_learns_from_known_designs(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, earlier: runs.Outcome
 ) -> None:
     spec = toy_spec(run={"from": [str(earlier.folder)], "trials": 1, "batch": 1})
@@ -88,7 +88,7 @@ def test_the_strategy_learns_from_what_is_known(
 
 
 @pytest.mark.parametrize("when", ["known", "later"])
-def test_an_interrupted_run_goes_on_without_its_source(
+def test_interrupted_run_resumes_without_earlier_run(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, earlier: runs.Outcome, when: str
 ) -> None:
     stop_at = 0 if when == "known" else 20
@@ -112,7 +112,7 @@ def test_an_interrupted_run_goes_on_without_its_source(
     assert [m.key for m in done.front.members] == [m.key for m in whole.front.members]
 
 
-def test_a_kill_while_known_designs_are_judged_writes_them_once(
+def test_kill_during_known_designs_stores_them_once(
     registry: Registry,
     toy_spec: MakeSpec,
     tmp_path: Path,
@@ -134,7 +134,7 @@ def test_a_kill_while_known_designs_are_judged_writes_them_once(
     assert len(keys) == len(set(keys))
 
 
-def test_designs_outside_the_space_stand_in_the_table(
+def test_designs_outside_the_space_are_in_the_table(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, earlier: runs.Outcome
 ) -> None:
     narrow = toy_spec(run={"from": [str(earlier.folder)], "trials": 20}, space={"max_width": 8})
@@ -160,6 +160,6 @@ def test_other_data_are_refused_with_both_hashes(
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_no_run_is_refused(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+def test_folder_without_run_is_refused(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     with refused(ErrorKind.MISSING, where=str(tmp_path)):
         start(toy_spec(run={"from": [str(tmp_path)]}), registry, tmp_path / "run")

@@ -156,7 +156,7 @@ def test_estimates_are_revised_only_when_a_synthesis_changes_them(
     assert len(revised) > repeated, "by the syntheses of the exported designs"
 
 
-def test_interrupted_and_resumed_it_comes_to_the_same(
+def test_resumed_run_with_syntheses_equals_uninterrupted_run(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     def interrupt(progress: Any) -> None:
@@ -197,7 +197,7 @@ def test_a_missing_tool_is_reported_before_the_search(
         go(with_synthesis(toy_spec, missing="buy a licence"), registry, tmp_path / "run")
 
 
-def test_a_run_is_drawn_exported_and_picked_from_where_its_tool_is_not(
+def test_finished_run_works_without_synthesizer_tool(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import toy
@@ -210,7 +210,7 @@ def test_a_run_is_drawn_exported_and_picked_from_where_its_tool_is_not(
     assert runs.resume(tmp_path / "run", registry, runs.Observer()).front.members
 
 
-def test_a_budget_requires_a_synthesizer(toy_spec: MakeSpec) -> None:
+def test_budget_requires_synthesizer(toy_spec: MakeSpec) -> None:
     with refused(ErrorKind.INVALID, mentions=["budget", "synthesizer"]):
         toy_spec(synthesis={"budget": 3, "synthesizer": "none"})
 
@@ -293,7 +293,7 @@ def test_routed_designs_correct_nanoseconds() -> None:
     assert moved["latency_ns"].is_predicted
 
 
-def test_what_is_measured_or_of_another_circuit_is_left_alone() -> None:
+def test_measured_and_foreign_numbers_are_not_corrected() -> None:
     factors = corrections([seen(0.5)] * 5)
     truth = measured("lut", 700.0, "post_route", "util.rpt")
     assert revise({"lut": truth}, "Latency", factors, {}, 5.0)["lut"] == truth

@@ -192,7 +192,7 @@ def test_widths_that_do_not_fit_the_task_are_refused(
         started(toy_spec(seeds=[{"design": "nowhere.pt"}]), registry, tmp_path / "run")
 
 
-def test_the_mlp_space_knows_what_is_near() -> None:
+def test_mlp_space_finds_nearest_candidate() -> None:
     from hwnas_hls.network.architecture import Architecture, Dense
     from hwnas_hls.network.precision import FixedType
     from hwnas_hls.testing import sample_dataset

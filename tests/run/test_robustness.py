@@ -55,7 +55,7 @@ def finished(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("share", [0.97, 0.7, 0.4, 0.1])
-def test_of_a_store_that_was_cut_off_everything_whole_is_kept(
+def test_salvage_of_truncated_store_keeps_intact_rows(
     finished: Path, registry: Registry, share: float
 ) -> None:
     wanted = outcome(finished)
@@ -73,9 +73,7 @@ def test_of_a_store_that_was_cut_off_everything_whole_is_kept(
     assert outcome(finished) == wanted
 
 
-def test_of_a_store_that_was_overwritten_in_the_middle_the_rest_is_kept(
-    finished: Path, registry: Registry
-) -> None:
+def test_salvage_of_overwritten_store_keeps_intact_rows(finished: Path, registry: Registry) -> None:
     wanted = outcome(finished)
     path = finished / "run.sqlite"
     whole = path.read_bytes()
@@ -93,7 +91,7 @@ def test_of_a_store_that_was_overwritten_in_the_middle_the_rest_is_kept(
     assert len({kept.damaged for kept in salvaged}) == 6
 
 
-def test_a_whole_store_loses_nothing_by_salvage(finished: Path, registry: Registry) -> None:
+def test_salvage_of_intact_store_keeps_everything(finished: Path, registry: Registry) -> None:
     wanted = outcome(finished)
     with Store(finished) as store:
         evaluations = store._database.read("select count(*) from evaluation")[0][0]
@@ -102,7 +100,7 @@ def test_a_whole_store_loses_nothing_by_salvage(finished: Path, registry: Regist
     assert outcome(finished) == wanted
 
 
-def test_what_is_no_store_stays_where_it_is(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_salvage_leaves_foreign_file_untouched(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = finished / "run.sqlite"
     path.write_bytes(b"not a store at all" * 500)
     assert invoke(["resume", str(finished), "--salvage"]) == 2
@@ -115,7 +113,7 @@ def test_a_store_that_is_in_use_is_not_salvaged(tmp_path: Path) -> None:
         salvage(tmp_path)
 
 
-def test_a_start_that_was_killed_while_it_wrote_its_spec_can_be_started_again(
+def test_start_killed_while_writing_spec_can_be_repeated(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
@@ -198,9 +196,7 @@ def fixed(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return finished
 
 
-def test_a_run_in_a_folder_that_cannot_be_written_can_be_looked_into(
-    fixed: Path, registry: Registry, tmp_path: Path
-) -> None:
+def test_run_in_read_only_folder_can_be_viewed(fixed: Path, registry: Registry, tmp_path: Path) -> None:
     def held() -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in fixed.rglob("*") if path.is_file()}
 
@@ -232,7 +228,7 @@ def small_volume(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_disk_that_fills_up_loses_nothing(
+def test_full_disk_loses_no_record(
     small_volume: Path,
     registry: Registry,
     toy_spec: MakeSpec,
@@ -296,7 +292,7 @@ def fussy(registry: Registry) -> Registry:
     return registry
 
 
-def test_what_raises_in_a_space_or_a_hook_and_may_is_one_failed_record_or_a_line_in_the_log(
+def test_space_exception_becomes_failed_record(
     fussy: Registry, toy_spec: MakeSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     runs.start(toy_spec(space={"name": "fussy", "max_width": 8}), fussy, tmp_path / "run", QUIET)
@@ -311,7 +307,7 @@ def test_what_raises_in_a_space_or_a_hook_and_may_is_one_failed_record_or_a_line
     assert "fussy" in caplog.text
 
 
-def test_a_failing_space_ends_the_run_which_resumes_after_a_fix(
+def test_run_with_failing_space_resumes_after_fix(
     fussy: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = toy_spec(space={"name": "fussy", "max_width": 64})
@@ -331,7 +327,7 @@ def test_a_failing_space_ends_the_run_which_resumes_after_a_fix(
 # -- folders and clocks --------------------------------------------------------------------
 
 
-def test_a_disk_that_is_read_only_is_refused(small_volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_read_only_disk_is_refused(small_volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Root may write everywhere, but not there."""
     subprocess.run(["mount", "-o", "remount,ro", str(small_volume)], check=True)
     assert invoke(["run", "--target", "xcvu9p", "--output", str(small_volume / "run")]) == 2
@@ -381,7 +377,7 @@ def changed(data: dict[str, Any], *path: Any, value: Any) -> dict[str, Any]:
         (("schema",), 99),
     ],
 )
-def test_a_design_with_a_wrong_value_is_the_users_mistake(tmp_path: Path, path: Any, value: Any) -> None:
+def test_design_with_wrong_value_is_user_error(tmp_path: Path, path: Any, value: Any) -> None:
     sample_front().members[0].design.save(tmp_path)
     file = tmp_path / "design.json"
     file.write_text(json.dumps(changed(json.loads(file.read_text()), *path, value=value)))
@@ -390,7 +386,7 @@ def test_a_design_with_a_wrong_value_is_the_users_mistake(tmp_path: Path, path: 
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"schema": 1}', '{"schema": NaN}', "\xff"])
-def test_a_design_that_is_something_else_is_refused(tmp_path: Path, text: str) -> None:
+def test_malformed_design_is_refused(tmp_path: Path, text: str) -> None:
     sample_front().members[0].design.save(tmp_path)
     (tmp_path / "design.json").write_text(text, encoding="latin-1")
     with pytest.raises(UserError):

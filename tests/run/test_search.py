@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_front_and_another_seed_another(
     assert front_of(searched(toy_spec(run={"seed": 2}), registry, tmp_path / "c")) != first
 
 
-def test_over_a_hard_limit_is_never_trained(
+def test_candidate_over_hard_limit_is_never_trained(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_CALLS", str(tmp_path / "calls"))
@@ -131,7 +131,7 @@ def test_modes_give_one_loss_each(registry: Registry, toy_spec: MakeSpec, tmp_pa
     assert best.estimates["accuracy"].value == best_accuracy
 
 
-def test_weights_tip_the_balance(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
+def test_objective_weights_change_best_design(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> None:
     def best(lut: float) -> float:
         objectives = {
             "mode": "weighted",
@@ -177,7 +177,7 @@ def test_choose_keeps_the_extremes_and_the_budget(
     assert choose(front, 1000) == useful
 
 
-def test_a_live_front_is_the_front_of_everything(
+def test_live_front_equals_front_of_all_records(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
     search = searched(toy_spec(), registry, tmp_path)
@@ -221,9 +221,7 @@ def stored(folder: Path) -> list[Any]:
     return [dataclasses.replace(record, seconds=0.0).to_json() for record in records_of(folder)]
 
 
-def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_repeated(
-    toy_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_run_killed_at_any_moment_loses_and_repeats_nothing(toy_spec: MakeSpec, tmp_path: Path) -> None:
     spec = tmp_path / "spec.toml"
     spec.write_text(
         toy_spec(run={"trials": 100, "batch": 10}, estimators={"toy-training": {"sleep_s": 0.02}}).to_toml()

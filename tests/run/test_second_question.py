@@ -58,7 +58,7 @@ def test_a_tighter_limit_gives_the_front_below_it(
     assert state_of(folder) == before
 
 
-def test_a_looser_limit_says_what_was_not_trained(registry: Registry, folder: Path) -> None:
+def test_looser_limit_states_untrained_candidates(registry: Registry, folder: Path) -> None:
     first = runs.redraw(folder, registry, ()).front
     over = [record for record in first.records if record.state == RecordState.INFEASIBLE]
     found = answer(folder, registry, {"limits": {"max": {"lut": 1e6}}})
@@ -66,7 +66,7 @@ def test_a_looser_limit_says_what_was_not_trained(registry: Registry, folder: Pa
     assert found.untrained == len(over)
 
 
-def test_another_objective(registry: Registry, folder: Path) -> None:
+def test_other_objective_gives_other_front(registry: Registry, folder: Path) -> None:
     found = answer(folder, registry, {"objectives": {"metrics": ["lut"]}})
     cheapest = min(r.estimates["lut"].value for r in found.front.records if r.feasible)
     shown = [*found.front.members, *found.candidates]
@@ -75,7 +75,7 @@ def test_another_objective(registry: Registry, folder: Path) -> None:
         answer(folder, registry, {"objectives": {"metrics": ["energy_pj"]}})
 
 
-def test_a_metric_that_the_run_did_not_measure_is_computed_from_the_weights(
+def test_unmeasured_metric_is_computed_from_weights(
     registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TOY_CALLS", str(tmp_path / "calls"))
@@ -87,7 +87,7 @@ def test_a_metric_that_the_run_did_not_measure_is_computed_from_the_weights(
     assert not (tmp_path / "calls").exists()
 
 
-def test_a_limit_that_nothing_meets_shows_the_nearest(registry: Registry, folder: Path) -> None:
+def test_unmet_limit_shows_nearest_candidates(registry: Registry, folder: Path) -> None:
     from rich.console import Console
 
     found = answer(folder, registry, {"limits": {"max": {"lut": 1.0}}})
@@ -101,7 +101,7 @@ def test_a_limit_that_nothing_meets_shows_the_nearest(registry: Registry, folder
     assert "lut <= 1" in text
 
 
-def test_the_command(folder: Path, registry: Registry) -> None:
+def test_report_command_answers_question(folder: Path, registry: Registry) -> None:
     from hwnas_hls.cli.main import cli
 
     out = CliRunner().invoke(cli, ["report", str(folder), "--max", "lut=700", "--json"], obj=registry)

@@ -61,7 +61,7 @@ def test_the_knee_has_the_smallest_weighted_sum_of_rescaled_losses() -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(st.permutations(range(4)), st.floats(0.1, 10), st.floats(1.0, 3.0))
-def test_the_knee_knows_neither_order_nor_unit(order: list[int], factor: float, shift: float) -> None:
+def test_knee_is_independent_of_order_and_unit(order: list[int], factor: float, shift: float) -> None:
     moved = [
         dataclasses.replace(
             item,
@@ -76,7 +76,7 @@ def test_the_knee_knows_neither_order_nor_unit(order: list[int], factor: float, 
     assert knee(moved, goal).number == 1
 
 
-def test_what_is_worse_than_worst_or_dominated_is_no_knee() -> None:
+def test_knee_is_never_dominated_or_beyond_worst() -> None:
     assert chosen([record(0, 0.6, 300), record(1, 0.99, 5000)], "knee") == 0
     assert chosen([record(0, 0.6, 5000), record(1, 0.7, 6000)], "knee") == 1
     assert chosen([record(0, 0.6, 300), record(1, 0.6, 300)], "knee") == 0
@@ -95,7 +95,7 @@ def test_what_is_worse_than_worst_or_dominated_is_no_knee() -> None:
         ("  knee ", 1),
     ],
 )
-def test_a_rule_takes_the_best_that_keeps_its_conditions(rule: str, number: int) -> None:
+def test_rule_picks_best_design_within_conditions(rule: str, number: int) -> None:
     assert chosen(BENT, rule) == number
 
 
@@ -183,7 +183,7 @@ def test_export_trains_a_candidate_picked_among_the_search(
     assert (place / "design.json").is_file()
 
 
-def test_a_design_that_is_not_what_it_should_be_is_not_picked(run: Path, registry: Registry) -> None:
+def test_design_with_failed_check_is_not_picked(run: Path, registry: Registry) -> None:
     front = runs.redraw(run, registry, ()).front
     rule = "min lut"
     best = pick(front, rule, None, "test")
@@ -209,5 +209,5 @@ def test_a_design_that_is_not_what_it_should_be_is_not_picked(run: Path, registr
         ["--pick", "knee", "--among", "all"],
     ],
 )
-def test_contradictions_are_the_users_mistake(more: list[str], run: Path, registry: Registry) -> None:
+def test_contradicting_flags_are_user_error(more: list[str], run: Path, registry: Registry) -> None:
     assert invoke(["export", str(run), *more], lambda: registry) == 2

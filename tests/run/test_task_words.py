@@ -74,9 +74,7 @@ def test_types_are_of_all_features_or_of_each() -> None:
         ("ap_uint<40>", ErrorKind.TOO_LARGE, 32),
     ],
 )
-def test_what_does_not_fit_is_refused(
-    wanted: str | Mapping[str, str], kind: ErrorKind, shown: object
-) -> None:
+def test_unusable_words_are_refused(wanted: str | Mapping[str, str], kind: ErrorKind, shown: object) -> None:
     with refused(kind, mentions=[shown]):
         with_words(whole((0, 100), (-4, 4)), wanted, WHERE)
 
@@ -97,7 +95,7 @@ def test_standardised_features_are_what_the_circuit_computes() -> None:
     assert (np.abs(values.std(axis=0)) < 1.5).all()
 
 
-def test_a_worker_gets_the_scaling_too() -> None:
+def test_worker_receives_input_scaling() -> None:
     data = with_words(whole((0, 4000), (-9, 9)), "integers", WHERE)
     parts: dict[str, bytes] = {}
     assert dataset_from_json(dataset_to_json(data, parts), parts).scaling == data.scaling

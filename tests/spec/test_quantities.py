@@ -28,7 +28,7 @@ def test_times(text: str, ns: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "fast", "1 parsec", "-5ns", "0", "1.2.3ns", "nan", "1e999"])
-def test_text_that_is_no_time(text: str) -> None:
+def test_invalid_time_text_is_refused(text: str) -> None:
     assert time_ns(text) is None
     with pytest.raises(UserError) as caught:
         parse_time_ns(text, "--max-latency")
@@ -45,7 +45,7 @@ def test_clocks_are_periods_or_frequencies(text: str, ns: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0MHz", "-200MHz", "200M", "5 V", "1s", "1e-6"])
-def test_text_that_is_no_clock(text: str) -> None:
+def test_invalid_clock_text_is_refused(text: str) -> None:
     assert clock_ns(text) is None
     with pytest.raises(UserError) as caught:
         parse_clock_ns(text, "--clock")
@@ -72,7 +72,7 @@ def test_shares_are_numbers_or_quotients_of_rates(text: str, value: float) -> No
     "text",
     ["", "few", "0", "1.5", "100%", "100kHz", "1/100", "100kHz of 0Hz", "40MHz of 100kHz", "1% of 40MHz"],
 )
-def test_text_that_is_no_share(text: str) -> None:
+def test_invalid_share_text_is_refused(text: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_share(text, "--fpr")
     assert (caught.value.where, caught.value.found) == ("--fpr", text)
@@ -84,7 +84,7 @@ def test_counts(text: str, number: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "few", "3 %", "1e999", "8kk"])
-def test_text_that_is_no_count(text: str) -> None:
+def test_invalid_count_text_is_refused(text: str) -> None:
     assert count(text) is None
 
 

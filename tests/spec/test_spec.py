@@ -22,7 +22,7 @@ from hwnas_hls.spec.spec import (
 )
 
 
-def test_a_target_is_all_it_takes() -> None:
+def test_target_alone_is_a_complete_spec() -> None:
     spec = spec_from_tables({"target": {"name": "xcvu9p"}}, "x.toml")
     assert (spec.task.name, spec.space.name, spec.strategy.name) == ("digits16", "mlp", "nsga2")
     assert spec.limits.sub_microsecond

@@ -108,7 +108,7 @@ class Unsure(StrategyContract):
         return self.transcript()
 
 
-def test_a_strategy_that_forgets_its_course_is_found() -> None:
+def test_contract_finds_strategy_that_forgets_state() -> None:
     climb = example(Strategy)
 
     class Forgetful(climb):
@@ -124,7 +124,7 @@ def test_a_strategy_that_forgets_its_course_is_found() -> None:
     assert "test_does_not_change_global_random_state" not in found
 
 
-def test_a_strategy_that_draws_globally_is_found() -> None:
+def test_contract_finds_strategy_with_global_random_state() -> None:
     climb = example(Strategy)
 
     class Global(climb):
@@ -142,7 +142,7 @@ def test_a_strategy_that_draws_globally_is_found() -> None:
     assert "global random state of random" in found["test_does_not_change_global_random_state"]
 
 
-def test_a_strategy_that_breaks_on_failures_is_found() -> None:
+def test_contract_finds_strategy_that_fails_on_failed_records() -> None:
     climb = example(Strategy)
 
     class Careless(climb):
@@ -156,7 +156,7 @@ def test_a_strategy_that_breaks_on_failures_is_found() -> None:
     assert "TypeError" in problems(Contract())["test_accepts_incomplete_records"]
 
 
-def test_a_strategy_that_takes_what_it_does_not_support_is_found() -> None:
+def test_contract_finds_strategy_that_accepts_unsupported_space() -> None:
     class Contract(Unsure):
         def strategy(self, space: Space, goal: Goal, seed: int) -> Any:
             climb = example(Strategy)
@@ -200,7 +200,7 @@ def test_a_task_whose_labels_do_not_fit_is_found() -> None:
     assert "test_targets_match_the_kind" in problems(Contract())
 
 
-def test_an_estimator_that_depends_on_its_batch_is_found() -> None:
+def test_contract_finds_batch_dependent_estimator() -> None:
     class Relative(Sizes):
         def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
             counted = [self.count(candidate, context).value for candidate in candidates]
@@ -219,7 +219,7 @@ def test_an_estimator_that_depends_on_its_batch_is_found() -> None:
     assert set(found) == {"test_results_do_not_depend_on_the_batch"}
 
 
-def test_an_estimator_that_answers_too_little_or_out_of_its_interval_is_found() -> None:
+def test_contract_finds_short_or_inconsistent_estimates() -> None:
     class Broken(Sizes):
         def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
             out = []

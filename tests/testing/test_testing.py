@@ -105,7 +105,7 @@ def test_a_run_of_a_plugin_that_is_not_installed(
     expect_mentioned(again.stderr, ["--output"])
 
 
-def test_what_goes_wrong_is_in_the_outcome(hwnas: Callable[..., Workplace], tmp_path: Path) -> None:
+def test_outcome_contains_failures(hwnas: Callable[..., Workplace], tmp_path: Path) -> None:
     outcome = hwnas(tmp_path).run("--strategy", "unheard-of")
     assert outcome.exit_code == 2
     expect_mentioned(outcome.stderr, ["unheard-of"])
@@ -171,7 +171,7 @@ def test_pytest_starts_without_heavy_imports(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_broken_contract_reads_well(tmp_path: Path) -> None:
+def test_broken_contract_has_readable_message(tmp_path: Path) -> None:
     """One line of the contract, its message and the first difference; no inner frames."""
     (tmp_path / "test_it.py").write_text(
         "from hwnas_hls.testing import SpaceContract, TinySpace\n"

@@ -39,7 +39,7 @@ def predicted(metric: str, low: float, value: float, high: float) -> Estimate:
     return Estimate(metric, value, low, high, "predicted", "a model", 0.9)
 
 
-def test_a_limit_is_held_against_the_bad_end() -> None:
+def test_limit_is_checked_at_pessimistic_end() -> None:
     limit = Limit("lut", "max", 1000.0)
     assert limit.violation(predicted("lut", 500, 800, 1000)) == 0.0
     assert limit.violation(predicted("lut", 500, 800, 1500)) == pytest.approx(0.5)

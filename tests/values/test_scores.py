@@ -154,7 +154,7 @@ def test_a_bootstrap_over_groups_of_equal_rows_is_one_over_rows(metric: str) -> 
     assert "bootstrap" in found.evidence
 
 
-def test_what_a_metric_lacks_is_said() -> None:
+def test_metric_without_needed_data_is_explained() -> None:
     with pytest.raises(UserError, match="not a metric of a regression") as caught:
         Scoring("regression").check("auc", "test")
     assert caught.value.choices

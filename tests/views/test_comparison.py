@@ -42,7 +42,7 @@ def reached(points: list[tuple[float, float]], at: tuple[float, float]) -> bool:
 
 
 @given(st.lists(POINTS, min_size=1, max_size=5), st.data())
-def test_a_surface_is_the_border_of_what_so_many_runs_attain(
+def test_attainment_surface_bounds_region_attained_by_k_runs(
     runs: list[list[tuple[int, int]]], data: st.DataObject
 ) -> None:
     least = data.draw(st.integers(1, len(runs)))

@@ -224,7 +224,7 @@ def test_a_report_without_weights_has_less_information() -> None:
     assert moved[2] == pytest.approx(1.5 ** (1 - scatter**2), rel=0.01)
 
 
-def test_a_small_difference_is_scatter_for_other_networks_and_tells_of_its_own() -> None:
+def test_small_deviation_corrects_only_its_own_network() -> None:
     """One report 8 % off moves no other network, and nearly all the way further designs of its network."""
     query = query_of_row(row_of("16-64-32-32-5", ""))
     rng = np.random.default_rng(1)
@@ -277,7 +277,7 @@ def test_few_networks_keep_the_general_interval(lab: Path, tmp_path: Path) -> No
     assert after.high / after.low >= 0.95 * before.high / before.low
 
 
-def test_a_report_far_outside_takes_the_statement_away(tmp_path: Path) -> None:
+def test_report_far_outside_removes_coverage_statement(tmp_path: Path) -> None:
     row = measured(row_of("16-64-32-32-5", "R"), None, {"lut": 30.0, "ff": 1.0})
     path = write_rows(tmp_path / "rows.csv", [row])
     result = run(path, "--output", tmp_path / "odd.json")
@@ -293,9 +293,7 @@ def test_a_report_far_outside_takes_the_statement_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("outside", "coverage"), [(1, 0.8), (2, None)])
-def test_designs_outside_widen_and_too_many_of_them_end_the_statement(
-    outside: int, coverage: float | None
-) -> None:
+def test_designs_outside_interval_widen_it_or_remove_coverage(outside: int, coverage: float | None) -> None:
     base = read_calibration()
     general = base.stage_band("latency-rf1", "csynth", 2, True, "lut")
     assert general.coverage == 0.8
@@ -382,7 +380,7 @@ def test_an_existing_output_is_kept_unless_forced(lab: Path, tmp_path: Path) -> 
 # Text
 
 
-def test_the_table_fits_a_terminal_and_names_everything(lab: Path, tmp_path: Path) -> None:
+def test_table_fits_terminal_and_names_everything(lab: Path, tmp_path: Path) -> None:
     result = run(lab / "rows.csv", "--output", tmp_path / "own.json")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()

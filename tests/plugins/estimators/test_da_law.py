@@ -66,7 +66,7 @@ def test_the_law_is_near_the_solvers_cost(density: float) -> None:
     assert all(abs(law.stages - one.stages) <= 1 for law, one in zip(laws, solved, strict=True))
 
 
-def test_what_nobody_reads_costs_nothing() -> None:
+def test_unread_outputs_cost_nothing() -> None:
     design = drawn(1)
     dead = [weight.copy() for weight in design.chain_weights]
     dead[1][3, :] = 0
@@ -78,7 +78,7 @@ def test_what_nobody_reads_costs_nothing() -> None:
 
 
 @needs_da4ml
-def test_it_speaks_of_trained_distributed_arithmetic_alone() -> None:
+def test_da_law_supports_only_trained_distributed_arithmetic() -> None:
     design = drawn(2)
     layers = tuple(dataclasses.replace(layer, strategy="Latency") for layer in design.architecture.chain)
     latency = dataclasses.replace(design, architecture=Architecture(FixedType(5, 2), layers, 5.0))

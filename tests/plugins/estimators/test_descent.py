@@ -155,7 +155,9 @@ def test_the_compiled_kernels_keep_the_digits_that_torch_keeps(
 
 
 @pytest.mark.parametrize("kernels", ["native", "torch"])
-def test_a_family_beside_others_is_the_family_alone(digits: Dataset, space: MlpSpace, kernels: str) -> None:
+def test_family_result_does_not_depend_on_other_families(
+    digits: Dataset, space: MlpSpace, kernels: str
+) -> None:
     candidates = some(space, 5)
     estimator = TrainingEstimator(replace(QUICK, kernels=kernels))
     together = by_candidate(candidates, estimator.estimate(candidates, context(space, digits)))
@@ -216,7 +218,7 @@ def test_designs_lose_adders_and_have_the_score_of_the_emulator(digits: Dataset,
             assert answers_by_key[one.key].values["accuracy"].value == (answers == digits.validation.y).mean()
 
 
-def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: MlpSpace) -> None:
+def test_training_far_behind_known_front_ends(digits: Dataset, space: MlpSpace) -> None:
     wide = MlpSpace(MlpSpace.Config(strategies=("distributed_arithmetic",), widths=(8,), max_depth=1), digits)
     candidate = wide.candidate({**some(wide, 1)[0].values, "kept_adders": min(wide._table.ladder)})
     known = replace(context(wide, digits), front=[(1.0, 1.0)])
@@ -229,7 +231,7 @@ def test_what_is_far_behind_a_known_front_is_given_up(digits: Dataset, space: Ml
     assert all(item.stopped for _, item in estimates.siblings)
 
 
-def test_a_generous_network_may_first_lose_what_it_does_not_need(digits: Dataset, space: MlpSpace) -> None:
+def test_large_network_first_loses_unneeded_adders(digits: Dataset, space: MlpSpace) -> None:
     """A better front of a third of its adders is no reason to stop it; one of a hundredth is."""
     architecture = space.architecture(some(space, 1)[0])
     shares = tuple(0.9**number for number in range(8))
@@ -256,9 +258,7 @@ def test_a_removal_ends_near_chance(digits: Dataset, space: MlpSpace) -> None:
     assert not any(worthwhile(snapshots, (), floor)[-3:])
 
 
-def test_a_requested_design_below_the_floor_is_stopped_with_its_own_numbers(
-    digits: Dataset, space: MlpSpace
-) -> None:
+def test_requested_design_below_floor_keeps_its_numbers(digits: Dataset, space: MlpSpace) -> None:
     values = {**some(space, 1)[0].values, "kept_adders": 1.0}
     here = replace(context(space, digits), front=((1.0, 1e9),))
     config = replace(QUICK, epochs=1, learning_rate=1e-6, descent_price=0.0)
@@ -283,7 +283,7 @@ def test_the_number_of_cores_changes_no_bit(digits: Dataset, space: MlpSpace, ke
             assert item.design is None or same(item.design, other[key].design)
 
 
-def test_a_training_says_how_far_it_has_come(digits: Dataset, space: MlpSpace) -> None:
+def test_training_reports_progress(digits: Dataset, space: MlpSpace) -> None:
     said: list[str] = []
     here = replace(context(space, digits), progress=said.append)
     TrainingEstimator(QUICK).estimate(some(space, 2), here)
@@ -292,7 +292,7 @@ def test_a_training_says_how_far_it_has_come(digits: Dataset, space: MlpSpace) -
     assert any("of their adders" in words for words in said)
 
 
-def test_stretches_on_workers_give_the_numbers_of_one_call(digits: Dataset, space: MlpSpace) -> None:
+def test_training_in_parts_on_workers_equals_one_call(digits: Dataset, space: MlpSpace) -> None:
     candidates = some(space, 3, 9)
     estimator = TrainingEstimator(QUICK)
     here = context(space, digits)
@@ -355,7 +355,7 @@ def facts(search: Search) -> list[object]:
     ]
 
 
-def test_a_run_has_a_record_of_each_sibling_and_counts_what_was_asked(tmp_path: Path) -> None:
+def test_siblings_become_records_and_trials_count_proposals(tmp_path: Path) -> None:
     search = searched(tmp_path, 8)
     records = search.found  # type: ignore[attr-defined]
     assert search.asked == 8 < len(records) == search.judged
@@ -393,7 +393,7 @@ def test_a_sibling_proposed_later_is_not_trained_again(tmp_path: Path) -> None:
     assert {record.state for record in records} <= {"complete", "stopped"}
 
 
-def test_a_space_without_shares_below_one_is_the_space_it_was(digits: Dataset) -> None:
+def test_kept_adders_of_one_leaves_space_unchanged(digits: Dataset) -> None:
     latency = MlpSpace(MlpSpace.Config(), digits)
     assert "kept_adders" not in {knob.name for knob in latency.knobs}
     assert latency.siblings(some(latency, 1)[0]) == ()

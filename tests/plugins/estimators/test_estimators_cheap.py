@@ -177,7 +177,7 @@ class GraphSpace(KnobSpace):
 
 
 @pytest.mark.parametrize("estimator", [ZeroCostEstimator(), WeightSharingEstimator(SMALL)])
-def test_what_is_no_chain_is_refused_by_candidate(estimator: Any) -> None:
+def test_graph_candidate_is_refused(estimator: Any) -> None:
     space = GraphSpace()
     candidates = [space.candidate({"residual": residual, "width": 4}) for residual in (False, True)]
     plain, residual = estimator.estimate(candidates, sample_context(space))
@@ -223,7 +223,7 @@ def test_a_slice_of_the_supernet_has_learned_the_task() -> None:
     assert {item.values["supernet_accuracy"].source for item in found} == {Source.TRAINED}
 
 
-def test_the_supernet_is_kept_and_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_supernet_is_stored_and_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     from hwnas_hls_plugins.estimators.weight_sharing import supernet
 
     space = MixedSpace()

@@ -56,14 +56,14 @@ def test_every_name_is_registered_and_explained() -> None:
         assert provided(built) == set(re.findall(r"`(\w+)`", metrics))
 
 
-def test_the_cheap_ones_judge_before_the_trainings() -> None:
+def test_cheap_estimators_run_before_training() -> None:
     """A forecast after the training that it is to spare would be of no use."""
     cost = {name: CLASSES[name].cost for name in NAMES}
     order = ("zero-cost", "weight-sharing", "performance-predictor", "partial-training", "training")
     assert [*order, "full-training"] == sorted(cost, key=lambda name: float(cost[name]))
 
 
-def test_a_partial_training_begins_what_a_full_one_ends() -> None:
+def test_full_training_continues_partial_training() -> None:
     """By their defaults, too: else nothing would be continued and nobody would notice."""
     from hwnas_hls_plugins.estimators.multi_fidelity import FullTrainingConfig, PartialTrainingConfig
 

@@ -85,7 +85,7 @@ def digests(found: Sequence[Estimates]) -> list[str]:
 
 
 @pytest.mark.parametrize("begin", [1, 4, 7])
-def test_a_continued_training_is_the_one_made_in_one_go(begin: int) -> None:
+def test_continued_training_equals_uninterrupted_training(begin: int) -> None:
     """Five networks, left after ``begin`` of ten epochs and continued by another estimator."""
     once = ask(FullTrainingEstimator(FullTrainingConfig(epochs=10)), {})
     cache: dict[str, bytes] = {}
@@ -102,7 +102,7 @@ def test_a_continued_training_is_the_one_made_in_one_go(begin: int) -> None:
         assert whole.values["accuracy"].value == resumed.values["accuracy"].value
 
 
-def test_what_is_continued_is_cheaper_than_what_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_continued_training_costs_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     from hwnas_hls_plugins.estimators.training.loop import Training
 
     spans: list[tuple[int, int]] = []
@@ -119,7 +119,7 @@ def test_what_is_continued_is_cheaper_than_what_is_begun(monkeypatch: pytest.Mon
     assert sorted(spans) == [(0, 4), (0, 4), (0, 6), (4, 6), (4, 6)]
 
 
-def test_another_schedule_or_seed_starts_from_the_beginning() -> None:
+def test_other_schedule_or_seed_restarts_training() -> None:
     cache: dict[str, bytes] = {}
     ask(PartialTrainingEstimator(PartialTrainingConfig(epochs=2, schedule_epochs=6)), cache, [0])
     fresh = ask(FullTrainingEstimator(FullTrainingConfig(epochs=5)), {}, [0])

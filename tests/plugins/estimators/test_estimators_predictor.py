@@ -69,7 +69,7 @@ class TestPerformancePredictor(EstimatorContract):
     def context(self, space: Space) -> Context:
         return context(records(60))
 
-    def test_every_answer_has_a_number(self) -> None:
+    def test_every_candidate_gets_a_forecast(self) -> None:
         estimator, candidates, context_ = self._case()
         assert all("predicted_accuracy" in item.values for item in estimator.estimate(candidates, context_))
 
@@ -80,7 +80,7 @@ def predicted(known: Sequence[Record], candidates: Sequence[Candidate], **config
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.03])
-def test_it_ranks_what_it_has_not_seen_and_its_intervals_hold(noise: float) -> None:
+def test_predictor_ranks_unseen_candidates_within_intervals(noise: float) -> None:
     unseen = [record.candidate for record in records(300, seed=2)]
     found = [item.values["predicted_accuracy"] for item in predicted(records(150, noise=noise), unseen)]
     truth = np.array([accuracy_of(candidate, noise) for candidate in unseen])
@@ -115,7 +115,7 @@ def test_there_is_no_forecast_before_enough_examples() -> None:
     assert all(item.values for item in predicted(records(40), candidates))
 
 
-def test_only_what_was_trained_to_the_end_teaches() -> None:
+def test_predictor_learns_only_from_finished_trainings() -> None:
     known = records(60)
     wrong = Estimate("accuracy", 0.0, 0.0, 0.0, "emulated", "made up")
     forecast = dataclasses.replace(wrong, source="predicted")
@@ -186,7 +186,7 @@ def finished(accuracy: float, lut: float) -> Record:
     return Record(0, 0, candidate, RecordState.COMPLETE, estimates, GOAL.losses(estimates))
 
 
-def test_only_what_is_dominated_at_its_best_is_spared() -> None:
+def test_only_candidates_dominated_at_optimistic_end_are_spared() -> None:
     front = [finished(0.9, 200.0), finished(0.7, 50.0)]
     good = numbers((0.95, 0.94, 0.96), (100.0, 90.0, 110.0))
     known = [
@@ -212,7 +212,7 @@ def test_only_what_is_dominated_at_its_best_is_spared() -> None:
     assert hopeful(GOAL, "accuracy", open_end).value == 0.95
 
 
-def test_a_tenth_is_trained_whatever_is_forecast() -> None:
+def test_best_tenth_by_forecast_is_always_trained() -> None:
     front = [finished(0.99, 10.0)]
     known = [numbers((0.5 + 0.01 * n, 0.4, 0.5 + 0.01 * n), (100.0, 100.0, 100.0)) for n in range(20)]
     reasons = spared(GOAL, "accuracy", "forecast", known, front)
@@ -239,7 +239,7 @@ def outline(folder: Path) -> list[Any]:
     return [(record.key, record.state, record.reason, record.metrics()) for record in stored(folder)]
 
 
-def test_a_run_spares_trainings_and_keeps_its_front(
+def test_forecast_saves_trainings_and_keeps_front(
     all_plugins: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def go(name: str, names: list[str], **tables: Any) -> tuple[list[Record], float, int]:
@@ -327,7 +327,7 @@ def test_an_interrupted_run_continues_identically(
     }
 
 
-def test_earlier_runs_teach_from_the_first_batch(
+def test_earlier_runs_train_predictor_from_first_batch(
     all_plugins: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(toy_spec(run={"trials": 60}), all_plugins, tmp_path / "earlier", Observer())
@@ -373,7 +373,7 @@ def test_settings_are_checked(bad: dict[str, Any]) -> None:
         PerformancePredictorConfig(**bad)
 
 
-def test_a_forecast_that_learns_nothing_of_the_run_spares_too(
+def test_forecast_without_run_records_also_spares_trainings(
     toy_spec: Callable[..., Spec], tmp_path: Path
 ) -> None:
     """An estimator that only forecasts is judged against the run's own front all the same."""

@@ -15,7 +15,7 @@ from hwnas_hls.run.rank_correlation import tau
 from hwnas_hls.spec.spec import Spec
 
 
-def test_tau_is_scipys() -> None:
+def test_kendall_tau_equals_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 30, 80).astype(float)  # with ties
@@ -42,7 +42,7 @@ def test_the_interval_narrows_with_the_number_and_covers() -> None:
     assert np.mean(inside) > 0.85
 
 
-def test_a_run_reports_how_its_stand_ins_ranked(
+def test_run_reports_rank_correlation_of_proxies(
     registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path
 ) -> None:
     import hwnas_hls_plugins

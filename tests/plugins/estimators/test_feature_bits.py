@@ -71,7 +71,7 @@ def digests(result: TrainingResult) -> list[str]:
     return [snapshot.design.digest() for snapshot in result.snapshots]
 
 
-def test_a_descent_leaves_features_that_tell_nothing(task: Dataset) -> None:
+def test_descent_drops_uninformative_features(task: Dataset) -> None:
     (result,) = trained(task, [network()])
     dense, *_, last = [snapshot.design for snapshot in result.snapshots]
     kind = FixedType.parse("fixed<6,3>")
@@ -105,7 +105,7 @@ def test_results_do_not_depend_on_the_neighbours_and_repeat(task: Dataset) -> No
     assert [digests(one) for one in small] == [digests(one) for one in together]
 
 
-def test_features_keep_their_bits_under_latency_and_where_the_architecture_says_so(task: Dataset) -> None:
+def test_features_keep_bits_under_latency_or_if_requested(task: Dataset) -> None:
     latency, plain = (
         trained(task, [network(strategy="Latency")])[0],
         trained(task, [replace(network(), narrow_features=False)])[0],
@@ -152,7 +152,7 @@ def test_both_refinements_take_the_same_bits(source: str) -> None:
         assert (one.loss, one.lut, one.changes) == (other.loss, other.lut, other.changes)
 
 
-def test_the_loss_after_a_refinement_is_that_of_what_the_host_hands_over() -> None:
+def test_loss_after_refinement_uses_host_rounding() -> None:
     """A later refinement from the design begins where the first one ended, to the last bit."""
     design, rows, values, labels = refinable()
     stop = refine(design, rows, labels, 2e-3, values=values)

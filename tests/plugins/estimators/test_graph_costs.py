@@ -112,7 +112,7 @@ def test_graphs_have_a_note_that_they_were_not_measured() -> None:
     assert found.values["lut"].value == pytest.approx(lut, abs=2)
 
 
-def test_a_graph_costs_what_its_dense_layers_cost_and_its_merges() -> None:
+def test_graph_cost_is_sum_of_dense_layers_and_merges() -> None:
     made = cell()
     chain = filled(
         (

@@ -115,7 +115,7 @@ def test_precision_never_raises(text: str) -> None:
 # Rows
 
 
-def test_every_row_gets_a_line_whatever_it_holds() -> None:
+def test_every_csv_row_gets_one_output_line() -> None:
     rows = [
         ROW,
         {},
@@ -214,7 +214,7 @@ def test_utilisation_above_the_part_is_a_reason() -> None:
     assert predict([query_of_row(shared)])[0].metrics["dsp"].value > 90, "out of context, blocks are counted"
 
 
-def test_where_no_product_can_take_a_dsp_none_is_all_there_may_be() -> None:
+def test_narrow_products_have_dsp_interval_zero() -> None:
     narrow = ROW | {"precision": "ap_fixed<8,3>", "activations": "relu-relu-relu-linear"}
     found = predict([query_of_row(narrow)])[0]
     for metric in ("dsp", "bram_18k"):
@@ -445,7 +445,7 @@ def test_a_model_file_is_predicted_for_the_default_part(tmp_path: Path) -> None:
     assert found["part"] == json.loads(run("--layers", "4-2", "--json").stdout)["part"]
 
 
-def test_a_flag_that_is_refused_names_no_substitute() -> None:
+def test_refused_flag_names_no_substitute() -> None:
     refused = run("--layers", "16-5", "--reuse-factor", "0").exception
     expect_refusal(
         refused, ErrorKind.INVALID, where="--reuse-factor", what="a reuse factor is at least 1, not 0"
@@ -545,7 +545,7 @@ def test_estimator_turns_a_bad_architecture_into_a_failure() -> None:
     expect_mentioned(found.failure, ["no such architecture"])
 
 
-def test_predict_gives_resources_after_logic_synthesis_and_those_of_c_synthesis_by_their_names() -> None:
+def test_predict_lists_resources_of_both_stages() -> None:
     arguments = ("--layers", "16-32-5", "--precision", "ap_fixed<8,3>", "--json")
     found, report = (
         json.loads(run(*arguments, *more).stdout)["metrics"] for more in ((), ("--stage", "csynth"))
@@ -568,7 +568,7 @@ def test_estimator_config_is_checked() -> None:
     assert HlsModelEstimator.Config().stage == RESOURCE_STAGE
 
 
-def test_resources_are_those_after_logic_synthesis_and_cycles_those_of_the_schedule() -> None:
+def test_resources_after_logic_synthesis_and_scheduled_cycles() -> None:
     plan = architecture()
     (found,) = HlsModelEstimator().estimate([Candidate("mlp", {"reuse": 1})], context())
     by_stage = {

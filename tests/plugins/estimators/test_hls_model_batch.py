@@ -94,7 +94,7 @@ def test_impossible_candidate_does_not_spoil_the_others() -> None:
     assert not any(estimates.failure for estimates in alone)
 
 
-def test_a_batch_in_blocks_is_the_batch_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_evaluation_equals_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     config = MlpConfig(
         strategies=("Latency", "Resource", "distributed_arithmetic"), widths=(4, 16, 64, 128), max_depth=5
     )

@@ -122,7 +122,7 @@ def test_nanoseconds_allow_for_a_clock_that_is_missed() -> None:
 
 
 @needs_da4ml
-def test_on_ecp5_the_numbers_are_those_of_the_law_of_routed_circuits() -> None:
+def test_ecp5_predictions_use_law_of_routed_circuits() -> None:
     pytest.importorskip("alkaid")
     part = find_target("ulx3s", [data_folder("hw_targets")]).part
     design = _design()

@@ -273,7 +273,7 @@ def trained_layer(rng: np.random.Generator, n_in: int, n_out: int, kept: float, 
 
 
 @pytest.mark.parametrize(("kept", "towards"), [(1.0, 0.5), (0.25, 0.0)])
-def test_zeros_tell_whether_training_drew_weights_towards_zero(kept: float, towards: float) -> None:
+def test_zeros_indicate_training_towards_zero(kept: float, towards: float) -> None:
     """A layer of a fifth zeros has many weights near them; a pruned one has none, and needs more digits."""
     weight = FixedType(16, 6)
     weights = trained_layer(np.random.default_rng(3), 48, 48, kept, towards)
@@ -480,7 +480,7 @@ def test_known_weights_have_laws_and_factors_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(("bits", "n_in", "n_out"), [(8, 64, 32), (12, 32, 64)])
-def test_a_large_layer_alone_has_the_weights_that_keras_begins_with(bits: int, n_in: int, n_out: int) -> None:
+def test_large_single_layer_is_assumed_untrained(bits: int, n_in: int, n_out: int) -> None:
     source, weight, accum = P("ap_fixed<16,6>"), P(f"ap_fixed<{bits},1>"), P("ap_fixed<16,6>")
     limit = np.sqrt(6.0 / (n_in + n_out))
     drawn = np.random.default_rng(1).uniform(-limit, limit, (n_in, n_out))

@@ -215,7 +215,7 @@ class _Branches(nn.Module):
         (lambda: nn.Sequential(nn.Linear(4, 3), nn.GELU()), "GELU"),
     ],
 )
-def test_what_is_no_such_chain_is_refused_by_name(make: Callable[[], Any], named: str) -> None:
+def test_unsupported_chain_is_refused_by_name(make: Callable[[], Any], named: str) -> None:
     with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[named]):
         query_of_torch(make())
 

@@ -107,7 +107,7 @@ def test_directives_in_the_notes_bind_the_products(notes: str, bound: str) -> No
     assert {layer.multipliers for layer in query.layers} == {bound}
 
 
-def test_a_default_type_holds_for_the_parts_that_are_not_named() -> None:
+def test_default_type_applies_to_unnamed_parts() -> None:
     types = parse_precision("default: ap_fixed<16,6> w: ap_fixed<8,2>", 1)
     assert str(types.weight[0]) == "ap_fixed<8,2>"
     assert str(types.input) == str(types.accum[0]) == "ap_fixed<16,6>"

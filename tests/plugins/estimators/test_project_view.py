@@ -57,7 +57,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_own_reports_stand_beside_the_prediction(project: Path) -> None:
+def test_own_reports_are_shown_beside_prediction(project: Path) -> None:
     view = view_project(project, read_calibration())
     csynth, synth = view.reports
     assert csynth.file == "tagger_prj/solution1/syn/report/tagger_csynth.xml"

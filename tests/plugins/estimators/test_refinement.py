@@ -185,7 +185,7 @@ def test_numbers_too_wide_for_the_kernels_are_left_to_numpy() -> None:
     assert found.loss == pytest.approx(entropy(found.design, rows, labels, loss), abs=1e-4)
 
 
-def test_what_cannot_be_refined_is_refused() -> None:
+def test_unsupported_design_is_not_refined() -> None:
     rows, labels = rows_of(chain())
     with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["Resource", 2]):
         refine(chain(strategy="Resource", reuse_factor=2), rows, labels, 1e-4)
@@ -255,7 +255,7 @@ def test_a_simplified_design_has_the_same_outputs(shape: str, mode: str) -> None
             assert layer.result.overflow == "WRAP"
 
 
-def test_a_constant_stays_where_the_biases_cannot_take_it() -> None:
+def test_constant_stays_if_biases_cannot_absorb_it() -> None:
     second = wide("ufixed<4,2,RND,SAT>")
     layers = list(second.architecture.chain)
     layers[1] = replace(layers[1], bias=None)

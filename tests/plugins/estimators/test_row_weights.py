@@ -82,7 +82,7 @@ def test_weighted_rows_are_drawn_by_their_weight() -> None:
 
 
 @pytest.mark.parametrize("kernels", ["native", "torch"])
-def test_weights_of_one_change_nothing_and_others_find_the_rare_class(kernels: str) -> None:
+def test_row_weights_of_one_change_nothing_and_larger_find_rare_class(kernels: str) -> None:
     data = rare()
     config = TrainingConfig(max_rows=0, kernels=kernels)
     ones = replace(data, train=replace(data.train, weight=np.full(len(data.train), 2.0)))
@@ -96,7 +96,7 @@ def test_weights_of_one_change_nothing_and_others_find_the_rare_class(kernels: s
     assert recall(data, replace(config, class_weights={"yes": 0.0})) == 0.0
 
 
-def test_a_weighted_network_does_not_depend_on_its_neighbours() -> None:
+def test_row_weights_keep_networks_independent() -> None:
     data, config = rare(), TrainingConfig(max_rows=0, class_weights="balanced")
     architectures = [network(4), network(8), network(12)]
     together = train(architectures, data, config=config, epochs=3, device="cpu")

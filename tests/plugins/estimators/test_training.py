@@ -106,7 +106,7 @@ def crowd() -> list[Architecture]:
 
 
 @pytest.mark.parametrize("kernels", ["native", "torch"])
-def test_a_network_trained_in_a_batch_is_the_one_trained_alone(digits: Dataset, kernels: str) -> None:
+def test_batch_training_equals_training_alone(digits: Dataset, kernels: str) -> None:
     architectures = crowd()
     together = estimate(digits, architectures, range(24), kernels=kernels)
     for number in range(0, 24, 3):
@@ -323,7 +323,7 @@ def test_tiny_data_and_wide_batches_work() -> None:
     assert found.validation.value == 1.0
 
 
-def test_the_narrowest_types_and_no_candidates_do_no_harm(digits: Dataset) -> None:
+def test_narrowest_types_and_empty_batches_work(digits: Dataset) -> None:
     narrow = FixedType(1, 1)
     layers = (
         Dense(16, 5, "linear", narrow, narrow, result=narrow, normalisation="batch"),

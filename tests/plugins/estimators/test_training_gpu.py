@@ -249,7 +249,7 @@ def test_replayed_steps_are_the_computed_ones_to_the_bit(kind: str, monkeypatch:
         (lambda: Cuda(error="operation not permitted when stream is capturing"), "not permitted"),
     ],
 )
-def test_a_graph_that_is_wrong_or_cannot_be_captured_is_given_up(
+def test_wrong_or_uncapturable_cuda_graph_is_disabled(
     cuda: Callable[[], Cuda],
     cause: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -267,7 +267,7 @@ def test_a_graph_that_is_wrong_or_cannot_be_captured_is_given_up(
     assert cause in caplog.text
 
 
-def test_a_network_that_has_come_to_nan_does_not_cost_the_others_their_graphs(
+def test_nan_network_keeps_cuda_graphs_of_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sound = group

@@ -175,7 +175,7 @@ def small() -> Dataset:
     return Dataset(*splits, "classification", ("a", "b", "c"), tuple("abcdefghijk"), "clusters")
 
 
-def test_both_learn_as_well() -> None:
+def test_kernels_and_torch_learn_equally_well() -> None:
     found = {}
     for kernels in ("torch", "native"):
         results = train(crowd("batch"), small(), epochs=12, config=TrainingConfig(kernels=kernels))
@@ -199,7 +199,7 @@ def test_without_a_compiler_torch_serves(monkeypatch: pytest.MonkeyPatch) -> Non
         kernels.loaded.cache_clear()
 
 
-def test_a_compiler_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failing_compiler_falls_back_to_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from hwnas_hls_plugins.estimators import c_library
     from hwnas_hls_plugins.estimators.training import kernels
 
@@ -244,7 +244,7 @@ def test_half_a_library_is_made_again(left: int, monkeypatch: pytest.MonkeyPatch
     assert cause == ""
 
 
-def test_what_the_kernels_do_not_know_goes_to_torch() -> None:
+def test_unsupported_types_train_in_torch() -> None:
     from hwnas_hls_plugins.estimators.training.layout import Layout
     from hwnas_hls_plugins.estimators.training.member import ChainMember
     from hwnas_hls_plugins.estimators.training.native import serves

@@ -65,7 +65,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_candidates_csv_gives_every_number_back(front: Front, tmp_path: Path) -> None:
+def test_candidates_csv_contains_every_number(front: Front, tmp_path: Path) -> None:
     CsvExporter().export(front, tmp_path)
     rows = read(tmp_path / "candidates.csv")
     assert len(rows) == len(front.records)
@@ -174,7 +174,7 @@ def test_constraints_are_signed_distances(front: Front, tmp_path: Path) -> None:
             assert ("lut <= 900" in trial.user_attrs.get("excess", {})) == (over > 0)
 
 
-def test_optuna_can_go_on_with_the_study(front: Front, tmp_path: Path) -> None:
+def test_optuna_can_continue_exported_study(front: Front, tmp_path: Path) -> None:
     (path,) = OptunaExporter().export(front, tmp_path)
     study = study_of(path)
     distributions = next(t for t in study.trials if "activation" in t.params).distributions
@@ -219,7 +219,7 @@ def test_scalar_modes_and_other_states(tmp_path: Path) -> None:
     assert trial.system_attrs["constraints"][0] > 0
 
 
-def test_a_second_export_takes_the_place_of_the_first(front: Front, tmp_path: Path) -> None:
+def test_second_export_replaces_first(front: Front, tmp_path: Path) -> None:
     for _ in range(2):
         OptunaExporter().export(front, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.sqlite3"]

@@ -134,7 +134,7 @@ def test_hostile_names_travel_unchanged(tmp_path: Path) -> None:
     assert data["run"]["name"] == "\udcff"
 
 
-def test_no_feasible_design_names_what_was_broken(tmp_path: Path) -> None:
+def test_run_without_feasible_design_names_broken_limits(tmp_path: Path) -> None:
     data = exported(make_front(feasible=False), tmp_path)
     assert data["members"] == []
     assert data["least_infeasible"][0]["violations"]["lut <= 20000"] == pytest.approx(0.12)

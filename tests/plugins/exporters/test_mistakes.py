@@ -38,7 +38,7 @@ def test_the_area_below_the_curve_is_the_auc_also_with_ties(grid: int) -> None:
     assert np.trapezoid(1 - y, x) == pytest.approx(roc_auc_score(truth, score), abs=1e-3)
 
 
-def test_a_regression_and_many_classes_have_none() -> None:
+def test_regression_and_many_classes_have_no_confusion() -> None:
     data = sample_dataset()
     assert mistakes(sample_design(), dataclasses.replace(data, labels=tuple(map(str, range(13))))) is None
     kind = "regression"

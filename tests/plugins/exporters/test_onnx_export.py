@@ -134,7 +134,7 @@ def test_onnxruntime_computes_graphs_and_images_as_the_hardware_does(architectur
     assert np.array_equal(by_onnxruntime(design, raw), outputs(design, raw))
 
 
-def test_an_accumulator_that_wraps_wraps_in_onnxruntime() -> None:
+def test_wrapping_accumulator_wraps_in_onnxruntime() -> None:
     design = random_design(chain(rectified(), rectified(), None, accum=FixedType(14, 4)))
     raw = features(design)
     assert np.array_equal(by_onnxruntime(design, raw), outputs(design, raw))
@@ -184,7 +184,7 @@ def test_hls4ml_builds_the_same_network_from_the_qonnx_file(tmp_path: Path) -> N
         (IMAGE, "conv2d"),
     ],
 )
-def test_what_qonnx_cannot_say_is_refused(architecture: Architecture, named: str) -> None:
+def test_design_beyond_qonnx_is_refused(architecture: Architecture, named: str) -> None:
     with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[named]):
         quantised_model(random_design(architecture))
 

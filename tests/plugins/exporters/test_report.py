@@ -183,7 +183,7 @@ def test_the_verdict_counts_and_names(tmp_path: Path) -> None:
     expect_mentioned(text, [f"{len(wrong)} designs", ", ".join(wrong), "✗ csim: 3 of 30 rows differ"])
 
 
-def test_below_a_microsecond_means_the_whole_interval(tmp_path: Path) -> None:
+def test_sub_microsecond_needs_whole_interval(tmp_path: Path) -> None:
     front = make_front(members=2)
     slow = Estimate("latency_ns", 900, 700, 1100, "predicted", "laws", 0.9)
     first = dataclasses.replace(
@@ -193,7 +193,7 @@ def test_below_a_microsecond_means_the_whole_interval(tmp_path: Path) -> None:
     expect_mentioned(text, ["2 designs", "1 of them"])
 
 
-def test_a_check_that_was_not_made_is_neither_passed_nor_failed(tmp_path: Path) -> None:
+def test_check_not_run_is_neither_passed_nor_failed(tmp_path: Path) -> None:
     front = make_front(members=1)
     member = dataclasses.replace(front.members[0], checks={"project": PASSED, "csim": not_run("no g++")})
     text = opened(dataclasses.replace(front, members=[member]), tmp_path).text

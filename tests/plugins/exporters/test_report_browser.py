@@ -200,7 +200,7 @@ def test_tables_are_sorted_and_filtered_by_their_columns(tmp_path: Path) -> None
         assert points == drawn + sum(m.key in keys for m in front.members)
 
 
-def test_what_is_pointed_at_is_marked_everywhere(tmp_path: Path) -> None:
+def test_hovered_candidate_is_marked_everywhere(tmp_path: Path) -> None:
     front = make_front(200, members=7, synthesised=True)
     probe = (
         TABLE_PROBE

@@ -97,7 +97,7 @@ def test_a_design_that_is_not_bit_exact_is_highlighted() -> None:
         assert bool(said) == (not member.checks["csim"].ok)
 
 
-def test_a_check_that_was_not_made() -> None:
+def test_check_not_run_is_shown() -> None:
     front = make_front(members=1)
     member = dataclasses.replace(front.members[0], checks={"csim": not_run("no g++")})
     text = printed(dataclasses.replace(front, members=[member]))
@@ -150,7 +150,7 @@ def test_lattice_parts_have_no_use_for_vitis(tmp_path: Path) -> None:
     assert f"make -C {tmp_path}/designs/{key}/rtl sim SIM=icarus" in shown()
 
 
-def test_what_next() -> None:
+def test_next_commands_are_printed() -> None:
     front = make_front(members=2)
     text = printed(front)
     key = front.members[0].key
@@ -179,7 +179,7 @@ def test_no_colour_without_a_terminal_and_no_markup_from_data() -> None:
     assert "[bold]1[/bold] ?[2J row differs" in text
 
 
-def test_own_objectives_head_the_table_and_the_report() -> None:
+def test_own_objectives_come_first_in_table_and_report() -> None:
     front = make_front(members=3)
     extra = {
         member.key: Estimate("auc", 0.9 + place / 100, 0.88, 0.99, "csim", "rows", 0.9)
@@ -196,7 +196,7 @@ def test_own_objectives_head_the_table_and_the_report() -> None:
     assert "The best by AUC: 0.92" in " ".join(verdict(front, ()))
 
 
-def test_warnings_are_told_once_and_weights_of_the_search_are_marked() -> None:
+def test_warnings_are_printed_once_and_search_weights_marked() -> None:
     front = make_front(members=3)
     ok = dict.fromkeys(("alive", "limits", "project", "csim"), PASSED)
     members = [dataclasses.replace(m, warnings=("note fast-clock",), checks=ok) for m in front.members]
@@ -210,7 +210,7 @@ def test_warnings_are_told_once_and_weights_of_the_search_are_marked() -> None:
     assert "s weights of the search" in " ".join(text.split())
 
 
-def test_a_number_that_cannot_be_otherwise_has_no_brackets() -> None:
+def test_exact_number_has_no_brackets() -> None:
     front = make_front(members=1)
     dsp = Estimate("dsp", 0, 0, 0, "predicted", "laws", 0.8)
     member = dataclasses.replace(front.members[0], estimates={**front.members[0].estimates, "dsp": dsp})
@@ -255,7 +255,7 @@ def test_words_for_metrics_and_quantities() -> None:
         assert title(name)
 
 
-def test_intervals_and_what_they_are_worth() -> None:
+def test_intervals_state_their_coverage() -> None:
     known = Estimate("lut", 100, 80, 130, "predicted", "laws", 0.8)
     assert interval(known) == "80 to 130"
     assert basis(known) == "80 % interval, calibrated"
@@ -276,7 +276,7 @@ def test_shares_of_the_part() -> None:
     assert share(TARGET, "accuracy", 1) == ""
 
 
-def test_every_source_has_a_meaning_a_mark_and_a_rung() -> None:
+def test_every_source_has_description_mark_and_rank() -> None:
     assert set(SOURCE_MEANINGS) == set(SOURCE_MARKS) == set(SOURCES)
     assert len(set(SOURCE_MARKS.values())) == len(SOURCES)
     front = make_front(members=1, synthesised=False)
@@ -298,7 +298,7 @@ def test_a_constant_design_is_red_and_shown_with_chance() -> None:
     assert "b" * 16 not in said
 
 
-def test_the_noise_of_the_test_rows_stands_below_the_table() -> None:
+def test_standard_error_is_printed_below_table() -> None:
     front = make_front(members=2)
     errors = [(m.estimates["accuracy"].high - m.estimates["accuracy"].low) / 3.29 for m in front.members]
     text = " ".join(printed(front).split())

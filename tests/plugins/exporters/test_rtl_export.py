@@ -536,7 +536,7 @@ int main(void) {{
         assert [float.fromhex(value) for value in values] == pytest.approx(host.unpack(word), abs=1e-12)
 
 
-def test_what_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_designs_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     design = make_design(3)
     front = make_own_front(design, tmp_path)
     layers = tuple(dataclasses.replace(layer, strategy="Latency") for layer in design.architecture.layers)

@@ -143,7 +143,7 @@ def plain(space: KnobSpace, **chosen: Any) -> dict[str, Any]:
     return {knob.name: knob.choices[0] for knob in space.knobs} | chosen
 
 
-def test_identities_and_what_reaches_no_output_are_taken_out() -> None:
+def test_identities_and_dead_nodes_are_removed() -> None:
     space = cell_space()
     one = space.candidate(plain(space, operations=1, op_1="dense", skip_1="none", weight_bits_1=5))
     padded = [
@@ -187,7 +187,7 @@ def test_settings_without_effect_are_spelt_in_one_way() -> None:
     assert len({space.candidate({**hard, "activation_integer_1": bits}).key for bits in (0, 1, 3)}) == 1
 
 
-def test_what_is_added_takes_the_width_of_the_other() -> None:
+def test_added_tensor_takes_width_of_other() -> None:
     space = cell_space()
     values = plain(
         space, cells=2, width=8, stem=False, operations=1, op_1="dense", skip_1="add", skip_back_1=1
@@ -201,7 +201,7 @@ def test_what_is_added_takes_the_width_of_the_other() -> None:
     assert (inner.activation, merge.activation) == ("linear", "relu")
 
 
-def test_cells_that_appear_nowhere_make_no_difference_and_names_follow_the_order() -> None:
+def test_unused_cells_are_reset_and_names_follow_order() -> None:
     space = hierarchical_space()
     base = plain(space, positions=2, cell_1="a", cell_2="a", weight_bits_a1=6)
     keys = {
@@ -316,7 +316,7 @@ STRATEGIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_strategies_go_on_as_they_would_have_on_cells(strategy: str) -> None:
+def test_strategies_resume_identically_on_cells(strategy: str) -> None:
     class OnCells(StrategyContract):
         batch_size, batches = 4, 3
         modes = ("pareto",)

@@ -112,7 +112,7 @@ def test_a_task_without_an_image_is_refused_with_what_to_say() -> None:
         ConvCellSpace(ConvCellConfig(image=(3, 3, 1)), task)
 
 
-def test_tasks_say_their_shape_and_it_travels() -> None:
+def test_task_shape_is_declared_and_transferred() -> None:
     assert DigitsTask(DigitsTask.Config()).load().input_shape == (8, 8, 1)
     assert Digits16Task(Digits16Task.Config()).load().input_shape == (4, 4, 1)
     data = sample_dataset()

@@ -248,7 +248,7 @@ def test_every_learner_ends_better_than_it_began(make: Any) -> None:
     assert (np.mean(losses[:16]) - np.mean(losses[-32:])) / np.std(losses[:16]) > 0.6
 
 
-def test_a_policy_learns_to_choose_what_pays() -> None:
+def test_policy_learns_rewarded_choices() -> None:
     space = TinySpace()
     policy = Policy(space.knobs, bins=4)
     candidates = list(lattice(space))

@@ -52,7 +52,7 @@ def test_a_limit_that_no_candidate_approaches_has_no_process() -> None:
     assert list(strategy._trial(strategy._records[0]).constraints) == ["lut <= 20000"]
 
 
-def test_the_processes_see_the_best_and_the_newest() -> None:
+def test_gaussian_process_history_keeps_best_and_newest() -> None:
     space, goal = MixedSpace(), sample_goal("constrained")
     strategy = BayesianStrategy(BayesianStrategy.Config(startup=30, history=30), space, goal, 0)
     records = judge(strategy.ask(30), space, goal, 0, 0, (RecordState.COMPLETE,))
@@ -76,7 +76,7 @@ def test_the_processes_see_the_best_and_the_newest() -> None:
     assert [record.number for record in kept] == sorted(record.number for record in kept)
 
 
-def test_a_process_that_cannot_be_fitted_costs_one_random_proposal(
+def test_failed_gaussian_process_fit_gives_random_proposal(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     space, goal = MixedSpace(), sample_goal()

@@ -120,7 +120,7 @@ def test_a_plugin_space_with_the_same_knobs_is_searched() -> None:
     assert all(candidate.space == "named" for candidate in asked)
 
 
-def test_of_a_grown_mlp_space_it_takes_plain_layers_with_relu() -> None:
+def test_differentiable_uses_only_plain_relu_layers() -> None:
     space = mlp_space(
         layer_kinds=("residual", "dense"), activations=("leaky_relu", "relu"), activation_per_layer=True
     )
@@ -128,7 +128,7 @@ def test_of_a_grown_mlp_space_it_takes_plain_layers_with_relu() -> None:
     assert {first.values[name] for name in ("layer_1", "activation_1")} == {"dense", "relu"}
 
 
-def test_what_is_fixed_in_the_space_is_one_option() -> None:
+def test_fixed_knob_has_one_option() -> None:
     space = mlp_space(max_depth=1, widths=(8,), weight_bits=(4,), weight_integer_bits=(1,))
     sites = Relaxation("test", space).sites
     assert sites["width_1"].numbers == ((8.0,),)
@@ -138,7 +138,7 @@ def test_what_is_fixed_in_the_space_is_one_option() -> None:
     assert set(sites["activation_1"].numbers) == {(3.0, 1.0), (3.0, 2.0), (6.0, 1.0), (6.0, 2.0)}
 
 
-def test_rounding_is_that_of_the_type_and_its_gradient_compares_the_types() -> None:
+def test_supernet_rounds_like_types_and_has_gradient() -> None:
     from hwnas_hls_plugins.strategies.differentiable.supernet import Grid, Rounded
 
     kinds = [FixedType(4, 2), FixedType(3, 1)]
@@ -159,7 +159,7 @@ def test_rounding_is_that_of_the_type_and_its_gradient_compares_the_types() -> N
     assert values.grad.tolist()[0][0] == pytest.approx([0.1, 2.0, -1.0, 0.05])
 
 
-def test_zeros_are_the_smallest_weights_and_layers_beyond_the_depth_pass_their_input_on() -> None:
+def test_pruning_takes_smallest_weights_and_unused_layers_are_skipped() -> None:
     from hwnas_hls_plugins.strategies.differentiable.supernet import Supernet
 
     relaxation = Relaxation("test", mlp_space(sparsities=(0.0, 0.5)))
@@ -181,7 +181,7 @@ def test_zeros_are_the_smallest_weights_and_layers_beyond_the_depth_pass_their_i
     assert net.weights[0][0].abs()[kept].min() > net.weights[0][0].abs()[~kept].max()
 
 
-def test_a_heavier_trade_off_ends_in_cheaper_networks_and_the_epochs_are_counted() -> None:
+def test_larger_tradeoff_gives_cheaper_networks() -> None:
     from hwnas_hls.hls4ml.query import query_of
     from hwnas_hls_plugins.estimators.hls_model import predict
 
@@ -220,7 +220,7 @@ def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
         DifferentiableConfig(**{name: value})
 
 
-def test_a_real_search_begins_with_what_the_supernets_found(tmp_path: Path) -> None:
+def test_search_begins_with_networks_of_supernets(tmp_path: Path) -> None:
     """Digits from 16 inputs: most of the networks that two supernets propose are useful, and smaller
     than the space's own samples."""
     spec = spec_from_tables(
@@ -251,7 +251,7 @@ def test_a_real_search_begins_with_what_the_supernets_found(tmp_path: Path) -> N
         assert source.width <= 12
 
 
-def test_a_space_that_takes_adders_is_relaxed_with_all_of_them() -> None:
+def test_relaxation_keeps_all_adders() -> None:
     from hwnas_hls_plugins.spaces.mlp import MlpSpace
     from hwnas_hls_plugins.strategies.differentiable.relaxation import Relaxation
 

@@ -452,7 +452,7 @@ def test_every_ecp5_target_is_routable() -> None:
         assert nextpnr.device_options(find_target(path.stem, TARGETS).part)
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tool_and_wrong_family_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     amd = find_target("xcvu9p", TARGETS)
     assert re.search("ultrascale\\+.*ulx3s", Ecp5Synthesizer().available(amd))
     monkeypatch.setattr(nextpnr, "installed", lambda package: False)

@@ -320,7 +320,7 @@ def test_given_rows_are_compared_and_files_returned(target: Target, tmp_path: Pa
 
 @needs_yosys
 @needs_da4ml
-def test_a_design_that_fails_is_a_report_not_an_exception(target: Target, tmp_path: Path) -> None:
+def test_failed_design_gives_report_with_failure(target: Target, tmp_path: Path) -> None:
     config = OpenConfig(cache_dir=str(tmp_path), time_limit_s=0.05)
     late = OpenSynthesizer(config).synthesize(DESIGNS["round and saturate"], target)
     assert late.failure_kind is ErrorKind.TIME_LIMIT
@@ -376,7 +376,7 @@ for line in open(sys.argv[1]).read().splitlines():
 
 
 @needs_yosys
-def test_an_adder_of_three_is_proven_equal_to_alkaids(tmp_path: Path) -> None:
+def test_three_operand_adder_equals_alkaid(tmp_path: Path) -> None:
     """By SAT, for every input: widths, signs, negations, shifts and dropped bits drawn at random."""
     alkaid = pytest.importorskip("alkaid")
     sources = {

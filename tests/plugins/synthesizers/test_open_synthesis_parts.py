@@ -234,7 +234,7 @@ while not (folder / 'pids').exists() or not (folder / 'pids').read_text():
 """
 
 
-def test_a_program_that_ends_stops_what_its_threads_run(tmp_path: Path) -> None:
+def test_ending_program_stops_threads_programs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _THREAD, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
     )
@@ -294,7 +294,7 @@ def test_the_first_writer_of_a_result_stays(tmp_path: Path) -> None:
     assert [path.name for path in cache.root.iterdir()] == ["key"]
 
 
-def test_a_damaged_result_is_none_and_is_replaced(tmp_path: Path) -> None:
+def test_damaged_cache_entry_is_ignored_and_replaced(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path / "cache")
     cache.keep("key", cache.work_folder(), {"number": 1})
     (cache.folder("key") / "result.json").write_text('{"number"')
@@ -339,7 +339,7 @@ def test_the_correction_to_vivado_holds_for_the_networks_it_rests_on() -> None:
         ({"accum": FixedType(8, 6)}, ErrorKind.INEXACT, "ap_fixed<8,6>"),
     ],
 )
-def test_what_cannot_be_built_is_refused_with_its_reason(
+def test_unbuildable_layer_is_refused_with_reason(
     change: dict[str, object], kind: ErrorKind, named: str
 ) -> None:
     settings_ = {"activation": "linear", "weight": FixedType(6, 1), "bias": None, **change}

@@ -184,7 +184,7 @@ def test_jets_are_not_fetched_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "error", [OSError("no route"), ValueError("no such data set"), ConnectionError("reset")]
 )
-def test_jets_offline_say_what_would_do(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_jets_without_network_name_remedy(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(**_: object) -> None:
         raise error
 

@@ -127,7 +127,7 @@ def rows_of(data: Dataset) -> list[tuple[Any, ...]]:
     n_features=st.integers(1, 20),
     seed=st.integers(0, 99),
 )
-def test_text_labels_and_any_features_come_back_as_they_were(
+def test_text_labels_and_features_round_trip(
     write: Write, names: list[str], magnitude: int, n_features: int, seed: int
 ) -> None:
     data = frame(4 * len(names), n_features, len(names), seed)
@@ -555,7 +555,7 @@ def test_text_targets_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".xlsx", ""])
-def test_paths_that_are_no_data_file(suffix: str, tmp_path: Path) -> None:
+def test_paths_without_data_file_are_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"data{suffix}"
     with refused(ErrorKind.MISSING, where=str(path)):
         load(path)
@@ -586,7 +586,7 @@ def test_an_unknown_suffix_names_the_kinds(tmp_path: Path) -> None:
     start=st.sampled_from([b"", b"PK\x03\x04", b"PAR1", b"a,b,label\n1,2,x\n", b"\x93NUMPY", b"\xff\xfe"]),
     suffix=st.sampled_from([".csv", ".csv.gz", ".npz", ".npy", ".parquet", ".feather", ".h5", ".root"]),
 )
-def test_bytes_of_any_kind_end_in_a_message(raw: bytes, start: bytes, suffix: str) -> None:
+def test_arbitrary_bytes_give_error_message(raw: bytes, start: bytes, suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"data{suffix}"
         path.write_bytes(start + raw)
@@ -596,7 +596,7 @@ def test_bytes_of_any_kind_end_in_a_message(raw: bytes, start: bytes, suffix: st
 
 @pytest.mark.parametrize("write", [write_npz, write_parquet])
 @pytest.mark.parametrize("cut", [10, 200, -30])
-def test_a_file_that_was_cut_or_altered(write: Write, cut: int, tmp_path: Path) -> None:
+def test_truncated_or_altered_file_is_refused(write: Write, cut: int, tmp_path: Path) -> None:
     path = write(frame(), tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:cut])
@@ -643,7 +643,7 @@ def test_unusable_archives_are_explained(
     ],
     ids=["pointer", "web page"],
 )
-def test_what_downloads_leave_is_named(name: str, content: bytes, named: str, tmp_path: Path) -> None:
+def test_failed_downloads_are_named(name: str, content: bytes, named: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with refused(ErrorKind.WRONG_FORMAT, where=str(tmp_path / name), mentions=[named]):
         load(tmp_path / name)
