@@ -9,6 +9,7 @@ designs of families that the fit has not seen (for the two single-layer sweeps: 
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from factors import fit_factors
+from fit_prior import prior_without
 from rows import Row, data_folder, measured, read_rows
 from scipy.optimize import least_squares
 
@@ -29,6 +31,7 @@ from hwnas_hls_plugins.estimators.hls_model.domain import unusual
 from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual, remaining
 from hwnas_hls_plugins.estimators.hls_model.keys import FactorKey
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
+from hwnas_hls_plugins.estimators.hls_model.prior import WeightPrior, weight_prior
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
     costs_of,
     counted_designs,
@@ -87,6 +90,7 @@ class Data:
     def __init__(self, rows: list[Row], knowledge: int) -> None:
         found, self.places = measured(rows, knowledge)
         self.queries, self.families, self.truth = found.queries, list(found.families), found.truth
+        self.rows = rows
         self.table: DesignTable = tabulate(self.queries)
         self.regimes = regimes(self.table)
         odd = unusual(self.table)
@@ -96,12 +100,26 @@ class Data:
         self.reach = reaches(self.table, codes, self.knowledge, evaluate(self.table, Coefficients()).design)
         self.shapes = [rows[place].shape for place in self.places]
 
+    def with_prior(self, prior: WeightPrior) -> Data:
+        """The same designs, as another prior expects their weights."""
+        out = copy.copy(self)
+        out.table = tabulate(self.queries, prior)
+        codes = regime_codes(out.table)
+        costs = evaluate(out.table, Coefficients()).design
+        out.reach = reaches(out.table, codes, self.knowledge, costs, prior)
+        return out
+
     def usable(self) -> np.ndarray:
         """Designs that the laws describe: no streams, no wrapper, no chained adders."""
         d = self.table.design
         chained = self.table.largest((self.table.layer.n_in * self.table.layer.n_out > 4096) * 1.0) > 0
         resource = np.array([name.startswith("resource") for name in self.regimes])
         return (d.stream == 0) & (d.wrapped == 0) & (~chained | resource)
+
+    def counted(self) -> np.ndarray:
+        """Designs whose LUTs show the laws; without known zeros, they show how much was pruned."""
+        resource = np.array([name.startswith("resource") for name in self.regimes])
+        return (self.knowledge > 0) | (self.table.design.n_layers == 1) | resource
 
 
 def fit_laws(data: Data, train: np.ndarray, known: bool = False) -> dict[str, float]:
@@ -117,7 +135,8 @@ def fit_laws(data: Data, train: np.ndarray, known: bool = False) -> dict[str, fl
     counted = (data.knowledge == 2) | (not known)
     fits += [(metric, names, ~single & counted, DESIGN_SPREAD) for metric, names in FITTED.items()]
     for metric, names, subset, spread in fits:
-        reported = np.flatnonzero(keep & subset & np.isfinite(data.truth[metric]))
+        seen = data.counted() if metric == "lut" else True
+        reported = np.flatnonzero(keep & subset & seen & np.isfinite(data.truth[metric]))
         if reported.size == 0:
             continue
         groups = defaultdict(list)
@@ -168,6 +187,7 @@ def _factors(data: Data, train: np.ndarray, laws: dict[str, float]) -> dict[Fact
         metric: np.where(train, log_residual(metric, data.truth[metric], costs.design[metric]), np.nan)
         for metric in ("lut", "ff")
     }
+    residuals["lut"] = np.where(data.counted(), residuals["lut"], np.nan)
     # Without a clock, registers tell of the clock that was assumed.
     timed = np.array([query.clock_known for query in data.queries])
     residuals["ff"] = np.where(timed, residuals["ff"], np.nan)
@@ -248,19 +268,30 @@ def left_over(data: Data, metric: str, values: np.ndarray) -> np.ndarray:
 def cross_validate(
     levels: Sequence[Data], best: Data, report: Callable[[str], None]
 ) -> list[dict[str, np.ndarray]]:
-    """Held-out predictions of every design at every level of knowledge."""
+    """Held-out predictions of every design at every level of knowledge.
+
+    The habits of pruning are those of the other families, too; ``reach`` of the levels becomes theirs.
+    """
     out = [{metric: np.full(len(data.queries), np.nan) for metric in METRICS} for data in levels]
     row_of = {place: number for number, place in enumerate(best.places)}
+    shipped = weight_prior()
     for held in folds(best):
-        calibration = fit_all(best, ~held, "fold")
+        names = sorted({best.families[row] for row in np.flatnonzero(held)})
+        prior = prior_without(best.rows, shipped, names)
+        seen = best if prior == shipped else best.with_prior(prior)
+        calibration = fit_all(seen, ~held, "fold")
         for data, values in zip(levels, out, strict=True):
             mask = np.array([held[row_of[place]] if place in row_of else False for place in data.places])
             if not mask.any():
                 continue
-            found = predicted(data, calibration)
+            unseen = data if prior == shipped else data.with_prior(prior)
+            found = predicted(unseen, calibration)
             for metric in METRICS:
                 values[metric][mask] = found[metric][mask]
-        names = sorted({best.families[row] for row in np.flatnonzero(held)})
+            for metric, sides in data.reach.items():
+                data.reach[metric] = tuple(
+                    np.where(mask, ours, all_) for ours, all_ in zip(unseen.reach[metric], sides, strict=True)
+                )
         report(f"held out {int(held.sum())} designs of {', '.join(names)}")
     return out
 

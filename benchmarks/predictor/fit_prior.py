@@ -6,8 +6,10 @@
 Two sources of the same weight: layers of the networks that ``trained_weights.py`` trained, and the layers
 behind the calibration rows. The shape of the distribution (``kappa``, the narrow part, ``lean``) fits the
 multipliers, adders of two digits and adders of the trees that the weights themselves lead to. How much is
-pruned follows from the habits of the calibration's families, for a trainer cannot know them. The spread is
-that of LUTs of whole networks around the prior, of both sources together, every group weighing the same.
+pruned follows from the habits of the calibration's families, for a trainer cannot know them; of individually
+quantised weights, from the widths of their types. The spread is that of LUTs of whole networks around the
+prior, of both sources together, every group weighing the same; with nothing known, that of the families'
+habits comes on top. :func:`prior_without` gives the prior that families held out would have had.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ import json
 import math
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rows import data_folder, read_rows
+from rows import Row, data_folder, read_rows
 from scipy.optimize import minimize
 
+from hwnas_hls.hls4ml.query import LayerQuery
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.estimators.hls_model.constants import ConstantCost, constant_cost
 from hwnas_hls_plugins.estimators.hls_model.prior import (
@@ -31,11 +35,13 @@ from hwnas_hls_plugins.estimators.hls_model.prior import (
     FEW,
     HABITS,
     OWN,
+    UNPRUNED,
     WIDE,
     WIDE_BITS,
     BlindLayers,
     WeightPrior,
     expected_costs,
+    own_share,
 )
 from hwnas_hls_plugins.estimators.hls_model.table import habit_of
 
@@ -45,6 +51,8 @@ SOURCE, ACCUM = FixedType(16, 6), FixedType(24, 10)
 #: Layers that the fit looks at, of the trained ones (drawn at random) and of the rows.
 LAYERS = 400
 START = np.array([1.15, 2.0, 0.5, 0.2])
+#: Quantile of either side of the families' habits that the spread with nothing known holds.
+SIDE = 0.9
 LOW, HIGH = np.array([0.3, 0.3, 0.1, 0.02]), np.array([4.0, 6.0, 0.8, 1.0])
 #: Counts that the prior is to meet, and what is added before the logarithm.
 MET = {"multipliers": 4.0, "shift_adders": 4.0, "tree_bits": 40.0}
@@ -75,7 +83,8 @@ def trained(path: Path) -> list[Layer]:
     out = []
     for place, fact in enumerate(json.loads(str(data["facts"]))):
         bits = fact["bits"]
-        habit = OWN if fact["way"] == "thinned" else WIDE if bits >= WIDE_BITS else FEW
+        habit = WIDE if bits >= WIDE_BITS else FEW
+        habit = {"thinned": OWN, "plain": UNPRUNED}.get(fact["way"], habit)
         out.append(
             Layer(
                 data[str(place)].astype(np.int64),
@@ -190,49 +199,117 @@ def fit_shape(layers: list[Layer], found: list[ConstantCost]) -> np.ndarray:
     return np.round(solution.x, 3)
 
 
-def shaped(
-    theta: np.ndarray, kept: tuple[float, ...] = (1.0,) * 4, spread: tuple[tuple[float, float], ...] = ()
-) -> WeightPrior:
+def shaped(theta: np.ndarray) -> WeightPrior:
+    """A prior of that shape, without any pruning."""
     a, b, c, d = (float(value) for value in theta)
-    return WeightPrior(a, b, c, d, kept, spread)
+    return WeightPrior(a, b, c, d, (1.0,) * len(HABITS), (1.0, 0.0, 1.0), ((0.0, 0.0, 0.0),) * len(HABITS))
 
 
-def fit_kept(folder: Path, theta: np.ndarray) -> tuple[tuple[float, ...], dict[str, list[float]]]:
-    """Share of weights left by habit, beyond rounding: the median of the families' medians."""
-    shares: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in read_rows(folder):
-        layers = row.query.layers
-        unrolled = all(layer.strategy == "Latency" for layer in layers)
-        if not unrolled or row.family.startswith("dend") or any(x.weight.width > 18 for x in layers):
-            continue
-        left = [
-            np.count_nonzero(layer.weights) if layer.weights is not None else layer.n_nonzeros
-            for layer in layers
-        ]
-        if any(count is None for count in left):
+def nonzeros_of(layers: tuple[LayerQuery, ...]) -> list[int] | None:
+    """Non-zero weights of each layer of a row; ``None`` where one is not known."""
+    counts = [x.n_nonzeros if x.weights is None else int(np.count_nonzero(x.weights)) for x in layers]
+    known = [count for count in counts if count is not None]
+    return known if len(known) == len(layers) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Habits:
+    """How much families prune.
+
+    Args:
+        shares: habit -> family -> share of the weights left, beyond rounding, of each design.
+        own: family -> each design with individually quantised weights, as arrays of its layers: bits of the
+            weight type, 1 for a last layer, weights, non-zeros.
+    """
+
+    shares: dict[int, dict[str, list[float]]]
+    own: dict[str, list[np.ndarray]]
+
+    def centres(self, habit: int) -> list[float]:
+        """The median of each family."""
+        return [float(np.median(values)) for values in self.shares[habit].values()]
+
+
+def habits_of_rows(rows: list[Row], shape: WeightPrior, without: Collection[str]) -> Habits:
+    """What the rows' non-zero counts tell. Under Resource, too: who prunes does not ask how it is built."""
+    found = Habits(defaultdict(lambda: defaultdict(list)), defaultdict(list))
+    plain = replace(shape, kept=(1.0,) * len(HABITS))
+    for row in rows:
+        layers, left = row.query.layers, nonzeros_of(row.query.layers)
+        sweep = row.family.startswith("dend") or any(x.weight.width > 18 for x in layers)
+        if sweep or left is None or row.family in without:
             continue
         habit = habit_of(layers)
+        if habit == OWN:
+            facts = [
+                (x.weight.width, place == len(layers) - 1, x.n_in * x.n_out, count)
+                for place, (x, count) in enumerate(zip(layers, left, strict=True))
+            ]
+            found.own[row.family].append(np.array(facts, np.float64).T)
+            continue
         parts = [
             Layer(np.zeros((x.n_in, x.n_out), np.int64), x.weight, k == len(layers) - 1, habit, "", "", False)
             for k, x in enumerate(layers)
         ]
-        expected, _ = expected_costs(blind(parts, counted=False), shaped(theta))
+        expected, _ = expected_costs(blind(parts, counted=False), plain)
         share = float(sum(left) / max(1.0, expected["nonzeros"].sum()))
-        shares[habit][row.family].append(min(1.0, share))
-    kept, seen = [], {}
-    for habit, name in enumerate(HABITS):
-        families = shares.get(habit, {})
-        centres = [float(np.median(values)) for values in families.values()]
-        seen[name] = [round(value, 2) for value in sorted(centres)]
+        found.shares[habit][row.family].append(min(1.0, share))
+    return found
+
+
+def prior_without(rows: list[Row], shape: WeightPrior, without: Collection[str] = ()) -> WeightPrior:
+    """The prior with the habits of pruning of all families but some.
+
+    Args:
+        shape: whose distribution of weights, and whose spread with the non-zeros known, are kept.
+    """
+    habits = habits_of_rows(rows, shape, without)
+    own = fit_own(habits.own)
+    kept, spread = [], []
+    for habit, (_, _, counted) in enumerate(shape.spread):
         # A family more, unpruned, stands for the networks that nobody counted.
-        kept.append(round(float(np.median([*centres, 1.0])), 3) if habit != ALONE else 1.0)
-    return tuple(kept), seen
+        centres = [*habits.centres(habit), 1.0]
+        kept.append(round(float(np.median(centres)), 3) if habit in (WIDE, FEW) else 1.0)
+        if habit == OWN:
+            ratios = own_ratios(habits.own, own)
+        else:
+            ratios = np.log(np.array(centres if habit in (WIDE, FEW) else [1.0]) / kept[-1])
+        sides = (float(np.quantile(np.maximum(side, 0.0), SIDE)) for side in (-ratios, ratios))
+        below, above = (round(math.hypot(counted, side), 2) for side in sides)
+        spread.append((below, above, counted))
+    return replace(shape, kept=tuple(kept), own=own, spread=tuple(spread))
 
 
-def fit_spread(
-    layers: list[Layer], found: list[ConstantCost], prior: WeightPrior, seen: dict[str, list[float]]
-) -> tuple[tuple[float, float], ...]:
-    """Half width of 80 % of networks around the prior's LUTs, by habit and knowledge."""
+def fit_own(own: dict[str, list[np.ndarray]]) -> tuple[float, float, float]:
+    """``own`` of a prior: least squares on the logarithm of hidden layers' shares; median of last layers'."""
+    bits, last, products, left = np.concatenate([np.concatenate(found, axis=1) for found in own.values()], 1)
+    sizes = [sum(x.shape[1] for x in found) for found in own.values()]
+    weight = np.repeat(1.0 / np.array(sizes), sizes)
+    share, hidden = left / products, last == 0
+    slope, start = np.polyfit(bits[hidden], np.log(share[hidden]), 1, w=np.sqrt(weight[hidden]))
+    return (
+        round(float(-start / slope), 2),
+        round(float(slope), 3),
+        round(float(np.median(share[~hidden])), 3),
+    )
+
+
+def own_ratios(designs: dict[str, list[np.ndarray]], own: tuple[float, float, float]) -> np.ndarray:
+    """Logarithms of the designs' non-zeros over those that the law of other families expects.
+
+    Two designs more, off by two in either direction, stand for families that nobody counted.
+    """
+    ratios = [math.log(2.0), -math.log(2.0)]
+    for family, found in designs.items():
+        others = {name: those for name, those in designs.items() if name != family}
+        law = fit_own(others) if others else own
+        for bits, last, products, left in found:
+            ratios.append(float(np.log(left.sum() / (products * own_share(bits, last, law)).sum())))
+    return np.array(ratios)
+
+
+def fit_counted(layers: list[Layer], found: list[ConstantCost], prior: WeightPrior) -> tuple[float, ...]:
+    """Half width of 80 % of networks around the LUTs of a prior that knows the non-zeros, by habit."""
     truth = lut({name: np.array([getattr(c, name) for c in found]) for name in vars_of_lut()})
     networks = sorted({layer.network for layer in layers})
     place = {name: number for number, name in enumerate(networks)}
@@ -242,17 +319,15 @@ def fit_spread(
     habits = {layer.network: layer.habit for layer in layers}
     weight = weights_of([groups[name] for name in networks])
     out = []
-    for habit, name in enumerate(HABITS):
+    for habit in range(len(HABITS)):
+        # Of a network that is not pruned nothing else has to be known.
+        expected, _ = expected_costs(blind(layers, counted=habit != UNPRUNED), prior)
+        errors = np.abs(np.log((total + 40.0) / (np.bincount(owner, lut(expected)) + 40.0)))
         inside = np.array([habits[network] == habit or habit == ALONE for network in networks])
-        expected, _ = expected_costs(blind(layers, counted=True), prior)
-        error = np.abs(np.log((total + 40.0) / (np.bincount(owner, lut(expected)) + 40.0)))[inside]
+        error = errors[inside]
         order = np.argsort(error)
         reach = np.cumsum(weight[inside][order]) / weight[inside].sum()
-        counted = float(error[order][np.searchsorted(reach, 0.8)])
-        # How much is pruned is a habit of whoever trains: families differ, and one of them prunes nothing.
-        ratios = np.abs(np.log(np.array([*seen[name], 1.0]) / prior.kept[habit]))
-        pruning = 0.0 if habit == ALONE else float(np.quantile(ratios, 0.8))
-        out.append((round(math.hypot(counted, pruning), 2), round(counted, 2)))
+        out.append(round(float(error[order][np.searchsorted(reach, 0.8)]), 2))
     return tuple(out)
 
 
@@ -267,14 +342,20 @@ def main() -> None:
     large = [layer for layer in own if np.count_nonzero(layer.weights) >= 16]
     drawn = [large[k] for k in rng.permutation(len(large))[:LAYERS]]
     theta = fit_shape(drawn + rows, costs(drawn + rows))
-    kept, seen = fit_kept(folder, theta)
-    everything = own + rows
-    spread = fit_spread(everything, costs(everything), shaped(theta, kept), seen)
-    names = ("kappa_hidden", "kappa_last", "narrow_share", "lean")
+    everything, reports = own + rows, read_rows(folder)
+    counted = fit_counted(everything, costs(everything), shaped(theta))
+    shape = replace(shaped(theta), spread=tuple((0.0, 0.0, width) for width in counted))
+    prior = prior_without(reports, shape)
+    seen = {
+        name: sorted(round(value, 2) for value in habits_of_rows(reports, shape, ()).centres(habit))
+        for habit, name in enumerate(HABITS)
+        if habit in (WIDE, FEW)
+    }
     text = {
-        **dict(zip(names, theta.tolist(), strict=True)),
-        "kept": dict(zip(HABITS, kept, strict=True)),
-        "spread": dict(zip(HABITS, spread, strict=True)),
+        **{name: getattr(prior, name) for name in ("kappa_hidden", "kappa_last", "narrow_share", "lean")},
+        "kept": dict(zip(HABITS, prior.kept, strict=True)),
+        "own": prior.own,
+        "spread": dict(zip(HABITS, prior.spread, strict=True)),
         "provenance": {
             "trained": f"{len({x.network for x in own})} networks, {len(own)} layers, by the project's own "
             "trainer (benchmarks/predictor/trained_weights.py)",

@@ -55,6 +55,7 @@ class LayerQuery:
         reuse_factor: the requested one; the legal one is computed if the strategy needs it.
         strategy: hls4ml's spelling, any case (``Latency``, ``Resource``, ``distributed_arithmetic``, ...).
         n_nonzeros: number of weights that are not zero; ``None`` where unknown.
+        unpruned: whether its training is known to remove no weights; then only rounding makes zeros.
         weights: integers on the weight type's grid, shape (n_in, n_out); ``None`` where unknown.
         biases: integers on the bias type's grid, shape (n_out,); ``None`` where unknown.
         normalisation: ``batch`` where a batch normalisation layer of its own follows the activation.
@@ -80,6 +81,7 @@ class LayerQuery:
     normalisation: str = "none"
     multipliers: str | None = None
     features: FeatureTypes = ()
+    unpruned: bool = False
 
     @property
     def sum_type(self) -> FixedType:
@@ -230,4 +232,5 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
             weights=weights,
             biases=None if design is None else design.biases[number],
             features=design.features if design and architecture.sources(number) == (INPUT,) else (),
+            unpruned=nonzeros is None,
         )

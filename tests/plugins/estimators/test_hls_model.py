@@ -511,6 +511,15 @@ def test_estimator_is_one_and_judges_batches() -> None:
     assert found[0].values["lut"].in_domain
 
 
+def test_candidates_without_sparsity_are_known_not_to_be_pruned() -> None:
+    plan = architecture()
+    pruned = dataclasses.replace(
+        plan, layers=(dataclasses.replace(plan.layers[0], sparsity=0.5), *plan.layers[1:])
+    )
+    found = [[layer.unpruned for layer in query_of(one, "xcvu9p").layers] for one in (plan, pruned)]
+    assert found == [[True, True], [False, True]]
+
+
 def test_estimator_uses_weights_of_trained_designs() -> None:
     plan = architecture()
     rng = np.random.default_rng(2)

@@ -136,6 +136,63 @@ def test_prior_expects_what_trained_weights_turn_out_to_cost() -> None:
         assert getattr(expected, name)[0] == pytest.approx(getattr(exact, name)[0], rel=0.25), name
 
 
+def laplace_weights(weight: FixedType, n_in: int, n_out: int) -> np.ndarray:
+    """Weights as training leaves them without pruning; rounding alone makes zeros."""
+    drawn = np.random.default_rng(5).laplace(0.0, 1.15 / np.sqrt(2.0 * n_in), (n_in, n_out))
+    return weight.integers(drawn + 2.0 ** -(weight.fraction + 1))
+
+
+@pytest.mark.parametrize("bits", [6, 10])
+def test_a_layer_that_is_not_pruned_is_expected_to_keep_its_weights(bits: int) -> None:
+    weight = FixedType(bits, 1)
+    known = [
+        dense(a, b, weight=weight, weights=laplace_weights(weight, a, b)) for a, b in ((32, 40), (40, 32))
+    ]
+    blind = [dataclasses.replace(layer, weights=None, unpruned=True) for layer in known]
+    last = dense(32, 2, weight=weight, n_nonzeros=64)
+    exact, expected = (tabulate([Query((*layers, last))]).layer for layers in (known, blind))
+    assert expected.nonzeros[:2] == pytest.approx(exact.nonzeros[:2], rel=0.1)
+    assert expected.tree_bits[:2] == pytest.approx(exact.tree_bits[:2], rel=0.15)
+    # Of a stranger's network nobody knows, and many are pruned.
+    stranger = tabulate([Query((*(dataclasses.replace(layer, unpruned=False) for layer in blind), last))])
+    assert np.all(stranger.layer.nonzeros[:2] < 0.8 * exact.nonzeros[:2])
+
+
+def test_narrow_types_of_individually_quantised_weights_mean_few_of_them() -> None:
+    """The wider the widest weight of a layer, the more weights are left; a last layer keeps its share."""
+
+    def layers(bits: int) -> tuple[LayerQuery, ...]:
+        sums = [FixedType(bits + 10, 8), FixedType(bits + 9, 8), FixedType(bits + 8, 6)]
+        types = [FixedType(bits, 3), FixedType(bits - 1, 3), FixedType(bits - 1, 1)]
+        shapes = ((16, 64), (64, 32), (32, 5))
+        return tuple(
+            dense(*shape, weight=kind, bias=total, accum=total)
+            for shape, kind, total in zip(shapes, types, sums, strict=True)
+        )
+
+    shares = []
+    for bits in (7, 8, 9, 10):
+        c = tabulate([Query(layers(bits))]).layer
+        shares.append(c.nonzeros / (c.n_in * c.n_out))
+    hidden = np.array([share[:2] for share in shares])
+    assert np.all(np.diff(hidden, axis=0) > 0)
+    assert np.all(hidden[1:] / hidden[:-1] < 4)
+    assert hidden[0].max() < 0.1
+    assert hidden[-1].max() > 0.5
+    assert [share[2] for share in shares] == pytest.approx([shares[0][2]] * 4)
+
+
+def test_unknown_pruning_reaches_further_down_than_up() -> None:
+    """Most networks of eight bits and more keep most of their weights, some a quarter."""
+    layers = (dense(16, 64), dense(64, 32), dense(32, 5))
+    lut = predict([Query(layers, tool=VIVADO, part=U250)])[0].metrics["lut"]
+    assert lut.value / lut.low > 1.2 * lut.high / lut.value
+    kept = tuple(dataclasses.replace(layer, unpruned=True) for layer in layers)
+    whole = predict([Query(kept, tool=VIVADO, part=U250)])[0].metrics["lut"]
+    assert whole.value > lut.value
+    assert whole.high / whole.low < lut.high / lut.low
+
+
 @pytest.mark.parametrize(
     ("n_in", "n_out", "bits", "reuse", "cycles", "lut", "ff", "dsp"),
     [

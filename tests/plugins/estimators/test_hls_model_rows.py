@@ -94,7 +94,7 @@ def test_quantisers_of_qkeras_become_types() -> None:
     ):
         types = parse_precision(own_row({"precision": text})["precision"], 2)
         assert [str(types.weight[0]), str(types.bias[1])] == ["ap_fixed<6,1>"] * 2
-        assert str(types.activation[0]) == "ap_ufixed<6,0>"
+        assert str(types.activation[0]) == "ap_ufixed<6,0,AP_RND_CONV,AP_SAT>"
         assert types.assumed == ("in", "acc")
         assert not types.warnings
 

@@ -28,7 +28,7 @@ from hwnas_hls_plugins.estimators.hls_model.domain import (
     unusual,
 )
 from hwnas_hls_plugins.estimators.hls_model.keys import SiteRegime
-from hwnas_hls_plugins.estimators.hls_model.prior import HABITS, prior_width
+from hwnas_hls_plugins.estimators.hls_model.prior import HABITS, WeightPrior, prior_width
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
     costs_of,
     knowledge_of,
@@ -129,7 +129,7 @@ def predict_table(
     high: dict[str, FloatArray] = {}
     coverage: dict[str, FloatArray] = {}
     if intervals:
-        none = {metric: (value[metric] == 0.0) & ~unusual(table) for metric in _NONE_IS_NONE}
+        odd = unusual(table)
         reach = reaches(table, codes, knowledge, costs.design)
         sides, coverage = _sides(table, codes, knowledge, calibration, reach)
         for metric, (below, above) in sides.items():
@@ -149,8 +149,10 @@ def predict_table(
         # Compilers may put narrow products into DSPs or not; then the lower end is 0.
         doubtful = table.largest(small_dsps(table) & (table.layer.to_dsp == 0)) > 0
         low["dsp"] = np.where(doubtful, 0.0, low["dsp"])
-        for metric, designs in none.items():
-            high[metric] = np.where(designs, 0.0, high[metric])
+        for metric in _NONE_IS_NONE:
+            # Where the laws do not describe a design, they may be wrong about none, too.
+            most = np.where(odd, np.maximum(high[metric], 1.0), 0.0)
+            high[metric] = np.where(value[metric] == 0.0, most, high[metric])
         # A coverage is a statement about designs of the measured kinds.
         outside = reasons.without_after()
         coverage = {metric: np.where(outside, np.nan, stated) for metric, stated in coverage.items()}
@@ -226,6 +228,7 @@ def reaches(
     codes: NDArray[np.int64],
     knowledge: NDArray[np.int64],
     costs: Mapping[str, FloatArray],
+    prior: WeightPrior | None = None,
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Half widths (natural logarithm) below and above that each design adds to the band of its kind.
 
@@ -234,27 +237,31 @@ def reaches(
 
     Args:
         costs: of the designs, by the laws.
+        prior: of unknown weights; ``None`` takes the one that ships.
 
     Returns:
         metric -> two arrays (designs,).
     """
-    unknown = prior_widths(table, codes, knowledge)
-    out = dict.fromkeys(OF_WEIGHTS, (unknown, unknown))
+    less, more = prior_widths(table, codes, knowledge, prior)
+    out = dict.fromkeys(OF_WEIGHTS, (less, more))
     few, ff, many = costs["ff"] - costs["ff_less"], costs["ff"], costs["ff"] + costs["ff_more"]
     few, ff, many = (np.log(values + OFFSETS["ff"]) for values in (few, ff, many))
-    out["ff"] = np.hypot(unknown, ff - few), np.hypot(unknown, many - ff)
+    out["ff"] = np.hypot(less, ff - few), np.hypot(more, many - ff)
     return out
 
 
 def prior_widths(
-    table: DesignTable, codes: NDArray[np.int64], knowledge: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Half width (natural logarithm) that unknown weights add to each design under Latency, (designs,)."""
+    table: DesignTable,
+    codes: NDArray[np.int64],
+    knowledge: NDArray[np.int64],
+    prior: WeightPrior | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Half widths (natural logarithm) below and above that unknown weights add under Latency, (designs,)."""
     habit = table.largest(table.layer.habit).astype(np.int64)
     levels = range(len(KNOWLEDGE))
-    known = np.array([[prior_width(row, level) for level in levels] for row in range(len(HABITS))])
-    out: NDArray[np.float64] = np.where(codes < 2, known[habit, knowledge], 0.0)
-    return out
+    known = np.array([[prior_width(row, level, prior) for level in levels] for row in range(len(HABITS))])
+    sides = np.where((codes < 2)[:, None], known[habit, knowledge], 0.0)
+    return sides[:, 0], sides[:, 1]
 
 
 def replaced_dsps(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.hls4ml.query import Query
-from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OFFSETS, Band
+from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, OF_WEIGHTS, OFFSETS, Band
 from hwnas_hls_plugins.estimators.hls_model.keys import (
     Regime,
     band_regimes,
@@ -22,7 +22,9 @@ from hwnas_hls_plugins.estimators.hls_model.keys import (
 FloatArray = NDArray[np.float64]
 
 #: Quantile of a side's residuals that is its scale, and the least share of the other side's it may have.
-SIDE_QUANTILE, SIDE_RATIO = 0.7, 0.25
+#: Unknown weights cover most residuals of :data:`OF_WEIGHTS`: at 0.7, nothing is left that could tell the
+#: sides apart.
+SIDE_QUANTILE, SIDE_QUANTILE_OF_WEIGHTS, SIDE_RATIO = 0.7, 0.8, 0.25
 #: With fewer families, 90 % is not stated: the quantile would be the single worst design.
 FAMILIES_FOR_90 = 12
 #: Smallest half widths of a band across families: the form of the laws was chosen with these families in
@@ -105,19 +107,20 @@ def fit_bands(
             key_is_sweep = len(set(names)) == 1
             if key_is_sweep:
                 names = [shapes[row] for row, is_finite in zip(rows, finite, strict=True) if is_finite]
-            bands[metric] = _band(values[finite], names, 0.0 if key_is_sweep else FLOORS[metric])
+            side = SIDE_QUANTILE_OF_WEIGHTS if metric in OF_WEIGHTS else SIDE_QUANTILE
+            bands[metric] = _band(values[finite], names, 0.0 if key_is_sweep else FLOORS[metric], side)
         if bands:
             out[key] = bands
     return out
 
 
-def _band(residuals: FloatArray, names: Sequence[str], floor: float) -> Band:
+def _band(residuals: FloatArray, names: Sequence[str], floor: float, side_quantile: float) -> Band:
     """Scales of both sides, and the quantile that stretches them over the families."""
     count = len(set(names))
     above, below = np.maximum(residuals, 0.0), np.maximum(-residuals, 0.0)
     sides = []
     for side in (above, below):
-        scale = family_quantile(side.tolist(), names, SIDE_QUANTILE)
+        scale = family_quantile(side.tolist(), names, side_quantile)
         sides.append(float(side.max()) if scale is None else scale)
     least = max(1e-6, floor / 2.0, SIDE_RATIO * max(sides))
     up, down = (max(side, least) for side in sides)

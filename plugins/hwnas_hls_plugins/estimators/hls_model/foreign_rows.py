@@ -175,9 +175,14 @@ def _precision(text: str) -> str:
 
 
 def _of_quantiser(found: re.Match[str]) -> str:
-    """QKeras does not count the sign bit among the integer bits; ``ap_fixed`` does."""
+    """QKeras does not count the sign bit among the integer bits; ``ap_fixed`` does.
+
+    hls4ml rounds and saturates where a quantised ReLU did, as the firmware of three designs shows.
+    """
     bits, integer = int(found[2]), int(found[3] or 0)
-    return f"ap_fixed<{bits},{integer + 1}>" if found[1] == "bits" else f"ap_ufixed<{bits},{integer}>"
+    if found[1] == "bits":
+        return f"ap_fixed<{bits},{integer + 1}>"
+    return f"ap_ufixed<{bits},{integer},AP_RND_CONV,AP_SAT>"
 
 
 #: Column -> function that respells its cells; cached, because thousands of rows have few different cells.

@@ -29,9 +29,10 @@ from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, csd_weight
 FloatArray = NDArray[np.float64]
 
 #: Types of a design's weights: one layer alone; one type of 8 bits and more for all layers; one of fewer
-#: bits; one type per layer, with biases as wide as the sums, as after quantisation of single weights.
-ALONE, WIDE, FEW, OWN = 0, 1, 2, 3
-HABITS = ("alone", "wide", "few", "own")
+#: bits; one type per layer, with biases as wide as the sums, as after quantisation of single weights. A layer
+#: that is known not to be pruned has the last one, whatever its types.
+ALONE, WIDE, FEW, OWN, UNPRUNED = 0, 1, 2, 3, 4
+HABITS = ("alone", "wide", "few", "own", "unpruned")
 #: Bits from which a type counts as wide.
 WIDE_BITS = 8
 
@@ -45,9 +46,12 @@ class WeightPrior:
             number per output; of hidden layers and of a last layer.
         narrow_share: share of an unpruned hidden layer's weights that training drew towards zero.
         lean: probability of one more signed digit relative to one fewer, where single weights are quantised.
-        kept: share of weights left, beyond those that rounding makes zero, by :data:`HABITS`.
-        spread: half width (natural logarithm) of 80 % of trained networks around this prior's LUTs:
-            :data:`HABITS` -> weights unknown, non-zeros known.
+        kept: share of weights left, beyond those that rounding makes zero, by :data:`HABITS`. A habit of
+            individually quantised weights has ``own`` instead, and 1 here.
+        own: of individually quantised weights: width of a hidden layer's weight type at which all of them
+            are left, logarithm (natural) of the share that a bit fewer leaves, and share of a last layer.
+        spread: half widths (natural logarithm) that hold 80 % of trained networks around this prior's LUTs:
+            :data:`HABITS` -> below and above with the weights unknown, and either with non-zeros known.
     """
 
     kappa_hidden: float
@@ -55,7 +59,8 @@ class WeightPrior:
     narrow_share: float
     lean: float
     kept: tuple[float, ...]
-    spread: tuple[tuple[float, ...], ...]
+    own: tuple[float, float, float]
+    spread: tuple[tuple[float, float, float], ...]
 
 
 @functools.cache
@@ -64,23 +69,47 @@ def weight_prior() -> WeightPrior:
     data = json.loads((data_folder("hw_targets") / "calibration" / "trained_weights.json").read_text())
     kept, spread = data["kept"], data["spread"]
     return WeightPrior(
-        **{name: data[name] for name in WeightPrior.__dataclass_fields__ if name not in ("kept", "spread")},
+        data["kappa_hidden"],
+        data["kappa_last"],
+        data["narrow_share"],
+        data["lean"],
         kept=tuple(kept[habit] for habit in HABITS),
+        own=tuple(data["own"]),
         spread=tuple(tuple(spread[habit]) for habit in HABITS),
     )
 
 
-def prior_width(habit: int, knowledge: int) -> float:
-    """Half width (natural logarithm) that a habit of typing weights adds to that of a layer alone.
+def prior_width(habit: int, knowledge: int, prior: WeightPrior | None = None) -> tuple[float, float]:
+    """Half widths (natural logarithm) below and above that a habit of typing weights adds to a layer alone.
 
     Args:
         habit: place in :data:`HABITS`.
         knowledge: 0 architecture only, 1 non-zeros known, 2 weights known, which leaves nothing to expect.
+        prior: ``None`` takes the one that ships.
     """
     if knowledge > 1:
-        return 0.0
-    spread = weight_prior().spread
-    return float(np.sqrt(max(0.0, spread[habit][knowledge] ** 2 - spread[ALONE][knowledge] ** 2)))
+        return 0.0, 0.0
+    # A layer alone has one width in all, because nothing of it is pruned.
+    spread = (prior or weight_prior()).spread
+    alone = spread[ALONE][2]
+    sides = spread[habit][:2] if knowledge == 0 else (spread[habit][2],) * 2
+    below, above = (float(np.sqrt(max(0.0, side**2 - alone**2))) for side in sides)
+    return below, above
+
+
+def own_share(weight_bits: FloatArray, last: FloatArray, own: tuple[float, float, float]) -> FloatArray:
+    """Share of individually quantised weights that are not zero, (layers,).
+
+    A layer's type has the bits of the widest of its weights. Training that charges for bits leaves narrow
+    types and few weights at once.
+
+    Args:
+        own: as in :class:`WeightPrior`.
+    """
+    full, per_bit, share = own
+    hidden = np.exp(np.minimum(0.0, per_bit * (weight_bits - full)))
+    out: FloatArray = np.maximum(_LEAST_SHARE, np.where(last > 0, share, hidden))
+    return out
 
 
 #: Grid points of the weight distribution; finer grids are sampled.
@@ -91,6 +120,8 @@ _TRAINED, _LEAN, _FRESH = 0, 1, 2
 _FRESH_STEPS_AN_OCTAVE = 16
 #: Share of non-zeros from which a layer counts as unpruned, and the step to which this share is rounded.
 _UNPRUNED, _SHARE_STEP = 0.5, 0.05
+#: Share of weights that a layer is assumed to keep at least: the sparsest layer behind a report has 3.5 %.
+_LEAST_SHARE = 0.02
 #: Layers up to this many weights are rarely pruned: of ten such layers behind reports, seven are not.
 _TINY = 64
 #: A single layer of at least this many weights is assumed to be untrained: single layers behind reports have
@@ -261,12 +292,14 @@ def expected_costs(
     known = ~np.isnan(nonzeros)
     habit = layers.habit.astype(np.int64)
     fresh = (habit == ALONE) & ~known & (products >= _SWEPT)
-    kept = np.where(products <= _TINY, 1.0, np.array(prior.kept)[habit])
+    own = habit == OWN
+    kept = np.where(own, own_share(weight_bits, last, prior.own), np.array(prior.kept)[habit])
+    kept = np.where(products <= _TINY, 1.0, kept)
     density = np.where(known, np.clip(nonzeros / products, 1e-6, 1.0), kept)
     log_rms = _log_rms(layers, fresh, density, prior)
     bits = np.minimum(weight_bits, 32).astype(np.int64)
     left = np.where((density >= _UNPRUNED) & (last == 0), np.rint(density / _SHARE_STEP), 0.0)
-    shape = np.where(fresh, _FRESH, np.where(habit == OWN, _LEAN, _TRAINED))
+    shape = np.where(fresh, _FRESH, np.where(own, _LEAN, _TRAINED))
     # Many layers share few weight distributions; each is computed once.
     kinds, grid = np.unique(np.stack([bits, log_rms, left, shape]), axis=1, return_inverse=True)
     grids = [
@@ -278,6 +311,8 @@ def expected_costs(
     zero_share, digits, magnitude, collision = plain[grid].T
     # ``zero_share`` includes weights that training drew towards zero, but not pruned ones.
     expected = np.where(left > 0, np.minimum(kept, 1.0 - zero_share), (1.0 - zero_share) * kept)
+    # The share of individually quantised weights counts the rounded ones, too.
+    expected = np.where(own & (products > _TINY), kept, expected)
     share = np.where(known, density, expected)
     curves = _interpolated(grids, grid, np.log2(np.clip(share * n_out, _DRAWS[0], _DRAWS[-1])))
     out = {

@@ -26,9 +26,11 @@ from hwnas_hls_plugins.estimators.hls_model.prior import (
     EXPECTED,
     FEW,
     OWN,
+    UNPRUNED,
     WIDE,
     WIDE_BITS,
     BlindLayers,
+    WeightPrior,
     expected_costs,
 )
 
@@ -98,7 +100,7 @@ class LayerArrays:
         strategy: ``LATENCY``, ``RESOURCE``, ``DISTRIBUTED`` or ``UNROLLED``.
         activation: of :data:`ACTIVATION_CODES`; ``batch`` 1 where a separate normalisation follows.
         has_bias, first, last: 0 or 1.
-        habit: how the design's weights are typed, a place in
+        habit: how the design's weights are typed, or that the layer is not pruned, a place in
             :data:`~hwnas_hls_plugins.estimators.hls_model.prior.HABITS`.
         knowledge: place in :data:`KNOWLEDGE`.
         to_dsp, to_fabric: 1 where a directive binds the multiplications.
@@ -281,8 +283,12 @@ def _bits_read(features: Sequence[FixedType | None], weights: NDArray[np.int64],
     return max(1, round(float(digits @ prices / digits.sum()) - 1.0))
 
 
-def tabulate(queries: Sequence[Query]) -> DesignTable:
-    """Arrays of all layers of all queries, weight statistics included."""
+def tabulate(queries: Sequence[Query], prior: WeightPrior | None = None) -> DesignTable:
+    """Arrays of all layers of all queries, weight statistics included.
+
+    Args:
+        prior: of unknown weights; ``None`` takes the one that ships.
+    """
     rows: list[tuple[float, ...]] = []
     kinds: list[FixedType] = []
     bits_read: dict[int, int] = {}
@@ -331,7 +337,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
                     layer.bias is not None,
                     place == 0,
                     place == count - 1,
-                    habit,
+                    UNPRUNED if layer.unpruned else habit,
                     nonzeros,
                     knowledge,
                     layer.multipliers == "dsp",
@@ -343,7 +349,7 @@ def tabulate(queries: Sequence[Query]) -> DesignTable:
     asked = {name: values[:, place].copy() for place, name in enumerate(_SETTINGS)} | _type_arrays(kinds)
     for row, bits in bits_read.items():
         asked["in_bits"][row] = bits
-    costs, live = _expected(asked)
+    costs, live = _expected(asked, prior)
     for row, cost in exact:
         for name in EXPECTED:
             costs[name][row] = getattr(cost, name)
@@ -372,7 +378,9 @@ def habit_of(layers: Sequence[LayerQuery]) -> int:
     return FEW if min(layer.weight.width for layer in layers) < WIDE_BITS else WIDE
 
 
-def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+def _expected(
+    asked: dict[str, FloatArray], prior: WeightPrior | None
+) -> tuple[dict[str, FloatArray], FloatArray]:
     """Expected cost of the constants: name -> (layers,), and the live bits, (layers, LEVELS)."""
     size = asked["n_in"].size
     # Where multipliers are shared, weights lie in memory, and what they are costs nothing.
@@ -394,7 +402,8 @@ def _expected(asked: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], Floa
                 last=c["last"],
                 habit=c["habit"],
                 nonzeros=c["known_nonzeros"],
-            )
+            ),
+            prior,
         )
         for name, values in found.items():
             costs[name][rows] = values
