@@ -54,7 +54,7 @@ class CommandResult:
         exit_code: as documented: 0 done, 1 failed, 2 the user's mistake, 3 not proven.
         stdout, stderr: what it printed.
         folder: the run folder of a ``run``; other commands have none.
-        plugins: that it was given besides the installed ones.
+        plugins: further plugins, in addition to the installed ones.
     """
 
     exit_code: int

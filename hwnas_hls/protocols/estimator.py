@@ -41,7 +41,7 @@ def no_siblings(candidate: Candidate) -> tuple[Candidate, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The inputs of an estimator besides the candidates.
+    """The inputs of an estimator in addition to the candidates.
 
     Args:
         architecture: candidate -> its layer list.

@@ -23,7 +23,7 @@ _CYCLES = ("latency_cycles", "ii_cycles")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contender:
-    """One design with what its score rests on.
+    """One design with the evidence for its score.
 
     Args:
         key: names it in messages.

@@ -111,8 +111,8 @@ class Estimate:
         metric: name with unit.
         value: the best guess, or what was measured.
         low, high: interval of the stated coverage; both equal ``value`` where it was measured.
-        source: what it rests on, a :class:`Source` or its text.
-        evidence: what it rests on, in words a reviewer can follow (calibration, report, rows).
+        source: kind of its evidence, a :class:`Source` or its text.
+        evidence: calibration, report or rows behind it, as text that a reviewer can follow.
         coverage: share of held-out designs whose truth lay in the interval; ``None`` where
             nothing was calibrated (the evidence says so).
         in_domain: whether the design is in the range for which the estimator is calibrated or exact.

@@ -114,7 +114,7 @@ class RoutedLaw:
         return known and self.levels[0] <= levels <= self.levels[1] and self.luts[0] <= lut <= self.luts[1]
 
     def evidence(self, metric: str, origin: str = GRAPH) -> str:
-        """What a prediction rests on."""
+        """The evidence of a prediction."""
         return f"{self.provenance}; {self.laws[origin][metric].words}"
 
 

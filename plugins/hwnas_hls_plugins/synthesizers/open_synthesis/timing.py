@@ -82,7 +82,7 @@ class Period:
 
     @property
     def evidence(self) -> str:
-        """For an estimate: the period, and what it rests on."""
+        """The period and its evidence, for an estimate."""
         text = f"period {self.value_ns:.2f} ns ({self.low_ns:.2f}-{self.high_ns:.2f}) by {self.provenance}"
         return text if self.in_domain else f"{text} (this design is outside that range)"
 
