@@ -134,7 +134,8 @@ def print_problem(screen: Console, problem: Problem, folder: Path) -> None:
     limits = ", ".join(
         str(limit) for limit in goal.limits if limit.bound != getattr(target, limit.metric, None)
     )
-    _say(screen, f"target   {target.name} ({target.part}), clock {problem.clock_ns:g} ns")
+    clock = "clock found for each design" if problem.finds_clock else f"clock {problem.clock_ns:g} ns"
+    _say(screen, f"target   {target.name} ({target.part}), {clock}")
     _say(
         screen,
         f"task     {problem.spec.task.name}: {counted(dataset.n_in, 'input')}, "

@@ -91,16 +91,18 @@ _HEADINGS = {
 def _columns(front: Front, numbers: Sequence[Mapping[str, Estimate]]) -> list[str]:
     """The metrics of a table: objectives, the task's metric, then hardware costs.
 
-    The latency is in the unit with the best evidence. DSPs are shown if a design has some or if their
-    number is only predicted.
+    The latency is in the unit with the best evidence: cycles if they were measured, also ns if designs were
+    routed. DSPs are shown if a design has some or if their number is only predicted.
     """
-    measured = any(
-        member.estimates["latency_cycles"].source != Source.PREDICTED
-        for member in front.members
-        if "latency_cycles" in member.estimates
-    )
+    sources = {
+        name: {member.estimates[name].source for member in front.members if name in member.estimates}
+        for name in ("latency_cycles", "latency_ns")
+    }
+    measured = bool(sources["latency_cycles"] - {Source.PREDICTED})
     names = [*(objective.metric for objective in front.goal.objectives), front.dataset.metric]
     names += ["lut", "ff", "latency_cycles"] if measured else ["latency_ns", "lut"]
+    if Source.POST_ROUTE in sources["latency_ns"]:
+        names.append("latency_ns")
     dsps = [member.estimates["dsp"] for member in front.members if "dsp" in member.estimates]
     if any(estimate.high or estimate.source == Source.PREDICTED for estimate in dsps):
         names.append("dsp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 from refusal import expect_mentioned
 from rich.console import Console
+from synthetic_front import make_front
+from toy import ToySynthesizer
 
 from hwnas_hls.cli.main import invoke
-from hwnas_hls.cli.terminal import _Live, console
+from hwnas_hls.cli.terminal import _Live, console, print_problem
 from hwnas_hls.errors import HwnasError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.lifecycle import Observer, start
@@ -20,8 +23,10 @@ from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text
+from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.record import RecordState
 from hwnas_hls.views.comparison import compare_runs, comparison_table
+from hwnas_hls.views.front_table import front_table
 
 
 @pytest.mark.parametrize("command", ["targets", "doctor", "plugins"])
@@ -35,6 +40,39 @@ def test_listings_fit_80_columns_and_are_plain(
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if len(line) > 80] == []
     assert "\x1b" not in printed
+
+
+def test_nanoseconds_of_routed_designs_stand_beside_the_cycles() -> None:
+    front = make_front(candidates=8, members=2)
+    objectives = tuple(each for each in front.goal.objectives if each.metric != "latency_ns")
+    front = dataclasses.replace(front, goal=dataclasses.replace(front.goal, objectives=objectives))
+    cycles = measured("latency_cycles", 2, "simulated_rtl", "simulated")
+    headings = []
+    for source in ("post_route", "predicted"):
+        ns = Estimate("latency_ns", 48.4, 48.4, 48.4, source, "routed")
+        members = [
+            dataclasses.replace(m, estimates={**m.estimates, "latency_cycles": cycles, "latency_ns": ns})
+            for m in front.members
+        ]
+        shown = dataclasses.replace(front, members=members)
+        stream = io.StringIO()
+        Console(file=stream, width=120).print(front_table(shown))
+        headings.append(stream.getvalue().splitlines()[0])
+        assert ("48.4 R" in stream.getvalue()) == (source == "post_route")
+    assert ["latency ns" in heading for heading in headings] == [True, False]
+    assert all("cycles" in heading for heading in headings)
+
+
+def test_the_head_says_whether_the_clock_is_found(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = toy_spec(synthesis={"synthesizer": "toy-synthesis"})
+    stream = io.StringIO()
+    print_problem(Console(file=stream, width=80), resolve(spec, registry), tmp_path)
+    assert "clock 5 ns" in stream.getvalue()
+    monkeypatch.setattr(ToySynthesizer, "clocked", lambda self, design, target, rows=None: design)
+    print_problem(Console(file=stream, width=80), resolve(spec, registry), tmp_path)
+    assert "clock found for each design" in stream.getvalue()
 
 
 def test_unreadable_table_writes_no_partial_output(
