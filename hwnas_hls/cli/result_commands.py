@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,18 +147,14 @@ def _formatted(
 ) -> int:
     """Write a run, or one design of it, by the exporters named."""
     from hwnas_hls.run import lifecycle as runs
+    from hwnas_hls.spec.spec import setting_value
 
     table = {}
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals:
             raise UserError("expected KEY=VALUE", kind=ErrorKind.INVALID, where="--set", found=text)
-        try:
-            table[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            raise UserError(
-                "not a value of TOML", kind=ErrorKind.INVALID, where=f"--set {name}", found=value
-            ) from error
+        table[name.strip()] = setting_value(value)
     outcome = runs.redraw(run_folder, current_registry(), formats, settings=table, member=member)
     files = [str(path) for path in outcome.files]
     if as_json:

@@ -87,6 +87,7 @@ def goal_of(
                 where=where,
                 found=name,
                 choices=sorted(provided),
+                remedy="if an estimator of a plugin provides it, add that estimator to run.estimators",
             )
         if stated in ("max", "min"):
             return name, stated

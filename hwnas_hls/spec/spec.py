@@ -280,8 +280,12 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
     path, sign, value = text.partition("=")
     if not sign or not all(part.strip() for part in path.split(".")):
         raise UserError("expected TABLE.KEY=VALUE", where="--set", found=text)
+    return [part.strip() for part in path.split(".")], setting_value(value)
+
+
+def setting_value(text: str) -> Any:
+    """The value of a setting on the command line: TOML, or a plain string."""
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
-    return [part.strip() for part in path.split(".")], parsed
+        return text

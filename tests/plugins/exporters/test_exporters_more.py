@@ -7,17 +7,20 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from refusal import expect_mentioned
 
+from hwnas_hls import hookimpl
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.protocols.exporter import Front
+from hwnas_hls.protocols.exporter import Exporter, Front
 from hwnas_hls.run.lifecycle import Observer, redraw, start
 from hwnas_hls.spec.spec import Spec
+from hwnas_hls.system.files import write_text
 from hwnas_hls.testing import ExporterContract, sample_front
 from hwnas_hls.values.objective import Limit
 from hwnas_hls.values.record import RecordState
@@ -254,9 +257,35 @@ def test_export_by_format_needs_no_training(
     expect_mentioned(capsys.readouterr().err, ["csv, optuna"])
 
 
-class _Exporters:
-    from hwnas_hls import hookimpl
+@pytest.mark.parametrize(("setting", "written"), [("title=mine", "mine"), ('title="a b"', "a b")])
+def test_text_settings_need_no_quotes(
+    setting: str, written: str, registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    class Titled(Exporter):
+        name = "titled"
 
+        @dataclass(frozen=True)
+        class Config:
+            title: str = ""
+
+        config: Config
+
+        def export(self, front: Front, folder: Path) -> list[Path]:
+            return [write_text(folder / "title.txt", self.config.title)]
+
+    class Titles:
+        @hookimpl
+        def hwnas_register_exporters(self) -> list[type]:
+            return [Titled]
+
+    start(toy_spec(run={"trials": 5}, export={"members": 1}), registry, tmp_path / "run", Observer())
+    registry.register(Titles(), "titles")
+    command = ["export", str(tmp_path / "run"), "--format", "titled", "--set", setting]
+    assert invoke(command, lambda: registry) == 0
+    assert (tmp_path / "run" / "title.txt").read_text() == written
+
+
+class _Exporters:
     @hookimpl
     def hwnas_register_exporters(self) -> list[type]:
         return [CsvExporter, OptunaExporter]
