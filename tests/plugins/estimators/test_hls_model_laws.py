@@ -182,6 +182,22 @@ def test_narrow_types_of_individually_quantised_weights_mean_few_of_them() -> No
     assert [share[2] for share in shares] == pytest.approx([shares[0][2]] * 4)
 
 
+def test_a_note_says_how_many_weights_are_assumed() -> None:
+    few = P("ap_fixed<6,1>")
+    layers = (dense(16, 64, weight=few), dense(64, 32, weight=few))
+
+    def taken(*built: LayerQuery) -> list[str]:
+        notes = predict([Query(built, tool=VIVADO, part=U250)])[0].warnings
+        return [note.taken for note in notes if note.about == "n_nonzeros"]
+
+    (share,) = taken(*layers)
+    assert 15 <= float(share.split(" %")[0]) <= 35
+    assert taken(dense(32, 32)) == ["those before training"]
+    assert taken(*(dataclasses.replace(layer, n_nonzeros=300) for layer in layers)) == []
+    assert taken(*(dataclasses.replace(layer, unpruned=True) for layer in layers)) == []
+    assert taken(*(dataclasses.replace(layer, strategy="Resource", reuse_factor=8) for layer in layers)) == []
+
+
 def test_unknown_pruning_reaches_further_down_than_up() -> None:
     """Most networks of eight bits and more keep most of their weights, some a quarter."""
     layers = (dense(16, 64), dense(64, 32), dense(32, 5))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,17 @@ from numpy.typing import NDArray
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.limits import OPERAND_BITS, UNROLL_LIMIT
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
+from hwnas_hls_plugins.estimators.hls_model.prior import ALONE, UNPRUNED, untrained
 from hwnas_hls_plugins.estimators.hls_model.regimes import factor_group, site_kinds
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
-from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, UNROLLED, DesignTable
+from hwnas_hls_plugins.estimators.hls_model.table import (
+    BLIND,
+    DISTRIBUTED,
+    LATENCY,
+    RESOURCE,
+    UNROLLED,
+    DesignTable,
+)
 
 #: Widths and reuse factors of the sweep of single ``Resource`` layers.
 SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
@@ -157,7 +165,24 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
             f"{c.n_in[layer]:.0f} x {c.n_out[layer]:.0f}, hls4ml takes {c.legal_reuse[layer]:.0f}"
         )
         moved.setdefault(int(table.owner[layer]), []).append(Note(NoteKind.CHANGED, text))
+    for design, note in _assumed_weights(table):
+        moved.setdefault(design, []).append(note)
     return Notes(own, shared, table.condition, moved)
+
+
+def _assumed_weights(table: DesignTable) -> Iterator[tuple[int, Note]]:
+    """Designs whose cost depends on how many weights their author pruned, which nobody stated."""
+    c = table.layer
+    weights = c.n_in * c.n_out
+    asked = (c.strategy == LATENCY) & (c.knowledge == BLIND) & (c.habit != UNPRUNED)
+    initial = asked & untrained(c.habit, weights)
+    for design in np.flatnonzero(table.largest(initial)).tolist():
+        yield design, Note(NoteKind.ASSUMED, "weights unknown", "n_nonzeros", "those before training")
+    asked &= c.habit != ALONE
+    total, left = table.total(weights * asked), table.total(c.nonzeros * asked)
+    for design in np.flatnonzero(total).tolist():
+        taken = f"{100.0 * left[design] / total[design]:.0f} % of the weights"
+        yield design, Note(NoteKind.ASSUMED, "pruning unknown", "n_nonzeros", taken)
 
 
 def unusual(table: DesignTable) -> NDArray[np.bool_]:

@@ -97,6 +97,12 @@ def prior_width(habit: int, knowledge: int, prior: WeightPrior | None = None) ->
     return below, above
 
 
+def untrained(habit: FloatArray, products: FloatArray) -> NDArray[np.bool_]:
+    """Layers that are assumed to have initial weights where nothing is known of these, (layers,)."""
+    out: NDArray[np.bool_] = (habit == ALONE) & (products >= _SWEPT)
+    return out
+
+
 def own_share(weight_bits: FloatArray, last: FloatArray, own: tuple[float, float, float]) -> FloatArray:
     """Share of individually quantised weights that are not zero, (layers,).
 
@@ -291,7 +297,7 @@ def expected_costs(
     products = n_in * n_out
     known = ~np.isnan(nonzeros)
     habit = layers.habit.astype(np.int64)
-    fresh = (habit == ALONE) & ~known & (products >= _SWEPT)
+    fresh = untrained(layers.habit, products) & ~known
     own = habit == OWN
     kept = np.where(own, own_share(weight_bits, last, prior.own), np.array(prior.kept)[habit])
     kept = np.where(products <= _TINY, 1.0, kept)
