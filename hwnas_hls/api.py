@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.errors import UserError
 from hwnas_hls.plugin.registry import registry_with
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.selection import pick
 from hwnas_hls.run.user_data import Rows, rows_of
 from hwnas_hls.spec import quantities
@@ -97,7 +98,7 @@ class Run:
         Raises:
             UserError: no exporter has this name.
         """
-        return list(runs.redraw(self.folder, registry_with(self.plugins), formats).files)
+        return list(stored_run.redraw(self.folder, registry_with(self.plugins), formats).files)
 
     def export_design(self, key: str) -> Member:
         """Train one candidate in full, on the front or not, and write its hls4ml project to ``designs/``.
@@ -105,7 +106,7 @@ class Run:
         Args:
             key: key of a complete record, or a unique prefix of it.
         """
-        return runs.export_one(self.folder, key, registry_with(self.plugins), runs.Observer())
+        return stored_run.export_one(self.folder, key, registry_with(self.plugins), runs.Observer())
 
     def pick(self, rule: str = "knee", among: str | None = None) -> Record:
         """Pick a design or candidate by a rule: ``knee``, or for example ``min lut where accuracy>=0.93``.
@@ -253,7 +254,7 @@ def open_run(folder: Path | str, *, plugins: Iterable[object] = ()) -> Run:
         UserError: the folder is not a run, or its store cannot be read.
     """
     plugins = tuple(plugins)
-    return _run(runs.redraw(Path(folder), registry_with(plugins), ()), plugins)
+    return _run(stored_run.redraw(Path(folder), registry_with(plugins), ()), plugins)
 
 
 def resume_run(

@@ -66,6 +66,7 @@ def export(
     """
     from hwnas_hls.cli.terminal import watch
     from hwnas_hls.run import lifecycle as runs
+    from hwnas_hls.run import stored_run
 
     registry = current_registry()
     if formats and (key is not None or pick is not None):
@@ -81,7 +82,7 @@ def export(
     if pick is not None:
         if key is not None:
             raise UserError("KEY and --pick select two designs", where="--pick", found=f"KEY {key}")
-        picked = runs.pick(run_folder, pick, registry, among)
+        picked = stored_run.pick(run_folder, pick, registry, among)
         key = picked.record.key
     elif among is not None:
         raise UserError("--among needs a rule", where="--among", remedy="give --pick as well")
@@ -93,7 +94,7 @@ def export(
         member = picked.member
     else:
         with watch(quiet=quiet or as_json, plain=plain) as observer:
-            member = runs.export_one(run_folder, key, registry, observer, cluster=cluster)
+            member = stored_run.export_one(run_folder, key, registry, observer, cluster=cluster)
     if formats:
         return _formatted(run_folder, formats, settings, member, as_json=as_json)
     _show(member, picked, run_folder / "designs" / member.key, quiet=quiet, as_json=as_json)
@@ -146,7 +147,7 @@ def _formatted(
     as_json: bool,
 ) -> int:
     """Write a run, or one design of it, by the exporters named."""
-    from hwnas_hls.run import lifecycle as runs
+    from hwnas_hls.run import stored_run
     from hwnas_hls.spec.spec import setting_value
 
     table = {}
@@ -155,7 +156,7 @@ def _formatted(
         if not equals:
             raise UserError("expected KEY=VALUE", kind=ErrorKind.INVALID, where="--set", found=text)
         table[name.strip()] = setting_value(value)
-    outcome = runs.redraw(run_folder, current_registry(), formats, settings=table, member=member)
+    outcome = stored_run.redraw(run_folder, current_registry(), formats, settings=table, member=member)
     files = [str(path) for path in outcome.files]
     if as_json:
         print_json({"files": files})

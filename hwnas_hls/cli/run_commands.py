@@ -172,14 +172,14 @@ def report(run_folder: Path, data: Path | None, quiet: bool, plain: bool, as_jso
     With --max, --min, --max-latency or --objective, answer a second question instead: the front of the
     stored candidates and designs under these limits and objectives. Nothing is then written.
     """
-    from hwnas_hls.run import lifecycle as runs
+    from hwnas_hls.run import stored_run
 
     note_moved_data(run_folder, data)
     registry = current_registry()
     question = question_of_flags(flags)
     if question:
         return _answered(run_folder, question, quiet=quiet, plain=plain, as_json=as_json)
-    outcome = runs.redraw(run_folder, registry)
+    outcome = stored_run.redraw(run_folder, registry)
     ended(outcome, registry, quiet=quiet, plain=plain, as_json=as_json)
     return EXIT_FAILED if outcome.failures else EXIT_DONE
 

@@ -1,4 +1,7 @@
-"""A run from its spec to its folder: search, export of the designs, exporters; and how a run resumes."""
+"""A run from its spec to its folder: search, export of the designs, exporters; and how a run resumes.
+
+``stored_run`` has what can be done with a run afterwards.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,18 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from hwnas_hls.cluster import Workers, require
-from hwnas_hls.errors import ErrorKind, HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.evidence.baselines import baselines
 from hwnas_hls.evidence.data_warnings import data_warnings
-from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.plugin.returned import checked_paths
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls.run import rank_correlation as ranking
-from hwnas_hls.run import selection
 from hwnas_hls.run.choice import chosen
 from hwnas_hls.run.convergence import growth_words
 from hwnas_hls.run.data_place import note_data
@@ -31,13 +30,11 @@ from hwnas_hls.run.facts import logged, run_facts
 from hwnas_hls.run.folder import new_folder, run_spec
 from hwnas_hls.run.known.designs import split_yours, with_known
 from hwnas_hls.run.known.sources import check_sources
-from hwnas_hls.run.named_exporters import exporter_named
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress, Search
-from hwnas_hls.run.selection import Picked
 from hwnas_hls.run.spec_changes import check_unchanged
-from hwnas_hls.run.storage.member_store import exported_member, held_members, member_to_json, stored_members
+from hwnas_hls.run.storage.member_store import held_members, member_to_json
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.notation import counted
@@ -48,8 +45,6 @@ from hwnas_hls.values.record import Record
 from hwnas_hls.values.run_facts import Baseline, RunFacts
 
 log = logging.getLogger(__name__)
-#: Keys of candidates listed in a message.
-_SOME_KEYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
         log.warning(words)
     check_sources(problem)
     # Connect first: if the scheduler does not answer, no folder is created.
-    with _workers(problem) as workers:
+    with workers_of(problem) as workers:
         folder = new_folder(folder, problem)
         text = problem.spec.to_toml()
         if not os.access(folder, os.W_OK):
@@ -131,12 +126,12 @@ def resume(
     """
     spec = run_spec(folder)
     problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
-    with _workers(problem) as workers:
+    with workers_of(problem) as workers:
         return _run(problem, folder, observer, workers, export_again=export_again)
 
 
 @contextlib.contextmanager
-def _workers(problem: Problem) -> Iterator[Workers | None]:
+def workers_of(problem: Problem) -> Iterator[Workers | None]:
     """The workers that the spec configures; a scheduler is contacted immediately."""
     if not problem.spec.cluster.wanted:
         yield None
@@ -178,7 +173,7 @@ def _run(
             search.close()
         front = front_of(problem, search, members, dataclasses.replace(run, finished=not interrupted), facts)
         files, failures = run_exporters(problem, front, folder)
-        store.set_meta(files=_within(folder, files))
+        store.set_meta(files=within_folder(folder, files))
         problem.registry.call_each("hwnas_run_finished", run=run, front=front)
         failures += [f"design {member.key}: {words}" for member in members for words in member.unproven]
         return Outcome(folder, front, interrupted, files, failures)
@@ -267,112 +262,6 @@ def _designs(
     return run, done.members
 
 
-def redraw(
-    folder: Path,
-    registry: Registry,
-    exporters: Sequence[str] | None = None,
-    *,
-    settings: Mapping[str, Any] = MappingProxyType({}),
-    member: Member | None = None,
-) -> Outcome:
-    """Run the exporters on a stored run; nothing is searched or trained.
-
-    Args:
-        exporters: names, instead of those in the spec; a failure is then an error.
-        settings: of these exporters.
-        member: export this design alone; every exporter must be one that can.
-
-    Raises:
-        UserError: the folder is no run, there is no exporter of such a name, or it takes no single design.
-    """
-    problem = resolve(run_spec(folder), registry)
-    chosen = [
-        exporter_named(registry, name, "--format", settings=settings, task=problem.dataset)
-        for name in exporters or ()
-    ]
-    if member is not None and (whole := [item.name for item in chosen if not item.takes_design]):
-        raise UserError(
-            f"{', '.join(whole)} exports the whole run and takes no design",
-            kind=ErrorKind.CONFLICT,
-            where="--format",
-            found=f"design {member.key}",
-        )
-    # Reading must also work in a folder without write permission.
-    with Store(folder, reading=exporters is not None and not exporters) as store:
-        facts = store.meta()
-        check_unchanged(problem, facts, folder)
-        search = Search.view(problem, store)
-        records = search.records()
-        members = stored_members(facts, records, folder) if member is None else [member]
-        finished = bool(facts.get("finished", False))
-        run = dataclasses.replace(store.run_facts() or RunFacts(), finished=finished)
-        front = front_of(problem, search, members, run, facts, records)
-        failures: list[str] = []
-        if exporters is None:
-            files, failures = run_exporters(problem, front, folder)
-            store.set_meta(files=_within(folder, files))
-        elif not exporters:
-            files = [folder / name for name in facts.get("files", []) if (folder / name).is_file()]
-        else:
-            files = []
-            for exporter in chosen:
-                with blamed(f"exporter {exporter.name} failed"):
-                    files.extend(checked_paths(exporter.export(front, folder)))
-        return Outcome(folder, front, not finished, files, failures)
-
-
-def export_one(
-    folder: Path, key: str, registry: Registry, observer: Observer, *, cluster: ClusterTable | None = None
-) -> Member:
-    """Export one candidate of a run, on the front or not, to ``folder/designs``.
-
-    A design that was exported before is returned as it is: what has been proven for it would not hold
-    for another training. Delete its folder to train it again.
-
-    Args:
-        cluster: as in :func:`resume`.
-
-    Raises:
-        UserError: no complete record has this key, or several begin with it.
-    """
-    spec = run_spec(folder)
-    problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
-    with _workers(problem) as workers, logged(folder), Store(folder) as store:
-        if workers is not None:
-            workers.folder = folder
-        check_unchanged(problem, store.meta(), folder)
-        search = Search.view(problem, store, workers)
-        complete = {record.key: record for record in store.records() if record.feasible}
-        fitting = [record for name, record in complete.items() if name.startswith(key)]
-        if len(fitting) != 1:
-            raise UserError(
-                "no complete candidate has this key" if not fitting else "the key is not unique",
-                where=str(folder),
-                found=key,
-                choices=sorted(record.key for record in fitting) or sorted(complete)[:_SOME_KEYS],
-                remedy="give a key, or the first digits of one; `--pick` selects by a rule",
-            )
-        if held := exported_member(store.meta(), fitting[0], folder):
-            observer.on_step(f"{held.key} was exported before; delete its folder to train it again")
-            return held
-        members = export_designs(problem, search.judge, fitting, folder, observer.on_step, every=True).members
-        if not members:
-            raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")
-        return members[0]
-
-
-def pick(folder: Path, rule: str, registry: Registry, among: str | None = None) -> Picked:
-    """The design or candidate of a run that a rule picks: ``knee``, or ``min lut where accuracy>=0.93``.
-
-    Args:
-        among: as in :func:`hwnas_hls.run.selection.pick`.
-
-    Raises:
-        UserError: the folder is not a run, the rule cannot be read, or nothing meets its conditions.
-    """
-    return selection.pick(redraw(folder, registry, ()).front, rule, among, str(folder))
-
-
 def _baselines(problem: Problem, observer: Observer) -> tuple[Baseline, ...]:
     """The baselines, if the spec wants them; only now may they be scored on the test rows."""
     if not problem.spec.export.baselines:
@@ -390,7 +279,7 @@ def _ranked(problem: Problem, search: Search) -> Iterator[str]:
         yield words
 
 
-def _within(folder: Path, files: Sequence[Path]) -> list[str]:
+def within_folder(folder: Path, files: Sequence[Path]) -> list[str]:
     """Paths relative to the run folder, which may move."""
     return [path.relative_to(folder).as_posix() for path in files if path.is_relative_to(folder)]
 

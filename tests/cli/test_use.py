@@ -30,6 +30,7 @@ from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.task import Dataset
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.facts import logged
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.bounds import parse_bound
@@ -105,7 +106,7 @@ def test_a_damaged_design_is_exported_again(
     else:
         path.write_text(json.dumps(whole | {"digest": "0" * 16}))
     with pytest.raises(UserError):
-        runs.redraw(tmp_path / "run", registry)
+        stored_run.redraw(tmp_path / "run", registry)
     runs.resume(tmp_path / "run", registry, QUIET)
     assert json.loads(path.read_text()) == whole
 
@@ -116,14 +117,14 @@ def test_an_exported_design_is_not_replaced_by_another_training(
     member = finished(registry, toy_spec(), tmp_path / "run").front.members[0]
     place = tmp_path / "run" / "designs" / member.key
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
-    again = runs.export_one(tmp_path / "run", member.key, registry, QUIET)
+    again = stored_run.export_one(tmp_path / "run", member.key, registry, QUIET)
     assert again.design.digest() == member.design.digest()
     assert again.estimates == member.estimates
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == before
     (place / "rtl").mkdir()
     (place / "rtl" / "circuit.json").write_text('{"design": "another"}')
     (place / "weights.npz").unlink()
-    runs.export_one(tmp_path / "run", member.key, registry, QUIET)
+    stored_run.export_one(tmp_path / "run", member.key, registry, QUIET)
     assert (place / "weights.npz").exists()
     assert not (place / "rtl").exists()
 
@@ -143,8 +144,8 @@ def test_an_edited_spec_is_refused(
     edit(tmp_path / "run", old, new)
     for command in (
         lambda: runs.resume(tmp_path / "run", registry, QUIET),
-        lambda: runs.redraw(tmp_path / "run", registry),
-        lambda: runs.export_one(tmp_path / "run", "", registry, QUIET),
+        lambda: stored_run.redraw(tmp_path / "run", registry),
+        lambda: stored_run.export_one(tmp_path / "run", "", registry, QUIET),
     ):
         with refused(ErrorKind.CHANGED, where=str(tmp_path / "run" / "spec.toml"), mentions=[said]):
             command()
@@ -291,7 +292,7 @@ def test_exporters_of_a_run_have_settings(registry: Registry, toy_spec: MakeSpec
     notes = tmp_path / "run" / "notes.txt"
     assert notes.read_text() == "hello"
     edit(tmp_path / "run", 'text = "hello"', 'text = "again"')
-    runs.redraw(tmp_path / "run", registry)
+    stored_run.redraw(tmp_path / "run", registry)
     assert notes.read_text() == "again"
 
 

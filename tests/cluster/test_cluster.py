@@ -36,8 +36,9 @@ from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.plugin import transfer
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run.lifecycle import Observer, Outcome, export_one, resume, start
+from hwnas_hls.run.lifecycle import Observer, Outcome, resume, start
 from hwnas_hls.run.resolution import resolve
+from hwnas_hls.run.stored_run import export_one
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 

@@ -22,6 +22,7 @@ from hwnas_hls.plugin.offers import FaultKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.lifecycle import Observer
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.spec.spec import Spec
@@ -202,7 +203,7 @@ def test_an_exporter_or_a_hook_that_ends_leaves_the_others(
     assert words in fault.problem
     assert [failure for failure in outcome.failures if "exporter falls" in failure and words in failure]
     with refused(ErrorKind.PLUGIN_FAULT, PluginError, mentions=[words]):
-        runs.redraw(tmp_path / "run", registry, ["falls"])
+        stored_run.redraw(tmp_path / "run", registry, ["falls"])
 
 
 # -- the command line ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ from hwnas_hls.evidence.usefulness import chance_of, constant, useless
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.task import Dataset, Split
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.choice import Option, _beyond_noise, _folds, above_floor
 from hwnas_hls.run.noise import Contender, distinct, noise
 from hwnas_hls.run.resolution import resolve
@@ -100,7 +101,7 @@ def test_a_constant_design_is_left_out_and_reported(
         said, [next(iter(left))[:8], " ".join(next(iter(left.values())).reason.split()), "50.0 %"]
     )
     # Drawn again from the store, the same is said.
-    assert runs.redraw(tmp_path / "run", registry, ()).front.run.left_out == left_out
+    assert stored_run.redraw(tmp_path / "run", registry, ()).front.run.left_out == left_out
 
 
 def test_members_are_not_dominated_in_their_final_numbers(

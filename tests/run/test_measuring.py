@@ -14,7 +14,7 @@ from toy import ToySynthesizer
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run import hardware_loop
+from hwnas_hls.run import hardware_loop, stored_run
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.correction import Observation, corrected, corrections, revise
 from hwnas_hls.spec.spec import Spec
@@ -110,7 +110,7 @@ def test_predictions_improve_from_synthesis_to_synthesis(
     errors = [abs(c.predicted.value / c.measured.value - 1) for c in luts]
     assert errors[0] == pytest.approx(1.0, abs=0.05), "the formula is off by a factor of two"
     assert errors[-1] < 0.3 * errors[0]
-    again = runs.redraw(tmp_path / "run", registry)
+    again = stored_run.redraw(tmp_path / "run", registry)
     assert again.front.syntheses == outcome.front.syntheses, "the report can be drawn again with all of them"
 
 
@@ -204,9 +204,9 @@ def test_finished_run_works_without_synthesizer_tool(
 
     outcome = go(with_synthesis(toy_spec), registry, tmp_path / "run")
     monkeypatch.setattr(toy.ToySynthesizer, "available", lambda self, target: "it is on the cluster")
-    again = runs.redraw(tmp_path / "run", registry, ())
+    again = stored_run.redraw(tmp_path / "run", registry, ())
     assert [m.estimates for m in again.front.members] == [m.estimates for m in outcome.front.members]
-    assert runs.pick(tmp_path / "run", "min lut", registry).record.key
+    assert stored_run.pick(tmp_path / "run", "min lut", registry).record.key
     assert runs.resume(tmp_path / "run", registry, runs.Observer()).front.members
 
 

@@ -27,6 +27,7 @@ from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.lifecycle import Observer
 from hwnas_hls.run.storage.salvage import salvage
 from hwnas_hls.run.storage.store import Store
@@ -151,7 +152,7 @@ def test_a_run_without_its_store_does_not_start_again(
     before = path.stat().st_size if path.exists() else None
     for command in (
         lambda: runs.resume(finished, registry, QUIET),
-        lambda: runs.redraw(finished, registry),
+        lambda: stored_run.redraw(finished, registry),
         lambda: compare_runs([finished, finished.parent], registry),
     ):
         with refused(ErrorKind.DAMAGED, mentions=[left, "--output NEW"]):
@@ -203,14 +204,14 @@ def test_run_in_read_only_folder_can_be_viewed(fixed: Path, registry: Registry, 
     other = tmp_path / "other"
     shutil.copytree(fixed, other)
     before = held()
-    assert len(runs.redraw(fixed, registry, ()).front.records) == 200
+    assert len(stored_run.redraw(fixed, registry, ()).front.records) == 200
     assert [row.judged for row in compare_runs([fixed, other], registry)] == [200, 200]
     assert held() == before
     with refused(ErrorKind.NOT_ACCESSIBLE):
-        runs.redraw(fixed, registry)
+        stored_run.redraw(fixed, registry)
     (fixed / "run.sqlite-wal").write_bytes(b"more")
     with refused(ErrorKind.NOT_ACCESSIBLE):
-        runs.redraw(fixed, registry, ())
+        stored_run.redraw(fixed, registry, ())
 
 
 # -- a full disk ---------------------------------------------------------------------------

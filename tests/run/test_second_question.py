@@ -13,6 +13,7 @@ from refusal import refused
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.second_question import answer
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.record import RecordState
@@ -36,7 +37,7 @@ def test_a_tighter_limit_gives_the_front_below_it(
 ) -> None:
     monkeypatch.setenv("TOY_CALLS", str(tmp_path / "calls"))
     before = state_of(folder)
-    first = runs.redraw(folder, registry, ()).front
+    first = stored_run.redraw(folder, registry, ()).front
     found = answer(folder, registry, {"limits": {"max": {"lut": 700.0}}})
     # By hand: the complete records below the limit that no other one dominates.
     alive = [r for r in first.records if r.feasible and r.estimates["lut"].high <= 700]
@@ -59,7 +60,7 @@ def test_a_tighter_limit_gives_the_front_below_it(
 
 
 def test_looser_limit_states_untrained_candidates(registry: Registry, folder: Path) -> None:
-    first = runs.redraw(folder, registry, ()).front
+    first = stored_run.redraw(folder, registry, ()).front
     over = [record for record in first.records if record.state == RecordState.INFEASIBLE]
     found = answer(folder, registry, {"limits": {"max": {"lut": 1e6}}})
     assert over

@@ -18,6 +18,7 @@ from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
+from hwnas_hls.run import stored_run
 from hwnas_hls.run.selection import SCORE_WEIGHT, knee, parse_rule, pick, select
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import failure
@@ -149,7 +150,7 @@ def run(registry: Registry, toy_spec: Callable[..., Any], tmp_path: Path) -> Pat
 def test_export_picks_among_the_designs(
     run: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    members = {member.key: member for member in runs.redraw(run, registry, ()).front.members}
+    members = {member.key: member for member in stored_run.redraw(run, registry, ()).front.members}
     cheapest = min(members.values(), key=lambda member: member.estimates["lut"].value)
     stamps = {path: path.stat().st_mtime_ns for path in (run / "designs").rglob("*")}
     assert invoke(["export", str(run), "--pick", "min lut", "--json"], lambda: registry) == 0
@@ -171,7 +172,7 @@ def test_export_trains_a_candidate_picked_among_the_search(
     run: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rule = "min lut where accuracy>=0.5"
-    wanted = runs.pick(run, rule, registry, "search")
+    wanted = stored_run.pick(run, rule, registry, "search")
     assert wanted.member is None
     assert not wanted.by_test_rows
     place = run / "designs" / wanted.record.key
@@ -184,7 +185,7 @@ def test_export_trains_a_candidate_picked_among_the_search(
 
 
 def test_design_with_failed_check_is_not_picked(run: Path, registry: Registry) -> None:
-    front = runs.redraw(run, registry, ()).front
+    front = stored_run.redraw(run, registry, ()).front
     rule = "min lut"
     best = pick(front, rule, None, "test")
     assert best.member is not None

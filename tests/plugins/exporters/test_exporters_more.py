@@ -18,7 +18,8 @@ from hwnas_hls import hookimpl
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter, Front
-from hwnas_hls.run.lifecycle import Observer, redraw, start
+from hwnas_hls.run.lifecycle import Observer, start
+from hwnas_hls.run.stored_run import redraw
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text
 from hwnas_hls.testing import ExporterContract, sample_front
