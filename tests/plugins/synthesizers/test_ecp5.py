@@ -207,6 +207,23 @@ def test_a_clock_that_is_missed_becomes_longer(monkeypatch: pytest.MonkeyPatch) 
     assert found.architecture.clock_ns == 11.6
 
 
+@pytest.mark.parametrize(("kind", "tried"), [(ErrorKind.TIME_LIMIT, 1), (ErrorKind.TOOL_FAILED, 3)])
+def test_a_time_limit_ends_the_search_for_a_clock(
+    monkeypatch: pytest.MonkeyPatch, kind: ErrorKind, tried: int
+) -> None:
+    routes = Routes(monkeypatch, {})
+    asked: list[int] = []
+
+    def fails(self: Ecp5Synthesizer, design: Design, target: Any, **options: Any) -> SynthesisReport:
+        asked.append(levels(design))
+        return SynthesisReport("t", "post_route", failure="no", failure_kind=kind)
+
+    monkeypatch.setattr(Ecp5Synthesizer, "synthesize", fails)
+    assert Ecp5Synthesizer().clocked(_design(), SMALL).digest() == _design().digest()
+    assert len(asked) == tried
+    assert not routes.asked
+
+
 def test_without_a_router_the_design_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ecp5Synthesizer, "_missing", lambda self, target, stage: "no nextpnr")
     assert Ecp5Synthesizer().clocked(_design(), SMALL).digest() == _design().digest()

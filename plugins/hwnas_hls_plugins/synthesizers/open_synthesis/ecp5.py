@@ -76,6 +76,9 @@ class Ecp5Synthesizer(OpenSynthesizer):
             report = (once if ratios else every).synthesize(trial, target, rows=rows)
             if report.failure:
                 log.info("no route of a circuit of %s: %s", design.hardware_name, report.failure)
+                if report.failure_kind is ErrorKind.TIME_LIMIT:
+                    # Other pipelines of the same adders take as long.
+                    break
                 continue
             # Of the first placement, which every circuit has.
             latency_ns = stages * 1000.0 / report.counts["fmax_mhz_seed_1"]
