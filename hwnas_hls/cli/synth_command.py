@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,8 +38,21 @@ class Subject:
 @click.option("--synthesizer", help="`hwnas-hls plugins` lists them. [default: open; for ECP5 parts: ecp5]")
 @click.option("--stage", default="", help="Last stage to run: csynth, cosim, logic_synth, post_route.")
 @click.option("--target", help="Part, if not the one the design was made for.")
+@click.option(
+    "--files",
+    "copies",
+    type=click.Path(path_type=Path),
+    help="Folder for copies of the tools' files: RTL, logs, reports, bitstream.",
+)
 @json_option
-def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str | None, as_json: bool) -> int:
+def synth(
+    design_folder: Path,
+    synthesizer: str | None,
+    stage: str,
+    target: str | None,
+    copies: Path | None,
+    as_json: bool,
+) -> int:
     """Synthesise a design (a folder such as RUN/designs/KEY) and store the results as evidence."""
 
     from hwnas_hls.run.resolution import usual_synthesizers
@@ -47,7 +62,9 @@ def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str 
     if synthesizer is None:
         synthesizer = usual_synthesizers(subject.target)[0]
     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
-    piece, path = synthesise(registry, offer, subject, stage)
+    piece, path, files = synthesise(registry, offer, subject, stage)
+    if copies is not None:
+        _copy(files, copies)
     if as_json:
         print_json({**piece.to_json(), "file": str(path)})
     elif piece.failure:
@@ -57,6 +74,9 @@ def synth(design_folder: Path, synthesizer: str | None, stage: str, target: str 
         for warning in piece.warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"stored in {path}")
+        if copies is not None:
+            names = ", ".join(sorted({file.name for file in files.values()}))
+            click.echo(f"files in {copies}: {names or 'none'}")
     return EXIT_FAILED if piece.failure else EXIT_DONE
 
 
@@ -91,8 +111,10 @@ def subject_of(folder: Path, registry: Registry, target: str | None = None) -> S
     return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
 
 
-def synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) -> tuple[Piece, Path]:
-    """Synthesise a design and store the results; returns the evidence and its file.
+def synthesise(
+    registry: Registry, offer: Offer, subject: Subject, stage: str
+) -> tuple[Piece, Path, Mapping[str, Path]]:
+    """Synthesise a design and store the results; returns the evidence, its file and the tools' own files.
 
     Args:
         stage: last stage; empty means the synthesizer's default.
@@ -118,11 +140,34 @@ def synthesise(registry: Registry, offer: Offer, subject: Subject, stage: str) -
         report = checked_report(returned)
     piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
     try:
-        return piece, evidence.write(subject.folder, piece)
+        return piece, evidence.write(subject.folder, piece), report.files
     except HwnasError:
         # A synthesis can take hours: its numbers are at least shown.
         _print_numbers(piece, err=True)
         raise
+
+
+def _copy(files: Mapping[str, Path], folder: Path) -> None:
+    """Copy the tools' files, and whole folders of them, into a folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files.values():
+            if path.is_dir():
+                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+            else:
+                shutil.copy2(path, folder / path.name)
+    except OSError as error:
+        raise UserError(
+            "the tools' files cannot be copied",
+            where=str(folder),
+            found=error,
+            remedy="name another folder",
+            kind=ErrorKind.NOT_ACCESSIBLE,
+        ) from error
 
 
 def _check_writable(folder: Path) -> None:

@@ -354,7 +354,34 @@ def test_warnings_of_a_synthesis_are_printed_and_stored(
     found = {"lut": measured("lut", 1514, "open_synthesis", "yosys")}
     report = SynthesisReport("tool 1", "logic_synth", found, warnings=("not the circuit that Vitis builds",))
     piece = files.of_report(report, design, "open", "xcvu9p", 5.0)
-    monkeypatch.setattr(synth_command, "synthesise", lambda *_: (piece, files.write(tmp_path, piece)))
+    monkeypatch.setattr(synth_command, "synthesise", lambda *_: (piece, files.write(tmp_path, piece), {}))
     assert invoke(["synth", str(tmp_path), "--target", "xcvu9p"]) == 0
     assert "warning: not the circuit that Vitis builds" in capsys.readouterr().err
     assert files.read(tmp_path, design)[0].warnings == report.warnings
+
+
+def test_files_of_the_tools_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hwnas_hls.protocols.synthesizer import SynthesisReport
+    from hwnas_hls.testing.samples import sample_design
+
+    made = tmp_path / "made"
+    (made / "rtl").mkdir(parents=True)
+    (made / "rtl" / "m.v").write_text("module m; endmodule\n")
+    (made / "route-1.json").write_text("{}")
+    found = {"lut": measured("lut", 1514, "post_route", "routed")}
+    report = SynthesisReport(
+        "tool 1", "post_route", found, {"rtl": made / "rtl", "route_1_report": made / "route-1.json"}
+    )
+    monkeypatch.setattr(ReportsSynthesizer, "available", lambda *_: "")
+    monkeypatch.setattr(ReportsSynthesizer, "synthesize", lambda *_: report)
+    sample_design().save(tmp_path / "design")
+    command = ["synth", str(tmp_path / "design"), "--target", "xcvu9p", "--synthesizer", "reports", "--files"]
+    for _ in range(2):  # also into a folder that has them
+        assert invoke([*command, str(tmp_path / "copies")]) == 0
+        assert "route-1.json, rtl" in capsys.readouterr().out
+    assert (tmp_path / "copies" / "rtl" / "m.v").read_text() == (made / "rtl" / "m.v").read_text()
+    assert (tmp_path / "copies" / "route-1.json").read_text() == "{}"
+    assert invoke([*command, str(made / "route-1.json")]) == 2
+    assert "route-1.json" in capsys.readouterr().err
