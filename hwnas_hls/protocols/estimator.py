@@ -212,11 +212,12 @@ class Refining(Estimator):
         """Refine each design at increasing prices.
 
         Args:
-            designs: trained designs.
+            designs: trained designs, the most important first.
             dataset: the task's data.
             split: rows on which the loss is computed, the rows that the designs were trained on.
             until: highest price for each design.
 
         Returns:
-            one list per design, in order of increasing price; empty if nothing can be refined.
+            one list per design, in order of increasing price; empty if a design cannot be refined, or would
+            take too long.
         """

@@ -14,11 +14,11 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from hwnas_hls.evidence.scoring import real_outputs, score
+from hwnas_hls.evidence.scoring import real_outputs, scores
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
@@ -28,7 +28,7 @@ from hwnas_hls.run.judging.halving import rank
 from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.refining import refined
+from hwnas_hls.run.refining import marked, refined
 from hwnas_hls.run.search import choose
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.notation import counted
@@ -54,6 +54,8 @@ class Choice:
         records: the chosen ones, with the estimates of the search.
         scores: key -> score by which the design was chosen; empty if the scores of the search were used.
         prices: key -> price at which the weights of a chosen design are refined; no entry: not refined.
+        designs: key -> design that was scored, refined at its price. Empty if designs of other trainings were
+            scored (cross-fitting), or the records were not rescored.
         folds: number of folds of the cross-fitting; 0 without it.
         words: the method in detail, as text for the report.
         method: how the designs were chosen, see :class:`~hwnas_hls.values.run_facts.ChoiceFacts`.
@@ -65,6 +67,7 @@ class Choice:
     folds: int
     words: str
     method: str = "validation rows"
+    designs: Mapping[str, Design] = field(default_factory=dict)
 
     def facts(self, metric: str) -> ChoiceFacts:
         """What the run records about the choice; ``metric`` is the metric of the task."""
@@ -80,11 +83,13 @@ class Option:
         price: 0 means no refinement.
         right: whether each row was classified correctly, bool (rows,); ``None`` unless the task's metric is
             the accuracy.
+        design: the scored design, if it is the only one.
     """
 
     record: Record
     price: float
     right: np.ndarray | None = None
+    design: Design | None = None
 
 
 def chosen(
@@ -138,6 +143,7 @@ def chosen(
         0 if many else folds,
         how.words,
         how.method,
+        {option.record.key: option.design for option in picked if option.design is not None},
     )
 
 
@@ -231,9 +237,11 @@ def _options(
 ) -> list[Option]:
     """Each record at each price: its score on the held-out rows, and its LUTs scaled by the share kept."""
     metric, held = problem.dataset.metric, how.held
-    # record -> price -> the outputs of each fold; and the share of the LUTs kept.
+    # record -> price -> the outputs and the share of the LUTs kept in each fold.
     outputs: list[dict[float, list[np.ndarray]]] = [{} for _ in records]
     kept: list[dict[float, list[float]]] = [{} for _ in records]
+    # record -> price -> the design of the last fold.
+    made: list[dict[float, Design]] = [{} for _ in records]
     for number, (dataset, designs) in enumerate(held):
         if refining is not None:
             fold = f", fold {number + 1} of {len(held)}" if len(held) > 1 else ""
@@ -244,35 +252,40 @@ def _options(
             ends = [math.inf] * len(there)
             ladders = refined(refining, [design for _, design in there], dataset, dataset.train, ends)
             for (place, _), ladder in zip(there, ladders, strict=True):
-                stops += [(place, stop.price, stop.kept, stop.design) for stop in ladder]
+                stops += [(place, stop.price, stop.kept, marked(stop)) for stop in ladder]
         for place, price, share, design in stops:
             outputs[place].setdefault(price, []).append(real_outputs(design, dataset.validation.x))
             kept[place].setdefault(price, []).append(share)
+            made[place][price] = design
     y = np.concatenate([dataset.validation.y for dataset, _ in held])
     whole = Split(np.zeros((len(y), problem.dataset.n_in)), y)
     options = []
-    for record, by_price, shares in zip(records, outputs, kept, strict=True):
+    for record, by_price, shares, designs_at in zip(records, outputs, kept, made, strict=True):
         for price, parts in by_price.items():
             if len(parts) < len(held):
                 continue
             found = np.concatenate(parts)
-            estimate = score(problem.dataset, whole, found, source=how.source, evidence=how.evidence)
-            estimates = {**record.estimates, metric: estimate}
-            for other in problem.dataset.further_metrics:
-                estimates[other] = score(
-                    problem.dataset, whole, found, source=how.source, evidence=how.evidence, metric=other
-                )
-            if price and "lut" in estimates:
-                share = float(np.mean(shares[price]))
-                lut = estimates["lut"]
-                estimates["lut"] = dataclasses.replace(
-                    lut, value=share * lut.value, low=share * lut.low, high=share * lut.high
-                )
-            losses = problem.goal.losses(estimates)
+            estimates = _rescored(problem, record, whole, found, how, float(np.mean(shares[price])))
             right = np.argmax(found, axis=1) == y if metric == "accuracy" else None
-            scored = dataclasses.replace(record, estimates=estimates, losses=losses)
-            options.append(Option(scored, price, right))
+            scored = dataclasses.replace(record, estimates=estimates, losses=problem.goal.losses(estimates))
+            options.append(Option(scored, price, right, designs_at[price] if len(held) == 1 else None))
     return options
+
+
+def _rescored(
+    problem: Problem, record: Record, rows: Split, outputs: np.ndarray, how: _Rescoring, share: float
+) -> Mapping[str, Estimate]:
+    """The estimates of a record with new scores, and its LUTs scaled by the share kept."""
+    dataset = problem.dataset
+    metrics = (dataset.metric, *dataset.further_metrics)
+    found = scores(dataset, rows, outputs, metrics, source=how.source, evidence=how.evidence)
+    estimates = {**record.estimates, **found}
+    if share != 1.0 and "lut" in estimates:
+        lut = estimates["lut"]
+        estimates["lut"] = dataclasses.replace(
+            lut, value=share * lut.value, low=share * lut.low, high=share * lut.high
+        )
+    return estimates
 
 
 def _useful_front(problem: Problem, options: Sequence[Option]) -> list[Option]:
@@ -381,12 +394,12 @@ def _trained(
 
 
 def _shortlist(records: Sequence[Record], count: int) -> list[Record]:
-    """At most ``count`` different records: by non-dominated rank, then the least crowded."""
+    """At most ``count`` different records, the best first: by non-dominated rank, then the least crowded."""
     unique = list({record.key: record for record in records if record.losses is not None}.values())
     if not unique:
         return []
     order = rank(np.array([record.losses for record in unique]))[:count]
-    return [unique[place] for place in sorted(order.tolist())]
+    return [unique[place] for place in order.tolist()]
 
 
 def _wanted(problem: Problem) -> set[str]:

@@ -26,6 +26,7 @@ from hwnas_hls.evidence.scoring import method, paired_resamples, real_outputs
 from hwnas_hls.evidence.scoring import scores as scores_of
 from hwnas_hls.evidence.usefulness import chances_of, useless
 from hwnas_hls.network import emulator
+from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
@@ -76,6 +77,7 @@ def export_designs(
     *,
     scores: Mapping[str, Estimate] = MappingProxyType({}),
     prices: Mapping[str, float] = MappingProxyType({}),
+    designs: Mapping[str, Design] = MappingProxyType({}),
     every: bool = False,
 ) -> Exported:
     """Turn the chosen records of a front into designs in ``folder/designs``.
@@ -89,6 +91,7 @@ def export_designs(
         measuring: synthesises each design; ``None``: no synthesis.
         scores: key -> score by which the record was chosen, if known.
         prices: key -> price at which single weights are refined after the full training.
+        designs: key -> design of the search that was scored for the choice, refined at its price.
         every: keep designs that are constant, or dominated by another in their final numbers.
 
     Returns:
@@ -100,7 +103,7 @@ def export_designs(
         log.warning("no estimator of this run trains: there are no designs to export")
         return Exported([], {})
     finals = final_designs(judge.store, [record.key for record in records if record.origin])
-    made = trained(problem, judge, records, scores, prices, on_step, finals)
+    made = trained(problem, judge, records, scores, prices, on_step, finals, designs)
     if measuring is not None:
         made = _synthesised(measuring, made, on_step)
     tested = _tested(problem, judge, made)

@@ -20,7 +20,7 @@ from hwnas_hls.protocols.task import Split, joined
 from hwnas_hls.run.judging.family import shares_trainings
 from hwnas_hls.run.judging.judge import FullTraining, Judge
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.refining import refined
+from hwnas_hls.run.refining import marked, refined
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import SCORED, Estimate, Source
 from hwnas_hls.values.record import Record
@@ -46,14 +46,10 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
-def restarts_of(problem: Problem, records: Sequence[Record] = ()) -> int:
-    """The number of full trainings per design: that of the spec, or as many as the rows allow.
-
-    One is enough where a training covers several candidates: it is long, and further seeds gained nothing.
-    """
-    wanted = problem.spec.export.restarts or (1 if shares_trainings(problem.space, records) else 0)
+def restarts_of(problem: Problem) -> int:
+    """The number of full trainings per design: that of the spec, or as many as the rows allow."""
     rows = len(problem.dataset.train) + len(problem.dataset.validation)
-    return wanted or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
+    return problem.spec.export.restarts or min(max(_ROWS // max(rows, 1), 1), _MOST_RESTARTS)
 
 
 def trained(
@@ -64,24 +60,66 @@ def trained(
     prices: Mapping[str, float],
     on_step: Callable[[str], None] = lambda step: None,
     finals: Mapping[str, Design] = MappingProxyType({}),
+    searched: Mapping[str, Design] = MappingProxyType({}),
 ) -> list[Made]:
     """One design per record: the best of its full trainings with several seeds, each refined at its price.
 
     They are compared by their scores on the rows that all of them have seen, and by their LUTs: small
-    networks underfit these rows, so a better fit is a better network. The design of the search takes part
-    if one training covers several candidates. Once a training of a record fails, the others of this record
-    use the trainer's settings for that case, until one succeeds. If all trainings and one more fail, the
-    design of the search is used instead, with a warning.
+    networks underfit these rows, so a better fit is a better network. If one training covers several
+    candidates, the search has trained as long as a full training does: its designs are exported, or compared
+    with the full trainings that the spec asks for. Once a training of a record fails, the others of this
+    record use the trainer's settings for that case, until one succeeds. If all trainings and one more fail,
+    the design of the search is used instead, with a warning.
 
     Args:
         scores: key -> score by which the record was chosen, if known.
         prices: key -> price at which single weights are refined; no entry: not refined.
         on_step: called with a description of each step.
         finals: key -> known design, which is not trained again.
+        searched: key -> design of the search, refined at its price; the others are refined here.
     """
     given = _given(judge, [record for record in records if record.key in finals], finals)
     records = [record for record in records if record.key not in finals]
-    count = restarts_of(problem, records)
+    shared = shares_trainings(problem.space, records)
+    rivals = _searched(problem, judge, records, scores, prices, searched) if shared else {}
+    if not problem.spec.export.restarts:
+        given += [rivals.pop(record.key) for record in records if record.key in rivals]
+        ready = {item.record.key for item in given}
+        records = [record for record in records if record.key not in ready]
+    count = 1 if shared and not problem.spec.export.restarts else restarts_of(problem)
+    found, reasons = _full_trainings(problem, judge, records, scores, prices, count, on_step)
+    for options, record in zip(found, records, strict=True):
+        if record.key in rivals:
+            options.append(_of_search(rivals[record.key]))
+    exchange = _exchange(problem, records, scores)
+    rows = _rows_of(problem).drawn(_COMPARED_ROWS, 0)
+    out = []
+    for record, options, reason in zip(records, found, reasons, strict=True):
+        if options:
+            if reason:
+                log.info("%s: a full training failed: %s", record.key, reason)
+            out.append(max(options, key=lambda item: _merit(problem, item, rows, exchange)))
+            continue
+        kept = judge.design(record)
+        if kept is None:
+            log.error("%s is not exported: %s", record.key, reason)
+            continue
+        words = f"all {count + 1} full trainings failed ({reason}); this is the design of the search"
+        log.warning("%s: %s", record.key, words)
+        out.append(_of_search(Made(record, kept, record.estimates, (), (words,))))
+    return [*given, *out]
+
+
+def _full_trainings(
+    problem: Problem,
+    judge: Judge,
+    records: Sequence[Record],
+    scores: Mapping[str, Estimate],
+    prices: Mapping[str, float],
+    count: int,
+    on_step: Callable[[str], None],
+) -> tuple[list[list[Made]], list[str]]:
+    """Of each record, its successful full trainings, refined, and the reason of the first failure."""
     found: list[list[Made]] = [[] for _ in records]
     reasons = [""] * len(records)
     for number in range(count + 1):
@@ -102,28 +140,7 @@ def trained(
                 if not reason:
                     found[place].append(by_key[records[place].key])
                 reasons[place] = reasons[place] or reason
-    if shares_trainings(problem.space, records):
-        # The search has trained these as long as a full training does.
-        for options, item in zip(found, _searched(problem, judge, records, scores, prices), strict=True):
-            options.extend(item)
-    exchange = _exchange(problem, records, scores)
-    rows = _rows_of(problem).drawn(_COMPARED_ROWS, 0)
-    out = []
-    for record, options, reason in zip(records, found, reasons, strict=True):
-        if options:
-            if reason:
-                log.info("%s: a full training failed: %s", record.key, reason)
-            out.append(max(options, key=lambda item: _merit(problem, item, rows, exchange)))
-            continue
-        kept = judge.design(record)
-        if kept is None:
-            log.error("%s is not exported: %s", record.key, reason)
-            continue
-        words = f"all {count + 1} full trainings failed ({reason}); this is the design of the search"
-        log.warning("%s: %s", record.key, words)
-        kept = dataclasses.replace(kept, meta={**kept.meta, "weights_of": "search"})
-        out.append(Made(record, kept, record.estimates, (), (words,)))
-    return [*given, *out]
+    return found, reasons
 
 
 def _given(judge: Judge, records: Sequence[Record], finals: Mapping[str, Design]) -> list[Made]:
@@ -142,17 +159,40 @@ def _searched(
     records: Sequence[Record],
     scores: Mapping[str, Estimate],
     prices: Mapping[str, float],
-) -> list[list[Made]]:
-    """The design of the search for each record, if it is stored, refined at its price."""
-    designs = {}
-    for record in records:
-        design = judge.design(record)
-        if design is not None:
-            meta = {**design.meta, "weights_of": "search"}
-            designs[record.key] = dataclasses.replace(design, meta=meta)
-    made = _given(judge, [record for record in records if record.key in designs], designs)
-    by_key = {item.record.key: item for item in _refined(problem, judge, made, scores, prices)}
-    return [[by_key[record.key]] if record.key in by_key else [] for record in records]
+    refined_before: Mapping[str, Design],
+) -> dict[str, Made]:
+    """key -> the stored design of the search, refined at its price."""
+    stored = {record.key: judge.design(record) for record in records}
+    designs = {key: design for key, design in stored.items() if design is not None}
+    known = {key: design for key, design in refined_before.items() if key in designs}
+    made = [_on_validation_rows(problem, item) for item in _given(judge, _among(records, known), known)]
+    others = {key: design for key, design in designs.items() if key not in known}
+    made += _refined(problem, judge, _given(judge, _among(records, others), others), scores, prices)
+    return {item.record.key: item for item in made}
+
+
+def _among(records: Sequence[Record], designs: Mapping[str, Design]) -> list[Record]:
+    return [record for record in records if record.key in designs]
+
+
+def _on_validation_rows(problem: Problem, made: Made) -> Made:
+    """A design of the search with its scores on the validation rows."""
+    dataset = problem.dataset
+    again = scores_of(
+        dataset,
+        dataset.validation,
+        real_outputs(made.design, dataset.validation.x),
+        dataset.metrics,
+        source=Source.EMULATED,
+        evidence=f"integer emulation on {len(dataset.validation)} validation rows, which the search has used",
+    )
+    return dataclasses.replace(made, estimates={**made.estimates, **again})
+
+
+def _of_search(made: Made) -> Made:
+    """The design states that its weights are those of the search, although full trainings took place."""
+    meta = {**made.design.meta, "weights_of": "search"}
+    return dataclasses.replace(made, design=dataclasses.replace(made.design, meta=meta))
 
 
 def _once(
@@ -217,8 +257,7 @@ def _refined(
         if words := _failed(problem, found, before.record, scores):
             log.info("%s is not refined: %s", before.record.key, words)
             continue
-        meta = {**item.design.meta, "refined": {"price": stop.price, "kept": stop.kept}}
-        design = dataclasses.replace(item.design, meta=meta)
+        design = marked(dataclasses.replace(stop, design=item.design))
         out[place] = dataclasses.replace(before, design=design, estimates=found.estimates, layers=item.layers)
     return out
 

@@ -242,6 +242,7 @@ def _designs(
         search.measuring,
         scores=choice.scores,
         prices=choice.prices,
+        designs=choice.designs,
     )
     run = dataclasses.replace(
         run,

@@ -20,3 +20,9 @@ def refined(
         [replace(stop, design=scaled_design(stop.design, design.architecture.scaling)) for stop in ladder]
         for design, ladder in zip(designs, ladders, strict=True)
     ]
+
+
+def marked(stop: Refinement) -> Design:
+    """A refined design that states its price and the share of the LUTs kept."""
+    meta = {**stop.design.meta, "refined": {"price": stop.price, "kept": stop.kept}}
+    return replace(stop.design, meta=meta)

@@ -144,8 +144,8 @@ class ExportTable:
             on the rows that selected the design; needs a trainer that can refine, and LUTs as an objective
             or limit.
         restarts: number of full trainings of each exported design, from different seeds; the best on the
-            rows of the training is exported. 0 means six, fewer for tables of more than 4,000 rows, and
-            one where one training covers several candidates.
+            rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows; where
+            one training covers several candidates, 0 means none: the designs of the search are exported.
         noise_filter: leave out designs that are better than a cheaper one by no more than the noise of the
             rows; false exports all non-dominated designs, for example to draw a curve.
         csim: compile and run hls4ml's C simulation of each on the whole test split.

@@ -15,8 +15,9 @@ from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.evidence.usefulness import chance_of, constant, useless
+from hwnas_hls.network import emulator
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls.protocols.task import Dataset, Split, joined
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run import stored_run
 from hwnas_hls.run.choice import Option, _beyond_noise, _folds, above_floor
@@ -387,15 +388,26 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
         assert member.checks["csim"].ok
 
 
+<<<<<<< HEAD
 def test_designs_of_long_trainings_are_chosen_on_training_and_validation_rows(tmp_path: Path) -> None:
     """The full trainings here are hopeless, so the designs of the search are exported."""
+=======
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Path, restarts: int) -> None:
+    """No full training is made by default. Those asked for are hopeless here, and the search's win."""
+>>>>>>> 7a6ef0d1 (Designs of long removals are exported as they were chosen: no full training, no second refinement; the work of a refinement is limited)
     tables = {
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
         "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.7}},
-        "export": {"members": 3, "csim": False, "training": {"epochs": 1, "descent_rate": 1e-6}},
+        "export": {
+            **{"members": 3, "csim": False, "restarts": restarts},
+            "training": {"epochs": 1, "descent_rate": 1e-6},
+        },
     }
-    outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
+    steps: list[str] = []
+    observer = runs.Observer(on_step=steps.append)
+    outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", observer)
     front = outcome.front
     choice = front.run.choice
     assert choice is not None
@@ -407,11 +419,23 @@ def test_designs_of_long_trainings_are_chosen_on_training_and_validation_rows(tm
         # Rows that a design was trained on prove nothing about others.
         assert item.source == "trained"
     assert front.members
-    assert all(member.design.meta.get("weights_of") == "search" for member in front.members)
+    assert any("full training" in step for step in steps) == bool(restarts)
+    assert {member.design.meta.get("weights_of") for member in front.members} == (
+        {"search"} if restarts else {None}
+    )
+    # What was scored is what is exported.
+    for member in front.members:
+        right = emulator.outputs(member.design, joined(front.dataset).x).argmax(axis=1)
+        score = float(np.mean(right == joined(front.dataset).y))
+        assert restarts or choice.scores[member.key].value == pytest.approx(score)
 
 
+<<<<<<< HEAD
 def test_best_full_training_by_training_rows_is_kept(tmp_path: Path) -> None:
     from hwnas_hls.network import emulator
+=======
+def test_of_several_full_trainings_the_best_on_their_own_rows_is_kept(tmp_path: Path) -> None:
+>>>>>>> 7a6ef0d1 (Designs of long removals are exported as they were chosen: no full training, no second refinement; the work of a refinement is limited)
     from hwnas_hls.protocols.task import joined
     from hwnas_hls.run import full_training
     from hwnas_hls.run.search import Search

@@ -98,12 +98,22 @@ def ladder(
     values: NDArray[np.float64] | None = None,
     passes: int = 3,
     kernels: str = "auto",
+    until: float = 0.0,
 ) -> list[Refined]:
-    """One result per price, each continuing from the previous one; arguments as in :func:`refine`."""
+    """One result per price, each continuing from the previous one; other arguments as in :func:`refine`.
+
+    Args:
+        until: the first result with a smaller share of the LUTs than this is the last one.
+    """
     if not prices or min(prices) <= 0 or list(prices) != sorted(prices):
         raise UserError("prices must be above zero and increasing", found=list(prices))
     refinement = _Refinement(design, rows, labels, values, kernels=kernels)
-    return [refinement.at(price, passes) for price in prices]
+    found: list[Refined] = []
+    for price in prices:
+        if found and found[-1].lut < until * found[-1].lut_before:
+            break
+        found.append(refinement.at(price, passes))
+    return found
 
 
 class _Refinement:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 #: Maximum number of rows for the refinement of single weights.
 _REFINED_ROWS = 8192
+#: Maximum updates of a refinement of several designs (see the module ``refinement.work``): half a minute
+#: on one core.
+_REFINEMENT_WORK = 1.2e11
+_LEAST_KEPT = 0.5
 #: Prices of the refinement: loss per LUT.
 _PRICES = (3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
 
@@ -241,22 +245,33 @@ class TrainingEstimator(Resumable, Refining):
     def refined(
         self, designs: Sequence[Design], dataset: Dataset, split: Split, until: Sequence[float]
     ) -> list[list[Refinement]]:
-        """See :class:`~hwnas_hls.protocols.estimator.Refining`; at most 8,192 rows are used."""
+        """See :class:`~hwnas_hls.protocols.estimator.Refining`.
+
+        The loss is computed on at most 8,192 rows, or half as many if the designs are large. The work is
+        limited, too: the first designs are refined. A ladder ends where a design has lost half of its LUTs.
+        """
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder
+        from hwnas_hls_plugins.estimators.refinement.work import affordable, work_per_row
 
+        work = [work_per_row(design) for design in designs]
         rows = refinement_rows(split, dataset, self.schedule, _REFINED_ROWS)
+        if sum(work) * len(rows) > _REFINEMENT_WORK:
+            rows = refinement_rows(split, dataset, self.schedule, _REFINED_ROWS // 2)
         labels = dataset.wanted(rows) if dataset.kind == REGRESSION else rows.y
+        wanted = affordable([part * len(rows) for part in work], _REFINEMENT_WORK)
 
-        def of(design: Design, most: float) -> list[Refinement]:
+        def of(design: Design, most: float, want: bool) -> list[Refinement]:
             prices = [price for price in _PRICES if price <= most]
-            if not prices:
+            if not prices or not want:
                 return []
             try:
                 values = None
                 if design.architecture.narrow_features and design.preprocessing is not None:
                     values = design.preprocessing(rows.x)
-                stops = ladder(design, input_integers(design, rows.x), labels, prices, values=values)
+                stops = ladder(
+                    design, input_integers(design, rows.x), labels, prices, values=values, until=_LEAST_KEPT
+                )
             except Unsupported:
                 return []
             return [
@@ -265,7 +280,7 @@ class TrainingEstimator(Resumable, Refining):
 
         # The compiled kernels release the GIL; the result does not depend on the number of threads.
         with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
-            return list(pool.map(of, designs, until))
+            return list(pool.map(of, designs, until, wanted))
 
     def _wanted(
         self, candidates: Sequence[Candidate], context: Context, *, alone: bool = False
