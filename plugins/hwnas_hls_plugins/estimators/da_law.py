@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.network.architecture import Dense
+from hwnas_hls.network.features import ends, given_features
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaCostConfig, cutoff_of, estimates_of
@@ -75,11 +76,18 @@ def sums_of(design: Design) -> list[Sums]:
     chain = design.architecture.chain
     live = _live(design.chain_weights)
     kind = design.architecture.input
-    low = np.full(chain[0].n_in, kind.lowest, np.float64)
-    high = np.full(chain[0].n_in, kind.highest, np.float64)
+    low, high = (end.astype(np.float64) for end in ends(design.features, kind, chain[0].n_in))
+    # Multiples of a power of two are shorter numbers: their low bits are constant.
+    units = np.array(
+        [
+            1.0 if own is None else 2.0 ** (kind.fraction - own.fraction)
+            for own in given_features(design.features, kind, chain[0].n_in)
+        ]
+    )
     out = []
-    for number in range(len(chain)):
-        found, low, high = _layer(design, number, live[number], low, high)
+    for number, layer in enumerate(chain):
+        found, low, high = _layer(design, number, live[number], low, high, units)
+        units = np.ones(layer.n_out)
         out.append(found)
     return out
 
@@ -222,19 +230,27 @@ def _layer(
     live: NDArray[np.bool_],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
+    units: NDArray[np.float64],
 ) -> tuple[Sums, NDArray[np.float64], NDArray[np.float64]]:
-    """A layer's sums, and the ends of its results; ``low`` and ``high`` are those of its inputs."""
+    """A layer's sums, and the ends of its results.
+
+    Args:
+        low, high: the ends of its inputs, (n_in,).
+        units: each input is a multiple of it, (n_in,).
+    """
     layer, (source, accum, result) = design.architecture.chain[number], design.layer_types()[number]
     weight, bias = design.chain_weights[number], design.biases[number]
     up, down = np.maximum(weight, 0), np.minimum(weight, 0)
     least, most = low @ up + high @ down, high @ up + low @ down
-    widths = _bits(low, high)
+    widths = _bits(np.ceil(low / units), np.floor(high / units))
     digits = csd_weight(weight) * (widths > 0)[:, None]
     count = digits.sum(axis=0)
     used = live & (count > 0)
     adders = np.maximum(count - 1, 0) * used
     narrow = (digits * widths[:, None]).sum(axis=0) / np.maximum(count, 1) + 1
-    growth = np.maximum(_bits(least, most) - _zeros_below(weight) - narrow, 0)
+    growth = np.maximum(
+        _bits(least, most) - _zeros_below(weight * units[:, None].astype(np.int64)) - narrow, 0
+    )
     offset: NDArray[np.floating] = np.zeros(layer.n_out)
     biased = np.zeros(layer.n_out, bool)
     if bias is not None and layer.bias is not None:

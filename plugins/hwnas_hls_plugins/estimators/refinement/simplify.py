@@ -81,6 +81,19 @@ def _reaches(design: Design) -> list[_Reach]:
     return found
 
 
+def bounds_of_results(design: Design) -> list[tuple[int, int]]:
+    """The smallest and largest possible value of each layer of a chain, rounded but not limited.
+
+    In units of the layer's result type; as many layers as can be followed.
+    """
+    found = []
+    for reach, (_, accum, result) in zip(_reaches(design), design.layer_types(), strict=False):
+        wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
+        least, most = (wide.requantise(end, accum.fraction) for end in reach.rectified)
+        found.append((int(least.min()), int(most.max())))
+    return found
+
+
 def _limited(
     least: NDArray[np.int64], most: NDArray[np.int64], accum: FixedType, result: FixedType
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -154,13 +167,10 @@ def _with_cheaper_result(design: Design, number: int) -> Design:
     layer, (_, accum, result) = design.architecture.chain[number], design.layer_types()[number]
     if layer.result is None or result == accum or layer.activation not in ("relu", "linear"):
         return design
-    reaches = _reaches(design)
+    bounds = bounds_of_results(design)
     dropped = accum.fraction - result.fraction
-    if result.overflow != "WRAP" and len(reaches) > number:
-        least, most = reaches[number].rectified
-        wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
-        low = wide.requantise(least, accum.fraction).min()
-        high = wide.requantise(most, accum.fraction).max()
+    if result.overflow != "WRAP" and len(bounds) > number:
+        low, high = bounds[number]
         lowest = -result.highest if result.overflow == "SAT_SYM" and result.signed else result.lowest
         if lowest <= low and high <= result.highest:
             result = dataclasses.replace(result, overflow="WRAP")

@@ -77,7 +77,7 @@ class TrainingConfig:
     descent_step: float = 0.975
     descent_epochs: int = 12
     descent_rows: int = 32768
-    descent_floor: float = 0.75
+    descent_floor: float = 0.6
     descent_rate: float = 0.06
     descent_price: float = 0.0
     max_rows: int = 32768

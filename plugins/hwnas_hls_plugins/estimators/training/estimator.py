@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _REFINED_ROWS = 8192
 #: Maximum updates of a refinement of several designs (see the module ``refinement.work``): half a minute
 #: on one core.
-_REFINEMENT_WORK = 1.2e11
+_REFINEMENT_WORK = 8e10
 _LEAST_KEPT = 0.5
 #: Prices of the refinement: loss per LUT.
 _PRICES = (3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
@@ -252,6 +252,7 @@ class TrainingEstimator(Resumable, Refining):
         """
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder
+        from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
         from hwnas_hls_plugins.estimators.refinement.work import affordable, work_per_row
 
         work = [work_per_row(design) for design in designs]
@@ -269,13 +270,17 @@ class TrainingEstimator(Resumable, Refining):
                 values = None
                 if design.architecture.narrow_features and design.preprocessing is not None:
                     values = design.preprocessing(rows.x)
-                stops = ladder(
-                    design, input_integers(design, rows.x), labels, prices, values=values, until=_LEAST_KEPT
-                )
+                given = input_integers(design, rows.x)
+                stops = ladder(design, given, labels, prices, values=values, until=_LEAST_KEPT)
             except Unsupported:
                 return []
             return [
-                Refinement(stop.design, stop.price, stop.lut / max(stop.lut_before, 1.0)) for stop in stops
+                Refinement(
+                    without_idle_saturation(stop.design, given),
+                    stop.price,
+                    stop.lut / max(stop.lut_before, 1.0),
+                )
+                for stop in stops
             ]
 
         # The compiled kernels release the GIL; the result does not depend on the number of threads.

@@ -19,6 +19,7 @@ from hwnas_hls.system.cores import available_cores
 from hwnas_hls_plugins.estimators.feature_bits import digit_price
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.estimators.refinement import refine
+from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
 from hwnas_hls_plugins.estimators.training.row_weights import refinement_rows
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class SnapshotRefinement:
     Args:
         dataset: dataset of the rows.
         train: training rows; the loss on at most 2,048 of them decides.
-        config: its ``descent_price`` of 0 leaves snapshots as they are.
+        config: with its ``descent_price`` of 0, weights stay as they are.
         score: the score of a design on the validation rows of the training, see :class:`Snapshot`.
     """
 
@@ -70,29 +71,37 @@ class SnapshotRefinement:
     def of(self, snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[Snapshot]:
         """The snapshots, refined unless they are far behind the front.
 
-        The result does not depend on the number of threads; the compiled kernels release the GIL.
+        Saturation that no row needs is removed, too. The result does not depend on the number of threads;
+        the compiled kernels release the GIL.
         """
-        if self.price == 0 or not snapshots:
-            return list(snapshots)
 
         def of(snapshot: Snapshot) -> Snapshot:
             return snapshot if is_behind(snapshot, front) else self._refined(snapshot)
 
+        if self.price == 0:
+            return [of(snapshot) for snapshot in snapshots]
         with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
             return list(pool.map(of, snapshots))
 
     def _refined(self, snapshot: Snapshot) -> Snapshot:
-        design = snapshot.design
-        # A bit of an adder is about one LUT.
-        price = self.price / max(snapshot.adder_bits, 1.0)
-        integers, values = input_integers(design, self._rows.x), None
-        if design.architecture.narrow_features and design.preprocessing is not None:
-            values = design.preprocessing(self._rows.x)
-        try:
-            found = refine(design, integers, self._labels, price, values=values, passes=1).design
-        except Unsupported:
+        design, bits = snapshot.design, snapshot.adder_bits
+        integers = input_integers(design, self._rows.x)
+        if self.price > 0:
+            values = None
+            if design.architecture.narrow_features and design.preprocessing is not None:
+                values = design.preprocessing(self._rows.x)
+            # A bit of an adder is about one LUT.
+            price = self.price / max(bits, 1.0)
+            try:
+                design = refine(design, integers, self._labels, price, values=values, passes=1).design
+            except Unsupported:
+                return snapshot
+            # Before the types become wider, because the trainer counts adders of the types that it trains.
+            bits = adder_bits_of(design)
+        design = without_idle_saturation(design, integers)
+        if design is snapshot.design:
             return snapshot
-        return replace(snapshot, design=found, score=self._score(found), adder_bits=adder_bits_of(found))
+        return replace(snapshot, design=design, score=self._score(design), adder_bits=bits)
 
 
 def adder_bits_of(design: Design) -> float:
