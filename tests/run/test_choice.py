@@ -388,14 +388,11 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
         assert member.checks["csim"].ok
 
 
-<<<<<<< HEAD
-def test_designs_of_long_trainings_are_chosen_on_training_and_validation_rows(tmp_path: Path) -> None:
-    """The full trainings here are hopeless, so the designs of the search are exported."""
-=======
 @pytest.mark.parametrize("restarts", [0, 1])
-def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Path, restarts: int) -> None:
+def test_designs_of_long_trainings_are_chosen_on_training_and_validation_rows(
+    tmp_path: Path, restarts: int
+) -> None:
     """No full training is made by default. Those asked for are hopeless here, and the search's win."""
->>>>>>> 7a6ef0d1 (Designs of long removals are exported as they were chosen: no full training, no second refinement; the work of a refinement is limited)
     tables = {
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
@@ -430,12 +427,7 @@ def test_designs_of_long_trainings_are_chosen_on_all_rows_they_know(tmp_path: Pa
         assert restarts or choice.scores[member.key].value == pytest.approx(score)
 
 
-<<<<<<< HEAD
-def test_best_full_training_by_training_rows_is_kept(tmp_path: Path) -> None:
-    from hwnas_hls.network import emulator
-=======
 def test_of_several_full_trainings_the_best_on_their_own_rows_is_kept(tmp_path: Path) -> None:
->>>>>>> 7a6ef0d1 (Designs of long removals are exported as they were chosen: no full training, no second refinement; the work of a refinement is limited)
     from hwnas_hls.protocols.task import joined
     from hwnas_hls.run import full_training
     from hwnas_hls.run.search import Search

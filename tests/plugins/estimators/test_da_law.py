@@ -55,6 +55,19 @@ def drawn(seed: int, widths: tuple[int, ...] = (16, 12, 8, 10), density: float =
 
 
 @needs_da4ml
+def test_the_law_knows_the_types_of_single_features() -> None:
+    """Features of two bits cost much less than the seven bits of the input type."""
+    wide = drawn(3, (16, 12, 10), density=0.2)
+    kind = FixedType(7, 3)
+    wide = dataclasses.replace(wide, architecture=dataclasses.replace(wide.architecture, input=kind))
+    own = tuple(None if number % 5 == 0 else FixedType(2, 1) for number in range(16))
+    narrow = dataclasses.replace(wide, features=own)
+    ratios = [lut_of(sums_of(design)) / cost(design, 5.0, 3).cost_lut for design in (wide, narrow)]
+    assert all(0.8 < ratio < 1.25 for ratio in ratios), ratios
+    assert lut_of(sums_of(narrow)) < 0.7 * lut_of(sums_of(wide))
+
+
+@needs_da4ml
 @pytest.mark.parametrize("density", [0.4, 0.8])
 def test_the_law_is_near_the_solvers_cost(density: float) -> None:
     designs = [drawn(seed, density=density) for seed in range(6)]

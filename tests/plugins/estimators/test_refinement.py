@@ -14,11 +14,15 @@ from hwnas_hls.network.architecture import INPUT, Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
+from hwnas_hls_plugins.estimators.da_law import lut_of, sums_of
 from hwnas_hls_plugins.estimators.refinement import ladder, refine, simplify
 from hwnas_hls_plugins.estimators.refinement.laws import lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, SquaredError
 from hwnas_hls_plugins.estimators.refinement.native import library
 from hwnas_hls_plugins.estimators.refinement.network import layer_states
+from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
+from hwnas_hls_plugins.estimators.refinement.simplify import bounds_of_results
+from hwnas_hls_plugins.estimators.refinement.work import affordable, work_per_row
 
 compiled = pytest.mark.skipif(library() is None, reason="no C compiler here")
 DA = "distributed_arithmetic"
@@ -278,3 +282,62 @@ def test_a_layer_keeps_one_output_even_if_all_are_unused() -> None:
     assert [layer.n_out for layer in simple.architecture.chain] == [1, 1, 4]
     rows, _ = rows_of(design)
     assert np.unique(emulate(simple, rows), axis=0).shape == (1, 4)
+
+
+def test_a_ladder_ends_once_a_design_has_lost_its_share() -> None:
+    design = chain()
+    rows, labels = rows_of(design)
+    prices = (1e-4, 1e-2, 1.0, 10.0)
+    whole = ladder(design, rows, labels, prices)
+    shares = [stop.lut / stop.lut_before for stop in whole]
+    assert shares[2] < 0.5 < shares[0]
+    first = next(number for number, share in enumerate(shares) if share < 0.5)
+    ended = ladder(design, rows, labels, prices, until=0.5)
+    assert [stop.lut for stop in ended] == [stop.lut for stop in whole[: first + 1]]
+
+
+def test_work_is_spent_on_the_first_designs() -> None:
+    assert affordable([3.0, 5.0, 2.0, 1.0], 6.0) == [True, False, True, True]
+    assert affordable([], 1.0) == []
+    small, large = chain(), chain()
+    large = replace(large, weights=tuple(np.where(w == 0, 1, w) for w in large.weights))
+    few = replace(
+        small, weights=tuple(w * (np.arange(w.size).reshape(w.shape) % 4 == 0) for w in small.weights)
+    )
+    assert work_per_row(few) < 0.5 * work_per_row(large)
+
+
+def saturating(integer: int) -> Design:
+    """A hidden layer whose sums may reach 15 for any inputs, in a result type of 3 bits."""
+    first = Dense(
+        6, 9, "relu", FixedType(3, 3), FixedType(4, 4), None, FixedType(3, integer, False, "RND", "SAT")
+    )
+    last = Dense(9, 4, "linear", FixedType(3, 2), FixedType(5, 3))
+    layers = tuple(replace(layer, strategy=DA) for layer in (first, last))
+    return filled(Architecture(FixedType(4, 2), layers))
+
+
+def test_saturation_that_no_row_needs_is_removed() -> None:
+    design = saturating(3)
+    rows, _ = rows_of(design)
+    quiet = rows // 4  # small inputs never reach the limit
+    wider = without_idle_saturation(design, quiet)
+    before, after = (one.architecture.layers[0].result for one in (design, wider))
+    assert after is not None
+    assert before is not None
+    assert after.fraction == before.fraction
+    assert after.width > before.width
+    assert lut_of(sums_of(wider)) < lut_of(sums_of(design))
+    assert np.array_equal(emulate(wider, quiet), emulate(design, quiet))
+    # No sum leaves the new type, whatever the inputs are.
+    assert bounds_of_results(wider)[0][1] <= after.highest
+    assert without_idle_saturation(wider, quiet) is wider
+
+
+def test_saturation_that_a_row_needs_stays() -> None:
+    design = saturating(2)
+    kind = design.architecture.input
+    rows = np.where(np.random.default_rng(0).random((50, 6)) < 0.5, kind.lowest, kind.highest)
+    assert without_idle_saturation(design, rows) is design
+    graph = residual()
+    assert without_idle_saturation(graph, rows) is graph
