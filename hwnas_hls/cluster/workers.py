@@ -118,7 +118,7 @@ class Workers:
         self.table = setup.table
         #: For files of batch jobs; the run folder once it exists.
         self.folder = Path()
-        self._parts = {self.part_name(part): part for part in self._dear()}
+        self._parts = {self.part_name(part): part for part in self._expensive()}
         self._connection: Connection | None = None
         self._key = ""
         self._training: Mapping[str, float] = {}
@@ -132,10 +132,10 @@ class Workers:
     def takes(self, part: ConfiguredPlugin) -> bool:
         """Whether an estimator runs on workers; one that learns from all records runs here."""
         instance = part.instance
-        dear = float(instance.cost) >= self.table.min_cost_s
-        return dear and not instance.learns
+        expensive = float(instance.cost) >= self.table.min_cost_s
+        return expensive and not instance.learns
 
-    def _dear(self) -> list[ConfiguredPlugin]:
+    def _expensive(self) -> list[ConfiguredPlugin]:
         return [part for part in self.setup.estimators if self.takes(part)]
 
     @staticmethod
