@@ -415,6 +415,15 @@ def test_other_encodings_of_good_rows(tmp_path: Path) -> None:
                 "remedy": "give the hls4ml strategy of the layers: --hls-strategy Resource",
             },
         ),
+        (
+            ("--layers", "16-5", "--strategy", "grid"),
+            ErrorKind.INVALID,
+            {
+                "found": "grid",
+                "remedy": "--hls-strategy sets hls4ml's strategy of the layers: Latency, Resource, "
+                "distributed_arithmetic",
+            },
+        ),
         (("--layers", "16-5", "--target", "xcvu9"), ErrorKind.UNKNOWN_NAME, {"found": "xcvu9"}),
         (("--layers", "16-5", "--clock", "0ns"), ErrorKind.INVALID, {"where": "--clock", "found": "0ns"}),
         (("--layers", "16-5", "--stage", "moon"), ErrorKind.UNKNOWN_NAME, {"found": "moon"}),

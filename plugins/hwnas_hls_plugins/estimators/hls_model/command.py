@@ -65,11 +65,15 @@ class PredictOptions:
 def _not_here(_: click.Context, __: click.Parameter, value: str | None) -> None:
     """Refuse ``--strategy``, which is the search strategy of ``run``."""
     if value is not None:
+        from hwnas_hls.network.fields import STRATEGIES
+
         raise UserError(
             "predict has no search strategy",
             where="--strategy",
             found=value,
-            remedy=f"give the hls4ml strategy of the layers: --hls-strategy {value}",
+            remedy=f"give the hls4ml strategy of the layers: --hls-strategy {value}"
+            if value in STRATEGIES
+            else f"--hls-strategy sets hls4ml's strategy of the layers: {', '.join(STRATEGIES)}",
         )
 
 
