@@ -37,6 +37,7 @@ from hwnas_hls.pytest_plugin import Workplace
 BUDGET = (
     *("--plain", "--set", "estimators.training.epochs=1", "--set", "export.training.epochs=1"),
     *("--set", "estimators.training.descent_epochs=1", "--set", "estimators.training.descent_step=0.5"),
+    *("--set", "estimators.training.dense_rows=0"),
     *("--set", "export.members=1", "--set", "export.csim=false"),
     *("--set", "export.folds=0", "--set", "export.refine=false", "--set", "export.restarts=1"),
     *("--set", "export.baselines=false"),

@@ -6,4 +6,5 @@ from __future__ import annotations
 SHORT_TRAINING = (
     *("--set", "estimators.training.epochs=2", "--set", "export.training.epochs=2"),
     *("--set", "estimators.training.descent_epochs=1", "--set", "estimators.training.descent_step=0.5"),
+    *("--set", "estimators.training.dense_rows=0"),
 )

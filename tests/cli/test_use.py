@@ -507,7 +507,7 @@ def test_the_report_of_a_run_takes_data_that_were_moved(tmp_path: Path) -> None:
         "task": {"name": "file", "path": str(data)},
         "run": {"trials": 4, "batch": 4, "exporters": ["front-json"]},
         "space": {"widths": [4], "max_depth": 1},
-        "estimators": {"training": {"epochs": 4, "descent_epochs": 1, "descent_step": 0.8}},
+        "estimators": {"training": {"epochs": 4, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}},
         "export": {"members": 1, "restarts": 1, "folds": 0, "csim": False, "training": {"epochs": 4}},
         "synthesis": {"synthesizer": "none"},
     }

@@ -394,7 +394,7 @@ def test_real_training_is_the_same_to_the_bit(tmp_path: Path, scheduler: str) ->
         "synthesis": {"synthesizer": "none"},
         "run": {"trials": 12, "batch": 12, "estimators": ["hls-model", "training"], "exporters": []},
         "strategy": {"name": "random"},
-        "estimators": {"training": {"epochs": 6, "descent_epochs": 1, "descent_step": 0.8}},
+        "estimators": {"training": {"epochs": 6, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}},
         "export": {"members": 2, "restarts": 2, "csim": False, "training": {"epochs": 4}},
     }
     found = []

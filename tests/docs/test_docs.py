@@ -219,7 +219,7 @@ def test_contract_finds_broken_example(registry: Registry, monkeypatch: pytest.M
 
 def small(**changes: Any) -> dict[str, Any]:
     """The arguments of a run of seconds that goes through everything but C simulation."""
-    short = {"epochs": 2, "descent_epochs": 1, "descent_step": 0.5}
+    short = {"epochs": 2, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.5}
     return {
         **changes,
         "trials": 20,

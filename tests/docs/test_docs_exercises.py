@@ -82,7 +82,7 @@ def test_no_member_of_the_space_is_slow(plugins: Registry) -> None:
 
 
 def test_the_space_is_searched_as_in_its_spec(plugins: Registry, tmp_path: Path) -> None:
-    short = {"epochs": 1, "descent_epochs": 1, "descent_step": 0.8}
+    short = {"epochs": 1, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}
     tables = {
         **FAST_SPEC,
         "run": {**SHORT, "estimators": ["static", "hls-model", "training"]},
@@ -96,7 +96,7 @@ def test_the_space_is_searched_as_in_its_spec(plugins: Registry, tmp_path: Path)
 
 
 def test_best_design_of_run_is_best_by_function(plugins: Registry, tmp_path: Path) -> None:
-    short = {"epochs": 2, "descent_epochs": 1, "descent_step": 0.8}
+    short = {"epochs": 2, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}
     estimators = {**TRADEOFF_SPEC["estimators"], "training": short}
     tables = {
         **TRADEOFF_SPEC,

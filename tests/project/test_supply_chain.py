@@ -305,7 +305,12 @@ def test_run_uses_no_network(tmp_path: Path) -> None:
         "--set",
         "export.restarts=2",
     ]
-    for setting in ("training.epochs=2", "training.descent_epochs=1", "training.descent_step=0.5"):
+    for setting in (
+        "training.epochs=2",
+        "training.descent_epochs=1",
+        "training.descent_step=0.5",
+        "training.dense_rows=0",
+    ):
         arguments += ["--set", f"estimators.{setting}"]
     arguments += ["--set", "export.training.epochs=2", "--set", "export.folds=2"]
     arguments += ["--output", str(tmp_path / "run"), "--plain"]

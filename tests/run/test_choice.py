@@ -156,7 +156,7 @@ SHORT: dict[str, Any] = {
     "target": {"name": "xcvu9p"},
     "run": {"trials": 30, "batch": 15, "exporters": [], "estimators": ["static", "hls-model", "training"]},
     "export": {"members": 3, "restarts": 2, "csim": False, "training": {"epochs": 10}},
-    "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.8}},
+    "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}},
     "synthesis": {"synthesizer": "none"},
     "space": {"widths": [8, 16], "max_depth": 1},
 }
@@ -374,7 +374,7 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
     tables = {
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
-        "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.7}},
+        "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.7}},
         "export": {"members": 2, "restarts": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
     }
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
@@ -396,7 +396,7 @@ def test_designs_of_long_trainings_are_chosen_on_training_and_validation_rows(
     tables = {
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
-        "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "descent_step": 0.7}},
+        "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.7}},
         "export": {
             **{"members": 3, "csim": False, "restarts": restarts},
             "training": {"epochs": 1, "descent_rate": 1e-6},

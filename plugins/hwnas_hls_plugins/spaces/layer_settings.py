@@ -34,7 +34,7 @@ class LayerSettings:
         weight_bits: bits of each layer's weights in all, including the sign.
         weight_integer_bits: integer bits among them, including the sign; 1 is the range from -1 to 1.
         activation_bits: bits of each layer's result in all, except the last layer's; the result has a sign
-            unless the activation is a ReLU.
+            unless the activation is a ReLU. 1 is possible if all activations are ReLUs.
         activation_integer_bits: integer bits among them, without the sign.
         result_rounding: how each layer's result is rounded: a mode of ``ap_fixed``, such as ``RND`` (half up)
             or ``TRN`` (down; no adder).
@@ -81,8 +81,16 @@ class LayerSettings:
         for name in ("dropouts", "sparsities"):
             if name == "dropouts" or self.sparsities:
                 check(name, getattr(self, name), lambda share: 0 <= share < 1, "at least 0 and below 1")
-        for name in ("input_bits", "weight_bits", "activation_bits"):
+        for name in ("input_bits", "weight_bits"):
             check(name, getattr(self, name), lambda bits: 2 <= bits <= 24, "between 2 and 24")
+        # One bit is 0 or 1 times a power of two; with a sign it could only be 0 or negative.
+        least = 1 if tuple(self.activations) == ("relu",) else 2
+        check(
+            "activation_bits",
+            self.activation_bits,
+            lambda bits: least <= bits <= 24,
+            "between 1 and 24, or 2 and 24 if an activation other than relu is among the choices",
+        )
         for name in ("input_integer_bits", "weight_integer_bits", "activation_integer_bits"):
             check(name, getattr(self, name), lambda bits: -8 <= bits <= 24, "between -8 and 24")
         check("result_rounding", (self.result_rounding,), *among(ROUNDINGS))

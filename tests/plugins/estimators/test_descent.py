@@ -39,7 +39,9 @@ torch = pytest.importorskip("torch")
 
 PART = Target("p", "xc-p", "ultrascale+", 9, 9, 9, 9, 9, 1, "DSP48E2", (27, 18), 5.0, ("made up",))
 SHARES = (1.0, 0.5, 0.2)
-QUICK = TrainingConfig(epochs=3, descent_step=0.8, descent_epochs=1, descent_price=0.1, rungs=(0.5,))
+QUICK = TrainingConfig(
+    epochs=3, descent_step=0.8, descent_epochs=1, dense_rows=0, descent_price=0.1, rungs=(0.5,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +285,20 @@ def test_the_number_of_cores_changes_no_bit(digits: Dataset, space: MlpSpace, ke
             assert item.design is None or same(item.design, other[key].design)
 
 
+def test_networks_train_on_before_their_first_removal(digits: Dataset, space: MlpSpace) -> None:
+    """``dense_rows`` add epochs with all adders; the design of share 1 is the one after them."""
+    candidate = space.candidate({**some(space, 1)[0].values, "kept_adders": 1.0})
+    found = {}
+    for rows in (0, 20_000):
+        config = replace(QUICK, dense_rows=rows, descent_price=0.0)
+        (found[rows],) = TrainingEstimator(config).estimate([candidate], context(space, digits))
+    epochs = {rows: one.design.meta["epochs"] for rows, one in found.items() if one.design is not None}
+    batch = 64
+    assert epochs == {0: 3, 20_000: 3 + 20_000 // (len(digits.train) // batch * batch)}
+    scores = {rows: one.values["accuracy"].value for rows, one in found.items()}
+    assert scores[20_000] > scores[0] + 0.05
+
+
 def test_training_reports_progress(digits: Dataset, space: MlpSpace) -> None:
     said: list[str] = []
     here = replace(context(space, digits), progress=said.append)
@@ -327,7 +343,7 @@ def searched(folder: Path, trials: int, kept: Sequence[float] = SHARES, break_in
         },
         "objectives": {"metrics": ["accuracy", "lut"]},
         "run": {"trials": trials, "batch": 4, "estimators": ["static", "hls-model", "training"]},
-        "estimators": {"training": {"epochs": 3, "descent_step": 0.8, "descent_epochs": 1}},
+        "estimators": {"training": {"epochs": 3, "descent_step": 0.8, "descent_epochs": 1, "dense_rows": 0}},
     }
     with Store(folder) as store:
         search = Search.resume(resolve(spec_from_tables(tables, "test"), Registry()), store)

@@ -30,7 +30,9 @@ compiled = pytest.mark.skipif(library() is None, reason="no C compiler here")
 DA = "distributed_arithmetic"
 N_IN = 6
 SHARES = (1.0, 0.5, 0.2, 0.1)
-QUICK = TrainingConfig(epochs=6, descent_step=0.85, descent_epochs=1, descent_price=0.0, rungs=(), max_rows=0)
+QUICK = TrainingConfig(
+    epochs=6, descent_step=0.85, descent_epochs=1, dense_rows=0, descent_price=0.0, rungs=(), max_rows=0
+)
 
 
 @pytest.fixture(scope="module")

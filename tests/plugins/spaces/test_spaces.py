@@ -458,3 +458,11 @@ def test_the_page_names_every_setting_of_space_and_strategies() -> None:
             shown = str(default).lower() if isinstance(default, bool) else str(default)
             wanted = f"`{field.name}`" if isinstance(default, tuple) else f"`{field.name} = {shown}`"
             assert wanted in page, f"{config.__qualname__}: {wanted} is not on the page"
+
+
+def test_results_of_one_bit_need_a_relu() -> None:
+    config = MlpSpace.Config(strategies=("distributed_arithmetic",), activation_bits=(1, 2))
+    assert config.activation_bits == (1, 2)
+    for activations in (("hard_tanh",), ("relu", "leaky_relu")):
+        with pytest.raises(ValueError, match="activation_bits"):
+            MlpSpace.Config(activations=activations, activation_bits=(1, 2))

@@ -230,7 +230,9 @@ def test_search_begins_with_networks_of_supernets(tmp_path: Path) -> None:
             "strategy": {"name": "differentiable", "tradeoffs": [0.5, 2.0], "epochs": 8, "draws": 1},
             "space": {"name": "mlp", "max_depth": 2, "widths": [8, 16, 32], "weight_bits": [3, 4, 5, 6]},
             "run": {"trials": 4, "batch": 4, "device": "cpu", "estimators": ["hls-model", "training"]},
-            "estimators": {"training": {"epochs": 8, "descent_epochs": 1, "descent_step": 0.8}},
+            "estimators": {
+                "training": {"epochs": 8, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}
+            },
         },
         "test",
     )

@@ -159,6 +159,22 @@ def test_multipliers_refuse_types_of_single_features(target: Target, cache_dir: 
 
 
 @needs_yosys
+@pytest.mark.parametrize("part", ["xcvu9p", "lfe5u-45f"])
+def test_tables_of_few_bits_become_luts(part: str, cache_dir: str) -> None:
+    """alkaid writes functions of a few bits as tables, which Yosys would turn into memories."""
+    pytest.importorskip("alkaid")
+    design = _design(shape=(16, 8, 4), source="fixed<3,2>", result="ufixed<1,0,RND,SAT>", seed=2)
+    given = find_target(part, [data_folder("hw_targets")])
+    report = OpenSynthesizer(OpenConfig(rows=300, cache_dir=cache_dir, generator="alkaid")).synthesize(
+        design, given
+    )
+    assert report.failure == ""
+    tables = list(Path(report.files["result"]).parent.rglob("*tables*.v"))
+    assert tables, "this design has no table and shows nothing"
+    assert report.estimates["lut"].value > 0
+
+
+@needs_yosys
 @needs_compiler
 @pytest.mark.parametrize("name", ["truncate and wrap", "short accumulators that saturate"])
 def test_plain_multipliers_equal_the_emulator(name: str, target: Target, cache_dir: str) -> None:

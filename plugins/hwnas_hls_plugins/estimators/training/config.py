@@ -36,13 +36,15 @@ class TrainingConfig:
             stay in place.
         leak: share of the gradient that passes through saturated and negative sums at the start;
             it decreases to zero by the middle of the training.
+        dense_rows: number of training rows, after the ``epochs``, of a network with all its adders before
+            their removal begins.
         descent_step: share of the adders that remain after each round of removal.
         descent_epochs: passes over the training rows after each such round, fewer if ``descent_rows`` is
             reached.
         descent_rows: number of training rows after which a round ends with its epoch.
         descent_floor: share of the way from chance to the best score so far. Designs below it are of no
             use, and a network ends its removal after three of them in a row.
-        descent_rate: learning rate at the start of each round, with decay to zero.
+        descent_rate: learning rate at the start of each round (and of ``dense_rows``), with decay to zero.
         descent_price: the weights of each design of a removal are refined at this loss (in nats, or half
             a squared unit) divided by its LUTs, per LUT, for example 0.1; 0 refines in the export only.
         max_rows: maximum number of training rows per epoch, drawn anew for each; 0 means all.
@@ -74,11 +76,12 @@ class TrainingConfig:
     rungs: tuple[float, ...] = (0.25, 0.5)
     pruned_by: float = 0.4
     leak: float = 0.1
+    dense_rows: int = 262144
     descent_step: float = 0.975
     descent_epochs: int = 12
     descent_rows: int = 32768
     descent_floor: float = 0.6
-    descent_rate: float = 0.06
+    descent_rate: float = 0.03
     descent_price: float = 0.0
     max_rows: int = 32768
     max_validation_rows: int = 20000
@@ -97,6 +100,7 @@ class TrainingConfig:
         for name in (
             "batch_size",
             "cores",
+            "dense_rows",
             "group_elements",
             "max_rows",
             "max_validation_rows",

@@ -252,6 +252,7 @@ class Descent:
         """Run the rounds up to number ``end``; round 0 is the network with all its adders."""
         training, layout = self.training, network.layout
         if done == 0:
+            training.descend(network, 0)
             for j, member in enumerate(network.members):
                 self._dense[member.index] = adder_bits(layout, j)
         for number in range(max(done, 1), end + 1):
@@ -264,14 +265,14 @@ class Descent:
                     training.give_inputs(member)
             layout.refresh_kept()
             network.arithmetic.quantise()
-            training.descend(network, number - 1)
+            training.descend(network, number)
             self._progress(len(self.alive), training.config.descent_step**number)
 
     def _snap(self, network: Network, number: int) -> None:
         training = self.training
         wanted = [j for j, m in enumerate(network.members) if number in self._wanted[m.index]]
         scores = training.scores(network) if wanted else {}
-        epochs = training.config.epochs + number * training.schedule.descent_epochs
+        epochs = training.schedule.epochs_before(number + 1)
         snapshots = []
         for j in wanted:
             index = network.members[j].index

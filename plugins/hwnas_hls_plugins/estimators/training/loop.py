@@ -218,14 +218,13 @@ class Training:
         return self.config.cores or min(available_cores(), _MOST_CORES)
 
     def descend(self, network: Network, round_: int) -> None:
-        """Train a group after a round of removing adders; rounds are counted from 0."""
-        epochs = self.schedule.descent_epochs
+        """Train a group after a round of removing adders; round 0 has all of them."""
+        epochs, before = self.schedule.round_epochs(round_), self.schedule.epochs_before(round_)
         kinds = self._take_inputs(network)
         step = self._step(network, epochs * self.schedule.epoch_steps)
         for epoch in range(epochs):
             network.settle()
-            number = self.config.epochs + round_ * epochs + epoch
-            self._epoch(network, step, kinds, number, self.schedule.descent_paces(round_, epoch))
+            self._epoch(network, step, kinds, before + epoch, self.schedule.descent_paces(round_, epoch))
 
     def give_inputs(self, member: ChainMember) -> None:
         """Give a member its own input types; the first call also gives it its own copy of the inputs."""

@@ -43,9 +43,10 @@ class Schedule:
     def __init__(self, config: TrainingConfig, epoch_steps: int, batch_rows: int) -> None:
         self.config, self.epoch_steps = config, epoch_steps
         self.steps = epoch_steps * config.epochs
-        #: Epochs of each round of a descent.
-        within = config.descent_rows // (epoch_steps * batch_rows)
-        self.descent_epochs = min(config.descent_epochs, max(1, within))
+        epoch_rows = epoch_steps * batch_rows
+        #: Epochs of each round of a descent, and of its beginning with all adders.
+        self.descent_epochs = min(config.descent_epochs, max(1, config.descent_rows // epoch_rows))
+        self.dense_epochs = config.dense_rows // epoch_rows
 
     def paces(self, epoch: int) -> list[Pace]:
         """One pace per step of ``epoch``, counted from 0."""
@@ -66,14 +67,23 @@ class Schedule:
         done = (step - warm) / max(1, self.steps - warm)
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
+    def round_epochs(self, round_: int) -> int:
+        """Epochs after a round of removal; round 0 removes nothing."""
+        return self.descent_epochs if round_ else self.dense_epochs
+
+    def epochs_before(self, round_: int) -> int:
+        """Epochs of a network before round ``round_`` of its descent."""
+        return self.config.epochs + (self.dense_epochs + (round_ - 1) * self.descent_epochs if round_ else 0)
+
     def descent_paces(self, round_: int, epoch: int) -> list[Pace]:
-        """One pace per step of an epoch after a round of a descent, both from 0; see ``descent_rate``."""
+        """One pace per step of an epoch, counted from 0, after a round of removal; see ``descent_rate``."""
         config = self.config
-        steps = self.descent_epochs * self.epoch_steps
+        steps = self.round_epochs(round_) * self.epoch_steps
+        before = self.epochs_before(round_) * self.epoch_steps
         found = []
         for number in range(epoch * self.epoch_steps, (epoch + 1) * self.epoch_steps):
             rate = config.descent_rate * 0.5 * (1 + math.cos(math.pi * number / steps))
-            step = self.steps + round_ * steps + number + 1
+            step = before + number + 1
             size = adam.step_size(rate, config.beta1, config.beta2, step)
             found.append(Pace(_momentum(step), 0.0, 1 - rate * config.decay, size))
         return found

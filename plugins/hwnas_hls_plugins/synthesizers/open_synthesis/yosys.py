@@ -87,7 +87,8 @@ def _before_mapping(sources: Sequence[str], top: str, adders: str | None) -> lis
     select = "" if adders is None else f" {adders}"
     return [
         *_read(sources, top),
-        "proc",
+        # alkaid writes functions of few bits as tables. As ROMs they would be memories, which are refused.
+        "proc -norom",
         "opt_expr",
         "wreduce",
         "opt_clean",
