@@ -101,7 +101,7 @@ class Run:
         return list(stored_run.redraw(self.folder, registry_with(self.plugins), formats).files)
 
     def export_design(self, key: str) -> Member:
-        """Train one candidate in full, on the front or not, and write its hls4ml project to ``designs/``.
+        """Export one candidate, on the front or not, as a design with its hls4ml project in ``designs/``.
 
         Args:
             key: key of a complete record, or a unique prefix of it.
@@ -176,7 +176,7 @@ def run_search(
     progress: bool | runs.Observer = False,
     **tables: Mapping[str, Any] | str,
 ) -> Run:
-    """Search, train the front in full and export hls4ml projects, like ``hwnas-hls run``.
+    """Search, and export the chosen designs with their hls4ml projects, like ``hwnas-hls run``.
 
     Args:
         target: part, board or path of a target file.

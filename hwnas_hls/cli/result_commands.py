@@ -59,7 +59,7 @@ def export(
 ) -> int:
     """Export one candidate of a run (KEY or --pick) as an hls4ml project, on the front or not.
 
-    A design that was exported before is left as it is; delete its folder to train it again.
+    A design that was exported before is left as it is; delete its folder to export it again.
 
     Without KEY and --pick, all designs of the front are exported again. With --format, the run is
     written in that format as it is, without training; verilog and vhdl also take one design.

@@ -97,7 +97,7 @@ def run(
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Search, train the front in full, and export hls4ml projects proven bit-exact.
+    """Search for designs, synthesise the best, and export hls4ml projects checked bit by bit.
 
     SPEC is a TOML file that defines a whole run; flags override it. --target alone is enough.
 

@@ -105,7 +105,7 @@ class Estimator(Isolatable):
     #: Whether it trains and returns designs. If several estimators train, each one receives the
     #: candidates that successive halving kept after the previous one.
     trains: bool = False
-    #: Configuration keys that change for the final training of the front (``trains`` only).
+    #: Configuration keys that change for full trainings of exported designs (``trains`` only).
     full_training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     #: Numeric configuration keys and the factors by which they change for full trainings of a design
     #: after one that failed (``trains`` only).

@@ -31,7 +31,7 @@ class Member:
         key: the candidate's key; its folder is ``designs/KEY``.
         candidate: its knob values.
         record: the result of the search.
-        design: after full training.
+        design: as exported.
         estimates: final numbers; the task's metric (``accuracy``, ...) is measured on the test split.
         checks: ``alive``, ``limits``, ``project`` and ``csim`` (C simulation against the emulator)
             -> result.

@@ -211,7 +211,7 @@ def _in_folds(
 def _folds_of(problem: Problem, records: Sequence[Record]) -> int:
     """The folds of the cross-fitting; none for candidates that share a long training.
 
-    Their exported designs are mostly those of the search, which other networks do not rescore.
+    The designs of the search are exported, and the scores of newly trained networks are not theirs.
     """
     wanted = problem.spec.export.folds
     if wanted is not None:

@@ -1,4 +1,4 @@
-"""Export of designs: full training, refinement, synthesis, test score, hls4ml project, C simulation."""
+"""Export of designs: final weights, synthesis, score on the test rows, hls4ml project, C simulation."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def export_designs(
         on_step: called with a description of each step.
         measuring: synthesises each design; ``None``: no synthesis.
         scores: key -> score by which the record was chosen, if known.
-        prices: key -> price at which single weights are refined after the full training.
+        prices: key -> price at which single weights are refined, after a full training if there is one.
         designs: key -> design of the search that was scored for the choice, refined at its price.
         every: keep designs that are constant, or dominated by another in their final numbers.
 
@@ -244,7 +244,7 @@ def _member(problem: Problem, made: Made, found: Estimate, final: Mapping[str, E
     """
     record, design = made.record, made.design
     broken = problem.goal.violations(final)
-    over = tuple(f"over the limit {limit} by {by:.1%} after full training" for limit, by in broken.items())
+    over = tuple(f"over the limit {limit} by {by:.1%} in the final numbers" for limit, by in broken.items())
     dead = useless(design, problem.dataset, problem.dataset.test, found)
     checks = {
         "alive": failure(dead) if dead else PASSED,

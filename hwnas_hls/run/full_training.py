@@ -1,4 +1,4 @@
-"""Full training of chosen records: several trainings each, refinement of single weights, and selection."""
+"""Final weights of chosen records: those of the search, or of the best full training, refined."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def trained(
     finals: Mapping[str, Design] = MappingProxyType({}),
     searched: Mapping[str, Design] = MappingProxyType({}),
 ) -> list[Made]:
-    """One design per record: the best of its full trainings with several seeds, each refined at its price.
+    """One design per record: that of the search, or the best of several full trainings, refined at its price.
 
-    They are compared by their scores on the rows that all of them have seen, and by their LUTs: small
-    networks underfit these rows, so a better fit is a better network. If one training covers several
-    candidates, the search has trained as long as a full training does: its designs are exported, or compared
-    with the full trainings that the spec asks for. Once a training of a record fails, the others of this
+    If one training covers several candidates, the search has trained as long as a full training does: its
+    designs are exported, or compared with the full trainings that the spec asks for. The designs of a record
+    are compared by their LUTs and their scores on the rows of the full training: small networks underfit
+    these rows, so a better fit is a better network. Once a training of a record fails, the others of this
     record use the trainer's settings for that case, until one succeeds. If all trainings and one more fail,
     the design of the search is used instead, with a warning.
 

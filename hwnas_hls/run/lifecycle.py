@@ -1,6 +1,6 @@
 """A run from its spec to its folder: search, export of the designs, exporters; and how a run resumes.
 
-``stored_run`` has what can be done with a run afterwards.
+The module ``stored_run`` does what can be done with a finished run.
 """
 
 from __future__ import annotations

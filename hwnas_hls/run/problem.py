@@ -79,7 +79,7 @@ class Problem:
         return dataclasses.replace(self, spec=spec)
 
     def recovering(self) -> Problem:
-        """The same problem with the full training for designs whose first one failed."""
+        """The same problem with the trainer's settings for designs whose full training failed."""
         part = self.trainer
         if part is None or not part.instance.after_failure:
             return self

@@ -3,7 +3,7 @@
 Among the exported *designs*, the final numbers decide: costs predicted with the trained weights or
 measured, and the score on the test rows. Picking by that score biases it slightly upwards. Among all
 complete candidates of the *search*, the numbers of the search decide: accuracies on the validation
-rows after a short training, and costs as known then. Such a candidate still has to be exported.
+rows, and costs as known then. Such a candidate still has to be exported.
 """
 
 from __future__ import annotations

@@ -92,8 +92,8 @@ def export_one(
 ) -> Member:
     """Export one candidate of a run, on the front or not, to ``folder/designs``.
 
-    A design that was exported before is returned as it is: what has been proven for it would not hold
-    for another training. Delete its folder to train it again.
+    A design that was exported before is returned as it is, because its evidence would not hold for other
+    weights. Delete its folder to export it again.
 
     Args:
         cluster: as in :func:`resume`.
@@ -119,7 +119,7 @@ def export_one(
                 remedy="give a key, or the first digits of one; `--pick` selects by a rule",
             )
         if held := exported_member(store.meta(), fitting[0], folder):
-            observer.on_step(f"{held.key} was exported before; delete its folder to train it again")
+            observer.on_step(f"{held.key} was exported before; delete its folder to export it again")
             return held
         members = export_designs(problem, search.judge, fitting, folder, observer.on_step, every=True).members
         if not members:

@@ -152,7 +152,7 @@ class ExportTable:
         baselines: train a linear model, a float MLP and boosted trees in seconds, and score them on the test
             rows beside the designs.
         workers: number of parallel C simulations.
-        training: keys that override the training estimator's for the final, full training.
+        training: keys that override the training estimator's for full trainings.
     """
 
     members: int = 10

@@ -11,7 +11,7 @@ from hwnas_hls.values.estimate import Estimate
 
 
 class LeftOutKind(StrEnum):
-    """Why a design that was trained in full is not exported."""
+    """Why a chosen design is not exported."""
 
     #: Its outputs do not depend on its inputs, or its score is at chance level.
     USELESS = "useless"

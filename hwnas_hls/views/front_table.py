@@ -135,7 +135,7 @@ def nearest_table(front: Front) -> Table:
 
 
 def picked_lines(member: Member, metrics: Sequence[str]) -> list[str]:
-    """Numbers of a design during the search, and after full training and verification.
+    """Numbers of a design during the search, and as exported.
 
     Args:
         metrics: the task's metric first, as in :class:`~hwnas_hls.run.selection.Picked`.

@@ -29,7 +29,7 @@ class KnownDesign:
         candidate: of the space of the run, or outside it (:mod:`hwnas_hls.run.given`).
         origin: ``from FOLDER`` or ``yours: NAME``.
         trained: the design, scored on the validation rows; ``None`` if the run must train it.
-        final: the design to export instead of another full training, if any.
+        final: the finished design, which is exported unchanged, if any.
     """
 
     candidate: Candidate
@@ -58,7 +58,7 @@ def origins(store: Store) -> Mapping[str, str]:
 
 
 def final_designs(store: Store, keys: Sequence[str]) -> dict[str, Design]:
-    """key -> design to export, of the known designs among ``keys`` that need no full training."""
+    """key -> design to export unchanged, of the known designs among ``keys`` that are finished."""
     found = {}
     for key in keys:
         for item in store.evaluations([_final_key(key)]).values():
@@ -68,7 +68,7 @@ def final_designs(store: Store, keys: Sequence[str]) -> dict[str, Design]:
 
 
 def keep_finals(store: Store, designs: Mapping[str, Design]) -> None:
-    """Store fully trained designs that a run does not export, for the runs that start from it."""
+    """Store finished designs that a run does not export, for the runs that start from it."""
     store.add_evaluations({_final_key(key): Estimates(design=design) for key, design in designs.items()})
 
 

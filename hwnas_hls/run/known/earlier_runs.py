@@ -27,7 +27,7 @@ from hwnas_hls.values.record import RecordState
 
 
 def known_of_run(problem: Problem, folder: Path, into: Store) -> Iterator[KnownDesign]:
-    """The trained candidates of an earlier run, with the weights of the search and of the full training.
+    """The trained candidates of an earlier run, with the weights of the search and of the export.
 
     The stored evaluations of that run are copied, so those that are still valid are not repeated.
 
@@ -124,7 +124,7 @@ def _expressed(problem: Problem, candidate: Candidate, architecture: Architectur
 
 
 def _finals(store: Store, folder: Path) -> Mapping[str, Design]:
-    """key -> exported design; damaged and missing ones are omitted, and their candidates trained again."""
+    """key -> exported design; damaged and missing ones are omitted, and their candidates exported anew."""
     found = {}
     for item in store.meta().get("members", []):
         with contextlib.suppress(HwnasError):

@@ -45,7 +45,7 @@ class Moves:
         offset: added to the bias, on the grid of the sums.
         saving: thousandths of a LUT.
         old: the weight, or the version of the feature, that the move was made for.
-        rise: last one seen, in loss over all rows; filled by sweeps.
+        rise: last measured increase of the loss, summed over all rows; filled by sweeps.
         taken: uint8, whether it was made.
     """
 

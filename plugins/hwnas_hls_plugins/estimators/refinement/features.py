@@ -58,7 +58,7 @@ class InputFeatures:
         """Thousandths of a LUT that every change of every feature that is read saves.
 
         Args:
-            digits: (n_in,) of all weights that take it.
+            digits: (n_in,) number of signed digits of all weights that read a feature.
 
         Returns:
             features and changes, one entry each, and what they save.
@@ -76,15 +76,15 @@ class InputFeatures:
         return np.array(places, np.int64).reshape(-1, 2), np.array(saved, np.int64)
 
     def change(self, number: int, change: int) -> None:
-        """A change was made."""
+        """Apply a change to the type of a feature."""
         self.types[number] = changed(self.types[number], change)
         self._work_out(number)
 
     def given(self, read: NDArray[np.bool_]) -> FeatureTypes:
-        """The types as a design has them: nothing of what no neuron reads; empty where there are none.
+        """The types of a design's features: ``None`` where no neuron reads one; empty without own types.
 
         Args:
-            read: (n_in,) whether any neuron does.
+            read: (n_in,) whether any neuron reads the feature.
         """
         if not self.priced:
             return ()

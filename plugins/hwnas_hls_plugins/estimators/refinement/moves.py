@@ -79,7 +79,7 @@ class MoveList:
 
     Args:
         design: as it was at the start; types of layers do not change.
-        features: types of the inputs, which may.
+        features: types of the inputs; they may change.
     """
 
     def __init__(self, design: Design, features: InputFeatures) -> None:

@@ -123,7 +123,7 @@ class NativeTrials:
         self.loss = int(self._kernels.settle(ctypes.byref(self._network)))
 
     def values(self, number: int) -> NDArray[Any]:
-        """What a layer hands on, (features, rows); -1 for the inputs."""
+        """The outputs of a layer, (features, rows); -1 means the inputs."""
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(

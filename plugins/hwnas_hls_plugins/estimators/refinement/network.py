@@ -182,7 +182,7 @@ def _limit(kind: FixedType) -> tuple[int, int, int]:
 
 
 def designed(design: Design, states: list[LayerState], features: InputFeatures) -> Design:
-    """The design with the weights, biases and types of features that it came to."""
+    """The design with its refined weights, biases and types of features."""
     weights, biases = list(design.weights), list(design.biases)
     for number, (layer, state) in enumerate(zip(design.architecture.layers, states, strict=True)):
         if not isinstance(layer, Dense):

@@ -37,7 +37,7 @@ class Refined:
     """The result of a refinement at one price.
 
     Args:
-        design: with the same types but cheaper weights.
+        design: with cheaper weights and, if ``values`` were given, fewer bits of features.
         price: allowed increase of the loss per LUT saved.
         loss, loss_before: mean over the rows, in nats (classification) or half a squared unit of the outputs.
         lut, lut_before: estimated LUTs of the weights, for ranking; not a count.
@@ -173,7 +173,7 @@ class _Refinement:
         )
 
     def _sweep(self, price: float, hot: list[NDArray[np.bool_]]) -> int:
-        """Measure every move, then make the best ones first; hopeless weights are removed from ``hot``."""
+        """Measure every move, then make the best ones first; weights far from acceptance leave ``hot``."""
         rate = price * self._scale / MILLI
         moves = self._list.of(self._trials, hot)
         everything = np.arange(len(moves))

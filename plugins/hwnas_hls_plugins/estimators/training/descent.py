@@ -1,9 +1,8 @@
 """Removal of adders during training: the least salient signed digits, some per round.
 
 A network is first trained with all its digits. Each round then removes a share of them, those with the
-smallest expected increase of the loss per adder bit, and continues training. A removed digit is not lost
-forever: a weight whose digits are not limited may regain one, and loses it in the next round if its
-saliency is low.
+smallest expected increase of the loss per adder bit, and continues training. A weight whose digits
+are not limited may regain one in training; the next round removes it again if its saliency is low.
 
 This module imports torch.
 """
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.schedule import Schedule
     from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
-#: A network is stopped when this many designs in a row are far behind the known front, or far too bad.
+#: A removal ends after this many designs in a row that are far behind the known front or below the floor.
 PATIENCE = 3
-#: A network is compared with the front as if it kept its score down to this share of its adders. A generous
-#: network is always behind at first: it has not lost the adders that it does not need.
+#: A network is compared with the front as if it kept its score down to this share of its adders. A large
+#: network is always behind at first, because it still has adders that it does not need.
 HOPE = 0.15
 
 

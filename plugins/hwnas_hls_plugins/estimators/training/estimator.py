@@ -156,7 +156,7 @@ class TrainingEstimator(Resumable, Refining):
     version: str = "6"
     cost: float = 0.1
     trains: bool = True
-    #: Settings that change for the final training of the front.
+    #: Settings that change for full trainings of exported designs.
     full_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 100,
         "max_rows": 131072,

@@ -205,8 +205,8 @@ class Training:
 
     def descents(self, members: Sequence[AnyMember]) -> dict[int, TrainingResult]:
         """Remove adders from fully trained members, where requested; returns index -> result."""
-        falling = [m for m in members if self.descends(m) and isinstance(m, ChainMember)]
-        found = in_parallel(self, falling, self._cores()) if falling else {}
+        descending = [m for m in members if self.descends(m) and isinstance(m, ChainMember)]
+        found = in_parallel(self, descending, self._cores()) if descending else {}
         return {
             index: TrainingResult(snapshots[-1].design, 1.0, tuple(snapshots))
             for index, snapshots in found.items()

@@ -75,10 +75,10 @@ def conclude(training: Training, states: Sequence[bytes]) -> list[TrainingResult
     found: dict[int, TrainingResult] = {}
     with threads(training.config.threads), torch.inference_mode():
         for epochs, members in _by_epoch(training, states):
-            falling = [member for member in members if training.descends(member)]
+            descending = [member for member in members if training.descends(member)]
             if epochs < training.config.epochs:
-                falling = []
-            found |= training.descents(falling)
+                descending = []
+            found |= training.descents(descending)
             rest = [member for member in members if member.index not in found]
             found |= training.designs(rest, epochs / training.config.epochs)
     return [found[number] for number in range(len(states))]

@@ -105,7 +105,7 @@ def useless(front: Front) -> list[str]:
 
 
 def _left_out(front: Front) -> list[str]:
-    """Sentences on designs that were trained in full but left out."""
+    """Sentences on chosen designs that were left out of the export."""
     left_out, dead = front.run.left_out, useless(front)
     sentences = [f"Left out as useless: {key} ({left_out[key].reason})." for key in dead]
     for kind, up_to in ((LeftOutKind.DOMINATED, ""), (LeftOutKind.ALIKE, " up to the noise")):
