@@ -3,7 +3,7 @@
 ``python benchmarks/circuits/our_side.py TABLE.npz FOLDER [--seconds 180] [--seed 1] [--spec SPEC.toml]``
 
 ``--seconds`` are seconds of processor time, child processes included: the search gets what
-``--export-share`` leaves, so that search and full training together keep the budget. A spec may set
+``--export-share`` leaves, so that search and export together keep the budget. A spec may set
 anything but task, seed and budget; without one the run is the default one, with more exported designs.
 """
 
