@@ -21,7 +21,7 @@ class Source(StrEnum):
 
     #: Predicted by a model; always shown with its interval.
     PREDICTED = "predicted"
-    #: Scored during training, in floating point or with simulated quantisation.
+    #: Scored in floating point, with simulated quantisation, or on rows that the network was trained on.
     TRAINED = "trained"
     #: Scored by bit-exact integer arithmetic.
     EMULATED = "emulated"

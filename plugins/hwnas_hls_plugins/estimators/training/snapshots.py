@@ -38,7 +38,7 @@ class Snapshot:
     Args:
         kept: share of its adders to keep.
         score: interim task metric on the validation rows, with its sign changed if smaller is better.
-        adder_bits: total adder bits, see :func:`adder_bits`.
+        adder_bits: total adder bits of the types in training, see :func:`adder_bits_of`.
     """
 
     kept: float
@@ -48,7 +48,7 @@ class Snapshot:
 
 
 class SnapshotRefinement:
-    """Refines snapshots, so that the search compares designs as they will be exported.
+    """Widens the result types of snapshots and, at a price above 0, refines single weights.
 
     Args:
         dataset: dataset of the rows.
@@ -69,10 +69,9 @@ class SnapshotRefinement:
         self._labels = dataset.wanted(self._rows) if dataset.kind == REGRESSION else self._rows.y
 
     def of(self, snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[Snapshot]:
-        """The snapshots, refined unless they are far behind the front.
+        """The snapshots, with wider types and refined weights unless they are far behind the front.
 
-        Saturation that no row needs is removed, too. The result does not depend on the number of threads;
-        the compiled kernels release the GIL.
+        The result does not depend on the number of threads. The compiled kernels release the GIL.
         """
 
         def of(snapshot: Snapshot) -> Snapshot:
