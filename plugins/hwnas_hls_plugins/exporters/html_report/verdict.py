@@ -100,7 +100,7 @@ def _something(front: Front, cards: Sequence[Card]) -> list[str]:
 
 
 def useless(front: Front) -> list[str]:
-    """Keys of trained designs that were left out because they are useless."""
+    """Keys of chosen designs that were left out because they are useless."""
     return [key for key, item in front.run.left_out.items() if item.kind is LeftOutKind.USELESS]
 
 
@@ -112,7 +112,7 @@ def _left_out(front: Front) -> list[str]:
         if others := [key for key, item in left_out.items() if item.kind is kind]:
             verb = "was" if len(others) == 1 else "were"
             sentences.append(
-                f"{_count(len(others), 'further design')} {verb} trained and left out: in the final numbers, "
+                f"{_count(len(others), 'further design')} {verb} left out: in the final numbers, "
                 f"another is at least as good in every objective{up_to}."
             )
     return sentences
