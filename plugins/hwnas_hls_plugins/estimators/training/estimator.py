@@ -146,7 +146,7 @@ class Wanted:
 
 
 class TrainingEstimator(Resumable, Refining):
-    """The task's metric after a short quantisation-aware training of many candidates at once.
+    """The task's metric after quantisation-aware training of many candidates at once.
 
     Every candidate is trained with the arithmetic of its ``ap_fixed`` types and scored on the validation
     split by the integer emulator, so the score is that of the hardware.
