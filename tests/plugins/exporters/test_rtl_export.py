@@ -45,14 +45,19 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 def make_design(
-    seed: int, shape: tuple[int, ...] = (4, 5, 3), clock_ns: float = 1.7, *, regression: bool = False
+    seed: int,
+    shape: tuple[int, ...] = (4, 5, 3),
+    clock_ns: float = 1.7,
+    *,
+    regression: bool = False,
+    hidden: str = "ufixed<5,2,RND,SAT>",
 ) -> Design:
     rng = np.random.default_rng(seed)
     weight, bias = FixedType.parse("fixed<5,1>"), FixedType.parse("fixed<7,2>")
     layers, weights, biases = [], [], []
     for number, (n_in, n_out) in enumerate(itertools.pairwise(shape)):
         last = number == len(shape) - 2
-        activation, result = ("linear", None) if last else ("relu", FixedType.parse("ufixed<5,2,RND,SAT>"))
+        activation, result = ("linear", None) if last else ("relu", FixedType.parse(hidden))
         layer = Dense(n_in, n_out, activation, weight, bias, None, result, strategy="distributed_arithmetic")
         layers.append(layer)
         weights.append(rng.integers(-15, 16, (n_in, n_out)) * (rng.random((n_in, n_out)) < 0.7))
@@ -446,6 +451,22 @@ def test_altered_sources_are_no_longer_the_proven_circuit(folder: Path, tmp_path
     (tmp_path / "rtl" / "circuit.json").write_text('{"circuit": ')
     with refused(ErrorKind.WRONG_FORMAT, mentions=["circuit.json"]):
         exported_circuit(tmp_path)
+
+
+@needs("ghdl")
+def test_tables_are_modules_of_the_design(tmp_path: Path) -> None:
+    """alkaid writes functions of few bits as tables, all into one file that the logic needs first."""
+    rtl, _ = exported(make_design(5, (4, 12, 3), hidden="ufixed<1,1,RND,SAT>"), tmp_path)
+    sources = [path for path in (rtl / "src").rglob("*.v*") if path.is_file()]
+    defined = re.findall(
+        r"^\s*(?:module|entity) (\w+)", "\n".join(path.read_text() for path in sources), re.MULTILINE
+    )
+    name = name_of(rtl)
+    assert any("table_" in module for module in defined), "this design has no table and shows nothing"
+    assert [module for module in defined if not module.startswith(name)] == []
+    done = make(rtl, "sim", "SIM=ghdl", "PRINT=1")
+    assert passed(done), done.stderr
+    assert printed(done.stdout) == answers(rtl)
 
 
 def test_modules_of_two_designs_have_no_name_in_common(folder: Path, tmp_path: Path) -> None:

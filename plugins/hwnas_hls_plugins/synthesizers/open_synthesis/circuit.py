@@ -15,7 +15,7 @@ from hwnas_hls.errors import HwnasError
 from hwnas_hls.network.design import Design
 
 #: Changes whenever the text of the same circuit may change.
-BUILDER = "1"
+BUILDER = "2"
 #: Folders of an assembled circuit: its Verilog, sources that name cells of AMD's parts, its VHDL.
 VERILOG, AMD, VHDL = "core", "core/amd", "vhdl"
 #: The end of the name of the circuit's top module; the design's name stands before it.
@@ -37,6 +37,11 @@ _HEADS = {
 }  # fmt: skip
 
 
+_WORD = re.compile(r"\w+")
+#: Modules and entities where they are defined, not where they are used.
+_DEFINED = re.compile(r"^\s*(?:module|entity)\s+(\w+)", re.MULTILINE)
+
+
 def top_of(design: Design) -> str:
     """The module of the circuit itself: registers and logic, no valid pipeline."""
     return f"{design.hardware_name}{CORE}"
@@ -48,35 +53,53 @@ def assemble(
     """Write a generator's modules, renamed for a design, without unused shared modules.
 
     Args:
-        texts: module -> its source; ``top`` is among them.
-        folder: receives one file per module.
+        texts: file without suffix -> its source; the file ``top`` holds the module of that name.
+        folder: receives the files, under names of the design.
         suffix: of the files, ``.v`` or ``.vhd``.
         shared: modules of ``texts`` that the generator always writes, even if unused.
 
     Returns:
-        names of the files, each module after those that it uses.
+        names of the files, each one after those whose modules it uses.
 
     Raises:
         HwnasError: the top module does not look as expected (another version of the generator).
     """
-    own = {name: text for name, text in texts.items() if name not in shared}
-    used = [name for name in shared if name in texts and any(_names(name, text) for text in own.values())]
-    order = [*used, *(name for name in own if name != top), top]
-    new = {name: f"{design.hardware_name}_{'core' if name == top else name}" for name in order}
-    others = sorted((name for name in order if name != top), key=len, reverse=True)
-    known = re.compile(rf"\b({'|'.join(map(re.escape, others))})\b")
+    words = {name: set(_WORD.findall(text)) for name, text in texts.items()}
+    own = [name for name in texts if name not in shared]
+    used = [name for name in shared if name in texts and any(name in words[other] for other in own)]
+    # A file may define several modules: alkaid writes all tables into one.
+    defined = {name: {name, *_DEFINED.findall(texts[name])} for name in (*used, *own)}
+    order = _ordered(defined, words, top)
+    new = {module: f"{design.hardware_name}_{module}" for modules in defined.values() for module in modules}
+    del new[top]
+    files = {**new, top: top_of(design)}
     folder.mkdir(parents=True, exist_ok=True)
     for name in order:
-        text = known.sub(lambda found: new[found[1]], texts[name]) if len(order) > 1 else texts[name]
+        text = _WORD.sub(lambda found: new.get(found[0], found[0]), texts[name])
         if name == top:
-            text = re.sub(rf"\b(module|entity|of) {re.escape(top)}\b", rf"\1 {new[top]}", text)
-            text = _with_enable(text, new[top], suffix)
-        (folder / f"{new[name]}{suffix}").write_text(text)
-    return [f"{new[name]}{suffix}" for name in order]
+            text = re.sub(rf"\b(module|entity|of) {re.escape(top)}\b", rf"\1 {files[top]}", text)
+            text = _with_enable(text, files[top], suffix)
+        (folder / f"{files[name]}{suffix}").write_text(text)
+    return [f"{files[name]}{suffix}" for name in order]
 
 
-def _names(module: str, text: str) -> bool:
-    return re.search(rf"\b{re.escape(module)}\b", text) is not None
+def _ordered(defined: Mapping[str, set[str]], words: Mapping[str, set[str]], top: str) -> list[str]:
+    """The files, each after those whose modules it names; otherwise in the given order."""
+    order: dict[str, None] = {}
+    begun: set[str] = set()
+
+    def place(name: str) -> None:
+        if name in begun:
+            return
+        begun.add(name)
+        for other in defined:
+            if other != top and defined[other] & words[name]:
+                place(other)
+        order[name] = None
+
+    for name in (*(name for name in defined if name != top), top):
+        place(name)
+    return list(order)
 
 
 def _with_enable(text: str, top: str, suffix: str) -> str:
