@@ -190,7 +190,7 @@ class Refinement:
     """A trained design after refinement, with a smaller circuit.
 
     Args:
-        design: the refined design; its fixed-point types are unchanged.
+        design: the refined design; result types may be wider, and features may have fewer bits.
         price: maximum increase of the loss per LUT saved that a change of a weight was allowed to cost.
         kept: LUTs relative to the original design, by an estimate that ranks designs.
     """
