@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.synthesizer import SynthesisReport
 from hwnas_hls.system.files import write_text
-from hwnas_hls.values.estimate import Estimate
+from hwnas_hls.values.estimate import HARDWARE, Estimate, Source
 
 EVIDENCE_FOLDER = "evidence"
 _MAX_BYTES = 4 * 2**20
@@ -124,6 +125,16 @@ def read(folder: Path, design: Design) -> list[Piece]:
     return pieces
 
 
+def _estimate(name: str, item: Any) -> Estimate:
+    """A number of the hardware, if it is one that a tool can have measured."""
+    found = Estimate.from_json(name, item)
+    # Simulated RTL may also give a score, and r2 can be negative.
+    lowest = -math.inf if found.source == Source.SIMULATED_RTL else 0.0
+    if found.source in HARDWARE and not lowest <= found.low <= found.value <= found.high:
+        raise ValueError(f"{name} is {found.value:g} in the interval {found.low:g} to {found.high:g}")
+    return found
+
+
 def _piece(path: Path) -> Piece:
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -133,7 +144,7 @@ def _piece(path: Path) -> Piece:
             str(data["origin"]),
             str(data["tool"]),
             str(data["digest"]),
-            {str(name): Estimate.from_json(name, item) for name, item in data["estimates"].items()},
+            {str(name): _estimate(name, item) for name, item in data["estimates"].items()},
             str(data["target"]),
             float(data["clock_ns"]),
             str(data["failure"]),

@@ -41,6 +41,14 @@ class Source(StrEnum):
 
 #: Sources of numbers that are computed from outputs on rows of the task.
 SCORED = (Source.TRAINED, Source.EMULATED)
+#: Sources of numbers that tools read off a circuit.
+HARDWARE = (
+    Source.SIMULATED_RTL,
+    Source.CSYNTH,
+    Source.OPEN_SYNTHESIS,
+    Source.LOGIC_SYNTHESIS,
+    Source.POST_ROUTE,
+)
 #: From weakest to strongest.
 SOURCES = tuple(Source)
 

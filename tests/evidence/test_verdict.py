@@ -272,6 +272,18 @@ def test_evidence_of_another_design_is_refused(design_folder: Path) -> None:
         evidence.read(design_folder, Design.load(design_folder))
 
 
+@pytest.mark.parametrize("damage", [{"value": -1, "low": -1}, {"low": 300}, {"high": 50}])
+def test_a_count_outside_its_interval_is_no_evidence(design_folder: Path, damage: dict[str, int]) -> None:
+    add(design_folder, "vivado-post_route", measured("lut", 90, "post_route", "util.rpt"))
+    path = design_folder / "evidence" / "vivado-post_route.json"
+    assert invoke(["validate", str(design_folder), "--max", "lut=100"]) == 0
+    data = json.loads(path.read_text())
+    data["estimates"]["lut"] |= damage
+    path.write_text(json.dumps(data))
+    with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
+        evidence.read(design_folder, Design.load(design_folder))
+
+
 @pytest.mark.parametrize("other", ["another part", "another circuit", "another clock", "not routed"])
 def test_routed_evidence_of_something_else_is_not_used(design_folder: Path, other: str) -> None:
     """As a run on an ECP5 part writes it, planted beside another part, circuit or clock."""
