@@ -63,7 +63,10 @@ def test_the_law_knows_the_types_of_single_features() -> None:
     own = tuple(None if number % 5 == 0 else FixedType(2, 1) for number in range(16))
     narrow = dataclasses.replace(wide, features=own)
     ratios = [lut_of(sums_of(design)) / cost(design, 5.0, 3).cost_lut for design in (wide, narrow)]
-    assert all(0.8 < ratio < 1.25 for ratio in ratios), ratios
+    # Small networks scatter; without the types of the features, the second ratio would be above 2.
+    assert all(0.75 < ratio < 1.4 for ratio in ratios), ratios
+    plain = lut_of(sums_of(wide)) / cost(narrow, 5.0, 3).cost_lut
+    assert plain > 2
     assert lut_of(sums_of(narrow)) < 0.7 * lut_of(sums_of(wide))
 
 
