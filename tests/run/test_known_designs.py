@@ -105,10 +105,10 @@ def test_interrupted_run_resumes_without_earlier_run(
     done = runs.resume(tmp_path / "broken", registry, runs.Observer())
     assert not done.interrupted
 
-    def told(outcome: runs.Outcome) -> list[object]:
+    def records_of(outcome: runs.Outcome) -> list[object]:
         return [(r.number, r.batch, r.key, r.state, r.losses, r.origin) for r in outcome.front.records]
 
-    assert told(done) == told(whole)
+    assert records_of(done) == records_of(whole)
     assert [m.key for m in done.front.members] == [m.key for m in whole.front.members]
 
 

@@ -153,7 +153,7 @@ def test_a_layer_that_is_not_pruned_is_expected_to_keep_its_weights(bits: int) -
     exact, expected = (tabulate([Query((*layers, last))]).layer for layers in (known, blind))
     assert expected.nonzeros[:2] == pytest.approx(exact.nonzeros[:2], rel=0.1)
     assert expected.tree_bits[:2] == pytest.approx(exact.tree_bits[:2], rel=0.15)
-    # Of a stranger's network nobody knows, and many are pruned.
+    # Networks from elsewhere may be pruned, so fewer non-zero weights are expected.
     stranger = tabulate([Query((*(dataclasses.replace(layer, unpruned=False) for layer in blind), last))])
     assert np.all(stranger.layer.nonzeros[:2] < 0.8 * exact.nonzeros[:2])
 

@@ -161,7 +161,7 @@ def test_dominated_candidates_stop_and_the_others_do_not_notice(digits: Dataset)
     for number, call in ((1, calls[0]), (2, calls[1])):
         interim = found[number].values["accuracy"]
         assert interim.source == "trained"
-        # What keep was told is what the integers score.
+        # The score that keep receives is that of the integers.
         assert interim.value == pytest.approx(call[1][call[0].index(number)], abs=1e-12)
     whole = estimate(digits, architectures, [0, 3], epochs=8)
     for number, item in ((0, whole[0]), (3, whole[1])):

@@ -32,15 +32,15 @@ def without_idle_saturation(design: Design, rows: NDArray[np.int64]) -> Design:
     """
     if not _is_adders(design):
         return design
-    before = None
+    lut, outputs = lut_of(sums_of(design)), None
     for number in range(len(design.architecture.layers) - 1):
         wider = _held(design, number)
-        if wider is None or lut_of(sums_of(wider)) >= lut_of(sums_of(design)):
+        if wider is None or (fewer := lut_of(sums_of(wider))) >= lut:
             continue
-        if before is None:
-            before = emulate(design, rows)
-        if np.array_equal(emulate(wider, rows), before):
-            design = wider
+        if outputs is None:
+            outputs = emulate(design, rows)
+        if np.array_equal(emulate(wider, rows), outputs):
+            design, lut = wider, fewer
     return design
 
 
