@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,6 +225,7 @@ def test_a_whole_process_group_dies(tmp_path: Path, sleep_s: str, limit_s: float
 _THREAD = """
 import sys, threading
 from pathlib import Path
+from typing import Any
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, run
 folder = Path(sys.argv[1])
 code = "import os, time; open('pids', 'w').write(str(os.getpid())); time.sleep(600)"
@@ -277,21 +280,27 @@ def test_a_failure_quotes_the_first_error(tmp_path: Path) -> None:
         )
 
 
-def test_the_first_writer_of_a_result_stays(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path / "cache")
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_first_writer_of_a_result_stays(tmp_path: Path, damaged: bool) -> None:
+    start = threading.Barrier(12)
 
-    def write(number: int) -> None:
+    def write(cache: ResultCache, number: int) -> dict[str, Any] | None:
         work = cache.work_folder()
         (work / "rtl").mkdir()
-        cache.keep("key", work, {"number": number})
+        start.wait()
+        return cache.read(cache.keep("key", work, {"number": number}).name)
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert cache.read("key") in [{"number": number} for number in range(12)]
-    assert [path.name for path in cache.root.iterdir()] == ["key"]
+    for turn in range(20):
+        cache = ResultCache(tmp_path / str(turn))
+        if damaged:
+            cache.keep("key", cache.work_folder(), {"number": -1})
+            (cache.folder("key") / "result.json").write_text('{"number"')
+        with ThreadPoolExecutor(12) as pool:
+            seen = list(pool.map(write, [cache] * 12, range(12)))
+        assert cache.read("key") in [{"number": number} for number in range(12)]
+        assert [path.name for path in cache.root.iterdir()] == ["key"]
+        # Where no entry is damaged, none is replaced, and every writer finds the same one.
+        assert damaged or seen == [cache.read("key")] * 12
 
 
 def test_damaged_cache_entry_is_ignored_and_replaced(tmp_path: Path) -> None:
@@ -365,6 +374,7 @@ class Hidden(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
 from pathlib import Path
+from typing import Any
 import numpy as np
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design

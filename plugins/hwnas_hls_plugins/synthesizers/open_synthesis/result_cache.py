@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -13,7 +14,11 @@ from typing import Any
 
 from hwnas_hls.errors import ErrorKind, HwnasError
 
+log = logging.getLogger(__name__)
+
 _RESULT = "result.json"
+#: Attempts to store a result beside processes that remove a damaged one.
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,30 @@ class ResultCache:
         """Store ``work`` as the result for ``key``, unless another process was faster."""
         (work / _RESULT).write_text(json.dumps(result, indent=1, sort_keys=True, allow_nan=False) + "\n")
         target = self.folder(key)
-        if self.read(key) is None and target.exists():
-            # A damaged entry cannot be in use. Two processes may remove it at the same time.
-            shutil.rmtree(target, ignore_errors=True)
+        for _ in range(_ATTEMPTS):
+            try:
+                os.rename(work, target)  # noqa: PTH104 (Path.rename says the same; this names the system call)
+            except OSError as error:
+                # A rename never replaces a folder with files in it: the first writer stays.
+                failure = error
+            else:
+                return target
+            if self.read(key) is not None:
+                shutil.rmtree(work, ignore_errors=True)
+                return target
+            self._discard_damaged(key)
+        shutil.rmtree(work, ignore_errors=True)
+        raise failure
+
+    def _discard_damaged(self, key: str) -> None:
+        """Remove a damaged entry. If another process has replaced it meanwhile, that one goes back."""
+        aside = self.work_folder()
+        moved = aside / key
         try:
-            os.rename(work, target)  # noqa: PTH104 (Path.rename says the same; this names the system call)
+            self.folder(key).rename(moved)
+            if ResultCache(aside).read(key) is not None:
+                moved.rename(self.folder(key))
         except OSError:
-            shutil.rmtree(work, ignore_errors=True)
-            if self.read(key) is None:
-                raise
-        return target
+            # Another process was faster: there is nothing to move, or a newer entry is in its place.
+            log.debug("%s: another process replaced this entry", key)
+        shutil.rmtree(aside, ignore_errors=True)
