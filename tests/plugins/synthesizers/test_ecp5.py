@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import re
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,8 +38,11 @@ from hwnas_hls_plugins.synthesizers.open_synthesis import (
     nextpnr,
 )
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
+from hwnas_hls_plugins.synthesizers.open_synthesis.harness import Harness, wrap
 from hwnas_hls_plugins.synthesizers.open_synthesis.netlist import Netlist
-from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
+from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError
+from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
+from hwnas_hls_plugins.synthesizers.open_synthesis.route_report import Route, read_report
 
 TARGETS = [data_folder("hw_targets")]
 SMALL = find_target("lfe5u-25f", TARGETS)
@@ -325,7 +332,7 @@ def test_registers_of_other_kinds_are_refused(tmp_path: Path, setting: dict[str,
 
 def test_the_harness_changes_no_cell_of_the_core(tmp_path: Path) -> None:
     module = _adder()
-    harness = nextpnr.wrap(_written(module, tmp_path / "netlist.json"), "m", tmp_path / "harness.json")
+    harness = wrap(_written(module, tmp_path / "netlist.json"), "m", tmp_path / "harness.json")
     assert (harness.lut, harness.ff, harness.core_lut, harness.core_ff) == (5, 8 + 5, 4, 5)
     wrapped = json.loads((tmp_path / "harness.json").read_text())["modules"]["m"]
     assert set(wrapped["ports"]) == {"clk", "load", "shift_in", "shift_out"}
@@ -348,12 +355,12 @@ def test_constant_outputs_are_not_routed(tmp_path: Path) -> None:
     module = _adder()
     module["cells"] = {}
     with refused(ErrorKind.INVALID, Unsupported, mentions=["constant"]):
-        nextpnr.wrap(_written(module, tmp_path / "netlist.json"), "m", tmp_path / "harness.json")
+        wrap(_written(module, tmp_path / "netlist.json"), "m", tmp_path / "harness.json")
 
 
 # -- reports -------------------------------------------------------------------------------
 
-HARNESS = nextpnr.Harness(5, 13, 4, 5)
+HARNESS = Harness(5, 13, 4, 5)
 
 
 def _report(**changes: Any) -> dict[str, Any]:
@@ -384,15 +391,15 @@ def _report(**changes: Any) -> dict[str, Any]:
     }
 
 
-def _read(data: dict[str, Any], path: Path) -> nextpnr.Route:
+def _read(data: dict[str, Any], path: Path) -> Route:
     path.write_text(json.dumps(data))
-    return nextpnr.read_report(path, 3, HARNESS)
+    return read_report(path, 3, HARNESS)
 
 
 def test_a_report_gives_the_cells_of_the_core(tmp_path: Path) -> None:
     route = _read(_report(), tmp_path / "route.json")
-    assert route == nextpnr.Route(3, 200.0, 7, 5, 0, 0, (1.0, 4.0))
-    assert nextpnr.Route.from_json(json.loads(json.dumps(route.to_json()))) == route
+    assert route == Route(3, 200.0, 7, 5, 0, 0, (1.0, 4.0))
+    assert Route.from_json(json.loads(json.dumps(route.to_json()))) == route
 
 
 def _planted(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -439,7 +446,7 @@ def test_a_half_written_report_is_refused(tmp_path: Path) -> None:
     for length in (0, 1, len(text) // 2, len(text) - 1):
         path.write_text(text[:length])
         with refused(ErrorKind.WRONG_FORMAT, ReportError, mentions=[path]):
-            nextpnr.read_report(path, 1, HARNESS)
+            read_report(path, 1, HARNESS)
 
 
 # -- parts and tools -----------------------------------------------------------------------
@@ -456,6 +463,75 @@ def test_a_half_written_report_is_refused(tmp_path: Path) -> None:
 )
 def test_parts_become_options(part: str, options: str) -> None:
     assert " ".join(nextpnr.device_options(part)) == options
+
+
+class Router:
+    """Stands in for nextpnr: three seeds, each of which waits until ``together`` of them run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int, together: int) -> None:
+        self.running = threading.Barrier(together)
+        self.fails = ""
+        self.stopped: list[str] = []
+        monkeypatch.setattr(nextpnr, "available_cores", lambda: cores)
+        monkeypatch.setattr(nextpnr, "_run", self.run)
+        monkeypatch.setattr(nextpnr, "tool", lambda: "router")
+        # A pool of these cores must not serve the tests that follow.
+        monkeypatch.setattr(nextpnr, "_routers", functools.cache(nextpnr._routers.__wrapped__))
+
+    def run(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        folder: Path,
+        log: Path,
+        deadline: Deadline,
+        stop: threading.Event,
+    ) -> None:
+        self.running.wait(timeout=30)
+        options = dict(pairwise(arguments))
+        seed = options["--seed"]
+        if seed == self.fails:
+            raise ToolFailureError(f"seed {seed} failed")
+        if self.fails and stop.wait(timeout=30):
+            self.stopped.append(seed)
+            raise ToolFailureError(f"seed {seed} was stopped")
+        # The first seed ends last.
+        time.sleep(0.2 / int(seed))
+        deadline.children_cpu_s += 1.0
+        data = _report()
+        achieved = 200.0 + int(seed)
+        data["fmax"] = {"clk": {"achieved": achieved}}
+        wires = data["critical_paths"][0]["path"][1]
+        wires["delay"] = 1000 / achieved - 1.0
+        (folder / options["--report"]).write_text(json.dumps(data))
+        (folder / options["--textcfg"]).write_text("")
+        log.write_text("")
+
+
+def _routed(folder: Path, cache: ResultCache | None = None) -> tuple[list[Route], float]:
+    netlist, deadline = _written(_adder(), folder / "netlist.json"), Deadline.after(60)
+    routing = nextpnr.Routing(bitstream=False)
+    return nextpnr.route(netlist, "m", SMALL.part, folder, deadline, routing, cache), deadline.children_cpu_s
+
+
+@pytest.mark.parametrize(("cores", "together"), [(3, 3), (1, 1)])
+def test_placements_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cores: int, together: int
+) -> None:
+    Router(monkeypatch, cores, together)
+    cache = ResultCache(tmp_path / "cache")
+    routes, cpu_s = _routed(tmp_path, cache)
+    assert [(route.seed, route.fmax_mhz) for route in routes] == [(1, 201.0), (2, 202.0), (3, 203.0)]
+    assert cpu_s == 3.0
+    assert _routed(tmp_path, cache) == (routes, 0.0)
+
+
+def test_a_failed_placement_stops_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    router = Router(monkeypatch, 3, 3)
+    router.fails = "2"
+    with pytest.raises(ToolFailureError, match="seed 2 failed"):
+        _routed(tmp_path)
+    assert sorted(router.stopped) == ["1", "3"]
 
 
 @pytest.mark.parametrize("part", ["xcvu9p-flga2104-2L-e", "LFE5U-25F-6QN48C", "LFE5U-25F"])
@@ -488,7 +564,7 @@ def test_pins_must_be_readable(tmp_path: Path) -> None:
 def test_a_circuit_beyond_the_part_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     from hwnas_hls_plugins.synthesizers.open_synthesis.ecp5 import _too_large
 
-    route = nextpnr.Route(1, 100.0, 12_001, 10, 0, 0, (1.0, 9.0))
+    route = Route(1, 100.0, 12_001, 10, 0, 0, (1.0, 9.0))
     sold = find_target("lfe5u-12f", TARGETS)
     assert re.search("12000 lut.*12001", _too_large(route, sold))
     assert not _too_large(dataclasses.replace(route, lut=12_000), sold)

@@ -18,6 +18,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.config import Ecp5Config
 from hwnas_hls_plugins.synthesizers.open_synthesis.flow import Generator, PlainMultipliers
 from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measurement
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
+from hwnas_hls_plugins.synthesizers.open_synthesis.route_report import Route
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.synthesizer import OpenSynthesizer
@@ -225,7 +226,7 @@ def _at(design: Design, clock_ns: float) -> Design:
     )
 
 
-def _too_large(route: nextpnr.Route, target: Target) -> str:
+def _too_large(route: Route, target: Target) -> str:
     """Why a routed circuit does not fit into a part; empty if it does.
 
     nextpnr uses the whole die. The LFE5U-12F has the die of the LFE5U-25F, of which only half is specified.

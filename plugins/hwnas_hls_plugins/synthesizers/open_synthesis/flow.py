@@ -19,6 +19,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measuremen
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, ToolFailureError, run_module
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
+from hwnas_hls_plugins.synthesizers.open_synthesis.route_report import Route
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import MARGIN_CLOCKS, observe, streams
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import version
@@ -174,7 +175,7 @@ def measure(job: Job, rtl: Rtl, adders: str | None) -> Measurement:
             counts = _map(job, rtl, adders)
     with job.timed("simulation"):
         simulator, latency_cycles = _simulate(job, rtl, counts)
-    routes: list[nextpnr.Route] = []
+    routes: list[Route] = []
     if job.stage == "post_route" and job.routing is not None:
         with job.timed("routing"):
             part, mapped = job.target.part, job.folder / "netlist.json"

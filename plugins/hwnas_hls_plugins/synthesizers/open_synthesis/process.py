@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def run(
     log: Path,
     deadline: Deadline,
     environment: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Run a program until it ends, and then end its whole process group.
 
@@ -74,13 +76,19 @@ def run(
         log: receives standard output and standard error.
         deadline: after which the group is killed.
         environment: added to this process's own.
+        stop: set by another thread to end the program early.
 
     Raises:
         TimeLimitError: it was killed for running too long.
-        ToolFailureError: its exit status is not 0.
+        ToolFailureError: its exit status is not 0, or it was stopped.
     """
     ending = run_program(
-        arguments, folder=folder, log=log, limit_s=max(deadline.left_s(), 0.0), environment=environment
+        arguments,
+        folder=folder,
+        log=log,
+        limit_s=max(deadline.left_s(), 0.0),
+        environment=environment,
+        stop=stop,
     )
     deadline.children_cpu_s += ending.cpu_s
     name = Path(arguments[0]).name
@@ -89,7 +97,7 @@ def run(
             f"{name} was killed: the time limit of {deadline.limit_s:g} s was reached; log: {log}"
         )
     if ending.stopped:
-        raise ToolFailureError(f"{name} was stopped: this program is ending; log: {log}")
+        raise ToolFailureError(f"{name} was stopped before its end; log: {log}")
     if ending.status:
         raise ToolFailureError(f"{name} ended with status {ending.status}: {first_error(log)}; log: {log}")
 
