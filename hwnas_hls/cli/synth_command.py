@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hwnas_hls.plugin.registry import Registry
     from hwnas_hls.protocols.synthesizer import Synthesizer
     from hwnas_hls.protocols.target import Target
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,31 @@ def subject_of(folder: Path, registry: Registry, target: str | None = None) -> S
         raise UserError("the design has no part", where=str(folder), remedy="give --target")
     found = registry.target(str(part))
     return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
+
+
+def usable_synthesizer(registry: Registry, subject: Subject) -> str:
+    """The usual synthesizer of the part that can run here and builds the design as it asks; empty if none.
+
+    Where several can, it is the one with the strongest evidence.
+    """
+    from hwnas_hls.network.layers import Weighted
+    from hwnas_hls.plugin.faults import blamed
+    from hwnas_hls.run.resolution import usual_synthesizers
+
+    asked = {x.strategy for x in subject.design.architecture.layers if isinstance(x, Weighted)}
+    for name in usual_synthesizers(subject.target):
+        if name not in registry.offers("synthesizer"):
+            continue
+        try:
+            built: Synthesizer = registry.build(registry.offer("synthesizer", name, "synth"), {}, "synth")
+            with blamed(f"synthesizer {name} failed in available()"):
+                missing = built.available(subject.target)
+        except HwnasError as error:
+            log.info("synthesizer %s is not proposed: %s", name, error)
+            continue
+        if not missing and asked <= set(built.hls_strategies):
+            return name
+    return ""
 
 
 def synthesise(

@@ -17,7 +17,7 @@ import click
 
 from hwnas_hls import __version__
 from hwnas_hls.cli.context import current_registry, json_option, print_json
-from hwnas_hls.cli.synth_command import Subject, subject_of, synthesise
+from hwnas_hls.cli.synth_command import Subject, subject_of, synthesise, usable_synthesizer
 from hwnas_hls.errors import HwnasError, UserError
 
 if TYPE_CHECKING:
@@ -62,11 +62,13 @@ def validate(
     _requirements(max_latency, maxima, minima, None)
     reports = []
     unstored = set()
+    subjects: dict[str, Subject] = {}
     for folder in dict.fromkeys(folders):
         # While a run exports its designs, some are missing or incomplete.
         with run_lock(folder) if (folder / "spec.toml").is_file() else nullcontext():
             for place in _designs(folder):
                 subject = subject_of(place, registry)
+                subjects[str(subject.folder)] = subject
                 limits = _requirements(max_latency, maxima, minima, subject.target)
                 if synthesizer is not None:
                     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
@@ -79,7 +81,8 @@ def validate(
         print_json(reports)
     else:
         for report in reports:
-            _print(report, report["design"] not in unstored)
+            name = report["design"]
+            _print(report, usable_synthesizer(registry, subjects[name]), name not in unstored)
     verdicts = {str(report["verdict"]) for report in reports}
     worst = next(v for v in (verdict.REFUTED, verdict.NOT_PROVEN, verdict.PROVEN) if v in verdicts)
     return verdict.EXIT_OF[worst]
@@ -289,7 +292,13 @@ def _wrapped(text: str, margin: str) -> str:
     return textwrap.fill(text, 80, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
 
 
-def _print(report: dict[str, Any], stored: bool) -> None:
+def _print(report: dict[str, Any], synthesizer: str, stored: bool) -> None:
+    """Print a report.
+
+    Args:
+        synthesizer: that can give more evidence here; empty if none is known.
+        stored: whether the report is in the design's folder.
+    """
     from hwnas_hls.evidence.verdict import Verdict
 
     click.echo(f"{report['verdict']}  {report['design']}")
@@ -307,8 +316,10 @@ def _print(report: dict[str, Any], stored: bool) -> None:
             click.echo(_wrapped(f"not used: {piece['origin']}, because {reason}", "  "))
     click.echo(_wrapped(f"latency counts {report['counted_in_latency']}", "  "))
     if report["verdict"] == Verdict.NOT_PROVEN:
-        click.echo(f"  for more evidence: hwnas-hls synth {shlex.quote(report['design'])} --synthesizer NAME")
-        click.echo("  (`hwnas-hls plugins` lists synthesizers, `hwnas-hls doctor` the installed tools)")
+        command = f"hwnas-hls synth {shlex.quote(report['design'])} --synthesizer"
+        click.echo(f"  for more evidence: {command} {synthesizer or 'NAME'}")
+        if not synthesizer:
+            click.echo("  (`hwnas-hls plugins` lists synthesizers, `hwnas-hls doctor` the installed tools)")
     for place, command in enumerate(report["repeat"]):
         click.echo(f"  {'to repeat it:' if not place else '':<13} {command}")
     if stored:

@@ -2,10 +2,8 @@
 
 A search scores every candidate on the same validation rows, so the best of many scores is partly luck.
 Where one long training gives the designs of many candidates, a shortlist of the front is rescored on the
-training and validation rows together. Otherwise it is rescored by cross-fitting: these rows are split
-into folds, and each candidate is trained in full on all folds but one and scored on the remaining one,
-in turn. Every row is scored by a network that was not trained on it, with weights that the search has
-not used.
+training and validation rows together. Otherwise it is rescored by
+:mod:`cross-fitting <hwnas_hls.run.cross_fitting>`.
 """
 
 from __future__ import annotations
@@ -22,7 +20,8 @@ from hwnas_hls.evidence.scoring import real_outputs, scores
 from hwnas_hls.evidence.usefulness import chance_of
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Refining
-from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split, joined
+from hwnas_hls.protocols.task import Dataset, Split, joined
+from hwnas_hls.run.cross_fitting import cross_fitted
 from hwnas_hls.run.judging.family import shares_trainings
 from hwnas_hls.run.judging.halving import rank
 from hwnas_hls.run.judging.judge import Judge
@@ -197,7 +196,7 @@ def _in_folds(
 ) -> _Rescoring:
     """Cross-fitting: new designs, each on rows that it was not trained on."""
     on_step(f"cross-fitting of {counted(len(shortlist), 'candidate')}, {folds} folds")
-    held = _cross_fitted(problem, store, shortlist, folds, on_step)
+    held = cross_fitted(problem, store, shortlist, folds, on_step)
     count = len(problem.dataset.train) + len(problem.dataset.validation)
     return _Rescoring(
         held,
@@ -344,53 +343,6 @@ def above_floor(problem: Problem, records: Sequence[Record]) -> list[Record]:
         for record in scored
         if sign * record.estimates[metric].value >= floor and not chance.reached(record.estimates[metric])
     ]
-
-
-def _cross_fitted(
-    problem: Problem,
-    store: Store,
-    records: Sequence[Record],
-    folds: int,
-    on_step: Callable[[str], None],
-) -> list[tuple[Dataset, Sequence[Design | None]]]:
-    """For each fold: the dataset whose ``train`` lacks it, and the design of each record trained on that."""
-    held: list[tuple[Dataset, Sequence[Design | None]]] = []
-    for number, dataset in enumerate(_folds(problem.dataset, folds, problem.spec.run.seed)):
-        held.append((dataset, _trained(problem, store, dataset, records)))
-        on_step(f"cross-fitting: fold {number + 1} of {folds}")
-    return held
-
-
-def _folds(dataset: Dataset, folds: int, seed: int) -> list[Dataset]:
-    """One dataset per fold: ``validation`` is the fold, ``train`` all other rows except the test rows."""
-    every = joined(dataset)
-    y = every.y
-    order = np.random.default_rng([seed, 0x0F01D5]).permutation(len(y))
-    if dataset.kind == CLASSIFICATION:
-        # Each class is dealt over the folds, so even a rare one is in all of them.
-        order = order[np.argsort(y[order], kind="stable")]
-    place = np.empty(len(y), np.int64)
-    place[order] = np.arange(len(y)) % folds
-    return [
-        dataclasses.replace(
-            dataset,
-            train=every.rows(place != number),
-            validation=every.rows(place == number),
-        )
-        for number in range(folds)
-    ]
-
-
-def _trained(
-    problem: Problem, store: Store, dataset: Dataset, records: Sequence[Record]
-) -> list[Design | None]:
-    """The designs of a full training on the fold's training rows only."""
-    fold = problem.trained_on(dataset)
-    judge = Judge(fold, store)
-    try:
-        return [item.design for item in judge.designs([record.candidate for record in records])]
-    finally:
-        judge.close()
 
 
 def _shortlist(records: Sequence[Record], count: int) -> list[Record]:

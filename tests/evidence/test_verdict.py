@@ -22,6 +22,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.run.storage.database import run_lock
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Limit
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenSynthesizer
 from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer
 
 PART = "xcvu9p-flga2104-2L-e"
@@ -370,6 +371,30 @@ def test_warnings_of_a_synthesis_are_printed_and_stored(
     assert invoke(["synth", str(tmp_path), "--target", "xcvu9p"]) == 0
     assert "warning: not the circuit that Vitis builds" in capsys.readouterr().err
     assert files.read(tmp_path, design)[0].warnings == report.warnings
+
+
+@pytest.mark.parametrize(
+    ("strategy", "missing", "named"),
+    [
+        ("distributed_arithmetic", "", "open"),
+        ("distributed_arithmetic", "yosys", "NAME"),
+        ("Latency", "", "NAME"),  # `open` would measure another circuit
+    ],
+)
+def test_more_evidence_is_proposed_of_a_synthesizer_that_can_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    strategy: str,
+    missing: str,
+    named: str,
+) -> None:
+    monkeypatch.setattr(OpenSynthesizer, "available", lambda self, target: missing)
+    layer = Dense(3, 2, "linear", FixedType(4, 2), None, strategy=strategy)
+    weights = np.array([[1, -2], [3, 0], [7, -8]])
+    Design(Architecture(FixedType(8, 3), (layer,)), (weights,), (None,), meta={"target": PART}).save(tmp_path)
+    assert invoke(["validate", str(tmp_path), "--max", "lut=100"]) == 3
+    assert f"hwnas-hls synth {tmp_path} --synthesizer {named}" in capsys.readouterr().out
 
 
 def test_files_of_the_tools_are_copied(

@@ -212,3 +212,58 @@ def test_design_with_failed_check_is_not_picked(run: Path, registry: Registry) -
 )
 def test_contradicting_flags_are_user_error(more: list[str], run: Path, registry: Registry) -> None:
     assert invoke(["export", str(run), *more], lambda: registry) == 2
+
+
+#: Fronts shaped like those of a user's first hour (accuracy, LUT, latency in ns), where the knee was the
+#: least accurate or a dominated design; and the places of the designs that an expert would take.
+FRONTS = {
+    "jets by open synthesis": (
+        [
+            (0.695, 70, 3),
+            (0.74, 120, 6),
+            (0.79, 230, 6),
+            (0.832, 527, 9),
+            (0.839, 900, 13),
+            (0.845, 2253, 19),
+        ],
+        {2, 3},
+    ),
+    "jets, adders": (
+        [
+            (0.695, 76, 3),
+            (0.76, 180, 6),
+            (0.795, 300, 6),
+            (0.834, 820, 9),
+            (0.839, 1328, 13),
+            (0.838, 2714, 19),
+        ],
+        {2, 3},
+    ),
+    "digits": (
+        [(0.602, 482, 5), (0.847, 470, 10), (0.925, 1223, 15), (0.936, 2463, 15), (0.95, 6000, 25)],
+        {1, 2, 3},
+    ),
+    "jets predicted": ([(0.722, 415, 6), (0.81, 1200, 13), (0.838, 2048, 19), (0.845, 4356, 25)], {2}),
+    "two of three dominate the third": ([(0.929, 60, 5), (0.973, 143, 10), (0.929, 71, 5)], {1}),
+    # Each step costs more than the one before gained: no bend, so the most accurate.
+    "no bend": ([(0.60, 100, 5), (0.61, 3000, 50), (0.95, 6000, 100)], {2}),
+}
+
+
+@pytest.mark.parametrize("name", FRONTS)
+@pytest.mark.parametrize("timed", [True, False])
+def test_the_knee_is_where_an_expert_puts_it(name: str, *, timed: bool) -> None:
+    numbers, good = FRONTS[name]
+    objectives = (
+        Objective("accuracy", "max", 1.0, 0.55, log=True),
+        Objective("lut", "min", 10.0, 1e6, log=True),
+        Objective("latency_ns", "min", 3.0, 1000.0, log=True),
+    )
+    goal = Goal(objectives if timed else objectives[:2])
+    records = []
+    for place, values in enumerate(numbers):
+        names = zip(("accuracy", "lut", "latency_ns"), values, strict=True)
+        estimates = {name: Estimate(name, v, v, v, "predicted", "invented") for name, v in names}
+        candidate = Candidate("invented", {"n": place})
+        records.append(Record(place, 0, candidate, RecordState.COMPLETE, estimates, goal.losses(estimates)))
+    assert knee(records, goal).number in good

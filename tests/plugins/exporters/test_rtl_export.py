@@ -30,8 +30,10 @@ from hwnas_hls.network.emulator import emulate, input_integers, outputs
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.exporter import Front, Member
 from hwnas_hls_plugins.exporters.rtl_export import VerilogConfig, VerilogExporter, VhdlConfig, VhdlExporter
+from hwnas_hls_plugins.exporters.rtl_export.rows import RANDOM_ROWS
 from hwnas_hls_plugins.synthesizers.open_synthesis import OpenConfig, OpenSynthesizer, synthesizer
 from hwnas_hls_plugins.synthesizers.open_synthesis.circuit import circuit_hash
+from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed")
 ROWS = 30
@@ -130,7 +132,8 @@ def answers(folder: Path) -> list[str]:
     """The outputs of each row by the emulator alone, as the testbenches print them."""
     design = Design.load(folder.parent)
     stated = json.loads((folder / "circuit.json").read_text())
-    integers = input_integers(design, make_own_front(design, folder).dataset.test.x)
+    given = input_integers(design, make_own_front(design, folder).dataset.test.x)
+    integers = np.concatenate([given, random_inputs(design.architecture, RANDOM_ROWS, seed=0)])
     fraction = design.layer_types()[-1][2].fraction
     found = []
     for row in emulate(design, integers):
@@ -151,7 +154,7 @@ def printed(text: str) -> list[str]:
 def test_icarus(folder: Path, enable: int) -> None:
     done = make(folder, "sim", "SIM=icarus", f"CLOCK_ENABLE={enable}", "PRINT=1")
     assert passed(done)
-    assert f"PASS: {ROWS} rows" in done.stdout
+    assert f"PASS: {ROWS + RANDOM_ROWS} rows" in done.stdout
     assert printed(done.stdout) == answers(folder)
 
 
@@ -194,7 +197,7 @@ def test_verilator(folder: Path, tmp_path: Path) -> None:
     altered(folder, rows)
     wrong = subprocess.run([program, f"+rows={rows}"], capture_output=True, text=True, check=False)
     assert wrong.returncode != 0
-    assert f"FAIL: row {ROWS - 1}" in wrong.stdout
+    assert f"FAIL: row {ROWS + RANDOM_ROWS - 1}" in wrong.stdout
 
 
 @needs("iverilog")
@@ -204,7 +207,7 @@ def test_class_and_stream(folder: Path) -> None:
     classes = [int(word, 16) for word in printed(done.stdout)]
     design = Design.load(folder.parent)
     x = make_own_front(design, folder).dataset.test.x
-    assert classes == np.argmax(outputs(design, x), axis=1).tolist()
+    assert classes[:ROWS] == np.argmax(outputs(design, x), axis=1).tolist()
     assert len(set(classes)) > 1
     assert passed(make(folder, "sim-axis", "SIM=icarus"))
 
@@ -219,9 +222,9 @@ def test_vhdl_keeps_what_verilog_wrote(tmp_path: Path) -> None:
     VhdlExporter().export(front, tmp_path)
     assert {path.relative_to(place) for path in (place / "rtl").rglob("*.v")} == written
     rows = place / "rtl" / "tb" / f"{name_of(place / 'rtl')}_rows.hex"
-    assert len(rows.read_text().split()) == 5
+    assert len(rows.read_text().split()) == 5 + RANDOM_ROWS
     VhdlExporter(VhdlConfig(rows=3)).export(front, tmp_path)
-    assert len(rows.read_text().split()) == 3
+    assert len(rows.read_text().split()) == 3 + RANDOM_ROWS
     VerilogExporter().export(front, tmp_path)
     assert not list((place / "rtl").rglob("*_axis.v"))
     assert list((place / "rtl").rglob("*.vhd"))
@@ -235,6 +238,37 @@ def test_a_testbench_that_was_not_exported_does_not_pass(tmp_path: Path, target:
     done = make(plain, target, "SIM=icarus")
     assert done.returncode == 2
     assert f"--set {setting}=true" in done.stderr
+
+
+@pytest.mark.parametrize("goal", ["sim-axis", "sim-class"])
+def test_ghdl_simulates_no_wrapper(folder: Path, goal: str) -> None:
+    done = make(folder, goal, "SIM=ghdl")
+    assert done.returncode == 2
+    for name in (f"{goal}-ghdl", "icarus", "verilator", "xsim"):
+        assert name in done.stderr
+
+
+def test_the_testbench_leaves_the_range_of_the_task(tmp_path: Path) -> None:
+    """Rows of the task are all 0 here; the rows behind them hold both ends of the input range, and more."""
+    design = make_design(3)
+    front = make_own_front(design, tmp_path)
+    object.__setattr__(front.dataset.test, "x", np.zeros((ROWS, design.architecture.n_in)))
+    place = tmp_path / "designs" / front.members[0].key
+    design.save(place)
+    VerilogExporter().export(front, tmp_path)
+    rtl = place / "rtl"
+    features = json.loads((rtl / "circuit.json").read_text())["features"]
+    words = (rtl / "tb" / f"{name_of(rtl)}_rows.hex").read_text().split()
+    assert len(words) == ROWS + RANDOM_ROWS
+    assert len(set(words[:ROWS])) == 1
+    assert len(set(words)) > RANDOM_ROWS // 2
+    lowest, highest = (int(word, 16) for word in words[ROWS : ROWS + 2])
+    start = 0
+    for feature in features:
+        width, sign = feature["width"], feature["sign"]
+        ends = [word >> start & (1 << width) - 1 for word in (lowest, highest)]
+        assert ends == ([1 << width - 1, (1 << width - 1) - 1] if sign else [0, (1 << width) - 1])
+        start += width
 
 
 def at_operating_point(design: Design, x: np.ndarray) -> Design:
@@ -257,8 +291,8 @@ def test_the_decision_of_the_operating_point_is_one_bit(tmp_path: Path) -> None:
     done = make(folder, "sim-accept", "SIM=icarus", "CLOCK_ENABLE=1", "PRINT=1")
     assert passed(done)
     decisions = [bool(int(word, 16)) for word in printed(done.stdout)]
-    assert decisions == design.accepts(x).tolist()
-    assert 0.2 < np.mean(decisions) < 0.5
+    assert decisions[: len(x)] == design.accepts(x).tolist()
+    assert 0.2 < np.mean(decisions[: len(x)]) < 0.5
     source = folder / "src" / f"{name_of(folder)}_accept.v"
     text = source.read_text()
     source.write_text(text.replace(">= THRESHOLD", "< THRESHOLD"))
@@ -369,7 +403,7 @@ def test_a_wrong_row_and_missing_rows_fail(folder: Path, tmp_path: Path, simulat
     lines = altered(folder, rows)
     done = make(other, "sim", f"SIM={simulator}")
     assert not passed(done)
-    assert f"FAIL: row {ROWS - 1}" in done.stdout + done.stderr
+    assert f"FAIL: row {ROWS + RANDOM_ROWS - 1}" in done.stdout + done.stderr
     rows.write_text("\n".join(lines[:3]) + "\n")
     assert not passed(make(other, "sim", f"SIM={simulator}"))
 
@@ -502,7 +536,7 @@ def test_the_host_functions_equal_the_emulator(tmp_path: Path, regression: bool)
     bits = sum(feature["width"] for feature in width)
     scale = np.array(design.meta.get("target_scale", [1.0] * 3))
     mean = np.array(design.meta.get("target_mean", [0.0] * 3))
-    for word, row, wanted in zip(words, test, outputs(design, test) * scale + mean, strict=True):
+    for word, row, wanted in zip(words[: len(test)], test, outputs(design, test) * scale + mean, strict=True):
         assert host.pack(host.quantise(list(row))) == word & ((1 << bits) - 1)
         assert host.unpack(word >> bits) == pytest.approx(wanted.tolist(), abs=1e-12)
     _c_equals_python(rtl, name, host, x, [word >> bits for word in words], tmp_path)

@@ -33,7 +33,7 @@ class VerilogConfig:
     """Settings of the exporter ``verilog``.
 
     Args:
-        rows: test rows of the testbench; 0 takes all of the task.
+        rows: test rows of the testbench, beside 256 random ones; 0 takes all of the task.
         axi_stream: also write an AXI4-Stream wrapper with its testbench.
         argmax: also write a top module that outputs the class, with its testbench (classification only).
         accept: also write a top module that outputs one bit, the decision of the operating point, with its
@@ -54,7 +54,7 @@ class VhdlConfig:
     """Settings of the exporter ``vhdl``.
 
     Args:
-        rows: test rows of the testbench; 0 takes all of the task.
+        rows: test rows of the testbench, beside 256 random ones; 0 takes all of the task.
     """
 
     rows: int = 256

@@ -35,7 +35,7 @@ class Options:
     """What to write in addition to the circuit.
 
     Args:
-        rows: of the testbench; 0 takes all test rows.
+        rows: test rows of the testbench; 0 takes all.
         axi_stream, argmax, accept: also a wrapper of this kind, with its testbench.
     """
 
@@ -191,21 +191,20 @@ def _bench(
         "latency": latency,
         "output_bits": output_bits,
         "word_bits": description.file_size_words(input_bits + output_bits),
-        "source": "the task's test split",
     }
 
 
 def _rows(
     design: Design, circuit: Rtl, front: Front, folder: Path, values: dict[str, Any], wanted: int
 ) -> list[Path]:
-    features = rows.chosen(front.dataset.test.x, wanted)
-    values["rows"] = len(features)
-    written = [_lines(folder / values["rows_file"], rows.words(design, circuit, features))]
+    inputs = rows.inputs(design, front.dataset.test.x, wanted)
+    values["rows"], values["random_rows"] = len(inputs), rows.RANDOM_ROWS
+    written = [_lines(folder / values["rows_file"], rows.words(design, circuit, inputs))]
     if values["argmax"] is not None:
-        words = rows.class_words(design, circuit, features, values["argmax"]["bits"])
+        words = rows.class_words(design, circuit, inputs, values["argmax"]["bits"])
         written.append(_lines(folder / values["argmax"]["rows_file"], words))
     if values["accept"] is not None:
-        words = rows.accept_words(design, circuit, features)
+        words = rows.accept_words(design, circuit, inputs)
         written.append(_lines(folder / f"tb/{values['name']}_accept_rows.hex", words))
     return written
 

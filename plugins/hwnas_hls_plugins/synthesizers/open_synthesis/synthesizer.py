@@ -31,6 +31,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.measurement import Measuremen
 from hwnas_hls_plugins.synthesizers.open_synthesis.nextpnr import Routing
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, TimeLimitError, ToolFailureError
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
+from hwnas_hls_plugins.synthesizers.open_synthesis.result_files import copied, files_of
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
@@ -132,7 +133,7 @@ class OpenSynthesizer(Synthesizer):
                 routed_earlier=cache if self.config.cache else None,
             )
             report = self._run(job, cache, key)
-        return report if folder is None else _copied(report, folder)
+        return report if folder is None else copied(report, folder)
 
     def _run(self, job: Job, cache: ResultCache, key: str) -> SynthesisReport:
         try:
@@ -149,7 +150,7 @@ class OpenSynthesizer(Synthesizer):
                 job.stage,
                 failure=failure,
                 failure_kind=error.kind,
-                files=_files(failed),
+                files=files_of(failed),
                 seconds=job.seconds,
             )
         except BaseException:
@@ -328,7 +329,7 @@ class OpenSynthesizer(Synthesizer):
             self._tool(),
             stage,
             estimates(measurement, design.architecture, target, distributed=self._distributed),
-            _files(folder),
+            files_of(folder),
             counts=table(measurement.counts, measurement.facts),
             seconds=seconds,
             warnings=warnings,
@@ -370,37 +371,3 @@ def _rule(family: str) -> object:
         return dataclasses.asdict(routed_law())
     fit = FITS.get(family, FITS[FAMILY])
     return [fit.offset_ns, fit.level_ns, fit.kilo_lut_ns, *fit.cutoffs]
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Role -> path of each existing file."""
-    roles = {
-        "result": "result.json",
-        "rtl": "rtl",
-        "design": "design",
-        "statistics": "statistics.json",
-        "rtl_log": "rtl.log",
-        "synthesis_log": "synthesis.log",
-        "compile_log": "compile.log",
-        "simulation_log": "simulation.log",
-        "pack_log": "pack.log",
-    }
-    routed = {path.stem.replace("-", "_") + "_report": path.name for path in folder.glob("route-*.json")}
-    routed |= {path.stem.replace("-", "_") + "_log": path.name for path in folder.glob("route-*.log")}
-    for role, pattern in (("routed", "route-*.config"), ("bitstream", "*.bit")):
-        routed[role] = next((path.name for path in folder.glob(pattern)), role)
-    roles |= routed
-    return {role: folder / name for role, name in roles.items() if (folder / name).exists()}
-
-
-def _copied(report: SynthesisReport, folder: Path) -> SynthesisReport:
-    """The same report, with its files copied into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    for role, path in report.files.items():
-        files[role] = folder / path.name
-        if path.is_dir():
-            shutil.copytree(path, files[role], dirs_exist_ok=True)
-        else:
-            shutil.copy2(path, files[role])
-    return dataclasses.replace(report, files=files)
