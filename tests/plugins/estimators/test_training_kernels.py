@@ -139,6 +139,51 @@ def test_one_step_is_torchs(normalisation: str, rows: int, weighted: bool) -> No
     assert moved.mean() < 0.01  # a last bit may take a weight across a rounding boundary
 
 
+@pytest.mark.parametrize("left", [0.8, 0.3, 0.02])
+@pytest.mark.parametrize("normalisation", ["none", "batch"])
+def test_steps_without_removed_weights_are_torchs(normalisation: str, left: float) -> None:
+    rng = np.random.default_rng(2)
+    rows = 72
+    whole = torch.as_tensor(np.floor(rng.normal(0, 30, (2, 12, rows))), dtype=torch.float32)
+    whole[:, -1] = 1.0
+    batch = list(whole)
+    classes = torch.as_tensor(np.eye(3)[rng.integers(3, size=rows)].T.copy(), dtype=torch.float32)
+    by_torch, native = networks(normalisation, rows)
+    for network in (by_torch, native):
+        removed = np.random.default_rng(3)
+        for member in network.members:
+            member.limited = True
+            for digits in member.digits:
+                gone = torch.as_tensor(removed.random(tuple(digits.shape)) > left)
+                gone[:, -1] = False
+                digits[gone] = 0.0
+        network.layout.refresh_kept()
+        network.quantise()
+        if network.normalised:
+            network.calibrate(batch)
+        network.freeze_removed()
+    for number in range(3):
+        for network in (by_torch, native):
+            network.forward(batch, training=True, momentum=0.3)
+            network.lose(classes, classes=True)
+            network.backward(batch, leak=0.1)
+        for a, b in zip(by_torch.levels, native.levels, strict=True):
+            assert number > 0 or np.array_equal(a.values, b.values)
+        for network in (by_torch, native):
+            network.update(0.9, 0.99, 0.999, 0.01)
+    for network in (by_torch, native):
+        network.thaw()
+    stored = by_torch.layout.digits > 0
+    assert 0.5 * left < float(stored.float().mean()) < 1
+    for layout in (by_torch.layout, native.layout):
+        assert not layout.weights[~stored].any()
+        assert not layout.latent[: layout.n_weights][~stored].any()
+        assert layout.latent[: layout.n_weights][stored].any()
+    assert np.mean(np.asarray(by_torch.layout.integers != native.layout.integers)) < 0.01
+    moved = np.abs(np.asarray(by_torch.layout.latent - native.layout.latent))
+    assert np.quantile(moved, 0.95) < 1e-3  # of steps of 0.01; some gradients are rounding errors
+
+
 def gradients(a: object, b: object, k: int) -> list[list[object]]:
     """Per network, the gradients of its weights and biases at level ``k``: (member, matrix) lists."""
     found = []

@@ -57,6 +57,19 @@ class Arithmetic(Protocol):
         """
         ...
 
+    def freeze(self, stored: Tensor) -> None:
+        """Update only some weights until :meth:`thaw`; the layout's may be out of date until then.
+
+        Args:
+            stored: bool, one per weight and bias; the others are zero for good, see
+                :meth:`~hwnas_hls_plugins.estimators.training.layout.Layout.forget_removed`.
+        """
+        ...
+
+    def thaw(self) -> None:
+        """End :meth:`freeze`."""
+        ...
+
 
 class TorchArithmetic:
     """:class:`Arithmetic` with torch operations, for any type, device and rounding."""
@@ -71,12 +84,7 @@ class TorchArithmetic:
             else layout.zeros((level.sums.shape[0], level.sums.shape[1]))
             for level in levels
         ]
-        bias_places = [
-            torch.arange(layout.places[j, k][0] + layer.cols - 1, layout.places[j, k][1], layer.cols)
-            for k, level in enumerate(levels)
-            for j, layer in enumerate(level.layers)
-        ]
-        self.bias_places = torch.cat(bias_places).to(layout.device)
+        self._frozen: Tensor | None = None
 
     def quantise(self) -> None:
         layout = self.layout
@@ -137,10 +145,18 @@ class TorchArithmetic:
             # Biases multiply a constant 1, so their gradients are sums. (A further column would make the
             # dimensions of the product odd, which the matrix library computes up to 1.5 times as slowly.)
             sums = torch.cat([level.gradient.sum(1) for level in self.levels])
-            self.layout.gradient.index_copy_(0, self.bias_places, sums)
+            self.layout.gradient.index_copy_(0, self.layout.bias_places, sums)
 
     def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
         outputs.cross_entropy(targets)
 
     def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
+        if self._frozen is not None:
+            self.layout.gradient[: self.layout.n_weights].mul_(self._frozen)
         adam.update(self.layout, self.scratch, beta1, beta2, left, size)
+
+    def freeze(self, stored: Tensor) -> None:
+        self._frozen = stored.to(self.layout.dtype)
+
+    def thaw(self) -> None:
+        self._frozen = None

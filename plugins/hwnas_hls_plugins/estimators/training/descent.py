@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -87,30 +87,18 @@ def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = No
     member = layout.members[j]
     prices = digit_bits(member.plan, member.features)[::-1]
     blocks = [_block(layout, j, k) for k in range(len(prices))]
-    fewer, saved, harm = [], [], []
-    total = 0.0
-    for k, (price, block) in enumerate(zip(prices, blocks, strict=True)):
-        digits = _digits(block)
-        total += float((price * digits).sum())
-        wanted = (digits - 1).clamp_min(0.0)
-        left = block.clone()
-        keep_digits(left, wanted, int(wanted.max()))
-        left[:, -1] = 0.0
-        change = square_of_change(layout, j, k, block - left)
-        if k > 0:
-            # An unused neuron needs no adders.
-            change[~(blocks[k - 1][:, :-1] != 0).any(0)] = 0.0
-        fewer.append(wanted)
-        saved.append((digits - _digits(left)) * price)
-        harm.append(change)
-    flat_saved, flat_harm = (torch.cat([x.reshape(-1) for x in parts]) for parts in (saved, harm))
+    used = [None, *((block[:, :-1] != 0).any(0) for block in blocks)]
+    layers = [
+        _Removals.of(layout, (j, k), *parts)
+        for k, parts in enumerate(zip(blocks, prices, used, strict=False))
+    ]
+    total = sum(float((layer.digits * layer.price).sum()) for layer in layers)
     if total <= target:
         return
+    flat_saved = torch.cat([layer.saved for layer in layers])
+    flat_harm = torch.cat([layer.harm for layer in layers])
     if feature_harm is not None:
-        first = _digits(blocks[-1])[:, :-1]
-        if len(blocks) > 1:
-            first = first[(blocks[-2][:, :-1] != 0).any(0)]
-        count = first.sum(0)
+        count = layers[-1].digits_of_inputs()
         widths = torch.tensor([0.0 if kind is None else float(kind.width) for kind in member.features])
         price = prices[-1][:-1]
         gone = count * price
@@ -125,11 +113,11 @@ def take(layout: Layout, j: int, target: float, feature_harm: Tensor | None = No
     taken = torch.zeros_like(flat_saved, dtype=torch.bool)
     taken[order[: int((gone < total - target).sum()) + 1]] = True
     taken &= flat_saved > 0
-    n_digits = sum(part.numel() for part in fewer)
-    pieces = torch.split(taken[:n_digits], [part.numel() for part in fewer])
-    for k, (here, limit) in enumerate(zip(pieces, fewer, strict=True)):
-        own = member.digits[k][: limit.shape[0]]
-        own.copy_(torch.where(here.view(limit.shape), limit, own))
+    n_digits = sum(len(layer.places) for layer in layers)
+    pieces = torch.split(taken[:n_digits], [len(layer.places) for layer in layers])
+    for k, (here, layer) in enumerate(zip(pieces, layers, strict=True)):
+        own = member.digits[k].view(-1)
+        own[layer.places[here]] = layer.left[here]
         member.limited = True
     # After the digits, because the weights of an unread feature keep no digits.
     if feature_harm is not None:
@@ -155,14 +143,72 @@ def _narrow(member: ChainMember, rate: Tensor, taken: Tensor) -> None:
     member.features = tuple(features)
 
 
-def square_of_change(layout: Layout, j: int, k: int, change: Tensor) -> Tensor:
-    """The saliency of a change of a layer's integers, (n_out, n_in + 1)."""
-    plan, place = layout.members[j].levels[k], slice(*layout.places[j, k])
-    square, factor = (
-        vector[place].view(plan.rows, plan.cols)[: plan.layer.n_out].cpu()
-        for vector in (layout.square, layout.kept_factor)
-    )
-    return square * (change * factor) ** 2
+@dataclass(frozen=True, slots=True, eq=False)
+class _Removals:
+    """The possible removals of one digit from each weight of a layer that is not zero.
+
+    Args:
+        places: places of the weights in the layer's matrix, row by row.
+        column: column of each; that of the biases is the last.
+        read: whether the next layer reads its neuron.
+        digits: their digits; a bias counts as one.
+        price: adder bits of a digit of each weight.
+        left: digits left after a removal.
+        saved: adder bits saved by a removal.
+        harm: its saliency.
+        n_in: inputs of the layer.
+    """
+
+    places: Tensor
+    column: Tensor
+    read: Tensor
+    digits: Tensor
+    price: Tensor
+    left: Tensor
+    saved: Tensor
+    harm: Tensor
+    n_in: int
+
+    @classmethod
+    def of(
+        cls, layout: Layout, level: tuple[int, int], block: Tensor, price: Tensor, used: Tensor | None
+    ) -> _Removals:
+        """The removals of a layer.
+
+        Args:
+            level: (member, level from the output).
+            block: integers of the layer, (n_out, n_in + 1).
+            price: adder bits per digit, one per column, or one for all.
+            used: which of its neurons the next layer reads; ``None`` for the last layer.
+        """
+        columns = block.shape[1]
+        flat = block.reshape(-1)
+        places = torch.nonzero(flat).flatten()
+        row, column = places // columns, places % columns
+        is_bias = column == columns - 1
+        whole = flat[places]
+        digits = torch.where(is_bias, 1.0, count_digits(whole).to(whole.dtype))
+        fewer = digits - 1
+        left = whole.clone()
+        keep_digits(left, fewer, int(fewer.max()) if len(fewer) else 0)
+        left[is_bias] = 0.0
+        here = slice(*layout.places[level])
+        square, factor = (vector[here].cpu()[places] for vector in (layout.square, layout.kept_factor))
+        harm = square * ((whole - left) * factor) ** 2
+        read = torch.ones_like(is_bias) if used is None else used[row]
+        # An unused neuron needs no adders.
+        harm[~read] = 0.0
+        prices = price.expand(columns)[column] if price.ndim else price.expand(len(places))
+        # A number with fewer digits kept may have fewer still.
+        kept = torch.where(is_bias, 0.0, count_digits(left).to(whole.dtype))
+        saved = (digits - kept) * prices
+        return cls(places, column, read, digits, prices, fewer, saved, harm, columns - 1)
+
+    def digits_of_inputs(self) -> Tensor:
+        """The digits that read each input, (n_in,)."""
+        counted = self.read & (self.column < self.n_in)
+        none = torch.zeros(self.n_in, dtype=self.digits.dtype)
+        return none.index_add_(0, self.column[counted], self.digits[counted])
 
 
 def _digits(block: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ digits; a multiplication by the integer takes one adder fewer than it has digits
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -40,11 +42,22 @@ def largest_power(whole: Tensor) -> Tensor:
 
 
 def count_digits(whole: Tensor) -> Tensor:
-    """The number of non-zero digits in canonical signed digit form (no two of them adjacent)."""
+    """The number of non-zero digits in canonical signed digit form (no two of them adjacent).
+
+    Args:
+        whole: integers below 2**46 in size.
+    """
     size = whole.to(torch.int64).abs()
-    changed = size ^ (3 * size)
-    count = torch.zeros_like(size)
-    while bool((changed > 0).any()):
-        count += changed & 1
-        changed = changed >> 1
+    # The bits in which a number and its triple differ are the places of its digits.
+    places = size ^ (3 * size)
+    count = _ones()[places & 0xFFFF]
+    while bool((places := places >> 16).any()):
+        count = count + _ones()[places & 0xFFFF]
     return count
+
+
+@functools.cache
+def _ones() -> Tensor:
+    """The number of ones of each 16-bit number, int64."""
+    numbers = torch.arange(2**16)
+    return torch.stack([numbers >> place & 1 for place in range(16)]).sum(0)

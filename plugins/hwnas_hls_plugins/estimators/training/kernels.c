@@ -17,6 +17,8 @@ typedef int32_t flags __attribute__((vector_size(32), aligned(4), may_alias));
 #define TILE 6
 /* Batch rows that stay in the cache while gradients of weights are summed. */
 #define STRIP 512
+/* Vectors of batch columns, and weights, that a product with few weights computes at once. */
+#define SPAN 8
 
 /* One layer of one network; must be as native.py has it. */
 typedef struct {
@@ -27,6 +29,10 @@ typedef struct {
     int64_t features;   /* its first row in the level */
     int64_t source;     /* first row of its inputs in the level before; of a first layer: which input copy */
     int64_t first;      /* whether it reads the inputs */
+    /* Null if all weights are stored, else the weights that are, row by row with the bias last: places of
+     * each row's first weight and of the end, and the column of each weight. Then the same by columns,
+     * without the biases': first place of each column, and the row and the place of each weight. */
+    const int64_t *starts, *columns, *column_starts, *column_rows, *column_places;
 } Layer;
 
 /* Everything of one depth; pointers of `active` and below are null where nothing is normalised. */
@@ -166,6 +172,71 @@ static void outer(const float *g, int64_t ldg, int64_t n_out, const float *x, in
     }
 }
 
+/* out[i] = sum over e of w[places[e]] * x[from[e]][i], for V vectors of columns. */
+INLINE void few(const int V, const float *w, const int64_t *places, const int64_t *from, int64_t count,
+                const float *x, int64_t ldx, float *out) {
+    lanes sum[SPAN];
+    for (int v = 0; v < V; v++) sum[v] = all(0.0f);
+    for (int64_t e = 0; e < count; e++) {
+        const float weight = w[places ? places[e] : e];
+        const float *column = x + from[e] * ldx;
+        for (int v = 0; v < V; v++) sum[v] += weight * load(column + v * WIDTH);
+    }
+    for (int v = 0; v < V; v++) store(out + v * WIDTH, sum[v]);
+}
+
+/* A product of which few weights are stored: for n_out outputs, those in places starts[o] up to starts[o + 1]. */
+static void multiply_few(const float *w, const int64_t *starts, const int64_t *places, const int64_t *from,
+                         int64_t n_out, const float *x, int64_t ldx, float *out, int64_t rows) {
+    int64_t i = 0;
+    for (; i + SPAN * WIDTH <= rows; i += SPAN * WIDTH)
+        for (int64_t o = 0; o < n_out; o++) {
+            const int64_t at = starts[o];
+            few(SPAN, places ? w : w + at, places ? places + at : 0, from + at, starts[o + 1] - at, x + i, ldx,
+                out + o * rows + i);
+        }
+    for (; i < rows; i += WIDTH)
+        for (int64_t o = 0; o < n_out; o++) {
+            const int64_t at = starts[o];
+            few(1, places ? w : w + at, places ? places + at : 0, from + at, starts[o + 1] - at, x + i, ldx,
+                out + o * rows + i);
+        }
+}
+
+/* out[e] (+)= sum over i of g[i] * x[from[e]][i], for B weights of one output. */
+INLINE void few_dots(const int B, const float *g, const int64_t *from, const float *x, int64_t ldx, int64_t rows,
+                     float *out, int add) {
+    lanes sum[SPAN];
+    const float *column[SPAN];
+    for (int b = 0; b < B; b++) {
+        sum[b] = all(0.0f);
+        column[b] = x + from[b] * ldx;
+    }
+    for (int64_t i = 0; i < rows; i += WIDTH) {
+        const lanes slope = held(load(g + i));
+        for (int b = 0; b < B; b++) sum[b] += slope * load(column[b] + i);
+    }
+    for (int b = 0; b < B; b++) out[b] = (add ? out[b] : 0.0f) + total(sum[b]);
+}
+
+/* Gradient of the stored weights of one output. */
+static void outer_few(const float *g, const int64_t *from, int64_t count, const float *x, int64_t ldx, int64_t rows,
+                      float *out) {
+    for (int64_t i = 0; i < rows; i += STRIP) {
+        const int64_t some = rows - i < STRIP ? rows - i : STRIP;
+        int64_t e = 0;
+        for (; e + SPAN <= count; e += SPAN) few_dots(SPAN, g + i, from + e, x + i, ldx, some, out + e, i > 0);
+        for (; e + 2 <= count; e += 2) few_dots(2, g + i, from + e, x + i, ldx, some, out + e, i > 0);
+        if (e < count) few_dots(1, g + i, from + e, x + i, ldx, some, out + e, i > 0);
+    }
+}
+
+/* The place of a row's first weight, and the number of its weights, the bias included. */
+INLINE int64_t row_start(const Layer *layer, int64_t r) { return layer->starts ? layer->starts[r] : r * layer->cols; }
+INLINE int64_t row_length(const Layer *layer, int64_t r) {
+    return layer->starts ? layer->starts[r + 1] - layer->starts[r] : layer->cols;
+}
+
 /* Sums -> values: inside the bounds, rounded down. */
 static void activate(const Level *level, const Layer *layer, int64_t rows) {
     for (int64_t r = layer->features; r < layer->features + layer->rows; r++) {
@@ -257,13 +328,20 @@ void forward(const Level *levels, const Trained *trained, int64_t top, int64_t b
             if (j >= level->count) continue;
             const Layer *layer = level->layers + j;
             const float *x = layer->first ? inputs[layer->source] : levels[k + 1].values + layer->source * rows;
-            multiply(trained->weights + layer->weights, layer->cols, 1, layer->rows, layer->cols, x,
-                     layer->first ? apart : rows, level->sums + layer->features * rows, rows, panel);
+            const float *weights = trained->weights + layer->weights;
+            float *sums = level->sums + layer->features * rows;
+            const int64_t ldx = layer->first ? apart : rows;
+            if (layer->starts)
+                multiply_few(weights, layer->starts, 0, layer->columns, layer->rows, x, ldx, sums, rows);
+            else
+                multiply(weights, layer->cols, 1, layer->rows, layer->cols, x, ldx, sums, rows, panel);
             if (momentum > 0.0f && level->active)
                 for (int64_t r = 0; r < layer->n_out; r++)
-                    if (level->active[layer->features + r] > 0.0f)
-                        measure(level, layer->features + r, trained->latent + layer->weights + r * layer->cols,
-                                trained->unit + layer->weights + r * layer->cols, layer->cols, momentum, rows);
+                    if (level->active[layer->features + r] > 0.0f) {
+                        const int64_t at = layer->weights + row_start(layer, r);
+                        measure(level, layer->features + r, trained->latent + at, trained->unit + at,
+                                row_length(layer, r), momentum, rows);
+                    }
             if (level->bounded) activate(level, layer, rows);
         }
 }
@@ -286,14 +364,26 @@ void backward(const Level *levels, const Trained *trained, int64_t top, int64_t 
                     through_norm(level, r, sum, rows);
                     sum = 0.0f; /* its bias is the normalisation's */
                 }
-                slopes[o * layer->cols + layer->cols - 1] = sum;
+                slopes[row_start(layer, o) + row_length(layer, o) - 1] = sum;
             }
             const float *x = layer->first ? inputs[layer->source] : levels[k + 1].values + layer->source * rows;
-            outer(gradient, rows, layer->n_out, x, layer->first ? apart : rows, layer->cols - 1, rows, slopes,
-                  layer->cols);
-            if (!layer->first)
-                multiply(trained->weights + layer->weights, 1, layer->cols, layer->cols - 1, layer->n_out, gradient,
-                         rows, levels[k + 1].gradient + layer->source * rows, rows, panel);
+            const float *weights = trained->weights + layer->weights;
+            float *before = layer->first ? 0 : levels[k + 1].gradient + layer->source * rows;
+            const int64_t ldx = layer->first ? apart : rows;
+            if (layer->starts) {
+                for (int64_t o = 0; o < layer->n_out; o++) {
+                    const int64_t at = layer->starts[o];
+                    outer_few(gradient + o * rows, layer->columns + at, row_length(layer, o) - 1, x, ldx, rows,
+                              slopes + at);
+                }
+                if (before)
+                    multiply_few(weights, layer->column_starts, layer->column_places, layer->column_rows,
+                                 layer->cols - 1, gradient, rows, before, rows);
+                continue;
+            }
+            outer(gradient, rows, layer->n_out, x, ldx, layer->cols - 1, rows, slopes, layer->cols);
+            if (before)
+                multiply(weights, 1, layer->cols, layer->cols - 1, layer->n_out, gradient, rows, before, rows, panel);
         }
 }
 
@@ -334,7 +424,8 @@ void quantise(const Level *levels, int64_t depth, const Trained *t) {
             const Layer *layer = level->layers + j;
             for (int64_t o = 0; o < layer->n_out; o++)
                 if (level->active[layer->features + o] > 0.0f)
-                    fold(level, layer->features + o, whole + layer->weights + o * layer->cols, layer->cols);
+                    fold(level, layer->features + o, whole + layer->weights + row_start(layer, o),
+                         row_length(layer, o));
         }
     }
     for (int64_t i = 0; i < t->n_weights; i++) {
@@ -379,32 +470,36 @@ INLINE lanes exponential(lanes x) {
 }
 
 /* Softmax and cross entropy: their gradient at the outputs, and that of the temperature's logarithm.
- * logits, gradient: networks x outputs x batch rows; targets: outputs x rows, `apart` numbers apart. */
-void cross_entropy(const float *logits, const float *targets, int64_t apart, const float *scale, float *gradient,
-                   float *scale_gradient, int64_t networks, int64_t outputs, int64_t rows, int64_t weighted) {
+ * logits, gradient: networks x outputs x batch rows; targets: outputs x rows, `apart` numbers apart.
+ * temperature, log_temperature: one a network; shares: scratch for outputs x WIDTH numbers. */
+void cross_entropy(const float *logits, const float *targets, int64_t apart, const float *temperature,
+                   const float *log_temperature, float *gradient, float *scale_gradient, int64_t networks,
+                   int64_t outputs, int64_t rows, int64_t weighted, float *shares) {
     for (int64_t j = 0; j < networks; j++) {
         const float *answers = logits + j * outputs * rows;
         float *slopes = gradient + j * outputs * rows;
+        const float scale = temperature[j] * (float)exp((double)log_temperature[j]);
         lanes moved = all(0.0f);
         for (int64_t i = 0; i < rows; i += WIDTH) {
-            lanes most = load(answers + i);
-            for (int64_t o = 1; o < outputs; o++) {
-                const lanes here = load(answers + o * rows + i);
+            lanes most = load(answers + i) * scale;
+            for (int64_t o = 0; o < outputs; o++) {
+                const lanes here = load(answers + o * rows + i) * scale;
+                store(shares + o * WIDTH, here);
                 most = pick(here > most, here, most);
             }
             lanes sum = all(0.0f);
             for (int64_t o = 0; o < outputs; o++) {
-                const lanes share = exponential((load(answers + o * rows + i) - most) * scale[j]);
-                store(slopes + o * rows + i, share);
+                const lanes share = exponential(load(shares + o * WIDTH) - most);
+                store(shares + o * WIDTH, share);
                 sum += share;
             }
             const lanes inverse = 1.0f / sum;
             const lanes weight = weighted ? load(targets + outputs * apart + i) : all(1.0f);
             for (int64_t o = 0; o < outputs; o++) {
-                const lanes slope =
-                    (load(slopes + o * rows + i) * inverse - load(targets + o * apart + i)) * weight;
+                const lanes share = load(shares + o * WIDTH) * inverse;
+                const lanes slope = (share - load(targets + o * apart + i)) * weight;
                 store(slopes + o * rows + i, slope);
-                moved += slope * (load(answers + o * rows + i) * scale[j]);
+                moved += slope * (load(answers + o * rows + i) * scale);
             }
         }
         scale_gradient[j] = total(moved);

@@ -25,7 +25,7 @@ _SIGNATURES = {
     "backward": "ppiipifip",
     "quantise": "pip",
     "update": "pffff",
-    "cross_entropy": "ppipppiiii",
+    "cross_entropy": "ppippppiiiip",
     "gather": "pipippppp",
 }
 

@@ -33,6 +33,7 @@ class Layout(TrainedVector[ChainMember]):
         digits: maximum number of signed digits of each weight and bias; most_digits: the largest limit, at
             least 1; 0 if nothing is limited.
         places: (member, piece) -> its start and end in the vectors.
+        bias_places: places of the biases and of the constants, the last column of every matrix.
         reach: number of members that reach each level.
     """
 
@@ -48,6 +49,12 @@ class Layout(TrainedVector[ChainMember]):
         self.offset = self.tensor(flat["offset"])
         self._highest = self.high.clone()
         self.digits, self.most_digits = torch.empty_like(self.unit), 0
+        ends = [
+            torch.arange(self.places[j, k][0] + layer.cols - 1, self.places[j, k][1], layer.cols)
+            for k in range(self.depth)
+            for j, layer in enumerate(self.layers(k))
+        ]
+        self.bias_places = torch.cat(ends).to(device)
         self.refresh_kept()
 
     def zeros(self, shape: tuple[int, int]) -> Tensor:
@@ -89,6 +96,21 @@ class Layout(TrainedVector[ChainMember]):
             self.most_digits = max(1, int(limited.max())) if limited.numel() else 0
         # A weight of one digit is a power of two; the one nearest to a type's maximum would exceed it.
         self.high.copy_(torch.where(digits == 1, largest_power(self._highest), self._highest))
+
+    def forget_removed(self) -> Tensor:
+        """Zero the latents and averages of weights that can no longer change; returns those that can.
+
+        A weight without digits stays at zero. It counts neither for its neuron's normalisation nor for
+        anything else.
+
+        Returns:
+            bool, one per weight and bias; the biases and the constants are always among them.
+        """
+        stored = (self.digits > 0) & (self.kept_factor != 0)
+        stored[self.bias_places] = True
+        for vector in (self.latent, self.mean, self.square):
+            vector[: self.n_weights].masked_fill_(~stored, 0.0)
+        return stored
 
     def prune(self, share: float) -> bool:
         """Prune the smallest weights of each layer, ``share`` of its sparsity; whether there are any."""

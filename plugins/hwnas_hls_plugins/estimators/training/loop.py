@@ -222,9 +222,14 @@ class Training:
         epochs, before = self.schedule.round_epochs(round_), self.schedule.epochs_before(round_)
         kinds = self._take_inputs(network)
         step = self._step(network, epochs * self.schedule.epoch_steps)
+        network.settle()
+        if round_:
+            network.freeze_removed()
         for epoch in range(epochs):
-            network.settle()
+            if not round_:
+                network.settle()
             self._epoch(network, step, kinds, before + epoch, self.schedule.descent_paces(round_, epoch))
+        network.thaw()
 
     def give_inputs(self, member: ChainMember) -> None:
         """Give a member its own input types; the first call also gives it its own copy of the inputs."""

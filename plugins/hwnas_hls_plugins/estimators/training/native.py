@@ -13,6 +13,7 @@ from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.level import Level
 from hwnas_hls_plugins.estimators.training.outputs import Outputs
 from hwnas_hls_plugins.estimators.training.schedule import Number
+from hwnas_hls_plugins.estimators.training.stored import WORTHWHILE, StoredWeights
 
 #: The number of batch rows is a multiple of this.
 VECTOR = 8
@@ -21,9 +22,13 @@ _PANEL = 16
 _pointer, _count, _number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
 
+_LISTS = ("starts", "columns", "column_starts", "column_rows", "column_places")
+
+
 class _Layer(ctypes.Structure):
-    _fields_ = tuple(
-        (name, _count) for name in ("rows", "cols", "n_out", "weights", "features", "source", "first")
+    _fields_ = (
+        *((name, _count) for name in ("rows", "cols", "n_out", "weights", "features", "source", "first")),
+        *((name, _pointer) for name in _LISTS),
     )
 
 
@@ -86,13 +91,17 @@ class NativeArithmetic:
     def __init__(self, layout: Layout, levels: Sequence[Level], rows: int) -> None:
         self._kernels, self._rows, self._depth = required(), rows, len(levels)
         # The structures hold addresses only: what they point to is kept alive here.
-        self._held = (layout, levels)
+        self._layout = layout
+        self._held = levels
         self._layers = [self._level_layers(layout, levels, k) for k in range(len(levels))]
         self._levels = (_Level * len(levels))(
             *(_level(level, layers) for level, layers in zip(levels, self._layers, strict=True))
         )
-        buffers = [getattr(layout, name).data_ptr() for name in _TRAINED_BUFFERS]
-        self._trained = _Trained(layout.n_weights, layout.latent.numel(), layout.most_digits, *buffers)
+        self._trained = self._trained_from(0)
+        #: The parameters that are no weights, for steps in which only some weights are stored.
+        self._others = self._trained_from(layout.n_weights)
+        self._stored: StoredWeights | None = None
+        self._frozen: Tensor | None = None
         widest = max(max(layer.rows, layer.cols) for level in levels for layer in level.layers)
         self._panel = torch.empty(widest * _PANEL)
         #: The inputs of the last forward and their addresses, which backward reads again.
@@ -125,13 +134,49 @@ class NativeArithmetic:
             )
         return (_Layer * len(entries))(*entries)
 
+    def freeze(self, stored: Tensor) -> None:
+        """See :meth:`~hwnas_hls_plugins.estimators.training.arithmetic.Arithmetic.freeze`."""
+        shares = stored.to(torch.float32)
+        if float(shares.mean()) > WORTHWHILE:
+            self._frozen = shares
+            return
+        kept = self._stored = StoredWeights(self._layout, stored)
+        for (j, k), lists in kept.lists.items():
+            entry = self._layers[k][j]
+            entry.weights = kept.places[j, k]
+            for name in _LISTS:
+                setattr(entry, name, getattr(lists, name).ctypes.data)
+        buffers = [kept.buffers[name].data_ptr() for name in _TRAINED_BUFFERS]
+        self._trained = _Trained(len(kept), len(kept), self._layout.most_digits, *buffers)
+
+    def thaw(self) -> None:
+        """See :meth:`~hwnas_hls_plugins.estimators.training.arithmetic.Arithmetic.thaw`."""
+        self._frozen = None
+        if self._stored is None:
+            return
+        self._stored.write_back()
+        for j, k in self._stored.lists:
+            entry = self._layers[k][j]
+            entry.weights = self._layout.places[j, k][0]
+            for name in _LISTS:
+                setattr(entry, name, None)
+        self._stored, self._trained = None, self._trained_from(0)
+
+    def _trained_from(self, first: int) -> _Trained:
+        """The layout's trained parameters from number ``first`` on."""
+        layout = self._layout
+        buffers = [getattr(layout, name) for name in _TRAINED_BUFFERS]
+        addresses = [buffer.data_ptr() + first * buffer.element_size() for buffer in buffers]
+        count = layout.latent.numel() - first
+        return _Trained(max(layout.n_weights - first, 0), count, layout.most_digits, *addresses)
+
     def number_sources(self, numbers: Mapping[int, int]) -> None:
         """Set which input copy each first layer reads."""
         for entry, source in self._sources:
             entry.source = numbers[source]
 
     def quantise(self) -> None:
-        self._trained.most_digits = self._held[0].most_digits
+        self._trained.most_digits = self._layout.most_digits
         self._kernels.quantise(self._levels, self._depth, ctypes.byref(self._trained))
 
     def forward(self, top: int, bottom: int, inputs: Sequence[Tensor], momentum: float) -> None:
@@ -154,24 +199,27 @@ class NativeArithmetic:
         )
 
     def cross_entropy(self, outputs: Outputs, targets: Tensor) -> None:
-        scale = outputs.scale
         networks, n_out, rows = outputs.logits.shape
         if targets.stride(1) != 1:
             raise ValueError("targets are a matrix of outputs x rows")
         self._kernels.cross_entropy(
-            *(outputs.logits.data_ptr(), targets.data_ptr(), targets.stride(0), scale.data_ptr()),
+            *(outputs.logits.data_ptr(), targets.data_ptr(), targets.stride(0)),
             *(
+                outputs.temperature.data_ptr(),
+                outputs.log_temperature.data_ptr(),
                 outputs.gradient.data_ptr(),
-                outputs.log_temperature_gradient.data_ptr(),
-                networks,
-                n_out,
-                rows,
-                len(targets) > n_out,
             ),
+            *(outputs.log_temperature_gradient.data_ptr(), networks, n_out, rows, len(targets) > n_out),
+            self._panel.data_ptr(),
         )
 
     def update(self, beta1: float, beta2: float, left: Number, size: Number) -> None:
-        self._kernels.update(ctypes.byref(self._trained), beta1, beta2, float(left), float(size))
+        numbers = (beta1, beta2, float(left), float(size))
+        if self._frozen is not None:
+            self._layout.gradient[: self._layout.n_weights].mul_(self._frozen)
+        self._kernels.update(ctypes.byref(self._trained), *numbers)
+        if self._stored is not None:
+            self._kernels.update(ctypes.byref(self._others), *numbers)
 
 
 def _level(level: Level, layers: ctypes.Array[_Layer]) -> _Level:

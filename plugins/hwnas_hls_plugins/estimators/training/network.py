@@ -118,6 +118,15 @@ class Network(AnyNetwork):
         self.arithmetic.update(beta1, beta2, left, size)
         self.quantise()
 
+    def freeze_removed(self) -> None:
+        """Train only the weights that are not removed, until :meth:`thaw`."""
+        self.arithmetic.freeze(self.layout.forget_removed())
+        self.quantise()
+
+    def thaw(self) -> None:
+        """Train all weights again; the layout is up to date."""
+        self.arithmetic.thaw()
+
     def save_members(self) -> None:
         self.layout.save_members()
         for j, member in enumerate(self.members):
