@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas_hls.protocols.target import RESOURCES, Target
-from hwnas_hls.values.estimate import METRICS, SOURCES, Estimate, Metric
+from hwnas_hls.values.estimate import METRICS, SCORED, SOURCES, Estimate, Metric, Source
 from hwnas_hls.values.objective import Limit
 from hwnas_hls.values.score_metrics import OF_CLASS
 
 #: The meaning of each source, for the legend of a report.
 SOURCE_MEANINGS = {
     "predicted": "predicted by a model, with an interval",
+    "counted": "counted exactly, from the layers and weights of the network",
     "trained": "scored by the trained network, in floating point or with a fake quantiser",
     "emulated": "scored by exact integer arithmetic, the bits that the hardware computes",
     "csim": "hls4ml's C++ compiled and run on this machine (C simulation)",
@@ -27,6 +28,7 @@ SOURCE_MEANINGS = {
 #: One letter per source, for narrow tables.
 SOURCE_MARKS = {
     "predicted": "p",
+    "counted": "n",
     "trained": "t",
     "emulated": "e",
     "csim": "c",
@@ -50,8 +52,9 @@ _UNIT_SUFFIXES = {
 RATIOS = ("accuracy", "balanced_accuracy", "efficiency_at_fpr")
 #: Other metrics of predictions, which are written with this number of decimals.
 _DECIMALS = {"auc": 4, "f1": 3, "r2": 3}
-_COUNTED = ("parameters", "macs", "bit_operations", "model_size_bytes")
-_COUNTS = (*RESOURCES, *_COUNTED)
+#: Sources of scores, which a stronger one of them replaces.
+_SCORES = (*SCORED, Source.CSIM)
+_COUNTS = (*RESOURCES, "parameters", "macs", "bit_operations", "model_size_bytes")
 
 
 def metric_of(name: str) -> Metric:
@@ -118,7 +121,7 @@ def quantity(name: str, value: float | None) -> str:
 def interval(estimate: Estimate) -> str:
     """``low to high``, or nothing for a measured or counted number."""
     exact = estimate.low == estimate.high == estimate.value
-    if exact and (not estimate.is_predicted or is_counted(estimate)):
+    if exact and not estimate.is_predicted:
         return ""
     low, high = figure(estimate.metric, estimate.low), figure(estimate.metric, estimate.high)
     return f"{low.removesuffix(' %')} to {high}"
@@ -126,20 +129,15 @@ def interval(estimate: Estimate) -> str:
 
 def basis(estimate: Estimate) -> str:
     """Coverage, calibration and domain of a predicted interval; empty if measured."""
+    if estimate.source == Source.COUNTED:
+        return "counted"
     if not estimate.is_predicted:
         return "" if estimate.coverage is None else f"{100 * estimate.coverage:.0f} % interval"
-    if is_counted(estimate):
-        return "counted"
     if estimate.coverage is None:
         words = "uncalibrated"
     else:
         words = f"{100 * estimate.coverage:.0f} % interval, calibrated"
     return words if estimate.in_domain else f"{words}, outside the calibrated domain"
-
-
-def is_counted(estimate: Estimate) -> bool:
-    """Whether a number follows from the network alone and needs no calibration."""
-    return estimate.metric in _COUNTED and estimate.low == estimate.high == estimate.value
 
 
 def share(target: Target, name: str, value: float) -> str:
@@ -226,7 +224,7 @@ def ladder(estimates: Mapping[str, Estimate]) -> tuple[Rung, ...]:
     rungs = []
     for source in SOURCES:
         metrics = tuple(title(name) for name, estimate in estimates.items() if estimate.source == source)
-        replaced = proven and SOURCES.index(source) < SOURCES.index(proven) and source != "predicted"
-        none = f"replaced by {proven}" if replaced else "nothing yet"
+        weaker = source in _SCORES and proven and SOURCES.index(source) < SOURCES.index(proven)
+        none = f"replaced by {proven}" if weaker else "nothing yet"
         rungs.append(Rung(source, metrics, "" if metrics else none))
     return tuple(rungs)

@@ -21,6 +21,8 @@ class Source(StrEnum):
 
     #: Predicted by a model; always shown with its interval.
     PREDICTED = "predicted"
+    #: Counted from the layers and weights of the network, exactly; it says nothing of the circuit.
+    COUNTED = "counted"
     #: Scored in floating point, with simulated quantisation, or on rows that the network was trained on.
     TRAINED = "trained"
     #: Scored by bit-exact integer arithmetic.
@@ -158,7 +160,7 @@ class Estimate:
 
     @property
     def is_predicted(self) -> bool:
-        """Whether it was predicted by a model; all other sources are measurements of the design."""
+        """Whether it was predicted by a model; all other sources are counts or measurements of the design."""
         return self.source == Source.PREDICTED
 
     def worst(self, direction: str) -> float:
@@ -222,7 +224,7 @@ def in_ns(cycles: Estimate, clock_ns: float) -> Estimate:
 
 
 def measured(metric: str, value: float, source: str, evidence: str) -> Estimate:
-    """A measured estimate, whose interval is its value."""
+    """A measured or counted estimate, whose interval is its value."""
     return Estimate(metric, value, value, value, source, evidence)
 
 

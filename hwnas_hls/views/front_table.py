@@ -221,6 +221,7 @@ def _checked(member: Member) -> str:
 #: source -> its description in the legend of the table.
 _MARK_WORDS = {
     "predicted": "predicted",
+    "counted": "counted",
     "trained": "trained",
     "emulated": "emulated",
     "csim": "hls4ml's C simulation",

@@ -18,7 +18,7 @@ from hwnas_hls.protocols.target import read_target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset, Split
 from hwnas_hls.resources import data_folder
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import METRICS
+from hwnas_hls.values.estimate import METRICS, Source
 from hwnas_hls_plugins.estimators.static_cost import StaticConfig, StaticEstimator, count
 
 SIX, EIGHT, TEN = FixedType(6, 2), FixedType(8, 3), FixedType(10, 4)
@@ -66,6 +66,7 @@ def test_exact_counts_have_no_width_and_the_model_has() -> None:
     for name in ("parameters", "macs", "bit_operations", "model_size_bytes"):
         estimate = found.values[name]
         assert estimate.low == estimate.value == estimate.high
+        assert estimate.source == Source.COUNTED
     energy = found.values["energy_pj"]
     assert energy.low < energy.value < energy.high
     assert energy.coverage is None

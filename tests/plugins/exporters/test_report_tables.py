@@ -263,7 +263,7 @@ def test_intervals_state_their_coverage() -> None:
     assert basis(dataclasses.replace(known, coverage=None)) == "uncalibrated"
     assert interval(measured("lut", 100, "csynth", "report")) == ""
     assert interval(measured("dsp", 0, "predicted", "laws")) == "0 to 0"
-    counted = measured("parameters", 149, "predicted", "the layer list")
+    counted = measured("parameters", 149, "counted", "the layer list")
     assert (interval(counted), basis(counted)) == ("", "counted")
 
 

@@ -15,7 +15,6 @@ from hwnas_hls.spec.notation import (
     claims,
     figure,
     interval,
-    is_counted,
     ladder,
     quantity,
     share,
@@ -228,7 +227,7 @@ def _number(member: Member, estimate: Estimate, front: Front) -> Number:
 
 def _is_unproven(estimate: Estimate) -> bool:
     none = estimate.low == estimate.value == estimate.high == 0
-    return estimate.is_predicted and estimate.coverage is None and not is_counted(estimate) and not none
+    return estimate.is_predicted and estimate.coverage is None and not none
 
 
 def _files(home: Path) -> tuple[str, ...]:
