@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import toy
 
+import hwnas_hls_plugins
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 
@@ -36,6 +37,13 @@ def registry() -> Registry:
     found = Registry(entry_points=[])
     found.register(toy, "toy")
     return found
+
+
+@pytest.fixture
+def all_plugins(registry: Registry) -> Registry:
+    """The toy plugin and the built-in ones."""
+    registry.register(hwnas_hls_plugins, "builtin")
+    return registry
 
 
 @pytest.fixture

@@ -276,11 +276,22 @@ _PARTS: dict[str, Callable[[str], str]] = {
 
 
 def knob_table(knobs: Iterable[Knob]) -> str:
-    """The table of knobs as Markdown, one row per knob."""
-    lines = ["| knob | values | exists | meaning |", "|---|---|---|---|"]
+    """The table of knobs as Markdown, one row per family: the same knob of several layers or operations."""
+    families: dict[tuple[str, str, str], list[Knob]] = {}
     for knob in knobs:
-        lines.append(f"| `{knob.name}` | {_values_text(knob)} | {_condition_text(knob)} | {knob.doc} |")
+        families.setdefault((_family(knob), _values_text(knob), knob.doc), []).append(knob)
+    lines = ["| knob | values | exists | meaning |", "|---|---|---|---|"]
+    for (family, values, doc), members in families.items():
+        tags = [knob.name.removeprefix(family) for knob in members]
+        names = ", ".join([f"`{members[0].name}`", *(f"`{tag}`" for tag in tags[1:])])
+        conditions = dict.fromkeys(map(_condition_text, members))
+        lines.append(f"| {names} | {values} | {'; '.join(conditions)} | {doc} |")
     return "\n".join(lines) + "\n"
+
+
+def _family(knob: Knob) -> str:
+    """The name without the number or letter of a layer, operation or position."""
+    return re.sub(r"_(\d+|[a-d]\d*|out|stem)$", "", knob.name)
 
 
 def _values_text(knob: Knob) -> str:
@@ -293,4 +304,6 @@ def _condition_text(knob: Knob) -> str:
     if knob.active_if is None:
         return "always"
     other, allowed = knob.active_if
+    tag = knob.name.removeprefix(_family(knob))
+    other = f"{other.removesuffix(tag)}_N" if tag and other.endswith(tag) else other
     return f"`{other}` is {' or '.join(str(value) for value in allowed)}"

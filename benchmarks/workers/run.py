@@ -3,6 +3,11 @@
     python benchmarks/workers/run.py            # simulated, from processor times: any machine will do
     python benchmarks/workers/run.py measure    # wall clock; wants a machine with nothing else to do
 
+Both run the default search (space ``mlp``, trainings that remove adders) with random candidates, without
+the export. *Measured* is the time from the end of the first batch to the end of the last one: workers have
+started by then. The defaults take two to three minutes on two cores, and each line is printed as soon as it
+is known; larger batches and more repeats give steadier numbers.
+
 *Simulated* means: every task of a batch is really computed, one after the other and divided just as
 for so many workers; its processor time is taken, and the times are laid out on that many virtual
 workers in the order in which the main process submits and awaits them. What the main process does in
@@ -54,7 +59,7 @@ def spec(trials: int, batch: int, **cluster: Any) -> Spec:
         "task": {"name": _data[-1] if _data else "digits16"},
         "run": {"trials": trials, "batch": batch, "exporters": []},
         "strategy": {"name": "random"},
-        "export": {"members": 1, "csim": False, "training": {"epochs": 1}},
+        "export": {"members": 1, "csim": False, "refine": False, "baselines": False},
         "cluster": cluster,
     }
     return spec_from_tables(tables, "benchmark")
@@ -231,10 +236,8 @@ def measure(trials: int, batch: int, repeats: int) -> None:
                 start(spec(trials, batch, workers=count), registry, Path(folder) / "run", watch)
                 # From the first batch on: starting workers and importing torch is done by then.
                 found.append(seen[-1] - seen[0])
-        print(
-            f"repeat {number + 1}: load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
-            flush=True,
-        )
+            load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+            print(f"repeat {number + 1}, {count} workers: {found[-1]:.1f} s ({load})", flush=True)
     alone = statistics.median(times[0])
     print(f"| workers | seconds for {trials - batch} candidates in batches of {batch} | speed-up |")
     print("|---:|---:|---:|")
@@ -247,10 +250,10 @@ def measure(trials: int, batch: int, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("what", choices=("simulate", "measure"), nargs="?", default="simulate")
-    parser.add_argument("--batches", type=int, nargs="+", default=[50, 400])
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8, 64])
-    parser.add_argument("--trials", type=int, default=250)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[20], help="sizes; measure takes the first")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8], help="of the simulation")
+    parser.add_argument("--trials", type=int, default=60, help="of measure, the first batch included")
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--rows", type=int, default=0, help="of made data; 0 takes digits16")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -13,11 +13,10 @@ from importlib import metadata
 from pathlib import Path
 
 from hwnas_hls import __version__
-from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.evidence.usefulness import chance_of, chances_of
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.storage.database import COPY_FOLDER
+from hwnas_hls.run.storage.database import unwritable
 from hwnas_hls.values.estimate import RESOURCE_STAGE
 from hwnas_hls.values.run_facts import Host, RunFacts
 
@@ -76,13 +75,7 @@ def logged(folder: Path) -> Iterator[None]:
     try:
         handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
     except OSError as error:
-        raise UserError(
-            "the run folder cannot be written",
-            kind=ErrorKind.NOT_ACCESSIBLE,
-            where=str(folder),
-            found=error,
-            remedy=COPY_FOLDER,
-        ) from error
+        raise unwritable(folder, error) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     # Libraries that configure logging from a file (Optuna's migrations) disable all existing loggers.
     for name, logger in logging.root.manager.loggerDict.items():

@@ -207,9 +207,9 @@ def _judged(
     )
 
 
-def sample_design(bits: int = 4) -> Design:
-    """Two layers with fixed weights, 6-8-3, on the grid of ``ap_fixed<bits,1>``."""
-    weight = FixedType(bits, 1)
+def sample_design() -> Design:
+    """Two layers with fixed weights, 6-8-3, on the grid of ``ap_fixed<4,1>``."""
+    weight = FixedType(4, 1)
     hidden = Dense(6, 8, "relu", weight, None, result=_HIDDEN)
     architecture = Architecture(_INPUT, (hidden, Dense(8, 3, "linear", weight, None)), 5.0)
     rng = np.random.default_rng(0)

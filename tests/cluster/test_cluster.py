@@ -48,12 +48,6 @@ distributed = pytest.importorskip("distributed", reason="the extra `cluster` is 
 LONG_S = 120.0
 
 
-@pytest.fixture
-def registry(registry: Registry) -> Registry:
-    registry.register(cluster_plugin, "cluster-plugin")
-    return registry
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A scheduler with two workers, as an administrator may have started it."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster_plugin
 import pytest
 from cluster_plugin import read_log, workers_of
 from places import TESTS
@@ -27,12 +26,6 @@ from hwnas_hls.spec.spec import Spec
 Specs = Callable[..., Spec]
 pytest.importorskip("dask_jobqueue", reason="the extra `cluster` is not installed")
 TOOLS = ("sbatch", "scancel", "condor_submit", "condor_rm")
-
-
-@pytest.fixture
-def registry(registry: Registry) -> Registry:
-    registry.register(cluster_plugin, "cluster-plugin")
-    return registry
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import toy
 from refusal import expect_mentioned, refused
-from short_run import SHORT
+from short_runs import SHORT
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.evidence.usefulness import chance_of, constant, useless

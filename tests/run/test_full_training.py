@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from short_run import SHORT
+from short_runs import SHORT
 
 from hwnas_hls.network import emulator
 from hwnas_hls.plugin.registry import Registry

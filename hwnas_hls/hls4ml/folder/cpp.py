@@ -22,6 +22,8 @@ _COMPRESSED = re.compile(r"typedef\s+struct\s+\w*\s*\{([^{}]*)\}\s*(\w+)\s*;")
 _STRUCT = re.compile(r"\bstruct\s+(\w+)\s*(?::\s*(?:public\s+)?([\w:]+)\s*)?\{")
 _FUNCTION = re.compile(r"\bvoid\s+(\w+)\s{0,4}\(([^(){};]*)\)\s*\{")
 _MAX_STRUCT = 5_000
+#: A file has one top function; a bound keeps a hostile file cheap.
+_MOST_FUNCTIONS = 100
 _BRACE = re.compile(r"[{}]")
 
 
@@ -240,9 +242,9 @@ class Function:
     first_line: int
 
 
-def functions(text: str, limit: int = 100) -> Iterator[Function]:
+def functions(text: str) -> Iterator[Function]:
     """The first ``void`` functions of a cleaned text, in order."""
-    for match in itertools.islice(_FUNCTION.finditer(text), limit):
+    for match in itertools.islice(_FUNCTION.finditer(text), _MOST_FUNCTIONS):
         start = match.end() - 1
         depth = 0
         end = len(text)

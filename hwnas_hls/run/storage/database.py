@@ -31,7 +31,18 @@ create table if not exists record (number integer primary key, batch integer not
 BEGUN = "run.begun"
 #: Other files of a run that has results.
 _RESULTS = ("front.json", "report.html", "designs")
-COPY_FOLDER = "copy the run folder to a writable place, and use the copy"
+_COPY_FOLDER = "copy the run folder to a writable place, and use the copy"
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """The error of a run folder that cannot be written."""
+    return UserError(
+        "the run folder cannot be written",
+        kind=ErrorKind.NOT_ACCESSIBLE,
+        where=str(folder),
+        found=error,
+        remedy=_COPY_FOLDER,
+    )
 
 
 @contextmanager
@@ -60,13 +71,7 @@ def _acquired(folder: Path) -> FileLock:
             remedy="wait for it to end, or stop it, then try again",
         ) from None
     except OSError as error:
-        raise UserError(
-            "the run folder cannot be written",
-            kind=ErrorKind.NOT_ACCESSIBLE,
-            where=str(folder),
-            found=error,
-            remedy=COPY_FOLDER,
-        ) from error
+        raise unwritable(folder, error) from error
     return lock
 
 
@@ -133,7 +138,7 @@ class Database:
                 "the run was interrupted, and its store cannot be recovered in a read-only folder",
                 kind=ErrorKind.NOT_ACCESSIBLE,
                 where=str(self.path.parent),
-                remedy=COPY_FOLDER,
+                remedy=_COPY_FOLDER,
             )
         address = f"{self.path.resolve().as_uri()}?mode=ro&immutable=1"
         return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)

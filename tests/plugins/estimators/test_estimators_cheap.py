@@ -272,14 +272,6 @@ def test_the_test_split_is_never_read() -> None:
     assert values == first
 
 
-@pytest.fixture
-def all_plugins(registry: Registry) -> Registry:
-    import hwnas_hls_plugins
-
-    registry.register(hwnas_hls_plugins, "builtin")
-    return registry
-
-
 def test_a_proxy_can_be_the_objective_of_a_run(
     all_plugins: Registry, toy_spec: Callable[..., Spec], tmp_path: Path
 ) -> None:

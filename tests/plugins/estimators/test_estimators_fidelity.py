@@ -165,14 +165,6 @@ TABLES: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def both(registry: Registry) -> Registry:
-    import hwnas_hls_plugins
-
-    registry.register(hwnas_hls_plugins, "builtin")
-    return registry
-
-
 def outline(folder: Path) -> list[Any]:
     with Store(folder) as store:
         return [
@@ -181,8 +173,10 @@ def outline(folder: Path) -> list[Any]:
         ]
 
 
-def test_halving_promotes_and_what_it_promotes_is_trained_in_full(both: Registry, tmp_path: Path) -> None:
-    start(spec_from_tables(TABLES, "test"), both, tmp_path / "run", Observer())
+def test_halving_promotes_and_what_it_promotes_is_trained_in_full(
+    all_plugins: Registry, tmp_path: Path
+) -> None:
+    start(spec_from_tables(TABLES, "test"), all_plugins, tmp_path / "run", Observer())
     with Store(tmp_path / "run") as store:
         records = store.records()
     promoted = [record for record in records if record.state == RecordState.COMPLETE]
@@ -193,21 +187,21 @@ def test_halving_promotes_and_what_it_promotes_is_trained_in_full(both: Registry
     assert all(record.reason.startswith("partial-training: ") for record in stopped)
     assert all("epochs" not in record.estimates["accuracy"].evidence for record in promoted)
     share = {**TABLES["run"], "keep_share": 1.0}
-    start(spec_from_tables({**TABLES, "run": share}, "test"), both, tmp_path / "all", Observer())
+    start(spec_from_tables({**TABLES, "run": share}, "test"), all_plugins, tmp_path / "all", Observer())
     assert {state for _, state, *_ in outline(tmp_path / "all")} == {RecordState.COMPLETE}
 
 
 def test_a_run_killed_between_the_fidelities_continues_identically(
-    both: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    all_plugins: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(spec_from_tables(TABLES, "test"), both, tmp_path / "whole", Observer())
+    start(spec_from_tables(TABLES, "test"), all_plugins, tmp_path / "whole", Observer())
     estimate: Callable[..., Any] = FullTrainingEstimator.estimate
 
     def dies(self: Any, candidates: Any, context: Any) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FullTrainingEstimator, "estimate", dies)
-    outcome = start(spec_from_tables(TABLES, "test"), both, tmp_path / "cut", Observer())
+    outcome = start(spec_from_tables(TABLES, "test"), all_plugins, tmp_path / "cut", Observer())
     assert outcome.interrupted
     assert outline(tmp_path / "cut") == []
     monkeypatch.setattr(FullTrainingEstimator, "estimate", estimate)
@@ -219,7 +213,7 @@ def test_a_run_killed_between_the_fidelities_continues_identically(
         return partial(self, candidates, context)
 
     monkeypatch.setattr(PartialTrainingEstimator, "estimate", counted)
-    resume(tmp_path / "cut", both, Observer())
+    resume(tmp_path / "cut", all_plugins, Observer())
     assert outline(tmp_path / "cut") == outline(tmp_path / "whole")
     # The first batch's first fidelity came from the store, weights and all.
     first = {key for key, *_ in outline(tmp_path / "cut")[:12]}

@@ -219,14 +219,6 @@ def test_best_tenth_by_forecast_is_always_trained() -> None:
     assert [place for place, reason in enumerate(reasons) if not reason] == [18, 19]
 
 
-@pytest.fixture
-def all_plugins(registry: Registry) -> Registry:
-    import hwnas_hls_plugins
-
-    registry.register(hwnas_hls_plugins, "builtin")
-    return registry
-
-
 CHEAP = ["toy-cost", "performance-predictor", "toy-training"]
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hwnas_hls.values.record import Record
 
 SUB_MICROSECOND_NS = 1000.0
+#: Lengths of the lists for a run without exported designs.
+_NEAREST, _SEARCHED = 10, 20
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?")
 MAX_REASONS = 25
 MAX_REASON_LETTERS = 400
@@ -217,10 +219,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def nearest_rows(front: Front, most: int = 10) -> list[tuple[str, str, str]]:
+def nearest_rows(front: Front) -> list[tuple[str, str, str]]:
     """(key, numbers, violated limits with values) of the least infeasible candidates."""
     rows = []
-    for record in list(front.least_infeasible)[:most]:
+    for record in list(front.least_infeasible)[:_NEAREST]:
         broken = ", ".join(
             f"{limit} (found {figure(limit.metric, estimate.value)}, {interval(estimate) or 'no interval'})"
             for limit in front.goal.limits
@@ -234,9 +236,9 @@ def nearest_rows(front: Front, most: int = 10) -> list[tuple[str, str, str]]:
     return rows
 
 
-def searched_rows(front: Front, limit: int = 20) -> list[tuple[str, str]]:
+def searched_rows(front: Front) -> list[tuple[str, str]]:
     """(key, numbers) of the front of the search, for a run without exported designs."""
     complete = [record for record in front.records if record.losses is not None and record.feasible]
     best = [complete[place] for place in non_dominated([record.losses or () for record in complete])]
     best.sort(key=lambda record: record.losses or ())
-    return [(record.key, summary(record.estimates, head_metric(front))) for record in best[:limit]]
+    return [(record.key, summary(record.estimates, head_metric(front))) for record in best[:_SEARCHED]]
