@@ -10,7 +10,7 @@ import dataclasses
 import io
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -171,20 +171,14 @@ def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
         raise ToolMissing(
             f"{path}: an ONNX file needs the packages onnx and qonnx: pip install 'hwnas-hls[onnx]' qonnx"
         ) from error
-    from hwnas_hls.hls4ml.graph_query import query_of_graph
-
-    with tempfile.TemporaryDirectory() as folder, converting(io.StringIO()):
-        try:
-            model = _cleaned(onnx.load(str(path)))
-            config = hls4ml.utils.config_from_onnx_model(
-                model, granularity="name", backend="Vitis", default_precision=precision.removeprefix("ap_")
-            )
-            graph = hls4ml.converters.convert_from_onnx_model(
-                model, hls_config=_with_strategy(config, strategy), backend="Vitis", output_dir=folder
-            )
-        except Exception as error:  # hls4ml and onnx raise whatever their code runs into
-            raise _not_converted(path, error) from error
-        return dataclasses.replace(query_of_graph(graph), name=path.stem)
+    return _converted(
+        path,
+        lambda: _cleaned(onnx.load(str(path))),
+        hls4ml.utils.config_from_onnx_model,
+        hls4ml.converters.convert_from_onnx_model,
+        precision,
+        strategy,
+    )
 
 
 def _cleaned(model: Any) -> Any:
@@ -210,19 +204,41 @@ def _of_keras(path: Path, precision: str, strategy: str) -> Query:
             f"{path}: a Keras file needs keras with a backend (and qkeras, if it was made by QKeras) in this "
             "environment; or convert it there by hls4ml and give the project folder"
         ) from error
+    return _converted(
+        path,
+        lambda: keras.models.load_model(path, compile=False, custom_objects=_qkeras_objects()),
+        hls4ml.utils.config_from_keras_model,
+        hls4ml.converters.convert_from_keras_model,
+        precision,
+        strategy,
+    )
+
+
+def _converted(
+    path: Path,
+    load: Callable[[], Any],
+    config_from: Callable[..., dict[str, Any]],
+    convert_from: Callable[..., Any],
+    precision: str,
+    strategy: str,
+) -> Query:
+    """The query of the graph that hls4ml converts from a model file.
+
+    Args:
+        load: reads the model.
+        config_from, convert_from: hls4ml's functions for its kind of model.
+    """
     from hwnas_hls.hls4ml.graph_query import query_of_graph
 
     with tempfile.TemporaryDirectory() as folder, converting(io.StringIO()):
         try:
-            model = keras.models.load_model(path, compile=False, custom_objects=_qkeras_objects())
-            config = hls4ml.utils.config_from_keras_model(
-                model, granularity="name", backend="Vitis", default_precision=precision.removeprefix("ap_")
-            )
-            graph = hls4ml.converters.convert_from_keras_model(
-                model, hls_config=_with_strategy(config, strategy), backend="Vitis", output_dir=folder
-            )
-        except Exception as error:  # Keras and hls4ml raise whatever their code runs into
-            raise _not_converted(path, error) from error
+            model, default = load(), precision.removeprefix("ap_")
+            config = config_from(model, granularity="name", backend="Vitis", default_precision=default)
+            config["Model"]["Strategy"] = strategy
+            graph = convert_from(model, hls_config=config, backend="Vitis", output_dir=folder)
+        except Exception as error:  # hls4ml and the model's packages raise whatever their code runs into
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise Unsupported(f"{path}: hls4ml cannot convert this model: {words}") from error
         return dataclasses.replace(query_of_graph(graph), name=path.stem)
 
 
@@ -235,13 +251,3 @@ def _qkeras_objects() -> dict[str, Any]:
     found: dict[str, Any] = {}
     _add_supported_quantized_objects(found)
     return found
-
-
-def _with_strategy(config: dict[str, Any], strategy: str) -> dict[str, Any]:
-    config["Model"]["Strategy"] = strategy
-    return config
-
-
-def _not_converted(path: Path, error: Exception) -> Unsupported:
-    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return Unsupported(f"{path}: hls4ml cannot convert this model: {words}")

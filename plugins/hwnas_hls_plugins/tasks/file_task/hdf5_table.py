@@ -18,6 +18,7 @@ from hwnas_hls_plugins.tasks.file_task.table import (
     check_size,
     listed,
     plain_column,
+    unreadable,
 )
 
 _WANTED = (
@@ -55,9 +56,7 @@ def read_hdf5(
     except UserError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, MemoryError) as error:
-        raise UserError(
-            "not a readable HDF5 file", kind=ErrorKind.WRONG_FORMAT, where=where, found=str(error)[:300]
-        ) from error
+        raise unreadable("HDF5 file", where, error) from error
     short = {key.rpartition("/")[2]: values for key, values in held.items()}
     if len(short) == len(held) and has_pairs(short):
         return paired(short, where)

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.errors import ErrorKind, UserError
-from hwnas_hls_plugins.tasks.file_task.table import MAX_VALUES, Table, check_file, check_size, plain_column
+from hwnas_hls_plugins.tasks.file_task.table import (
+    MAX_VALUES,
+    Table,
+    check_file,
+    check_size,
+    plain_column,
+    unreadable,
+)
 
 _NPY = b"\x93NUMPY"
 _FEATURES = ("x", "features", "inputs", "data")
@@ -192,9 +199,7 @@ def read_npy(path: Path, ignore: Sequence[str] = ()) -> Table:
     try:
         values = np.load(path, allow_pickle=False, mmap_mode="r")
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(
-            "not a readable NumPy array", kind=ErrorKind.WRONG_FORMAT, where=where, found=str(error)[:300]
-        ) from error
+        raise unreadable("NumPy array", where, error) from error
     if not isinstance(values, np.ndarray):
         raise UserError("an archive; name it .npz", kind=ErrorKind.WRONG_FORMAT, where=where)
     if values.dtype.names and values.ndim == 1:

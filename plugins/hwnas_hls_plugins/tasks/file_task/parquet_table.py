@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls_plugins.tasks.file_task.arrow import to_column
-from hwnas_hls_plugins.tasks.file_task.table import Table, check_file, check_names, check_size
+from hwnas_hls_plugins.tasks.file_task.table import Table, check_file, check_names, check_size, unreadable
 
 
 def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
@@ -33,15 +32,8 @@ def read_parquet(path: Path, ignore: Sequence[str] = ()) -> Table:
             wanted = [name for name in names if name not in index and name not in ignore]
             table = file.read(columns=wanted)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise UserError(
-            "not a readable Parquet file",
-            kind=ErrorKind.WRONG_FORMAT,
-            where=where,
-            found=_first_line(error),
-        ) from error
-    columns = {name: to_column(name, table.column(name), where) for name in wanted}
-    remarks = tuple(f"index column {name!r} left out" for name in names if name in index)
-    return Table(where, columns, remarks=remarks)
+        raise unreadable("Parquet file", where, error) from error
+    return _table(table, names, index, wanted, where)
 
 
 def read_feather(path: Path, ignore: Sequence[str] = ()) -> Table:
@@ -58,18 +50,18 @@ def read_feather(path: Path, ignore: Sequence[str] = ()) -> Table:
     try:
         table = feather.read_table(path)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise UserError(
-            "not a readable Feather file",
-            kind=ErrorKind.WRONG_FORMAT,
-            where=where,
-            found=_first_line(error),
-        ) from error
+        raise unreadable("Feather file", where, error) from error
     check_names(table.column_names, where)
     check_size(table.num_rows, max(1, table.num_columns), where)
     index = _pandas_index(table.schema.metadata)
     wanted = [name for name in table.column_names if name not in index and name not in ignore]
+    return _table(table, table.column_names, index, wanted, where)
+
+
+def _table(table: Any, names: Sequence[str], index: set[str], wanted: Sequence[str], where: str) -> Table:
+    """The wanted columns of an Arrow table, with a remark about each of the index."""
     columns = {name: to_column(name, table.column(name), where) for name in wanted}
-    remarks = tuple(f"index column {name!r} left out" for name in table.column_names if name in index)
+    remarks = tuple(f"index column {name!r} left out" for name in names if name in index)
     return Table(where, columns, remarks=remarks)
 
 
@@ -80,7 +72,3 @@ def _pandas_index(metadata: Any) -> set[str]:
         return {name for name in described.get("index_columns", []) if isinstance(name, str)}
     except (ValueError, AttributeError):
         return set()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, UserError
-from hwnas_hls_plugins.tasks.file_task.table import Table, check_file, check_size, listed, plain_column
+from hwnas_hls_plugins.tasks.file_task.table import (
+    Table,
+    check_file,
+    check_size,
+    listed,
+    plain_column,
+    unreadable,
+)
 
 
 def read_root(path: Path, name: str = "", ignore: Sequence[str] = ()) -> Table:
@@ -47,12 +54,7 @@ def read_root(path: Path, name: str = "", ignore: Sequence[str] = ()) -> Table:
     except UserError:
         raise
     except Exception as error:  # uproot raises errors of many kinds for damaged files
-        raise UserError(
-            "not a readable ROOT file",
-            kind=ErrorKind.WRONG_FORMAT,
-            where=where,
-            found=(str(error).strip().splitlines() or [type(error).__name__])[0][:300],
-        ) from error
+        raise unreadable("ROOT file", where, error) from error
     rest = [key for key in branches if key not in flat]
     remark = f"{len(rest)} branches of vectors or objects left out: {', '.join(rest[:5])}"
     return Table(where, columns, remarks=(remark + (", ..." if len(rest) > 5 else ""),) if rest else ())

@@ -149,6 +149,12 @@ def plain_column(name: str, values: NDArray[Any], where: str) -> Column:
     )
 
 
+def unreadable(what: str, where: str, error: BaseException) -> UserError:
+    """The error of a file that is no readable ``what``, with the first line of the reader's error."""
+    words = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return UserError(f"not a readable {what}", kind=ErrorKind.WRONG_FORMAT, where=where, found=words)
+
+
 def listed(names: Iterable[str], most: int = 20) -> str:
     """Names for a message."""
     texts = list(names)
