@@ -30,6 +30,7 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.exporter import Member
 from hwnas_hls.run.full_training import Made, trained
 from hwnas_hls.run.hardware_loop import Measuring
+from hwnas_hls.run.judging.final_scores import with_final_scores
 from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.known.designs import YOURS, final_designs, keep_finals
 from hwnas_hls.run.noise import Contender, distinct
@@ -230,7 +231,7 @@ def _tested(problem: Problem, judge: Judge, made: Sequence[Made]) -> list[Member
         )
     final = [{**item.estimates, **found} for item, found in zip(made, tested, strict=True)]
     candidates, designs = [item.record.candidate for item in made], [item.design for item in made]
-    final = judge.tested(candidates, designs, final)
+    final = with_final_scores(judge.problem, judge.store, candidates, designs, final)
     final = judge.combined(candidates, designs, final)
     scores = [found[dataset.metric] for found in tested]
     return [_member(problem, *each) for each in zip(made, scores, final, strict=True)]

@@ -20,7 +20,7 @@ from hwnas_hls.run.storage.store import Store
 from hwnas_hls.run.task_metrics import missing_scores
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.candidate import Candidate
-from hwnas_hls.values.estimate import SCORED, Estimate, Estimates, Source
+from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import Record, RecordState
 
 
@@ -128,40 +128,6 @@ class Judge:
             case.estimates.update(known)
         self._combine(cases, check=False)
         return [case.estimates for case in cases]
-
-    def tested(
-        self,
-        candidates: Sequence[Candidate],
-        designs: Sequence[Design],
-        estimates: Sequence[Mapping[str, Estimate]],
-    ) -> list[dict[str, Estimate]]:
-        """The estimates, with the scores of estimators that use weights measured again, on the test rows.
-
-        A score is a number whose source is ``trained`` or ``emulated``. One that cannot be measured again
-        is marked: the full training may have seen the validation rows.
-        """
-        found = [dict(known) for known in estimates]
-        scorers = {}
-        for part in self.problem.estimators:
-            names = metrics_of(part.instance).keys() - set(self.problem.dataset.scoring.names)
-            own = {name for known in found for name in names & known.keys() if known[name].source in SCORED}
-            if own and part.instance.uses_weights and not part.instance.trains:
-                scorers[part.name] = own
-        if not scorers:
-            return found
-        other = Judge(self.problem.tested(scorers), self.store)
-        try:
-            again = other.with_designs(candidates, designs)
-        finally:
-            other.close()
-        for known, item in zip(found, again, strict=True):
-            for name in {name for own in scorers.values() for name in own} & known.keys():
-                if fresh := item.estimates.get(name):
-                    known[name] = replace(fresh, evidence=f"{fresh.evidence} (test rows in their place)")
-                else:
-                    evidence = f"{known[name].evidence}; not measured on the test rows: {item.reason}"
-                    known[name] = replace(known[name], source=Source.TRAINED, evidence=evidence)
-        return found
 
     def again(
         self, candidates: Sequence[Candidate], number: int, *, recovering: bool = False
