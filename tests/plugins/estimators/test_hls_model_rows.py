@@ -293,3 +293,27 @@ def test_a_project_of_binary_files_is_refused(tmp_path: Path, capsys: pytest.Cap
     printed = capsys.readouterr().err
     assert "parameters.h" in printed
     assert "remedy" in printed
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [{"precision": "16 bit"}, {"reuse_factor": "-3"}, {"tool": "make"}, {"multipliers": "lut"}],
+)
+def test_a_cell_that_cannot_be_read_takes_the_row_out_of_the_domain(cells: dict[str, str]) -> None:
+    """What is predicted is then another design than the one that was asked for."""
+    row = {
+        "layers": "16-64-5",
+        "activations": "relu-linear",
+        "precision": "ap_fixed<16,6>",
+        "reuse_factor": "1",
+        "strategy": "Latency",
+        "clock_ns_target": "5",
+        "part": "xcu250-figd2104-2L-e",
+        "tool": "vivado_hls 2020.1",
+    }
+    assert predict([query_of_row(row)])[0].in_domain
+    (column,) = cells
+    found = predict([query_of_row(row | cells)])[0]
+    assert not found.in_domain
+    assert [note.about for note in found.reasons] == [column]
+    assert {interval.coverage for interval in found.metrics.values()} == {None}

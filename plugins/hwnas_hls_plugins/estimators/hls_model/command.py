@@ -319,7 +319,7 @@ def _of_flags(options: PredictOptions, targets: Targets) -> Query:
     if query.blockers:
         what = query.blockers[0].text
         raise UserError(what, where="--layers", found=layers, remedy="write widths such as 16-64-32-32-5")
-    for note in query.warnings:
+    for note in (*query.warnings, *query.reasons):
         if note.kind is NoteKind.UNREAD and note.about in flags:
             # A row of a CSV goes on with the substitute that the note names; a flag is refused.
             what = note.text.partition("; ")[0]

@@ -265,7 +265,7 @@ def _unfit(query: Query) -> Note | None:
         return Note(NoteKind.NO_DATA, f"{query.tool[:40]!r} names no version", "tool")
     if part_class(query.part) == "unknown":
         return Note(NoteKind.NO_DATA, f"{query.part[:40]!r} is of no known silicon", "part")
-    for note in query.warnings:
+    for note in (*query.warnings, *query.reasons):
         assumed = note.kind is NoteKind.ASSUMED and _decisive(note, query)
         if assumed or (note.kind is NoteKind.UNREAD and note.about == "precision"):
             return dataclasses.replace(note, text=f"{note.text}; nothing is learnt from a guess", taken="")

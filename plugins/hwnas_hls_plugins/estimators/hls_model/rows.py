@@ -52,6 +52,9 @@ COLUMNS = (
     "backend",
     "multipliers",
 )
+#: Columns for whose content another is taken if it cannot be read: the prediction is then of another design.
+#: Of the other columns, an interval that allows for the unknown, or a shorter list of what is known, remains.
+_DECISIVE = ("activations", "precision", "reuse_factor", "stage", "tool", "multipliers")
 #: Vendors whose compilers were never measured.
 _OTHER_TOOLS = ("catapult", "quartus", "oneapi", "intel", "libero", "smarthls", "xls", "bambu", "legup")
 
@@ -110,20 +113,23 @@ def query_of_row(
         if weights is not None and name:
             layers, complaints = layers_with_weights(layers, weights, name)
             notes.warnings += [Note(NoteKind.UNREAD, text, "weights") for text in complaints]
+    clock_ns = _clock(cell.get("clock_ns_target", ""), notes)
+    spare = _spare(cell.get("clock_uncertainty", ""), notes)
+    doubtful = [n for n in notes.warnings if n.kind is NoteKind.UNREAD and n.about in _DECISIVE]
     return Query(
         layers=layers,
         part=part if target is None else target.part,
-        clock_ns=_clock(cell.get("clock_ns_target", ""), notes),
+        clock_ns=clock_ns,
         tool=tool_text,
         stage=stage,
-        clock_uncertainty=_spare(cell.get("clock_uncertainty", ""), notes),
+        clock_uncertainty=spare,
         io_type=cell.get("io_type", "") or "io_parallel",
         backend=cell.get("backend", ""),
         scope=cell.get("scope", "") or "core",
         softmax=cell.get("softmax", "").lower(),
         name=name,
-        warnings=tuple(notes.warnings),
-        reasons=tuple(notes.reasons),
+        warnings=tuple(note for note in notes.warnings if note not in doubtful),
+        reasons=(*doubtful, *notes.reasons),
         blockers=tuple(notes.blockers),
         clock_known=quantities.clock_ns(cell.get("clock_ns_target", "")) is not None,
     )
