@@ -18,14 +18,14 @@ from hwnas_hls.protocols.target import shipped_targets
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls_plugins.estimators.hls_model import HlsModelEstimator, laws, query_of, read_calibration
 from hwnas_hls_plugins.estimators.hls_model.batch import Batch, predict_batch, predict_table
-from hwnas_hls_plugins.estimators.hls_model.prior import (
+from hwnas_hls_plugins.estimators.hls_model.prior import weight_prior
+from hwnas_hls_plugins.estimators.hls_model.table import tabulate
+from hwnas_hls_plugins.estimators.hls_model.weight_distribution import (
     _CURVES,
     _LOG_DRAWS,
-    _grid,
-    _interpolated,
-    weight_prior,
+    distribution,
+    interpolated,
 )
-from hwnas_hls_plugins.estimators.hls_model.table import tabulate
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
 from hwnas_hls_plugins.spaces.mlp_config import MlpConfig
 
@@ -125,11 +125,13 @@ def test_points_without_intervals_are_the_same_points() -> None:
 
 def test_the_prior_reads_its_curves_as_numpy_does() -> None:
     kinds = ((4, 0.75, 0.7, 0), (8, 3.0, 0.0, 1), (2, -1.0, 1.0, 0), (6, 2.5, 0.0, 2))
-    grids = [_grid(*kind, weight_prior()) for kind in kinds]
+    prior = weight_prior()
+    grids = [distribution(*kind, prior.narrow_share, prior.lean) for kind in kinds]
     rng = np.random.default_rng(0)
-    draws = np.concatenate([rng.uniform(_LOG_DRAWS[0], _LOG_DRAWS[-1], 300), _LOG_DRAWS])
+    counts = 2.0 ** np.concatenate([rng.uniform(_LOG_DRAWS[0], _LOG_DRAWS[-1], 300), _LOG_DRAWS])
+    draws = np.log2(counts)
     grid = rng.integers(0, len(kinds), draws.size)
-    found = _interpolated(grids, grid, draws)
+    found = interpolated(grids, grid, counts)
     for name in _CURVES:
         expected = [
             float(np.interp(draw, _LOG_DRAWS, getattr(grids[g], name)))

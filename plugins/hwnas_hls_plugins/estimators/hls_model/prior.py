@@ -17,14 +17,20 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.resources import data_folder
-from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS, csd_weight
+from hwnas_hls_plugins.estimators.hls_model.constants import LEVELS
+from hwnas_hls_plugins.estimators.hls_model.weight_distribution import (
+    FRESH,
+    LEAN,
+    TRAINED,
+    distribution,
+    interpolated,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -118,12 +124,8 @@ def own_share(weight_bits: FloatArray, last: FloatArray, own: tuple[float, float
     return out
 
 
-#: Grid points of the weight distribution; finer grids are sampled.
-_POINTS = 1024
-_STEPS_AN_OCTAVE = 4
-#: Distributions of weights: Laplace; Laplace of few signed digits; uniform (its sharp end needs finer steps).
-_TRAINED, _LEAN, _FRESH = 0, 1, 2
-_FRESH_STEPS_AN_OCTAVE = 16
+#: Steps of the root mean square of weights; the sharp end of a uniform distribution needs finer ones.
+_STEPS_AN_OCTAVE, _FRESH_STEPS_AN_OCTAVE = 4, 16
 #: No root mean square is below 2 to the minus this, in LSBs.
 _LEAST_LOG_RMS = 8.0
 #: Share of non-zeros from which a layer counts as unpruned, and the step to which this share is rounded.
@@ -135,19 +137,6 @@ _TINY = 64
 #: A single layer of at least this many weights is assumed to be untrained: single layers behind reports have
 #: at most 64 weights, or 1,024 and more in sweeps of shapes.
 _SWEPT = 256
-#: Draws per input at which the number of distinct constants is tabulated.
-_DRAWS = 2.0 ** np.arange(-4.0, 13.0, 0.5)
-_LOG_DRAWS = np.log2(_DRAWS)
-_SPACING = np.diff(_LOG_DRAWS, append=np.inf)
-#: Attributes of :class:`_Grid` that are arrays over them.
-_CURVES = (
-    "distinct",
-    "multipliers",
-    "multiplier_const_bits",
-    "small_multipliers",
-    "shift_adders",
-    "shift_adder_const_bits",
-)
 #: What :func:`expected_costs` counts, attributes of
 #: :class:`~hwnas_hls_plugins.estimators.hls_model.constants.ConstantCost`.
 EXPECTED = (
@@ -163,93 +152,6 @@ EXPECTED = (
     "depth",
     "digits",
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Grid:
-    """One weight distribution; arrays run over :data:`_DRAWS`, distinct constants an input."""
-
-    zero_share: float
-    distinct: FloatArray
-    multipliers: FloatArray
-    multiplier_const_bits: FloatArray
-    small_multipliers: FloatArray
-    shift_adders: FloatArray
-    shift_adder_const_bits: FloatArray
-    digits: float
-    magnitude_bits: float
-    collision: float
-
-
-@functools.lru_cache(maxsize=4096)
-def _grid(bits: int, log_rms: float, left: float, shape: int, prior: WeightPrior) -> _Grid:
-    """A ``bits`` wide weight with an rms of ``2**log_rms`` LSBs (rounded, a fresh one cut off; limited).
-
-    Args:
-        left: share of weights that are not zero, of an unpruned layer; 0 for any other, whose zeros were
-            set and say nothing of the rest.
-        shape: ``_TRAINED``, ``_LEAN`` (single weights were quantised, and few signed digits are left of
-            each) or ``_FRESH`` (uniform, as before training).
-    """
-    scale = 2.0**log_rms / np.sqrt(2.0)
-    limit = np.sqrt(6.0) * scale
-    top = 2.0 ** (bits - 1)
-    reach = max(1.0, min(top, np.ceil(limit if shape == _FRESH else 12.0 * scale)))
-    count = int(min(reach, _POINTS))
-    edges = 0.5 + np.linspace(0.0, reach, count + 1)
-    middles = (edges[:-1] + edges[1:]) / 2.0
-    spacing = reach / count
-    # Sampled grids get a jitter, or all samples would share their low bits.
-    jitter = ((np.arange(count) * 0.6180339887) % 1.0 - 0.5) * (spacing - 1.0)
-    k = np.maximum(1, np.rint(middles + jitter)).astype(np.int64)
-    share, narrow, wide = 0.0, scale, scale
-    if left > 0:
-        share = max(prior.narrow_share, 1.15 - left)
-        wide = scale * float(np.sqrt(left / (1.0 - share)))
-        zeros = -np.expm1(-0.5 / wide)
-        drawn = (1.0 - left - (1.0 - share) * zeros) / share
-        if drawn > zeros:
-            narrow = -0.5 / float(np.log1p(-min(drawn, 0.98)))
-        else:  # rounding alone makes as many zeros
-            share, wide = 0.0, scale
-    tail = (1.0 - share) * np.exp(-edges / wide) + share * np.exp(-edges / narrow)
-    if shape == _FRESH:
-        # The C++ type cuts off what its grid does not hold: a negative weight moves away from zero.
-        ends = (np.maximum(0.0, 1.0 - (edges + move) / limit) for move in (-0.5, 0.5))
-        tail = 0.5 * sum(ends, np.zeros_like(edges))
-    mass = tail[:-1] - tail[1:]
-    mass[-1] += tail[-1]
-    zero_share = 1.0 - float(mass.sum())
-    total = float(mass.sum())
-    if total < 1e-12:
-        mass = np.zeros_like(mass)
-        mass[0], total = 1.0, 1.0
-    mass = mass / total
-    digits = csd_weight(k)
-    if shape == _LEAN:
-        # Within each octave the weights of few digits are the likelier ones; how large weights are stays.
-        octave = np.frexp(k.astype(np.float64))[1]
-        favoured = mass * prior.lean ** (digits - 1.0)
-        ratio = np.bincount(octave, mass) / np.maximum(np.bincount(octave, favoured), 1e-300)
-        mass = favoured * ratio[octave]
-    trailing = np.frexp((k & -k).astype(np.float64))[1] - 1
-    const_bits = np.frexp(k.astype(np.float64))[1] - trailing
-    # Chance that a given constant (of both signs and `spacing` neighbours) is met at least once in n draws.
-    single = np.minimum(mass / (2.0 * spacing), 0.999999)
-    met = 2.0 * spacing * -np.expm1(np.outer(_DRAWS, np.log1p(-single)))
-    many, two = digits >= 3, digits == 2
-    return _Grid(
-        zero_share=zero_share,
-        distinct=met.sum(axis=1),
-        multipliers=met[:, many].sum(axis=1),
-        multiplier_const_bits=(met * const_bits)[:, many].sum(axis=1),
-        small_multipliers=met[:, (k == 11) | (k == 13)].sum(axis=1) / 2.0,
-        shift_adders=met[:, two].sum(axis=1),
-        shift_adder_const_bits=(met * const_bits)[:, two].sum(axis=1),
-        digits=float((mass * digits).sum()),
-        magnitude_bits=float((mass * np.log2(k)).sum()),
-        collision=float((single * mass).sum()),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -307,15 +209,20 @@ def expected_costs(
     log_rms = _log_rms(layers, fresh, density, prior)
     bits = np.minimum(weight_bits, 32).astype(np.int64)
     left = np.where((density >= _UNPRUNED) & (last == 0), np.rint(density / _SHARE_STEP), 0.0)
-    shape = np.where(fresh, _FRESH, np.where(own, _LEAN, _TRAINED))
+    shape = np.where(fresh, FRESH, np.where(own, LEAN, TRAINED))
     # Many layers share few weight distributions; each is computed once.
     # One number per distribution, because numbers are sorted faster than rows.
     steps = np.rint((log_rms + _LEAST_LOG_RMS) * _FRESH_STEPS_AN_OCTAVE)
     key = ((steps * 33.0 + bits) * (1.0 / _SHARE_STEP + 1.0) + left) * 3.0 + shape
     _, first, grid = np.unique(key, return_index=True, return_inverse=True)
     grids = [
-        _grid(
-            int(bits[at]), float(log_rms[at]), round(float(left[at]) * _SHARE_STEP, 2), int(shape[at]), prior
+        distribution(
+            int(bits[at]),
+            float(log_rms[at]),
+            round(float(left[at]) * _SHARE_STEP, 2),
+            int(shape[at]),
+            prior.narrow_share,
+            prior.lean,
         )
         for at in first.tolist()
     ]
@@ -326,7 +233,7 @@ def expected_costs(
     # The share of individually quantised weights counts the rounded ones, too.
     expected = np.where(own & (products > _TINY), kept, expected)
     share = np.where(known, density, expected)
-    curves = _interpolated(grids, grid, np.log2(np.clip(share * n_out, _DRAWS[0], _DRAWS[-1])))
+    curves = interpolated(grids, grid, share * n_out)
     out = {
         "nonzeros": share * products,
         "multipliers": n_in * curves["multipliers"],
@@ -394,21 +301,3 @@ def _log_rms(
     top = 2.0 ** (layers.weight_bits - 1)
     out: FloatArray = np.rint(np.log2(np.clip(rms_lsb, 0.2, top)) * steps) / steps
     return out
-
-
-def _interpolated(
-    grids: Sequence[_Grid], grid: NDArray[np.int64], draws: FloatArray
-) -> dict[str, FloatArray]:
-    """The values of :data:`_CURVES` of each layer's grid at ``draws``, the logarithm of its draws per input.
-
-    They equal those of ``numpy.interp`` for each grid alone, to the bit.
-    """
-    tables = np.array([[getattr(g, name) for name in _CURVES] for g in grids])
-    tables = tables.reshape(-1, len(_CURVES), _LOG_DRAWS.size).transpose(0, 2, 1)
-    # The last point is there twice: the curves are constant beyond it.
-    points = np.concatenate([tables, tables[:, -1:]], axis=1).reshape(-1, len(_CURVES))
-    place = np.searchsorted(_LOG_DRAWS, draws, side="right") - 1
-    first = grid * (_LOG_DRAWS.size + 1) + place
-    lower, upper = points[first].T, points[first + 1].T
-    found = (upper - lower) / _SPACING[place] * (draws - _LOG_DRAWS[place]) + lower
-    return dict(zip(_CURVES, found, strict=True))
