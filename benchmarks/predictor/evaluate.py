@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 
 import numpy as np
-from fit import SWEEPS, Data, _best, cross_validate, left_over
+from fit import NEVER_90, SWEEPS, Data, _best, cross_validate, left_over
 from rows import data_folder, read_rows
 
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration
@@ -192,6 +192,7 @@ def _coverage(levels: list[Data], held: list[dict[str, np.ndarray]]) -> None:
             [knowledge[row] for row in others],
             [True] * len(others),
             {metric: values[others] for metric, values in table.items()},
+            NEVER_90,
         )
         calibration = Calibration("fold", {}, {}, bands, {}, {})
         for row in np.flatnonzero(inside):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -81,6 +82,8 @@ RESOURCE = {
     ),
     "ff": ("resource_ff", "resource_ff_per_log2"),
 }
+#: All intervals that ship state the same coverage: a table of predictions has no column for another.
+NEVER_90 = math.inf
 SWEEPS = ("dend_single_resource", "dend_single_latency")
 
 
@@ -319,7 +322,14 @@ def main() -> None:
         for metric in METRICS:
             scores[metric] += left_over(data, metric, values[metric]).tolist()
     bands = fit_bands(
-        queries, families, shapes, regime, knowledge, known, {m: np.array(v) for m, v in scores.items()}
+        queries,
+        families,
+        shapes,
+        regime,
+        knowledge,
+        known,
+        {m: np.array(v) for m, v in scores.items()},
+        NEVER_90,
     )
     today = datetime.date.today().isoformat()
     calibration = Calibration(

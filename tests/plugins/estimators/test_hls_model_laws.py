@@ -247,6 +247,25 @@ def test_linear_resource_layers_add_up() -> None:
     assert found["dsp"] == 64 * 32 // 64 + 32 * 8 // 32
 
 
+@pytest.mark.parametrize("sizes", [(32, 16), (32, 64), (64, 32, 16)])
+def test_a_dataflow_of_unrolled_resource_layers_adds_up_the_layers_alone(sizes: tuple[int, ...]) -> None:
+    """hls4ml makes a dataflow of any layer under Resource; each process starts after the one before."""
+    layers = [dense(a, b, strategy="Resource", reuse_factor=1) for a, b in itertools.pairwise((32, *sizes))]
+    alone = [one(layer, part=U250, clock_ns=5.0, tool=VIVADO)["latency_cycles"] for layer in layers]
+    found = one(*layers, part=U250, clock_ns=5.0, tool=VIVADO)
+    assert found["latency_cycles"] == sum(alone) + len(layers) - 1
+    assert found["ii_cycles"] == max(alone) + 1
+
+
+def test_a_step_that_sums_many_products_takes_further_cycles() -> None:
+    def step(reuse: int) -> float:
+        layer = dense(64, 16, strategy="Resource", reuse_factor=reuse)
+        return one(layer, part=U250, clock_ns=5.0, tool=VIVADO)["latency_cycles"] - reuse
+
+    # One product of an output a step, two in the same cycle, or more than a cycle holds.
+    assert [step(reuse) for reuse in (64, 32, 8, 2)] == [2, 2, 3, 3]
+
+
 def test_a_later_resource_layer_reads_channels_not_a_wide_port() -> None:
     """What a second layer adds: a selector of its inputs in place of two shifts of the whole port."""
     layers = [dense(64, 64, strategy="Resource", reuse_factor=512) for _ in range(3)]
@@ -611,3 +630,9 @@ def test_an_interval_of_cycles_does_not_begin_below_the_pragma() -> None:
     layer = LayerQuery(8, 8, FixedType(8, 3), FixedType(6, 2), FixedType(6, 2), None, None, None, "linear")
     found = predict([Query((layer,), pipeline_ii=8)])[0].metrics["ii_cycles"]
     assert found.low == 8.0 <= found.value
+
+
+def test_all_intervals_that_ship_state_the_same_coverage() -> None:
+    """A table of predictions has no column that could tell intervals of 90 % from those of 80 %."""
+    stated = {band.coverage for bands in read_calibration().bands.values() for band in bands.values()}
+    assert stated == {0.8, None}

@@ -86,7 +86,7 @@ class HlsModelEstimator(Estimator):
     config: HlsModelConfig
     provides = PROVIDES
     #: Of the laws; an instance adds the hash of its calibration, so that no cache outlives one.
-    version = "4"
+    version = "5"
     cost = 0.0005
     uses_weights = True
 

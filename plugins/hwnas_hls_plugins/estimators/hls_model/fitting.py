@@ -29,7 +29,7 @@ SIDE_QUANTILE, SIDE_QUANTILE_OF_WEIGHTS, SIDE_RATIO = 0.7, 0.8, 0.25
 FAMILIES_FOR_90 = 12
 #: Smallest half widths of a band across families: the form of the laws was chosen with these families in
 #: view, and their held-out errors are therefore too small.
-FLOORS = {"latency_cycles": 0.12, "ii_cycles": 0.1, "lut": 0.15, "ff": 0.6, "dsp": 0.1, "bram_18k": 0.35}
+FLOORS = {"latency_cycles": 0.12, "ii_cycles": 0.1, "lut": 0.15, "ff": 0.45, "dsp": 0.1, "bram_18k": 0.35}
 
 
 def log_residual(metric: str, truth: FloatArray, predicted: FloatArray) -> FloatArray:
@@ -85,11 +85,15 @@ def fit_bands(
     knowledge: Sequence[int],
     known: Sequence[bool],
     residuals: Mapping[str, FloatArray],
+    families_for_90: float = FAMILIES_FOR_90,
 ) -> dict[Regime, dict[str, Band]]:
     """Bands of every regime from held-out log residuals (NaN where there is no truth).
 
     Families weigh the same. Where a regime has one family only, a sweep, its shapes stand for families:
     the band then holds for new shapes with the same tool.
+
+    Args:
+        families_for_90: families from which a band covers 90 % instead of 80 %; infinite for never.
     """
     by_regime: dict[Regime, list[int]] = defaultdict(list)
     for number, query in enumerate(queries):
@@ -108,13 +112,17 @@ def fit_bands(
             if key_is_sweep:
                 names = [shapes[row] for row, is_finite in zip(rows, finite, strict=True) if is_finite]
             side = SIDE_QUANTILE_OF_WEIGHTS if metric in OF_WEIGHTS else SIDE_QUANTILE
-            bands[metric] = _band(values[finite], names, 0.0 if key_is_sweep else FLOORS[metric], side)
+            bands[metric] = _band(
+                values[finite], names, 0.0 if key_is_sweep else FLOORS[metric], side, families_for_90
+            )
         if bands:
             out[key] = bands
     return out
 
 
-def _band(residuals: FloatArray, names: Sequence[str], floor: float, side_quantile: float) -> Band:
+def _band(
+    residuals: FloatArray, names: Sequence[str], floor: float, side_quantile: float, families_for_90: float
+) -> Band:
     """Scales of both sides, and the quantile that stretches them over the families."""
     count = len(set(names))
     above, below = np.maximum(residuals, 0.0), np.maximum(-residuals, 0.0)
@@ -126,7 +134,7 @@ def _band(residuals: FloatArray, names: Sequence[str], floor: float, side_quanti
     up, down = (max(side, least) for side in sides)
     scores = np.maximum(above / up, below / down).tolist()
     q90, q80 = family_quantile(scores, names, 0.9), family_quantile(scores, names, 0.8)
-    if count < FAMILIES_FOR_90:
+    if count < families_for_90:
         q90 = None  # it would be the worst design of all
     stretch = q90 if q90 is not None else q80
     if stretch is None:

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from hwnas_hls_plugins.estimators.hls_model.activations import activation_costs
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.distributed import distributed_costs
-from hwnas_hls_plugins.estimators.hls_model.resource import process_costs, processes, resource_costs
+from hwnas_hls_plugins.estimators.hls_model.resource import (
+    in_dataflow,
+    process_costs,
+    processes,
+    resource_costs,
+)
 from hwnas_hls_plugins.estimators.hls_model.table import DISTRIBUTED, RESOURCE, DesignTable
 from hwnas_hls_plugins.estimators.hls_model.unrolled import boundary_ff, unrolled_costs
 
@@ -81,9 +86,9 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
     activation = activation_costs(table, k)
     for name in _SHARED:
         layer[name] += activation[name]
-    any_resource = table.largest(resource) > 0
-    if any_resource.any():
-        process = process_costs(table, k, any_resource[table.owner] & several)
+    looped, flow = table.largest(resource) > 0, in_dataflow(table)
+    if flow.any():
+        process = process_costs(table, k, flow[table.owner])
         layer["lut"] += process["lut"]
         layer["ff"] += process["ff"]
     if (design.stream > 0).any():
@@ -93,7 +98,7 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
         layer["lut"] += streams * 1.0 * c.n_out * c.result_bits
 
     n_layers = design.n_layers
-    unrolled = ~(resource | distributed) & ~(any_resource | (n_layers == 1))[table.owner]
+    unrolled = ~(resource | distributed) & ~(looped | flow | (n_layers == 1))[table.owner]
     layer["ff"] += np.where(unrolled, boundary_ff(table, k), 0.0)
     totals = {name: table.total(layer[name]) for name in _SHARED}
     totals |= {name: table.total(values) for name, values in spread.items()}
@@ -117,14 +122,16 @@ def _evaluate(table: DesignTable, k: Coefficients) -> Costs:
         - np.where(is_vitis & (interval > 1), lines + 1.0, 0.0)
         + np.where(is_vitis, k["vitis_design_cycles"], k["vivado_design_cycles"])
     )
+    # Each process of a dataflow starts when the one before has finished; a loop takes one cycle to end.
     dataflow = (
         cycles
-        + 2.0 * n_layers
+        + n_layers
+        + table.total(resource)
         - 1.0
         + steps * k["resource_activation_cycles"]
         + table.total((c.activation == 2) * 1.0) * k["resource_softmax_cycles"]
     )
-    latency = np.where(any_resource, dataflow, pipelined) + table.total(activation["cycles"])
+    latency = np.where(looped | flow, dataflow, pipelined) + table.total(activation["cycles"])
     wrapper = design.wrapped
     ends = _ends(table)
     latency = np.maximum(0.0, np.floor(latency + 0.5)) + wrapper * (1.5 * ends + 6.0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwnas_hls.network.limits import DSP_INPUT_BITS
 from hwnas_hls_plugins.estimators.hls_model.coefficients import Coefficients
 from hwnas_hls_plugins.estimators.hls_model.table import RESOURCE, DesignTable
+from hwnas_hls_plugins.estimators.hls_model.unrolled import cuts_of
 
 FloatArray = NDArray[np.float64]
 
@@ -133,9 +134,24 @@ def resource_costs(table: DesignTable, k: Coefficients, several: NDArray[np.bool
         "ff": ff,
         "dsp": dsp * np.where(wide, 2.0, 1.0),
         "bram_18k": bram,
-        "cycles": reuse + extra - shorter - narrow,
+        "cycles": reuse + extra + _tree_cycles(table, k) - shorter - narrow,
         "ii": reuse,
     }
+
+
+def _tree_cycles(table: DesignTable, k: Coefficients) -> FloatArray:
+    """Cycles that a step takes longer because it sums several products of an output: ``ceil(n_in / RF)``.
+
+    hls4ml's loop adds all of them to one accumulator in one step. The compiler builds a tree before the
+    accumulator; its levels follow the product in the same cycle, or the registers of a DSP.
+    """
+    c, d = table.layer, table.design
+    usable, part = table.of_layers(d.usable_ns), table.of_layers(d.part_class)
+    product, adder = k.of_class("multiplier_ns", part), k.of_class("adder_ns", part)
+    before = np.where(product > usable, 0.0, product)
+    levels = np.ceil(np.log2(np.maximum(1.0, np.ceil(c.n_in / np.maximum(1.0, c.legal_reuse)))) - 1e-9)
+    out: FloatArray = cuts_of(before + adder * (1.0 + levels), usable) - cuts_of(before + adder, usable)
+    return out
 
 
 def input_copies_bram(table: DesignTable, several: NDArray[np.bool_]) -> FloatArray:
@@ -215,3 +231,11 @@ def _after(table: DesignTable) -> FloatArray:
 def processes(table: DesignTable) -> FloatArray:
     """Functions that each design's top calls one after the other."""
     return table.total(1.0 + _after(table))
+
+
+def in_dataflow(table: DesignTable) -> NDArray[np.bool_]:
+    """Designs whose top function is a dataflow of several processes.
+
+    hls4ml writes ``DATAFLOW`` if any layer has the strategy Resource, whatever its reuse factor.
+    """
+    return (table.largest(table.layer.strategy == RESOURCE) > 0) & (processes(table) > 1)
