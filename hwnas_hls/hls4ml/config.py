@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwnas_hls.hls4ml import feature_cast
+from hwnas_hls.hls4ml.feature_cast import cast_name
 from hwnas_hls.hls4ml.graph import NO_BIAS, SLOPE, Node, NodeGraph
 from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.layers import Layer, Weighted
@@ -18,11 +18,16 @@ def hls_config(graph: NodeGraph) -> dict[str, Any]:
 
     The types, reuse factor and strategy of every layer are set explicitly.
     """
-    architecture, image = graph.design.architecture, graph.input.image
+    design, image = graph.design, graph.input.image
+    architecture = design.architecture
     names: dict[str, Any] = {graph.input.name: {"Precision": {"result": str(graph.input.result)}}}
-    if graph.design.features:
-        names[feature_cast.NAME] = {"Precision": {"result": str(graph.input.result)}}
-    names |= {node.name: _settings(node, graph.layer(node)) for node in graph.nodes}
+    before = graph.input
+    for node in graph.nodes:
+        if node.number != before.number and design.own_inputs(node.number):
+            # A cast gives values of the type that it takes.
+            names[cast_name(node.number)] = {"Precision": {"result": str(before.result)}}
+        names[node.name] = _settings(node, graph.layer(node))
+        before = node
     return {
         "InputShape": (architecture.n_in,) if image is None else (image[2], image[0], image[1]),
         "Model": {
@@ -31,7 +36,7 @@ def hls_config(graph: NodeGraph) -> dict[str, Any]:
             "Strategy": "Latency",
             "BramFactor": _BRAM_FACTOR,
             # Off: hls4ml would infer all types again where the project has casts.
-            **({"BitExact": False} if graph.design.features else {}),
+            **({"BitExact": False} if design.features or design.neurons else {}),
             # Without these two, torch's weights are built untransposed and nothing says so. For
             # images, "full" would transpose the input too, which arrives channels last already.
             "ChannelsLastConversion": (

@@ -1,8 +1,9 @@
-"""The cast of every input feature to its own type, as hls4ml builds it.
+"""The cast of every value that a layer reads to its own type, as hls4ml builds it.
 
-The project's input keeps one type. hls4ml's layer for the quantisers of HGQ2 takes a type an element; where
-a layer of distributed arithmetic reads it, hls4ml writes the casts into that layer's code, whose adders are
-then as narrow as the features. It gets here as a module of hls4ml's extension interface for torch.
+The project's input keeps one type, and a layer whose results have their own hands on its exact sums. hls4ml's
+layer for the quantisers of HGQ2 takes a type an element; where a layer of distributed arithmetic reads it,
+hls4ml writes the casts into that layer's code, whose adders are then as narrow as the values. They are no
+stage of their own. It gets here as a module of hls4ml's extension interface for torch.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import functools
 from typing import Any
 
 from hwnas_hls.network.features import FeatureTypes
-
-#: The cast's name in torch's module and in hls4ml's configuration.
-NAME = "feature_cast"
+from hwnas_hls.network.precision import FixedType
 
 
-def feature_cast(features: FeatureTypes) -> Any:
-    """A torch module that hls4ml converts into the cast."""
+def cast_name(number: int) -> str:
+    """The name of the cast before layer ``number`` in torch's module and in hls4ml's configuration."""
+    return f"cast{number}"
+
+
+def feature_cast(features: FeatureTypes, kind: FixedType) -> Any:
+    """A torch module that hls4ml converts into the cast, with the modes of ``kind``."""
     made = _module_class()()
     kinds = [(0, 0, 0) if own is None else (int(own.signed), own.width, own.integer) for own in features]
     made.sign_width_integer = tuple(zip(*kinds, strict=True))
+    made.modes = kind.rounding, kind.overflow
     return made
 
 
@@ -59,9 +64,8 @@ def _converted(
         "inputs": input_names,
         # Sign, width and integer bits of each element, with an axis for the batch in front.
         "mask_kbi": tuple(np.array([part], np.int16) for part in module.sign_width_integer),
-        # The bits of the feature's type and no others, as the emulator has it.
-        "RND": "TRN",
-        "SAT": "WRAP",
+        "RND": module.modes[0],
+        "SAT": module.modes[1],
         "fusible": False,
         "overrides": {},
     }

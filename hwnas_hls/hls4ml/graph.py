@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Architecture
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import hull
 from hwnas_hls.network.layers import Conv2D, Dense, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.network.precision import FixedType
 
@@ -125,7 +126,8 @@ def uses_dataflow(architecture: Architecture) -> bool:
 
 class _Builder:
     def __init__(self, design: Design) -> None:
-        architecture = self.architecture = design.architecture
+        architecture, self.design = design.architecture, design
+        self.architecture = architecture
         self.types = design.layer_types()
         self.nodes: list[Node] = []
         name = "input_1" if architecture.is_chain else "x"  # the argument of the torch module
@@ -145,6 +147,12 @@ class _Builder:
 
     def _layer(self, number: int, layer: Layer) -> None:
         _, accum, result = self.types[number]
+        types = self.design.own_results(number)
+        if types and isinstance(layer, Dense):
+            # Exact: the cast before the next layer rounds and limits them.
+            slope = SLOPE.fraction if layer.activation == "leaky_relu" else 0
+            exact = FixedType(accum.width + slope, accum.integer, accum.signed)
+            result = hull((exact, hull(types, result).plain), exact)
         activation = "linear" if isinstance(layer, Pool2D) else layer.activation
         if activation not in ("relu", "leaky_relu", "linear"):
             raise Unsupported(

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from hwnas_hls.hls4ml import feature_cast
+from hwnas_hls.hls4ml.feature_cast import cast_name, feature_cast
 from hwnas_hls.hls4ml.graph import Node, NodeGraph, kernel
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Pool2D, Weighted
@@ -19,10 +19,16 @@ def torch_module(graph: NodeGraph) -> Any:
     design, nodes = graph.design, graph.nodes
     modules = {node.name: _module(design, node) for node in nodes}
     if design.architecture.is_chain:
-        # Numbered without the cast, whose name is its own.
-        parts = {str(number): module for number, module in enumerate(modules.values())}
-        if design.features:
-            parts = {feature_cast.NAME: feature_cast.feature_cast(design.features), **parts}
+        parts: dict[str, Any] = {}
+        types = design.layer_types()
+        # Numbered without the casts, whose names are their own.
+        for place, node in enumerate(nodes):
+            own = design.own_inputs(node.number)
+            if own and node.kind == "dense":
+                # Features are cast by truncation and wrapping, results by the modes of their layer.
+                kind = types[node.number][0] if node.number else design.architecture.input.plain
+                parts[cast_name(node.number)] = feature_cast(own, kind)
+            parts[str(place)] = modules[node.name]
         return torch.nn.Sequential(OrderedDict(parts)).eval()
 
     class Network(torch.nn.Module):

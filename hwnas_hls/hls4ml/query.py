@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.architecture import INPUT
-from hwnas_hls.network.features import FeatureTypes
+from hwnas_hls.network.features import FeatureTypes, hull
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.network.precision import MAX_WIDTH, FixedType, exact_sum
 from hwnas_hls.network.scaling import scaling_alone
@@ -60,7 +60,8 @@ class LayerQuery:
         biases: integers on the bias type's grid, shape (n_out,); ``None`` where unknown.
         normalisation: ``batch`` where a batch normalisation layer of its own follows the activation.
         features: types of the single values of its input, where each has one of its own, see
-            :mod:`hwnas_hls.network.features`; empty otherwise.
+            :mod:`hwnas_hls.network.features`; empty otherwise. Behind another layer, ``input`` and the
+            ``result`` of that layer are the narrowest type that represents all of them.
         multipliers: ``dsp`` or ``fabric`` where a BIND_OP or RESOURCE directive decides, else ``None``.
     """
 
@@ -141,6 +142,11 @@ class Query:
     adder_levels: int | None = None
 
     @property
+    def neurons(self) -> tuple[FeatureTypes, ...]:
+        """The types of single results of each layer but the last."""
+        return tuple(layer.features for layer in self.layers[1:])
+
+    @property
     def shape(self) -> str:
         """The widths, for example ``16-64-32-32-5``; empty without layers."""
         if not self.layers:
@@ -201,7 +207,11 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
             continue
         if types is not None:
             given, accum, result = types[number]
+            own = () if design is None else design.own_inputs(number)
+            given = hull(own, given) if number else given
+            result = result if design is None else hull(design.own_results(number), result)
         else:
+            own = ()
             source = architecture.sources(number)[0]
             given = architecture.input if source == INPUT else kinds[source]
             accum = layer.accum or layer.exact_accum(given)
@@ -231,6 +241,6 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
             n_nonzeros=nonzeros,
             weights=weights,
             biases=None if design is None else design.biases[number],
-            features=design.features if design and architecture.sources(number) == (INPUT,) else (),
+            features=own,
             unpruned=nonzeros is None,
         )

@@ -9,7 +9,6 @@ from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
-from hwnas_hls.network.precision import FixedType
 
 #: Activations without a lookup table whose definition is complete.
 _EXACT = ("relu", "linear")
@@ -34,16 +33,27 @@ def design_of_query(
     layers, weights, biases = [], [], []
     for number, layer in enumerate(query.layers):
         last = number == len(query.layers) - 1
-        layers.append(_dense(number, layer, last=last))
+        layers.append(_dense(number, layer, last=last, own=not last and bool(query.neurons[number])))
         weights.append(layer.weights)
         biases.append(layer.biases)
     architecture = Architecture(query.layers[0].input.plain, tuple(layers), io_type=query.io_type)
     return Design(
-        architecture, tuple(weights), tuple(biases), preprocessing, labels, features=query.layers[0].features
+        architecture,
+        tuple(weights),
+        tuple(biases),
+        preprocessing,
+        labels,
+        features=query.layers[0].features,
+        neurons=query.neurons,
     )
 
 
-def _dense(number: int, layer: LayerQuery, *, last: bool) -> Dense:
+def _dense(number: int, layer: LayerQuery, *, last: bool, own: bool) -> Dense:
+    """A layer of the design.
+
+    Args:
+        own: whether its results have types of their own, which lie in the layer's.
+    """
     activation = layer.activation
     if last and activation == "softmax":
         # Its table changes the values, not the order.
@@ -59,14 +69,13 @@ def _dense(number: int, layer: LayerQuery, *, last: bool) -> Dense:
     if layer.normalisation != "none":
         raise Unsupported(f"layer {number}: a batch normalisation after the activation is not supported")
     exact = Dense(layer.n_in, layer.n_out, "linear", layer.weight, layer.bias).exact_accum(layer.input)
-    accum = None if layer.accum is None or _holds(layer.accum, exact) else layer.accum
+    accum = None if layer.accum is None or layer.accum.holds(exact) else layer.accum
     sums = layer.accum or exact
     between = layer.dense_out or sums
     result = layer.result or between
-    if activation == "relu" and not _holds(between, sums):
+    if (activation == "relu" or result != between) and not between.holds(sums):
         raise Unsupported(
-            f"layer {number}: the sums are cast from {sums} to {between} before the activation",
-            kind=ErrorKind.INEXACT,
+            f"layer {number}: the sums are cast from {sums} to {between} first", kind=ErrorKind.INEXACT
         )
     return Dense(
         layer.n_in,
@@ -75,14 +84,7 @@ def _dense(number: int, layer: LayerQuery, *, last: bool) -> Dense:
         layer.weight.plain,
         None if layer.bias is None else layer.bias.plain,
         accum=accum,
-        result=None if _holds(result, sums) else result,
+        result=None if result.holds(sums) and not own else result,
         reuse_factor=layer.reuse_factor,
         strategy=layer.strategy,
     )
-
-
-def _holds(wide: FixedType, narrow: FixedType) -> bool:
-    """Whether every value of a type is one of another, so that a cast changes nothing."""
-    if wide.fraction < narrow.fraction or (narrow.signed and not wide.signed):
-        return False
-    return wide.integer - wide.signed >= narrow.integer - narrow.signed

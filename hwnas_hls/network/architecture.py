@@ -138,7 +138,7 @@ class Architecture:
 
     @property
     def allows_feature_types(self) -> bool:
-        """Whether single input features may have types of their own.
+        """Whether single input features and hidden neurons may have types of their own.
 
         They may in a chain whose layers all use distributed arithmetic and read all inputs at once: what
         hls4ml and the writers of RTL build for it agrees bit for bit.

@@ -63,6 +63,9 @@ class Design:
         meta: where it comes from (task, seed, epochs), JSON-able.
         features: type of each input feature, within the architecture's input type; ``None`` for a
             feature that is not read. Empty where all of them have the input type itself.
+        neurons: for each layer but the last, the type of each neuron's result, within the layer's result
+            type and with its modes; ``None`` for a result that is 0. Empty for a layer, or altogether, where
+            results have the layer's type itself.
     """
 
     architecture: Architecture
@@ -72,18 +75,11 @@ class Design:
     labels: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     features: FeatureTypes = ()
+    neurons: tuple[FeatureTypes, ...] = ()
 
     def __post_init__(self) -> None:
-        architecture, layers = self.architecture, self.architecture.layers
-        check_features(self.features, architecture.input, architecture.n_in)
-        if self.features and not architecture.allows_feature_types:
-            raise UserError(
-                "types of single features need a chain of distributed_arithmetic layers with io_parallel",
-                kind=ErrorKind.CONFLICT,
-            )
-        if all(own == architecture.input.plain for own in self.features):
-            # All features have the input type: equal to a design without types of features.
-            object.__setattr__(self, "features", ())
+        layers = self.architecture.layers
+        self._check_own_types()
         for number, (layer, weight, bias) in enumerate(zip(layers, self.weights, self.biases, strict=True)):
             shape = None if weight is None else weight.shape
             if shape != layer.weight_shape:
@@ -107,6 +103,47 @@ class Design:
                         kind=ErrorKind.MISMATCH,
                     )
                 _on_grid(f"biases of layer {number}", bias, kind)
+
+    def _check_own_types(self) -> None:
+        architecture = self.architecture
+        check_features(self.features, architecture.input, architecture.n_in)
+        if (self.features or any(self.neurons)) and not architecture.allows_feature_types:
+            raise UserError(
+                "types of single features and neurons need a chain of distributed_arithmetic layers with "
+                "io_parallel",
+                kind=ErrorKind.CONFLICT,
+            )
+        if all(own == architecture.input.plain for own in self.features):
+            # All features have the input type: equal to a design without types of features.
+            object.__setattr__(self, "features", ())
+        if not any(self.neurons):
+            object.__setattr__(self, "neurons", ())
+            return
+        hidden, found = architecture.chain[:-1], []
+        if len(self.neurons) != len(hidden):
+            raise UserError(
+                f"types of neurons are given for each of the {len(hidden)} hidden layers",
+                found=len(self.neurons),
+                kind=ErrorKind.MISMATCH,
+            )
+        for number, (layer, own) in enumerate(zip(hidden, self.neurons, strict=True)):
+            if own and layer.result is None:
+                raise UserError(
+                    f"layer {number} has no result type that its neurons' types lie in",
+                    kind=ErrorKind.CONFLICT,
+                )
+            kind = layer.result or architecture.input
+            check_features(own, kind, layer.n_out, f"layer {number} neuron")
+            found.append(() if all(one == kind.plain for one in own) else own)
+        object.__setattr__(self, "neurons", tuple(found) if any(found) else ())
+
+    def own_results(self, number: int) -> FeatureTypes:
+        """The types of single results of layer ``number``; empty where all have the layer's type."""
+        return self.neurons[number] if number < len(self.neurons) else ()
+
+    def own_inputs(self, number: int) -> FeatureTypes:
+        """The types of single values that layer ``number`` reads; empty where all have one type."""
+        return self.own_results(number - 1) if number else self.features
 
     @property
     def chain_weights(self) -> tuple[NDArray[np.int64], ...]:
@@ -140,7 +177,7 @@ class Design:
             ]
             weight = self.weights[number]
             if weight is not None and isinstance(layer, Weighted):
-                own = self.features if architecture.sources(number) == (INPUT,) else ()
+                own = self.own_inputs(number)  # empty in graphs
                 accum = layer.accum or _exact_accum(layer, given[0], weight, self.biases[number], own)
                 result = layer.result or accum
             else:
@@ -267,6 +304,8 @@ class Design:
             state.update(b"none" if array is None else array.astype("<i8").tobytes())
         if self.features:
             state.update(json.dumps(features_to_json(self.features)).encode())
+        if self.neurons:
+            state.update(json.dumps(list(map(features_to_json, self.neurons))).encode())
         return state.hexdigest()[:16]
 
     @property
@@ -320,6 +359,7 @@ class Design:
             content.labels,
             content.meta,
             content.feature_types,
+            content.neuron_types,
         )
         if design.digest() != content.digest:
             raise UserError(
@@ -333,14 +373,14 @@ def _exact_accum(
     source: FixedType,
     weight: NDArray[np.int64],
     bias: NDArray[np.int64] | None,
-    features: FeatureTypes,
+    own: FeatureTypes,
 ) -> FixedType:
     import numpy as np
 
     fraction = source.fraction + layer.weight.fraction
     at_high, at_low = weight * source.highest, weight * source.lowest
-    if features:
-        low, high = ends(features, source, len(weight))
+    if own:
+        low, high = ends(own, source, len(weight))
         at_high, at_low = weight * high[:, None], weight * low[:, None]
     # A window over the edge of an image has fewer products: sums of a part lie within these too.
     each = tuple(range(weight.ndim - 1))

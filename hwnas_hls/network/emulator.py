@@ -10,7 +10,7 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT
-from hwnas_hls.network.features import cast, on_own_grids
+from hwnas_hls.network.features import FeatureTypes, cast, on_own_grids, requantised
 from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.network.precision import FixedType
 
@@ -62,7 +62,7 @@ def emulate(design: Design, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
             values = _pooled(layer, given[0][0])
         else:
             values = _accumulate(design, number, *given[0], accum)
-        held[number] = _activated(number, layer, values, accum, result)
+        held[number] = _activated(number, layer, values, accum, result, design.own_results(number))
         for source in sources:
             if last_use[source] == number:
                 held.pop(source, None)
@@ -95,7 +95,12 @@ def margins(outputs: NDArray[Any], number: int) -> NDArray[Any]:
 
 
 def _activated(
-    number: int, layer: Layer, values: NDArray[np.int64], accum: FixedType, result: FixedType
+    number: int,
+    layer: Layer,
+    values: NDArray[np.int64],
+    accum: FixedType,
+    result: FixedType,
+    own: FeatureTypes,
 ) -> NDArray[np.int64]:
     activation = "linear" if isinstance(layer, Pool2D) else layer.activation
     fraction = accum.fraction
@@ -108,7 +113,9 @@ def _activated(
         raise Unsupported(
             f"layer {number}: {activation} uses a lookup table, which is not emulated", kind=ErrorKind.INEXACT
         )
-    return values if (result, fraction) == (accum, accum.fraction) else result.requantise(values, fraction)
+    if (result, fraction) == (accum, accum.fraction) and not own:
+        return values
+    return requantised(own, result, values, fraction)
 
 
 def _merged(

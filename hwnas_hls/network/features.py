@@ -1,13 +1,17 @@
-"""Types of single input features: some of the bits of the network's input type, or none.
+"""Types of single values that a layer reads: some of the bits of the type that they share, or none.
 
-The host rounds and saturates every feature to its own type and passes it as a number of the network's input
-type. The circuit reads the bits of the feature's own type and ignores the others: a cast by truncation and
-wrapping, which costs no hardware and does not change a number that the host has prepared.
+Input features: the host rounds and saturates every feature to its own type and passes it as a number of the
+network's input type. The circuit reads the bits of the feature's own type and ignores the others: a cast by
+truncation and wrapping, which costs no hardware and does not change a number that the host has prepared.
+
+Results of hidden neurons: the circuit rounds and limits the sum of a neuron to its own type, once, by the
+rounding and overflow modes of its layer's result type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas_hls.errors import ErrorKind, UserError
@@ -17,17 +21,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: One type per feature, ``None`` where it is not read; empty where all have the network's input type.
+#: One type per value, ``None`` where it is not read; empty where all have the type that they share.
 FeatureTypes = tuple[FixedType | None, ...]
 
 
-def check_features(features: FeatureTypes, kind: FixedType, n_in: int) -> None:
-    """Raise a UserError unless these are plain types inside ``kind``, one each of ``n_in`` features."""
+def check_features(features: FeatureTypes, kind: FixedType, n_in: int, what: str = "feature") -> None:
+    """Raise a UserError unless these are plain types inside ``kind``, one each of ``n_in`` values.
+
+    Args:
+        what: one of the values, for messages.
+    """
     if not features:
         return
     if len(features) != n_in:
         raise UserError(
-            f"each of the {n_in} features needs a type", found=len(features), kind=ErrorKind.MISMATCH
+            f"each {what} needs a type, all {n_in} of them", found=len(features), kind=ErrorKind.MISMATCH
         )
     for number, own in enumerate(features):
         if own is None:
@@ -36,19 +44,19 @@ def check_features(features: FeatureTypes, kind: FixedType, n_in: int) -> None:
         inside = own.fraction <= kind.fraction and own.integer + sign <= kind.integer
         if not inside or (own.signed and not kind.signed) or own != own.plain:
             raise UserError(
-                f"the type of feature {number} must be a plain type inside the input type {kind}",
+                f"the type of {what} {number} must be a plain type inside {kind}",
                 found=str(own),
                 kind=ErrorKind.INVALID,
             )
 
 
 def given_features(features: FeatureTypes, kind: FixedType, n_in: int) -> FeatureTypes:
-    """One type per feature; without own types, all have the plain input type."""
+    """One type per value; without own types, all have the plain type that they share."""
     return features or (kind.plain,) * n_in
 
 
 def bits_read(features: FeatureTypes, kind: FixedType, n_in: int) -> int:
-    """Bits of all features that are read."""
+    """Bits of all values that are read."""
     return sum(own.width for own in given_features(features, kind, n_in) if own is not None)
 
 
@@ -65,22 +73,50 @@ def on_own_grids(features: FeatureTypes, kind: FixedType, values: NDArray[np.flo
     return whole
 
 
-def cast(features: FeatureTypes, kind: FixedType, values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Integers (rows, n_in) on the input grid -> the values of the bits that are read, on the same grid."""
+def requantised(
+    types: FeatureTypes, kind: FixedType, values: NDArray[np.int64], fraction: int
+) -> NDArray[np.int64]:
+    """Integers (rows, n) on the grid ``2**-fraction`` -> on the grid of ``kind``, each of its own type.
+
+    The rounding and overflow modes are those of ``kind``.
+    """
     import numpy as np
 
-    if not features:
-        return values
+    if not types:
+        return kind.requantise(values, fraction)
     out = np.zeros_like(values)
-    for number, own in enumerate(features):
-        if own is not None:
-            shift = kind.fraction - own.fraction
-            out[:, number] = own.requantise(values[:, number], kind.fraction) << shift
+    # Equal types at once.
+    for own in set(types) - {None}:
+        places = [number for number, one in enumerate(types) if one == own]
+        moded = with_modes(own, kind)
+        out[:, places] = moded.requantise(values[:, places], fraction) << (kind.fraction - moded.fraction)
     return out
 
 
+def with_modes(own: FixedType | None, kind: FixedType) -> FixedType:
+    """A value's own type with the modes of ``kind``; ``kind`` for a value that is not read."""
+    return kind if own is None else replace(own, rounding=kind.rounding, overflow=kind.overflow)
+
+
+def cast(features: FeatureTypes, kind: FixedType, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Integers (rows, n_in) on the input grid -> the values of the bits that are read, on the same grid."""
+    return requantised(features, kind.plain, values, kind.fraction) if features else values
+
+
+def hull(types: FeatureTypes, kind: FixedType) -> FixedType:
+    """The narrowest type that represents all of these, with the modes of ``kind``; it without own types."""
+    own = [one for one in types if one is not None]
+    if not own:
+        return kind
+    signed = any(one.signed for one in own)
+    integer = max(one.integer + (signed and not one.signed) for one in own)
+    return FixedType(
+        integer + max(one.fraction for one in own), integer, signed, kind.rounding, kind.overflow
+    )
+
+
 def ends(features: FeatureTypes, kind: FixedType, n_in: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The smallest and the largest value of each feature, (n_in,) on the input grid."""
+    """The smallest and the largest value of each type, (n_in,) on the grid of ``kind``."""
     import numpy as np
 
     own = given_features(features, kind, n_in)
@@ -95,7 +131,7 @@ def ends(features: FeatureTypes, kind: FixedType, n_in: int) -> tuple[NDArray[np
 
 
 class Grids:
-    """Arrays float64 (n_in,) that put standardised features onto the input grid.
+    """Arrays float64 (n_in,) that put real values onto the grid of ``kind``, each by its own type.
 
     ``clip(floor(x * scale + 0.5), low, high) * step``
     """
@@ -111,7 +147,7 @@ class Grids:
 
 
 def features_to_json(features: FeatureTypes) -> list[str | None]:
-    """As ``ap_fixed`` text; ``None`` for a feature that is not read."""
+    """As ``ap_fixed`` text; ``None`` for a value that is not read."""
     return [None if one is None else str(one) for one in features]
 
 

@@ -101,6 +101,12 @@ class FixedType:
         """The largest value, counted in least significant bits."""
         return (1 << (self.width - self.signed)) - 1
 
+    def holds(self, other: FixedType) -> bool:
+        """Whether every value of another type is one of this, so that a cast changes nothing."""
+        if self.fraction < other.fraction or (other.signed and not self.signed):
+            return False
+        return self.integer - self.signed >= other.integer - other.signed
+
     def integers(self, values: NDArray[np.floating]) -> NDArray[np.int64]:
         """Real values -> integers on this grid, with the type's rounding and overflow modes.
 

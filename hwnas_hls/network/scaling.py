@@ -83,6 +83,7 @@ def scaled_design(design: Design, scaling: InputScaling | None) -> Design:
         biases=(bias, *design.biases),
         preprocessing=_words_as_they_are(design.preprocessing, architecture.n_in),
         features=features,
+        neurons=((), *design.neurons) if design.neurons else (),
     )
 
 
@@ -99,6 +100,7 @@ def unscaled_design(design: Design) -> Design:
         biases=design.biases[1:],
         preprocessing=Preprocessing(*scaling.standardisation, names),
         features=(),
+        neurons=design.neurons[1:],
     )
 
 

@@ -53,6 +53,10 @@ class Content:
         return features_from_json(self.description.get("feature_types", ()))
 
     @property
+    def neuron_types(self) -> tuple[FeatureTypes, ...]:
+        return tuple(map(features_from_json, self.description.get("neuron_types", ())))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self.description["labels"])
 
@@ -155,8 +159,15 @@ def _description(design: Design) -> dict[str, Any]:
         "features": list(design.preprocessing.names) if design.preprocessing else [],
         "labels": list(design.labels),
         "meta": dict(design.meta),
-        # Only a design with types of single features has this entry.
+        **own_types_to_json(design),
+    }
+
+
+def own_types_to_json(design: Design) -> dict[str, Any]:
+    """``feature_types`` and ``neuron_types``, each only where a design has some."""
+    return {
         **({"feature_types": features_to_json(design.features)} if design.features else {}),
+        **({"neuron_types": list(map(features_to_json, design.neurons))} if design.neurons else {}),
     }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network import emulator
+from hwnas_hls.network.features import FeatureTypes, ends, with_modes
 from hwnas_hls.network.layers import LEAKY_SLOPE
 
 if TYPE_CHECKING:
@@ -41,30 +43,44 @@ class OnGrid(nn.Module):
     """Values -> the nearest values of a fixed-point type, by its rounding and overflow modes.
 
     The gradient passes inside the range of the type and is zero outside (straight-through estimator).
+
+    Args:
+        kind: of all values.
+        own: types of single values, see :attr:`hwnas_hls.network.design.Design.neurons`.
     """
 
-    def __init__(self, kind: FixedType) -> None:
+    def __init__(self, kind: FixedType, own: FeatureTypes = ()) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.own = kind, own
 
     def forward(self, x: Any) -> Any:
-        return _Cast.apply(x, self.kind)  # type: ignore[no-untyped-call]
+        return _Cast.apply(x, self.kind, self.own)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
-        return str(self.kind)
+        return f"{self.kind}, types of single values" if self.own else str(self.kind)
 
 
 class _Cast(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, x: Any, kind: FixedType) -> Any:
-        step = 2.0**-kind.fraction
-        context.save_for_backward((x >= kind.lowest * step) & (x <= kind.highest * step))
-        return torch.from_numpy(kind.integers(x.detach().cpu().numpy()) * step).to(x.device)
+    def forward(context: Any, x: Any, kind: FixedType, own: FeatureTypes) -> Any:
+        step, count = 2.0**-kind.fraction, x.shape[-1]
+        low, high = (torch.from_numpy(end * step).to(x.device) for end in ends(own, kind, count))
+        context.save_for_backward((x >= low) & (x <= high))
+        values = x.detach().cpu().numpy()
+        if not own:
+            return torch.from_numpy(kind.integers(values) * step).to(x.device)
+        columns = [
+            with_modes(one, kind).integers(values[..., place]) * 2.0 ** -with_modes(one, kind).fraction
+            if one is not None
+            else values[..., place] * 0.0
+            for place, one in enumerate(own)
+        ]
+        return torch.from_numpy(np.stack(columns, axis=-1)).to(x.device)
 
     @staticmethod
     def backward(context: Any, *gradients: Any) -> Any:
         (inside,) = context.saved_tensors
-        return gradients[0] * inside, None
+        return gradients[0] * inside, None, None
 
 
 def torch_form(design: Design) -> nn.Sequential:
@@ -90,8 +106,8 @@ def torch_form(design: Design) -> nn.Sequential:
             modules.append((f"leaky_relu{number}", nn.LeakyReLU(LEAKY_SLOPE)))
         elif layer.activation != "linear":
             raise Unsupported(f"layer {number}: {layer.activation} uses a lookup table")
-        if result != accum or layer.activation == "leaky_relu":
-            modules.append((f"result{number}", OnGrid(result)))
+        if result != accum or layer.activation == "leaky_relu" or design.own_results(number):
+            modules.append((f"result{number}", OnGrid(result, design.own_results(number))))
     return nn.Sequential(OrderedDict(modules)).eval()
 
 

@@ -1,4 +1,4 @@
-"""Types of single features in hls4ml projects: real g++ gives the emulator's bits."""
+"""Types of single features and neurons in hls4ml projects: real g++ gives the emulator's bits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feature_types import SOURCES, featured
+from feature_types import RESULTS, SOURCES, featured
 from parts import XCVU9P
 from raw_words import raw_design, raw_rows
 
+from hwnas_hls.evidence.matching import differences
+from hwnas_hls.hls4ml.folder import read_folder
 from hwnas_hls.hls4ml.project import verify, write_project
+from hwnas_hls.hls4ml.query import query_of
 from hwnas_hls.hls4ml.written import read_written
 from hwnas_hls.network.precision import FixedType
 
@@ -45,6 +48,36 @@ def test_design_without_features_is_built(tmp_path: Path) -> None:
     folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
     found = verify(design, folder, np.zeros((2, 7)), n_grid_rows=50)
     assert found.exact, str(found)
+
+
+@pytest.mark.parametrize(("results", "activation"), [*RESULTS, ("fixed<6,3,RND,SAT>", "leaky_relu")])
+def test_c_simulation_rounds_and_limits_neurons_as_the_emulator_does(
+    results: str, activation: str, tmp_path: Path
+) -> None:
+    design = featured(results=results, activation=activation, seed=1, neurons=True)
+    folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
+    # The casts are part of the next layer's adders, no stage of their own.
+    kinds = [layer.kind for layer in read_written(folder).layers]
+    assert kinds == (["dense"] * 3 if activation == "linear" else ["dense", activation] * 2 + ["dense"])
+    found = verify(design, folder, np.random.default_rng(4).normal(size=(100, 7)), n_grid_rows=300)
+    assert found.exact, str(found)
+
+
+def test_a_project_is_known_by_the_types_of_its_neurons(tmp_path: Path) -> None:
+    design = featured(seed=1, neurons=True)
+    # Values without bits have no weights, as in every design of a search.
+    read = [[own is not None for own in design.own_inputs(number) or [True] * 7] for number in range(3)]
+    weights = tuple(
+        weight * np.array(one)[:, None] for weight, one in zip(design.chain_weights, read, strict=True)
+    )
+    design = replace(design, weights=weights)
+    folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
+    there = read_folder(folder)
+    assert not there.reasons
+    for asked, same in ((design, True), (replace(design, neurons=()), False)):
+        query = query_of(asked.architecture, XCVU9P.part, 5.0, design=asked)
+        assert (differences(query, there) == []) is same
+    assert [layer.features for layer in there.layers[1:]] == list(design.neurons)
 
 
 @pytest.mark.parametrize("strategy", ["", "Latency"])

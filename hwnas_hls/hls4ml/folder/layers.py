@@ -13,7 +13,9 @@ from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.notes import Note, NoteKind, activation_of_inputs
-from hwnas_hls.network.features import FeatureTypes
+from hwnas_hls.hls4ml.query import LayerQuery
+from hwnas_hls.network.features import FeatureTypes, hull
+from hwnas_hls.network.precision import FixedType
 
 _PLAIN = (
     *("relu", "leaky_relu", "thresholded_relu", "prelu", "elu", "selu"),
@@ -100,6 +102,7 @@ def read_layers(firmware: Firmware) -> Layers:
             _check_size(previous, out.layers[-1].n_out, f"layer {name!r} writes", firmware)
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: its firmware has no dense layer")
+    _take_casts_as_results(out)
     if previous in firmware.variables and previous not in firmware.ports:
         raise Unsupported(
             f"the last layer writes {previous}, which is no output of the top function, and the tools remove "
@@ -107,6 +110,40 @@ def read_layers(firmware: Firmware) -> Layers:
         )
     out.reasons += _pragma_reasons(firmware, out)
     return out
+
+
+def _take_casts_as_results(out: Layers) -> None:
+    """Casts of single values between two layers become the result types of the first layer's neurons."""
+    for number in range(1, len(out.layers)):
+        before, layer = out.layers[number - 1], out.layers[number]
+        kinds = [own for own in layer.features if own is not None]
+        if not kinds:
+            continue
+        kind = hull(layer.features, kinds[0])
+        modes = {(own.rounding, own.overflow) for own in kinds}
+        if len(modes) > 1 or not _once(before, kind):
+            text = f"layer {number - 1}: its results are cast twice, by rules that no single type has"
+            out.reasons.append(Note(NoteKind.UNCOUNTED, text))
+            continue
+        plain = tuple(None if own is None else own.plain for own in layer.features)
+        out.layers[number - 1] = dataclasses.replace(before, result=kind)
+        out.layers[number] = dataclasses.replace(layer, input=kind, features=plain)
+
+
+def _once(layer: LayerQuery, kind: FixedType) -> bool:
+    """Whether results, cast to their layer's type and then to ``kind``, are cast alike by ``kind`` alone."""
+    wide, sums = layer.result or layer.sum_type, layer.dense_out or layer.sum_type
+    if sums.signed and layer.activation == "relu" and sums.width > 1:
+        sums = FixedType(sums.width - 1, sums.integer - 1, signed=False)
+    if wide.holds(sums):
+        return True
+    # A truncation that keeps the bit that rounds, and a wrap that keeps all bits of a wrap.
+    finer = wide.fraction - kind.fraction >= (kind.rounding != "TRN")
+    return (
+        (wide.rounding, wide.overflow) == ("TRN", "WRAP")
+        and (wide.fraction >= sums.fraction or (kind.rounding in ("TRN", "RND") and finer))
+        and (wide.integer >= sums.integer or (kind.overflow == "WRAP" and wide.integer >= kind.integer))
+    )
 
 
 def _check_input(source: str, name: str, firmware: Firmware) -> None:

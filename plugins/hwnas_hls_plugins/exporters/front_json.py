@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.network.features import features_to_json
+from hwnas_hls.network.stored_design import own_types_to_json
 from hwnas_hls.protocols.exporter import Exporter
 from hwnas_hls.spec.notation import metric_of
 from hwnas_hls.system.files import write_text
@@ -108,8 +108,7 @@ def _architecture(design: Design, default_clock_ns: float) -> dict[str, Any]:
     return {
         "shape": architecture.shape,
         "input": str(architecture.input),
-        # Left out where every feature has the type of the input.
-        **({"feature_types": features_to_json(design.features)} if design.features else {}),
+        **own_types_to_json(design),
         # Left out where the host scales and rounds the features.
         **({"scaling": architecture.scaling.to_json()} if architecture.scaling is not None else {}),
         "clock_ns": architecture.clock_ns or default_clock_ns,

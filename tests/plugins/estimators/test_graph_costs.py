@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from feature_types import featured
 from json_schema import faults
 from places import ROOT
 from refusal import expect_mentioned
@@ -268,6 +269,15 @@ def test_rows_of_layers_without_weights_are_empty_where_nothing_is() -> None:
     pooling = next(n for n, layer in enumerate(design.architecture.layers) if isinstance(layer, Pool2D))
     assert (rows[pooling].weight, rows[pooling].strategy, rows[pooling].zeros) == ("none", "", "")
     assert rows[pooling].shape.startswith(design.architecture.layers[pooling].pooling)  # type: ignore[union-attr]
+
+
+def test_rows_state_the_bits_of_narrow_neurons() -> None:
+    design = featured(neurons=True)
+    (member,) = graph_front(design).members
+    rows = layer_rows(design, member, ())
+    bits = sum(own.width for own in design.neurons[0] if own is not None)
+    assert rows[0].result == f"ap_ufixed<4,2,AP_RND,AP_SAT>, {bits} of 20 bits"
+    assert "bits" not in rows[2].result
 
 
 def test_regimes_and_scope_name_what_a_graph_is() -> None:

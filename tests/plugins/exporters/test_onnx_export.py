@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from feature_types import RESULTS, featured
 from numpy.typing import NDArray
 from refusal import refused
 
@@ -125,6 +126,24 @@ def test_onnxruntime_computes_every_type_as_the_hardware_does(rounding: str, ove
     found = by_onnxruntime(design, raw)
     assert np.array_equal(found, outputs(design, raw))
     assert len(np.unique(found)) > 20  # a network that says the same of everything proves nothing
+
+
+@pytest.mark.parametrize(("results", "activation"), RESULTS)
+def test_onnxruntime_knows_types_of_single_neurons(results: str, activation: str) -> None:
+    design = featured(results=results, activation=activation, seed=1, neurons=True)
+    raw = features(design)
+    assert np.array_equal(by_onnxruntime(design, raw), outputs(design, raw))
+
+
+def test_qonnx_knows_types_of_single_neurons() -> None:
+    design = featured(seed=1)
+    kind = FixedType(4, 2, False)
+    own = tuple(kind if k % 3 == 0 else FixedType(3, 2 - k % 3 + 1, False) for k in range(9))
+    design = dataclasses.replace(design, features=(), neurons=(own[:5], own[5:]))
+    raw = features(design)
+    assert np.array_equal(by_qonnx(design, raw), outputs(design, raw))
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["layer 0"]):
+        quantised_model(dataclasses.replace(design, neurons=((None, *own[1:5]), own[5:])))
 
 
 @pytest.mark.parametrize("architecture", [RESIDUAL, IMAGE], ids=lambda found: found.shape)

@@ -14,13 +14,13 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from feature_types import SOURCES, featured
+from feature_types import RESULTS, SOURCES, featured
 from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.emulator import emulate
+from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.synthesizer import Synthesizer
 from hwnas_hls.protocols.target import Target, find_target
@@ -38,6 +38,8 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.cxxrtl import compiler
 needs_yosys = pytest.mark.skipif(importlib.util.find_spec("pyosys") is None, reason="pyosys is not installed")
 needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+
+SOURCE_OF = {"da4ml": "da_rtl", "alkaid": "alkaid_rtl"}
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +153,44 @@ def test_types_of_single_features_equal_the_emulator_and_save(
         assert report.counts["lut"] < whole.counts["lut"]
 
 
-def test_multipliers_refuse_types_of_single_features(target: Target, cache_dir: str) -> None:
-    report = OpenMultiplierSynthesizer(OpenConfig(rows=50, cache_dir=cache_dir)).synthesize(
-        featured(), target
-    )
-    assert "single input features" in report.failure
+@pytest.mark.parametrize("generator", ["da4ml", "alkaid"])
+@pytest.mark.parametrize(("results", "activation"), RESULTS)
+def test_adder_graphs_of_narrow_neurons_equal_the_emulator(
+    results: str, activation: str, generator: str
+) -> None:
+    writer = pytest.importorskip(f"hwnas_hls_plugins.synthesizers.open_synthesis.{SOURCE_OF[generator]}")
+    pytest.importorskip(generator)
+    for seed in range(3):
+        design = featured(results=results, activation=activation, seed=seed, neurons=True)
+        kind = design.architecture.input
+        rows = np.random.default_rng(seed).integers(kind.lowest, kind.highest + 1, (400, 7))
+        graph = writer.adder_graph(design)
+        found = graph.predict(rows * 2.0**-kind.fraction).reshape(400, -1)
+        assert np.array_equal(found, emulate(design, rows) * 2.0 ** -output_fraction(design))
+        assert graph.cost < writer.adder_graph(replace(design, neurons=())).cost
+
+
+@needs_yosys
+@needs_compiler
+@pytest.mark.parametrize("generator", ["da4ml", "alkaid"])
+def test_circuits_of_narrow_neurons_equal_the_emulator(
+    generator: str, target: Target, cache_dir: str
+) -> None:
+    pytest.importorskip(generator)
+    config = OpenConfig(rows=600, cache_dir=cache_dir, generator=generator)
+    design = featured(seed=6, neurons=True)
+    report = OpenSynthesizer(config).synthesize(design, target)
+    assert report.failure == ""
+    assert report.estimates["latency_cycles"].source == "simulated_rtl"
+    whole = OpenSynthesizer(config).synthesize(replace(design, neurons=()), target)
+    assert report.counts["lut"] < whole.counts["lut"]
+
+
+def test_multipliers_refuse_types_of_single_values(target: Target, cache_dir: str) -> None:
+    config = OpenConfig(rows=50, cache_dir=cache_dir)
+    for design in (featured(), replace(featured(neurons=True), features=())):
+        report = OpenMultiplierSynthesizer(config).synthesize(design, target)
+        assert "single input features" in report.failure
 
 
 @needs_yosys

@@ -97,10 +97,12 @@ def design_of(query: Query) -> Design:
     weights = [layer.weights for layer in query.layers if layer.weights is not None]
     biases = [layer.biases if layer.bias is not None else None for layer in query.layers]
     architecture = Architecture(query.layers[0].input, tuple(layers), query.clock_ns)
-    features = query.layers[0].features
-    # Quantisers of HGQ2 may round and saturate; the adder graph does not contain that.
-    plain = all(kind is None or kind == kind.plain for kind in features)
-    return Design(architecture, tuple(weights), tuple(biases), features=features if plain else ())
+    # Quantisers of HGQ2 may round and saturate inputs, or cast twice; the adder graph does not contain that.
+    features, *neurons = (
+        layer.features if all(kind is None or kind == kind.plain for kind in layer.features) else ()
+        for layer in query.layers
+    )
+    return Design(architecture, tuple(weights), tuple(biases), features=features, neurons=tuple(neurons))
 
 
 def _dense(layer: LayerQuery) -> Dense:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.network.features import bits_read
 from hwnas_hls.network.layers import INPUT, Dense, Layer, Merge, Pool2D, Weighted
 from hwnas_hls.spec.notation import figure
 
 if TYPE_CHECKING:
     from hwnas_hls.network.architecture import Architecture
     from hwnas_hls.network.design import Design
+    from hwnas_hls.network.precision import FixedType
     from hwnas_hls.protocols.exporter import Member
     from hwnas_hls.values.estimate import Estimate
 
@@ -56,7 +58,7 @@ def layer_rows(design: Design, member: Member, titles: tuple[str, ...]) -> list[
                 weight=str(weighted.weight) if weighted else "none",
                 bias="none" if bias is None else str(bias),
                 accum=str(accum),
-                result=str(result),
+                result=_result(design, number, result),
                 reuse_factor=str(weighted.reuse_factor) if weighted else "",
                 strategy=weighted.strategy if weighted else "",
                 zeros="" if weight is None else f"{100 * float((weight == 0).mean()):.0f} %",
@@ -88,6 +90,14 @@ def _shape(architecture: Architecture, number: int) -> str:
     if sources == (number - 1,):
         return words
     return f"{words} (of {', '.join('input' if source == INPUT else str(source + 1) for source in sources)})"
+
+
+def _result(design: Design, number: int, result: FixedType) -> str:
+    """The type of the results, and their bits where neurons have types of their own."""
+    own, count = design.own_results(number), design.architecture.layers[number].n_out
+    if not own:
+        return str(result)
+    return f"{result}, {bits_read(own, result, count)} of {count * result.width} bits"
 
 
 def _activation(layer: Layer) -> str:

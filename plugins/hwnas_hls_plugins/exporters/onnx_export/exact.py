@@ -12,7 +12,7 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Conv2D, Dense, Merge, Pool2D
-from hwnas_hls.network.features import Grids
+from hwnas_hls.network.features import FeatureTypes, Grids
 from hwnas_hls.network.layers import LEAKY_SLOPE
 from hwnas_hls_plugins.exporters.onnx_export.nodes import Sheet
 
@@ -71,8 +71,8 @@ def exact_model(design: Design) -> Any:
         if isinstance(layer, Pool2D):
             exact = layer.pooling == "max" and result == source
         else:
-            exact = result == accum and layer.activation != "leaky_relu"
-        outputs[number] = value if exact else quantised(sheet, value, result)
+            exact = result == accum and layer.activation != "leaky_relu" and not design.own_results(number)
+        outputs[number] = value if exact else quantised(sheet, value, result, design.own_results(number))
     about = (
         f"{architecture.shape}, design {design.digest()}: raw features in, the fixed-point outputs of the "
         "hardware out, bit for bit"
@@ -82,9 +82,17 @@ def exact_model(design: Design) -> Any:
     )
 
 
-def quantised(sheet: Sheet, value: str, kind: FixedType) -> str:
-    """``value`` with the rounding and overflow of ``kind``."""
-    y = sheet.node("Mul", value, sheet.number(2.0**kind.fraction))
+def quantised(sheet: Sheet, value: str, kind: FixedType, own: FeatureTypes = ()) -> str:
+    """``value`` with the rounding and overflow of ``kind``, or of its values' own types."""
+    grids = Grids(own, kind, len(own) or 1)
+
+    def number(values: NDArray[np.float64]) -> str:
+        """One number for all values, or one for each."""
+        if (values == values[0]).all():
+            return sheet.number(float(values[0]))
+        return sheet.constant(f"numbers_{values.tobytes().hex()}", values)
+
+    y = sheet.node("Mul", value, number(grids.scale))
     if kind.rounding == "TRN":
         y = sheet.node("Floor", y)
     elif kind.rounding == "RND":
@@ -103,17 +111,17 @@ def quantised(sheet: Sheet, value: str, kind: FixedType) -> str:
             size = sheet.node("Ceil", sheet.node("Sub", size, sheet.number(0.5)))
         y = sheet.node("Mul", sheet.node("Sign", y), size)
     if kind.overflow == "WRAP":
-        span = float(kind.highest - kind.lowest + 1)
-        turns = sheet.node("Sub", y, sheet.number(float(kind.lowest)))
-        turns = sheet.node("Floor", sheet.node("Mul", turns, sheet.number(1.0 / span)))
-        y = sheet.node("Sub", y, sheet.node("Mul", turns, sheet.number(span)))
-    elif kind.overflow == "SAT_ZERO":
-        inside = sheet.node("Equal", y, _clipped(sheet, y, kind.lowest, kind.highest))
-        y = sheet.node("Where", inside, y, sheet.number(0.0))
+        span = grids.high - grids.low + 1.0
+        turns = sheet.node("Sub", y, number(grids.low))
+        turns = sheet.node("Floor", sheet.node("Mul", turns, number(1.0 / span)))
+        y = sheet.node("Sub", y, sheet.node("Mul", turns, number(span)))
     else:
-        low = -kind.highest if kind.overflow == "SAT_SYM" and kind.signed else kind.lowest
-        y = _clipped(sheet, y, low, kind.highest)
-    return sheet.node("Mul", y, sheet.number(2.0**-kind.fraction))
+        low = -grids.high if kind.overflow == "SAT_SYM" and kind.signed else grids.low
+        limited = sheet.node("Min", sheet.node("Max", y, number(low)), number(grids.high))
+        if kind.overflow == "SAT_ZERO":
+            limited = sheet.node("Where", sheet.node("Equal", y, limited), y, sheet.number(0.0))
+        y = limited
+    return sheet.node("Mul", y, number(grids.step * 2.0**-kind.fraction))
 
 
 def _counted(sheet: Sheet, value: str, design: Design) -> tuple[str, str]:

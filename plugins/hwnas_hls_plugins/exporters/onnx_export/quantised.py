@@ -16,6 +16,7 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.architecture import INPUT, Dense, Merge
+from hwnas_hls.network.features import FeatureTypes, with_modes
 from hwnas_hls.network.layers import LEAKY_SLOPE
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.exporters.onnx_export.exact import real_weights
@@ -58,14 +59,16 @@ def quantised_model(design: Design) -> Any:
             )
         if not isinstance(layer, Dense | Merge):
             raise Unsupported(f"layer {number}: {layer.kind} is not supported in QONNX; use model.onnx")
-        exact = result == accum and layer.activation != "leaky_relu"
-        half = 0.0 if exact or result.rounding != "RND" else 0.5 * 2.0**-result.fraction
+        own = design.own_results(number)
+        exact = result == accum and layer.activation != "leaky_relu" and not own
+        steps = np.exp2([-(kind or result).fraction for kind in own or (result,)], dtype=np.float64)
+        half = np.zeros(1) if exact or result.rounding != "RND" else 0.5 * steps
         if isinstance(layer, Dense):
             if layer.accum is not None:
                 raise Unsupported(f"layer {number}: QONNX cannot represent the type of an accumulator")
-            folded = 0.0 if layer.activation == "leaky_relu" else half
+            folded = 0.0 * half if layer.activation == "leaky_relu" else half
             value = _dense(sheet, design, number, layer, inputs[0], folded)
-            half -= folded
+            half = half - folded
         else:
             value = (
                 sheet.node("Add", *inputs) if layer.merge == "add" else sheet.node("Concat", *inputs, axis=1)
@@ -79,9 +82,9 @@ def quantised_model(design: Design) -> Any:
                 f"layer {number}: {layer.activation} uses a lookup table, which is not emulated",
                 kind=ErrorKind.INEXACT,
             )
-        if half:
-            value = sheet.node("Add", value, sheet.number(half))
-        outputs[number] = value if exact else _result(sheet, number, value, layer, accum, result)
+        if half.any():
+            value = sheet.node("Add", value, sheet.number(float(half[0])))
+        outputs[number] = value if exact else _result(sheet, number, value, layer, accum, result, own)
     about = (
         f"{architecture.shape}, design {design.digest()}: QONNX, inputs on the grid of {architecture.input}"
     )
@@ -96,30 +99,42 @@ def quantised_model(design: Design) -> Any:
 
 
 def _result(
-    sheet: Sheet, number: int, value: str, layer: Dense | Merge, accum: FixedType, result: FixedType
+    sheet: Sheet,
+    number: int,
+    value: str,
+    layer: Dense | Merge,
+    accum: FixedType,
+    result: FixedType,
+    own: FeatureTypes,
 ) -> str:
-    if result.width == 1 and result.signed:
+    if None in own or len({one.signed for one in own if one is not None}) > 1:
+        raise Unsupported(f"layer {number}: QONNX's Quant has one sign for all values, and at least one bit")
+    kinds = [with_modes(one, result) for one in own] or [result]
+    if any(kind.width == 1 and kind.signed for kind in kinds):
         raise Unsupported(f"layer {number}: QONNX interprets one signed bit as -1 and 1")
     if result.rounding not in _ROUNDINGS:
         raise Unsupported(f"layer {number}: QONNX has no rounding {result.rounding}")
     saturates = result.overflow in ("SAT", "SAT_SYM")
-    if not saturates and not _holds(result, accum, rectified=layer.activation == "relu"):
+    if not saturates and not all(_holds(kind, accum, rectified=layer.activation == "relu") for kind in kinds):
         raise Unsupported(f"layer {number}: {result} does not saturate, but QONNX's Quant does")
-    return _quant(sheet, value, f"result_{number}", result, _ROUNDINGS[result.rounding])
+    return _quant(sheet, value, f"result_{number}", result, _ROUNDINGS[result.rounding], own)
 
 
-def _dense(sheet: Sheet, design: Design, number: int, layer: Dense, value: str, half: float) -> str:
+def _dense(
+    sheet: Sheet, design: Design, number: int, layer: Dense, value: str, half: NDArray[np.float64]
+) -> str:
     """Products and biases; ``half`` is added to each bias, which has its own grid."""
     weights, biases = real_weights(design, number)
     matrix = sheet.constant(f"weights_{number}", weights)
     value = sheet.node("MatMul", value, _quant(sheet, matrix, f"weight_{number}", layer.weight, "ROUND"))
-    if biases is None and not half:
+    if biases is None and not half.any():
         return value
     kind = layer.bias
     biases = np.zeros(layer.n_out) if biases is None else biases
-    if kind is None or half:
+    if kind is None or half.any():
         biases = biases + half
-        kind = _narrowest(biases, max(kind.fraction if kind else 0, -round(math.log2(half))))
+        finest = -round(math.log2(half.min())) if half.any() else 0
+        kind = _narrowest(biases, max(kind.fraction if kind else 0, finest))
     vector = sheet.constant(f"biases_{number}", biases)
     return sheet.node("Add", value, _quant(sheet, vector, f"bias_{number}", kind, "ROUND"))
 
@@ -131,17 +146,32 @@ def _narrowest(values: NDArray[np.float64], fraction: int) -> FixedType:
     return FixedType(width, width - fraction)
 
 
-def _quant(sheet: Sheet, value: str, name: str, kind: FixedType, rounding: str) -> str:
+def _quant(
+    sheet: Sheet, value: str, name: str, kind: FixedType, rounding: str, own: FeatureTypes = ()
+) -> str:
+    """``value`` on the grid of a type, or each of its numbers on that of its own.
+
+    qonnx takes a scale a value but one number of bits, so narrower types are limited before.
+    """
+    kinds = [with_modes(one, kind) for one in own] or [kind]
+    signed, bits = kinds[0].signed, max(one.width for one in kinds)
+    narrow = signed and kind.overflow == "SAT_SYM"
+    if any(one.width < bits for one in kinds):
+        lows = [(-one.highest if narrow else one.lowest) * 2.0**-one.fraction for one in kinds]
+        highs = [one.highest * 2.0**-one.fraction for one in kinds]
+        value = sheet.node("Max", value, sheet.constant(f"{name}_lows", lows))
+        value = sheet.node("Min", value, sheet.constant(f"{name}_highs", highs))
+    scales = [2.0**-one.fraction for one in kinds]
     return sheet.node(
         "Quant",
         value,
-        sheet.constant(f"{name}_scale", 2.0**-kind.fraction),
+        sheet.constant(f"{name}_scale", scales if own else scales[0]),
         sheet.constant(f"{name}_zero", 0.0),
-        sheet.constant(f"{name}_bits", float(kind.width)),
+        sheet.constant(f"{name}_bits", float(bits)),
         name=f"{name}_quantised",
         domain=QONNX_DOMAIN,
-        signed=int(kind.signed),
-        narrow=int(kind.signed and kind.overflow == "SAT_SYM"),
+        signed=int(signed),
+        narrow=int(narrow),
         rounding_mode=rounding,
     )
 

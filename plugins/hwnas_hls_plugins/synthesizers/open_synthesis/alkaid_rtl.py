@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import ends, given_features
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit, da_rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
-from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, input_kifs, kif
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import RECURSION, kif, kifs
 from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
@@ -135,22 +136,30 @@ def adder_graph(design: Design) -> Any:
     architecture = design.architecture
     # HWConfig(1, -1, -1): the unit of latency is one adder.
     inputs = FVArrayInput((architecture.n_in,), hwconf=HWConfig(1, -1, -1), solver_options={"hard_dc": 2})
-    held = {INPUT: quantize(inputs, *input_kifs(design))}
+    held = {INPUT: quantize(inputs, *kifs(design.features, architecture.input))}
     types = design.layer_types()
-    for number, (layer, (_, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
+    for number, (layer, (source, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
         given = [held[source] for source in architecture.sources(number)]
         weight, bias = design.weights[number], design.biases[number]
         leaky = layer.activation == "leaky_relu"
-        rounding = result.rounding
+        rounding, own = result.rounding, design.own_results(number)
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
             constant: Any = np.zeros(layer.n_out)
             if bias is not None and layer.bias is not None:
                 constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
-            if rounding == "RND" and layer.accum is None and not leaky and accum.fraction > result.fraction:
+            if rounding == "RND" and layer.accum is None and not leaky:
                 # Adding the rounding offset before the ReLU gives the same result without another adder.
-                constant, rounding = constant + 2.0 ** -(result.fraction + 1), "TRN"
+                fractions = np.array(
+                    [(one or result).fraction for one in given_features(own, result, layer.n_out)]
+                )
+                offset = np.where(accum.fraction > fractions, 2.0 ** -(fractions + 1.0), 0.0)
+                constant, rounding = constant + offset, "TRN"
+            # alkaid fails where all outputs of a product are constant: values without bits have no weights.
+            low, high = ends(design.own_inputs(number), source, layer.n_in)
+            low = np.maximum(low, -high) if source.overflow == "SAT_SYM" else low
+            weight = weight * (low != high)[:, None]
             values = given[0] @ (weight * 2.0**-layer.weight.fraction) + constant
             if layer.accum is not None:
                 values = quantize(values, *kif(accum), accum.overflow, "TRN")
@@ -158,8 +167,8 @@ def adder_graph(design: Design) -> Any:
             values = relu(values) - relu(-values) * LEAKY_SLOPE
         elif layer.activation == "relu":
             values = relu(values)
-        if result != accum or leaky:
-            values = quantize(values, *kif(result), result.overflow, rounding)
+        if result != accum or leaky or own:
+            values = quantize(values, *kifs(own, result), result.overflow, rounding)
         held[number] = values
     # Without keep_dead_inputs the input port would shrink with the weights.
     return trace(inputs, held[len(architecture.layers) - 1], keep_dead_inputs=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit
@@ -140,11 +141,7 @@ def adder_graph(design: Design) -> Any:
         (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
     )
     architecture = design.architecture
-    # da4ml cannot trace an unread input, so one bit of it is read and multiplied by zero.
-    read = quantize(inputs, *input_kifs(design, unread=(0, 1, 0)))
-    if design.features:
-        read = read * np.array([float(kind is not None) for kind in design.features])
-    held = {INPUT: read}
+    held = {INPUT: _quantised(inputs, design.features, architecture.input.plain)}
     for number, (layer, (_, accum, result)) in enumerate(
         zip(architecture.layers, design.layer_types(), strict=True)
     ):
@@ -158,11 +155,22 @@ def adder_graph(design: Design) -> Any:
                 values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
             values = quantize(values, *kif(accum), accum.overflow, "TRN")
         held[number] = _activated(values, layer)
-        if result != accum or layer.activation == "leaky_relu":
-            held[number] = quantize(held[number], *kif(result), result.overflow, result.rounding)
+        own = design.own_results(number)
+        if result != accum or layer.activation == "leaky_relu" or own:
+            held[number] = _quantised(held[number], own, result)
     values = held[len(architecture.layers) - 1]
     # Without keep_dead_inputs the input port would shrink with the weights.
     return comb_trace(inputs, values, keep_dead_inputs=True)
+
+
+def _quantised(values: Any, types: FeatureTypes, kind: FixedType) -> Any:
+    """Values cast to types of their own, or all to ``kind``, whose modes apply."""
+    import numpy as np
+    from da4ml.trace.ops import quantize
+
+    # da4ml cannot trace a value without bits, so one bit of it is read and multiplied by zero.
+    cast = quantize(values, *kifs(types, kind, unread=(0, 1, 0)), kind.overflow, kind.rounding)
+    return cast * np.array([float(own is not None) for own in types]) if None in types else cast
 
 
 def _activated(values: Any, layer: Layer) -> Any:
@@ -179,19 +187,18 @@ def kif(kind: FixedType) -> tuple[int, int, int]:
     return int(kind.signed), kind.integer - int(kind.signed), kind.fraction
 
 
-def input_kifs(design: Design, unread: tuple[int, int, int] = (0, 0, 0)) -> Any:
-    """:func:`kif` of the inputs: one for all, or three arrays if features have their own types.
-
-    The cast selects the bits of a feature's type, which costs no hardware.
+def kifs(types: FeatureTypes, kind: FixedType, unread: tuple[int, int, int] = (0, 0, 0)) -> Any:
+    """:func:`kif` of values: one for all, or three arrays if they have types of their own.
 
     Args:
-        unread: value for a feature without bits.
+        types, kind: of the values.
+        unread: of a value without bits.
     """
     import numpy as np
 
-    if not design.features:
-        return kif(design.architecture.input)
-    return np.array([unread if own is None else kif(own) for own in design.features]).T
+    if not types:
+        return kif(kind)
+    return np.array([unread if own is None else kif(own) for own in types]).T
 
 
 def main(arguments: list[str]) -> None:

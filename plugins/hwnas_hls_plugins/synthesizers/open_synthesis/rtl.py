@@ -94,8 +94,10 @@ def check(design: Design, *, graphs: bool = False) -> None:
         Unsupported: they cannot; the message names the layer and the reason.
     """
     architecture = design.architecture
-    if design.features and not graphs:
-        raise Unsupported("types of single input features are built by distributed arithmetic alone")
+    if (design.features or design.neurons) and not graphs:
+        raise Unsupported(
+            "types of single input features and neurons are built by distributed arithmetic alone"
+        )
     layers = architecture.layers if graphs else architecture.chain
     activations = ("relu", "leaky_relu", "linear") if graphs else ("relu", "linear")
     for number, (layer, (source, accum, result)) in enumerate(zip(layers, design.layer_types(), strict=True)):
