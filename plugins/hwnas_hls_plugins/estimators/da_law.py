@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.network.architecture import Dense
-from hwnas_hls.network.features import ends, given_features
+from hwnas_hls.network.features import Grids, ends
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaCostConfig, cutoff_of, estimates_of
@@ -77,19 +77,19 @@ def sums_of(design: Design) -> list[Sums]:
     live = _live(design.chain_weights)
     kind = design.architecture.input
     low, high = (end.astype(np.float64) for end in ends(design.features, kind, chain[0].n_in))
-    # Multiples of a power of two are shorter numbers: their low bits are constant.
-    units = np.array(
-        [
-            1.0 if own is None else 2.0 ** (kind.fraction - own.fraction)
-            for own in given_features(design.features, kind, chain[0].n_in)
-        ]
-    )
+    units = _units(Grids(design.features, kind, chain[0].n_in))
     out = []
     for number, layer in enumerate(chain):
         found, low, high = _layer(design, number, live[number], low, high, units)
-        units = np.ones(layer.n_out)
+        result = design.layer_types()[number][2]
+        units = _units(Grids(design.own_results(number), result, layer.n_out))
         out.append(found)
     return out
+
+
+def _units(grids: Grids) -> NDArray[np.float64]:
+    """Multiples of a power of two are shorter numbers: their low bits are constant."""
+    return np.where(grids.step > 0, grids.step, 1.0)
 
 
 def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
@@ -260,17 +260,18 @@ def _layer(
     whole = _bits(least, most)
     rectified = saturated = rounded = 0.0
     passed = whole
-    step = 2.0 ** (accum.fraction - result.fraction)
-    if result != accum or layer.activation == "relu":
+    grids = Grids(design.own_results(number), result, layer.n_out)
+    step = 2.0 ** (accum.fraction - result.fraction) * _units(grids)
+    if result != accum or layer.activation == "relu" or design.own_results(number):
         if layer.activation == "relu":
             passed = _bits(np.maximum(least, 0), np.maximum(most, 0))
-        dropped = max(accum.fraction - result.fraction, 0)
-        passed = np.clip(passed - dropped, 0, result.width) * used
+        dropped = np.maximum(np.log2(step), 0)
+        passed = np.clip(passed - dropped, 0, _bits(grids.low, grids.high)) * used
         rectified = float(passed[least < 0].sum()) if layer.activation == "relu" else 0.0
         if result.overflow != "WRAP":
-            saturated = float(passed[most / step > result.highest].sum())
-        if result.rounding != "TRN" and dropped:
-            rounded = float(passed.sum())
+            saturated = float(passed[most / step > grids.high].sum())
+        if result.rounding != "TRN":
+            rounded = float(passed[dropped > 0].sum())
     terms = (count + biased)[used]
     found = Sums(
         neurons=float(used.sum()),
@@ -288,8 +289,8 @@ def _layer(
     half = 0.0 if result.rounding == "TRN" else 0.5
     if layer.activation == "relu":
         least, most = np.maximum(least, 0), np.maximum(most, 0)
-    low = np.clip(np.floor(least / step + half), result.lowest, result.highest)
-    high = np.clip(np.floor(most / step + half), result.lowest, result.highest)
+    low = np.clip(np.floor(least / step + half), grids.low, grids.high) * grids.step
+    high = np.clip(np.floor(most / step + half), grids.low, grids.high) * grids.step
     return found, low, high
 
 

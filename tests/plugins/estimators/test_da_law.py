@@ -71,6 +71,21 @@ def test_the_law_knows_the_types_of_single_features() -> None:
 
 
 @needs_da4ml
+def test_the_law_knows_the_types_of_single_neurons() -> None:
+    """Results of one or two bits of four: without their types, the law would be far too large."""
+    ratios, plain = [], []
+    for seed in range(4):
+        wide = drawn(seed, (16, 24, 24, 10), density=0.3)
+        own = tuple(tuple(FixedType(1 + k % 2, 1 - k % 3, False) for k in range(24)) for _ in range(2))
+        narrow = dataclasses.replace(wide, neurons=own)
+        solved = cost(narrow, 5.0, 3).cost_lut
+        ratios.append(lut_of(sums_of(narrow)) / solved)
+        plain.append(lut_of(sums_of(wide)) / solved)
+    assert all(0.75 < ratio < 1.3 for ratio in ratios), ratios
+    assert min(plain) > 1.3, plain
+
+
+@needs_da4ml
 @pytest.mark.parametrize("density", [0.4, 0.8])
 def test_the_law_is_near_the_solvers_cost(density: float) -> None:
     designs = [drawn(seed, density=density) for seed in range(6)]

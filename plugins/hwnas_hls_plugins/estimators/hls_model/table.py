@@ -206,18 +206,21 @@ def _type_arrays(kinds: Sequence[FixedType]) -> dict[str, FloatArray]:
     }
 
 
-def _bits_read(features: Sequence[FixedType | None], weights: NDArray[np.int64], whole: FixedType) -> int:
+def _bits_read(
+    features: Sequence[FixedType | None], weights: NDArray[np.int64], whole: FixedType, *, neurons: bool
+) -> int:
     """Bits of features with types of their own: what the adder of a digit takes on average.
 
     Args:
         features: the types of the single values of the input.
         weights: of the layer, (n_in, n_out).
         whole: the type of the input.
+        neurons: whether another layer gives it.
     """
     digits = csd_weight(weights).sum(axis=1)
     if not digits.any():
         return whole.width
-    prices = np.array([digit_price(kind, whole) for kind in features])
+    prices = np.array([digit_price(kind, whole, neuron=neurons) for kind in features])
     return max(1, round(float(digits @ prices / digits.sum()) - 1.0))
 
 
@@ -261,7 +264,7 @@ def tabulate(queries: Sequence[Query], prior: WeightPrior | None = None) -> Desi
                 knowledge = COUNTED
                 nonzeros = float(min(layer.n_nonzeros, layer.n_in * layer.n_out))
             if layer.features and layer.weights is not None:
-                bits_read[len(rows)] = _bits_read(layer.features, layer.weights, source)
+                bits_read[len(rows)] = _bits_read(layer.features, layer.weights, source, neurons=place > 0)
             kinds += (source, weight, accum, dense_out, result)
             rows.append(
                 (

@@ -111,10 +111,8 @@ def adder_bits_of(design: Design) -> float:
         weight, bias = design.weights[number], design.biases[number]
         if layer.strategy == "Resource" or weight is None:
             continue
-        prices = np.full(layer.n_in, source.width + 1.0)
-        if number == 0 and design.features:
-            own = given_features(design.features, architecture.input, architecture.n_in)
-            prices = np.array([digit_price(kind, architecture.input) for kind in own])
+        own = given_features(design.own_inputs(number), source, layer.n_in)
+        prices = np.array([digit_price(kind, source, neuron=number > 0) for kind in own])
         total += float((csd_weight(weight) * prices[:, None]).sum())
         total += 0.0 if bias is None else float((bias != 0).sum() * prices.max())
     return total
