@@ -1,4 +1,4 @@
-"""Bits of single input features: training and refinement take them, exactly, alike everywhere."""
+"""Bits of single input features and neurons: training and refinement take them, exactly, alike everywhere."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from feature_types import SOURCES, featured
+from feature_types import RESULTS, SOURCES, featured
 from refusal import refused
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.emulator import emulate, input_integers
+from hwnas_hls.network.emulator import emulate, input_integers, output_fraction
 from hwnas_hls.network.features import bits_read, ends
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.task import Dataset, Split
+from hwnas_hls_plugins.estimators.feature_bits import digit_price
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.estimators.refinement import ladder, refine, simplify
+from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy
 from hwnas_hls_plugins.estimators.refinement.native import library
 from hwnas_hls_plugins.estimators.training import TrainingConfig
 
@@ -25,6 +28,7 @@ torch = pytest.importorskip("torch")
 from hwnas_hls_plugins.estimators.training.loop import Training, TrainingResult  # noqa: E402
 from hwnas_hls_plugins.estimators.training.routing import planned  # noqa: E402
 from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows  # noqa: E402
+from hwnas_hls_plugins.estimators.training.snapshots import adder_bits_of  # noqa: E402
 
 compiled = pytest.mark.skipif(library() is None, reason="no C compiler here")
 DA = "distributed_arithmetic"
@@ -170,6 +174,103 @@ def test_loss_after_refinement_uses_host_rounding() -> None:
     low, high = ends(stop.design.features, kind, 7)
     assert (fresh >= low).all()
     assert (fresh <= high).all()
+
+
+def narrowable(results: str = "ufixed<6,2,RND,SAT>", activation: str = "relu", seed: int = 0) -> tuple:
+    """A design, its rows, and labels that it gives for most of them."""
+    design = featured(shape=(7, 9, 8, 4), seed=seed, results=results, activation=activation)
+    rng = np.random.default_rng(seed)
+    rows = input_integers(design, rng.normal(size=(400, 7)))
+    labels = emulate(design, rows).argmax(axis=1)
+    return design, rows, np.where(rng.random(400) < 0.1, rng.integers(0, 4, 400), labels)
+
+
+@compiled
+@pytest.mark.parametrize(("results", "activation"), RESULTS)
+def test_both_refinements_take_the_same_bits_of_neurons(results: str, activation: str) -> None:
+    """Also from a design whose neurons have types of their own already."""
+    design, rows, labels = narrowable(results, activation)
+    native, numpy = (
+        ladder(design, rows, labels, (1e-4, 1e-3, 5e-3), passes=2, kernels=kernels)
+        for kernels in ("native", "numpy")
+    )
+    for one, other in zip(native, numpy, strict=True):
+        assert one.design.digest() == other.design.digest()
+        assert (one.loss, one.lut, one.changes) == (other.loss, other.lut, other.changes)
+    assert native[-1].design.neurons
+    again, other = (
+        refine(native[0].design, rows, labels, 1e-3, passes=1, kernels=kernels)
+        for kernels in ("native", "numpy")
+    )
+    assert again.design.digest() == other.design.digest()
+    assert again.lut_before == pytest.approx(native[0].lut)
+
+
+def test_loss_with_narrow_neurons_is_that_of_the_emulator() -> None:
+    design, rows, labels = narrowable()
+    stop = refine(design, rows, labels, 1e-3)
+    assert stop.design.neurons
+    # The temperature follows the design at the start of a refinement.
+    loss = CrossEntropy.of(emulate(design, rows), labels)
+    outputs = emulate(stop.design, rows)
+    shift = output_fraction(design) - output_fraction(stop.design)
+    assert shift >= 0
+    found = loss((outputs << shift).T, np.arange(len(rows))).sum() / (len(rows) * ONE)
+    assert stop.loss == pytest.approx(found, abs=1e-12)
+
+
+def test_neurons_lose_bits_that_change_nothing() -> None:
+    """Of sums on a grid of one half, six bits below the point are four too many for any price."""
+    design, rows, labels = narrowable("ufixed<9,3,TRN,SAT>")
+    halves = tuple(None if weight is None else weight * 16 for weight in design.weights)
+    layers = tuple(replace(layer, weight=FixedType(9, 5), bias=None) for layer in design.architecture.chain)
+    coarse = replace(
+        design,
+        architecture=replace(design.architecture, input=FixedType(6, 6), layers=layers),
+        weights=halves,
+        biases=(None,) * len(layers),
+        features=(),
+    )
+    labels = emulate(coarse, rows).argmax(axis=1)
+    stop = refine(coarse, rows, labels, 1e-12, passes=9)
+    assert stop.design.neurons
+    before, after = (emulate(one, rows) for one in (coarse, stop.design))
+    shift = output_fraction(coarse) - output_fraction(stop.design)
+    assert np.array_equal(before.argmax(axis=1), (after << max(shift, 0)).argmax(axis=1))
+    assert stop.loss <= stop.loss_before
+
+
+def test_only_adders_have_narrow_neurons() -> None:
+    design, rows, labels = narrowable()
+    layers = tuple(replace(layer, strategy="Latency") for layer in design.architecture.chain)
+    latency = replace(design, architecture=replace(design.architecture, layers=layers), features=())
+    assert refine(latency, rows, labels, 5e-3).design.neurons == ()
+
+
+@pytest.mark.parametrize(("results", "activation"), RESULTS)
+def test_simplified_designs_keep_neurons_of_their_own_types(results: str, activation: str) -> None:
+    for seed in range(4):
+        design = featured(seed=seed, results=results, activation=activation, neurons=True)
+        kind = design.architecture.input
+        rows = np.random.default_rng(seed).integers(kind.lowest, kind.highest + 1, (500, 7))
+        smaller = simplify(design)
+        found, wanted = (emulate(one, rows) * 2.0 ** -output_fraction(one) for one in (smaller, design))
+        assert np.array_equal(found, wanted)
+
+
+def test_adder_bits_know_the_types_of_neurons() -> None:
+    design = featured(neurons=True)
+    bare = replace(design, neurons=())
+    kind = FixedType.parse("ufixed<4,2>")
+    digits = csd_weight(design.chain_weights[1]).sum(axis=1)
+    saved = sum(
+        count * (5.0 - digit_price(own, kind, neuron=True))
+        for count, own in zip(digits, design.neurons[0], strict=True)
+    )
+    first = replace(design, neurons=(design.neurons[0], ()))
+    biases = design.biases[1]
+    assert biases is not None
+    assert adder_bits_of(bare) - adder_bits_of(first) == pytest.approx(saved)
 
 
 def test_without_values_types_stay() -> None:

@@ -334,6 +334,19 @@ def test_saturation_that_no_row_needs_is_removed() -> None:
     assert without_idle_saturation(wider, quiet) is wider
 
 
+def test_neurons_with_the_range_of_their_layer_become_wider_with_it() -> None:
+    design = saturating(3)
+    own = (FixedType(2, 3, False), FixedType(2, 2, False), *[FixedType(3, 3, False)] * 7)
+    design = replace(design, neurons=(own,))
+    rows, _ = rows_of(design)
+    wider = without_idle_saturation(design, rows // 8)
+    grown = wider.architecture.chain[0].result
+    assert grown is not None
+    added = grown.width - 3
+    assert added > 0
+    assert wider.neurons == ((FixedType(2 + added, 3 + added, False), own[1], *[grown.plain] * 7),)
+
+
 def test_saturation_that_a_row_needs_stays() -> None:
     design = saturating(2)
     kind = design.architecture.input

@@ -28,7 +28,7 @@ from hwnas_hls_plugins.estimators.refinement.network import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WEIGHT, BIAS, SILENCE, FEATURE = 0, 1, 2, 3
+WEIGHT, BIAS, SILENCE, FEATURE, NEURON = 0, 1, 2, 3, 4
 #: The layer number of moves of the inputs.
 INPUTS = -1
 
@@ -40,11 +40,12 @@ class Moves:
     Args:
         kind: WEIGHT sets the weight from ``input`` to ``output`` to ``value``; BIAS changes only the
             offset; SILENCE disconnects ``output`` from the next layer; FEATURE gives the network's
-            ``input`` its alternative type number ``value``.
+            ``input`` its alternative type number ``value``; NEURON takes the lowest (``value`` 0) or the
+            highest bit (1) of the result of ``output``.
         layer, input, output, value: the place and the new value, as ``kind`` uses them.
         offset: added to the bias, on the grid of the sums.
         saving: thousandths of a LUT.
-        old: the weight, or the version of the feature, that the move was made for.
+        old: the weight, the version of the feature, or :func:`lacks` of the neuron, when the move was made.
         rise: last measured increase of the loss, summed over all rows; filled by sweeps.
         taken: uint8, whether it was made.
     """
@@ -127,6 +128,8 @@ class NumpyTrials:
         if moves.kind[place] == FEATURE:
             return bool(self._features.versions[moves.input[place]] == moves.old[place])
         state, output = self.states[moves.layer[place]], moves.output[place]
+        if moves.kind[place] == NEURON and lacks(state)[output] != moves.old[place]:
+            return False
         if moves.kind[place] == WEIGHT and state.weight[moves.input[place], output] != moves.old[place]:
             return False
         if not moves.offset[place]:
@@ -143,7 +146,8 @@ class NumpyTrials:
                 state.sums[:] = first + second if state.merge == 1 else np.concatenate([first, second])
             else:
                 state.sums[:] = ((state.weight.T @ given) << state.shift) + state.bias[:, None]
-            state.values[:] = activated(state, state.sums)
+            for output in range(state.n_out):
+                state.values[output] = activated(state, output, state.sums[output])
         self._losses = self._loss(self.states[-1].values, self._every)
         return int(self._losses.sum())
 
@@ -158,7 +162,11 @@ class NumpyTrials:
         if kind == WEIGHT:
             step = (moves.value[place] - state.weight[input_, output]) << state.shift
             sums = sums + step * self.values(state.source)[input_, rows]
-        values = np.zeros_like(sums) if kind == SILENCE else activated(state, sums)
+        if kind == NEURON:
+            state.lacking[moves.value[place], output] += 1
+        values = np.zeros_like(sums) if kind == SILENCE else activated(state, output, sums)
+        if kind == NEURON and not keep:
+            state.lacking[moves.value[place], output] -= 1
         if keep:
             state.sums[output] = sums
             state.bias[output] += moves.offset[place]
@@ -204,7 +212,7 @@ class NumpyTrials:
             found = {}
             for output, gain in gained.items():
                 sums = state.sums[output, rows] + gain
-                values = activated(state, sums)
+                values = activated(state, output, sums)
                 difference = values - state.values[output, rows]
                 if keep:
                     state.sums[output, rows] = sums
@@ -253,8 +261,14 @@ class NumpyTrials:
                 state.weight[output] = 0
 
 
-def activated(state: LayerState, sums: NDArray[np.int64]) -> Any:
-    """Sums -> values of a layer."""
+def lacks(state: LayerState) -> NDArray[np.int64]:
+    """The bits that each neuron's type lacks, as one number, (n_out,)."""
+    found: NDArray[np.int64] = state.lacking[0].astype(np.int64) * 256 + state.lacking[1]
+    return found
+
+
+def activated(state: LayerState, output: int, sums: NDArray[np.int64]) -> Any:
+    """Sums -> values of a neuron."""
     values = _limited(state.sum_limit, sums)
     if state.rectified == RELU:
         values = np.maximum(values, 0)
@@ -262,7 +276,12 @@ def activated(state: LayerState, sums: NDArray[np.int64]) -> Any:
         values = np.where(values > 0, values << state.leak, values)
     if state.rounding == HAND_ON:
         return values
-    return _limited(state.limit, _rounded(state.rounding, state.result_shift, values))
+    low_bits, high_bits = state.lacking[:, output].tolist()
+    overflow, lowest, highest = state.limit
+    high = highest >> (low_bits + high_bits)
+    low = -high if lowest == -highest else lowest >> (low_bits + high_bits)
+    rounded = _rounded(state.rounding, state.result_shift + low_bits, values)
+    return _limited((overflow, low, high), rounded) << low_bits
 
 
 def _rounded(mode: int, shift: int, values: NDArray[np.int64]) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.features import FeatureTypes, given_features, on_own_grids
+from hwnas_hls.network.features import FeatureTypes, ends, given_features, on_own_grids
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.estimators.feature_bits import (
     HIGH_BIT,
@@ -48,6 +48,10 @@ class InputFeatures:
         self.versions = np.zeros(self._n_in, np.int64)
         for number in range(self._n_in):
             self._work_out(number)
+
+    def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The smallest and the largest value of each feature, (n_in,)."""
+        return ends(tuple(self.types), self._whole, self._n_in)
 
     def prices(self) -> NDArray[np.int64]:
         """Thousandths of a LUT of one digit of each feature's weights, (n_in,)."""

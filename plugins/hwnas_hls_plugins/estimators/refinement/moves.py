@@ -10,10 +10,20 @@ import numpy as np
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Dense
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
-from hwnas_hls_plugins.estimators.refinement.arithmetic import BIAS, FEATURE, INPUTS, SILENCE, WEIGHT, Moves
+from hwnas_hls_plugins.estimators.refinement.arithmetic import (
+    BIAS,
+    FEATURE,
+    INPUTS,
+    NEURON,
+    SILENCE,
+    WEIGHT,
+    Moves,
+    lacks,
+)
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.laws import lut_of_activation, lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.network import NOBODY, LayerState
+from hwnas_hls_plugins.estimators.refinement.neurons import digit_prices, savings, spare_bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,16 +107,26 @@ class MoveList:
         total = 0
         for number in self._neighbours:
             read = _read(states, number) if self._silent[number] else slice(None)
-            total += int(self._cost(states[number], number, states[number].weight[:, read]).sum())
+            total += int(self._cost(states, number, states[number].weight[:, read]).sum())
         return total
 
-    def _cost(self, state: LayerState, number: int, weights: NDArray[Any]) -> NDArray[np.int64]:
-        """Thousandths of a LUT of weights, (n_in, any): a feature's digits have its price."""
+    def _cost(self, states: Sequence[LayerState], number: int, weights: NDArray[Any]) -> NDArray[np.int64]:
+        """Thousandths of a LUT of weights, (n_in, any): digits have the price of the value that they read."""
         weights = weights.astype(np.int64)
-        if state.source == INPUTS and self._features.priced:
-            priced: NDArray[np.int64] = csd_weight(weights) * self._features.prices()[:, None]
-            return priced
-        return self._neighbours[number].cost(weights)
+        prices = self._prices(states, number)
+        if prices is None:
+            return self._neighbours[number].cost(weights)
+        priced: NDArray[np.int64] = csd_weight(weights) * prices[:, None]
+        return priced
+
+    def _prices(self, states: Sequence[LayerState], number: int) -> NDArray[np.int64] | None:
+        """Thousandths of a LUT of a digit of each value that a layer reads, (n_in,), if each has its own."""
+        if not self._features.priced:
+            return None
+        source = states[number].source
+        if source == INPUTS:
+            return self._features.prices()
+        return digit_prices(states[source], self._design.layer_types()[number][0])
 
     def of(self, trials: Trials, hot: Sequence[NDArray[np.bool_]]) -> Moves:
         """All moves for the current network.
@@ -116,11 +136,15 @@ class MoveList:
         """
         none = np.zeros(0, np.int64)
         parts = [[none] * len(_FIELDS)]
+        narrow = any(state.bits for state in trials.states)
+        spare = spare_bits(trials.states, *self._features.ends()) if narrow else []
         for number, neighbours in self._neighbours.items():
             parts += self._of_weights(trials, number, neighbours, hot[number])
             parts += self._of_biases(trials, number)
             if self._silent[number]:
                 parts += self._of_neurons(trials.states, number)
+            if trials.states[number].bits:
+                parts += self._of_results(trials.states, number, spare[number])
         if self._features.moves:
             parts += self._of_features(trials.states)
         columns = {
@@ -146,8 +170,9 @@ class MoveList:
         within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         value = np.concatenate(lists)[np.repeat(starts, counts) + within]
         before = old[owner]
-        if state.source == INPUTS and self._features.priced:
-            saving = (csd_weight(before) - csd_weight(value)) * self._features.prices()[inputs[owner]]
+        prices = self._prices(trials.states, number)
+        if prices is not None:
+            saving = (csd_weight(before) - csd_weight(value)) * prices[inputs[owner]]
         else:
             saving = neighbours.cost(before) - neighbours.cost(value)
         offset = np.zeros_like(value)
@@ -178,14 +203,27 @@ class MoveList:
     def _of_neurons(self, states: Sequence[LayerState], number: int) -> list[list[NDArray[np.int64]]]:
         """The neurons that are still used and could be removed."""
         output = np.flatnonzero(_read(states, number))
-        saving = self._cost(states[number], number, states[number].weight).sum(axis=0)[output]
+        saving = self._cost(states, number, states[number].weight).sum(axis=0)[output]
         saving = saving + lut_of_activation(self._design.layer_types()[number][2])
         for reader, state in enumerate(states):
             if state.source == number:
-                outgoing = state.weight[output].astype(np.int64)
-                saving = saving + self._neighbours[reader].cost(outgoing).sum(axis=1)
+                saving = saving + self._cost(states, reader, state.weight).sum(axis=1)[output]
         none = np.zeros_like(output)
         return [self._entry(SILENCE, number, none, output, none, none, saving, none)]
+
+    def _of_results(
+        self, states: Sequence[LayerState], number: int, spare: NDArray[np.int64]
+    ) -> list[list[NDArray[np.int64]]]:
+        """Neurons that are read, to lose the lowest or the highest bit of their result."""
+        state = states[number]
+        digits = csd_weight(states[number + 1].weight.astype(np.int64)).sum(axis=1)
+        parts = []
+        for bit, saved in enumerate(savings(state, digits, spare)):
+            output = np.flatnonzero(saved)
+            none = np.zeros_like(output)
+            old = lacks(state)[output]
+            parts.append(self._entry(NEURON, number, none, output, none + bit, none, saved[output], old))
+        return parts
 
     def _of_features(self, states: Sequence[LayerState]) -> list[list[NDArray[np.int64]]]:
         """Features that are read, to lose their lowest bit, their highest one, or all."""

@@ -40,7 +40,7 @@ class _Layer(ctypes.Structure):
         ("bias_low", _count),
         ("bias_high", _count),
         *((name, _pointer) for name in _MATRICES),
-        ("changed", _pointer),
+        *((name, _pointer) for name in ("changed", "low_bits", "high_bits")),
     )
 
 
@@ -170,7 +170,7 @@ class NativeTrials:
             self._address(state.bias),
             *state.bias_range,
             *(self._address(matrix) for matrix in (state.sums, state.values, *room)),
-            self._address(np.zeros(state.n_out, np.uint8)),
+            *(self._address(part) for part in (np.zeros(state.n_out, np.uint8), *state.lacking)),
         )
 
     def _of(self, loss: Loss) -> _Network:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.features import FeatureTypes, given_features
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
@@ -46,6 +47,8 @@ class LayerState:
         bias_step: value of the bias's least significant bit there; 0: it cannot change.
         bias_range: range of biases, on the grid of the sums.
         sums, values: of the current network.
+        bits: width of the results if every neuron may have a type of its own, else 0.
+        lacking: uint8 (2, n_out), low and high bits of the result that each neuron's own type lacks.
     """
 
     merge: int
@@ -68,6 +71,8 @@ class LayerState:
     sums: NDArray[np.int64]
     values: NDArray[np.int64]
     most_bits: int
+    bits: int
+    lacking: NDArray[np.uint8]
 
 
 def layer_states(design: Design, rows: int) -> list[LayerState]:
@@ -105,7 +110,8 @@ def _state(
         )
     rectified = _RECTIFIED[layer.activation]
     fraction = accum.fraction + (_LEAK if rectified == LEAKY else 0)
-    handed_on = (result, fraction) == (accum, accum.fraction)
+    lacking = _lacking(design, number, result)
+    handed_on = (result, fraction) == (accum, accum.fraction) and not lacking.any()
     leak = _LEAK if rectified == LEAKY else 0
     # Additional bits of the largest number between sums and values.
     room = leak + max(0, result.fraction - fraction) + 1
@@ -122,6 +128,8 @@ def _state(
         "limit": (NO_LIMIT, 0, 0) if handed_on else _limit(result),
         "sums": empty,
         "values": empty.copy(),
+        "bits": 0 if handed_on or not narrows(design, number) else result.width,
+        "lacking": lacking,
     }
     if isinstance(layer, Merge):
         return LayerState(
@@ -167,9 +175,30 @@ def _state(
         # A bias that is limited by its accumulator does not change in whole steps.
         bias_step=0 if limits and step and not _holds(accum, ends) else step,
         bias_range=ends,
-        most_bits=width + room,
+        most_bits=max(width + room, fraction - result.fraction + int(lacking[0].max(initial=0)) + 2),
         **common,
     )
+
+
+def narrows(design: Design, number: int) -> bool:
+    """Whether neurons of a layer may have types of their own: hidden ones with a result type."""
+    architecture = design.architecture
+    if not architecture.allows_feature_types or number == len(architecture.layers) - 1:
+        return False
+    return architecture.chain[number].result is not None
+
+
+def _lacking(design: Design, number: int, result: FixedType) -> NDArray[np.uint8]:
+    """See :class:`LayerState`."""
+    count = design.architecture.layers[number].n_out
+    found = []
+    for own in given_features(design.own_results(number), result, count):
+        if own is None or own.signed != result.signed:
+            raise Unsupported(
+                f"layer {number}: a neuron without bits, or without the sign of its layer, cannot be refined"
+            )
+        found.append((result.fraction - own.fraction, result.integer - own.integer))
+    return np.ascontiguousarray(np.array(found, np.uint8).T)
 
 
 def _holds(kind: FixedType, ends: tuple[int, int]) -> bool:
@@ -182,7 +211,7 @@ def _limit(kind: FixedType) -> tuple[int, int, int]:
 
 
 def designed(design: Design, states: list[LayerState], features: InputFeatures) -> Design:
-    """The design with its refined weights, biases and types of features."""
+    """The design with its refined weights, biases and types of features and neurons."""
     weights, biases = list(design.weights), list(design.biases)
     for number, (layer, state) in enumerate(zip(design.architecture.layers, states, strict=True)):
         if not isinstance(layer, Dense):
@@ -194,9 +223,24 @@ def designed(design: Design, states: list[LayerState], features: InputFeatures) 
     for state in states:
         if state.source == INPUT and not state.merge:
             read |= (state.weight != 0).any(axis=1)
+    neurons = tuple(
+        _own_types(state, result)
+        for state, (_, _, result) in zip(states[:-1], design.layer_types(), strict=False)
+    )
     return dataclasses.replace(
         design,
         weights=tuple(weights),
         biases=tuple(biases),
         features=features.given(read) or design.features,
+        neurons=neurons if any(neurons) else (),
     )
+
+
+def _own_types(state: LayerState, result: FixedType) -> FeatureTypes:
+    """The types of a layer's results; empty where all have the layer's."""
+    if not state.lacking.any():
+        return ()
+    kinds = []
+    for low, high in state.lacking.T.tolist():
+        kinds.append(FixedType(result.width - low - high, result.integer - high, result.signed))
+    return tuple(kinds)

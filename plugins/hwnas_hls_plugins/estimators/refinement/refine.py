@@ -37,7 +37,7 @@ class Refined:
     """The result of a refinement at one price.
 
     Args:
-        design: with cheaper weights and, if ``values`` were given, fewer bits of features.
+        design: with cheaper weights, fewer bits of neurons and, if ``values`` were given, of features.
         price: allowed increase of the loss per LUT saved.
         loss, loss_before: mean over the rows, in nats (classification) or half a squared unit of the outputs.
         lut, lut_before: estimated LUTs of the weights, for ranking; not a count.
@@ -66,7 +66,8 @@ def refine(
     """Make the circuit of a trained design smaller.
 
     A weight may lose signed digits, change to a cheaper or a neighbouring value, or become 0, and its
-    bias then compensates the mean change; biases may change; a neuron may be removed. A change is
+    bias then compensates the mean change; biases may change; a neuron may be removed. In chains of
+    distributed arithmetic, the result of a hidden neuron may lose its lowest or its highest bit. A change is
     accepted if the exact loss on the rows rises by less than ``price`` times the LUTs saved.
 
     Args:

@@ -68,6 +68,15 @@ def _held(design: Design, number: int) -> Design | None:
     wide = dataclasses.replace(kind, width=bits, integer=bits - kind.fraction)
     layers = list(design.architecture.layers)
     layers[number] = dataclasses.replace(layer, result=wide)
-    return dataclasses.replace(
-        design, architecture=dataclasses.replace(design.architecture, layers=tuple(layers))
-    )
+    # Neurons with a type of their own keep their range, except those with that of the layer.
+    grown = bits - kind.width
+    neurons = list(design.neurons)
+    if design.own_results(number):
+        neurons[number] = tuple(
+            dataclasses.replace(own, width=own.width + grown, integer=own.integer + grown)
+            if own is not None and own.signed == kind.signed and own.integer == kind.integer
+            else own
+            for own in neurons[number]
+        )
+    architecture = dataclasses.replace(design.architecture, layers=tuple(layers))
+    return dataclasses.replace(design, architecture=architecture, neurons=tuple(neurons))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.features import ends
+from hwnas_hls.network.features import FeatureTypes, ends, given_features, requantised
 from hwnas_hls.network.layers import Dense
 from hwnas_hls.network.precision import FixedType
 
@@ -76,7 +77,7 @@ def _reaches(design: Design) -> list[_Reach]:
         if layer.activation == "relu":
             least, most = np.maximum(least, 0), np.maximum(most, 0)
         rectified = (least, most)
-        low, high = _limited(least, most, accum, result)
+        low, high = _limited(design, number, rectified)
         found.append(_Reach(rectified, (low, high)))
     return found
 
@@ -87,26 +88,43 @@ def bounds_of_results(design: Design) -> list[tuple[int, int]]:
     In units of the layer's result type; as many layers as can be followed.
     """
     found = []
-    for reach, (_, accum, result) in zip(_reaches(design), design.layer_types(), strict=False):
-        wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
-        least, most = (wide.requantise(end, accum.fraction) for end in reach.rectified)
+    for number, reach in enumerate(_reaches(design)):
+        least, most = _rounded(design, number, reach.rectified)
         found.append((int(least.min()), int(most.max())))
     return found
 
 
-def _limited(
-    least: NDArray[np.int64], most: NDArray[np.int64], accum: FixedType, result: FixedType
+def _rounded(
+    design: Design, number: int, ends: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The bounds of the result; the whole range of its type if it may wrap."""
-    if result == accum:
-        return least, most
+    """Bounds of a layer's results, rounded but not limited, in units of its result type."""
+    _, accum, result = design.layer_types()[number]
+    own = given_features(design.own_results(number), result, len(ends[0]))
+    wide = tuple(None if one is None else _wide(one) for one in own)
+    low, high = (requantised(wide, _wide(result), end[None], accum.fraction)[0] for end in ends)
+    return low, high
+
+
+def _wide(kind: FixedType) -> FixedType:
+    return dataclasses.replace(kind, width=62, integer=62 - kind.fraction, signed=True)
+
+
+def _limited(
+    design: Design, number: int, rectified: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The bounds of the result; the whole range of a type if it may wrap."""
+    _, accum, result = design.layer_types()[number]
+    own = design.own_results(number)
+    if result == accum and not own:
+        return rectified
     if result.overflow in ("SAT", "SAT_SYM"):
-        return result.requantise(least, accum.fraction), result.requantise(most, accum.fraction)
+        least, most = (requantised(own, result, end[None], accum.fraction)[0] for end in rectified)
+        return least, most
     # Rounding is monotonic, so a type that represents the rounded bounds represents all values between.
-    wide = dataclasses.replace(result, width=62, integer=62 - result.fraction, signed=True)
-    low, high = wide.requantise(least, accum.fraction), wide.requantise(most, accum.fraction)
-    inside = (low >= result.lowest) & (high <= result.highest)
-    return np.where(inside, low, result.lowest), np.where(inside, high, result.highest)
+    low, high = _rounded(design, number, rectified)
+    lowest, highest = ends(own, result, len(low))
+    inside = (low >= lowest) & (high <= highest)
+    return np.where(inside, low, lowest), np.where(inside, high, highest)
 
 
 def _without_idle_neurons(design: Design, number: int) -> Design:
@@ -140,7 +158,10 @@ def _without_idle_neurons(design: Design, number: int) -> Design:
     weights[number], weights[number + 1] = weight[:, kept], following[kept]
     biases[number] = None if own is None else own[kept]
     biases[number + 1] = bias
-    return _replaced(design, changed, weights, biases)
+    neurons = list(design.neurons)
+    if design.own_results(number):
+        neurons[number] = tuple(itertools.compress(neurons[number], kept.tolist()))
+    return _replaced(design, changed, weights, biases, tuple(neurons))
 
 
 def _moved(
@@ -167,12 +188,15 @@ def _with_cheaper_result(design: Design, number: int) -> Design:
     layer, (_, accum, result) = design.architecture.chain[number], design.layer_types()[number]
     if layer.result is None or result == accum or layer.activation not in ("relu", "linear"):
         return design
-    bounds = bounds_of_results(design)
-    dropped = accum.fraction - result.fraction
-    if result.overflow != "WRAP" and len(bounds) > number:
-        low, high = bounds[number]
-        lowest = -result.highest if result.overflow == "SAT_SYM" and result.signed else result.lowest
-        if lowest <= low and high <= result.highest:
+    own, reaches = design.own_results(number), _reaches(design)
+    fractions = np.array([(one or result).fraction for one in given_features(own, result, layer.n_out)])
+    dropped = accum.fraction - int(fractions.min())
+    if result.overflow != "WRAP" and len(reaches) > number:
+        low, high = _rounded(design, number, reaches[number].rectified)
+        lowest, highest = ends(own, result, layer.n_out)
+        if result.overflow == "SAT_SYM" and result.signed:
+            lowest = np.maximum(lowest, -highest)
+        if (lowest <= low).all() and (high <= highest).all():
             result = dataclasses.replace(result, overflow="WRAP")
     bias_type, bias = layer.bias, design.biases[number]
     if result.rounding != "TRN" and dropped <= 0:
@@ -182,7 +206,7 @@ def _with_cheaper_result(design: Design, number: int) -> Design:
         fraction = max(result.fraction + 1, layer.bias.fraction if layer.bias else -_MOST_BITS)
         old = np.zeros(layer.n_out, np.int64) if bias is None else bias
         finer = fraction - (layer.bias.fraction if layer.bias else fraction)
-        bias = (old << finer) + (1 << (fraction - result.fraction - 1))
+        bias = (old << finer) + (1 << (fraction - fractions - 1))
         bits = max(int(bias.max()), -int(bias.min()) - 1).bit_length() + 1
         width = max(bits, layer.bias.width + finer if layer.bias else 1)
         bias_type = FixedType(width, width - fraction)
@@ -192,7 +216,7 @@ def _with_cheaper_result(design: Design, number: int) -> Design:
     layers, biases = list(design.architecture.chain), list(design.biases)
     layers[number] = dataclasses.replace(layer, result=result, bias=bias_type)
     biases[number] = bias
-    return _replaced(design, layers, list(design.weights), biases)
+    return _replaced(design, layers, list(design.weights), biases, design.neurons)
 
 
 def _replaced(
@@ -200,9 +224,10 @@ def _replaced(
     layers: list[Dense],
     weights: list[NDArray[np.int64] | None],
     biases: list[NDArray[np.int64] | None],
+    neurons: tuple[FeatureTypes, ...],
 ) -> Design:
     before = design.architecture
     architecture = Architecture(before.input, tuple(layers), before.clock_ns, before.io_type)
     return dataclasses.replace(
-        design, architecture=architecture, weights=tuple(weights), biases=tuple(biases)
+        design, architecture=architecture, weights=tuple(weights), biases=tuple(biases), neurons=neurons
     )

@@ -10,7 +10,7 @@
 enum { HAND_ON = -1, TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
 enum { NO_LIMIT = -1, WRAP, SATURATE, ZERO };
 /* Kinds of change. */
-enum { WEIGHT, BIAS, SILENCE, FEATURE };
+enum { WEIGHT, BIAS, SILENCE, FEATURE, NEURON };
 /* Fractional bits of a loss. */
 enum { LOSS_BITS = 24 };
 
@@ -31,6 +31,7 @@ typedef struct {
     int32_t *sums, *values;      /* (n_out, rows) */
     int32_t *new_sums, *new_values, *differences; /* the same room, for a trial */
     uint8_t *changed;            /* (n_out,) */
+    uint8_t *low_bits, *high_bits; /* (n_out,): bits of the result that a neuron's own type lacks */
 } Layer;
 
 typedef struct {
@@ -56,11 +57,12 @@ typedef struct {
 /* Moves, one entry each.
  *
  * WEIGHT: `input` to `output` becomes `value`; BIAS: nothing but the offset; SILENCE: nobody takes `output` any
- * more; FEATURE: `input` of the network becomes its alternative number `value`, or 0 (`value` 2).
+ * more; FEATURE: `input` of the network becomes its alternative number `value`, or 0 (`value` 2); NEURON:
+ * the result of `output` loses its lowest (`value` 0) or its highest bit (`value` 1).
  * `offset` is what the bias gains, on the sums' grid. */
 typedef struct {
     const int64_t *kind, *layer, *input, *output, *value, *offset, *saving;
-    const int64_t *old; /* the weight, or the version of the feature, that it was made for */
+    const int64_t *old; /* the weight, the version of the feature, or the bits that a neuron lacks, when it was made */
     int64_t *rise;      /* last one seen, in loss over all rows */
     uint8_t *taken;
 } Moves;
@@ -87,8 +89,12 @@ static inline int32_t rounded(int64_t mode, int64_t shift, int32_t v) {
     }
 }
 
-/* Sums -> values, n of them. */
-static void activate(const Layer *layer, const int32_t *restrict sums, int32_t *restrict values, int64_t n) {
+/* Sums -> values of neuron k, n of them. */
+static void activate(const Layer *layer, int64_t k, const int32_t *restrict sums, int32_t *restrict values,
+                     int64_t n) {
+    const int32_t low_bits = layer->low_bits[k], lacks = low_bits + layer->high_bits[k];
+    const int64_t shift = layer->result_shift + low_bits, high = layer->high >> lacks;
+    const int64_t low = layer->low == -layer->high ? -high : layer->low >> lacks;
     const int usual = layer->rectified < 2 && layer->sum_overflow == NO_LIMIT;
     if (usual && layer->rounding == HAND_ON) {
         const int32_t floor = layer->rectified ? 0 : INT32_MIN;
@@ -97,20 +103,20 @@ static void activate(const Layer *layer, const int32_t *restrict sums, int32_t *
     }
     if (usual && (layer->rounding == TRN || layer->rounding == RND) && layer->overflow <= SATURATE &&
         layer->result_shift >= 0 && layer->overflow != NO_LIMIT) {
-        const int32_t floor = layer->rectified ? 0 : INT32_MIN, shift = (int32_t)layer->result_shift;
-        const int32_t half = layer->rounding == RND && shift > 0 ? 1 << (shift - 1) : 0;
-        const int32_t low = (int32_t)layer->low, high = (int32_t)layer->high, mask = high - low;
+        const int32_t floor = layer->rectified ? 0 : INT32_MIN, drop = (int32_t)shift;
+        const int32_t half = layer->rounding == RND && drop > 0 ? 1 << (drop - 1) : 0;
+        const int32_t least = (int32_t)low, most = (int32_t)high, mask = most - least;
         if (layer->overflow == SATURATE)
             for (int64_t r = 0; r < n; r++) {
                 int32_t v = sums[r] > floor ? sums[r] : floor;
-                v = (v + half) >> shift;
-                v = v < low ? low : v;
-                values[r] = v > high ? high : v;
+                v = (v + half) >> drop;
+                v = v < least ? least : v;
+                values[r] = (v > most ? most : v) << low_bits;
             }
         else
             for (int64_t r = 0; r < n; r++) {
                 const int32_t v = sums[r] > floor ? sums[r] : floor;
-                values[r] = ((((v + half) >> shift) - low) & mask) + low;
+                values[r] = (((((v + half) >> drop) - least) & mask) + least) << low_bits;
             }
         return;
     }
@@ -119,7 +125,7 @@ static void activate(const Layer *layer, const int32_t *restrict sums, int32_t *
         if (layer->rectified == 1 && v < 0) v = 0;
         if (layer->rectified == 2 && v > 0) v <<= layer->leak;
         if (layer->rounding != HAND_ON)
-            v = limited(layer->overflow, layer->low, layer->high, rounded(layer->rounding, layer->result_shift, v));
+            v = limited(layer->overflow, low, high, rounded(layer->rounding, shift, v)) << low_bits;
         values[r] = v;
     }
 }
@@ -206,7 +212,8 @@ int64_t settle(Network *net) {
                     layer->sums[k * rows + r] = v;
                 }
         }
-        activate(layer, layer->sums, layer->values, layer->n_out * rows);
+        for (int64_t k = 0; k < layer->n_out; k++)
+            activate(layer, k, layer->sums + k * rows, layer->values + k * rows, rows);
         memset(layer->changed, 0, (size_t)layer->n_out);
     }
     losses_of(net, net->layers[net->count - 1].values, rows, 0, rows, net->losses);
@@ -231,7 +238,7 @@ static void spread(const Network *net, Layer *layer, int64_t k, const int32_t *r
 static int differs(const Network *net, Layer *layer, int64_t k, int64_t n) {
     const int32_t *restrict old = layer->values + k * net->rows;
     int32_t *restrict fresh = layer->new_values + k * net->rows, *restrict off = layer->differences + k * net->rows;
-    activate(layer, layer->new_sums + k * net->rows, fresh, n);
+    activate(layer, k, layer->new_sums + k * net->rows, fresh, n);
     int32_t any = 0;
     for (int64_t r = 0; r < n; r++) {
         off[r] = fresh[r] - old[net->places[r]];
@@ -286,10 +293,13 @@ static int64_t walk(Network *net, Move move, int64_t from, int64_t to, int keep)
         for (int64_t r = 0; r < n; r++) sums[r] = old_sums[from + r] + step * x[r] + offset;
     } else
         for (int64_t r = 0; r < n; r++) sums[r] = old_sums[from + r] + offset;
+    uint8_t *bits = move.kind == NEURON ? (move.value ? first->high_bits : first->low_bits) + output : 0;
+    if (bits) (*bits)++;
     if (move.kind == SILENCE)
         memset(values, 0, (size_t)n * sizeof *values);
     else
-        activate(first, sums, values, n);
+        activate(first, output, sums, values, n);
+    if (bits && !keep) (*bits)--;
     if (keep) { /* rows are 0, 1, ... here */
         memcpy(first->sums + output * rows, sums, (size_t)n * sizeof *sums);
         if (first->bias) first->bias[output] += offset;
@@ -404,6 +414,9 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
         const Layer *layer = net->layers + move.layer;
         if (move.kind == WEIGHT && layer->weight[move.input * layer->n_out + move.output] != moves->old[at]) continue;
         if (move.kind == FEATURE && net->versions[move.input] != moves->old[at]) continue;
+        if (move.kind == NEURON &&
+            layer->low_bits[move.output] * 256 + layer->high_bits[move.output] != moves->old[at])
+            continue;
         if (move.offset) {
             const int64_t bias = layer->bias[move.output] + move.offset;
             if (bias < layer->bias_low || bias > layer->bias_high) continue;
