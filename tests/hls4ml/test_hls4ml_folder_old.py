@@ -321,6 +321,41 @@ def test_quantisers_of_single_values_under_latency(tmp_path: Path) -> None:
             read_folder(folder)
 
 
+@pytest.mark.parametrize(
+    ("wide", "once"),
+    [
+        ("ap_ufixed<13,4>", True),  # every bit of the sums
+        ("ap_ufixed<10,4>", True),  # with the bit that rounds, by truncation
+        ("ap_ufixed<6,4>", False),  # without it
+        ("ap_ufixed<12,3>", False),  # wraps before it saturates
+        ("ap_ufixed<12,4,AP_RND>", False),  # rounds before it rounds
+    ],
+)
+def test_casts_between_layers_are_types_of_neurons_if_nothing_is_cast_twice(
+    wide: str, once: bool, tmp_path: Path
+) -> None:
+    call = "nnet::fc2_iq<layer4_t, layer4_t>(layer4_out, layer9_out); // fc2_iq\n"
+    name = "    auto& layer9_out = layer4_out;\n"
+    folder = edited(tmp_path, name, f"    layer4_t layer9_out[N_LAYER_2];\n    {call}")
+    defines = folder / "firmware" / "defines.h"
+    defines.write_text(defines.read_text().replace("ap_ufixed<7,2,(ap_q_mode)4,(ap_o_mode)0>", wide))
+    casts = CASTS.replace("fc1_iq", "fc2_iq").replace(
+        "ap_fixed<5,3,AP_RND,AP_WRAP>", "ap_ufixed<4,2,AP_RND,AP_SAT>"
+    )
+    casts = casts.replace("ap_ufixed<4,2,AP_TRN,AP_WRAP>", "ap_ufixed<2,1,AP_RND,AP_SAT>")
+    last = "    out[3] = ap_ufixed<5,2,AP_RND,AP_SAT>(inp[3]);\n}\n}\n"
+    write(folder, {"firmware/nnet_utils/nnet_code_gen.h": casts.removesuffix("}\n}\n") + last})
+    query = read_folder(folder)
+    first, second = query.layers
+    assert [note.kind for note in query.reasons].count(NoteKind.UNCOUNTED) == (not once)
+    if once:
+        assert first.result == second.input == FixedType(5, 2, False, "RND", "SAT")
+        own = (FixedType(4, 2, False), None, FixedType(2, 1, False), FixedType(5, 2, False))
+        assert second.features == query.neurons[0] == own
+    else:
+        assert first.result == FixedType.parse(wide)
+
+
 def test_inputs_quantised_one_by_one_are_followed() -> None:
     code = """void dense_da_7(inp_t model_inp[2], out_t model_out[2]) {
     ap_fixed<5,3,AP_RND,AP_WRAP> model_inp_q_0 = model_inp[1];

@@ -139,10 +139,11 @@ def _once(layer: LayerQuery, kind: FixedType) -> bool:
         return True
     # A truncation that keeps the bit that rounds, and a wrap that keeps all bits of a wrap.
     finer = wide.fraction - kind.fraction >= (kind.rounding != "TRN")
+    inside = wide.integer - wide.signed >= sums.integer - sums.signed and wide.signed >= sums.signed
     return (
         (wide.rounding, wide.overflow) == ("TRN", "WRAP")
         and (wide.fraction >= sums.fraction or (kind.rounding in ("TRN", "RND") and finer))
-        and (wide.integer >= sums.integer or (kind.overflow == "WRAP" and wide.integer >= kind.integer))
+        and (inside or (kind.overflow == "WRAP" and wide.integer >= kind.integer))
     )
 
 
