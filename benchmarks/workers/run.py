@@ -4,9 +4,10 @@
     python benchmarks/workers/run.py measure    # wall clock; wants a machine with nothing else to do
 
 Both run the default search (space ``mlp``, trainings that remove adders) with random candidates, without
-the export. *Measured* is the time from the end of the first batch to the end of the last one: workers have
-started by then. The defaults take two to three minutes on two cores, and each line is printed as soon as it
-is known; larger batches and more repeats give steadier numbers.
+the export. The trainings are shortened to half a second of processor time (``SHORT``): those of the defaults
+take several seconds each. *Measured* is the time from the end of the first batch to the end of the last one:
+workers have started by then. The default sizes are meant for two to three minutes on two idle cores, and
+each line is printed as soon as it is known; larger batches and more repeats give steadier numbers.
 
 *Simulated* means: every task of a batch is really computed, one after the other and divided just as
 for so many workers; its processor time is taken, and the times are laid out on that many virtual
@@ -40,6 +41,8 @@ from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.cluster import ClusterTable
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 
+#: Settings of the trainings: no further rows before the removal, and few short rounds of it.
+SHORT = {"dense_rows": 0, "descent_epochs": 1, "descent_step": 0.5}
 #: Where the made data lie, if any were asked for.
 _data: list[str] = []
 
@@ -59,6 +62,7 @@ def spec(trials: int, batch: int, **cluster: Any) -> Spec:
         "task": {"name": _data[-1] if _data else "digits16"},
         "run": {"trials": trials, "batch": batch, "exporters": []},
         "strategy": {"name": "random"},
+        "estimators": {"training": SHORT},
         "export": {"members": 1, "csim": False, "refine": False, "baselines": False},
         "cluster": cluster,
     }
@@ -250,9 +254,9 @@ def measure(trials: int, batch: int, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("what", choices=("simulate", "measure"), nargs="?", default="simulate")
-    parser.add_argument("--batches", type=int, nargs="+", default=[15], help="sizes; measure takes the first")
+    parser.add_argument("--batches", type=int, nargs="+", default=[30], help="sizes; measure takes the first")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8], help="of the simulation")
-    parser.add_argument("--trials", type=int, default=45, help="of measure, the first batch included")
+    parser.add_argument("--trials", type=int, default=120, help="of measure, the first batch included")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--rows", type=int, default=0, help="of made data; 0 takes digits16")
     chosen = parser.parse_args()
