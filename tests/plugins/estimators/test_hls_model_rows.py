@@ -317,3 +317,30 @@ def test_a_cell_that_cannot_be_read_takes_the_row_out_of_the_domain(cells: dict[
     assert not found.in_domain
     assert [note.about for note in found.reasons] == [column]
     assert {interval.coverage for interval in found.metrics.values()} == {None}
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("layers,clock,clock_period\n16-64-5,5,10\n")
+    with refused(ErrorKind.CONFLICT, where=str(path), found="clock_ns_target"):
+        list(read_rows(path))
+    path.write_text("name,id,layers\na,b,16-64-5\n")
+    assert [row["layers"] for row in read_rows(path)] == ["16-64-5"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_first_line_of_excel_names_the_separator(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text(f"sep={mark}\r\nrow_id{mark}layers\r\n1{mark}16-64-5\r\n")
+    assert [row["layers"] for row in read_rows(path)] == ["16-64-5"]
+
+
+def test_a_table_of_which_no_row_is_predicted_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "none.csv"
+    path.write_text("row_id,layers\na,16\nb,0-5\n")
+    assert invoke(["predict", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert [line["row_id"] for line in csv.DictReader(io.StringIO(shown.out))] == ["a", "b"]
+    expect_mentioned(shown.err, [path])

@@ -227,6 +227,8 @@ def _predict_rows(path: Path, options: PredictOptions, fitted: Calibration, targ
             draft.unlink(missing_ok=True)
         predicted = counted(count - len(unpredicted), "design")
         click.echo(f"{predicted} predicted, written to {output}", err=True)
+    if unpredicted and len(unpredicted) == count:
+        raise UserError("no row could be predicted", where=str(path), found=unpredicted[0])
     if unpredicted:
         others = ", the first" if len(unpredicted) > 1 else ""
         click.echo(

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -25,6 +26,8 @@ from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
 #: Bytes of a rows file, and characters of one cell, that are read at most.
 MAX_FILE_BYTES, MAX_CELL = 256 * 2**20, 1 << 20
 CHUNK = 5000
+#: The first line in which Excel says how a file is separated.
+_SEPARATOR = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)
 _METRICS = (
     ("latency_cycles", "latency_cycles"),
     ("ii", "ii_cycles"),
@@ -88,9 +91,10 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
             kind=ErrorKind.WRONG_FORMAT,
         )
     csv.field_size_limit(MAX_CELL)
-    lines = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter_of(text[:MAX_CELL].partition("\n")[0])
-    )
+    told = _SEPARATOR.match(text)
+    delimiter = told[1] if told else delimiter_of(text[:MAX_CELL].partition("\n")[0])
+    file = io.StringIO(text[told.end() :] if told else text, newline="")
+    lines = csv.reader(file, delimiter=delimiter)
     try:
         header = own_columns(next(lines, []))
         if not any(name in COLUMNS for name in header):
@@ -100,6 +104,19 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
                 found=", ".join(header)[:80] or "nothing",
                 choices=COLUMNS,
                 kind=ErrorKind.WRONG_FORMAT,
+            )
+        twice = [
+            name
+            for name in dict.fromkeys(header)
+            if name in columns and name != "row_id" and header.count(name) > 1
+        ]
+        if twice:
+            raise UserError(
+                "the rows file holds a column twice",
+                where=str(path),
+                found=", ".join(twice),
+                remedy="keep one of each; other names of a column count as it",
+                kind=ErrorKind.CONFLICT,
             )
         if "layers" not in header:
             raise UserError(
