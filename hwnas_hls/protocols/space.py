@@ -6,6 +6,7 @@ documentation are all read off the same :class:`Knob` entries.
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -25,6 +26,8 @@ __all__ = ["Knob", "KnobSpace", "Space", "assemble", "knobs_of", "lattice", "set
 
 #: Number of attempts at a mutation before a new sample is drawn instead.
 _TRIES = 20
+#: Number of candidates whose siblings are remembered.
+_MOST_FAMILY_MEMBERS = 20_000
 
 
 class Space(Plugin):
@@ -151,9 +154,25 @@ class KnobSpace(Space):
         """
         if not self.ladder or self.ladder not in candidate.values:
             return ()
-        knob = next(knob for knob in self.knobs if knob.name == self.ladder)
-        found = [self.candidate({**candidate.values, knob.name: choice}) for choice in knob.choices]
-        return tuple(found) if candidate in found and len(set(found)) == len(found) else ()
+        if candidate.key not in self._families:
+            knob = next(knob for knob in self.knobs if knob.name == self.ladder)
+            found = tuple(self.candidate({**candidate.values, knob.name: choice}) for choice in knob.choices)
+            family = found if candidate in found and len(set(found)) == len(found) else ()
+            if len(self._families) > _MOST_FAMILY_MEMBERS:
+                self._families.clear()
+            # Unless a repair changed other knobs, its members have the same siblings.
+            alike = [
+                one.key
+                for one in family
+                if {**one.values, knob.name: None} == {**candidate.values, knob.name: None}
+            ]
+            self._families |= dict.fromkeys((candidate.key, *alike), family)
+        return self._families[candidate.key]
+
+    @functools.cached_property
+    def _families(self) -> dict[str, tuple[Candidate, ...]]:
+        """Key -> the siblings of a candidate, which a search asks for many times."""
+        return {}
 
     def sample(self, rng: np.random.Generator) -> Candidate:
         # Inactive knobs are drawn too: the number of random numbers must not depend on the result.
