@@ -70,6 +70,10 @@ class Space(Plugin):
         """
         return None
 
+    def starts(self) -> Sequence[Candidate]:
+        """Candidates that a search proposes before random ones; none by default."""
+        return ()
+
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         """The candidates that one training covers together with this one, including itself.
 

@@ -155,6 +155,7 @@ class Proposals:
         self._known: set[str] = set()
         self._pending: dict[str, None] = {}
         self._lattice: list[Candidate] | None = None
+        self._starts = tuple(space.starts())
         knobs = knobs_of(space)
         self._countable = bool(knobs) and all(not knob.continuous for knob in knobs)
 
@@ -179,11 +180,16 @@ class Proposals:
             self._pending.pop(record.key, None)
 
     def sample(self, rng: np.random.Generator) -> Candidate | None:
-        """A new random candidate, recorded as proposed; ``None`` if the space is exhausted.
+        """A new candidate, recorded as proposed: a start of the space, then random ones.
+
+        ``None`` if the space is exhausted.
 
         A space of at most 20,000 candidates is enumerated to find the remaining ones; a larger one
         counts as exhausted after 64 * 64 draws without a new candidate.
         """
+        for candidate in self._starts:
+            if not self.known(candidate):
+                return self.add(candidate)
         for _ in range(_DRAWS):
             candidate = self.space.sample(rng)
             if not self.known(candidate):

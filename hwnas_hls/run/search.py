@@ -31,6 +31,8 @@ from hwnas_hls.values.record import Record
 log = logging.getLogger(__name__)
 #: Number of the batch of known designs, which comes before the first batch of the strategy.
 KNOWN_BATCH = -1
+#: Candidates of the first batch of a search with a time limit; their time decides the size of the others.
+_FIRST_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class Search:
         while self.asked < budget.trials:
             if budget.minutes is not None and self.seconds() >= 60 * budget.minutes:
                 break
-            candidates = self._ask(min(budget.batch, budget.trials - self.asked))
+            candidates = self._ask(self._batch_size())
             if not candidates:
                 log.info("the strategy has no further candidates after %d", self.asked)
                 break
@@ -179,6 +181,19 @@ class Search:
             self.measuring.learn()
             self.front = LiveFront(self.problem.goal.n_losses)
             self.front.add(self.measuring.population())
+
+    def _batch_size(self) -> int:
+        """Candidates of the next batch: with a time limit, as many as are expected to end within it."""
+        budget = self.problem.spec.run
+        most = min(budget.batch, budget.trials - self.asked)
+        if self._unfinished:
+            return min(most, len(self._unfinished))
+        if budget.minutes is None:
+            return most
+        if self.asked == 0:
+            return min(most, _FIRST_BATCH)
+        left_s = 60 * budget.minutes - self.seconds()
+        return max(1, min(most, int(left_s * self.asked / max(self.seconds(), 1e-3))))
 
     def seconds(self) -> float:
         """Run time so far, by a monotonic clock."""

@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 
     from hwnas_hls.protocols.task import Dataset
 
+#: Networks from which adders are removed begin with generous shapes: widths of the hidden layers, then bits
+#: and integer bits of the inputs, the weights and the hidden layers' results. A removal finds the small
+#: network within a large one, so most of these are larger than what is left of them.
+_STARTS = (
+    ((64, 64), (8, 3), (4, 1), (6, 2)),
+    ((32, 16), (8, 4), (6, 1), (6, 2)),
+    ((64, 32, 32), (8, 4), (6, 1), (6, 2)),
+    ((16, 16, 8), (8, 4), (6, 1), (6, 2)),
+    ((32, 32), (6, 3), (5, 1), (5, 2)),
+    ((16,), (6, 3), (5, 1), (5, 2)),
+    ((48, 24), (6, 3), (5, 1), (4, 2)),
+    ((24, 12, 6), (8, 4), (5, 1), (5, 2)),
+)
+
 
 def nearest_choice(knob: Knob, wanted: Value) -> Value:
     """The choice of a knob nearest to a value; the first where none is near."""
@@ -87,6 +101,30 @@ class MlpSpace(KnobSpace):
                 if tag.isdigit() or tag == OUTPUT:
                     values[name] = shared.setdefault(family, values[name])
         return self.candidate(values)
+
+    def starts(self) -> list[Candidate]:
+        """Generous networks, if adders are removed from them; else none."""
+        if not self.ladder:
+            return []
+        found = [self._uniform(*start) for start in _STARTS]
+        return list(dict.fromkeys(candidate for candidate in found if candidate is not None))
+
+    def _uniform(self, widths: Sequence[int], *bits: tuple[int, int]) -> Candidate | None:
+        """The candidate nearest to a network whose layers have the same types, if it has such a depth."""
+        if "depth" in self._knobs and len(widths) not in self._knobs["depth"].choices:
+            return None
+        (total, integer), *kinds = bits
+        wanted: dict[str, Value] = {"depth": len(widths), "input_bits": total, "input_integer": integer}
+        for number, width in enumerate((*widths, None), 1):
+            tag = OUTPUT if width is None else str(number)
+            wanted[f"width_{tag}"] = width
+            for family, (total, integer) in zip(("weight", "activation"), kinds, strict=True):
+                wanted |= {f"{family}_bits_{tag}": total, f"{family}_integer_{tag}": integer}
+        chosen = {
+            knob.name: nearest_choice(knob, wanted[knob.name]) if knob.name in wanted else knob.choices[0]
+            for knob in self.knobs
+        }
+        return self.candidate({**chosen, self.ladder: max(self.config.ladder(self.strategies))})
 
     def architecture(self, candidate: Candidate) -> Architecture:
         values = candidate.values

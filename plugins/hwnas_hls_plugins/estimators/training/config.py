@@ -42,6 +42,7 @@ class TrainingConfig:
         descent_epochs: passes over the training rows after each such round, fewer if ``descent_rows`` is
             reached.
         descent_rows: number of training rows after which a round ends with its epoch.
+        descent_rows_per_output: as ``descent_rows``, per class or output; the larger number counts.
         descent_floor: share of the way from chance to the best score so far. Designs below it are of no
             use, and a network ends its removal after three of them in a row.
         descent_rate: learning rate at the start of each round (and of ``dense_rows``), with decay to zero.
@@ -80,6 +81,7 @@ class TrainingConfig:
     descent_step: float = 0.975
     descent_epochs: int = 12
     descent_rows: int = 32768
+    descent_rows_per_output: int = 4096
     descent_floor: float = 0.6
     descent_rate: float = 0.03
     descent_price: float = 0.0
@@ -101,6 +103,7 @@ class TrainingConfig:
             "batch_size",
             "cores",
             "dense_rows",
+            "descent_rows_per_output",
             "group_elements",
             "max_rows",
             "max_validation_rows",

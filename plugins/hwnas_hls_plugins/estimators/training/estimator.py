@@ -153,7 +153,7 @@ class TrainingEstimator(Resumable, Refining):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "8"
+    version: str = "9"
     cost: float = 0.1
     trains: bool = True
     #: Settings that change for full trainings of exported designs.

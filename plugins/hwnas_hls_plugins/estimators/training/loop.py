@@ -136,7 +136,7 @@ class Training:
         # Whole vectors of eight rows, so no result depends on its position in memory.
         self.batch_rows = size - size % 8 if size >= 8 else size
         self.group_elements = config.group_elements or automatic_group_elements(self.device)
-        self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows), self.batch_rows)
+        self.schedule = Schedule(config, max(1, per_epoch // self.batch_rows), self.batch_rows, dataset.n_out)
         self.classes = dataset.kind == CLASSIFICATION
         self._lock = threading.Lock()
         #: Called with a short description of the progress.

@@ -38,14 +38,16 @@ class Schedule:
     Args:
         epoch_steps: steps of one epoch.
         batch_rows: rows of one step.
+        n_out: outputs of the networks.
     """
 
-    def __init__(self, config: TrainingConfig, epoch_steps: int, batch_rows: int) -> None:
+    def __init__(self, config: TrainingConfig, epoch_steps: int, batch_rows: int, n_out: int) -> None:
         self.config, self.epoch_steps = config, epoch_steps
         self.steps = epoch_steps * config.epochs
         epoch_rows = epoch_steps * batch_rows
         #: Epochs of each round of a descent, and of its beginning with all adders.
-        self.descent_epochs = min(config.descent_epochs, max(1, config.descent_rows // epoch_rows))
+        round_rows = max(config.descent_rows, n_out * config.descent_rows_per_output)
+        self.descent_epochs = min(config.descent_epochs, max(1, round_rows // epoch_rows))
         self.dense_epochs = config.dense_rows // epoch_rows
 
     def paces(self, epoch: int) -> list[Pace]:
