@@ -124,7 +124,7 @@ class SpaceContract(Contract):
 
     def _candidates(self, space: Space) -> list[Candidate]:
         rng = np.random.default_rng(5)
-        sampled = [space.sample(rng) for _ in range(_SAMPLES)]
+        sampled = [*space.starts(), *(space.sample(rng) for _ in range(_SAMPLES))]
         for candidate in sampled:
-            expect_type(candidate, Candidate, "sample()")
+            expect_type(candidate, Candidate, "starts() or sample()")
         return [*sampled, *(space.mutate(candidate, rng) for candidate in sampled)]

@@ -70,6 +70,15 @@ def test_the_same_seed_gives_the_same_front_and_another_seed_another(
     assert front_of(searched(toy_spec(run={"seed": 2}), registry, tmp_path / "c")) != first
 
 
+def test_batches_fit_into_the_time_that_is_left(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Search, "seconds", lambda search: 10.0 * search.asked)
+    searched(toy_spec(run={"trials": 1000, "batch": 25, "minutes": 5}), registry, tmp_path)
+    with Store(tmp_path) as store:
+        assert [len(batch.candidates) for batch in store.batches()] == [8, 22]
+
+
 def test_candidate_over_hard_limit_is_never_trained(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

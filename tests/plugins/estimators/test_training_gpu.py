@@ -191,7 +191,7 @@ def steps(cuda: Cuda | None, kind: str, monkeypatch: pytest.MonkeyPatch) -> tupl
     from hwnas_hls_plugins.estimators.training.step import Step
 
     config = TrainingConfig(epochs=2, batch_size=16, leak=0.1)
-    schedule = Schedule(config, 40, 64)
+    schedule = Schedule(config, 40, 64, 3)
     rng = np.random.default_rng(3)
     network, n_in = group(kind)
     with torch.inference_mode():

@@ -54,6 +54,34 @@ class TestMlp(SpaceContract):
         return mlp_space()
 
 
+class TestMlpOfAdders(SpaceContract):
+    def space(self) -> Space:
+        return mlp_space(strategies=("distributed_arithmetic",))
+
+
+def test_a_search_for_adders_starts_with_generous_networks() -> None:
+    space = mlp_space(strategies=("distributed_arithmetic",))
+    starts = [space.architecture(candidate) for candidate in space.starts()]
+    assert len(starts) == 8
+    assert all(architecture.kept_adders == 1.0 for architecture in starts)
+    assert max(len(architecture.chain) for architecture in starts) > 3
+    products = [sum(layer.n_in * layer.n_out for layer in architecture.chain) for architecture in starts]
+    assert max(products) > 4000
+    assert not mlp_space().starts()
+
+
+def test_starts_keep_to_the_settings() -> None:
+    settings: dict[str, Any] = {"max_depth": 2, "widths": (4, 8), "weight_bits": (3,), "input_bits": (5, 6)}
+    space = mlp_space(strategies=("distributed_arithmetic",), **settings)
+    starts = space.starts()
+    assert len({candidate.key for candidate in starts}) == len(starts) > 1
+    for candidate in starts:
+        *hidden, _ = chain = space.architecture(candidate).chain
+        assert len(hidden) <= 2
+        assert {layer.n_out for layer in hidden} <= {4, 8}
+        assert {layer.weight.width for layer in chain} == {3}
+
+
 class TestMlpOfManyInputs(SpaceContract):
     def space(self) -> Space:
         return mlp_space(784, 10)

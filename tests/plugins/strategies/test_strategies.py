@@ -120,6 +120,22 @@ class TestGrid(BuiltIn):
         return isinstance(space, TinySpace) or space.knobs == narrow_space().knobs
 
 
+@pytest.mark.parametrize("name", ["random", "evolution", "nsga2", "tpe"])
+def test_proposals_begin_with_the_starts_of_the_space(name: str) -> None:
+    task: Any = types.SimpleNamespace(n_in=16, n_out=5)
+    space, goal = MlpSpace(MlpSpace.Config(strategies=("distributed_arithmetic",)), task), sample_goal()
+    strategy: Strategy = {
+        "random": lambda: RandomStrategy(space, 1),
+        "evolution": lambda: EvolutionStrategy(EvolutionStrategy.Config(8, 3), space, goal, 1),
+        "nsga2": lambda: Nsga2Strategy(GeneticConfig(8), space, goal, 1),
+        "tpe": lambda: TpeStrategy(TpeConfig(startup=16), space, goal, 1),
+    }[name]()
+    starts = space.starts()
+    asked = [*strategy.ask(5), *strategy.ask(5)]
+    assert asked[: len(starts)] == starts
+    assert not set(asked[len(starts) :]) & set(starts)
+
+
 def drive(
     strategy: Strategy,
     space: Space,
