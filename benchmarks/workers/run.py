@@ -254,9 +254,9 @@ def measure(trials: int, batch: int, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("what", choices=("simulate", "measure"), nargs="?", default="simulate")
-    parser.add_argument("--batches", type=int, nargs="+", default=[30], help="sizes; measure takes the first")
+    parser.add_argument("--batches", type=int, nargs="+", default=[20], help="sizes; measure takes the first")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8], help="of the simulation")
-    parser.add_argument("--trials", type=int, default=120, help="of measure, the first batch included")
+    parser.add_argument("--trials", type=int, default=80, help="of measure, the first batch included")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--rows", type=int, default=0, help="of made data; 0 takes digits16")
     chosen = parser.parse_args()
