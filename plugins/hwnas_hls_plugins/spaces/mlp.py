@@ -78,7 +78,7 @@ class MlpSpace(KnobSpace):
 
     def __init__(self, config: MlpConfig, task: Dataset, synthesizer: Synthesizer | None = None) -> None:
         self.config = config
-        self.n_in, self.n_out = task.n_in, task.n_out
+        self.n_in, self.n_out, self._task = task.n_in, task.n_out, task
         self.strategies = config.strategies or default_strategies(synthesizer)
         self._table = MlpTable(config, self.strategies)
         self._knobs = self._table.knobs
@@ -103,11 +103,19 @@ class MlpSpace(KnobSpace):
         return self.candidate(values)
 
     def starts(self) -> list[Candidate]:
-        """Generous networks, if adders are removed from them; else none."""
+        """Generous networks, if adders are removed from them; else none.
+
+        None has more weights than there are training rows: on small tables, larger networks take most of
+        the time of a search without better designs.
+        """
         if not self.ladder:
             return []
         found = [self._uniform(*start) for start in _STARTS]
-        return list(dict.fromkeys(candidate for candidate in found if candidate is not None))
+        return [
+            candidate
+            for candidate in dict.fromkeys(candidate for candidate in found if candidate is not None)
+            if sum(n_in * n_out for _, n_in, n_out in self._shapes(candidate.values)) <= len(self._task.train)
+        ]
 
     def _uniform(self, widths: Sequence[int], *bits: tuple[int, int]) -> Candidate | None:
         """The candidate nearest to a network whose layers have the same types, if it has such a depth."""

@@ -38,8 +38,8 @@ EVERY_KIND: dict[str, Any] = {
 }
 
 
-def mlp_space(n_in: int = 16, n_out: int = 5, **changed: Any) -> MlpSpace:
-    task: Any = types.SimpleNamespace(n_in=n_in, n_out=n_out)
+def mlp_space(n_in: int = 16, n_out: int = 5, rows: int = 9000, **changed: Any) -> MlpSpace:
+    task: Any = types.SimpleNamespace(n_in=n_in, n_out=n_out, train=range(rows))
     changed.setdefault("strategies", ALL_STRATEGIES)
     return MlpSpace(MlpConfig(**changed), task)
 
@@ -68,6 +68,11 @@ def test_a_search_for_adders_starts_with_generous_networks() -> None:
     products = [sum(layer.n_in * layer.n_out for layer in architecture.chain) for architecture in starts]
     assert max(products) > 4000
     assert not mlp_space().starts()
+    few = mlp_space(rows=900, strategies=("distributed_arithmetic",))
+    assert few.starts() == [
+        candidate for candidate, count in zip(space.starts(), products, strict=True) if count <= 900
+    ]
+    assert 1 <= len(few.starts()) < 8
 
 
 def test_starts_keep_to_the_settings() -> None:

@@ -46,7 +46,7 @@ from hwnas_hls_plugins.strategies.reinforce import Policy, ReinforceStrategy
 
 
 def mlp_space(n_in: int = 16, n_out: int = 5, **settings: Any) -> MlpSpace:
-    task: Any = types.SimpleNamespace(n_in=n_in, n_out=n_out)
+    task: Any = types.SimpleNamespace(n_in=n_in, n_out=n_out, train=range(9000))
     return MlpSpace(MlpSpace.Config(**settings), task)
 
 
@@ -122,7 +122,7 @@ class TestGrid(BuiltIn):
 
 @pytest.mark.parametrize("name", ["random", "evolution", "nsga2", "tpe"])
 def test_proposals_begin_with_the_starts_of_the_space(name: str) -> None:
-    task: Any = types.SimpleNamespace(n_in=16, n_out=5)
+    task: Any = types.SimpleNamespace(n_in=16, n_out=5, train=range(9000))
     space, goal = MlpSpace(MlpSpace.Config(strategies=("distributed_arithmetic",)), task), sample_goal()
     strategy: Strategy = {
         "random": lambda: RandomStrategy(space, 1),
