@@ -55,7 +55,7 @@ class TrainingConfig:
         group_candidates: maximum number of candidates per group.
         train_on: ``train``, or ``train+validation`` if the result no longer affects a selection.
         threads: number of torch threads on a CPU. More than one is slower for networks this small.
-        cores: number of threads that remove adders, each from its own networks; 0 means the available
+        cores: number of processes that remove adders, each from its own networks; 0 means the available
             cores, at most eight, and at most ``OMP_NUM_THREADS`` if that is set. The result does not
             depend on it.
         kernels: implementation of a step: ``native`` (compiled once by the machine's C compiler; CPU,
