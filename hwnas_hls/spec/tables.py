@@ -32,7 +32,7 @@ class RunTable:
         from_: folders of earlier runs of the same data, whose candidates, weights and designs are imported.
     """
 
-    trials: int = 300
+    trials: int = 175
     minutes: float | None = None
     batch: int = 25
     seed: int = 1
