@@ -7,6 +7,7 @@ the result is, and the progress.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,8 @@ from hwnas_hls.errors import ErrorKind, HwnasError
 T = TypeVar("T")
 #: Called with what a process says of its progress.
 Follow = Callable[..., None]
+#: Of Linux' prctl.
+_SET_PARENT_DEATH_SIGNAL = 1
 _PROGRESS, _FAILED, _DONE = "progress", "failed", "done"
 
 
@@ -41,7 +44,7 @@ def forked(work: Callable[[int, Follow], T], follows: Sequence[Follow]) -> list[
     context = multiprocessing.get_context("fork")
     ends = [context.Pipe(duplex=False) for _ in follows]
     processes = [
-        context.Process(target=_child, args=(work, place, sender), daemon=True)
+        context.Process(target=_child, args=(work, place, sender, os.getpid()), daemon=True)
         for place, (_, sender) in enumerate(ends)
     ]
     found: dict[int, T] = {}
@@ -82,16 +85,16 @@ def _end(process: Any) -> None:
     process.join()
 
 
-def _child(work: Callable[[int, Follow], T], place: int, sender: Connection) -> None:
+def _child(work: Callable[[int, Follow], T], place: int, sender: Connection, parent: int) -> None:
     # Ctrl-C reaches the parent too, which ends its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = os.getppid()
+    # It ends with its parent, whose open files, and thus locks, it holds too.
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
     def follow(*said: object) -> None:
-        if os.getppid() != parent:
-            # Nobody waits for the result any more.
-            os._exit(1)
         sender.send((_PROGRESS, said))
 
     try:
