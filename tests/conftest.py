@@ -15,21 +15,6 @@ import hwnas_hls_plugins
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.spec.spec import Spec, spec_from_tables
 
-TOY_SPEC: dict[str, Any] = {
-    "target": {"name": "xcvu9p"},
-    "run": {
-        "trials": 60,
-        "batch": 20,
-        "estimators": ["toy-cost", "toy-training"],
-        "exporters": [],
-    },
-    "task": {"name": "toy-task"},
-    "space": {"name": "toy"},
-    "strategy": {"name": "toy-random"},
-    "objectives": {"metrics": ["accuracy", "lut", "latency_ns"]},
-    "export": {"members": 4, "csim": False, "floor": 0.0, "baselines": False},
-}
-
 
 @pytest.fixture
 def registry() -> Registry:
@@ -51,7 +36,7 @@ def toy_spec() -> Callable[..., Spec]:
     """Makes the toy spec, with tables changed: ``toy_spec(run={"trials": 5})``."""
 
     def make(**changes: Any) -> Spec:
-        tables = {name: {**table, **changes.pop(name, {})} for name, table in TOY_SPEC.items()}
+        tables = {name: {**table, **changes.pop(name, {})} for name, table in toy.SPEC.items()}
         return spec_from_tables({**tables, **changes}, "test.toml")
 
     return make

@@ -27,6 +27,22 @@ from hwnas_hls.protocols.task import Dataset, Split, Task
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 
+#: The tables of a run of this plugin.
+SPEC: dict[str, Any] = {
+    "target": {"name": "xcvu9p"},
+    "run": {
+        "trials": 60,
+        "batch": 20,
+        "estimators": ["toy-cost", "toy-training"],
+        "exporters": [],
+    },
+    "task": {"name": "toy-task"},
+    "space": {"name": "toy"},
+    "strategy": {"name": "toy-random"},
+    "objectives": {"metrics": ["accuracy", "lut", "latency_ns"]},
+    "export": {"members": 4, "csim": False, "floor": 0.0, "baselines": False},
+}
+
 
 class ToySpace(KnobSpace):
     """One hidden layer: width and weight bits."""

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
-from conftest import TOY_SPEC
 from refusal import raises_naming, refused
 
 import hwnas_hls
@@ -28,7 +27,7 @@ from hwnas_hls.values.record import RecordState
 
 
 def toy_tables(**changes: Any) -> dict[str, Any]:
-    tables = copy.deepcopy(TOY_SPEC)
+    tables = copy.deepcopy(toy.SPEC)
     tables["run"] |= {"trials": 20, "batch": 10}
     for name, table in changes.items():
         tables[name] = {**tables.get(name, {}), **table}

@@ -110,23 +110,26 @@ class MlpSpace(KnobSpace):
         """
         if not self.ladder:
             return []
-        found = [self._uniform(*start) for start in _STARTS]
+        found = dict.fromkeys(self._uniform(*start) for start in _STARTS)
+        rows = len(self._task.train)
         return [
-            candidate
-            for candidate in dict.fromkeys(candidate for candidate in found if candidate is not None)
-            if sum(n_in * n_out for _, n_in, n_out in self._shapes(candidate.values)) <= len(self._task.train)
+            candidate for candidate in found if candidate is not None and self._weights(candidate) <= rows
         ]
+
+    def _weights(self, candidate: Candidate) -> int:
+        return sum(n_in * n_out for _, n_in, n_out in self._shapes(candidate.values))
 
     def _uniform(self, widths: Sequence[int], *bits: tuple[int, int]) -> Candidate | None:
         """The candidate nearest to a network whose layers have the same types, if it has such a depth."""
         if "depth" in self._knobs and len(widths) not in self._knobs["depth"].choices:
             return None
-        (total, integer), *kinds = bits
-        wanted: dict[str, Value] = {"depth": len(widths), "input_bits": total, "input_integer": integer}
+        inputs, *layers = bits
+        wanted: dict[str, Value] = dict(zip(("input_bits", "input_integer"), inputs, strict=True))
+        wanted["depth"] = len(widths)
         for number, width in enumerate((*widths, None), 1):
             tag = OUTPUT if width is None else str(number)
             wanted[f"width_{tag}"] = width
-            for family, (total, integer) in zip(("weight", "activation"), kinds, strict=True):
+            for family, (total, integer) in zip(("weight", "activation"), layers, strict=True):
                 wanted |= {f"{family}_bits_{tag}": total, f"{family}_integer_{tag}": integer}
         chosen = {
             knob.name: nearest_choice(knob, wanted[knob.name]) if knob.name in wanted else knob.choices[0]

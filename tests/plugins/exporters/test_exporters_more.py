@@ -43,14 +43,13 @@ class TestOptunaContract(ExporterContract):
 def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
     """Of a toy run with candidates of every state but stopped."""
     import toy
-    from conftest import TOY_SPEC
 
     from hwnas_hls.spec.spec import spec_from_tables
 
     registry = Registry(entry_points=[])
     registry.register(toy, "toy")
     tables = {
-        **TOY_SPEC,
+        **toy.SPEC,
         "limits": {"max": {"lut": 900.0}},
         "estimators": {"toy-training": {"fail_width": 5}},
         "export": {"members": 2, "restarts": 1, "csim": False},

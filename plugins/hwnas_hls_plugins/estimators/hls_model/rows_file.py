@@ -91,9 +91,9 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str
             kind=ErrorKind.WRONG_FORMAT,
         )
     csv.field_size_limit(MAX_CELL)
-    told = _SEPARATOR.match(text)
-    delimiter = told[1] if told else delimiter_of(text[:MAX_CELL].partition("\n")[0])
-    file = io.StringIO(text[told.end() :] if told else text, newline="")
+    stated = _SEPARATOR.match(text)
+    delimiter = stated[1] if stated else delimiter_of(text[:MAX_CELL].partition("\n")[0])
+    file = io.StringIO(text[stated.end() :] if stated else text, newline="")
     lines = csv.reader(file, delimiter=delimiter)
     try:
         header = own_columns(next(lines, []))

@@ -226,7 +226,8 @@ class Training:
         if round_:
             network.freeze_removed()
         for epoch in range(epochs):
-            if not round_:
+            # A round is too short for denormal averages, and the layout's are not those in training.
+            if epoch and not round_:
                 network.settle()
             self._epoch(network, step, kinds, before + epoch, self.schedule.descent_paces(round_, epoch))
         network.thaw()
