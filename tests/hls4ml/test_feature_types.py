@@ -20,46 +20,59 @@ from hwnas_hls.hls4ml.query import query_of
 from hwnas_hls.hls4ml.written import read_written
 from hwnas_hls.network.precision import FixedType
 
+#: Features and neurons that are whole, unread, of one bit and of random bits. The time of g++ grows with the
+#: values, so only some designs have a layer between two hidden ones.
+SHORT, LONG = (4, 4, 2), (7, 5, 4, 3)
+
 pytestmark = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on this machine"),
     pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed"),
 ]
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_c_simulation_gives_the_emulators_bits(source: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "shape"), [(SOURCES[0], LONG), *((source, SHORT) for source in SOURCES[1:])]
+)
+def test_c_simulation_gives_the_emulators_bits(source: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     """Random rows over the whole input type: bits that are not read are set, too."""
-    design = featured(source, seed=3)
+    design = featured(source, shape, seed=3)
     folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
     written = read_written(folder)
     assert written.input == FixedType.parse(source)
-    assert [layer.kind for layer in written.layers] == ["dense", "relu", "dense", "relu", "dense"]
+    assert [layer.kind for layer in written.layers] == ["dense", "relu"] * (len(shape) - 2) + ["dense"]
     code = (folder / "firmware" / "nnet_utils" / "nnet_code_gen.h").read_text()
     for number, own in enumerate(design.features):
         if own is not None and design.weights[0][number].any():
             assert f"<{own.width}, {own.integer}, AP_TRN, AP_WRAP> model_inp_q_{number} =" in code
-    raw = np.random.default_rng(4).normal(size=(100, 7))
+    raw = np.random.default_rng(4).normal(size=(100, shape[0]))
     found = verify(design, folder, raw, n_grid_rows=300)
     assert found.exact, str(found)
 
 
 def test_design_without_features_is_built(tmp_path: Path) -> None:
-    design = replace(featured(seed=5), features=(None,) * 7)
+    design = replace(featured(shape=SHORT, seed=5), features=(None,) * 4)
     folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
-    found = verify(design, folder, np.zeros((2, 7)), n_grid_rows=50)
+    found = verify(design, folder, np.zeros((2, 4)), n_grid_rows=50)
     assert found.exact, str(found)
 
 
-@pytest.mark.parametrize(("results", "activation"), [*RESULTS, ("fixed<6,3,RND,SAT>", "leaky_relu")])
+@pytest.mark.parametrize(
+    ("results", "activation", "shape"),
+    [
+        (results, activation, SHORT if place % 2 else LONG)
+        for place, (results, activation) in enumerate((*RESULTS, ("fixed<6,3,RND,SAT>", "leaky_relu")))
+    ],
+)
 def test_c_simulation_rounds_and_limits_neurons_as_the_emulator_does(
-    results: str, activation: str, tmp_path: Path
+    results: str, activation: str, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
-    design = featured(results=results, activation=activation, seed=1, neurons=True)
+    design = featured(shape=shape, results=results, activation=activation, seed=1, neurons=True)
     folder = write_project(design, XCVU9P, tmp_path / "project", clock_ns=5.0)
     # The casts are part of the next layer's adders, no stage of their own.
     kinds = [layer.kind for layer in read_written(folder).layers]
-    assert kinds == (["dense"] * 3 if activation == "linear" else ["dense", activation] * 2 + ["dense"])
-    found = verify(design, folder, np.random.default_rng(4).normal(size=(100, 7)), n_grid_rows=300)
+    hidden = ["dense"] if activation == "linear" else ["dense", activation]
+    assert kinds == hidden * (len(shape) - 2) + ["dense"]
+    found = verify(design, folder, np.random.default_rng(4).normal(size=(100, shape[0])), n_grid_rows=300)
     assert found.exact, str(found)
 
 
