@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwnas_hls.construction import quickly_made
 from hwnas_hls.hls4ml.notes import Note, NoteKind
-from hwnas_hls.network.architecture import INPUT
 from hwnas_hls.network.features import FeatureTypes, hull
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.network.precision import MAX_WIDTH, FixedType, exact_sum
@@ -39,6 +39,7 @@ DEFAULT_TYPE = FixedType(16, 6)
 NO_CHAIN = Note(NoteKind.NO_DATA, "networks other than chains of dense layers have not been measured")
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerQuery:
     """One dense layer with its activation.
@@ -97,6 +98,7 @@ def normalised_type(source: FixedType, scale: FixedType) -> FixedType:
     return FixedType(integer + fraction, integer)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
     """One design.
@@ -195,8 +197,7 @@ def query_of(
 def _layer_queries(architecture: Architecture, design: Design | None) -> Iterator[LayerQuery]:
     """The layers with weights in order, each as the dense layer that hls4ml builds."""
     # A design fixes the types of its layers; without a design they are derived from each other.
-    types = None if design is None else design.layer_types()
-    kinds = architecture.output_types() if types is None else ()
+    types = architecture.layer_types() if design is None else design.layer_types()
     for number, layer in enumerate(architecture.layers):
         if not isinstance(layer, Weighted):
             continue
@@ -205,24 +206,18 @@ def _layer_queries(architecture: Architecture, design: Design | None) -> Iterato
             alone = scaling_alone(architecture)
             yield from _layer_queries(alone.architecture, alone)
             continue
-        if types is not None:
-            given, accum, result = types[number]
-            own = () if design is None else design.own_inputs(number)
-            given = hull(own, given) if number else given
-            result = result if design is None else hull(design.own_results(number), result)
-        else:
-            own = ()
-            source = architecture.sources(number)[0]
-            given = architecture.input if source == INPUT else kinds[source]
-            accum = layer.accum or layer.exact_accum(given)
-            result = kinds[number]
+        given, accum, result = types[number]
         rows, columns = layer.matrix_shape
         held = math.prod(layer.weight_shape)
         nonzeros = round(held * (1.0 - layer.sparsity)) if layer.sparsity or held < rows * columns else None
         weights: NDArray[np.int64] | None = None
+        own: FeatureTypes = ()
         if design is not None:
             from hwnas_hls.hls4ml.graph import kernel
 
+            own = design.own_inputs(number)
+            given = hull(own, given) if number else given
+            result = hull(design.own_results(number), result)
             weights = kernel(design, number).reshape(rows, columns)
             nonzeros = int((weights != 0).sum())
         yield LayerQuery(

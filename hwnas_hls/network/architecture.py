@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwnas_hls.construction import quickly_made
 from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.input_words import InputScaling
@@ -19,6 +20,7 @@ from hwnas_hls.network.layers import (
     Layer,
     Merge,
     Pool2D,
+    Weighted,
     layer_from_json,
 )
 from hwnas_hls.network.precision import FixedType
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A network as hardware: input type, layers from input to output, clock.
@@ -79,10 +82,12 @@ class Architecture:
                 raise UserError(
                     f"the first layer does not scale {n_in} features", found=first, kind=ErrorKind.MISMATCH
                 )
-        straight, chain = True, True
+        straight = chain = True
         for number, layer in enumerate(self.layers):
-            straight = straight and (not layer.inputs or layer.inputs == (number - 1,))
-            chain = chain and isinstance(layer, Dense)
+            if layer.inputs and layer.inputs != (number - 1,):
+                straight = False
+            if not isinstance(layer, Dense):
+                chain = False
         object.__setattr__(self, "_chain", self.layers if straight and chain else None)
         if straight:
             self._check_widths()
@@ -174,11 +179,29 @@ class Architecture:
 
     def output_types(self) -> tuple[FixedType, ...]:
         """The output type of each layer, derived from the types (weights may allow narrower ones)."""
-        types: list[FixedType] = []
+        types = {INPUT: self.input}
         for number, layer in enumerate(self.layers):
-            given = [self.input if source == INPUT else types[source] for source in self.sources(number)]
-            types.append(layer.output_type(*given))
-        return tuple(types)
+            types[number] = layer.output_type(*[types[source] for source in self.sources(number)])
+        return tuple(types.values())[1:]
+
+    def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
+        """(input, accumulator, output) type of each layer, derived from the types.
+
+        As of a :meth:`Design <hwnas_hls.network.design.Design.layer_types>`, whose weights allow narrower
+        ones.
+        """
+        out: list[tuple[FixedType, FixedType, FixedType]] = []
+        results = {INPUT: self.input}
+        for number, layer in enumerate(self.layers):
+            given = [results[source] for source in self.sources(number)]
+            if isinstance(layer, Weighted):
+                accum = layer.accum or layer.exact_accum(given[0])
+                result = layer.result or accum
+            else:
+                accum, result = layer.exact_accum(*given), layer.output_type(*given)
+            results[number] = result
+            out.append((given[0], accum, result))
+        return tuple(out)
 
     def layer_inputs(self) -> Iterable[tuple[FixedType, Dense]]:
         """Each layer of a chain with the type of its input.
