@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hwnas_hls.errors import HwnasError
-from hwnas_hls.network.architecture import INPUT, Architecture, Conv2D, Layer, Merge, Pool2D
+from hwnas_hls.network.architecture import Architecture, Conv2D, Layer, Merge, Pool2D
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.estimator import Context, Estimator
@@ -161,12 +161,9 @@ def _sparsity(layer: Layer) -> float:
 
 def count(architecture: Architecture) -> Counts:
     """Counts of a network without weights; pruned weights are left out, accumulators are exact."""
-    kinds = architecture.output_types()
-    types, weights, biases = [], [], []
-    for number, layer in enumerate(architecture.layers):
-        given = [architecture.input if k == INPUT else kinds[k] for k in architecture.sources(number)]
-        accum = layer.accum if isinstance(layer, Weighted) else None
-        types.append((given[0], accum or layer.exact_accum(*given)))
+    types = [(source, accum) for source, accum, _ in architecture.layer_types()]
+    weights, biases = [], []
+    for layer in architecture.layers:
         held = math.prod(layer.weight_shape or (0,))
         weights.append(held - round(_sparsity(layer) * held))
         has_bias = isinstance(layer, Weighted) and layer.bias is not None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +45,16 @@ class Conditions:
     clock_known: bool = True
     pipeline_ii: int | None = None
 
-    @classmethod
-    def of(cls, query: Query) -> Conditions:
-        return cls(
-            query.part,
-            query.clock_ns,
-            query.tool,
-            query.stage,
-            query.clock_uncertainty,
-            query.io_type,
-            query.scope,
-            query.clock_known,
-            query.pipeline_ii,
-        )
+
+def conditions_of(queries: Sequence[Query]) -> tuple[tuple[Conditions, ...], NDArray[np.int64]]:
+    """The conditions of designs, each once, and the place of each design's own, (designs,)."""
+    known: dict[tuple[Any, ...], int] = {}
+    # Tuples, because many queries share few conditions.
+    places = [known.setdefault(values, len(known)) for values in map(_FIELDS, queries)]
+    return tuple(itertools.starmap(Conditions, known)), np.array(places, np.int64)
+
+
+_FIELDS = attrgetter(*Conditions.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

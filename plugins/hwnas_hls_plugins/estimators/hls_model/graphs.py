@@ -114,7 +114,7 @@ def graph_estimates(
 
 def _costs(prediction: Prediction, architecture: Architecture, design: Design | None) -> list[_Cost]:
     shares, queries = iter(prediction.layers), iter(prediction.query.layers)
-    kinds = architecture.output_types() if design is None else [kind for _, _, kind in design.layer_types()]
+    kinds = [kind for _, _, kind in (design or architecture).layer_types()]
     out = []
     for number, layer in enumerate(architecture.layers):
         given = [architecture.input if k == INPUT else kinds[k] for k in architecture.sources(number)]

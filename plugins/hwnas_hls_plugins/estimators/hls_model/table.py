@@ -13,7 +13,12 @@ from hwnas_hls.hls4ml.query import STAGES, LayerQuery, Query
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.network.reuse import nearest_legal
 from hwnas_hls_plugins.estimators.feature_bits import digit_price
-from hwnas_hls_plugins.estimators.hls_model.conditions import Conditions, DesignArrays, design_arrays
+from hwnas_hls_plugins.estimators.hls_model.conditions import (
+    Conditions,
+    DesignArrays,
+    conditions_of,
+    design_arrays,
+)
 from hwnas_hls_plugins.estimators.hls_model.constants import (
     LEVELS,
     MAX_BITS,
@@ -163,31 +168,34 @@ class DesignTable:
 _BLOCK_LAYERS = 8192
 #: The types of a layer, by the prefixes of :class:`LayerArrays`.
 _TYPES = ("in", "w", "acc", "out", "result")
-#: What a query decides of a layer besides its types, in order; ``known_nonzeros`` is NaN where unknown.
-_SETTINGS = (
-    "n_in",
-    "n_out",
-    "reuse",
-    "legal_reuse",
-    "strategy",
-    "activation",
-    "batch",
-    "has_bias",
-    "first",
-    "last",
-    "habit",
-    "known_nonzeros",
-    "knowledge",
-    "to_dsp",
-    "to_fabric",
-)
+
+
+def _settings(layers: Sequence[LayerQuery]) -> dict[str, FloatArray]:
+    """What queries decide of layers besides types, named as in :class:`LayerArrays`; each array (layers,)."""
+    found = {
+        "n_in": [layer.n_in for layer in layers],
+        "n_out": [layer.n_out for layer in layers],
+        "reuse": [layer.reuse_factor for layer in layers],
+        "strategy": [strategy_code(layer) for layer in layers],
+        "activation": [ACTIVATION_CODES.get(layer.activation, 0) for layer in layers],
+        "batch": [layer.normalisation != "none" for layer in layers],
+        "has_bias": [layer.bias is not None for layer in layers],
+        "to_dsp": [layer.multipliers == "dsp" for layer in layers],
+        "to_fabric": [layer.multipliers == "fabric" for layer in layers],
+    }
+    asked = {name: np.array(values, np.float64) for name, values in found.items()}
+    asked["legal_reuse"] = legal = asked["reuse"].copy()
+    for row in np.flatnonzero((asked["strategy"] == RESOURCE) | (asked["strategy"] == UNROLLED)).tolist():
+        layer = layers[row]
+        legal[row] = nearest_legal(layer.n_in, layer.n_out, "Resource", max(1, layer.reuse_factor))
+    return asked
 
 
 def _type_arrays(kinds: Sequence[FixedType]) -> dict[str, FloatArray]:
     """The bits, fractional bits and modes of types, named as in :class:`LayerArrays`.
 
     Args:
-        kinds: of all layers, each with one for each of :data:`_TYPES`.
+        kinds: of all layers, first all inputs, then the weights and so on as in :data:`_TYPES`.
     """
     # Equal types are mostly the same object, and identities are compared faster than types.
     identities = np.fromiter(map(id, kinds), np.int64, len(kinds))
@@ -198,7 +206,7 @@ def _type_arrays(kinds: Sequence[FixedType]) -> dict[str, FloatArray]:
         "fraction": [kind.fraction for kind in distinct],
         "modes": [(kind.rounding != "TRN") + (kind.overflow != "WRAP") for kind in distinct],
     }
-    number = number.reshape(-1, len(_TYPES)).T
+    number = number.reshape(len(_TYPES), -1)
     return {
         f"{name}_{fact}": np.array(values, np.float64)[number[place]]
         for fact, values in facts.items()
@@ -230,79 +238,46 @@ def tabulate(queries: Sequence[Query], prior: WeightPrior | None = None) -> Desi
     Args:
         prior: of unknown weights; ``None`` takes the one that ships.
     """
-    rows: list[tuple[float, ...]] = []
-    kinds: list[FixedType] = []
-    bits_read: dict[int, int] = {}
-    owner: list[int] = []
+    layers = [layer for query in queries for layer in query.layers]
+    n_layers = np.array([len(query.layers) for query in queries], np.int64)
+    owner = np.repeat(np.arange(n_layers.size), n_layers)
+    accums = [layer.sum_type for layer in layers]
+    sums = [layer.dense_out or accum for layer, accum in zip(layers, accums, strict=True)]
+    results = [layer.result or out for layer, out in zip(layers, sums, strict=True)]
+    kinds = [layer.input for layer in layers] + [layer.weight for layer in layers] + accums + sums + results
+    asked = _settings(layers) | _type_arrays(kinds)
+    asked["first"] = np.diff(owner, prepend=-1).astype(bool).astype(np.float64)
+    asked["last"] = np.diff(owner, append=-1).astype(bool).astype(np.float64)
+    habits = np.array([habit_of(query.layers) for query in queries], np.float64)
+    asked["habit"] = np.where([layer.unpruned for layer in layers], float(UNPRUNED), habits[owner])
+    counts = [np.nan if layer.n_nonzeros is None else layer.n_nonzeros for layer in layers]
+    nonzeros = np.minimum(np.array(counts, np.float64), asked["n_in"] * asked["n_out"])
+    knowledge = np.where(np.isnan(nonzeros), float(BLIND), float(COUNTED))
+    asked |= {"known_nonzeros": nonzeros, "knowledge": knowledge}
     exact: list[tuple[int, ConstantCost]] = []
-    for number, query in enumerate(queries):
-        count, habit = len(query.layers), habit_of(query.layers)
-        for place, layer in enumerate(query.layers):
-            source, weight = layer.input, layer.weight
-            accum = layer.sum_type
-            dense_out = layer.dense_out or accum
-            result = layer.result or dense_out
-            code = strategy_code(layer)
-            legal = layer.reuse_factor
-            if code in (RESOURCE, UNROLLED):
-                legal = nearest_legal(layer.n_in, layer.n_out, "Resource", max(1, legal))
-            knowledge = BLIND
-            nonzeros = float("nan")
-            if layer.weights is not None and max(source.width, weight.width) <= MAX_BITS:
-                knowledge = WEIGHTS
-                if code in (LATENCY, DISTRIBUTED, UNROLLED) or legal == 1:
-                    exact.append(
-                        (
-                            len(rows),
-                            constant_cost(
-                                layer.weights, source, weight, accum, layer.biases, layer.bias is not None
-                            ),
-                        )
-                    )
-                nonzeros = float(np.count_nonzero(layer.weights))
-            elif layer.n_nonzeros is not None:
-                knowledge = COUNTED
-                nonzeros = float(min(layer.n_nonzeros, layer.n_in * layer.n_out))
-            if layer.features and layer.weights is not None:
-                bits_read[len(rows)] = _bits_read(layer.features, layer.weights, source, neurons=place > 0)
-            kinds += (source, weight, accum, dense_out, result)
-            rows.append(
-                (
-                    layer.n_in,
-                    layer.n_out,
-                    layer.reuse_factor,
-                    legal,
-                    code,
-                    ACTIVATION_CODES.get(layer.activation, 0),
-                    layer.normalisation != "none",
-                    layer.bias is not None,
-                    place == 0,
-                    place == count - 1,
-                    UNPRUNED if layer.unpruned else habit,
-                    nonzeros,
-                    knowledge,
-                    layer.multipliers == "dsp",
-                    layer.multipliers == "fabric",
-                )
-            )
-            owner.append(number)
-    values = np.array(rows, np.float64).reshape(len(rows), len(_SETTINGS))
-    asked = {name: values[:, place].copy() for place, name in enumerate(_SETTINGS)} | _type_arrays(kinds)
-    for row, bits in bits_read.items():
-        asked["in_bits"][row] = bits
+    for row, layer in enumerate(layers):
+        if layer.weights is None:
+            continue
+        source, weight = layer.input, layer.weight
+        if max(source.width, weight.width) <= MAX_BITS:
+            knowledge[row], nonzeros[row] = WEIGHTS, np.count_nonzero(layer.weights)
+            if asked["strategy"][row] != RESOURCE or asked["legal_reuse"][row] == 1:
+                biased = layer.bias is not None
+                cost = constant_cost(layer.weights, source, weight, accums[row], layer.biases, biased)
+                exact.append((row, cost))
+        if layer.features:
+            neurons = not asked["first"][row]
+            asked["in_bits"][row] = _bits_read(layer.features, layer.weights, source, neurons=neurons)
     costs, live = _expected(asked, prior)
     for row, cost in exact:
         for name in EXPECTED:
             costs[name][row] = getattr(cost, name)
         live[row] = cost.live_bits
-    known: dict[Conditions, int] = {}
-    condition = np.array([known.setdefault(Conditions.of(query), len(known)) for query in queries], np.int64)
-    owners = np.array(owner, np.int64)
-    n_layers = np.bincount(owners, minlength=condition.size)
-    design = design_arrays(tuple(known), condition, n_layers)
+    conditions, condition = conditions_of(queries)
+    design = design_arrays(conditions, condition, n_layers)
     found = asked | costs | {"live_bits": live}
     arrays = LayerArrays(**{name: found[name] for name in LayerArrays.__dataclass_fields__})
-    return DesignTable(arrays, owners, design, tuple(known), condition, queries)
+    return DesignTable(arrays, owner, design, conditions, condition, queries)
 
 
 def habit_of(layers: Sequence[LayerQuery]) -> int:
