@@ -110,8 +110,10 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
         own.setdefault(design, []).append(wrapper)
     # Its blocks are as many as the weights left; the laws count those of a whole layer.
     packed = Note(NoteKind.NO_DATA, "compressed weights: no data")
-    for design, query in enumerate(table.queries):
-        if any(layer.strategy.strip().lower() == "compressed" for layer in query.layers):
+    spellings = {layer.strategy for query in table.queries for layer in query.layers}
+    compressed = {text for text in spellings if text.strip().lower() == "compressed"}
+    for design, query in enumerate(table.queries if compressed else ()):
+        if any(layer.strategy in compressed for layer in query.layers):
             own.setdefault(design, []).append(packed)
     for reason, mask in layer_reasons(table).items():
         if mask.any():

@@ -169,6 +169,7 @@ class _Words(NamedTuple):
     """The evidence of one design's numbers at one stage, and whether the design is in the domain."""
 
     whole: str
+    uncalibrated: str
     share: str
     in_domain: bool
 
@@ -198,7 +199,7 @@ class _Column(NamedTuple):
             self.low[number],
             self.high[number],
             Source.PREDICTED,
-            words.whole if coverage is not None else f"{words.whole}; interval not calibrated",
+            words.uncalibrated if coverage is None else words.whole,
             coverage,
             words.in_domain,
         )
@@ -255,7 +256,8 @@ def _words(batch: Batch, calibration: str) -> list[_Words]:
         reasons = tuple(dict.fromkeys(batch.reasons[number]))
         evidence = evidence_of(f"calibration {calibration}", knowledge, reasons)
         whole = f"{evidence}; {tool_and_stage(batch, number)}"
-        out.append(_Words(whole, f"its share of the design's number: {evidence}", not reasons))
+        share = f"its share of the design's number: {evidence}"
+        out.append(_Words(whole, f"{whole}; interval not calibrated", share, not reasons))
     return out
 
 
