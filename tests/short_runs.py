@@ -14,9 +14,9 @@ SHORT_TRAINING = (
 #: Tables of a run on ``digits16`` with trainings that remove adders.
 SHORT: dict[str, Any] = {
     "target": {"name": "xcvu9p"},
-    "run": {"trials": 30, "batch": 15, "exporters": [], "estimators": ["static", "hls-model", "training"]},
+    "run": {"trials": 16, "batch": 8, "exporters": [], "estimators": ["static", "hls-model", "training"]},
     "export": {"members": 3, "restarts": 2, "csim": False, "training": {"epochs": 10}},
     "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}},
     "synthesis": {"synthesizer": "none"},
-    "space": {"widths": [8, 16], "max_depth": 1},
+    "space": {"widths": [4, 8], "max_depth": 1},
 }

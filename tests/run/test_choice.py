@@ -229,7 +229,7 @@ def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> No
         **SHORT,
         "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
         "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.7}},
-        "export": {"members": 2, "restarts": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
+        "export": {"members": 1, "restarts": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
     }
     outcome = runs.start(spec_from_tables(tables, "test"), Registry(), tmp_path / "run", runs.Observer())
     assert outcome.front.run.choice is not None

@@ -145,7 +145,7 @@ def test_types_of_single_features_equal_the_emulator_and_save(
     pytest.importorskip(generator)
     config = OpenConfig(rows=600, cache_dir=cache_dir, generator=generator, operands=operands)
     for source in SOURCES[:3]:
-        design = featured(source, seed=6)
+        design = featured(source, (4, 4, 2), seed=6)
         report = OpenSynthesizer(config).synthesize(design, target)
         assert report.failure == ""
         assert report.estimates["latency_cycles"].source == "simulated_rtl"
