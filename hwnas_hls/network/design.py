@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ class Preprocessing:
         return not self.mean.any() and bool((self.scale == 1.0).all())
 
 
+#: The types of a layer's input, its accumulator and its result.
+LayerTypes = tuple[FixedType, FixedType, FixedType]
 #: Entry of ``meta``: the adder levels per pipeline stage that a synthesizer found with the clock.
 ADDER_LEVELS = "adder_levels"
 
@@ -76,6 +78,8 @@ class Design:
     meta: Mapping[str, Any] = field(default_factory=dict)
     features: FeatureTypes = ()
     neurons: tuple[FeatureTypes, ...] = ()
+    #: Types of the layers once computed; weights and types of a design never change.
+    _types: list[LayerTypes] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         layers = self.architecture.layers
@@ -162,13 +166,18 @@ class Design:
             if weight is not None and isinstance(layer, Weighted):
                 yield number, layer, weight, bias
 
-    def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
+    def layer_types(self) -> Sequence[LayerTypes]:
         """(input, accumulator, output) type of each layer.
 
         For a merge, the input is the first one (:meth:`Architecture.sources` gives the other), and the
         accumulator is the input of the activation. For a pooling, it is the type of the window's sum.
         """
-        out: list[tuple[FixedType, FixedType, FixedType]] = []
+        if not self._types:
+            self._types.extend(self._computed_types())
+        return self._types
+
+    def _computed_types(self) -> list[LayerTypes]:
+        out: list[LayerTypes] = []
         architecture = self.architecture
         for number, layer in enumerate(architecture.layers):
             given = [
@@ -183,7 +192,7 @@ class Design:
             else:
                 accum, result = layer.exact_accum(*given), layer.output_type(*given)
             out.append((given[0], accum, result))
-        return tuple(out)
+        return out
 
     def outputs(self, features: Any) -> NDArray[np.float64]:
         """The outputs of the hardware, exact.

@@ -119,6 +119,8 @@ def ends(features: FeatureTypes, kind: FixedType, n_in: int) -> tuple[NDArray[np
     """The smallest and the largest value of each type, (n_in,) on the grid of ``kind``."""
     import numpy as np
 
+    if not features:
+        return np.full(n_in, kind.lowest, np.int64), np.full(n_in, kind.highest, np.int64)
     own = given_features(features, kind, n_in)
     low, high = (
         np.array(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _STARTS = (
     ((64, 64), (8, 3), (4, 1), (6, 2)),
     ((32, 16), (8, 4), (6, 1), (6, 2)),
+    ((64, 64), (12, 4), (8, 1), (8, 3)),
     ((64, 32, 32), (8, 4), (6, 1), (6, 2)),
     ((16, 16, 8), (8, 4), (6, 1), (6, 2)),
     ((32, 32), (6, 3), (5, 1), (5, 2)),
@@ -37,6 +38,9 @@ _STARTS = (
     ((48, 24), (6, 3), (5, 1), (4, 2)),
     ((24, 12, 6), (8, 4), (5, 1), (5, 2)),
 )
+
+#: Maximum number of weights of a start per training row.
+_WEIGHTS_PER_ROW = 4
 
 
 def nearest_choice(knob: Knob, wanted: Value) -> Value:
@@ -105,15 +109,15 @@ class MlpSpace(KnobSpace):
     def starts(self) -> list[Candidate]:
         """Generous networks, if adders are removed from them; else none.
 
-        None has more weights than there are training rows: on small tables, larger networks take most of
+        None has more than four weights per training row: on small tables, larger networks take most of
         the time of a search without better designs.
         """
         if not self.ladder:
             return []
         found = dict.fromkeys(self._uniform(*start) for start in _STARTS)
-        rows = len(self._task.train)
+        most = _WEIGHTS_PER_ROW * len(self._task.train)
         return [
-            candidate for candidate in found if candidate is not None and self._weights(candidate) <= rows
+            candidate for candidate in found if candidate is not None and self._weights(candidate) <= most
         ]
 
     def _weights(self, candidate: Candidate) -> int:

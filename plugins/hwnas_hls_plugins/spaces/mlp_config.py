@@ -9,8 +9,9 @@ from hwnas_hls_plugins.spaces.layer_settings import LayerSettings, among, check
 
 #: ``residual`` adds a layer's input to its output, ``concatenate`` appends it.
 LAYER_KINDS = ("dense", "residual", "concatenate")
-#: Every fourth round of a descent that keeps 97.5 % of the adders per round (the trainer's ``descent_step``).
-LADDER = tuple(round(0.975 ** (4 * level), 4) for level in range(41))
+#: Every fourth step of a descent by 2.5 % of the adders (the trainer's ``descent_step``). A generous network
+#: has up to 60,000 adder bits at first: its last designs have about 100.
+LADDER = tuple(round(0.975 ** (4 * level), 5) for level in range(61))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class MlpConfig(LayerSettings):
         kept_adders: shares of the adders that training keeps, between 0 and 1. A candidate is first
             trained with all its adders; then the least salient signed digits of its weights are removed,
             a few per round, with training in between. One training gives the designs of all shares.
-            Empty means 41 shares from 1 down to 0.017, each a tenth below the one before, if every layer is
+            Empty means 61 shares from 1 down to 0.0023, each a tenth below the one before, if every layer is
             dense with the strategy ``distributed_arithmetic``, and 1 (nothing is removed) otherwise.
         narrow_features: whether the removal of adders may also take bits of single input features, and
             whole features; ``[false, true]`` lets the search choose. Empty means true where adders are

@@ -237,7 +237,7 @@ def test_large_network_first_loses_unneeded_adders(digits: Dataset, space: MlpSp
     """A better front of a third of its adders is no reason to stop it; one of a hundredth is."""
     architecture = space.architecture(some(space, 1)[0])
     shares = tuple(0.9**number for number in range(8))
-    config = replace(QUICK, descent_step=0.9, descent_price=0.0, descent_floor=0.0)
+    config = replace(QUICK, descent_step=0.9, descent_coarse=1, descent_price=0.0, descent_floor=0.0)
 
     def reached(front: Sequence[tuple[float, float]], most: Sequence[float] = shares) -> list[Snapshot]:
         found = training_of(digits, architecture, config, most, front).run(keep_all)

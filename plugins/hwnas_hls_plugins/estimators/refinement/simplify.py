@@ -99,8 +99,7 @@ def _rounded(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Bounds of a layer's results, rounded but not limited, in units of its result type."""
     _, accum, result = design.layer_types()[number]
-    own = given_features(design.own_results(number), result, len(ends[0]))
-    wide = tuple(None if one is None else _wide(one) for one in own)
+    wide = tuple(None if one is None else _wide(one) for one in design.own_results(number))
     low, high = (requantised(wide, _wide(result), end[None], accum.fraction)[0] for end in ends)
     return low, high
 

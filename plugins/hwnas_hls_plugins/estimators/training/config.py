@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas_hls.errors import ErrorKind, UserError
@@ -11,6 +11,27 @@ TRAIN_ON = ("train", "train+validation")
 KERNELS = ("auto", "native", "torch")
 CLASS_WEIGHTS = ("auto", "none", "balanced")
 GRAPHS = ("auto", "off")
+#: Names of settings, which values are allowed, and these in words.
+_RANGES: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
+    (
+        ("epochs", "descent_coarse", "descent_epochs", "descent_rows", "group_candidates", "threads"),
+        lambda value: value >= 1,
+        "at least 1",
+    ),
+    (
+        ("batch_size", "cores", "dense_rows", "descent_rows_per_output", "group_elements", "max_rows"),
+        lambda value: value >= 0,
+        "0 or more",
+    ),
+    (("max_validation_rows", "descent_price"), lambda value: value >= 0, "0 or more"),
+    (("learning_rate", "descent_rate"), lambda value: value > 0, "above 0"),
+    (("descent_step", "descent_fine"), lambda value: 0 < value < 1, "between 0 and 1"),
+    (
+        ("beta1", "beta2", "smoothing", "decay", "warmup", "leak", "descent_floor"),
+        lambda value: 0 <= value < 1,
+        "in [0, 1)",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +60,8 @@ class TrainingConfig:
         dense_rows: number of training rows, after the ``epochs``, of a network with all its adders before
             their removal begins.
         descent_step: share of the adders that remain after each round of removal.
+        descent_coarse: rounds of removal in one, while more than ``descent_fine`` of the adders are left.
+        descent_fine: share of the adders from which on each round removes no more than ``descent_step``.
         descent_epochs: passes over the training rows after each such round, fewer if ``descent_rows`` is
             reached.
         descent_rows: number of training rows after which a round ends with its epoch.
@@ -79,6 +102,8 @@ class TrainingConfig:
     leak: float = 0.1
     dense_rows: int = 262144
     descent_step: float = 0.975
+    descent_coarse: int = 4
+    descent_fine: float = 0.25
     descent_epochs: int = 12
     descent_rows: int = 32768
     descent_rows_per_output: int = 4096
@@ -96,35 +121,16 @@ class TrainingConfig:
     graphs: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "descent_epochs", "descent_rows", "group_candidates", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} of the training must be at least 1", found=getattr(self, name))
-        for name in (
-            "batch_size",
-            "cores",
-            "dense_rows",
-            "descent_rows_per_output",
-            "group_elements",
-            "max_rows",
-            "max_validation_rows",
-            "descent_price",
-        ):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"{name} of the training must be 0 or more", found=getattr(self, name))
+        for names, holds, range_ in _RANGES:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise UserError(f"{name} of the training must be {range_}", found=getattr(self, name))
         if self.train_on not in TRAIN_ON:
             raise UserError("unknown choice of training rows", found=self.train_on, choices=TRAIN_ON)
         if self.kernels not in KERNELS:
             raise UserError("unknown kernels", found=self.kernels, choices=KERNELS)
         if self.graphs not in GRAPHS:
             raise UserError("unknown setting of CUDA graphs", found=self.graphs, choices=GRAPHS)
-        for name in ("learning_rate", "descent_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} of the training must be above 0", found=getattr(self, name))
-        if not 0 < self.descent_step < 1:
-            raise UserError("descent_step of the training must be between 0 and 1", found=self.descent_step)
-        for name in ("beta1", "beta2", "smoothing", "decay", "warmup", "leak", "descent_floor"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} of the training must be in [0, 1)", found=getattr(self, name))
         if not 0 < self.pruned_by <= 1:
             raise UserError("pruned_by of the training must be in (0, 1]", found=self.pruned_by)
         self._check_weights()

@@ -9,7 +9,6 @@ This module imports torch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +23,12 @@ from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
-from hwnas_hls_plugins.estimators.training.snapshots import Snapshot, SnapshotRefinement, is_behind
+from hwnas_hls_plugins.estimators.training.snapshots import (
+    Snapshot,
+    SnapshotRefinement,
+    is_behind,
+    worthwhile,
+)
 
 if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
@@ -39,11 +43,6 @@ PATIENCE = 3
 #: A network is compared with the front as if it kept its score down to this share of its adders. A large
 #: network is always behind at first, because it still has adders that it does not need.
 HOPE = 0.15
-
-
-def rounds(kept: float, step: float) -> int:
-    """The number of rounds that keep the share ``kept`` of the adders, if each keeps ``step``."""
-    return 0 if kept >= 1 else max(1, round(math.log(kept) / math.log(step)))
 
 
 def digit_bits(plan: Plan, features: FeatureTypes = ()) -> list[Tensor]:
@@ -271,9 +270,8 @@ class Descent:
             if architecture.narrow_features and architecture.allows_feature_types:
                 member.features = (architecture.input.plain,) * architecture.n_in
                 training.give_inputs(member)
-        step = training.config.descent_step
         self._wanted = {
-            member.index: {rounds(kept, step): kept for kept in training.kept[member.index]}
+            member.index: {training.schedule.round_of(kept): kept for kept in training.kept[member.index]}
             for member in members
         }
 
@@ -291,7 +289,15 @@ class Descent:
             done = end + 1
             self.alive = [member for member in self.alive if self._goes_on(member, end)]
         self._progress(0, 0.0)
-        return self.found
+        return {index: self._widened(snapshots) for index, snapshots in self.found.items()}
+
+    def _widened(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+        """All snapshots of a network; those that are worth a record have wider types."""
+        worth = worthwhile(snapshots, self.training.front, self.training.floor(snapshots))
+        return [
+            self._refinement.widened(one) if is_worth else one
+            for one, is_worth in zip(snapshots, worth, strict=True)
+        ]
 
     def _take_down(self, network: Network, done: int, end: int) -> None:
         """Run the rounds up to number ``end``; round 0 is the network with all its adders."""
@@ -304,14 +310,14 @@ class Descent:
             featured = any(member.features for member in network.members)
             harms = training.feature_harms(network) if featured else [None] * len(network.members)
             for j, member in enumerate(network.members):
-                target = self._dense[member.index] * training.config.descent_step**number
+                target = self._dense[member.index] * training.schedule.share_after(number)
                 take(layout, j, target, harms[j] if member.features else None)
                 if isinstance(member, ChainMember) and member.features:
                     training.give_inputs(member)
             layout.refresh_kept()
             network.arithmetic.quantise()
             training.descend(network, number)
-            self._progress(len(self.alive), training.config.descent_step**number)
+            self._progress(len(self.alive), training.schedule.share_after(number))
 
     def _snap(self, network: Network, number: int) -> None:
         training = self.training
@@ -325,7 +331,7 @@ class Descent:
             bits = adder_bits(network.layout, j)
             score = training.sign * scores[index]
             snapshots.append(Snapshot(self._wanted[index][number], design, score, bits))
-        for j, snapshot in zip(wanted, self._refinement.of(snapshots, training.front), strict=True):
+        for j, snapshot in zip(wanted, self._refinement.refined(snapshots, training.front), strict=True):
             self.found[network.members[j].index].append(snapshot)
 
     def _goes_on(self, member: ChainMember, end: int) -> bool:

@@ -49,6 +49,9 @@ class Schedule:
         round_rows = max(config.descent_rows, n_out * config.descent_rows_per_output)
         self.descent_epochs = min(config.descent_epochs, max(1, round_rows // epoch_rows))
         self.dense_epochs = config.dense_rows // epoch_rows
+        #: Steps of a descent that are taken several at once, and how many rounds these are.
+        self._coarse_rounds = int(math.log(config.descent_fine, config.descent_step) / config.descent_coarse)
+        self._coarse_steps = self._coarse_rounds * config.descent_coarse
 
     def paces(self, epoch: int) -> list[Pace]:
         """One pace per step of ``epoch``, counted from 0."""
@@ -68,6 +71,21 @@ class Schedule:
             return self.config.learning_rate * step / warm
         done = (step - warm) / max(1, self.steps - warm)
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def share_after(self, round_: int) -> float:
+        """The share of the adders that remain after a round of removal; all before round 1."""
+        coarse = min(round_, self._coarse_rounds)
+        steps = coarse * self.config.descent_coarse + round_ - coarse
+        return self.config.descent_step**steps
+
+    def round_of(self, kept: float) -> int:
+        """The round that leaves about the share ``kept`` of the adders."""
+        if kept >= 1:
+            return 0
+        steps = round(math.log(kept, self.config.descent_step))
+        if steps > self._coarse_steps:
+            return self._coarse_rounds + steps - self._coarse_steps
+        return max(1, round(steps / self.config.descent_coarse))
 
     def round_epochs(self, round_: int) -> int:
         """Epochs after a round of removal; round 0 removes nothing."""

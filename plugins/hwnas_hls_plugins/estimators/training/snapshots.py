@@ -48,7 +48,7 @@ class Snapshot:
 
 
 class SnapshotRefinement:
-    """Widens the result types of snapshots and, at a price above 0, refines single weights.
+    """Refines single weights of snapshots, at a price above 0, and widens their result types.
 
     Args:
         dataset: dataset of the rows.
@@ -68,8 +68,8 @@ class SnapshotRefinement:
         self._rows = refinement_rows(train, dataset, config, _ROWS)
         self._labels = dataset.wanted(self._rows) if dataset.kind == REGRESSION else self._rows.y
 
-    def of(self, snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[Snapshot]:
-        """The snapshots, with wider types and refined weights unless they are far behind the front.
+    def refined(self, snapshots: Sequence[Snapshot], front: Sequence[tuple[float, float]]) -> list[Snapshot]:
+        """The snapshots, with refined weights unless the price is 0 or they are far behind the front.
 
         The result does not depend on the number of threads. The compiled kernels release the GIL.
         """
@@ -78,29 +78,33 @@ class SnapshotRefinement:
             return snapshot if is_behind(snapshot, front) else self._refined(snapshot)
 
         if self.price == 0:
-            return [of(snapshot) for snapshot in snapshots]
+            return list(snapshots)
         with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
             return list(pool.map(of, snapshots))
 
     def _refined(self, snapshot: Snapshot) -> Snapshot:
-        design, bits = snapshot.design, snapshot.adder_bits
+        design = snapshot.design
+        values = None
+        if design.architecture.narrow_features and design.preprocessing is not None:
+            values = design.preprocessing(self._rows.x)
+        # A bit of an adder is about one LUT.
+        price = self.price / max(snapshot.adder_bits, 1.0)
         integers = input_integers(design, self._rows.x)
-        if self.price > 0:
-            values = None
-            if design.architecture.narrow_features and design.preprocessing is not None:
-                values = design.preprocessing(self._rows.x)
-            # A bit of an adder is about one LUT.
-            price = self.price / max(bits, 1.0)
-            try:
-                design = refine(design, integers, self._labels, price, values=values, passes=1).design
-            except Unsupported:
-                return snapshot
-            # Before the types become wider, because the trainer counts adders of the types that it trains.
-            bits = adder_bits_of(design)
-        design = without_idle_saturation(design, integers)
+        try:
+            design = refine(design, integers, self._labels, price, values=values, passes=1).design
+        except Unsupported:
+            return snapshot
+        return replace(snapshot, design=design, score=self._score(design), adder_bits=adder_bits_of(design))
+
+    def widened(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot without saturation that no row needs.
+
+        Its adder bits stay those of the types that the trainer trains.
+        """
+        design = without_idle_saturation(snapshot.design, input_integers(snapshot.design, self._rows.x))
         if design is snapshot.design:
             return snapshot
-        return replace(snapshot, design=design, score=self._score(design), adder_bits=bits)
+        return replace(snapshot, design=design, score=self._score(design))
 
 
 def adder_bits_of(design: Design) -> float:
