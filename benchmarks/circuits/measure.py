@@ -6,7 +6,8 @@ Each folder is what ``hgq_side.py`` or ``our_side.py`` wrote; its ``front.json``
 every member) and ``lut``, ``inv``, ``ff``, ``stages`` (Yosys', of those that are on the front of test score
 and cost, or of all). Both sides are traced with the same solver options and mapped by the same passes for
 an xcvu9p at 5 ns. Every traced circuit is compared with the exact emulation on rows of the test split, every
-counted netlist is simulated clock by clock; a bit that differs is an error.
+counted netlist is simulated clock by clock; a bit that differs is an error. ``chance`` is the score of a
+constant output on the test rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,12 @@ def measure_ours(folder: Path, member: dict[str, Any], count: bool, cache: str) 
     member["inv"] = int(report.estimates["lut"].high) - luts
 
 
+def chance(arrays: Mapping[str, NDArray[Any]]) -> float:
+    """The test score of a constant output: the share of the largest class, or 0 for r2."""
+    y = arrays["y_test"]
+    return float(np.bincount(y).max() / len(y)) if np.issubdtype(y.dtype, np.integer) else 0.0
+
+
 def measure(folder: Path, count: str, cache: str, tables: Path) -> None:
     path = folder / "front.json"
     front = json.loads(path.read_text())
@@ -172,6 +179,7 @@ def measure(folder: Path, count: str, cache: str, tables: Path) -> None:
     mean, scale = arrays["x_train"].mean(axis=0), arrays["x_train"].std(axis=0)
     scale[scale == 0] = 1.0
     x = ((arrays["x_test"] - mean) / scale)[:ROWS_COMPARED]
+    front["chance"] = chance(arrays)
     hgq = front["side"] == "hgq2"
 
     def one(member: dict[str, Any], with_count: bool) -> None:

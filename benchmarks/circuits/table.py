@@ -19,7 +19,8 @@ from typing import Any
 HERE = Path(__file__).parent
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.84, 0.88, 0.9, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 LOWEST = 0.8
-#: The corner of the hypervolume: nothing right, this many LUTs; LUTs count by their logarithm from 10 on.
+#: The corner of the hypervolume: the score of a constant output, this many LUTs; LUTs count by their
+#: logarithm from 10 on.
 WORST_LUT, BEST_LUT = 1e5, 10.0
 
 Front = dict[str, Any]
@@ -40,16 +41,20 @@ def smallest(points: Iterable[Point], level: float) -> float:
     return min((cost for score, cost in points if score >= level), default=math.inf)
 
 
-def hypervolume(points: Iterable[Point]) -> float:
-    """Of test score and log LUT, 1 for a perfect circuit of ten LUTs."""
+def hypervolume(points: Iterable[Point], chance: float) -> float:
+    """Of test score and log LUT, 1 for a perfect circuit of ten LUTs.
+
+    Args:
+        chance: score of a constant output, which needs no LUT.
+    """
     span = math.log(WORST_LUT / BEST_LUT)
-    volume, best = 0.0, 0.0
+    volume, best = 0.0, chance
     # From the cheapest on, each better score adds its strip.
     for score, cost in sorted(points, key=lambda point: (point[1], -point[0])):
         if score > best and cost < WORST_LUT:
             volume += (score - best) * min(1.0, math.log(WORST_LUT / max(cost, BEST_LUT)) / span)
             best = score
-    return volume
+    return volume / (1.0 - chance)
 
 
 def front_points(points: Iterable[Point], lowest: float) -> list[Point]:
@@ -120,8 +125,9 @@ def row(name: str, theirs: Sequence[Front], ours: Sequence[Front], by: str) -> l
         cells.append(f"{mark}{100 * level:.1f}: {number}/{other:,.0f}{mark}")
     finite = [ratio for ratio in ratios if math.isfinite(ratio)]
     mean = math.exp(sum(map(math.log, finite)) / len(finite)) if finite else math.nan
-    ours_volume = median(hypervolume(points) for points in by_seed(ours, by).values())
-    their_volume = median(hypervolume(points) for points in by_seed(theirs, by).values())
+    chance = theirs[0]["chance"]
+    ours_volume = median(hypervolume(points, chance) for points in by_seed(ours, by).values())
+    their_volume = median(hypervolume(points, chance) for points in by_seed(theirs, by).values())
     union = front_points((p for front in theirs for p in points_of(front, by)), LOWEST)
     when = ", ".join(seconds_to_dominate(union, front, by) for front in ours)
     worst = "-" if any(map(math.isinf, ratios)) else f"{max(ratios):.2f}"
