@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas_hls.construction import quickly_made
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.features import FeatureTypes, hull
 from hwnas_hls.network.layers import Weighted
@@ -39,7 +38,6 @@ DEFAULT_TYPE = FixedType(16, 6)
 NO_CHAIN = Note(NoteKind.NO_DATA, "networks other than chains of dense layers have not been measured")
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerQuery:
     """One dense layer with its activation.
@@ -98,7 +96,6 @@ def normalised_type(source: FixedType, scale: FixedType) -> FixedType:
     return FixedType(integer + fraction, integer)
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
     """One design.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.construction import quickly_made
 from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.network.fields import HlsStrategy
 from hwnas_hls.network.input_words import InputScaling
@@ -40,7 +39,6 @@ __all__ = [
 ]
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A network as hardware: input type, layers from input to output, clock.

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.construction import quickly_made
 from hwnas_hls.errors import UserError
 from hwnas_hls.network.fields import (
     PADDINGS,
@@ -27,7 +26,6 @@ _CONV_PLAIN = (*_IMAGE, "filters", "kernel_height", "kernel_width", "padding", "
 _POOL_PLAIN = (*_IMAGE, "pool_height", "pool_width", "pooling")
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True)
 class Conv2D:
     """A two-dimensional convolution, stride 1, with its activation; a time series has height 1.
@@ -150,7 +148,6 @@ class Conv2D:
         return cls(**fields_from_json(data, _CONV_PLAIN, WEIGHTED_TYPES))
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True)
 class Pool2D:
     """Pooling over windows that do not overlap; incomplete windows at the edges are dropped.

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwnas_hls.construction import quickly_made
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.fields import (
     ACTIVATIONS,
@@ -54,7 +53,6 @@ _DENSE_PLAIN = ("n_in", "n_out", *SETTINGS)
 _MERGE_PLAIN = ("merge", "input_widths", "activation", "channels")
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True)
 class Dense:
     """A fully connected layer with its activation, as hls4ml builds it.
@@ -134,7 +132,6 @@ class Dense:
         return cls(**fields_from_json(data, _DENSE_PLAIN, WEIGHTED_TYPES))
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True)
 class Merge:
     """The sum or concatenation of two tensors, with an activation.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from hwnas_hls.construction import quickly_made
 from hwnas_hls.errors import ErrorKind, HwnasError
 
 if TYPE_CHECKING:
@@ -114,7 +113,6 @@ METRICS = {
 }
 
 
-@quickly_made
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One number of one candidate.
