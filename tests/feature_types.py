@@ -62,9 +62,19 @@ def narrowed(design: Design, seed: int = 0) -> Design:
     rng = np.random.default_rng(seed)
     layers = design.architecture.chain[:-1]
     own = tuple(
-        random_features(layer.result, layer.n_out, rng) for layer in layers if layer.result is not None
+        _allowed(random_features(layer.result, layer.n_out, rng), layer.result)
+        for layer in layers
+        if layer.result is not None
     )
     return replace(design, neurons=own)
+
+
+def _allowed(types: FeatureTypes, result: FixedType) -> FeatureTypes:
+    """One bit with a sign cannot saturate symmetrically: its result is 0 instead."""
+    symmetric = result.overflow == "SAT_SYM"
+    return tuple(
+        None if symmetric and own is not None and own.signed and own.width == 1 else own for own in types
+    )
 
 
 SOURCES = ("fixed<6,2>", "fixed<5,0>", "fixed<4,4>", "ufixed<5,2>", "fixed<3,-1>")

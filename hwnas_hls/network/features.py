@@ -48,6 +48,7 @@ def check_features(features: FeatureTypes, kind: FixedType, n_in: int, what: str
                 found=str(own),
                 kind=ErrorKind.INVALID,
             )
+        with_modes(own, kind)  # raises if it cannot have them
 
 
 def given_features(features: FeatureTypes, kind: FixedType, n_in: int) -> FeatureTypes:

@@ -51,6 +51,13 @@ class FixedType:
             raise UserError("unknown rounding mode", found=self.rounding, choices=ROUNDINGS)
         if self.overflow not in OVERFLOWS:
             raise UserError("unknown overflow mode", found=self.overflow, choices=OVERFLOWS)
+        if self.width == 1 and self.signed and self.overflow == "SAT_SYM":
+            # Vendor tools and symmetry disagree: the only range around zero is zero, but they saturate to -1.
+            raise UserError(
+                "a signed type of one bit cannot saturate symmetrically",
+                found=str(self),
+                remedy="take AP_SAT, or more bits",
+            )
 
     @classmethod
     def parse(cls, text: str) -> FixedType:

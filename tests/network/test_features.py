@@ -185,3 +185,15 @@ def test_neuron_types_that_cannot_be_are_refused() -> None:
     latency = tuple(replace(layer, strategy="Latency") for layer in design.architecture.chain)
     with refused(ErrorKind.CONFLICT, mentions=["distributed_arithmetic"]):
         narrowed(replace(design, architecture=replace(design.architecture, layers=latency), features=()))
+
+
+def test_one_bit_with_a_sign_has_no_symmetrical_saturation() -> None:
+    """Its symmetrical range is zero alone, but the vendor's type saturates to -1."""
+    with refused(ErrorKind.INVALID):
+        FixedType.parse("fixed<1,1,RND,SAT_SYM>")
+    design = featured(results="fixed<5,3,RND,SAT_SYM>", activation="linear", seed=1, neurons=False)
+    own = [(None,) * layer.n_out for layer in hidden(design)]
+    assert replace(design, neurons=tuple(own)).neurons
+    own[0] = (FixedType.parse("fixed<1,3>"), *own[0][1:])
+    with refused(ErrorKind.INVALID):
+        replace(design, neurons=tuple(own))

@@ -84,7 +84,9 @@ def savings(
     own = SATURATED * (spare < 0)
     low = SHARED_LUT_PER_BIT * NEURON_LOW_BIT * digits + own
     high = SHARED_LUT_PER_BIT * NEURON_HIGH_BIT * digits + own - SATURATED * (width - 1) * (spare == 0)
-    narrows = (digits > 0) & (width > 1)
+    # A signed type of one bit cannot saturate symmetrically.
+    symmetric = state.limit[1] < 0 and state.limit[1] == -state.limit[2]
+    narrows = (digits > 0) & (width > 1 + symmetric)
     drops = narrows & (state.result_shift + state.lacking[0].astype(np.int64) < _MOST_DROPPED)
     saturates = narrows & (spare <= 0) & (state.limit[0] == SATURATE)
     low, high = (np.rint(MILLI * gone).astype(np.int64) for gone in (low, high))
