@@ -153,7 +153,7 @@ class TrainingEstimator(Resumable, Refining):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "9"
+    version: str = "10"
     cost: float = 0.1
     trains: bool = True
     #: Settings that change for full trainings of exported designs.
