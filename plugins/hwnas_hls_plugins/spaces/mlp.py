@@ -40,7 +40,7 @@ _STARTS = (
 )
 
 #: Maximum number of weights of a start per training row.
-_WEIGHTS_PER_ROW = 4
+_WEIGHTS_PER_ROW = 2
 
 
 def nearest_choice(knob: Knob, wanted: Value) -> Value:
@@ -109,7 +109,7 @@ class MlpSpace(KnobSpace):
     def starts(self) -> list[Candidate]:
         """Generous networks, if adders are removed from them; else none.
 
-        None has more than four weights per training row: on small tables, larger networks take most of
+        None has more than two weights per training row: on small tables, larger networks take most of
         the time of a search without better designs.
         """
         if not self.ladder:
