@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 
 from hwnas_hls.network.precision import OVERFLOWS, ROUNDINGS, FixedType
 
-types = st.builds(
-    FixedType,
-    width=st.integers(1, 20),
-    integer=st.integers(-4, 24),
-    signed=st.booleans(),
-    rounding=st.sampled_from(ROUNDINGS),
-    overflow=st.sampled_from(OVERFLOWS),
+types = (
+    st.tuples(
+        st.integers(1, 20),
+        st.integers(-4, 24),
+        st.booleans(),
+        st.sampled_from(ROUNDINGS),
+        st.sampled_from(OVERFLOWS),
+    )
+    # There is no such type: see the test of features.
+    .filter(lambda one: not (one[0] == 1 and one[2] and one[4] == "SAT_SYM"))
+    .map(lambda one: FixedType(*one))
 )
 
 
