@@ -66,8 +66,9 @@ class Problem:
     @property
     def finds_clock(self) -> bool:
         """Whether the synthesizer finds a clock for each exported design, because the user states none."""
-        find = getattr(type(self.synthesizer), "clocked", Synthesizer.clocked)
-        return self.spec.clock_ns is None and find is not Synthesizer.clocked
+        if self.synthesizer is None or self.spec.clock_ns is not None:
+            return False
+        return type(self.synthesizer).clocked is not Synthesizer.clocked
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         """The candidates that one training covers together with this one."""
