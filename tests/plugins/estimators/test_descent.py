@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +29,10 @@ from hwnas_hls.values.estimate import Estimates
 from hwnas_hls_plugins.estimators.feature_bits import digit_price
 from hwnas_hls_plugins.estimators.training import TrainingConfig, TrainingEstimator, train
 from hwnas_hls_plugins.estimators.training.routing import planned
+from hwnas_hls_plugins.estimators.training.schedule import Schedule
 from hwnas_hls_plugins.estimators.training.snapshots import Snapshot, worthwhile
 from hwnas_hls_plugins.spaces.mlp import MlpSpace
+from hwnas_hls_plugins.spaces.mlp_config import LADDER
 from hwnas_hls_plugins.tasks.digits import Digits16Task
 
 if TYPE_CHECKING:
@@ -431,3 +434,24 @@ def test_refined_designs_need_fewer_adders(digits: Dataset, space: MlpSpace) -> 
     plain, refined = bits
     # A bias that compensates a removed weight may add an adder to a single design.
     assert sum(refined.values()) < 0.97 * sum(plain.values())
+
+
+def test_first_rounds_are_coarse() -> None:
+    """Every share that the default space asks for has its own round, which leaves nearly that share."""
+    schedule = Schedule(TrainingConfig(), epoch_steps=10, batch_rows=64, n_out=3)
+    shares = [schedule.share_after(number) for number in range(202)]
+    steps = [after / before for before, after in itertools.pairwise(shares)]
+    assert steps[:13] == pytest.approx([0.975**4] * 13)
+    assert shares[13] == pytest.approx(0.268, abs=1e-3)
+    assert steps[13:] == pytest.approx([0.975] * len(steps[13:]))
+    assert [schedule.round_of(share) for share in shares] == list(range(len(shares)))
+    rounds = [schedule.round_of(kept) for kept in LADDER]
+    assert len(set(rounds)) == len(LADDER)
+    assert [schedule.share_after(number) for number in rounds] == pytest.approx(LADDER, rel=2e-3)
+
+
+def test_rounds_are_fine_from_the_start_if_a_step_is_large() -> None:
+    config = TrainingConfig(descent_step=0.5, descent_fine=0.25)
+    schedule = Schedule(config, epoch_steps=10, batch_rows=64, n_out=3)
+    assert [schedule.share_after(number) for number in range(4)] == [1.0, 0.5, 0.25, 0.125]
+    assert [schedule.round_of(kept) for kept in (1.0, 0.9, 0.5, 0.25)] == [0, 1, 1, 2]
