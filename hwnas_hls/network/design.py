@@ -173,7 +173,8 @@ class Design:
         accumulator is the input of the activation. For a pooling, it is the type of the window's sum.
         """
         if not self._types:
-            self._types.extend(self._computed_types())
+            # One assignment: several threads may ask at once, and find the same.
+            self._types[:] = self._computed_types()
         return self._types
 
     def _computed_types(self) -> list[LayerTypes]:
