@@ -49,7 +49,7 @@ class Schedule:
         round_rows = max(config.descent_rows, n_out * config.descent_rows_per_output)
         self.descent_epochs = min(config.descent_epochs, max(1, round_rows // epoch_rows))
         self.dense_epochs = config.dense_rows // epoch_rows
-        #: Steps of a descent that are taken several at once, and how many rounds these are.
+        #: Rounds of a descent that take several steps at once, and how many steps these are.
         self._coarse_rounds = int(math.log(config.descent_fine, config.descent_step) / config.descent_coarse)
         self._coarse_steps = self._coarse_rounds * config.descent_coarse
 
