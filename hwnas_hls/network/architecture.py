@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +33,14 @@ __all__ = [
     "Conv2D",
     "Dense",
     "Layer",
+    "LayerTypes",
     "Merge",
     "Pool2D",
     "as_architecture",
 ]
+
+#: The types of a layer's input, its accumulator and its result.
+LayerTypes = tuple[FixedType, FixedType, FixedType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,23 +181,28 @@ class Architecture:
 
     def output_types(self) -> tuple[FixedType, ...]:
         """The output type of each layer, derived from the types (weights may allow narrower ones)."""
-        types = {INPUT: self.input}
-        for number, layer in enumerate(self.layers):
-            types[number] = layer.output_type(*[types[source] for source in self.sources(number)])
-        return tuple(types.values())[1:]
+        return tuple(result for *_, result in self.layer_types())
 
-    def layer_types(self) -> tuple[tuple[FixedType, FixedType, FixedType], ...]:
-        """(input, accumulator, output) type of each layer, derived from the types.
+    def layer_types(
+        self, accum_of: Callable[[int, Dense | Conv2D, FixedType], FixedType] | None = None
+    ) -> tuple[LayerTypes, ...]:
+        """The types of each layer.
 
-        As of a :meth:`Design <hwnas_hls.network.design.Design.layer_types>`, whose weights allow narrower
-        ones.
+        For a merge, the input is the first one (:meth:`sources` gives the other), and the accumulator is
+        the input of the activation. For a pooling, it is the type of the window's sum.
+
+        Args:
+            accum_of: gives the accumulator of a layer with weights that states none, from its number, the
+                layer and the type of its input; by default one that holds the sums of any weights.
         """
-        out: list[tuple[FixedType, FixedType, FixedType]] = []
+        out: list[LayerTypes] = []
         results = {INPUT: self.input}
         for number, layer in enumerate(self.layers):
             given = [results[source] for source in self.sources(number)]
             if isinstance(layer, Weighted):
-                accum = layer.accum or layer.exact_accum(given[0])
+                accum = layer.accum
+                if accum is None:
+                    accum = accum_of(number, layer, given[0]) if accum_of else layer.exact_accum(given[0])
                 result = layer.result or accum
             else:
                 accum, result = layer.exact_accum(*given), layer.output_type(*given)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network import stored_design
-from hwnas_hls.network.architecture import INPUT, Architecture
+from hwnas_hls.network.architecture import Architecture, LayerTypes
 from hwnas_hls.network.features import FeatureTypes, check_features, ends, features_to_json
 from hwnas_hls.network.layers import Conv2D, Dense, Weighted
 from hwnas_hls.network.precision import FixedType
@@ -44,8 +44,6 @@ class Preprocessing:
         return not self.mean.any() and bool((self.scale == 1.0).all())
 
 
-#: The types of a layer's input, its accumulator and its result.
-LayerTypes = tuple[FixedType, FixedType, FixedType]
 #: Entry of ``meta``: the adder levels per pipeline stage that a synthesizer found with the clock.
 ADDER_LEVELS = "adder_levels"
 
@@ -167,33 +165,36 @@ class Design:
                 yield number, layer, weight, bias
 
     def layer_types(self) -> Sequence[LayerTypes]:
-        """(input, accumulator, output) type of each layer.
-
-        For a merge, the input is the first one (:meth:`Architecture.sources` gives the other), and the
-        accumulator is the input of the activation. For a pooling, it is the type of the window's sum.
-        """
+        """As of :meth:`Architecture.layer_types`; accumulators hold the sums of the design's weights."""
         if not self._types:
             # One assignment: several threads may ask at once, and find the same.
-            self._types[:] = self._computed_types()
+            self._types[:] = self.architecture.layer_types(self._exact_accum)
         return self._types
 
-    def _computed_types(self) -> list[LayerTypes]:
-        out: list[LayerTypes] = []
-        architecture = self.architecture
-        for number, layer in enumerate(architecture.layers):
-            given = [
-                architecture.input if source == INPUT else out[source][2]
-                for source in architecture.sources(number)
-            ]
-            weight = self.weights[number]
-            if weight is not None and isinstance(layer, Weighted):
-                own = self.own_inputs(number)  # empty in graphs
-                accum = layer.accum or _exact_accum(layer, given[0], weight, self.biases[number], own)
-                result = layer.result or accum
-            else:
-                accum, result = layer.exact_accum(*given), layer.output_type(*given)
-            out.append((given[0], accum, result))
-        return out
+    def _exact_accum(self, number: int, layer: Dense | Conv2D, source: FixedType) -> FixedType:
+        """The narrowest type of the sums of a layer whose input has the type ``source``."""
+        import numpy as np
+
+        weight, bias = self.weights[number], self.biases[number]
+        if weight is None:  # refused when the design was made
+            raise TypeError(f"layer {number} has no weights")
+        fraction = source.fraction + layer.weight.fraction
+        at_high, at_low = weight * source.highest, weight * source.lowest
+        if own := self.own_inputs(number):  # empty in graphs
+            low, high = ends(own, source, len(weight))
+            at_high, at_low = weight * high[:, None], weight * low[:, None]
+        # A window over the edge of an image has fewer products: sums of a part lie within these too.
+        each = tuple(range(weight.ndim - 1))
+        up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=each)
+        down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=each)
+        if bias is not None and layer.bias is not None:
+            common = max(fraction, layer.bias.fraction)
+            shifted = bias << (common - layer.bias.fraction)
+            up = (up << (common - fraction)) + np.maximum(shifted, 0)
+            down = (down << (common - fraction)) + np.minimum(shifted, 0)
+            fraction = common
+        width = max(int(up.max()), -int(down.min()) - 1, 0).bit_length() + 1
+        return FixedType(width, width - fraction)
 
     def outputs(self, features: Any) -> NDArray[np.float64]:
         """The outputs of the hardware, exact.
@@ -376,34 +377,6 @@ class Design:
                 "the design was modified after it was written", where=where, kind=ErrorKind.DAMAGED
             )
         return design
-
-
-def _exact_accum(
-    layer: Dense | Conv2D,
-    source: FixedType,
-    weight: NDArray[np.int64],
-    bias: NDArray[np.int64] | None,
-    own: FeatureTypes,
-) -> FixedType:
-    import numpy as np
-
-    fraction = source.fraction + layer.weight.fraction
-    at_high, at_low = weight * source.highest, weight * source.lowest
-    if own:
-        low, high = ends(own, source, len(weight))
-        at_high, at_low = weight * high[:, None], weight * low[:, None]
-    # A window over the edge of an image has fewer products: sums of a part lie within these too.
-    each = tuple(range(weight.ndim - 1))
-    up = np.maximum(np.maximum(at_high, at_low), 0).sum(axis=each)
-    down = np.minimum(np.minimum(at_high, at_low), 0).sum(axis=each)
-    if bias is not None and layer.bias is not None:
-        common = max(fraction, layer.bias.fraction)
-        shifted = bias << (common - layer.bias.fraction)
-        up = (up << (common - fraction)) + np.maximum(shifted, 0)
-        down = (down << (common - fraction)) + np.minimum(shifted, 0)
-        fraction = common
-    width = max(int(up.max()), -int(down.min()) - 1, 0).bit_length() + 1
-    return FixedType(width, width - fraction)
 
 
 def _on_grid(what: str, values: NDArray[np.int64], grid: FixedType) -> None:

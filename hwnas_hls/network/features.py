@@ -122,10 +122,9 @@ def ends(features: FeatureTypes, kind: FixedType, n_in: int) -> tuple[NDArray[np
 
     if not features:
         return np.full(n_in, kind.lowest, np.int64), np.full(n_in, kind.highest, np.int64)
-    own = given_features(features, kind, n_in)
     low, high = (
         np.array(
-            [0 if one is None else getattr(one, end) << (kind.fraction - one.fraction) for one in own],
+            [0 if one is None else getattr(one, end) << (kind.fraction - one.fraction) for one in features],
             np.int64,
         )
         for end in ("lowest", "highest")

@@ -42,7 +42,6 @@ class LayerGraph:
         self.input = End(INPUT, width, kind, shape)
         self._layers: list[Layer] = []
         self._sources: list[Sequence[End]] = []
-        self._straight = True
 
     def add(self, layer: Layer, sources: Sequence[End], shape: Shape | None = None) -> End:
         """Append ``layer`` with the given sources.
@@ -50,13 +49,10 @@ class LayerGraph:
         Args:
             shape: shape of its output, if that is an image.
         """
-        number = len(self._layers)
         self._layers.append(layer)
         self._sources.append(sources)
-        if len(sources) > 1 or sources[0].number != number - 1:
-            self._straight = False
         kind = layer.output_type(*[source.kind for source in sources])
-        return End(number, layer.n_out, kind, shape)
+        return End(len(self._layers) - 1, layer.n_out, kind, shape)
 
     def merge(
         self, how: str, first: End, second: End, activation: str = "linear", result: FixedType | None = None
@@ -76,7 +72,10 @@ class LayerGraph:
     ) -> Architecture:
         """The network; in a chain, layers have implicit inputs."""
         layers = self._layers
-        if not self._straight:
+        if any(
+            len(sources) > 1 or sources[0].number != number - 1
+            for number, sources in enumerate(self._sources)
+        ):
             layers = [
                 replace(layer, inputs=tuple(source.number for source in sources))
                 for layer, sources in zip(layers, self._sources, strict=True)

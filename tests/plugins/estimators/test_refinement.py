@@ -354,3 +354,12 @@ def test_saturation_that_a_row_needs_stays() -> None:
     assert without_idle_saturation(design, rows) is design
     graph = residual()
     assert without_idle_saturation(graph, rows) is graph
+
+
+def test_symmetric_results_keep_two_bits() -> None:
+    """A signed result of one bit that saturates symmetrically does not exist."""
+    design = chain("fixed<3,1,RND,SAT_SYM>", activation="linear")
+    rows, labels = rows_of(design)
+    stops = ladder(design, rows, labels, (1e-3, 3e-2), passes=3)
+    own = {kind for kind in stops[-1].design.own_results(0) if kind is not None}
+    assert min(kind.width for kind in own) == 2

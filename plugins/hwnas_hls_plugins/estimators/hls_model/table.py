@@ -284,12 +284,13 @@ def habit_of(layers: Sequence[LayerQuery]) -> int:
     """How a design's weights are typed, a place in ``HABITS``."""
     if len(layers) <= 1:
         return ALONE
-    for layer in layers:
-        if layer.bias is None or layer.bias != layer.accum:
-            break
-    else:
-        if len({layer.weight for layer in layers}) > 1 and len({layer.accum for layer in layers}) > 1:
-            return OWN
+    # The first question is answered fastest, and mostly with no.
+    if (
+        all(layer.bias is not None and layer.bias == layer.accum for layer in layers)
+        and len({layer.weight for layer in layers}) > 1
+        and len({layer.accum for layer in layers}) > 1
+    ):
+        return OWN
     return FEW if min(layer.weight.width for layer in layers) < WIDE_BITS else WIDE
 
 

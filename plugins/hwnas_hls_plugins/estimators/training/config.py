@@ -19,11 +19,13 @@ _RANGES: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
         "at least 1",
     ),
     (
-        ("batch_size", "cores", "dense_rows", "descent_rows_per_output", "group_elements", "max_rows"),
+        (
+            *("batch_size", "cores", "dense_rows", "descent_price", "descent_rows_per_output"),
+            *("group_elements", "max_rows", "max_validation_rows"),
+        ),
         lambda value: value >= 0,
         "0 or more",
     ),
-    (("max_validation_rows", "descent_price"), lambda value: value >= 0, "0 or more"),
     (("learning_rate", "descent_rate"), lambda value: value > 0, "above 0"),
     (("descent_step", "descent_fine"), lambda value: 0 < value < 1, "between 0 and 1"),
     (
