@@ -86,6 +86,10 @@ PIPELINE = "#pragma HLS PIPELINE"
         (f"{PIPELINE}\n#pragma HLS ALLOCATION operation instances=mul limit=4", 1),
         (f"{PIPELINE}\n#pragma HLS LATENCY min=20", 1),
         (f"{PIPELINE}\n#pragma HLS INLINE recursive", 1),
+        (f"{PIPELINE} \\\n    II=8", 1),
+        ('_Pragma("HLS PIPELINE II=8")', 1),
+        (f"{PIPELINE} rewind", 1),
+        (f"{PIPELINE} II=1 style=frp", 1),
     ],
 )
 def test_pragmas_of_the_top_function_are_judged(tmp_path: Path, new: str, outside: int) -> None:
@@ -103,14 +107,45 @@ def test_pragmas_of_the_top_function_are_judged(tmp_path: Path, new: str, outsid
         'set_directive_unroll "tagger/dense_latency/Product1"',
     ],
 )
-@pytest.mark.parametrize("file", ["build_prj.tcl", "directives.tcl"])
+@pytest.mark.parametrize("file", ["build_prj.tcl", "directives.tcl", "tagger_prj/solution1/directives.tcl"])
 def test_directives_of_scripts_are_judged_as_pragmas(tmp_path: Path, line: str, file: str) -> None:
     folder = edited(tmp_path, PIPELINE, PIPELINE)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
     before = (folder / file).read_text() if (folder / file).exists() else ""
     (folder / file).write_text(f"{before}\n# {line}\n")
     assert read_folder(folder).reasons == ()
     (folder / file).write_text(f"{before}\n{line}\n")
     assert [note.about for note in read_folder(folder).reasons] == ["pragma"]
+
+
+def test_pragmas_of_other_functions_are_not_those_of_the_top_function(tmp_path: Path) -> None:
+    other = "#pragma HLS PIPELINE II=16\n#pragma HLS DATAFLOW\n    for (int i = 0; i < 4; i++) a[i] = 0;"
+    query = read_folder(
+        edited(tmp_path, "void tagger(", f"void zero(int a[4]) {{\n{other}\n}}\nvoid tagger(")
+    )
+    assert (query.reasons, query.pipeline_ii) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("    auto& layer9_out", "    mask(layer4_out);\n    auto& layer9_out", "layer4_out"),
+        ("// fc2\n", "// fc2\n    layer5_out[0] = layer5_out[1];\n", "layer5_out"),
+    ],
+)
+def test_code_that_hls4ml_did_not_write_is_not_counted(
+    tmp_path: Path, old: str, new: str, named: str
+) -> None:
+    query = read_folder(edited(tmp_path, old, new))
+    assert [note.kind for note in query.reasons] == [NoteKind.UNCOUNTED]
+    assert named in query.reasons[0].text
+
+
+def test_another_top_function_of_the_script_is_not_counted(tmp_path: Path) -> None:
+    folder = edited(tmp_path, PIPELINE, PIPELINE)
+    path = folder / "build_prj.tcl"
+    path.write_text(path.read_text().replace("set_top tagger", "set_top kernel"))
+    assert [note.kind for note in read_folder(folder).reasons] == [NoteKind.UNCOUNTED]
 
 
 def test_a_pipeline_above_resource_layers_is_outside(tmp_path: Path) -> None:

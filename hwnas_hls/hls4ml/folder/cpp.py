@@ -25,6 +25,8 @@ _MAX_STRUCT = 5_000
 #: A file has one top function; a bound keeps a hostile file cheap.
 _MOST_FUNCTIONS = 100
 _BRACE = re.compile(r"[{}]")
+#: A pragma as an operator, which may stand on the line of a statement.
+_OPERATOR = re.compile(r'\b_Pragma\s*\(\s*"HLS\s([^"]{1,500})"\s*\)')
 
 
 def without_comments(text: str) -> tuple[str, dict[int, str]]:
@@ -56,20 +58,28 @@ def without_comments(text: str) -> tuple[str, dict[int, str]]:
         position = end
 
 
+@dataclass(frozen=True, slots=True)
+class Pragma:
+    """The text behind ``#pragma HLS``, and the number of its line, from 0."""
+
+    text: str
+    line: int
+
+
 @dataclass(slots=True)
 class SourceText:
     """One file without comments and preprocessor lines.
 
     Args:
         text: statements only; every line keeps its number.
-        pragmas: text behind ``#pragma HLS``, in order.
+        pragmas: of all functions, in order.
         defines: name -> expression of ``#define``.
         comments: line number -> comment at its end.
         named: every ``#define`` -> its expression, empty where it has none.
     """
 
     text: str
-    pragmas: list[str] = field(default_factory=list)
+    pragmas: list[Pragma] = field(default_factory=list)
     defines: dict[str, str] = field(default_factory=dict)
     comments: dict[int, str] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
@@ -87,11 +97,14 @@ def clean(text: str, known: Mapping[str, str] | None = None) -> SourceText:
     names = dict(known or {})
     kept: list[str] = []
     levels: list[_Level] = []
-    for line in bare.split("\n"):
+    for number, line in _directives_joined(bare.split("\n")):
         stripped = line.strip()
         hidden = _hidden(levels)
+        kept += [""] * (number - len(kept))
         if not stripped.startswith("#"):
-            kept.append("" if hidden else line)
+            visible = "" if hidden else line
+            result.pragmas += [Pragma(found[1].strip(), number) for found in _OPERATOR.finditer(visible)]
+            kept.append(_OPERATOR.sub("", visible))
             continue
         kept.append("")
         words = stripped[1:].split(None, 1)
@@ -110,9 +123,21 @@ def clean(text: str, known: Mapping[str, str] | None = None) -> SourceText:
             names[name] = result.defines.get(name, "")
             result.named[name] = names[name]
         elif words[0].upper() == "PRAGMA" and rest[:3].upper() == "HLS" and len(rest.split()) > 1:
-            result.pragmas.append(rest.split(None, 1)[1].strip()[:500])
+            result.pragmas.append(Pragma(rest.split(None, 1)[1].strip()[:500], number))
     result.text = "\n".join(kept)
     return result
+
+
+def _directives_joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; a preprocessor line that a backslash continues is one with the next."""
+    number = 0
+    while number < len(lines):
+        first, line = number, lines[number]
+        while line.lstrip().startswith("#") and line.endswith("\\") and number + 1 < len(lines):
+            number += 1
+            line = f"{line[:-1]} {lines[number].rstrip()}"
+        yield first, line
+        number += 1
 
 
 @dataclass(slots=True)
@@ -240,6 +265,10 @@ class Function:
     parameters: str
     body: str
     first_line: int
+
+    def holds(self, line: int) -> bool:
+        """Whether a line, by its number, is one of the body."""
+        return self.first_line <= line <= self.first_line + self.body.count("\n")
 
 
 def functions(text: str) -> Iterator[Function]:

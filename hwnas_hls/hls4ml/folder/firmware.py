@@ -34,6 +34,7 @@ _ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
 _ARRAY = re.compile(r"([\w:<>,\s*]+?)[\s&>](\w+)\s*\[([^\]]{1,100})\]")
 _STREAM = re.compile(r"(?:static\s+)?hls::stream\s*<\s*([\w:]+)\s*>\s*&?\s*(\w+)(?:\s*\(.*\))?")
 _INCLUDE = re.compile(r'(?m)^[ \t]*#[ \t]*include[ \t]+"(\w{1,100}\.hp?p?)"')
+_SET_TOP = re.compile(r'(?m)^[ \t]*set_top[ \t]+"?([A-Za-z_]\w*)"?')
 _STRING = re.compile(r'"[^"]*"')
 _LOADING = re.compile(r"(?:if\s*\([^;]*?\)\s*|else\s+)*(?:\w+::)*load_(?:compressed_)?weights_from_txt\s*<")
 _WORD = re.compile(r"(?:\w+::)*array\s*<(.*),([^,<>]+)>")
@@ -68,8 +69,11 @@ class Firmware:
         constants: names -> expressions.
         structs: configurations by name.
         variables: arrays and streams of the top function, including its ports.
-        pragmas: text behind ``#pragma HLS`` in its file, in order, then what directives of scripts mean.
+        pragmas: text behind ``#pragma HLS`` in the top function, in order, then what directives of scripts
+            mean.
         aliases: array name -> the array that it is an alias of.
+        touched: words of the statements that are neither declarations nor calls of layers.
+        wrapper: name of a function around the top function, which the script makes the top; empty without.
         multipliers: ``dsp`` or ``fabric`` if a directive binds every multiplication.
         da_weight: weight types of layers, by name, from the configuration.
         generated: text of ``nnet_code_gen.h``: adder graphs, and casts of single values.
@@ -85,6 +89,8 @@ class Firmware:
     structs: Mapping[str, Struct]
     variables: Mapping[str, Variable]
     aliases: Mapping[str, str]
+    touched: frozenset[str] = frozenset()
+    wrapper: str = ""
     pragmas: Sequence[str] = ()
     multipliers: str | None = None
     da_weight: Mapping[str, FixedType] = field(default_factory=dict)
@@ -97,7 +103,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     Raises:
         ReportError: a file is missing, or no function calls hls4ml's layers.
     """
-    scripts = [optional_source(folder, name) for name in ("build_prj.tcl", "project.tcl", "directives.tcl")]
+    scripts = [optional_source(folder, name) for name in _scripts(folder)]
     given = flags("\n".join(scripts))
     defines = clean(optional_source(folder, "firmware/defines.h"), given)
     parameters = clean(source(folder, "firmware/parameters.h"), given | defines.named)
@@ -108,6 +114,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
     calls: list[Call] = []
     variables: dict[str, Variable] = {}
     aliases: dict[str, str] = {}
+    touched: set[str] = set()
     for part in split(function.parameters):
         _declare(part, constants, names, variables)
     ports = tuple(variables)
@@ -124,9 +131,9 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
             calls.append(call)
         elif "nnet::" in statement and "(" in statement and not _STREAM.fullmatch(statement):
             raise ReportError(f"{folder}: cannot parse the statement {statement[:100]!r} of its firmware")
-        else:
-            _declare(statement, constants, names, variables)
-    directives = [f"HLS {pragma}" for pragma in cleaned.pragmas]
+        elif not _declare(statement, constants, names, variables):
+            touched |= set(re.findall(r"\w+", statement[:2000]))
+    directives = [f"HLS {pragma.text}" for pragma in cleaned.pragmas]
     for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
         directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
     directives += scripts
@@ -142,7 +149,12 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         structs=structs(parameters.text),
         variables=variables,
         aliases=aliases,
-        pragmas=[*cleaned.pragmas, *directive_pragmas("\n".join(scripts))],
+        touched=frozenset(touched),
+        wrapper=_wrapper(scripts, function.name),
+        pragmas=[
+            *(pragma.text for pragma in cleaned.pragmas if function.holds(pragma.line)),
+            *directive_pragmas("\n".join(scripts)),
+        ],
         multipliers=directive_multipliers(directives),
         da_weight=Precisions(config).weights(),
         generated=optional_source(folder, generated, MAX_WEIGHT_BYTES),
@@ -187,7 +199,7 @@ def _top_function(
             continue
         text = source(folder, relative)
         cleaned = clean(text, {**defined, **_included(folder, text, defined)})
-        _check_maker(folder, "\n".join([*cleaned.pragmas, cleaned.text, headers]), relative)
+        _check_maker(folder, "\n".join([*(p.text for p in cleaned.pragmas), cleaned.text, headers]), relative)
         for function in functions(cleaned.text):
             if "nnet::" in function.body:
                 return function, cleaned
@@ -215,17 +227,33 @@ def _name_in(comment: str) -> str:
     return comment if re.fullmatch(r"[\w./:-]{1,120}", comment) else ""
 
 
+def _scripts(folder: Path) -> list[str]:
+    """The scripts that a tool may have run, with the directives that its user interface stored."""
+    stored = sorted(folder.glob("*/solution*/directives.tcl"))[:20]
+    names = [path.relative_to(folder).as_posix() for path in stored]
+    return ["build_prj.tcl", "project.tcl", "directives.tcl", *names]
+
+
+def _wrapper(scripts: Sequence[str], top: str) -> str:
+    """The function that a script synthesises instead of the one with the layers; hls4ml's own is none."""
+    named = [found[1] for text in scripts for found in _SET_TOP.finditer(text)]
+    return named[-1] if named and named[-1] not in (top, f"{top}_axi") else ""
+
+
 def _declare(
     statement: str, constants: Mapping[str, str], names: Mapping[str, str], variables: dict[str, Variable]
-) -> None:
-    """Record the array or stream that a statement or parameter declares, if any."""
+) -> bool:
+    """Record the array or stream that a statement or parameter declares; whether it declares one."""
     plain = " ".join(statement.split())[:300]
     array, stream = _ARRAY.fullmatch(plain), _STREAM.fullmatch(plain)
     if array is not None:
         size = evaluate(array[3], constants)
         if size is not None and size > 0:
             variables[array[2]] = Variable(array[1].strip(), size, is_stream=False)
+            return True
     elif stream is not None:
         word = _WORD.fullmatch(names.get(stream[1], ""))
         size = None if word is None else evaluate(word[2].strip(), constants)
         variables[stream[2]] = Variable(stream[1], size or 1, is_stream=True)
+        return True
+    return False

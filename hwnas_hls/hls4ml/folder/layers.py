@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.adder_graph import read_casts
 from hwnas_hls.hls4ml.folder.cpp import Call
 from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
-from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
+from hwnas_hls.hls4ml.folder.surroundings import check_input, check_output, pragma_reasons, uncounted
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.notes import Note, NoteKind, activation_of_inputs
 from hwnas_hls.hls4ml.query import LayerQuery
@@ -38,15 +37,6 @@ ACTIVATIONS = {
 #: Calls without hardware.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
 
-#: Pragmas that hls4ml itself writes into a top function (any release), or that bind multiplications, which
-#: the reader follows. Whatever else stands there changes what is built.
-_USUAL = frozenset(
-    {"ARRAY_RESHAPE", "ARRAY_PARTITION", "INTERFACE", "PIPELINE", "DATAFLOW", "STREAM"}
-    | {"BIND_OP", "RESOURCE", "BIND_STORAGE", "STABLE"}
-)
-#: Modes of ports that add a bus, a queue or a memory port.
-_PORT_MODE = re.compile(r"(?:mode=)?(s_axilite|m_axi|axis|ap_fifo|ap_memory|bram|ap_bus)")
-
 
 def read_layers(firmware: Firmware) -> Layers:
     """Combine the calls: each dense layer with the following activations and normalisation.
@@ -59,6 +49,7 @@ def read_layers(firmware: Firmware) -> Layers:
     out = Layers()
     previous = ""
     pending: FeatureTypes = ()
+    arrays: list[str] = []
     for call in firmware.calls:
         if call.function in _SILENT:
             continue
@@ -67,7 +58,7 @@ def read_layers(firmware: Firmware) -> Layers:
             raise ReportError(f"{firmware.folder}: layer {name!r}: call of {call.function} without its types")
         source = origin(call.arguments[0], firmware.aliases)
         if not previous:
-            _check_input(source, name, firmware)
+            check_input(source, name, firmware)
         if previous and source != previous:
             raise Unsupported(
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
@@ -98,17 +89,14 @@ def read_layers(firmware: Firmware) -> Layers:
                 f"layer {name!r} is nnet::{call.function}: only dense layers, activations and batch "
                 "normalisation are supported"
             )
+        arrays += [source, previous]
         if out.layers:
             _check_size(previous, out.layers[-1].n_out, f"layer {name!r} writes", firmware)
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: its firmware has no dense layer")
     _take_casts_as_results(out)
-    if previous in firmware.variables and previous not in firmware.ports:
-        raise Unsupported(
-            f"the last layer writes {previous}, which is no output of the top function, and the tools remove "
-            "all logic"
-        )
-    out.reasons += _pragma_reasons(firmware, out)
+    check_output(previous, firmware)
+    out.reasons += [*pragma_reasons(firmware, out), *uncounted(firmware, arrays)]
     return out
 
 
@@ -147,16 +135,6 @@ def _once(layer: LayerQuery, kind: FixedType) -> bool:
     )
 
 
-def _check_input(source: str, name: str, firmware: Firmware) -> None:
-    """The first layer reads a port of the top function; otherwise nothing reaches it."""
-    if not firmware.ports or source in firmware.parameters:
-        return
-    raise Unsupported(
-        f"layer {name!r} reads {source}, which no layer writes: no layer uses the network's input, "
-        "and the tools remove all logic"
-    )
-
-
 def _check_size(array_name: str, count: int, does: str, firmware: Firmware) -> None:
     """An array has as many values as its layer; a stream comes in whole words."""
     array = firmware.variables.get(array_name)
@@ -166,55 +144,6 @@ def _check_size(array_name: str, count: int, does: str, firmware: Firmware) -> N
         raise Unsupported(f"{does} {count} values of {array_name}, which comes in words of {array.size}")
     if not array.is_stream and array.size != count:
         raise Unsupported(f"{does} {count} values of {array_name}, which has {array.size}")
-
-
-def _pragma_reasons(firmware: Firmware, layers: Layers) -> list[Note]:
-    """Why pragmas of the top function put the design outside the measured domain."""
-    texts: list[str] = []
-    styles = set()
-    for pragma in firmware.pragmas:
-        words = re.sub(r"\s*=\s*", "=", pragma).split()
-        kind = words[0].upper()
-        styles.add(kind)
-        if kind not in _USUAL:
-            texts.append(f"{' '.join(words[:2])} on the top function: no data")
-        elif kind == "PIPELINE":
-            texts.append(_pipeline(words, firmware, layers))
-        elif kind == "DATAFLOW" and layers.io_type == "io_parallel" and not _shares(layers):
-            texts.append("DATAFLOW on layers that are not Resource makes each a separate process: no data")
-        elif kind == "INTERFACE" and layers.io_type == "io_parallel":
-            texts += _ports(words)
-    if not styles & {"PIPELINE", "DATAFLOW"} and layers.io_type == "io_parallel":
-        texts.append("the top function has neither PIPELINE nor DATAFLOW, so layers wait for each other")
-    return [Note(NoteKind.NO_DATA, text, "pragma") for text in dict.fromkeys(texts) if text]
-
-
-def _shares(layers: Layers) -> bool:
-    return any(layer.strategy.startswith(("Resource", "compressed")) for layer in layers.layers)
-
-
-def _ports(words: list[str]) -> list[str]:
-    modes = [match[1] for word in words[1:] if (match := _PORT_MODE.fullmatch(word.lower()))]
-    return [f"an interface {mode} on the top function adds a wrapper that is not counted" for mode in modes]
-
-
-def _pipeline(words: list[str], firmware: Firmware, layers: Layers) -> str:
-    """What a pipeline of the whole network means for the domain; empty where hls4ml writes the same."""
-    options = [word for word in words[1:] if not word.upper().startswith("II=")]
-    if options and options[0].lower() == "off":
-        return "PIPELINE off on the top function: no data"
-    written = next((word[3:] for word in words[1:] if word.upper().startswith("II=")), "1")
-    interval = evaluate(written, firmware.constants)
-    if interval is None or interval < 1:
-        return f"PIPELINE II={written[:40]} on the top function: its value is not known"
-    wanted = {layer.reuse_factor for layer in layers.layers}
-    if interval > 1 and wanted != {interval}:
-        layers.pipeline_ii = interval
-        return f"PIPELINE II={interval} on the top function shares operators between its cycles"
-    looped = any(layer.strategy == "Resource" and layer.reuse_factor > 1 for layer in layers.layers)
-    if looped and layers.io_type == "io_parallel":
-        return "PIPELINE above Resource layers unrolls their loops: no data"
-    return ""
 
 
 def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
