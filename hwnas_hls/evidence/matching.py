@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas_hls.evidence.belonging import plain_part
+from hwnas_hls.hls4ml.belonging import plain_part
 from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.features import FeatureTypes
 from hwnas_hls.network.precision import FixedType

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hwnas_hls.errors import HwnasError
-from hwnas_hls.evidence.belonging import contradictions, foreign_modules, same_device, same_top
+from hwnas_hls.hls4ml.belonging import contradictions, foreign_modules, same_device, same_top
 from hwnas_hls.hls4ml.folder import Project, find_projects, read_whole
 from hwnas_hls.hls4ml.query import Query
 from hwnas_hls.hls4ml.reports.reports import Csynth, Resources, Solution

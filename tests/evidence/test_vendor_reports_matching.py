@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from old_projects import edited
 from parts import XCKU115
 from places import TESTS
 from refusal import expect_mentioned, refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
-from hwnas_hls.evidence.belonging import contradictions
 from hwnas_hls.evidence.measured_projects import SkipReason, measured_projects
-from hwnas_hls.hls4ml.folder import read_whole
+from hwnas_hls.hls4ml.belonging import contradictions
+from hwnas_hls.hls4ml.folder import read_folder, read_whole
+from hwnas_hls.hls4ml.notes import NoteKind
+from hwnas_hls.hls4ml.reports import read_csynth
 from hwnas_hls.network.architecture import Architecture, Dense, Merge
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
@@ -422,3 +425,98 @@ class TestContract(SynthesizerContract):
 
     def synthesizer(self) -> ReportsSynthesizer:
         return ReportsSynthesizer(ReportsConfig((str(self.folder),)))
+
+
+def _ports(*ports: tuple[str, int]) -> str:
+    clock = "<RtlPorts><name>ap_clk</name><IOProtocol>ap_ctrl_hs</IOProtocol><Bits>1</Bits></RtlPorts>"
+    drawn = "".join(
+        f"<RtlPorts><name>{name}</name><IOProtocol>{protocol}</IOProtocol><Bits>{bits}</Bits></RtlPorts>"
+        for name, bits in ports
+        for protocol in ["ap_ctrl_hs" if "return" in name else "ap_vld"]
+    )
+    return f"<InterfaceSummary>{clock}{drawn}</InterfaceSummary></profile>"
+
+
+INPUT = (("x_V", 48), ("x_V_ap_vld", 1))
+OUTPUTS = tuple((f"layer4_out_{number}_V", 12) for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("ports", "foreign"),
+    [
+        ((*INPUT, *OUTPUTS, ("const_size_in_1", 16)), False),
+        ((("x", 48), *((name.removesuffix("_V"), bits) for name, bits in OUTPUTS)), False),
+        ((("x_V", 40), *OUTPUTS), True),  # another number of inputs
+        ((*INPUT, *OUTPUTS[:2]), True),  # another number of outputs
+        ((*INPUT, *((name, 16) for name, _ in OUTPUTS)), True),  # wider outputs
+        ((("fc1_input_V", 48), *OUTPUTS), True),  # another input
+        ((), False),  # none in the report
+    ],
+    ids=["Vivado", "Vitis", "inputs", "outputs", "width", "name", "none"],
+)
+def test_ports_of_a_report_are_those_of_the_firmware(
+    tmp_path: Path, ports: tuple[tuple[str, int], ...], foreign: bool
+) -> None:
+    folder = _synthesised(tmp_path / "project", _design())
+    first = read_whole(folder).ports
+    path = folder / "tagger_prj" / "solution1" / "syn" / "report" / "tagger_csynth.xml"
+    names = dict(zip(("x", "layer4_out"), first, strict=True))
+    renamed = [(name.replace("layer4_out", names["layer4_out"]), bits) for name, bits in ports]
+    renamed = [(name.replace("x", names["x"], 1) if name[0] == "x" else name, bits) for name, bits in renamed]
+    path.write_text(path.read_text().replace("</profile>", _ports(*renamed)))
+    designs, skipped = measured_projects([folder])
+    assert (SkipReason.OTHER_DESIGN in {each.kind for each in skipped}) == foreign
+    assert bool(designs) != foreign
+
+
+@pytest.mark.parametrize(("values", "foreign"), [(8, False), (7, False), (6, True), (16, True)])
+def test_modules_return_the_values_of_their_layer(tmp_path: Path, values: int, foreign: bool) -> None:
+    design = _design()
+    weights = [each.copy() for each in design.weights]
+    weights[1][2] = 0  # no output needs the third neuron, so HLS may remove it
+    design = dataclasses.replace(design, weights=tuple(weights))
+    folder = _synthesised(tmp_path / "project", design)
+    report = folder / "tagger_prj" / "solution1" / "syn" / "report"
+    accum = design.layer_types()[0][1]
+    module = MODULE.format(width=accum.width, integer=accum.integer)
+    text = (DATA / "vivado_2019_csynth.xml").read_text().replace(">tagger<", f">{module}<")
+    returned = _ports(*((f"ap_return_{number}", 12) for number in range(values)))
+    (report / f"{module}_csynth.xml").write_text(text.replace("</profile>", returned))
+    project = read_whole(folder)
+    assert project.reports is not None
+    assert bool(contradictions(project, project.reports.solutions[0])) == foreign
+
+
+def test_ports_of_text_reports(tmp_path: Path) -> None:
+    table = """
++---------------+-----+-----+------------+--------------+--------------+
+|   RTL Ports   | Dir | Bits|  Protocol  | Source Object|    C Type    |
++---------------+-----+-----+------------+--------------+--------------+
+|ap_clk         |  in |    1| ap_ctrl_hs |    tagger    | return value |
+|fc1_input_V    |  in |  256|   ap_vld   |  fc1_input_V |    pointer   |
++---------------+-----+-----+------------+--------------+--------------+
+"""
+    path = tmp_path / "tagger_csynth.rpt"
+    path.write_text((DATA / "vitis_2021_csynth.rpt").read_text() + table)
+    assert [(port.name, port.bits, port.protocol) for port in read_csynth(path).ports] == [
+        ("ap_clk", 1, "ap_ctrl_hs"),
+        ("fc1_input_V", 256, "ap_vld"),
+    ]
+    overview = read_csynth(DATA / "vitis_2024_overview.rpt")
+    assert [(port.name, port.bits) for port in overview.ports] == [("input_1", 144)]
+
+
+def test_a_report_of_another_design_gives_no_part_and_clock(tmp_path: Path) -> None:
+    folder = edited(tmp_path, "HLS PIPELINE", "HLS PIPELINE")
+    (folder / "build_prj.tcl").unlink()
+    text = (DATA / "vivado_2019_csynth.xml").read_text()
+    path = folder / "tagger_prj" / "solution1" / "syn" / "report" / "tagger_csynth.xml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    own = read_folder(folder)
+    path.write_text(text.replace(">tagger<", ">kernel<"))
+    query = read_folder(folder)
+    assert (query.part, query.clock_ns) == ("xc7z020-clg400-1", 10.0)
+    assert (own.part, own.clock_ns) != (query.part, query.clock_ns)
+    assert own.tool == query.tool == "vivado_hls 2019.2"
+    assert NoteKind.ASSUMED in {note.kind for note in query.warnings}

@@ -39,7 +39,8 @@ class Layers:
 
     ``names`` are hls4ml's names of the dense layers, ``configs`` those of their configuration
     structs (empty for distributed arithmetic), ``graphs`` those of their adder graphs (empty for the
-    others).
+    others). ``ports`` are the arrays that the first layer reads and the last one writes, with their bits, if
+    they are ports of the top function.
     """
 
     layers: list[LayerQuery] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Layers:
     warnings: list[Note] = field(default_factory=list)
     reasons: list[Note] = field(default_factory=list)
     pipeline_ii: int | None = None
+    ports: dict[str, int] = field(default_factory=dict)
 
 
 def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:

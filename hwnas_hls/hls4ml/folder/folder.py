@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
+from hwnas_hls.hls4ml.belonging import contradictions
 from hwnas_hls.hls4ml.folder.config import load_config
 from hwnas_hls.hls4ml.folder.dense import Layers
 from hwnas_hls.hls4ml.folder.files import inside
@@ -82,6 +84,7 @@ class Project:
         graphs: functions of their adder graphs; empty for the other strategies.
         top: name of the top function.
         structs: names of all configuration structs of the firmware.
+        ports: array that the first layer reads or the last one writes -> its bits; without streams.
     """
 
     folder: Path
@@ -91,6 +94,7 @@ class Project:
     graphs: tuple[str, ...]
     top: str
     structs: frozenset[str]
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_folder(path: Path | str, stage: str = "csynth") -> Query:
@@ -118,23 +122,29 @@ def read_whole(path: Path | str, stage: str = "csynth") -> Project:
     config = _config(folder, Path(path), warnings)
     reports, problems = project_reports(folder)
     warnings += problems
-    settings = read_settings(folder, config, reports)
+    settings = read_settings(folder, config, None)
     if settings.backend and settings.backend not in BACKENDS.values():
         raise Unsupported(f"{folder}: backend {settings.backend}; {READ_BACKENDS}")
     firmware = read_firmware(folder, settings.top, config)
     layers = read_layers(firmware)
     scope = "core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core"
     levels = _adder_levels(config, warnings)
-    query = dataclasses.replace(_query(layers, settings, scope, stage, warnings), adder_levels=levels)
-    return Project(
+    project = Project(
         folder=folder,
-        query=query,
+        query=_query(layers, settings, scope, stage, warnings),
         reports=reports,
         configs=tuple(layers.configs),
         graphs=tuple(layers.graphs),
         top=firmware.top,
         structs=frozenset(firmware.structs),
+        ports=layers.ports,
     )
+    if reports is not None and reports.csynth is not None:
+        belonging = (each for each in reports.solutions if not contradictions(project, each))
+        own = next((each.csynth for each in belonging if each.csynth is not None), None)
+        settings = read_settings(folder, config, own, reports.csynth if own is None else None)
+    query = dataclasses.replace(_query(layers, settings, scope, stage, warnings), adder_levels=levels)
+    return dataclasses.replace(project, query=query)
 
 
 def find_projects(root: Path | str) -> list[Path]:

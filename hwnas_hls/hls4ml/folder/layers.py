@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.adder_graph import read_casts
@@ -95,9 +96,19 @@ def read_layers(firmware: Firmware) -> Layers:
     if not out.layers:
         raise Unsupported(f"{firmware.folder}: its firmware has no dense layer")
     _take_casts_as_results(out)
+    out.ports = _port_bits(firmware, (arrays[0], previous))
     check_output(previous, firmware)
     out.reasons += [*pragma_reasons(firmware, out), *uncounted(firmware, arrays)]
     return out
+
+
+def _port_bits(firmware: Firmware, ends: Iterable[str]) -> dict[str, int]:
+    """The bits of each of the arrays that is a port; a stream has none of its own."""
+    return {
+        name: array.size * fixed_type(array.kind, firmware.names, f"port {name}").width
+        for name in ends
+        if name in firmware.ports and not (array := firmware.variables[name]).is_stream
+    }
 
 
 def _take_casts_as_results(out: Layers) -> None:

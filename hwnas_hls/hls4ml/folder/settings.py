@@ -12,7 +12,7 @@ from hwnas_hls.hls4ml.folder.config import text_of
 from hwnas_hls.hls4ml.folder.files import optional_source
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL
-from hwnas_hls.hls4ml.reports import NoReports, ProjectReports, read_project
+from hwnas_hls.hls4ml.reports import Csynth, NoReports, ProjectReports, read_project
 
 #: Assumed tool if the version of Vivado HLS is unknown.
 DEFAULT_VIVADO = "vivado_hls 2020.1"
@@ -62,19 +62,21 @@ def project_reports(folder: Path) -> tuple[ProjectReports | None, list[Note]]:
     return reports, [Note(NoteKind.UNREAD, problem) for problem in reports.problems[:20]]
 
 
-def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports | None) -> Settings:
-    """Read the settings from scripts, then reports, then the configuration, which may be stale.
+def read_settings(
+    folder: Path, config: dict[str, Any], csynth: Csynth | None, foreign: Csynth | None = None
+) -> Settings:
+    """Read the settings from scripts, then a report, then the configuration, which may be stale.
 
     Args:
         folder: the project.
         config: content of ``hls4ml_config.yml``; may be empty.
-        reports: reports of the project, if any.
+        csynth: a report of this design, if any.
+        foreign: without one, a report of another design in the folder, which can only suggest the tool.
     """
     scripts = {
         name: optional_source(folder, name) for name in ("project.tcl", "build_prj.tcl", "vivado_synth.tcl")
     }
     warnings: list[Note] = []
-    csynth = reports.csynth if reports else None
     part = _choose(
         "part",
         [
@@ -124,7 +126,7 @@ def read_settings(folder: Path, config: dict[str, Any], reports: ProjectReports 
         clock_ns=clock_ns,
         clock_uncertainty=share_of_period(uncertainty, clock_ns),
         backend=backend,
-        tool=_tool(csynth.tool_version if csynth else "", backend, warnings),
+        tool=_tool(csynth, foreign, backend, warnings),
         top=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
         or _find(scripts["build_prj.tcl"], r"(?m)^[ \t]*set_top[ \t]+\"?([A-Za-z_]\w*)")
         or text_of(config, "ProjectName"),
@@ -171,9 +173,14 @@ def share_of_period(text: str, clock_ns: float) -> float | None:
     return share if share < 1.0 else None
 
 
-def _tool(reported: str, backend: str, warnings: list[Note]) -> str:
-    if " " in reported:
-        return reported
+def _tool(csynth: Csynth | None, foreign: Csynth | None, backend: str, warnings: list[Note]) -> str:
+    if csynth is not None and " " in csynth.tool_version:
+        return csynth.tool_version
+    if foreign is not None and " " in foreign.tool_version:
+        tool, source = foreign.tool_version, f"a report of another design ({foreign.path.name}) names it"
+        if backend.startswith("Vitis") == tool.startswith("vitis") or not backend:
+            warnings.append(Note(NoteKind.ASSUMED, f"{tool} is assumed; {source}"))
+            return tool
     tool = DEFAULT_TOOL if backend.startswith("Vitis") else DEFAULT_VIVADO
     if not backend:
         warnings.append(Note(NoteKind.ASSUMED, f"neither backend nor tool is given; {tool} is assumed"))

@@ -11,8 +11,8 @@ from pathlib import Path
 from hwnas_hls.errors import ErrorKind, ReportError
 from hwnas_hls.hls4ml.reports.csynth_text import csynth_from_lines
 from hwnas_hls.hls4ml.reports.elements import Element, read_elements
-from hwnas_hls.hls4ml.reports.files import count, nanoseconds, read_lines, required
-from hwnas_hls.hls4ml.reports.reports import Csynth, Module, Resources
+from hwnas_hls.hls4ml.reports.files import count, is_width, nanoseconds, read_lines, required
+from hwnas_hls.hls4ml.reports.reports import Csynth, Module, Port, Resources
 
 _VERSION = re.compile(r"(\d{4})\.(\d)")
 
@@ -79,6 +79,7 @@ def _from_elements(root: Element, path: Path) -> Csynth:
         used=used,
         available=_resources(available, path) if available is not None else Resources(),
         modules=_modules(root, path),
+        ports=_ports(root),
         **_cycles(overall, path),
     )
 
@@ -137,6 +138,19 @@ def _cycles(overall: Element, path: Path) -> dict[str, int | None]:
         "ii_min": of("Interval-min") if overall.find("Interval-min") else both,
         "ii_max": of("Interval-max") if overall.find("Interval-max") else both,
     }
+
+
+def _ports(root: Element) -> tuple[Port, ...]:
+    summary = root.find("InterfaceSummary")
+    children = summary.children if summary is not None else ()
+    found = [
+        (each.value("name"), each.value("Bits") or "", each.value("IOProtocol"))
+        for each in children
+        if each.tag == "RtlPorts"
+    ]
+    return tuple(
+        Port(name, int(bits), protocol or "") for name, bits, protocol in found if name and is_width(bits)
+    )
 
 
 def _modules(root: Element, path: Path) -> tuple[Module, ...]:

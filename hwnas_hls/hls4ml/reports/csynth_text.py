@@ -8,8 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, ReportError
-from hwnas_hls.hls4ml.reports.files import count, nanoseconds, required
-from hwnas_hls.hls4ml.reports.reports import Csynth, Module, Resources
+from hwnas_hls.hls4ml.reports.files import count, is_width, nanoseconds, required
+from hwnas_hls.hls4ml.reports.reports import Csynth, Module, Port, Resources
 from hwnas_hls.hls4ml.reports.tables import Table, tables
 
 _TITLE = re.compile(r"==\s*(Vivado HLS|Vitis HLS|Synthesis Summary) Report (?:for|of) '([^']*)'")
@@ -22,6 +22,8 @@ _COLUMNS = {
     "bram_18k": ("BRAM_18K", "BRAM"),
     "uram": ("URAM",),
 }
+#: Columns of name, width and protocol, in the report of a function and in the overview.
+_PORT_COLUMNS = (("RTL Ports", "Bits", "Protocol"), ("Interface", "Bitwidth", "Mode"))
 
 
 def csynth_from_lines(lines: list[str], path: Path) -> Csynth:
@@ -65,6 +67,7 @@ def csynth_from_lines(lines: list[str], path: Path) -> Csynth:
         used=used,
         available=_resources(area, available, path) if available else Resources(),
         modules=_instances(drawn, path),
+        ports=_ports(drawn),
         **common,  # type: ignore[arg-type]
         **cycles,  # type: ignore[arg-type]
     )
@@ -178,6 +181,18 @@ def _instances(drawn: list[Table], path: Path) -> tuple[Module, ...]:
     return tuple(modules)
 
 
+def _ports(drawn: list[Table]) -> tuple[Port, ...]:
+    """The rows of the table of ports."""
+    for columns in _PORT_COLUMNS:
+        for table in drawn:
+            if not set(columns) <= set(table.header):
+                continue
+            places = [table.header.index(column) for column in columns]
+            rows = [[row[at].strip() for at in places] for row in table.rows if len(row) > max(places)]
+            return tuple(Port(name, int(bits), kind) for name, bits, kind in rows if name and is_width(bits))
+    return ()
+
+
 def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csynth:
     """Vitis HLS's ``csynth.rpt``: one table of all modules and loops, usually without the clock."""
     table = next((t for t in drawn if _is_area(t) and "& Loops" in " ".join(t.header)), None)
@@ -225,6 +240,7 @@ def _overview(common: dict[str, object], drawn: list[Table], path: Path) -> Csyn
         used=top.used,
         available=Resources(),
         modules=tuple(rows[1:]),
+        ports=_ports(drawn),
         **common,  # type: ignore[arg-type]
     )
 

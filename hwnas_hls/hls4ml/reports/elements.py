@@ -14,8 +14,8 @@ from hwnas_hls.hls4ml.reports.files import read_bytes
 MAX_DEPTH = 64
 MAX_ELEMENTS = 400_000
 MAX_TEXT = 4096
-#: Elements of ports and bindings, which are long and not needed.
-_SKIPPED = frozenset({"InterfaceSummary", "RtlPorts", "BindNode", "BindNodes", "StorageNodes"})
+#: Elements of bindings, which are long and not needed.
+_SKIPPED = frozenset({"BindNode", "BindNodes", "StorageNodes"})
 
 
 @dataclass(slots=True)

@@ -94,6 +94,11 @@ def read_lines(path: Path) -> list[str]:
     return [line.rstrip("\r") for line in text.split("\n")]
 
 
+def is_width(text: str) -> bool:
+    """Whether a text is a number of bits that a port may have."""
+    return text.isascii() and text.isdigit() and len(text) <= 7
+
+
 def count(text: str | None, where: str) -> int | None:
     """A non-negative integer; ``None`` if the report has none.
 

@@ -59,6 +59,21 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """One port of the RTL.
+
+    Args:
+        name: in the RTL: ``fc1_input_V``, ``layer5_out_0_V_ap_vld``.
+        bits: its width.
+        protocol: as written: ``ap_vld``, ``ap_none``, ``ap_ctrl_hs``, ``axis`` ...
+    """
+
+    name: str
+    bits: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
 class Csynth(OfTool):
     """A C-synthesis report of a whole design or of one module.
 
@@ -74,6 +89,7 @@ class Csynth(OfTool):
         pipeline: as in :class:`Module`.
         used, available: resources of the design and of the part.
         modules: rows of sub-modules in this report (XML: each module once; text: each instance).
+        ports: of its function; empty if the report has none.
     """
 
     path: Path
@@ -93,6 +109,7 @@ class Csynth(OfTool):
     used: Resources
     available: Resources
     modules: tuple[Module, ...] = ()
+    ports: tuple[Port, ...] = ()
 
     stage = "csynth"
 

@@ -145,7 +145,7 @@ class ReportsSynthesizer(Synthesizer):
 
 def _refused(project: Project) -> str:
     """The first reason why a C synthesis report beside a matching project is not one of its firmware."""
-    from hwnas_hls.evidence.belonging import contradictions, unnamed_layers
+    from hwnas_hls.hls4ml.belonging import contradictions, unnamed_layers
 
     for solution in project.reports.solutions if project.reports else ():
         unnamed = [f"no module of it is {layer}" for layer in unnamed_layers(project, solution)]
@@ -160,7 +160,7 @@ def _of_this_firmware(project: Project, reports: ProjectReports) -> ProjectRepor
 
     A report that names no top function and part is not used: it may be incomplete.
     """
-    from hwnas_hls.evidence.belonging import (
+    from hwnas_hls.hls4ml.belonging import (
         contradictions,
         foreign_modules,
         plain_part,

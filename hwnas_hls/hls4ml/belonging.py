@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from hwnas_hls.hls4ml.folder import Project
+from hwnas_hls.hls4ml.report_ports import foreign_ports
 from hwnas_hls.hls4ml.reports.reports import Solution
 from hwnas_hls.network.precision import FixedType
+
+if TYPE_CHECKING:
+    from hwnas_hls.hls4ml.folder import Project
 
 #: HLS names a specialised function by its template arguments: ``ap_fixed_16_6_5_3_0``.
 _TYPE = re.compile(r"ap_(u?)fixed_(\d+)_(\d+)_(\d+)_(\d+)_\d+")
@@ -48,9 +52,10 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
 
     A report belongs to the firmware if it covers its top function (or hls4ml's AXI wrapper of it) and if
     every configuration in the names of its modules exists in the firmware. The names of the modules of dense
-    layers also contain the input and result types; those of an older firmware differ.
+    layers also contain the input and result types; those of an older firmware differ. So do the widths of the
+    ports.
     """
-    out = foreign_modules(project, _module_names(solution))
+    out = [*foreign_ports(project, solution), *foreign_modules(project, _module_names(solution))]
     if solution.csynth is not None and solution.csynth.top not in (project.top, f"{project.top}_axi"):
         out.append(f"its top function is {solution.csynth.top}, not {project.top}")
     unnamed = unnamed_layers(project, solution)
