@@ -756,6 +756,42 @@ def test_lint_of_a_folder_without_a_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("release", "strategy", "rules"),
+    [
+        ("latency, resource", "distributed_arithmetic", ["strategy-spelling"]),  # up to 0.8
+        ("latency, resource", "ResourceUnrolled", ["strategy-spelling"]),
+        ("latency, resource", "LATENCY", []),  # compared in lower case
+        ("latency, resource, resource_unrolled", "LATENCY", ["strategy-spelling"]),
+        ("latency, resource, resource_unrolled", "distributed_arithmetic", ["strategy-spelling"]),  # 1.0, 1.1
+        ("latency, resource, resource_unrolled, distributed_arithmetic", "distributed_arithmetic",
+         ["da-reuse-factor"] * 2 + ["stale-config"] * 2),
+        ("latency, resource", "Latency", []),
+    ],
+)  # fmt: skip
+def test_lint_judges_a_strategy_by_the_release_of_the_firmware(
+    tmp_path: Path, release: str, strategy: str, rules: list[str]
+) -> None:
+    folder = edited(tmp_path, PIPELINE, PIPELINE)
+    (folder / "firmware" / "nnet_utils").mkdir(exist_ok=True)
+    (folder / "firmware" / "nnet_utils" / "nnet_common.h").write_text(f"enum strategy {{ {release} }};")
+    path = folder / "hls4ml_config.yml"
+    settings = f"{{Strategy: {strategy}, ReuseFactor: 2}}"
+    path.write_text(path.read_text() + f"  LayerName:\n    fc1: {settings}\n    fc2: {settings}\n")
+    found = [finding.rule for finding in lint_folder(folder)]
+    assert list(dict.fromkeys(found)) == list(dict.fromkeys(rules))
+
+
+def test_unrolled_at_reuse_factor_1_is_resource_as_hls4ml_builds_it(tmp_path: Path) -> None:
+    folder = fifth_release(tmp_path, resource=True)
+    path = folder / "firmware" / "parameters.h"
+    path.write_text(path.read_text().replace("reuse_factor = 2", "reuse_factor = 1"))
+    path = folder / "hls4ml_config.yml"
+    layers = "  LayerName: {fc1: {Strategy: ResourceUnrolled, ReuseFactor: 1}}\n"
+    path.write_text(path.read_text() + layers)
+    assert [finding.rule for finding in lint_folder(folder)] == ["unrolled-reuse-factor"]
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("3", 3), ("2u", 2), ("N*2 + (4 - 1)", 23), ("7/2", 3), ("-7/2", -3), ("2**70", None), ("f(2)", None),
@@ -830,7 +866,9 @@ def test_damaged_projects(tmp_path: Path, name: str, edits: list[tuple[float, in
             assert layer.weights.max() <= layer.weight.highest
 
 
-@pytest.mark.parametrize("piece", ["struct a : b {", "void f(", "typedef struct ", '"', "/*", "\n", "#if\n"])
+@pytest.mark.parametrize(
+    "piece", ["struct a : b {", "void f(", "typedef struct ", '"', "/*", "\n", "#if\n", "#a\\\n"]
+)
 def test_long_files_take_no_quadratic_time(tmp_path: Path, piece: str) -> None:
     """Each of these once took minutes; the limit is a guard against a hang, no measure of speed."""
     folder = fifth_release(tmp_path)

@@ -132,11 +132,13 @@ def _directives_joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Lines with their numbers; a preprocessor line that a backslash continues is one with the next."""
     number = 0
     while number < len(lines):
-        first, line = number, lines[number]
-        while line.lstrip().startswith("#") and line.endswith("\\") and number + 1 < len(lines):
+        first, parts = number, [lines[number]]
+        directive = lines[number].lstrip().startswith("#")
+        while directive and parts[-1].endswith("\\") and number + 1 < len(lines):
             number += 1
-            line = f"{line[:-1]} {lines[number].rstrip()}"
-        yield first, line
+            parts[-1] = parts[-1][:-1]
+            parts.append(lines[number].rstrip())
+        yield first, " ".join(parts)
         number += 1
 
 

@@ -25,7 +25,7 @@ from hwnas_hls.hls4ml.folder.cpp import (
 from hwnas_hls.hls4ml.folder.directives import directive_multipliers, directive_pragmas
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.files import MAX_WEIGHT_BYTES, optional_source, source
-from hwnas_hls.hls4ml.folder.precisions import Precisions
+from hwnas_hls.hls4ml.folder.precisions import NEWEST, Precisions
 from hwnas_hls.hls4ml.folder.preprocessor import flags
 from hwnas_hls.hls4ml.folder.settings import READ_BACKENDS
 from hwnas_hls.network.precision import FixedType
@@ -76,6 +76,7 @@ class Firmware:
         wrapper: name of a function around the top function, which the script makes the top; empty without.
         multipliers: ``dsp`` or ``fabric`` if a directive binds every multiplication.
         da_weight: weight types of layers, by name, from the configuration.
+        strategies: names of the release's enumeration of strategies, or of the newest one's.
         generated: text of ``nnet_code_gen.h``: adder graphs, and casts of single values.
     """
 
@@ -94,6 +95,7 @@ class Firmware:
     pragmas: Sequence[str] = ()
     multipliers: str | None = None
     da_weight: Mapping[str, FixedType] = field(default_factory=dict)
+    strategies: frozenset[str] = NEWEST
     generated: str = ""
 
 
@@ -157,6 +159,7 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         ],
         multipliers=directive_multipliers(directives),
         da_weight=Precisions(config).weights(),
+        strategies=_strategies(optional_source(folder, "firmware/nnet_utils/nnet_common.h")),
         generated=optional_source(folder, generated, MAX_WEIGHT_BYTES),
     )
 
@@ -225,6 +228,12 @@ def _check_maker(folder: Path, text: str, relative: str) -> None:
 def _name_in(comment: str) -> str:
     """The layer name in the comment after a call; other comments are ignored."""
     return comment if re.fullmatch(r"[\w./:-]{1,120}", comment) else ""
+
+
+def _strategies(header: str) -> frozenset[str]:
+    """The names of ``enum strategy``, which each release extends."""
+    found = re.search(r"\benum\s+strategy\s*\{([\w\s,]{1,500})\}", header)
+    return frozenset(found[1].replace(",", " ").split()) if found is not None else NEWEST
 
 
 def _scripts(folder: Path) -> list[str]:

@@ -18,6 +18,8 @@ STRATEGIES = {
     "distributed_arithmetic": "distributed_arithmetic",
     "da": "distributed_arithmetic",
 }
+#: The enumeration of strategies in the firmware of hls4ml 1.2 and 1.3.
+NEWEST = frozenset(folded for folded in STRATEGIES if folded != "da")
 #: hls4ml's default.
 DEFAULT = FixedType(16, 6)
 
@@ -115,12 +117,29 @@ def folded(strategy: str) -> str:
     return re.sub(r"_{2,}", "_", re.sub(r"(?<!^)(?=[A-Z])", "_", strategy).lower())
 
 
-def built_strategy(strategy: str, compression: bool = False) -> tuple[str, bool]:
+def built_strategy(
+    strategy: str, compression: bool = False, release: frozenset[str] = NEWEST
+) -> tuple[str, bool]:
     """The strategy that hls4ml builds for ``strategy``, and whether it knows that spelling.
 
-    An unknown one silently becomes Latency (also ``RESOURCE`` and ``Unrolled``).
+    An unknown one silently becomes Latency (in 1.0 and later also ``RESOURCE`` and ``Unrolled``).
+
+    Args:
+        strategy: as written in a configuration.
+        compression: whether the layer is compressed.
+        release: the enumeration of strategies in the release's firmware.
     """
-    known = STRATEGIES.get(folded(strategy))
+    # Releases before 1.0, which have no resource_unrolled, compare lower case.
+    name = folded(strategy) if "resource_unrolled" in release else strategy.lower()
+    known = STRATEGIES.get(name)
+    if known is not None and folded(known) not in release:
+        known = None
     if known == "Resource" and compression:
         known = "compressed"
     return known or "Latency", known is not None
+
+
+def dense_strategy(strategy: str, factor: int, release: frozenset[str] = NEWEST) -> str:
+    """The strategy of a dense layer with a reuse factor: unrolled at 1, it becomes Resource."""
+    built, _ = built_strategy(strategy, release=release)
+    return "Resource" if built == "ResourceUnrolled" and factor == 1 else built

@@ -57,7 +57,7 @@ RULES: dict[str, Rule] = {
         Rule("reuse-factor", "warning", "hls4ml 1.3; H446"),
         Rule("da-reuse-factor", "error"),
         Rule("da-unrounded-weights", "warning"),
-        Rule("unrolled-reuse-factor", "note"),
+        Rule("unrolled-reuse-factor", "note", "hls4ml 1.0 to 1.3"),
         Rule("resource-unrolled", "warning"),
         Rule("latency-reuse", "note", "hls4ml 1.3; H566"),
         Rule("saturating-accumulator", "error"),
@@ -78,10 +78,10 @@ RULES: dict[str, Rule] = {
         # Configurations, and the projects written from them.
         Rule("misplaced-key", "warning"),
         Rule("part-missing", "warning"),
-        Rule("strategy-spelling", "warning"),
+        Rule("strategy-spelling", "warning", "hls4ml 0.6 to 1.3"),
         Rule("da-without-weights", "error"),
         Rule("model-precision", "warning", "hls4ml 1.3; H445"),
-        Rule("stale-config", "warning"),
+        Rule("stale-config", "warning", "hls4ml 0.6 to 1.3"),
     )
 }
 

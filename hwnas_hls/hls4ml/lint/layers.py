@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hwnas_hls.errors import UserError
 from hwnas_hls.hls4ml.folder.dense import Layers
-from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
+from hwnas_hls.hls4ml.folder.precisions import Precisions, dense_strategy
 from hwnas_hls.hls4ml.lint.finding import Finding, pitfall
 from hwnas_hls.network.limits import UNROLL_LIMIT
 from hwnas_hls.network.reuse import legal_reuse_factors, nearest_legal
@@ -48,14 +48,20 @@ def layer_findings(name: str, n_in: int, n_out: int, strategy: str, factor: int)
         )
 
 
-def firmware_findings(layers: Layers, precisions: Precisions | None) -> Iterator[Finding]:
-    """The findings for layers as built, and their contradictions to a configuration."""
+def firmware_findings(
+    layers: Layers, precisions: Precisions | None, release: frozenset[str]
+) -> Iterator[Finding]:
+    """The findings for layers as built, and their contradictions to a configuration.
+
+    Args:
+        release: the strategies of the release of hls4ml that wrote the firmware.
+    """
     for name, layer in zip(layers.names, layers.layers, strict=True):
         if layer.strategy != "ResourceUnrolled" or layer.reuse_factor > 1:
             yield from layer_findings(name, layer.n_in, layer.n_out, layer.strategy, layer.reuse_factor)
     if precisions is not None:
         yield from _unrounded(layers, precisions)
-        yield from _stale(layers, precisions)
+        yield from _stale(layers, precisions, release)
 
 
 def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
@@ -75,13 +81,15 @@ def _unrounded(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
             )
 
 
-def _stale(layers: Layers, precisions: Precisions) -> Iterator[Finding]:
+def _stale(layers: Layers, precisions: Precisions, release: frozenset[str]) -> Iterator[Finding]:
     """The settings in which the firmware differs from this configuration."""
     for name, layer in zip(layers.names, layers.layers, strict=True):
         if name.lower() not in precisions.by_name:
             continue
         written = precisions.setting(name, "Dense", "Strategy")
-        strategy, _ = built_strategy(written if isinstance(written, str) else "Latency")
+        strategy = dense_strategy(
+            written if isinstance(written, str) else "Latency", layer.reuse_factor, release
+        )
         factor = precisions.setting(name, "Dense", "ReuseFactor")
         pairs: list[tuple[str, object, object]] = []
         if layer.strategy != "compressed" and strategy != layer.strategy:

@@ -17,9 +17,11 @@ from hwnas_hls.hls4ml.folder.folder import find_project
 from hwnas_hls.hls4ml.folder.layers import read_layers
 from hwnas_hls.hls4ml.folder.precisions import (
     DEFAULT,
+    NEWEST,
     STRATEGIES,
     Precisions,
     built_strategy,
+    folded,
     parse_precision,
 )
 from hwnas_hls.hls4ml.folder.settings import read_settings
@@ -82,12 +84,13 @@ def lint_folder(path: Path | str) -> list[Finding]:
             config = load_config(folder / name)
             break
     top = read_settings(folder, config, None).top
-    layers = read_layers(read_firmware(folder, top, config))
+    firmware = read_firmware(folder, top, config)
+    layers, release = read_layers(firmware), firmware.strategies
     shapes = {
         name: (layer.n_in, layer.n_out) for name, layer in zip(layers.names, layers.layers, strict=True)
     }
-    findings = [*_config_findings(config, shapes)] if config else []
-    findings += firmware_findings(layers, Precisions(config) if config else None)
+    findings = [*_config_findings(config, shapes, release)] if config else []
+    findings += firmware_findings(layers, Precisions(config) if config else None, release)
     seen: set[tuple[str, str]] = set()
     unique = []
     for finding in findings:
@@ -109,14 +112,16 @@ def _shapes_beside(path: Path, config: dict[str, Any]) -> dict[str, tuple[int, i
     return out
 
 
-def _config_findings(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+def _config_findings(
+    config: dict[str, Any], shapes: Mapping[str, tuple[int, int]], release: frozenset[str] = NEWEST
+) -> Iterator[Finding]:
     yield from _misplaced(config)
     precisions = Precisions(config)
-    yield from _strategies(config, shapes)
+    yield from _strategies(config, shapes, release)
     yield from _shadowed(precisions, shapes)
     for name, (n_in, n_out) in shapes.items():
         written = precisions.setting(name, "Dense", "Strategy")
-        strategy, _ = built_strategy(written if isinstance(written, str) else "Latency")
+        strategy, _ = built_strategy(written if isinstance(written, str) else "Latency", release=release)
         factor = precisions.setting(name, "Dense", "ReuseFactor")
         if isinstance(factor, int) and not isinstance(factor, bool) and factor >= 1:
             yield from layer_findings(name, n_in, n_out, strategy, factor)
@@ -144,7 +149,9 @@ def _misplaced(config: dict[str, Any]) -> Iterator[Finding]:
                 )
 
 
-def _strategies(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+def _strategies(
+    config: dict[str, Any], shapes: Mapping[str, tuple[int, int]], release: frozenset[str]
+) -> Iterator[Finding]:
     hls = mapping_of(config, "HLSConfig")
     places = [("HLSConfig.Model", mapping_of(hls, "Model"))]
     for level in ("LayerType", "LayerName"):
@@ -155,15 +162,18 @@ def _strategies(config: dict[str, Any], shapes: Mapping[str, tuple[int, int]]) -
         written = settings.get("Strategy")
         if not isinstance(written, str):
             continue
-        strategy, known = built_strategy(written)
+        strategy, known = built_strategy(written, release=release)
         if not known and written.lower() in _SOFTMAX and place.rpartition(".")[2] not in shapes:
             continue  # up to hls4ml 0.6, this was the implementation of a softmax
         if not known:
+            newer = built_strategy(written)[1]
+            of = "the release of hls4ml that wrote the firmware" if newer else "hls4ml"
+            choices = [name for name in dict.fromkeys(STRATEGIES.values()) if folded(name) in release]
             yield pitfall(
                 "strategy-spelling",
                 f"{place}.Strategy",
-                f"{written[:40]!r} is unknown to hls4ml and silently becomes Latency",
-                f"use one of {', '.join(dict.fromkeys(STRATEGIES.values()))}",
+                f"{written[:40]!r} is unknown to {of} and silently becomes Latency",
+                f"use {'a newer release, or ' if newer else ''}one of {', '.join(choices)}",
             )
         elif strategy == "distributed_arithmetic":
             yield from _misused_da(place, settings)
