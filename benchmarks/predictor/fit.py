@@ -28,9 +28,9 @@ from hwnas_hls.protocols.target import device_of, shipped_targets
 from hwnas_hls_plugins.estimators.hls_model.batch import reaches, replaced_dsps
 from hwnas_hls_plugins.estimators.hls_model.calibration import METRICS, Calibration, KnownWeights
 from hwnas_hls_plugins.estimators.hls_model.coefficients import PLAIN, Coefficients
-from hwnas_hls_plugins.estimators.hls_model.domain import unusual
+from hwnas_hls_plugins.estimators.hls_model.domain import SEEN_PAIRS, measured_kinds, unusual
 from hwnas_hls_plugins.estimators.hls_model.fitting import fit_bands, log_residual, remaining
-from hwnas_hls_plugins.estimators.hls_model.keys import FactorKey
+from hwnas_hls_plugins.estimators.hls_model.keys import FactorKey, Flow
 from hwnas_hls_plugins.estimators.hls_model.laws import evaluate
 from hwnas_hls_plugins.estimators.hls_model.prior import WeightPrior, weight_prior
 from hwnas_hls_plugins.estimators.hls_model.regimes import (
@@ -216,20 +216,22 @@ def seen(data: Data, train: np.ndarray) -> dict[str, object]:
     """What the training designs cover."""
     tools: dict[str, set[float]] = defaultdict(set)
     parts: dict[str, set[str]] = defaultdict(set)
-    pairs, stages, clocks = set(), set(), []
+    pairs: dict[Flow, set[tuple[str, str, str]]] = {flow: set() for flow in Flow}
+    stages, clocks = set(), []
     for row in np.flatnonzero(train):
         query = data.queries[row]
         tool, silicon = tool_of(query.tool), part_class(query.part)
         tools[tool.family].add(tool.version)
         parts[silicon].add(device_of(query.part))
-        pairs.add((tool.family, silicon, factor_group(data.regimes[row])))
+        kind = (tool.family, silicon, factor_group(data.regimes[row]))
+        pairs[Flow.of(query.stage)].add(kind)
         stages.add(query.stage)
         clocks.append(query.clock_ns)
     return {
         "tools": {key: sorted(values) for key, values in sorted(tools.items())},
         "parts": {key: sorted(values) for key, values in sorted(parts.items())},
         "part_classes": sorted(parts),
-        "pairs": sorted([list(pair) for pair in pairs]),
+        **{name: sorted(list(pair) for pair in pairs[flow]) for flow, name in SEEN_PAIRS.items()},
         "stages": sorted(stages),
         "clock_ns": [min(clocks), max(clocks)] if clocks else [0.0, 0.0],
     }
@@ -306,7 +308,7 @@ def main() -> None:
     best = _best(rows)
     held = cross_validate(levels, best, lambda text: print(text, file=sys.stderr))
     final = fit_all(best, np.ones(len(best.queries), bool), "")
-    pairs = {tuple(pair) for pair in final.seen["pairs"]}
+    pairs = {flow: measured_kinds(final.seen, flow) for flow in Flow}
     queries, families, shapes, regime, knowledge, known = [], [], [], [], [], []
     scores: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for data, values in zip(levels, held, strict=True):
@@ -316,7 +318,7 @@ def main() -> None:
         regime += data.bands
         knowledge += data.knowledge.tolist()
         known += [
-            (tool_of(q.tool).family, part_class(q.part), factor_group(name)) in pairs
+            (tool_of(q.tool).family, part_class(q.part), factor_group(name)) in pairs[Flow.of(q.stage)]
             for q, name in zip(data.queries, data.regimes, strict=True)
         ]
         for metric in METRICS:

@@ -205,6 +205,35 @@ def test_no_coverage_is_stated_for_guessed_widths(change: dict[str, str], stated
     assert (prediction.metrics["lut"].coverage is not None) is stated
 
 
+@pytest.mark.parametrize(
+    ("change", "inside"),
+    [
+        ({}, True),
+        ({"tool": "vitis_hls 2025.2", "stage": "post_route"}, False),  # of another class of silicon
+        ({"tool": "vitis_hls 2025.2", "part": "xc7a35tcpg236-1"}, False),  # built by Vivado only
+        ({"tool": "vitis_hls 2025.2", "part": "xc7a200tsbg484-1", "stage": "post_route"}, True),
+        ({"tool": "vitis_hls 2023.1"}, False),
+        ({"reuse_factor": "1"}, False),
+        ({"reuse_factor": "4;1;4"}, False),
+        ({"strategy": "Latency;Resource;Resource", "reuse_factor": "1;4;4"}, False),
+        ({"strategy": "Latency;Latency;Resource", "reuse_factor": "1;1;4"}, False),
+    ],
+)
+def test_several_resource_layers_are_inside_where_such_were_measured(
+    change: dict[str, str], inside: bool
+) -> None:
+    row = ROW | {
+        "layers": "16-8-8-5",
+        "activations": "relu-relu-linear",
+        "strategy": "Resource",
+        "reuse_factor": "4",
+        "tool": "vivado_hls 2020.1",
+        "part": "xcu250-figd2104-2L-e",
+    }
+    prediction = predict([query_of_row(row | change)])[0]
+    assert ({note.kind for note in prediction.reasons} <= {NoteKind.FULL}) is inside
+
+
 def test_automatic_accumulators_are_as_wide_as_needed() -> None:
     types = parse_precision("in: ap_fixed<8,2> w: ap_fixed<6,1> b: ap_fixed<6,1> acc: auto result: auto", 2)
     assert types.accum == (None, None)

@@ -123,7 +123,7 @@ def predict_table(
     full = shortages(table, parts, value | {"lut": built["lut"]})
     value |= built
     knowledge = knowledge_of(table)
-    reasons = design_reasons(table, calibration, full)
+    reasons = design_reasons(table, calibration, codes, full)
     reach: Mapping[str, tuple[FloatArray, FloatArray]] = {}
     low: dict[str, FloatArray] = {}
     high: dict[str, FloatArray] = {}
@@ -170,7 +170,7 @@ def predict_table(
         for bound in bounds:
             for metric in bound:
                 bound[metric] = np.where(blocked, np.nan, bound[metric])
-    warnings = design_warnings(table, calibration)
+    warnings = design_warnings(table, calibration, codes)
     earliest = np.where(blocked, np.nan, costs.design["latency_cycles_min"])
     return Batch(
         table, parts, value, low, high, coverage, layer, earliest, knowledge, reasons, warnings, reach

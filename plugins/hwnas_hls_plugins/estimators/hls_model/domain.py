@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.network.limits import OPERAND_BITS, UNROLL_LIMIT
 from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
+from hwnas_hls_plugins.estimators.hls_model.keys import Flow
 from hwnas_hls_plugins.estimators.hls_model.prior import ALONE, UNPRUNED, untrained
-from hwnas_hls_plugins.estimators.hls_model.regimes import factor_group, site_kinds
+from hwnas_hls_plugins.estimators.hls_model.regimes import RESOURCE_REGIMES, factor_group, site_kinds
 from hwnas_hls_plugins.estimators.hls_model.silicon import part_class, tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import (
     BLIND,
@@ -32,8 +34,19 @@ SWEPT_WIDTHS, SWEPT_REUSE = (32, 256), (384, 1152)
 SEVERAL_WIDTHS, SEVERAL_REUSE, SEVERAL_BITS = (4, 256), 1152, (6, 18)
 
 
+#: Names in a calibration of what its designs are: (compiler, silicon, strategy).
+SEEN_PAIRS = {Flow.CSYNTH: "pairs", Flow.IMPLEMENTED: "pairs_implemented"}
 #: Distance from the data (:func:`novelty`) from which no coverage is stated.
 UNMEASURED = 0.5
+
+
+def measured_kinds(seen: Mapping[str, Any], flow: Flow) -> set[tuple[str, str, str]]:
+    """(compiler, silicon, strategy) of the designs behind a calibration that tell of a flow.
+
+    A report of Vivado does not show what C synthesis says; the other way round, it does.
+    """
+    flows = (flow,) if flow is Flow.CSYNTH else tuple(Flow)
+    return {(pair[0], pair[1], pair[2]) for each in flows for pair in seen.get(SEEN_PAIRS[each], ())}
 
 
 def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
@@ -43,7 +56,9 @@ def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
     distributed = c.strategy == DISTRIBUTED
     large = ~resource & ~distributed & (c.n_in * c.n_out > UNROLL_LIMIT)
     chain = f"more than {UNROLL_LIMIT:,} products in an unrolled layer: adders no longer form a tree"
-    several = resource & (table.design.n_layers > 1)[table.owner]
+    among = (table.design.n_layers > 1)[table.owner]
+    several = resource & among
+    dataflow = (table.largest(c.strategy == RESOURCE) > 0)[table.owner]
     low, high = SEVERAL_WIDTHS
     many = f"several Resource layers: data cover reuse factors up to {SEVERAL_REUSE:,}"
     sizes = f"several Resource layers: data cover {low} to {high} inputs of a layer, up to {high} outputs"
@@ -53,6 +68,10 @@ def layer_reasons(table: DesignTable) -> dict[Note, NDArray[np.bool_]]:
         many: several & (c.legal_reuse > SEVERAL_REUSE),
         sizes: several & ((c.n_in < low) | (np.maximum(c.n_in, c.n_out) > high)),
         bits: several & ((narrowest < SEVERAL_BITS[0]) | (np.maximum(c.in_bits, c.w_bits) > SEVERAL_BITS[1])),
+        "several Resource layers, one with reuse factor 1: no data": (
+            (c.strategy == RESOURCE) & (c.legal_reuse <= 1) & among
+        ),
+        "layers of other strategies beside Resource layers: no data": (c.strategy != RESOURCE) & dataflow,
         f"operands above {OPERAND_BITS} bits": np.maximum(c.in_bits, c.w_bits) > OPERAND_BITS,
         chain: large,
         "accumulator with rounding or saturation": (c.acc_modes > 0) & ~distributed,
@@ -98,10 +117,47 @@ class Notes:
         return out
 
 
-def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[int, Sequence[Note]]) -> Notes:
+#: What the parts of :class:`keys.Group` mean.
+_STRATEGIES = {
+    "latency": "the Latency strategy",
+    "resource-one": "a single Resource layer",
+    "resource-several": "several Resource layers",
+}
+
+
+def _unmeasured(
+    table: DesignTable, calibration: Calibration, codes: NDArray[np.int64], *, resource: bool
+) -> Iterator[tuple[int, Note]]:
+    """Designs under a strategy that their compiler never built on their silicon, though both are known.
+
+    Args:
+        resource: those under Resource, where compilers differ most, or the others.
+    """
+    pairs = {flow: measured_kinds(calibration.seen, flow) for flow in Flow}
+    classes = calibration.seen.get("part_classes", ())
+    kinds, place = site_kinds(table, codes)
+    for number, (each, regime) in enumerate(kinds):
+        tool, silicon, group = tool_of(each.tool).family, part_class(each.part), factor_group(regime)
+        measured = (tool, silicon, group) in pairs[Flow.of(each.stage)]
+        if measured or silicon not in classes or (group in RESOURCE_REGIMES) != resource:
+            continue
+        if group not in _STRATEGIES:
+            continue
+        note = Note(NoteKind.NO_DATA, f"{_STRATEGIES[group]} with {tool}_hls on {silicon}: no data")
+        for design in np.flatnonzero(place == number).tolist():
+            yield design, note
+
+
+def design_reasons(
+    table: DesignTable,
+    calibration: Calibration,
+    codes: NDArray[np.int64],
+    full: Mapping[int, Sequence[Note]],
+) -> Notes:
     """Reasons of each design, from its layers, its interface, its tool and its silicon.
 
     Args:
+        codes: of :func:`~hwnas_hls_plugins.estimators.hls_model.regimes.regime_codes`.
         full: design -> notes on resources of which it needs more than its part has.
     """
     own = {number: list(query.reasons) for number, query in enumerate(table.queries) if query.reasons}
@@ -115,6 +171,8 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
     for design, query in enumerate(table.queries if compressed else ()):
         if any(layer.strategy in compressed for layer in query.layers):
             own.setdefault(design, []).append(packed)
+    for design, note in _unmeasured(table, calibration, codes, resource=True):
+        own.setdefault(design, []).append(note)
     for reason, mask in layer_reasons(table).items():
         if mask.any():
             for design in np.unique(table.owner[mask]).tolist():
@@ -140,8 +198,12 @@ def design_reasons(table: DesignTable, calibration: Calibration, full: Mapping[i
     return Notes(own, shared, table.condition, full)
 
 
-def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
-    """Warnings: assumptions, and which data are nearest."""
+def design_warnings(table: DesignTable, calibration: Calibration, codes: NDArray[np.int64]) -> Notes:
+    """Warnings: assumptions, and which data are nearest.
+
+    Args:
+        codes: of :func:`~hwnas_hls_plugins.estimators.hls_model.regimes.regime_codes`.
+    """
     own = {number: query.warnings for number, query in enumerate(table.queries) if query.warnings}
     seen_tools = calibration.seen.get("tools", {})
     parts = calibration.seen.get("parts", {})
@@ -167,7 +229,10 @@ def design_warnings(table: DesignTable, calibration: Calibration) -> Notes:
             f"{c.n_in[layer]:.0f} x {c.n_out[layer]:.0f}, hls4ml takes {c.legal_reuse[layer]:.0f}"
         )
         moved.setdefault(int(table.owner[layer]), []).append(Note(NoteKind.CHANGED, text))
-    for design, note in _assumed_weights(table):
+    for design, note in (
+        *_unmeasured(table, calibration, codes, resource=False),
+        *_assumed_weights(table),
+    ):
         moved.setdefault(design, []).append(note)
     return Notes(own, shared, table.condition, moved)
 
@@ -176,7 +241,8 @@ def _assumed_weights(table: DesignTable) -> Iterator[tuple[int, Note]]:
     """Designs whose cost depends on how many weights their author pruned, which nobody stated."""
     c = table.layer
     weights = c.n_in * c.n_out
-    asked = (c.strategy == LATENCY) & (c.knowledge == BLIND) & (c.habit != UNPRUNED)
+    whole = (c.strategy == RESOURCE) & (c.legal_reuse <= 1)
+    asked = ((c.strategy == LATENCY) | whole) & (c.knowledge == BLIND) & (c.habit != UNPRUNED)
     initial = asked & untrained(c.habit, weights)
     for design in np.flatnonzero(table.largest(initial)).tolist():
         yield design, Note(NoteKind.ASSUMED, "weights unknown", "n_nonzeros", "those before training")
@@ -207,14 +273,14 @@ def novelty(table: DesignTable, calibration: Calibration, codes: NDArray[np.int6
     Args:
         codes: of :func:`~hwnas_hls_plugins.estimators.hls_model.regimes.regime_codes`.
     """
-    pairs = {tuple(pair) for pair in calibration.seen.get("pairs", ())}
+    pairs = {flow: measured_kinds(calibration.seen, flow) for flow in Flow}
     classes = set(calibration.seen.get("part_classes", ()))
     versions = calibration.seen.get("tools", {})
     kinds, place = site_kinds(table, codes)
     away, swept, newer = np.zeros(len(kinds)), np.zeros(len(kinds), bool), np.zeros(len(kinds))
     for number, (each, regime) in enumerate(kinds):
         tool, silicon = tool_of(each.tool), part_class(each.part)
-        if (tool.family, silicon, factor_group(regime)) not in pairs:
+        if (tool.family, silicon, factor_group(regime)) not in pairs[Flow.of(each.stage)]:
             away[number] = 1.0 if silicon in classes else 2.0
         elif regime == "resource-one":
             swept[number] = True

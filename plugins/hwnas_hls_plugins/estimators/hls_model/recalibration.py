@@ -25,6 +25,7 @@ from hwnas_hls_plugins.estimators.hls_model.calibration import (
     Calibration,
     KnownWeights,
 )
+from hwnas_hls_plugins.estimators.hls_model.domain import SEEN_PAIRS
 from hwnas_hls_plugins.estimators.hls_model.keys import BandKey, FactorKey, Group
 from hwnas_hls_plugins.estimators.hls_model.own_designs import LeftOut, OwnDesign
 from hwnas_hls_plugins.estimators.hls_model.own_factors import (
@@ -320,7 +321,7 @@ def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[Group
     """What the base and the own designs cover together."""
     tools = {key: set(values) for key, values in base.seen.get("tools", {}).items()}
     parts = {key: set(values) for key, values in base.seen.get("parts", {}).items()}
-    pairs = {tuple(pair) for pair in base.seen.get("pairs", ())}
+    pairs = {name: {tuple(pair) for pair in base.seen.get(name, ())} for name in SEEN_PAIRS.values()}
     stages = set(base.seen.get("stages", ()))
     clocks = list(base.seen.get("clock_ns", ()))
     for design, site in zip(designs, sites, strict=True):
@@ -328,7 +329,7 @@ def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[Group
         tool, silicon = tool_of(query.tool), part_class(query.part)
         tools.setdefault(tool.family, set()).add(tool.version)
         parts.setdefault(silicon, set()).add(device_of(query.part))
-        pairs.add((tool.family, silicon, site.strategy))
+        pairs[SEEN_PAIRS[site.flow]].add((tool.family, silicon, site.strategy))
         stages.add(query.stage)
         clocks.append(query.clock_ns)
     return {
@@ -336,7 +337,7 @@ def _seen(base: Calibration, designs: Sequence[OwnDesign], sites: Sequence[Group
         "tools": {key: sorted(values) for key, values in sorted(tools.items())},
         "parts": {key: sorted(values) for key, values in sorted(parts.items())},
         "part_classes": sorted(parts),
-        "pairs": sorted(list(pair) for pair in pairs),
+        **{name: sorted(list(pair) for pair in kinds) for name, kinds in pairs.items()},
         "stages": sorted(stages),
         "clock_ns": [min(clocks), max(clocks)],
     }
