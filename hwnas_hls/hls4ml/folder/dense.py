@@ -12,6 +12,7 @@ from hwnas_hls.hls4ml.folder.adder_graph import read_graph
 from hwnas_hls.hls4ml.folder.cpp import Call, Struct
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware
+from hwnas_hls.hls4ml.folder.precisions import DEFAULT
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
 from hwnas_hls.hls4ml.notes import Note, NoteKind
@@ -109,8 +110,8 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         )
         weight = FixedType(2, 2)
         weights = None if weights is None else 2 * weights - 1
-    n_nonzeros = _integer(struct, "n_nonzeros", firmware)
-    n_zeros = _integer(struct, "n_zeros", firmware)
+    n_nonzeros = integer_of(struct, "n_nonzeros", firmware)
+    n_zeros = integer_of(struct, "n_zeros", firmware)
     if weights is not None:
         n_nonzeros = int((weights != 0).sum())
     elif n_nonzeros is None and n_zeros is not None:
@@ -126,7 +127,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
             accum=types["accum_t"],
             dense_out=result,
             result=result,
-            reuse_factor=max(1, _integer(struct, "reuse_factor", firmware) or 1),
+            reuse_factor=max(1, integer_of(struct, "reuse_factor", firmware) or 1),
             strategy=strategy,
             n_nonzeros=n_nonzeros,
             weights=weights,
@@ -170,7 +171,7 @@ def _distributed(
         n_in=sizes[0],
         n_out=sizes[1],
         input=source,
-        weight=firmware.da_weight.get(name, FixedType(16, 6)),
+        weight=firmware.da_weight.get(name, DEFAULT),
         accum=None,
         dense_out=result,
         result=result,
@@ -178,12 +179,7 @@ def _distributed(
     )
     graph = read_graph(firmware.generated, graph_name, layer.n_in, layer.n_out)
     if graph is None:
-        out.warnings.append(
-            Note(
-                NoteKind.UNREAD,
-                f"{where}: its adder graph could not be read; weight type {layer.weight} is assumed",
-            )
-        )
+        out.warnings.append(unread_graph(where, layer))
         return layer
     given = firmware.da_weight.get(name)
     if given is not None and given.fraction < graph.weight.fraction:
@@ -203,6 +199,12 @@ def _distributed(
         n_nonzeros=int((graph.weights != 0).sum()),
         features=graph.features,
     )
+
+
+def unread_graph(where: str, layer: LayerQuery) -> Note:
+    """The note on a layer whose weights are not known, because its adder graph could not be read."""
+    text = f"{where}: its adder graph could not be read; weight type {layer.weight} is assumed"
+    return Note(NoteKind.UNREAD, text)
 
 
 def _weights(
@@ -241,13 +243,14 @@ def _strategy(function: str, struct: Struct) -> str:
 
 
 def _size(struct: Struct, key: str, firmware: Firmware, where: str) -> int:
-    value = _integer(struct, key, firmware)
+    value = integer_of(struct, key, firmware)
     if value is None or not 1 <= value <= _MAX_WIDTH:
         raise ReportError(f"{firmware.folder}: {where}: struct {struct.name} has no plausible {key}")
     return value
 
 
-def _integer(struct: Struct, key: str, firmware: Firmware) -> int | None:
+def integer_of(struct: Struct, key: str, firmware: Firmware) -> int | None:
+    """A constant of a configuration; ``None`` if it has none, or its value is unknown."""
     expression = struct.constants.get(key)
     if expression is None:
         return None

@@ -9,6 +9,7 @@ from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.adder_graph import read_casts
 from hwnas_hls.hls4ml.folder.cpp import Call
 from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
+from hwnas_hls.hls4ml.folder.einsum import read_einsum
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.surroundings import check_input, check_output, pragma_reasons, uncounted
 from hwnas_hls.hls4ml.folder.types import fixed_type
@@ -65,8 +66,9 @@ def read_layers(firmware: Firmware) -> Layers:
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
                 "only chains of layers are supported"
             )
-        if call.function.startswith("dense") or call.function == "compute_layer":
-            read_dense(call, name, firmware, out)
+        if call.function.startswith(("dense", "einsum_dense")) or call.function == "compute_layer":
+            read = read_einsum if call.function == "einsum_dense" else read_dense
+            read(call, name, firmware, out)
             if len(pending) == out.layers[-1].n_in:
                 out.layers[-1] = dataclasses.replace(out.layers[-1], features=pending)
             pending = ()
