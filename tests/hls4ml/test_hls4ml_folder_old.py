@@ -756,6 +756,59 @@ def test_lint_of_a_folder_without_a_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "interval", "outside"),
+    [
+        ("PipelineStyle: auto", None, 0),
+        ("PipelineStyle: pipeline, PipelineInterval: 1", None, 0),
+        ("PipelineStyle: pipeline, PipelineInterval: 4", 4, 1),
+        ("PipelineInterval: 4", 4, 1),
+        ("PipelineStyle: dataflow", None, 1),
+        ("PipelineStyle: Dataflow", None, 0),  # hls4ml compares the case, and takes auto
+        ("PipelineStyle: pipeline, Strategy: Resource, ReuseFactor: 4", None, 1),
+        ("PipelineStyle: dataflow, Strategy: Resource, ReuseFactor: 4", None, 0),
+        ("Strategy: Resource, ReuseFactor: 4", None, 0),
+        ("Strategy: ResourceUnrolled, ReuseFactor: 4", None, 0),
+    ],
+)
+def test_pipelines_of_a_lone_configuration_are_judged(
+    tmp_path: Path, model: str, interval: int | None, outside: int
+) -> None:
+    hls = f"  Model: {{Precision: 'ap_fixed<8,3>', {model}}}\n"
+    query = read_config(_config(tmp_path, hls, [INPUT, _dense("fc1", 8, "relu"), _dense("fc2", 4)]))
+    assert [note.about for note in query.reasons] == ["pragma"] * outside
+    assert query.pipeline_ii == interval
+
+
+def test_types_that_quantisers_decide_are_not_in_a_lone_configuration(tmp_path: Path) -> None:
+    layer = {**_dense("fc1", 8, "relu"), "class_name": "QDense", "module": "hgq.layers.core.dense"}
+    path = _config(tmp_path, "  Model: {Precision: 'ap_fixed<16,6>'}\n", [INPUT, layer])
+    with refused(ErrorKind.MISSING, mentions=["fc1"]):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("asks", "configured", "backend"),
+    [
+        (False, "Vitis", "Vitis"),  # up to 1.0, the script names Vivado for both
+        (False, "Vivado", "Vivado"),
+        (True, "Vitis", "Vivado"),  # the configuration is stale
+    ],
+)
+def test_backend_of_releases_that_wrote_vivado_for_vitis(
+    tmp_path: Path, asks: bool, configured: str, backend: str
+) -> None:
+    folder = edited(tmp_path, PIPELINE, PIPELINE)
+    (folder / "project.tcl").write_text('set project_name "tagger"\nset backend "vivado"\n')
+    script, config = folder / "build_prj.tcl", folder / "hls4ml_config.yml"
+    question = '    if {[string equal "$backend" "vivado"]} {\n    }\n' if asks else ""
+    script.write_text(script.read_text() + question)
+    config.write_text(config.read_text().replace("Backend: Vivado", f"Backend: {configured}"))
+    query = read_folder(folder)
+    assert query.backend == backend
+    assert query.tool.startswith(backend.lower())
+
+
+@pytest.mark.parametrize(
     ("release", "strategy", "rules"),
     [
         ("latency, resource", "distributed_arithmetic", ["strategy-spelling"]),  # up to 0.8

@@ -100,7 +100,7 @@ def read_layers(firmware: Firmware) -> Layers:
     _take_casts_as_results(out)
     out.ports = _port_bits(firmware, (arrays[0], previous))
     check_output(previous, firmware)
-    out.reasons += [*pragma_reasons(firmware, out), *uncounted(firmware, arrays)]
+    out.reasons += [*pragma_reasons(firmware.pragmas, firmware.constants, out), *uncounted(firmware, arrays)]
     return out
 
 

@@ -114,10 +114,7 @@ def read_settings(
     )
     uncertainty = uncertainty or _find(scripts["build_prj.tcl"], r"set_clock_uncertainty\s+([\d.]+\s*%?)")
     uncertainty = uncertainty or text_of(config, "ClockUncertainty")
-    written = _find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+backend[ \t]+\"?(\w+)") or text_of(
-        config, "Backend"
-    )
-    backend = BACKENDS.get(written.lower(), written)
+    backend = _backend(scripts["project.tcl"], scripts["build_prj.tcl"], config)
     return Settings(
         name=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
         or text_of(config, "ProjectName")
@@ -132,6 +129,19 @@ def read_settings(
         or text_of(config, "ProjectName"),
         warnings=tuple(warnings),
     )
+
+
+def _backend(project: str, build: str, config: dict[str, Any]) -> str:
+    """The backend that wrote the project.
+
+    Releases before 1.1 wrote ``vivado`` into the script of Vitis' projects, too; their build script does not
+    ask for that name.
+    """
+    stated = _find(project, r"(?m)^[ \t]*set[ \t]+backend[ \t]+\"?(\w+)")
+    configured = text_of(config, "Backend")
+    older = stated.lower() == "vivado" and not re.search(r"equal\s+\"?\$backend\"?\s+\"vivado\"", build)
+    written = configured if older and configured.lower() == "vitis" else stated or configured
+    return BACKENDS.get(written.lower(), written)
 
 
 def _find(text: str, pattern: str) -> str:

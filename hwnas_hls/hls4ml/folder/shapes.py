@@ -171,6 +171,15 @@ def _keras(data: Any, where: str) -> Iterator[Shape]:
         if not isinstance(inner, dict):
             raise ReportError(f"{where}: a layer without a configuration")
         kind, name = str(layer.get("class_name"))[:80], str(inner.get("name"))[:120]
+        if str(layer.get("module")).partition(".")[0] == "hgq":
+            # hls4ml's types for them are written auto; the quantisers have them as trained variables
+            raise UserError(
+                "the configuration does not contain the types of its layers",
+                where=where,
+                found=f"layer {name!r} is a {kind} of HGQ, whose quantisers decide them",
+                remedy="give the project folder (with firmware/), which has them",
+                kind=ErrorKind.MISSING,
+            )
         _check_chain(name, before, layer.get("inbound_nodes"))
         before = name
         width = _width(inner, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.hls4ml.folder.dense import Layers
@@ -71,18 +71,24 @@ def uncounted(firmware: Firmware, arrays: Iterable[str]) -> list[Note]:
     return [Note(NoteKind.UNCOUNTED, text) for text in texts]
 
 
-def pragma_reasons(firmware: Firmware, layers: Layers) -> list[Note]:
-    """Why pragmas of the top function put the design outside the measured domain."""
+def pragma_reasons(pragmas: Iterable[str], constants: Mapping[str, str], layers: Layers) -> list[Note]:
+    """Why pragmas of the top function put the design outside the measured domain.
+
+    Args:
+        pragmas: text behind ``#pragma HLS``.
+        constants: names -> expressions, for names in it.
+        layers: takes the interval of a pipeline that is not that of its layers.
+    """
     texts: list[str] = []
     styles = set()
-    for pragma in firmware.pragmas:
+    for pragma in pragmas:
         words = re.sub(r"\s*=\s*", "=", pragma).split()
         kind = words[0].upper()
         styles.add(kind)
         if kind not in _USUAL:
             texts.append(f"{' '.join(words[:2])} on the top function: no data")
         elif kind == "PIPELINE":
-            texts.append(_pipeline(words, firmware, layers))
+            texts.append(_pipeline(words, constants, layers))
         elif kind == "DATAFLOW" and layers.io_type == "io_parallel" and not _shares(layers):
             texts.append("DATAFLOW on layers that are not Resource makes each a separate process: no data")
         elif kind == "INTERFACE" and layers.io_type == "io_parallel":
@@ -101,13 +107,13 @@ def _ports(words: list[str]) -> list[str]:
     return [f"an interface {mode} on the top function adds a wrapper that is not counted" for mode in modes]
 
 
-def _pipeline(words: list[str], firmware: Firmware, layers: Layers) -> str:
+def _pipeline(words: list[str], constants: Mapping[str, str], layers: Layers) -> str:
     """What a pipeline of the whole network means for the domain; empty where hls4ml writes the same."""
     options = [word for word in words[1:] if not word.upper().startswith("II=")]
     if options and options[0].lower() == "off":
         return "PIPELINE off on the top function: no data"
     written = next((word[3:] for word in words[1:] if word.upper().startswith("II=")), "1")
-    interval = evaluate(written, firmware.constants)
+    interval = evaluate(written, constants)
     if interval is None or interval < 1:
         return f"PIPELINE II={written[:40]} on the top function: its value is not known"
     wanted = {layer.reuse_factor for layer in layers.layers}

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder.config import load_config, text_of
+from hwnas_hls.hls4ml.folder.dense import Layers
 from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, READ_BACKENDS, read_settings
 from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
+from hwnas_hls.hls4ml.folder.surroundings import pragma_reasons
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery, Query, normalised_type
 from hwnas_hls.network.precision import FixedType, exact_sum
@@ -58,7 +60,10 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
             remedy="give the project folder (with firmware/), or put the Keras model into the same folder",
             kind=ErrorKind.MISSING,
         )
-    layers, warnings, reasons, softmax = _layers(shapes, Precisions(config), str(path))
+    precisions = Precisions(config)
+    layers, warnings, reasons, softmax = _layers(shapes, precisions, str(path))
+    style = Layers(layers=layers, io_type=text_of(config, "IOType") or "io_parallel")
+    reasons += pragma_reasons([_pipeline_pragma(precisions, style)], {}, style)
     name = text_of(config, "ProjectName") or path.stem
     return Query(
         layers=tuple(layers),
@@ -67,14 +72,29 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
         tool=settings.tool,
         stage=stage,
         clock_uncertainty=settings.clock_uncertainty,
-        io_type=text_of(config, "IOType") or "io_parallel",
+        io_type=style.io_type,
         backend=settings.backend,
         scope="core+AXI wrapper" if settings.backend == "VivadoAccelerator" else "core",
         softmax=softmax,
         name=name,
         warnings=(*settings.warnings, *warnings),
         reasons=tuple(reasons),
+        pipeline_ii=style.pipeline_ii,
     )
+
+
+def _pipeline_pragma(precisions: Precisions, layers: Layers) -> str:
+    """The pragma that hls4ml writes for ``PipelineStyle`` and ``PipelineInterval`` of the model."""
+    style, interval = (precisions.model.get(key) for key in ("PipelineStyle", "PipelineInterval"))
+    strategies = {layer.strategy for layer in layers.layers}
+    if style not in ("pipeline", "dataflow"):
+        written = precisions.model.get("Strategy")
+        resource = isinstance(written, str) and built_strategy(written)[0] == "Resource"
+        resource |= bool(strategies & {"Resource", "compressed"})
+        style = "dataflow" if layers.io_type == "io_stream" or resource else "pipeline"
+        if style == "pipeline" and "ResourceUnrolled" in strategies:
+            interval = max(layer.reuse_factor for layer in layers.layers)
+    return "PIPELINE" + ("" if interval is None else f" II={interval}") if style == "pipeline" else "DATAFLOW"
 
 
 def _layers(
