@@ -206,6 +206,48 @@ def test_no_coverage_is_stated_for_guessed_widths(change: dict[str, str], stated
 
 
 @pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("precision", "ap_fixed<16,6>;ap_fixed<8,3>"),
+        ("precision", "['ap_fixed<16,6>', 'ap_fixed<8,3>']"),
+        ("precision", "ap_fixed<16,6> (w: ap_fixed<8,3>)"),
+        ("precision", "{'fc1': 'ap_fixed<8,3>', 'fc2': 'ap_fixed<6,1>'}"),
+        ("precision", "encoder: ap_fixed<8,3>"),
+        ("precision", "w: ap_fixed<8,3> scale: ap_fixed<24,8>"),
+        ("reuse_factor", "4;8"),
+        ("strategy", "Latency;Latency"),
+    ],
+)
+def test_cells_that_leave_open_what_is_of_what_are_outside(column: str, text: str) -> None:
+    query = query_of_row(own_row(ROW | {column: text}))
+    assert (NoteKind.UNREAD, column) in {(note.kind, note.about) for note in query.reasons}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "weights ap_fixed<8,3>, activations ap_fixed<10,4>, inputs ap_fixed<9,2>",
+        "weight_t=ap_fixed<8,3>; activation_t=ap_fixed<10,4>; input_t=ap_fixed<9,2>",
+        "kernel: <8,3>; activation <10,4>; in <9,2>",
+    ],
+)
+def test_types_follow_the_names_of_their_parts(text: str) -> None:
+    query = query_of_row(own_row(ROW | {"precision": text}))
+    first = query.layers[0]
+    assert [str(kind) for kind in (first.input, first.weight, first.result)] == [
+        "ap_fixed<9,2>",
+        "ap_fixed<8,3>",
+        "ap_fixed<10,4>",
+    ]
+    assert query.reasons == ()
+
+
+def test_pixels_beside_widths_are_no_layers() -> None:
+    assert query_of_row(own_row(ROW | {"layers": "28x28-64-10"})).blockers
+    assert not query_of_row(own_row(ROW | {"layers": "28x28x64x10"})).blockers
+
+
+@pytest.mark.parametrize(
     ("change", "inside"),
     [
         ({}, True),

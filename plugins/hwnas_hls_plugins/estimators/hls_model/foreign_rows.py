@@ -60,13 +60,17 @@ _PARTS = {
     "acc": r"accum(?:ulator)?(?:_t)?",
     "out": "outputs?",
     "act": "activations?",
-    "result": "results",
+    "result": "results?",
     "default": "model|precision",
 }
-_PART_NAMES = tuple((re.compile(rf"\b(?:{names})(?=\s*[/:=])", re.I), part) for part, names in _PARTS.items())
+_PART_NAMES = tuple(
+    (re.compile(rf"\b(?:{names})(?:_t)?(?=\s*[/:=]|\s+ap_)", re.I), part) for part, names in _PARTS.items()
+)
+#: A part before its type, without a colon. ``default`` is also a word: ``hls4ml default ap_fixed<16,6>``.
+_BARE_PART = re.compile(rf"\b({'|'.join(part for part in _PARTS if part != 'default')})\s+(?=ap_)")
 _ANY_TYPE = re.compile(r"(?:ap_)?(u?)(fixed|int)\s*<([^<>]*)>", re.I)
 #: Two numbers that are not part of a type or call: ``16,6``, ``<16,6>``, ``(16, 6)``.
-_BARE_PAIR = re.compile(r"(\w\s*[<(][^<>()]*[>)])|[<(\[]?\b(\d{1,4})\s*,\s*(-?\d{1,4})\b[>)\]]?")
+_BARE_PAIR = re.compile(r"(\w[<(][^<>()]*[>)])|[<(\[]?\b(\d{1,4})\s*,\s*(-?\d{1,4})\b[>)\]]?")
 _QUANTISER = re.compile(r"quantized_(bits|relu)\s*\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?[^)]*\)")
 
 
@@ -108,7 +112,10 @@ def own_cell(column: str, text: str) -> str:
 
 def _widths(text: str) -> str:
     """``[16, 64, 5]``, ``16x64x5``, ``16 -> 64 -> 5``."""
-    bare = re.sub(r"(?<=\d)\s*[xX×*]\s*(?=\d)", "-", text.strip(_BRACKETS))
+    bare = text.strip(_BRACKETS)
+    # Beside another separator, x may mean the pixels of an image: 28x28-64-10.
+    if not re.search(r"\d\s*[-,;:→>|/_]", bare):
+        bare = re.sub(r"(?<=\d)\s*[xX×*]\s*(?=\d)", "-", bare)
     return re.sub(r"[-,;:→>|/_\s\"']+", "-", bare).strip("-")
 
 
@@ -162,7 +169,7 @@ def _precision(text: str) -> str:
     out = _BARE_PAIR.sub(lambda found: found[1] or f"ap_fixed<{found[2]},{found[3]}>", out)
     for pattern, part in _PART_NAMES:
         out = pattern.sub(part, out)
-    out = re.sub(r"\b(\w+)\s*=", r"\1:", out)
+    out = _BARE_PART.sub(r"\1: ", re.sub(r"\b(\w+)\s*=", r"\1:", out))
     if KEY.search(out) or TYPE.search(out):
         return _QUANTISER.sub(_of_quantiser, out)
     # QKeras names no parts: bits are those of weights and biases, a relu is an activation.

@@ -20,6 +20,10 @@ TYPE = re.compile(r"ap_u?(?:fixed|int)<[^<>]*>")
 _NAME = "|".join((*PARTS, DEFAULT))
 #: The keys of a value, for example ``w:`` or ``in/result:``.
 KEY = re.compile(rf"(?:^|(?<=[\s,;]))(?:{_NAME})(?:/(?:{_NAME}))*\s*:")
+#: A key that is none of these.
+_OTHER_KEY = re.compile(r"[A-Za-z_]\w*\s*:")
+#: Words between two types of one part: the second one is of something else.
+_WORD_AFTER_TYPE = re.compile(r">[^<>A-Za-z]*([A-Za-z][^<>]*?)\s*ap_u?(?:fixed|int)<")
 _FLOAT = re.compile(r"\b(?:b?float|half|double|fp)(?:\d*)\b", re.IGNORECASE)
 _FLOATING = Note(NoteKind.NO_DATA, "floating point: no data")
 
@@ -109,12 +113,16 @@ def _parts(text: str, warnings: list[Note]) -> tuple[dict[str, list[FixedType]],
     values = values_of_keys(text)
     if not values and text:
         if types := _types(text):
+            if len(set(types)) > 1 or _OTHER_KEY.search(text):
+                warnings.append(_unread(f"{text[:60]!r} does not say what each type is of", types[0]))
             return dict.fromkeys(PARTS, types[:1]), automatic
         warnings.append(_unread(f"cannot read {text[:60]!r}", DEFAULT_TYPE))
     for key, value in values.items():
         names = key.split("/")
         types = _types(value)
         if types:
+            if word := _WORD_AFTER_TYPE.search(value):
+                warnings.append(_unread(f"cannot read {word[1][:30]!r} among the types of {key}"))
             parts |= dict.fromkeys(names, types)
         elif "auto" in value.lower():
             automatic |= set(names)

@@ -54,7 +54,7 @@ COLUMNS = (
 )
 #: Columns for whose content another is taken if it cannot be read: the prediction is then of another design.
 #: Of the other columns, an interval that allows for the unknown, or a shorter list of what is known, remains.
-_DECISIVE = ("activations", "precision", "reuse_factor", "stage", "tool", "multipliers")
+_DECISIVE = ("activations", "precision", "reuse_factor", "strategy", "stage", "tool", "multipliers")
 #: Vendors whose compilers were never measured.
 _OTHER_TOOLS = ("catapult", "quartus", "oneapi", "intel", "libero", "smarthls", "xls", "bambu", "legup")
 
@@ -198,6 +198,8 @@ def _layers(cell: Mapping[str, str], widths: tuple[int, ...], notes: _Notes) -> 
         notes.unread("reuse_factor", f"a reuse factor is at least 1, not {min(reuse)}; 1 is used")
     strategies, complaints = strategies_of(cell.get("strategy", ""))
     notes.warnings += complaints
+    if 1 < len(strategies) != count:
+        notes.unread("strategy", f"{len(strategies)} for {count} layers")
     if not strategies:
         # hls4ml pipelines what has reuse factor 1 and runs large factors as Resource.
         strategies = ("Latency" if max(reuse) <= 1 else "Resource",)
@@ -253,4 +255,6 @@ def _per_layer(
     if exact or len(values) > count:
         notes.unread(name, f"{len(values)} values for {count} layers, ignored")
         return None
+    if len(values) > 1:
+        notes.unread(name, f"{len(values)} values for {count} layers; repeated the last")
     return values + (values[-1],) * (count - len(values))
