@@ -636,3 +636,25 @@ def test_all_intervals_that_ship_state_the_same_coverage() -> None:
     """A table of predictions has no column that could tell intervals of 90 % from those of 80 %."""
     stated = {band.coverage for bands in read_calibration().bands.values() for band in bands.values()}
     assert stated == {0.8, None}
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 6, 10, 16])
+def test_old_vitis_copies_exponentials_for_each_class(classes: int) -> None:
+    """Counts of 32 reports of Vitis HLS 2021.1."""
+    layer = dense(8, classes, activation="softmax")
+    assert one(layer, tool="vitis_hls 2021.1", part="xc7z007s-clg225-2")["bram_18k"] == classes
+
+
+@pytest.mark.parametrize(
+    ("kind", "tool", "low"),
+    [("ap_fixed<12,6>", "vitis_hls 2025.2", 0), ("ap_fixed<16,6>", "vitis_hls 2025.2", 1)],
+)
+def test_vitis_may_build_products_of_12_bits_in_logic(kind: str, tool: str, low: int) -> None:
+    parsed = FixedType.parse(kind)
+    layers = tuple(
+        LayerQuery(n_in, n_out, parsed, parsed, parsed, parsed, parsed, parsed, "relu", 4, "Resource")
+        for n_in, n_out in ((16, 16), (16, 8))
+    )
+    found = predict([Query(layers, part="xc7a35tcpg236-1", tool=tool)])[0].metrics["dsp"]
+    assert found.value == 96
+    assert (found.low > 0) == bool(low)

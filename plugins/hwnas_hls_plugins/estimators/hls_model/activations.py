@@ -43,16 +43,21 @@ def activation_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArra
     return costs
 
 
-def _table_brams(table: DesignTable) -> FloatArray:
-    """Block RAMs of one table of a softmax, 1,024 words of 18 bits, by design.
+def _softmax_brams(table: DesignTable) -> FloatArray:
+    """Block RAMs of the tables of a softmax, 1,024 words of 18 bits, by layer.
 
-    Vivado HLS fits it into one. Vitis HLS of 2022 and later takes two on UltraScale+ (six designs of one
-    source, 2024.1) and one on series 7 (five of two sources, 2024.2 and 2025.1).
+    Two classes read one copy of the table of exponentials; one more table has the inverses. Vivado HLS fits a
+    table into one block RAM. Vitis HLS of 2022 and later takes two on UltraScale+ (six designs of one source,
+    2024.1) and one on series 7 (five of two sources, 2024.2 and 2025.1). Vitis HLS 2021.1 makes a copy for
+    each class, and none of the inverses (32 designs of one author, 2 to 16 classes).
     """
     d = table.design
     large = np.isin(d.part_class, [PART_CLASSES.index(n) for n in ("ultrascale", "ultrascale+", "versal")])
-    two = (d.vitis > 0) & ((d.version >= 2022.0) | (d.version == 0)) & large
-    return np.where(two, 2.0, 1.0)
+    newer = (d.version >= 2022.0) | (d.version == 0)
+    each = table.of_layers(np.where((d.vitis > 0) & newer & large, 2.0, 1.0))
+    single = table.of_layers(((d.vitis > 0) & ~newer).astype(np.float64)) > 0
+    n = table.layer.n_out
+    return np.where(single, n, (np.ceil(n / 2.0) + 1.0) * each)
 
 
 def _relu_lut(table: DesignTable, k: Coefficients) -> FloatArray:
@@ -105,8 +110,7 @@ def _other_costs(table: DesignTable, k: Coefficients) -> dict[str, FloatArray]:
     )
     ff = np.select([softmax, tabled | elu], [n * k["softmax_ff"], n * k["table_ff"]], 0.0)
     dsp = np.select([softmax & ~in_fabric, leaky], [n, zero], 0.0)
-    softmax_bram = (np.ceil(n / 2.0) + 1.0) * table.of_layers(_table_brams(table))
-    bram = np.select([softmax, tabled | elu], [softmax_bram, np.ceil(n / 2.0)], 0.0)
+    bram = np.select([softmax, tabled | elu], [_softmax_brams(table), np.ceil(n / 2.0)], 0.0)
     levels = np.log2(np.maximum(n, 1.0))
     softmax_cycles = np.floor(
         (k.of_class("softmax_ns", part) + k.of_class("softmax_level_ns", part) * levels)

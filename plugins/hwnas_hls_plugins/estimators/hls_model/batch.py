@@ -41,6 +41,7 @@ from hwnas_hls_plugins.estimators.hls_model.resource import (
     LOOP_INTERVAL,
     fewer_copies_bram,
     slow_loops,
+    undecided_dsps,
 )
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, RESOURCE, DesignTable, tabulate
 from hwnas_hls_plugins.estimators.hls_model.unrolled import small_dsps
@@ -147,7 +148,8 @@ def predict_table(
             high[metric] = np.where(slow, high[metric] * LOOP_INTERVAL, high[metric])
             coverage[metric] = np.where(slow, np.nan, coverage[metric])
         # Compilers may put narrow products into DSPs or not; then the lower end is 0.
-        doubtful = table.largest(small_dsps(table) & (table.layer.to_dsp == 0)) > 0
+        either = small_dsps(table) | undecided_dsps(table)
+        doubtful = table.largest(either & (table.layer.to_dsp == 0)) > 0
         low["dsp"] = np.where(doubtful, 0.0, low["dsp"])
         for metric in _NONE_IS_NONE:
             # Where the laws do not describe a design, they may be wrong about none, too.

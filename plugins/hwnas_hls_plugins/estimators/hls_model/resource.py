@@ -181,6 +181,18 @@ def slow_loops(table: DesignTable) -> NDArray[np.bool_]:
     return table.largest(long) > 0
 
 
+def undecided_dsps(table: DesignTable) -> NDArray[np.bool_]:
+    """Layers of products that Vitis HLS puts into DSPs or logic: of the narrowest width that goes to DSPs.
+
+    One report of such a network has 53 DSPs for 122 products of 12 bits.
+    """
+    c = table.layer
+    narrow = np.minimum(c.in_bits, c.w_bits) == DSP_INPUT_BITS
+    resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
+    out: NDArray[np.bool_] = resource & narrow & (table.of_layers(table.design.vitis) > 0)
+    return out
+
+
 def _dsp(
     table: DesignTable, blocks: FloatArray, vitis: FloatArray, few_steps: NDArray[np.bool_]
 ) -> FloatArray:
