@@ -58,11 +58,27 @@ def contradictions(project: Project, solution: Solution) -> list[str]:
     out = [*foreign_ports(project, solution), *foreign_modules(project, _module_names(solution))]
     if solution.csynth is not None and solution.csynth.top not in (project.top, f"{project.top}_axi"):
         out.append(f"its top function is {solution.csynth.top}, not {project.top}")
+    out += _too_fast(project, solution)
     unnamed = unnamed_layers(project, solution)
     # A smaller network of the same numbering lacks the last layers; HLS inlines a small one anywhere.
     if unnamed and _built_by(project, solution)[-1] in unnamed:
         out.append(f"{unnamed[-1]} of the firmware is in no module of it")
     return sorted(set(out))
+
+
+def _too_fast(project: Project, solution: Solution) -> list[str]:
+    """An interval that no layer of the firmware can have: a loop over a reuse factor takes as many cycles.
+
+    A report of an older configuration with smaller reuse factors has the same names, types and ports.
+    """
+    if any(note.about == "pragma" for note in project.query.reasons):  # a pipeline may unroll the loops
+        return []
+    interval = None if solution.csynth is None else solution.csynth.ii_max
+    looped = [layer.reuse_factor for layer in project.query.layers if layer.strategy == "Resource"]
+    slowest = max(looped, default=1)
+    if interval is None or interval >= slowest:
+        return []
+    return [f"its interval is {interval} cycles, but a layer of the firmware has reuse factor {slowest}"]
 
 
 def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:

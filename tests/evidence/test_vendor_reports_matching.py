@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -520,3 +521,22 @@ def test_a_report_of_another_design_gives_no_part_and_clock(tmp_path: Path) -> N
     assert (own.part, own.clock_ns) != (query.part, query.clock_ns)
     assert own.tool == query.tool == "vivado_hls 2019.2"
     assert NoteKind.ASSUMED in {note.kind for note in query.warnings}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reuse_factor", "foreign"),
+    [("Resource", 4, False), ("Resource", 6, True), ("Latency", 6, False)],
+)
+def test_an_interval_below_a_reuse_factor_is_of_an_older_configuration(
+    tmp_path: Path, strategy: str, reuse_factor: int, foreign: bool
+) -> None:
+    folder = edited(tmp_path, "HLS PIPELINE", "HLS DATAFLOW")
+    path = folder / "firmware" / "parameters.h"
+    text = path.read_text().replace("nnet::latency", f"nnet::{strategy.lower()}")
+    path.write_text(text.replace("reuse_factor = 2", f"reuse_factor = {reuse_factor}"))
+    report = (DATA / "vivado_2019_csynth.xml").read_text()
+    report = re.sub(r"<(Interval-m\w\w)>[^<]*<", r"<\1>4<", report)
+    (folder / "tagger_csynth.xml").write_text(report)
+    project = read_whole(folder)
+    assert project.reports is not None
+    assert bool(contradictions(project, project.reports.solutions[0])) == foreign

@@ -315,6 +315,18 @@ def test_project_finds_every_solution_and_stage(tmp_path: Path) -> None:
     assert len(report_paths(reports)) == 8
 
 
+def test_reports_of_a_project_inside_are_its_own(tmp_path: Path) -> None:
+    folder = _project(tmp_path)
+    ours = report_paths(read_project(folder))
+    shutil.copytree(folder, tmp_path / "copy")
+    shutil.move(tmp_path / "copy", folder / "backup")
+    parameters = folder / "backup" / "firmware" / "parameters.h"
+    parameters.parent.mkdir(exist_ok=True)
+    parameters.write_text("#define N 1\n")
+    assert report_paths(read_project(folder)) == ours
+    assert len(report_paths(read_project(folder / "backup"))) == len(ours)
+
+
 def test_one_broken_report_does_not_hide_the_others(tmp_path: Path) -> None:
     folder = _project(tmp_path)
     broken = folder / "tagger_prj/solution1/syn/report/tagger_csynth.xml"

@@ -88,7 +88,10 @@ def _classified(folder: Path) -> dict[str, list[Path]]:
 
 
 def _report_files(folder: Path) -> Iterator[Path]:
-    """The files ``*.rpt`` and ``*.xml`` in the folder, sorted, without links to outside."""
+    """The files ``*.rpt`` and ``*.xml`` in the folder, sorted, without links to outside.
+
+    The reports of another project of hls4ml in it, such as a copy of an older one, are that project's.
+    """
     root = folder.resolve()
     seen = 0
     for here, folders, names in os.walk(folder, followlinks=False):
@@ -99,6 +102,7 @@ def _report_files(folder: Path) -> Iterator[Path]:
             name
             for name in folders
             if shallow and name not in _SCRATCH and (not generated or name == "report")
+            if not (Path(here) / name / "firmware" / "parameters.h").is_file()
         )
         seen += len(names) + len(folders)
         if seen > MAX_ENTRIES:
