@@ -23,7 +23,9 @@ def foreign_ports(project: Project, solution: Solution) -> list[str]:
     """Ports of the top function that the firmware has not, and modules with other numbers of values."""
     out = []
     reports = [report for report in (solution.csynth, *solution.modules) if report is not None]
-    ports = next((report.ports for report in reports if report.top == project.top and report.ports), ())
+    # Within a function around it, the network is a module, and HLS names and drops the ports of modules.
+    whole = solution.csynth is not None and solution.csynth.top == project.top
+    ports = next((each.ports for each in reports if whole and each.top == project.top and each.ports), ())
     if any(port.protocol in _PLAIN for port in ports):
         for name, bits in project.ports.items():
             out += _other_port(name, bits, ports)
