@@ -401,6 +401,10 @@ def test_table_fits_terminal_and_names_everything(lab: Path, tmp_path: Path) -> 
         ({"layers": "16"}, NoteKind.BLOCKED, "layers"),
         ({"precision": ""}, NoteKind.ASSUMED, "precision"),
         ({"reuse_factor": ""}, NoteKind.ASSUMED, "reuse_factor"),
+        ({"reuse_factor": "4;8"}, NoteKind.UNREAD, "reuse_factor"),
+        ({"strategy": "Latency;Latency"}, NoteKind.UNREAD, "strategy"),
+        ({"precision": "ap_fixed<16,6>;ap_fixed<8,3>"}, NoteKind.UNREAD, "precision"),
+        ({"ff": "0", "latency_cycles_max": "", "latency_cycles_min": ""}, NoteKind.UNREAD, "ff"),
         ({"tool": ""}, NoteKind.NO_DATA, "tool"),
         ({"tool": "vitis_hls"}, NoteKind.NO_DATA, "tool"),
         ({"part": ""}, NoteKind.NO_DATA, "part"),
@@ -431,7 +435,10 @@ def test_a_failed_synthesis_teaches_nothing_and_counts_once(tmp_path: Path) -> N
     designs, left = read_designs([path])
     assert [design.source for design in designs] == ["rows.csv line 2 (G)"]
     assert len(left) == 2
-    assert all("failed" in entry.reason for entry in left)
+    assert {(entry.note.kind, entry.note.about) for entry in left} <= {
+        (NoteKind.UNREAD, "lut"),
+        (NoteKind.UNREAD, "ff"),
+    }
     result = run(path, "--output", tmp_path / "own.json")
     assert "1 of 3 designs used" in result.output
 
@@ -514,3 +521,10 @@ def test_the_target_picks_reports_and_fills_in_parts(lab: Path, tmp_path: Path) 
     assert read_calibration(tmp_path / "out.json").provenance["own"]["parts"][0].startswith("xcvu9p")
     result = run(path, "--target", "xcnothing", "--output", tmp_path / "out2.json")
     assert isinstance(result.exception, UserError)
+
+
+@pytest.mark.parametrize("text", ["26,345", "26345 (2%)", "26,345 (2 %)", "26345.0", " 26345 "])
+def test_counts_are_read_as_reports_print_them(tmp_path: Path, text: str) -> None:
+    good = measured(row_of("16-64-32-32-5", "G"), None, BIAS)
+    designs, _ = read_designs([write_rows(tmp_path / "rows.csv", [good | {"lut": text}])])
+    assert designs[0].truth["lut"] == 26345

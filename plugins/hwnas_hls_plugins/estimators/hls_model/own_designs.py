@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,16 +197,21 @@ def _of_csv(
     return designs, left
 
 
+#: Columns of which a cell that cannot be read leaves open what was built.
+_GUESSED = frozenset({"precision", "reuse_factor", "strategy"})
+#: A count as reports print it: ``26,345 (2%)``.
+_COUNTED = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)\s*(?:\([^()]*\))?")
+
+
 def _failed(truth: Mapping[str, float], problems: Sequence[Note]) -> Note | None:
     """Why a row is no report of a synthesis that ended, or nothing: every circuit has a LUT."""
-    if truth.get("ff") == 0.0 and truth.get("latency_cycles", 0.0) >= 1.0:
-        text = f"0 with {truth['latency_cycles']:g} cycles; a synthesis that failed teaches nothing"
-        return Note(NoteKind.UNREAD, text, "ff")
+    if truth.get("ff") == 0.0 and truth.get("latency_cycles", math.inf) >= 1.0:
+        cycles = f" with {truth['latency_cycles']:g} cycles" if "latency_cycles" in truth else ""
+        return Note(NoteKind.UNREAD, f"0{cycles}; a synthesis that failed teaches nothing", "ff")
     lut = next((problem for problem in problems if problem.about == "lut"), None)
     if lut is None or "lut" in truth:
         return None
-    text = f"{lut.text.removesuffix(', ignored')}; a synthesis that failed teaches nothing"
-    return dataclasses.replace(lut, text=text)
+    return dataclasses.replace(lut, text=f"{lut.text.removesuffix(', ignored')}; such a row teaches nothing")
 
 
 def _need_measured(path: Path, measured: Sequence[str]) -> None:
@@ -237,8 +243,9 @@ def _truth(row: Mapping[str, str]) -> tuple[dict[str, float], list[Note]]:
         name, text = next(((n, t) for n in names if (t := row.get(n, "").strip())), ("", ""))
         if not text:
             continue
+        written = _COUNTED.fullmatch(text)
         try:
-            values[metric] = float(text)
+            values[metric] = float(text if written is None else written[1].replace(",", ""))
         except ValueError:
             problems.append(Note(NoteKind.UNREAD, f"{text[:20]!r} is not a number, ignored", name))
     checked, bad = _checked(values)
@@ -267,7 +274,7 @@ def _unfit(query: Query) -> Note | None:
         return Note(NoteKind.NO_DATA, f"{query.part[:40]!r} is of no known silicon", "part")
     for note in (*query.warnings, *query.reasons):
         assumed = note.kind is NoteKind.ASSUMED and _decisive(note, query)
-        if assumed or (note.kind is NoteKind.UNREAD and note.about == "precision"):
+        if assumed or (note.kind is NoteKind.UNREAD and note.about in _GUESSED):
             return dataclasses.replace(note, text=f"{note.text}; nothing is learnt from a guess", taken="")
     return None
 
