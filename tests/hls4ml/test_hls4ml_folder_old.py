@@ -779,6 +779,17 @@ def test_pipelines_of_a_lone_configuration_are_judged(
     assert query.pipeline_ii == interval
 
 
+def test_weights_from_outside_are_outside_the_domain(tmp_path: Path) -> None:
+    port = "result_t layer5_out[N_LAYER_5]"
+    query = read_folder(edited(tmp_path / "folder", port, f"{port},\n    weight2_t w2[12]"))
+    assert [note.kind for note in query.reasons] == [NoteKind.NO_DATA]
+    layers = [INPUT, _dense("fc1", 8, "relu"), _dense("fc2", 4)]
+    for factor, outside in ((1_000_000_000, 0), (50, 1), (10, 2)):
+        hls = f"  Model: {{Precision: 'ap_fixed<8,3>', BramFactor: {factor}}}\n"
+        query = read_config(_config(tmp_path / f"lone{factor}", hls, layers))
+        assert [note.kind for note in query.reasons] == [NoteKind.NO_DATA] * outside
+
+
 def test_types_that_quantisers_decide_are_not_in_a_lone_configuration(tmp_path: Path) -> None:
     layer = {**_dense("fc1", 8, "relu"), "class_name": "QDense", "module": "hgq.layers.core.dense"}
     path = _config(tmp_path, "  Model: {Precision: 'ap_fixed<16,6>'}\n", [INPUT, layer])

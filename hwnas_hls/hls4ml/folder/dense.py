@@ -91,6 +91,8 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
                     f"{where}: io_serial of early hls4ml versions reads one value per cycle: no data",
                 )
             )
+    if len(call.arguments) > 2 and call.arguments[2] in firmware.ports:
+        out.reasons.append(weights_outside(where))
     weights = biases = None
     if n_in * n_out > MAX_WEIGHTS:
         out.warnings.append(
@@ -199,6 +201,11 @@ def _distributed(
         n_nonzeros=int((graph.weights != 0).sum()),
         features=graph.features,
     )
+
+
+def weights_outside(where: str) -> Note:
+    """The reason against a layer whose weights a port reads from a memory outside (``BramFactor``)."""
+    return Note(NoteKind.NO_DATA, f"{where}: its weights come through a port, and are no constants: no data")
 
 
 def unread_graph(where: str, layer: LayerQuery) -> Note:

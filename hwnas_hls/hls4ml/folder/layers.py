@@ -55,7 +55,8 @@ def read_layers(firmware: Firmware) -> Layers:
     for call in firmware.calls:
         if call.function in _SILENT:
             continue
-        name = call.comment or (call.types[-1] if call.types else call.function)
+        kinds = [kind for kind in call.types if not kind.isdigit()]
+        name = call.comment or (kinds[-1] if kinds else call.function)
         if len(call.types) < 2 or len(call.arguments) < 2:
             raise ReportError(f"{firmware.folder}: layer {name!r}: call of {call.function} without its types")
         source = origin(call.arguments[0], firmware.aliases)

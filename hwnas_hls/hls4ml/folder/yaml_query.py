@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
 from hwnas_hls.hls4ml.folder.config import load_config, text_of
-from hwnas_hls.hls4ml.folder.dense import Layers
+from hwnas_hls.hls4ml.folder.dense import Layers, weights_outside
 from hwnas_hls.hls4ml.folder.folder import read_folder
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, READ_BACKENDS, read_settings
@@ -110,6 +110,9 @@ def _layers(
     for shape in shapes:
         if shape.kind == "Dense":
             layer = _dense(shape, width, source, precisions, where, warnings)
+            largest = precisions.model.get("BramFactor")
+            if isinstance(largest, int) and layer.n_in * layer.n_out > largest:
+                reasons.append(weights_outside(f"layer {shape.name!r}"))
             layers.append(layer)
             width = layer.n_out
         elif not layers:
