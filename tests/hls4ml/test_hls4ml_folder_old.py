@@ -779,6 +779,24 @@ def test_pipelines_of_a_lone_configuration_are_judged(
     assert query.pipeline_ii == interval
 
 
+@pytest.mark.parametrize(
+    ("constants", "outside"),
+    [
+        ("table_size = 1024", 0),
+        ("table_size = 4096", 1),
+        ("table_size = 4096; static const unsigned exp_table_size = 1024", 0),
+        ("exp_table_size = 1024; static const unsigned inv_table_size = 256", 1),
+    ],
+)
+def test_tables_of_other_sizes_are_outside_the_domain(tmp_path: Path, constants: str, outside: int) -> None:
+    call = "nnet::relu<layer2_t, layer4_t, relu_config4>"
+    folder = edited(tmp_path, call, "nnet::softmax<layer2_t, layer4_t, relu_config4>")
+    path = folder / "firmware" / "parameters.h"
+    old = "struct relu_config4 : nnet::activ_config {"
+    path.write_text(path.read_text().replace(old, f"{old}\n    static const unsigned {constants};"))
+    assert [note.kind for note in read_folder(folder).reasons] == [NoteKind.NO_DATA] * outside
+
+
 def test_weights_from_outside_are_outside_the_domain(tmp_path: Path) -> None:
     port = "result_t layer5_out[N_LAYER_5]"
     query = read_folder(edited(tmp_path / "folder", port, f"{port},\n    weight2_t w2[12]"))

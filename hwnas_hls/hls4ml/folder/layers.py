@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.adder_graph import read_casts
-from hwnas_hls.hls4ml.folder.cpp import Call
-from hwnas_hls.hls4ml.folder.dense import Layers, read_dense
+from hwnas_hls.hls4ml.folder.cpp import Call, Struct
+from hwnas_hls.hls4ml.folder.dense import Layers, integer_of, read_dense
 from hwnas_hls.hls4ml.folder.einsum import read_einsum
 from hwnas_hls.hls4ml.folder.firmware import Firmware, origin
 from hwnas_hls.hls4ml.folder.surroundings import check_input, check_output, pragma_reasons, uncounted
@@ -36,6 +36,8 @@ ACTIVATIONS = {
     "normalize_binary_tanh": "binary_tanh",
     "normalize_ternary_tanh": "ternary_tanh",
 }
+#: Words of the tables of a softmax in the measured designs, and hls4ml's default.
+TABLE_SIZE = 1024
 #: Calls without hardware.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
 
@@ -182,6 +184,10 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         out.softmax = (
             implementation.rpartition("::")[2].strip() or call.function.partition("_")[2] or "legacy"
         )
+        sizes = _table_sizes(struct, firmware)
+        if out.softmax != "argmax" and sizes - {TABLE_SIZE}:
+            text = f"layer {name!r}: tables of {max(sizes):,} words: data cover {TABLE_SIZE:,}"
+            out.reasons.append(Note(NoteKind.NO_DATA, text))
     if kind != "linear" and last.activation != "linear":
         text = f"{kind} follows another activation ({last.activation}), which is not counted"
         out.reasons.append(Note(NoteKind.UNCOUNTED, f"layer {name!r}: {text}"))
@@ -193,6 +199,15 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     if call.function.startswith("normalize_"):
         changes["normalisation"] = "batch"
     out.layers[-1] = dataclasses.replace(last, **changes)  # type: ignore[arg-type]
+
+
+def _table_sizes(struct: Struct | None, firmware: Firmware) -> set[int]:
+    """The words of a softmax's tables, by its configuration: of exponentials and inverses, or of both."""
+    if struct is None:
+        return set()
+    own = {"exp_table_size", "inv_table_size"} & struct.constants.keys()
+    sizes = (integer_of(struct, key, firmware) for key in own or {"table_size"})
+    return {size for size in sizes if size is not None}
 
 
 def _cast(call: Call, name: str, casts: FeatureTypes, firmware: Firmware, out: Layers) -> FeatureTypes:

@@ -242,6 +242,13 @@ def test_types_follow_the_names_of_their_parts(text: str) -> None:
     assert query.reasons == ()
 
 
+@pytest.mark.parametrize(("kind", "outside"), [("stable", 0), ("latency", 0), ("argmax", 1), ("legacy", 1)])
+def test_a_softmax_that_no_report_shows_is_outside(kind: str, outside: int) -> None:
+    row = ROW | {"activations": "relu-relu-relu-softmax", "softmax": kind}
+    reasons = predict([query_of_row(row)])[0].reasons
+    assert [note.kind for note in reasons if note.kind is not NoteKind.FULL] == [NoteKind.NO_DATA] * outside
+
+
 def test_pixels_beside_widths_are_no_layers() -> None:
     assert query_of_row(own_row(ROW | {"layers": "28x28-64-10"})).blockers
     assert not query_of_row(own_row(ROW | {"layers": "28x28x64x10"})).blockers

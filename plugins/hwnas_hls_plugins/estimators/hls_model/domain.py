@@ -117,6 +117,8 @@ class Notes:
         return out
 
 
+#: Implementations of a softmax that no report shows: one has no tables, one a table for each pair of classes.
+_RARE_SOFTMAX = frozenset({"argmax", "legacy"})
 #: What the parts of :class:`keys.Group` mean.
 _STRATEGIES = {
     "latency": "the Latency strategy",
@@ -148,6 +150,20 @@ def _unmeasured(
             yield design, note
 
 
+def _rare_kinds(table: DesignTable) -> Iterator[tuple[int, Note]]:
+    """Designs with compressed weights, or with a softmax that no report shows."""
+    # Compressed blocks are as many as the weights left; the laws count those of a whole layer.
+    packed = Note(NoteKind.NO_DATA, "compressed weights: no data")
+    spellings = {layer.strategy for query in table.queries for layer in query.layers}
+    compressed = {text for text in spellings if text.strip().lower() == "compressed"}
+    rare = {query.softmax for query in table.queries} & _RARE_SOFTMAX
+    for design, query in enumerate(table.queries if compressed or rare else ()):
+        if any(layer.strategy in compressed for layer in query.layers):
+            yield design, packed
+        if query.softmax in rare:
+            yield design, Note(NoteKind.NO_DATA, f"softmax by {query.softmax}: no data")
+
+
 def design_reasons(
     table: DesignTable,
     calibration: Calibration,
@@ -164,13 +180,8 @@ def design_reasons(
     wrapper = Note(NoteKind.NO_DATA, "an AXI wrapper around the network: hardly any data")
     for design in np.flatnonzero(table.design.wrapped > 0).tolist():
         own.setdefault(design, []).append(wrapper)
-    # Its blocks are as many as the weights left; the laws count those of a whole layer.
-    packed = Note(NoteKind.NO_DATA, "compressed weights: no data")
-    spellings = {layer.strategy for query in table.queries for layer in query.layers}
-    compressed = {text for text in spellings if text.strip().lower() == "compressed"}
-    for design, query in enumerate(table.queries if compressed else ()):
-        if any(layer.strategy in compressed for layer in query.layers):
-            own.setdefault(design, []).append(packed)
+    for design, note in _rare_kinds(table):
+        own.setdefault(design, []).append(note)
     for design, note in _unmeasured(table, calibration, codes, resource=True):
         own.setdefault(design, []).append(note)
     for reason, mask in layer_reasons(table).items():
