@@ -779,6 +779,45 @@ def test_pipelines_of_a_lone_configuration_are_judged(
     assert query.pipeline_ii == interval
 
 
+OLDER = """void tagger_v1(input_t fc1_input[3], layer2_t layer2_out[4]) {
+    #pragma HLS PIPELINE II=9
+    nnet::dense<input_t, layer2_t, config2>(fc1_input, layer2_out, w2, b2); // old
+}
+"""
+
+
+def test_the_named_function_is_read_among_several(tmp_path: Path) -> None:
+    folder = edited(tmp_path, "void tagger(", f"{OLDER}void tagger(")
+    query = read_folder(folder)
+    assert (query.shape, query.reasons) == ("3-4-2", ())
+    path = folder / "firmware" / "tagger.cpp"
+    path.write_text(path.read_text().replace("void tagger(", "void tagger_v2("))
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["tagger_v1", "tagger_v2"]):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "named"),
+    [
+        ("parameters.h", "reuse_factor = 2", "reuse_factor = FACTOR", "FACTOR"),
+        ("parameters.h", "nnet::latency", "nnet::systolic", "systolic"),
+        ("tagger.cpp", "nnet::dense<layer4_t", "nnet::dense_systolic<layer4_t", "dense_systolic"),
+    ],
+)
+def test_what_is_not_known_of_a_layer_is_refused(
+    tmp_path: Path, file: str, old: str, new: str, named: str
+) -> None:
+    with pytest.raises(HwnasError, match=named):
+        read_folder(edited(tmp_path, old, new, f"firmware/{file}"))
+
+
+def test_a_board_without_a_part_is_looked_up(tmp_path: Path) -> None:
+    path = tmp_path / "hls4ml_config.yml"
+    _config(tmp_path, "  Model: {Precision: 'ap_fixed<8,3>'}\n", [INPUT, _dense("fc1", 8)])
+    path.write_text(path.read_text().replace("Part: xcvu9p-flga2104-2L-e", "Board: pynq-z2"))
+    assert read_config(path).part == "xc7z020clg400-1"
+
+
 @pytest.mark.parametrize(
     ("constants", "outside"),
     [

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hwnas_hls.errors import ReportError
+from hwnas_hls.errors import ReportError, Unsupported
 from hwnas_hls.hls4ml.folder.adder_graph import read_graph
 from hwnas_hls.hls4ml.folder.cpp import Call, Struct
 from hwnas_hls.hls4ml.folder.expressions import evaluate
@@ -129,7 +129,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
             accum=types["accum_t"],
             dense_out=result,
             result=result,
-            reuse_factor=max(1, integer_of(struct, "reuse_factor", firmware) or 1),
+            reuse_factor=_reuse_factor(struct, firmware, where),
             strategy=strategy,
             n_nonzeros=n_nonzeros,
             weights=weights,
@@ -244,9 +244,22 @@ def _strategy(function: str, struct: Struct) -> str:
     written = struct.constants.get("strategy", "").rpartition("::")[2].strip().lower()
     if written in STRATEGIES:
         return STRATEGIES[written]
+    if written:
+        raise Unsupported(f"struct {struct.name}: strategy {written[:40]!r}: only hls4ml's are supported")
     if "DenseResource" in struct.text or "resource" in function or "large" in function:
         return "Resource"
     return "compressed" if "compressed" in function else "Latency"
+
+
+def _reuse_factor(struct: Struct, firmware: Firmware, where: str) -> int:
+    """As built; 1 in releases that have none."""
+    value = integer_of(struct, "reuse_factor", firmware)
+    if value is None and "reuse_factor" in struct.constants:
+        written = struct.constants["reuse_factor"][:40]
+        raise ReportError(
+            f"{firmware.folder}: {where}: the value of its reuse_factor {written!r} is not known"
+        )
+    return max(1, value or 1)
 
 
 def _size(struct: Struct, key: str, firmware: Firmware, where: str) -> int:

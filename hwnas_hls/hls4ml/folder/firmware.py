@@ -193,8 +193,8 @@ def _top_function(
         defined: macros of its headers.
         headers: their text, for the maker's types.
     """
-    names = [top, top.removesuffix("_axi"), "myproject"]
-    files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names) if name]
+    names = [name for name in (top, top.removesuffix("_axi"), "myproject") if name]
+    files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names)]
     listed = sorted((folder / "firmware").glob("*.cpp"))[:50]
     files += [f"firmware/{path.name}" for path in listed if f"firmware/{path.name}" not in files]
     for relative in files:
@@ -203,9 +203,13 @@ def _top_function(
         text = source(folder, relative)
         cleaned = clean(text, {**defined, **_included(folder, text, defined)})
         _check_maker(folder, "\n".join([*(p.text for p in cleaned.pragmas), cleaned.text, headers]), relative)
-        for function in functions(cleaned.text):
-            if "nnet::" in function.body:
-                return function, cleaned
+        found = [function for function in functions(cleaned.text) if "nnet::" in function.body]
+        named = [function for function in found if function.name in names]
+        if len(found) > 1 and not named:
+            several = ", ".join(function.name for function in found[:10])
+            raise Unsupported(f"{folder}: {several} in {relative} all call layers, and none is {names[0]}")
+        if found:
+            return (named or found)[0], cleaned
     raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
 
 

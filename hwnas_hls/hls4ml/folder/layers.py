@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 
 from hwnas_hls.errors import ReportError, Unsupported
@@ -38,6 +39,10 @@ ACTIVATIONS = {
 }
 #: Words of the tables of a softmax in the measured designs, and hls4ml's default.
 TABLE_SIZE = 1024
+#: Functions of dense layers, of all releases; those of adder graphs carry their layer's number.
+_DENSE = re.compile(
+    r"compute_layer|compute_large_layer|einsum_dense|dense(_wrapper|_latency|_compressed|_large\w*|_resource\w*|_da\w*)?"
+)
 #: Calls without hardware.
 _SILENT = frozenset({"load_weights_from_txt", "load_compressed_weights_from_txt", "save_layer_output"})
 
@@ -69,7 +74,7 @@ def read_layers(firmware: Firmware) -> Layers:
                 f"layer {name!r} reads {source}, not the output {previous} of the layer before it: "
                 "only chains of layers are supported"
             )
-        if call.function.startswith(("dense", "einsum_dense")) or call.function == "compute_layer":
+        if _DENSE.fullmatch(call.function):
             read = read_einsum if call.function == "einsum_dense" else read_dense
             read(call, name, firmware, out)
             if len(pending) == out.layers[-1].n_in:
@@ -165,7 +170,8 @@ def _check_size(array_name: str, count: int, does: str, firmware: Firmware) -> N
 def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     kind = ACTIVATIONS[call.function]
     source = fixed_type(call.types[0], firmware.names, f"layer {name!r}, input")
-    at = 2 if len(call.types) > 3 else 1  # <data, parameter, result, config> since hls4ml 0.8
+    # <data, parameter, result, config> since hls4ml 0.8; <data, result, 6, config> of a limited ReLU
+    at = 2 if len(call.types) > 3 and not call.types[2].isdigit() else 1
     result = fixed_type(call.types[at], firmware.names, f"layer {name!r}, result")
     if not out.layers:
         out.reasons.append(activation_of_inputs(name, kind))

@@ -13,6 +13,7 @@ from hwnas_hls.hls4ml.folder.files import optional_source
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import DEFAULT_CLOCK_NS, DEFAULT_PART, DEFAULT_TOOL
 from hwnas_hls.hls4ml.reports import Csynth, NoReports, ProjectReports, read_project
+from hwnas_hls.protocols.target import shipped_targets
 
 #: Assumed tool if the version of Vivado HLS is unknown.
 DEFAULT_VIVADO = "vivado_hls 2020.1"
@@ -84,7 +85,7 @@ def read_settings(
             ("build_prj.tcl", _find(scripts["build_prj.tcl"], rf"(?m)^[ \t]*set_part[ \t]+{_PART}")),
             ("vivado_synth.tcl", _find(scripts["vivado_synth.tcl"], rf"-part\s+{_PART}")),
             ("the report", csynth.part if csynth else ""),
-            ("hls4ml_config.yml", text_of(config, "Part", "XilinxPart", "Device")),
+            ("hls4ml_config.yml", text_of(config, "Part", "XilinxPart", "Device") or _part_of_board(config)),
         ],
         DEFAULT_PART,
         warnings,
@@ -129,6 +130,13 @@ def read_settings(
         or text_of(config, "ProjectName"),
         warnings=tuple(warnings),
     )
+
+
+def _part_of_board(config: dict[str, Any]) -> str:
+    """The part on the configuration's board, if that is one with a target file."""
+    board = text_of(config, "Board")
+    target = shipped_targets().named(board) if board else None
+    return "" if target is None else target.part
 
 
 def _backend(project: str, build: str, config: dict[str, Any]) -> str:
