@@ -658,3 +658,11 @@ def test_vitis_may_build_products_of_12_bits_in_logic(kind: str, tool: str, low:
     found = predict([Query(layers, part="xc7a35tcpg236-1", tool=tool)])[0].metrics["dsp"]
     assert found.value == 96
     assert (found.low > 0) == bool(low)
+
+
+@pytest.mark.parametrize(("reuse", "low"), [(4, False), (64, True)])
+def test_vitis_may_keep_few_words_of_weights_out_of_block_rams(reuse: int, low: bool) -> None:
+    layers = tuple(dense(64, 64, strategy="Resource", reuse_factor=reuse) for _ in range(2))
+    found = predict([Query(layers, part=U250, tool="vitis_hls 2025.2")])[0].metrics["bram_18k"]
+    assert found.value > 0
+    assert (found.low > 0) is low

@@ -41,6 +41,7 @@ from hwnas_hls_plugins.estimators.hls_model.resource import (
     LOOP_INTERVAL,
     fewer_copies_bram,
     slow_loops,
+    undecided_brams,
     undecided_dsps,
 )
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE, RESOURCE, DesignTable, tabulate
@@ -151,6 +152,7 @@ def predict_table(
         either = small_dsps(table) | undecided_dsps(table)
         doubtful = table.largest(either & (table.layer.to_dsp == 0)) > 0
         low["dsp"] = np.where(doubtful, 0.0, low["dsp"])
+        low["bram_18k"] = np.where(table.largest(undecided_brams(table)) > 0, 0.0, low["bram_18k"])
         for metric in _NONE_IS_NONE:
             # Where the laws do not describe a design, they may be wrong about none, too.
             most = np.where(odd, np.maximum(high[metric], 1.0), 0.0)

@@ -34,6 +34,8 @@ LONG_LOOP, LOOP_INTERVAL = 8192, 25.0
 LOOP_NS = 7.0
 #: Bits of a word above which the tools' cost of a shift no longer grows.
 _SHIFT_BITS = 512.0
+#: Words of weights up to which Vitis HLS may not take a block RAM; a guess.
+FEW_WORDS = 16
 
 
 def selector_lut(entries: FloatArray, bits: FloatArray) -> FloatArray:
@@ -190,6 +192,17 @@ def undecided_dsps(table: DesignTable) -> NDArray[np.bool_]:
     narrow = np.minimum(c.in_bits, c.w_bits) == DSP_INPUT_BITS
     resource = (c.strategy == RESOURCE) & (c.legal_reuse > 1)
     out: NDArray[np.bool_] = resource & narrow & (table.of_layers(table.design.vitis) > 0)
+    return out
+
+
+def undecided_brams(table: DesignTable) -> NDArray[np.bool_]:
+    """Layers whose weights Vitis HLS may put into logic: few words, for which hls4ml's pragma is Vivado's.
+
+    One report of such a network has 4 block RAMs after routing, where 43 would hold the weights.
+    """
+    c = table.layer
+    few = (c.strategy == RESOURCE) & (c.legal_reuse > 1) & (c.legal_reuse <= FEW_WORDS)
+    out: NDArray[np.bool_] = few & (table.of_layers(table.design.vitis) > 0)
     return out
 
 
