@@ -89,7 +89,7 @@ def tables_of(options: argparse.Namespace) -> dict[str, Any]:
             "members": options.members,
             "csim": False,
             # The comparison begins at 80 % of the rows, which is nearer to chance on some tables.
-            "floor": 0.6,
+            "floor": 0.5,
             "noise_filter": False,
             **given.get("export", {}),
         },

@@ -183,15 +183,19 @@ class Search:
             self.front.add(self.measuring.population())
 
     def _batch_size(self) -> int:
-        """Candidates of the next batch: with a time limit, as many as are expected to end within it."""
+        """Candidates of the next batch: with a time limit, as many as are expected to end within it.
+
+        The first batch has the starts of the space alone: the others are then compared with their front.
+        """
         budget = self.problem.spec.run
         most = min(budget.batch, budget.trials - self.asked)
         if self._unfinished:
             return min(most, len(self._unfinished))
+        starts = len(self.problem.space.starts())
+        if self.asked == 0 and (starts or budget.minutes is not None):
+            return min(most, starts or _FIRST_BATCH)
         if budget.minutes is None:
             return most
-        if self.asked == 0:
-            return min(most, _FIRST_BATCH)
         left_s = 60 * budget.minutes - self.seconds()
         return max(1, min(most, int(left_s * self.asked / max(self.seconds(), 1e-3))))
 

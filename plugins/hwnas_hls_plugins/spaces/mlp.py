@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: network within a large one, so most of these are larger than what is left of them.
 _STARTS = (
     ((64, 64), (8, 3), (4, 1), (6, 2)),
+    ((128, 64), (8, 4), (6, 1), (6, 2)),
     ((32, 16), (8, 4), (6, 1), (6, 2)),
     ((64, 64), (12, 4), (8, 1), (8, 3)),
     ((64, 32, 32), (8, 4), (6, 1), (6, 2)),
@@ -39,8 +40,14 @@ _STARTS = (
     ((24, 12, 6), (8, 4), (5, 1), (5, 2)),
 )
 
-#: Maximum number of weights of a start per training row.
+#: Maximum number of weights per training row of a network from which adders are removed, unless the search
+#: finds it as a variant of another one. Larger networks would take most of the time on small tables (on 1,079
+#: rows, a quarter of all samples has two thirds of the weights) without better designs.
 _WEIGHTS_PER_ROW = 2
+#: Maximum number of weights of such a network, whatever the number of rows: a minute of training on one core.
+_MOST_WEIGHTS = 16384
+#: Draws of a network below these numbers.
+_DRAWS = 32
 
 
 def nearest_choice(knob: Knob, wanted: Value) -> Value:
@@ -85,6 +92,7 @@ class MlpSpace(KnobSpace):
         self.n_in, self.n_out, self._task = task.n_in, task.n_out, task
         self.strategies = config.strategies or default_strategies(synthesizer)
         self._table = MlpTable(config, self.strategies)
+        self._narrowest = min(config.layer_widths(self.strategies))
         self._knobs = self._table.knobs
         self._of = self._table.value
         self.knobs: Sequence[Knob] = tuple(self._knobs.values())
@@ -95,8 +103,18 @@ class MlpSpace(KnobSpace):
         """In a share of the networks (``uniform_samples``), all layers have the same settings.
 
         With independent layers only, hardly any network would be fully unrolled or have low precision
-        in all layers, and these networks are the ones with latencies below 1 us.
+        in all layers, and these networks are the ones with latencies below 1 us. Where adders are removed,
+        no network has more than two weights per training row, or 16,384 in all, if the space has smaller
+        ones.
         """
+        candidate = self._drawn(rng)
+        if self.ladder:
+            draws = 1
+            while self._is_large(candidate) and draws < _DRAWS:
+                candidate, draws = self._drawn(rng), draws + 1
+        return candidate
+
+    def _drawn(self, rng: np.random.Generator) -> Candidate:
         values = {knob.name: knob.draw(rng) for knob in self.knobs}
         if rng.random() < self.config.uniform_samples:
             shared: dict[str, Value] = {}
@@ -109,19 +127,16 @@ class MlpSpace(KnobSpace):
     def starts(self) -> list[Candidate]:
         """Generous networks, if adders are removed from them; else none.
 
-        None has more than two weights per training row: on small tables, larger networks take most of
-        the time of a search without better designs.
+        None has more than two weights per training row, or 16,384 in all.
         """
         if not self.ladder:
             return []
         found = dict.fromkeys(self._uniform(*start) for start in _STARTS)
-        most = _WEIGHTS_PER_ROW * len(self._task.train)
-        return [
-            candidate for candidate in found if candidate is not None and self._weights(candidate) <= most
-        ]
+        return [candidate for candidate in found if candidate is not None and not self._is_large(candidate)]
 
-    def _weights(self, candidate: Candidate) -> int:
-        return sum(n_in * n_out for _, n_in, n_out in self._shapes(candidate.values))
+    def _is_large(self, candidate: Candidate) -> bool:
+        weights = sum(n_in * n_out for _, n_in, n_out in self._shapes(candidate.values))
+        return weights > min(_MOST_WEIGHTS, _WEIGHTS_PER_ROW * len(self._task.train))
 
     def _uniform(self, widths: Sequence[int], *bits: tuple[int, int]) -> Candidate | None:
         """The candidate nearest to a network whose layers have the same types, if it has such a depth."""
@@ -199,9 +214,9 @@ class MlpSpace(KnobSpace):
         return values
 
     def _refuse_unbuildable(self) -> None:
-        if "Resource" in self.strategies:
+        if set(self.strategies) - {"Latency"}:
             return
-        narrow = min(self.config.widths)
+        narrow = self._narrowest
         ends = [(self.n_in, self.n_out)] if self.config.min_depth == 0 else []
         if self.config.max_depth > 0:
             ends += [(self.n_in, narrow), (narrow, self.n_out)]
@@ -241,18 +256,22 @@ class MlpSpace(KnobSpace):
         yield OUTPUT, n_in, self.n_out
 
     def _limit_unrolling(self, values: dict[str, Value]) -> None:
-        """Change large layers to ``Resource``; if it is not available, reduce widths step by step."""
+        """Build large layers by a strategy other than ``Latency``; if there is none, reduce widths step by
+        step. Distributed arithmetic has no arrays of products that hls4ml would have to partition."""
+        others = [
+            strategy for strategy in ("Resource", "distributed_arithmetic") if strategy in self.strategies
+        ]
         while True:
             large = [
                 (tag, n_in, n_out)
                 for tag, n_in, n_out in self._shapes(values)
-                if n_in * n_out >= UNROLL_LIMIT and self._of(values, "strategy", tag) != "Resource"
+                if n_in * n_out >= UNROLL_LIMIT and self._of(values, "strategy", tag) == "Latency"
             ]
             if not large:
                 return
-            if "Resource" in self.strategies:
+            if others:
                 for tag, _, _ in large:
-                    values[f"strategy_{tag}"] = "Resource"
+                    values[f"strategy_{tag}"] = others[0]
                 return
             tag, n_in, n_out = large[0]
             depth = self._depth(values)
@@ -268,9 +287,7 @@ class MlpSpace(KnobSpace):
             neighbours = [(n_in, f"width_{number - 1}"), (n_out, f"width_{number}")]
             # Reduce the larger of the two widths, if it is hidden and can still shrink.
             width, name = max(
-                (width, name)
-                for width, name in neighbours
-                if name in values and width > min(self.config.widths)
+                (width, name) for width, name in neighbours if name in values and width > self._narrowest
             )
             choices = self._knobs[name].choices
             values[name] = choices[choices.index(width) - 1]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from hwnas_hls_plugins.spaces.layer_settings import LayerSettings, among, check
 
+WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+#: Further widths where adders are removed: a removal finds a small network within a wide one.
+GENEROUS_WIDTHS = (96, 128)
 #: ``residual`` adds a layer's input to its output, ``concatenate`` appends it.
 LAYER_KINDS = ("dense", "residual", "concatenate")
 #: Every fourth step of a descent by 2.5 % of the adders (the trainer's ``descent_step``). A generous network
@@ -21,7 +24,8 @@ class MlpConfig(LayerSettings):
     Args:
         min_depth: smallest number of hidden layers; 0 adds linear models to the space.
         max_depth: largest number of hidden layers.
-        widths: neurons of a hidden layer.
+        widths: neurons of a hidden layer. Empty means 4, 6, 8, 12, 16, 24, 32, 48 and 64; where adders are
+            removed, 96 and 128, too.
         layer_kinds: kinds of hidden layers: ``dense``; ``residual``, which adds its input to its output
             (and has the width of its input); ``concatenate``, which appends its input to its output.
         activation_per_layer: whether each hidden layer has its own activation.
@@ -38,7 +42,7 @@ class MlpConfig(LayerSettings):
 
     min_depth: int = 1
     max_depth: int = 4
-    widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+    widths: tuple[int, ...] = ()
     layer_kinds: tuple[str, ...] = ("dense",)
     activations: tuple[str, ...] = ("relu",)
     activation_per_layer: bool = False
@@ -52,7 +56,8 @@ class MlpConfig(LayerSettings):
             raise ValueError(
                 f"min_depth ({self.min_depth}) <= max_depth ({self.max_depth}) must hold, both in 0 to 16"
             )
-        check("widths", self.widths, lambda width: width >= 1, "at least 1")
+        if self.widths:
+            check("widths", self.widths, lambda width: width >= 1, "at least 1")
         check("layer_kinds", self.layer_kinds, *among(LAYER_KINDS))
         if "dense" not in self.layer_kinds:
             raise ValueError("layer_kinds must include dense, for layers that would otherwise be too large")
@@ -82,3 +87,9 @@ class MlpConfig(LayerSettings):
             return self.kept_adders
         taken = tuple(strategies) == ("distributed_arithmetic",) and self.sparsities in ((), (0.0,))
         return LADDER if taken and self.chains_only else (1.0,)
+
+    def layer_widths(self, strategies: Sequence[str]) -> tuple[int, ...]:
+        """The widths to choose from."""
+        if self.widths:
+            return self.widths
+        return WIDTHS + GENEROUS_WIDTHS if min(self.ladder(strategies)) < 1 else WIDTHS

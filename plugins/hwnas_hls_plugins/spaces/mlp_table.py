@@ -31,6 +31,7 @@ class MlpTable(LayerTable):
         hidden = None
         if config.min_depth == 0 < config.max_depth:
             hidden = ("depth", tuple(range(1, config.max_depth + 1)))
+        widths = config.layer_widths(self.strategies)
         depths = tuple(range(config.min_depth, config.max_depth + 1))
         yield from self.knob("depth", depths, "number of hidden layers")
         if not config.activation_per_layer:
@@ -72,7 +73,7 @@ class MlpTable(LayerTable):
             yield from self.knob(
                 "layer", config.layer_kinds, "kind of a hidden layer", exists, number, ordered=False
             )
-            yield from self.knob("width", config.widths, "neurons of a hidden layer", exists, number)
+            yield from self.knob("width", widths, "neurons of a hidden layer", exists, number)
             if config.activation_per_layer:
                 yield from self.knob(
                     "activation",

@@ -62,17 +62,42 @@ class TestMlpOfAdders(SpaceContract):
 def test_a_search_for_adders_starts_with_generous_networks() -> None:
     space = mlp_space(strategies=("distributed_arithmetic",))
     starts = [space.architecture(candidate) for candidate in space.starts()]
-    assert len(starts) == 9
+    assert len(starts) == 10
     assert all(architecture.kept_adders == 1.0 for architecture in starts)
     assert max(len(architecture.chain) for architecture in starts) > 3
     products = [sum(layer.n_in * layer.n_out for layer in architecture.chain) for architecture in starts]
-    assert max(products) > 4000
+    assert max(products) > 8000
     assert not mlp_space().starts()
     few = mlp_space(rows=450, strategies=("distributed_arithmetic",))
     assert few.starts() == [
         candidate for candidate, count in zip(space.starts(), products, strict=True) if count <= 900
     ]
     assert 1 <= len(few.starts()) < 9
+
+
+def test_samples_of_adders_have_at_most_two_weights_per_training_row() -> None:
+    def most_weights(rows: int, **settings: Any) -> int:
+        space = mlp_space(rows=rows, **settings)
+        rng = np.random.default_rng(3)
+        chains = [space.architecture(space.sample(rng)).chain for _ in range(40)]
+        return max(sum(layer.n_in * layer.n_out for layer in chain) for chain in chains)
+
+    assert most_weights(450, strategies=("distributed_arithmetic",)) <= 900
+    assert most_weights(20_000, strategies=("distributed_arithmetic",)) > 4096
+    assert most_weights(450) > 900
+    # No network is small enough.
+    assert most_weights(2, strategies=("distributed_arithmetic",)) > 4
+
+
+def test_distributed_arithmetic_unrolls_layers_of_any_size() -> None:
+    def widest(**settings: Any) -> list[tuple[int, str]]:
+        space = mlp_space(widths=(128,), min_depth=2, max_depth=2, **settings)
+        chain = space.architecture(space.sample(np.random.default_rng(0))).chain
+        return [(layer.n_in * layer.n_out, layer.strategy) for layer in chain][1:2]
+
+    assert widest(strategies=("distributed_arithmetic",)) == [(128 * 128, "distributed_arithmetic")]
+    assert widest(strategies=("Latency", "distributed_arithmetic")) == [(128 * 128, "distributed_arithmetic")]
+    assert widest(strategies=("Latency", "Resource")) == [(128 * 128, "Resource")]
 
 
 def test_starts_keep_to_the_settings() -> None:
@@ -143,7 +168,8 @@ def test_hls4ml_builds_every_layer_unchanged(n_in: int, n_out: int) -> None:
                 assert layer.sparsity == 0
             else:
                 assert layer.reuse_factor == 1
-                assert layer.n_products < UNROLL_LIMIT
+                # Distributed arithmetic has no arrays of products.
+                assert layer.strategy != "Latency" or layer.n_products < UNROLL_LIMIT
 
 
 @pytest.mark.parametrize("strategies", [("Latency",), ALL_STRATEGIES])
@@ -156,7 +182,7 @@ def test_residual_and_concatenating_layers_fit_together_and_stay_small(strategie
         types = one.output_types()
         for number, layer in enumerate(one.layers):
             if isinstance(layer, Dense):
-                assert layer.strategy == "Resource" or layer.n_products < UNROLL_LIMIT
+                assert layer.strategy != "Latency" or layer.n_products < UNROLL_LIMIT
             elif layer.merge == "add" and layer.result is not None:
                 # What is added has the grid of the result and room for a sum.
                 inner = types[one.sources(number)[0]]
@@ -197,7 +223,7 @@ def test_large_layers_shrink_where_they_cannot_be_shared() -> None:
 )
 def test_a_space_that_cannot_be_unrolled_is_refused_at_once(n_in: int, n_out: int, changed: Any) -> None:
     with refused(ErrorKind.TOO_LARGE, mentions=["Resource", UNROLL_LIMIT]):
-        mlp_space(n_in, n_out, strategies=("Latency", "distributed_arithmetic"), **changed)
+        mlp_space(n_in, n_out, strategies=("Latency",), **changed)
     assert architectures(mlp_space(n_in, n_out, **changed), 3)
 
 
@@ -296,7 +322,6 @@ def test_biases_reach_past_the_results_and_add_no_bits_to_the_accumulator() -> N
     [
         ({"min_depth": 3, "max_depth": 2}, ("min_depth", "max_depth", 3, 2)),
         ({"max_depth": 40}, ("max_depth", 16, 40)),
-        ({"widths": ()}, ("widths",)),
         ({"widths": (8, 8)}, ("widths", "8, 8")),
         ({"widths": (0, 8)}, ("widths", 0, 1)),
         ({"activations": ("tanh",)}, ("activations", "tanh", "relu, leaky_relu, linear, hard_tanh")),

@@ -89,32 +89,30 @@ class NumpyTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
+        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, part: int, make: bool
     ) -> int:
         """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
 
         Args:
-            first: number of rows tested first; a move whose loss rises there by more than ``patience``
-                times the allowed total is rejected, with its rise scaled up.
+            part: number of rows tested at once; a move whose loss has risen by more than ``patience`` times
+                the allowed total is rejected without the other rows, with its rise scaled up.
 
         Returns:
             the number of moves made.
         """
         made = 0
-        ahead = self._every[:first] if 0 < first < self.rows else self._every[:0]
-        behind = self._every[len(ahead) :]
         for place in order.tolist():
             if not self._current(moves, place):
                 continue
             allowed = rate * float(moves.saving[place])
-            rise = 0
-            if len(ahead):
-                rise = self._walk(moves, place, ahead, keep=False)
-                if rise > (patience * allowed if allowed > 0.0 else 0.0):
-                    moves.rise[place] = rise * (self.rows // first)
-                    continue
-            rise += self._walk(moves, place, behind, keep=False)
-            moves.rise[place] = rise
+            most = patience * allowed if allowed > 0.0 else 0.0
+            rise = done = 0
+            while done < self.rows and not (done and rise > most):
+                rise += self._walk(moves, place, self._every[done : done + part], keep=False)
+                done = min(done + part, self.rows)
+            moves.rise[place] = rise // done * self.rows if done < self.rows else rise
+            if done < self.rows:
+                continue
             if not make or not rise < allowed:
                 continue
             self.loss += self._walk(moves, place, self._every, keep=True)

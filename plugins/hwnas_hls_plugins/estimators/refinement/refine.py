@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 #: Loss per LUT, from almost no loss of accuracy to very small networks.
 PRICES = (1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4)
-#: A trial is rejected if its first rows cost this many times the allowed total.
+#: A trial is rejected as soon as it has cost this many times the allowed total.
 _PATIENCE = 2.0
-_AHEAD = 8
-_FEWEST_AHEAD = 128
+#: It is looked at after each of these parts of the rows.
+_PARTS = 16
+_FEWEST_ROWS = 128
 #: A weight is not tried again at this price if its cheapest change costs this many times the allowed loss.
 _COLD = 6.0
 
@@ -150,7 +151,7 @@ class _Refinement:
         native = serves(self._states, kernels)
         self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss, self._features)
         self._scale = len(rows) * ONE
-        self._first = max(_FEWEST_AHEAD, len(rows) // _AHEAD)
+        self._part = max(_FEWEST_ROWS, -(-len(rows) // _PARTS))
         self._loss_before = self._trials.loss / self._scale
         self._lut_before = self._list.cost(self._states) / MILLI
         self._changes = 0
@@ -178,7 +179,7 @@ class _Refinement:
         rate = price * self._scale / MILLI
         moves = self._list.of(self._trials, hot)
         everything = np.arange(len(moves))
-        self._trials.sweep(moves, everything, rate, _PATIENCE, self._first, make=False)
+        self._trials.sweep(moves, everything, rate, _PATIENCE, self._part, make=False)
         allowed = rate * moves.saving
         ratio = np.full(len(moves), np.inf)
         np.divide(moves.rise, allowed, out=ratio, where=moves.saving > 0)
@@ -187,7 +188,7 @@ class _Refinement:
         likely = (ratio < _PATIENCE) | earns
         order = np.lexsort((moves.rise, ratio, earns))
         order = order[likely[order]]
-        made = self._trials.sweep(moves, order, rate, _PATIENCE, self._first, make=True)
+        made = self._trials.sweep(moves, order, rate, _PATIENCE, self._part, make=True)
         for place in np.flatnonzero((moves.kind == FEATURE) & (moves.taken > 0)).tolist():
             self._features.change(int(moves.input[place]), int(moves.value[place]))
         self._cool(moves, ratio, earns, hot)

@@ -400,11 +400,11 @@ static void cut(Network *net, int64_t at, int64_t output) {
 
 /* Tries moves in the order given and, with `make`, makes those whose loss rises by less than rate x saving.
  *
- * first: rows of a look ahead; a move whose loss rises there beyond `patience` times what is allowed over
- * all rows is put down without the others, its rise scaled up. Gives how many were made.
+ * part: rows between two looks; a move whose loss has risen beyond `patience` times what is allowed over
+ * all rows is put down without the rest of them, its rise scaled up. Gives how many were made.
  */
 int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, double rate, double patience,
-              int64_t first, int64_t make) {
+              int64_t part, int64_t make) {
     int64_t made = 0;
     const int64_t rows = net->rows;
     for (int64_t place = 0; place < count; place++) {
@@ -422,18 +422,15 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
             if (bias < layer->bias_low || bias > layer->bias_high) continue;
         }
         const double allowed = rate * (double)moves->saving[at];
-        int64_t rise = 0, from = 0;
-        if (first > 0 && first < rows) {
-            rise = walk(net, move, 0, first, 0);
-            from = first;
-            const double most = allowed > 0.0 ? patience * allowed : 0.0;
-            if ((double)rise > most) {
-                moves->rise[at] = rise * (rows / first);
-                continue;
-            }
+        const double most = allowed > 0.0 ? patience * allowed : 0.0;
+        int64_t rise = 0, done = 0;
+        while (done < rows && !(done && (double)rise > most)) {
+            const int64_t to = rows - done > part ? done + part : rows;
+            rise += walk(net, move, done, to, 0);
+            done = to;
         }
-        rise += walk(net, move, from, rows, 0);
-        moves->rise[at] = rise;
+        moves->rise[at] = done < rows ? rise / done * rows : rise;
+        if (done < rows) continue;
         if (!make || !((double)rise < allowed)) continue;
         walk(net, move, 0, rows, 1);
         if (move.kind == SILENCE) cut(net, move.layer, move.output);

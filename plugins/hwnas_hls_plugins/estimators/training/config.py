@@ -109,7 +109,7 @@ class TrainingConfig:
     descent_epochs: int = 12
     descent_rows: int = 32768
     descent_rows_per_output: int = 4096
-    descent_floor: float = 0.6
+    descent_floor: float = 0.5
     descent_rate: float = 0.03
     descent_price: float = 0.0
     max_rows: int = 32768
