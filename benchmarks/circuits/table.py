@@ -13,7 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -103,13 +103,14 @@ def by_seed(fronts: Sequence[Front], by: str) -> dict[int, list[Point]]:
 
 
 def middle(groups: dict[int, list[Point]], level: float) -> float:
-    return median(smallest(points, level) for points in groups.values())
+    return median_low([smallest(points, level) for points in groups.values()])
 
 
 def equal_scores(theirs: Sequence[Front], ours: Sequence[Front], by: str) -> list[tuple[float, float, float]]:
     """(level, our LUTs, their LUTs), from the lowest level to their best."""
     mine, other = by_seed(ours, by), by_seed(theirs, by)
-    best = median(max((score for score, _ in points), default=0.0) for points in other.values())
+    # One that is reached: the mean of two seeds, or a cost of infinity, would be no level.
+    best = median_low([max((score for score, _ in points), default=0.0) for points in other.values()])
     lowest = LOWEST if best > LOWEST else 0.5
     levels = [level for level in LEVELS if lowest <= level < best] + [best]
     return [(level, middle(mine, level), middle(other, level)) for level in levels]
@@ -185,8 +186,13 @@ def main() -> None:
     ]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for name in sorted(set(theirs) & set(ours)):
-        if theirs[name]:
-            print(f"| {' | '.join(row(name, theirs[name], ours[name], options.by))} |")
+        both = {front["seed"] for front in ours[name]} & {front["seed"] for front in theirs[name]}
+        other, mine = (
+            [front for front in side if not both or front["seed"] in both]
+            for side in (theirs[name], ours[name])
+        )
+        if other:
+            print(f"| {' | '.join(row(name, other, mine, options.by))} |")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _REFINED_ROWS = 8192
 #: Maximum updates of a refinement of several designs (see the module ``refinement.work``): half a minute
 #: on one core.
-_REFINEMENT_WORK = 8e10
+_REFINEMENT_WORK = 3e10
 _LEAST_KEPT = 0.5
 #: Prices of the refinement: loss per LUT.
 _PRICES = (3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
@@ -153,7 +153,7 @@ class TrainingEstimator(Resumable, Refining):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "10"
+    version: str = "11"
     cost: float = 0.1
     trains: bool = True
     #: Settings that change for full trainings of exported designs.
