@@ -99,6 +99,16 @@ def test_the_numbers_are_da4mls_own() -> None:
 
 
 @needs_da4ml
+def test_no_coverage_is_stated_for_costs_that_no_data_cover() -> None:
+    design = _design()
+    few = tuple(np.where(np.arange(each.size).reshape(each.shape) < 2, each, 0) for each in design.weights)
+    inside, outside = predict([_query(design), _query(dataclasses.replace(design, weights=few))], solve=True)
+    assert {note.kind for note in outside.reasons} == {NoteKind.NO_DATA}
+    assert {metric.coverage for metric in outside.metrics.values()} == {None}
+    assert inside.metrics["lut"].coverage == 0.9
+
+
+@needs_da4ml
 def test_cycles_of_an_hls4ml_project_are_not_marked_as_measured() -> None:
     query = _query(_design())
     own, project = predict([query, dataclasses.replace(query, backend="Vitis")], solve=True)

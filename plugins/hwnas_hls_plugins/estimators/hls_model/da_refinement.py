@@ -177,6 +177,8 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     reasons = [*query.reasons, *reasons]
     if any(layer.reuse_factor > 1 for layer in query.layers):
         reasons.append(Note(NoteKind.NO_DATA, "distributed arithmetic needs reuse factor 1"))
+    if reasons:  # a coverage is a statement about designs of the measured kinds
+        metrics = {name: dataclasses.replace(metric, coverage=None) for name, metric in metrics.items()}
     reasons += _capacity(prediction.target, metrics)
     # Data of C synthesis do not apply to the solver's own numbers.
     notes = [note for note in prediction.warnings if note.kind is not NoteKind.NO_DATA]
