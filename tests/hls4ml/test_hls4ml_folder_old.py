@@ -87,6 +87,7 @@ PIPELINE = "#pragma HLS PIPELINE"
         (f"{PIPELINE}\n#pragma HLS LATENCY min=20", 1),
         (f"{PIPELINE}\n#pragma HLS INLINE recursive", 1),
         (f"{PIPELINE} \\\n    II=8", 1),
+        (f"{PIPELINE} \\\r\n    II=8", 1),
         ('_Pragma("HLS PIPELINE II=8")', 1),
         (f"{PIPELINE} rewind", 1),
         (f"{PIPELINE} II=1 style=frp", 1),

@@ -134,10 +134,10 @@ def _directives_joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
     while number < len(lines):
         first, parts = number, [lines[number]]
         directive = lines[number].lstrip().startswith("#")
-        while directive and parts[-1].endswith("\\") and number + 1 < len(lines):
+        while directive and parts[-1].rstrip().endswith("\\") and number + 1 < len(lines):
             number += 1
-            parts[-1] = parts[-1][:-1]
-            parts.append(lines[number].rstrip())
+            parts[-1] = parts[-1].rstrip()[:-1]
+            parts.append(lines[number])
         yield first, " ".join(parts)
         number += 1
 
