@@ -812,6 +812,31 @@ def test_what_is_not_known_of_a_layer_is_refused(
         read_folder(edited(tmp_path, old, new, f"firmware/{file}"))
 
 
+def test_the_model_beside_a_configuration_has_its_shapes(tmp_path: Path) -> None:
+    hls = "  Model: {Precision: 'ap_fixed<8,3>'}\n"
+    path = _config(tmp_path, hls, [INPUT, _dense("fc1", 8, "relu"), _dense("fc2", 4)])
+    text = path.read_text()
+    path.write_text(f"{text}InputShapes:\n  x:\n  - 10\nOutputShapes:\n  y:\n  - 4\n")
+    assert read_config(path).shape == "10-8-4"
+    for shapes in ("InputShapes:\n  x:\n  - 16\n", "OutputShapes:\n  y:\n  - 5\n"):
+        path.write_text(text + shapes)
+        with refused(ErrorKind.CONFLICT, mentions=["values"]):
+            read_config(path)
+
+
+def test_a_softmax_of_a_lone_configuration(tmp_path: Path) -> None:
+    layers = [INPUT, _dense("fc1", 8, "softmax")]
+    for written, activation, outside in (
+        ("Implementation: latency", "softmax", 0),
+        ("skip: true", "linear", 0),
+        ("TableSize: 4096", "softmax", 1),
+    ):
+        hls = f"  Model: {{Precision: 'ap_fixed<8,3>'}}\n  LayerName: {{fc1_softmax: {{{written}}}}}\n"
+        query = read_config(_config(tmp_path, hls, layers))
+        assert query.layers[0].activation == activation
+        assert [note.kind for note in query.reasons] == [NoteKind.NO_DATA] * outside
+
+
 def test_a_board_without_a_part_is_looked_up(tmp_path: Path) -> None:
     path = tmp_path / "hls4ml_config.yml"
     _config(tmp_path, "  Model: {Precision: 'ap_fixed<8,3>'}\n", [INPUT, _dense("fc1", 8)])

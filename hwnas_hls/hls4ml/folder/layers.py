@@ -192,8 +192,7 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         )
         sizes = _table_sizes(struct, firmware)
         if out.softmax != "argmax" and sizes - {TABLE_SIZE}:
-            text = f"layer {name!r}: tables of {max(sizes):,} words: data cover {TABLE_SIZE:,}"
-            out.reasons.append(Note(NoteKind.NO_DATA, text))
+            out.reasons.append(other_tables(name, max(sizes)))
     if kind != "linear" and last.activation != "linear":
         text = f"{kind} follows another activation ({last.activation}), which is not counted"
         out.reasons.append(Note(NoteKind.UNCOUNTED, f"layer {name!r}: {text}"))
@@ -205,6 +204,11 @@ def _activation(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
     if call.function.startswith("normalize_"):
         changes["normalisation"] = "batch"
     out.layers[-1] = dataclasses.replace(last, **changes)  # type: ignore[arg-type]
+
+
+def other_tables(name: str, size: int) -> Note:
+    """The reason against a softmax with tables of another size than the measured ones."""
+    return Note(NoteKind.NO_DATA, f"layer {name!r}: tables of {size:,} words: data cover {TABLE_SIZE:,}")
 
 
 def _table_sizes(struct: Struct | None, firmware: Firmware) -> set[int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from hwnas_hls.errors import ErrorKind, ReportError, Unsupported, UserError
-from hwnas_hls.hls4ml.folder.config import load_config, text_of
+from hwnas_hls.hls4ml.folder.config import load_config, mapping_of, text_of
 from hwnas_hls.hls4ml.folder.dense import Layers, weights_outside
 from hwnas_hls.hls4ml.folder.folder import read_folder
+from hwnas_hls.hls4ml.folder.layers import TABLE_SIZE, other_tables
 from hwnas_hls.hls4ml.folder.precisions import Precisions, built_strategy
 from hwnas_hls.hls4ml.folder.settings import BACKENDS, READ_BACKENDS, read_settings
 from hwnas_hls.hls4ml.folder.shapes import Shape, read_shapes
@@ -60,6 +62,7 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
             remedy="give the project folder (with firmware/), or put the Keras model into the same folder",
             kind=ErrorKind.MISSING,
         )
+    shapes = _with_sizes(shapes, config, str(path))
     precisions = Precisions(config)
     layers, warnings, reasons, softmax = _layers(shapes, precisions, str(path))
     style = Layers(layers=layers, io_type=text_of(config, "IOType") or "io_parallel")
@@ -81,6 +84,40 @@ def read_config(path: Path | str, stage: str = "csynth") -> Query:
         reasons=tuple(reasons),
         pipeline_ii=style.pipeline_ii,
     )
+
+
+def _with_sizes(shapes: list[Shape], config: dict[str, Any], where: str) -> list[Shape]:
+    """The layers, the first one with its inputs; ``InputShapes`` exist in hls4ml 1.0 and later.
+
+    Raises:
+        UserError: the model beside the configuration has other inputs or outputs than it says.
+    """
+    places = [place for place, shape in enumerate(shapes) if shape.kind == "Dense"]
+    first, last = shapes[places[0]], shapes[places[-1]]
+    for key, found in (("InputShapes", first.n_in), ("OutputShapes", last.n_out)):
+        stated = _values_of(mapping_of(config, key))
+        if stated is not None and found is not None and stated != found:
+            raise UserError(
+                "the model is not the one that the configuration was written for",
+                where=where,
+                found=f"{found} values in the model, {stated} in {key}",
+                remedy="put the model of this configuration beside it, or give the project folder",
+                kind=ErrorKind.CONFLICT,
+            )
+    inputs = _values_of(mapping_of(config, "InputShapes"))
+    if first.n_in is None and inputs is not None:
+        shapes = list(shapes)
+        shapes[places[0]] = dataclasses.replace(first, n_in=inputs)
+    return shapes
+
+
+def _values_of(tensors: dict[str, Any]) -> int | None:
+    """The number of values of the only vector; ``None`` for several, and for images and sequences."""
+    shapes = list(tensors.values())
+    if len(shapes) != 1 or not isinstance(shapes[0], list) or len(shapes[0]) != 1:
+        return None
+    size = shapes[0][0]
+    return size if type(size) is int and size > 0 else None
 
 
 def _pipeline_pragma(precisions: Precisions, layers: Layers) -> str:
@@ -123,14 +160,30 @@ def _layers(
                 )
             )
             continue
+        elif shape.activation == "softmax" and _skipped(shape, precisions):
+            continue
         else:
             layer = _behind(shape, layers[-1], precisions, warnings)
             layers[-1] = layer
             if shape.activation == "softmax":
                 implementation = precisions.setting(shape.name, "Softmax", "Implementation")
                 softmax = str(implementation).lower()[:20] if isinstance(implementation, str) else "stable"
+                reasons += _table_reasons(shape, precisions)
         source = layer.result or layer.dense_out or layer.accum or precisions.default()
     return layers, warnings, reasons, softmax
+
+
+def _skipped(shape: Shape, precisions: Precisions) -> bool:
+    """Whether hls4ml leaves out a softmax."""
+    return any(precisions.setting(shape.name, "Softmax", key) is True for key in ("skip", "Skip"))
+
+
+def _table_reasons(shape: Shape, precisions: Precisions) -> list[Note]:
+    """Why a softmax is not one of those measured: the sizes of its tables."""
+    keys = ("TableSize", "ExpTableSize", "InvTableSize", "exp_table_size", "inv_table_size")
+    sizes = [precisions.setting(shape.name, "Softmax", key) for key in keys]
+    other = [size for size in sizes if type(size) is int and size != TABLE_SIZE]
+    return [other_tables(shape.name, max(other))] if other else []
 
 
 def _input_type(precisions: Precisions) -> FixedType:
