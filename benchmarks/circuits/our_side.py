@@ -91,6 +91,8 @@ def tables_of(options: argparse.Namespace) -> dict[str, Any]:
             # The comparison begins at 80 % of the rows, which is nearer to chance on some tables.
             "floor": 0.5,
             "noise_filter": False,
+            # Float models of other kinds are no part of the comparison.
+            "baselines": False,
             **given.get("export", {}),
         },
         # ``measure.py`` counts, both sides alike.

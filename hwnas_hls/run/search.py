@@ -31,8 +31,9 @@ from hwnas_hls.values.record import Record
 log = logging.getLogger(__name__)
 #: Number of the batch of known designs, which comes before the first batch of the strategy.
 KNOWN_BATCH = -1
-#: Candidates of the first batch of a search with a time limit; their time decides the size of the others.
-_FIRST_BATCH = 8
+#: Candidates of the first batch of a search with a time limit, whose time decides the size of the others, or
+#: with starts.
+_FIRST_BATCH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +186,15 @@ class Search:
     def _batch_size(self) -> int:
         """Candidates of the next batch: with a time limit, as many as are expected to end within it.
 
-        The first batch has the starts of the space alone: the others are then compared with their front.
+        The first batch is small if the space has starts, which are large: all others are compared with its
+        front.
         """
         budget = self.problem.spec.run
         most = min(budget.batch, budget.trials - self.asked)
         if self._unfinished:
             return min(most, len(self._unfinished))
-        starts = len(self.problem.space.starts())
-        if self.asked == 0 and (starts or budget.minutes is not None):
-            return min(most, starts or _FIRST_BATCH)
+        if self.asked == 0 and (self.problem.space.starts() or budget.minutes is not None):
+            return min(most, _FIRST_BATCH)
         if budget.minutes is None:
             return most
         left_s = 60 * budget.minutes - self.seconds()
