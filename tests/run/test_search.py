@@ -15,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from places import TESTS
 from refusal import refused
+from toy import ToySpace
 
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
@@ -76,7 +78,20 @@ def test_batches_fit_into_the_time_that_is_left(
     monkeypatch.setattr(Search, "seconds", lambda search: 10.0 * search.asked)
     searched(toy_spec(run={"trials": 1000, "batch": 25, "minutes": 5}), registry, tmp_path)
     with Store(tmp_path) as store:
-        assert [len(batch.candidates) for batch in store.batches()] == [8, 22]
+        assert [len(batch.candidates) for batch in store.batches()] == [5, 25]
+
+
+def test_the_first_batch_is_small_if_the_space_has_starts(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sizes(name: str) -> list[int]:
+        searched(toy_spec(run={"trials": 60, "batch": 25}), registry, tmp_path / name)
+        with Store(tmp_path / name) as store:
+            return [len(batch.candidates) for batch in store.batches()]
+
+    assert sizes("without") == [25, 25, 10]
+    monkeypatch.setattr(ToySpace, "starts", lambda space: [space.sample(np.random.default_rng(5))])
+    assert sizes("with") == [5, 25, 25, 5]
 
 
 def test_candidate_over_hard_limit_is_never_trained(
