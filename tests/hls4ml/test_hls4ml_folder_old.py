@@ -795,6 +795,11 @@ def test_the_named_function_is_read_among_several(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("void tagger(", "void tagger_v2("))
     with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["tagger_v1", "tagger_v2"]):
         read_folder(folder)
+    path.write_text(path.read_text().replace(OLDER, ""))
+    assert read_folder(folder).shape == "3-4-2"  # the only one, whatever its name
+    (path.parent / "older.cpp").write_text(OLDER)
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["tagger_v1", "older.cpp"]):
+        read_folder(folder)
 
 
 @pytest.mark.parametrize(

@@ -197,20 +197,24 @@ def _top_function(
     files = [f"firmware/{name}.cpp" for name in dict.fromkeys(names)]
     listed = sorted((folder / "firmware").glob("*.cpp"))[:50]
     files += [f"firmware/{path.name}" for path in listed if f"firmware/{path.name}" not in files]
+    others: list[tuple[Function, SourceText, str]] = []
     for relative in files:
         if not (folder / relative).is_file():
             continue
         text = source(folder, relative)
         cleaned = clean(text, {**defined, **_included(folder, text, defined)})
         _check_maker(folder, "\n".join([*(p.text for p in cleaned.pragmas), cleaned.text, headers]), relative)
-        found = [function for function in functions(cleaned.text) if "nnet::" in function.body]
-        named = [function for function in found if function.name in names]
-        if len(found) > 1 and not named:
-            several = ", ".join(function.name for function in found[:10])
-            raise Unsupported(f"{folder}: {several} in {relative} all call layers, and none is {names[0]}")
-        if found:
-            return (named or found)[0], cleaned
-    raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
+        for function in functions(cleaned.text):
+            if "nnet::" in function.body:
+                if function.name in names:
+                    return function, cleaned
+                others.append((function, cleaned, relative))
+    if not others:
+        raise ReportError(f"{folder}: no function in firmware/*.cpp that calls layers of hls4ml")
+    if len(others) > 1:
+        several = ", ".join(f"{function.name} ({relative})" for function, _, relative in others[:10])
+        raise Unsupported(f"{folder}: {several} all call layers, and none is {names[0]}")
+    return others[0][:2]
 
 
 def _included(folder: Path, text: str, defined: Mapping[str, str]) -> dict[str, str]:
