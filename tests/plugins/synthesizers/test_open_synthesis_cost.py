@@ -97,6 +97,19 @@ def test_a_batch_keeps_its_order_and_passes_over_the_rest() -> None:
 
 
 @needs_da4ml
+def test_designs_of_many_weights_keep_the_estimates_of_the_law() -> None:
+    plain = _distributed(sample_design())
+    count = sum(np.count_nonzero(weight) for weight in plain.weights)
+    candidates, context = _context(plain)
+
+    def answered(most: int) -> bool:
+        config = DaCostConfig(most_weights=most)
+        return bool(DaCostEstimator(config).estimate(candidates, context)[0].values)
+
+    assert [answered(most) for most in (count - 1, count, 0)] == [False, True, True]
+
+
+@needs_da4ml
 def test_more_register_ranks_take_more_cycles() -> None:
     candidates, context = _context(_distributed(sample_design()))
     slow, fast = (
