@@ -197,6 +197,15 @@ def main() -> None:
     search.time = SimpleNamespace(monotonic=processor_s)  # type: ignore[attr-defined]
     posed: list[Any] = []
     searched: list[float] = []
+    designed: list[float] = []
+    choose = lifecycle.chosen
+
+    def chosen(*given: Any) -> Any:
+        choice = choose(*given)
+        designed.append(processor_s() - began_s)
+        return choice
+
+    lifecycle.chosen = chosen
     observer = lifecycle.Observer(
         on_problem=lambda problem, folder: posed.append(problem),
         on_progress=lambda progress: searched.append(processor_s() - began_s),
@@ -217,6 +226,8 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "candidates": len(outcome.front.records),
         "searched_s": round(searched[-1], 1) if searched else 0.0,
+        # All designs are final. What follows also writes their hls4ml projects.
+        "designed_s": round(designed[-1], 1),
         "spent_s": round(spent_s, 1),
         "members": members,
         "course": course(problem, run_folder),
@@ -224,7 +235,7 @@ def main() -> None:
     (options.folder / "front.json").write_text(json.dumps(stated, indent=1) + "\n")
     print(
         f"{options.table.stem}: {stated['candidates']} candidates, search {stated['searched_s']} s, "
-        f"in all {stated['spent_s']} s of processor time"
+        f"designs {stated['designed_s']} s, with projects {stated['spent_s']} s of processor time"
     )
     for member in members:
         print(f"  val {member['validation']:.4f}  test {member['test']:.4f}  lut {member['search_lut']:.0f}")

@@ -82,7 +82,7 @@ def seconds_to_dominate(theirs: Sequence[Point], front: Front, by: str) -> str:
             return f"{step['seconds']:.0f}"
     handed = points_of(front, by)
     if dominated(theirs, [*seen, *handed]) == 1.0:
-        return f"{front['spent_s']:.0f}"
+        return f"{front.get('designed_s', front['spent_s']):.0f}"
     return f"no ({dominated(theirs, [*seen, *handed]):.0%})"
 
 
