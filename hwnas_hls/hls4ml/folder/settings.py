@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ BACKENDS = {
 }
 #: What a refusal of another backend says.
 READ_BACKENDS = f"the backends that can be read are {', '.join(BACKENDS.values())}"
-_PART = r"[\"{]?([A-Za-z0-9][A-Za-z0-9_-]{5,60})[\"}]?"
+#: Any name: a part that nobody knows is said to be one.
+_PART = r"[\"{]?([A-Za-z0-9][A-Za-z0-9_-]{0,60})[\"}]?"
 _PERIOD = re.compile(r"\d{1,4}(?:\.\d{1,6})?")
 
 
@@ -68,6 +70,9 @@ def read_settings(
 ) -> Settings:
     """Read the settings from scripts, then a report, then the configuration, which may be stale.
 
+    A value in ``build_prj.tcl`` wins over ``project.tcl``: the tool runs the former, which asks the latter
+    only where it says so (``set_part $part``).
+
     Args:
         folder: the project.
         config: content of ``hls4ml_config.yml``; may be empty.
@@ -81,8 +86,8 @@ def read_settings(
     part = _choose(
         "part",
         [
-            ("project.tcl", _find(scripts["project.tcl"], rf"(?m)^[ \t]*set[ \t]+part[ \t]+{_PART}")),
             ("build_prj.tcl", _find(scripts["build_prj.tcl"], rf"(?m)^[ \t]*set_part[ \t]+{_PART}")),
+            ("project.tcl", _find(scripts["project.tcl"], rf"(?m)^[ \t]*set[ \t]+part[ \t]+{_PART}")),
             ("vivado_synth.tcl", _find(scripts["vivado_synth.tcl"], rf"-part\s+{_PART}")),
             ("the report", csynth.part if csynth else ""),
             ("hls4ml_config.yml", text_of(config, "Part", "XilinxPart", "Device") or _part_of_board(config)),
@@ -94,10 +99,13 @@ def read_settings(
         "clock period",
         [
             (
+                "build_prj.tcl",
+                _find(scripts["build_prj.tcl"], r"(?m)^[ \t]*create_clock[ \t]+-period[ \t]+[\"{]?([\d.]+)"),
+            ),
+            (
                 "project.tcl",
                 _find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+clock_period[ \t]+\"?([\d.]+)"),
             ),
-            ("build_prj.tcl", _find(scripts["build_prj.tcl"], r"create_clock\s+-period\s+\"?([\d.]+)")),
             ("the report", f"{csynth.clock_target_ns:g}" if csynth else ""),
             ("hls4ml_config.yml", text_of(config, "ClockPeriod")),
         ],
@@ -110,11 +118,18 @@ def read_settings(
         )
         period = f"{DEFAULT_CLOCK_NS:g}"
     clock_ns = float(period)
-    uncertainty = _find(
-        scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+clock_uncertainty[ \t]+\"?([\d.]+\s*(?:%|ns)?)"
-    )
-    uncertainty = uncertainty or _find(scripts["build_prj.tcl"], r"set_clock_uncertainty\s+([\d.]+\s*%?)")
-    uncertainty = uncertainty or text_of(config, "ClockUncertainty")
+    uncertainties = {
+        "build_prj.tcl": _find(
+            scripts["build_prj.tcl"],
+            r"(?m)^[ \t]*set_clock_uncertainty[ \t]+[\"{]?([\d.]+[ \t]*(?:%|ns)?)",
+        ),
+        "project.tcl": _find(
+            scripts["project.tcl"],
+            r"(?m)^[ \t]*set[ \t]+clock_uncertainty[ \t]+[\"{]?([\d.]+[ \t]*(?:%|ns)?)",
+        ),
+        "hls4ml_config.yml": text_of(config, "ClockUncertainty"),
+    }
+    uncertainty = _uncertainty(uncertainties, clock_ns, warnings)
     backend = _backend(scripts["project.tcl"], scripts["build_prj.tcl"], config)
     return Settings(
         name=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
@@ -122,7 +137,7 @@ def read_settings(
         or folder.resolve().name,
         part=part,
         clock_ns=clock_ns,
-        clock_uncertainty=share_of_period(uncertainty, clock_ns),
+        clock_uncertainty=uncertainty,
         backend=backend,
         tool=_tool(csynth, foreign, backend, warnings),
         top=_find(scripts["project.tcl"], r"(?m)^[ \t]*set[ \t]+project_name[ \t]+\"?(\w+)")
@@ -172,6 +187,23 @@ def _choose(what: str, found: list[tuple[str, str]], default: str, warnings: lis
                 )
             )
     return value
+
+
+def _uncertainty(stated: dict[str, str], clock_ns: float, warnings: list[Note]) -> float | None:
+    """The share of the period in the first source that states one; notes on others that differ.
+
+    Args:
+        stated: source -> what it states; empty where it states none.
+    """
+    shares = {source: share_of_period(text, clock_ns) for source, text in stated.items() if text}
+    if not shares:
+        return None
+    source, share = next(iter(shares.items()))
+    for other, different in shares.items():
+        if not math.isclose(different or 0.0, share or 0.0):
+            text = f"clock uncertainty is {stated[source]} in {source} but {stated[other]} in {other}"
+            warnings.append(Note(NoteKind.CONFLICT, f"{text}; {stated[source]} is taken"))
+    return share
 
 
 def _plain(text: str) -> str:
