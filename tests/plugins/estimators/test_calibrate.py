@@ -407,6 +407,17 @@ def test_table_fits_terminal_and_names_everything(lab: Path, tmp_path: Path) -> 
         ({"ff": "0", "latency_cycles_max": "", "latency_cycles_min": ""}, NoteKind.UNREAD, "ff"),
         ({"tool": ""}, NoteKind.NO_DATA, "tool"),
         ({"tool": "vitis_hls"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "quartus 20.1"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "oneAPI 2024.1"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "Catapult HLS 2023.2"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "Intel HLS 21.4"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "bambu 2024.10"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "libero 2023.1"}, NoteKind.NO_DATA, "tool"),
+        ({"backend": "Quartus"}, NoteKind.NO_DATA, "tool"),
+        ({"tool": "homemade 2023.1"}, NoteKind.UNREAD, "tool"),
+        ({"stage": "after lunch"}, NoteKind.UNREAD, "stage"),
+        ({"dsp": "999999"}, NoteKind.UNREAD, "dsp"),
+        ({"bram18": "999999"}, NoteKind.UNREAD, "bram_18k"),
         ({"part": ""}, NoteKind.NO_DATA, "part"),
         ({"part": "5CGXFC9E7F35C8"}, NoteKind.NO_DATA, "part"),
     ],
@@ -423,6 +434,13 @@ def test_rows_that_teach_nothing_are_left_out_with_the_reason(
     alone = write_rows(tmp_path / "bad.csv", [good | {"row_id": "BAD"} | changes])
     with refused(ErrorKind.NOTHING_FITS, mentions=["bad.csv line 2 (BAD)", about]):
         read_designs([alone])
+
+
+def test_a_dsp_for_every_product_is_possible(tmp_path: Path) -> None:
+    row = measured(row_of("16-32-5", "G", precision="ap_fixed<16,6>"), None, BIAS) | {"dsp": "672"}
+    designs, left = read_designs([write_rows(tmp_path / "rows.csv", [row])])
+    assert designs[0].truth["dsp"] == 672.0
+    assert not left
 
 
 def test_a_failed_synthesis_teaches_nothing_and_counts_once(tmp_path: Path) -> None:

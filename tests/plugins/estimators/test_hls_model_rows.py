@@ -150,7 +150,7 @@ def test_a_hidden_unknown_value_is_reported() -> None:
         assert f"{name}: " in line["warnings"], name
     for change, reason in (
         ({"precision": "float32"}, "floating point"),
-        ({"tool": "quartus 21.1"}, "tool quartus"),
+        ({"tool": "quartus 21.1"}, "quartus"),
         ({"activations": "swish"}, "unknown activation"),
         ({"io_type": "io_magic"}, "unknown io_type"),
     ):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.hls4ml.notes import Note, NoteKind
-from hwnas_hls.hls4ml.query import Query
+from hwnas_hls.hls4ml.query import DEFAULT_TYPE, Query
 from hwnas_hls.protocols.target import Targets, device_of
 from hwnas_hls_plugins.estimators.hls_model.rows import COLUMNS, query_of_row
 from hwnas_hls_plugins.estimators.hls_model.rows_file import read_rows
@@ -29,6 +29,10 @@ MEASURED = {
 }
 #: No part has more of any resource, and no design takes more cycles.
 MOST = 1e9
+#: Bits of the narrower port of a DSP48 without the sign, and of a BRAM of 18 kbit.
+DSP_PORT, BRAM_PORT = 17, 18
+#: DSPs and BRAMs that an AXI wrapper or a scaling of the inputs can add.
+_OTHER_BLOCKS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +158,7 @@ def _of_folder(path: Path) -> tuple[list[OwnDesign], list[LeftOut]]:
     for measured in found:
         source = str(measured.report)
         truth, bad = _checked(measured.truth)
-        reason = _failed(truth, bad) or _unfit(measured.query)
+        reason = _failed(truth, bad) or _unfit(measured.query) or _impossible(measured.query, truth)
         if not reason and not truth.keys() & {"lut", "ff"}:
             reason = Note(NoteKind.NO_DATA, "its report has neither LUT nor FF")
         if reason:
@@ -185,7 +189,7 @@ def _of_csv(
             (Note(NoteKind.NO_DATA, "empty, and its report tells", column) for column in empty), None
         )
         query = query_of_row(row, weights, targets)
-        reason = _failed(truth, problems) or reason or _unfit(query)
+        reason = _failed(truth, problems) or reason or _unfit(query) or _impossible(query, truth)
         if not reason and not truth.keys() & {"lut", "ff"}:
             reason = Note(NoteKind.NO_DATA, "neither lut nor ff was measured")
         if reason:
@@ -197,8 +201,8 @@ def _of_csv(
     return designs, left
 
 
-#: Columns of which a cell that cannot be read leaves open what was built.
-_GUESSED = frozenset({"precision", "reuse_factor", "strategy"})
+#: Columns of which a cell that cannot be read leaves open what was built, or by what.
+_GUESSED = frozenset({"precision", "reuse_factor", "strategy", "tool", "stage"})
 #: A count as reports print it: ``26,345 (2%)``.
 _COUNTED = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)\s*(?:\([^()]*\))?")
 
@@ -264,10 +268,37 @@ def _checked(values: Mapping[str, float]) -> tuple[dict[str, float], list[Note]]
     return good, bad
 
 
+def _impossible(query: Query, truth: Mapping[str, float]) -> Note | None:
+    """A count of DSPs or BRAMs that no synthesis of the design can give; ``None`` if there is none.
+
+    It shows that the row's numbers belong to something else, or to no report at all.
+    """
+    most = {"dsp": _OTHER_BLOCKS, "bram_18k": _OTHER_BLOCKS}
+    for layer in query.layers:
+        source, weight = layer.input or DEFAULT_TYPE, layer.weight
+        pieces = math.ceil(source.width / DSP_PORT) * math.ceil(weight.width / DSP_PORT)
+        products = layer.n_in * layer.n_out
+        # Normalisations and activations multiply, and look up tables, once or twice an output.
+        most["dsp"] += products * pieces + 4 * pieces * layer.n_out
+        # Every weight in a memory of its own, and the tables and FIFOs of the outputs.
+        most["bram_18k"] += products * math.ceil(weight.width / BRAM_PORT) + 8 * layer.n_out
+    for metric, bound in most.items():
+        if truth.get(metric, 0.0) > bound:
+            text = (
+                f"{truth[metric]:g} cannot have been measured, {query.shape} has work for at most {bound}; "
+                "such a row teaches nothing"
+            )
+            return Note(NoteKind.UNREAD, text, metric)
+    return None
+
+
 def _unfit(query: Query) -> Note | None:
     """Why a design cannot be used; ``None`` if it can."""
     if query.blockers:
         return query.blockers[0]
+    other = next((n for n in query.reasons if n.kind is NoteKind.NO_DATA and n.about == "tool"), None)
+    if other is not None:
+        return other
     if not tool_of(query.tool).version:
         return Note(NoteKind.NO_DATA, f"{query.tool[:40]!r} names no version", "tool")
     if part_class(query.part) == "unknown":

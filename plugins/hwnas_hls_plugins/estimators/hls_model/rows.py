@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,7 +57,26 @@ COLUMNS = (
 #: Of the other columns, an interval that allows for the unknown, or a shorter list of what is known, remains.
 _DECISIVE = ("activations", "precision", "reuse_factor", "strategy", "stage", "tool", "multipliers")
 #: Vendors whose compilers were never measured.
-_OTHER_TOOLS = ("catapult", "quartus", "oneapi", "intel", "libero", "smarthls", "xls", "bambu", "legup")
+_OTHER_TOOLS = (
+    "catapult",
+    "siemens",
+    "mentor",
+    "quartus",
+    "oneapi",
+    "intel",
+    "altera",
+    "libero",
+    "smarthls",
+    "stratus",
+    "xls",
+    "bambu",
+    "legup",
+    "dynamatic",
+)
+
+
+#: Words beside a version that name no other compiler: ``Xilinx HLS 2019.2``.
+_PLAIN_WORDS = frozenset({"xilinx", "amd", "hls", "v", "version", "release"})
 
 
 class _Notes:
@@ -140,12 +160,14 @@ def _tool(cell: Mapping[str, str], notes: _Notes) -> str:
     lower = f"{text} {cell.get('backend', '')}".lower()
     other = next((name for name in _OTHER_TOOLS if name in lower), None)
     if other is not None:
-        notes.reasons.append(Note(NoteKind.NO_DATA, f"tool {other}: no data"))
+        notes.reasons.append(Note(NoteKind.NO_DATA, f"no data for {other}", "tool"))
     if not text:
         backend = cell.get("backend", "").lower()
         text = "vivado_hls" if backend.startswith(("vivado", "pynq")) else DEFAULT_TOOL
         notes.assumed("tool", text)
-    elif not any(maker in text.lower() for maker in ("vitis", "vivado")) and not tool_of(text).version:
+    elif not any(maker in text.lower() for maker in ("vitis", "vivado")) and (
+        not tool_of(text).version or set(re.findall("[a-z]+", text.lower())) - _PLAIN_WORDS
+    ):
         if other is None:
             notes.unread("tool", f"cannot read {text[:30]!r}", DEFAULT_TOOL)
         text = DEFAULT_TOOL
