@@ -143,6 +143,35 @@ def test_cycles_and_clock_are_of_one_circuit() -> None:
     assert verdict_of(Limit("latency_ns", "max", 40.0), rtl, scheduled, fmax)[0] == REFUTED
 
 
+@pytest.mark.parametrize("circuit", ["", "a" * 64])
+def test_bounds_are_proven_of_one_circuit(circuit: str) -> None:
+    """The RTL was simulated and counted; C synthesis scheduled another circuit, which is faster."""
+    rtl = [
+        dataclasses.replace(
+            measured("latency_cycles", 1, "simulated_rtl", "RTL simulation"), circuit="a" * 64
+        ),
+        dataclasses.replace(measured("lut", 160, "open_synthesis", "Yosys"), circuit="a" * 64),
+    ]
+    built = measured("latency_cycles", 0, "csynth", "csynth.xml")
+    small = Limit("lut", "max", 1000)
+    at_once, soon = Limit("latency_cycles", "max", 0), Limit("latency_cycles", "max", 1)
+
+    def verdicts(*limits: Limit, more: tuple[Estimate, ...] = ()) -> list[str]:
+        return [finding.verdict for finding in judge(limits, [*rtl, built, *more], 5.0, circuit)]
+
+    assert verdicts(at_once) == [PROVEN]
+    assert verdicts(small) == [PROVEN]
+    assert sorted(verdicts(at_once, small)) == [NOT_PROVEN, PROVEN]
+    assert verdicts(soon, small) == [PROVEN, PROVEN]
+    # Logic synthesis of the circuit that C synthesis scheduled completes its proof.
+    implemented = measured("lut", 900, "post_route", "util.rpt")
+    assert verdicts(at_once, small, more=(implemented,)) == [PROVEN, PROVEN]
+    # A score does not depend on the circuit.
+    score = Estimate("accuracy", 0.9, 0.88, 0.92, "csim", "all test rows", 0.9)
+    assert verdicts(Limit("accuracy", "min", 0.85), soon, small, more=(score,)) == [PROVEN] * 3
+    assert verdicts(Limit("latency_cycles", "min", 1), small) == [REFUTED, PROVEN]
+
+
 def test_overall_is_the_worst() -> None:
     lut = measured("lut", 5000, "post_route", "util.rpt")
     limits = [Limit("lut", "max", 6000), Limit("dsp", "max", 3)]
