@@ -17,8 +17,15 @@ from typing import Any
 from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
 from hwnas_hls.hls4ml.conversion import converting
 from hwnas_hls.hls4ml.folder import read_config, read_folder
+from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import Query
 
+_CHAIN_ASSUMED = Note(
+    NoteKind.ASSUMED,
+    "a state_dict states neither branches nor activations; save the torch.nn.Sequential itself",
+    "layers",
+    "a chain in its order, with ReLU between the layers",
+)
 TORCH_FILES = (".pt", ".pth")
 ONNX_FILES = (".onnx",)
 KERAS_FILES = (".keras", ".h5", ".hdf5")
@@ -81,7 +88,12 @@ def read_model(
         if suffix in TORCH_FILES:
             from hwnas_hls.hls4ml.torch_query import query_of_torch
 
-            return query_of_torch(_torch_module(path), precision=precision, strategy=strategy, name=path.stem)
+            found = _torch_file(path)
+            module = _of_state_dict(found, path) if isinstance(found, Mapping) else found
+            query = query_of_torch(module, precision=precision, strategy=strategy, name=path.stem)
+            # Branches, the order of the layers and their activations are not in the file.
+            unknown = (_CHAIN_ASSUMED,) if isinstance(found, Mapping) else ()
+            return dataclasses.replace(query, reasons=(*query.reasons, *unknown))
         if suffix in ONNX_FILES:
             return _of_onnx(path, str(precision), strategy)
         if suffix in KERAS_FILES:
@@ -105,8 +117,8 @@ def read_model(
     )
 
 
-def _torch_module(path: Path) -> Any:
-    """A saved ``torch.nn.Sequential`` or its ``state_dict``, without running code of the file."""
+def _torch_file(path: Path) -> Any:
+    """A saved ``torch.nn.Sequential``, or a ``state_dict``, without running code of the file."""
     import torch
     from torch import nn
 
@@ -130,7 +142,7 @@ def _torch_module(path: Path) -> Any:
     if isinstance(found, nn.Module):
         return found.eval()
     if isinstance(found, Mapping):
-        return _of_state_dict(found, path)
+        return found
     raise UserError(
         "not a torch model", where=str(path), found=type(found).__name__, kind=ErrorKind.WRONG_FORMAT
     )

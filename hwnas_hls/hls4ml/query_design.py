@@ -26,8 +26,9 @@ def design_of_query(
         Unsupported: weights are unknown, an activation uses a lookup table, or a layer of its own
             normalises; the layer is named.
     """
-    # The host casts the inputs to their type.
-    reasons = [note.text for note in query.reasons if note.kind != NoteKind.INPUT_CAST]
+    # The host casts the inputs to their type; whether an assumption is right, the score will show.
+    harmless = (NoteKind.INPUT_CAST, NoteKind.ASSUMED)
+    reasons = [note.text for note in query.reasons if note.kind not in harmless]
     if reasons:
         raise Unsupported(f"{query.name or 'the model'}: {reasons[0]}")
     layers, weights, biases = [], [], []

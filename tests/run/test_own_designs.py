@@ -13,6 +13,7 @@ from refusal import refused
 
 from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
 from hwnas_hls.hls4ml.models import read_model
+from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query_design import design_of_query
 from hwnas_hls.network import emulator
 from hwnas_hls.network.design import Design
@@ -50,7 +51,10 @@ def features_of(registry: Registry) -> int:
 def test_a_torch_file_is_the_module_on_its_grid(tmp_path: Path, what: str) -> None:
     model, path = sequential(3), tmp_path / "model.pt"
     torch.save(model if what == "module" else model.state_dict(), path)
-    design = design_of_query(read_model(path, precision="ap_fixed<16,6>"))
+    query = read_model(path, precision="ap_fixed<16,6>")
+    # A state dict has no graph, so the chain is an assumption.
+    assert [note.kind for note in query.reasons] == ([] if what == "module" else [NoteKind.ASSUMED])
+    design = design_of_query(query)
     x = np.random.default_rng(0).integers(-2000, 2000, (50, 3)) / 1024
     with torch.no_grad():
         wanted = model[:3](torch.from_numpy(x).float()).double().numpy()
