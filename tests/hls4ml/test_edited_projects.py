@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from old_projects import edited
+from refusal import refused
 
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.hls4ml.folder import read_folder
+from hwnas_hls.hls4ml.lint import lint_folder
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query import Query
 
@@ -55,3 +58,67 @@ def test_an_unknown_part_is_not_exchanged_for_that_of_the_configuration(tmp_path
     query = _scripted(tmp_path, PROJECT.replace("xc7z020clg400-1", part), BUILD)
     assert query.part == part
     assert _conflicts(query, "part")
+
+
+KERNELS = ("DenseLatency", "DenseResource_rf_leq_nin")
+PRODUCT = "    template<class x_T, class y_T, class res_T>"
+LIMIT = "DIV_ROUNDUP(n_in * n_out, reuse_factor) - n_zeros / reuse_factor"
+
+
+def _configured(folder: Path, old: str, new: str) -> Query:
+    """A project with one text of its configurations changed."""
+    return read_folder(edited(folder, old, new, "firmware/parameters.h"))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strategy", "outside"),
+    [
+        ("DenseLatency", "Latency", 0),
+        ("DenseResource_rf_leq_nin", "Resource", 2),
+        ("DenseResource_rf_gt_nin_rem0", "Resource", 2),
+        ("MyDense", "Latency", 2),
+    ],
+)
+def test_the_kernel_decides_and_not_the_strategy_beside_it(
+    tmp_path: Path, kernel: str, strategy: str, outside: int
+) -> None:
+    header = "    template<class data_T, class res_T, class C>\n"
+    using = f"{header}    using kernel = nnet::{kernel}<data_T, res_T, C>;\n"
+    query = _configured(tmp_path, PRODUCT, using + PRODUCT)
+    assert {layer.strategy for layer in query.layers} == {strategy}
+    assert sum(kernel in note.text for note in query.reasons) == outside
+
+
+@pytest.mark.parametrize("product", ["weight_binary", "weight_ternary", "weight_exponential", "my_product"])
+def test_another_product_is_outside_the_domain(tmp_path: Path, product: str) -> None:
+    reasons = _configured(tmp_path, "product::mult<", f"product::{product}<").reasons
+    assert [note.kind for note in reasons] == [NoteKind.NO_DATA] * 2
+    assert all(product in note.text for note in reasons)
+
+
+@pytest.mark.parametrize(
+    ("limit", "outside"),
+    [(LIMIT, 0), (LIMIT.replace(" ", ""), 0), ("4", 0), ("n_in * n_out", 0), ("2", 1), ("1", 2), ("MANY", 2)],
+)  # the layers have 6 - 2 and 4 - 2 products at once
+def test_a_limit_below_the_products_is_outside_the_domain(tmp_path: Path, limit: str, outside: int) -> None:
+    line = f"    static const unsigned multiplier_limit = {limit};\n"
+    assert len(_configured(tmp_path, PRODUCT, line + PRODUCT).reasons) == outside
+
+
+def test_an_activation_of_another_size_is_refused(tmp_path: Path) -> None:
+    old = "activ_config {\n    static const unsigned n_in = N_LAYER_2;"
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=["fc1_relu", "8"]):
+        _configured(tmp_path, old, old.replace("N_LAYER_2", "8"))
+
+
+def test_lint_of_one_bit_weights_sees_no_stale_configuration(tmp_path: Path) -> None:
+    for name, product in (("zeros", "mult"), ("signs", "weight_binary")):
+        folder = edited(tmp_path / name, "product::mult<", f"product::{product}<", "firmware/parameters.h")
+        defines = folder / "firmware" / "defines.h"
+        text = defines.read_text()
+        defines.write_text(text.replace("typedef ap_fixed<8,3> weight2_t", "typedef ap_uint<1> weight2_t"))
+        (folder / "firmware" / "weights" / "w2.txt").write_text(", ".join("011010011101"))
+        config = folder / "hls4ml_config.yml"
+        named = "  LayerName: {fc1: {Precision: {weight: 'ap_uint<1>'}, ReuseFactor: 2}}\n"
+        config.write_text(config.read_text() + named)
+        assert "stale-config" not in {finding.rule for finding in lint_folder(folder)}

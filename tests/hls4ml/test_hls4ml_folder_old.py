@@ -434,6 +434,11 @@ def test_binary_weights_are_signs(tmp_path: Path) -> None:
         defines.read_text().replace("typedef ap_fixed<8,3> weight2_t", "typedef ap_uint<1> weight2_t")
     )
     (folder / "firmware/weights/w2.txt").write_text(", ".join("011010011101"))
+    zeros = read_folder(folder)  # hls4ml multiplies by 0 and 1 if the configuration says so
+    assert (zeros.layers[0].weight, zeros.reasons[1:]) == (FixedType(1, 1, signed=False), ())
+    assert zeros.layers[0].n_nonzeros == 7
+    parameters = folder / "firmware/parameters.h"
+    parameters.write_text(parameters.read_text().replace("product::mult", "product::weight_binary"))
     query = read_folder(folder)
     assert query.layers[0].weight == FixedType(2, 2)
     np.testing.assert_array_equal(query.layers[0].weights.ravel(), [-1, 1, 1, -1, 1, -1, -1, 1, 1, 1, -1, 1])

@@ -12,6 +12,7 @@ from hwnas_hls.hls4ml.folder.adder_graph import read_graph
 from hwnas_hls.hls4ml.folder.cpp import Call, Struct
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware
+from hwnas_hls.hls4ml.folder.kernels import SIGN_PRODUCTS, kernel_reasons, kernel_strategy, product_of
 from hwnas_hls.hls4ml.folder.precisions import DEFAULT
 from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
@@ -73,7 +74,8 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         raise ReportError(f"{firmware.folder}: {where}: struct {call.types[-1]} is not in parameters.h")
     names = {**firmware.names, **struct.types}
     n_in, n_out = (_size(struct, key, firmware, where) for key in ("n_in", "n_out"))
-    strategy = _strategy(call.function, struct)
+    written = _strategy(call.function, struct)
+    strategy = kernel_strategy(struct) or written
     types = {}
     for role in ("weight_t", "bias_t", "accum_t"):
         if role not in struct.types:
@@ -102,8 +104,8 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         weights, biases = _weights(call, strategy, n_in, n_out, weight, bias, firmware)
     if weights is None:
         out.warnings.append(Note(NoteKind.UNREAD, f"{where}: no weights in firmware/weights"))
-    if weight.width == 1 and not weight.signed:
-        # binary networks store the sign of +-1 in one bit
+    if weight.width == 1 and not weight.signed and product_of(struct) in ("", *SIGN_PRODUCTS):
+        # binary networks store the sign of +-1 in one bit; early releases chose the product by the type
         out.reasons.append(
             Note(
                 NoteKind.NO_DATA,
@@ -118,6 +120,10 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         n_nonzeros = int((weights != 0).sum())
     elif n_nonzeros is None and n_zeros is not None:
         n_nonzeros = n_in * n_out - n_zeros
+    reuse_factor = _reuse_factor(struct, firmware, where)
+    products = -(-n_in * n_out // reuse_factor) - (n_zeros or 0) // reuse_factor
+    limit = integer_of(struct, "multiplier_limit", firmware)
+    out.reasons += kernel_reasons(struct, written, where, products, limit)
     none_at_all = biases is not None and bias.width == 1 and not biases.any()
     out.layers.append(
         LayerQuery(
@@ -129,7 +135,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
             accum=types["accum_t"],
             dense_out=result,
             result=result,
-            reuse_factor=_reuse_factor(struct, firmware, where),
+            reuse_factor=reuse_factor,
             strategy=strategy,
             n_nonzeros=n_nonzeros,
             weights=weights,
@@ -240,7 +246,7 @@ def _weights(
 
 
 def _strategy(function: str, struct: Struct) -> str:
-    """From the configuration (hls4ml 0.5 and later), else from the name of the function."""
+    """As the configuration states it (hls4ml 0.5 and later), else from the name of the function."""
     written = struct.constants.get("strategy", "").rpartition("::")[2].strip().lower()
     if written in STRATEGIES:
         return STRATEGIES[written]

@@ -83,11 +83,13 @@ def read_layers(firmware: Firmware) -> Layers:
             _check_size(source, out.layers[-1].n_in, f"layer {name!r} reads", firmware)
             previous = origin(call.arguments[1], firmware.aliases)
         elif call.function == "normalize":
+            _check_values(call, name, source, firmware, out)
             _normalise(call, name, firmware, out)
             previous = origin(call.arguments[1], firmware.aliases)
         elif call.function == "repack_stream":  # the same values in words of another size
             previous = origin(call.arguments[1], firmware.aliases)
         elif call.function in ACTIVATIONS:
+            _check_values(call, name, source, firmware, out)
             _activation(call, name, firmware, out)
             at = 1 if call.function.startswith("normalize_") else -1
             previous = origin(call.arguments[at], firmware.aliases)
@@ -110,6 +112,21 @@ def read_layers(firmware: Firmware) -> Layers:
     check_output(previous, firmware)
     out.reasons += [*pragma_reasons(firmware.pragmas, firmware.constants, out), *uncounted(firmware, arrays)]
     return out
+
+
+def _check_values(call: Call, name: str, source: str, firmware: Firmware, out: Layers) -> None:
+    """An activation or normalisation works on as many values as the layer before it gives.
+
+    Raises:
+        Unsupported: its configuration has another number.
+    """
+    struct = firmware.structs.get(call.types[-1].rpartition("::")[2])
+    count = None if struct is None else integer_of(struct, "n_in", firmware)
+    if count is None:
+        return
+    _check_size(source, count, f"layer {name!r} reads", firmware)
+    if out.layers and count != out.layers[-1].n_out:
+        raise Unsupported(f"layer {name!r} reads {count} values of a layer with {out.layers[-1].n_out}")
 
 
 def _port_bits(firmware: Firmware, ends: Iterable[str]) -> dict[str, int]:

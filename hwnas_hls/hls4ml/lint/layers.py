@@ -104,7 +104,8 @@ def _stale(layers: Layers, precisions: Precisions, release: frozenset[str]) -> I
                 asked = precisions.precision(name, "Dense", role) if precisions.names(name, role) else None
             except UserError:
                 continue
-            if asked is not None and found is not None and found.width > 1 and asked != found:
+            signs = asked is not None and asked.width == 1  # read as the values -1 and 1, of two bits
+            if asked is not None and found is not None and found.width > 1 + signs and asked != found:
                 pairs.append((f"{role} type", asked, found))
         # Quantisers of the model (QKeras, HGQ) decide types where conversion is bit-exact.
         if layer.strategy == "distributed_arithmetic" or precisions.quantised:
