@@ -104,9 +104,9 @@ def _designs(project: Project, family: str, problems: list[Skipped]) -> Iterable
     for solution in reports.solutions:
         if solution.csynth is None:
             continue
-        wrong = contradictions(project, solution)
+        wrong = contradictions(project, solution) or _other_part(project, solution.csynth)
         if wrong:
-            reason = f"does not belong to this firmware: {wrong[0]}"
+            reason = f"does not belong to this project: {wrong[0]}"
             problems.append(Skipped(solution.csynth.path, SkipReason.OTHER_DESIGN, reason))
             foreign = solution.csynth
             continue
@@ -140,6 +140,16 @@ def _designs(project: Project, family: str, problems: list[Skipped]) -> Iterable
         if whole is not None:
             query = dataclasses.replace(query, part=whole.part, clock_ns=whole.clock_target_ns)
         yield MeasuredDesign(query, truth, family, report.path)
+
+
+def _other_part(project: Project, report: Csynth) -> list[str]:
+    """A part that the project's script does not name: it was exported again since, perhaps changed."""
+    part = project.query.part
+    if any(note.about == "part" for note in (*project.query.warnings, *project.query.reasons)):
+        return []  # not known, or named twice
+    if same_device(report.part, part) or same_device(part, report.part):
+        return []
+    return [f"its part is {report.part}, not {part}"]
 
 
 def _of_csynth(project: Project, solution: Solution, report: Csynth, family: str) -> MeasuredDesign:

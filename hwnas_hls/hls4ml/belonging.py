@@ -25,6 +25,9 @@ _ACTIVATIONS = frozenset(
 _RELU = re.compile(r"(?:^|_)relu_config(\d+)$")
 #: The function of an adder graph in the name of a module: ``dense_da_3_ap_fixed_7_3_5_3_0_...``.
 _GRAPH = re.compile(r"(?:^|_)(dense_da_\d+)(?=_|$)")
+#: The strategy of a dense layer in the name of a module: ``dense_resource_rf_leq_nin_ap_fixed_...``.
+_KERNEL = re.compile(r"(?:^|_)dense_(latency|resource)(?=_|$)")
+_OTHER_STRATEGY = {"latency": "resource", "resource": "latency"}
 _ROUNDING = ("RND", "RND_ZERO", "RND_MIN_INF", "RND_INF", "RND_CONV", "TRN", "TRN_ZERO")
 _OVERFLOW = ("SAT", "SAT_ZERO", "SAT_SYM", "WRAP")
 
@@ -87,7 +90,7 @@ def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:
     out = _missing_activation(project, names)
     for name in names:
         named = _CONFIG.search(name)
-        if named is not None and not _has(project.structs, named[1], named[2]):
+        if named is not None and not _has(project.structs, named[1], named[2], "dense" in name):
             out.append(f"module {name} is built by {named[1]}, which is not in the firmware")
         graph = _GRAPH.search(name)
         if graph is not None and graph[1] not in project.graphs:
@@ -99,6 +102,9 @@ def foreign_modules(project: Project, names: Iterable[str]) -> list[str]:
                 out += _other_types(name, function, layer.input, layer.dense_out)
             elif config and "dense" in name and re.search(rf"_{config}_s\b|_{config}$", name):
                 out += _other_types(name, config, layer.input, layer.dense_out)
+                kernel = _KERNEL.search(name)
+                if kernel is not None and layer.strategy.lower() == _OTHER_STRATEGY[kernel[1]]:
+                    out.append(f"{config} is {layer.strategy} in the firmware, module {name} is not")
         # HLS inlines adder graphs, so that in a report the activations behind them are what has types.
         if named is not None and named[1].startswith("relu_") and all(project.graphs):
             out += _other_activation(project, name)
@@ -152,11 +158,13 @@ def _other_activation(project: Project, name: str) -> list[str]:
     return [f"module {name} has types of no layer of the firmware"]
 
 
-def _has(structs: frozenset[str], named: str, number: str) -> bool:
+def _has(structs: frozenset[str], named: str, number: str, dense: bool) -> bool:
     """Whether the firmware has the configuration ``softmax_config5`` or, without a kind, ``config5``.
 
-    Of a longer kind (``leaky_relu_config5``) the name holds the last word.
+    Of a longer kind (``leaky_relu_config5``) the name holds the last word. A dense layer has no kind.
     """
+    if dense and named.rpartition("_")[0] not in _ACTIVATIONS:
+        return number in structs
     if any(struct == named or struct.endswith(f"_{named}") for struct in structs):
         return True
     return named.rpartition("_")[0] not in _ACTIVATIONS and number in structs

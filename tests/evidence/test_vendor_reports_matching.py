@@ -64,11 +64,15 @@ def _synthesised(folder: Path, design: Design, name: str = "tagger") -> Path:
 
     write_project(design, TARGET, folder, clock_ns=5.0, name=name, backend="Vivado")
     accum = design.layer_types()[0][1]
-    module = MODULE.format(width=accum.width, integer=accum.integer)
+    first = MODULE.format(width=accum.width, integer=accum.integer)
+    names = [
+        each.replace("latency", "resource_rf_leq_nin") if layer.strategy == "Resource" else each
+        for layer, each in zip(design.architecture.layers, (first, SECOND), strict=False)
+    ]
     text = (DATA / "vivado_2019_csynth.xml").read_text().replace(">tagger<", f">{name}<")
     inner = "".join(
-        f"<Module><Name>{name}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources></AreaEstimates></Module>"
-        for name in (module, SECOND)
+        f"<Module><Name>{each}</Name><AreaEstimates><Resources><LUT>5</LUT></Resources></AreaEstimates></Module>"
+        for each in names
     )
     if design.architecture.layers[0].strategy != "distributed_arithmetic":  # built without a configuration
         text = text.replace("</profile>", f"<ModuleInformation>{inner}</ModuleInformation></profile>")
@@ -436,6 +440,43 @@ def _ports(*ports: tuple[str, int]) -> str:
         for protocol in ["ap_ctrl_hs" if "return" in name else "ap_vld"]
     )
     return f"<InterfaceSummary>{clock}{drawn}</InterfaceSummary></profile>"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dense_latency", "dense_resource_rf_leq_nin"),  # the firmware's strategy is Latency
+        ("config4_s", "config3_s"),  # relu_config3 is no configuration of a dense layer
+    ],
+    ids=["strategy", "kind"],
+)
+def test_modules_of_another_strategy_or_kind_are_of_another_firmware(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    folder = _synthesised(tmp_path / "project", _design())
+    path = folder / "tagger_prj" / "solution1" / "syn" / "report" / "tagger_csynth.xml"
+    assert measured_projects([folder])[0]
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    designs, skipped = measured_projects([folder])
+    assert not designs
+    assert SkipReason.OTHER_DESIGN in {each.kind for each in skipped}
+
+
+def test_c_synthesis_for_another_part_than_the_projects_teaches_nothing(tmp_path: Path) -> None:
+    folder = _synthesised(tmp_path / "project", _design())
+    path = folder / "tagger_prj" / "solution1" / "syn" / "report" / "tagger_csynth.xml"
+    text = path.read_text()
+    path.write_text(re.sub(r"<Part>[^<]*<", "<Part>xc7z020-clg400-1<", text))
+    designs, skipped = measured_projects([folder])
+    assert not designs
+    assert SkipReason.OTHER_DESIGN in {each.kind for each in skipped}
+    (folder / "project.tcl").unlink(missing_ok=True)
+    for script in folder.glob("*.tcl"):
+        script.unlink()
+    designs, _ = measured_projects([folder])
+    assert {design.query.part for design in designs} == {"xc7z020-clg400-1"}
 
 
 INPUT = (("x_V", 48), ("x_V_ap_vld", 1))
