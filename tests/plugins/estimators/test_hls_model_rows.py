@@ -107,6 +107,29 @@ def test_directives_in_the_notes_bind_the_products(notes: str, bound: str) -> No
     assert {layer.multipliers for layer in query.layers} == {bound}
 
 
+def test_more_types_than_layers_are_outside_the_domain() -> None:
+    row = ROW | {"precision": "w: ap_fixed<8,2>;ap_fixed<6,1>;ap_fixed<4,1>", "layers": "16-32-5"}
+    query = query_of_row(row | {"activations": "relu-linear"})
+    assert ("precision", NoteKind.UNREAD) in {(note.about, note.kind) for note in query.reasons}
+    two = row | {"precision": "w: ap_fixed<8,2>;ap_fixed<6,1>", "activations": "relu-linear"}
+    assert "precision" not in {note.about for note in query_of_row(two).reasons}
+
+
+def test_a_missing_stage_is_named_as_assumed() -> None:
+    without = {name: text for name, text in ROW.items() if name != "stage"}
+    for row, taken in ((without, "csynth"), (without | {"tool": "vivado 2020.1"}, "logic_synth")):
+        query = query_of_row(row)
+        assert query.stage == taken
+        assert [note.taken for note in query.warnings if note.about == "stage"] == [taken]
+    assert "stage" not in {note.about for note in query_of_row(ROW).warnings}
+
+
+def test_values_without_a_coverage_are_named() -> None:
+    known, outside = written([ROW, ROW | {"tool": "quartus 21.1"}])
+    assert "lut" not in known["not_calibrated"].split()
+    assert {"latency_cycles", "ii", "lut", "ff", "dsp", "bram18"} == set(outside["not_calibrated"].split())
+
+
 def test_default_type_applies_to_unnamed_parts() -> None:
     types = parse_precision("default: ap_fixed<16,6> w: ap_fixed<8,2>", 1)
     assert str(types.weight[0]) == "ap_fixed<8,2>"

@@ -308,6 +308,7 @@ def _of_flags(options: PredictOptions, targets: Targets) -> Query:
         "strategy": options.hls_strategy or "Latency",
         "n_nonzeros": options.nonzeros or "",
         "tool": DEFAULT_TOOL,
+        "stage": "csynth",  # until `_placed`
         "part": "xcvu9p",
         "clock_ns_target": "5",  # of that part; `_placed` knows of others
     }

@@ -72,6 +72,8 @@ def parse_precision(text: str, n_layers: int) -> PrecisionText:
             return fallback
         if 1 < len(types) < n_layers and name not in ("act", "result"):
             warnings.append(_unread(f"{len(types)} types for {name}, {n_layers} layers; repeated the last"))
+        if len(types) > n_layers > 0 and name in ("w", "b", "acc"):
+            warnings.append(_unread(f"{len(types)} types for {name}, {n_layers} layers; took the first ones"))
         return tuple(types[min(number, len(types) - 1)] for number in range(n_layers))
 
     default: tuple[FixedType | None, ...] = (DEFAULT_TYPE,) * n_layers

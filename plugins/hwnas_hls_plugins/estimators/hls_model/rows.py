@@ -117,6 +117,7 @@ def query_of_row(
     stage = cell.get("stage", "")
     if not stage:
         stage = "logic_synth" if tool_of(tool_text).place else "csynth"
+        notes.assumed("stage", stage)
     elif stage not in STAGES:
         notes.unread("stage", f"unknown {stage[:20]!r} (choices: {', '.join(STAGES)})", "csynth")
         stage = "csynth"

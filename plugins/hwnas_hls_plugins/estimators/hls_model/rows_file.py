@@ -41,6 +41,7 @@ HEADER = (
     *(f"{column}{end}" for column, _ in _METRICS for end in ("", "_low", "_high")),
     "latency_cycles_min",
     "read_as",
+    "not_calibrated",
     "in_domain",
     "warnings",
 )
@@ -218,21 +219,25 @@ def _lines(queries: list[Query], calibration: Calibration, targets: Targets | No
         for values in (batch.value, batch.low, batch.high)
     ]
     columns.append(np.where(blocked, 0.0, batch.earliest).astype(np.int64).tolist())
+    gaps = {column: np.isnan(batch.coverage[metric]).tolist() for column, metric in _METRICS}
     solved = _solved(queries, calibration, targets)
     for number, (query, numbers) in enumerate(zip(queries, zip(*columns, strict=True), strict=True)):
         reasons = [*query.blockers, *batch.reasons[number]]
         notes = batch.warnings[number]
+        bare = [column for column, gap in gaps.items() if gap[number]]
         if number in solved:
             better = solved[number]
             ranges = [better.metrics[metric] for _, metric in _METRICS]
             numbers = tuple(round(n) for r in ranges for n in (r.value, r.low, r.high))
             numbers = (*numbers, round(better.earliest_cycles or 0.0))
             reasons, notes = list(better.reasons), list(better.warnings)
+            bare = [column for column, metric in _METRICS if better.metrics[metric].coverage is None]
         messages = dict.fromkeys([*reasons, *notes])
         yield [
             " ".join(query.name.split()),
             *([""] * len(numbers) if blocked[number] else numbers),
             read_as(query),
+            "" if blocked[number] else " ".join(bare),
             "false" if reasons else "true",
             " ".join("; ".join(map(str, messages)).split()),  # a stray line break would be two rows
         ]
