@@ -122,3 +122,61 @@ def test_lint_of_one_bit_weights_sees_no_stale_configuration(tmp_path: Path) -> 
         named = "  LayerName: {fc1: {Precision: {weight: 'ap_uint<1>'}, ReuseFactor: 2}}\n"
         config.write_text(config.read_text() + named)
         assert "stale-config" not in {finding.rule for finding in lint_folder(folder)}
+
+
+@pytest.mark.parametrize(
+    ("pragma", "outside"),
+    [
+        ("ARRAY_PARTITION variable=layer2_out complete dim=0", 0),
+        ("ARRAY_RESHAPE variable=fc1_input type=complete dim=1", 0),
+        ("ARRAY_PARTITION variable=layer2_out cyclic factor=4 dim=0", 1),
+        ("array_reshape variable=fc1_input type = block factor = 2", 1),
+        ("BIND_STORAGE variable=w2 type=rom_1p impl=bram", 1),
+        ("BIND_OP variable=layer2_out op=mul impl=fabric", 1),
+        ("RESOURCE variable=layer2_out core=Mul_LUT", 1),
+    ],
+)
+def test_pragmas_that_hls4ml_does_not_write_are_outside_the_domain(
+    tmp_path: Path, pragma: str, outside: int
+) -> None:
+    query = read_folder(edited(tmp_path, PIPELINE, f"{PIPELINE}\n    #pragma HLS {pragma}"))
+    assert [note.about for note in query.reasons] == ["pragma"] * outside
+    assert {layer.multipliers for layer in query.layers} == {None}  # one array is not every layer
+
+
+@pytest.mark.parametrize(
+    ("line", "outside", "multipliers"),
+    [
+        ("set_directive_array_partition -type cyclic -factor 4 tagger layer2_out", 1, None),
+        ("set_directive_bind_op -op mul -impl fabric tagger layer2_out", 1, None),
+        ("config_op mul -impl fabric", 0, "fabric"),
+        ("# config_op mul -impl fabric", 0, None),
+        ("config_op add -impl dsp", 1, None),
+        ("config_op mul -impl fabric\nconfig_op mul -impl dsp", 1, "fabric"),
+    ],
+)
+def test_directives_of_operations_and_arrays(
+    tmp_path: Path, line: str, outside: int, multipliers: str | None
+) -> None:
+    query = _scripted(tmp_path, PROJECT, f"{BUILD}{line}\n")
+    assert [note.about for note in query.reasons] == ["pragma"] * outside
+    assert {layer.multipliers for layer in query.layers} == {multipliers}
+
+
+def test_small_products_in_dsps_are_outside_the_domain(tmp_path: Path) -> None:
+    folder = edited(tmp_path, "ap_fixed<16,6> input_t", "ap_fixed<6,3> input_t", "firmware/defines.h")
+    assert read_folder(folder).reasons == ()
+    script = folder / "build_prj.tcl"
+    script.write_text(f"{script.read_text()}config_op mul -impl dsp\n")
+    assert len(read_folder(folder).reasons) == 2  # 6 and 7 bits
+
+
+def test_a_top_function_that_no_source_has_is_said(tmp_path: Path) -> None:
+    query = _scripted(tmp_path / "plain", PROJECT, BUILD)
+    assert query.reasons == ()
+    folder = tmp_path / "plain"
+    source = folder / "firmware" / "tagger.cpp"
+    source.write_text(source.read_text().replace("void tagger(", "void trigger("))
+    (reason,) = read_folder(folder).reasons
+    assert "tagger" in reason.text
+    assert "trigger" in reason.text

@@ -146,6 +146,8 @@ def test_another_top_function_of_the_script_is_not_counted(tmp_path: Path) -> No
     folder = edited(tmp_path, PIPELINE, PIPELINE)
     path = folder / "build_prj.tcl"
     path.write_text(path.read_text().replace("set_top tagger", "set_top kernel"))
+    assert [note.kind for note in read_folder(folder).reasons] == [NoteKind.NO_DATA]  # there is none such
+    write(folder, {"firmware/kernel.cpp": "void kernel(input_t x[3], result_t y[2]) { tagger(x, y); }\n"})
     assert [note.kind for note in read_folder(folder).reasons] == [NoteKind.UNCOUNTED]
 
 
@@ -435,7 +437,7 @@ def test_binary_weights_are_signs(tmp_path: Path) -> None:
     )
     (folder / "firmware/weights/w2.txt").write_text(", ".join("011010011101"))
     zeros = read_folder(folder)  # hls4ml multiplies by 0 and 1 if the configuration says so
-    assert (zeros.layers[0].weight, zeros.reasons[1:]) == (FixedType(1, 1, signed=False), ())
+    assert (zeros.layers[0].weight, len(zeros.reasons)) == (FixedType(1, 1, signed=False), 2)
     assert zeros.layers[0].n_nonzeros == 7
     parameters = folder / "firmware/parameters.h"
     parameters.write_text(parameters.read_text().replace("product::mult", "product::weight_binary"))
@@ -450,8 +452,12 @@ def test_directives_that_bind_multipliers(tmp_path: Path) -> None:
     assert read_folder(folder).layers[0].multipliers is None
     directive = "#pragma HLS BIND_OP variable=mult op=mul impl=dsp\n"
     write(folder, {"firmware/nnet_utils/nnet_dense_latency.h": directive})
+    assert read_folder(folder).layers[0].multipliers is None  # its layers use another header
+    write(folder, {"firmware/nnet_utils/nnet_dense_resource.h": f"// {directive}"})
+    assert read_folder(folder).layers[0].multipliers is None
+    write(folder, {"firmware/nnet_utils/nnet_dense_resource.h": directive})
     assert read_folder(folder).layers[0].multipliers == "dsp"
-    write(folder, {"firmware/nnet_utils/nnet_dense_latency.h": directive.replace("dsp", "fabric")})
+    write(folder, {"firmware/nnet_utils/nnet_dense_resource.h": directive.replace("dsp", "fabric")})
     assert read_folder(folder).layers[0].multipliers == "fabric"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from hwnas_hls.hls4ml.folder.types import fixed_type
 from hwnas_hls.hls4ml.folder.weights import MAX_WEIGHTS, on_grid, read_compressed, read_values
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 from hwnas_hls.hls4ml.query import LayerQuery
+from hwnas_hls.network.limits import DSP_INPUT_BITS
 from hwnas_hls.network.precision import FixedType
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
         n_nonzeros = int((weights != 0).sum())
     elif n_nonzeros is None and n_zeros is not None:
         n_nonzeros = n_in * n_out - n_zeros
+    out.reasons += _narrow_reasons(where, source, weight, firmware.bindings.of(strategy))
     reuse_factor = _reuse_factor(struct, firmware, where)
     products = -(-n_in * n_out // reuse_factor) - (n_zeros or 0) // reuse_factor
     limit = integer_of(struct, "multiplier_limit", firmware)
@@ -140,12 +143,24 @@ def read_dense(call: Call, name: str, firmware: Firmware, out: Layers) -> None:
             n_nonzeros=n_nonzeros,
             weights=weights,
             biases=None if none_at_all else biases,
-            multipliers=firmware.multipliers,
+            multipliers=firmware.bindings.of(strategy),
         )
     )
     out.names.append(name)
     out.configs.append(struct.name)
     out.graphs.append("")
+
+
+def _narrow_reasons(
+    where: str, source: FixedType, weight: FixedType, multipliers: str | None
+) -> Iterator[Note]:
+    """Why no data cover the products of narrow operands."""
+    if weight.width == 1 and not weight.signed:
+        text = f"{where}: one-bit weights (0 and 1) choose inputs instead of multiplying them: no data"
+        yield Note(NoteKind.NO_DATA, text)
+    if multipliers == "dsp" and source.width < DSP_INPUT_BITS:
+        text = f"{where}: a directive puts products of {source.width}-bit inputs into DSPs: no data"
+        yield Note(NoteKind.NO_DATA, text, "pragma")
 
 
 def _graph_of(struct: Struct | None) -> str:

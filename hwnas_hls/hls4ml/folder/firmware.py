@@ -22,7 +22,12 @@ from hwnas_hls.hls4ml.folder.cpp import (
     structs,
     typedefs,
 )
-from hwnas_hls.hls4ml.folder.directives import directive_multipliers, directive_pragmas
+from hwnas_hls.hls4ml.folder.directives import (
+    MULTIPLYING,
+    Bindings,
+    directive_pragmas,
+    read_bindings,
+)
 from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.files import MAX_WEIGHT_BYTES, optional_source, source
 from hwnas_hls.hls4ml.folder.precisions import NEWEST, Precisions
@@ -34,7 +39,7 @@ _ALIAS = re.compile(r"(?:const\s+)?auto\s*&\s*(\w+)\s*=\s*(\w+)")
 _ARRAY = re.compile(r"([\w:<>,\s*]+?)[\s&>](\w+)\s*\[([^\]]{1,100})\]")
 _STREAM = re.compile(r"(?:static\s+)?hls::stream\s*<\s*([\w:]+)\s*>\s*&?\s*(\w+)(?:\s*\(.*\))?")
 _INCLUDE = re.compile(r'(?m)^[ \t]*#[ \t]*include[ \t]+"(\w{1,100}\.hp?p?)"')
-_SET_TOP = re.compile(r'(?m)^[ \t]*set_top[ \t]+"?([A-Za-z_]\w*)"?')
+_SET_TOP = re.compile(r'(?m)^[ \t]*set_top[ \t]+"?(\$\{?)?([A-Za-z_]\w*)')
 _STRING = re.compile(r'"[^"]*"')
 _LOADING = re.compile(r"(?:if\s*\([^;]*?\)\s*|else\s+)*(?:\w+::)*load_(?:compressed_)?weights_from_txt\s*<")
 _WORD = re.compile(r"(?:\w+::)*array\s*<(.*),([^,<>]+)>")
@@ -74,7 +79,8 @@ class Firmware:
         aliases: array name -> the array that it is an alias of.
         touched: words of the statements that are neither declarations nor calls of layers.
         wrapper: name of a function around the top function, which the script makes the top; empty without.
-        multipliers: ``dsp`` or ``fabric`` if a directive binds every multiplication.
+        missing: name of the top function of the script, if no source has such a function; else empty.
+        bindings: what directives make of operations.
         da_weight: weight types of layers, by name, from the configuration.
         strategies: names of the release's enumeration of strategies, or of the newest one's.
         generated: text of ``nnet_code_gen.h``: adder graphs, and casts of single values.
@@ -93,7 +99,8 @@ class Firmware:
     touched: frozenset[str] = frozenset()
     wrapper: str = ""
     pragmas: Sequence[str] = ()
-    multipliers: str | None = None
+    missing: str = ""
+    bindings: Bindings = field(default_factory=Bindings)
     da_weight: Mapping[str, FixedType] = field(default_factory=dict)
     strategies: frozenset[str] = NEWEST
     generated: str = ""
@@ -135,10 +142,12 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
             raise ReportError(f"{folder}: cannot parse the statement {statement[:100]!r} of its firmware")
         elif not _declare(statement, constants, names, variables):
             touched |= set(re.findall(r"\w+", statement[:2000]))
-    directives = [f"HLS {pragma.text}" for pragma in cleaned.pragmas]
-    for name in ("nnet_mult.h", "nnet_dense_latency.h", "nnet_dense_resource.h", "nnet_dense.h"):
-        directives.append(optional_source(folder, f"firmware/nnet_utils/{name}"))
-    directives += scripts
+    headers_of = {name: optional_source(folder, f"firmware/nnet_utils/{name}") for name in MULTIPLYING}
+    bound = {
+        name: [pragma.text for pragma in clean(text, given).pragmas] for name, text in headers_of.items()
+    }
+    wanted = _wanted_top(scripts, top, function.name)
+    present = bool(wanted) and _is_function(folder, wanted)
     generated = "firmware/nnet_utils/nnet_code_gen.h"
     return Firmware(
         folder=folder,
@@ -152,12 +161,13 @@ def read_firmware(folder: Path, top: str, config: dict[str, Any]) -> Firmware:
         variables=variables,
         aliases=aliases,
         touched=frozenset(touched),
-        wrapper=_wrapper(scripts, function.name),
+        wrapper=wanted if present else "",
+        missing="" if present else wanted,
         pragmas=[
             *(pragma.text for pragma in cleaned.pragmas if function.holds(pragma.line)),
             *directive_pragmas("\n".join(scripts)),
         ],
-        multipliers=directive_multipliers(directives),
+        bindings=read_bindings(bound, "\n".join(scripts)),
         da_weight=Precisions(config).weights(),
         strategies=_strategies(optional_source(folder, "firmware/nnet_utils/nnet_common.h")),
         generated=optional_source(folder, generated, MAX_WEIGHT_BYTES),
@@ -248,13 +258,24 @@ def _scripts(folder: Path) -> list[str]:
     """The scripts that a tool may have run, with the directives that its user interface stored."""
     stored = sorted(folder.glob("*/solution*/directives.tcl"))[:20]
     names = [path.relative_to(folder).as_posix() for path in stored]
-    return ["build_prj.tcl", "project.tcl", "directives.tcl", *names]
+    return ["build_prj.tcl", "project.tcl", "build_opt.tcl", "directives.tcl", *names]
 
 
-def _wrapper(scripts: Sequence[str], top: str) -> str:
-    """The function that a script synthesises instead of the one with the layers; hls4ml's own is none."""
-    named = [found[1] for text in scripts for found in _SET_TOP.finditer(text)]
-    return named[-1] if named and named[-1] not in (top, f"{top}_axi") else ""
+def _wanted_top(scripts: Sequence[str], top: str, found: str) -> str:
+    """The function that a script synthesises instead of ``found``, the one with the layers; else empty.
+
+    hls4ml's own function around it is none. Behind ``set_top $project_name`` stands ``top``.
+    """
+    named = [set_top for text in scripts for set_top in _SET_TOP.finditer(text)]
+    wanted = "" if not named else top if named[-1][1] else named[-1][2]
+    return "" if wanted in (found, f"{found}_axi") else wanted
+
+
+def _is_function(folder: Path, name: str) -> bool:
+    """Whether a source of the firmware has a function of this name."""
+    paths = sorted((folder / "firmware").glob("*.cpp"))[:50]
+    texts = (clean(source(folder, f"firmware/{path.name}")).text for path in paths)
+    return any(re.search(rf"\b{re.escape(name)}\s*\(", text) for text in texts)
 
 
 def _declare(

@@ -11,12 +11,13 @@ from hwnas_hls.hls4ml.folder.expressions import evaluate
 from hwnas_hls.hls4ml.folder.firmware import Firmware
 from hwnas_hls.hls4ml.notes import Note, NoteKind
 
-#: Pragmas that hls4ml itself writes into a top function (any release), or that bind multiplications, which
-#: the reader follows. Whatever else stands there changes what is built.
+#: Pragmas that hls4ml itself writes into a top function (any release). Whatever else stands there changes
+#: what is built.
 _USUAL = frozenset(
-    {"ARRAY_RESHAPE", "ARRAY_PARTITION", "INTERFACE", "PIPELINE", "DATAFLOW", "STREAM"}
-    | {"BIND_OP", "RESOURCE", "BIND_STORAGE", "STABLE"}
+    {"ARRAY_RESHAPE", "ARRAY_PARTITION", "INTERFACE", "PIPELINE", "DATAFLOW", "STREAM", "STABLE"}
 )
+#: Options of an array that hls4ml writes for none of a chain's layers: they leave fewer ports than values.
+_PARTIAL = re.compile(r"(?:type=)?(?:cyclic|block)|factor=.*")
 #: Modes of ports that add a bus, a queue or a memory port.
 _PORT_MODE = re.compile(r"(?:mode=)?(s_axilite|m_axi|axis|ap_fifo|ap_memory|bram|ap_bus)")
 
@@ -68,7 +69,15 @@ def uncounted(firmware: Firmware, arrays: Iterable[str]) -> list[Note]:
     ]
     if firmware.wrapper:
         texts.append(f"the top function {firmware.wrapper} around {firmware.top} is not counted")
-    return [Note(NoteKind.UNCOUNTED, text) for text in texts]
+    notes = [Note(NoteKind.UNCOUNTED, text) for text in texts]
+    if firmware.missing:
+        text = (
+            f"the scripts' top function {firmware.missing} is in no source: the layers are in {firmware.top}"
+        )
+        notes.append(Note(NoteKind.NO_DATA, text))
+    for directive in dict.fromkeys(firmware.bindings.others):
+        notes.append(Note(NoteKind.NO_DATA, f"{directive[:80]} binds operations: no data", "pragma"))
+    return notes
 
 
 def pragma_reasons(pragmas: Iterable[str], constants: Mapping[str, str], layers: Layers) -> list[Note]:
@@ -87,6 +96,9 @@ def pragma_reasons(pragmas: Iterable[str], constants: Mapping[str, str], layers:
         styles.add(kind)
         if kind not in _USUAL:
             texts.append(f"{' '.join(words[:2])} on the top function: no data")
+        elif kind.startswith("ARRAY_"):
+            partial = [word for word in words[1:] if _PARTIAL.fullmatch(word.lower())]
+            texts += [f"{kind} {' '.join(words[1:])[:60]} on the top function: no data"] * bool(partial)
         elif kind == "PIPELINE":
             texts.append(_pipeline(words, constants, layers))
         elif kind == "DATAFLOW" and layers.io_type == "io_parallel" and not _shares(layers):
