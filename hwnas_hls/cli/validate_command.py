@@ -10,6 +10,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,7 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     """Check one design."""
     from hwnas_hls.evidence import files as evidence
     from hwnas_hls.evidence import verdict
-    from hwnas_hls.evidence.circuits import exported_circuit
+    from hwnas_hls.evidence.circuits import exported_circuit, firmware_hash
 
     pieces = evidence.read(subject.folder, subject.design)
     used = [piece for piece in pieces if not piece.failure]
@@ -134,7 +135,8 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
     fitting = [
         p for p in used if p.target in ("", subject.target.part) and p.clock_ns in (0.0, subject.clock_ns)
     ]
-    known: list[Estimate] = [estimate for piece in fitting for estimate in piece.estimates.values()]
+    firmware = firmware_hash(subject.folder)
+    known: list[Estimate] = [estimate for piece in fitting for estimate in _current(piece, firmware)]
     _check_names(limits, {estimate.metric for estimate in known})
     circuit = exported_circuit(subject.folder)
     findings: list[Judgement] = [
@@ -168,6 +170,26 @@ def _validate(subject: Subject, limits: Sequence[Limit]) -> dict[str, Any]:
         "judged": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "repeat": _repetition(subject, fitting, limits),
     }
+
+
+def _current(piece: Piece, firmware: str) -> list[Estimate]:
+    """The estimates of a piece; those of a C simulation of other firmware are marked as not of the design.
+
+    Args:
+        firmware: SHA-256 of the firmware in the design's folder.
+    """
+    from hwnas_hls.values.estimate import Source
+
+    estimates = list(piece.estimates.values())
+    if piece.firmware in ("", firmware):  # older evidence names no firmware
+        return estimates
+    note = "hls4ml/firmware was changed since" if firmware else "hls4ml/firmware is missing"
+    return [
+        replace(each, in_domain=False, evidence=f"{each.evidence}; {note}")
+        if each.source == Source.CSIM
+        else each
+        for each in estimates
+    ]
 
 
 def _stored(report: dict[str, Any], folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The RTL in a design's folder: its hash, and checks that its files are unchanged."""
+"""The RTL and the firmware in a design's folder: their hashes, and checks that their files are unchanged."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from hwnas_hls.errors import ErrorKind, UserError
 
 _STATEMENT = "circuit.json"
+#: Suffixes of the firmware's files; what a build leaves beside them does not count.
+_SOURCES = (".cpp", ".h", ".txt")
 
 
 def exported_circuit(folder: Path) -> str:
@@ -52,6 +54,21 @@ def exported_circuit(folder: Path) -> str:
             remedy="export it again",
         )
     return circuit
+
+
+def firmware_hash(folder: Path) -> str:
+    """SHA-256 of the firmware in ``folder/hls4ml``: sources, templates and weights; empty if there is none.
+
+    Args:
+        folder: folder of the design.
+    """
+    place = folder / "hls4ml" / "firmware"
+    lines = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(place).as_posix()}\n"
+        for file in sorted(place.rglob("*"))
+        if file.is_file() and file.suffix in _SOURCES
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else ""
 
 
 def remove_other_circuit(folder: Path, digest: str) -> None:

@@ -32,6 +32,7 @@ class Piece:
         clock_ns: clock period.
         failure: why there are no numbers; empty on success.
         warnings: of the tool, for example that it built a different circuit than requested.
+        firmware: SHA-256 of the hls4ml firmware that was simulated in C; empty if none was.
     """
 
     origin: str
@@ -42,6 +43,7 @@ class Piece:
     clock_ns: float = 0.0
     failure: str = ""
     warnings: tuple[str, ...] = ()
+    firmware: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -52,6 +54,7 @@ class Piece:
             "clock_ns": self.clock_ns,
             "failure": self.failure,
             "warnings": list(self.warnings),
+            "firmware": self.firmware,
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
         }
 
@@ -149,6 +152,7 @@ def _piece(path: Path) -> Piece:
             float(data["clock_ns"]),
             str(data["failure"]),
             tuple(map(str, data.get("warnings", ()))),
+            str(data.get("firmware", "")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

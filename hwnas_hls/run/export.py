@@ -19,7 +19,7 @@ import numpy as np
 from hwnas_hls import __version__
 from hwnas_hls.errors import HwnasError, ToolMissing, Unsupported
 from hwnas_hls.evidence import files as evidence
-from hwnas_hls.evidence.circuits import remove_other_circuit
+from hwnas_hls.evidence.circuits import firmware_hash, remove_other_circuit
 from hwnas_hls.evidence.operating_point import operating_point
 from hwnas_hls.evidence.predictions import save_predictions
 from hwnas_hls.evidence.scoring import method, paired_resamples, real_outputs
@@ -329,7 +329,17 @@ def _build(
     clock_ns = member.design.architecture.clock_ns or problem.clock_ns
     digest = member.design.digest()
     tool = f"hwnas-hls {__version__}"
-    evidence.write(place, evidence.Piece("export", tool, digest, estimates, problem.target.part, clock_ns))
+    simulated = any(estimate.source == Source.CSIM for estimate in estimates.values())
+    piece = evidence.Piece(
+        "export",
+        tool,
+        digest,
+        estimates,
+        problem.target.part,
+        clock_ns,
+        firmware=firmware_hash(place) if simulated else "",
+    )
+    evidence.write(place, piece)
     on_step(f"design {member.key}: C simulation {checks.get('csim', 'not reached')}")
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
 

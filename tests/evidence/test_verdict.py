@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from refusal import expect_mentioned, refused
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.errors import ErrorKind
 from hwnas_hls.evidence import files as evidence
+from hwnas_hls.evidence.circuits import firmware_hash
 from hwnas_hls.evidence.verdict import NOT_PROVEN, PROVEN, REFUTED, judge, overall
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
@@ -348,6 +350,34 @@ def test_routed_evidence_of_something_else_is_not_used(design_folder: Path, othe
         4.9 if other == "another clock" else 5.0,
     )
     assert invoke(command) == 3
+
+
+@pytest.mark.parametrize("change", ["", "sources", "weights", "a build", "gone"])
+def test_a_c_simulation_is_evidence_of_the_firmware_that_ran(design_folder: Path, change: str) -> None:
+    firmware = design_folder / "hls4ml" / "firmware"
+    (firmware / "weights").mkdir(parents=True)
+    (firmware / "nn.cpp").write_text("void nn() {}")
+    (firmware / "weights" / "w2.txt").write_text("1, -2")
+    score = Estimate("accuracy", 0.9, 0.88, 0.92, "csim", "all test rows", 0.9)
+    digest = Design.load(design_folder).digest()
+    command = ["validate", str(design_folder), "--min", "accuracy=0.85"]
+
+    def store(stated: str) -> None:
+        found = evidence.Piece("export", "hwnas-hls", digest, {"accuracy": score}, PART, 5.0, firmware=stated)
+        evidence.write(design_folder, found)
+
+    store(firmware_hash(design_folder))
+    if change == "sources":
+        (firmware / "nn.cpp").write_text("void nn() { return; }")
+    elif change == "weights":
+        (firmware / "weights" / "w2.txt").write_text("1, -3")
+    elif change == "a build":
+        (firmware / "nn.so").write_bytes(b"ELF")
+    elif change == "gone":
+        shutil.rmtree(firmware)
+    assert invoke(command) == (0 if change in ("", "a build") else 3)
+    store("")  # as evidence of before the hash was stored
+    assert invoke(command) == 0
 
 
 def test_an_altered_design_is_refused(design_folder: Path) -> None:

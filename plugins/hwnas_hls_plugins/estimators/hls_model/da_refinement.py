@@ -18,6 +18,7 @@ from hwnas_hls.hls4ml.query import LayerQuery, Query
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, LayerShare, Prediction
+from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.target import Target
@@ -183,7 +184,10 @@ def _with(prediction: Prediction, cost: DaCost) -> Prediction:
     # Data of C synthesis do not apply to the solver's own numbers.
     notes = [note for note in prediction.warnings if note.kind is not NoteKind.NO_DATA]
     if query.backend:
-        text = "cycles are the solver's pipeline stages; Vitis HLS schedules the same adders by its own rules"
+        compiler = "Vivado HLS" if tool_of(query.tool).family == "vivado" else "Vitis HLS"
+        text = (
+            f"cycles are the solver's pipeline stages; {compiler} schedules the same adders by its own rules"
+        )
         notes.append(Note(NoteKind.REMARK, text))
     return dataclasses.replace(
         prediction,
