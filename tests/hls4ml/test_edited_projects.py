@@ -180,3 +180,14 @@ def test_a_top_function_that_no_source_has_is_said(tmp_path: Path) -> None:
     (reason,) = read_folder(folder).reasons
     assert "tagger" in reason.text
     assert "trigger" in reason.text
+
+
+@pytest.mark.parametrize(
+    ("interval", "outside"), [("CONFIG_T::reuse_factor", 0), ("1 rewind", 0), ("2", 1), ("16", 1)]
+)
+def test_an_interval_in_a_header_is_outside_the_domain(tmp_path: Path, interval: str, outside: int) -> None:
+    folder = edited(tmp_path, PIPELINE, PIPELINE)
+    (folder / "firmware" / "nnet_utils").mkdir()
+    header = folder / "firmware" / "nnet_utils" / "nnet_dense_latency.h"
+    header.write_text(f"void dense_latency() {{\n    #pragma HLS PIPELINE II={interval}\n}}\n")
+    assert [note.about for note in read_folder(folder).reasons] == ["pragma"] * outside

@@ -14,6 +14,8 @@ MULTIPLYING = {
     "nnet_mult.h": "",
 }
 _CORE = re.compile(r"(?i)\bcore\s*=\s*(\w+)")
+#: hls4ml's headers take the interval from the configuration, or 1.
+_OWN_INTERVAL = re.compile(r"(?i)PIPELINE\b.*\bII\s*=\s*(?!1\b)\d")
 _CONFIG_OP = re.compile(r"(?m)^[ \t]*config_op[ \t]+([^\n;#]{1,300})")
 
 
@@ -46,6 +48,8 @@ def read_bindings(headers: Mapping[str, Iterable[str]], scripts: str) -> Binding
         for pragma in pragmas:
             if re.match(r"(?i)(?:BIND_OP|RESOURCE)\b", pragma):
                 _bind(found, MULTIPLYING[name], pragma)
+            elif _OWN_INTERVAL.match(pragma):
+                found.others.append(pragma)
     for command in _CONFIG_OP.finditer(scripts):
         _bind(found, "", f"CONFIG_OP {command[1]}")
     return found

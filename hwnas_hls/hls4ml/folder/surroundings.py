@@ -76,7 +76,7 @@ def uncounted(firmware: Firmware, arrays: Iterable[str]) -> list[Note]:
         )
         notes.append(Note(NoteKind.NO_DATA, text))
     for directive in dict.fromkeys(firmware.bindings.others):
-        notes.append(Note(NoteKind.NO_DATA, f"{directive[:80]} binds operations: no data", "pragma"))
+        notes.append(Note(NoteKind.NO_DATA, f"{directive[:80]} in a header or script: no data", "pragma"))
     return notes
 
 
