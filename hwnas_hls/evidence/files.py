@@ -154,7 +154,7 @@ def _piece(path: Path) -> Piece:
             tuple(map(str, data.get("warnings", ()))),
             str(data.get("firmware", "")),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             "not a readable piece of evidence",
             where=str(path),

@@ -24,6 +24,7 @@ from hwnas_hls.network.precision import FixedType
 from hwnas_hls.run.storage.database import run_lock
 from hwnas_hls.values.estimate import Estimate, measured
 from hwnas_hls.values.objective import Limit
+from hwnas_hls_plugins.estimators.hls_model.calibration import read_calibration
 from hwnas_hls_plugins.synthesizers.open_synthesis import OpenSynthesizer
 from hwnas_hls_plugins.synthesizers.vendor_reports import ReportsSynthesizer
 
@@ -481,3 +482,13 @@ def test_files_of_the_tools_are_copied(
     assert (tmp_path / "copies" / "route-1.json").read_text() == "{}"
     assert invoke([*command, str(made / "route-1.json")]) == 2
     assert "route-1.json" in capsys.readouterr().err
+
+
+def test_deeply_nested_evidence_is_refused(design_folder: Path) -> None:
+    path = design_folder / "evidence" / "vivado-post_route.json"
+    path.parent.mkdir()
+    path.write_text("[" * 100_000)
+    with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
+        evidence.read(design_folder, Design.load(design_folder))
+    with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
+        read_calibration(path)

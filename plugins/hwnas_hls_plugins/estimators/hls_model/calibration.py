@@ -227,7 +227,7 @@ def read_calibration(path: Path | None = None) -> Calibration:
 def _read(file: Path, _written_ns: int, _size: int) -> Calibration:
     try:
         data = json.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(
             "not a readable calibration file", kind=ErrorKind.WRONG_FORMAT, where=str(file), found=error
         ) from error
