@@ -27,7 +27,7 @@ BACKENDS = {
 }
 #: What a refusal of another backend says.
 READ_BACKENDS = f"the backends that can be read are {', '.join(BACKENDS.values())}"
-#: Any name: a part that nobody knows is said to be one.
+#: The name of a part, known or not; unknown ones are reported.
 _PART = r"[\"{]?([A-Za-z0-9][A-Za-z0-9_-]{0,60})[\"}]?"
 _PERIOD = re.compile(r"\d{1,4}(?:\.\d{1,6})?")
 

@@ -90,16 +90,22 @@ def _torch(block: str, where: str) -> Iterator[Shape]:
     if not _TORCH_MODEL.fullmatch(first) or not all(
         len(path) == 1 and path[0].isdigit() for path, _, _ in modules
     ):
-        raise UserError(
-            "the configuration does not contain the order of its layers",
-            where=where,
-            found=f"modules sorted by name: {', '.join('.'.join(path) for path, _, _ in modules)[:200]}",
-            remedy="give the project folder (with firmware/), which does",
-            kind=ErrorKind.MISSING,
-        )
+        named = ", ".join(".".join(path) for path, _, _ in modules)[:200]
+        raise _only_in_folder("order", where, f"modules sorted by name: {named}")
     modules.sort(key=lambda module: int(module[0][-1]))
     for path, kind, sizes in modules:
         yield from _torch_layer(f"_{path[0]}", kind, sizes)
+
+
+def _only_in_folder(what: str, where: str, found: str) -> UserError:
+    """The error for a property of the layers that a configuration does not contain."""
+    return UserError(
+        f"the configuration does not contain the {what} of its layers",
+        where=where,
+        found=found,
+        remedy="give the project folder (with firmware/), which does",
+        kind=ErrorKind.MISSING,
+    )
 
 
 _Module = tuple[tuple[str, ...], str, dict[str, int]]
@@ -172,14 +178,9 @@ def _keras(data: Any, where: str) -> Iterator[Shape]:
             raise ReportError(f"{where}: a layer without a configuration")
         kind, name = str(layer.get("class_name"))[:80], str(inner.get("name"))[:120]
         if str(layer.get("module")).partition(".")[0] == "hgq":
-            # hls4ml's types for them are written auto; the quantisers have them as trained variables
-            raise UserError(
-                "the configuration does not contain the types of its layers",
-                where=where,
-                found=f"layer {name!r} is a {kind} of HGQ, whose quantisers decide them",
-                remedy="give the project folder (with firmware/), which has them",
-                kind=ErrorKind.MISSING,
-            )
+            # hls4ml writes auto as their type; the quantisers have them as trained variables
+            found = f"layer {name!r} is a {kind} of HGQ, whose quantisers decide them"
+            raise _only_in_folder("types", where, found)
         _check_chain(name, before, layer.get("inbound_nodes"))
         before = name
         width = _width(inner, width)

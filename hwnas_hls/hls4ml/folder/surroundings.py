@@ -97,8 +97,8 @@ def pragma_reasons(pragmas: Iterable[str], constants: Mapping[str, str], layers:
         if kind not in _USUAL:
             texts.append(f"{' '.join(words[:2])} on the top function: no data")
         elif kind.startswith("ARRAY_"):
-            partial = [word for word in words[1:] if _PARTIAL.fullmatch(word.lower())]
-            texts += [f"{kind} {' '.join(words[1:])[:60]} on the top function: no data"] * bool(partial)
+            if any(_PARTIAL.fullmatch(word.lower()) for word in words[1:]):
+                texts.append(f"{kind} {' '.join(words[1:])[:60]} on the top function: no data")
         elif kind == "PIPELINE":
             texts.append(_pipeline(words, constants, layers))
         elif kind == "DATAFLOW" and layers.io_type == "io_parallel" and not _shares(layers):

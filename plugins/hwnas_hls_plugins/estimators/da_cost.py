@@ -43,25 +43,37 @@ PROVIDES = ("latency_cycles", "latency_ns", "fmax_mhz", "ii_cycles", "lut", "ff"
 
 
 @dataclass(frozen=True, slots=True)
-class DaCostConfig:
-    """Settings of ``da-cost``.
+class DaLawConfig:
+    """Settings of ``da-law``.
 
     Args:
         latency_cutoff: adder levels between two register ranks; ``None`` means the maximum that the predicted
             period allows at the design's clock, from 1 to 5. Set it as in the synthesizer ``open``.
+    """
+
+    latency_cutoff: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.latency_cutoff is not None and self.latency_cutoff < 1:
+            raise ValueError(f"latency_cutoff must be at least 1 adder level, not {self.latency_cutoff}")
+
+
+@dataclass(frozen=True, slots=True)
+class DaCostConfig(DaLawConfig):
+    """Settings of ``da-cost``.
+
+    Args:
         time_limit_s: wall-clock seconds for one batch.
         most_weights: maximum number of weights of a chain that are not zero, about six LUTs each; 0 means
             any. Larger designs keep the estimates of ``da-law``: the solver takes 3 s for a design of 30,000
             LUTs and 19 s for one of 60,000.
     """
 
-    latency_cutoff: int | None = None
     time_limit_s: float = 600.0
     most_weights: int = 4000
 
     def __post_init__(self) -> None:
-        if self.latency_cutoff is not None and self.latency_cutoff < 1:
-            raise ValueError(f"latency_cutoff must be at least 1 adder level, not {self.latency_cutoff}")
+        DaLawConfig.__post_init__(self)
         if self.time_limit_s <= 0:
             raise ValueError(f"time_limit_s must be above zero, not {self.time_limit_s}")
         if self.most_weights < 0:
@@ -121,7 +133,7 @@ class DaCostEstimator(Estimator):
         return sum(int(np.count_nonzero(weight)) for weight in design.chain_weights) <= most
 
 
-def cutoff_of(config: DaCostConfig, context: Context) -> int | None:
+def cutoff_of(config: DaLawConfig, context: Context) -> int | None:
     """The adder levels per stage: the setting, ``FASTEST``, or ``None`` for those that the clock allows.
 
     Without a clock by the user, ``ecp5`` gives every exported design the pipeline of its lowest latency.

@@ -12,7 +12,7 @@ from hwnas_hls.network.architecture import Dense
 from hwnas_hls.network.features import Grids, ends
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
-from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaCostConfig, cutoff_of, estimates_of
+from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaLawConfig, cutoff_of, estimates_of
 from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import Shape
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, levels_of
@@ -155,15 +155,15 @@ class DaLawEstimator(Estimator):
     """
 
     name = "da-law"
-    Config = DaCostConfig
-    config: DaCostConfig
+    Config = DaLawConfig
+    config: DaLawConfig
     provides = PROVIDES
     version = "4"
     cost = 0.001
     uses_weights = True
 
-    def __init__(self, config: DaCostConfig | None = None) -> None:
-        self.config = config or DaCostConfig()
+    def __init__(self, config: DaLawConfig | None = None) -> None:
+        self.config = config or DaLawConfig()
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` per candidate, possibly empty."""

@@ -46,7 +46,7 @@ _STARTS = (
 _WEIGHTS_PER_ROW = 2
 #: Maximum number of weights of such a network, whatever the number of rows: a minute of training on one core.
 _MOST_WEIGHTS = 16384
-#: Draws of a network below these numbers.
+#: Maximum number of further draws where a sample exceeds these numbers.
 _DRAWS = 32
 
 
@@ -108,10 +108,10 @@ class MlpSpace(KnobSpace):
         ones.
         """
         candidate = self._drawn(rng)
-        if self.ladder:
-            draws = 1
-            while self._is_large(candidate) and draws < _DRAWS:
-                candidate, draws = self._drawn(rng), draws + 1
+        for _ in range(_DRAWS if self.ladder else 0):
+            if not self._is_large(candidate):
+                break
+            candidate = self._drawn(rng)
         return candidate
 
     def _drawn(self, rng: np.random.Generator) -> Candidate:

@@ -31,8 +31,12 @@ MEASURED = {
 MOST = 1e9
 #: Bits of the narrower port of a DSP48 without the sign, and of a BRAM of 18 kbit.
 DSP_PORT, BRAM_PORT = 17, 18
-#: DSPs and BRAMs that an AXI wrapper or a scaling of the inputs can add.
+#: DSPs and BRAMs that an AXI wrapper or a scaling of the inputs can add; a generous guess.
 _OTHER_BLOCKS = 256
+#: Columns of which a cell that cannot be read leaves open what was built, or by what.
+_GUESSED = frozenset({"precision", "reuse_factor", "strategy", "tool", "stage"})
+#: A count as reports print it: ``26,345 (2%)``.
+_COUNTED = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)\s*(?:\([^()]*\))?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,12 +203,6 @@ def _of_csv(
             family = row.get("family", "").strip() or path.stem
             designs.append(OwnDesign(query, truth, family, source))
     return designs, left
-
-
-#: Columns of which a cell that cannot be read leaves open what was built, or by what.
-_GUESSED = frozenset({"precision", "reuse_factor", "strategy", "tool", "stage"})
-#: A count as reports print it: ``26,345 (2%)``.
-_COUNTED = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)\s*(?:\([^()]*\))?")
 
 
 def _failed(truth: Mapping[str, float], problems: Sequence[Note]) -> Note | None:
