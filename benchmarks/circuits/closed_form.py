@@ -21,8 +21,8 @@ from hwnas_hls.network.design import Design
 from hwnas_hls_plugins.estimators import da_law
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, cost
 
-NAMES = ("growth", "adder_power", "digit_power", "rectified", "saturated", "bias", "rounded", "neuron")
-START = (0.3, -0.03, -0.1, 0.1, 1.5, 0.4, 0.4, 1.2)
+NAMES = ("growth", "adder_power", "digit_power", "rectified", "saturated", "constant")
+START = (0.3, -0.03, -0.1, 0.6, 1.5, 1.5)
 SIZES = (0, 200, 500, 1000, 3000, 1e9)
 
 

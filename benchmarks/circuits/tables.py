@@ -60,11 +60,22 @@ def keel(name: str) -> Rows:
     return Rows(x, y.astype(np.int64), tuple(str(label) for label in names))
 
 
-def friedman() -> Rows:
+def friedman1() -> Rows:
     """Friedman's first regression function of ten inputs, five of which do nothing (scikit-learn)."""
     from sklearn.datasets import make_friedman1
 
     x, y = make_friedman1(4000, 10, noise=1.0, random_state=1)
+    return Rows(x, y, ())
+
+
+def friedman2() -> Rows:
+    """Friedman's second regression function, of four inputs with very different ranges (scikit-learn).
+
+    The noise has a third of the function's standard deviation, as in Friedman's paper.
+    """
+    from sklearn.datasets import make_friedman2
+
+    x, y = make_friedman2(4000, noise=125.0, random_state=1)
     return Rows(x, y, ())
 
 
@@ -74,9 +85,13 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "digits": lambda: digits(1),
     **{
         name: (lambda name=name: keel(name))
-        for name in ("letter", "segment", "spambase", "wdbc", "magic", "phoneme", "texture", "penbased")
+        for name in (
+            *("letter", "segment", "spambase", "wdbc", "magic", "phoneme", "texture", "penbased"),
+            *("satimage", "vowel", "vehicle", "ring", "ionosphere", "optdigits"),
+        )
     },
-    "friedman1": friedman,
+    "friedman1": friedman1,
+    "friedman2": friedman2,
 }
 
 

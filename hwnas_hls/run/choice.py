@@ -25,14 +25,13 @@ from hwnas_hls.run.cross_fitting import cross_fitted
 from hwnas_hls.run.judging.family import shares_trainings
 from hwnas_hls.run.judging.halving import rank
 from hwnas_hls.run.judging.judge import Judge
-from hwnas_hls.run.noise import Contender, distinct
+from hwnas_hls.run.options import Option, picked
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.refining import marked, refined
 from hwnas_hls.run.search import choose
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.estimate import Estimate, Source
-from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.record import Record
 from hwnas_hls.values.run_facts import ChoiceFacts
 
@@ -71,24 +70,6 @@ class Choice:
     def facts(self, metric: str) -> ChoiceFacts:
         """What the run records about the choice; ``metric`` is the metric of the task."""
         return ChoiceFacts(self.method, self.folds, self.words, metric, self.scores, self.prices)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A record at one price of refinement, with the numbers used for the choice.
-
-    Args:
-        record: with the score and LUTs at this price.
-        price: 0 means no refinement.
-        right: whether each row was classified correctly, bool (rows,); ``None`` unless the task's metric is
-            the accuracy.
-        design: the scored design, if it is the only one.
-    """
-
-    record: Record
-    price: float
-    right: np.ndarray | None = None
-    design: Design | None = None
 
 
 def chosen(
@@ -133,16 +114,18 @@ def chosen(
     options = _options(problem, shortlist, how, refining, on_step)
     if not options:
         return Choice(choose(useful, members), {}, {}, 0, plain)
-    picked = _distinct(_useful_front(problem, options), members)
+    useful_ids = {id(record) for record in above_floor(problem, [option.record for option in options])}
+    above = [option for option in options if id(option.record) in useful_ids]
+    taken = picked(problem, judge, above or options, on_step)
     seen = {record.key: record for record in shortlist}
     return Choice(
-        [seen[option.record.key] for option in picked],
-        {option.record.key: option.record.estimates[dataset.metric] for option in picked},
-        {option.record.key: option.price for option in picked if option.price},
+        [seen[option.record.key] for option in taken],
+        {option.record.key: option.record.estimates[dataset.metric] for option in taken},
+        {option.record.key: option.price for option in taken if option.price},
         0 if many else folds,
         how.words,
         how.method,
-        {option.record.key: option.design for option in picked if option.design is not None},
+        {option.record.key: option.design for option in taken if option.design is not None},
     )
 
 
@@ -285,44 +268,6 @@ def _rescored(
             lut, value=share * lut.value, low=share * lut.low, high=share * lut.high
         )
     return estimates
-
-
-def _useful_front(problem: Problem, options: Sequence[Option]) -> list[Option]:
-    """The non-dominated options above the floor."""
-    useful = above_floor(problem, [option.record for option in options])
-    ids = {id(record) for record in useful}
-    found = [option for option in options if id(option.record) in ids] or list(options)
-    front = [found[place] for place in non_dominated([option.record.losses or () for option in found])]
-    return _beyond_noise(problem, front)
-
-
-def _beyond_noise(problem: Problem, front: Sequence[Option]) -> list[Option]:
-    """The options that no other makes redundant, up to the noise of the rows and of one predicted cycle."""
-    if not problem.spec.export.noise_filter or any(option.right is None for option in front):
-        return list(front)
-    contenders = [Contender.of(option.record, option.right) for option in front]
-    redundant = distinct(problem.goal, problem.clock_ns, contenders)
-    return [option for place, option in enumerate(front) if place not in redundant]
-
-
-def _distinct(options: Sequence[Option], count: int) -> list[Option]:
-    """At most ``count`` options, one per record: the ends, then greedily the largest hypervolume."""
-    losses = np.array([option.record.losses for option in options])
-    reference = np.maximum(losses.max(axis=0), 1.0) + 1e-9
-    taken: list[int] = []
-    open_ = list(range(len(options)))
-
-    def take(place: int) -> None:
-        taken.append(place)
-        key = options[place].record.key
-        open_[:] = [other for other in open_ if options[other].record.key != key]
-
-    for column in losses.T:
-        if open_ and len(taken) < count:
-            take(min(open_, key=lambda place: (column[place], place)))
-    while open_ and len(taken) < count:
-        take(max(open_, key=lambda place: (hypervolume(losses[[*taken, place]], reference.tolist()), -place)))
-    return [options[place] for place in sorted(taken)]
 
 
 def above_floor(problem: Problem, records: Sequence[Record]) -> list[Record]:

@@ -20,7 +20,8 @@ from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.task import Dataset, Split, joined
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run import stored_run
-from hwnas_hls.run.choice import Option, _beyond_noise, above_floor
+from hwnas_hls.run.choice import above_floor
+from hwnas_hls.run.options import Option, _beyond_noise
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec, spec_from_tables

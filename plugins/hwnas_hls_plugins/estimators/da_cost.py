@@ -91,7 +91,7 @@ class DaCostEstimator(Estimator):
     Config = DaCostConfig
     config: DaCostConfig
     provides = PROVIDES
-    version = "6"
+    version = "7"
     cost = 0.5
     uses_weights = True
     contends_by = "da-law"

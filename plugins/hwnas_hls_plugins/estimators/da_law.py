@@ -13,9 +13,10 @@ from hwnas_hls.network.features import Grids, ends
 from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls_plugins.estimators.da_cost import PROVIDES, DaLawConfig, cutoff_of, estimates_of
-from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight, significant_bits
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import Shape
 from hwnas_hls_plugins.synthesizers.open_synthesis.da_costs import DaCost, levels_of
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import constants
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import builds_what_is_asked
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import CLOSED_FORM
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FASTEST
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from hwnas_hls.values.candidate import Candidate
 
 #: Coefficients of :func:`lut_of`; fitted by ``benchmarks/circuits/closed_form.py``.
-GROWTH, ADDER_POWER, DIGIT_POWER = 0.301, -0.033, -0.091
-RECTIFIED, SATURATED, BIAS, ROUNDED, NEURON = 0.105, 1.537, 0.350, 0.381, 1.234
+GROWTH, ADDER_POWER, DIGIT_POWER = 0.392, 0.006, -0.190
+RECTIFIED, SATURATED, CONSTANT = 0.504, 1.346, 1.276
 #: Ratio of the law to da4ml's cost, for 95 % of the designs.
 LUT_SPREAD = 1.18
 #: Factor between register bits and the law, in either direction.
@@ -52,8 +53,8 @@ class Sums:
         adders: number of adders that sum the digits: per neuron one fewer than its digits.
         narrow: bits of these adders if each is one bit wider than its inputs.
         growth: bits by which the finished sums are wider, summed over the adders.
-        bias: bits of the sums that biases are added to.
-        rectified, saturated, rounded: bits of the results that a ReLU, saturation or rounding may change.
+        constants: significant bits of the constants that are added: biases, with the offset that rounds.
+        rectified, saturated: bits of the results that a ReLU or saturation may change.
         levels: adder levels of a balanced tree for the neuron with most terms.
         result: bits of the layer's results.
     """
@@ -63,10 +64,9 @@ class Sums:
     adders: float
     narrow: float
     growth: float
-    bias: float
+    constants: float
     rectified: float
     saturated: float
-    rounded: float
     levels: float
     result: float
 
@@ -107,9 +107,7 @@ def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
         "digit_power": DIGIT_POWER,
         "rectified": RECTIFIED,
         "saturated": SATURATED,
-        "bias": BIAS,
-        "rounded": ROUNDED,
-        "neuron": NEURON,
+        "constant": CONSTANT,
     }
     total = 0.0
     for layer in sums:
@@ -117,7 +115,7 @@ def lut_of(sums: Sequence[Sums], k: Mapping[str, float] | None = None) -> float:
             shared = layer.adders ** c["adder_power"] * (layer.digits / layer.neurons) ** c["digit_power"]
             total += shared * (layer.narrow + c["growth"] * layer.growth)
         total += c["rectified"] * layer.rectified + c["saturated"] * layer.saturated
-        total += c["bias"] * layer.bias + c["rounded"] * layer.rounded + c["neuron"] * layer.neurons
+        total += c["constant"] * layer.constants
     return max(total, 1.0)
 
 
@@ -158,7 +156,7 @@ class DaLawEstimator(Estimator):
     Config = DaLawConfig
     config: DaLawConfig
     provides = PROVIDES
-    version = "4"
+    version = "5"
     cost = 0.001
     uses_weights = True
 
@@ -252,14 +250,17 @@ def _layer(
         _bits(least, most) - _zeros_below(weight * units[:, None].astype(np.int64)) - narrow, 0
     )
     offset: NDArray[np.floating] = np.zeros(layer.n_out)
-    biased = np.zeros(layer.n_out, bool)
     if bias is not None and layer.bias is not None:
-        offset, biased = bias * 2.0 ** (accum.fraction - layer.bias.fraction), (bias != 0) & used
+        offset = bias * 2.0 ** (accum.fraction - layer.bias.fraction)
+    # On a grid with half a least significant bit of the sums, which rounds results of one bit fewer.
+    added, rounded = constants(design, number)
+    whole = np.ldexp(added, accum.fraction + 1).astype(np.int64)
+    biased = (whole != 0) & used
     scale = 2.0 ** (accum.fraction - source.fraction - layer.weight.fraction)
     least, most = least * scale + offset, most * scale + offset
-    whole = _bits(least, most)
-    rectified = saturated = rounded = 0.0
-    passed = whole
+    passed = _bits(least, most)
+    rectified = saturated = 0.0
+    added_bits = float(significant_bits(whole)[used].sum())
     grids = Grids(design.own_results(number), result, layer.n_out)
     step = 2.0 ** (accum.fraction - result.fraction) * _units(grids)
     if result != accum or layer.activation == "relu" or design.own_results(number):
@@ -270,8 +271,8 @@ def _layer(
         rectified = float(passed[least < 0].sum()) if layer.activation == "relu" else 0.0
         if result.overflow != "WRAP":
             saturated = float(passed[most / step > grids.high].sum())
-        if result.rounding != "TRN":
-            rounded = float(passed[dropped > 0].sum())
+        if rounded.rounding != "TRN":
+            added_bits += float(((dropped > 0) & used).sum())
     terms = (count + biased)[used]
     found = Sums(
         neurons=float(used.sum()),
@@ -279,10 +280,9 @@ def _layer(
         adders=float(adders.sum()),
         narrow=float((adders * narrow).sum()),
         growth=float((adders * growth).sum()),
-        bias=float(whole[biased].sum()),
+        constants=added_bits,
         rectified=rectified,
         saturated=saturated,
-        rounded=rounded,
         levels=float(np.ceil(np.log2(terms.max(initial=1)))),
         result=float((passed * live).sum()),
     )

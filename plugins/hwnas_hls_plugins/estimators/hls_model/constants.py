@@ -61,6 +61,15 @@ def csd_weight(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return popcount((magnitude ^ (3 * magnitude)) >> 1)
 
 
+def significant_bits(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bits of the magnitude of each integer, from the highest to the lowest one that is set; 0 for 0."""
+    magnitude: NDArray[np.int64] = np.abs(values)
+    lowest: NDArray[np.int64] = magnitude & -magnitude
+    # Without a lowest bit, both are 0.
+    found: NDArray[np.int64] = _bits(magnitude) - _bits(lowest) + (lowest > 0)
+    return found
+
+
 def popcount(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Set bits of non-negative 63-bit integers."""
     v = values.astype(np.uint64)

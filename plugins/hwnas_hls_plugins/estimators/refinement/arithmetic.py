@@ -45,7 +45,8 @@ class Moves:
         layer, input, output, value: the place and the new value, as ``kind`` uses them.
         offset: added to the bias, on the grid of the sums.
         saving: thousandths of a LUT.
-        old: the weight, the version of the feature, or :func:`lacks` of the neuron, when the move was made.
+        old: the weight, the bias (of BIAS), the version of the feature, or :func:`lacks` of the neuron, when
+            the move was made.
         rise: last measured increase of the loss, summed over all rows; filled by sweeps.
         taken: uint8, whether it was made.
     """
@@ -127,6 +128,8 @@ class NumpyTrials:
             return bool(self._features.versions[moves.input[place]] == moves.old[place])
         state, output = self.states[moves.layer[place]], moves.output[place]
         if moves.kind[place] == NEURON and lacks(state)[output] != moves.old[place]:
+            return False
+        if moves.kind[place] == BIAS and state.bias[output] != moves.old[place]:
             return False
         if moves.kind[place] == WEIGHT and state.weight[moves.input[place], output] != moves.old[place]:
             return False

@@ -9,7 +9,7 @@ import numpy as np
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.layers import Dense
 from hwnas_hls.network.precision import FixedType
-from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
+from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight, significant_bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,8 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
             f"{layer.strategy} with reuse factor {layer.reuse_factor}: its multipliers are shared in time "
             "and independent of the weights; there is nothing to refine"
         )
-    odd = _odd_bits(weights)
+    # With a sign.
+    odd = np.where(digits > 0, significant_bits(weights) + 1, 0)
     wide = source.width >= _DSP_INPUT_BITS
     multiplier = _LUT_PER_DSP if wide else _MULTIPLIER_LUT_PER_BIT2 * source.width * odd
     lut = np.where(digits > 0, _TREE_LUT_PER_BIT * (source.width + 2.0), 0.0)
@@ -59,15 +60,14 @@ def lut_of_weights(layer: Dense, source: FixedType, weights: NDArray[np.int64]) 
     return rounded
 
 
+def lut_of_constants(constants: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cost of adding each constant to a sum of distributed arithmetic, in thousandths of a LUT.
+
+    The bits from its highest to its lowest one that is set, as da4ml counts them; 0 for a constant of 0.
+    """
+    return MILLI * significant_bits(constants)
+
+
 def lut_of_activation(result: FixedType) -> int:
     """The cost of the logic after a neuron's sum, in thousandths of a LUT."""
     return round(MILLI * _ACTIVATION_LUT_PER_BIT * result.width)
-
-
-def _odd_bits(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bits of a constant without its trailing zeros."""
-    magnitude = np.abs(values)
-    bits = np.frexp(magnitude.astype(np.float64))[1]
-    trailing = np.frexp((magnitude & -magnitude).astype(np.float64))[1]
-    odd: NDArray[np.int64] = np.where(magnitude > 0, bits - trailing + 1, 0).astype(np.int64)
-    return odd

@@ -20,8 +20,13 @@ from hwnas_hls_plugins.estimators.refinement.arithmetic import (
     Moves,
     lacks,
 )
+from hwnas_hls_plugins.estimators.refinement.constants import cheaper, coarse, constants
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
-from hwnas_hls_plugins.estimators.refinement.laws import lut_of_activation, lut_of_weights
+from hwnas_hls_plugins.estimators.refinement.laws import (
+    lut_of_activation,
+    lut_of_constants,
+    lut_of_weights,
+)
 from hwnas_hls_plugins.estimators.refinement.network import NOBODY, LayerState
 from hwnas_hls_plugins.estimators.refinement.neurons import digit_prices, savings, spare_bits
 
@@ -103,12 +108,19 @@ class MoveList:
         self._silent = {number: _only_dense(design, number) for number in self._neighbours}
 
     def cost(self, states: Sequence[LayerState]) -> int:
-        """The cost of all weights that reach an output, in thousandths of a LUT."""
+        """The cost of all weights and biases that reach an output, in thousandths of a LUT."""
         total = 0
         for number in self._neighbours:
             read = _read(states, number) if self._silent[number] else slice(None)
             total += int(self._cost(states, number, states[number].weight[:, read]).sum())
+            if self._adds(number):
+                total += int(lut_of_constants(constants(states[number])[read]).sum())
         return total
+
+    def _adds(self, number: int) -> bool:
+        """Whether the constants of a layer are adders of their own."""
+        layer = self._design.architecture.layers[number]
+        return isinstance(layer, Dense) and layer.strategy == "distributed_arithmetic"
 
     def _cost(self, states: Sequence[LayerState], number: int, weights: NDArray[Any]) -> NDArray[np.int64]:
         """Thousandths of a LUT of weights, (n_in, any): digits have the price of the value that they read."""
@@ -181,6 +193,10 @@ class MoveList:
             mean = trials.values(state.source).sum(axis=1, dtype=np.int64) / trials.rows
             lost = ((before - value) << state.shift) * mean[inputs[owner]]
             offset = np.rint(lost / state.bias_step).astype(np.int64) * state.bias_step
+            if self._adds(number):
+                now = constants(state)[outputs[owner]]
+                offset = coarse(now, offset, state)
+                saving = saving + lut_of_constants(now) - lut_of_constants(now + offset)
         return [
             self._entry(WEIGHT, number, inputs[owner], outputs[owner], value, offset, _worth(saving), before)
         ]
@@ -197,8 +213,14 @@ class MoveList:
         offsets = np.array([sign * step for step in steps for sign in (1, -1)], np.int64)
         output = np.repeat(np.arange(state.n_out), len(offsets))
         offset = np.tile(offsets, state.n_out)
-        none = np.zeros_like(offset)
-        return [self._entry(BIAS, number, none, output, none, offset, none - _EFFORT, none)]
+        saving = np.zeros_like(offset)
+        if self._adds(number):
+            now = constants(state)
+            further, places = cheaper(now, state.bias_step)
+            output, offset = np.concatenate([output, places]), np.concatenate([offset, further])
+            saving = lut_of_constants(now[output]) - lut_of_constants(now[output] + offset)
+        none, old = np.zeros_like(offset), state.bias[output].astype(np.int64)
+        return [self._entry(BIAS, number, none, output, none, offset, _worth(saving), old)]
 
     def _of_neurons(self, states: Sequence[LayerState], number: int) -> list[list[NDArray[np.int64]]]:
         """The neurons that are still used and could be removed."""

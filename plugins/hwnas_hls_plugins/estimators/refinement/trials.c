@@ -62,7 +62,7 @@ typedef struct {
  * `offset` is what the bias gains, on the sums' grid. */
 typedef struct {
     const int64_t *kind, *layer, *input, *output, *value, *offset, *saving;
-    const int64_t *old; /* the weight, the version of the feature, or the bits that a neuron lacks, when it was made */
+    const int64_t *old; /* the weight, the bias, the feature's version, or the bits a neuron lacks, when it was made */
     int64_t *rise;      /* last one seen, in loss over all rows */
     uint8_t *taken;
 } Moves;
@@ -413,6 +413,7 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
                            moves->offset[at]};
         const Layer *layer = net->layers + move.layer;
         if (move.kind == WEIGHT && layer->weight[move.input * layer->n_out + move.output] != moves->old[at]) continue;
+        if (move.kind == BIAS && layer->bias[move.output] != moves->old[at]) continue;
         if (move.kind == FEATURE && net->versions[move.input] != moves->old[at]) continue;
         if (move.kind == NEURON &&
             layer->low_bits[move.output] * 256 + layer->high_bits[move.output] != moves->old[at])

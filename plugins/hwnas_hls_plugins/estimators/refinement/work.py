@@ -33,9 +33,8 @@ def work_per_row(design: Design) -> float:
 
 
 def affordable(work: Sequence[float], limit: float) -> list[bool]:
-    """Which parts are done, in the order given: each for which enough of ``limit`` is left."""
-    left, found = limit, []
-    for part in work:
-        found.append(part <= left)
-        left -= part if found[-1] else 0.0
-    return found
+    """Which parts are done: those with the least work, as many as ``limit`` allows; of equals, the first."""
+    order = np.argsort(np.asarray(work, float), kind="stable")
+    done = np.zeros(len(work), bool)
+    done[order[np.cumsum(np.asarray(work, float)[order]) <= limit]] = True
+    return done.tolist()

@@ -211,17 +211,22 @@ class _Removals:
 
 
 def _digits(block: Tensor) -> Tensor:
-    """The number of digits of each weight; a bias counts as one."""
+    """The number of digits of each weight; a constant counts as one."""
     digits = count_digits(block).to(block.dtype)
     digits[:, -1] = (block[:, -1] != 0).to(block.dtype)
     return digits
 
 
 def _block(layout: Layout, j: int, k: int) -> Tensor:
-    """The integers of a layer as used in its products, biases last, (n_out, n_in + 1)."""
+    """The integers of a layer as used in its products, (n_out, n_in + 1), the constants last.
+
+    These are biases with the offsets that round the results.
+    """
     member, plan = layout.members[j], layout.members[j].levels[k]
     whole = layout.integers[slice(*layout.places[j, k])].view(plan.rows, plan.cols).cpu()
-    return (whole * member.kept[k])[: plan.layer.n_out]
+    block = (whole * member.kept[k])[: plan.layer.n_out]
+    block[:, -1] = layout.constants(j, k)
+    return block
 
 
 class Trainer(Protocol):

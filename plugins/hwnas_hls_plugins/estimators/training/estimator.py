@@ -248,7 +248,8 @@ class TrainingEstimator(Resumable, Refining):
         """See :class:`~hwnas_hls.protocols.estimator.Refining`.
 
         The loss is computed on at most 8,192 rows, or half as many if the designs are large. The work is
-        limited, too: the first designs are refined. A ladder ends where a design has lost half of its LUTs.
+        limited, too: the designs with the least work are refined. A ladder ends where a design has lost half
+        of its LUTs.
         """
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder

@@ -29,7 +29,8 @@ class Layout(TrainedVector[ChainMember]):
 
     Attributes:
         offset: constant added to each weight; see
-            :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`.
+            :meth:`~hwnas_hls_plugins.estimators.training.plan.LayerPlan.block`. A bias without digits cancels
+            it, if its type can.
         digits: maximum number of signed digits of each weight and bias; most_digits: the largest limit, at
             least 1; 0 if nothing is limited.
         places: (member, piece) -> its start and end in the vectors.
@@ -46,7 +47,8 @@ class Layout(TrainedVector[ChainMember]):
         self.places = {key: (place.start, place.stop) for key, place in self.pieces.items()}
         flat = self._constants()
         self._bound(flat)
-        self.offset = self.tensor(flat["offset"])
+        self._offset = self.tensor(flat["offset"])
+        self.offset = self._offset.clone()
         self._highest = self.high.clone()
         self.digits, self.most_digits = torch.empty_like(self.unit), 0
         ends = [
@@ -55,6 +57,12 @@ class Layout(TrainedVector[ChainMember]):
             for j, layer in enumerate(self.layers(k))
         ]
         self.bias_places = torch.cat(ends).to(device)
+        cancels = [
+            torch.full((layer.rows,), self.fast and layer.cancelling_bias != 0)
+            for k in range(self.depth)
+            for layer in self.layers(k)
+        ]
+        self._cancelling = self.bias_places[torch.cat(cancels).to(device)]
         self.refresh_kept()
 
     def zeros(self, shape: tuple[int, int]) -> Tensor:
@@ -88,6 +96,8 @@ class Layout(TrainedVector[ChainMember]):
         )
         torch.mul(self._factor, kept, out=self.kept_factor)
         self.digits.copy_(digits)
+        places = self._cancelling
+        self.offset[places] = torch.where(digits[places] > 0, self._offset[places], 0.0)
         self.most_digits = 0
         # Only in this case are numbers read back from a device.
         if any(member.limited for member in self.members):
@@ -135,8 +145,24 @@ class Layout(TrainedVector[ChainMember]):
             whole = self.integers[slice(*self.places[j, k])].view(plan.rows, plan.cols).cpu()
             block = (whole * member.kept[k])[: plan.layer.n_out].numpy().astype(np.int64)
             weights.append(np.ascontiguousarray(block[:, :-1].T))
-            biases.append(block[:, -1].copy())
+            removed = (member.digits[k][: plan.layer.n_out, -1] == 0).numpy() if member.digits else False
+            biases.append(np.where(removed, plan.cancelling_bias if self.fast else 0, block[:, -1]))
         return weights, biases
+
+    def constants(self, j: int, k: int) -> Tensor:
+        """What each neuron adds to its products in units of its bias's factor, (n_out,), offsets included.
+
+        Without an offset that no bias can cancel.
+        """
+        plan = self.members[j].levels[k]
+        here = slice(*self.places[j, k])
+        added, offset, factor = (
+            vector[here].view(plan.rows, plan.cols)[: plan.layer.n_out, -1].cpu()
+            for vector in (self.weights, self.offset, self._factor)
+        )
+        if not (self.fast and plan.cancelling_bias):
+            added = added - offset
+        return torch.where(factor > 0, added / factor, 0.0)
 
     def _pieces(self) -> list[tuple[int, int]]:
         """(member, piece) of every piece, in the order of the vectors."""

@@ -91,6 +91,16 @@ class LayerPlan:
     def bias_unit(self) -> float:
         return 0.5 * self.scale
 
+    @property
+    def cancelling_bias(self) -> int:
+        """The bias, in least significant bits, that cancels the offset of half a bit by which its results are
+        rounded: with it, a neuron adds no constant. 0 if there is no such offset or no such bias."""
+        bias, result = self.layer.bias, self.layer.result
+        if not self.fast or bias is None or result is None or result.rounding != "RND":
+            return 0
+        half = -1 << max(bias.fraction - self.out_fraction - 1, 0)
+        return half if bias.fraction > self.out_fraction and bias.lowest <= half else 0
+
     def block(self, latent: NDArray[np.float64], *, fast: bool) -> dict[str, NDArray[np.float64]]:
         """The constants that convert latents to the operands of the layer's products.
 

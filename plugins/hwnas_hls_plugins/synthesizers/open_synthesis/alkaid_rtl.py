@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.features import ends, given_features
+from hwnas_hls.network.features import ends
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Merge
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit, da_rtl
 from hwnas_hls_plugins.synthesizers.open_synthesis.adder_graph import AdderGraph
@@ -140,22 +140,12 @@ def adder_graph(design: Design) -> Any:
     types = design.layer_types()
     for number, (layer, (source, accum, result)) in enumerate(zip(architecture.layers, types, strict=True)):
         given = [held[source] for source in architecture.sources(number)]
-        weight, bias = design.weights[number], design.biases[number]
+        weight, own = design.weights[number], design.own_results(number)
         leaky = layer.activation == "leaky_relu"
-        rounding, own = result.rounding, design.own_results(number)
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
-            constant: Any = np.zeros(layer.n_out)
-            if bias is not None and layer.bias is not None:
-                constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
-            if rounding == "RND" and layer.accum is None and not leaky:
-                # Adding the rounding offset before the ReLU gives the same result without another adder.
-                fractions = np.array(
-                    [(one or result).fraction for one in given_features(own, result, layer.n_out)]
-                )
-                offset = np.where(accum.fraction > fractions, 2.0 ** -(fractions + 1.0), 0.0)
-                constant, rounding = constant + offset, "TRN"
+            constant, result = da_rtl.constants(design, number)
             # alkaid fails where all outputs of a product are constant: values without bits have no weights.
             low, high = ends(design.own_inputs(number), source, layer.n_in)
             low = np.maximum(low, -high) if source.overflow == "SAT_SYM" else low
@@ -168,7 +158,7 @@ def adder_graph(design: Design) -> Any:
         elif layer.activation == "relu":
             values = relu(values)
         if result != accum or leaky or own:
-            values = quantize(values, *kifs(own, result), result.overflow, rounding)
+            values = quantize(values, *kifs(own, result), result.overflow, result.rounding)
         held[number] = values
     # Without keep_dead_inputs the input port would shrink with the weights.
     return trace(inputs, held[len(architecture.layers) - 1], keep_dead_inputs=True)

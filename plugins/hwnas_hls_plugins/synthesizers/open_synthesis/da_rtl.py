@@ -13,11 +13,14 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.features import FeatureTypes
+from hwnas_hls.network.features import FeatureTypes, given_features
 from hwnas_hls.network.layers import INPUT, LEAKY_SLOPE, Dense, Layer, Merge
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls_plugins.synthesizers.open_synthesis import circuit
@@ -26,6 +29,9 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.ports import Port
 from hwnas_hls_plugins.synthesizers.open_synthesis.process import die_with_parent
 from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import TOP, Rtl, check
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import latency_cutoff
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _STATIC = ("shift_adder", "mux", "negative", "multiplier", "binop")
 RECURSION = 100_000  # da4ml walks the graph of sums recursively
@@ -131,7 +137,6 @@ def adder_graph(design: Design) -> Any:
     Raises:
         Unsupported: adders cannot build the design, see :func:`check`.
     """
-    import numpy as np
     from da4ml.trace import FixedVariableArrayInput, HWConfig, comb_trace
     from da4ml.trace.ops import quantize
 
@@ -146,16 +151,15 @@ def adder_graph(design: Design) -> Any:
         zip(architecture.layers, design.layer_types(), strict=True)
     ):
         given = [held[source] for source in architecture.sources(number)]
-        weight, bias = design.weights[number], design.biases[number]
+        weight, own = design.weights[number], design.own_results(number)
         if isinstance(layer, Merge):
             values = given[0] + given[1] if layer.merge == "add" else np.concatenate(given)
         elif weight is not None and isinstance(layer, Dense):
-            values = given[0] @ (weight * 2.0**-layer.weight.fraction)
-            if bias is not None and layer.bias is not None:
-                values = values + accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
-            values = quantize(values, *kif(accum), accum.overflow, "TRN")
+            constant, result = constants(design, number)
+            values = given[0] @ (weight * 2.0**-layer.weight.fraction) + constant
+            if layer.accum is not None:
+                values = quantize(values, *kif(accum), accum.overflow, "TRN")
         held[number] = _activated(values, layer)
-        own = design.own_results(number)
         if result != accum or layer.activation == "leaky_relu" or own:
             held[number] = _quantised(held[number], own, result)
     values = held[len(architecture.layers) - 1]
@@ -163,9 +167,32 @@ def adder_graph(design: Design) -> Any:
     return comb_trace(inputs, values, keep_dead_inputs=True)
 
 
+def constants(design: Design, number: int) -> tuple[NDArray[np.floating], FixedType]:
+    """What a dense layer adds to its products, (n_out,), and how its results are rounded after that.
+
+    The offset that rounds a result is added before the ReLU, together with the bias: this gives the same
+    result without another adder.
+
+    Returns:
+        the constants, and the result type of the layer, which truncates where they contain the offset.
+    """
+    layer, (_, accum, result) = design.architecture.layers[number], design.layer_types()[number]
+    bias = design.biases[number]
+    constant: NDArray[np.floating] = np.zeros(layer.n_out)
+    if not isinstance(layer, Dense):
+        return constant, result
+    if bias is not None and layer.bias is not None:
+        constant = accum.requantise(bias, layer.bias.fraction) * 2.0**-accum.fraction
+    if result.rounding != "RND" or layer.accum is not None or layer.activation == "leaky_relu":
+        return constant, result
+    given = given_features(design.own_results(number), result, layer.n_out)
+    fractions = np.array([(one or result).fraction for one in given])
+    offset = np.where(accum.fraction > fractions, 2.0 ** -(fractions + 1.0), 0.0)
+    return constant + offset, replace(result, rounding="TRN")
+
+
 def _quantised(values: Any, types: FeatureTypes, kind: FixedType) -> Any:
     """Values cast to types of their own, or all to ``kind``, whose modes apply."""
-    import numpy as np
     from da4ml.trace.ops import quantize
 
     # da4ml cannot trace a value without bits, so one bit of it is read and multiplied by zero.
@@ -194,8 +221,6 @@ def kifs(types: FeatureTypes, kind: FixedType, unread: tuple[int, int, int] = (0
         types, kind: of the values.
         unread: of a value without bits.
     """
-    import numpy as np
-
     if not types:
         return kif(kind)
     return np.array([unread if own is None else kif(own) for own in types]).T
