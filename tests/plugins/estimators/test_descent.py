@@ -216,11 +216,37 @@ def test_designs_lose_adders_and_have_the_score_of_the_emulator(digits: Dataset,
             if weights is design.weights[0] and design.features:
                 prices = np.array([digit_price(kind, source) for kind in design.features])
             counted += float((prices[:, None] * digits_of).sum())
-            counted += prices.max() * (0 if biases is None else int((biases != 0).sum()))
+            # One adder adds a bias and the offset that rounds the result.
+            added = 0.0 if biases is None or layer.bias is None else biases * 2.0**-layer.bias.fraction
+            if layer.result is not None:
+                assert layer.result.rounding == "RND"
+                added = added + np.full(layer.n_out, 2.0 ** -(layer.result.fraction + 1))
+            counted += prices.max() * int(np.count_nonzero(added))
         assert counted == answers_by_key[one.key].values["adder_bits"].value
         if not answers_by_key[one.key].stopped:
             answers = emulator.outputs(design, digits.validation.x).argmax(axis=1)
             assert answers_by_key[one.key].values["accuracy"].value == (answers == digits.validation.y).mean()
+
+
+def test_removed_constants_are_no_adders(digits: Dataset, space: MlpSpace) -> None:
+    """A removed bias cancels the offset that rounds its neuron's results."""
+    candidate = some(space, 1, 5)[0]
+    architecture = space.architecture(candidate)
+    training = training_of(digits, architecture, replace(QUICK, descent_price=0.0), (1.0, 0.05))
+    snapshots = training.run(lambda indices, scores, share: [True] * len(indices))[0].snapshots
+    for one, fewest in zip(snapshots, (0, 1), strict=True):
+        cancelled = 0
+        for number, layer in enumerate(one.design.architecture.chain[:-1]):
+            bias, result = one.design.biases[number], layer.result
+            assert bias is not None
+            assert layer.bias is not None
+            assert result is not None
+            half = 1 << (layer.bias.fraction - result.fraction - 1)
+            read = (one.design.chain_weights[number + 1] != 0).any(axis=1)
+            cancelled += int((bias[read] == -half).sum())
+        assert cancelled >= fewest
+        answers = emulator.outputs(one.design, digits.validation.x).argmax(axis=1)
+        assert one.score == (answers == digits.validation.y).mean()
 
 
 def test_training_far_behind_known_front_ends(digits: Dataset, space: MlpSpace) -> None:

@@ -41,7 +41,7 @@ def coarse(now: NDArray[np.int64], offset: NDArray[np.int64], state: LayerState)
 
 
 def cheaper(now: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Changes of constants to 0 and to numbers with fewer bits.
+    """Changes of constants to 0 and to their neighbours on coarser grids, which have fewer bits below.
 
     Args:
         now: the constants, (n_out,).

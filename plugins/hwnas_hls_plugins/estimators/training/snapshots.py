@@ -21,6 +21,7 @@ from hwnas_hls_plugins.estimators.hls_model.constants import csd_weight
 from hwnas_hls_plugins.estimators.refinement import refine
 from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
 from hwnas_hls_plugins.estimators.training.row_weights import refinement_rows
+from hwnas_hls_plugins.synthesizers.open_synthesis.da_rtl import constants
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.config import TrainingConfig
@@ -108,17 +109,17 @@ class SnapshotRefinement:
 
 
 def adder_bits_of(design: Design) -> float:
-    """The total adder bits of a chain, one adder per signed digit of a weight and one per bias."""
+    """The total adder bits of a chain, one adder per signed digit of a weight and one per constant."""
     total = 0.0
     architecture = design.architecture
     for number, (source, layer) in enumerate(architecture.layer_inputs()):
-        weight, bias = design.weights[number], design.biases[number]
+        weight = design.weights[number]
         if layer.strategy == "Resource" or weight is None:
             continue
         own = given_features(design.own_inputs(number), source, layer.n_in)
         prices = np.array([digit_price(kind, source, neuron=number > 0) for kind in own])
         total += float((csd_weight(weight) * prices[:, None]).sum())
-        total += 0.0 if bias is None else float((bias != 0).sum() * prices.max())
+        total += float((constants(design, number)[0] != 0).sum() * prices.max())
     return total
 
 
