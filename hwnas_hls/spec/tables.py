@@ -149,7 +149,8 @@ class ExportTable:
             rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows; where
             one training covers several candidates, 0 means none: the designs of the search are exported.
         noise_filter: leave out designs that are better than a cheaper one by no more than the noise of the
-            rows; false exports all non-dominated designs, for example to draw a curve.
+            rows; false exports all non-dominated designs, for example to draw a curve, and up to ``members``
+            the next ones behind them.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
         baselines: train a linear model, a float MLP and boosted trees in seconds, and score them on the test
             rows beside the designs.
