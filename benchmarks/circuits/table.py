@@ -86,6 +86,12 @@ def seconds_to_dominate(theirs: Sequence[Point], front: Front, by: str) -> str:
     return f"no ({dominated(theirs, [*seen, *handed]):.0%})"
 
 
+def rival(theirs: Sequence[Front], front: Front, by: str) -> list[Point]:
+    """Their front of the same seed; of all seeds if they have none with it."""
+    same = [other for other in theirs if other["seed"] == front["seed"]] or theirs
+    return front_points((point for other in same for point in points_of(other, by)), LOWEST)
+
+
 def load(paths: Iterable[Path]) -> dict[str, list[Front]]:
     held: dict[str, list[Front]] = defaultdict(list)
     for path in paths:
@@ -129,8 +135,7 @@ def row(name: str, theirs: Sequence[Front], ours: Sequence[Front], by: str) -> l
     chance = theirs[0]["chance"]
     ours_volume = median(hypervolume(points, chance) for points in by_seed(ours, by).values())
     their_volume = median(hypervolume(points, chance) for points in by_seed(theirs, by).values())
-    union = front_points((p for front in theirs for p in points_of(front, by)), LOWEST)
-    when = ", ".join(seconds_to_dominate(union, front, by) for front in ours)
+    when = ", ".join(seconds_to_dominate(rival(theirs, front, by), front, by) for front in ours)
     worst = "-" if any(map(math.isinf, ratios)) else f"{max(ratios):.2f}"
     seeds = f"{len(by_seed(ours, by))}/{len(by_seed(theirs, by))}"
     return [

@@ -135,7 +135,8 @@ class ExportTable:
 
     Args:
         members: maximum number of exported designs; from a larger front, the subset with the
-            largest hypervolume is exported.
+            largest hypervolume is exported. Exported designs of earlier runs (``--from``) and your own
+            (``--design``) do not count.
         floor: minimum score of an exported design, as a share of the way from chance (the most frequent
             class; the mean, in a regression) to the best of the front; 0 exports everything above chance.
         folds: number of folds of the cross-fitting that rescores a shortlist of the front before designs
@@ -149,8 +150,8 @@ class ExportTable:
             rows of the training is exported. 0 means six, and fewer for tables of more than 4,000 rows; where
             one training covers several candidates, 0 means none: the designs of the search are exported.
         noise_filter: leave out designs that are better than a cheaper one by no more than the noise of the
-            rows; false exports all non-dominated designs, for example to draw a curve, and up to ``members``
-            the next ones behind them.
+            rows; false keeps all non-dominated designs, for example to draw a curve, and considers the next
+            ones behind them, up to ``members``; those dominated in their final numbers are left out.
         csim: compile and run hls4ml's C simulation of each on the whole test split.
         baselines: train a linear model, a float MLP and boosted trees in seconds, and score them on the test
             rows beside the designs.
