@@ -41,6 +41,8 @@ SUCCESSORS_STAGES = (170, 139, 164)
 #: Flip-flops over register bits: Yosys drops dead and equal bits (0.40 to 1.00 in the same 20 networks),
 #: Vivado kept 0.4 to 0.95 of Yosys' on three.
 FF_OVER_BITS = (0.16, 0.92, 1.0)
+#: Maximum number of solved designs that are remembered.
+_MOST_KEPT = 1024
 
 
 #: Metrics of ``da-cost`` and ``da-law``; ``fmax_mhz`` only for families with a model of the period.
@@ -103,6 +105,8 @@ class DaCostEstimator(Estimator):
 
     def __init__(self, config: DaCostConfig | None = None) -> None:
         self.config = config or DaCostConfig()
+        # An export asks about the same designs again.
+        self._solved: dict[tuple[object, ...], DaCost] = {}
 
     def estimate(self, candidates: Sequence[Candidate], context: Context) -> list[Estimates]:
         """One :class:`Estimates` per candidate, possibly empty."""
@@ -117,14 +121,21 @@ class DaCostEstimator(Estimator):
         if not designs or not installed("da4ml"):
             return out
         cutoff = cutoff_of(self.config, context)
-        found = costs(
-            list(designs.values()),
-            context.clock_ns,
-            cutoff,
-            Deadline.after(self.config.time_limit_s),
-            context.target.family,
+        settings = (context.clock_ns, cutoff, context.target.family)
+        keys = [(design.digest(), *settings) for design in designs.values()]
+        unknown = {
+            key: design for key, design in zip(keys, designs.values(), strict=True) if key not in self._solved
+        }
+        deadline = Deadline.after(self.config.time_limit_s)
+        answers = (
+            costs(list(unknown.values()), context.clock_ns, cutoff, deadline, context.target.family)
+            if unknown
+            else []
         )
-        for (place, design), cost in zip(designs.items(), found, strict=True):
+        known = self._solved | dict(zip(unknown, answers, strict=True))
+        self._solved = dict(list(known.items())[-_MOST_KEPT:])
+        for (place, design), key in zip(designs.items(), keys, strict=True):
+            cost = known[key]
             clock_ns = None if cutoff == FASTEST else design.architecture.clock_ns or context.clock_ns
             if not cost.refused:
                 out[place] = Estimates(values=estimates_of(cost, clock_ns, context.target))

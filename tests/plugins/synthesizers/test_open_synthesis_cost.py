@@ -64,6 +64,24 @@ def test_the_cost_agrees_with_synthesis(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @needs_da4ml
+def test_a_design_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    design = _distributed(sample_design())
+    candidates, context = _context(design)
+    estimator = DaCostEstimator()
+    first = estimator.estimate(candidates, context)
+    solved: list[int] = []
+    solve = module.costs
+    monkeypatch.setattr(
+        module, "costs", lambda designs, *rest: solved.append(len(designs)) or solve(designs, *rest)
+    )
+    assert estimator.estimate(candidates, context) == first
+    assert solved == []
+    slower = dataclasses.replace(context, clock_ns=2 * context.clock_ns)
+    estimator.estimate(candidates, slower)
+    assert solved == [1]
+
+
+@needs_da4ml
 @needs_yosys
 def test_with_alkaid_the_cost_is_that_of_three_operand_adders(tmp_path: Path) -> None:
     pytest.importorskip("alkaid")
