@@ -58,11 +58,10 @@ class Layout(TrainedVector[ChainMember]):
         ]
         self.bias_places = torch.cat(ends).to(device)
         cancels = [
-            torch.full((layer.rows,), self.fast and layer.cancelling_bias != 0)
-            for k in range(self.depth)
-            for layer in self.layers(k)
+            self.fast and layer.cancelling_bias != 0 for k in range(self.depth) for layer in self.layers(k)
         ]
-        self._cancelling = self.bias_places[torch.cat(cancels).to(device)]
+        cancelling = [here for here, cancelled in zip(ends, cancels, strict=True) if cancelled]
+        self._cancelling = torch.cat(cancelling).to(device) if cancelling else self.bias_places[:0]
         self.refresh_kept()
 
     def zeros(self, shape: tuple[int, int]) -> Tensor:
