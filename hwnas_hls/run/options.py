@@ -68,7 +68,8 @@ def _front(
         places = non_dominated([option.record.losses or () for option in found])
         due = [place for place in places if found[place].design is not None and not found[place].costed]
         if not due:
-            rest = [option for place, option in enumerate(found) if place not in set(places)]
+            on_front = set(places)
+            rest = [option for place, option in enumerate(found) if place not in on_front]
             return [found[place] for place in places], rest
         on_step(f"costs of {counted(len(due), 'design')}")
         # Others may take the places of those that turn out to be larger.
@@ -77,19 +78,18 @@ def _front(
 
 
 def _costed(problem: Problem, judge: Judge, options: Sequence[Option]) -> list[Option]:
-    """Options with the costs of their designs, by the estimators that do not train."""
+    """Options that have a design, with its costs, by the estimators that do not train."""
     out = list(options)
     left = list(range(len(options)))
     while left:
         # One design per candidate: estimators find a design by its candidate.
-        turn = list({options[place].record.key: place for place in reversed(left)}.values())
+        turn = {options[place].record.key: place for place in reversed(left)}.values()
         left = [place for place in left if place not in turn]
-        designs = [(place, options[place].design) for place in turn]
-        known = [(place, design) for place, design in designs if design is not None]
+        some = [options[place] for place in turn]
         items = judge.with_designs(
-            [options[place].record.candidate for place, _ in known], [design for _, design in known]
+            [one.record.candidate for one in some], [one.design for one in some if one.design is not None]
         )
-        for (place, _), item in zip(known, items, strict=True):
+        for place, item in zip(turn, items, strict=True):
             record = options[place].record
             estimates = {**record.estimates, **item.estimates}
             record = dataclasses.replace(record, estimates=estimates, losses=problem.goal.losses(estimates))

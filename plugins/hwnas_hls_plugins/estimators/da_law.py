@@ -252,9 +252,8 @@ def _layer(
     offset: NDArray[np.floating] = np.zeros(layer.n_out)
     if bias is not None and layer.bias is not None:
         offset = bias * 2.0 ** (accum.fraction - layer.bias.fraction)
-    # On a grid with half a least significant bit of the sums, which rounds results of one bit fewer.
     added, rounded = constants(design, number)
-    whole = np.ldexp(added, accum.fraction + 1).astype(np.int64)
+    whole = np.ldexp(added, accum.fraction).astype(np.int64)
     biased = (whole != 0) & used
     scale = 2.0 ** (accum.fraction - source.fraction - layer.weight.fraction)
     least, most = least * scale + offset, most * scale + offset

@@ -296,7 +296,7 @@ def test_a_ladder_ends_once_a_design_has_lost_its_share() -> None:
     assert [stop.lut for stop in ended] == [stop.lut for stop in whole[: first + 1]]
 
 
-def test_work_is_spent_on_the_first_designs() -> None:
+def test_work_is_spent_on_designs_with_the_least() -> None:
     assert affordable([3.0, 5.0, 2.0, 1.0], 6.0) == [True, False, True, True]
     assert affordable([], 1.0) == []
     small, large = chain(), chain()

@@ -225,7 +225,7 @@ def _block(layout: Layout, j: int, k: int) -> Tensor:
     member, plan = layout.members[j], layout.members[j].levels[k]
     whole = layout.integers[slice(*layout.places[j, k])].view(plan.rows, plan.cols).cpu()
     block = (whole * member.kept[k])[: plan.layer.n_out]
-    block[:, -1] = layout.constants(j, k)
+    block[:, -1] = layout.added(j, k)
     return block
 
 

@@ -144,14 +144,14 @@ class Layout(TrainedVector[ChainMember]):
             whole = self.integers[slice(*self.places[j, k])].view(plan.rows, plan.cols).cpu()
             block = (whole * member.kept[k])[: plan.layer.n_out].numpy().astype(np.int64)
             weights.append(np.ascontiguousarray(block[:, :-1].T))
-            removed = (member.digits[k][: plan.layer.n_out, -1] == 0).numpy() if member.digits else False
+            removed = (member.digits[k][: plan.layer.n_out, -1] == 0).numpy()
             biases.append(np.where(removed, plan.cancelling_bias if self.fast else 0, block[:, -1]))
         return weights, biases
 
-    def constants(self, j: int, k: int) -> Tensor:
-        """What each neuron adds to its products in units of its bias's factor, (n_out,), offsets included.
+    def added(self, j: int, k: int) -> Tensor:
+        """What each neuron adds to its products, (n_out,), in least significant bits of its bias.
 
-        Without an offset that no bias can cancel.
+        The bias and the offset that rounds the result, unless no bias can cancel that offset.
         """
         plan = self.members[j].levels[k]
         here = slice(*self.places[j, k])

@@ -15,7 +15,7 @@ from hwnas_hls.errors import HwnasError
 from hwnas_hls.network.design import Design
 
 #: Changes whenever the text of the same circuit may change.
-BUILDER = "2"
+BUILDER = "3"
 #: Folders of an assembled circuit: its Verilog, sources that name cells of AMD's parts, its VHDL.
 VERILOG, AMD, VHDL = "core", "core/amd", "vhdl"
 #: The end of the name of the circuit's top module; the design's name stands before it.
