@@ -19,6 +19,13 @@ EXIT_PIPE = 141
 _MAX_CHOICES = 40
 
 
+class ReaderEndedError(BaseException):
+    """The reader of the output or of the progress has closed its pipe.
+
+    As with Ctrl-C, nobody is at fault: handlers of plugin faults must not catch it.
+    """
+
+
 class ErrorKind(StrEnum):
     """The kind of an error, for programs; they must not parse its text."""
 

@@ -19,14 +19,18 @@ from hwnas_hls.cli.run_commands import report, resume, run
 from hwnas_hls.cli.scaffold import new_plugin
 from hwnas_hls.cli.synth_command import synth
 from hwnas_hls.cli.validate_command import validate
-from hwnas_hls.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USER, HwnasError
+from hwnas_hls.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_PIPE,
+    EXIT_USER,
+    HwnasError,
+    ReaderEndedError,
+)
 
 if TYPE_CHECKING:
     from hwnas_hls.plugin.registry import Registry
-
-
-class _PipeClosedError(Exception):
-    """The reader of the output has closed the pipe."""
 
 
 #: The commands in the order of a project; those of other plugins follow.
@@ -61,13 +65,13 @@ class _Commands(click.Group):
         try:
             return super().make_context(*arguments, **settings)
         except BrokenPipeError as error:
-            raise _PipeClosedError from error
+            raise ReaderEndedError from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise _PipeClosedError from error
+            raise ReaderEndedError from error
 
 
 @click.group(
@@ -91,7 +95,9 @@ def main(arguments: list[str] | None = None) -> None:
     code = invoke(arguments)
     if code == EXIT_PIPE:
         # Python flushes the output when it exits, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
     sys.exit(code)
 
 
@@ -129,7 +135,7 @@ def _invoke(arguments: list[str] | None, registry: Callable[[], Registry] | None
     except click.ClickException as error:
         error.show()
         return EXIT_USER
-    except _PipeClosedError:
+    except ReaderEndedError:
         return EXIT_PIPE
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)

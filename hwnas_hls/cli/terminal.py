@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from hwnas_hls.errors import ReaderEndedError
 from hwnas_hls.run import lifecycle as runs
-from hwnas_hls.spec.notation import counted
+from hwnas_hls.spec.notation import counted, duration
 from hwnas_hls.values.record import Record, RecordState
 from hwnas_hls.values.score_metrics import RATE_METRIC
 
@@ -26,15 +30,26 @@ _PLAIN_WIDTH = 80
 _MAX_REASONS = 3
 #: Silence in seconds after which a phase of a batch is printed.
 _SILENCE_S = 5.0
+#: Silence in seconds after which a line says that the run goes on; it doubles with each such line.
+_PATIENCE_S = 10.0
+#: Interval in seconds at which the silence is measured.
+_BEAT_S = 1.0
 #: Leaves room for the figures of 50,000 candidates and the remaining time in 80 columns.
 _BAR_WIDTH = 8
 
 
+class _Console(Console):
+    """A console that reports a closed pipe as such; rich itself would call ``sys.exit(1)``."""
+
+    def on_broken_pipe(self) -> None:
+        raise ReaderEndedError
+
+
 def console(*, plain: bool = False, stderr: bool = False) -> Console:
     """A console without colour and drawing if the output is not a terminal."""
-    probe = Console(stderr=stderr)
+    probe = _Console(stderr=stderr)
     if plain or not probe.is_terminal:
-        return Console(
+        return _Console(
             stderr=stderr, no_color=True, force_terminal=False, width=_PLAIN_WIDTH, highlight=False
         )
     return probe
@@ -51,31 +66,84 @@ def watch(*, quiet: bool = False, plain: bool = False) -> Iterator[runs.Observer
         with _Live(screen) as live:
             yield runs.Observer(live.problem, live.progress, live.step, live.phase)
     else:
-        lines = _Lines(screen)
-        yield runs.Observer(lines.problem, lines.progress, lines.step, lines.phase)
+        with _Lines(screen) as lines:
+            yield runs.Observer(lines.problem, lines.progress, lines.step, lines.phase)
 
 
 class _Lines:
-    """One line per batch and step; phases of a batch are printed after seconds of silence."""
+    """One line per batch and step; phases of a batch are printed after seconds of silence.
+
+    As a context manager, it also prints signs of life: a compiler or a synthesis may take minutes.
+    """
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
-        self._last = time.monotonic()
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beats, daemon=True)
+        self._heard()
+
+    def __enter__(self) -> _Lines:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
     def problem(self, problem: Problem, folder: Path) -> None:
-        print_problem(self._screen, problem, folder)
-        self._last = time.monotonic()
+        with self._lock:
+            print_problem(self._screen, problem, folder)
+            self._heard()
 
     def progress(self, progress: search.Progress) -> None:
         self.step(_line(progress))
 
     def step(self, step: str) -> None:
-        _say(self._screen, step)
-        self._last = time.monotonic()
+        with self._lock:
+            _say(self._screen, step)
+            self._heard()
 
     def phase(self, words: str) -> None:
-        if time.monotonic() - self._last >= _SILENCE_S:
-            self.step(words)
+        with self._lock:
+            self._phase = words
+            if time.monotonic() - self._last >= _SILENCE_S:
+                self.step(words)
+
+    def beat(self) -> None:
+        """Print the phase that was not printed yet, or that the run goes on, if it has been silent."""
+        with self._lock:
+            silence = time.monotonic() - self._last
+            if self._phase and silence >= _SILENCE_S:
+                self.step(self._phase)
+            elif silence >= self._patience:
+                _say(self._screen, f"... still at work, {duration(silence)} since the last message")
+                self._patience *= 2
+
+    def _heard(self) -> None:
+        self._last, self._phase, self._patience = time.monotonic(), "", _PATIENCE_S
+
+    def _beats(self) -> None:
+        while not self._over.wait(_BEAT_S):
+            try:
+                self.beat()
+            except ReaderEndedError:
+                # The next line of the run's own thread ends the run.
+                return
+
+
+class _Elapsed(ProgressColumn):
+    """The time since the start, which goes on after the last candidate: the export may take minutes."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(timedelta(seconds=int(task.elapsed or 0))), style="progress.elapsed")
+
+
+class _Left(TimeRemainingColumn):
+    """The estimated time until the last candidate, and nothing afterwards."""
+
+    def render(self, task: Task) -> Text:
+        return Text("") if task.finished else Text.assemble(super().render(task), " left")
 
 
 class _Live:
@@ -87,9 +155,8 @@ class _Live:
             BarColumn(bar_width=_BAR_WIDTH),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
+            _Elapsed(),
+            _Left(),
             console=screen,
             transient=True,
         )
@@ -113,6 +180,8 @@ class _Live:
         self._bar.update(self._task, completed=progress.judged, figures=figures)
 
     def step(self, step: str) -> None:
+        # Figures and phases of what went before would stand beside it.
+        self._bar.update(self._task, figures="")
         _say(self._screen, step)
 
     def phase(self, words: str) -> None:

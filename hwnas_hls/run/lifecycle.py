@@ -165,6 +165,7 @@ def _run(
         interrupted = False
         try:
             _search(problem, search, observer)
+            search.judge.calls.purpose = "export"
             run, members = _designs(problem, search, run, facts, observer, folder, export_again=export_again)
         except KeyboardInterrupt:
             log.warning("interrupted after %d candidates", search.asked)

@@ -121,6 +121,7 @@ def export_one(
         if held := exported_member(store.meta(), fitting[0], folder):
             observer.on_step(f"{held.key} was exported before; delete its folder to export it again")
             return held
+        search.judge.calls.purpose = "export"
         members = export_designs(problem, search.judge, fitting, folder, observer.on_step, every=True).members
         if not members:
             raise HwnasError(f"{fitting[0].key} could not be trained; see {folder / 'log.txt'}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
+import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from refusal import expect_mentioned
@@ -14,13 +18,15 @@ from rich.console import Console
 from synthetic_front import make_front
 from toy import ToySynthesizer
 
+from hwnas_hls.cli import terminal
 from hwnas_hls.cli.main import invoke
 from hwnas_hls.cli.terminal import _Live, console, print_problem
-from hwnas_hls.errors import HwnasError
+from hwnas_hls.errors import HwnasError, ReaderEndedError
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run.lifecycle import Observer, start
+from hwnas_hls.run.lifecycle import Observer, resume, start
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress
+from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text
 from hwnas_hls.values.estimate import Estimate, measured
@@ -133,10 +139,28 @@ def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(
     assert len(shown) <= 80
 
 
+def test_after_the_search_the_live_line_goes_on_without_the_figures_of_the_search(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    screen = Console(file=stream, force_terminal=True, width=80, color_system=None, get_time=lambda: now[0])
+    with _Live(screen) as live:
+        live.problem(resolve(toy_spec(run={"trials": 5}), registry), tmp_path)
+        live.phase("export: training, epoch 100 of 100")
+        live.progress(Progress(5, 5, {RecordState.COMPLETE: 5}, 2, 0.9, 60.0))
+        shown = []
+        for seconds in (60, 3725):
+            now[0] = seconds
+            live.step("hls4ml projects and C simulation of 2 designs")
+            live._bar.refresh()
+            line = [line for line in stream.getvalue().splitlines() if "5/5" in line][-1]
+            shown.append(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rpartition("\r")[2])
+    assert ["1:02:05" in line for line in shown] == [False, True]
+    assert not any(words in line for line in shown for words in ("epoch", "complete", "left"))
+
+
 def test_a_phase_is_printed_only_after_seconds_of_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-
-    from hwnas_hls.cli import terminal
-
     now = [100.0]
     monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
     out = io.StringIO()
@@ -147,3 +171,73 @@ def test_a_phase_is_printed_only_after_seconds_of_silence(monkeypatch: pytest.Mo
     lines.phase("batch 1: da-cost, 50 designs")
     lines.phase("batch 2: training, 50 candidates")
     assert out.getvalue() == "batch 1: da-cost, 50 designs\n"
+
+
+def test_a_long_silence_is_broken_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    lines = terminal._Lines(Console(file=out, width=80))
+    lines.phase("batch 1: training, 50 candidates")
+    for _ in range(5):
+        now[0] += 1.0
+        lines.beat()
+    assert out.getvalue() == "batch 1: training, 50 candidates\n"
+    times = []
+    for silence in range(1, 101):
+        now[0] += 1.0
+        before = out.getvalue()
+        lines.beat()
+        if out.getvalue() != before:
+            times.append(silence)
+    assert times == [10, 20, 40, 80]
+    lines.step("synthesis of 2 designs")
+    now[0] += 9.0
+    lines.beat()
+    assert out.getvalue().endswith("synthesis of 2 designs\n")
+
+
+@contextlib.contextmanager
+def closed_pipe() -> Iterator[TextIO]:
+    """A stream whose reader has ended."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        yield stream
+        # What is still in its buffer is flushed when it is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def test_the_end_of_the_reader_of_the_progress_is_no_fault_of_an_estimator(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first line that is printed describes a step of an estimator.
+    monkeypatch.setattr(terminal, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(terminal, "print_problem", lambda *_: None)
+    folder = tmp_path / "run"
+    with closed_pipe() as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        with pytest.raises(ReaderEndedError), terminal.watch(plain=True) as observer:
+            start(toy_spec(run={"trials": 6, "batch": 3}), registry, folder, observer)
+    with Store(folder, reading=True) as store:
+        assert not [record for record in store.records() if record.state == RecordState.FAILED]
+    finished = resume(folder, registry, Observer())
+    assert finished.front.records
+    assert not [record for record in finished.front.records if record.state == RecordState.FAILED]
+
+
+def test_the_end_of_the_reader_of_a_result_is_no_fault(
+    registry: Registry,
+    toy_spec: Callable[..., Spec],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        start(toy_spec(run={"trials": 6}), registry, folder, Observer())
+    capsys.readouterr()
+    with closed_pipe() as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stream)
+        assert invoke(["compare", *map(str, folders)], lambda: registry) == 141
+    assert not capsys.readouterr().err

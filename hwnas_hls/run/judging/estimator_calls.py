@@ -73,6 +73,7 @@ class EstimatorCalls:
 
     Attributes:
         batch: number of the current batch.
+        purpose: what the calls are for if not for a batch of the search; empty for a batch.
         front: (task metric, adder bits) of the designs of earlier batches, for trainers in the search.
         past: records of earlier batches, for estimators that learn from them.
         on_phase: called with a description of each step.
@@ -83,6 +84,7 @@ class EstimatorCalls:
         self.store = store
         self.workers = workers
         self.batch = 0
+        self.purpose = ""
         self.front: Sequence[tuple[float, float]] = ()
         self.past: Sequence[Record] = ()
         self.on_phase: Callable[[str], None] = lambda words: None
@@ -97,7 +99,7 @@ class EstimatorCalls:
     def report(self, part: ConfiguredPlugin, words: str) -> None:
         """Describe a step of an estimator."""
         batch = "known designs" if self.batch < 0 else f"batch {self.batch + 1}"
-        self.on_phase(f"{batch}: {part.name}, {words}")
+        self.on_phase(f"{self.purpose or batch}: {part.name}, {words}")
 
     def halving(self, cases: Sequence[Evaluation]) -> Keep:
         """Which candidates continue at a rung."""
