@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hwnas_hls.network.architecture import Architecture
     from hwnas_hls.network.design import Design
     from hwnas_hls.protocols.target import Target
     from hwnas_hls.values.estimate import Estimate
@@ -87,6 +88,13 @@ class Synthesizer(Isolatable):
             rows: as for :meth:`synthesize` with :attr:`takes_rows`.
         """
         return design
+
+    def unbuilt(self, architecture: Architecture) -> str:
+        """Why it builds no design of this architecture, whatever the weights; empty if it may build some.
+
+        A run asks before its search, for some networks of the space.
+        """
+        return ""
 
     @abstractmethod
     def available(self, target: Target) -> str:

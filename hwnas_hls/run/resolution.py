@@ -294,12 +294,29 @@ def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
     layers = [layer for architecture in drawn for layer in architecture.layers]
     if any(isinstance(layer, Conv2D | Pool2D) for layer in layers):
         return "the space contains image layers, which the open tools do not support"
+    if words := next(filter(None, map(synthesizer.unbuilt, drawn)), ""):
+        return f"the space contains networks that the open tools do not support: {words}"
     others = sorted({layer.strategy for layer in layers if isinstance(layer, Weighted)} - built)
     return (
         f"the space contains layers of strategy {', '.join(others)}, which the open tools do not support"
         if others
         else ""
     )
+
+
+def check_built(problem: Problem) -> None:
+    """Raise UserError if the synthesizer of the spec builds no network of the space."""
+    if problem.synthesizer is None:
+        return
+    words = [problem.synthesizer.unbuilt(architecture) for architecture in _drawn(problem.space)]
+    if words and all(words):
+        raise UserError(
+            "the synthesizer builds no network of the space",
+            kind=ErrorKind.UNSUPPORTED,
+            where=problem.spec.where("synthesis"),
+            found=f"synthesizer {problem.spec.synthesis.synthesizer}: {words[0]}",
+            remedy="change the space, use another --synthesizer, or predict the cost (--synthesizer none)",
+        )
 
 
 def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer:

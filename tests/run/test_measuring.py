@@ -13,10 +13,12 @@ from toy import ToySynthesizer
 
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import STRATEGIES
 from hwnas_hls.plugin.registry import Registry
-from hwnas_hls.run import hardware_loop, stored_run
+from hwnas_hls.run import hardware_loop, resolution, stored_run
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.correction import Observation, corrected, corrections, revise
+from hwnas_hls.run.resolution import resolve
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import Estimate, measured
 
@@ -49,6 +51,28 @@ def test_every_member_is_measured_within_the_budget(
     assert len(calls) == len(set(calls)) <= 9
     assert len(outcome.front.syntheses) == 9
     assert {c.key for c in outcome.front.syntheses} >= {member.key for member in members}
+
+
+def test_auto_selects_no_synthesizer_that_builds_none_of_the_space(
+    registry: Registry, toy_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolution, "usual_synthesizers", lambda target: ("toy-synthesis",))
+    monkeypatch.setattr(ToySynthesizer, "hls_strategies", STRATEGIES)
+    spec = toy_spec(synthesis={"synthesizer": "auto"})
+    assert resolve(spec, registry).spec.synthesis.synthesizer == "toy-synthesis"
+    monkeypatch.setattr(ToySynthesizer, "unbuilt", lambda self, architecture: "rounds by RND_CONV")
+    problem = resolve(spec, registry)
+    assert problem.synthesizer is None
+    assert "rounds by RND_CONV" in problem.lacking
+
+
+def test_a_synthesizer_that_builds_none_of_the_space_is_refused_before_the_search(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ToySynthesizer, "unbuilt", lambda self, architecture: "rounds by RND_CONV")
+    with refused(ErrorKind.UNSUPPORTED, mentions=["toy-synthesis", "rounds by RND_CONV"]):
+        go(with_synthesis(toy_spec), registry, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_search_measures_at_the_clock_of_an_export(

@@ -22,6 +22,7 @@ from hwnas_hls.errors import ErrorKind, HwnasError, ReportError, Unsupported
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls_plugins.synthesizers.open_synthesis import OpenSynthesizer
 from hwnas_hls_plugins.synthesizers.open_synthesis.config import OpenConfig
 from hwnas_hls_plugins.synthesizers.open_synthesis.counts import Counts
 from hwnas_hls_plugins.synthesizers.open_synthesis.estimates import vivado_lut
@@ -356,6 +357,8 @@ def test_unbuildable_layer_is_refused_with_reason(
     design = Design(Architecture(FixedType(6, 3), (layer,)), (np.array([[1], [2]]),), (None,))
     with refused(kind, Unsupported, mentions=[named]):
         check(design)
+    # What the weights do not decide is known before the search.
+    assert (named in OpenSynthesizer().unbuilt(design.architecture)) == ("accum" not in change)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas_hls.errors import ErrorKind, Unsupported
+from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Dense, Merge
 from hwnas_hls.network.limits import TABLES
@@ -83,6 +84,36 @@ class Rtl:
         )
 
 
+def unbuilt(architecture: Architecture, *, graphs: bool = False) -> str:
+    """Why adders, multipliers and comparators build no design of an architecture; empty if they may.
+
+    Args:
+        graphs: as for :func:`check`.
+    """
+    if not graphs and not architecture.is_chain:
+        return f"{architecture.shape} is not a chain of dense layers"
+    activations = ("relu", "leaky_relu", "linear") if graphs else ("relu", "linear")
+    for number, layer in enumerate(architecture.layers):
+        where = f"layer {number}"
+        if not isinstance(layer, Dense | Merge):
+            return (
+                f"{where}: a {layer.kind} layer; open synthesis builds dense layers and merges, since hls4ml "
+                "shares one product among all positions of an image"
+            )
+        if layer.activation not in activations:
+            why = "uses a lookup table" if layer.activation in TABLES else "is not built here"
+            return f"{where}: {layer.activation} {why}; open synthesis builds {', '.join(activations)}"
+        result = layer.result
+        if result is None or (isinstance(layer, Dense) and result == layer.accum):
+            continue
+        if result.rounding not in _ROUNDINGS or result.overflow not in _OVERFLOWS:
+            return (
+                f"{where}: result {result}; open synthesis rounds by {' or '.join(_ROUNDINGS)} "
+                f"and limits by {' or '.join(_OVERFLOWS)}"
+            )
+    return ""
+
+
 def check(design: Design, *, graphs: bool = False) -> None:
     """Check that adders, multipliers and comparators can build the design bit for bit.
 
@@ -98,20 +129,10 @@ def check(design: Design, *, graphs: bool = False) -> None:
         raise Unsupported(
             "types of single input features and neurons are built by distributed arithmetic alone"
         )
-    layers = architecture.layers if graphs else architecture.chain
-    activations = ("relu", "leaky_relu", "linear") if graphs else ("relu", "linear")
-    for number, (layer, (source, accum, result)) in enumerate(zip(layers, design.layer_types(), strict=True)):
-        where = f"layer {number}"
-        if not isinstance(layer, Dense | Merge):
-            raise Unsupported(
-                f"{where}: a {layer.kind} layer; open synthesis builds dense layers and merges, since hls4ml "
-                "shares one product among all positions of an image"
-            )
-        if layer.activation not in activations:
-            why = "uses a lookup table" if layer.activation in TABLES else "is not built here"
-            raise Unsupported(
-                f"{where}: {layer.activation} {why}; open synthesis builds {', '.join(activations)}"
-            )
+    if words := unbuilt(architecture, graphs=graphs):
+        raise Unsupported(words)
+    for number, (layer, types) in enumerate(zip(architecture.layers, design.layer_types(), strict=True)):
+        (source, accum, result), where = types, f"layer {number}"
         if isinstance(layer, Dense) and accum.fraction < source.fraction + layer.weight.fraction:
             raise Unsupported(
                 f"{where}: accumulator {accum} drops bits of every product (they have "
@@ -121,11 +142,6 @@ def check(design: Design, *, graphs: bool = False) -> None:
         if accum.overflow not in _OVERFLOWS:
             raise Unsupported(
                 f"{where}: accumulator overflow {accum.overflow}; choices: {', '.join(_OVERFLOWS)}"
-            )
-        if result != accum and (result.rounding not in _ROUNDINGS or result.overflow not in _OVERFLOWS):
-            raise Unsupported(
-                f"{where}: result {result}; open synthesis rounds by {', '.join(_ROUNDINGS)} "
-                f"and limits by {', '.join(_OVERFLOWS)}"
             )
         weight = layer.weight.width if isinstance(layer, Dense) else 0
         if max(accum.width, result.width, weight) > 62:

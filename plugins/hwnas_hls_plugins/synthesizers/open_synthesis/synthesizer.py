@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hwnas_hls.errors import ErrorKind, ReportError, ToolMissing, Unsupported, UserError
+from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import Weighted
 from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
@@ -33,7 +34,7 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline, Time
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_cache import ResultCache
 from hwnas_hls_plugins.synthesizers.open_synthesis.result_files import copied, files_of
 from hwnas_hls_plugins.synthesizers.open_synthesis.routed_law import routed_law
-from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl, check
+from hwnas_hls_plugins.synthesizers.open_synthesis.rtl import Rtl, check, unbuilt
 from hwnas_hls_plugins.synthesizers.open_synthesis.streaming import random_inputs
 from hwnas_hls_plugins.synthesizers.open_synthesis.timing import FAMILY, FITS
 from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed, missing, version
@@ -69,6 +70,10 @@ class OpenSynthesizer(Synthesizer):
     #: The strategy whose circuit it measures; designs of other strategies get a different circuit with
     #: equal outputs.
     hls_strategies: tuple[str, ...] = ("distributed_arithmetic",)
+
+    def unbuilt(self, architecture: Architecture) -> str:
+        """Why it builds no design of this architecture, whatever the weights; empty if it may build some."""
+        return unbuilt(architecture, graphs=self._distributed)
 
     def available(self, target: Target) -> str:
         """Empty if it can run for ``target`` on this machine, else what is missing and how to install it."""
