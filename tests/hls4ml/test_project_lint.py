@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwnas_hls.hls4ml.lint import SEVERITIES, lint_design
-from hwnas_hls.network.architecture import Architecture, Dense
+from hwnas_hls.network.architecture import Architecture, Dense, Pool2D
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.target import Target
@@ -118,6 +118,16 @@ def test_each_pitfall(rule, severity, design):
 )
 def test_rule_is_silent_elsewhere(rule, design):
     assert rule not in rules(design)
+
+
+@pytest.mark.parametrize(
+    ("result", "wraps"), [(None, False), ("ap_fixed<8,3>", False), ("ap_fixed<8,2>", True)]
+)
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_a_pooled_value_is_in_the_range_of_its_window(pooling, result, wraps):
+    pool = Pool2D(4, 4, 2, 2, 2, pooling, None if result is None else FixedType.parse(result))
+    design = Design(Architecture(FixedType.parse("ap_fixed<8,3>"), (pool,), 5.0), (None,), (None,))
+    assert ("wrapping-result" in rules(design)) == wraps
 
 
 def test_remedies_name_what_would_do():

@@ -15,7 +15,7 @@ from hwnas_hls.hls4ml.lint.finding import SEVERITIES, Finding, pitfall
 from hwnas_hls.hls4ml.lint.graphs import graph_findings, words
 from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
-from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Weighted
+from hwnas_hls.network.layers import LEAKY_SLOPE, Conv2D, Dense, Layer, Pool2D, Weighted
 from hwnas_hls.network.limits import (
     DOUBLE_BITS,
     DSP_INPUT_BITS,
@@ -55,7 +55,8 @@ def lint_design(design: Design, target: Target, routed_mhz: float = 0.0) -> list
                 findings.append(_dead(architecture, where))
         if layer.activation in TABLES:
             findings.append(_table(layer, where))
-        findings += _result(layer, accum, result, where)
+        # An average and the largest value of a window are within the range of its values.
+        findings += _result(layer, source if isinstance(layer, Pool2D) else accum, result, where)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
@@ -191,18 +192,23 @@ def _operands(layer: Dense | Conv2D, source: FixedType, where: str) -> Iterator[
             )
 
 
-def _result(layer: Layer, accum: FixedType, result: FixedType, where: str) -> Iterator[Finding]:
+def _result(layer: Layer, exact: FixedType, result: FixedType, where: str) -> Iterator[Finding]:
+    """Findings on the result type of a layer.
+
+    Args:
+        exact: type of what is rounded to the result.
+    """
     activation = layer.activation
     slope = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE}.get(activation, 1.0)
-    lowest = slope * accum.lowest * 2.0**-accum.fraction
-    highest, step = accum.highest * 2.0**-accum.fraction, 2.0**-result.fraction
+    lowest = slope * exact.lowest * 2.0**-exact.fraction
+    highest, step = exact.highest * 2.0**-exact.fraction, 2.0**-result.fraction
     held = (result.lowest * step, result.highest * step)
     if result.overflow == "WRAP" and (lowest < held[0] or highest > held[1]):
         yield pitfall(
             "wrapping-result",
             where,
-            f"sums can be {lowest:g} to {highest:g}; its result {result} holds {held[0]:g} to {held[1]:g}, "
-            "and wraps: a large value becomes a small one",
+            f"its values can be {lowest:g} to {highest:g}; the result type {result} holds {held[0]:g} to "
+            f"{held[1]:g}, and wraps: a large value becomes a small one",
             "use SAT in the result type, or more integer bits",
         )
 
@@ -233,8 +239,8 @@ def _network(design: Design, target: Target) -> Iterator[Finding]:
             yield pitfall(
                 "mixed-strategies",
                 "network",
-                "one Resource layer puts the whole network under DATAFLOW, including layers "
-                f"{', '.join(others)} with other strategies",
+                "one Resource layer puts the whole network under DATAFLOW, including "
+                f"{'layer' if len(others) == 1 else 'layers'} {', '.join(others)} with other strategies",
                 "expect one handshake per layer; without Resource layers it is one pipeline",
             )
     types = design.layer_types()
