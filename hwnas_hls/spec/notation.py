@@ -173,14 +173,14 @@ def limits_in_words(target: Target, limits: Sequence[Limit]) -> str:
 
 
 def claims(target: Target, limits: Sequence[Limit]) -> str:
-    """Flags of ``hwnas-hls validate`` that require the upper limits of the user."""
-    asked = [limit for limit in limits if limit.kind == "max" and not is_capacity(target, limit)]
+    """Flags of ``hwnas-hls validate`` that require the limits of the user."""
+    asked = [limit for limit in limits if not is_capacity(target, limit)]
     return " ".join(map(_flag, asked)) or "--max-latency 1us"
 
 
 def _flag(limit: Limit) -> str:
-    if limit.metric != "latency_ns":
-        return f"--max {shlex.quote(f'{limit.metric}={limit.exact_bound}')}"
+    if (limit.metric, limit.kind) != ("latency_ns", "max"):
+        return f"--{limit.kind} {shlex.quote(f'{limit.metric}={limit.exact_bound}')}"
     time = f"{limit.bound / 1000:g}us" if limit.bound >= 1000 else f"{limit.exact_bound}ns"
     return f"--max-latency {time}"
 

@@ -14,7 +14,15 @@ from hwnas_hls.network.layers import Weighted
 from hwnas_hls.spec.notation import claims, counted, figure, is_ratio, metric_of
 from hwnas_hls.values.record import RecordState
 from hwnas_hls.values.run_facts import LeftOutKind
-from hwnas_hls.views.front_table import KEY_DIGITS, failures, front_table, legend, nearest_table, plain
+from hwnas_hls.views.front_table import (
+    KEY_DIGITS,
+    failures,
+    front_table,
+    legend,
+    nearest_legend,
+    nearest_table,
+    plain,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +56,7 @@ def print_front(console: Console, front: Front, run_folder: Path) -> None:
     elif front.least_infeasible:
         say("No feasible design. The nearest candidates:", "bold")
         console.print(nearest_table(front))
+        say(nearest_legend(front), "dim")
     elif front.records:
         states = ", ".join(f"{count} {state}" for state, count in _states(front).items())
         say(f"No design was exported ({states}).", "bold")

@@ -233,11 +233,28 @@ _MARK_WORDS = {
 }
 
 
-def legend(front: Front) -> str:
-    """The marks in the columns of the table."""
-    members = front.members
-    names = _columns(front, [member.estimates for member in members])
-    shown = [member.estimates[name] for member in members for name in names if name in member.estimates]
+def legend(front: Front, records: Sequence[Record] = ()) -> str:
+    """The marks in the columns of :func:`front_table`, and of :func:`records_table` of some records."""
+    shown = []
+    for numbers in ([x.estimates for x in front.members], [x.estimates for x in records]):
+        names = _columns(front, numbers)
+        shown += [estimates[name] for estimates in numbers for name in names if name in estimates]
+    searched = any(map(_of_search, front.members))
+    return _marks(shown) + (" s weights of the search: no full training was better." if searched else "")
+
+
+def nearest_legend(front: Front) -> str:
+    """The marks in the table of the candidates nearest to feasible; empty if it has no numbers."""
+    shown = [
+        record.estimates[limit.metric]
+        for record in list(front.least_infeasible)[:MAX_NEAREST]
+        for limit in front.goal.limits
+        if str(limit) in record.violations and limit.metric in record.estimates
+    ]
+    return _marks(shown) if shown else ""
+
+
+def _marks(shown: Sequence[Estimate]) -> str:
     met = {estimate.source for estimate in shown}
     marks = ", ".join(
         f"{mark} {_MARK_WORDS[source]}" for source, mark in SOURCE_MARKS.items() if source in met
@@ -247,5 +264,4 @@ def legend(front: Front) -> str:
         ("In brackets: intervals. " if any(map(_between, shown)) else "")
         + f"Source of a number: {marks}."
         + (" ? outside the calibrated domain." if doubtful else "")
-        + (" s weights of the search: no full training was better." if any(map(_of_search, members)) else "")
     )

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwnas_hls.spec.notation import counted
-from hwnas_hls.views.front_table import KEY_DIGITS, front_table, nearest_table, records_table
+from hwnas_hls.views.front_table import (
+    KEY_DIGITS,
+    front_table,
+    legend,
+    nearest_legend,
+    nearest_table,
+    records_table,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,13 +42,16 @@ def print_answer(console: Console, answer: Answer) -> None:
         console.print(records_table(front, answer.candidates))
         for record in answer.candidates[:1]:
             say(f"  hwnas-hls export {answer.folder} {record.key[:KEY_DIGITS]}", wrapped=False)
-    if not front.members and not answer.candidates:
+    if front.members or answer.candidates:
+        say(legend(front, answer.candidates), "dim")
+    else:
         say("No candidate of this run meets these limits. The nearest:", "bold")
         console.print(nearest_table(front))
+        say(nearest_legend(front), "dim")
     if answer.untrained:
         say(
             f"{counted(answer.untrained, 'candidate')} may meet these limits, but the search did not train "
-            "them. To go on from here:",
+            f"{'it' if answer.untrained == 1 else 'them'}. To go on from here:",
             "dim",
         )
         say(f"  hwnas-hls run --from {answer.folder} ... with these limits", "dim", wrapped=False)

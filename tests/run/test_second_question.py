@@ -100,6 +100,7 @@ def test_unmet_limit_shows_nearest_candidates(registry: Registry, folder: Path) 
     nearest = found.front.least_infeasible[0].key[:8]
     assert nearest in text
     assert "lut <= 1" in text
+    assert "p predicted" in text
 
 
 def test_report_command_answers_question(folder: Path, registry: Registry) -> None:

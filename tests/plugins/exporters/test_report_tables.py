@@ -125,13 +125,15 @@ def test_limits_become_flags_of_validate() -> None:
     part = Limit("lut", "max", float(front.target.lut))
     assert claims(front.target, [part]) == "--max-latency 1us"
     asked = [part, Limit("dsp", "max", 0.0), Limit("latency_ns", "max", 250.0), Limit("accuracy", "min", 0.9)]
-    assert claims(front.target, asked) == "--max dsp=0 --max-latency 250ns"
+    assert claims(front.target, asked) == "--max dsp=0 --max-latency 250ns --min accuracy=0.9"
     assert claims(front.target, [Limit("latency_ns", "max", 1500.0)]) == "--max-latency 1.5us"
 
 
 def test_binding_limits_are_listed_with_the_values_found() -> None:
     text = " ".join(printed(make_front(feasible=False)).split())
     assert re.search(r"lut <= 20000: [\d,]+ \([\d.k]+-[\d.k]+\)\?? p", text)
+    assert "p predicted" in text
+    assert ("? p" in text) == ("? outside" in text)
 
 
 def test_lattice_parts_have_no_use_for_vitis(tmp_path: Path) -> None:
