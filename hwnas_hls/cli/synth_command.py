@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,10 +114,13 @@ def subject_of(folder: Path, registry: Registry, target: str | None = None) -> S
     return Subject(folder, design, found, design.architecture.clock_ns or found.clock_ns)
 
 
-def usable_synthesizer(registry: Registry, subject: Subject) -> str:
+def usable_synthesizer(registry: Registry, subject: Subject, origins: Collection[str]) -> str:
     """The usual synthesizer of the part that can run here and builds the design as it asks; empty if none.
 
-    Where several can, it is the one with the strongest evidence.
+    Where several can, it is the one with the strongest evidence; none if that one has been run.
+
+    Args:
+        origins: of the evidence of the design.
     """
     from hwnas_hls.network.layers import Weighted
     from hwnas_hls.plugin.faults import blamed
@@ -135,7 +138,7 @@ def usable_synthesizer(registry: Registry, subject: Subject) -> str:
             log.info("synthesizer %s is not proposed: %s", name, error)
             continue
         if not missing and asked <= set(built.hls_strategies):
-            return name
+            return "" if f"{name}-{built.default_stage}" in origins else name
     return ""
 
 

@@ -83,7 +83,9 @@ def validate(
     else:
         for report in reports:
             name = report["design"]
-            _print(report, usable_synthesizer(registry, subjects[name]), name not in unstored)
+            origins = {str(piece["origin"]) for piece in report["evidence"]}
+            more = usable_synthesizer(registry, subjects[name], origins)
+            _print(report, more, name not in unstored)
     verdicts = {str(report["verdict"]) for report in reports}
     worst = next(v for v in (verdict.REFUTED, verdict.NOT_PROVEN, verdict.PROVEN) if v in verdicts)
     return verdict.EXIT_OF[worst]

@@ -434,11 +434,12 @@ def test_warnings_of_a_synthesis_are_printed_and_stored(
 
 
 @pytest.mark.parametrize(
-    ("strategy", "missing", "named"),
+    ("strategy", "missing", "run", "named"),
     [
-        ("distributed_arithmetic", "", "open"),
-        ("distributed_arithmetic", "yosys", "NAME"),
-        ("Latency", "", "NAME"),  # `open` would measure another circuit
+        ("distributed_arithmetic", "", False, "open"),
+        ("distributed_arithmetic", "", True, "NAME"),  # another run would give the same
+        ("distributed_arithmetic", "yosys", False, "NAME"),
+        ("Latency", "", False, "NAME"),  # `open` would measure another circuit
     ],
 )
 def test_more_evidence_is_proposed_of_a_synthesizer_that_can_run(
@@ -447,12 +448,22 @@ def test_more_evidence_is_proposed_of_a_synthesizer_that_can_run(
     capsys: pytest.CaptureFixture[str],
     strategy: str,
     missing: str,
+    run: bool,
     named: str,
 ) -> None:
+    from hwnas_hls.evidence import files
+    from hwnas_hls.protocols.synthesizer import SynthesisReport
+
     monkeypatch.setattr(OpenSynthesizer, "available", lambda self, target: missing)
     layer = Dense(3, 2, "linear", FixedType(4, 2), None, strategy=strategy)
     weights = np.array([[1, -2], [3, 0], [7, -8]])
-    Design(Architecture(FixedType(8, 3), (layer,)), (weights,), (None,), meta={"target": PART}).save(tmp_path)
+    architecture = Architecture(FixedType(8, 3), (layer,))
+    design = Design(architecture, (weights,), (None,), meta={"target": PART})
+    design.save(tmp_path)
+    if run:
+        found = {"ff": measured("ff", 15, "open_synthesis", "yosys")}
+        report = SynthesisReport("tool 1", "logic_synth", found)
+        files.write(tmp_path, files.of_report(report, design, "open", PART, 5.0))
     assert invoke(["validate", str(tmp_path), "--max", "lut=100"]) == 3
     assert f"hwnas-hls synth {tmp_path} --synthesizer {named}" in capsys.readouterr().out
 
