@@ -9,13 +9,14 @@ import contextlib
 import dataclasses
 import logging
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwnas_hls.cluster import Workers, require
-from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, UserError
 from hwnas_hls.evidence.baselines import baselines
 from hwnas_hls.evidence.data_warnings import data_warnings
 from hwnas_hls.plugin.registry import Registry
@@ -105,7 +106,8 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
             )
         write_text(folder / "spec.toml", text)
         note_data(problem.spec, folder)
-        return _run(problem, folder, observer, workers)
+        with _resumable(folder):
+            return _run(problem, folder, observer, workers)
 
 
 def resume(
@@ -127,8 +129,24 @@ def resume(
     """
     spec = run_spec(folder)
     problem = resolve(spec if cluster is None else dataclasses.replace(spec, cluster=cluster), registry)
-    with workers_of(problem) as workers:
+    with workers_of(problem) as workers, _resumable(folder):
         return _run(problem, folder, observer, workers, export_again=export_again)
+
+
+@contextlib.contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Add to an error of the disk during a run what is left of it, and how to go on."""
+    try:
+        yield
+    except UserError:
+        raise
+    except HwnasError as error:
+        if error.kind is not ErrorKind.NOT_ACCESSIBLE:
+            raise
+        raise HwnasError(
+            f"{error}\n  finished work is kept; make room, then: hwnas-hls resume {shlex.quote(str(folder))}",
+            kind=error.kind,
+        ) from error
 
 
 @contextlib.contextmanager

@@ -246,6 +246,7 @@ def test_full_disk_loses_no_record(
     assert code in (1, 2), said
     assert re.search(r"\bfull\b|No space left", said), said
     assert str(folder) in said
+    assert f"hwnas-hls resume {folder}" in said
     assert "Traceback" not in said
     assert "bug in hwnas-hls" not in said
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_volume)], check=True)
