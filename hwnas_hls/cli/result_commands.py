@@ -13,6 +13,7 @@ from hwnas_hls.cli.flags import session_cluster
 from hwnas_hls.cli.options import ended, watching, with_workers
 from hwnas_hls.errors import EXIT_DONE, ErrorKind, UserError
 from hwnas_hls.protocols.exporter import Exporter
+from hwnas_hls.spec.notation import counted
 
 if TYPE_CHECKING:
     from hwnas_hls.protocols.exporter import Member
@@ -184,7 +185,7 @@ def compare(run_folders: tuple[Path, ...], page: Path | None, as_json: bool) -> 
         raise UserError(
             "a comparison needs two runs",
             where="RUN RUN...",
-            found=f"{len(run_folders)} run folder(s)",
+            found=counted(len(run_folders), "run folder"),
             remedy="give two or more",
         )
     registry = current_registry()

@@ -171,6 +171,7 @@ def _run(
         facts = store.meta()
         check_unchanged(problem, facts, folder)
         run = _facts_at_start(problem, folder, store, known="spec" in facts)
+        problem = dataclasses.replace(problem, lacking=run.lacking)
         observer.on_problem(problem, folder)
         problem.registry.call_each("hwnas_run_started", run=run)
 
@@ -200,10 +201,10 @@ def _run(
 
 
 def _facts_at_start(problem: Problem, folder: Path, store: Store, *, known: bool) -> RunFacts:
-    """The facts of the run; a resumed run keeps the time of its first start."""
+    """The facts of the run; a resumed run keeps those of its first start that its spec does not hold."""
     run, before = run_facts(problem, folder), store.run_facts()
     if before is not None:
-        run = dataclasses.replace(run, started=before.started)
+        run = dataclasses.replace(run, started=before.started, lacking=before.lacking)
     if not known:
         store.set_meta(
             run=run.to_json(), spec=read_tables(folder / "spec.toml"), target=problem.target.to_json()

@@ -17,7 +17,7 @@ from hwnas_hls.run.folder import run_spec
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import LiveFront
 from hwnas_hls.run.storage.store import Batch, Store
-from hwnas_hls.spec.notation import title
+from hwnas_hls.spec.notation import figure, title
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import CSYNTH_OF, RESOURCE_STAGE
 from hwnas_hls.values.objective import Goal
@@ -256,13 +256,19 @@ def comparison_table(rows: Sequence[RunRow]) -> Table:
         "run",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="\n".join(["results of the searches, on validation rows; hv: hypervolume", *kinds(rows)]),
+        caption="\n".join(
+            [
+                "results of the searches, on validation rows",
+                "hv: hypervolume by the objectives of the first run",
+                *kinds(rows),
+            ]
+        ),
     )
     for name in ("evaluated", "seconds", "front", "hv", *(f"best\n{name}" for name in rows[0].best)):
         table.add_column(name, justify="right", no_wrap=True)
     table.columns[0].overflow = "fold"
     for row in rows:
-        best = [f"{row.best[name]:.4g}" if name in row.best else "-" for name in rows[0].best]
+        best = [figure(name, row.best[name]) if name in row.best else "-" for name in rows[0].best]
         table.add_row(
             Path(row.run).name,
             str(row.judged),

@@ -27,6 +27,7 @@ from hwnas_hls.run.lifecycle import Observer, resume, start
 from hwnas_hls.run.resolution import resolve
 from hwnas_hls.run.search import Progress
 from hwnas_hls.run.storage.store import Store
+from hwnas_hls.spec.notation import figure
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.system.files import write_text
 from hwnas_hls.values.estimate import Estimate, measured
@@ -108,12 +109,17 @@ def test_runs_with_long_names_are_compared_within_80_columns(
     folders = [tmp_path / f"a_run_of_a_very_long_name_without_a_break_number_{seed}" for seed in (1, 2)]
     for seed, folder in enumerate(folders):
         start(toy_spec(run={"seed": seed, "trials": 20}), registry, folder, Observer())
-    console().print(comparison_table(compare_runs(folders, registry)))
+    rows = compare_runs(folders, registry)
+    console().print(comparison_table(rows))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     # The name is folded, not cut.
     first_column = "".join(line.split()[0] for line in lines if line.strip())
     assert all(folder.name in first_column for folder in folders)
+    # The best values are written as in the other tables: 98.3 %, 13,457.
+    for row in rows:
+        shown = [figure(name, value) for name, value in row.best.items()]
+        assert any(all(value in line for value in shown) for line in lines)
 
 
 def test_the_live_line_shows_all_figures_and_the_time_left_in_80_columns(

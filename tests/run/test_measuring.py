@@ -66,6 +66,18 @@ def test_auto_selects_no_synthesizer_that_builds_none_of_the_space(
     assert "rounds by RND_CONV" in problem.lacking
 
 
+def test_a_resumed_run_still_says_why_it_has_no_synthesizer(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolution, "usual_synthesizers", lambda target: ("toy-synthesis",))
+    config = {"missing": "yosys is not installed"}
+    go(toy_spec(synthesis={"synthesizer": "auto", "config": config}), registry, tmp_path / "run")
+    shown: list[str] = []
+    observer = runs.Observer(on_problem=lambda problem, folder: shown.append(problem.lacking))
+    resumed = runs.resume(tmp_path / "run", registry, observer)
+    assert [*shown, resumed.front.run.lacking] == ["yosys is not installed"] * 2
+
+
 def test_a_synthesizer_that_builds_none_of_the_space_is_refused_before_the_search(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
