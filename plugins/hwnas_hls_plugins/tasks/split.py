@@ -73,6 +73,7 @@ def shuffled(
             kind=ErrorKind.TOO_FEW,
             where=where,
             found=f"{n_rows} rows",
+            remedy="add rows",
         )
     return stratified(np.zeros(n_rows, np.int64), ("rows",), seed, where, shares)
 

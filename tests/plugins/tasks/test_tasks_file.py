@@ -124,7 +124,7 @@ def rows_of(data: Dataset) -> list[tuple[Any, ...]]:
         unique=True,
     ),
     magnitude=st.integers(-300, 300),
-    n_features=st.integers(1, 20),
+    n_features=st.integers(2, 20),
     seed=st.integers(0, 99),
 )
 def test_text_labels_and_features_round_trip(
@@ -458,6 +458,7 @@ def with_value(name: str, row: int, value: Any) -> pd.DataFrame:
         (with_value("label", 8, np.nan), ErrorKind.INVALID, ["2 of 60 rows", "row 9"]),
         (spoilt(label=4), ErrorKind.TOO_FEW, ["4"]),
         (spoilt(label=1.5), ErrorKind.TOO_FEW, ["1.5"]),
+        (spoilt(f0=7, f1=0.5, f2=-1), ErrorKind.INVALID, ["f0", "f1", "f2"]),
         (spoilt(label=[0] * 58 + [1] * 2), ErrorKind.TOO_FEW, ["3 rows", "'1' (2)", "kind = 'regression'"]),
         (spoilt(label=[f"row {n}" for n in range(60)]), ErrorKind.TOO_LARGE, ["60 different values"]),
         (frame(2, classes=2), ErrorKind.TOO_FEW, ["3 rows"]),

@@ -138,7 +138,13 @@ def _target(column: Column, where: str) -> NDArray[np.float64]:
         )
     values = column.astype(np.float64)
     if values.min() == values.max():
-        raise UserError("all rows have the same target", kind=ErrorKind.TOO_FEW, where=where, found=values[0])
+        raise UserError(
+            "all rows have the same target",
+            kind=ErrorKind.TOO_FEW,
+            where=where,
+            found=values[0],
+            remedy="add rows with other targets, or give another label column (--label)",
+        )
     peak, spread = np.abs(values).max(), values.max() - values.min()
     if peak > MAX_TARGET or spread < 1 / MAX_TARGET:
         raise UserError(

@@ -61,6 +61,14 @@ def _drawn(rows: Rows, labels: Labels, seed: int, where: str, shares: tuple[floa
 
 
 def _check(rows: tuple[Rows, ...], labels: Labels, examples: Examples) -> None:
+    training = examples.x[rows[0]]
+    if len(training) > 1 and (training == training[0]).all():
+        raise UserError(
+            "every feature is constant in the training rows, so nothing can be learnt from them",
+            where=examples.where,
+            found=", ".join(examples.features[:10]),
+            remedy="give a table with features that differ between rows",
+        )
     if labels.kind == CLASSIFICATION:
         lacking = np.setdiff1d(labels.y[np.concatenate(rows[1:])], labels.y[rows[0]])
         if len(lacking):

@@ -79,7 +79,12 @@ def check_file(path: Path) -> None:
             "the data file cannot be read", kind=ErrorKind.NOT_ACCESSIBLE, where=where, found=error
         ) from error
     if status.st_size == 0:
-        raise UserError("the data file is empty", kind=ErrorKind.MISSING, where=where)
+        raise UserError(
+            "the data file is empty",
+            kind=ErrorKind.MISSING,
+            where=where,
+            remedy="give a file with a row for each example",
+        )
     for what, mark, remedy in _NO_DATA:
         if head.lstrip().lower().startswith(mark):
             raise UserError(
@@ -102,7 +107,12 @@ def check_file(path: Path) -> None:
 def check_size(n_rows: int, n_columns: int, where: str) -> None:
     """Raise UserError if a table has no rows or more values than :data:`MAX_VALUES`."""
     if n_rows == 0:
-        raise UserError("the table has no rows", kind=ErrorKind.MISSING, where=where)
+        raise UserError(
+            "the table has no rows",
+            kind=ErrorKind.MISSING,
+            where=where,
+            remedy="give a table with a row for each example",
+        )
     if n_rows * n_columns > MAX_VALUES:
         raise UserError(
             f"the table has more than {MAX_VALUES:,} values, the maximum size",
