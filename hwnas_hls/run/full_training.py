@@ -127,8 +127,8 @@ def _full_trainings(
         places = [place for place in range(len(records)) if number < count or not found[place]]
         if not places:
             break
-        turn = f", {number + 1} of {count}" if 1 < count > number else ""
-        turn = ", again at a lower rate: the first failed" if number == count else turn
+        turn = f", seed {number + 1} of {count}" if 1 < count > number else ""
+        turn = ", again at a lower rate: worse than in the search" if number == count else turn
         on_step(f"full training of {counted(len(places), 'design')}{turn}")
         for failed in (False, True):
             which = [place for place in places if (not found[place] and number > 0) is failed]

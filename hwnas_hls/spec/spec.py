@@ -202,13 +202,14 @@ def _target_values(table: Mapping[str, Any], origin: str) -> dict[str, Any]:
     for key in table:
         if key not in ("name", "clock_ns"):
             raise UserError("unknown key", where=where, found=key, choices=("name", "clock_ns"))
-    name = table.get("name")
-    if not isinstance(name, str) or not name:
+    name = table.get("name", "")
+    if not isinstance(name, str):
+        raise UserError("a name must be a string", where=f"{where}.name", found=repr(name))
+    if not name:
         raise UserError(
             "no target: the run needs a part",
             kind=ErrorKind.MISSING,
             where=where,
-            found=None if name is None else repr(name),
             remedy='give --target xcvu9p, or name = "xcvu9p" in [target]; `hwnas-hls targets` lists them',
         )
     clock = table.get("clock_ns")

@@ -62,6 +62,7 @@ def test_target_alone_is_a_complete_spec() -> None:
             {"exporters": {"onnx": {}}},
             {"kind": ErrorKind.UNKNOWN_NAME, "found": "onnx", "mentions": ["verilog", "html-report"]},
         ),
+        ({"target": {"name": 5}}, {"where": "x.toml: [target].name", "found": "5"}),
         ({"task": {"name": 3}}, {"where": "x.toml: [task].name", "found": "3"}),
         ({"schema": 2}, {"kind": ErrorKind.NEWER_VERSION, "where": "x.toml: schema", "found": 2}),
     ],
