@@ -92,7 +92,8 @@ class Synthesizer(Isolatable):
     def unbuilt(self, architecture: Architecture) -> str:
         """Why it builds no design of this architecture, whatever the weights; empty if it may build some.
 
-        A run asks before its search, for some networks of the space.
+        A run asks before its search, for some networks of the space, and outside a process of its own even
+        if the synthesizer is ``isolated``: no tool may be needed for the answer.
         """
         return ""
 

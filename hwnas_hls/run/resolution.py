@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -294,7 +294,7 @@ def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
     layers = [layer for architecture in drawn for layer in architecture.layers]
     if any(isinstance(layer, Conv2D | Pool2D) for layer in layers):
         return "the space contains image layers, which the open tools do not support"
-    if words := next(filter(None, map(synthesizer.unbuilt, drawn)), ""):
+    if words := next(filter(None, _refusals(synthesizer, drawn)), ""):
         return f"the space contains networks that the open tools do not support: {words}"
     others = sorted({layer.strategy for layer in layers if isinstance(layer, Weighted)} - built)
     return (
@@ -304,11 +304,17 @@ def _unbuilt(space: Space, synthesizer: Synthesizer) -> str:
     )
 
 
+def _refusals(synthesizer: Synthesizer, drawn: Sequence[Architecture]) -> list[str]:
+    """Of each architecture, why the synthesizer does not build it; empty if it may."""
+    with blamed(f"synthesizer {synthesizer.name} failed in unbuilt()"):
+        return [str(synthesizer.unbuilt(architecture)) for architecture in drawn]
+
+
 def check_built(problem: Problem) -> None:
     """Raise UserError if the synthesizer of the spec builds no network of the space."""
     if problem.synthesizer is None:
         return
-    words = [problem.synthesizer.unbuilt(architecture) for architecture in _drawn(problem.space)]
+    words = _refusals(problem.synthesizer, _drawn(problem.space))
     if words and all(words):
         raise UserError(
             "the synthesizer builds no network of the space",

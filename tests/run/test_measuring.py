@@ -14,6 +14,7 @@ from toy import ToySynthesizer
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.layers import STRATEGIES
+from hwnas_hls.plugin.faults import PluginError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import hardware_loop, resolution, stored_run
 from hwnas_hls.run import lifecycle as runs
@@ -85,6 +86,13 @@ def test_a_synthesizer_that_builds_none_of_the_space_is_refused_before_the_searc
     with refused(ErrorKind.UNSUPPORTED, mentions=["toy-synthesis", "rounds by RND_CONV"]):
         go(with_synthesis(toy_spec), registry, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+    def raising(self: ToySynthesizer, architecture: object) -> str:
+        raise ArithmeticError("an odd layer")
+
+    monkeypatch.setattr(ToySynthesizer, "unbuilt", raising)
+    with refused(ErrorKind.PLUGIN_FAULT, PluginError, mentions=["toy-synthesis", "an odd layer"]):
+        go(with_synthesis(toy_spec), registry, tmp_path / "run")
 
 
 def test_the_search_measures_at_the_clock_of_an_export(
